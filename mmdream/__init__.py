@@ -1,0 +1,38 @@
+"""mmdream turns a film into a dream film: picture and sound dreamed under one schedule.
+
+The public names load on first use, so that ``import mmdream`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mmdream.api import dream_audio, dream_image, dream_video
+    from mmdream.errors import UserError
+    from mmdream.recipe import Recipe
+    from mmdream.schedule import Schedule
+
+__all__ = ["Recipe", "Schedule", "UserError", "dream_audio", "dream_image", "dream_video"]
+
+_HOMES = {
+    "Recipe": "recipe",
+    "Schedule": "schedule",
+    "UserError": "errors",
+    "dream_audio": "api",
+    "dream_image": "api",
+    "dream_video": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mmdream' has no attribute {name!r}")
+    return getattr(import_module(f"mmdream.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,65 @@
+"""The engine: gradient ascent on a canvas, whatever the canvas holds.
+
+A picture climbs in its pixels and a sound in its log gains, through this one loop. It knows neither octaves
+nor networks: they come in as a slope, and what a medium allows comes in as a settling rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What is climbed and how."""
+
+    start: np.ndarray
+    """float32, any shape."""
+    step: float | np.ndarray
+    """RMS of one step, in the canvas's own unit (pictures: share of the range 0..1; sounds: nepers);
+    an array broadcastable to `start` where places differ."""
+    slope: Callable[[np.ndarray, int], np.ndarray]
+    """(canvas, number of the step) -> gradient of the same shape: jitter, network and smoothing."""
+    settle: Callable[[np.ndarray], np.ndarray]
+    """Back into what the medium allows."""
+    inside: np.ndarray | None = None
+    """Where steps may go, 0..1, broadcastable to `start`; None: everywhere."""
+
+
+def ascend(canvas: Canvas, steps: int) -> np.ndarray:
+    """Take `steps` normalised steps uphill.
+
+    Returns:
+        float32, the shape of `canvas.start`; the start itself for 0 steps.
+    """
+    x = canvas.start
+    for number in range(steps):
+        x = canvas.settle(x + canvas.step * unit(canvas.slope(x, number), canvas.inside))
+    return x
+
+
+def unit(gradient: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+    """Scale a gradient to RMS 1 over the part that may change.
+
+    The RMS of the *whole* canvas is taken: normalising tile by tile would draw the tiles. A gradient of
+    nothing (a network that does not answer) stays zero instead of becoming amplified rounding noise.
+
+    Args:
+        gradient: float32, any shape.
+        inside: 0..1, broadcastable to `gradient`.
+
+    Returns:
+        float32, the shape of `gradient`, zero outside.
+    """
+    if inside is not None:
+        gradient = gradient * inside
+        share = float(np.mean(inside))
+    else:
+        share = 1.0
+    rms = float(np.sqrt(np.mean(np.square(gradient)) / max(share, 1e-6)))
+    if not rms > 1e-20:
+        return np.zeros_like(gradient)
+    return gradient * np.float32(1.0 / rms)

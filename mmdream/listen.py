@@ -1,0 +1,22 @@
+"""Where a run tells what it is doing; bars and logs are made of it at the edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+def _silent(*_: object) -> None:
+    """Nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Three things a run has to say."""
+
+    say: Callable[[str], None] = _silent
+    """A line of plan."""
+    warn: Callable[[str], None] = _silent
+    """Something is not as the user may expect; the run goes on."""
+    progress: Callable[[str, float, float], None] = _silent
+    """(medium, done, total): frames of the picture or seconds of the sound."""

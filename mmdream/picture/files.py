@@ -1,0 +1,68 @@
+"""Picture files in and out, as float32 RGB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmdream.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+LARGEST = 1 << 28
+"""Pixels a picture may have."""
+
+
+def read(path: Path) -> np.ndarray:
+    """Read a picture file; its EXIF orientation is applied, transparency is laid over black.
+
+    Returns:
+        float32 [H, W, 3], RGB, 0..1.
+
+    Raises:
+        UserError: no such file, or not a picture.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder; give a picture") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if not len(data):
+        raise UserError(f"{path}: the file is empty")
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error:
+        picture = upright = None
+    if picture is None or upright is None:
+        raise UserError(f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file")
+    if upright.shape[0] * upright.shape[1] > LARGEST:
+        raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
+    if picture.ndim == 3 and picture.shape[2] == 4 and picture.shape[:2] == upright.shape[:2]:
+        alpha = picture[..., 3:].astype(np.float32) / np.iinfo(picture.dtype).max
+        upright = upright * alpha
+        top = np.iinfo(picture.dtype).max
+    elif np.issubdtype(upright.dtype, np.integer):
+        top = np.iinfo(upright.dtype).max
+    else:
+        top = 1
+    rgb = cv2.cvtColor(upright.astype(np.float32) / np.float32(top), cv2.COLOR_BGR2RGB)
+    return np.clip(np.nan_to_num(rgb), 0, 1)
+
+
+def write(path: Path, rgb: np.ndarray) -> None:
+    """Write float32 [H, W, 3], RGB, 0..1, in 8 bits, in the format of the suffix."""
+    bgr = cv2.cvtColor(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
+    quality = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+    }
+    done, data = cv2.imencode(path.suffix.lower(), bgr, quality.get(path.suffix.lower(), []))
+    if not done:
+        raise UserError(f"{path}: the picture could not be encoded; try .png")
+    path.write_bytes(data.tobytes())

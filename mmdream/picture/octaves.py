@@ -1,0 +1,143 @@
+"""A picture dreamed on octaves, from small to large, always on top of its own source.
+
+The dream is kept as *detail*, dream minus source at full size. Each octave climbs on the source shrunk to
+its size plus the detail gained so far, and adds what it gained: the source's own detail is never lost, and
+a film frame that starts from carried detail takes the very same path with fewer steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from mmdream import chance
+from mmdream.ascent import Canvas, ascend
+from mmdream.picture.smooth import cascade, width
+from mmdream.picture.tiles import sewn
+from mmdream.schedule import Moment
+
+SMALLEST = 64
+"""Shortest side of the smallest octave in px: four cells of a rung of stride 16."""
+JITTER = 32
+"""Largest roll in px, as in google/deepdream (2015)."""
+
+Slope = Callable[[np.ndarray], np.ndarray]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One octave's share of the work."""
+
+    size: Size
+    """Height, width in px."""
+    steps: int
+
+
+def sizes(height: int, width: int, moment: Moment) -> list[Size]:
+    """The octaves of a picture, small to large; the last is the picture's own size.
+
+    Octaves whose shorter side would fall under `SMALLEST` are left out.
+    """
+    found = [(height, width)]
+    for k in range(1, moment.octaves):
+        factor = moment.octave_scale**-k
+        size = (round(height * factor), round(width * factor))
+        if min(size) < SMALLEST:
+            break
+        found.append(size)
+    return found[::-1]
+
+
+def in_full(octaves: Sequence[Size], steps: int) -> list[Visit]:
+    """Every octave with all its steps: a still picture, or the first frame of a shot."""
+    return [Visit(size, steps) for size in octaves]
+
+
+def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
+    """A few steps at one of the smaller octaves, by rotation, and at the largest.
+
+    Args:
+        octaves: small to large.
+        steps: at each of the two.
+        turn: number of the frame within its shot.
+    """
+    *smaller, largest = octaves
+    rotation = [smaller[turn % len(smaller)]] if smaller else []
+    return [Visit(size, steps) for size in (*rotation, largest)]
+
+
+def dream(
+    source: np.ndarray,
+    detail: np.ndarray,
+    visits: Sequence[Visit],
+    slope: Slope,
+    step: float,
+    *,
+    seed: int,
+    place: Fraction,
+    inside: np.ndarray | None = None,
+    boost: np.ndarray | None = None,
+) -> np.ndarray:
+    """Climb through the visits.
+
+    Args:
+        source: float32 [H, W, 3], 0..1.
+        detail: float32 [H, W, 3], dream minus source that is there already; zeros for a fresh dream.
+        visits: octaves in the order they are climbed.
+        slope: the network's gradient, `picture.slope.slope`.
+        step: RMS of one step in the range 0..1.
+        seed: the user's seed.
+        place: the frame's time in seconds; addresses the jitter.
+        inside: float32 [H, W, 1], 0 where nothing may be dreamed (film bars); None: everywhere.
+        boost: float32 [H, W, 1], how many times longer steps are; None: 1.
+
+    Returns:
+        The new detail, float32 [H, W, 3]; source + detail lies within 0..1.
+    """
+    for visit in visits:
+        base, start = resized(source, visit.size), resized(detail, visit.size)
+        canvas = Canvas(
+            start=_clip(base + start),
+            step=step if boost is None else step * resized(boost, visit.size),
+            slope=_jittered(slope, visit.steps, chance.rng(seed, "jitter", place, *visit.size)),
+            settle=_clip,
+            inside=None if inside is None else resized(inside, visit.size),
+        )
+        gained = ascend(canvas, visit.steps) - base - start
+        detail = detail + resized(gained, source.shape[:2])
+    settled = _clip(source + detail) - source
+    return settled if inside is None else settled * inside
+
+
+def resized(picture: np.ndarray, size: Size) -> np.ndarray:
+    """Resize float32 [h, w, c]: area when it shrinks (no aliasing), cubic when it grows."""
+    height, width = size
+    if picture.shape[:2] == (height, width):
+        return picture
+    smaller = height * width < picture.shape[0] * picture.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    # OpenCV drops the last axis of a single channel.
+    return cv2.resize(picture, (width, height), interpolation=method).reshape(height, width, -1)
+
+
+def _jittered(
+    slope: Slope, steps: int, rng: np.random.Generator
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Roll, take the gradient, roll back, smooth: no pixel keeps its place in the network's grid."""
+    shifts = rng.integers(-JITTER, JITTER + 1, size=(max(steps, 1), 2))
+
+    def at(x: np.ndarray, number: int) -> np.ndarray:
+        down, right = (int(shift) for shift in shifts[number])
+        gradient = sewn(slope, np.roll(x, (down, right), (0, 1)))
+        return cascade(np.roll(gradient, (-down, -right), (0, 1)), width(number, steps))
+
+    return at
+
+
+def _clip(x: np.ndarray) -> np.ndarray:
+    return np.clip(x, 0.0, 1.0)

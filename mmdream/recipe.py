@@ -1,0 +1,77 @@
+"""Every setting of a dream that does not vary in time; what does is the Schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mmdream.errors import UserError
+from mmdream.schedule import Schedule
+
+Weights = str | Path | None
+"""A weights file, "random", or None for the card's own weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to dream; checked where it is made.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    schedule: Schedule = field(default_factory=Schedule)
+    net: str = "dreamnet"
+    """Card of the picture network."""
+    sound_net: str = "melnet"
+    """Card of the sound network."""
+    weights: Weights = None
+    sound_weights: Weights = None
+    coherence: float = 0.95
+    """Share of the last frame's dream that a film frame starts from, where its motion is trusted;
+    0 dreams every frame for itself, in full."""
+    seed: int = 0
+    size: str | None = None
+    """Working resolution of the picture, "640x360" or "360p"; None: the film's own."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.coherence <= 1:
+            raise UserError(f"coherence is {self.coherence:g}; choose between 0 and 1")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise UserError(f"precision is {self.precision!r}; choose auto, float32 or bfloat16")
+        if self.size is not None:
+            working_size(self.size, 1920, 1080)
+
+
+def working_size(size: str | None, width: int, height: int) -> tuple[int, int]:
+    """The resolution a picture is dreamed at.
+
+    Args:
+        size: "WxH", "480p" (the shorter side) or None for the picture's own.
+        width: of the picture, px.
+        height: of the picture, px.
+
+    Returns:
+        Width, height in px. "480p" keeps the picture's aspect and never enlarges it.
+
+    Raises:
+        UserError: neither form, or a side outside 16..16384 px.
+    """
+    if size is None:
+        return width, height
+    text = size.strip().lower()
+    try:
+        if text.endswith("p"):
+            factor = min(1.0, int(text[:-1]) / min(width, height))
+            wanted = max(1, round(width * factor)), max(1, round(height * factor))
+            asked = int(text[:-1]), int(text[:-1])
+        else:
+            first, second = text.split("x")
+            wanted = asked = int(first), int(second)
+    except ValueError:
+        raise UserError(f"size is {size!r}; write WIDTHxHEIGHT or for example 480p") from None
+    if not all(16 <= side <= 16384 for side in asked):
+        raise UserError(f"size is {size!r}; choose sides between 16 and 16384 pixels")
+    return wanted

@@ -1,0 +1,118 @@
+"""What a dream amounted to: figures for the user, for ``--json`` and for tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mmdream.schedule import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """The settings in force from one time on, until the next entry."""
+
+    seconds: float
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finished dream. A figure that does not apply (the loudness of a silent film) is None."""
+
+    output: str | None = None
+    frames: int | None = None
+    repeated: int = 0
+    """Broken frames that repeat the dream before them."""
+    seconds: float | None = None
+    drift_ms: float | None = None
+    """Largest departure of a frame's time stamp, or of the sound's start, from the source's."""
+    loudness_source: float | None = None
+    loudness_dream: float | None = None
+    """Integrated, LUFS (BS.1770)."""
+    true_peak: float | None = None
+    """dBTP of the dream."""
+    objective_gain: dict[str, float] = field(default_factory=dict)
+    """Objective of the dream over the source's, per medium, scored in float32."""
+    strength: dict[str, float] = field(default_factory=dict)
+    """Picture: mean absolute difference to the source, of the range 0..1; sound: mean absolute gain, dB."""
+    precision: dict[str, str] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+    schedule: dict[str, tuple[Used, ...]] = field(default_factory=dict)
+    """What was used over time, per medium: an entry whenever a setting changed."""
+    timing: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each kind of work; kinds run beside each other."""
+
+    def named(self, output: Path) -> Report:
+        """The same report with the name of the result."""
+        return replace(self, output=str(output))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only; what is not a finite number becomes None."""
+        return {
+            "output": self.output,
+            "frames": self.frames,
+            "repeated": self.repeated,
+            "seconds": _finite(self.seconds),
+            "drift_ms": _finite(self.drift_ms),
+            "loudness_source": _finite(self.loudness_source),
+            "loudness_dream": _finite(self.loudness_dream),
+            "true_peak": _finite(self.true_peak),
+            "objective_gain": {k: _finite(v) for k, v in self.objective_gain.items()},
+            "strength": {k: _finite(v) for k, v in self.strength.items()},
+            "precision": self.precision,
+            "wall_seconds": _finite(self.wall_seconds),
+            "schedule": {medium: [_row(used) for used in uses] for medium, uses in self.schedule.items()},
+            "timing": {k: _finite(v) for k, v in self.timing.items()},
+        }
+
+    def lines(self) -> list[str]:
+        """The report for people, a fact a line."""
+        found = [f"{self.output}" if self.output else ""]
+        if self.frames is not None:
+            broken = f" ({self.repeated} broken ones repeated)" if self.repeated else ""
+            drift = f", drift {self.drift_ms:.2f} ms" if self.drift_ms is not None else ""
+            found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
+        if "picture" in self.strength:
+            found.append(
+                f"  picture: objective x{self.objective_gain['picture']:.2f}, "
+                f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
+            )
+        if "sound" in self.strength:
+            found.append(
+                f"  sound: objective x{self.objective_gain['sound']:.2f}, "
+                f"strength {self.strength['sound']:.1f} dB, loudness {_level(self.loudness_source)} -> "
+                f"{_level(self.loudness_dream)} LUFS, peak {_level(self.true_peak)} dBTP"
+            )
+        found.append(f"  {self.wall_seconds:.1f} s of work")
+        return [line for line in found if line]
+
+
+def changes(uses: Sequence[Used]) -> tuple[Used, ...]:
+    """Leave out the entries that repeat the one before them."""
+    return tuple(
+        use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment
+    )
+
+
+def _row(used: Used) -> dict[str, float]:
+    moment = used.moment
+    return {
+        "at": round(used.seconds, 6),
+        "octaves": moment.octaves,
+        "octave_scale": moment.octave_scale,
+        "steps": moment.steps,
+        "depth": moment.depth,
+        "strength": moment.strength,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _level(value: float | None) -> str:
+    return "silent" if value is None or not math.isfinite(value) else f"{value:.1f}"

@@ -1,0 +1,218 @@
+"""The one schedule: how the dream changes over the seconds of a film.
+
+Picture and sound both ask ``Schedule.at`` with their own time, and nothing else holds a setting that varies
+in time. Seconds are those of the source as a player shows it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mmdream.errors import UserError
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "octaves": (1, 12),
+    "octave_scale": (1.05, 4.0),
+    "steps": (0, 500),
+    "depth": (0.0, 1.0),
+    "strength": (0.0, 4.0),
+}
+"""Smallest and largest value of each setting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A setting over time: linear between its keys, held before the first and after the last."""
+
+    keys: tuple[tuple[float, float], ...]
+    """((seconds, value), ...), seconds strictly rising, at least one key."""
+
+    def at(self, seconds: Any) -> Any:
+        """The value at one time or at an array of times (float64 of the same shape)."""
+        import numpy as np  # Here, so that reading settings and --help do not wait for it.
+
+        value = np.interp(
+            np.asarray(seconds, dtype=np.float64),
+            [when for when, _ in self.keys],
+            [value for _, value in self.keys],
+        )
+        return value if np.ndim(value) else float(value)
+
+
+Setting = float | Curve | Sequence[tuple[float, float]]
+"""What a user may give for a setting: a number, or keys ((seconds, value), ...)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The five settings at one instant."""
+
+    octaves: int
+    """Sizes visited, coarse to fine."""
+    octave_scale: float
+    """Each size over the one before it."""
+    steps: int
+    """Ascent steps at each size."""
+    depth: float
+    """0..1 along any network's ladder of rungs, shallow to deep."""
+    strength: float
+    """Scales the finished dream: 0 is the source, 1 the recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the dream changes over time, for picture and sound alike.
+
+    Each setting is a number or keys ``((seconds, value), ...)``:
+    ``Schedule(depth=0.4, strength=((0, 0), (2, 1)))`` fades the dream in over two seconds.
+
+    Raises:
+        UserError: a value out of range, keys out of order.
+    """
+
+    octaves: Setting = 4
+    octave_scale: Setting = 1.4
+    """1.4 after google/deepdream (2015)."""
+    steps: Setting = 10
+    depth: Setting = 0.9
+    strength: Setting = 1.0
+
+    def __post_init__(self) -> None:
+        for name in LIMITS:
+            object.__setattr__(self, name, _curve(name, getattr(self, name)))
+
+    def at(self, seconds: float) -> Moment:
+        """The settings at one time; octaves and steps are rounded after interpolation."""
+        value = {name: self.curve(name).at(seconds) for name in LIMITS}
+        return Moment(
+            octaves=math.floor(value["octaves"] + 0.5),
+            octave_scale=value["octave_scale"],
+            steps=math.floor(value["steps"] + 0.5),
+            depth=value["depth"],
+            strength=value["strength"],
+        )
+
+    def curve(self, name: str) -> Curve:
+        """One setting over time."""
+        curve: Curve = getattr(self, name)
+        return curve
+
+    def with_settings(self, **settings: Setting | None) -> Schedule:
+        """Replace whole curves; None leaves a setting as it is."""
+        return replace(self, **{k: v for k, v in settings.items() if v is not None})
+
+    def as_keys(self) -> dict[str, list[list[float]]]:
+        """The schedule as plain lists, for reports."""
+        return {name: [list(key) for key in self.curve(name).keys] for name in LIMITS}
+
+
+def _curve(name: str, setting: Setting) -> Curve:
+    if isinstance(setting, Curve):
+        keys = setting.keys
+    elif isinstance(setting, (int, float)):
+        keys = ((0.0, float(setting)),)
+    else:
+        keys = tuple((float(when), float(value)) for when, value in setting)
+    if not keys:
+        raise UserError(f"{name} has no keys; give a number or (seconds, value) pairs")
+    low, high = LIMITS[name]
+    option = name.replace("_", "-")
+    for when, value in keys:
+        if not low <= value <= high:
+            raise UserError(f"{option} is {value:g}; choose between {low:g} and {high:g}")
+        if not math.isfinite(when):
+            raise UserError(f"{option} has a key at {when} seconds; give a finite time")
+    if any(b[0] <= a[0] for a, b in zip(keys, keys[1:], strict=False)):
+        raise UserError(f"{option}: the keys' times must rise from one to the next")
+    return Curve(keys)
+
+
+def presets() -> dict[str, str]:
+    """Names of the presets with what each looks and sounds like, in alphabetical order."""
+    found = {}
+    for entry in resources.files("mmdream").joinpath("presets").iterdir():
+        if entry.name.endswith(".toml"):
+            found[entry.name.removesuffix(".toml")] = tomllib.loads(entry.read_text())["about"]
+    return dict(sorted(found.items()))
+
+
+def preset(name: str) -> Schedule:
+    """The schedule of a preset.
+
+    Raises:
+        UserError: no such preset; the line names the nearest one.
+    """
+    known = presets()
+    if name not in known:
+        raise UserError(f"no preset {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    text = resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text()
+    settings = tomllib.loads(text)
+    settings.pop("about")
+    return Schedule(**settings)
+
+
+DEFAULT_PRESET = "classic"
+
+
+def read(path: Path, base: Schedule | None = None) -> Schedule:
+    """Read a schedule file.
+
+    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of
+    octaves, octave_scale, steps, depth and strength. A setting that no key names keeps the preset's curve.
+
+    Args:
+        path: a TOML file.
+        base: what the file builds on when it names no preset.
+
+    Raises:
+        UserError: unreadable file, unknown name (with the nearest right one), value out of range.
+    """
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such schedule file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a schedule: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not a TOML file: {error}") from None
+    for name in text:
+        if name not in ("preset", "key"):
+            raise UserError(f"{path}: unknown name {name!r}{nearest(name, ('preset', 'key'))}")
+    try:
+        base = preset(str(text["preset"])) if "preset" in text else base or preset(DEFAULT_PRESET)
+        return replace(base, **_keys(text.get("key", [])))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _keys(tables: Any) -> dict[str, list[tuple[float, float]]]:
+    """Sort the ``[[key]]`` tables into one curve for each setting they name."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UserError("write each key as its own [[key]] table")
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for number, table in enumerate(tables, 1):
+        if "at" not in table:
+            raise UserError(f"key {number} has no time; add at = SECONDS")
+        for name, value in table.items():
+            if name != "at" and name not in LIMITS:
+                raise UserError(f"key {number}: unknown setting {name!r}{nearest(name, LIMITS)}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise UserError(f"key {number}: {name} is {value!r}; give a number")
+            if name != "at":
+                curves.setdefault(name, []).append((float(table["at"]), float(value)))
+    return curves
+
+
+def nearest(word: str, words: Any) -> str:
+    """``"; did you mean 'x'?"`` for the nearest of some words, or nothing."""
+    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
