@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import tensorflow as tf
+from mmdream.networks.framework import tf
 
 
 def energy(
@@ -31,47 +31,71 @@ def energy(
     )
 
 
-def contrast(features: Sequence[tf.Tensor], mix: Sequence[float], share: float) -> tf.Tensor:
-    """Weighted sum of the rungs' log contrast energies: events in time, not a louder standing sound.
+def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
+    """Contrast energy of sound features: events in time, not a louder standing sound.
 
-    Plain energy of a sound network is climbed fastest by a standing equaliser; departures from the running
-    mean can only be raised by what begins and ends. The logarithm makes rungs of different size weigh
-    alike, and the gradient one of relative change.
+    Plain energy of a sound network is climbed fastest by a standing equaliser; squared departures from the
+    running mean can only be raised by what begins and ends. The logarithm is taken window by window, a fifth
+    of the running mean long: quiet passages are dreamed like loud ones, instead of one figure growing to
+    the limit of its gain, and rungs of different size weigh alike.
 
     Args:
         features: one tensor [1, time, band, channel] for each rung, all over the same stretch of time.
         mix: weight of each rung.
-        share: length of the running mean over the length of the stretch, > 0.
+        share: length of the running mean over the length of the stretch, float32 > 0.
 
     Returns:
-        float32 scalar, in nepers of energy.
+        float32 scalar, nepers of energy.
     """
     return tf.add_n(
-        [
-            weight * tf.math.log(tf.reduce_mean(departures(a, share)) + 1e-12)
-            for a, weight in zip(features, mix, strict=True)
-        ]
+        [weight * _local(departures(a, share), share / 5) for a, weight in zip(features, mix, strict=True)]
     )
 
 
-def departures(a: tf.Tensor, share: float) -> tf.Tensor:
-    """Squared departure of activations from their running mean over time.
+def target(logits: tf.Tensor, wanted: Sequence[int]) -> tf.Tensor:
+    """Likeness to any of the wanted classes, in every window of time.
 
-    At the rims the mean is taken over what there is.
+    Args:
+        logits: [window, class].
+        wanted: places of the classes; each window is free to choose among them.
+
+    Returns:
+        float32 scalar: mean of logsumexp over the wanted classes, less half of that over all. Without the
+        half a logit grows by making everything larger, with the whole the gradient dies once the class is
+        won (measured on barks in rain).
+    """
+    chosen = tf.reduce_logsumexp(tf.gather(logits, list(wanted), axis=1), axis=1)
+    return tf.reduce_mean(chosen - 0.5 * tf.reduce_logsumexp(logits, axis=1))
+
+
+def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Squared departure of activations from their running mean over time.
 
     Args:
         a: [1, time, band, channel].
-        share: length of the running mean over the length of the stretch.
+        share: length of the running mean over the length of the stretch, float32 > 0.
 
     Returns:
         float32, the shape of `a`.
     """
     a = tf.cast(a, tf.float32)
+    return tf.square(a - _running_mean(a, share))
+
+
+def _local(squares: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Mean over time of the log of the energy in windows of a share of the stretch."""
+    energy = tf.reduce_mean(squares, axis=(2, 3), keepdims=True)
+    # A floor 20 dB under the mean: a pause is no reason to shout.
+    floor = 0.01 * tf.stop_gradient(tf.reduce_mean(energy)) + 1e-12
+    return tf.reduce_mean(tf.math.log(_running_mean(energy, share) + floor))
+
+
+def _running_mean(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Mean over a window of axis 1, over what there is of it at the rims; float32, the shape of `a`."""
     n = tf.shape(a)[1]
     half = tf.maximum(1, tf.cast(tf.round(share * tf.cast(n, tf.float32) / 2), tf.int32))
     sums = tf.pad(tf.cumsum(a, axis=1), ((0, 0), (1, 0), (0, 0), (0, 0)))
-    here = tf.range(n)
-    low, high = tf.maximum(here - half, 0), tf.minimum(here + half + 1, n)
+    low = tf.maximum(tf.range(n) - half, 0)
+    high = tf.minimum(tf.range(n) + half + 1, n)
     counts = tf.cast(high - low, tf.float32)[None, :, None, None]
-    mean = (tf.gather(sums, high, axis=1) - tf.gather(sums, low, axis=1)) / counts
-    return tf.square(a - mean)
+    return (tf.gather(sums, high, axis=1) - tf.gather(sums, low, axis=1)) / counts

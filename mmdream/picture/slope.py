@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import tensorflow as tf
 
 from mmdream import chance
+from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import energy
 

@@ -1,6 +1,6 @@
 """The gradient of a picture too large for memory, tile by tile.
 
-Tiles of one shape cover every pixel; each is computed with a halo of its real neighbours and only its core
+Tiles cover every pixel; each is computed with a halo of its real neighbours and only its core
 is kept, so that the sewn gradient is that of the whole wherever receptive fields fit into the halo. It is
 normalised only after it is sewn.
 """
@@ -15,6 +15,9 @@ CORE = 768
 """Longest side of a tile's core in px: a VGG-16 step then peaks near 3.5 GB in float32."""
 HALO = 96
 """Real neighbours on each side, in px: about half the receptive field of the deep rungs."""
+
+GRID = 32
+"""The largest stride of any rung, px."""
 
 
 def sewn(
@@ -58,7 +61,11 @@ def _cuts(length: int, core: int) -> list[tuple[int, int]]:
 
 
 def _window(start: int, stop: int, length: int, halo: int) -> tuple[int, int]:
-    """A stretch with its halo, shifted inwards at the picture's edges so that its size is constant."""
-    size = min(length, stop - start + 2 * halo)
-    first = min(max(0, start - halo), length - size)
-    return first, first + size
+    """A stretch with its halo, aligned to the grid of the network's strides from either end.
+
+    Off the grid gradients differ; and "same" padding shifts a network by the length modulo its stride, so a
+    window's length must leave the same remainder as the whole.
+    """
+    first = max(0, start - halo) // GRID * GRID
+    last = length - max(0, length - stop - halo) // GRID * GRID
+    return first, last

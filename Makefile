@@ -1,0 +1,77 @@
+# make dream                      install, make a sample film, dream it
+# make dream VIDEO="my film.mp4"  dream a film of one's own
+# make test                       everything that has to hold
+#
+# Needs a Python that TensorFlow has wheels for, and nothing else: no ffmpeg, no pip on the PATH.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# Both go to the shell as variables, never as text, so that blanks, quotes and $ in a name stay what
+# they are. `value` and `:=` keep make itself from expanding them.
+export FILM := $(value VIDEO)
+unexport VIDEO
+# Empty unless somebody chose: then the first Python here that fits is taken.
+export CHOSEN := $(if $(filter file default undefined,$(origin PYTHON)),,$(value PYTHON))
+
+.PHONY: dream test lint format clean
+
+ifndef FILM
+dream: $(VENV)/installed
+	@test -e sample.mp4 || $(RUN) -m mmdream sample sample.mp4
+	@$(RUN) -m mmdream video sample.mp4 --overwrite
+	@echo
+	@echo 'Look at sample.mp4 and at its dream, sample.dream.mp4. Then dream a film of your own:'
+	@echo '    make dream VIDEO="my film.mp4"'
+	@echo 'All that can be chosen:'
+	@echo '    $(VENV)/bin/mmdream video --help'
+else
+dream: $(VENV)/installed
+	@$(RUN) -m mmdream video -- "$$FILM"
+endif
+
+test: lint
+	@$(RUN) -m pytest
+
+lint: $(VENV)/installed-test
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+format: $(VENV)/installed-test
+	@$(RUN) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache sample.mp4 sample.dream.mp4
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps lie inside the environment and go with it.
+$(VENV)/installed: pyproject.toml $(RUN)
+	@echo 'Installing mmdream into $(VENV): 0.95 GB to fetch, once, then some minutes.'
+	@$(RUN) -m pip install --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[test]'
+	@touch $@
+
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+FOUND := import platform; print(platform.python_version())
+NEEDS := mmdream needs Python 3.11, 3.12 or 3.13
+
+$(RUN):
+	@if [ -n "$$CHOSEN" ]; then set -- "$$CHOSEN"; else set -- python3 python3.12 python3.13 python3.11; fi; \
+	for python; do \
+	    if "$$python" -c '$(FITS)' 2>/dev/null; then \
+	        "$$python" -m venv --clear $(VENV) && exit 0; \
+	        rm -rf $(VENV); exit 1; \
+	    fi; \
+	done; \
+	if found=$$("$$1" -c '$(FOUND)' 2>/dev/null); then \
+	    echo "$(NEEDS); this is $$found: make dream PYTHON=/path/to/python3.12" >&2; \
+	else \
+	    echo "$(NEEDS); $$1 does not run: make dream PYTHON=/path/to/python3.12" >&2; \
+	fi; \
+	exit 1

@@ -1,0 +1,141 @@
+"""The engine for Python programs: arrays in and out for picture and sound, paths and a report for films."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.jobs.output import destination, workshop
+from mmdream.listen import Listener
+from mmdream.recipe import Recipe
+from mmdream.report import Report
+
+
+def dream_video(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    recipe: Recipe | None = None,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    keep_picture: bool = False,
+    keep_sound: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Report:
+    """Turn a film into a dream film.
+
+    Args:
+        source: any film that FFmpeg reads.
+        output: .mp4, .mov, .webm or .mkv (lossless); None: the source's name with ``.dream.mp4``.
+        recipe: how to dream; None: the defaults.
+        start: seconds of the source; None: its start.
+        end: seconds of the source; None: its end.
+        keep_picture: dream the sound only.
+        keep_sound: dream the picture only.
+        strict: stop at a broken frame or an early end instead of going on.
+        overwrite: replace an existing result.
+        listener: told about plan, warnings and progress.
+
+    Returns:
+        What was done, with the name of the result.
+
+    Raises:
+        UserError: one line that says what is wrong with the input, the settings or the output.
+    """
+    from mmdream.film.codecs import SUFFIXES
+    from mmdream.film.source import probe
+    from mmdream.networks.card import card
+    from mmdream.networks.weights import locate
+
+    recipe, path = recipe or Recipe(), Path(source)
+    film = probe(path)
+    out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
+    if not keep_picture:
+        locate(card(recipe.net, "picture"), recipe.weights)
+    if not keep_sound and film.sounds:
+        locate(card(recipe.sound_net, "sound"), recipe.sound_weights)
+    # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.jobs.film import Order, render
+
+    order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
+    with workshop(out) as work:
+        return render(film, out, recipe, order, listener or Listener(), work).named(out)
+
+
+def dream_image(
+    picture: np.ndarray, recipe: Recipe | None = None, *, listener: Listener | None = None
+) -> np.ndarray:
+    """Dream a picture.
+
+    Args:
+        picture: [H, W, 3], RGB; uint8, or float in 0..1.
+        recipe: how to dream, at second 0 of its schedule; None: the defaults.
+        listener: told about progress.
+
+    Returns:
+        The dream: shape and dtype of `picture`.
+
+    Raises:
+        UserError: another shape, type or range.
+    """
+    from mmdream.jobs.still import dream_picture
+
+    if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape) < 1:
+        raise UserError(f"a picture has the shape (height, width, 3); this one has {picture.shape}")
+    whole = picture.dtype == np.uint8
+    rgb = picture.astype(np.float32) / 255 if whole else picture.astype(np.float32)
+    if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
+        raise UserError("a picture is uint8 or holds floats between 0 and 1")
+    dream, _ = dream_picture(rgb, recipe or Recipe(), listener or Listener())
+    return np.rint(dream * 255).astype(np.uint8) if whole else dream.astype(picture.dtype)
+
+
+def dream_audio(
+    sound: np.ndarray, rate: int, recipe: Recipe | None = None, *, listener: Listener | None = None
+) -> np.ndarray:
+    """Dream a sound.
+
+    Args:
+        sound: float [sample] or [channel, sample], -1..1.
+        rate: samples a second, 1000..768000.
+        recipe: how to dream; None: the defaults.
+        listener: told about progress.
+
+    Returns:
+        The dream, float32, the shape of `sound`.
+
+    Raises:
+        UserError: another shape or range.
+    """
+    from mmdream.networks.card import card
+    from mmdream.networks.network import load
+    from mmdream.sound.dream import ArraySource, dream_sound
+
+    if sound.ndim not in (1, 2) or not np.issubdtype(sound.dtype, np.floating) or not sound.size:
+        raise UserError("a sound is a float array [sample] or [channel, sample], at least one sample long")
+    if not 1000 <= rate <= 768_000:
+        raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
+    recipe, listener = recipe or Recipe(), listener or Listener()
+    source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
+    seconds = source.n_samples / rate
+    blocks: list[np.ndarray] = []
+    dream_sound(
+        source,
+        blocks.append,
+        load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed),
+        recipe.schedule,
+        recipe.seed,
+        progress=lambda share: listener.progress("sound", share * seconds, seconds),
+    )
+    return np.concatenate(blocks, axis=1).reshape(sound.shape)
+
+
+def _exact(seconds: float | None) -> Fraction | None:
+    """A time as the user wrote it: 0.1 is a tenth, not the nearest binary fraction."""
+    return None if seconds is None else Fraction(str(seconds))

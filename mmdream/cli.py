@@ -1,0 +1,334 @@
+"""The command line: options in, one report or one error line out.
+
+Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow. Only this
+file prints, and only this file turns an error into an exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from mmdream import __version__
+from mmdream.errors import UserError
+from mmdream.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mmdream.listen import Listener
+    from mmdream.report import Report
+    from mmdream.schedule import Schedule
+
+# typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
+UsageErrors = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="mmdream",
+    help="Turn films, pictures and sounds into dreams.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT = Recipe()
+
+
+class Precision(StrEnum):
+    """Number formats of the picture network."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
+Output = Annotated[Optional[Path], typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)]
+Net = Annotated[str, typer.Option(metavar="NAME", help="Picture network; `mmdream nets` lists them.")]
+SoundNet = Annotated[str, typer.Option(metavar="NAME", help="Sound network.")]
+Weights = Annotated[Optional[str], typer.Option(metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False)]
+Depth = Annotated[Optional[float], typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)]
+Strength = Annotated[Optional[float], typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False)]
+Octaves = Annotated[Optional[int], typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)]
+OctaveScale = Annotated[Optional[float], typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)]
+Steps = Annotated[Optional[int], typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)]
+ScheduleFile = Annotated[Optional[Path], typer.Option("--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False)]
+Preset = Annotated[Optional[str], typer.Option(metavar="NAME", help="A ready look and sound: classic, descent, filigree, giants, whisper.", show_default=False)]
+Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
+Size = Annotated[Optional[str], typer.Option(metavar="WxH|480p", help="Working resolution of the dream; the result keeps the source's size.", show_default=False)]
+Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"mmdream {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def video(
+    source: Input,
+    output: Output = None,
+    net: Net = DEFAULT.net,
+    sound_net: SoundNet = DEFAULT.sound_net,
+    weights: Weights = None,
+    sound_weights: Annotated[Optional[str], typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False)] = None,
+    depth: Depth = None,
+    strength: Strength = None,
+    octaves: Octaves = None,
+    octave_scale: OctaveScale = None,
+    steps: Steps = None,
+    coherence: Annotated[float, typer.Option(metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself.")] = DEFAULT.coherence,
+    schedule: ScheduleFile = None,
+    preset: Preset = None,
+    seed: Seed = DEFAULT.seed,
+    size: Size = None,
+    start: Annotated[Optional[float], typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False)] = None,
+    end: Annotated[Optional[float], typer.Option(metavar="T", help="End before this second of the source.", show_default=False)] = None,
+    precision: Precise = Precision(DEFAULT.precision),
+    keep_picture: Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")] = False,
+    keep_sound: Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Turn a film into a dream film, picture and sound.
+
+    The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
+    """
+    from mmdream import dream_video
+
+    recipe = Recipe(
+        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        net=net,
+        sound_net=sound_net,
+        weights=weights,
+        sound_weights=sound_weights,
+        coherence=coherence,
+        seed=seed,
+        size=size,
+        precision=precision.value,
+    )
+    with _listening(as_json) as listener:
+        report = dream_video(
+            source,
+            output,
+            recipe,
+            start=start,
+            end=end,
+            keep_picture=keep_picture,
+            keep_sound=keep_sound,
+            strict=strict,
+            overwrite=overwrite,
+            listener=listener,
+        )
+    _show(report, as_json)
+
+
+@app.command()
+def image(
+    source: Input,
+    output: Output = None,
+    net: Net = DEFAULT.net,
+    weights: Weights = None,
+    depth: Depth = None,
+    strength: Strength = None,
+    octaves: Octaves = None,
+    octave_scale: OctaveScale = None,
+    steps: Steps = None,
+    schedule: ScheduleFile = None,
+    preset: Preset = None,
+    seed: Seed = DEFAULT.seed,
+    size: Size = None,
+    precision: Precise = Precision(DEFAULT.precision),
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Dream a picture.
+
+    The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
+    """
+    from mmdream.jobs.still import dream_picture_file
+
+    recipe = Recipe(
+        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        net=net,
+        weights=weights,
+        seed=seed,
+        size=size,
+        precision=precision.value,
+    )
+    with _listening(as_json) as listener:
+        report = dream_picture_file(source, output, recipe, overwrite, listener)
+    _show(report, as_json)
+
+
+@app.command()
+def audio(
+    source: Input,
+    output: Output = None,
+    net: Annotated[str, typer.Option(metavar="NAME", help="Sound network; `mmdream nets` lists them.")] = DEFAULT.sound_net,
+    weights: Weights = None,
+    depth: Depth = None,
+    strength: Strength = None,
+    octaves: Octaves = None,
+    octave_scale: OctaveScale = None,
+    steps: Steps = None,
+    schedule: ScheduleFile = None,
+    preset: Preset = None,
+    seed: Seed = DEFAULT.seed,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Dream a sound: an audio file, or the sound of a film.
+
+    The result is IN.dream.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
+    """
+    from mmdream.jobs.sound import dream_sound_file
+
+    recipe = Recipe(
+        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        sound_net=net,
+        sound_weights=weights,
+        seed=seed,
+    )
+    with _listening(as_json) as listener:
+        report = dream_sound_file(source, output, recipe, overwrite, listener)
+    _show(report, as_json)
+
+
+@app.command()
+def sample(
+    output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a short film to try things on: a moving camera over two photographs, and music."""
+    from mmdream.jobs.output import destination
+    from mmdream.sample import make_sample
+
+    path = destination(output, output, ".mp4", (".mp4",), overwrite)
+    make_sample(path)
+    typer.echo(f"{path}")
+
+
+@app.command()
+def nets(
+    name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)] = None,
+) -> None:
+    """List the networks, or tell all about one: its rungs, its weights, its licence."""
+    from mmdream.networks.card import card, names
+
+    if name is None:
+        for each in names():
+            about = card(each)
+            typer.echo(f"{each:14} {about.medium:8} {about.about}")
+            typer.echo(f"{'':23} licence: {about.licence}")
+        return
+    about = card(name)
+    typer.echo(f"{about.name} ({about.medium}): {about.about}")
+    typer.echo("depth  layer, from shallow to deep")
+    for number, rung in enumerate(about.rungs):
+        typer.echo(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
+    if about.classes:
+        typer.echo(f"classes: {', '.join(about.classes)}")
+    typer.echo(f"weights: {about.weights.tell()}")
+    typer.echo(f"licence: {about.licence}")
+    typer.echo(f"source:  {about.source}")
+    typer.echo(f"credits: {about.credits}")
+    for fact, value in about.facts.items():
+        typer.echo(f"{fact.replace('_', ' ')}: {value}")
+
+
+def _schedule(
+    preset: str | None,
+    file: Path | None,
+    octaves: int | None,
+    octave_scale: float | None,
+    steps: int | None,
+    depth: float | None,
+    strength: float | None,
+) -> Schedule:
+    """A flag replaces a whole curve, the file overrides the preset."""
+    from mmdream import schedule
+
+    base = schedule.preset(preset or schedule.DEFAULT_PRESET)
+    if file is not None:
+        base = schedule.read(file, base)
+    return base.with_settings(
+        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
+    )
+
+
+@contextmanager
+def _listening(quiet: bool) -> Iterator[Listener]:
+    """Progress bars and lines on stderr; with --json, warnings only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mmdream.listen import Listener
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    bars = Progress(
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+    tasks: dict[str, Any] = {}
+
+    def progress(medium: str, done: float, total: float) -> None:
+        if medium not in tasks:
+            unit = "frames" if medium == "picture" else "seconds"
+            tasks[medium] = bars.add_task(medium, unit=unit, total=round(total))
+        bars.update(tasks[medium], completed=round(done))
+
+    def say(line: str) -> None:
+        if not quiet:
+            console.print(f"mmdream: {line}", markup=False)
+
+    def warn(line: str) -> None:
+        console.print(f"mmdream: warning: {line}", markup=False)
+
+    with bars:
+        yield Listener(say=say, warn=warn, progress=progress)
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        for line in report.lines():
+            typer.echo(line)
+
+
+def main() -> None:
+    """Run a command and exit: 0 done, 2 the user's to put right, 130 interrupted, 1 a bug."""
+    # A polite kill cleans up like Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        status = app(standalone_mode=False, prog_name="mmdream")
+    except UserError as error:
+        status = _fail(str(error))
+    except UsageErrors as error:
+        status = _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> int:
+    """One line on stderr, whatever the message holds."""
+    typer.echo(f"mmdream: error: {' '.join(message.split())}", err=True)
+    return 2

@@ -1,0 +1,121 @@
+"""What each kind of film file holds: one row a suffix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdream.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCodec:
+    """How frames are written."""
+
+    name: str
+    """FFmpeg's encoder."""
+    options: tuple[tuple[str, str], ...]
+    even: bool = False
+    """Sides must be even."""
+    rgb: bool = False
+    """Written as RGB, in the source's depth up to 12 bits."""
+
+
+# Encoder threads are few and fixed: x264's choices depend on their number.
+H264 = PictureCodec(
+    "libx264",
+    (("preset", "veryfast"), ("crf", "17"), ("bf", "0"), ("threads", "4")),
+    even=True,
+)
+FFV1 = PictureCodec("ffv1", (("level", "3"), ("slices", "4"), ("g", "1"), ("threads", "4")), rgb=True)
+VP9 = PictureCodec(
+    "libvpx-vp9",
+    (
+        ("deadline", "realtime"),
+        ("cpu-used", "5"),
+        ("row-mt", "1"),
+        ("crf", "24"),
+        ("b", "0"),
+        ("lag-in-frames", "0"),
+        ("threads", "4"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One kind of film file."""
+
+    muxer: str
+    """FFmpeg's name of the container."""
+    middle: str
+    """Suffix of the files on the way."""
+    picture: PictureCodec
+    sound: str
+    """FFmpeg's encoder."""
+    subtitles: str
+    """The encoder that text subtitles are converted with."""
+    pictures: frozenset[str] | None
+    """Codecs whose packets may be copied; None: all."""
+    sounds: frozenset[str] | None
+    texts: frozenset[str] | None
+    """Subtitle codecs that may be copied."""
+
+    @property
+    def middle_muxer(self) -> str:
+        """FFmpeg's name of the container on the way."""
+        return "mp4" if self.is_mp4 else self.muxer
+
+    @property
+    def is_mp4(self) -> bool:
+        """Of the QuickTime family: any clock, an edit list, an index that can lie in front."""
+        return self.middle == ".mp4"
+
+
+_MP4 = Form(
+    "mp4",
+    ".mp4",
+    H264,
+    "aac",
+    "mov_text",
+    frozenset({"h264", "hevc", "av1", "libdav1d", "mpeg4", "vp9"}),
+    frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus"}),
+    frozenset({"mov_text"}),
+)
+_MOV = Form(
+    "mov",
+    ".mp4",
+    H264,
+    "aac",
+    "mov_text",
+    frozenset({"h264", "hevc", "mpeg4", "prores", "mjpeg"}),
+    frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"}),
+    frozenset({"mov_text"}),
+)
+_MKV = Form("matroska", ".mkv", FFV1, "pcm_f32le", "srt", None, None, None)
+_WEBM = Form(
+    "webm",
+    ".webm",
+    VP9,
+    "libopus",
+    "webvtt",
+    frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d"}),
+    frozenset({"opus", "libopus", "vorbis"}),
+    frozenset({"webvtt"}),
+)
+FORMS = {".mp4": _MP4, ".mov": _MOV, ".mkv": _MKV, ".webm": _WEBM}
+SUFFIXES = tuple(FORMS)
+
+
+def form(path: Path) -> Form:
+    """The kind of film that a name asks for.
+
+    Raises:
+        UserError: an unknown suffix.
+    """
+    try:
+        return FORMS[path.suffix.lower()]
+    except KeyError:
+        raise UserError(
+            f"{path}: cannot write a film as {path.suffix or 'a file without ending'}; use {', '.join(FORMS)}"
+        ) from None

@@ -1,0 +1,151 @@
+"""Colour at the edge of the film: YUV of any matrix, range and depth to RGB 0..1 and back, and its tags.
+
+Numbers of matrices, primaries and transfer curves are those of ITU-T H.273, as FFmpeg uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+UNSPECIFIED = 2
+RGB, BT709, BT601 = 0, 1, 6
+HDR = {16: "PQ", 18: "HLG"}
+"""Transfer curves of high dynamic range; they pass through untouched."""
+MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,
+}
+"""Matrices that swscale converts, as it calls them."""
+HD_ROWS = 720
+"""Untagged films of so many rows are BT.709, smaller ones BT.601."""
+DEEP = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How a film's numbers stand for colours."""
+
+    matrix: int
+    """0 for RGB; what is meant where the film says nothing."""
+    full: bool
+    """Numbers use the whole range (0 to 255) instead of the studio range (16 to 235)."""
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+
+def colour_of(frame: av.VideoFrame) -> Colour:
+    """Read a frame's tags, and decide where they are silent or name what cannot be converted."""
+    kept = {"primaries": _known(frame.color_primaries), "transfer": _known(frame.color_trc)}
+    if frame.format.is_rgb:
+        return Colour(RGB, True, **kept)
+    matrix = frame.colorspace
+    if matrix not in MATRICES:
+        matrix = untagged(frame.height)
+    # Grey and the old yuvj formats are of full range by their nature.
+    whole = frame.format.name.startswith(("gray", "yuvj"))
+    full = frame.color_range == ColorRange.JPEG or (
+        whole and frame.color_range != ColorRange.MPEG
+    )
+    return Colour(matrix, full, **kept)
+
+
+def untagged(rows: int) -> int:
+    """The matrix that is meant where a film of so many rows names none."""
+    return BT709 if rows >= HD_ROWS else BT601
+
+
+def _known(tag: int) -> int:
+    return UNSPECIFIED if tag in (0, 3) else int(tag)  # 0 and 3 are reserved.
+
+
+def from_film(
+    colour: Colour, width: int, height: int, bits: int, alpha: bool
+) -> Callable[[av.VideoFrame], np.ndarray]:
+    """A converter of decoded frames.
+
+    8-bit frames go through swscale's common path: it is up to 1.5 levels off the exact formula, but gives
+    exactly what PyAV, ffmpeg and OpenCV show of the film. Deeper ones go through 16 bits, rounded well.
+
+    Args:
+        colour: of the film.
+        width, height: of the film as coded, px; a frame of another size is scaled to it.
+        bits: of a sample in the film.
+        alpha: whether the film is transparent: it is then laid over black.
+
+    Returns:
+        A function from a frame to float32 [row, column, 3], 0..1.
+    """
+    deep = bits > 8
+    form = ("rgba64le" if deep else "rgba") if alpha else ("rgb48le" if deep else "rgb24")
+    top = 65535 if deep else 255
+    reformatter = VideoReformatter()
+
+    def convert(frame: av.VideoFrame) -> np.ndarray:
+        yuv = not frame.format.is_rgb and colour.matrix != RGB
+        rgb = reformatter.reformat(
+            frame,
+            width=width,
+            height=height,
+            format=form,
+            src_colorspace=MATRICES[colour.matrix] if yuv else None,
+            src_color_range=(ColorRange.JPEG if colour.full else ColorRange.MPEG) if yuv else None,
+            interpolation=DEEP if deep else Interpolation.BILINEAR,
+            threads=1,
+        ).to_ndarray()
+        if alpha:
+            return rgb[..., :3] * (rgb[..., 3:] * np.float32(1 / (top * top)))
+        return rgb * np.float32(1 / top)
+
+    return convert
+
+
+def to_film(colour: Colour, form: str) -> Callable[[np.ndarray], av.VideoFrame]:
+    """A converter of finished frames.
+
+    Args:
+        colour: of the result; its matrix is RGB for an RGB format.
+        form: FFmpeg's name of the pixel format: `yuv420p`, `bgr0`, `gbrp10le` or `gbrp12le`.
+
+    Returns:
+        A function from float32 [row, column, 3], 0..1, to a frame without a time stamp.
+    """
+    if form.startswith("gbrp"):
+        top = 2 ** int(form[4:6]) - 1
+        return lambda rgb: _deep(rgb, top, form)
+    reformatter = VideoReformatter()
+
+    def convert(rgb: np.ndarray) -> av.VideoFrame:
+        frame = av.VideoFrame.from_ndarray(_levels(rgb, 255).astype(np.uint8), format="rgb24")
+        yuv = colour.matrix != RGB
+        return reformatter.reformat(
+            frame,
+            format=form,
+            dst_colorspace=MATRICES[colour.matrix] if yuv else None,
+            dst_color_range=(ColorRange.JPEG if colour.full else ColorRange.MPEG) if yuv else None,
+            # Area: the chroma of a 2 x 2 block goes back where the common path took it from.
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+
+    return convert
+
+
+def _deep(rgb: np.ndarray, top: int, form: str) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(_levels(rgb, top).astype(np.uint16), format=form)
+
+
+def _levels(rgb: np.ndarray, top: int) -> np.ndarray:
+    """float32, 0.5 above whole levels 0..top, ready to be cut down to integers."""
+    levels = rgb * np.float32(top)
+    levels += np.float32(0.5)
+    return np.clip(levels, 0.0, top + 0.5, out=levels)

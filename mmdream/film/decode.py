@@ -1,0 +1,100 @@
+"""A picture stream decoded on through damage: every frame, and the time stamps of those that are lost."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+
+from mmdream.film.opened import decoder
+
+
+@dataclass
+class Damage:
+    """What a reader found on its way; it grows while the frames are read."""
+
+    reached: dict[int, Fraction] = field(default_factory=dict)
+    """Seconds on the streams' clocks at which each stream's packets end."""
+    cut_short: bool = False
+    """The file ended with an error or inside a packet."""
+
+
+def frames(
+    container: InputContainer, stream: av.VideoStream, damage: Damage
+) -> Iterator[av.VideoFrame | int]:
+    """Decode a picture stream from where its container stands.
+
+    A packet that is broken gives no frame, or one that the decoder patched up: the time stamp is given in
+    its place. Packets that give no frame by their nature (VP8's hidden ones) are told from broken ones by
+    the decoder's errors: only as many stamps are lost as there were errors.
+
+    Yields:
+        Frames in the order in which they are shown, and in their midst the time stamps (ticks) of lost ones.
+    """
+    context = decoder(stream)
+    awaited: list[int] = []
+    errors = 0
+    for packet in _packets(container, stream.index, damage):
+        if packet is not None and packet.is_corrupt:
+            damage.cut_short = True
+        try:
+            decoded = context.decode(packet)
+        except av.EOFError:
+            decoded = []
+        except av.FFmpegError:
+            errors += 1
+            decoded = []
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(awaited, packet.pts)
+        for frame in decoded:
+            assert isinstance(frame, av.VideoFrame)
+            passed: list[int] = []
+            while frame.pts is not None and awaited and awaited[0] <= frame.pts:
+                passed.append(heapq.heappop(awaited))
+            missing = [pts for pts in passed if pts != frame.pts]
+            lost = missing[-errors:] if errors else []
+            errors -= len(lost)
+            yield from lost
+            if frame.is_corrupt and frame.pts is not None:
+                yield frame.pts
+            else:
+                yield frame
+    yield from sorted(awaited)[:errors]
+
+
+def _packets(
+    container: InputContainer, index: int, damage: Damage
+) -> Iterator[av.Packet | None]:
+    """Packets of one stream, then None to flush the decoder; all streams are watched for their end."""
+    try:
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                damage.reached[packet.stream_index] = max(
+                    damage.reached.get(packet.stream_index, end), end
+                )
+            if packet.stream_index == index and packet.size:
+                yield packet
+    except (av.FFmpegError, OSError):
+        damage.cut_short = True
+    yield None
+
+
+def picture_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The picture stream of this number."""
+    stream = container.streams[index]
+    assert isinstance(stream, av.VideoStream)
+    return stream
+
+
+def seek(container: InputContainer, stream: av.VideoStream, pts: int) -> bool:
+    """Go to a keyframe at or before a time stamp; False where the file cannot."""
+    try:
+        container.seek(pts, stream=stream)
+    except (av.FFmpegError, OSError):
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Files opened, read and written: what can go wrong there becomes one clear line, once."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+from av.codec.context import CodecContext
+from av.container import InputContainer
+
+from mmdream.errors import UserError
+
+OPTIONS = {"protocol_whitelist": "file"}
+"""A film is a file: playlists that point elsewhere are not followed."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """Open a film or a sound for reading.
+
+    Raises:
+        UserError: no such file, a folder, an empty file, no permission, or nothing that can be read.
+    """
+    with _container(path) as container:
+        yield container
+
+
+def _container(path: Path) -> InputContainer:
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a film in it")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty")
+    try:
+        # The absolute path: a name with a colon would be taken for a protocol.
+        return av.open(str(path.resolve()), options=OPTIONS, metadata_errors="replace")
+    except PermissionError as error:
+        raise UserError(f"{path}: no permission to read it") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a film or a sound; it is of another kind, or cut off in its header"
+        ) from error
+
+
+def decoder(stream: av.VideoStream) -> CodecContext:
+    """The decoder of a picture stream.
+
+    FFmpeg's own VP9 decoder shows the colours under a transparent ground and leaves the transparency out;
+    libvpx gives both.
+    """
+    context: CodecContext = stream.codec_context
+    if context.name == "vp9" and stream.metadata.get("alpha_mode") == "1":
+        context = CodecContext.create("libvpx-vp9", "r")
+    context.thread_type = "AUTO"
+    return context
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Tell a full disk in one line while a file is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise no_room(path) from error
+        raise
+
+
+def no_room(path: Path) -> UserError:
+    """The line for a full disk."""
+    return UserError(f"{path.parent}: no space left; make room or choose another place with -o")

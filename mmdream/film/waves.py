@@ -1,0 +1,248 @@
+"""Sound in blocks: a film's track laid on the film's clock, and wave files that are read anywhere and grow.
+
+Blocks keep memory flat for any length; 32-bit floats keep every sample that a decoder gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+from mmdream.film.opened import no_room, opened
+from mmdream.film.source import Film, Sound, probe
+
+PRE_ROLL = 2
+"""Seconds decoded before an excerpt, for decoders to settle."""
+BLOCK = 1 << 16
+"""Samples handled at once."""
+FINE_CLOCK = Fraction(1, 8000)
+FINE_GAP = Fraction(1, 200)
+COARSE_GAP = Fraction(1, 25)
+"""Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer than
+`FINE_CLOCK` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of uneven length are
+stamped up to 20 ms off, with no sample missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What was laid down of a sound track."""
+
+    start: Fraction
+    """Seconds since `Film.start` of the first sample."""
+    n_samples: int
+
+
+class WaveFile:
+    """A wave file read in any order; used as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a wave file."""
+        self._file = soundfile.SoundFile(path)
+        self.rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.n_samples: int = self._file.frames
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Samples start to stop (half open), which must lie in the file: float32 [channel, sample]."""
+        if not 0 <= start <= stop <= self.n_samples:
+            raise ValueError(f"samples {start} to {stop} of {self.n_samples}")
+        self._file.seek(start)
+        return self._file.read(stop - start, dtype="float32", always_2d=True).T.copy()
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The whole file in order: float32 [channel, sample]."""
+        for start in range(0, self.n_samples, BLOCK):
+            yield self.read(start, min(start + BLOCK, self.n_samples))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WaveWriter:
+    """A file that samples are appended to; used as a context manager."""
+
+    def __init__(self, path: Path, rate: int, channels: int, kind: str = "RF64", coding: str = "FLOAT") -> None:
+        """Begin a file of a kind and coding that libsndfile knows."""
+        self._path = path
+        self._file = soundfile.SoundFile(path, "w", rate, channels, coding, format=kind)
+        self.n_samples = 0
+
+    def write(self, samples: np.ndarray) -> None:
+        """Append float32 [channel, sample].
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._file.write(np.ascontiguousarray(samples.T))
+        except (soundfile.LibsndfileError, AssertionError) as error:
+            raise no_room(self._path) from error  # libsndfile does not tell why a file stops growing.
+        self.n_samples += samples.shape[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def create(path: Path, rate: int, channels: int) -> WaveWriter:
+    """Begin a float32 wave file (RF64: no limit of 4 GB)."""
+    return WaveWriter(path, rate, channels)
+
+
+def read_audio(path: Path, wave: Path) -> WaveFile:
+    """Lay the first sound track of any sound or film down as a wave file.
+
+    Args:
+        path: of the sound.
+        wave: of the wave file to be made.
+
+    Raises:
+        UserError: the sound cannot be read, or holds none.
+    """
+    film = probe(path)
+    if not film.sounds:
+        raise UserError(f"{path}: has no sound")
+    extract(film, film.sounds[0], wave)
+    return WaveFile(wave)
+
+
+def extract(
+    film: Film, sound: Sound, path: Path, start: Fraction | None = None, end: Fraction | None = None
+) -> Extract:
+    """Decode a sound track to a float32 wave file at its own rate and channels, on the film's clock.
+
+    Gaps become silence. What a decoder gives beyond the length that an MP4 states is cut: its codecs pad
+    their last packet (PyAV gave 789 samples too many of an AAC track).
+
+    Args:
+        film: the source.
+        sound: one of its sounds.
+        path: of the wave file.
+        start, end: seconds since `Film.start`; samples with start <= time < end are kept.
+
+    Raises:
+        UserError: no sample lies between start and end, or the disk is full.
+    """
+    first = 0 if start is None else max(0, math.ceil((start - sound.start) * sound.rate))
+    last = None if sound.duration is None else round(sound.duration * sound.rate)
+    if end is not None:
+        stop = math.ceil((end - sound.start) * sound.rate)
+        last = stop if last is None else min(stop, last)
+    with create(path, sound.rate, sound.channels) as wave:
+        for place, samples in _laid(film, sound, first):
+            stop = place + samples.shape[1]
+            if last is not None and place >= last:
+                break
+            low = max(first - place, 0)
+            high = samples.shape[1] if last is None else samples.shape[1] - max(stop - last, 0)
+            if low < high:
+                wave.write(samples[:, low:high])
+        return Extract(sound.start + Fraction(first, sound.rate), wave.n_samples)
+
+
+def _laid(film: Film, sound: Sound, first: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks without gap or overlap: (place of the first sample since the sound's start, [channel, sample])."""
+    exact = sound.time_base <= FINE_CLOCK and sound.codec != "vorbis"
+    gap = FINE_GAP if exact else COARSE_GAP
+    allowed = math.ceil((gap + 2 * sound.time_base) * sound.rate)
+    place: int | None = None if first > 0 else 0
+    for stamped, samples, resumed in _decoded(film, sound, first):
+        if place is None:
+            place = stamped if stamped is not None else 0
+            if place > first:  # The excerpt begins in a gap, or before the decoder gave sound.
+                yield first, np.zeros((sound.channels, place - first), np.float32)
+        off = 0 if stamped is None else stamped - place
+        if abs(off) > (2 if resumed else allowed):
+            if off > 0:
+                for at in range(place, place + off, BLOCK):
+                    yield at, np.zeros((sound.channels, min(BLOCK, place + off - at)), np.float32)
+                place += off
+            else:
+                samples = samples[:, -off:]
+        if samples.shape[1]:
+            yield place, samples
+            place += samples.shape[1]
+
+
+def _decoded(
+    film: Film, sound: Sound, first: int
+) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+    """Decoded blocks: (place by their stamp, float32 [channel, sample], whether damage lies before them)."""
+    with opened(film.path) as container:
+        stream = container.streams[sound.index]
+        assert isinstance(stream, av.AudioStream)
+        begin = sound.start + film.start + Fraction(first, sound.rate) - PRE_ROLL
+        if begin > sound.start + film.start:
+            try:
+                container.seek(math.floor(begin / sound.time_base), stream=stream)
+            except (av.FFmpegError, OSError):
+                container.seek(0)
+        convert = _Float(sound)
+        resumed = False
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except av.EOFError:
+                return
+            except av.InvalidDataError:
+                resumed = True
+                continue
+            except (av.FFmpegError, OSError):
+                return  # Cut off: what came so far is what there is.
+            for frame in frames:
+                assert isinstance(frame, av.AudioFrame)
+                stamped = None
+                if frame.pts is not None:
+                    seconds = frame.pts * sound.time_base - film.start - sound.start
+                    stamped = round(seconds * sound.rate)
+                yield stamped, convert(frame), resumed
+                resumed = False
+
+
+class _Float:
+    """Brings frames of any sample format to float32 [channel, sample] at the track's rate and channels."""
+
+    def __init__(self, sound: Sound) -> None:
+        self._sound = sound
+        self._key: tuple[str, str, int] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> np.ndarray:
+        key = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if key != self._key:
+            # A stream may change its form on the way; each stretch has a converter of its own.
+            self._key = key
+            self._resampler = av.AudioResampler("fltp", self._sound.layout, self._sound.rate)
+        assert self._resampler is not None
+        frame.pts = None
+        parts = [part.to_ndarray() for part in self._resampler.resample(frame)]
+        if not parts:
+            return np.zeros((self._sound.channels, 0), np.float32)
+        return np.concatenate(parts, axis=1)

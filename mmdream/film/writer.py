@@ -1,0 +1,142 @@
+"""Frames written to an intermediate file that keeps every time stamp, colour tag and pixel shape.
+
+MP4 has any time base, and carries the colours of codecs that do not state them, which NUT loses. Only FFV1
+cannot live in it: its frames go into Matroska, whose clock of 1 ms is that of the result (as in WebM). There are no
+B-frames: stamps rise in the file as they do on the screen.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+
+from mmdream.film.codecs import FORMS, PictureCodec
+from mmdream.film.colour import RGB, Colour, to_film, untagged
+from mmdream.film.opened import room_for
+from mmdream.film.source import Picture
+
+ORIGIN = "origin"
+"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what is negative."""
+KEYFRAME_EVERY = 120
+"""Frames between two that can be jumped to."""
+
+SMALLEST_SLICED = 16
+"""px; FFV1 refuses to slice smaller pictures."""
+
+
+class Writer:
+    """Writes finished frames; used as a context manager.
+
+    The file has the codec, colours and pixel shape of the final film, so that joining copies it.
+    """
+
+    def __init__(self, path: Path, picture: Picture, suffix: str, time_base: Fraction) -> None:
+        """Begin a file.
+
+        Args:
+            path: of the intermediate file, of any name.
+            picture: whose size, pixel shape, depth and colour are kept.
+            suffix: of the final film.
+            time_base: seconds of a tick of the time stamps.
+        """
+        form = FORMS[suffix]
+        codec = form.picture
+        self._path, self._time_base = path, time_base
+        self._origin: int | None = None
+        self._pad = _padding(picture, codec)
+        pixels = _pixel_format(picture, codec)
+        colour = _written(picture, codec)
+        self._convert = to_film(colour, pixels)
+        with room_for(path):
+            self._container = av.open(
+                str(path.resolve()),
+                "w",
+                format=form.middle_muxer,
+                container_options=_exact(time_base) if form.is_mp4 else {},
+            )
+        rate = (picture.rate or Fraction(25)).limit_denominator(100_000)
+        self._stream = self._container.add_stream(codec.name, rate=rate, options=_options(picture, codec))
+        context = self._stream.codec_context
+        context.width, context.height = picture.width + self._pad[1], picture.height + self._pad[0]
+        context.pix_fmt = pixels
+        # A stream left with its rate's time base would round the stamps of films of variable rate.
+        context.time_base = self._stream.time_base = time_base
+        context.sample_aspect_ratio = picture.sar
+        context.colorspace, context.color_range = colour.matrix, 2 if colour.full else 1
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        if codec.name != "ffv1":
+            context.gop_size = KEYFRAME_EVERY
+
+    def write(self, rgb: np.ndarray, pts: int) -> None:
+        """Add a frame.
+
+        Args:
+            rgb: float32 [row, column, 3], 0..1, of the picture's size.
+            pts: its time stamp, ticks; stamps must rise.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        if self._origin is None:
+            self._origin = min(pts, 0)
+            self._container.metadata[ORIGIN] = str(self._origin * self._time_base)
+        if any(self._pad):
+            rgb = np.pad(rgb, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
+        frame = self._convert(rgb)
+        frame.pts, frame.time_base = pts - self._origin, self._time_base
+        with room_for(self._path):
+            self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with room_for(self._path):
+            try:
+                if kind is None and self._origin is not None:
+                    self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
+
+
+def _exact(time_base: Fraction) -> dict[str, str]:
+    """MP4 counts the start of a track in the film's own ticks, 1 ms unless it is told; tags of ours are kept."""
+    ticks = time_base.denominator
+    return {"movflags": "use_metadata_tags", "movie_timescale": str(ticks * max(1, 10_000 // ticks))}
+
+
+def _padding(picture: Picture, codec: PictureCodec) -> tuple[int, int]:
+    """Rows and columns to repeat."""
+    return (picture.height % 2, picture.width % 2) if codec.even else (0, 0)
+
+
+def _pixel_format(picture: Picture, codec: PictureCodec) -> str:
+    if not codec.rgb:
+        return "yuv420p"
+    if picture.bits <= 8:
+        return "bgr0"
+    return "gbrp10le" if picture.bits <= 10 else "gbrp12le"
+
+
+def _options(picture: Picture, codec: PictureCodec) -> dict[str, str]:
+    options = dict(codec.options)
+    if min(picture.width, picture.height) < SMALLEST_SLICED:
+        options.pop("slices", None)
+    return options
+
+
+def _written(picture: Picture, codec: PictureCodec) -> Colour:
+    """The source's colour as the codec writes it."""
+    source = picture.colour
+    if codec.rgb:
+        return Colour(RGB, True, source.primaries, source.transfer)
+    if source.matrix != RGB:
+        return source
+    return Colour(untagged(picture.height), False, source.primaries, source.transfer)

@@ -1,0 +1,65 @@
+"""Where a result goes: checked before the work, and laid under its name only when it is whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmdream.errors import UserError
+
+
+def destination(
+    source: Path, output: Path | None, ending: str, suffixes: Sequence[str], overwrite: bool
+) -> Path:
+    """The name of the result.
+
+    Args:
+        source: the input.
+        output: the user's wish; None: the input's name with `ending` in its folder.
+        ending: e.g. ``".dream.mp4"``.
+        suffixes: those that can be written.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        UserError: an unknown suffix, a missing folder, an existing file, or the input itself.
+    """
+    path = source.with_name(source.stem + ending) if output is None else output
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a file in it, for example {path / 'dream'}{suffixes[0]}")
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use {', '.join(suffixes)}")
+    if not path.parent.exists():
+        raise UserError(f"{path.parent}: no such folder; create it first")
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: is a file, not a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path.parent}: no permission to write there; choose another place with -o")
+    if path.exists():
+        if source.exists() and path.samefile(source):
+            raise UserError(f"{path}: is the input itself; choose another name with -o")
+        if not overwrite:
+            raise UserError(f"{path}: exists already; add --overwrite or choose another name with -o")
+    return path
+
+
+@contextmanager
+def workshop(path: Path) -> Iterator[Path]:
+    """A folder beside the result to work in; what is left in it under the result's name becomes the result.
+
+    The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
+    try:
+        yield folder
+        os.replace(folder / path.name, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"{path.parent}: no space left; make room or choose another place with -o") from error
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

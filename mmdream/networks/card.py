@@ -1,0 +1,182 @@
+"""What is known of a network without loading it: its ladder, its input, its weights, its terms.
+
+One TOML file a network, in ``models/``. `depth` 0..1 maps onto a network's ladder of rungs here, and the
+constants of a medium (the size of a step, the share of steps that a carried frame takes) stand here, so
+that nothing else needs to know which network dreams.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mmdream.errors import UserError
+
+_PACKAGED = Path(__file__).parents[1] / "models"
+MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "models"
+"""Where cards and shipped weights lie: inside the wheel, or beside the package in a checkout."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One layer that can be dreamed."""
+
+    layer: str
+    step: float
+    """RMS of one ascent step: share of the range 0..1 (pictures), nepers (sounds)."""
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """How a network wants its pixels: ``order(pixels) * scale - mean``, pixels RGB 0..1."""
+
+    order: Literal["RGB", "BGR"]
+    scale: float
+    mean: tuple[float, ...]
+    """Per channel, in the network's order, after scaling."""
+    smallest: int = 32
+    """px; a shorter side is prolonged by its edge, or the deepest rung would be empty."""
+
+
+@dataclass(frozen=True)
+class MelInput:
+    """How a network wants its sound: (ln(band power + floor) - mu) / divisor."""
+
+    window_seconds: float
+    hop_seconds: float
+    bands: int
+    low_hz: float
+    high_hz: float
+    floor: float
+    divisor: float
+    level_dbfs: float
+    """RMS that a file's loud blocks are brought to."""
+    mu: tuple[float, ...]
+    """Mean log power per band over the training data."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Weights inside the package."""
+
+    file: str
+    sha256: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"shipped with the package ({self.file})"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights as many raw float32 files below one address, each pinned in a manifest."""
+
+    address: str
+    manifest: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"fetched once from {self.address} and checked; or --weights FILE"
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """One HDF5 file of Keras's applications, kept in Keras's own cache."""
+
+    address: str
+    file: str
+    md5: str
+    """Keras's own checksum of it."""
+    most_bytes: int = 200_000_000
+    """A download stops here."""
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"{self.file}, fetched once from {self.address} by Keras; or --weights FILE"
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything about a network but its weights."""
+
+    name: str
+    medium: Literal["picture", "sound"]
+    builder: str
+    """Function of `networks.pictures` or `networks.sounds` that makes the graph."""
+    about: str
+    licence: str
+    source: str
+    credits: str
+    rungs: tuple[Rung, ...]
+    """Shallow to deep; rung i lies at depth i / (n - 1)."""
+    carried: float
+    """Share of `steps` that a carried film frame takes."""
+    input: PictureInput | MelInput
+    weights: Shipped | Snapshot | KerasFile
+    head: str | None = None
+    """Layer of the class logits."""
+    classes: tuple[str, ...] = ()
+    facts: dict[str, str | float] = field(default_factory=dict, compare=False)
+    """Accuracy or loss, training data and its terms, the command."""
+
+    def mix(self, depth: float) -> np.ndarray:
+        """Weights of the two rungs next to `depth` 0..1: float32 [rung], sums to 1."""
+        place = float(np.clip(depth, 0, 1)) * (len(self.rungs) - 1)
+        distance = np.abs(np.arange(len(self.rungs)) - place)
+        return np.maximum(1 - distance, 0).astype(np.float32)
+
+    def step(self, depth: float) -> float:
+        """RMS of one ascent step at `depth` 0..1, in between as `mix` blends."""
+        return float(self.mix(depth) @ np.array([rung.step for rung in self.rungs]))
+
+
+def names(medium: str | None = None) -> list[str]:
+    """The networks there are, of one medium or of both, sorted."""
+    every = sorted(file.stem for file in MODELS.glob("*.toml"))
+    return [name for name in every if medium is None or card(name).medium == medium]
+
+
+@cache
+def card(name: str, medium: str | None = None) -> Card:
+    """Read a card.
+
+    Args:
+        name: of the network.
+        medium: "picture" or "sound", where only one will do.
+
+    Raises:
+        UserError: there is no such network, or it is of the other medium; names the nearest ones.
+    """
+    every = names()
+    if name not in every:
+        choice = names(medium)
+        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or choice
+        raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
+    path = MODELS / f"{name}.toml"
+    found = _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
+    if medium not in (None, found.medium):
+        choice = names(medium)
+        raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
+    return found
+
+
+def _parse(name: str, text: dict[str, Any]) -> Card:
+    """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
+    given = dict(text)
+    front = {key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()}
+    where = dict(given.pop("weights"))
+    kind = {"shipped": Shipped, "snapshot": Snapshot, "keras": KerasFile}[where.pop("how")]
+    return Card(
+        name=name,
+        input=(PictureInput if given["medium"] == "picture" else MelInput)(**front),
+        weights=kind(**where),
+        rungs=tuple(Rung(**rung) for rung in given.pop("rungs")),
+        classes=tuple(given.pop("classes", ())),
+        **given,
+    )

@@ -1,0 +1,45 @@
+"""TensorFlow and Keras, brought in quietly and set up once; everything that needs them takes them from here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["keras", "tf"]
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what C++ code writes to stderr from the user.
+
+    TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # no stderr, nothing to keep
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with _hushed():
+    import keras
+    import tensorflow as tf
+
+    _gpus = tf.config.list_physical_devices("GPU")
+
+tf.get_logger().setLevel("ERROR")
+tf.config.experimental.enable_op_determinism()
+for _gpu in _gpus:
+    try:
+        tf.config.experimental.set_memory_growth(_gpu, True)
+    except RuntimeError:  # the caller has used TensorFlow before us; then it is the caller's choice
+        break

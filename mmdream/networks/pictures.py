@@ -1,0 +1,217 @@
+"""The picture networks as Keras graphs without weights, for any height and width.
+
+Each takes its *own* input (channel order, range and mean are the card's affair) and names its layers as
+the publisher does, with ``/`` written ``_``, so that weights can be laid in by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mmdream.networks.framework import keras, tf
+
+layers = keras.layers
+
+Tensor = Any  # a symbolic Keras tensor; Keras ships no types
+
+INCEPTION = {
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+"""Channels of 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj (Szegedy et al. 2014, table 1)."""
+
+FIRE = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192)} | {
+    8: (64, 256),
+    9: (64, 256),
+}
+"""Channels of squeeze1x1 and of each expand (SqueezeNet v1.1)."""
+
+STUDENT = {
+    "c1a": (8, 4, 48),
+    "c1b": (3, 1, 48),
+    "c2a": (4, 2, 96),
+    "c2b": (3, 1, 96),
+    "c2c": (3, 1, 96),
+    "p3b": (1, 1, 480),
+    "c3a": (4, 2, 192),
+    "c3b": (3, 1, 192),
+    "c3c": (3, 1, 192),
+    "p4c": (1, 1, 512),
+}
+"""Kernel side, stride and channels of dreamnet's convolutions, in the order of their making."""
+
+
+@keras.saving.register_keras_serializable("mmdream")
+class LocalResponse(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Caffe's LRN over 5 channels, alpha 1e-4, beta 0.75.
+
+    In float32 between casts: TensorFlow 2.21 has no bfloat16 kernel for it.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Normalise [n, h, w, c] across channels."""
+        wide = tf.cast(x, tf.float32)
+        return tf.cast(tf.nn.local_response_normalization(wide, 2, 1.0, 1e-4 / 5, 0.75), x.dtype)
+
+
+def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
+    """Our small student of GoogLeNet: strides 4, 8, 16, even kernels where it strides.
+
+    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b and p4c
+    predict the channels of GoogLeNet's inception_3b_output and inception_4c_output.
+
+    Args:
+        dtype: Keras dtype policy.
+        normalised: with a batch normalisation behind each convolution, as it is trained.
+
+    Returns:
+        [n, h, w, 3], RGB minus 0.5 -> [p3b, p4c].
+    """
+    x = pixels = keras.Input((None, None, 3))
+    heads = []
+    for name, (side, stride, channels) in STUDENT.items():
+        head = name.startswith("p")
+        y = layers.Conv2D(
+            channels,
+            side,
+            stride,
+            "same",
+            use_bias=not normalised,
+            activation=None if normalised else "relu",
+            kernel_initializer="he_normal",
+            dtype=dtype,
+            name=name if not normalised else f"{name}_conv",
+        )(x)
+        if normalised:
+            y = layers.BatchNormalization(momentum=0.98, dtype=dtype, name=f"{name}_norm")(y)
+            y = layers.ReLU(dtype=dtype, name=name)(y)
+        if head:
+            heads.append(y)
+        else:
+            x = y
+    return keras.Model(pixels, heads, name="dreamnet")
+
+
+def googlenet(dtype: str = "float32") -> keras.Model:
+    """BVLC GoogLeNet, the network of the first deep dreams.
+
+    Args:
+        dtype: Keras dtype policy.
+
+    Returns:
+        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, 1000].
+    """
+
+    def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
+        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
+
+    def inception(x: Tensor, block: str) -> Tensor:
+        one, three_in, three, five_in, five, pooled = INCEPTION[block]
+        name = f"inception_{block}"
+        pool = layers.MaxPooling2D(3, 1, "same", dtype=dtype, name=f"{name}_pool")(x)
+        branches = [
+            convolve(x, f"{name}_1x1", one, 1),
+            convolve(convolve(x, f"{name}_3x3_reduce", three_in, 1), f"{name}_3x3", three, 3),
+            convolve(convolve(x, f"{name}_5x5_reduce", five_in, 1), f"{name}_5x5", five, 5),
+            convolve(pool, f"{name}_pool_proj", pooled, 1),
+        ]
+        return layers.Concatenate(dtype=dtype, name=f"{name}_output")(branches)
+
+    pixels = keras.Input((None, None, 3))
+    # Caffe pads 3 on every side; "same" would pad 2 and 3 on even sizes and shift the picture.
+    x = layers.ZeroPadding2D(3, dtype=dtype, name="conv1_pad")(pixels)
+    x = layers.Conv2D(64, 7, 2, activation="relu", dtype=dtype, name="conv1_7x7_s2")(x)
+    x = _halve(x, "pool1_3x3_s2", dtype)
+    x = LocalResponse(dtype=dtype, name="pool1_norm1")(x)
+    x = convolve(convolve(x, "conv2_3x3_reduce", 64, 1), "conv2_3x3", 192, 3)
+    x = LocalResponse(dtype=dtype, name="conv2_norm2")(x)
+    x = _halve(x, "pool2_3x3_s2", dtype)
+    for block in INCEPTION:
+        if block in ("4a", "5a"):
+            x = _halve(x, f"pool{int(block[0]) - 1}_3x3_s2", dtype)
+        x = inception(x, block)
+    x = layers.GlobalAveragePooling2D(dtype=dtype, name="pool5")(x)
+    logits = layers.Dense(1000, dtype=dtype, name="loss3_classifier")(x)
+    return keras.Model(pixels, logits, name="googlenet")
+
+
+def squeezenet(dtype: str = "float32") -> keras.Model:
+    """SqueezeNet v1.1.
+
+    Args:
+        dtype: Keras dtype policy.
+
+    Returns:
+        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, 1000].
+    """
+
+    def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
+        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
+
+    pixels = keras.Input((None, None, 3))
+    x = layers.Conv2D(64, 3, 2, activation="relu", dtype=dtype, name="conv1")(pixels)
+    x = _halve(x, "pool1", dtype)
+    for block, (narrow, wide) in FIRE.items():
+        if block in (4, 6):
+            x = _halve(x, f"pool{block - 1}", dtype)
+        x = convolve(x, f"fire{block}_squeeze1x1", narrow, 1)
+        wings = [convolve(x, f"fire{block}_expand{side}x{side}", wide, side) for side in (1, 3)]
+        x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(wings)
+    x = convolve(x, "conv10", 1000, 1)
+    return keras.Model(
+        pixels, layers.GlobalAveragePooling2D(dtype=dtype, name="pool10")(x), name="squeezenet"
+    )
+
+
+def vgg16(dtype: str = "float32") -> keras.Model:
+    """VGG16 without its dense layers; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
+    return _application(keras.applications.VGG16, dtype)
+
+
+def vgg19(dtype: str = "float32") -> keras.Model:
+    """VGG19 without its dense layers; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
+    return _application(keras.applications.VGG19, dtype)
+
+
+def inception_v3(dtype: str = "float32") -> keras.Model:
+    """InceptionV3 without its dense layer; input RGB -1..1."""
+    return _application(keras.applications.InceptionV3, dtype)
+
+
+def _halve(x: Tensor, name: str, dtype: str) -> Tensor:
+    """Max pool 3x3 / 2 with Caffe's ceil mode.
+
+    One more row and column after, then "valid": "same" would also pad before on odd sizes. What comes in
+    has passed a ReLU, so padding with 0 is padding with nothing.
+    """
+    padded = layers.ZeroPadding2D(((0, 1), (0, 1)), dtype=dtype, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, 2, dtype=dtype, name=name)(padded)
+
+
+def _application(build: Callable[..., keras.Model], dtype: str) -> keras.Model:
+    """One of Keras's own networks; they know no dtype argument, so the global policy is lent to them."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        return build(include_top=False, weights=None, input_shape=(None, None, 3))
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    "dreamnet": dreamnet,
+    "googlenet": googlenet,
+    "squeezenet": squeezenet,
+    "vgg16": vgg16,
+    "vgg19": vgg19,
+    "inception_v3": inception_v3,
+}
+"""What a card calls its builder."""

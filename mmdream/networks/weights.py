@@ -1,0 +1,107 @@
+"""Weights as plain arrays by name: found, checked, and downloaded where they do not ship.
+
+Nothing here needs TensorFlow, so that a wrong file is told before it loads; nothing is unpickled. Arrays
+are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.networks.card import MODELS, Card, KerasFile, Shipped, Snapshot
+from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_manifest
+
+RANDOM = "random"
+"""In place of a file: untrained weights."""
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def locate(card: Card, weights: str | Path | None = None) -> Path | None:
+    """The file that holds a network's weights, checked as far as can be without TensorFlow.
+
+    Args:
+        card: the network.
+        weights: a file, "random", or None for the card's own weights, which are downloaded if need be.
+
+    Returns:
+        An ``.npz`` (any network) or an ``.h5`` or ``.keras`` file (Keras's applications); None: random.
+
+    Raises:
+        UserError: no such file, a file of another network, a damaged one, or no way to download.
+    """
+    if weights == RANDOM:
+        return None
+    path = _own(card) if weights is None else Path(weights).expanduser()
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
+    kinds = (".npz", ".h5", ".keras") if isinstance(card.weights, KerasFile) else (".npz",)
+    if path.suffix not in kinds:
+        raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
+    if path.suffix == ".npz" and (needed := needs(card)):
+        check(path, card.name, {name: a.shape for name, a in read_npz(path).items()}, needed)
+    elif path.suffix == ".h5" and path.read_bytes()[:4] != b"\x89HDF":
+        raise UserError(f"{path}: is not an HDF5 file")
+    elif path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        raise UserError(f"{path}: is not a Keras file")
+    return path
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of a file, by name.
+
+    Raises:
+        UserError: not an archive of plain number arrays, or a damaged one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is no .npz file of number arrays, or is damaged") from error
+
+
+def needs(card: Card) -> Shapes:
+    """Names and shapes of the arrays that a network wants; empty where only Keras knows."""
+    if isinstance(card.weights, Shipped):
+        return {name: a.shape for name, a in read_npz(MODELS / card.weights.file).items()}
+    if isinstance(card.weights, Snapshot):
+        return {file.array: file.shape for file in read_manifest(MODELS / card.weights.manifest)}
+    return {}
+
+
+def check(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None:
+    """Refuse a file that does not fit a network, naming the first array that is wrong.
+
+    Raises:
+        UserError: an array is missing or has another shape.
+    """
+    for name, shape in needed.items():
+        if found.get(name) == shape:
+            continue
+        wanted = "x".join(map(str, shape))
+        wrong = (
+            f"array {name} has shape {'x'.join(map(str, found[name]))}"
+            if name in found
+            else f"array {name} is missing"
+        )
+        raise UserError(f"{path}: weights of another network? {wrong}; {network} needs {wanted}")
+
+
+def _own(card: Card) -> Path:
+    """Where the card's own weights are, after a download if need be."""
+    how = card.weights
+    if isinstance(how, Shipped):
+        path = MODELS / how.file
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != how.sha256:
+            raise UserError(f"{path}: missing or damaged; install mmdream again")
+        return path
+    if isinstance(how, Snapshot):
+        return fetch_snapshot(
+            how.address, MODELS / how.manifest, caches()["mmdream"] / f"{card.name}.npz", card.name
+        )
+    return fetch_file(how, caches()["keras"] / how.file, card.name)

@@ -1,0 +1,106 @@
+"""The absolute grid of chunks: a sound of any length through one small canvas.
+
+A chunk adds at most two seconds of new sound and hears about 1.1 s more to either side. Chunks start at
+multiples of their length on the source's own clock, so an excerpt meets the same chunks as the whole, and
+the log gains of neighbours are cross-faded *before* they are applied: both shape the same source, so
+nothing can cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+LENGTH = 160
+"""Hops of new sound in a chunk, 1.86 s; a multiple of ALIGN."""
+HALO = 96
+"""Hops heard to either side, 1.1 s."""
+FADE = 96
+"""Hops over which neighbours cross-fade, half of them on either side of the seam."""
+SLIVER = 12
+"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour, which then
+still adds no more than two seconds."""
+ALIGN = 32
+"""Canvases start at multiples of this: the pooling grid of any network lies the same way in all of them."""
+_LEAST = 64
+"""Hops of the shortest canvas; deep rungs need some room even when the sound is one sample long."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A stretch of the grid, in hops of the source's own clock, half open."""
+
+    number: int
+    """Place on the grid."""
+    first: int
+    """First hop of new sound."""
+    stop: int
+    low: int
+    """First hop heard."""
+    high: int
+
+    @property
+    def centre(self) -> float:
+        """Hops; where the schedule is asked. The whole chunk's, also where the sound begins inside it."""
+        return (self.number + 0.5) * LENGTH
+
+
+def chunks(first: int, stop: int) -> list[Chunk]:
+    """The grid's chunks over the hops of a sound.
+
+    Args:
+        first: first hop.
+        stop: one past the last hop, > first.
+
+    Returns:
+        Chunks in order; their new sound covers every hop once.
+    """
+    floor = first // ALIGN * ALIGN
+    first_number, last_number = first // LENGTH, (stop - 1) // LENGTH
+    if first_number < last_number and (first_number + 1) * LENGTH - first <= SLIVER:
+        first_number += 1
+    if first_number < last_number and stop - last_number * LENGTH <= SLIVER:
+        last_number -= 1
+    found = []
+    for number in range(first_number, last_number + 1):
+        start = first if number == first_number else number * LENGTH
+        end = stop if number == last_number else (number + 1) * LENGTH
+        low = max((start - HALO) // ALIGN * ALIGN, floor)
+        heard = max(min(end + HALO, stop) - low, _LEAST)
+        found.append(Chunk(number, start, end, low, low + -(-heard // 8) * 8))
+    return found
+
+
+def crossfaded(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+    """Join the log gains of neighbouring chunks, a finished stretch at a time.
+
+    Args:
+        dreams: each chunk with its log gain, float32 [high - low, band], in order.
+
+    Yields:
+        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another without
+        gap from the first chunk's `first` to the last one's `stop`.
+    """
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE, dtype=np.float32) + 0.5) / FADE)[:, None]
+    held: tuple[Chunk, np.ndarray] | None = None
+    done = 0
+    for chunk, gain in dreams:
+        if held is None:
+            done = chunk.first
+        else:
+            before, last = held
+            # Chunks at the rims may be shorter than the fade.
+            low = max(chunk.first - FADE // 2, done, chunk.low)
+            high = min(chunk.first + FADE // 2, before.high, chunk.stop)
+            weight = rise[low - chunk.first + FADE // 2 :][: high - low]
+            mixed = (1 - weight) * last[low - before.low : high - before.low]
+            mixed = mixed + weight * gain[low - chunk.low : high - chunk.low]
+            yield done, np.concatenate((last[done - before.low : low - before.low], mixed))
+            done = high
+        held = chunk, gain
+    if held is not None:
+        chunk, gain = held
+        if done < chunk.stop:
+            yield done, gain[done - chunk.low : chunk.stop - chunk.low]

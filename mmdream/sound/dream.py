@@ -1,0 +1,273 @@
+"""A whole sound, dreamed in constant memory.
+
+Three passes, all in blocks: the source is metered; its chunks are dreamed into a temporary float32 file; that
+file is brought back to the source's loudness and held under its peak limit.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from mmdream.schedule import Moment, Schedule
+from mmdream.sound.canvas import DB
+from mmdream.sound.chunks import Chunk, chunks, crossfaded
+from mmdream.sound.climb import Stage, climbed, energies, stage
+from mmdream.sound.level import Meter
+from mmdream.sound.mel import spread
+from mmdream.sound.peak import PeakMeter, limited
+from mmdream.sound.source import BLOCK, FileSource, Source, blocks, padded
+from mmdream.sound.stft import REACH, samples_of
+
+if TYPE_CHECKING:
+    from mmdream.networks.network import Network
+
+CEILING = 10 ** (-1 / 20)
+"""-1 dBTP, after EBU R 128."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one chunk asked of the schedule."""
+
+    seconds: float
+    """The chunk's centre, on the source's clock."""
+    moment: Moment
+
+
+@dataclass(frozen=True)
+class SoundReport:
+    """What was done to a sound."""
+
+    n_samples: int
+    rate: int
+    channels: int
+    loudness_source: float
+    """LUFS, or dB RMS for sounds too short or too quiet for BS.1770; -inf for silence."""
+    loudness_dream: float
+    true_peak: float
+    """Of the dream, dBTP; -inf for silence."""
+    gain_db: float
+    """The loudness match."""
+    objective_gain: float
+    """Contrast energy of the dream over the source's, rungs weighted as they were climbed."""
+    strength: float
+    """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
+    schedule: tuple[Used, ...]
+
+
+@dataclass
+class _Tally:
+    """What the chunks leave behind for the report."""
+
+    used: list[Used] = field(default_factory=list)
+    applied: float = 0.0
+    hops: int = 0
+    heard: list[tuple[Chunk, np.ndarray, np.ndarray]] = field(default_factory=list)
+    """Chunk, weight of each rung, the source's contrast energies."""
+
+
+def dream_sound(
+    source: Source,
+    write: Callable[[np.ndarray], None],
+    network: Network,
+    schedule: Schedule,
+    seed: int,
+    *,
+    start_seconds: float | Fraction = 0,
+    folder: Path | None = None,
+    progress: Callable[[float], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> SoundReport:
+    """Dream a sound: same rate, channels, length and loudness.
+
+    Args:
+        source: what is dreamed; asked for about four seconds at a time.
+        write: takes the dream in order, float32 [channel, sample], `source.n_samples` in all.
+        network: a sound network.
+        schedule: octaves, steps and depth are asked at each chunk's centre, strength at each hop.
+        seed: of the rolls and of the canvases' first noise.
+        start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule belong to
+            this clock, so an excerpt is dreamed like that part of the whole.
+        folder: where the temporary file goes, as large as the sound in float32; None: the system's place.
+        progress: takes the finished share, 0..1.
+        stop: asked before each chunk; True ends the dream.
+
+    Returns:
+        What was done.
+
+    Raises:
+        UserError: a sample is not a number.
+        InterruptedError: `stop` said so.
+    """
+    tell = progress or (lambda share: None)
+    heard, peaks = _meters(source)
+    for samples in blocks(source):
+        heard.feed(samples)
+        peaks.feed(samples)
+    if not source.n_samples:
+        return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
+                           0.0, 1.0, 0.0, ())  # fmt: skip
+    on = stage(source, network, heard, seed, start_seconds)
+    tally = _Tally()
+
+    def share(samples: np.ndarray) -> np.ndarray:
+        """How much of the loudness gain acts at these samples, 0..1."""
+        at = (on.offset + samples) / source.rate
+        return np.minimum(schedule.curve("strength").at(at), 1.0)
+
+    dreamed, _ = _meters(source)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
+        path = Path(place) / "raw.wav"
+        with soundfile.SoundFile(
+            path, "w", source.rate, source.channels, "FLOAT", format="RF64"
+        ) as file:
+            for samples in _raw(on, schedule, tally, tell, stop):
+                dreamed.feed(samples)
+                file.write(samples.T)
+        nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
+        final, top = _meters(source)
+        with soundfile.SoundFile(path) as file:
+            raw = FileSource(file)
+
+            def levelled(start: int, end: int) -> np.ndarray:
+                gain = np.exp(nepers * share(np.arange(start, end)))
+                return padded(raw, start, end) * gain.astype(np.float32)
+
+            for start in range(0, source.n_samples, BLOCK):
+                end = min(start + BLOCK, source.n_samples)
+                samples = limited(levelled, start, end, source.rate, max(CEILING, peaks.peak))
+                final.feed(samples)
+                top.feed(samples)
+                write(samples)
+            gain = _objective_gain(on, raw, tally, nepers, share)
+    tell(1.0)
+    return SoundReport(
+        n_samples=source.n_samples,
+        rate=source.rate,
+        channels=source.channels,
+        loudness_source=heard.loudness(),
+        loudness_dream=final.loudness(),
+        true_peak=20 * math.log10(top.peak) if top.peak > 0 else -math.inf,
+        gain_db=nepers * DB,
+        objective_gain=gain,
+        strength=tally.applied / max(tally.hops, 1),
+        schedule=tuple(tally.used),
+    )
+
+
+def _meters(source: Source) -> tuple[Meter, PeakMeter]:
+    return Meter(source.rate, source.channels, source.layout), PeakMeter(source.channels)
+
+
+def _gains(
+    on: Stage,
+    schedule: Schedule,
+    tally: _Tally,
+    tell: Callable[[float], None],
+    stop: Callable[[], bool] | None,
+) -> Iterator[tuple[Chunk, np.ndarray]]:
+    """Each chunk with its log gain over all it heard."""
+    grid = chunks(*on.hops)
+    strength = schedule.curve("strength")
+    for number, chunk in enumerate(grid):
+        if stop and stop():
+            raise InterruptedError("the dream of the sound was stopped")
+        seconds = float(on.seconds(chunk.centre))
+        moment = schedule.at(seconds)
+        mix = on.card.mix(moment.depth)
+        rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
+        tally.used.append(Used(seconds, moment))
+        tally.heard.append((chunk, mix, energies(on, on.source, chunk, rungs, on.factor)))
+        if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
+            gain = climbed(on, chunk, moment)
+        else:
+            # Nothing of this chunk will be heard.
+            gain = np.zeros((chunk.high - chunk.low, on.ear.front.bands), np.float32)
+        yield chunk, gain
+        tell(0.95 * (number + 1) / len(grid))
+
+
+def _raw(
+    on: Stage,
+    schedule: Schedule,
+    tally: _Tally,
+    tell: Callable[[float], None],
+    stop: Callable[[], bool] | None,
+) -> Iterator[np.ndarray]:
+    """The dream before its loudness is matched, in order, float32 [channel, sample].
+
+    What the gain changes is added to the source's own samples, so that no gain gives exactly the source.
+    """
+    strength = schedule.curve("strength")
+    to_bins = spread(on.ear.front, on.stft)
+    hop = on.stft.hop
+    waiting: np.ndarray | None = None
+    for first, gain in crossfaded(_gains(on, schedule, tally, tell, stop)):
+        share = strength.at(on.seconds(np.arange(first, first + len(gain))))
+        gain = gain * share.astype(np.float32)[:, None]
+        tally.applied += float(DB * np.abs(gain).mean(axis=1).sum())
+        tally.hops += len(gain)
+        change = on.spectra(on.source, first, first + len(gain)) * np.expm1(gain @ to_bins)
+        if waiting is not None:
+            change = np.concatenate((waiting, change), axis=1)
+        waiting = change[:, -(2 * REACH - 1) :]
+        if change.shape[1] < 2 * REACH:
+            continue
+        added = samples_of(change, on.stft)
+        stop_at = (first + len(gain) - REACH) * hop - on.offset
+        start_at = stop_at - added.shape[1]
+        low, high = max(start_at, 0), min(stop_at, on.source.n_samples)
+        if high > low:
+            yield on.source.read(low, high) + added[:, low - start_at : high - start_at]
+
+
+def _objective_gain(
+    on: Stage,
+    raw: Source,
+    tally: _Tally,
+    nepers: float,
+    share: Callable[[np.ndarray], np.ndarray],
+) -> float:
+    """Contrast energy of the result over the source's, as the network hears both."""
+    n_rungs = len(on.card.rungs)
+    weights, before, after = np.zeros(n_rungs), np.zeros(n_rungs), np.zeros(n_rungs)
+    for chunk, mix, source_energies in tally.heard:
+        rungs = np.flatnonzero(mix)
+        centre = np.array([chunk.centre * on.stft.hop - on.offset])
+        factor = on.factor * math.exp(nepers * float(share(centre)[0]))
+        found = energies(on, raw, chunk, tuple(int(rung) for rung in rungs), factor)
+        here = (chunk.stop - chunk.first) * mix[rungs]
+        weights[rungs] += here
+        before[rungs] += here * source_energies
+        after[rungs] += here * found
+    return float(weights @ (after / np.maximum(before, 1e-12)) / max(weights.sum(), 1e-12))
+
+
+def contrast_energies(source: Source, sound: Source, network: Network) -> np.ndarray:
+    """How much happens in a sound, by the network's ear: what a dream raises.
+
+    Args:
+        source: sets the level at which `sound` is heard.
+        sound: the source itself or what was made of it, of the same rate.
+        network: a sound network.
+
+    Returns:
+        float64 [rung]: contrast energy, mean over all hops.
+    """
+    heard, _ = _meters(source)
+    for samples in blocks(source):
+        heard.feed(samples)
+    on = stage(source, network, heard, 0, 0)
+    grid = chunks(*on.hops)
+    rungs = tuple(range(len(on.card.rungs)))
+    found = [energies(on, sound, chunk, rungs, on.factor) for chunk in grid]
+    return np.average(found, axis=0, weights=[chunk.stop - chunk.first for chunk in grid])

@@ -1,0 +1,183 @@
+"""How loud a sound is, metered block by block: ITU-R BS.1770 loudness, and the level a network expects.
+
+pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout and any
+length, and keeps three numbers for each tenth of a second.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+import scipy.optimize
+import scipy.signal
+from pyloudnorm import IIRfilter
+
+_LAYOUTS = {
+    1: "FC", 2: "FL FR", 3: "FL FR FC", 4: "FL FR FC BC", 5: "FL FR FC BL BR",
+    6: "FL FR FC LFE BL BR", 7: "FL FR FC LFE BC SL SR", 8: "FL FR FC LFE BL BR SL SR",
+}  # fmt: skip
+"""FFmpeg's channels for a bare channel count."""
+_NAMED = {
+    "2.1": "FL FR LFE", "3.0(back)": "FL FR BC", "3.1": "FL FR FC LFE", "4.1": "FL FR FC LFE BC",
+    "quad": "FL FR BL BR", "quad(side)": "FL FR SL SR", "6.0": "FL FR FC BC SL SR",
+    "7.0": "FL FR FC BL BR SL SR",
+}  # fmt: skip
+"""FFmpeg's layouts whose channels differ from the bare count's in weight."""
+_BLOCKS_A_SECOND = 10
+_MOST_NEPERS = np.log(10 ** (40 / 20))
+"""No loudness match needs more than 40 dB."""
+
+
+def channel_weights(channels: int, layout: str | None) -> np.ndarray:
+    """Weights of BS.1770: 1 in front, 1.41 beside and behind, 0 for the low-frequency channel.
+
+    Args:
+        channels: how many.
+        layout: FFmpeg's name, such as "5.1(side)"; None or unknown: the usual one of this count.
+
+    Returns:
+        float64 [channel].
+    """
+    names = _NAMED.get(layout or "", "").split()
+    if len(names) != channels:
+        names = _LAYOUTS.get(channels, "").split()
+    if len(names) != channels:
+        return np.ones(channels)
+    return np.array([0.0 if n == "LFE" else 1.41 if n[0] in "BS" else 1.0 for n in names])
+
+
+class Meter:
+    """Meters a sound that comes in blocks of any length."""
+
+    def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
+        self._rate = rate
+        self._weights = channel_weights(channels, layout)
+        # The K-weighting of pyloudnorm (its `Meter` keeps the same two to itself).
+        filters = (
+            IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, rate, "high_shelf"),
+            IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
+        )
+        self._sections = np.stack([np.concatenate((f.b, f.a)) for f in filters])
+        self._state = np.zeros((2, channels, 2))
+        self._seen = 0
+        self._weighted = array("d")
+        self._power = array("d")
+
+    def feed(self, samples: np.ndarray) -> None:
+        """Take the next block, float32 [channel, sample]."""
+        if not samples.shape[1]:
+            return
+        heard, self._state = scipy.signal.sosfilt(
+            self._sections, samples.astype(np.float64), axis=1, zi=self._state
+        )
+        energies = (
+            self._weights @ np.square(heard),
+            np.square(samples, dtype=np.float64).sum(axis=0),
+        )
+        start, stop = self._seen, self._seen + samples.shape[1]
+        first, last = self._block_of(start), self._block_of(stop - 1)
+        edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
+        for kept, energy in zip((self._weighted, self._power), energies, strict=True):
+            kept.extend([0.0] * (last + 1 - len(kept)))
+            for block, value in enumerate(np.add.reduceat(energy, edges), first):
+                kept[block] += float(value)
+        self._seen = stop
+
+    def block_seconds(self) -> np.ndarray:
+        """Centres of the tenth-second blocks, float64 [block], in seconds from the first sample."""
+        return (np.arange(len(self._power)) + 0.5) / _BLOCKS_A_SECOND
+
+    def loudness(self, nepers: np.ndarray | float = 0.0) -> float:
+        """Integrated loudness; the plain RMS where nothing is long and loud enough to be gated in.
+
+        Args:
+            nepers: a log gain to be thought of in front of the meter, one a tenth-second block or one
+                for all.
+
+        Returns:
+            LUFS, or dB under full scale for sounds under 0.4 s or below -70 LUFS; -inf for silence.
+        """
+        gated = self._gated(nepers)
+        return gated if np.isfinite(gated) else self._rms(nepers)
+
+    def gain_to(self, target: Meter, share: np.ndarray) -> float:
+        """The gain that makes this sound as loud as `target` when it acts as gain^share.
+
+        Args:
+            target: meter of the wanted sound, of equal length.
+            share: float64 [block], 0..1.
+
+        Returns:
+            Nepers; 0 where either is silent or no block has a share.
+        """
+        measure = Meter._gated
+        if not np.isfinite(measure(target, 0.0)) or not np.isfinite(measure(self, 0.0)):
+            measure = Meter._rms
+        wanted = measure(target, 0.0)
+        if not np.isfinite(wanted) or not np.isfinite(measure(self, 0.0)) or not share.any():
+            return 0.0
+
+        def excess(nepers: float) -> float:
+            return max(measure(self, nepers * share), -200.0) - wanted
+
+        low, high = -_MOST_NEPERS, _MOST_NEPERS
+        if excess(low) >= 0 or excess(high) <= 0:
+            # Hardly any of the sound is open to the gain: leave it as it is.
+            return 0.0
+        return float(scipy.optimize.brentq(excess, low, high, xtol=1e-6))
+
+    def level(self) -> float:
+        """RMS of the K-weighted channels' power sum over the blocks within 40 dB of the loudest one.
+
+        K-weighted, because a direct current (the whale recording of the tests has one) is no sound.
+
+        Returns:
+            Linear, 0 for silence.
+        """
+        power = np.asarray(self._weighted) / self._lengths()
+        if not power.any():
+            return 0.0
+        return float(np.sqrt(power[power >= 1e-4 * power.max()].mean()))
+
+    def _gated(self, nepers: np.ndarray | float) -> float:
+        energy = np.asarray(self._weighted) * np.exp(2.0 * np.asarray(nepers))
+        whole = np.diff(self._edges()) == self._lengths()
+        energy = energy[whole]
+        if len(energy) < 4:
+            return -np.inf
+        power = np.convolve(energy, np.ones(4), "valid") / (0.4 * self._rate)
+        absolute = power > 10 ** ((-70 + 0.691) / 10)
+        if not absolute.any():
+            return -np.inf
+        relative = absolute & (power > 0.1 * power[absolute].mean())
+        return float(-0.691 + 10 * np.log10(power[relative].mean()))
+
+    def _rms(self, nepers: np.ndarray | float) -> float:
+        energy = np.sum(np.asarray(self._power) * np.exp(2.0 * np.asarray(nepers)))
+        return float(10 * np.log10(energy / self._seen)) if energy > 0 else -np.inf
+
+    def _edge(self, block: int) -> int:
+        return int(block * self._rate / _BLOCKS_A_SECOND)
+
+    def _edges(self) -> np.ndarray:
+        return np.array([self._edge(block) for block in range(len(self._power) + 1)])
+
+    def _lengths(self) -> np.ndarray:
+        edges = self._edges()
+        return np.maximum(np.minimum(edges[1:], self._seen) - edges[:-1], 1)
+
+    def _block_of(self, sample: int) -> int:
+        block = int(sample * _BLOCKS_A_SECOND / self._rate)
+        # Block edges are rounded down, so the sample may lie on the next block's side.
+        return block + 1 if self._edge(block + 1) <= sample else block
+
+
+def level_factor(level: float, level_dbfs: float) -> float:
+    """What brings a sound of this level to the one that a network expects; 1 for silence.
+
+    Args:
+        level: of `Meter.level`, linear.
+        level_dbfs: RMS, dB under full scale.
+    """
+    return 10 ** (level_dbfs / 20) / level if level > 0 else 1.0

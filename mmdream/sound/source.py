@@ -1,0 +1,117 @@
+"""Where a sound comes from: anything that can be read anywhere, a stretch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+
+BLOCK = 65536
+"""Samples read, metered or written at a time."""
+
+
+class Source(Protocol):
+    """A sound with random access."""
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+
+    @property
+    def n_samples(self) -> int:
+        """Length of each channel."""
+
+    @property
+    def layout(self) -> str | None:
+        """FFmpeg's name of the channel layout; None: the usual one."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """float32 [channel, stop - start], -1..1, for 0 <= start <= stop <= n_samples."""
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """A sound in memory."""
+
+    samples: np.ndarray
+    """float [channel, sample], -1..1."""
+    rate: int
+    layout: str | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Length of each channel."""
+        return int(self.samples.shape[1])
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """A stretch, float32 [channel, stop - start]."""
+        return np.asarray(self.samples[:, start:stop], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A sound in a file that soundfile reads and seeks in."""
+
+    file: soundfile.SoundFile
+    layout: str | None = None
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return int(self.file.samplerate)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.file.channels)
+
+    @property
+    def n_samples(self) -> int:
+        """Length of each channel."""
+        return int(self.file.frames)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """A stretch, float32 [channel, stop - start]."""
+        self.file.seek(start)
+        samples = self.file.read(stop - start, dtype="float32", always_2d=True)
+        return np.ascontiguousarray(samples.T)
+
+
+def padded(source: Source, start: int, stop: int) -> np.ndarray:
+    """A stretch that may reach over both ends, with zeros there; float32 [channel, stop - start]."""
+    low, high = (min(max(at, 0), source.n_samples) for at in (start, stop))
+    samples = source.read(low, high)
+    if high - low == stop - start:
+        return samples
+    return np.pad(samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low)))
+
+
+def blocks(source: Source) -> Iterator[np.ndarray]:
+    """The whole sound in order, float32 [channel, at most BLOCK].
+
+    Raises:
+        UserError: a sample is not a number.
+    """
+    for start in range(0, source.n_samples, BLOCK):
+        samples = source.read(start, min(start + BLOCK, source.n_samples))
+        if not np.isfinite(samples).all():
+            at = start + int(np.flatnonzero(~np.isfinite(samples).all(axis=0))[0])
+            raise UserError(
+                f"sample {at} of the sound, at {at / source.rate:.3f} s, is not a finite number; "
+                "repair the sound or cut that part off"
+            )
+        yield samples

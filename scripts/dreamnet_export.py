@@ -1,0 +1,72 @@
+"""Fold a checkpoint of dreamnet's training into the weights that ship."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.networks.network import lay
+from mmdream.networks.pictures import STUDENT, dreamnet
+from mmdream.networks.weights import read_npz
+
+
+def export(checkpoint: Path, out: Path) -> None:
+    """Write the folded weights (kernels float16, biases float32) and bring the card's figures up to date."""
+    found = read_npz(checkpoint)
+    trained = dreamnet("float32", normalised=True)
+    for place, variable in enumerate(trained.variables):
+        variable.assign(found[f"v{place:03}"])
+    units = {"p3b": found["unit0"], "p4c": found["unit1"]}
+    folded = fold(trained, units)
+    check(trained, folded, units)
+    small = {name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()}
+    part = out.with_name(f".{out.stem}.part.npz")
+    np.savez_compressed(part, **small)
+    part.replace(out)
+    sha = hashlib.sha256(out.read_bytes()).hexdigest()
+    facts = {"steps": str(int(found["step"]))}
+    for name, value in zip(
+        ("cosine_3b", "cosine_4c", "cosine_3b_attacked", "cosine_4c_attacked", "loss"),
+        found["seen"],
+        strict=True,
+    ):
+        facts[name] = f"{value:.3f}"
+    print(f"{out}: step {facts['steps']}, {out.stat().st_size} bytes, sha256 {sha}, {facts}")
+    update_card(out.with_suffix(".toml"), {"sha256": f'"{sha}"'} | facts)
+
+
+def fold(trained, units):  # type: ignore[no-untyped-def]
+    """Batch normalisation into kernel and bias; the heads back from units of deviation to the teacher's.
+
+    A ReLU lets a positive factor through, so a head's unit may go into its kernel.
+    """
+    folded = {}
+    for name in STUDENT:
+        norm = trained.get_layer(f"{name}_norm")
+        kernel = trained.get_layer(f"{name}_conv").kernel.numpy()
+        gain = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
+        bias = norm.beta.numpy() - norm.moving_mean.numpy() * gain
+        unit = units.get(name, np.float32(1))
+        folded[f"{name}_kernel"] = kernel * gain * unit
+        folded[f"{name}_bias"] = bias * unit
+    return folded
+
+
+def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
+    """Folded and unfolded must agree, at odd sizes too."""
+    plain = dreamnet("float32")
+    lay(plain, folded, "dreamnet", "folded")
+    pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
+    for seen, wanted, unit in zip(plain(pictures), trained(pictures), units.values(), strict=True):
+        np.testing.assert_allclose(seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit)))
+
+
+def update_card(card: Path, figures: dict[str, str]) -> None:
+    """Rewrite the lines ``key = ...`` of the card for each figure."""
+    text = card.read_text()
+    for key, value in figures.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    card.write_text(text)

@@ -1,0 +1,18 @@
+"""Where the real films, sounds and pictures are that the tests read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The shared data folder; a test that needs it says so when it is missing."""
+    if not DATA.is_dir():
+        pytest.skip(f"no shared data at {DATA}; set MMDREAM_DATA to the folder that holds films/ and sounds/")
+    return DATA

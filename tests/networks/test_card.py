@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.networks.card import MODELS, MelInput, PictureInput, Shipped, Snapshot, card, names
+from mmdream.networks.download import read_manifest
+from mmdream.networks.weights import locate
+
+EVERY = ["dreamnet", "googlenet", "inception_v3", "melnet", "squeezenet", "vgg16", "vgg19"]
+
+
+def test_zoo_is_complete():
+    assert names() == EVERY
+    assert names("sound") == ["melnet"]
+    assert names("picture") == [name for name in EVERY if name != "melnet"]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_card_is_complete(name):
+    found = card(name)
+    assert found.name == name
+    for text in (found.about, found.licence, found.source, found.credits):
+        assert text.strip()
+        assert "\n" not in text
+    assert "data_terms" in found.facts
+    assert 0 < found.carried <= 1
+    assert len(found.rungs) >= 3
+    assert len({rung.layer for rung in found.rungs}) == len(found.rungs)
+    assert all(0 < rung.step < 0.2 for rung in found.rungs)
+    front = found.input
+    if isinstance(front, MelInput):
+        assert len(front.mu) == front.bands
+    else:
+        assert isinstance(front, PictureInput)
+        assert len(front.mean) == 3
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("depth", [0.0, 0.123, 1 / 3, 0.5, 0.99, 1.0])
+def test_mix_sums_to_one_over_two_neighbours(name, depth):
+    mix = card(name).mix(depth)
+    assert mix.dtype == np.float32
+    assert mix.sum() == pytest.approx(1, abs=1e-6)
+    places = np.flatnonzero(mix)
+    assert len(places) <= 2
+    assert places[-1] - places[0] <= 1
+    # The mean place on the ladder is the depth asked for.
+    assert mix @ np.arange(len(mix)) == pytest.approx(depth * (len(mix) - 1), abs=1e-5)
+
+
+def test_step_is_blended_as_the_rungs_are():
+    found = card("dreamnet")
+    steps = [rung.step for rung in found.rungs]
+    assert found.step(0) == pytest.approx(steps[0])
+    assert found.step(1) == pytest.approx(steps[-1])
+    assert found.step(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("vgg", "vgg16"), ("GoogleNet", "googlenet"), ("dreamnt", "dreamnet")])
+def test_unknown_name_tells_the_nearest(typed, meant):
+    with pytest.raises(UserError, match=meant) as raised:
+        card(typed)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "squeezenet"])
+def test_manifest_pins_every_file(name):
+    where = card(name).weights
+    assert isinstance(where, Snapshot)
+    files = read_manifest(MODELS / where.manifest)
+    for file in files:
+        assert len(file.sha256) == 64
+        assert file.bytes == 4 * np.prod(file.shape)
+    assert len({file.array for file in files}) == len(files)
+
+
+@pytest.mark.parametrize("name", ["dreamnet", "melnet"])
+def test_shipped_weights_are_pinned_and_small(name):
+    found = card(name)
+    assert isinstance(found.weights, Shipped)
+    path = locate(found)
+    assert path is not None
+    assert path.stat().st_size < 6_000_000
+    wrong = dataclasses.replace(found, weights=Shipped(found.weights.file, "0" * 64))
+    with pytest.raises(UserError, match="missing or damaged"):
+        locate(wrong)

@@ -1,0 +1,209 @@
+"""Wrong files are told in one line, before TensorFlow; downloads come from a real server on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.networks.card import KerasFile, card
+from mmdream.networks.download import fetch_file, fetch_snapshot
+from mmdream.networks.weights import locate, read_npz
+
+RAW = {
+    "conv_1": np.arange(2 * 3 * 3 * 4, dtype="<f4"),  # out 2, y 3, x 3, in 4
+    "bias": np.array([1.5, -2.0], "<f4"),
+}
+SHAPES = {"conv_1": "3x3x4x2", "bias": "2"}
+
+
+@pytest.fixture
+def site():
+    """A server of `served`: path -> (status, bytes); an announced length may be a lie."""
+    served: dict[str, tuple[int, bytes, int]] = {}
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body, announced = served.get(self.path, (404, b"", 0))
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", body.decode())
+            self.send_header("Content-Length", str(announced))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", served
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def snapshot(site, tmp_path):
+    address, served = site
+    lines = ["path\tbytes\tsha256\tarray\tshape"]
+    for name, array in RAW.items():
+        data = array.tobytes()
+        served[f"/net/{name}.bin"] = (200, data, len(data))
+        sha = hashlib.sha256(data).hexdigest()
+        lines.append(f"net/{name}.bin\t{len(data)}\t{sha}\t{name}\t{SHAPES[name]}")
+    manifest = tmp_path / "net.manifest.tsv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return address, served, manifest, tmp_path / "cache" / "net.npz"
+
+
+def test_snapshot_arrives_in_the_networks_order(snapshot):
+    address, served, manifest, into = snapshot
+    assert fetch_snapshot(address, manifest, into, "net") == into
+    arrays = read_npz(into)
+    stored = RAW["conv_1"].reshape(2, 3, 3, 4)
+    assert arrays["conv_1"].shape == (3, 3, 4, 2)
+    assert arrays["conv_1"][1, 2, 3, 0] == stored[0, 1, 2, 3]
+    np.testing.assert_array_equal(arrays["bias"], RAW["bias"])
+    served.clear()  # the second time nothing is asked for
+    assert fetch_snapshot(address, manifest, into, "net") == into
+
+
+@pytest.mark.parametrize("wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"])
+def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
+    address, served, manifest, into = snapshot
+    status, data, length = served["/net/bias.bin"]
+    served["/net/bias.bin"] = {
+        "content": (200, data[::-1], length),
+        "shorter": (200, data[:4], 4),
+        "cut": (200, data[:4], length),
+        "longer": (200, data * 1000, length * 1000),
+        "missing": (404, b"", 0),
+        "refused": (500, b"", 0),
+        "ftp": (302, b"ftp://127.0.0.1/bias.bin", 0),
+    }[wrong]
+    with pytest.raises(UserError, match="--weights FILE") as raised:
+        fetch_snapshot(address, manifest, into, "net")
+    assert "\n" not in str(raised.value)
+    assert str(into) in str(raised.value)
+    assert not into.parent.exists() or not list(into.parent.iterdir())
+
+
+def test_only_the_web_is_asked(snapshot, tmp_path):
+    _, _, manifest, into = snapshot
+    with pytest.raises(UserError, match="neither http nor https"):
+        fetch_snapshot(tmp_path.as_uri() + "/", manifest, into, "net")
+
+
+def test_nobody_there_says_what_to_do(snapshot, site):
+    _, _, manifest, into = snapshot
+    with pytest.raises(UserError, match="could not be downloaded"):
+        fetch_snapshot("http://127.0.0.1:9/", manifest, into, "net")
+
+
+def test_keras_file_goes_through_keras_cache(site, tmp_path):
+    address, served = site
+    data = b"weights"
+    served["/a.h5"] = (200, data, len(data))
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    source = KerasFile(address + "a.h5", "a.h5", md5)
+    into = tmp_path / "models" / "a.h5"
+    assert fetch_file(source, into, "net").read_bytes() == data
+    into.write_bytes(b"other")
+    with pytest.raises(UserError, match="delete it"):
+        fetch_file(source, into, "net")
+    into.unlink()
+    with pytest.raises(UserError, match=r"a\.h5 could not be downloaded.*models"):
+        fetch_file(dataclasses.replace(source, md5="0"), into, "net")
+    assert not into.exists()
+
+
+def test_offline_application_names_file_and_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    vgg = card("vgg16")
+    assert isinstance(vgg.weights, KerasFile)
+    gone = dataclasses.replace(vgg.weights, address="http://127.0.0.1:9/x")
+    with pytest.raises(UserError) as raised:
+        locate(dataclasses.replace(vgg, weights=gone))
+    for part in ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", str(tmp_path / "keras" / "models")):
+        assert part in str(raised.value)
+    for part in ("--weights FILE", "random"):
+        assert part in str(raised.value)
+
+
+def test_keras_checksums_are_keras_own():
+    import inspect
+
+    import keras
+
+    for name, build in {
+        "vgg16": keras.applications.VGG16,
+        "vgg19": keras.applications.VGG19,
+        "inception_v3": keras.applications.InceptionV3,
+    }.items():
+        where = card(name).weights
+        assert isinstance(where, KerasFile)
+        source = inspect.getsource(build)
+        assert where.md5 in source
+        assert where.file in source
+
+
+def test_real_files_fit(data):
+    for name, file in (
+        ("googlenet", "googlenet_fp16.npz"),
+        ("squeezenet", "squeezenet_v1_1.npz"),
+        ("dreamnet", "student_trial_fp16.npz"),
+    ):
+        path = data / "weights" / file
+        assert locate(card(name), path) == path
+
+
+def test_wrong_files_are_told_without_tensorflow(tmp_path, data):
+    """Missing, another network's, no archive, pickled, text named .h5: one line each, TensorFlow unloaded."""
+    other = data / "weights" / "squeezenet_v1_1.npz"
+    text = tmp_path / "text.npz"
+    text.write_text("no archive")
+    pickled = tmp_path / "pickled.npz"
+    np.savez(pickled, c1a_kernel=np.array([{"a": 1}], dtype=object))
+    single = tmp_path / "single.npz"
+    with single.open("wb") as file:
+        np.save(file, np.zeros(3))
+    hdf = tmp_path / "text.h5"
+    hdf.write_text("no HDF5")
+    script = """
+import sys
+from mmdream.errors import UserError
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
+    try:
+        load(card(name), path)
+    except UserError as error:
+        print(error)
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+"""
+    asked = [
+        ("dreamnet", tmp_path / "nowhere.npz", "no such weights file"),
+        ("dreamnet", tmp_path, "no such weights file"),
+        ("dreamnet", other, "weights of another network"),
+        ("googlenet", other, "weights of another network"),
+        ("dreamnet", text, "damaged"),
+        ("dreamnet", pickled, "damaged"),
+        ("dreamnet", single, "damaged"),
+        ("dreamnet", hdf, "takes weights as .npz"),
+        ("vgg16", hdf, "not an HDF5 file"),
+    ]
+    words = [str(word) for name, path, _ in asked for word in (name, path)]
+    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert len(lines) == len(asked)
+    for line, (_, path, part) in zip(lines, asked, strict=True):
+        assert line.startswith(str(path))
+        assert part in line

@@ -1,0 +1,120 @@
+"""A picture on octaves: sizes, the source's own detail, masks, and the little network that ships."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+from mmdream.picture import octaves, tiles
+from mmdream.picture.slope import score, slope
+from mmdream.picture.smooth import cascade
+from mmdream.schedule import Schedule
+
+DEPTH = 0.9
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load(card("dreamnet"))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:96, 0:128] / 32
+    base = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
+    return np.clip(base + rng.normal(0, 0.05, base.shape), 0, 1).astype(np.float32)
+
+
+def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:
+    moment = Schedule(steps=steps, octaves=2, depth=DEPTH).at(0)
+    visits = octaves.in_full(octaves.sizes(*picture.shape[:2], moment), steps)
+    return octaves.dream(
+        picture, np.zeros_like(picture), visits, slope(network, DEPTH), 0.01, seed=seed, place=place, **more
+    )
+
+
+def test_sizes_grow_to_the_picture_and_never_get_too_small():
+    moment = Schedule(octaves=9, octave_scale=1.4).at(0)
+    sizes = octaves.sizes(360, 641, moment)
+    assert sizes[-1] == (360, 641)
+    assert sizes == sorted(sizes)
+    assert min(sizes[0]) >= octaves.SMALLEST
+    assert octaves.sizes(1, 1, moment) == [(1, 1)]
+
+
+def test_a_carried_frame_visits_the_largest_and_the_others_in_turn():
+    sizes = octaves.sizes(360, 640, Schedule().at(0))
+    seen = [octaves.carried(sizes, 1, turn) for turn in range(6)]
+    assert all(visits[-1].size == (360, 640) and len(visits) == 2 for visits in seen)
+    assert [visits[0].size for visits in seen] == [*sizes[:3], *sizes[:3]]
+    assert [visit.size for visit in octaves.carried([(64, 64)], 1, 5)] == [(64, 64)]
+
+
+def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(network, picture):
+    detail = dreamed(network, picture, steps=6)
+    spectrum = np.fft.fft2(detail, axes=(0, 1))
+    phases = np.exp(1j * np.angle(np.fft.fft2(np.random.default_rng(0).normal(size=detail.shape[:2]))))
+    scrambled = np.fft.ifft2(spectrum * phases[..., None], axes=(0, 1)).real.astype(np.float32)
+    base = score(network, DEPTH, picture)
+    gain = score(network, DEPTH, picture + detail) / base
+    control = score(network, DEPTH, np.clip(picture + scrambled, 0, 1)) / base
+    assert gain > 1.5
+    assert control - 1 < (gain - 1) / 3
+
+
+def test_the_result_is_a_picture_and_no_steps_change_nothing(network, picture):
+    whole = picture + dreamed(network, picture)
+    assert whole.min() >= 0
+    assert whole.max() <= 1
+    assert np.abs(dreamed(network, picture, steps=0)).max() == 0
+
+
+def test_one_seed_one_dream(network, picture):
+    first, again = dreamed(network, picture, seed=3), dreamed(network, picture, seed=3)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, dreamed(network, picture, seed=4))
+    assert not np.array_equal(first, dreamed(network, picture, seed=3, place=Fraction(1, 25)))
+
+
+def test_nothing_is_dreamed_outside_the_mask(network, picture):
+    inside = np.zeros((*picture.shape[:2], 1), np.float32)
+    inside[20:70] = 1
+    detail = dreamed(network, picture, inside=inside)
+    assert np.abs(detail[:20]).max() == 0
+    assert np.abs(detail[70:]).max() == 0
+    assert np.abs(detail[20:70]).mean() > 0.005
+
+
+def test_tiles_cover_every_pixel_and_agree_with_the_whole(network, picture):
+    gradient = slope(network, 0.0)
+    whole = gradient(picture)
+    sewn = tiles.sewn(gradient, picture, core=50, halo=24)
+    cosine = (whole * sewn).sum() / np.linalg.norm(whole) / np.linalg.norm(sewn)
+    assert cosine > 0.98
+    assert np.array_equal(tiles.sewn(lambda x: x, picture, core=31, halo=8), picture)
+
+
+@pytest.mark.parametrize("length", [1, 49, 50, 51, 333])
+def test_tiles_cover_every_length(length: int):
+    cuts = tiles._cuts(length, 50)
+    assert cuts[0][0] == 0
+    assert cuts[-1][1] == length
+    assert max(stop - start for start, stop in cuts) <= 50
+
+
+def test_blur_keeps_the_mean_and_takes_the_grain():
+    noise = np.random.default_rng(0).normal(size=(64, 64, 3)).astype(np.float32) + 1
+    blurred = cascade(noise, 1.5)
+    assert np.allclose(blurred.mean(), noise.mean(), atol=0.02)
+    assert blurred.std() < 0.5 * noise.std()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (33, 65), (31, 200)])
+def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
+    picture = np.full((*shape, 3), 0.5, np.float32)
+    assert dreamed(network, picture).shape == picture.shape

@@ -1,0 +1,53 @@
+"""The grid: every hop once, the same chunks for an excerpt, no step at a seam."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmdream.sound.chunks import ALIGN, FADE, HALO, LENGTH, chunks, crossfaded
+
+SPANS = [(-1, 3), (-1, 160), (-1, 171), (-1, 900), (37, 38), (155, 700), (-400, 401), (1000, 1330)]
+
+
+@pytest.mark.parametrize(("first", "stop"), SPANS)
+def test_new_sound_covers_every_hop_once(first: int, stop: int) -> None:
+    grid = chunks(first, stop)
+    assert grid[0].first == first
+    assert grid[-1].stop == stop
+    assert all(a.stop == b.first for a, b in zip(grid, grid[1:], strict=False))
+    for chunk in grid:
+        # 8 kHz has the longest hop for its nominal length: 93 samples.
+        assert (chunk.stop - chunk.first) * 93 / 8000 <= 2.0
+        assert chunk.low <= chunk.first
+        assert chunk.high >= chunk.stop
+        assert chunk.low % ALIGN == 0
+
+
+def test_an_excerpt_meets_the_same_chunks() -> None:
+    whole = {chunk.number: chunk for chunk in chunks(-1, 3000)}
+    for chunk in chunks(700, 2100)[2:-2]:
+        assert chunk == whole[chunk.number]
+
+
+@pytest.mark.parametrize(("first", "stop"), SPANS)
+def test_chunks_that_agree_are_joined_without_a_trace(first: int, stop: int) -> None:
+    line = np.sin(np.arange(first - 3 * HALO, stop + LENGTH + 3 * HALO) / 9.0)[:, None]
+    line = line.astype(np.float32)
+    offset = first - 3 * HALO
+    parts = [(c, line[c.low - offset : c.high - offset]) for c in chunks(first, stop)]
+    done = list(crossfaded(parts))
+    assert done[0][0] == first
+    joined = np.concatenate([gain for _, gain in done])
+    np.testing.assert_allclose(joined, line[first - offset : stop - offset], atol=1e-6)
+    at = first
+    for start, gain in done:
+        assert start == at
+        at += len(gain)
+
+
+def test_chunks_that_disagree_are_faded_over_the_seam() -> None:
+    grid = chunks(0, 640)
+    parts = [(c, np.full((c.high - c.low, 2), c.number % 2, np.float32)) for c in grid]
+    joined = np.concatenate([gain for _, gain in crossfaded(parts)])
+    assert np.abs(np.diff(joined, axis=0)).max() <= np.pi / 2 / FADE + 1e-6

@@ -1,0 +1,88 @@
+"""Loudness against pyloudnorm, block by block."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyloudnorm
+import pytest
+import soundfile
+
+from mmdream.sound.level import Meter, channel_weights, level_factor
+
+
+def metered(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> Meter:
+    meter = Meter(rate, sound.shape[0], layout)
+    for start in range(0, sound.shape[1], block):
+        meter.feed(sound[:, start : start + block])
+    return meter
+
+
+def gusts(channels: int, rate: int, seconds: float = 3.0) -> np.ndarray:
+    """Noise that swells, with a pause for the gates."""
+    rng = np.random.default_rng(channels)
+    t = np.arange(int(rate * seconds)) / rate
+    swell = 0.3 * np.abs(np.sin(2 * t)) * (t < 0.7 * seconds) + 1e-4
+    return (rng.standard_normal((channels, len(t))) * swell).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_loudness_is_that_of_pyloudnorm(rate: int, channels: int) -> None:
+    sound = gusts(channels, rate)
+    wanted = pyloudnorm.Meter(rate).integrated_loudness(sound.T.astype(np.float64))
+    assert metered(sound, rate).loudness() == pytest.approx(wanted, abs=0.01)
+
+
+def test_loudness_of_a_recording_is_that_of_pyloudnorm(data) -> None:
+    samples, rate = soundfile.read(data / "sounds" / "strings.ogg", dtype="float32")
+    wanted = pyloudnorm.Meter(rate).integrated_loudness(samples)
+    assert metered(samples.T, rate).loudness() == pytest.approx(wanted, abs=0.05)
+
+
+def test_blocks_do_not_matter() -> None:
+    sound = gusts(2, 11025)
+    whole = metered(sound, 11025, sound.shape[1]).loudness()
+    assert metered(sound, 11025, 313).loudness() == pytest.approx(whole, abs=1e-6)
+
+
+def test_the_low_frequency_channel_is_left_out_and_surround_weighs_more() -> None:
+    np.testing.assert_array_equal(channel_weights(6, "5.1(side)"), [1, 1, 1, 0, 1.41, 1.41])
+    np.testing.assert_array_equal(channel_weights(6, None), channel_weights(6, "5.1"))
+    sound = gusts(6, 48000)
+    five = np.delete(sound, 3, axis=0)
+    assert metered(sound, 48000).loudness() == pytest.approx(metered(five, 48000).loudness())
+
+
+def test_short_and_silent_sounds_are_metered_by_rms() -> None:
+    short = np.full((1, 1000), 0.5, np.float32)
+    assert metered(short, 8000).loudness() == pytest.approx(20 * math.log10(0.5))
+    assert metered(np.zeros((2, 48000), np.float32), 48000).loudness() == -math.inf
+
+
+@pytest.mark.parametrize("held", [0.0, 0.5])
+def test_the_gain_found_brings_the_sound_to_the_target(held: float) -> None:
+    """Also when a part of the sound is closed to the gain."""
+    source = gusts(2, 44100)
+    dream = 0.3 * source[:, ::-1]
+    meter = metered(dream, 44100)
+    share = (meter.block_seconds() >= held).astype(float)
+    nepers = meter.gain_to(metered(source, 44100), share)
+    gain = np.where(np.arange(dream.shape[1]) >= held * 44100, np.exp(nepers), 1.0)
+    found = metered((dream * gain).astype(np.float32), 44100).loudness()
+    assert found == pytest.approx(metered(source, 44100).loudness(), abs=0.05)
+
+
+def test_no_gain_where_nothing_is_open_to_it_or_heard() -> None:
+    sound, silence = gusts(1, 8000), np.zeros((1, 24000), np.float32)
+    assert metered(0.1 * sound, 8000).gain_to(metered(sound, 8000), np.zeros(30)) == 0.0
+    assert metered(silence, 8000).gain_to(metered(sound, 8000), np.ones(30)) == 0.0
+
+
+def test_the_level_ignores_pauses_and_direct_current() -> None:
+    sound = gusts(1, 44100)
+    quiet = np.concatenate((sound, np.zeros_like(sound)), axis=1) + 0.3
+    assert metered(quiet, 44100).level() == pytest.approx(metered(sound, 44100).level(), rel=0.02)
+    assert level_factor(0.5, -23.0) == pytest.approx(10 ** (-23 / 20) / 0.5)
+    assert level_factor(0.0, -23.0) == 1.0

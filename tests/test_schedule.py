@@ -1,0 +1,100 @@
+"""The schedule: interpolation, rounding, files, presets, and every way to get it wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.schedule import LIMITS, Schedule, preset, presets, read
+
+
+def test_linear_between_keys_and_held_outside():
+    schedule = Schedule(strength=((1, 0), (3, 1)))
+    assert [schedule.at(t).strength for t in (0, 1, 2, 3, 9)] == [0, 0, 0.5, 1, 1]
+    np.testing.assert_allclose(schedule.strength.at(np.array([0.0, 1.5, 2.5])), [0, 0.25, 0.75])
+
+
+def test_octaves_and_steps_are_rounded_after_interpolation():
+    schedule = Schedule(octaves=((0, 2), (10, 5)), steps=((0, 0), (10, 9)))
+    moment = schedule.at(5)
+    assert (moment.octaves, moment.steps) == (4, 5)  # 3.5 and 4.5 round up, not to the even neighbour
+    assert isinstance(moment.octaves, int)
+
+
+def test_a_flag_replaces_a_whole_curve():
+    schedule = Schedule(depth=((0, 0), (9, 1)), strength=0.5).with_settings(depth=0.25, steps=None)
+    assert {schedule.at(t).depth for t in (0, 5, 9)} == {0.25}
+    assert schedule.at(0).strength == 0.5
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_values_out_of_range_are_refused_by_their_option_name(name: str):
+    low, high = LIMITS[name]
+    for value in (low - 1, high + 1, float("nan")):
+        with pytest.raises(UserError, match=name.replace("_", "-")):
+            Schedule(**{name: value})
+
+
+@pytest.mark.parametrize("keys", [(), ((2, 0.5), (1, 0.5)), ((1, 0.5), (1, 0.6)), ((float("inf"), 0.5),)])
+def test_keys_must_rise(keys: tuple):
+    with pytest.raises(UserError):
+        Schedule(depth=keys)
+
+
+def test_presets_differ_and_are_all_valid():
+    moments = {name: preset(name).at(6.0) for name in presets()}
+    assert len(moments) >= 3
+    assert len(set(moments.values())) == len(moments)
+    assert preset("classic") == Schedule()
+
+
+def test_unknown_preset_suggests_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'classic'"):
+        preset("clasic")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "plan.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_builds_on_its_preset(tmp_path: Path):
+    schedule = read(
+        write(tmp_path, 'preset = "whisper"\n[[key]]\nat = 1\ndepth = 0.2\n[[key]]\nat = 3\ndepth = 0.4\nsteps = 3\n')
+    )
+    assert schedule.at(2).depth == pytest.approx(0.3)
+    assert schedule.at(0).steps == 3  # one key holds everywhere
+    assert schedule.at(2).strength == preset("whisper").at(2).strength
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('presett = "whisper"', "did you mean 'preset'"),
+        ("[[key]]\nat = 1\ndepht = 0.2", "did you mean 'depth'"),
+        ("[[key]]\ndepth = 0.2", "add at = SECONDS"),
+        ('[[key]]\nat = 1\ndepth = "deep"', "give a number"),
+        ("[[key]]\nat = 1\ndepth = true", "give a number"),
+        ("[[key]]\nat = 1\ndepth = 7", "choose between 0 and 1"),
+        ("[key]\nat = 1", r"\[\[key\]\]"),
+        ("depth ==", "not a TOML file"),
+        ('preset = "whispr"', "did you mean 'whisper'"),
+    ],
+)
+def test_a_typo_is_one_clear_line(tmp_path: Path, text: str, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        read(write(tmp_path, text))
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_binary_file(tmp_path: Path):
+    with pytest.raises(UserError, match="no such"):
+        read(tmp_path / "none.toml")
+    (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path / "bin.toml")
