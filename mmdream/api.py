@@ -115,7 +115,8 @@ def dream_audio(
     """
     from mmdream.networks.card import card
     from mmdream.networks.network import load
-    from mmdream.sound.dream import ArraySource, dream_sound
+    from mmdream.sound.dream import dream_sound
+    from mmdream.sound.source import ArraySource
 
     if sound.ndim not in (1, 2) or not np.issubdtype(sound.dtype, np.floating) or not sound.size:
         raise UserError("a sound is a float array [sample] or [channel, sample], at least one sample long")

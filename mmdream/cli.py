@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmdream import __version__
 from mmdream.errors import UserError
 from mmdream.recipe import Recipe
+from mmdream.schedule import presets
 
 if TYPE_CHECKING:
     from mmdream.listen import Listener
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mmdream.schedule import Schedule
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
-UsageErrors = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+UsageErrors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="mmdream",
@@ -48,20 +49,55 @@ class Precision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+DEFAULT_PRECISION = Precision(DEFAULT.precision)
+
 Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
-Output = Annotated[Optional[Path], typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
+]
 Net = Annotated[str, typer.Option(metavar="NAME", help="Picture network; `mmdream nets` lists them.")]
 SoundNet = Annotated[str, typer.Option(metavar="NAME", help="Sound network.")]
-Weights = Annotated[Optional[str], typer.Option(metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False)]
-Depth = Annotated[Optional[float], typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)]
-Strength = Annotated[Optional[float], typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False)]
-Octaves = Annotated[Optional[int], typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)]
-OctaveScale = Annotated[Optional[float], typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)]
-Steps = Annotated[Optional[int], typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)]
-ScheduleFile = Annotated[Optional[Path], typer.Option("--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False)]
-Preset = Annotated[Optional[str], typer.Option(metavar="NAME", help="A ready look and sound: classic, descent, filigree, giants, whisper.", show_default=False)]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
+    ),
+]
+Depth = Annotated[
+    float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
+]
+Octaves = Annotated[
+    int | None, typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)
+]
+OctaveScale = Annotated[
+    float | None, typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)
+]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)
+]
+ScheduleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
-Size = Annotated[Optional[str], typer.Option(metavar="WxH|480p", help="Working resolution of the dream; the result keeps the source's size.", show_default=False)]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH|480p",
+        help="Working resolution of the dream; the result keeps the source's size.",
+        show_default=False,
+    ),
+]
 Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
@@ -81,23 +117,39 @@ def video(
     net: Net = DEFAULT.net,
     sound_net: SoundNet = DEFAULT.sound_net,
     weights: Weights = None,
-    sound_weights: Annotated[Optional[str], typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False)] = None,
+    sound_weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False),
+    ] = None,
     depth: Depth = None,
     strength: Strength = None,
     octaves: Octaves = None,
     octave_scale: OctaveScale = None,
     steps: Steps = None,
-    coherence: Annotated[float, typer.Option(metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself.")] = DEFAULT.coherence,
+    coherence: Annotated[
+        float,
+        typer.Option(
+            metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
+        ),
+    ] = DEFAULT.coherence,
     schedule: ScheduleFile = None,
     preset: Preset = None,
     seed: Seed = DEFAULT.seed,
     size: Size = None,
-    start: Annotated[Optional[float], typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False)] = None,
-    end: Annotated[Optional[float], typer.Option(metavar="T", help="End before this second of the source.", show_default=False)] = None,
-    precision: Precise = Precision(DEFAULT.precision),
+    start: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
+    ] = None,
+    precision: Precise = DEFAULT_PRECISION,
     keep_picture: Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")] = False,
     keep_sound: Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -149,7 +201,7 @@ def image(
     preset: Preset = None,
     seed: Seed = DEFAULT.seed,
     size: Size = None,
-    precision: Precise = Precision(DEFAULT.precision),
+    precision: Precise = DEFAULT_PRECISION,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -176,7 +228,9 @@ def image(
 def audio(
     source: Input,
     output: Output = None,
-    net: Annotated[str, typer.Option(metavar="NAME", help="Sound network; `mmdream nets` lists them.")] = DEFAULT.sound_net,
+    net: Annotated[
+        str, typer.Option(metavar="NAME", help="Sound network; `mmdream nets` lists them.")
+    ] = DEFAULT.sound_net,
     weights: Weights = None,
     depth: Depth = None,
     strength: Strength = None,
@@ -215,14 +269,16 @@ def sample(
     from mmdream.jobs.output import destination
     from mmdream.sample import make_sample
 
-    path = destination(output, output, ".mp4", (".mp4",), overwrite)
+    path = destination(None, output, ".mp4", (".mp4",), overwrite)
     make_sample(path)
     typer.echo(f"{path}")
 
 
 @app.command()
 def nets(
-    name: Annotated[Optional[str], typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)
+    ] = None,
 ) -> None:
     """List the networks, or tell all about one: its rungs, its weights, its licence."""
     from mmdream.networks.card import card, names
@@ -322,7 +378,7 @@ def main() -> None:
     except UserError as error:
         status = _fail(str(error))
     except UsageErrors as error:
-        status = _fail(error.format_message())
+        status = _fail(str(error.format_message()))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     sys.exit(status if isinstance(status, int) else 0)

@@ -93,9 +93,7 @@ class Report:
 
 def changes(uses: Sequence[Used]) -> tuple[Used, ...]:
     """Leave out the entries that repeat the one before them."""
-    return tuple(
-        use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment
-    )
+    return tuple(use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment)
 
 
 def _row(used: Used) -> dict[str, float]:

@@ -33,9 +33,7 @@ SHOTS = (
 share of the largest view of the film's shape that fits into it."""
 
 
-def make_sample(
-    path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[int, int] = (640, 360)
-) -> None:
+def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[int, int] = (640, 360)) -> None:
     """Write the sample film: H.264 and stereo AAC in an ``.mp4``, replacing what is there.
 
     Args:
@@ -64,9 +62,7 @@ def make_sample(
     try:
         # A folder of its own keeps the name's ending, which names the container, and takes every
         # leftover with it whatever happens.
-        with tempfile.TemporaryDirectory(
-            prefix=f".{path.name}.mmdream-", dir=path.parent
-        ) as folder:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.mmdream-", dir=path.parent) as folder:
             draft = Path(folder) / "sample.mp4"
             _write(draft, pictures(frames, size), sound, rate, size)
             draft.replace(path)
@@ -133,9 +129,7 @@ def _fitted(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     rows, columns = photo.shape[:2]
     scale = max(2 * size[0] / columns, 2 * size[1] / rows)
     shape = (round(columns * scale), round(rows * scale))
-    return cv2.resize(
-        photo, shape, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA
-    )
+    return cv2.resize(photo, shape, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA)
 
 
 def _write(

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def _curve(name: str, setting: Setting) -> Curve:
             raise UserError(f"{option} is {value:g}; choose between {low:g} and {high:g}")
         if not math.isfinite(when):
             raise UserError(f"{option} has a key at {when} seconds; give a finite time")
-    if any(b[0] <= a[0] for a, b in zip(keys, keys[1:], strict=False)):
+    if any(b[0] <= a[0] for a, b in pairwise(keys)):
         raise UserError(f"{option}: the keys' times must rise from one to the next")
     return Curve(keys)
 
@@ -214,5 +215,3 @@ def nearest(word: str, words: Any) -> str:
     """``"; did you mean 'x'?"`` for the nearest of some words, or nothing."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
-
-

@@ -1,6 +1,6 @@
 """Seconds a frame of a dream film, and where they go.
 
-    python scripts/bench_film.py [FILM] [--frames 48] [--nets dreamnet googlenet vgg16] [--precisions float32 bfloat16]
+    python scripts/bench_film.py [FILM] [--frames 48] [--nets dreamnet vgg16] [--precisions float32]
 
 Random weights serve where a network's own are not at hand: they cost the same. Decode, flow and encode run
 beside the ascent, so the wall time is less than the sum. A frame's `network` is the gradient alone; `other`
@@ -22,7 +22,9 @@ from mmdream.sample import make_sample
 
 def main() -> None:
     """Dream a few frames with each network in each precision and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("film", type=Path, nargs="?", help="default: the sample film, 640x360")
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--start", type=float, default=0.0)
@@ -48,9 +50,17 @@ def main() -> None:
                     film, Path(folder) / f"{net}-{precision}.mp4", recipe,
                     start=args.start, end=end, keep_sound=True,
                 )  # fmt: skip
-                each = {kind: 1000 * report.timing.get(kind, 0) / report.frames for kind in (*kinds, "network", "wall")}
-                other = sum(each[kind] for kind in ("decode", "flow", "ascent", "finish", "encode")) - each["network"]
-                row = "".join(f"{value:8.1f}" for value in [*(each[kind] for kind in kinds), each["network"], other])
+                each = {
+                    kind: 1000 * report.timing.get(kind, 0) / report.frames
+                    for kind in (*kinds, "network", "wall")
+                }
+                other = (
+                    sum(each[kind] for kind in ("decode", "flow", "ascent", "finish", "encode"))
+                    - each["network"]
+                )
+                row = "".join(
+                    f"{value:8.1f}" for value in [*(each[kind] for kind in kinds), each["network"], other]
+                )
                 print(f"{net + ' ' + precision:22}{each['wall']:8.1f}{row}", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Top-1 and top-5 of the networks with a class head on one picture of each of ImageNet's 1000 classes.
+"""Top-1 and top-5 of googlenet and squeezenet on a picture of each of ImageNet's 1000 classes.
 
-A check that weights, channel order, padding and ceil-mode pools are right: with red and blue exchanged
-GoogLeNet loses 17 points. Protocol "crop": short side to 256, bilinear, then the centre.
+A check that weights, channel order, padding and ceil-mode pools are right: with red and blue
+exchanged GoogLeNet loses 17 points. Protocol "crop": short side to 256, bilinear, then the centre.
 
-    python scripts/classify.py ../shared/data/imagenet_samples.tar --googlenet FILE.npz --squeezenet FILE.npz
+    python scripts/classify.py ../shared/data/imagenet_samples.tar --googlenet FILE.npz
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def accuracy(network: Network, archive: Path, side: int, count: int = 1000) -> t
 
 
 def pictures(archive: Path, side: int, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Class and centre crop, float32 [side, side, 3], RGB 0..1; a class is its place by WordNet id."""
+    """Class (place by WordNet id) and centre crop, float32 [side, side, 3], RGB 0..1."""
     with tarfile.open(archive) as tar:
         members = sorted((m for m in tar if m.isfile()), key=lambda m: m.name)
         for place in range(0, len(members), max(1, len(members) // count)):

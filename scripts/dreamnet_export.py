@@ -14,7 +14,7 @@ from mmdream.networks.weights import read_npz
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Write the folded weights (kernels float16, biases float32) and bring the card's figures up to date."""
+    """Write folded weights (kernels float16, biases float32) and the card's figures."""
     found = read_npz(checkpoint)
     trained = dreamnet("float32", normalised=True)
     for place, variable in enumerate(trained.variables):
@@ -22,7 +22,9 @@ def export(checkpoint: Path, out: Path) -> None:
     units = {"p3b": found["unit0"], "p4c": found["unit1"]}
     folded = fold(trained, units)
     check(trained, folded, units)
-    small = {name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()}
+    small = {
+        name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()
+    }
     part = out.with_name(f".{out.stem}.part.npz")
     np.savez_compressed(part, **small)
     part.replace(out)
@@ -35,11 +37,12 @@ def export(checkpoint: Path, out: Path) -> None:
     ):
         facts[name] = f"{value:.3f}"
     print(f"{out}: step {facts['steps']}, {out.stat().st_size} bytes, sha256 {sha}, {facts}")
-    update_card(out.with_suffix(".toml"), {"sha256": f'"{sha}"'} | facts)
+    if (card := out.with_suffix(".toml")).is_file():
+        update_card(card, {"sha256": f'"{sha}"'} | facts)
 
 
 def fold(trained, units):  # type: ignore[no-untyped-def]
-    """Batch normalisation into kernel and bias; the heads back from units of deviation to the teacher's.
+    """Batch normalisation into kernel and bias; heads from units of deviation to the teacher's.
 
     A ReLU lets a positive factor through, so a head's unit may go into its kernel.
     """
@@ -61,7 +64,9 @@ def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
     lay(plain, folded, "dreamnet", "folded")
     pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
     for seen, wanted, unit in zip(plain(pictures), trained(pictures), units.values(), strict=True):
-        np.testing.assert_allclose(seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit)))
+        np.testing.assert_allclose(
+            seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit))
+        )
 
 
 def update_card(card: Path, figures: dict[str, str]) -> None:

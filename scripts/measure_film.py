@@ -52,7 +52,15 @@ def places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def measure(source: Path, dream: Path, start: Fraction | None, end: Fraction | None, net: str, weights: str | None, depth: float) -> dict[str, object]:
+def measure(
+    source: Path,
+    dream: Path,
+    start: Fraction | None,
+    end: Fraction | None,
+    net: str,
+    weights: str | None,
+    depth: float,
+) -> dict[str, object]:
     """All figures of one dream film, whole and in tenths."""
     judge = load(card(net), weights, "float32")
     frames = zip(read(probe(source), start, end), read(probe(dream)), strict=True)
@@ -94,7 +102,9 @@ def measure(source: Path, dream: Path, start: Fraction | None, end: Fraction | N
 
 def main() -> None:
     """Read the command line and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("source", type=Path)
     parser.add_argument("dream", type=Path)
     parser.add_argument("--against", type=Path, help="the same dream with --coherence 0")

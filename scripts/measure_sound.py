@@ -2,10 +2,11 @@
 
     python scripts/measure_sound.py SOURCE DREAM [--start T --end T]
 
-Reads any file that PyAV reads and prints JSON: log-spectral distance (PEERS' measure: frames of 2048 every
-512 samples, floored 80 dB under the source's peak bin), loudness, true peak, the contrast objective of each
-rung (dream over source) and, as a control, that of a random smooth gain with the same log-spectral
-distance. The dream passes when (control - 1) / (dream - 1) is under a third.
+Reads any file that PyAV reads and prints JSON: log-spectral distance (PEERS' measure: frames of
+2048 every 512 samples, floored 80 dB under the source's peak bin), loudness, true peak, the
+contrast objective of each rung (dream over source) and, as a control, that of a random smooth gain
+with the same log-spectral distance. The dream passes when (control - 1) / (dream - 1) is under a
+third.
 """
 
 from __future__ import annotations
@@ -155,7 +156,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("dream", type=Path)
-    parser.add_argument("--start", type=float, default=0.0, help="seconds of SOURCE where DREAM begins")
+    parser.add_argument(
+        "--start", type=float, default=0.0, help="seconds of SOURCE where DREAM begins"
+    )
     parser.add_argument("--end", type=float)
     parser.add_argument("--net", default="melnet")
     args = parser.parse_args()

@@ -1,8 +1,9 @@
 """Train dreamnet: robust distillation of GoogLeNet's middle layers into a small plain network.
 
-The teacher sees the clean picture, the student an attacked one: one gradient step of a small L2 length in
-the direction that raises the loss. A student that must not answer to noise has clean gradients, and those
-are what a dream is made of (after Engstrom et al. 2019, "Adversarial robustness as a prior").
+The teacher sees the clean picture, the student an attacked one: one gradient step of a small L2
+length in the direction that raises the loss. A student that must not answer to noise has clean
+gradients, and those are what a dream is made of (after Engstrom et al. 2019,
+"Adversarial robustness as a prior for learned representations").
 
     python scripts/train_dreamnet.py --steps 10000            # trains, resumes, exports at the end
     python scripts/train_dreamnet.py --export-only            # exports the newest checkpoint
@@ -47,9 +48,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
     options.add_argument("--data", type=Path, default=data, help="folder of imagenet_samples.tar")
-    options.add_argument("--tiny", type=Path, help="tiny-imagenet-200 as published; default: archive")
+    options.add_argument(
+        "--tiny", type=Path, help="tiny-imagenet-200 as published; default: archive"
+    )
     options.add_argument("--steps", type=int, default=10_000)
-    options.add_argument("--eps", type=float, default=1.5, help="L2 length of the attack, pixels 0..1")
+    options.add_argument(
+        "--eps", type=float, default=1.5, help="L2 length of the attack, pixels 0..1"
+    )
     options.add_argument("--checkpoint", type=Path, default=ROOT / "training" / "dreamnet.npz")
     options.add_argument("--out", type=Path, default=ROOT / "models" / "dreamnet.npz")
     options.add_argument("--export-only", action="store_true")
@@ -134,7 +139,9 @@ def batches(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Batches of steps `first` to `last`, made two ahead in a thread."""
     with ThreadPoolExecutor(1) as thread:
-        ahead = {s: thread.submit(batch, samples, tiny, s) for s in range(first, min(first + 2, last))}
+        ahead = {
+            s: thread.submit(batch, samples, tiny, s) for s in range(first, min(first + 2, last))
+        }
         for step in range(first, last):
             if step + 2 < last:
                 ahead[step + 2] = thread.submit(batch, samples, tiny, step + 2)
@@ -145,7 +152,7 @@ def batch(samples: list[np.ndarray], tiny: list[np.ndarray], seed: int) -> np.nd
     """One batch: half crops of the samples at 0.55 to 1.3x, half Tiny ImageNet at 2 to 3x.
 
     Returns:
-        float32 [BATCH, SIDE, SIDE, 3], RGB 0..1; flipped, contrast 0.7 to 1.2, colours moved by up to 0.1.
+        float32 [BATCH, SIDE, SIDE, 3], RGB 0..1; flipped, contrast 0.7 to 1.2, colours +-0.1.
     """
     rng = np.random.default_rng((2016, seed))
     crops = np.empty((BATCH, SIDE, SIDE, 3), np.float32)
@@ -178,7 +185,7 @@ def teach(teacher: keras.Model, pictures: tf.Tensor) -> list[tf.Tensor]:
 
 
 def deviations(teacher: keras.Model, several: list[np.ndarray]) -> list[np.ndarray]:
-    """The unit of each channel: its deviation plus 5 % of the mean one, so rare channels stay sane."""
+    """The unit of each channel: its deviation plus 5 % of the mean one, for the rare channels."""
     seen = [[f.numpy() for f in teach(teacher, tf.constant(pictures))] for pictures in several]
     units = []
     for rung in zip(*seen, strict=True):
@@ -197,9 +204,13 @@ def distance(student: list[tf.Tensor], targets: list[tf.Tensor]) -> tf.Tensor:
 
 
 def attack(
-    student: keras.Model, clean: tf.Tensor, targets: list[tf.Tensor], length: tf.Tensor, seed: tf.Tensor
+    student: keras.Model,
+    clean: tf.Tensor,
+    targets: list[tf.Tensor],
+    length: tf.Tensor,
+    seed: tf.Tensor,
 ) -> tf.Tensor:
-    """One step of L2 `length` [n, 1, 1, 1] uphill from a random start of a tenth of it, clipped to 0..1."""
+    """One step of L2 `length` [n, 1, 1, 1] uphill from a random start of a tenth of it."""
     noise = tf.random.stateless_normal(tf.shape(clean), seed)
     start = clean + 0.1 * length * tf.nn.l2_normalize(noise, [1, 2, 3])
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -227,15 +238,21 @@ def make_step(student, teacher, optimizer, units):  # type: ignore[no-untyped-de
 
 
 def make_judge(student, teacher, units):  # type: ignore[no-untyped-def]
-    """(pictures, eps) -> mean cosine per rung clean, the same attacked by half of eps, loss attacked."""
+    """(pictures, eps) -> cosine per rung clean, the same attacked by eps / 2, loss attacked."""
 
     @tf.function
-    def judge(pictures: tf.Tensor, eps: float) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
+    def judge(
+        pictures: tf.Tensor, eps: float
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
         targets = [t / unit for t, unit in zip(teach(teacher, pictures), units, strict=True)]
         length = tf.fill([len(pictures), 1, 1, 1], 0.5 * eps)
         attacked = attack(student, pictures, targets, length, tf.constant([1, 2]))
         seen = [student(p - 0.5, training=False) for p in (pictures, attacked)]
-        return cosines(seen[0], targets), cosines(seen[1], targets), tf.reduce_mean(distance(seen[1], targets))
+        return (
+            cosines(seen[0], targets),
+            cosines(seen[1], targets),
+            tf.reduce_mean(distance(seen[1], targets)),
+        )
 
     def cosines(student_features: list[tf.Tensor], targets: list[tf.Tensor]) -> list[tf.Tensor]:
         units_in = [
@@ -247,7 +264,9 @@ def make_judge(student, teacher, units):  # type: ignore[no-untyped-def]
     return judge
 
 
-def save(path: Path, state: list[keras.Variable], step: int, units: list[np.ndarray], seen: list[float]) -> None:
+def save(
+    path: Path, state: list[keras.Variable], step: int, units: list[np.ndarray], seen: list[float]
+) -> None:
     """Write a checkpoint under a temporary name, then rename."""
     arrays = {f"v{place:03}": variable.numpy() for place, variable in enumerate(state)}
     buffer = io.BytesIO()

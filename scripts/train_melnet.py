@@ -2,10 +2,10 @@
 
     python scripts/train_melnet.py ../shared/data/esc10.tar --out models
 
-Folds 1 to 4 teach, fold 5 tests. One-step attacks within 1 neper of power (FGSM, random start) make the
-network robust: gradients of a robust network draw sounds, those of a plain one draw noise. Three minutes
-on a quiet core. Writes melnet.npz (folded, float16, no pickle) and melnet.figures.json (accuracy, mean
-of each band, SHA-256) for the card.
+Folds 1 to 4 teach, fold 5 tests. One-step attacks within 1 neper of power (FGSM, random start) make
+the network robust: gradients of a robust network draw sounds, those of a plain one draw noise.
+Three minutes on a quiet core. Writes melnet.npz (folded, float16, no pickle) and
+melnet.figures.json (accuracy, mean of each band, SHA-256) for the card.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import soundfile
-import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
 from mmdream.sound.level import Meter, level_factor
 from mmdream.sound.mel import filter_bank
@@ -154,7 +153,11 @@ def train(
         with tf.GradientTape() as tape:
             loss = loss_of(label, model(attacked, training=True))
         optimizer.apply_gradients(
-            zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+            zip(
+                tape.gradient(loss, model.trainable_variables),
+                model.trainable_variables,
+                strict=True,
+            )
         )
         return loss
 
@@ -216,9 +219,9 @@ def main() -> None:
     clips, names = read_clips(args.tar, front)
     teach = [clip for clip in clips if clip.fold != 5]
     test = [clip for clip in clips if clip.fold == 5]
-    mu = np.mean(
-        [np.log(clip.power + front.floor).mean(axis=0) for clip in teach], axis=0
-    ).astype(np.float32)
+    mu = np.mean([np.log(clip.power + front.floor).mean(axis=0) for clip in teach], axis=0).astype(
+        np.float32
+    )
     mu = np.round(mu, 3)
     model = fold(train(teach, mu, front, len(names), args))
     arrays = {}
@@ -236,7 +239,8 @@ def main() -> None:
         "accuracy_attacked_0.25": accuracy(model, test, mu, front, 0.25),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "bytes": path.stat().st_size,
-        "command": f"python scripts/train_melnet.py esc10.tar --epochs {args.epochs} --seed {args.seed}",
+        "command": f"python scripts/train_melnet.py esc10.tar --epochs {args.epochs} --seed "
+        f"{args.seed}",
     }
     (args.out / "melnet.figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

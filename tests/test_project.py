@@ -76,9 +76,7 @@ def test_version_stands_in_one_place() -> None:
     assert f"## [{mmdream.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     quoted = re.compile(rf"[\"']{re.escape(mmdream.__version__)}[\"']")
     files = [*(ROOT / "mmdream").rglob("*.py"), ROOT / "pyproject.toml", ROOT / "env.yaml"]
-    assert [path.name for path in files if quoted.search(path.read_text("utf-8"))] == [
-        "__init__.py"
-    ]
+    assert [path.name for path in files if quoted.search(path.read_text("utf-8"))] == ["__init__.py"]
 
 
 def test_every_dependency_is_used() -> None:
@@ -110,9 +108,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_networks_and_presets_travel_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     inside = set(wheel.namelist())
     for home, place in (("models", "mmdream/models"), ("mmdream/presets", "mmdream/presets")):
-        files = [
-            path for path in (ROOT / home).rglob("*") if path.suffix in {".toml", ".npz", ".tsv"}
-        ]
+        files = [path for path in (ROOT / home).rglob("*") if path.suffix in {".toml", ".npz", ".tsv"}]
         assert any(path.suffix == ".toml" for path in files)
         for path in files:
             name = f"{place}/{path.relative_to(ROOT / home).as_posix()}"

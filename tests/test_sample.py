@@ -39,9 +39,7 @@ def decoded(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
 
 def test_five_seconds_of_picture_and_sound(film: Path) -> None:
     frames, sound = decoded(film)
-    assert [frame.pts * frame.time_base for frame in frames] == [
-        Fraction(k, 24) for k in range(120)
-    ]
+    assert [frame.pts * frame.time_base for frame in frames] == [Fraction(k, 24) for k in range(120)]
     assert {(frame.width, frame.height) for frame in frames} == {(640, 360)}
     assert 0 <= sound.shape[1] - 5 * SOUND_RATE <= 1024  # AAC comes in blocks of 1024
 
@@ -89,8 +87,7 @@ def test_colours_survive(tmp_path: Path, size: tuple[int, int], tag: int) -> Non
     make_sample(tmp_path / "x.mp4", seconds=1, rate=2, size=size)
     frames, _ = decoded(tmp_path / "x.mp4")
     assert {
-        (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range)
-        for frame in frames
+        (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) for frame in frames
     } == {(tag, tag, tag, 1)}
     exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
     for frame, drawn in zip(frames, pictures(2, size), strict=True):
@@ -122,9 +119,7 @@ def test_credits_travel_in_the_film(film: Path) -> None:
         ("x.mp4", {"size": (641, 360)}, "even"),
     ],
 )
-def test_mistakes_leave_nothing(
-    tmp_path: Path, name: str, settings: dict[str, object], says: str
-) -> None:
+def test_mistakes_leave_nothing(tmp_path: Path, name: str, settings: dict[str, object], says: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(UserError, match=says):
         make_sample(tmp_path / name, **settings)  # type: ignore[arg-type]

@@ -64,7 +64,10 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_file_builds_on_its_preset(tmp_path: Path):
     schedule = read(
-        write(tmp_path, 'preset = "whisper"\n[[key]]\nat = 1\ndepth = 0.2\n[[key]]\nat = 3\ndepth = 0.4\nsteps = 3\n')
+        write(
+            tmp_path,
+            'preset = "whisper"\n[[key]]\nat = 1\ndepth = 0.2\n[[key]]\nat = 3\ndepth = 0.4\nsteps = 3\n',
+        )
     )
     assert schedule.at(2).depth == pytest.approx(0.3)
     assert schedule.at(0).steps == 3  # one key holds everywhere

@@ -1,4 +1,4 @@
-"""The one ffmpeg binary, imageio-ffmpeg's, run by moviepy and by ffmpeg-python, and its complaints in one line."""
+"""The one ffmpeg binary, run by moviepy and ffmpeg-python, and its complaints in one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-import ffmpeg  # type: ignore[import-untyped]
+import ffmpeg
 import imageio_ffmpeg
 
 from mmdream.film.opened import no_room
@@ -38,9 +38,7 @@ def run(graph: Any, out: Path) -> None:
     """
     graph = graph.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
     try:
-        ffmpeg.run(
-            graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True, quiet=True
-        )
+        ffmpeg.run(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True, quiet=True)
     except ffmpeg.Error as error:
         raise _failure(error.stderr.decode(errors="replace"), out) from error
 

@@ -116,6 +116,5 @@ def form(path: Path) -> Form:
     try:
         return FORMS[path.suffix.lower()]
     except KeyError:
-        raise UserError(
-            f"{path}: cannot write a film as {path.suffix or 'a file without ending'}; use {', '.join(FORMS)}"
-        ) from None
+        ending = path.suffix or "a file without ending"
+        raise UserError(f"{path}: cannot write a film as {ending}; use {', '.join(FORMS)}") from None

@@ -1,4 +1,4 @@
-"""Colour at the edge of the film: YUV of any matrix, range and depth to RGB 0..1 and back, and its tags.
+"""Colour at the edge of the film: YUV of any matrix, range and depth to RGB 0..1 and back.
 
 Numbers of matrices, primaries and transfer curves are those of ITU-T H.273, as FFmpeg uses them.
 """
@@ -28,7 +28,10 @@ MATRICES = {
 """Matrices that swscale converts, as it calls them."""
 HD_ROWS = 720
 """Untagged films of so many rows are BT.709, smaller ones BT.601."""
-DEEP = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+WHITE_16 = 65283
+"""White of a deep YUV film as swscale 9 gives it in 16 bits (not 65535). Its path to rgb48 with
+full chroma gives wrong colours altogether, so planes are asked for."""
+ALPHA_TOP = {"uint8": 255, "uint16": 65535}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +56,7 @@ def colour_of(frame: av.VideoFrame) -> Colour:
         matrix = untagged(frame.height)
     # Grey and the old yuvj formats are of full range by their nature.
     whole = frame.format.name.startswith(("gray", "yuvj"))
-    full = frame.color_range == ColorRange.JPEG or (
-        whole and frame.color_range != ColorRange.MPEG
-    )
+    full = frame.color_range == ColorRange.JPEG or (whole and frame.color_range != ColorRange.MPEG)
     return Colour(matrix, full, **kept)
 
 
@@ -73,40 +74,51 @@ def from_film(
 ) -> Callable[[av.VideoFrame], np.ndarray]:
     """A converter of decoded frames.
 
-    8-bit frames go through swscale's common path: it is up to 1.5 levels off the exact formula, but gives
-    exactly what PyAV, ffmpeg and OpenCV show of the film. Deeper ones go through 16 bits, rounded well.
+    8-bit frames go through swscale's common path: it is up to 1.5 levels off the exact formula, but
+    gives exactly what PyAV, ffmpeg, moviepy and OpenCV show of the film.
 
     Args:
         colour: of the film.
-        width, height: of the film as coded, px; a frame of another size is scaled to it.
+        width: of the film as coded, px; a frame of another size is scaled to it.
+        height: likewise.
         bits: of a sample in the film.
         alpha: whether the film is transparent: it is then laid over black.
 
     Returns:
         A function from a frame to float32 [row, column, 3], 0..1.
     """
-    deep = bits > 8
-    form = ("rgba64le" if deep else "rgba") if alpha else ("rgb48le" if deep else "rgb24")
-    top = 65535 if deep else 255
+    yuv = colour.matrix != RGB
+    form, white = _rgb_form(yuv, bits, alpha)
     reformatter = VideoReformatter()
 
     def convert(frame: av.VideoFrame) -> np.ndarray:
-        yuv = not frame.format.is_rgb and colour.matrix != RGB
-        rgb = reformatter.reformat(
+        levels = reformatter.reformat(
             frame,
             width=width,
             height=height,
             format=form,
             src_colorspace=MATRICES[colour.matrix] if yuv else None,
             src_color_range=(ColorRange.JPEG if colour.full else ColorRange.MPEG) if yuv else None,
-            interpolation=DEEP if deep else Interpolation.BILINEAR,
+            interpolation=Interpolation.BILINEAR,
             threads=1,
         ).to_ndarray()
+        rgb = levels[..., :3] * np.float32(1 / white)
         if alpha:
-            return rgb[..., :3] * (rgb[..., 3:] * np.float32(1 / (top * top)))
-        return rgb * np.float32(1 / top)
+            rgb *= levels[..., 3:] * np.float32(1 / ALPHA_TOP[levels.dtype.name])
+        return np.minimum(rgb, 1, out=rgb) if bits > 8 else rgb
 
     return convert
+
+
+def _rgb_form(yuv: bool, bits: int, alpha: bool) -> tuple[str, int]:
+    """FFmpeg's RGB format that a film is converted to, and the level of white in it."""
+    if bits <= 8:
+        return ("rgba" if alpha else "rgb24"), 255
+    if alpha:
+        return "gbrap16le", WHITE_16 if yuv else 65535
+    if yuv or bits not in (9, 10, 12, 14):
+        return "gbrp16le", WHITE_16 if yuv else 65535
+    return f"gbrp{bits}le", 2**bits - 1
 
 
 def to_film(colour: Colour, form: str) -> Callable[[np.ndarray], av.VideoFrame]:

@@ -1,4 +1,4 @@
-"""A picture stream decoded on through damage: every frame, and the time stamps of those that are lost."""
+"""A picture stream decoded on through damage, with the time stamps of the frames that are lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -28,12 +29,13 @@ def frames(
 ) -> Iterator[av.VideoFrame | int]:
     """Decode a picture stream from where its container stands.
 
-    A packet that is broken gives no frame, or one that the decoder patched up: the time stamp is given in
-    its place. Packets that give no frame by their nature (VP8's hidden ones) are told from broken ones by
-    the decoder's errors: only as many stamps are lost as there were errors.
+    A packet that is broken gives no frame, or one that the decoder patched up: the time stamp is
+    given in its place. Packets that give no frame by their nature (VP8's hidden ones) are told from
+    broken ones by the decoder's errors: only as many stamps are lost as there were errors.
 
     Yields:
-        Frames in the order in which they are shown, and in their midst the time stamps (ticks) of lost ones.
+        Frames in the order in which they are shown, and in their midst the time stamps (ticks) of
+        lost ones.
     """
     context = decoder(stream)
     awaited: list[int] = []
@@ -51,7 +53,6 @@ def frames(
         if packet is not None and packet.pts is not None and not packet.is_discard:
             heapq.heappush(awaited, packet.pts)
         for frame in decoded:
-            assert isinstance(frame, av.VideoFrame)
             passed: list[int] = []
             while frame.pts is not None and awaited and awaited[0] <= frame.pts:
                 passed.append(heapq.heappop(awaited))
@@ -68,17 +69,15 @@ def frames(
 
 def _packets(
     container: InputContainer, index: int, damage: Damage
-) -> Iterator[av.Packet | None]:
-    """Packets of one stream, then None to flush the decoder; all streams are watched for their end."""
+) -> Iterator[av.Packet[av.VideoStream] | None]:
+    """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
     try:
         for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                damage.reached[packet.stream_index] = max(
-                    damage.reached.get(packet.stream_index, end), end
-                )
+                damage.reached[packet.stream_index] = max(damage.reached.get(packet.stream_index, end), end)
             if packet.stream_index == index and packet.size:
-                yield packet
+                yield cast("av.Packet[av.VideoStream]", packet)
     except (av.FFmpegError, OSError):
         damage.cut_short = True
     yield None

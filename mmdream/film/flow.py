@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +20,10 @@ class Flow:
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:
-    """The picture that flow is measured on: uint8 [h, w], half size (DIS is 4x cheaper there and the
-    dream's detail, which is what moves, is blurred to more than a pixel anyway)."""
+    """The picture that flow is measured on: uint8 [h, w], half size.
+
+    DIS is 4x cheaper there, and the detail that is to be moved is blurred to more than a pixel anyway.
+    """
     height, width = rgb.shape[:2]
     half = (max(1, width // 2), max(1, height // 2))
     small = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA)
@@ -44,7 +47,7 @@ def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) ->
     """
     if min(current.shape) < 16:
         return Flow(np.zeros((*size, 2), np.float32), np.zeros(size, np.float32))
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back = dis.calc(current, previous, None)
     forth = dis.calc(previous, current, None)
     returned = cv2.remap(forth, *_places(back), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -58,7 +61,7 @@ def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) ->
     trust = cv2.erode(1.0 - (hidden | edge | outside).astype(np.float32), np.ones((3, 3)))
     trust = cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE)
     full = (size[1], size[0])
-    scale = np.float32([size[1] / width, size[0] / height])
+    scale = np.array([size[1] / width, size[0] / height], np.float32)
     return Flow(
         cv2.resize(back, full, interpolation=cv2.INTER_LINEAR) * scale,
         np.clip(cv2.resize(trust, full, interpolation=cv2.INTER_LINEAR), 0, 1),
@@ -75,9 +78,7 @@ def warp(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
     Returns:
         float32 [H, W, c].
     """
-    moved: np.ndarray = cv2.remap(
-        picture, *_places(back), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    moved: np.ndarray = cv2.remap(picture, *_places(back), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return moved
 
 

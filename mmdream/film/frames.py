@@ -22,7 +22,8 @@ __all__ = ["Frame", "Writer", "read"]
 STEPS_BACK = (0, 4, 30)
 """Seconds before the wanted frame at which a keyframe is looked for, until it lies before it."""
 TOLERATED_END = Fraction(1, 4)
-"""Seconds by which a film may end before its header says so: containers round and count their longest stream."""
+"""Seconds by which a film may end before its header says so: containers round and count their
+longest stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,13 @@ def read(
 ) -> Generator[Frame, None, None]:
     """Read frames in the order in which they are shown.
 
-    A broken frame keeps its place and time: the last good one stands in for it. A film that ends early is
-    read as far as it decodes.
+    A broken frame keeps its place and time: the last good one stands in for it. A film that ends
+    early is read as far as it decodes.
 
     Args:
         film: it must have a picture.
-        start, end: seconds since `Film.start`; frames with start <= seconds < end are read.
+        start: seconds since `Film.start`; frames shown before are left out.
+        end: seconds since `Film.start`; frames shown from there on are left out.
         strict: stop at the first broken frame or early end instead.
         on_warning: told in one line what was lost or passed through.
 
@@ -113,7 +115,9 @@ def read(
     finally:
         items.close()
     if lost:
-        on_warning(f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; the last good one stands in for each")
+        on_warning(
+            f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; the last good one stands in for each"
+        )
     early_by = Fraction(0) if stopped else _lost_seconds(film, picture, damage, end)
     if early_by > TOLERATED_END:
         line = f"{film.path}: ends {float(early_by):.2f} s early; the file is cut off or broken there"
@@ -123,7 +127,12 @@ def read(
 
 
 def _follow(
-    picture: Picture, film: Film, last: Frame | None, rgb: np.ndarray, pts: int, repeated: bool = False
+    picture: Picture,
+    film: Film,
+    last: Frame | None,
+    rgb: np.ndarray,
+    pts: int,
+    repeated: bool = False,
 ) -> Frame:
     seconds = pts * picture.time_base - film.start
     return Frame(rgb, pts, picture.time_base, 0 if last is None else last.index + 1, seconds, repeated)
@@ -142,11 +151,11 @@ def _remarks(film: Film, picture: Picture) -> Iterator[str]:
         yield f"{film.path}: is transparent; it is laid over black"
     if picture.colour.transfer in HDR:
         curve = HDR[picture.colour.transfer]
-        yield f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched"
+        yield (f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched")
 
 
 def _stamp(item: av.VideoFrame | int, picture: Picture, last: Frame | None) -> int:
-    """The item's time stamp; where the film has none, or one that does not rise, the next that does."""
+    """The item's time stamp; where the film has none, or one that falls, the next that rises."""
     pts = item if isinstance(item, int) else item.pts
     if last is None:
         return picture.first if pts is None else pts
@@ -177,13 +186,11 @@ def _items(
         yield from decode.frames(container, decode.picture_stream(container, picture.index), damage)
 
 
-def _lost_seconds(
-    film: Film, picture: Picture, damage: decode.Damage, end: Fraction | None
-) -> Fraction:
+def _lost_seconds(film: Film, picture: Picture, damage: decode.Damage, end: Fraction | None) -> Fraction:
     """Seconds of picture that the header promises, and that did not come.
 
-    The stream's own length counts where the film states it; else the container's, which is that of its longest
-    stream, and is only missed when no stream reaches it.
+    The stream's own length counts where the film states it; else the container's, which is that of
+    its longest stream, and is only missed when no stream reaches it.
     """
     if picture.duration is not None:
         promised = picture.first * picture.time_base + picture.duration

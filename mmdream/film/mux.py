@@ -1,4 +1,4 @@
-"""Picture and sound laid together under the source's clock, with everything else that the source holds."""
+"""Picture and sound laid together on the source's clock, with all else that the source holds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
-import av
-import ffmpeg  # type: ignore[import-untyped]
+import ffmpeg
 import soundfile
 
 from mmdream.film import frames
 from mmdream.film.binary import merge, run
+from mmdream.film.clock import begins, first_seconds, last_frame, origin_of
 from mmdream.film.codecs import Form, form
 from mmdream.film.source import Film, Subtitle
-from mmdream.film.writer import ORIGIN
 
 UNMATCHED = "s:999?"
-"""Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come from one."""
+"""Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
+from one."""
 LARGEST_TICK_RATE = 2**31 - 1
 """MP4 holds ticks a second in 32 bits."""
-AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
 
 def join(
@@ -42,18 +42,20 @@ def join(
 ) -> None:
     """Make the final film.
 
-    moviepy joins the finished picture and sound, both begun at zero. A last stream copy then gives each its
-    place, and adds the source's further sounds, subtitles, chapters and tags. Second `start` of the source
-    is second 0 of the result.
+    moviepy joins the finished picture and sound, both begun at zero. A last stream copy then gives
+    each its place, and adds the source's further sounds, subtitles, chapters and tags. Second
+    `start` of the source is second 0 of the result.
 
     Args:
         film: the source.
         picture: frames written by `Writer`; None: none, or the source's are kept.
         sound: a wave file; None: none, or the source's is kept.
         out: the name of the result, which should lie in `work`.
-        start, end: seconds since `Film.start` of the excerpt; None: the film's own.
+        start: seconds since `Film.start` at which an excerpt begins; None: the film's beginning.
+        end: seconds since `Film.start` at which it ends; None: the film's end.
         lead: seconds from the sound's first sample to the first frame.
-        keep_picture: copy the source's picture, or encode it where the container demands it or an excerpt cuts it.
+        keep_picture: copy the source's picture, or encode it where the container demands it or an
+            excerpt cuts it.
         keep_sound: copy the source's sound, or encode it where the container demands it.
         work: a folder for files on the way.
         on_warning: told in one line what could not be kept as it is.
@@ -70,44 +72,41 @@ def join(
         _encode(film, picture, out.suffix.lower(), start, end)
     zero = film.start + (start or 0)
     source = _source(film, zero, start)
-
-    first = _first_seconds(film, picture, zero)
+    first = first_seconds(film, picture, zero)
+    if sound is not None:
+        _announce(sound, kind, on_warning)
     if picture is not None and sound is not None:
         merged = work / f"merged{kind.middle}"
-        _announce(sound, kind, on_warning)
         merge(picture, sound, merged, kind.sound)
-        tracks = [_Track(_placed(merged, first)["v:0"], "v", _picture_index(film))]
-        tracks.append(_Track(_placed(merged, first - lead)["a:0"], "a", _sound_index(film)))
+        tracks = [
+            _Track(_placed(merged, first)["v:0"], "v", _picture_index(film)),
+            _Track(_placed(merged, first - lead)["a:0"], "a", _sound_index(film)),
+        ]
     else:
-        tracks = []
-        if picture is not None:
-            place = _origin(picture) - zero
-            tracks.append(_Track(_placed(picture, place)["v:0"], "v", _picture_index(film)))
-        elif keep_picture and film.picture is not None:
-            tracks.append(_Track(source[str(film.picture.index)], "v", film.picture.index))
-        if sound is not None:
-            _announce(sound, kind, on_warning)
-            tracks.append(_Track(_placed(sound, first - lead)["a:0"], "a", _sound_index(film), kind.sound))
-
-    kept = film.sounds[0 if keep_sound else 1 :]
-    for track in kept:
+        tracks = _alone(film, kind, picture, sound, source, zero, first - lead, keep_picture)
+    cut = start is not None
+    for track in film.sounds[0 if keep_sound else 1 :]:
         copied = kind.sounds is None or track.codec in kind.sounds
+        codec = "copy" if copied else kind.sound
         if not copied:
             on_warning(f"{film.path}: a sound track ({track.codec}) is encoded anew, as {out.suffix} demands")
-        tracks.append(
-            _Track(source[str(track.index)], "a", track.index, "copy" if copied else kind.sound, start is not None)
-        )
+        tracks.append(_Track(source[str(track.index)], "a", track.index, codec, cut))
     for subtitle in film.subtitles:
-        codec = _subtitle_codec(subtitle, kind)
-        if codec is None:
-            on_warning(f"{film.path}: subtitles ({subtitle.codec}) are left out: {out.suffix} cannot hold them")
-            continue
-        tracks.append(_Track(source[str(subtitle.index)], "s", subtitle.index, codec, start is not None))
+        text = _subtitle_codec(subtitle, kind)
+        if text is not None:
+            tracks.append(_Track(source[str(subtitle.index)], "s", subtitle.index, text, cut))
+        else:
+            left = f"{film.path}: subtitles ({subtitle.codec}) are left out"
+            on_warning(f"{left}: {out.suffix} cannot hold them")
 
     options = _options(film, kind, tracks, source)
     if end is not None:
         options["t"] = _decimal(end - (start or 0))
-    last = _last_frame(film, picture, zero)
+    if picture is not None and film.picture is not None and film.picture.sar != 1 and not kind.is_mp4:
+        # Matroska keeps the shape of the picture as a whole, which PyAV does not write.
+        shape = film.picture.sar * film.picture.width / film.picture.height
+        options["aspect:v:0"] = f"{shape.numerator}:{shape.denominator}"
+    last = last_frame(film, picture, zero)
     if last is not None:
         at, seconds = last
         options["bsf:v:0"] = f"setts=duration='if(gte(PTS*TB,{at}),{seconds}/TB,DURATION)'"
@@ -132,6 +131,29 @@ class _Track:
     """Packets before the excerpt must be dropped."""
 
 
+def _alone(
+    film: Film,
+    kind: Form,
+    picture: Path | None,
+    sound: Path | None,
+    source: Any,
+    zero: Fraction,
+    sound_at: Fraction,
+    keep_picture: bool,
+) -> list[_Track]:
+    """The main tracks where only one of them is new: there is nothing to merge."""
+    tracks: list[_Track] = []
+    if picture is not None:
+        stream = _placed(picture, origin_of(picture) - zero)["v:0"]
+        tracks.append(_Track(stream, "v", _picture_index(film)))
+    elif keep_picture and film.picture is not None:
+        tracks.append(_Track(source[str(film.picture.index)], "v", film.picture.index))
+    if sound is not None:
+        stream = _placed(sound, sound_at)["a:0"]
+        tracks.append(_Track(stream, "a", _sound_index(film), kind.sound))
+    return tracks
+
+
 def _options(film: Film, kind: Form, tracks: list[_Track], source: Any) -> dict[str, Any]:
     """Output options: the container's, and those of each track, which ffmpeg counts by medium."""
     options: dict[str, Any] = {"format": kind.muxer}
@@ -149,7 +171,7 @@ def _options(film: Film, kind: Form, tracks: list[_Track], source: Any) -> dict[
         options[f"c:{spec}"] = track.codec
         if track.index is not None:
             options[f"map_metadata:s:{spec}"] = f"{origin}:s:{track.index}"
-        if track.cut and track.codec == "copy":
+        if track.cut and (track.codec == "copy" or track.medium == "s"):
             options[f"bsf:{spec}"] = "noise=drop='lt(pts*tb,0)'"
     return options
 
@@ -169,78 +191,15 @@ def _tick_rates(film: Film) -> dict[str, int]:
 
 def _source(film: Film, zero: Fraction, start: Fraction | None) -> Any:
     """The source as an input whose second `zero` is second 0."""
-    begins = _begins(film.path)
-    if start is not None and zero > begins:
-        return ffmpeg.input(str(film.path.resolve()), ss=_decimal(zero - begins))
-    return ffmpeg.input(str(film.path.resolve()), itsoffset=_decimal(begins - zero))
+    earliest = begins(film.path)
+    if start is not None and zero > earliest:
+        return ffmpeg.input(str(film.path.resolve()), ss=_decimal(zero - earliest))
+    return ffmpeg.input(str(film.path.resolve()), itsoffset=_decimal(earliest - zero))
 
 
 def _placed(path: Path, at: Fraction) -> Any:
     """A file on the way as an input, whose second 0 becomes second `at`."""
-    return ffmpeg.input(str(path), itsoffset=_decimal(at + _begins(path)))
-
-
-def _begins(path: Path) -> Fraction:
-    """Second of a file's clock that ffmpeg moves to 0: what decoders need before the first sample counts."""
-    with av.open(str(path.resolve())) as container:
-        return Fraction(container.start_time or 0, av.time_base)
-
-
-def _first_seconds(film: Film, picture: Path | None, zero: Fraction) -> Fraction:
-    """Second of the result at which its first frame is shown."""
-    if picture is None:
-        if film.picture is None:
-            return film.sounds[0].start + film.start - zero
-        return film.picture.first * film.picture.time_base - zero
-    with av.open(str(picture)) as container:
-        stream = container.streams.video[0]
-        assert stream.start_time is not None and stream.time_base is not None
-        return stream.start_time * Fraction(stream.time_base) + _origin(picture) - zero
-
-
-def _origin(picture: Path) -> Fraction:
-    """Second of the source's clock at which a file written by `Writer` is at 0."""
-    with av.open(str(picture)) as container:
-        return next(Fraction(v) for key, v in container.metadata.items() if key.lower() == ORIGIN)
-
-
-def _last_frame(film: Film, picture: Path | None, zero: Fraction) -> tuple[float, float] | None:
-    """(Second of the result just before the last frame, how long the source shows it), if the source says so.
-
-    A copy knows how long a frame lasts from the one behind it; the last has none.
-    """
-    if picture is None or film.picture is None:
-        return None
-    with av.open(str(picture)) as container:
-        stream = container.streams.video[0]
-        assert stream.time_base is not None
-        container.seek(2**62 // 10**6, stream=stream)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-        if not stamps:
-            return None
-        seconds = max(stamps) * Fraction(stream.time_base) + _origin(picture)
-    lasts = _lasts(film, seconds)
-    return None if lasts is None else (float(seconds - zero) - 0.0006, float(lasts))
-
-
-def _lasts(film: Film, seconds: Fraction) -> Fraction | None:
-    """How long the source shows the frame at this second of its clock."""
-    assert film.picture is not None
-    base = film.picture.time_base
-    wanted = round(seconds / base)
-    near = max(1, round(Fraction(1, 1000) / base / 2))
-    with av.open(str(film.path.resolve())) as container:
-        stream = container.streams[film.picture.index]
-        container.seek(wanted, stream=stream)
-        try:
-            for packet in container.demux(stream):
-                if packet.pts is not None and abs(packet.pts - wanted) <= near:
-                    return packet.duration * base if packet.duration else None
-                if packet.dts is not None and packet.dts > wanted + near:
-                    return None
-        except av.FFmpegError:
-            return None
-    return None
+    return ffmpeg.input(str(path), itsoffset=_decimal(at + begins(path)))
 
 
 def _copies_picture(film: Film, kind: Form, start: Fraction | None, end: Fraction | None) -> bool:

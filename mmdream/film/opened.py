@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
-from av.codec.context import CodecContext
 from av.container import InputContainer
 
 from mmdream.errors import UserError
@@ -22,7 +21,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Open a film or a sound for reading.
 
     Raises:
-        UserError: no such file, a folder, an empty file, no permission, or nothing that can be read.
+        UserError: no such file, a folder, an empty file, no permission, or nothing that can be
+            read.
     """
     with _container(path) as container:
         yield container
@@ -46,15 +46,17 @@ def _container(path: Path) -> InputContainer:
         ) from error
 
 
-def decoder(stream: av.VideoStream) -> CodecContext:
+def decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     """The decoder of a picture stream.
 
-    FFmpeg's own VP9 decoder shows the colours under a transparent ground and leaves the transparency out;
-    libvpx gives both.
+    FFmpeg's own VP9 decoder shows the colours under a transparent ground and leaves the
+    transparency out; libvpx gives both.
     """
-    context: CodecContext = stream.codec_context
+    context = stream.codec_context
     if context.name == "vp9" and stream.metadata.get("alpha_mode") == "1":
-        context = CodecContext.create("libvpx-vp9", "r")
+        libvpx = av.CodecContext.create("libvpx-vp9", "r")
+        assert isinstance(libvpx, av.VideoCodecContext)
+        context = libvpx
     context.thread_type = "AUTO"
     return context
 

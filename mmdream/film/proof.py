@@ -14,7 +14,8 @@ from mmdream.film.opened import opened
 from mmdream.film.source import Film, Sound, probe
 
 PADDING = 1024
-"""Samples of one AAC packet: MP4's sound may be so much longer or, where it starts late, earlier."""
+"""Samples of one AAC packet: MP4's sound may be so much longer or, where it starts late,
+earlier."""
 TICK = Fraction(1, 1000)
 """Matroska's clock, and the least by which stamps of any film are held apart here."""
 
@@ -46,9 +47,10 @@ def check(
     Args:
         film: the source.
         out: the finished film.
-        expected_pts_seconds: seconds of the result at which each frame must be shown; None: the picture is
-            the source's own copy and is only counted.
-        expected_samples: of the first sound at `rate`; None: there is none, or it is the source's own copy.
+        expected_pts_seconds: seconds of the result at which each frame must be shown; None: the
+            picture is the source's own copy and is only counted.
+        expected_samples: of the first sound at `rate`; None: there is none, or it is the source's
+            own copy.
         rate: samples a second of the dreamed sound.
         sound_start: second of the result at which the sound begins, if that is to be verified.
 
@@ -61,7 +63,9 @@ def check(
     if expected_pts_seconds is not None:
         wanted = np.sort(np.asarray(expected_pts_seconds, dtype=np.float64))
         if len(wanted) != len(stamps):
-            raise AssertionError(f"{out.name} has {len(stamps)} frames instead of {len(wanted)} of {film.path.name}")
+            raise AssertionError(
+                f"{out.name} has {len(stamps)} frames instead of {len(wanted)} of {film.path.name}"
+            )
         if len(wanted):
             drift = Fraction(float(np.abs(stamps - wanted).max()))
         if drift > TICK:
@@ -72,25 +76,36 @@ def check(
         samples = _samples(result, sound)
         if expected_samples is not None:
             assert rate is not None
-            drift = max(drift, _sound_drift(out, result, sound, samples, expected_samples, rate, sound_start))
+            drift = max(
+                drift,
+                _sound_drift(out, result, sound, samples, expected_samples, rate, sound_start),
+            )
     elif expected_samples:
         raise AssertionError(f"{out.name} has no sound")
     return Proof(len(stamps), float(result.duration or 0), float(drift) * 1000, samples)
 
 
 def _sound_drift(
-    out: Path, result: Film, sound: Sound, samples: int, wanted: int, rate: int, start: Fraction | None
+    out: Path,
+    result: Film,
+    sound: Sound,
+    samples: int,
+    wanted: int,
+    rate: int,
+    start: Fraction | None,
 ) -> Fraction:
     """Seconds by which the sound's beginning is off; its length must fit.
 
-    A lossless track must have every sample. Of others the length may differ by a packet's padding. A late
-    AAC track begins with silent padding, and is judged by its end.
+    A lossless track must have every sample. Of others the length may differ by a packet's padding.
+    A late AAC track begins with silent padding, and is judged by its end.
     """
     exact = sound.codec.startswith("pcm")
     expected = Fraction(wanted, rate)
     off = Fraction(samples, sound.rate) - expected
     if abs(off) > (0 if exact else Fraction(PADDING, sound.rate) + TICK):
-        raise AssertionError(f"{out.name} has {samples} samples at {sound.rate} Hz instead of {wanted} at {rate} Hz")
+        raise AssertionError(
+            f"{out.name} has {samples} samples at {sound.rate} Hz instead of {wanted} at {rate} Hz"
+        )
     if start is None:
         return Fraction(0)
     early = result.start + sound.start - start

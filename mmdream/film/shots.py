@@ -73,8 +73,7 @@ def scan(frames: Iterable[Frame]) -> Scan:
         pts.append(frame.pts)
     stops = [*firsts[1:], len(pts)]
     shots = tuple(
-        Shot(first, stop, light.box())
-        for first, stop, light in zip(firsts, stops, lights, strict=True)
+        Shot(first, stop, light.box()) for first, stop, light in zip(firsts, stops, lights, strict=True)
     )
     return Scan(shots, pts, time_base, repeated)
 

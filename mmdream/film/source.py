@@ -20,7 +20,8 @@ LARGEST_SIDE = 16384
 LARGEST_PICTURE = 2**28
 """Pixels; larger pictures are refused before anything of their size is allocated."""
 LATEST_START = 10
-"""Seconds; a film whose clock begins later is a piece of a longer one, and a player begins it at 0."""
+"""Seconds; a film whose clock begins later is a piece of a longer one, and a player begins it at
+0."""
 RUNNING_CLOCKS = {"mpegts", "mpeg", "h264", "hevc"}
 """Formats whose clock begins anywhere: the first picture or sound is 0."""
 
@@ -104,7 +105,7 @@ class Film:
 
 
 def probe(path: Path) -> Film:
-    """Look at a film: its header and the first frame of each stream, which alone tells rotation and depth.
+    """Look at a film: its header, and the first frame of each stream for rotation and depth.
 
     Raises:
         UserError: the file cannot be read, or holds neither picture nor sound that can be decoded.
@@ -155,7 +156,7 @@ def _picture(path: Path, index: int) -> Picture | None:
         if max(width, height) > LARGEST_SIDE or width * height >= LARGEST_PICTURE:
             raise UserError(f"{path}: its picture of {width}x{height} is larger than {LARGEST_SIDE} px allow")
         frame = next(_frames(container, stream), None)
-        if frame is None or frame.pts is None and stream.time_base is None:
+        if frame is None:
             return None
         turn = turn_of(frame)
         sar = Fraction(stream.sample_aspect_ratio or 1)
@@ -183,7 +184,7 @@ def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Vi
     context = decoder(stream)
     for packet in container.demux(stream):
         try:
-            yield from context.decode(packet if packet.size else None)  # type: ignore[misc]
+            yield from context.decode(packet if packet.size else None)
         except av.FFmpegError:
             continue
 
@@ -227,7 +228,7 @@ TEXT_SUBTITLES = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
 
 
 def _stated(stream: av.stream.Stream) -> Fraction | None:
-    """Seconds that a header gives for a stream: as a number, or in Matroska as a tag that tells its end."""
+    """Seconds that a header gives for a stream: a number, or in Matroska a tag with its end."""
     if not stream.time_base:
         return None
     base = Fraction(stream.time_base)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ UPRIGHT = Turn()
 def turn_of(frame: av.VideoFrame) -> Turn:
     """Read a frame's display matrix.
 
-    It maps coded to shown places, (x, y) -> (a x + c y, b x + d y) with y downwards; numbers a, b, c, d are
-    the first, second, fourth and fifth of its nine. Turns other than quarters are taken as the nearest.
+    It maps coded to shown places, (x, y) -> (a x + c y, b x + d y) with y downwards; numbers a, b,
+    c, d are the first, second, fourth and fifth of its nine. Turns other than quarters are taken as
+    the nearest.
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if not isinstance(matrix, SideData):
         return UPRIGHT
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):

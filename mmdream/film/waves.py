@@ -1,4 +1,4 @@
-"""Sound in blocks: a film's track laid on the film's clock, and wave files that are read anywhere and grow.
+"""Sound in blocks: a film's track on the film's clock, and wave files that are read anywhere.
 
 Blocks keep memory flat for any length; 32-bit floats keep every sample that a decoder gives.
 """
@@ -21,16 +21,14 @@ from mmdream.errors import UserError
 from mmdream.film.opened import no_room, opened
 from mmdream.film.source import Film, Sound, probe
 
-PRE_ROLL = 2
-"""Seconds decoded before an excerpt, for decoders to settle."""
 BLOCK = 1 << 16
 """Samples handled at once."""
 FINE_CLOCK = Fraction(1, 8000)
 FINE_GAP = Fraction(1, 200)
 COARSE_GAP = Fraction(1, 25)
-"""Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer than
-`FINE_CLOCK` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of uneven length are
-stamped up to 20 ms off, with no sample missing."""
+"""Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer
+than `FINE_CLOCK` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of
+uneven length are stamped up to 20 ms off, with no sample missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,12 @@ class WaveFile:
         self.n_samples: int = self._file.frames
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples start to stop (half open), which must lie in the file: float32 [channel, sample]."""
+        """Samples start to stop (half open), within the file: float32 [channel, sample]."""
         if not 0 <= start <= stop <= self.n_samples:
             raise ValueError(f"samples {start} to {stop} of {self.n_samples}")
         self._file.seek(start)
-        return self._file.read(stop - start, dtype="float32", always_2d=True).T.copy()
+        samples: np.ndarray = self._file.read(stop - start, dtype="float32", always_2d=True)
+        return np.ascontiguousarray(samples.T)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """The whole file in order: float32 [channel, sample]."""
@@ -72,7 +71,10 @@ class WaveFile:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -80,7 +82,9 @@ class WaveFile:
 class WaveWriter:
     """A file that samples are appended to; used as a context manager."""
 
-    def __init__(self, path: Path, rate: int, channels: int, kind: str = "RF64", coding: str = "FLOAT") -> None:
+    def __init__(
+        self, path: Path, rate: int, channels: int, kind: str = "RF64", coding: str = "FLOAT"
+    ) -> None:
         """Begin a file of a kind and coding that libsndfile knows."""
         self._path = path
         self._file = soundfile.SoundFile(path, "w", rate, channels, coding, format=kind)
@@ -102,7 +106,10 @@ class WaveWriter:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
     ) -> None:
         self._file.close()
 
@@ -132,19 +139,22 @@ def read_audio(path: Path, wave: Path) -> WaveFile:
 def extract(
     film: Film, sound: Sound, path: Path, start: Fraction | None = None, end: Fraction | None = None
 ) -> Extract:
-    """Decode a sound track to a float32 wave file at its own rate and channels, on the film's clock.
+    """Decode a sound track to a float32 wave file, as it lies on the film's clock.
 
-    Gaps become silence. What a decoder gives beyond the length that an MP4 states is cut: its codecs pad
-    their last packet (PyAV gave 789 samples too many of an AAC track).
+    The track is decoded from its beginning, whatever is kept: so an excerpt has the samples of the
+    whole, which a jump loses (AAC fills noisy bands from a running generator, Matroska's clock is
+    rounded). Gaps become silence. What a decoder gives beyond the length that an MP4 states is cut:
+    its codecs pad their last packet (PyAV gave 789 samples too many of an AAC track).
 
     Args:
         film: the source.
         sound: one of its sounds.
         path: of the wave file.
-        start, end: seconds since `Film.start`; samples with start <= time < end are kept.
+        start: seconds since `Film.start`; samples before are left out.
+        end: seconds since `Film.start`; samples from there on are left out.
 
     Raises:
-        UserError: no sample lies between start and end, or the disk is full.
+        UserError: the disk is full.
     """
     first = 0 if start is None else max(0, math.ceil((start - sound.start) * sound.rate))
     last = None if sound.duration is None else round(sound.duration * sound.rate)
@@ -152,7 +162,7 @@ def extract(
         stop = math.ceil((end - sound.start) * sound.rate)
         last = stop if last is None else min(stop, last)
     with create(path, sound.rate, sound.channels) as wave:
-        for place, samples in _laid(film, sound, first):
+        for place, samples in _laid(film, sound):
             stop = place + samples.shape[1]
             if last is not None and place >= last:
                 break
@@ -163,17 +173,13 @@ def extract(
         return Extract(sound.start + Fraction(first, sound.rate), wave.n_samples)
 
 
-def _laid(film: Film, sound: Sound, first: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks without gap or overlap: (place of the first sample since the sound's start, [channel, sample])."""
+def _laid(film: Film, sound: Sound) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks without gap or overlap: (first sample's place in the track, [channel, sample])."""
     exact = sound.time_base <= FINE_CLOCK and sound.codec != "vorbis"
     gap = FINE_GAP if exact else COARSE_GAP
     allowed = math.ceil((gap + 2 * sound.time_base) * sound.rate)
-    place: int | None = None if first > 0 else 0
-    for stamped, samples, resumed in _decoded(film, sound, first):
-        if place is None:
-            place = stamped if stamped is not None else 0
-            if place > first:  # The excerpt begins in a gap, or before the decoder gave sound.
-                yield first, np.zeros((sound.channels, place - first), np.float32)
+    place = 0
+    for stamped, samples, resumed in _decoded(film, sound):
         off = 0 if stamped is None else stamped - place
         if abs(off) > (2 if resumed else allowed):
             if off > 0:
@@ -187,19 +193,11 @@ def _laid(film: Film, sound: Sound, first: int) -> Iterator[tuple[int, np.ndarra
             place += samples.shape[1]
 
 
-def _decoded(
-    film: Film, sound: Sound, first: int
-) -> Iterator[tuple[int | None, np.ndarray, bool]]:
-    """Decoded blocks: (place by their stamp, float32 [channel, sample], whether damage lies before them)."""
+def _decoded(film: Film, sound: Sound) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+    """Decoded blocks: (stamped place, float32 [channel, sample], whether damage lies before)."""
     with opened(film.path) as container:
         stream = container.streams[sound.index]
         assert isinstance(stream, av.AudioStream)
-        begin = sound.start + film.start + Fraction(first, sound.rate) - PRE_ROLL
-        if begin > sound.start + film.start:
-            try:
-                container.seek(math.floor(begin / sound.time_base), stream=stream)
-            except (av.FFmpegError, OSError):
-                container.seek(0)
         convert = _Float(sound)
         resumed = False
         packets = container.demux(stream)
@@ -227,7 +225,7 @@ def _decoded(
 
 
 class _Float:
-    """Brings frames of any sample format to float32 [channel, sample] at the track's rate and channels."""
+    """Brings frames of any form to float32 [channel, sample] at the track's rate and channels."""
 
     def __init__(self, sound: Sound) -> None:
         self._sound = sound

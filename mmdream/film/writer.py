@@ -1,8 +1,9 @@
 """Frames written to an intermediate file that keeps every time stamp, colour tag and pixel shape.
 
-MP4 has any time base, and carries the colours of codecs that do not state them, which NUT loses. Only FFV1
-cannot live in it: its frames go into Matroska, whose clock of 1 ms is that of the result (as in WebM). There are no
-B-frames: stamps rise in the file as they do on the screen.
+MP4 has any time base, and carries the colours of codecs that do not state them, which NUT loses.
+Only FFV1
+cannot live in it: its frames go into Matroska, whose clock of 1 ms is that of the result (as in
+WebM). There are no B-frames: stamps rise in the file as they do on the screen.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from mmdream.film.opened import room_for
 from mmdream.film.source import Picture
 
 ORIGIN = "origin"
-"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what is negative."""
+"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what
+is negative."""
 KEYFRAME_EVERY = 120
 """Frames between two that can be jumped to."""
 
@@ -40,7 +42,7 @@ class Writer:
 
         Args:
             path: of the intermediate file, of any name.
-            picture: whose size, pixel shape, depth and colour are kept.
+            picture: its size, pixel shape, depth and colour are kept.
             suffix: of the final film.
             time_base: seconds of a tick of the time stamps.
         """
@@ -60,8 +62,10 @@ class Writer:
                 container_options=_exact(time_base) if form.is_mp4 else {},
             )
         rate = (picture.rate or Fraction(25)).limit_denominator(100_000)
-        self._stream = self._container.add_stream(codec.name, rate=rate, options=_options(picture, codec))
-        context = self._stream.codec_context
+        stream = self._container.add_stream(codec.name, rate=rate, options=_options(picture, codec))
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
+        context = stream.codec_context
         context.width, context.height = picture.width + self._pad[1], picture.height + self._pad[0]
         context.pix_fmt = pixels
         # A stream left with its rate's time base would round the stamps of films of variable rate.
@@ -96,7 +100,10 @@ class Writer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
     ) -> None:
         with room_for(self._path):
             try:
@@ -107,9 +114,12 @@ class Writer:
 
 
 def _exact(time_base: Fraction) -> dict[str, str]:
-    """MP4 counts the start of a track in the film's own ticks, 1 ms unless it is told; tags of ours are kept."""
+    """Options for MP4: starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
     ticks = time_base.denominator
-    return {"movflags": "use_metadata_tags", "movie_timescale": str(ticks * max(1, 10_000 // ticks))}
+    return {
+        "movflags": "use_metadata_tags",
+        "movie_timescale": str(ticks * max(1, 10_000 // ticks)),
+    }
 
 
 def _padding(picture: Picture, codec: PictureCodec) -> tuple[int, int]:

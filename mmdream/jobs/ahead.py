@@ -26,7 +26,7 @@ def ahead(items: Generator[T, None, None], room: int = 3) -> Generator[T, None, 
                 box.put((item,))
                 if gone.is_set():
                     break
-        except BaseException as error:  # noqa: BLE001  (handed to the reader, who raises it)
+        except BaseException as error:
             last = error
         finally:
             items.close()

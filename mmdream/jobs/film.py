@@ -1,4 +1,4 @@
-"""One film dreamed from end to end: looked at, dreamed in picture and sound side by side, joined, verified."""
+"""One film dreamed from end to end: looked at, dreamed in picture and sound at once, joined, verified."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ class Order:
     """Stop at a broken frame or an early end instead of going on."""
 
 
-def render(
-    film: Film, out: Path, recipe: Recipe, order: Order, listener: Listener, work: Path
-) -> Report:
+def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listener, work: Path) -> Report:
     """Dream a film.
 
     Args:
@@ -75,7 +73,9 @@ def render(
     painter = None if order.keep_picture else _painter(picture, recipe, clock, stop)
     if painter is not None:
         _announce(painter, found, listener)
-    ear = load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed) if track else None
+    ear = (
+        load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed) if track else None
+    )
     meter, heard = Meter(), list[tuple[Extract, SoundReport]]()
 
     def paint() -> None:
@@ -136,10 +136,8 @@ def _painter(picture: Picture, recipe: Recipe, clock: Clock, stop: threading.Eve
     about = card(recipe.net, "picture")
     number_format = precision(recipe.precision, about)
     network = load(about, recipe.weights, number_format, recipe.seed)
-    if number_format != "float32":
-        judge = load(about, recipe.weights, "float32", recipe.seed)
-    else:
-        judge = network
+    same = number_format == "float32"
+    judge = network if same else load(about, recipe.weights, "float32", recipe.seed)
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = max(1, round(picture.rate or 25))
     return Painter(recipe, network, judge, (height, width), rate, clock, stop.is_set)

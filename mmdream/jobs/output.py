@@ -14,12 +14,12 @@ from mmdream.errors import UserError
 
 
 def destination(
-    source: Path, output: Path | None, ending: str, suffixes: Sequence[str], overwrite: bool
+    source: Path | None, output: Path | None, ending: str, suffixes: Sequence[str], overwrite: bool
 ) -> Path:
     """The name of the result.
 
     Args:
-        source: the input.
+        source: the input; None: there is none.
         output: the user's wish; None: the input's name with `ending` in its folder.
         ending: e.g. ``".dream.mp4"``.
         suffixes: those that can be written.
@@ -28,11 +28,16 @@ def destination(
     Raises:
         UserError: an unknown suffix, a missing folder, an existing file, or the input itself.
     """
-    path = source.with_name(source.stem + ending) if output is None else output
+    if output is None:
+        assert source is not None
+        output = source.with_name(source.stem + ending)
+    path = output
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it, for example {path / 'dream'}{suffixes[0]}")
     if path.suffix.lower() not in suffixes:
-        raise UserError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use {', '.join(suffixes)}")
+        raise UserError(
+            f"{path}: cannot write {path.suffix or 'a file without ending'}; use {', '.join(suffixes)}"
+        )
     if not path.parent.exists():
         raise UserError(f"{path.parent}: no such folder; create it first")
     if not path.parent.is_dir():
@@ -40,7 +45,7 @@ def destination(
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path.parent}: no permission to write there; choose another place with -o")
     if path.exists():
-        if source.exists() and path.samefile(source):
+        if source is not None and source.exists() and path.samefile(source):
             raise UserError(f"{path}: is the input itself; choose another name with -o")
         if not overwrite:
             raise UserError(f"{path}: exists already; add --overwrite or choose another name with -o")
@@ -59,7 +64,9 @@ def workshop(path: Path) -> Iterator[Path]:
         os.replace(folder / path.name, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise UserError(f"{path.parent}: no space left; make room or choose another place with -o") from error
+            raise UserError(
+                f"{path.parent}: no space left; make room or choose another place with -o"
+            ) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

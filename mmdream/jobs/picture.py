@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import numpy as np
 
@@ -148,7 +147,9 @@ class Painter:
         step = card.step(moment.depth)
         ascent = step * moment.steps
         if item.motion is None or carry is None:
-            detail = self._dream(item, np.zeros_like(item.small), octaves.in_full(sizes, moment.steps), moment)
+            detail = self._dream(
+                item, np.zeros_like(item.small), octaves.in_full(sizes, moment.steps), moment
+            )
             return Carry(detail, strength(detail) / ascent if ascent else 0.0)
         laid = lay(carry, item.motion, self.recipe.coherence, ascent)
         # At least one step, or a carried dream would only fade; never more than a full climb takes.

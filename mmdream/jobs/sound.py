@@ -6,20 +6,34 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import ffmpeg
 import soundfile
 
-from mmdream.errors import Interrupted, UserError
+from mmdream.errors import UserError
+from mmdream.film.binary import run
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
+from mmdream.networks.weights import locate
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
 from mmdream.sound.dream import SoundReport, dream_sound
 from mmdream.sound.source import FileSource
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    # Float samples hold every level; rf64 lets a file grow beyond 4 GB.
+    ".wav": {"acodec": "pcm_f32le", "rf64": "auto"},
+    ".flac": {"acodec": "flac", "sample_fmt": "s32"},
+    ".ogg": {"acodec": "libvorbis", "aq": 7},
+    ".mp3": {"acodec": "libmp3lame", "aq": 0},
+    ".m4a": {"acodec": "aac", "audio_bitrate": "256k", "movflags": "+faststart"},
+}
+"""How a dreamed sound is written, by suffix."""
 
 
 def dream_track(
@@ -66,3 +80,38 @@ def dream_track(
         )
     (work / "source.wav").unlink()
     return laid, report
+
+
+def dream_sound_file(
+    source: Path, output: Path | None, recipe: Recipe, overwrite: bool, listener: Listener
+) -> Report:
+    """Dream an audio file, or the first sound track of a film, into an audio file.
+
+    Raises:
+        UserError: no sound in it, or the result cannot go where it should.
+    """
+    began = time.perf_counter()
+    film = probe(source)
+    if not film.sounds:
+        raise UserError(f"{source}: has no sound")
+    out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
+    about = card(recipe.sound_net, "sound")
+    locate(about, recipe.sound_weights)
+    network = load(about, recipe.sound_weights, "float32", recipe.seed)
+    with workshop(out) as work:
+        laid, done = dream_track(
+            film, film.sounds[0], (None, None), network, recipe, listener, work, lambda: False
+        )
+        options = ENCODERS[out.suffix.lower()]
+        run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
+    return Report(
+        seconds=laid.n_samples / film.sounds[0].rate,
+        loudness_source=done.loudness_source,
+        loudness_dream=done.loudness_dream,
+        true_peak=done.true_peak,
+        objective_gain={"sound": done.objective_gain},
+        strength={"sound": done.strength},
+        precision={"sound": "float32"},
+        wall_seconds=time.perf_counter() - began,
+        schedule={"sound": changes(done.schedule)},
+    ).named(out)

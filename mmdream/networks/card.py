@@ -1,8 +1,8 @@
 """What is known of a network without loading it: its ladder, its input, its weights, its terms.
 
-One TOML file a network, in ``models/``. `depth` 0..1 maps onto a network's ladder of rungs here, and the
-constants of a medium (the size of a step, the share of steps that a carried frame takes) stand here, so
-that nothing else needs to know which network dreams.
+One TOML file a network, in ``models/``. `depth` 0..1 maps onto a network's ladder of rungs here,
+and the constants of a medium (the size of a step, the share of steps that a carried frame takes)
+stand here, so that nothing else needs to know which network dreams.
 """
 
 from __future__ import annotations
@@ -129,7 +129,8 @@ class Card:
         """Weights of the two rungs next to `depth` 0..1: float32 [rung], sums to 1."""
         place = float(np.clip(depth, 0, 1)) * (len(self.rungs) - 1)
         distance = np.abs(np.arange(len(self.rungs)) - place)
-        return np.maximum(1 - distance, 0).astype(np.float32)
+        weights: np.ndarray = np.maximum(1 - distance, 0).astype(np.float32)
+        return weights
 
     def step(self, depth: float) -> float:
         """RMS of one ascent step at `depth` 0..1, in between as `mix` blends."""
@@ -162,14 +163,18 @@ def card(name: str, medium: str | None = None) -> Card:
     found = _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
     if medium not in (None, found.medium):
         choice = names(medium)
-        raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
+        raise UserError(
+            f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}"
+        )
     return found
 
 
 def _parse(name: str, text: dict[str, Any]) -> Card:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
     given = dict(text)
-    front = {key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()}
+    front: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()
+    }
     where = dict(given.pop("weights"))
     kind = {"shipped": Shipped, "snapshot": Snapshot, "keras": KerasFile}[where.pop("how")]
     return Card(

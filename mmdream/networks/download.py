@@ -1,7 +1,7 @@
 """Fetching weights once, into the user's cache: pinned, bounded in size, never half there.
 
-Two kinds of source: a public snapshot of raw float32 files, each with size and SHA-256 in a manifest, and
-one HDF5 file of Keras's applications, kept where Keras itself keeps it.
+Two kinds of source: a public snapshot of raw float32 files, each with size and SHA-256 in a
+manifest, and one HDF5 file of Keras's applications, kept where Keras itself keeps it.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def fetch_snapshot(address: str, manifest: Path, into: Path, network: str) -> Pa
         _keep(buffer.getvalue(), into)
     except (_Refused, OSError) as error:
         raise UserError(
-            f"{network}: its weights could not be downloaded ({error}); go online once, or pass an .npz "
-            f"file with --weights FILE (or save it as {into}), or take --weights random"
+            f"{network}: its weights could not be downloaded ({error}); go online once, or pass an "
+            f".npz file with --weights FILE (or save it as {into}), or take --weights random"
         ) from error
     return into
 
@@ -117,7 +117,7 @@ def fetch_file(source: KerasFile, into: Path, network: str) -> Path:
     """
     if into.is_file():
         if hashlib.md5(into.read_bytes(), usedforsecurity=False).hexdigest() != source.md5:
-            raise UserError(f"{into}: damaged (its checksum is not Keras's); delete it and try again")
+            raise UserError(f"{into}: damaged (checksum is not Keras's); delete it and try again")
         return into
     log.info("%s: downloading %s", network, source.file)
     try:
@@ -127,8 +127,8 @@ def fetch_file(source: KerasFile, into: Path, network: str) -> Path:
         _keep(data, into)
     except (_Refused, OSError) as error:
         raise UserError(
-            f"{network}: {source.file} could not be downloaded ({error}); put it into {into.parent}, or "
-            f"pass it with --weights FILE, or take --weights random"
+            f"{network}: {source.file} could not be downloaded ({error}); put it into "
+            f"{into.parent}, or pass it with --weights FILE, or take --weights random"
         ) from error
     return into
 
@@ -164,6 +164,7 @@ def _get(address: str, most: int) -> bytes:
         with opener.open(address, timeout=TIMEOUT_SECONDS) as answer:
             data: bytes = answer.read(most + 1)
     except urllib.error.HTTPError as error:
+        error.close()  # it holds the answer's socket
         raise _Refused(f"{address}: {error.code} {error.reason}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         raise _Refused(f"{address}: {getattr(error, 'reason', error)}") from error

@@ -1,15 +1,16 @@
 """A network ready to be dreamed: features at the rungs of its ladder.
 
-TensorFlow is imported only when a network is built, after everything that can be wrong with its card and
-weights has been checked.
+TensorFlow is imported only when a network is built, after everything that can be wrong with its
+card and weights has been checked.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,8 +42,9 @@ class Network:
             wanted: places on the ladder, any order.
 
         Returns:
-            A function from the network's input to tensors [1, h, w, c] in its precision. Pictures: float32
-            [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], normalised log-mel.
+            A function from the network's input to tensors [1, h, w, c] in its precision. Pictures:
+            float32 [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1],
+            normalised log-mel.
         """
         return self._features([self.card.rungs[place].layer for place in wanted])
 
@@ -58,7 +60,7 @@ class Network:
         return lambda x: features(x)[0]
 
     def _features(self, names: list[str]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        import keras
+        from mmdream.networks.framework import keras
 
         # A dictionary, because Keras hands a list of one output back as a bare tensor.
         outputs = {name: self.model.get_layer(name).output for name in names}
@@ -144,7 +146,7 @@ def lay(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: P
 
 
 def _scatter(model: keras.Model, seed: int) -> None:
-    """He-normal kernels drawn by place, everything else as a fresh layer has it (He et al. 2015)."""
+    """He-normal kernels (He et al. 2015), drawn by place; all else as a fresh layer has it."""
     for place, variable in enumerate(model.variables):
         if variable.name != "kernel":
             continue
@@ -161,8 +163,11 @@ def _load_keras(model: keras.Model, path: Path, network: str) -> None:
         UserError: they do not fit.
     """
     try:
-        model.load_weights(path)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError) as error:
+        with warnings.catch_warnings():
+            # Keras 3.15 only warns of layers that the file does not have.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
         raise UserError(f"{path}: weights of another network? they do not fit {network}") from error
 
 

@@ -1,7 +1,7 @@
 """The picture networks as Keras graphs without weights, for any height and width.
 
-Each takes its *own* input (channel order, range and mean are the card's affair) and names its layers as
-the publisher does, with ``/`` written ``_``, so that weights can be laid in by name.
+Each takes its *own* input (channel order, range and mean are the card's affair) and names its
+layers as the publisher does, with ``/`` written ``_``, so that weights can be laid in by name.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ STUDENT = {
 
 
 @keras.saving.register_keras_serializable("mmdream")
-class LocalResponse(layers.Layer):  # type: ignore[misc]  # Keras ships no types
+class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Caffe's LRN over 5 channels, alpha 1e-4, beta 0.75.
 
     In float32 between casts: TensorFlow 2.21 has no bfloat16 kernel for it.
@@ -65,8 +65,8 @@ class LocalResponse(layers.Layer):  # type: ignore[misc]  # Keras ships no types
 def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
     """Our small student of GoogLeNet: strides 4, 8, 16, even kernels where it strides.
 
-    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b and p4c
-    predict the channels of GoogLeNet's inception_3b_output and inception_4c_output.
+    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b
+    and p4c predict the channels of GoogLeNet's inception_3b_output and inception_4c_output.
 
     Args:
         dtype: Keras dtype policy.
@@ -111,7 +111,9 @@ def googlenet(dtype: str = "float32") -> keras.Model:
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
+        return layers.Conv2D(
+            channels, side, padding="same", activation="relu", dtype=dtype, name=name
+        )(x)
 
     def inception(x: Tensor, block: str) -> Tensor:
         one, three_in, three, five_in, five, pooled = INCEPTION[block]
@@ -154,7 +156,9 @@ def squeezenet(dtype: str = "float32") -> keras.Model:
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
+        return layers.Conv2D(
+            channels, side, padding="same", activation="relu", dtype=dtype, name=name
+        )(x)
 
     pixels = keras.Input((None, None, 3))
     x = layers.Conv2D(64, 3, 2, activation="relu", dtype=dtype, name="conv1")(pixels)
@@ -189,15 +193,15 @@ def inception_v3(dtype: str = "float32") -> keras.Model:
 def _halve(x: Tensor, name: str, dtype: str) -> Tensor:
     """Max pool 3x3 / 2 with Caffe's ceil mode.
 
-    One more row and column after, then "valid": "same" would also pad before on odd sizes. What comes in
-    has passed a ReLU, so padding with 0 is padding with nothing.
+    One more row and column after, then "valid": "same" would also pad before on odd sizes. What
+    comes in has passed a ReLU, so padding with 0 is padding with nothing.
     """
     padded = layers.ZeroPadding2D(((0, 1), (0, 1)), dtype=dtype, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, dtype=dtype, name=name)(padded)
 
 
 def _application(build: Callable[..., keras.Model], dtype: str) -> keras.Model:
-    """One of Keras's own networks; they know no dtype argument, so the global policy is lent to them."""
+    """One of Keras's own networks; they take no dtype, so the global policy is lent to them."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
     try:

@@ -5,8 +5,7 @@ No weights here: a graph is built for the bands that its card names and for any 
 
 from __future__ import annotations
 
-from mmdream.networks.framework import keras
-import tensorflow as tf
+from mmdream.networks.framework import keras, tf
 
 CLASSES = 10
 """The classes of ESC-10."""
@@ -15,8 +14,8 @@ CLASSES = 10
 def melnet(bands: int = 64, dtype: str = "float32") -> keras.Model:
     """The sound network that ships: six convolutions on a log-mel picture, 107,442 weights.
 
-    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. Batch normalisation is folded
-    into the convolutions, which therefore have biases. A c6 frame lasts 8 hops.
+    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. Batch normalisation
+    is folded into the convolutions, which therefore have biases. A c6 frame lasts 8 hops.
 
     Args:
         bands: mel bands of the input.
@@ -29,7 +28,7 @@ def melnet(bands: int = 64, dtype: str = "float32") -> keras.Model:
 
 
 def melnet_trainer(bands: int = 64, dropout: float = 0.3) -> keras.Model:
-    """melnet with batch normalisation and dropout, as it is trained; `fold` makes a melnet of it."""
+    """Build melnet with batch normalisation and dropout, to be trained and then folded."""
     return _melnet(bands, "float32", normalised=True, dropout=dropout)
 
 
@@ -93,7 +92,9 @@ def _melnet(bands: int, dtype: str, *, normalised: bool, dropout: float = 0.0) -
                 padding="same", activation="silu", name=name, dtype=dtype,
             )(x)  # fmt: skip
         if name in _POOLED_AFTER:
-            x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(x)
+            x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(
+                x
+            )
     average = keras.layers.GlobalAveragePooling2D(name="average", dtype=dtype)(x)
     # How loud the class was at its best moment, for sounds that are short.
     loudest = keras.ops.mean(keras.ops.max(x, axis=1), axis=1)

@@ -1,7 +1,7 @@
 """Weights as plain arrays by name: found, checked, and downloaded where they do not ship.
 
-Nothing here needs TensorFlow, so that a wrong file is told before it loads; nothing is unpickled. Arrays
-are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``.
+Nothing here needs TensorFlow, so that a wrong file is told before it loads; nothing is unpickled.
+Arrays are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
 
     Args:
         card: the network.
-        weights: a file, "random", or None for the card's own weights, which are downloaded if need be.
+        weights: a file, "random", or None for the card's own weights, downloaded if need be.
 
     Returns:
-        An ``.npz`` (any network) or an ``.h5`` or ``.keras`` file (Keras's applications); None: random.
+        An ``.npz`` (any network), ``.h5`` or ``.keras`` file (Keras's applications); None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.
@@ -61,7 +61,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: is no .npz file of number arrays, or is damaged") from error
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from mmdream.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+TOPS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+"""White, in each type of sample that picture files hold."""
 LARGEST = 1 << 28
 """Pixels a picture may have."""
 
@@ -38,19 +40,14 @@ def read(path: Path) -> np.ndarray:
         upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:
         picture = upright = None
-    if picture is None or upright is None:
+    if picture is None or upright is None or picture.dtype.name not in TOPS:
         raise UserError(f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file")
     if upright.shape[0] * upright.shape[1] > LARGEST:
         raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
     if picture.ndim == 3 and picture.shape[2] == 4 and picture.shape[:2] == upright.shape[:2]:
-        alpha = picture[..., 3:].astype(np.float32) / np.iinfo(picture.dtype).max
-        upright = upright * alpha
-        top = np.iinfo(picture.dtype).max
-    elif np.issubdtype(upright.dtype, np.integer):
-        top = np.iinfo(upright.dtype).max
-    else:
-        top = 1
-    rgb = cv2.cvtColor(upright.astype(np.float32) / np.float32(top), cv2.COLOR_BGR2RGB)
+        upright = upright * (picture[..., 3:].astype(np.float32) / TOPS[picture.dtype.name])
+    top = TOPS[picture.dtype.name]
+    rgb = cv2.cvtColor(upright.astype(np.float32) / top, cv2.COLOR_BGR2RGB)
     return np.clip(np.nan_to_num(rgb), 0, 1)
 
 

@@ -125,9 +125,7 @@ def resized(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=method).reshape(height, width, -1)
 
 
-def _jittered(
-    slope: Slope, steps: int, rng: np.random.Generator
-) -> Callable[[np.ndarray, int], np.ndarray]:
+def _jittered(slope: Slope, steps: int, rng: np.random.Generator) -> Callable[[np.ndarray, int], np.ndarray]:
     """Roll, take the gradient, roll back, smooth: no pixel keeps its place in the network's grid."""
     shifts = rng.integers(-JITTER, JITTER + 1, size=(max(steps, 1), 2))
 

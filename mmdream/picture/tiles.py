@@ -8,6 +8,7 @@ normalised only after it is sewn.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def _cuts(length: int, core: int) -> list[tuple[int, int]]:
     """Near-equal stretches of at most `core` that cover 0..length."""
     count = -(-length // core)
     edges = [round(k * length / count) for k in range(count + 1)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def _window(start: int, stop: int, length: int, halo: int) -> tuple[int, int]:

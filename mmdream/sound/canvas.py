@@ -1,14 +1,15 @@
 """The sound canvas: one log gain per hop and mel band, and which way to move it.
 
-The network hears the band powers of the source under the gain; the gradient of the contrast objective comes
-back to the gain. The one place where sound meets TensorFlow; a step is traced once for any number of hops.
+The network hears the band powers of the source under the gain; the gradient of the contrast
+objective comes back to the gain. The one place where sound meets TensorFlow; a step is traced once
+for any number of hops.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -28,12 +29,12 @@ DB = float(20 / np.log(10))
 """Decibels in a neper of amplitude."""
 HIGHEST = 15 / DB
 LOWEST = -15 / DB
-"""Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away and leave
-flat-topped blobs."""
+"""Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away and
+leave flat-topped blobs."""
 EVENTS = ("dog bark", "baby cry", "person sneeze", "rooster")
-"""Classes that begin and end. A deep dream also climbs towards whichever of them a window is nearest to: it
-gives figures attack, harmonics and decay where contrast alone draws long tones. The standing classes (rain,
-sea, helicopter) would be equalisers."""
+"""Classes that begin and end. A deep dream also climbs towards whichever of them a window is
+nearest to: it gives figures attack, harmonics and decay where contrast alone draws long tones. The
+standing classes (rain, sea, helicopter) would be equalisers."""
 MOST_EVENT = 6.0
 """Weight of that target at depth 1, in units of contrast; it sets in at EVENT_DEPTH."""
 EVENT_DEPTH = 0.25
@@ -66,10 +67,11 @@ class Ear:
     slope: Callable[[np.ndarray, np.ndarray, float, int], np.ndarray]
     """(canvas [hop, band], gathered power [hop, group], depth, roll in hops) -> gradient."""
     energies: Callable[[np.ndarray, tuple[int, ...], int, int], np.ndarray]
-    """(gathered power, rungs, first hop, stop hop) -> contrast energy of each rung over these hops."""
+    """(gathered power, rungs, first hop, stop hop) -> contrast energy of each rung over these
+    hops."""
 
     def gather(self, spectra: np.ndarray) -> np.ndarray:
-        """Power of all channels in runs of bins: complex64 [channel, hop, bin] -> float32 [hop, group]."""
+        """Power of all channels in runs of bins, float32 [hop, group] of [channel, hop, bin]."""
         power = np.square(spectra.real).sum(axis=0) + np.square(spectra.imag).sum(axis=0)
         return np.add.reduceat(power, self.groups, axis=1)
 
@@ -78,8 +80,9 @@ class Ear:
         return np.asarray(power @ self.bank)
 
 
+@lru_cache(maxsize=4)
 def ear(network: Network, stft: Stft) -> Ear:
-    """Build the hearing of a network for one transform."""
+    """Build a network's hearing for one transform; kept, for tracing a step takes a second."""
     front: MelInput = network.card.input  # type: ignore[assignment]
     starts = bin_groups(front, stft)
     widths = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
@@ -95,9 +98,9 @@ def ear(network: Network, stft: Stft) -> Ear:
         mean_hops = MEAN_SECONDS * stft.rate / stft.hop
         return tf.cast(mean_hops, tf.float32) / tf.cast(tf.shape(power)[0], tf.float32)
 
-    @lru_cache(maxsize=None)
+    @cache
     def slope_at(wanted: tuple[int, ...], events: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-        """One step, traced: contrast at these rungs, and the target where `events` names classes."""
+        """Trace one step: contrast at these rungs, and the target where there are `events`."""
         last = len(network.card.rungs) - 1
         needed = tuple(sorted({*wanted, last})) if events else wanted
 
@@ -128,7 +131,7 @@ def ear(network: Network, stft: Stft) -> Ear:
             autograph=False,
         )
 
-    @lru_cache(maxsize=None)
+    @cache
     def energies_at(wanted: tuple[int, ...]) -> Callable[..., tf.Tensor]:
         def measure(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
             values = []
@@ -162,9 +165,7 @@ def ear(network: Network, stft: Stft) -> Ear:
         return np.asarray(gradient.numpy())
 
     def energies(power: np.ndarray, rungs: tuple[int, ...], first: int, stop: int) -> np.ndarray:
-        return np.asarray(
-            energies_at(rungs)(power, np.float32(first), np.float32(stop)).numpy()
-        )
+        return np.asarray(energies_at(rungs)(power, np.float32(first), np.float32(stop)).numpy())
 
     return Ear(front, starts, bank, slope, energies)
 
@@ -172,8 +173,8 @@ def ear(network: Network, stft: Stft) -> Ear:
 def smoothed(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
     """Blur a gradient along time, and by one band across: grain would sound as musical noise.
 
-    The blur along time rises in a third of the time and dies away exponentially, as struck and blown
-    things do: a symmetric one makes figures that swell like sound played backwards.
+    The blur along time rises in a third of the time and dies away exponentially, as struck and
+    blown things do: a symmetric one makes figures that swell like sound played backwards.
 
     Args:
         gradient: float32 [hop, band].

@@ -1,9 +1,9 @@
 """The absolute grid of chunks: a sound of any length through one small canvas.
 
-A chunk adds at most two seconds of new sound and hears about 1.1 s more to either side. Chunks start at
-multiples of their length on the source's own clock, so an excerpt meets the same chunks as the whole, and
-the log gains of neighbours are cross-faded *before* they are applied: both shape the same source, so
-nothing can cancel.
+A chunk adds at most two seconds of new sound and hears about 1.1 s more to either side. Chunks
+start at multiples of their length on the source's own clock, so an excerpt meets the same chunks as
+the whole, and the log gains of neighbours are cross-faded *before* they are applied: both shape the
+same source, so nothing can cancel.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ HALO = 96
 FADE = 96
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
 SLIVER = 12
-"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour, which then
-still adds no more than two seconds."""
+"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour, which
+then still adds no more than two seconds."""
 ALIGN = 32
-"""Canvases start at multiples of this: the pooling grid of any network lies the same way in all of them."""
+"""Canvases start at multiples of this: the pooling grid of any network lies the same way in all of
+them."""
 _LEAST = 64
 """Hops of the shortest canvas; deep rungs need some room even when the sound is one sample long."""
 
@@ -43,7 +44,7 @@ class Chunk:
 
     @property
     def centre(self) -> float:
-        """Hops; where the schedule is asked. The whole chunk's, also where the sound begins inside it."""
+        """Hops; where the schedule is asked, also where the sound begins inside the chunk."""
         return (self.number + 0.5) * LENGTH
 
 
@@ -80,8 +81,8 @@ def crossfaded(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int
         dreams: each chunk with its log gain, float32 [high - low, band], in order.
 
     Yields:
-        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another without
-        gap from the first chunk's `first` to the last one's `stop`.
+        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another
+        without gap from the first chunk's `first` to the last one's `stop`.
     """
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE, dtype=np.float32) + 0.5) / FADE)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None

@@ -1,7 +1,7 @@
 """One chunk of a sound, climbed: coarse to fine along time, from the source's own spectrum.
 
-What all chunks of a sound share - the level the network hears it at, the rolls and the grid - is held in one
-value, so a chunk depends on nothing but that and its own stretch of the source.
+What all chunks of a sound share - the level the network hears it at, the rolls and the grid - is
+held in one value, so a chunk depends on nothing but that and its own stretch of the source.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 FINEST_SIGMA = 1.5
-"""Hops; blur of the last octave's gradient. Each octave before it is blurred by the square of the octave
-scale more: 1.4 halves the blur from one octave to the next."""
+"""Hops; blur of the last octave's gradient. Each octave before it is blurred by the square of the
+octave scale more: 1.4 halves the blur from one octave to the next."""
 COARSEST_SIGMA = 24.0
 """Hops; beyond that an octave would only move the volume of the chunk."""
 START_NEPERS = 0.03
-"""RMS of the noise that a canvas starts from. Where a sound stands still it decides what happens when."""
+"""RMS of the noise that a canvas starts from. Where a sound stands still it decides what happens
+when."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
     """
     power = on.ear.gather(on.spectra(on.source, chunk.low, chunk.high)) * np.float32(on.factor**2)
     bands = on.ear.bands(power)
-    # Where the source lies under the network's floor a gain has nothing to lift. This is also the floor
-    # under the RMS of nearly silent chunks: their steps shrink instead of being blown up.
+    # Where the source lies under the network's floor a gain has nothing to lift. This is also the
+    # floor under the RMS of nearly silent chunks: their steps shrink instead of being blown up.
     inside = bands / (bands + np.float32(on.ear.front.floor))
     step = on.card.step(moment.depth)
     canvas = _start(on, chunk) * inside
@@ -110,8 +111,8 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
         def slope(
             x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma
         ) -> np.ndarray:
-            # The same roll for every chunk: the network's pooling grid then lies alike on both sides of
-            # a seam.
+            # The same roll for every chunk: the network's pooling grid then lies alike on both
+            # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
             return smoothed(on.ear.slope(x, power, moment.depth, roll), sigma)
 
@@ -122,7 +123,7 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
 def energies(
     on: Stage, sound: Source, chunk: Chunk, rungs: tuple[int, ...], factor: float
 ) -> np.ndarray:
-    """Contrast energy of each rung over a chunk's new sound, float64 [rung], heard under `factor`."""
+    """Contrast energy of each rung over a chunk's new sound, float32 [rung], under a level."""
     power = on.ear.gather(on.spectra(sound, chunk.low, chunk.high)) * np.float32(factor**2)
     return on.ear.energies(power, rungs, chunk.first - chunk.low, chunk.stop - chunk.low)
 

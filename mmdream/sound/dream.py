@@ -1,7 +1,7 @@
 """A whole sound, dreamed in constant memory.
 
-Three passes, all in blocks: the source is metered; its chunks are dreamed into a temporary float32 file; that
-file is brought back to the source's loudness and held under its peak limit.
+Three passes, all in blocks: the source is metered; its chunks are dreamed into a temporary float32
+file; that file is brought back to the source's loudness and held under its peak limit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from mmdream.schedule import Moment, Schedule
+from mmdream.errors import Interrupted
+from mmdream.report import Used
+from mmdream.schedule import Schedule
 from mmdream.sound.canvas import DB
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
@@ -32,15 +34,6 @@ if TYPE_CHECKING:
 
 CEILING = 10 ** (-1 / 20)
 """-1 dBTP, after EBU R 128."""
-
-
-@dataclass(frozen=True)
-class Used:
-    """What one chunk asked of the schedule."""
-
-    seconds: float
-    """The chunk's centre, on the source's clock."""
-    moment: Moment
 
 
 @dataclass(frozen=True)
@@ -62,6 +55,7 @@ class SoundReport:
     strength: float
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
     schedule: tuple[Used, ...]
+    """What each chunk asked for at its centre."""
 
 
 @dataclass
@@ -95,9 +89,10 @@ def dream_sound(
         network: a sound network.
         schedule: octaves, steps and depth are asked at each chunk's centre, strength at each hop.
         seed: of the rolls and of the canvases' first noise.
-        start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule belong to
-            this clock, so an excerpt is dreamed like that part of the whole.
-        folder: where the temporary file goes, as large as the sound in float32; None: the system's place.
+        start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule
+            belong to this clock, so an excerpt is dreamed like that part of the whole.
+        folder: where the temporary file goes, as large as the sound in float32; None: the system's
+            place.
         progress: takes the finished share, 0..1.
         stop: asked before each chunk; True ends the dream.
 
@@ -106,7 +101,7 @@ def dream_sound(
 
     Raises:
         UserError: a sample is not a number.
-        InterruptedError: `stop` said so.
+        Interrupted: `stop` said so.
     """
     tell = progress or (lambda share: None)
     heard, peaks = _meters(source)
@@ -122,7 +117,7 @@ def dream_sound(
     def share(samples: np.ndarray) -> np.ndarray:
         """How much of the loudness gain acts at these samples, 0..1."""
         at = (on.offset + samples) / source.rate
-        return np.minimum(schedule.curve("strength").at(at), 1.0)
+        return np.asarray(np.minimum(schedule.curve("strength").at(at), 1.0))
 
     dreamed, _ = _meters(source)
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
@@ -180,7 +175,7 @@ def _gains(
     strength = schedule.curve("strength")
     for number, chunk in enumerate(grid):
         if stop and stop():
-            raise InterruptedError("the dream of the sound was stopped")
+            raise Interrupted
         seconds = float(on.seconds(chunk.centre))
         moment = schedule.at(seconds)
         mix = on.card.mix(moment.depth)
@@ -205,7 +200,8 @@ def _raw(
 ) -> Iterator[np.ndarray]:
     """The dream before its loudness is matched, in order, float32 [channel, sample].
 
-    What the gain changes is added to the source's own samples, so that no gain gives exactly the source.
+    What the gain changes is added to the source's own samples, so that no gain gives exactly the
+    source.
     """
     strength = schedule.curve("strength")
     to_bins = spread(on.ear.front, on.stft)

@@ -1,7 +1,7 @@
-"""How loud a sound is, metered block by block: ITU-R BS.1770 loudness, and the level a network expects.
+"""How loud a sound is, block by block: ITU-R BS.1770, and the level that a network expects.
 
-pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout and any
-length, and keeps three numbers for each tenth of a second.
+pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout
+and any length, and keeps three numbers for each tenth of a second.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Meter:
         )
         start, stop = self._seen, self._seen + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
-        edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
+        edges = np.array(
+            [max(self._edge(block), start) - start for block in range(first, last + 1)]
+        )
         for kept, energy in zip((self._weighted, self._power), energies, strict=True):
             kept.extend([0.0] * (last + 1 - len(kept)))
             for block, value in enumerate(np.add.reduceat(energy, edges), first):
@@ -92,8 +94,8 @@ class Meter:
         """Integrated loudness; the plain RMS where nothing is long and loud enough to be gated in.
 
         Args:
-            nepers: a log gain to be thought of in front of the meter, one a tenth-second block or one
-                for all.
+            nepers: a log gain to be thought of in front of the meter, one a tenth-second block or
+                one for all.
 
         Returns:
             LUFS, or dB under full scale for sounds under 0.4 s or below -70 LUFS; -inf for silence.
@@ -128,7 +130,7 @@ class Meter:
         return float(scipy.optimize.brentq(excess, low, high, xtol=1e-6))
 
     def level(self) -> float:
-        """RMS of the K-weighted channels' power sum over the blocks within 40 dB of the loudest one.
+        """RMS of all channels over the blocks within 40 dB of the loudest one.
 
         K-weighted, because a direct current (the whale recording of the tests has one) is no sound.
 
@@ -165,7 +167,7 @@ class Meter:
 
     def _lengths(self) -> np.ndarray:
         edges = self._edges()
-        return np.maximum(np.minimum(edges[1:], self._seen) - edges[:-1], 1)
+        return np.asarray(np.maximum(np.minimum(edges[1:], self._seen) - edges[:-1], 1))
 
     def _block_of(self, sample: int) -> int:
         block = int(sample * _BLOCKS_A_SECOND / self._rate)

@@ -1,7 +1,7 @@
 """What a sound network hears: log power in mel bands, and the way back from bands to bins.
 
-The bands are given in Hz, so a card's network hears the same sound at any sample rate; bands above the
-Nyquist frequency stay empty. Training and dreaming share this front end.
+The bands are given in Hz, so a card's network hears the same sound at any sample rate; bands above
+the Nyquist frequency stay empty. Training and dreaming share this front end.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def centres_hz(front: MelInput) -> np.ndarray:
 def filter_bank(front: MelInput, stft: Stft) -> np.ndarray:
     """Triangles that average the power of bins into bands.
 
-    Each reaches at least 1.5 bins to either side, so that no low band falls between two bins (librosa's
-    filters do, and warn), and sums to 1 over its bins: white noise reads alike in every band.
+    Each reaches at least 1.5 bins to either side, so that no low band falls between two bins
+    (librosa's filters do, and warn), and sums to 1 over its bins: white noise reads alike in every
+    band.
 
     Returns:
         float32 [bin, band]; a band whose centre lies above Nyquist is zero.
@@ -48,15 +49,17 @@ def filter_bank(front: MelInput, stft: Stft) -> np.ndarray:
 
 
 def spread(front: MelInput, stft: Stft) -> np.ndarray:
-    """Linear interpolation from bands to bins, held beyond the outermost centres: no hard band edge.
+    """Linear interpolation from bands to bins, held beyond the outermost centres.
+
+    No band has a hard edge.
 
     Returns:
         float32 [band, bin]; each bin's weights sum to 1.
     """
     centre = centres_hz(front)[1:-1]
-    return np.stack(
-        [np.interp(stft.hz, centre, row) for row in np.eye(front.bands)]
-    ).astype(np.float32)
+    return np.stack([np.interp(stft.hz, centre, row) for row in np.eye(front.bands)]).astype(
+        np.float32
+    )
 
 
 def heard(power: np.ndarray, front: MelInput) -> np.ndarray:
@@ -64,6 +67,7 @@ def heard(power: np.ndarray, front: MelInput) -> np.ndarray:
 
     Args:
         power: float32 [..., band], levelled: the sound's level factor is in it already.
+        front: the network's front end.
 
     Returns:
         float32, the same shape: (ln(power + floor) - mu) / divisor.
@@ -75,7 +79,8 @@ def heard(power: np.ndarray, front: MelInput) -> np.ndarray:
 def bin_groups(front: MelInput, stft: Stft) -> np.ndarray:
     """Runs of bins that one gain may serve while a canvas is climbed: a quarter of a band at most.
 
-    Low bins stay single, high ones are gathered by the dozen, which makes a step four times cheaper.
+    Low bins stay single, high ones are gathered by the dozen, which makes a step four times
+    cheaper.
 
     Returns:
         int [group], the first bin of each run; fit for ``np.add.reduceat``.

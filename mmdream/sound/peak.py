@@ -1,6 +1,7 @@
 """True peaks, and a limiter that holds them: both look between the samples, four times as densely.
 
-ITU-R BS.1770-4, annex 2, oversamples by four; the interpolator here is longer than the one printed there.
+ITU-R BS.1770-4, annex 2, oversamples by four; the interpolator here is longer than the one printed
+there.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ _PIECE = 4096
 LOOK_SECONDS = 0.01
 """How far the limiter looks ahead, and back; its gain moves over twice that."""
 _UNDER = 0.98
-"""What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself bends
-the wave a little between the samples."""
+"""What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself
+bends the wave a little between the samples."""
 
 
 def _interpolator() -> np.ndarray:
@@ -42,13 +43,13 @@ def heights(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
 
     Args:
         samples: float32 [channel, sample].
-        over: linear; pieces that cannot reach it are not interpolated (loud ones are rare, and this is
-            the dearest part of metering).
+        over: linear; pieces that cannot reach it are not interpolated (loud ones are rare, and this
+            is the dearest part of metering).
 
     Returns:
         float32 [sample]: at each sample and up to the next one.
     """
-    n_channels, n_samples = samples.shape
+    n_samples = samples.shape[1]
     height = np.abs(samples).max(axis=0)
     padded = np.pad(samples, ((0, 0), (REACH - 1, REACH)))
     for start in range(0, n_samples, _PIECE):
@@ -67,17 +68,26 @@ class PeakMeter:
     """True peak of a sound that comes in blocks of any length."""
 
     def __init__(self, channels: int) -> None:
-        self._tail = np.zeros((channels, 0), np.float32)
-        self.peak = 0.0
-        """Linear, so far."""
+        self._tail = np.zeros((channels, 2 * REACH), np.float32)
+        self._peak = 0.0
 
     def feed(self, samples: np.ndarray) -> None:
         """Take the next block, float32 [channel, sample]."""
         joined = np.concatenate((self._tail, samples), axis=1)
-        if joined.shape[1]:
-            # Points near the block's ends are seen again, whole, with the next block.
-            self.peak = max(self.peak, float(heights(joined, self.peak).max()))
+        # Points near the block's ends lack neighbours; they are seen again with the next block.
+        self._peak = max(self._peak, _highest(joined, self._peak))
         self._tail = joined[:, -2 * REACH :].copy()
+
+    @property
+    def peak(self) -> float:
+        """Linear, of what came so far."""
+        ended = np.pad(self._tail, ((0, 0), (0, 2 * REACH)))
+        return max(self._peak, _highest(ended, self._peak))
+
+
+def _highest(samples: np.ndarray, over: float) -> float:
+    whole = heights(samples, over)[REACH:-REACH]
+    return float(whole.max()) if whole.size else 0.0
 
 
 def limited(
@@ -85,9 +95,10 @@ def limited(
 ) -> np.ndarray:
     """A stretch of a sound with its true peaks held under a ceiling.
 
-    The gain that each point needs is spread to everything within LOOK_SECONDS (a running minimum), then
-    averaged over the same width: it is down before the peak comes, and is exactly 1 where no peak above the
-    ceiling is near. A stretch depends on its own neighbourhood alone, so stretches fit together.
+    The gain that each point needs is spread to everything within LOOK_SECONDS (a running minimum),
+    then averaged over the same width: it is down before the peak comes, and is exactly 1 where no
+    peak above the ceiling is near. A stretch depends on its own neighbourhood alone, so stretches
+    fit together.
 
     Args:
         read: (start, stop) -> float32 [channel, sample], zeros beyond the ends.

@@ -92,12 +92,14 @@ class FileSource:
 
 
 def padded(source: Source, start: int, stop: int) -> np.ndarray:
-    """A stretch that may reach over both ends, with zeros there; float32 [channel, stop - start]."""
+    """A stretch that may reach over both ends, zeros there; float32 [channel, stop - start]."""
     low, high = (min(max(at, 0), source.n_samples) for at in (start, stop))
     samples = source.read(low, high)
     if high - low == stop - start:
         return samples
-    return np.pad(samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low)))
+    return np.pad(
+        samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low))
+    )
 
 
 def blocks(source: Source) -> Iterator[np.ndarray]:

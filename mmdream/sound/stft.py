@@ -1,8 +1,9 @@
 """The short-time Fourier transform on one absolute grid, and back without loss.
 
-Frame h is centred on sample ``h * hop`` of the source's own clock, so any part of a sound can be transformed
-alone and agrees with the whole. Hann windows of four hops on both sides add up to a constant: a change in
-one frame fades in and out over its window, and no change gives every sample back.
+Frame h is centred on sample ``h * hop`` of the source's own clock, so any part of a sound can be
+transformed alone and agrees with the whole. Hann windows of four hops on both sides add up to a
+constant: a change in one frame fades in and out over its window, and no change gives every sample
+    back.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
     first = cv2.GaussianBlur(noise, (0, 0), 2)
     first = (first - first.min()) / (first.max() - first.min())
     move = np.float32([[1, 0, SHIFT[0]], [0, 1, SHIFT[1]]])
-    return first, cv2.warpAffine(first, move, (320, 240), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return first, cv2.warpAffine(
+        first, move, (320, 240), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
 
 
 def test_flow_finds_the_motion_and_warp_undoes_it(pair):
@@ -46,7 +48,9 @@ def test_what_comes_from_outside_is_not_trusted(pair):
 
 def test_unrelated_pictures_are_not_trusted():
     rng = np.random.default_rng(1)
-    a, b = (flow.grey(cv2.GaussianBlur(rng.random((240, 320, 3)).astype(np.float32), (0, 0), 2)) for _ in "ab")
+    a, b = (
+        flow.grey(cv2.GaussianBlur(rng.random((240, 320, 3)).astype(np.float32), (0, 0), 2)) for _ in "ab"
+    )
     assert flow.between(a, b, (240, 320)).trust.mean() < 0.35
 
 

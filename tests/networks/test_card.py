@@ -60,7 +60,9 @@ def test_step_is_blended_as_the_rungs_are():
     assert found.step(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("vgg", "vgg16"), ("GoogleNet", "googlenet"), ("dreamnt", "dreamnet")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("vgg", "vgg16"), ("GoogleNet", "googlenet"), ("dreamnt", "dreamnet")]
+)
 def test_unknown_name_tells_the_nearest(typed, meant):
     with pytest.raises(UserError, match=meant) as raised:
         card(typed)

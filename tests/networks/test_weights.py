@@ -1,4 +1,4 @@
-"""Wrong files are told in one line, before TensorFlow; downloads come from a real server on this machine."""
+"""Wrong files are told in one line, before TensorFlow; downloads come from a real local server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def site():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/", served
     server.shutdown()
     server.server_close()
@@ -75,10 +75,12 @@ def test_snapshot_arrives_in_the_networks_order(snapshot):
     assert fetch_snapshot(address, manifest, into, "net") == into
 
 
-@pytest.mark.parametrize("wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"])
+@pytest.mark.parametrize(
+    "wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"]
+)
 def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
     address, served, manifest, into = snapshot
-    status, data, length = served["/net/bias.bin"]
+    _, data, length = served["/net/bias.bin"]
     served["/net/bias.bin"] = {
         "content": (200, data[::-1], length),
         "shorter": (200, data[:4], 4),
@@ -131,7 +133,10 @@ def test_offline_application_names_file_and_folder(tmp_path, monkeypatch):
     gone = dataclasses.replace(vgg.weights, address="http://127.0.0.1:9/x")
     with pytest.raises(UserError) as raised:
         locate(dataclasses.replace(vgg, weights=gone))
-    for part in ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", str(tmp_path / "keras" / "models")):
+    for part in (
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        str(tmp_path / "keras" / "models"),
+    ):
         assert part in str(raised.value)
     for part in ("--weights FILE", "random"):
         assert part in str(raised.value)
@@ -165,7 +170,7 @@ def test_real_files_fit(data):
 
 
 def test_wrong_files_are_told_without_tensorflow(tmp_path, data):
-    """Missing, another network's, no archive, pickled, text named .h5: one line each, TensorFlow unloaded."""
+    """Missing, another network's, no archive, pickled, text named .h5: no TensorFlow for these."""
     other = data / "weights" / "squeezenet_v1_1.npz"
     text = tmp_path / "text.npz"
     text.write_text("no archive")
@@ -200,7 +205,9 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
         ("vgg16", hdf, "not an HDF5 file"),
     ]
     words = [str(word) for name, path, _ in asked for word in (name, path)]
-    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
     assert len(lines) == len(asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def test_new_sound_covers_every_hop_once(first: int, stop: int) -> None:
     grid = chunks(first, stop)
     assert grid[0].first == first
     assert grid[-1].stop == stop
-    assert all(a.stop == b.first for a, b in zip(grid, grid[1:], strict=False))
+    assert all(a.stop == b.first for a, b in itertools.pairwise(grid))
     for chunk in grid:
         # 8 kHz has the longest hop for its nominal length: 93 samples.
         assert (chunk.stop - chunk.first) * 93 / 8000 <= 2.0

@@ -19,7 +19,9 @@ def peak(sound: np.ndarray, block: int = 3001) -> float:
 
 def between(sound: np.ndarray) -> float:
     """Another interpolator, eight times as dense."""
-    return float(np.abs(scipy.signal.resample_poly(sound, 8, 1, axis=1, window=("kaiser", 9.0))).max())
+    return float(
+        np.abs(scipy.signal.resample_poly(sound, 8, 1, axis=1, window=("kaiser", 9.0))).max()
+    )
 
 
 def held(sound: np.ndarray, rate: int, ceiling: float, block: int = 7001) -> np.ndarray:
@@ -38,11 +40,13 @@ def loud(rate: int) -> np.ndarray:
     rng = np.random.default_rng(1)
     t = np.arange(rate) / rate
     low = scipy.signal.lfilter(*scipy.signal.butter(4, 0.5), rng.standard_normal((2, rate)))
-    return (0.2 * low + np.sin(2 * np.pi * 3 * t) ** 8 * np.sin(2 * np.pi * 997 * t)).astype(np.float32)
+    return (0.2 * low + np.sin(2 * np.pi * 3 * t) ** 8 * np.sin(2 * np.pi * 997 * t)).astype(
+        np.float32
+    )
 
 
 def test_a_sine_peaks_between_its_samples() -> None:
-    """A quarter of the rate, 45 degrees off: every sample is 3 dB under the peak (BS.1770 annex 2)."""
+    """A quarter of the rate, 45 degrees off: every sample 3 dB under the peak (BS.1770)."""
     sine = np.sin(np.pi / 2 * np.arange(4000) + np.pi / 4).astype(np.float32)[None]
     faded = sine * np.hanning(4000).astype(np.float32)
     assert np.abs(faded).max() < 0.72

@@ -1,0 +1,202 @@
+"""Show that a dream is a dream: what it raises, controls as strong as it do not.
+
+    python scripts/check_controls.py SOURCE DREAM.mkv [--start T] [--end T] [--every 12]
+        [--googlenet ../shared/data/weights/googlenet_fp16.npz] [--pictures FOLDER]
+
+Picture, on every 12th frame: mean |dream - source| of the range; the objective (default depth,
+float32) over the source's, of the dream and of the source plus the same detail with a scrambled
+phase; with --googlenet the mean square of inception_4c, dream over source. Sound: log-spectral
+distance (2048/512, floors 80 dB under the source's peak bin); the objective over the source's, of the
+dream and of a random smooth gain of equal distance. `control_over_dream` is (control - 1) / (dream
+- 1) and must stay under a third. --pictures saves three frames (source above dream) and the
+log-mel spectrograms of source, dream and difference. One JSON object on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import librosa
+import matplotlib
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from measure_sound import FLOOR_DB, control, decibels, distance
+from measure_sound import read as read_sound
+
+from mmdream.chance import rng
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+from mmdream.picture.slope import score
+from mmdream.recipe import Recipe
+from mmdream.sound.dream import contrast_energies
+from mmdream.sound.source import ArraySource
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
+    """Detail [H, W, 3] of the same power spectrum with random phase, the same in all channels."""
+    noise = rng(0, "scrambled", number).standard_normal(detail.shape[:2])
+    turn = np.fft.rfft2(noise)
+    turn /= np.abs(turn)
+    spectrum = np.fft.rfft2(detail, axes=(0, 1)) * turn[..., None]
+    return np.fft.irfft2(spectrum, detail.shape[:2], (0, 1)).astype(np.float32)
+
+
+def over(control_gain: float, dream_gain: float) -> float:
+    """Rise under a control over the dream's rise."""
+    return (control_gain - 1) / (dream_gain - 1)
+
+
+def picture(
+    source: Path,
+    dream: Path,
+    span: tuple[Fraction | None, Fraction | None],
+    every: int,
+    googlenet: str | None,
+) -> tuple[dict[str, float], list[Pair]]:
+    """The picture's figures, and the frames they were taken from."""
+    depth = Recipe().schedule.at(0).depth
+    judge = load(card("dreamnet"))
+    pairs, strengths = [], []
+    for was, now in zip(read(probe(source), *span), read(probe(dream)), strict=True):
+        strengths.append(float(np.abs(now.rgb - was.rgb).mean()))
+        if was.index % every == 0:
+            pairs.append((was.rgb, now.rgb))
+    sums = np.zeros(3)
+    for number, (was, now) in enumerate(pairs):
+        noise = np.clip(was + scrambled(now - was, number), 0, 1)
+        sums += [score(judge, depth, rgb) for rgb in (was, now, noise)]
+    figures = {
+        "frames": len(strengths),
+        "frames_scored": len(pairs),
+        "strength": float(np.mean(strengths)),
+        "least_strength": min(strengths),
+        "largest_strength": max(strengths),
+        "objective_gain": sums[1] / sums[0],
+        "objective_gain_scrambled": sums[2] / sums[0],
+        "control_over_dream": over(sums[2] / sums[0], sums[1] / sums[0]),
+        # A cast would show here: mean change of each channel, of the range.
+        "mean_change": np.mean([now - was for was, now in pairs], axis=(0, 1, 2)).tolist(),
+    }
+    if googlenet:
+        teacher = load(card("googlenet"), googlenet)
+        layers = [rung.layer for rung in teacher.card.rungs]
+        at = layers.index("inception_4c_output") / (len(layers) - 1)
+        energies = np.array([[score(teacher, at, rgb) for rgb in pair] for pair in pairs])
+        figures["googlenet_4c_gain"] = float(energies[:, 1].sum() / energies[:, 0].sum())
+    return figures, pairs
+
+
+def sounds(
+    source: Path, dream: Path, start: float, end: float | None
+) -> tuple[ArraySource, ArraySource]:
+    """Source and dream, cut to the same length."""
+    was, now = read_sound(source, start, end), read_sound(dream, 0.0, None)
+    length = min(was.n_samples, now.n_samples)
+    return tuple(  # type: ignore[return-value]
+        ArraySource(each.samples[:, :length], each.rate, each.layout) for each in (was, now)
+    )
+
+
+def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:
+    """The sound's figures; rungs weigh as at the default depth."""
+    apart = distance(decibels(was.samples), decibels(now.samples))
+    network = load(card("melnet"))
+    mix = network.card.mix(Recipe().schedule.at(0).depth)
+    plain = contrast_energies(was, was, network)
+    smooth = control(was, apart)
+    dreamed = float(mix @ (contrast_energies(was, now, network) / plain))
+    controlled = float(mix @ (contrast_energies(was, smooth, network) / plain))
+    return {
+        "log_spectral_distance": apart,
+        "log_spectral_distance_control": distance(decibels(was.samples), decibels(smooth.samples)),
+        "objective_gain": dreamed,
+        "objective_gain_control": controlled,
+        "control_over_dream": over(controlled, dreamed),
+    }
+
+
+def save_frames(path: Path, pairs: list[Pair]) -> None:
+    """Three frames side by side, source above dream."""
+    chosen = [pairs[len(pairs) * k // 6] for k in (1, 3, 5)]
+    rows = [np.concatenate([pair[row] for pair in chosen], axis=1) for row in (0, 1)]
+    sheet = np.rint(np.concatenate(rows) * 255).astype(np.uint8)
+    cv2.imwrite(str(path), sheet[..., ::-1])
+
+
+def save_spectrograms(path: Path, was: ArraySource, now: ArraySource) -> None:
+    """Log-mel of source, dream and their difference."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    mels = [
+        librosa.power_to_db(
+            sum(
+                librosa.feature.melspectrogram(y=channel, sr=each.rate, n_fft=2048, hop_length=512)
+                for channel in each.samples
+            )
+        )
+        for each in (was, now)
+    ]
+    top = max(mel.max() for mel in mels)
+    held = [np.maximum(mel, mels[0].max() - FLOOR_DB) for mel in mels]
+    panels = [(held[0], "source"), (held[1], "dream"), (held[1] - held[0], "difference")]
+    figure, axes = pyplot.subplots(3, 1, figsize=(14, 11), sharex=True, layout="constrained")
+    for axis, (image, title) in zip(axes, panels, strict=True):
+        span = (-15, 15) if title == "difference" else (top - FLOOR_DB, top)
+        shown = axis.imshow(
+            image,
+            origin="lower",
+            aspect="auto",
+            cmap="RdBu_r" if title == "difference" else "magma",
+            vmin=span[0],
+            vmax=span[1],
+            extent=(0, was.n_samples / was.rate, 0, len(image)),
+        )
+        axis.set(title=title, ylabel="mel band")
+        figure.colorbar(shown, ax=axis, label="dB", pad=0.01)
+    axes[-1].set(xlabel="seconds")
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    """Measure, print, and save pictures where they are wanted."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path)
+    parser.add_argument("dream", type=Path)
+    parser.add_argument("--start", type=Fraction, help="second of SOURCE where DREAM begins")
+    parser.add_argument("--end", type=Fraction)
+    parser.add_argument("--every", type=int, default=12)
+    parser.add_argument("--googlenet", metavar="FILE.npz")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER")
+    args = parser.parse_args()
+    span = args.start, args.end
+    figures, pairs = picture(args.source, args.dream, span, args.every, args.googlenet)
+    result: dict[str, object] = {"picture": figures}
+    heard = None
+    if probe(args.dream).sounds:
+        heard = sounds(
+            args.source, args.dream, float(args.start or 0), args.end and float(args.end)
+        )
+        result["sound"] = sound(*heard)
+    if args.pictures:
+        args.pictures.mkdir(parents=True, exist_ok=True)
+        save_frames(args.pictures / f"{args.dream.stem}.frames.png", pairs)
+        if heard is not None:
+            save_spectrograms(args.pictures / f"{args.dream.stem}.sound.png", *heard)
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

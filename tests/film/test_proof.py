@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from again import Copy, again
+from make import bursts, constant, film, uneven
+
+from mmdream.film import proof
+
+
+def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> proof.Proof:
+    """The proof of a copy, asked for stamps, samples or frames that are off."""
+    stamps = [float(second) + late for second in copy.seconds]
+    assert copy.sound is not None
+    return proof.check(
+        copy.source,
+        copy.result.path,
+        stamps[missing:],
+        copy.sound.shape[1] + more,
+        copy.source.sounds[0].rate,
+        sound_start=copy.sound_start,
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("sound_at", [Fraction(0), Fraction(3, 10)])
+def test_a_true_copy_is_proven(suffix: str, sound_at: Fraction, tmp_path: Path) -> None:
+    copy = again(
+        film(tmp_path / "film.mp4", uneven(40), sound=bursts(1.3), sound_at=sound_at),
+        suffix,
+        tmp_path,
+    )
+    found = checked(copy)
+    assert found.frames == 40
+    assert found.drift_ms <= (0.001 if suffix == ".mp4" else 1)
+    assert copy.sound is not None
+    assert found.samples is not None
+    assert abs(found.samples - copy.sound.shape[1]) <= (1024 if suffix == ".mp4" else 0)
+    assert found.seconds == pytest.approx(float(copy.result.duration or 0), abs=0.001)
+
+
+def test_whatever_is_off_is_found(tmp_path: Path) -> None:
+    copy = again(film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3)), ".mkv", tmp_path)
+    checked(copy)
+    for change in ({"late": 0.004}, {"more": 1}, {"more": -1}, {"missing": 1}):
+        with pytest.raises(AssertionError, match="again"):
+            checked(copy, **change)
+
+
+def test_a_lost_sound_is_found(tmp_path: Path) -> None:
+    copy = again(film(tmp_path / "film.mp4", constant(10, 25)), ".mp4", tmp_path)
+    with pytest.raises(AssertionError, match="no sound"):
+        proof.check(copy.source, copy.result.path, [float(s) for s in copy.seconds], 48_000, 48_000)
+
+
+def test_kept_streams_are_only_counted(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3))
+    copy = again(path, ".mp4", tmp_path, keep_picture=True)
+    assert proof.check(copy.source, copy.result.path, None, None, None).frames == 30

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make import bursts, constant, film
+
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.source import probe
+
+
+def test_real_films_are_told_rightly(data: Path) -> None:
+    films = {path.name: probe(path) for path in sorted((data / "films").iterdir())}
+    assert len(films) == 7
+    pictures = {name: one.picture for name, one in films.items()}
+    assert all(picture is not None for picture in pictures.values())
+    fire, tiny, clear = (pictures[n] for n in ("fire2.mp4", "bitmap.mp4", "transparent.webm"))
+    assert fire is not None
+    assert fire.turn.degrees == 180
+    assert fire.time_base == Fraction(1, 90_000)
+    assert tiny is not None
+    assert (tiny.width, tiny.height, tiny.bits) == (1, 1, 8)
+    assert clear is not None
+    assert clear.alpha
+    assert not films["bitmap.mp4"].sounds
+    assert films["no_duration.webm"].duration is None
+    assert films["chaplin.mp4"].duration == Fraction(964, 100)
+    assert [(s.rate, s.channels) for s in films["fire2.mp4"].sounds] == [(48_000, 1)]
+
+
+def make_missing(path: Path) -> None:
+    pass
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def make_empty(path: Path) -> None:
+    path.touch()
+
+
+def make_text(path: Path) -> None:
+    path.write_text("It was a dark and stormy night.\n" * 200)
+
+
+def make_cut_header(path: Path) -> None:
+    whole = film(path.with_name("whole.mp4"), constant(10, 25), sound=bursts(0.4))
+    path.write_bytes(whole.read_bytes()[: whole.read_bytes().find(b"moov") + 40])
+
+
+def make_noise(path: Path) -> None:
+    path.write_bytes(np.random.default_rng(1).bytes(50_000))
+
+
+def make_header_only(path: Path) -> None:
+    """An index in front, and nothing of what it lists."""
+    whole = film(path.with_name("whole.mkv"), constant(10, 25))
+    path.write_bytes(whole.read_bytes()[:500])
+
+
+def make_playlist(path: Path) -> None:
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://localhost:9/x.ts\n#EXT-X-ENDLIST\n")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_missing,
+        make_folder,
+        make_empty,
+        make_text,
+        make_cut_header,
+        make_noise,
+        make_header_only,
+        make_playlist,
+    ],
+)
+def test_a_bad_input_is_one_clear_line(make, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "film.mp4"
+    make(path)
+    with pytest.raises(UserError) as failure:
+        probe(path)
+    line = str(failure.value)
+    assert str(path) in line
+    assert "\n" not in line
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_odd_name_is_only_a_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder, with: colons"
+    folder.mkdir()
+    path = film(folder / "-http:x 'y' %03d.mp4", constant(3, 25))
+    assert probe(path).picture is not None
+
+
+def test_a_single_picture_is_no_film(data: Path) -> None:
+    with pytest.raises(UserError, match="mmdream image"):
+        probe(data / "photos" / "cat.jpg")
+
+
+def test_a_sound_is_a_film_without_picture(data: Path) -> None:
+    voice = probe(data / "sounds" / "voice.ogg")
+    assert voice.picture is None
+    assert voice.sounds[0].rate == 16_000
+    with pytest.raises(UserError, match="no picture"):
+        next(frames.read(voice))
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+def test_rotation_is_applied_to_the_pixels(degrees: int, tmp_path: Path) -> None:
+    flat = film(tmp_path / "flat.mp4", constant(3, 25), options={"crf": "1"})
+    turned = film(tmp_path / "turned.mp4", constant(3, 25), options={"crf": "1"}, rotate=degrees)
+    upright = next(frames.read(probe(flat))).rgb
+    shown = probe(turned)
+    rgb = next(frames.read(shown)).rgb
+    assert shown.picture is not None
+    assert rgb.shape == (shown.picture.height, shown.picture.width, 3)
+    # The maker turns counter-clockwise, as numpy does.
+    np.testing.assert_array_equal(rgb, np.rot90(upright, degrees // 90))
+
+
+@pytest.mark.parametrize(
+    ("late_picture", "late_sound"), [(Fraction(0), Fraction(1, 2)), (Fraction(1, 2), Fraction(0))]
+)
+def test_what_starts_late_stays_late(late_picture: Fraction, late_sound: Fraction, tmp_path: Path) -> None:
+    path = film(
+        tmp_path / "film.mkv",
+        constant(10, 25, late_picture),
+        sound=bursts(0.5),
+        sound_at=late_sound,
+        sound_codec="pcm_s16le",
+        time_base=Fraction(1, 1000),
+    )
+    found = probe(path)
+    assert found.start == 0
+    assert found.sounds[0].start == late_sound
+    assert next(frames.read(found)).seconds == late_picture

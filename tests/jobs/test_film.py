@@ -1,0 +1,178 @@
+"""The main job on small films: in step, the same twice, the source at strength 0, and clean when stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mmdream import Recipe, Schedule, UserError, dream_video
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.sample import make_sample
+
+QUICK = Schedule(octaves=2, steps=3)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    make_sample(path, seconds=3.0, size=(128, 96))
+    return path
+
+
+def pictures(path: Path, **span: Fraction) -> np.ndarray:
+    return np.stack([frame.rgb for frame in read(probe(path), **span)])
+
+
+def stamps(path: Path) -> list[Fraction]:
+    return [frame.seconds for frame in read(probe(path))]
+
+
+def samples(path: Path, folder: Path) -> np.ndarray:
+    film = probe(path)
+    extract(film, film.sounds[0], folder / f"{path.stem}.wav")
+    sound, _ = soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)
+    return sound
+
+
+@pytest.fixture(scope="module")
+def dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, object]:
+    out = tmp_path_factory.mktemp("dream") / "dream.mkv"
+    return out, dream_video(film, out, Recipe(schedule=QUICK))
+
+
+def test_picture_and_sound_are_dreamed_and_in_step(film: Path, dream, tmp_path: Path):
+    out, report = dream
+    assert report.frames == len(stamps(film)) == len(stamps(out))
+    assert max(abs(a - b) for a, b in zip(stamps(film), stamps(out), strict=True)) <= Fraction(1, 1000)
+    source, dreamed = samples(film, tmp_path), samples(out, tmp_path)
+    assert source.shape == dreamed.shape
+    assert np.abs(source - dreamed).max() > 0.01
+    difference = np.abs(pictures(out) - pictures(film)).mean(axis=(1, 2, 3))
+    assert difference.min() > 0.005
+    assert report.objective_gain["picture"] > 1.3
+    assert report.objective_gain["sound"] > 1.1
+    assert report.drift_ms <= 1
+
+
+def test_the_same_seed_gives_the_same_film_and_another_another(film: Path, dream, tmp_path: Path):
+    again, other = tmp_path / "again.mkv", tmp_path / "other.mkv"
+    dream_video(film, again, Recipe(schedule=QUICK))
+    dream_video(film, other, Recipe(schedule=QUICK, seed=1), end=0.5)
+    assert np.array_equal(pictures(dream[0]), pictures(again))
+    assert np.array_equal(samples(dream[0], tmp_path), samples(again, tmp_path))
+    part = pictures(other)
+    assert not np.array_equal(part, pictures(again)[: len(part)])
+
+
+def test_strength_zero_is_the_source(film: Path, tmp_path: Path):
+    out = tmp_path / "zero.mkv"
+    dream_video(film, out, Recipe(schedule=QUICK.with_settings(strength=0.0)))
+    assert np.abs(pictures(out) - pictures(film)).max() <= 2 / 255 + 1e-6
+    source, dreamed = samples(film, tmp_path), samples(out, tmp_path)
+    noise = np.square(source - dreamed, dtype=np.float64).sum()
+    assert noise <= np.square(source, dtype=np.float64).sum() * 1e-10
+
+
+def test_both_media_follow_one_schedule(film: Path, tmp_path: Path):
+    schedule = QUICK.with_settings(strength=((1.0, 0.0), (1.04, 1.0)), depth=((0, 0.2), (3, 1.0)))
+    out = tmp_path / "late.mkv"
+    report = dream_video(film, out, Recipe(schedule=schedule))
+    for medium in ("picture", "sound"):
+        assert report.schedule[medium]
+        for used in report.schedule[medium]:
+            assert used.moment == schedule.at(used.seconds)
+    changed = np.abs(pictures(out) - pictures(film)).max(axis=(1, 2, 3)) > 2.5 / 255
+    first = float(stamps(film)[int(np.argmax(changed))])
+    assert 1.0 <= first <= 1.1
+    rate = probe(film).sounds[0].rate
+    heard = np.abs(samples(out, tmp_path) - samples(film, tmp_path)).max(axis=1) > 1e-4
+    assert abs(np.argmax(heard) / rate - 1.0) <= 0.05
+
+
+def test_an_excerpt_is_that_part_of_the_whole_in_time_and_length(film: Path, tmp_path: Path):
+    out = tmp_path / "part.mkv"
+    report = dream_video(film, out, Recipe(schedule=QUICK.with_settings(steps=1)), start=1.0, end=2.0)
+    assert report.frames == 24
+    assert report.seconds == pytest.approx(1.0, abs=0.05)
+    assert stamps(out)[0] <= Fraction(1, 24)
+
+
+def test_size_is_the_working_resolution_only(film: Path, tmp_path: Path):
+    out = tmp_path / "small.mkv"
+    dream_video(film, out, Recipe(schedule=QUICK, size="64p"), end=0.25)
+    shown = pictures(out)
+    assert shown.shape[1:] == (96, 128, 3)
+    assert np.abs(shown - pictures(film, end=Fraction(1, 4))).mean() > 0.005
+
+
+@pytest.mark.parametrize("kept", ["keep_picture", "keep_sound"])
+def test_what_is_kept_is_not_touched(film: Path, kept: str, tmp_path: Path):
+    out = tmp_path / "kept.mp4"
+    report = dream_video(film, out, Recipe(schedule=QUICK), **{kept: True})
+    if kept == "keep_picture":
+        assert np.array_equal(pictures(out), pictures(film))
+        assert set(report.strength) == {"sound"}
+    else:
+        assert np.array_equal(samples(out, tmp_path), samples(film, tmp_path))
+        assert set(report.strength) == {"picture"}
+
+
+def test_a_film_without_sound_and_of_one_pixel(data: Path, tmp_path: Path):
+    report = dream_video(data / "films/bitmap.mp4", tmp_path / "one.mkv", Recipe(schedule=QUICK))
+    assert report.frames == 5
+    assert report.loudness_dream is None
+
+
+@pytest.mark.parametrize("name", ["fire2.mp4", "no_duration.webm", "transparent.webm", "sintel_854x480.mp4"])
+def test_awkward_films_come_back_whole(data: Path, name: str, tmp_path: Path):
+    source = data / "films" / name
+    schedule = Schedule(octaves=1, steps=1)
+    out = tmp_path / "out.mp4"
+    report = dream_video(source, out, Recipe(schedule=schedule, size="96p"), end=1.0)
+    wanted = [frame.seconds for frame in read(probe(source), end=Fraction(1))]
+    assert report.frames == len(wanted)
+    assert max(abs(a - b) for a, b in zip(wanted, stamps(out), strict=True)) <= Fraction(1, 10_000)
+
+
+def test_a_full_film_is_refused_before_anything_is_written(film: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    out.write_text("mine")
+    with pytest.raises(UserError, match="overwrite"):
+        dream_video(film, out)
+    assert out.read_text() == "mine"
+
+
+def test_interrupting_leaves_nothing_behind(film: Path, tmp_path: Path):
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mmdream", "video", film, "-o", tmp_path / "out.mp4", "--steps", "400"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert run.stderr is not None
+    assert b"frames at" in run.stderr.readline()  # the plan is told, the work has begun
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(30) == 130
+    assert run.stderr.read() == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_is_plain_json(dream):
+    report = json.loads(json.dumps(dream[1].as_json()))
+    wanted = (
+        "output frames seconds drift_ms loudness_source loudness_dream true_peak objective_gain strength "
+        "precision wall_seconds schedule"
+    )
+    assert set(wanted.split()) <= set(report)

@@ -1,0 +1,61 @@
+"""The network and the short sounds that the tests of the sound dream share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mmdream.networks.card import card
+from mmdream.networks.network import Network, load
+from mmdream.schedule import Schedule
+from mmdream.sound.dream import SoundReport, dream_sound
+from mmdream.sound.source import ArraySource
+
+
+@pytest.fixture(scope="session")
+def melnet() -> Network:
+    """The sound network that ships."""
+    return load(card("melnet"))
+
+
+@pytest.fixture(scope="session")
+def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
+    """(samples, rate, schedule, seed, **options) -> (dream, report)."""
+
+    def run(
+        samples: np.ndarray,
+        rate: int,
+        schedule: Schedule | None = None,
+        seed: int = 0,
+        layout: str | None = None,
+        **options: object,
+    ) -> tuple[np.ndarray, SoundReport]:
+        blocks: list[np.ndarray] = []
+        source = ArraySource(samples, rate, layout)
+        report = dream_sound(
+            source,
+            blocks.append,
+            melnet,
+            schedule or QUICK,
+            seed,
+            **options,  # type: ignore[arg-type]
+        )
+        return (np.concatenate(blocks, axis=1) if blocks else samples[:, :0]), report
+
+    return run
+
+
+QUICK = Schedule(octaves=2, steps=3, depth=0.4)
+
+
+def music(rate: int, seconds: float, channels: int = 1) -> np.ndarray:
+    """Plucked tones over a little noise, float32 [channel, sample]."""
+    rng = np.random.default_rng(5)
+    t = np.arange(round(rate * seconds)) / rate
+    since = t % 0.45
+    hz = 220 * 2 ** (np.floor(t / 0.45) % 7 / 6)
+    tone = sum(np.sin(2 * np.pi * k * hz * since) / k for k in range(1, 6)) * np.exp(-4 * since)
+    parts = [0.2 * tone + 0.01 * rng.standard_normal(len(t)) for _ in range(channels)]
+    return np.stack(parts).astype(np.float32)
