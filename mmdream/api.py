@@ -50,20 +50,22 @@ def dream_video(
     """
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs.order import Order, wanted
     from mmdream.networks.card import card
     from mmdream.networks.weights import locate
 
     recipe, path = recipe or Recipe(), Path(source)
     film = probe(path)
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
+    order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
+    wanted(film, order)
     if not keep_picture:
         locate(card(recipe.net, "picture"), recipe.weights)
     if not keep_sound and film.sounds:
         locate(card(recipe.sound_net, "sound"), recipe.sound_weights)
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.film import Order, render
+    from mmdream.jobs.film import render
 
-    order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
     with workshop(out) as work:
         return render(film, out, recipe, order, listener or Listener(), work).named(out)
 

@@ -47,6 +47,7 @@ def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
     noise = rng(0, "scrambled", number).standard_normal(detail.shape[:2])
     turn = np.fft.rfft2(noise)
     turn /= np.abs(turn)
+    turn[0, 0] = 1  # The mean of each channel stays.
     spectrum = np.fft.rfft2(detail, axes=(0, 1)) * turn[..., None]
     return np.fft.irfft2(spectrum, detail.shape[:2], (0, 1)).astype(np.float32)
 
@@ -96,9 +97,7 @@ def picture(
     return figures, pairs
 
 
-def sounds(
-    source: Path, dream: Path, start: float, end: float | None
-) -> tuple[ArraySource, ArraySource]:
+def sounds(source: Path, dream: Path, start: float, end: float | None) -> tuple[ArraySource, ArraySource]:
     """Source and dream, cut to the same length."""
     was, now = read_sound(source, start, end), read_sound(dream, 0.0, None)
     length = min(was.n_samples, now.n_samples)
@@ -138,21 +137,20 @@ def save_spectrograms(path: Path, was: ArraySource, now: ArraySource) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    mels = [
-        librosa.power_to_db(
-            sum(
-                librosa.feature.melspectrogram(y=channel, sr=each.rate, n_fft=2048, hop_length=512)
-                for channel in each.samples
-            )
+    def log_mel(sound: ArraySource) -> np.ndarray:
+        power = sum(
+            librosa.feature.melspectrogram(y=channel, sr=sound.rate, n_fft=2048, hop_length=512)
+            for channel in sound.samples
         )
-        for each in (was, now)
-    ]
-    top = max(mel.max() for mel in mels)
-    held = [np.maximum(mel, mels[0].max() - FLOOR_DB) for mel in mels]
-    panels = [(held[0], "source"), (held[1], "dream"), (held[1] - held[0], "difference")]
+        return librosa.power_to_db(power, top_db=None)
+
+    source, dream = log_mel(was), log_mel(now)
+    floor, top = source.max() - FLOOR_DB, max(source.max(), dream.max())
+    source, dream = np.maximum(source, floor), np.maximum(dream, floor)
+    panels = [(source, "source"), (dream, "dream"), (dream - source, "difference")]
     figure, axes = pyplot.subplots(3, 1, figsize=(14, 11), sharex=True, layout="constrained")
     for axis, (image, title) in zip(axes, panels, strict=True):
-        span = (-15, 15) if title == "difference" else (top - FLOOR_DB, top)
+        span = (-15, 15) if title == "difference" else (floor, top)
         shown = axis.imshow(
             image,
             origin="lower",
@@ -186,9 +184,7 @@ def main() -> None:
     result: dict[str, object] = {"picture": figures}
     heard = None
     if probe(args.dream).sounds:
-        heard = sounds(
-            args.source, args.dream, float(args.start or 0), args.end and float(args.end)
-        )
+        heard = sounds(args.source, args.dream, float(args.start or 0), args.end and float(args.end))
         result["sound"] = sound(*heard)
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)

@@ -10,21 +10,19 @@ import numpy as np
 
 from mmdream.networks.network import lay
 from mmdream.networks.pictures import STUDENT, dreamnet
-from mmdream.networks.weights import read_npz
+from mmdream.networks.weights import read_arrays
 
 
 def export(checkpoint: Path, out: Path) -> None:
     """Write folded weights (kernels float16, biases float32) and the card's figures."""
-    found = read_npz(checkpoint)
+    found = read_arrays(checkpoint)
     trained = dreamnet("float32", normalised=True)
     for place, variable in enumerate(trained.variables):
         variable.assign(found[f"v{place:03}"])
     units = {"p3b": found["unit0"], "p4c": found["unit1"]}
     folded = fold(trained, units)
     check(trained, folded, units)
-    small = {
-        name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()
-    }
+    small = {name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()}
     part = out.with_name(f".{out.stem}.part.npz")
     np.savez_compressed(part, **small)
     part.replace(out)
@@ -64,9 +62,7 @@ def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
     lay(plain, folded, "dreamnet", "folded")
     pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
     for seen, wanted, unit in zip(plain(pictures), trained(pictures), units.values(), strict=True):
-        np.testing.assert_allclose(
-            seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit))
-        )
+        np.testing.assert_allclose(seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit)))
 
 
 def update_card(card: Path, figures: dict[str, str]) -> None:

@@ -38,9 +38,7 @@ def read(path: Path, start: float, end: float | None) -> ArraySource:
     with av.open(str(path)) as file:
         stream = file.streams.audio[0]
         resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-        parts = [
-            part.to_ndarray() for frame in file.decode(stream) for part in resampler.resample(frame)
-        ]
+        parts = [part.to_ndarray() for frame in file.decode(stream) for part in resampler.resample(frame)]
         rate, layout = int(stream.rate), stream.layout.name
     samples = np.concatenate(parts, axis=1)
     stop = None if end is None else round(end * rate)
@@ -70,8 +68,7 @@ def diagonal_share(difference: np.ndarray) -> float:
     """
     by_time, by_bin = np.gradient(scipy.ndimage.gaussian_filter(difference, 1.0))
     tt, ff, tf = (
-        scipy.ndimage.uniform_filter(x, 5)
-        for x in (by_time * by_time, by_bin * by_bin, by_time * by_bin)
+        scipy.ndimage.uniform_filter(x, 5) for x in (by_time * by_time, by_bin * by_bin, by_time * by_bin)
     )
     energy = tt + ff
     spread = np.sqrt(np.square(tt - ff) + 4 * tf * tf)
@@ -141,9 +138,7 @@ def measure(source: ArraySource, dream: ArraySource, network: Network) -> dict[s
         "log_spectral_distance": apart,
         "loudness": [loudness(source), loudness(dream)],
         "true_peak": [true_peak(source), true_peak(dream)],
-        "diagonal_share": diagonal_share(
-            np.maximum(dream_db, floor) - np.maximum(source_db, floor)
-        ),
+        "diagonal_share": diagonal_share(np.maximum(dream_db, floor) - np.maximum(source_db, floor)),
         "rungs": [rung.layer for rung in network.card.rungs],
         "objective_gain": dreamed.tolist(),
         "objective_gain_control": smooth.tolist(),
@@ -156,9 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("dream", type=Path)
-    parser.add_argument(
-        "--start", type=float, default=0.0, help="seconds of SOURCE where DREAM begins"
-    )
+    parser.add_argument("--start", type=float, default=0.0, help="seconds of SOURCE where DREAM begins")
     parser.add_argument("--end", type=float)
     parser.add_argument("--net", default="melnet")
     args = parser.parse_args()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import keras
@@ -48,13 +50,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
     options.add_argument("--data", type=Path, default=data, help="folder of imagenet_samples.tar")
-    options.add_argument(
-        "--tiny", type=Path, help="tiny-imagenet-200 as published; default: archive"
-    )
+    options.add_argument("--tiny", type=Path, help="tiny-imagenet-200 as published; default: archive")
     options.add_argument("--steps", type=int, default=10_000)
-    options.add_argument(
-        "--eps", type=float, default=1.5, help="L2 length of the attack, pixels 0..1"
-    )
+    options.add_argument("--eps", type=float, default=1.5, help="L2 length of the attack, pixels 0..1")
     options.add_argument("--checkpoint", type=Path, default=ROOT / "training" / "dreamnet.npz")
     options.add_argument("--out", type=Path, default=ROOT / "models" / "dreamnet.npz")
     options.add_argument("--export-only", action="store_true")
@@ -139,9 +137,7 @@ def batches(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Batches of steps `first` to `last`, made two ahead in a thread."""
     with ThreadPoolExecutor(1) as thread:
-        ahead = {
-            s: thread.submit(batch, samples, tiny, s) for s in range(first, min(first + 2, last))
-        }
+        ahead = {s: thread.submit(batch, samples, tiny, s) for s in range(first, min(first + 2, last))}
         for step in range(first, last):
             if step + 2 < last:
                 ahead[step + 2] = thread.submit(batch, samples, tiny, step + 2)
@@ -241,9 +237,7 @@ def make_judge(student, teacher, units):  # type: ignore[no-untyped-def]
     """(pictures, eps) -> cosine per rung clean, the same attacked by eps / 2, loss attacked."""
 
     @tf.function
-    def judge(
-        pictures: tf.Tensor, eps: float
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
+    def judge(pictures: tf.Tensor, eps: float) -> tuple[list[tf.Tensor], list[tf.Tensor], tf.Tensor]:
         targets = [t / unit for t, unit in zip(teach(teacher, pictures), units, strict=True)]
         length = tf.fill([len(pictures), 1, 1, 1], 0.5 * eps)
         attacked = attack(student, pictures, targets, length, tf.constant([1, 2]))

@@ -137,9 +137,7 @@ def train(
     model = melnet_trainer(front.bands)
     per_epoch = len(clips) // args.batch
     steps = args.epochs * per_epoch
-    rate = keras.optimizers.schedules.CosineDecay(
-        1e-4, steps, warmup_target=3e-3, warmup_steps=per_epoch
-    )
+    rate = keras.optimizers.schedules.CosineDecay(1e-4, steps, warmup_target=3e-3, warmup_steps=per_epoch)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=2e-3)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True)
 
@@ -182,9 +180,7 @@ def train(
     return model
 
 
-def accuracy(
-    model: keras.Model, clips: list[Clip], mu: np.ndarray, front: Any, eps: float
-) -> float:
+def accuracy(model: keras.Model, clips: list[Clip], mu: np.ndarray, front: Any, eps: float) -> float:
     """Share of whole clips named right, under a one-step attack where eps > 0."""
     right = 0
     for clip in clips:
@@ -219,9 +215,7 @@ def main() -> None:
     clips, names = read_clips(args.tar, front)
     teach = [clip for clip in clips if clip.fold != 5]
     test = [clip for clip in clips if clip.fold == 5]
-    mu = np.mean([np.log(clip.power + front.floor).mean(axis=0) for clip in teach], axis=0).astype(
-        np.float32
-    )
+    mu = np.mean([np.log(clip.power + front.floor).mean(axis=0) for clip in teach], axis=0).astype(np.float32)
     mu = np.round(mu, 3)
     model = fold(train(teach, mu, front, len(names), args))
     arrays = {}
@@ -239,8 +233,7 @@ def main() -> None:
         "accuracy_attacked_0.25": accuracy(model, test, mu, front, 0.25),
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "bytes": path.stat().st_size,
-        "command": f"python scripts/train_melnet.py esc10.tar --epochs {args.epochs} --seed "
-        f"{args.seed}",
+        "command": f"python scripts/train_melnet.py esc10.tar --epochs {args.epochs} --seed {args.seed}",
     }
     (args.out / "melnet.figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

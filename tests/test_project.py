@@ -66,7 +66,8 @@ def needed(*folders: str) -> set[str]:
             found |= imported(path.read_text(encoding="utf-8"))
         for path in (ROOT / folder).rglob("*.ipynb"):
             found |= imported(cells(path))
-    own = {"mmdream", "scripts", "tests", *(path.stem for path in (ROOT / "scripts").glob("*.py"))}
+    own = {"mmdream", "scripts", "tests", "conftest"}
+    own |= {path.stem for home in ("scripts", "tests") for path in (ROOT / home).rglob("*.py")}
     return found - set(sys.stdlib_module_names) - own
 
 

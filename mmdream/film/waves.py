@@ -1,4 +1,4 @@
-"""Sound in blocks: a film's track on the film's clock, and wave files that are read anywhere.
+"""Sound in blocks: a film's track laid on the film's clock, and wave files that grow.
 
 Blocks keep memory flat for any length; 32-bit floats keep every sample that a decoder gives.
 """
@@ -17,9 +17,8 @@ import av
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
 from mmdream.film.opened import no_room, opened
-from mmdream.film.source import Film, Sound, probe
+from mmdream.film.source import Film, Sound
 
 BLOCK = 1 << 16
 """Samples handled at once."""
@@ -40,47 +39,8 @@ class Extract:
     n_samples: int
 
 
-class WaveFile:
-    """A wave file read in any order; used as a context manager."""
-
-    def __init__(self, path: Path) -> None:
-        """Open a wave file."""
-        self._file = soundfile.SoundFile(path)
-        self.rate: int = self._file.samplerate
-        self.channels: int = self._file.channels
-        self.n_samples: int = self._file.frames
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples start to stop (half open), within the file: float32 [channel, sample]."""
-        if not 0 <= start <= stop <= self.n_samples:
-            raise ValueError(f"samples {start} to {stop} of {self.n_samples}")
-        self._file.seek(start)
-        samples: np.ndarray = self._file.read(stop - start, dtype="float32", always_2d=True)
-        return np.ascontiguousarray(samples.T)
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The whole file in order: float32 [channel, sample]."""
-        for start in range(0, self.n_samples, BLOCK):
-            yield self.read(start, min(start + BLOCK, self.n_samples))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
 class WaveWriter:
-    """A file that samples are appended to; used as a context manager."""
+    """A wave file that samples are appended to; used as a context manager."""
 
     def __init__(
         self, path: Path, rate: int, channels: int, kind: str = "RF64", coding: str = "FLOAT"
@@ -115,25 +75,8 @@ class WaveWriter:
 
 
 def create(path: Path, rate: int, channels: int) -> WaveWriter:
-    """Begin a float32 wave file (RF64: no limit of 4 GB)."""
+    """Begin a float32 wave file."""
     return WaveWriter(path, rate, channels)
-
-
-def read_audio(path: Path, wave: Path) -> WaveFile:
-    """Lay the first sound track of any sound or film down as a wave file.
-
-    Args:
-        path: of the sound.
-        wave: of the wave file to be made.
-
-    Raises:
-        UserError: the sound cannot be read, or holds none.
-    """
-    film = probe(path)
-    if not film.sounds:
-        raise UserError(f"{path}: has no sound")
-    extract(film, film.sounds[0], wave)
-    return WaveFile(wave)
 
 
 def extract(

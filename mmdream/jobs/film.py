@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,8 +16,9 @@ import numpy as np
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import frames, mux, proof
 from mmdream.film.shots import Scan, scan
-from mmdream.film.source import Film, Picture, Sound
+from mmdream.film.source import Film, Picture
 from mmdream.film.waves import Extract
+from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.picture import Clock, Meter, Painter
 from mmdream.jobs.sound import dream_track
 from mmdream.listen import Listener
@@ -30,19 +30,6 @@ from mmdream.sound.dream import SoundReport
 
 LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is wanted of a film, besides its recipe."""
-
-    start: Fraction | None = None
-    end: Fraction | None = None
-    """Seconds of the source; None: its own start and end."""
-    keep_picture: bool = False
-    keep_sound: bool = False
-    strict: bool = False
-    """Stop at a broken frame or an early end instead of going on."""
 
 
 def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listener, work: Path) -> Report:
@@ -60,11 +47,11 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         The report, without the name of the output.
 
     Raises:
-        UserError: no picture, nothing to dream, an excerpt outside the film.
+        UserError: see `wanted`; no frame in the excerpt, no room on the disk.
         Interrupted: the user wants to stop.
     """
     began = time.perf_counter()
-    picture, track = _wanted(film, order)
+    picture, track = wanted(film, order)
     clock, stop = Clock(), threading.Event()
     with clock.time("scan"):
         found = scan(frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn))
@@ -81,7 +68,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
     def paint() -> None:
         assert painter is not None
         source = frames.read(film, order.start, order.end)
-        writer = frames.Writer(work / "picture.nut", picture, out.suffix.lower(), found.time_base)
+        writer = frames.Writer(work / "picture.mid", picture, out.suffix.lower(), found.time_base)
         with writer, closing(painter.dreams(source, found.shots)) as dreams:
             for dreamed in dreams:
                 with clock.time("encode"):
@@ -102,7 +89,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         first = found.pts[0] * found.time_base - film.start
         mux.join(
             film,
-            work / "picture.nut" if painter else None,
+            work / "picture.mid" if painter else None,
             work / "sound.wav" if heard else None,
             work / out.name,
             start=order.start,
@@ -115,21 +102,6 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         )
         proven = _prove(film, work / out.name, order, found, painter is not None, heard)
     return _report(painter, meter, heard[0][1] if heard else None, proven, clock, began)
-
-
-def _wanted(film: Film, order: Order) -> tuple[Picture, Sound | None]:
-    """The film's picture, and its first sound track if that is to be dreamed."""
-    if film.picture is None:
-        raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
-    track = None if order.keep_sound or not film.sounds else film.sounds[0]
-    if order.keep_picture and track is None:
-        raise UserError(f"{film.path}: nothing is left to dream; drop --keep-picture or --keep-sound")
-    start, end = order.start or Fraction(0), order.end
-    if start < 0 or (end is not None and end <= start):
-        raise UserError(f"start is {float(start):g} and end {float(end or 0):g}; choose 0 <= start < end")
-    if film.duration is not None and start >= film.duration:
-        raise UserError(f"start is {float(start):g}, but the film lasts {float(film.duration):.2f} seconds")
-    return film.picture, track
 
 
 def _painter(picture: Picture, recipe: Recipe, clock: Clock, stop: threading.Event) -> Painter:

@@ -163,9 +163,7 @@ def card(name: str, medium: str | None = None) -> Card:
     found = _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
     if medium not in (None, found.medium):
         choice = names(medium)
-        raise UserError(
-            f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}"
-        )
+        raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
     return found
 
 

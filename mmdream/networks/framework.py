@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, brought in quietly and set up once; everything that needs them takes them from here."""
+"""TensorFlow and Keras, brought in quietly and set up once; whoever needs them takes them from here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ with _hushed():
     _gpus = tf.config.list_physical_devices("GPU")
 
 tf.get_logger().setLevel("ERROR")
-tf.config.experimental.enable_op_determinism()
+if _gpus:
+    # Processors are deterministic without it, and it refuses a program's own unseeded random numbers.
+    tf.config.experimental.enable_op_determinism()
 for _gpu in _gpus:
     try:
         tf.config.experimental.set_memory_growth(_gpu, True)

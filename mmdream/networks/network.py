@@ -17,7 +17,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.errors import UserError
 from mmdream.networks.card import Card, PictureInput
-from mmdream.networks.weights import check, locate, read_npz
+from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
 
 if TYPE_CHECKING:
     import keras
@@ -76,9 +76,7 @@ class Network:
         return features
 
 
-def load(
-    card: Card, weights: str | Path | None = None, precision: str = "float32", seed: int = 0
-) -> Network:
+def load(card: Card, weights: str | Path | None = None, precision: str = "float32", seed: int = 0) -> Network:
     """Build a network and lay its weights in.
 
     Args:
@@ -102,8 +100,8 @@ def load(
         model = melnet(card.input.bands, precision)
     if path is None:
         _scatter(model, seed)
-    elif path.suffix == ".npz":
-        lay(model, read_npz(path), card.name, path)
+    elif path.suffix in ARRAYS:
+        lay(model, read_arrays(path), card.name, path)
     else:
         _load_keras(model, path, card.name)
     return Network(card, precision, model)

@@ -111,9 +111,7 @@ def googlenet(dtype: str = "float32") -> keras.Model:
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(
-            channels, side, padding="same", activation="relu", dtype=dtype, name=name
-        )(x)
+        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
 
     def inception(x: Tensor, block: str) -> Tensor:
         one, three_in, three, five_in, five, pooled = INCEPTION[block]
@@ -156,9 +154,7 @@ def squeezenet(dtype: str = "float32") -> keras.Model:
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(
-            channels, side, padding="same", activation="relu", dtype=dtype, name=name
-        )(x)
+        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
 
     pixels = keras.Input((None, None, 3))
     x = layers.Conv2D(64, 3, 2, activation="relu", dtype=dtype, name="conv1")(pixels)

@@ -92,9 +92,7 @@ def _melnet(bands: int, dtype: str, *, normalised: bool, dropout: float = 0.0) -
                 padding="same", activation="silu", name=name, dtype=dtype,
             )(x)  # fmt: skip
         if name in _POOLED_AFTER:
-            x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(
-                x
-            )
+            x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(x)
     average = keras.layers.GlobalAveragePooling2D(name="average", dtype=dtype)(x)
     # How loud the class was at its best moment, for sounds that are short.
     loudest = keras.ops.mean(keras.ops.max(x, axis=1), axis=1)

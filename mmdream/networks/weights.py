@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, Card, KerasFile, Shipped, Snapshot
@@ -18,6 +20,9 @@ from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_m
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
+
+ARRAYS = (".npz", ".safetensors")
+"""Files of plain arrays; neither kind can run code."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -30,7 +35,7 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
         weights: a file, "random", or None for the card's own weights, downloaded if need be.
 
     Returns:
-        An ``.npz`` (any network), ``.h5`` or ``.keras`` file (Keras's applications); None: random.
+        An ``.npz`` or ``.safetensors`` (any network), ``.h5`` or ``.keras`` file (Keras's applications); None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.
@@ -40,11 +45,11 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
     path = _own(card) if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
-    kinds = (".npz", ".h5", ".keras") if isinstance(card.weights, KerasFile) else (".npz",)
+    kinds = (*ARRAYS, ".h5", ".keras") if isinstance(card.weights, KerasFile) else ARRAYS
     if path.suffix not in kinds:
         raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
-    if path.suffix == ".npz" and (needed := needs(card)):
-        check(path, card.name, {name: a.shape for name, a in read_npz(path).items()}, needed)
+    if path.suffix in ARRAYS and (needed := needs(card)):
+        check(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, needed)
     elif path.suffix == ".h5" and path.read_bytes()[:4] != b"\x89HDF":
         raise UserError(f"{path}: is not an HDF5 file")
     elif path.suffix == ".keras" and not zipfile.is_zipfile(path):
@@ -52,23 +57,25 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
     return path
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """All arrays of a file, by name.
 
     Raises:
         UserError: not an archive of plain number arrays, or a damaged one.
     """
     try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: is no .npz file of number arrays, or is damaged") from error
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, SafetensorError) as error:
+        raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
 
 
 def needs(card: Card) -> Shapes:
     """Names and shapes of the arrays that a network wants; empty where only Keras knows."""
     if isinstance(card.weights, Shipped):
-        return {name: a.shape for name, a in read_npz(MODELS / card.weights.file).items()}
+        return {name: a.shape for name, a in read_arrays(MODELS / card.weights.file).items()}
     if isinstance(card.weights, Snapshot):
         return {file.array: file.shape for file in read_manifest(MODELS / card.weights.manifest)}
     return {}

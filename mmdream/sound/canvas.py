@@ -119,7 +119,7 @@ def ear(network: Network, stft: Stft) -> Ear:
                     value += event * target(logits, events)
             return tape.gradient(value, canvas)
 
-        return tf.function(  # type: ignore[no-any-return]
+        return tf.function(
             step,
             input_signature=[
                 tf.TensorSpec((None, front.bands)),
@@ -143,7 +143,7 @@ def ear(network: Network, stft: Stft) -> Ear:
                 values.append(tf.reduce_mean(departures(a, share_of(power))[:, low:high]))
             return tf.stack(values)
 
-        return tf.function(  # type: ignore[no-any-return]
+        return tf.function(
             measure,
             input_signature=[
                 tf.TensorSpec((None, len(starts))),

@@ -6,6 +6,7 @@ held in one value, so a chunk depends on nothing but that and its own stretch of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,7 @@ import numpy as np
 
 from mmdream.ascent import Canvas, ascend
 from mmdream.chance import rng
+from mmdream.errors import Interrupted
 from mmdream.schedule import Moment
 from mmdream.sound.canvas import Ear, audible, ear, smoothed
 from mmdream.sound.chunks import ALIGN, Chunk
@@ -49,6 +51,8 @@ class Stage:
     offset: int
     """Sample of the absolute clock at which the source begins."""
     seed: int
+    stopped: Callable[[], bool]
+    """Asked before each step; True ends the dream."""
 
     @property
     def hops(self) -> tuple[int, int]:
@@ -68,7 +72,12 @@ class Stage:
 
 
 def stage(
-    source: Source, network: Network, metered: Meter, seed: int, start_seconds: float | Fraction
+    source: Source,
+    network: Network,
+    metered: Meter,
+    seed: int,
+    start_seconds: float | Fraction,
+    stopped: Callable[[], bool],
 ) -> Stage:
     """Set up what the chunks share.
 
@@ -78,12 +87,13 @@ def stage(
         metered: a meter that has heard the whole source.
         seed: of rolls and first noise.
         start_seconds: time of the first sample as a player shows it.
+        stopped: asked before each step; True ends the dream.
     """
     front = cast("MelInput", network.card.input)
     stft = stft_for(source.rate, front.hop_seconds)
     factor = level_factor(metered.level(), front.level_dbfs)
     offset = round(start_seconds * source.rate)
-    return Stage(source, network.card, ear(network, stft), stft, factor, offset, seed)
+    return Stage(source, network.card, ear(network, stft), stft, factor, offset, seed, stopped)
 
 
 def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
@@ -108,9 +118,9 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
         finer = moment.octaves - 1 - octave
         sigma = min(FINEST_SIGMA * moment.octave_scale ** (2 * finer), COARSEST_SIGMA)
 
-        def slope(
-            x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma
-        ) -> np.ndarray:
+        def slope(x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma) -> np.ndarray:
+            if on.stopped():
+                raise Interrupted
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
@@ -120,9 +130,7 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
     return audible(canvas)
 
 
-def energies(
-    on: Stage, sound: Source, chunk: Chunk, rungs: tuple[int, ...], factor: float
-) -> np.ndarray:
+def energies(on: Stage, sound: Source, chunk: Chunk, rungs: tuple[int, ...], factor: float) -> np.ndarray:
     """Contrast energy of each rung over a chunk's new sound, float32 [rung], under a level."""
     power = on.ear.gather(on.spectra(sound, chunk.low, chunk.high)) * np.float32(factor**2)
     return on.ear.energies(power, rungs, chunk.first - chunk.low, chunk.stop - chunk.low)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from mmdream.errors import Interrupted
 from mmdream.report import Used
 from mmdream.schedule import Schedule
 from mmdream.sound.canvas import DB
@@ -94,7 +93,7 @@ def dream_sound(
         folder: where the temporary file goes, as large as the sound in float32; None: the system's
             place.
         progress: takes the finished share, 0..1.
-        stop: asked before each chunk; True ends the dream.
+        stop: asked before each step; True ends the dream.
 
     Returns:
         What was done.
@@ -111,7 +110,7 @@ def dream_sound(
     if not source.n_samples:
         return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
                            0.0, 1.0, 0.0, ())  # fmt: skip
-    on = stage(source, network, heard, seed, start_seconds)
+    on = stage(source, network, heard, seed, start_seconds, stop or _never)
     tally = _Tally()
 
     def share(samples: np.ndarray) -> np.ndarray:
@@ -122,10 +121,8 @@ def dream_sound(
     dreamed, _ = _meters(source)
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
-        with soundfile.SoundFile(
-            path, "w", source.rate, source.channels, "FLOAT", format="RF64"
-        ) as file:
-            for samples in _raw(on, schedule, tally, tell, stop):
+        with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
+            for samples in _raw(on, schedule, tally, tell):
                 dreamed.feed(samples)
                 file.write(samples.T)
         nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
@@ -159,6 +156,10 @@ def dream_sound(
     )
 
 
+def _never() -> bool:
+    return False
+
+
 def _meters(source: Source) -> tuple[Meter, PeakMeter]:
     return Meter(source.rate, source.channels, source.layout), PeakMeter(source.channels)
 
@@ -168,14 +169,11 @@ def _gains(
     schedule: Schedule,
     tally: _Tally,
     tell: Callable[[float], None],
-    stop: Callable[[], bool] | None,
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Each chunk with its log gain over all it heard."""
     grid = chunks(*on.hops)
     strength = schedule.curve("strength")
     for number, chunk in enumerate(grid):
-        if stop and stop():
-            raise Interrupted
         seconds = float(on.seconds(chunk.centre))
         moment = schedule.at(seconds)
         mix = on.card.mix(moment.depth)
@@ -196,7 +194,6 @@ def _raw(
     schedule: Schedule,
     tally: _Tally,
     tell: Callable[[float], None],
-    stop: Callable[[], bool] | None,
 ) -> Iterator[np.ndarray]:
     """The dream before its loudness is matched, in order, float32 [channel, sample].
 
@@ -207,7 +204,7 @@ def _raw(
     to_bins = spread(on.ear.front, on.stft)
     hop = on.stft.hop
     waiting: np.ndarray | None = None
-    for first, gain in crossfaded(_gains(on, schedule, tally, tell, stop)):
+    for first, gain in crossfaded(_gains(on, schedule, tally, tell)):
         share = strength.at(on.seconds(np.arange(first, first + len(gain))))
         gain = gain * share.astype(np.float32)[:, None]
         tally.applied += float(DB * np.abs(gain).mean(axis=1).sum())
@@ -262,7 +259,7 @@ def contrast_energies(source: Source, sound: Source, network: Network) -> np.nda
     heard, _ = _meters(source)
     for samples in blocks(source):
         heard.feed(samples)
-    on = stage(source, network, heard, 0, 0)
+    on = stage(source, network, heard, 0, 0, _never)
     grid = chunks(*on.hops)
     rungs = tuple(range(len(on.card.rungs)))
     found = [energies(on, sound, chunk, rungs, on.factor) for chunk in grid]

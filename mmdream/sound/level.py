@@ -77,9 +77,7 @@ class Meter:
         )
         start, stop = self._seen, self._seen + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
-        edges = np.array(
-            [max(self._edge(block), start) - start for block in range(first, last + 1)]
-        )
+        edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
         for kept, energy in zip((self._weighted, self._power), energies, strict=True):
             kept.extend([0.0] * (last + 1 - len(kept)))
             for block, value in enumerate(np.add.reduceat(energy, edges), first):

@@ -57,9 +57,7 @@ def spread(front: MelInput, stft: Stft) -> np.ndarray:
         float32 [band, bin]; each bin's weights sum to 1.
     """
     centre = centres_hz(front)[1:-1]
-    return np.stack([np.interp(stft.hz, centre, row) for row in np.eye(front.bands)]).astype(
-        np.float32
-    )
+    return np.stack([np.interp(stft.hz, centre, row) for row in np.eye(front.bands)]).astype(np.float32)
 
 
 def heard(power: np.ndarray, front: MelInput) -> np.ndarray:

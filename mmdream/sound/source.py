@@ -97,9 +97,7 @@ def padded(source: Source, start: int, stop: int) -> np.ndarray:
     samples = source.read(low, high)
     if high - low == stop - start:
         return samples
-    return np.pad(
-        samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low))
-    )
+    return np.pad(samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low)))
 
 
 def blocks(source: Source) -> Iterator[np.ndarray]:

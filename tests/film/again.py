@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from mmdream.film import frames, mux, waves
 from mmdream.film.source import Film, probe
@@ -37,8 +38,7 @@ def samples_of(film: Film, folder: Path, number: int = 0) -> tuple[Fraction, np.
     """Second of the file's own clock at which a sound begins, and its samples [channel, sample]."""
     path = folder / "samples.wav"
     found = waves.extract(film, film.sounds[number], path)
-    with waves.WaveFile(path) as wave:
-        return found.start + film.start, wave.read(0, wave.n_samples)
+    return found.start + film.start, soundfile.read(path, dtype="float32", always_2d=True)[0].T
 
 
 def again(
@@ -66,8 +66,7 @@ def again(
         wave = folder / "sound.wav"
         found = waves.extract(source, source.sounds[0], wave, start, end)
         sound_start, lead = found.start, read[0].seconds - found.start
-        with waves.WaveFile(wave) as samples:
-            sound = samples.read(0, samples.n_samples)
+        sound = soundfile.read(wave, dtype="float32", always_2d=True)[0].T
     out = folder / f"again{suffix}"
     mux.join(
         source,

@@ -68,7 +68,7 @@ def test_an_excerpt_is_that_part_of_the_whole(suffix: str, options: dict[str, st
             np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
-@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "ffv1", "libvpx-vp9"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "ffv1"])
 def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Path) -> None:
     path = film(
         tmp_path / "film.mkv",
@@ -83,8 +83,6 @@ def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Pa
     read = list(frames.read(probe(path), on_warning=said.append))
     assert [frame.pts for frame in read] == [frame.pts for frame in sound]
     repeated = [frame for frame in read if frame.repeated]
-    if codec == "libvpx-vp9" and not repeated:
-        pytest.skip("libvpx decodes 28 bytes of rubbish as a picture without a word")
     assert [frame.pts for frame in repeated] == [lost]
     before = read[repeated[0].index - 1]
     np.testing.assert_array_equal(repeated[0].rgb, before.rgb)
@@ -218,9 +216,11 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).random((48, 64, 3), dtype=np.float32)
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
-    with (
-        pytest.raises(UserError, match="no space left"),
-        frames.Writer(Path("/dev/full"), source.picture, ".mkv", TICKS) as writer,
-    ):
-        for number in range(300):
-            writer.write(noise, number * 3600)
+
+    def fill() -> None:
+        with frames.Writer(Path("/dev/full"), source.picture, ".mkv", TICKS) as writer:
+            for number in range(300):
+                writer.write(noise, number * 3600)
+
+    with pytest.raises(UserError, match="no space left"):
+        fill()

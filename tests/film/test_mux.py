@@ -209,7 +209,8 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
             work=tmp_path,
             on_warning=lambda _line: None,
         )
-    assert "\n" not in str(failure.value) and "No such file" in str(failure.value)
+    assert "\n" not in str(failure.value)
+    assert "No such file" in str(failure.value)
 
 
 @pytest.mark.parametrize(

@@ -155,17 +155,15 @@ def test_a_full_film_is_refused_before_anything_is_written(film: Path, tmp_path:
 
 
 def test_interrupting_leaves_nothing_behind(film: Path, tmp_path: Path):
-    run = subprocess.Popen(
-        [sys.executable, "-m", "mmdream", "video", film, "-o", tmp_path / "out.mp4", "--steps", "400"],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert run.stderr is not None
-    assert b"frames at" in run.stderr.readline()  # the plan is told, the work has begun
-    time.sleep(0.5)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(30) == 130
-    assert run.stderr.read() == b""
+    words = ["video", film, "-o", tmp_path / "out.mp4", "--steps", "400"]
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-m", "mmdream", *words], stderr=subprocess.PIPE, env=path) as run:
+        assert run.stderr is not None
+        assert b"frames at" in run.stderr.readline()  # the plan is told, the work has begun
+        time.sleep(0.5)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(30) == 130
+        assert run.stderr.read() == b""
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,9 +19,7 @@ def noise(height, width, seed=0):
     return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
 
 
-@pytest.mark.parametrize(
-    "name", ["dreamnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inception_v3"]
-)
+@pytest.mark.parametrize("name", ["dreamnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inception_v3"])
 def test_every_rung_exists_and_takes_odd_and_small_sizes(name):
     net = load(card(name), "random", "bfloat16")
     features = net.rungs(tuple(range(len(net.card.rungs))))
@@ -61,10 +59,7 @@ def test_one_rung_and_its_order():
 
 
 def test_random_weights_belong_to_their_seed():
-    seen = [
-        load(card("dreamnet"), "random", seed=seed).rungs((3,))(noise(64, 64))[0]
-        for seed in (1, 1, 2)
-    ]
+    seen = [load(card("dreamnet"), "random", seed=seed).rungs((3,))(noise(64, 64))[0] for seed in (1, 1, 2)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert not np.allclose(seen[0], seen[2])
     # He normal keeps the scale through the layers: neither silence nor explosion.
@@ -74,13 +69,8 @@ def test_random_weights_belong_to_their_seed():
 def test_bfloat16_is_close(data):
     import cv2
 
-    picture = (
-        cv2.imread(str(data / "photos" / "china.jpg"))[None, :256, :320, ::-1].astype(np.float32)
-        / 255
-    )
-    wide, narrow = (
-        load(card("dreamnet"), None, p).rungs((1, 3))(picture) for p in ("float32", "bfloat16")
-    )
+    picture = cv2.imread(str(data / "photos" / "china.jpg"))[None, :256, :320, ::-1].astype(np.float32) / 255
+    wide, narrow = (load(card("dreamnet"), None, p).rungs((1, 3))(picture) for p in ("float32", "bfloat16"))
     for a, b in zip(wide, narrow, strict=True):
         a, b = np.asarray(a, np.float32).ravel(), np.asarray(b, np.float32).ravel()
         assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.999

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import KerasFile, card
+from mmdream.networks.card import MODELS, KerasFile, card
 from mmdream.networks.download import fetch_file, fetch_snapshot
-from mmdream.networks.weights import locate, read_npz
+from mmdream.networks.weights import locate, read_arrays
 
 RAW = {
     "conv_1": np.arange(2 * 3 * 3 * 4, dtype="<f4"),  # out 2, y 3, x 3, in 4
@@ -66,7 +67,7 @@ def snapshot(site, tmp_path):
 def test_snapshot_arrives_in_the_networks_order(snapshot):
     address, served, manifest, into = snapshot
     assert fetch_snapshot(address, manifest, into, "net") == into
-    arrays = read_npz(into)
+    arrays = read_arrays(into)
     stored = RAW["conv_1"].reshape(2, 3, 3, 4)
     assert arrays["conv_1"].shape == (3, 3, 4, 2)
     assert arrays["conv_1"][1, 2, 3, 0] == stored[0, 1, 2, 3]
@@ -75,9 +76,7 @@ def test_snapshot_arrives_in_the_networks_order(snapshot):
     assert fetch_snapshot(address, manifest, into, "net") == into
 
 
-@pytest.mark.parametrize(
-    "wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"]
-)
+@pytest.mark.parametrize("wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"])
 def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
     address, served, manifest, into = snapshot
     _, data, length = served["/net/bias.bin"]
@@ -169,6 +168,14 @@ def test_real_files_fit(data):
         assert locate(card(name), path) == path
 
 
+def test_safetensors_are_read_like_npz(tmp_path):
+    arrays = read_arrays(MODELS / "melnet.npz")
+    save_file(arrays, tmp_path / "mine.safetensors")
+    back = read_arrays(locate(card("melnet"), tmp_path / "mine.safetensors"))
+    assert back.keys() == arrays.keys()
+    assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
+
+
 def test_wrong_files_are_told_without_tensorflow(tmp_path, data):
     """Missing, another network's, no archive, pickled, text named .h5: no TensorFlow for these."""
     other = data / "weights" / "squeezenet_v1_1.npz"
@@ -179,6 +186,8 @@ def test_wrong_files_are_told_without_tensorflow(tmp_path, data):
     single = tmp_path / "single.npz"
     with single.open("wb") as file:
         np.save(file, np.zeros(3))
+    tensors = tmp_path / "text.safetensors"
+    tensors.write_text("no tensors")
     hdf = tmp_path / "text.h5"
     hdf.write_text("no HDF5")
     script = """
@@ -201,13 +210,12 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
         ("dreamnet", text, "damaged"),
         ("dreamnet", pickled, "damaged"),
         ("dreamnet", single, "damaged"),
+        ("dreamnet", tensors, "damaged"),
         ("dreamnet", hdf, "takes weights as .npz"),
         ("vgg16", hdf, "not an HDF5 file"),
     ]
     words = [str(word) for name, path, _ in asked for word in (name, path)]
-    ran = subprocess.run(
-        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
-    )
+    ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
     assert len(lines) == len(asked)

@@ -10,6 +10,7 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import contrast, departures, target
 from mmdream.sound.canvas import HIGHEST, LOWEST, Ear, audible, ear, smoothed
+from mmdream.sound.mel import spread
 from mmdream.sound.stft import stft_for
 
 
@@ -40,9 +41,7 @@ def test_contrast_gradient_agrees_with_central_differences() -> None:
         tape.watch(given)
         found = value(given)
     along = float(tf.reduce_sum(tape.gradient(found, given) * way))
-    difference = (
-        float(value(tf.constant(x + 0.01 * way)) - value(tf.constant(x - 0.01 * way))) / 0.02
-    )
+    difference = float(value(tf.constant(x + 0.01 * way)) - value(tf.constant(x - 0.01 * way))) / 0.02
     assert along == pytest.approx(difference, rel=0.05)
 
 
@@ -57,9 +56,7 @@ def test_target_rises_with_the_wanted_class_only() -> None:
     more[:, 1] += 1
     other[:, 2] += 1
     plain = float(target(tf.constant(logits), (0, 1)))
-    assert (
-        float(target(tf.constant(more), (0, 1))) > plain > float(target(tf.constant(other), (0, 1)))
-    )
+    assert float(target(tf.constant(more), (0, 1))) > plain > float(target(tf.constant(other), (0, 1)))
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])
@@ -69,14 +66,14 @@ def test_the_slope_climbs_and_has_the_canvas_shape(hearing: Ear, depth: float) -
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
-    canvas = Canvas(
-        start, 0.05, lambda x, _: smoothed(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x
-    )
-    rungs = (round(depth * 3),)
-    gathered = np.exp(2 * np.repeat(audible(ascend(canvas, 6)).mean(axis=1), 1))[:, None] * heard
-    before = hearing.energies(heard, rungs, 0, 64)
-    assert before.shape == (1,)
-    assert np.isfinite(hearing.energies(gathered.astype(np.float32), rungs, 0, 64)).all()
+    canvas = Canvas(start, 0.05, lambda x, _: smoothed(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x)
+    stft = stft_for(44100, 512 / 44100)
+    widths = np.diff(np.append(hearing.groups, stft.n_bins))
+    to_groups = np.add.reduceat(spread(hearing.front, stft), hearing.groups, axis=1) / widths
+    gained = heard * np.exp(2 * audible(ascend(canvas, 6)) @ to_groups)
+    rungs = (int(np.floor(3 * depth + 0.5)),)
+    before, after = (hearing.energies(x.astype(np.float32), rungs, 0, 64) for x in (heard, gained))
+    assert after[0] > 1.2 * before[0]
 
 
 def test_a_rolled_slope_is_the_slope_moved_back(hearing: Ear) -> None:

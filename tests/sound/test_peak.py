@@ -19,9 +19,7 @@ def peak(sound: np.ndarray, block: int = 3001) -> float:
 
 def between(sound: np.ndarray) -> float:
     """Another interpolator, eight times as dense."""
-    return float(
-        np.abs(scipy.signal.resample_poly(sound, 8, 1, axis=1, window=("kaiser", 9.0))).max()
-    )
+    return float(np.abs(scipy.signal.resample_poly(sound, 8, 1, axis=1, window=("kaiser", 9.0))).max())
 
 
 def held(sound: np.ndarray, rate: int, ceiling: float, block: int = 7001) -> np.ndarray:
@@ -40,9 +38,7 @@ def loud(rate: int) -> np.ndarray:
     rng = np.random.default_rng(1)
     t = np.arange(rate) / rate
     low = scipy.signal.lfilter(*scipy.signal.butter(4, 0.5), rng.standard_normal((2, rate)))
-    return (0.2 * low + np.sin(2 * np.pi * 3 * t) ** 8 * np.sin(2 * np.pi * 997 * t)).astype(
-        np.float32
-    )
+    return (0.2 * low + np.sin(2 * np.pi * 3 * t) ** 8 * np.sin(2 * np.pi * 997 * t)).astype(np.float32)
 
 
 def test_a_sine_peaks_between_its_samples() -> None:

@@ -21,9 +21,7 @@ def test_untouched_spectra_return_every_sample(rate: int, n: int) -> None:
     sound = noise(2, n)
     stft = stft_for(rate, HOP_SECONDS)
     first, stop = -1, -(-n // stft.hop) + REACH
-    read = padded(
-        ArraySource(sound, rate), (first - REACH) * stft.hop, (stop - 1 + REACH) * stft.hop
-    )
+    read = padded(ArraySource(sound, rate), (first - REACH) * stft.hop, (stop - 1 + REACH) * stft.hop)
     back = samples_of(spectra(read, stft), stft)[:, :n]
     assert back.shape == sound.shape
     error = np.square(back - sound, dtype=np.float64).sum()
