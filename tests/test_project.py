@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 MODULES = {
+    "ipython": "IPython",
     "ffmpeg-python": "ffmpeg",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",

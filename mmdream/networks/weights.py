@@ -24,6 +24,9 @@ RANDOM = "random"
 ARRAYS = (".npz", ".safetensors")
 """Files of plain arrays; neither kind can run code."""
 
+UNREADABLE = (ValueError, TypeError, OSError, EOFError, AttributeError)
+"""What numpy raises at a file that is no archive of numbers; it depends on what the file is."""
+
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -35,7 +38,8 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
         weights: a file, "random", or None for the card's own weights, downloaded if need be.
 
     Returns:
-        An ``.npz`` or ``.safetensors`` (any network), ``.h5`` or ``.keras`` file (Keras's applications); None: random.
+        An ``.npz`` or ``.safetensors`` file (any network), an ``.h5`` or ``.keras`` file (Keras's
+        applications); None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.
@@ -68,7 +72,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             return load_file(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, SafetensorError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, SafetensorError) as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
 
 
