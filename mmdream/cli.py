@@ -11,16 +11,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmdream import __version__
+from mmdream import __version__, options
 from mmdream.errors import UserError
+from mmdream.options import DEFAULT, DEFAULT_PRECISION
 from mmdream.recipe import Recipe
-from mmdream.schedule import presets
 
 if TYPE_CHECKING:
     from mmdream.listen import Listener
@@ -38,70 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-DEFAULT = Recipe()
-
-
-class Precision(StrEnum):
-    """Number formats of the picture network."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-DEFAULT_PRECISION = Precision(DEFAULT.precision)
-
-Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
-Output = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
-]
-Net = Annotated[str, typer.Option(metavar="NAME", help="Picture network; `mmdream nets` lists them.")]
-SoundNet = Annotated[str, typer.Option(metavar="NAME", help="Sound network.")]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
-    ),
-]
-Depth = Annotated[
-    float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
-]
-Strength = Annotated[
-    float | None,
-    typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
-]
-Octaves = Annotated[
-    int | None, typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)
-]
-OctaveScale = Annotated[
-    float | None, typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)
-]
-Steps = Annotated[
-    int | None, typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)
-]
-ScheduleFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
-    ),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
-]
-Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
-Size = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WxH|480p",
-        help="Working resolution of the dream; the result keeps the source's size.",
-        show_default=False,
-    ),
-]
-Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
-
 
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
@@ -112,46 +47,30 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def video(
-    source: Input,
-    output: Output = None,
-    net: Net = DEFAULT.net,
-    sound_net: SoundNet = DEFAULT.sound_net,
-    weights: Weights = None,
-    sound_weights: Annotated[
-        str | None,
-        typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False),
-    ] = None,
-    depth: Depth = None,
-    strength: Strength = None,
-    octaves: Octaves = None,
-    octave_scale: OctaveScale = None,
-    steps: Steps = None,
-    coherence: Annotated[
-        float,
-        typer.Option(
-            metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
-        ),
-    ] = DEFAULT.coherence,
-    schedule: ScheduleFile = None,
-    preset: Preset = None,
-    seed: Seed = DEFAULT.seed,
-    size: Size = None,
-    start: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
-    ] = None,
-    end: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
-    ] = None,
-    precision: Precise = DEFAULT_PRECISION,
-    keep_picture: Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")] = False,
-    keep_sound: Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")
-    ] = False,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    source: options.Input,
+    output: options.Output = None,
+    net: options.Net = DEFAULT.net,
+    sound_net: options.SoundNet = DEFAULT.sound_net,
+    weights: options.Weights = None,
+    sound_weights: options.Weights = None,
+    depth: options.Depth = None,
+    strength: options.Strength = None,
+    octaves: options.Octaves = None,
+    octave_scale: options.OctaveScale = None,
+    steps: options.Steps = None,
+    coherence: options.Coherence = DEFAULT.coherence,
+    schedule: options.ScheduleFile = None,
+    preset: options.Preset = None,
+    seed: options.Seed = DEFAULT.seed,
+    size: options.Size = None,
+    start: options.Start = None,
+    end: options.End = None,
+    precision: options.Precise = DEFAULT_PRECISION,
+    keep_picture: options.KeepPicture = False,
+    keep_sound: options.KeepSound = False,
+    strict: options.Strict = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
 ) -> None:
     """Turn a film into a dream film, picture and sound.
 
@@ -188,22 +107,22 @@ def video(
 
 @app.command()
 def image(
-    source: Input,
-    output: Output = None,
-    net: Net = DEFAULT.net,
-    weights: Weights = None,
-    depth: Depth = None,
-    strength: Strength = None,
-    octaves: Octaves = None,
-    octave_scale: OctaveScale = None,
-    steps: Steps = None,
-    schedule: ScheduleFile = None,
-    preset: Preset = None,
-    seed: Seed = DEFAULT.seed,
-    size: Size = None,
-    precision: Precise = DEFAULT_PRECISION,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    source: options.Input,
+    output: options.Output = None,
+    net: options.Net = DEFAULT.net,
+    weights: options.Weights = None,
+    depth: options.Depth = None,
+    strength: options.Strength = None,
+    octaves: options.Octaves = None,
+    octave_scale: options.OctaveScale = None,
+    steps: options.Steps = None,
+    schedule: options.ScheduleFile = None,
+    preset: options.Preset = None,
+    seed: options.Seed = DEFAULT.seed,
+    size: options.Size = None,
+    precision: options.Precise = DEFAULT_PRECISION,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
 ) -> None:
     """Dream a picture.
 
@@ -226,22 +145,22 @@ def image(
 
 @app.command()
 def audio(
-    source: Input,
-    output: Output = None,
+    source: options.Input,
+    output: options.Output = None,
     net: Annotated[
         str, typer.Option(metavar="NAME", help="Sound network; `mmdream nets` lists them.")
     ] = DEFAULT.sound_net,
-    weights: Weights = None,
-    depth: Depth = None,
-    strength: Strength = None,
-    octaves: Octaves = None,
-    octave_scale: OctaveScale = None,
-    steps: Steps = None,
-    schedule: ScheduleFile = None,
-    preset: Preset = None,
-    seed: Seed = DEFAULT.seed,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    weights: options.Weights = None,
+    depth: options.Depth = None,
+    strength: options.Strength = None,
+    octaves: options.Octaves = None,
+    octave_scale: options.OctaveScale = None,
+    steps: options.Steps = None,
+    schedule: options.ScheduleFile = None,
+    preset: options.Preset = None,
+    seed: options.Seed = DEFAULT.seed,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
 ) -> None:
     """Dream a sound: an audio file, or the sound of a film.
 
@@ -263,7 +182,7 @@ def audio(
 @app.command()
 def sample(
     output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
     from mmdream.jobs.output import destination

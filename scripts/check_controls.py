@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,14 +25,15 @@ import cv2
 import librosa
 import matplotlib
 import numpy as np
+import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from measure_sound import FLOOR_DB, control, decibels, distance
-from measure_sound import read as read_sound
 
 from mmdream.chance import rng
 from mmdream.film.frames import read
 from mmdream.film.source import probe
+from mmdream.film.waves import extract
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture.slope import score
@@ -40,6 +42,7 @@ from mmdream.sound.dream import contrast_energies
 from mmdream.sound.source import ArraySource
 
 Pair = tuple[np.ndarray, np.ndarray]
+Span = tuple[Fraction | None, Fraction | None]
 
 
 def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
@@ -60,7 +63,7 @@ def over(control_gain: float, dream_gain: float) -> float:
 def picture(
     source: Path,
     dream: Path,
-    span: tuple[Fraction | None, Fraction | None],
+    span: Span,
     every: int,
     googlenet: str | None,
 ) -> tuple[dict[str, float], list[Pair]]:
@@ -97,13 +100,19 @@ def picture(
     return figures, pairs
 
 
-def sounds(source: Path, dream: Path, start: float, end: float | None) -> tuple[ArraySource, ArraySource]:
-    """Source and dream, cut to the same length."""
-    was, now = read_sound(source, start, end), read_sound(dream, 0.0, None)
-    length = min(was.n_samples, now.n_samples)
-    return tuple(  # type: ignore[return-value]
-        ArraySource(each.samples[:, :length], each.rate, each.layout) for each in (was, now)
-    )
+def sounds(source: Path, dream: Path, span: Span) -> tuple[ArraySource, ArraySource]:
+    """First sound track of each on its film's clock, the source's cut to the excerpt."""
+    return _sound(source, *span), _sound(dream, None, None)
+
+
+def _sound(path: Path, start: Fraction | None, end: Fraction | None) -> ArraySource:
+    film = probe(path)
+    track = film.sounds[0]
+    with tempfile.TemporaryDirectory() as folder:
+        wave = Path(folder) / "sound.wav"
+        extract(film, track, wave, start, end)
+        samples, _ = soundfile.read(wave, dtype="float32", always_2d=True)
+    return ArraySource(samples.T, track.rate, track.layout)
 
 
 def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:
@@ -184,7 +193,7 @@ def main() -> None:
     result: dict[str, object] = {"picture": figures}
     heard = None
     if probe(args.dream).sounds:
-        heard = sounds(args.source, args.dream, float(args.start or 0), args.end and float(args.end))
+        heard = sounds(args.source, args.dream, span)
         result["sound"] = sound(*heard)
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,9 @@ def dream(source: Path, out: Path, end: float | None, *options: str) -> dict[str
     until = [] if end is None else ["--end", str(end)]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run([*command, *until, *options], env=environment, check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(
+        [*command, *until, *options], env=environment, check=True, stdout=subprocess.PIPE
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -169,7 +171,9 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     frames = [float(frame.seconds) for frame in read(probe(source), None, _exact(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
     held = schedule.read(plan)
-    news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]
+    news = [
+        at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)
+    ]
     return {
         "check": "ramp",
         "every_change_of_the_picture_is_listed": np.allclose(listed, [frames[0], *news], atol=1e-6),

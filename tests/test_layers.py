@@ -20,6 +20,7 @@ ROWS = (
     {"film", "picture", "sound", "sample"},
     {"jobs"},
     {"api"},
+    {"options"},
     {"cli"},
     {"__main__"},
 )

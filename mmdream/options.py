@@ -1,0 +1,93 @@
+"""The vocabulary of the command line: each option once, with what it means; commands share them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream.recipe import Recipe
+from mmdream.schedule import presets
+
+DEFAULT = Recipe()
+
+
+class Precision(StrEnum):
+    """Number formats of the picture network."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+DEFAULT_PRECISION = Precision(DEFAULT.precision)
+
+Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
+]
+Net = Annotated[str, typer.Option(metavar="NAME", help="Picture network; `mmdream nets` lists them.")]
+SoundNet = Annotated[str, typer.Option(metavar="NAME", help="Sound network.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
+    ),
+]
+Depth = Annotated[
+    float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
+]
+Octaves = Annotated[
+    int | None, typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)
+]
+OctaveScale = Annotated[
+    float | None, typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)
+]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)
+]
+ScheduleFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH|480p",
+        help="Working resolution of the dream; the result keeps the source's size.",
+        show_default=False,
+    ),
+]
+Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
+Coherence = Annotated[
+    float,
+    typer.Option(
+        metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
+]
+End = Annotated[
+    float | None,
+    typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
+]
+KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
+KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
