@@ -52,7 +52,7 @@ def video(
     net: options.Net = DEFAULT.net,
     sound_net: options.SoundNet = DEFAULT.sound_net,
     weights: options.Weights = None,
-    sound_weights: options.Weights = None,
+    sound_weights: options.SoundWeights = None,
     depth: options.Depth = None,
     strength: options.Strength = None,
     octaves: options.Octaves = None,

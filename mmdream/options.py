@@ -36,6 +36,10 @@ Weights = Annotated[
         metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
     ),
 ]
+SoundWeights = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False),
+]
 Depth = Annotated[
     float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
 ]
