@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,15 +23,12 @@ import cv2
 import librosa
 import matplotlib
 import numpy as np
-import soundfile
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from measure_sound import FLOOR_DB, control, decibels, distance
+from measure_sound import read as read_sound
 
 from mmdream.chance import rng
 from mmdream.film.frames import read
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture.slope import score
@@ -102,17 +97,7 @@ def picture(
 
 def sounds(source: Path, dream: Path, span: Span) -> tuple[ArraySource, ArraySource]:
     """First sound track of each on its film's clock, the source's cut to the excerpt."""
-    return _sound(source, *span), _sound(dream, None, None)
-
-
-def _sound(path: Path, start: Fraction | None, end: Fraction | None) -> ArraySource:
-    film = probe(path)
-    track = film.sounds[0]
-    with tempfile.TemporaryDirectory() as folder:
-        wave = Path(folder) / "sound.wav"
-        extract(film, track, wave, start, end)
-        samples, _ = soundfile.read(wave, dtype="float32", always_2d=True)
-    return ArraySource(samples.T, track.rate, track.layout)
+    return read_sound(source, *span), read_sound(dream)
 
 
 def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:

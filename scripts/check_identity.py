@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmdream import schedule
 from mmdream.film.frames import read
 from mmdream.film.source import probe
@@ -73,9 +72,7 @@ def dream(source: Path, out: Path, end: float | None, *options: str) -> dict[str
     until = [] if end is None else ["--end", str(end)]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path}
-    done = subprocess.run(
-        [*command, *until, *options], env=environment, check=True, stdout=subprocess.PIPE
-    )
+    done = subprocess.run([*command, *until, *options], env=environment, check=True, stdout=subprocess.PIPE)
     return dict(json.loads(done.stdout))
 
 
@@ -171,9 +168,7 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     frames = [float(frame.seconds) for frame in read(probe(source), None, _exact(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
     held = schedule.read(plan)
-    news = [
-        at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)
-    ]
+    news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]
     return {
         "check": "ramp",
         "every_change_of_the_picture_is_listed": np.allclose(listed, [frames[0], *news], atol=1e-6),

@@ -46,11 +46,7 @@ def make(clip: Path, path: Path, seconds: int) -> None:
             film.mux(video.encode(shown))
         film.mux(video.encode(None))
         to_blocks = av.AudioResampler("fltp", "stereo", SOUND_RATE, frame_size=1024)
-        blocks = (
-            block
-            for frame in again(clip, "audio")
-            for block in to_blocks.resample(_unstamped(frame))
-        )
+        blocks = (block for frame in again(clip, "audio") for block in to_blocks.resample(_unstamped(frame)))
         for number, block in enumerate(itertools.islice(blocks, seconds * SOUND_RATE // 1024)):
             block.pts, block.time_base = number * 1024, Fraction(1, SOUND_RATE)
             film.mux(audio.encode(block))
@@ -80,9 +76,7 @@ def peak(film: Path, out: Path, options: list[str]) -> float:
         *options,
     ]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    child = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}
-    )
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:

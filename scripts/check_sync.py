@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ import av
 import numpy as np
 import scipy.signal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmdream import dream_video
 
 RATES = ("30000/1001", "24000/1001", "25", "variable")
@@ -79,9 +77,7 @@ def sound(seconds: int, bursts: list[float]) -> np.ndarray:
     return samples.astype(np.float32)[None]
 
 
-def make(
-    path: Path, rate: str, seconds: int, size: tuple[int, int]
-) -> tuple[list[Fraction], list[int]]:
+def make(path: Path, rate: str, seconds: int, size: tuple[int, int]) -> tuple[list[Fraction], list[int]]:
     """Write a film; the time of each frame, and the numbers of those that flash."""
     time_base, stamps = clock(rate, seconds)
     flashed = flashes(time_base, stamps)
@@ -133,9 +129,7 @@ def lags(source: np.ndarray, dream: np.ndarray, bursts: list[float]) -> np.ndarr
         low, high = round(at * SOUND_RATE) - around, round((at + BURST) * SOUND_RATE) + around
         if low - around < 0 or high + around > min(len(source), len(dream)):
             continue
-        likeness = scipy.signal.correlate(
-            dream[low - around : high + around], source[low:high], "valid"
-        )
+        likeness = scipy.signal.correlate(dream[low - around : high + around], source[low:high], "valid")
         found.append((int(likeness.argmax()) - around) / SOUND_RATE * 1000)
     return np.array(found)
 
@@ -143,14 +137,10 @@ def lags(source: np.ndarray, dream: np.ndarray, bursts: list[float]) -> np.ndarr
 def brightest(times: list[Fraction], light: np.ndarray) -> list[int]:
     """Number of the brightest frame of each second."""
     second = np.array([int(at) for at in times])
-    return [
-        int(np.flatnonzero(second == k)[light[second == k].argmax()]) for k in range(second[-1] + 1)
-    ]
+    return [int(np.flatnonzero(second == k)[light[second == k].argmax()]) for k in range(second[-1] + 1)]
 
 
-def check(
-    rate: str, seconds: int, suffixes: list[str], size: tuple[int, int]
-) -> Iterator[dict[str, object]]:
+def check(rate: str, seconds: int, suffixes: list[str], size: tuple[int, int]) -> Iterator[dict[str, object]]:
     """Make the film of one rate, dream it into each container, and measure."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mp4"

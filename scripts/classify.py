@@ -9,7 +9,6 @@ exchanged
 from __future__ import annotations
 
 import argparse
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 

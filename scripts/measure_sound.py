@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import tempfile
+from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import scipy.fft
 import scipy.ndimage
 import scipy.optimize
+import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.sound.dream import contrast_energies
@@ -33,16 +35,15 @@ from mmdream.sound.source import ArraySource
 FLOOR_DB = 80.0
 
 
-def read(path: Path, start: float, end: float | None) -> ArraySource:
-    """The first sound track between two times, float32 [channel, sample]."""
-    with av.open(str(path)) as file:
-        stream = file.streams.audio[0]
-        resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-        parts = [part.to_ndarray() for frame in file.decode(stream) for part in resampler.resample(frame)]
-        rate, layout = int(stream.rate), stream.layout.name
-    samples = np.concatenate(parts, axis=1)
-    stop = None if end is None else round(end * rate)
-    return ArraySource(samples[:, round(start * rate) : stop], rate, layout)
+def read(path: Path, start: Fraction | None = None, end: Fraction | None = None) -> ArraySource:
+    """The first sound track between two times of the file's clock, float32 [channel, sample]."""
+    film = probe(path)
+    track = film.sounds[0]
+    with tempfile.TemporaryDirectory() as folder:
+        wave = Path(folder) / "sound.wav"
+        extract(film, track, wave, start, end)
+        samples, _ = soundfile.read(wave, dtype="float32", always_2d=True)
+    return ArraySource(samples.T, track.rate, track.layout)
 
 
 def decibels(samples: np.ndarray) -> np.ndarray:
@@ -151,11 +152,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("dream", type=Path)
-    parser.add_argument("--start", type=float, default=0.0, help="seconds of SOURCE where DREAM begins")
-    parser.add_argument("--end", type=float)
+    parser.add_argument("--start", type=Fraction, help="seconds of SOURCE where DREAM begins")
+    parser.add_argument("--end", type=Fraction)
     parser.add_argument("--net", default="melnet")
     args = parser.parse_args()
-    source, dream = read(args.source, args.start, args.end), read(args.dream, 0.0, None)
+    source, dream = read(args.source, args.start, args.end), read(args.dream)
     print(json.dumps(measure(source, dream, load(card(args.net))), indent=1))
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 import keras
@@ -35,7 +33,7 @@ from dreamnet_export import export
 
 from mmdream.networks.network import lay
 from mmdream.networks.pictures import dreamnet, googlenet
-from mmdream.networks.weights import read_npz
+from mmdream.networks.weights import read_arrays
 
 SIDE = 128
 BATCH = 32
@@ -170,7 +168,7 @@ def batch(samples: list[np.ndarray], tiny: list[np.ndarray], seed: int) -> np.nd
 def load_teacher(weights: Path) -> keras.Model:
     """GoogLeNet up to 4c, bfloat16, RGB 0..1 left to the caller."""
     whole = googlenet("bfloat16")
-    lay(whole, read_npz(weights), "googlenet", weights)
+    lay(whole, read_arrays(weights), "googlenet", weights)
     return keras.Model(whole.inputs, [whole.get_layer(layer).output for layer in RUNGS.values()])
 
 
@@ -274,7 +272,7 @@ def resume(path: Path, state: list[keras.Variable]) -> tuple[int, list[np.ndarra
     """Lay a checkpoint into `state`; returns its step and units, or 0 and nothing."""
     if not path.is_file():
         return 0, []
-    found = read_npz(path)
+    found = read_arrays(path)
     for place, variable in enumerate(state):
         variable.assign(found[f"v{place:03}"])
     return int(found["step"]), [found["unit0"], found["unit1"]]

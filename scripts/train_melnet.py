@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import io
 import json
-import sys
 import tarfile
 import time
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from typing import Any
 import numpy as np
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
 from mmdream.sound.level import Meter, level_factor
