@@ -18,6 +18,7 @@ from mmdream.film import frames, mux, proof
 from mmdream.film.shots import Scan, scan
 from mmdream.film.source import Film, Picture
 from mmdream.film.waves import Extract
+from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.picture import Clock, Meter, Painter
 from mmdream.jobs.sound import dream_track
@@ -51,6 +52,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         Interrupted: the user wants to stop.
     """
     began = time.perf_counter()
+    keep_freed_memory()
     picture, track = wanted(film, order)
     clock, stop = Clock(), threading.Event()
     with clock.time("scan"):

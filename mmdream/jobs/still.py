@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.film.carry import strength
+from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.networks.card import card
@@ -30,6 +31,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
         The dream, float32 [H, W, 3], 0..1, and what it amounted to.
     """
     began = time.perf_counter()
+    keep_freed_memory()
     about = card(recipe.net, "picture")
     number_format = precision(recipe.precision, about)
     network = load(about, recipe.weights, number_format, recipe.seed)
