@@ -107,7 +107,7 @@ MISTAKES = {
     "image network": ("image picture.png --net vgg", "vgg16"),
     "audio missing": ("audio none.wav", "no such file"),
     "audio is text": ("audio text.mp4", "text.mp4"),
-    "audio is a picture": ("audio picture.png", "sound"),
+    "audio is a picture": ("audio picture.png", "mmdream image"),
     "no such net": ("nets dreamnot", "dreamnet"),
     "no such command": ("vidio", "vidio"),
 }

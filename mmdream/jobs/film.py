@@ -60,11 +60,11 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
     painter = None if order.keep_picture else _painter(picture, recipe, clock, stop)
-    if painter is not None:
-        _announce(painter, found, listener)
     ear = (
         load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed) if track else None
     )
+    if painter is not None:
+        _announce(painter, found, listener)
     meter, heard = Meter(), list[tuple[Extract, SoundReport]]()
 
     def paint() -> None:
