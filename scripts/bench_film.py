@@ -3,8 +3,8 @@
     python scripts/bench_film.py [FILM] [--frames 48] [--nets dreamnet vgg16] [--precisions float32]
 
 Random weights serve where a network's own are not at hand: they cost the same. Decode, flow and encode run
-beside the ascent, so the wall time is less than the sum. A frame's `network` is the gradient alone; `other`
-is all else on the way: decode, flow, rolls, blurs, resizing, mixing, encode.
+beside the ascent on the same cores, so the wall time is less than their sum and each takes longer than alone.
+`network` is the gradient alone; `rest` is what a frame costs besides network and scoring, wall time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
         assert picture is not None
         end = args.start + args.frames / float(picture.rate or 25)
         kinds = ("decode", "flow", "ascent", "finish", "score", "encode")
-        head = "".join(f"{kind:>8}" for kind in (*kinds, "network", "other"))
+        head = "".join(f"{kind:>8}" for kind in (*kinds, "network", "rest"))
         print(f"{'ms a frame':22}{'wall':>8}{head}  {picture.width}x{picture.height}, {args.frames} frames")
         for net in args.nets:
             weights = None if isinstance(card(net).weights, Shipped) else "random"
@@ -54,12 +54,9 @@ def main() -> None:
                     kind: 1000 * report.timing.get(kind, 0) / report.frames
                     for kind in (*kinds, "network", "wall")
                 }
-                other = (
-                    sum(each[kind] for kind in ("decode", "flow", "ascent", "finish", "encode"))
-                    - each["network"]
-                )
+                rest = each["wall"] - each["network"] - each["score"]
                 row = "".join(
-                    f"{value:8.1f}" for value in [*(each[kind] for kind in kinds), each["network"], other]
+                    f"{value:8.1f}" for value in [*(each[kind] for kind in kinds), each["network"], rest]
                 )
                 print(f"{net + ' ' + precision:22}{each['wall']:8.1f}{row}", flush=True)
 
