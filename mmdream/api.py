@@ -115,15 +115,16 @@ def dream_audio(
     Raises:
         UserError: another shape or range.
     """
+    if sound.ndim not in (1, 2) or not np.issubdtype(sound.dtype, np.floating) or not sound.size:
+        raise UserError("a sound is a float array [sample] or [channel, sample], at least one sample long")
+    if not 1000 <= rate <= 768_000:
+        raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
+    # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.card import card
     from mmdream.networks.network import load
     from mmdream.sound.dream import dream_sound
     from mmdream.sound.source import ArraySource
 
-    if sound.ndim not in (1, 2) or not np.issubdtype(sound.dtype, np.floating) or not sound.size:
-        raise UserError("a sound is a float array [sample] or [channel, sample], at least one sample long")
-    if not 1000 <= rate <= 768_000:
-        raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     recipe, listener = recipe or Recipe(), listener or Listener()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
     seconds = source.n_samples / rate

@@ -140,6 +140,23 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(mistake: str, film: Pat
     assert (sorted(folder.rglob("*")), sorted(film.parent.iterdir())) == before
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    ["missing", "text", "start", "weights missing", "image is text", "audio missing", "audio is text"],
+)
+def test_a_mistake_in_a_file_is_told_before_tensorflow_loads(mistake: str, film: Path, folder: Path):
+    words = MISTAKES[mistake][0].replace("FILM", str(film)).split()
+    code = (
+        "import sys\nfrom mmdream.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 2, end.code\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=folder, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_json_is_one_object_and_nothing_else(tmp_path: Path):
     picture = tmp_path / "in.png"
     files.write(picture, np.random.default_rng(0).random((64, 64, 3)).astype(np.float32))

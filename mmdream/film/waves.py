@@ -42,12 +42,10 @@ class Extract:
 class WaveWriter:
     """A wave file that samples are appended to; used as a context manager."""
 
-    def __init__(
-        self, path: Path, rate: int, channels: int, kind: str = "RF64", coding: str = "FLOAT"
-    ) -> None:
-        """Begin a file of a kind and coding that libsndfile knows."""
+    def __init__(self, path: Path, rate: int, channels: int) -> None:
+        """Begin a file; RF64 has no limit of 4 GB."""
         self._path = path
-        self._file = soundfile.SoundFile(path, "w", rate, channels, coding, format=kind)
+        self._file = soundfile.SoundFile(path, "w", rate, channels, "FLOAT", format="RF64")
         self.n_samples = 0
 
     def write(self, samples: np.ndarray) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ffmpeg
 import soundfile
@@ -19,11 +19,12 @@ from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
-from mmdream.networks.weights import locate
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
-from mmdream.sound.dream import SoundReport, dream_sound
 from mmdream.sound.source import FileSource
+
+if TYPE_CHECKING:
+    from mmdream.sound.dream import SoundReport
 
 ENCODERS: dict[str, dict[str, Any]] = {
     # Float samples hold every level; rf64 lets a file grow beyond 4 GB.
@@ -61,6 +62,9 @@ def dream_track(
     Returns:
         Where the sound starts and how long it is, and what was done to it.
     """
+    # After all that can be checked: this brings TensorFlow in.
+    from mmdream.sound.dream import dream_sound
+
     laid = extract(film, sound, work / "source.wav", *span)
     seconds = laid.n_samples / sound.rate
     with (
@@ -95,9 +99,7 @@ def dream_sound_file(
     if not film.sounds:
         raise UserError(f"{source}: has no sound")
     out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
-    about = card(recipe.sound_net, "sound")
-    locate(about, recipe.sound_weights)
-    network = load(about, recipe.sound_weights, "float32", recipe.seed)
+    network = load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
     with workshop(out) as work:
         laid, done = dream_track(
             film, film.sounds[0], (None, None), network, recipe, listener, work, lambda: False

@@ -6,7 +6,9 @@ file; that file is brought back to the source's loudness and held under its peak
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -101,6 +103,7 @@ def dream_sound(
     Raises:
         UserError: a sample is not a number.
         Interrupted: `stop` said so.
+        OSError: ENOSPC, no room for the temporary file.
     """
     tell = progress or (lambda share: None)
     heard, peaks = _meters(source)
@@ -124,7 +127,7 @@ def dream_sound(
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
             for samples in _raw(on, schedule, tally, tell):
                 dreamed.feed(samples)
-                file.write(samples.T)
+                _append(file, samples)
         nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
         final, top = _meters(source)
         with soundfile.SoundFile(path) as file:
@@ -154,6 +157,14 @@ def dream_sound(
         strength=tally.applied / max(tally.hops, 1),
         schedule=tuple(tally.used),
     )
+
+
+def _append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
+    """Write a block; libsndfile does not tell why a file stops growing, but a full disk is why."""
+    try:
+        file.write(samples.T)
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
 def _never() -> bool:

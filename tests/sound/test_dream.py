@@ -201,6 +201,20 @@ def test_memory_does_not_grow_with_length(melnet: Network) -> None:
     assert peaks[2] < 1.05 * peaks[1]
 
 
+def test_a_full_disk_is_told_as_one(melnet: Network, tmp_path) -> None:
+    resource = pytest.importorskip("resource")  # Not on Windows.
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    source = ArraySource(music(16000, 4.0), 16000)
+    # A file that may not grow fails as one on a full disk does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            dream_sound(source, lambda block: None, melnet, QUICK, 0, folder=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
     sound = music(16000, 1.0, channels=2)
     soundfile.write(tmp_path / "in.wav", sound.T, 16000, subtype="FLOAT")
