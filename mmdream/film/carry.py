@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from mmdream.film.flow import Flow, warp
 
@@ -27,8 +28,21 @@ class Carry:
 
     detail: np.ndarray
     """float32 [H, W, 3], dream minus source."""
+    grey: np.ndarray
+    """uint8 [h, w], the frame as `flow.grey` gives it: the next frame's flow leads here."""
     yield_: float
     """Strength of the shot's first dream over the length of its ascent: what a full climb gives here."""
+
+    def to_bytes(self) -> bytes:
+        """The carry without loss, as a safetensors file."""
+        arrays = {"detail": self.detail, "grey": self.grey, "yield": np.array([self.yield_])}
+        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Carry:
+        """What `to_bytes` gave."""
+        arrays = load(data)
+        return Carry(arrays["detail"], arrays["grey"], float(arrays["yield"][0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,12 @@ class Prepared:
     """A frame with all that its dream needs."""
 
     frame: Frame
+    index: int
+    """Number of the frame within the film, or within the excerpt."""
     small: np.ndarray
     """float32 [h, w, 3], the frame at the working resolution."""
+    grey: np.ndarray
+    """uint8, the same as `flow.grey` gives it."""
     motion: flow.Flow | None
     """From this frame back to the one before; None where a shot starts."""
     inside: np.ndarray | None
@@ -51,6 +55,8 @@ class Dreamed:
     """Mean |dream - source| at the working resolution."""
     scores: tuple[float, float] | None
     """Objective of source and dream, for the frames that are scored."""
+    carry: Carry
+    """What the frame hands to the next one."""
 
 
 @dataclass
@@ -85,11 +91,22 @@ class Painter:
     stopped: Callable[[], bool]
 
     def dreams(
-        self, frames: Generator[Frame, None, None], shots: tuple[Shot, ...]
+        self,
+        frames: Generator[Frame, None, None],
+        shots: tuple[Shot, ...],
+        first: int = 0,
+        carry: Carry | None = None,
     ) -> Generator[Dreamed, None, None]:
-        """Dream a film's frames, in order; decoding, flow and ascent run in threads of their own."""
-        prepared = ahead(self._prepare(frames, shots))
-        return ahead(self._climb(prepared))
+        """Dream a film's frames, in order; decoding, flow and ascent run in threads of their own.
+
+        Args:
+            frames: from frame `first` on; closed at the end.
+            shots: all shots of the film.
+            first: number of the first frame to dream.
+            carry: what the frame before it handed on; None where `first` begins a shot.
+        """
+        prepared = ahead(self._prepare(frames, shots, first, None if carry is None else carry.grey))
+        return ahead(self._climb(prepared, carry))
 
     def expected_seconds(self, frames: int, shots: int) -> float:
         """Time the ascent will take: one step at full size is timed, all others follow from it."""
@@ -109,36 +126,40 @@ class Painter:
         return shots * in_full + (frames - shots) * step * min(moment.steps, usual) * (1 + rotation)
 
     def _prepare(
-        self, frames: Generator[Frame, None, None], shots: tuple[Shot, ...]
+        self,
+        frames: Generator[Frame, None, None],
+        shots: tuple[Shot, ...],
+        first: int,
+        before: np.ndarray | None,
     ) -> Generator[Prepared, None, None]:
         try:
             for shot in shots:
-                before: np.ndarray | None = None
-                for turn in range(shot.stop - shot.first):
+                for index in range(max(shot.first, first), shot.stop):
                     with self.clock.time("decode"):
                         frame = next(frames, None)
                     if frame is None:
                         return
                     with self.clock.time("flow"):
                         small = octaves.resized(frame.rgb, self.size)
+                        grey = flow.grey(small)
                         motion = None
-                        if self.recipe.coherence > 0:
-                            grey = flow.grey(small)
-                            if before is not None:
-                                motion = flow.between(before, grey, self.size)
-                            before = grey
-                    yield Prepared(frame, small, motion, inside(shot.box, *frame.rgb.shape[:2]), turn)
+                        if index > shot.first and before is not None and self.recipe.coherence > 0:
+                            motion = flow.between(before, grey, self.size)
+                        before = grey
+                    mask = inside(shot.box, *frame.rgb.shape[:2])
+                    yield Prepared(frame, index, small, grey, motion, mask, index - shot.first)
         finally:
             frames.close()
 
-    def _climb(self, prepared: Generator[Prepared, None, None]) -> Generator[Dreamed, None, None]:
-        carry: Carry | None = None
+    def _climb(
+        self, prepared: Generator[Prepared, None, None], carry: Carry | None
+    ) -> Generator[Dreamed, None, None]:
         with closing(prepared):
             for item in prepared:
                 moment = self.recipe.schedule.at(float(item.frame.seconds))
                 with self.clock.time("ascent"):
                     carry = self._carry_on(item, carry, moment)
-                yield self._finish(item, carry.detail, moment)
+                yield self._finish(item, carry, moment)
 
     def _carry_on(self, item: Prepared, carry: Carry | None, moment: Moment) -> Carry:
         """Climb one frame: a few steps on what is carried, or in full where nothing is."""
@@ -150,12 +171,13 @@ class Painter:
             detail = self._dream(
                 item, np.zeros_like(item.small), octaves.in_full(sizes, moment.steps), moment
             )
-            return Carry(detail, strength(detail) / ascent if ascent else 0.0)
+            return Carry(detail, item.grey, strength(detail) / ascent if ascent else 0.0)
         laid = lay(carry, item.motion, self.recipe.coherence, ascent)
         # At least one step, or a carried dream would only fade; never more than a full climb takes.
         steps = min(moment.steps, max(1, round(moment.steps * card.carried * laid.effort)))
         visits = octaves.carried(sizes, steps, item.turn)
-        return Carry(self._dream(item, laid.detail, visits, moment, laid.boost[..., None]), carry.yield_)
+        detail = self._dream(item, laid.detail, visits, moment, laid.boost[..., None])
+        return Carry(detail, item.grey, carry.yield_)
 
     def _dream(
         self,
@@ -189,22 +211,22 @@ class Painter:
 
         return at
 
-    def _finish(self, item: Prepared, detail: np.ndarray, moment: Moment) -> Dreamed:
+    def _finish(self, item: Prepared, carry: Carry, moment: Moment) -> Dreamed:
         """Lay the dream on the frame, at the strength of the moment, and measure it."""
         with self.clock.time("finish"):
-            added = np.float32(moment.strength) * octaves.resized(detail, item.frame.rgb.shape[:2])
+            added = np.float32(moment.strength) * octaves.resized(carry.detail, item.frame.rgb.shape[:2])
             if item.inside is not None:
                 added *= item.inside
             rgb = np.clip(item.frame.rgb + added, 0.0, 1.0)
             small = octaves.resized(rgb, self.size)
         scores = None
-        if item.frame.index % self.scored_every == 0:
+        if item.index % self.scored_every == 0:
             with self.clock.time("score"):
                 scores = (
                     score(self.judge, moment.depth, item.small),
                     score(self.judge, moment.depth, small),
                 )
-        return Dreamed(item.frame, rgb, moment, strength(small - item.small), scores)
+        return Dreamed(item.frame, rgb, moment, strength(small - item.small), scores, carry)
 
 
 def _mask(full: np.ndarray, size: octaves.Size) -> np.ndarray:
