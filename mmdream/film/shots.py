@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from mmdream.film.cuts import FLAT, Box, Look, Looker, Mark, lit, marks
 from mmdream.film.frames import Frame
@@ -50,6 +51,35 @@ class Scan:
     def presence(self, number: int) -> float:
         """How much of a frame's picture is there: 1, and less the further it has faded, 0..1."""
         return min(1.0, self.light[number] / FADED)
+
+    def to_bytes(self) -> bytes:
+        """The scan as a safetensors file."""
+        flashes = [(k, *flash) for k, shot in enumerate(self.shots) for flash in shot.flashes]
+        shots = [(shot.first, shot.stop, *shot.box) for shot in self.shots]
+        return save(
+            {
+                "shots": np.array(shots, np.int64).reshape(-1, 6),
+                "flashes": np.array(flashes, np.int64).reshape(-1, 3),
+                "pts": np.array(self.pts, np.int64),
+                "light": np.array(self.light, np.float32),
+                "clock": np.array([self.time_base.numerator, self.time_base.denominator], np.int64),
+                "repeated": np.array([self.repeated], np.int64),
+            }
+        )
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Scan:
+        """What `to_bytes` gave."""
+        arrays = load(data)
+        flashes: dict[int, list[tuple[int, int]]] = {}
+        for shot, first, stop in arrays["flashes"].tolist():
+            flashes.setdefault(shot, []).append((first, stop))
+        shots = tuple(
+            Shot(first, stop, (top, bottom, left, right), tuple(flashes.get(k, ())))
+            for k, (first, stop, top, bottom, left, right) in enumerate(arrays["shots"].tolist())
+        )
+        pts, light = array("q", arrays["pts"].tobytes()), array("f", arrays["light"].tobytes())
+        return Scan(shots, pts, light, Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0]))
 
 
 def scan(frames: Iterable[Frame]) -> Scan:

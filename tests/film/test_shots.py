@@ -257,3 +257,12 @@ def test_the_end_of_a_fade_between_bars_is_no_cut(data: Path):
     found = scan(read(probe(data / "films/sintel_854x480.mp4")))
     assert [(shot.first, shot.flashes) for shot in found.shots] == [(0, ())]
     assert found.presence(3) < 0.2 < 1 == found.presence(0)
+
+
+def test_a_scan_survives_the_disk(photos):
+    a, b = view(photos["cat"]), view(photos["flower"])
+    found = scanned([a, a, b, a, a] + [b] * 5)
+    assert found.shots[0].flashes == ((2, 3),)
+    assert Scan.from_bytes(found.to_bytes()) == found
+    empty = scanned([])
+    assert Scan.from_bytes(empty.to_bytes()) == empty
