@@ -71,7 +71,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         assert painter is not None
         source = frames.read(film, order.start, order.end)
         writer = frames.Writer(work / "picture.mid", picture, out.suffix.lower(), found.time_base)
-        with writer, closing(painter.dreams(source, found.shots)) as dreams:
+        with writer, closing(painter.dreams(source, found)) as dreams:
             for dreamed in dreams:
                 with clock.time("encode"):
                     writer.write(dreamed.rgb, dreamed.frame.pts)
