@@ -19,11 +19,13 @@ EAGERNESS = 6.0
 """How much longer steps become for a share of the dream's strength that is missing."""
 PATIENCE = 0.1
 """Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
+BEFORE = 0.95
+"""Share of the wanted strength that should be there before a frame adds its own."""
 FIRST_PUSH = 2.0
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
 MOST = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""
-BOOST = 5.0
+BOOST = 5.5
 """Steps are so many times the usual length more where nothing could be carried: moving people would stay
 bare."""
 GROWTH = 0.1
@@ -54,21 +56,22 @@ class Carry:
     """Strength of the shot's first dream over the length of its ascent: what a full climb gives here."""
     push: float
     """Usual length of a step over the card's; steered by the measured strength."""
-    presence: float
-    """0..1: the largest that the dream was drawn on. What was dreamed in the dusk of a fade is drawn over."""
+    light: float
+    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was dreamed
+    in the dusk of a fade is drawn over."""
 
     def to_bytes(self) -> bytes:
         """The carry without loss, as a safetensors file."""
         arrays = {"detail": self.detail, "change": self.change, "fill": self.fill, "grey": self.grey}
-        arrays["numbers"] = np.array([self.yield_, self.push, self.presence])
+        arrays["numbers"] = np.array([self.yield_, self.push, self.light])
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     @staticmethod
     def from_bytes(data: bytes) -> Carry:
         """What `to_bytes` gave."""
         arrays = load(data)
-        yield_, push, presence = (float(number) for number in arrays.pop("numbers"))
-        return Carry(**arrays, yield_=yield_, push=push, presence=presence)
+        yield_, push, light = (float(number) for number in arrays.pop("numbers"))
+        return Carry(**arrays, yield_=yield_, push=push, light=light)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +90,27 @@ class Laid:
     """float32 [H, W], 0..1, after this frame's steps."""
     push: float
     """The push of the next frame."""
-    presence: float
-    """The largest so far."""
+    light: float
+    """The best so far."""
+    whole: float
+    """0..1: how much of a full dream the frame starts from, whatever its strength."""
 
 
-def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, presence: float) -> Carry:
+def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> Carry:
     """The carry of a shot's first frame.
 
     Args:
         detail: float32 [H, W, 3], its dream minus its source.
         grey: of the frame, from `flow.grey`.
         ascent: length of its climb, steps times size of a step.
-        presence: 0..1, how much of the picture a fade leaves.
+        light: 0..1, the frame's contrast over the largest in its shot.
     """
     fill = np.ones(detail.shape[:2], np.float32)
     yield_ = strength(detail) / ascent if ascent else 0.0
-    return Carry(detail, np.zeros_like(detail), fill, grey, yield_, FIRST_PUSH, presence)
+    return Carry(detail, np.zeros_like(detail), fill, grey, yield_, FIRST_PUSH, light)
 
 
-def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, presence: float) -> Laid:
+def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, light: float) -> Laid:
     """Move the last frame's dream onto this one, and say where it needs how much work.
 
     Args:
@@ -115,27 +120,30 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, p
         breathe: 0..1: how much of the usual work is done where the picture stands still. At 0 all of the
             dream is kept there and nothing is added.
         ascent: length of a full climb now; changes with the schedule.
-        presence: 0..1, how much of the picture a fade leaves.
+        light: 0..1, the frame's contrast over the largest in its shot.
     """
     detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.back)
     back, trust = flow.back, flow.trust
     squared = back[..., 0] * back[..., 0] + back[..., 1] * back[..., 1]
     hold = np.maximum(1 - squared / STILL**2, 0) * trust * np.float32(1 - breathe)
-    brightest = max(presence, carry.presence)
-    fill = fill * trust * np.float32(carry.presence / brightest)
+    best = max(light, carry.light)
+    old = np.float32(carry.light / best)
+    fill = fill * trust
     detail *= _three(trust)
-    lack = 1.0 - strength(detail) / max(carry.yield_ * ascent, 1e-9)
+    # What this frame adds comes on top of what is found here.
+    lack = 1.0 - strength(detail) / max(BEFORE * carry.yield_ * ascent, 1e-9)
     effort = float(np.clip(carry.push * (1 + EAGERNESS * lack), 0, MOST))
     momentum = _three(np.float32(MOMENTUM) * fill)
     pace = (np.float32(effort) + np.float32(BOOST) * (1 - fill)) * (1 - hold * fill)
     return Laid(
-        detail=detail * _three(np.float32(share) + np.float32(1 - share) * hold),
+        detail=detail * _three(old * (np.float32(share) + np.float32(1 - share) * hold)),
         pace=pace,
         change=change * momentum,
         momentum=momentum,
         fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + np.float32(BOOST) * (1 - fill)), 1),
-        push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 4.0)),
-        presence=brightest,
+        push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 2.5)),
+        light=best,
+        whole=float(old) * cv2.mean(fill)[0],
     )
 
 
@@ -157,7 +165,7 @@ def gone_on(
     """
     change = laid.change + (1 - laid.momentum) * (climbed - laid.detail)
     detail = allowed(laid.detail + change)
-    return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.presence)
+    return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light)
 
 
 def strength(detail: np.ndarray) -> float:

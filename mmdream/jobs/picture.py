@@ -26,6 +26,12 @@ from mmdream.schedule import Moment
 
 BOTH_WAYS = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
+SETTLING = 24
+"""Frames behind a cut that take twice the usual steps: the first climb fits its own frame best, and fades."""
+SHORTER = 0.85
+"""and these steps are so much shorter."""
+WHOLE = 0.9
+"""So do frames of which less than this share has its dream."""
 IDLE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
@@ -38,6 +44,8 @@ class Prepared:
     index: int
     """Number of the frame within the film, or within the excerpt."""
     shot: Shot
+    light: float
+    """0..1: the frame's contrast over the largest in its shot."""
     presence: float
     """0..1: how much of the picture a fade leaves."""
     small: np.ndarray
@@ -154,7 +162,7 @@ class Painter:
                             if before is not None:
                                 motion = flow.between(before, grey, small.shape[:2])
                             before = grey if presence > 0 and small.size else None
-                    yield Prepared(frame, index, shot, presence, small, grey, motion)
+                    yield Prepared(frame, index, shot, found.light[index], presence, small, grey, motion)
         finally:
             frames.close()
 
@@ -230,18 +238,21 @@ class Painter:
         if item.shot.flashing(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
-        return detail, begun(detail, item.grey, self._ascent(moment), item.presence)
+        return detail, begun(detail, item.grey, self._ascent(moment), item.light)
 
     def _carried(self, item: Prepared, motion: flow.Flow, moment: Moment, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
         ascent = self._ascent(moment)
-        laid = lay(carry, motion, self.recipe.coherence, self.recipe.breathe, ascent, item.presence)
+        laid = lay(carry, motion, self.recipe.coherence, self.recipe.breathe, ascent, item.light)
         detail = laid.detail
         if laid.pace.max() > IDLE:
+            turn = item.index - item.shot.first
+            usual = max(1, round(moment.steps * self.network.card.carried))
+            new = turn < SETTLING or laid.whole < WHOLE
             sizes = octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
-            steps = min(moment.steps, max(1, round(moment.steps * self.network.card.carried)))
-            visits = octaves.carried(sizes, steps, item.index - item.shot.first)
-            detail = self._climbed(item, laid.detail, visits, moment, laid.pace)
+            pace = laid.pace * np.float32(SHORTER) if new else laid.pace
+            visits = octaves.carried(sizes, min(moment.steps, 2 * usual if new else usual), turn)
+            detail = self._climbed(item, laid.detail, visits, moment, pace)
         return gone_on(carry, laid, detail, item.grey, self._allowed(item))
 
     def _ascent(self, moment: Moment) -> float:

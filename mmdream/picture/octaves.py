@@ -25,6 +25,9 @@ SMALLEST = 64
 JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
 
+CARRIED_SMOOTHING = 3.0
+"""px; few steps a frame, always anew, would pile up fine grain that a full climb smooths away at its end."""
+
 Slope = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
@@ -36,6 +39,8 @@ class Visit:
     size: Size
     """Height, width in px."""
     steps: int
+    smoothing: float | None = None
+    """Sigma of the gradient's smoothing in px; None: it grows over the steps."""
 
 
 def sizes(height: int, width: int, moment: Moment) -> list[Size]:
@@ -68,7 +73,7 @@ def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
     """
     *smaller, largest = octaves
     rotation = [smaller[turn // 2 % len(smaller)]] if smaller and turn % 2 == 0 else []
-    return [Visit(size, steps) for size in (*rotation, largest)]
+    return [Visit(size, steps, CARRIED_SMOOTHING) for size in (*rotation, largest)]
 
 
 def dream(
@@ -108,7 +113,7 @@ def dream(
         canvas = Canvas(
             start=start,
             step=step if pace is None else step * _paced(pace, visit.size),
-            slope=_jittered(_grey(slope) if color == "source" else slope, visit.steps, shifts),
+            slope=_jittered(_grey(slope) if color == "source" else slope, visit, shifts),
             settle=_clip,
         )
         gained = ascend(canvas, visit.steps) - start
@@ -153,14 +158,17 @@ def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
     return cv2.cvtColor(resized(pace[..., None], size)[..., 0], cv2.COLOR_GRAY2RGB)
 
 
-def _jittered(slope: Slope, steps: int, rng: np.random.Generator) -> Callable[[np.ndarray, int], np.ndarray]:
+def _jittered(
+    slope: Slope, visit: Visit, rng: np.random.Generator
+) -> Callable[[np.ndarray, int], np.ndarray]:
     """Roll, take the gradient, roll back, smooth: no pixel keeps its place in the network's grid."""
-    shifts = rng.integers(-JITTER, JITTER + 1, size=(max(steps, 1), 2))
+    shifts = rng.integers(-JITTER, JITTER + 1, size=(max(visit.steps, 1), 2))
 
     def at(x: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])
         gradient = sewn(slope, np.roll(x, (down, right), (0, 1)))
-        return cascade(np.roll(gradient, (-down, -right), (0, 1)), width(number, steps))
+        sigma = width(number, visit.steps) if visit.smoothing is None else visit.smoothing
+        return cascade(np.roll(gradient, (-down, -right), (0, 1)), sigma)
 
     return at
 
