@@ -6,6 +6,7 @@ nor networks: they come in as a slope, and what a medium allows comes in as a se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ def unit(gradient: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
         share = float(np.mean(inside))
     else:
         share = 1.0
-    rms = float(np.sqrt(np.mean(np.square(gradient)) / max(share, 1e-6)))
+    flat = gradient.reshape(-1)
+    rms = math.sqrt(float(np.dot(flat, flat)) / (flat.size * max(share, 1e-6)))
     if not rms > 1e-20:
         return np.zeros_like(gradient)
     return gradient * np.float32(1.0 / rms)

@@ -18,7 +18,8 @@ from mmdream.film import frames, mux, proof
 from mmdream.film.shots import Scan, scan
 from mmdream.film.source import Film, Picture
 from mmdream.film.waves import Extract
-from mmdream.jobs.memory import keep_freed_memory
+from mmdream.jobs.ahead import step_back
+from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.picture import Clock, Meter, Painter
 from mmdream.jobs.sound import dream_track
@@ -69,6 +70,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
 
     def paint() -> None:
         assert painter is not None
+        step_back()
         source = frames.read(film, order.start, order.end)
         writer = frames.Writer(work / "picture.mid", picture, out.suffix.lower(), found.time_base)
         with writer, closing(painter.dreams(source, found)) as dreams:
@@ -81,10 +83,12 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
     def sing() -> None:
         assert track is not None
         assert ear is not None
+        step_back()
         span = order.start, order.end
         with clock.time("sound"):
             heard.append(dream_track(film, track, span, ear, recipe, listener, work, stop.is_set))
 
+    leave_loaded_objects_alone()
     with clock.time("wall"):
         _side_by_side([paint] * (painter is not None) + [sing] * (ear is not None), stop)
     with clock.time("join"):

@@ -119,7 +119,7 @@ class Painter:
             carry: what the frame before it handed on; None where `first` begins a shot.
         """
         prepared = ahead(self._prepare(frames, found, first, None if carry is None else carry.grey))
-        with closing(ahead(self._climb(prepared, carry))) as climbed:
+        with closing(ahead(self._climb(prepared, carry), in_front=True)) as climbed:
             for item, moment, detail, handed_on in climbed:
                 yield self._finish(item, moment, detail, handed_on)
 
@@ -234,7 +234,7 @@ class Painter:
         visits = octaves.in_full(
             octaves.sizes(item.small.shape[0], item.small.shape[1], moment), moment.steps
         )
-        detail = self._climbed(item, np.zeros_like(item.small), visits, moment)
+        detail = self._allowed(item)(self._climbed(item, np.zeros_like(item.small), visits, moment))
         if item.shot.flashing(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry

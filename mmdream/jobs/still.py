@@ -43,7 +43,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = octaves.resized(rgb, (height, width))
     visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
-    detail = np.zeros_like(small)
+    detail, settle = np.zeros_like(small), octaves.allowed(small, recipe.color)
     for number, visit in enumerate(visits, 1):
         detail = octaves.dream(
             small,
@@ -53,8 +53,10 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
             about.step(moment.depth),
             seed=recipe.seed,
             place=Fraction(0),
+            color=recipe.color,
         )
         listener.progress("picture", number, len(visits))
+    detail = settle(detail)
     dream = np.clip(rgb + np.float32(moment.strength) * octaves.resized(detail, rgb.shape[:2]), 0, 1)
     seen = octaves.resized(dream, (height, width))
     base = score(judge, moment.depth, small)

@@ -25,7 +25,7 @@ SMALLEST = 64
 JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
 
-CARRIED_SMOOTHING = 3.0
+CARRIED_SMOOTHING = 2.4
 """px; few steps a frame, always anew, would pile up fine grain that a full climb smooths away at its end."""
 
 Slope = Callable[[np.ndarray], np.ndarray]
@@ -103,12 +103,10 @@ def dream(
         color: "full", or "source" to keep the source's chroma.
 
     Returns:
-        The new detail, float32 [H, W, 3]; source + detail lies within 0..1.
+        The new detail, float32 [H, W, 3]; `allowed` has still to cut it down.
     """
-    settle = allowed(source, color)
     for visit in visits:
-        # What was dreamed so far lies within 0..1, and so does its average.
-        start = resized(source + detail, visit.size)
+        start = _clip(resized(source + detail, visit.size))
         shifts = chance.rng(seed, "jitter", place, *visit.size)
         canvas = Canvas(
             start=start,
@@ -116,8 +114,7 @@ def dream(
             slope=_jittered(_grey(slope) if color == "source" else slope, visit, shifts),
             settle=_clip,
         )
-        gained = ascend(canvas, visit.steps) - start
-        detail = settle(detail + resized(gained, source.shape[:2]))
+        detail = detail + resized(ascend(canvas, visit.steps) - start, source.shape[:2])
     return detail
 
 
