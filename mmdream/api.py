@@ -26,6 +26,9 @@ def dream_video(
     keep_sound: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    preview: str | os.PathLike[str] | None = None,
+    sheet: str | os.PathLike[str] | None = None,
+    compare: bool = False,
     listener: Listener | None = None,
 ) -> Report:
     """Turn a film into a dream film.
@@ -40,6 +43,9 @@ def dream_video(
         keep_sound: dream the picture only.
         strict: stop at a broken frame or an early end instead of going on.
         overwrite: replace an existing result.
+        preview: a picture file that shows the newest frame while the dream runs.
+        sheet: a picture file for twelve moments of the finished film, source above dream.
+        compare: make a film of source and dream side by side too, with ``.compare`` in its name.
         listener: told about plan, warnings and progress.
 
     Returns:
@@ -50,6 +56,7 @@ def dream_video(
     """
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs.beside import finish_beside, wanted_beside
     from mmdream.jobs.order import Order, wanted
     from mmdream.networks.card import card
     from mmdream.networks.weights import locate
@@ -59,6 +66,8 @@ def dream_video(
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
     order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
     wanted(film, order)
+    live, still = (None if name is None else Path(name) for name in (preview, sheet))
+    beside = wanted_beside(path, out, live, still, compare, keep_picture, overwrite)
     if not keep_picture:
         locate(card(recipe.net, "picture"), recipe.weights)
     if not keep_sound and film.sounds:
@@ -67,7 +76,9 @@ def dream_video(
     from mmdream.jobs.film import render
 
     with workshop(out) as work:
-        return render(film, out, recipe, order, listener or Listener(), work).named(out)
+        report = render(film, out, recipe, order, listener or Listener(), work, beside.preview).named(out)
+    finish_beside(beside, film, out, order, recipe)
+    return report
 
 
 def dream_image(

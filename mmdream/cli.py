@@ -69,6 +69,9 @@ def video(
     keep_picture: options.KeepPicture = False,
     keep_sound: options.KeepSound = False,
     strict: options.Strict = False,
+    preview: options.Preview = None,
+    sheet: options.Sheet = None,
+    compare: options.Compare = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -100,6 +103,9 @@ def video(
             keep_sound=keep_sound,
             strict=strict,
             overwrite=overwrite,
+            preview=preview,
+            sheet=sheet,
+            compare=compare,
             listener=listener,
         )
     _show(report, as_json)

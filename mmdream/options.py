@@ -95,3 +95,16 @@ End = Annotated[
 KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
 KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
+Preview = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PICTURE", help="A file that shows the newest frame while it dreams.", show_default=False
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Twelve moments, source above dream.", show_default=False),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Also make a film of source and dream side by side.")
+]

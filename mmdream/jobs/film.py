@@ -22,6 +22,7 @@ from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.picture import Clock, Meter, Painter
 from mmdream.jobs.sound import dream_track
+from mmdream.jobs.watch import Preview, shown
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import load, precision
@@ -33,7 +34,15 @@ LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
 
 
-def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listener, work: Path) -> Report:
+def render(
+    film: Film,
+    out: Path,
+    recipe: Recipe,
+    order: Order,
+    listener: Listener,
+    work: Path,
+    live: Path | None = None,
+) -> Report:
     """Dream a film.
 
     Args:
@@ -43,6 +52,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         order: which part of it, and what to keep.
         listener: told about plan and progress.
         work: a folder for what lies between source and result.
+        live: a picture file that shows the newest frame.
 
     Returns:
         The report, without the name of the output.
@@ -63,6 +73,7 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
     ear = (
         load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed) if track else None
     )
+    preview = None if live is None else Preview(live, recipe.net, picture.sar)
     if painter is not None:
         _announce(painter, found, listener)
     meter, heard = Meter(), list[tuple[Extract, SoundReport]]()
@@ -71,7 +82,8 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
         assert painter is not None
         source = frames.read(film, order.start, order.end)
         writer = frames.Writer(work / "picture.mid", picture, out.suffix.lower(), found.time_base)
-        with writer, closing(painter.dreams(source, found.shots)) as dreams:
+        dreams = shown(painter.dreams(source, found.shots), preview, 0, len(found.pts))
+        with writer, closing(dreams):
             for dreamed in dreams:
                 with clock.time("encode"):
                     writer.write(dreamed.rgb, dreamed.frame.pts)

@@ -14,7 +14,12 @@ from mmdream.errors import UserError
 
 
 def destination(
-    source: Path | None, output: Path | None, ending: str, suffixes: Sequence[str], overwrite: bool
+    source: Path | None,
+    output: Path | None,
+    ending: str,
+    suffixes: Sequence[str],
+    overwrite: bool,
+    option: str = "-o",
 ) -> Path:
     """The name of the result.
 
@@ -24,6 +29,7 @@ def destination(
         ending: e.g. ``".dream.mp4"``.
         suffixes: those that can be written.
         overwrite: whether an existing file may be replaced.
+        option: the one that names this file, for the messages.
 
     Raises:
         UserError: an unknown suffix, a missing folder, an existing file, or the input itself.
@@ -43,12 +49,12 @@ def destination(
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: is a file, not a folder")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path.parent}: no permission to write there; choose another place with -o")
+        raise UserError(f"{path.parent}: no permission to write there; choose another place with {option}")
     if path.exists():
         if source is not None and source.exists() and path.samefile(source):
-            raise UserError(f"{path}: is the input itself; choose another name with -o")
+            raise UserError(f"{path}: is the input itself; choose another name with {option}")
         if not overwrite:
-            raise UserError(f"{path}: exists already; add --overwrite or choose another name with -o")
+            raise UserError(f"{path}: exists already; add --overwrite or choose another name with {option}")
     return path
 
 
