@@ -1,7 +1,7 @@
 """The command line: options in, one report or one error line out.
 
 Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow. Only this
-file prints, and only this file turns an error into an exit status.
+file prints results, and only this file turns an error into an exit status.
 """
 
 from __future__ import annotations
@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmdream import __version__, options
+from mmdream.bars import listening
 from mmdream.errors import UserError
 from mmdream.options import DEFAULT, DEFAULT_PRECISION
 from mmdream.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.listen import Listener
     from mmdream.report import Report
     from mmdream.schedule import Schedule
 
@@ -92,7 +90,7 @@ def video(
         size=size,
         precision=precision.value,
     )
-    with _listening(as_json) as listener:
+    with listening(as_json) as listener:
         report = dream_video(
             source,
             output,
@@ -144,7 +142,7 @@ def image(
         size=size,
         precision=precision.value,
     )
-    with _listening(as_json) as listener:
+    with listening(as_json) as listener:
         report = dream_picture_file(source, output, recipe, overwrite, listener)
     _show(report, as_json)
 
@@ -180,7 +178,7 @@ def audio(
         sound_weights=weights,
         seed=seed,
     )
-    with _listening(as_json) as listener:
+    with listening(as_json) as listener:
         report = dream_sound_file(source, output, recipe, overwrite, listener)
     _show(report, as_json)
 
@@ -247,43 +245,6 @@ def _schedule(
     return base.with_settings(
         octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
     )
-
-
-@contextmanager
-def _listening(quiet: bool) -> Iterator[Listener]:
-    """Progress bars and lines on stderr; with --json, warnings only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mmdream.listen import Listener
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    bars = Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet or not console.is_terminal,
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(medium: str, done: float, total: float) -> None:
-        if medium not in tasks:
-            unit = "frames" if medium == "picture" else "seconds"
-            tasks[medium] = bars.add_task(medium, unit=unit, total=round(total))
-        bars.update(tasks[medium], completed=round(done))
-
-    def say(line: str) -> None:
-        if not quiet:
-            console.print(f"mmdream: {line}", markup=False)
-
-    def warn(line: str) -> None:
-        console.print(f"mmdream: warning: {line}", markup=False)
-
-    with bars:
-        yield Listener(say=say, warn=warn, progress=progress)
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from mmdream.film.waves import Extract
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.picture import Clock, Meter, Painter
+from mmdream.jobs.remaining import costs, estimating, expected_work
 from mmdream.jobs.sound import dream_track
 from mmdream.jobs.watch import Preview, shown
 from mmdream.listen import Listener
@@ -76,6 +77,8 @@ def render(
     preview = None if live is None else Preview(live, recipe.net, picture.sar)
     if painter is not None:
         _announce(painter, found, listener)
+        work_ahead = expected_work(found, film.start, recipe, painter.size, costs(painter))
+        listener = estimating(listener, work_ahead, ear is not None)
     meter, heard = Meter(), list[tuple[Extract, SoundReport]]()
 
     def paint() -> None:
