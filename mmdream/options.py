@@ -95,3 +95,12 @@ End = Annotated[
 KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
 KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
+JobDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--job-dir",
+        metavar="FOLDER",
+        help="Where finished parts are kept until the film is whole; else beside the result.",
+        show_default=False,
+    ),
+]

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+from safetensors.numpy import load, save
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
@@ -41,6 +42,27 @@ class Scan:
     time_base: Fraction
     repeated: int
     """Broken frames that will be stood in for."""
+
+    def to_bytes(self) -> bytes:
+        """The scan as a safetensors file."""
+        rows = [(shot.first, shot.stop, *shot.box) for shot in self.shots]
+        return save(
+            {
+                "shots": np.array(rows, np.int64).reshape(-1, 6),
+                "pts": np.array(self.pts, np.int64),
+                "clock": np.array([self.time_base.numerator, self.time_base.denominator], np.int64),
+                "repeated": np.array([self.repeated], np.int64),
+            }
+        )
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Scan:
+        """What `to_bytes` gave."""
+        arrays = load(data)
+        rows = arrays["shots"].tolist()
+        shots = tuple(Shot(first, stop, tuple(box)) for first, stop, *box in rows)
+        pts = array("q", arrays["pts"].tolist())
+        return Scan(shots, pts, Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0]))
 
 
 def scan(frames: Iterable[Frame]) -> Scan:
