@@ -5,8 +5,9 @@
 OPTIONS go to `mmdream video`. Kills (SIGKILL) come at random moments of the work that an unbroken run took;
 after every third one the newest file in the job's folder is cut short, as a power cut might have left it.
 Then the same command, or `mmdream resume`, goes on.
---full: a small file system that the film does not fit in (a tmpfs); what fills it is thrown away after the
-run has failed. Prints one JSON object: whether all frames and samples are the same, and the seconds.
+--full: a small file system (a tmpfs that the job just fits in), which is filled to the brim when the first
+part is done; what fills it is thrown away after the run has failed.
+Prints one JSON object: whether all frames and samples are the same, and the seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import soundfile
 from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.film.waves import extract
-from mmdream.jobs.folder import JOB, LOCK, folder_of
+from mmdream.jobs.folder import JOB, LOCK, folder_of, picture_file
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 24 * 3600
@@ -126,16 +127,27 @@ def killed(
 
 
 def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
-    """The same film where there is no room for it, and then there is."""
+    """The same film where the disk fills up once the first part is done, and then is emptied."""
     out, ballast = place / f"full{suffix}", place / "ballast"
-    with open(ballast, "wb") as file:
-        file.write(bytes(max(0, shutil.disk_usage(place).free - (1 << 20))))
-    first = finished(command("video", film, "-o", out, *options))
-    kept = sorted(path.name for path in folder_of(out).rglob("*")) if folder_of(out).is_dir() else []
+    job, began = folder_of(out), time.monotonic()
+    with started(command("video", film, "-o", out, *options)) as run:
+        while run.poll() is None and not (job / picture_file(0)).exists():
+            time.sleep(0.02)
+        with open(ballast, "wb") as file:
+            file.write(bytes(shutil.disk_usage(place).free))
+        _, said = run.communicate(timeout=LONGEST)
+    first = time.monotonic() - began
+    kept = sorted(path.name for path in job.rglob("*")) if job.is_dir() else []
     ballast.unlink()
-    status, said, seconds, _ = finished(command("resume", out))
-    found = {"status": first[0], "said": first[1], "kept": kept, "resumed": status, "resume_said": said}
-    found |= {"seconds": round(first[2] + seconds, 2)} | (hashes(out) if out.exists() else {})
+    status, said_then, seconds, _ = finished(command("resume", out))
+    found = {
+        "status": run.returncode,
+        "said": said,
+        "kept": kept,
+        "resumed": status,
+        "resume_said": said_then,
+    }
+    found |= {"seconds": round(first + seconds, 2)} | (hashes(out) if out.exists() else {})
     out.unlink(missing_ok=True)
     return found
 
