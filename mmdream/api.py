@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import destination
 from mmdream.listen import Listener
 from mmdream.recipe import Recipe
 from mmdream.report import Report
@@ -26,12 +26,16 @@ def dream_video(
     keep_sound: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    job_dir: str | os.PathLike[str] | None = None,
     preview: str | os.PathLike[str] | None = None,
     sheet: str | os.PathLike[str] | None = None,
     compare: bool = False,
     listener: Listener | None = None,
 ) -> Report:
     """Turn a film into a dream film.
+
+    Finished parts are kept in the job's folder until the film is whole and verified: the same call goes
+    on after a crash, a full disk or Ctrl-C.
 
     Args:
         source: any film that FFmpeg reads.
@@ -42,7 +46,8 @@ def dream_video(
         keep_picture: dream the sound only.
         keep_sound: dream the picture only.
         strict: stop at a broken frame or an early end instead of going on.
-        overwrite: replace an existing result.
+        overwrite: replace an existing result, and a half done one with other settings.
+        job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
         preview: a picture file that shows the newest frame while the dream runs.
         sheet: a picture file for twelve moments of the finished film, source above dream.
         compare: make a film of source and dream side by side too, with ``.compare`` in its name.
@@ -53,32 +58,51 @@ def dream_video(
 
     Raises:
         UserError: one line that says what is wrong with the input, the settings or the output.
+        KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
+            step then, and holds the job until it is done.
     """
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
-    from mmdream.jobs.beside import finish_beside, wanted_beside
+    from mmdream.jobs import beside, run
+    from mmdream.jobs.job import describe
     from mmdream.jobs.order import Order, wanted
-    from mmdream.networks.card import card
-    from mmdream.networks.weights import locate
 
-    recipe, path = recipe or Recipe(), Path(source)
+    path = Path(source)
     film = probe(path)
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
     order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
-    wanted(film, order)
+    _, track = wanted(film, order)
+    job = describe(path, out, order, recipe or Recipe(), track is not None, overwrite)
+    place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
-    beside = wanted_beside(path, out, live, still, compare, keep_picture, overwrite)
-    if not keep_picture:
-        locate(card(recipe.net, "picture"), recipe.weights)
-    if not keep_sound and film.sounds:
-        locate(card(recipe.sound_net, "sound"), recipe.sound_weights)
-    # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.film import render
-
-    with workshop(out) as work:
-        report = render(film, out, recipe, order, listener or Listener(), work, beside.preview).named(out)
-    finish_beside(beside, film, out, order, recipe)
+    extras = beside.wanted_beside(job, out, live, still, compare, place)
+    report = run.begin(film, job, out, place, beside.watching(listener or Listener(), extras, film, job))
+    # The film has its name now, and keeps it whatever happens to what is made from it.
+    beside.finish_beside(extras, film, out, job)
     return report
+
+
+def resume_video(
+    job: str | os.PathLike[str], *, anyway: bool = False, listener: Listener | None = None
+) -> Report:
+    """Go on with a film that `dream_video` did not finish, to the same frames and samples.
+
+    Args:
+        job: the job's folder, or the name of the result where the folder lies beside it.
+        anyway: also where another machine, precision or library version makes the rest of the film
+            differ in its last bits.
+        listener: told about plan, warnings and progress.
+
+    Returns:
+        What was done, with the name of the result.
+
+    Raises:
+        UserError: no such job, a source or weights that have changed, or another machine.
+        KeyboardInterrupt: Ctrl-C, as for `dream_video`.
+    """
+    from mmdream.jobs import run
+
+    return run.resume(Path(job), anyway, listener or Listener())
 
 
 def dream_image(

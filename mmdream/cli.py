@@ -7,8 +7,11 @@ file prints results, and only this file turns an error into an exit status.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +19,7 @@ import typer
 
 from mmdream import __version__, options
 from mmdream.bars import listening
-from mmdream.errors import UserError
+from mmdream.errors import Stopped, UserError
 from mmdream.options import DEFAULT, DEFAULT_PRECISION
 from mmdream.recipe import Recipe
 
@@ -71,11 +74,13 @@ def video(
     sheet: options.Sheet = None,
     compare: options.Compare = False,
     overwrite: options.Overwrite = False,
+    job_dir: options.JobDir = None,
     as_json: options.Json = False,
 ) -> None:
     """Turn a film into a dream film, picture and sound.
 
     The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
+    The same command again goes on with a film that was stopped; so does `mmdream resume`.
     """
     from mmdream import dream_video
 
@@ -90,7 +95,7 @@ def video(
         size=size,
         precision=precision.value,
     )
-    with listening(as_json) as listener:
+    with _resumable(), listening(as_json) as listener:
         report = dream_video(
             source,
             output,
@@ -104,9 +109,52 @@ def video(
             preview=preview,
             sheet=sheet,
             compare=compare,
+            job_dir=job_dir,
             listener=listener,
         )
     _show(report, as_json)
+
+
+@app.command()
+def resume(
+    job: Annotated[
+        Path,
+        typer.Argument(metavar="JOB", help="The result's name, or the job's folder.", show_default=False),
+    ],
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="On another machine too: the rest then differs in its last bits."),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
+    from mmdream import resume_video
+
+    with _resumable(), listening(as_json) as listener:
+        report = resume_video(job, anyway=anyway, listener=listener)
+    _show(report, as_json)
+
+
+@app.command()
+def jobs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where the results lie.", show_default=False)
+    ] = Path(),
+) -> None:
+    """List the films in a folder that are not finished."""
+    import shlex
+    import time
+
+    from mmdream.jobs.listing import listed
+
+    for job in listed(folder):
+        share = "" if job.percent is None else f"{job.percent} %, {job.frames} of {job.total} frames, "
+        touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.touched))
+        typer.echo(f"{job.name}  {job.state}, {share}last touched {touched}")
+        if job.state == "stopped":
+            typer.echo(f"  mmdream resume {shlex.quote(str(job.name))}")
+        elif job.state == "broken":
+            typer.echo(f"  {job.folder} cannot go on; delete it, or begin anew with --overwrite")
 
 
 @app.command()
@@ -245,6 +293,19 @@ def _schedule(
     return base.with_settings(
         octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
     )
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Tell how to go on after Ctrl-C, and leave at once."""
+    try:
+        yield
+    except Stopped as stopped:
+        typer.echo(f"mmdream: {stopped}", err=True)
+        sys.stdout.flush()
+        # Another thread may be in the midst of a long step, which nothing but the end of the process
+        # ends; the journal makes that safe.
+        os._exit(130)
 
 
 def _show(report: Report, as_json: bool) -> None:

@@ -22,3 +22,5 @@ class Listener:
     """(medium, done, total): frames of the picture or seconds of the sound."""
     left: Callable[[float], None] = _silent
     """Seconds that the whole film still takes."""
+    frame: Callable[..., None] = _silent
+    """A finished frame: (source, dream, seconds, moment, index, total), see `mmdream.jobs.watch.Preview`."""

@@ -108,3 +108,12 @@ Sheet = Annotated[
 Compare = Annotated[
     bool, typer.Option("--compare", help="Also make a film of source and dream side by side.")
 ]
+JobDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--job-dir",
+        metavar="FOLDER",
+        help="Where finished parts are kept until the film is whole; else beside the result.",
+        show_default=False,
+    ),
+]

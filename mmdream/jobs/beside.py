@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmdream.errors import UserError
+from mmdream.film.codecs import SUFFIXES
 from mmdream.film.source import Film, probe
 from mmdream.jobs.compare import beside_name, compare
-from mmdream.jobs.order import Order
+from mmdream.jobs.folder import folder_of
+from mmdream.jobs.job import Job
 from mmdream.jobs.output import destination
 from mmdream.jobs.sheet import contact_sheet
+from mmdream.jobs.watch import Preview
+from mmdream.listen import Listener
 from mmdream.picture import files
-from mmdream.recipe import Recipe
 
 MOMENTS = 12
 """Pictures on a contact sheet."""
@@ -29,69 +32,62 @@ class Beside:
 
 
 def wanted_beside(
-    source: Path,
-    out: Path,
-    preview: Path | None,
-    sheet: Path | None,
-    compared: bool,
-    keep_picture: bool,
-    overwrite: bool,
+    job: Job, out: Path, preview: Path | None, sheet: Path | None, compared: bool, folder: Path | None
 ) -> Beside:
     """Check the names before the work.
 
     Args:
-        source: the input.
-        out: the result.
+        job: what is made of the film.
+        out: the result, as the user names it.
         preview: of the live picture.
         sheet: of the contact sheet.
         compared: whether the comparison is wanted.
-        keep_picture: the picture is not dreamed.
-        overwrite: whether existing files may be replaced.
+        folder: of the job; None: beside the result. Where it exists, the preview of the earlier run may too.
 
     Raises:
         UserError: a name that cannot be written, two files of one name, or nothing to show.
     """
-    if preview is not None and keep_picture:
+    if preview is not None and job.order.keep_picture:
         raise UserError("--preview shows the picture while it is dreamed; drop it or --keep-picture")
-    found = Beside(
-        _checked(source, preview, files.SUFFIXES, overwrite, "--preview"),
-        _checked(source, sheet, files.SUFFIXES, overwrite, "--sheet"),
-        _checked(source, beside_name(out) if compared else None, (out.suffix.lower(),), overwrite, "-o"),
-    )
     if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
-    return found
+    goes_on = (folder or folder_of(out)).is_dir()
+
+    def checked(
+        path: Path | None, option: str, suffixes: Sequence[str] = files.SUFFIXES, replaced: bool = False
+    ) -> Path | None:
+        replaced = replaced or job.overwrite
+        return None if path is None else destination(job.source, path, "", suffixes, replaced, option)
+
+    return Beside(
+        checked(preview, "--preview", replaced=goes_on),
+        checked(sheet, "--sheet"),
+        checked(beside_name(out) if compared else None, "-o", SUFFIXES),
+    )
 
 
-def _checked(
-    source: Path, path: Path | None, suffixes: tuple[str, ...], overwrite: bool, option: str
-) -> Path | None:
-    return None if path is None else destination(source, path, "", suffixes, overwrite, option)
+def watching(listener: Listener, beside: Beside, film: Film, job: Job) -> Listener:
+    """A listener that keeps the preview too, if one is wanted."""
+    if beside.preview is None or film.picture is None:
+        return listener
+    return replace(listener, frame=Preview(beside.preview, job.recipe.net, film.picture.sar))
 
 
-def finish_beside(
-    beside: Beside,
-    film: Film,
-    out: Path,
-    order: Order,
-    recipe: Recipe,
-    stopped: Callable[[], bool] = lambda: False,
-) -> None:
+def finish_beside(beside: Beside, film: Film, out: Path, job: Job) -> None:
     """Make the contact sheet and the comparison of a finished film, which already has its name.
 
     Args:
         beside: what is wanted.
         film: the source.
         out: the finished film.
-        order: which part of the source that is.
-        recipe: its network's name stands on the sheet.
-        stopped: asked once a frame.
+        job: what was made of it.
 
     Raises:
-        Interrupted: `stopped` said yes.
         UserError: no room on the disk.
     """
+    start, end = job.order.start, job.order.end
     if beside.sheet is not None:
-        contact_sheet(film, probe(out), beside.sheet, MOMENTS, order.start, (film.path.name, recipe.net))
+        title = film.path.name, job.recipe.net
+        contact_sheet(film, probe(out), beside.sheet, MOMENTS, start, title)
     if beside.compare is not None:
-        compare(film, probe(out), beside.compare, order.start, order.end, stopped)
+        compare(film, probe(out), beside.compare, start, end)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -11,20 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.errors import Interrupted
 from mmdream.film import frames, mux
 from mmdream.film.source import LARGEST_SIDE, Film, Picture
 from mmdream.jobs.output import workshop
 
 
-def compare(
-    film: Film,
-    dream: Film,
-    path: Path,
-    start: Fraction | None,
-    end: Fraction | None,
-    stopped: Callable[[], bool],
-) -> None:
+def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fraction | None) -> None:
     """Write the film.
 
     Args:
@@ -33,10 +24,8 @@ def compare(
         path: of the comparison; its suffix chooses the container.
         start: second of the source at which the dream begins.
         end: second of the source at which it ends.
-        stopped: asked once a frame.
 
     Raises:
-        Interrupted: `stopped` said yes.
         UserError: no room on the disk.
     """
     assert dream.picture is not None
@@ -51,8 +40,6 @@ def compare(
             closing(frames.read(dream)) as others,
         ):
             for one, other in zip(ones, others, strict=True):
-                if stopped():
-                    raise Interrupted
                 writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
         # The dream is the source here: all but its picture is kept.
         mux.join(

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.errors import NoRoom, UserError
+from mmdream.film.opened import FULL, no_room
+from mmdream.jobs.durable import whole
 
 
 def destination(
@@ -58,6 +60,17 @@ def destination(
     return path
 
 
+def lay(file: Path, path: Path) -> None:
+    """Give a finished file its name, in one moment, also on another disk."""
+    with whole(path) as draft:
+        try:
+            os.replace(file, draft)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(file, draft)
+
+
 @contextmanager
 def workshop(path: Path) -> Iterator[Path]:
     """A folder beside the result to work in; what is left in it under the result's name becomes the result.
@@ -68,11 +81,11 @@ def workshop(path: Path) -> Iterator[Path]:
     try:
         yield folder
         os.replace(folder / path.name, path)
+    except NoRoom as error:
+        raise no_room(path) from error  # It names the folder that is gone.
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(
-                f"{path.parent}: no space left; make room or choose another place with -o"
-            ) from error
+        if error.errno in FULL:
+            raise no_room(path) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

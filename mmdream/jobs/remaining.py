@@ -14,20 +14,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.film.shots import Scan
-from mmdream.jobs.picture import Painter
 from mmdream.listen import Listener
 from mmdream.picture import octaves
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
 
+if TYPE_CHECKING:
+    from mmdream.jobs.picture import Painter
+
 KINDS = 2
 """0: carried, 1: in full."""
 ALONE = 0.55
-"""Of the time that a frame takes beside the sound it takes about so much alone (0.50 to 0.63 on two cores)."""
+"""Of the time that a frame takes beside the sound it takes about so much alone; 0.50 to 0.63 on two cores."""
 MEMORY = 0.05, 12
 """A pace is that of the last so large share of the frames, or of so many if that is more."""
 WARM = 2
@@ -147,7 +150,7 @@ def estimating(
     sums = [np.concatenate([[0.0], np.cumsum(work.seconds * (work.kinds == kind))]) for kind in range(KINDS)]
     # Frames that are done, when the last was, and the first one of this run.
     state = {"done": -1, "at": 0.0, "first": 0}
-    heard = {"began": 0.0, "from": -1.0, "left": float("inf") if sound else 0.0}
+    heard = {"at": 0.0, "done": -1.0, "left": float("inf") if sound else 0.0}
     lock = threading.Lock()
 
     def see(done: int, now: float) -> None:
@@ -160,12 +163,12 @@ def estimating(
         state.update(done=done, at=now)
 
     def hear(done: float, total: float, now: float) -> None:
-        if heard["from"] < 0:
-            heard.update({"began": now, "from": done})
-        elif done >= total:
+        if done >= total:
             heard["left"] = 0.0
-        elif done > heard["from"]:
-            heard["left"] = (total - done) * (now - heard["began"]) / (done - heard["from"])
+        elif heard["done"] >= 0 and done > heard["done"]:
+            # The pace of the last piece: those that lie finished in a job's folder take no time.
+            heard["left"] = (total - done) * (now - heard["at"]) / (done - heard["done"])
+        heard.update(at=now, done=done)
 
     def progress(medium: str, done: float, total: float) -> None:
         now = clock()

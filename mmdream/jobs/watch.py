@@ -9,13 +9,17 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, time_code, written
-from mmdream.jobs.picture import Dreamed
+from mmdream.listen import Listener
 from mmdream.picture import files
 from mmdream.schedule import Moment
+
+if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
+    from mmdream.jobs.picture import Dreamed
 
 INTERVAL = 3.0
 """Seconds between two pictures."""
@@ -80,21 +84,20 @@ class Preview:
 
 
 def shown(
-    dreams: Generator[Dreamed, None, None], preview: Preview | None, first: int, total: int
+    dreams: Generator[Dreamed, None, None], listener: Listener, first: int, total: int
 ) -> Generator[Dreamed, None, None]:
-    """Pass dreams on, and show them on the way.
+    """Pass dreams on, and show them to a listener on the way.
 
     Args:
         dreams: from frame `first` on; closed at the end.
-        preview: None: nothing is shown.
+        listener: shown each frame.
         first: number of the first frame.
         total: frames of the film.
     """
     with closing(dreams):
         for index, dreamed in enumerate(dreams, first):
-            if preview is not None:
-                seconds = float(dreamed.frame.seconds)
-                preview(dreamed.frame.rgb, dreamed.rgb, seconds, dreamed.moment, index, total)
+            seconds = float(dreamed.frame.seconds)
+            listener.frame(dreamed.frame.rgb, dreamed.rgb, seconds, dreamed.moment, index, total)
             yield dreamed
 
 
