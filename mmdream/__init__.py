@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mmdream.api import dream_audio, dream_image, dream_video, resume_video
+    from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.errors import UserError
     from mmdream.recipe import Recipe
     from mmdream.schedule import Schedule
@@ -23,6 +23,7 @@ __all__ = [
     "dream_audio",
     "dream_image",
     "dream_video",
+    "plan_video",
     "resume_video",
 ]
 
@@ -33,6 +34,7 @@ _HOMES = {
     "dream_audio": "api",
     "dream_image": "api",
     "dream_video": "api",
+    "plan_video": "api",
     "resume_video": "api",
 }
 

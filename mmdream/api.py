@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,11 @@ from mmdream.jobs.output import destination
 from mmdream.listen import Listener
 from mmdream.recipe import Recipe
 from mmdream.report import Report
+
+if TYPE_CHECKING:
+    from mmdream.film.source import Film
+    from mmdream.jobs.dry import Plan
+    from mmdream.jobs.job import Job
 
 
 def dream_video(
@@ -61,18 +67,10 @@ def dream_video(
         KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
             step then, and holds the job until it is done.
     """
-    from mmdream.film.codecs import SUFFIXES
-    from mmdream.film.source import probe
     from mmdream.jobs import beside, run
-    from mmdream.jobs.job import describe
-    from mmdream.jobs.order import Order, wanted
 
-    path = Path(source)
-    film = probe(path)
-    out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
-    order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
-    _, track = wanted(film, order)
-    job = describe(path, out, order, recipe or Recipe(), track is not None, overwrite)
+    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
+    film, out, job = _described(source, output, recipe, order, overwrite)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
     extras = beside.wanted_beside(job, out, live, still, compare, place)
@@ -80,6 +78,55 @@ def dream_video(
     # The film has its name now, and keeps it whatever happens to what is made from it.
     beside.finish_beside(extras, film, out, job)
     return report
+
+
+def plan_video(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    recipe: Recipe | None = None,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    keep_picture: bool = False,
+    keep_sound: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Plan:
+    """Tell what `dream_video` would take with these arguments, from a trial of its first frames.
+
+    Returns:
+        Shots, frames, sizes, and the time, memory and disk to expect.
+
+    Raises:
+        UserError: what `dream_video` would raise before its work.
+    """
+    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
+    film, out, job = _described(source, output, recipe, order, overwrite)
+    # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.jobs.dry import plan
+
+    return plan(film, job, out, listener or Listener())
+
+
+def _described(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    recipe: Recipe | None,
+    wishes: tuple[Fraction | None, Fraction | None, bool, bool, bool],
+    overwrite: bool,
+) -> tuple[Film, Path, Job]:
+    """The film, the result's name, and the job that makes one of the other."""
+    from mmdream.film.codecs import SUFFIXES
+    from mmdream.film.source import probe
+    from mmdream.jobs.job import describe
+    from mmdream.jobs.order import Order, wanted
+
+    path, order = Path(source), Order(*wishes)
+    film = probe(path)
+    out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
+    _, track = wanted(film, order)
+    return film, out, describe(path, out, order, recipe or Recipe(), track is not None, overwrite)
 
 
 def resume_video(

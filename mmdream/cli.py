@@ -24,6 +24,7 @@ from mmdream.options import DEFAULT, DEFAULT_PRECISION
 from mmdream.recipe import Recipe
 
 if TYPE_CHECKING:
+    from mmdream.jobs.dry import Plan
     from mmdream.report import Report
     from mmdream.schedule import Schedule
 
@@ -73,6 +74,7 @@ def video(
     preview: options.Preview = None,
     sheet: options.Sheet = None,
     compare: options.Compare = False,
+    dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
     job_dir: options.JobDir = None,
     as_json: options.Json = False,
@@ -82,7 +84,7 @@ def video(
     The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
     The same command again goes on with a film that was stopped; so does `mmdream resume`.
     """
-    from mmdream import dream_video
+    from mmdream import dream_video, plan_video
 
     recipe = Recipe(
         schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
@@ -95,17 +97,24 @@ def video(
         size=size,
         precision=precision.value,
     )
+    wishes: Any = {
+        "start": start,
+        "end": end,
+        "keep_picture": keep_picture,
+        "keep_sound": keep_sound,
+        "strict": strict,
+        "overwrite": overwrite,
+    }
+    if dry_run:
+        with listening(as_json) as listener:
+            plan = plan_video(source, output, recipe, **wishes, listener=listener)
+        return _show(plan, as_json)
     with _resumable(), listening(as_json) as listener:
         report = dream_video(
             source,
             output,
             recipe,
-            start=start,
-            end=end,
-            keep_picture=keep_picture,
-            keep_sound=keep_sound,
-            strict=strict,
-            overwrite=overwrite,
+            **wishes,
             preview=preview,
             sheet=sheet,
             compare=compare,
@@ -308,7 +317,7 @@ def _resumable() -> Iterator[None]:
         os._exit(130)
 
 
-def _show(report: Report, as_json: bool) -> None:
+def _show(report: Report | Plan, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.as_json()))
     else:

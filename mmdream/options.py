@@ -117,3 +117,6 @@ JobDir = Annotated[
         show_default=False,
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
+]

@@ -1,8 +1,9 @@
-"""Freed memory kept for the next frame instead of being handed back to the system."""
+"""Freed memory kept for the next frame instead of being handed back to the system, and the most there was."""
 
 from __future__ import annotations
 
 import ctypes
+import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """glibc's names in malloc.h, M_..."""
@@ -22,3 +23,13 @@ def keep_freed_memory() -> None:
         return
     for option, value in ((MMAP_THRESHOLD, LARGEST_KEPT), (TRIM_THRESHOLD, 1 << 30), (TOP_PAD, 1 << 26)):
         mallopt(option, value)
+
+
+def peak() -> float | None:
+    """MiB that this process had at most, so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)

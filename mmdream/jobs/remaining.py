@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 KINDS = 2
 """0: carried, 1: in full."""
-ALONE = 0.55
-"""Of the time that a frame takes beside the sound it takes about so much alone; 0.50 to 0.63 on two cores."""
-MEMORY = 0.05, 12
+ALONE = 0.62
+"""Of the time that a frame takes beside the sound it takes about so much alone; 0.50 to 0.75 on two cores."""
+MEMORY = 0.05, 36
 """A pace is that of the last so large share of the frames, or of so many if that is more."""
-WARM = 2
-"""The first frames are not counted: they trace and allocate."""
+FIRM = 0.25
+"""Weight of what is guessed of the time alone, against what was measured beside the sound."""
+WARM = 4
+"""The first frames are not counted: they trace, allocate, and meet each octave for the first time."""
 PLACES = 1000
 """Times at which a schedule is asked what it demands."""
 
@@ -158,13 +160,17 @@ def estimating(
             state.update(first=done)
         elif done == state["done"] + 1 and done > state["first"] + WARM:
             number = done - 1
-            tally = beside if heard["left"] > 0 else alone
+            # A frame that was begun before the sound's end took longer than one alone.
+            tally = beside if heard["left"] > 0 or state["at"] < heard["at"] else alone
             tally.add(int(work.kinds[number]), now - state["at"], float(work.seconds[number]))
         state.update(done=done, at=now)
 
     def hear(done: float, total: float, now: float) -> None:
         if done >= total:
             heard["left"] = 0.0
+            # One odd frame must not be all that is known of the quicker pace.
+            for kind in range(KINDS):
+                alone.add(kind, ALONE * FIRM * beside.took[kind], FIRM * beside.expected[kind])
         elif heard["done"] >= 0 and done > heard["done"]:
             # The pace of the last piece: those that lie finished in a job's folder take no time.
             heard["left"] = (total - done) * (now - heard["at"]) / (done - heard["done"])
