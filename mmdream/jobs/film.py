@@ -79,6 +79,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         def see() -> None:
             assert painter is not None
             file, meter = work / "picture.mid", stand.meter
+            listener.progress("picture", meter.frames, len(found.pts))
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
                 source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)

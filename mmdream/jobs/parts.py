@@ -97,7 +97,6 @@ def paint(
         UserError: the source ends earlier than when it was scanned, or the disk is full.
     """
     total = stand.meter
-    listener.progress("picture", total.frames, len(found.pts))
     with closing(dreams):
         for part in plan[stand.parts :]:
             meter = Meter()
