@@ -1,131 +1,180 @@
-"""Measure a dream film against its source: strength, flicker, objective; JSON on stdout.
+"""Measure a dream film against its source, frame by frame; JSON on stdout.
 
-    python scripts/measure_film.py SOURCE DREAM.mkv [--against INDEPENDENT.mkv] [--net dreamnet] [--depth 0.9]
+    python scripts/measure_film.py SOURCE DREAM [--against INDEPENDENT] [--net dreamnet] [--depth 0.9]
 
-R is the share of the dream's detail that fails to move with the film: the RMS of what the last frame's
-detail, moved along the *source's* flow, does not explain, over the RMS of the detail, on pixels that the
-source keeps in view (0: carried perfectly; about 1.4: every frame for itself). Flow is measured here at full
-size with the masks of Ruder et al. (2016), apart from the half-size flow the film was dreamed with.
+The films have equal sizes and frame counts (`--start`, `--end` cut the source as the dream was cut). What is
+measured, "detail" being dream minus source, all values in the range 0..1:
+
+R           share of the detail that fails to move with the film: RMS of what the detail `lag` frames ago,
+            moved along the *source's* flow, does not explain, over the RMS of the detail, both on pixels that
+            the source keeps in view, pooled over all pairs that lie within one shot and show at least 10 % of
+            their pixels twice (0: carried perfectly; about 1.4: every frame for itself).
+e_stab      root of the mean over the same pairs of the dream's squared error against its own moved frame
+            `lag` frames ago; hidden pixels count as 0 in the mean over all height * width * 3 elements
+            (ReCoNet's convention). `source` is the same of the source: no dream flickers less than none.
+strength    mean |detail|; `moving`: where the source moved by more than 1 px since the frame before.
+sharpness   RMS of the high-pass (x minus its Gaussian blur of sigma 1.5 px) of detail, dream and source.
+saturation  mean length of (Cb, Cr), BT.601.
+luma_slope  least-squares slope of the detail's mean luma over time, per second (overcooking brightens).
+cuts        at each hard cut of the source: strength of the frame before and after, R of the pair before and
+            after, and `ghost`, the correlation of the details on both sides (0: nothing shines through).
+deviation   standard deviation over time of each pixel's detail, mean over pixels and shots (static films).
+objective   of every fourth frame, in float32; `gain` over the source's.
+
+Flow is DIS, both ways, measured directly between frames t - lag and t at the size of the comparison, with the
+masks of Ruder et al. (2016): apart from the half-size flow that a film is dreamed with. Frames are streamed:
+only the last ten are kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
+from film_figures import LAGS, Figures, Rows, measure, together
 
+from mmdream.errors import UserError
 from mmdream.film.frames import read
+from mmdream.film.shots import scan
 from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture.slope import score
 
-
-def visible_flow(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Backward flow [H, W, 2] in px and where it holds, bool [H, W], for float32 RGB frames."""
-    a, b = (
-        np.rint(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8) for rgb in (previous, current)
-    )
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    back, forth = dis.calc(b, a, None), dis.calc(a, b, None)
-    x, y = places(back)
-    returned = cv2.remap(forth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    square = (back**2).sum(-1)
-    agree = ((returned + back) ** 2).sum(-1) < 0.01 * (square + (returned**2).sum(-1)) + 0.5
-    slopes = sum((g**2).sum(-1) for g in np.gradient(back, axis=(0, 1)))
-    height, width = b.shape
-    within = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
-    return back, agree & (slopes <= 0.01 * square + 0.002) & within
+LEAST_VISIBLE = 0.1
 
 
-def places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel came from, x and y, float32 [H, W]."""
-    height, width = back.shape[:2]
-    return (
-        np.arange(width, dtype=np.float32)[None] + back[..., 0],
-        np.arange(height, dtype=np.float32)[:, None] + back[..., 1],
-    )
+def ratio(above: float, below: float) -> float | None:
+    """A quotient, or None where it has no meaning."""
+    return above / below if below > 1e-12 else None
 
 
-def measure(
-    source: Path,
-    dream: Path,
-    start: Fraction | None,
-    end: Fraction | None,
-    net: str,
-    weights: str | None,
-    depth: float,
-) -> dict[str, object]:
-    """All figures of one dream film, whole and in tenths."""
-    judge = load(card(net), weights, "float32")
-    frames = zip(read(probe(source), start, end), read(probe(dream)), strict=True)
-    strengths, objectives, pairs, visible_share = [], [], [], []
-    before: tuple[np.ndarray, np.ndarray] | None = None
-    for number, (was, now) in enumerate(frames):
-        detail = now.rgb - was.rgb
-        strengths.append(float(np.abs(detail).mean()))
-        if number % 4 == 0:
-            base = score(judge, depth, was.rgb)
-            objectives.append((number, score(judge, depth, now.rgb), base))
-        if before is not None:
-            back, seen = visible_flow(before[0], was.rgb)
-            visible_share.append(float(seen.mean()))
-            if seen.mean() >= 0.1:
-                moved = cv2.remap(before[1], *places(back), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-                pairs.append((float(((detail - moved)[seen] ** 2).sum()), float((detail[seen] ** 2).sum())))
-        before = was.rgb, detail
-    count = len(strengths)
+def summary(rows: Rows, pairs: dict[int, Rows]) -> dict[str, object]:
+    """The figures of a stretch of film."""
+
+    def mean(key: str) -> float | None:
+        values = [row[key] for row in rows if key in row]
+        return float(np.mean(values)) if values else None
+
+    def total(key: str) -> float:
+        return sum(row.get(key, 0.0) for row in rows)
+
+    result: dict[str, object] = {
+        "strength": mean("strength"),
+        "strength_moving": ratio(total("moving_sum"), total("moving_count")),
+        "moving_share": mean("moving_share"),
+        "sharpness": {of: mean(f"sharpness_{of}") for of in ("detail", "dream", "source")},
+        "saturation": {of: mean(f"saturation_{of}") for of in ("dream", "source")},
+        "objective": mean("objective"),
+        "objective_gain": ratio(total("objective"), total("objective_source")),
+    }
+    for lag, all_found in pairs.items():
+        if not all_found:
+            continue
+        found = [row for row in all_found if row["visible"] >= LEAST_VISIBLE]
+        square = {key: sum(row[key] ** 2 for row in found) for key in ("error", "detail", "dream", "source")}
+        left = ratio(square["error"], square["detail"])
+        result[f"R_{lag}"] = None if left is None else left**0.5
+        result[f"e_stab_{lag}"] = {of: (square[of] / max(1, len(found))) ** 0.5 for of in ("dream", "source")}
+        result[f"visible_{lag}"] = float(np.mean([row["visible"] for row in all_found]))
+    return result
+
+
+def report(figures: Figures) -> dict[str, object]:
+    """All figures of one dream, whole, in tenths and at cuts."""
+    rows, count = figures.frames, len(figures.frames)
     edges = [round(k * count / 10) for k in range(11)]
-    tenths = []
-    for first, stop in pairwise(edges):
-        scored = [(d, s) for n, d, s in objectives if first <= n < stop]
-        tenths.append(
-            {
-                "strength": float(np.mean(strengths[first:stop])),
-                "objective": float(np.mean([d for d, _ in scored])) if scored else None,
-            }
+    tenths = [
+        summary(
+            rows[first:stop],
+            {lag: [p for p in pairs if first <= p["number"] < stop] for lag, pairs in figures.pairs.items()},
         )
+        for first, stop in pairwise(edges)
+        if stop > first
+    ]
+    at = np.array([row["seconds"] for row in rows])
+    luma = np.array([row["luma"] for row in rows])
+    lasted = sum(n for n, _ in figures.deviations)
+    near = {int(row["number"]): ratio(row["error"], row["detail"]) for row in figures.pairs[1]}
+    cuts = [
+        {
+            "frame": cut,
+            "strength": [rows[cut - 1]["strength"], rows[cut]["strength"]],
+            "R": [near.get(cut - 1), near.get(cut + 1)],
+            "ghost": ghost,
+        }
+        for cut, ghost in figures.ghosts
+    ]
     return {
         "frames": count,
-        "R": float(np.sqrt(sum(e for e, _ in pairs) / max(sum(d for _, d in pairs), 1e-12))),
-        "visible": float(np.mean(visible_share)) if visible_share else None,
-        "strength": float(np.mean(strengths)),
-        "objective_gain": sum(d for _, d, _ in objectives) / sum(s for _, _, s in objectives),
+        **summary(rows, figures.pairs),
+        "luma_slope": float(np.polyfit(at - at[0], luma, 1)[0]) if count > 1 else None,
+        "deviation": sum(n * value for n, value in figures.deviations) / max(1.0, lasted),
+        "cuts": cuts,
         "tenths": tenths,
     }
 
 
-def main() -> None:
+RATIOS = ("strength", "strength_moving", "objective", "objective_gain", *(f"R_{lag}" for lag in LAGS))
+
+
+def ratios(one: dict, other: dict) -> dict[str, object]:
+    """Figures of one dream over another's."""
+    result = {k: ratio(one[k], other[k]) for k in RATIOS if one.get(k) is not None and other.get(k)}
+    for of in ("detail", "dream"):
+        result[f"sharpness_{of}"] = ratio(one["sharpness"][of], other["sharpness"][of])
+    result["saturation"] = ratio(one["saturation"]["dream"], other["saturation"]["dream"])
+    return result
+
+
+def main() -> int:
     """Read the command line and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("source", type=Path)
     parser.add_argument("dream", type=Path)
-    parser.add_argument("--against", type=Path, help="the same dream with --coherence 0")
-    parser.add_argument("--start", type=Fraction)
+    parser.add_argument("--against", type=Path, help="the same dream with --coherence 0; adds ratios to it")
+    parser.add_argument("--start", type=Fraction, help="second of the source at which the dream begins")
     parser.add_argument("--end", type=Fraction)
+    parser.add_argument("--width", type=int, help="compare frames shrunk to this width, px")
+    parser.add_argument("--every", type=int, default=4, help="pairs at lags 5 and 10: one in so many (4)")
     parser.add_argument("--net", default="dreamnet")
     parser.add_argument("--weights")
     parser.add_argument("--depth", type=float, default=0.9)
     args = parser.parse_args()
-    span = args.start, args.end, args.net, args.weights, args.depth
-    result = measure(args.source, args.dream, *span)
+    judge = load(card(args.net), args.weights, "float32")
+    try:
+        film = probe(args.source)
+        dreams = [probe(path) for path in (args.dream, args.against) if path]
+        firsts = [shot.first for shot in scan(read(film, args.start, args.end)).shots]
+        assert film.picture is not None
+        found = measure(
+            together(read(film, args.start, args.end), [read(dream) for dream in dreams], args.width),
+            firsts,
+            lambda rgb: score(judge, args.depth, rgb),
+            len(dreams),
+            min(1.0, (args.width or film.picture.width) / film.picture.width),
+            max(1, args.every),
+        )
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    result = report(found[0])
     if args.against:
-        alone = measure(args.source, args.against, *span)
-        result["against"] = alone
-        result["R_ratio"] = result["R"] / alone["R"]
-        result["tenths_ratio"] = {
-            key: [a[key] / b[key] for a, b in zip(result["tenths"], alone["tenths"], strict=True) if b[key]]
-            for key in ("strength", "objective")
-        }
+        result["against"] = alone = report(found[1])
+        result["ratio"] = ratios(result, alone)
+        result["ratio"]["tenths"] = [
+            ratios(a, b) for a, b in zip(result["tenths"], alone["tenths"], strict=True)
+        ]
     print(json.dumps(result, indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

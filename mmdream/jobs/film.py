@@ -83,7 +83,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
                 source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)
-                dreams = painter.dreams(source, found.shots, first, stand.carry)
+                dreams = painter.dreams(source, found, first, stand.carry)
                 meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
             painted = [folder / picture_file(part.number) for part in plan]
             with clock.time("parts"):

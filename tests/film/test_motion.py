@@ -1,9 +1,6 @@
-"""Flow, carry and shots: what was seen moves on, what was hidden does not, cuts start afresh."""
+"""Flow and carry: what was seen moves on, what was hidden does not."""
 
 from __future__ import annotations
-
-from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,9 +8,6 @@ import pytest
 
 from mmdream.film import flow
 from mmdream.film.carry import MOST, Carry, lay, strength
-from mmdream.film.frames import Frame, read
-from mmdream.film.shots import inside, scan
-from mmdream.film.source import probe
 
 SHIFT = (3.0, 1.5)
 
@@ -73,47 +67,3 @@ def test_a_faded_dream_is_worked_on_and_an_overgrown_one_is_held():
     bare = lay(Carry(detail, full), hidden, 0.95, ascent)
     assert strength(bare.detail) == 0
     assert bare.boost.min() > 1
-
-
-def frame(number: int, rgb: np.ndarray) -> Frame:
-    return Frame(rgb, number * 3, Fraction(1, 75), number, Fraction(number, 25))
-
-
-def barred(value: float, rows: slice = slice(8, 56)) -> np.ndarray:
-    rgb = np.full((64, 96, 3), 0.03, np.float32)  # bars are noisy, not zero
-    rgb[rows] = value
-    return rgb
-
-
-def test_cuts_and_flashes_start_shots_and_bars_are_found():
-    looks = [0.3] * 10 + [1.0] + [0.3] * 9 + [0.9] * 5
-    found = scan(frame(number, barred(value)) for number, value in enumerate(looks))
-    assert [(shot.first, shot.stop) for shot in found.shots] == [(0, 10), (10, 11), (11, 20), (20, 25)]
-    assert list(found.pts) == [3 * number for number in range(25)]
-    assert {shot.box for shot in found.shots} == {(8, 56, 0, 96)}
-    mask = inside(found.shots[0].box, 64, 96)
-    assert mask is not None
-    assert mask.sum() == 48 * 96
-
-
-def test_bars_that_light_up_once_in_the_shot_are_no_bars():
-    looks = [barred(0.3)] * 5 + [barred(0.3, slice(0, 64))] + [barred(0.3)] * 5
-    assert scan(frame(k, rgb) for k, rgb in enumerate(looks)).shots[0].box == (0, 64, 0, 96)
-    assert inside((0, 64, 0, 96), 64, 96) is None
-
-
-def test_a_black_shot_has_no_inside():
-    found = scan(frame(k, np.zeros((8, 8, 3), np.float32)) for k in range(3))
-    assert found.shots[0].box == (0, 0, 0, 0)
-    mask = inside(found.shots[0].box, 8, 8)
-    assert mask is not None
-    assert mask.sum() == 0
-
-
-def test_chaplin_has_pillars_and_sintel_has_bars(data: Path):
-    top, bottom, left, right = scan(read(probe(data / "films/chaplin.mp4"), None, Fraction(1))).shots[0].box
-    assert left > 40
-    assert right < 600
-    top, bottom, *_ = scan(read(probe(data / "films/sintel_854x480.mp4"))).shots[0].box
-    assert top > 20
-    assert bottom < 460
