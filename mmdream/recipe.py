@@ -28,9 +28,15 @@ class Recipe:
     """Card of the sound network."""
     weights: Weights = None
     sound_weights: Weights = None
-    coherence: float = 0.95
+    coherence: float = 0.97
     """Share of the last frame's dream that a film frame starts from, where its motion is trusted;
     0 dreams every frame for itself, in full."""
+    breathe: float = 1.0
+    """How much the dream may evolve where the film stands still, 0..1; 0: not at all."""
+    bidirectional: bool = False
+    """Whether the first frames of each shot are dreamed again, backwards."""
+    color: Literal["full", "source"] = "full"
+    """Dream in colour, or keep the source's chroma."""
     seed: int = 0
     size: str | None = None
     """Working resolution of the picture, "640x360" or "360p"; None: the film's own."""
@@ -39,6 +45,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 <= self.coherence <= 1:
             raise UserError(f"coherence is {self.coherence:g}; choose between 0 and 1")
+        if not 0 <= self.breathe <= 1:
+            raise UserError(f"breathe is {self.breathe:g}; choose between 0 and 1")
+        if self.color not in ("full", "source"):
+            raise UserError(f"color is {self.color!r}; choose full or source")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision is {self.precision!r}; choose auto, float32 or bfloat16")
         if self.size is not None:

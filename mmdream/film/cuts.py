@@ -161,7 +161,7 @@ def change(previous: Look, current: Look, box: Box = NOTHING) -> Change:
         return Change(0.0, 0.0, 1.0, True)
     a, b = (np.ascontiguousarray(look.ycc[top:bottom, left:right]) for look in (previous, current))
     back, trust = _followed(np.ascontiguousarray(a[..., 0]), np.ascontiguousarray(b[..., 0]))
-    moved = flow.warp(a.astype(np.float32), back)
+    (moved,) = flow.warp(a.astype(np.float32), (), back)
     size = float(np.abs(moved - b).mean())
     x, y = moved[..., 0].ravel(), b[..., 0].ravel()
     spread = min(float(a[..., 0].std()), float(x.std())), float(y.std())
@@ -182,7 +182,7 @@ def _followed(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, fl
         return np.zeros((height, width, 2), np.float32), 0.0
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = dis.calc(current, previous, None), dis.calc(previous, current, None)
-    apart = np.square(back + flow.warp(forth, back)).sum(-1)
+    apart = np.square(back + flow.warp(forth, (), back)[0]).sum(-1)
     return back, float((apart < 0.01 * np.square(back).sum(-1) + NEAR**2).mean())
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+
+UNLIKE = 6
+"""Grey levels, mean over 5x5: a larger difference is another thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,9 @@ def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) ->
 
     The medium preset: on skies and walls the fast one is wrong twice as often, for 3 ms less.
     The tests of Ruder et al. (2016): forward and backward flow must agree, and the flow must not jump.
-    Their limits are squared pixels of the full size, of which one at half size holds four.
+    Their limits are squared pixels of the full size, of which one at half size holds four. A place that
+    fails them is trusted all the same if the flow fetches the very picture that is there: around moving
+    people the flow is smeared over a still background, and a dream that starts anew there would boil.
 
     Args:
         previous: uint8 [h, w], from `grey`.
@@ -57,29 +63,38 @@ def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) ->
     x, y = _places(back)
     height, width = current.shape
     outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
-    # The 3x3 minimum after fast-artistic-videos keeps the seam itself out; the blur avoids a hard rim.
-    trust = cv2.erode(1.0 - (hidden | edge | outside).astype(np.float32), np.ones((3, 3)))
+    fetched = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    unlike = cv2.blur(cv2.absdiff(fetched, current), (5, 5)) > UNLIKE
+    trust = 1.0 - ((hidden | edge) & unlike | outside).astype(np.float32)
+    # The blur avoids a hard rim.
     trust = cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE)
     full = (size[1], size[0])
-    scale = np.array([size[1] / width, size[0] / height], np.float32)
+    back = cv2.resize(back, full, interpolation=cv2.INTER_LINEAR)
+    back[..., 0] *= size[1] / width
+    back[..., 1] *= size[0] / height
     return Flow(
-        cv2.resize(back, full, interpolation=cv2.INTER_LINEAR) * scale,
+        back,
         np.clip(cv2.resize(trust, full, interpolation=cv2.INTER_LINEAR), 0, 1),
     )
 
 
-def warp(picture: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Fetch a picture along a backward flow, cubic (linear would blur it away within a second).
+def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], back: np.ndarray) -> list[np.ndarray]:
+    """Fetch pictures along a backward flow.
 
     Args:
-        picture: float32 [H, W, c].
+        sharp: float32 [H, W, c], interpolated cubic: linear would blur it away within a second.
+        smooth: float32 [H, W] or [H, W, c] each, interpolated linear for a third of the time.
         back: float32 [H, W, 2], px.
 
     Returns:
-        float32 [H, W, c].
+        All the pictures, in the same shapes.
     """
-    moved: np.ndarray = cv2.remap(picture, *_places(back), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return moved
+    x, y = _places(back)
+    methods = [cv2.INTER_CUBIC] + [cv2.INTER_LINEAR] * len(smooth)
+    return [
+        cv2.remap(picture, x, y, method, borderMode=cv2.BORDER_REPLICATE)
+        for picture, method in zip((sharp, *smooth), methods, strict=True)
+    ]
 
 
 def _places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

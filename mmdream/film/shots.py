@@ -16,8 +16,9 @@ from mmdream.film.frames import Frame
 
 BLACK = 20 / 255
 """Brightest value that counts as black: film bars are noisy and rarely at zero."""
-FADED = 0.3
-"""A frame with less than this share of its shot's largest contrast is fading."""
+GONE, FADED = 0.1, 0.3
+"""Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on
+a frame counts in full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Shot:
     flashes: tuple[tuple[int, int], ...] = ()
     """Frame numbers, half open, of one to three frames that are unlike both sides, which are alike:
     the dream goes on behind them as if they had not been there."""
+
+    def flashing(self, number: int) -> bool:
+        """Whether a frame is part of a flash."""
+        return any(first <= number < stop for first, stop in self.flashes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Scan:
 
     def presence(self, number: int) -> float:
         """How much of a frame's picture is there: 1, and less the further it has faded, 0..1."""
-        return min(1.0, self.light[number] / FADED)
+        return min(1.0, max(0.0, self.light[number] - GONE) / (FADED - GONE))
 
     def to_bytes(self) -> bytes:
         """The scan as a safetensors file."""
@@ -164,22 +169,3 @@ class _Open:
             light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT else 1.0
         flashes = tuple((first, end) for first, end in self.flashes)
         return Shot(self.first, stop, lit(self.edges.rows, self.edges.columns, BLACK), flashes)
-
-
-def inside(box: Box, height: int, width: int) -> np.ndarray | None:
-    """Where a shot may be dreamed.
-
-    Args:
-        box: of the shot.
-        height: of the mask, px; the box is in the same pixels.
-        width: of the mask, px.
-
-    Returns:
-        float32 [height, width, 1], 1 inside the box; None when it covers everything.
-    """
-    top, bottom, left, right = box
-    if box == (0, height, 0, width):
-        return None
-    mask = np.zeros((height, width, 1), np.float32)
-    mask[top:bottom, left:right] = 1
-    return mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ def _tried(painter: Painter, film: Film, found: Scan) -> tuple[float, float]:
     took: list[float] = []
     # The first frame is dreamed twice: what its tracing takes is paid once and not by each shot.
     for end in (shot.first + 1, stop):
-        few, took = (Shot(shot.first, end, shot.box),), []
+        few, took = replace(found, shots=(Shot(shot.first, end, shot.box),)), []
         began = time.perf_counter()
         with closing(painter.dreams(frames.read(film, at), few, shot.first)) as dreams:
             for _ in dreams:

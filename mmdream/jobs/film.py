@@ -83,12 +83,12 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         def see() -> None:
             assert painter is not None
             file, meter = work / "picture.mid", stand.meter
+            listener.progress("picture", meter.frames, len(found.pts))
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
                 source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)
-                dreams = shown(
-                    painter.dreams(source, found.shots, first, stand.carry), listener, first, len(found.pts)
-                )
+                dreams = painter.dreams(source, found, first, stand.carry)
+                dreams = shown(dreams, listener, first, len(found.pts))
                 meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
             painted = [folder / picture_file(part.number) for part in plan]
             with clock.time("parts"):

@@ -36,7 +36,7 @@ class Standing:
     meter: Meter = field(default_factory=Meter)
     """Sums over their frames."""
     carry: Carry | None = None
-    """What their last frame hands on; None where the next part begins a shot."""
+    """What their last frame hands on; None where the next part begins a shot, or behind black."""
     last: str | None = None
     """`mark` of the source's last frame in them."""
 
@@ -62,7 +62,8 @@ def standing(plan: Sequence[Part], found: Scan, journal: Journal) -> Standing:
         meter.join(Meter.from_json(painted[number].sums["meter"]))
     carry = None
     if 0 < done < len(plan) and plan[done].first not in begins:
-        carry = Carry.from_bytes((journal.folder / carries[done - 1].file).read_bytes())
+        data = (journal.folder / carries[done - 1].file).read_bytes()
+        carry = Carry.from_bytes(data) if data else None
     return Standing(done, meter, carry, painted[done - 1].sums["last"] if done else None)
 
 
@@ -97,7 +98,6 @@ def paint(
         UserError: the source ends earlier than when it was scanned, or the disk is full.
     """
     total = stand.meter
-    listener.progress("picture", total.frames, len(found.pts))
     with closing(dreams):
         for part in plan[stand.parts :]:
             meter = Meter()
@@ -116,7 +116,7 @@ def paint(
                 if count(draft.path) != part.frames:
                     raise no_room(draft.path)  # What did not fit is not always told.
                 with journal.entry("carry", part.number, carry_file(part.number)) as handed:
-                    handed.path.write_bytes(last.carry.to_bytes())
+                    handed.path.write_bytes(b"" if last.carry is None else last.carry.to_bytes())
                 draft.count = part.frames
                 draft.sums = {"meter": meter.as_json(), "last": mark(last.frame)}
             total.join(meter)

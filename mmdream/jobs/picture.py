@@ -1,7 +1,8 @@
-"""The picture of a film, dreamed frame by frame: prepared, climbed and encoded beside each other."""
+"""The picture of a film, dreamed frame by frame: prepared, climbed and finished beside each other."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
@@ -12,15 +13,20 @@ import numpy as np
 
 from mmdream.errors import Interrupted
 from mmdream.film import flow
-from mmdream.film.carry import Carry, lay, strength
+from mmdream.film.carry import Carry, begun, gone_on, lay, strength
 from mmdream.film.frames import Frame
-from mmdream.film.shots import Shot, inside
+from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.ahead import ahead
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.slope import score, slope
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
+
+BOTH_WAYS = 24
+"""Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
+IDLE = 0.01
+"""Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +36,15 @@ class Prepared:
     frame: Frame
     index: int
     """Number of the frame within the film, or within the excerpt."""
+    shot: Shot
+    presence: float
+    """0..1: how much of the picture a fade leaves."""
     small: np.ndarray
-    """float32 [h, w, 3], the frame at the working resolution."""
+    """float32 [h, w, 3], what lies within the shot's borders, at the working resolution."""
     grey: np.ndarray
     """uint8, the same as `flow.grey` gives it."""
     motion: flow.Flow | None
-    """From this frame back to the one before; None where a shot starts."""
-    inside: np.ndarray | None
-    """float32 [H, W, 1] at the film's resolution, 0 on borders that stay black; None: no borders."""
-    turn: int
-    """Number of the frame within its shot."""
+    """From this frame back to the one before; None where the dream begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,10 @@ class Dreamed:
     """float32 [H, W, 3], 0..1, at the film's resolution."""
     moment: Moment
     strength: float
-    """Mean |dream - source| at the working resolution."""
+    """Mean |dream - source|."""
     scores: tuple[float, float] | None
     """Objective of source and dream, for the frames that are scored."""
-    carry: Carry
+    carry: Carry | None
     """What the frame hands to the next one."""
 
 
@@ -92,7 +97,7 @@ class Painter:
     def dreams(
         self,
         frames: Generator[Frame, None, None],
-        shots: tuple[Shot, ...],
+        found: Scan,
         first: int = 0,
         carry: Carry | None = None,
     ) -> Generator[Dreamed, None, None]:
@@ -100,12 +105,14 @@ class Painter:
 
         Args:
             frames: from frame `first` on; closed at the end.
-            shots: all shots of the film.
+            found: what the scan told of the film.
             first: number of the first frame to dream.
             carry: what the frame before it handed on; None where `first` begins a shot.
         """
-        prepared = ahead(self._prepare(frames, shots, first, None if carry is None else carry.grey))
-        return ahead(self._climb(prepared, carry))
+        prepared = ahead(self._prepare(frames, found, first, None if carry is None else carry.grey))
+        with closing(ahead(self._climb(prepared, carry))) as climbed:
+            for item, moment, detail, handed_on in climbed:
+                yield self._finish(item, moment, detail, handed_on)
 
     def expected_seconds(self, frames: int, shots: int) -> float:
         """Time the ascent will take: one step at full size is timed, all others follow from it."""
@@ -125,66 +132,131 @@ class Painter:
         return shots * in_full + (frames - shots) * step * min(moment.steps, usual) * (1 + rotation)
 
     def _prepare(
-        self,
-        frames: Generator[Frame, None, None],
-        shots: tuple[Shot, ...],
-        first: int,
-        before: np.ndarray | None,
+        self, frames: Generator[Frame, None, None], found: Scan, first: int, before: np.ndarray | None
     ) -> Generator[Prepared, None, None]:
+        """Cut off the borders, shrink, and measure the motion since the last frame that was dreamed on."""
         try:
-            for shot in shots:
+            for shot in found.shots:
                 for index in range(max(shot.first, first), shot.stop):
                     with self.clock.time("decode"):
                         frame = next(frames, None)
                     if frame is None:
                         return
+                    presence = found.presence(index)
                     with self.clock.time("flow"):
-                        small = octaves.resized(frame.rgb, self.size)
-                        grey = flow.grey(small)
+                        small = self._small(frame.rgb, shot)
+                        grey = flow.grey(small) if small.size else np.zeros((0, 0), np.uint8)
                         motion = None
-                        if index > shot.first and before is not None and self.recipe.coherence > 0:
-                            motion = flow.between(before, grey, self.size)
-                        before = grey
-                    mask = inside(shot.box, *frame.rgb.shape[:2])
-                    yield Prepared(frame, index, small, grey, motion, mask, index - shot.first)
+                        if index == shot.first or presence == 0 or self.recipe.coherence == 0:
+                            before = None
+                        if not shot.flashing(index):
+                            if before is not None:
+                                motion = flow.between(before, grey, small.shape[:2])
+                            before = grey if presence > 0 and small.size else None
+                    yield Prepared(frame, index, shot, presence, small, grey, motion)
         finally:
             frames.close()
 
+    def _small(self, rgb: np.ndarray, shot: Shot) -> np.ndarray:
+        """What lies within the shot's borders, at the working resolution."""
+        top, bottom, left, right = shot.box
+        height, width = rgb.shape[:2]
+        size = (
+            round((bottom - top) * self.size[0] / height),
+            round((right - left) * self.size[1] / width),
+        )
+        if not all(size):
+            return np.zeros((0, 0, 3), np.float32)
+        return np.ascontiguousarray(octaves.resized(rgb[top:bottom, left:right], size))
+
     def _climb(
         self, prepared: Generator[Prepared, None, None], carry: Carry | None
-    ) -> Generator[Dreamed, None, None]:
+    ) -> Generator[tuple[Prepared, Moment, np.ndarray | None, Carry | None], None, None]:
+        """Each frame with its moment, its dream's detail (None: no dream) and what it hands on."""
         with closing(prepared):
             for item in prepared:
                 moment = self.recipe.schedule.at(float(item.frame.seconds))
+                if self.recipe.bidirectional and item.index == item.shot.first:
+                    length = min(BOTH_WAYS, item.shot.stop - item.index)
+                    head = [item, *itertools.islice(prepared, length - 1)]
+                    for turned, detail, carry in self._both_ways(head):
+                        yield turned, self.recipe.schedule.at(float(turned.frame.seconds)), detail, carry
+                    continue
                 with self.clock.time("ascent"):
-                    carry = self._carry_on(item, carry, moment)
-                yield self._finish(item, carry, moment)
+                    detail, carry = self._dream(item, moment, carry)
+                yield item, moment, detail, carry
 
-    def _carry_on(self, item: Prepared, carry: Carry | None, moment: Moment) -> Carry:
-        """Climb one frame: a few steps on what is carried, or in full where nothing is."""
-        card = self.network.card
-        sizes = octaves.sizes(*self.size, moment)
-        step = card.step(moment.depth)
-        ascent = step * moment.steps
-        if item.motion is None or carry is None:
-            detail = self._dream(
-                item, np.zeros_like(item.small), octaves.in_full(sizes, moment.steps), moment
-            )
-            return Carry(detail, item.grey, strength(detail) / ascent if ascent else 0.0)
-        laid = lay(carry, item.motion, self.recipe.coherence, ascent)
-        # At least one step, or a carried dream would only fade; never more than a full climb takes.
-        steps = min(moment.steps, max(1, round(moment.steps * card.carried * laid.effort)))
-        visits = octaves.carried(sizes, steps, item.turn)
-        detail = self._dream(item, laid.detail, visits, moment, laid.boost[..., None])
-        return Carry(detail, item.grey, carry.yield_)
+    def _both_ways(
+        self, head: list[Prepared]
+    ) -> Generator[tuple[Prepared, np.ndarray | None, Carry | None], None, None]:
+        """The beginning of a shot, dreamed forwards to its last frame and from there back to the first.
+
+        A dream grows for some frames behind a cut; backwards, it has grown when the shot begins.
+        """
+        carry: Carry | None = None
+        details: list[np.ndarray | None] = []
+        for item in head:
+            moment = self.recipe.schedule.at(float(item.frame.seconds))
+            with self.clock.time("ascent"):
+                detail, carry = self._dream(item, moment, carry)
+            details.append(detail)
+        behind = carry
+        for number in range(len(head) - 2, -1, -1):
+            item = head[number]
+            if behind is None or details[number] is None or item.shot.flashing(item.index):
+                continue
+            moment = self.recipe.schedule.at(float(item.frame.seconds))
+            with self.clock.time("ascent"):
+                back = flow.between(behind.grey, item.grey, item.small.shape[:2])
+                behind = self._carried(item, back, moment, behind)
+            details[number] = behind.detail
+        for item, detail in zip(head, details, strict=True):
+            yield item, detail, carry
 
     def _dream(
+        self, item: Prepared, moment: Moment, carry: Carry | None
+    ) -> tuple[np.ndarray | None, Carry | None]:
+        """A frame's detail and what it hands on."""
+        if not item.small.size or item.presence == 0:
+            return None, None
+        if item.motion is not None and carry is not None:
+            carry = self._carried(item, item.motion, moment, carry)
+            return carry.detail, carry
+        visits = octaves.in_full(
+            octaves.sizes(item.small.shape[0], item.small.shape[1], moment), moment.steps
+        )
+        detail = self._climbed(item, np.zeros_like(item.small), visits, moment)
+        if item.shot.flashing(item.index):
+            # The dream goes on behind a flash as if it had not been there.
+            return detail, carry
+        return detail, begun(detail, item.grey, self._ascent(moment), item.presence)
+
+    def _carried(self, item: Prepared, motion: flow.Flow, moment: Moment, carry: Carry) -> Carry:
+        """A few steps on what the frame before handed on."""
+        ascent = self._ascent(moment)
+        laid = lay(carry, motion, self.recipe.coherence, self.recipe.breathe, ascent, item.presence)
+        detail = laid.detail
+        if laid.pace.max() > IDLE:
+            sizes = octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
+            steps = min(moment.steps, max(1, round(moment.steps * self.network.card.carried)))
+            visits = octaves.carried(sizes, steps, item.index - item.shot.first)
+            detail = self._climbed(item, laid.detail, visits, moment, laid.pace)
+        return gone_on(carry, laid, detail, item.grey, self._allowed(item))
+
+    def _ascent(self, moment: Moment) -> float:
+        """Length of a full climb."""
+        return self.network.card.step(moment.depth) * moment.steps
+
+    def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
+        return octaves.allowed(item.small, self.recipe.color)
+
+    def _climbed(
         self,
         item: Prepared,
         start: np.ndarray,
         visits: list[octaves.Visit],
         moment: Moment,
-        boost: np.ndarray | None = None,
+        pace: np.ndarray | None = None,
     ) -> np.ndarray:
         return octaves.dream(
             item.small,
@@ -194,8 +266,8 @@ class Painter:
             self.network.card.step(moment.depth),
             seed=self.recipe.seed,
             place=item.frame.seconds,
-            inside=None if item.inside is None else _mask(item.inside, self.size),
-            boost=boost,
+            pace=pace,
+            color=self.recipe.color,
         )
 
     def _slope(self, depth: float) -> octaves.Slope:
@@ -210,26 +282,26 @@ class Painter:
 
         return at
 
-    def _finish(self, item: Prepared, carry: Carry, moment: Moment) -> Dreamed:
+    def _finish(
+        self, item: Prepared, moment: Moment, detail: np.ndarray | None, carry: Carry | None
+    ) -> Dreamed:
         """Lay the dream on the frame, at the strength of the moment, and measure it."""
+        rgb, scores = item.frame.rgb, None
+        share = moment.strength * item.presence
+        added = 0.0
         with self.clock.time("finish"):
-            added = np.float32(moment.strength) * octaves.resized(carry.detail, item.frame.rgb.shape[:2])
-            if item.inside is not None:
-                added *= item.inside
-            rgb = np.clip(item.frame.rgb + added, 0.0, 1.0)
-            small = octaves.resized(rgb, self.size)
-        scores = None
-        if item.index % self.scored_every == 0:
+            if detail is not None and share:
+                top, bottom, left, right = item.shot.box
+                rgb = rgb.copy()
+                part = rgb[top:bottom, left:right]
+                shown = octaves.resized(detail, part.shape[:2]) * np.float32(share)
+                np.clip(part + shown, 0.0, 1.0, out=part)
+                added = strength(part - item.frame.rgb[top:bottom, left:right]) * part.size / rgb.size
+        if item.index % self.scored_every == 0 and item.small.size:
             with self.clock.time("score"):
+                dream = self._small(rgb, item.shot)
                 scores = (
                     score(self.judge, moment.depth, item.small),
-                    score(self.judge, moment.depth, small),
+                    score(self.judge, moment.depth, dream),
                 )
-        return Dreamed(item.frame, rgb, moment, strength(small - item.small), scores, carry)
-
-
-def _mask(full: np.ndarray, size: octaves.Size) -> np.ndarray:
-    """The mask at the working resolution, zero wherever it touches a border."""
-    if full.shape[:2] == size:
-        return full
-    return (octaves.resized(full, size) > 0.999).astype(np.float32)
+        return Dreamed(item.frame, rgb, moment, added, scores, carry)

@@ -127,7 +127,19 @@ def expected_work(found: Scan, start: Fraction, recipe: Recipe, size: tuple[int,
     steps = np.array([_work(recipe.schedule.at(float(place)), size) for place in places])
     base = _work(recipe.schedule.at(0.0), size)
     effort = np.interp(at, places, steps / base) if len(at) else at
-    return Work((np.array(each)[kinds] * effort).astype(np.float32), kinds)
+    there = np.array([found.presence(number) > 0 for number in range(len(at))])
+    # The dream begins anew when a picture comes back from black.
+    kinds[1:][there[1:] & ~there[:-1]] = 1
+    seconds = np.array(each)[kinds] * effort * there
+    if recipe.bidirectional:
+        from mmdream.jobs.picture import BOTH_WAYS
+
+        for shot in found.shots:
+            head = slice(shot.first, min(shot.stop, shot.first + BOTH_WAYS))
+            # They are all finished before the first is shown, and all but one were dreamed twice.
+            seconds[shot.first] += 2 * seconds[head][1:].sum()
+            seconds[head][1:] = 0.0
+    return Work(seconds.astype(np.float32), kinds)
 
 
 def _work(moment: Moment, size: tuple[int, int]) -> float:

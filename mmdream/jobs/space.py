@@ -14,6 +14,8 @@ from mmdream.jobs.parts import CARRIES
 
 BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
 """Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""
+CARRY_BYTES = 29
+"""Of a pixel: seven floats, and a grey picture of half the size."""
 COPIES = 4
 """Parts, the file they are joined into, that with its sound, and the result."""
 WAVES = 3
@@ -46,7 +48,7 @@ def expected(
         if FORMS[suffix].picture.rgb and picture.bits > 8:
             a_pixel *= 1.25
         total += COPIES * a_pixel * picture.width * picture.height * frames
-        total += CARRIES * size[0] * size[1] * (3 * 4 + 1)  # Float detail, and a grey picture.
+        total += CARRIES * CARRY_BYTES * size[0] * size[1]
     if sound is not None:
         total += WAVES * 4 * sound.channels * sound.rate * float(seconds)
     return math.ceil(total)

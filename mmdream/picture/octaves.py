@@ -59,15 +59,15 @@ def in_full(octaves: Sequence[Size], steps: int) -> list[Visit]:
 
 
 def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
-    """A few steps at one of the smaller octaves, by rotation, and at the largest.
+    """A few steps at the largest octave and, in every second frame, at one of the others by rotation.
 
     Args:
         octaves: small to large.
-        steps: at each of the two.
+        steps: at each.
         turn: number of the frame within its shot.
     """
     *smaller, largest = octaves
-    rotation = [smaller[turn % len(smaller)]] if smaller else []
+    rotation = [smaller[turn // 2 % len(smaller)]] if smaller and turn % 2 == 0 else []
     return [Visit(size, steps) for size in (*rotation, largest)]
 
 
@@ -80,38 +80,57 @@ def dream(
     *,
     seed: int,
     place: Fraction,
-    inside: np.ndarray | None = None,
-    boost: np.ndarray | None = None,
+    pace: np.ndarray | None = None,
+    color: str = "full",
 ) -> np.ndarray:
     """Climb through the visits.
 
     Args:
         source: float32 [H, W, 3], 0..1.
-        detail: float32 [H, W, 3], dream minus source that is there already; zeros for a fresh dream.
+        detail: float32 [H, W, 3], dream minus source that is there already, and allowed; zeros for a fresh
+            dream.
         visits: octaves in the order they are climbed.
         slope: the network's gradient, `picture.slope.slope`.
         step: RMS of one step in the range 0..1.
         seed: the user's seed.
         place: the frame's time in seconds; addresses the jitter.
-        inside: float32 [H, W, 1], 0 where nothing may be dreamed (film bars); None: everywhere.
-        boost: float32 [H, W, 1], how many times longer steps are; None: 1.
+        pace: float32 [H, W], how many times longer steps are; None: 1.
+        color: "full", or "source" to keep the source's chroma.
 
     Returns:
         The new detail, float32 [H, W, 3]; source + detail lies within 0..1.
     """
+    settle = allowed(source, color)
     for visit in visits:
-        base, start = resized(source, visit.size), resized(detail, visit.size)
+        # What was dreamed so far lies within 0..1, and so does its average.
+        start = resized(source + detail, visit.size)
+        shifts = chance.rng(seed, "jitter", place, *visit.size)
         canvas = Canvas(
-            start=_clip(base + start),
-            step=step if boost is None else step * resized(boost, visit.size),
-            slope=_jittered(slope, visit.steps, chance.rng(seed, "jitter", place, *visit.size)),
+            start=start,
+            step=step if pace is None else step * _paced(pace, visit.size),
+            slope=_jittered(_grey(slope) if color == "source" else slope, visit.steps, shifts),
             settle=_clip,
-            inside=None if inside is None else resized(inside, visit.size),
         )
-        gained = ascend(canvas, visit.steps) - base - start
-        detail = detail + resized(gained, source.shape[:2])
-    settled = _clip(source + detail) - source
-    return settled if inside is None else settled * inside
+        gained = ascend(canvas, visit.steps) - start
+        detail = settle(detail + resized(gained, source.shape[:2]))
+    return detail
+
+
+def allowed(source: np.ndarray, color: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What a detail must be cut down to on a picture.
+
+    Args:
+        source: float32 [H, W, 3], 0..1.
+        color: "full": source + detail lies within 0..1; "source": and the detail is the same in all three
+            channels, so that the source's chroma (its differences of channels) stays.
+
+    Returns:
+        float32 [H, W, 3] -> float32 [H, W, 3].
+    """
+    if color == "full":
+        return lambda detail: np.clip(source + detail, 0.0, 1.0) - source
+    room_up, room_down = 1 - source.max(axis=2), -source.min(axis=2)
+    return lambda detail: cv2.cvtColor(np.clip(detail.mean(axis=2), room_down, room_up), cv2.COLOR_GRAY2RGB)
 
 
 def resized(picture: np.ndarray, size: Size) -> np.ndarray:
@@ -123,6 +142,15 @@ def resized(picture: np.ndarray, size: Size) -> np.ndarray:
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     # OpenCV drops the last axis of a single channel.
     return cv2.resize(picture, (width, height), interpolation=method).reshape(height, width, -1)
+
+
+def _grey(slope: Slope) -> Slope:
+    """The gradient of brightness alone."""
+    return lambda picture: cv2.cvtColor(slope(picture).mean(axis=2), cv2.COLOR_GRAY2RGB)
+
+
+def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
+    return cv2.cvtColor(resized(pace[..., None], size)[..., 0], cv2.COLOR_GRAY2RGB)
 
 
 def _jittered(slope: Slope, steps: int, rng: np.random.Generator) -> Callable[[np.ndarray, int], np.ndarray]:
