@@ -35,6 +35,10 @@ MEMORY = 0.05, 36
 """A pace is that of the last so large share of the frames, or of so many if that is more."""
 FIRM = 0.25
 """Weight of what is guessed of the time alone, against what was measured beside the sound."""
+FEW = 5
+"""Frames."""
+HUNG = 3.0
+"""Times the usual pace."""
 WARM = 4
 """The first frames are not counted: they trace, allocate, and meet each octave for the first time."""
 PLACES = 1000
@@ -52,14 +56,24 @@ class Tally:
     """Share of what is known that each further frame leaves."""
     took: list[float] = field(default_factory=lambda: [0.0] * KINDS)
     expected: list[float] = field(default_factory=lambda: [0.0] * KINDS)
+    count: int = 0
 
     def add(self, kind: int, took: float, expected: float) -> None:
-        """Count a frame."""
+        """Count a frame; a single one that hung counts as a slow one."""
+        known = self.pace(kind)
+        if known is not None:
+            took = min(took, HUNG * known * expected)
+        self.count += 1
         self.took[kind] = self.keep * self.took[kind] + took
         self.expected[kind] = self.keep * self.expected[kind] + expected
 
     def pace(self, kind: int) -> float | None:
-        """Seconds a second of expected work takes; of the other kind where this one was not met yet."""
+        """Seconds a second of expected work takes; of the other kind where this one was not met yet.
+
+        None after too few frames: some threads are ahead of others, and the first frames come in a bunch.
+        """
+        if self.count < FEW:
+            return None
         for each in (kind, 1 - kind):
             if self.expected[each] > 0:
                 return self.took[each] / self.expected[each]
