@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mmdream.api import dream_audio, dream_image, dream_video
+    from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.errors import UserError
     from mmdream.recipe import Recipe
     from mmdream.schedule import Schedule
 
-__all__ = ["Recipe", "Schedule", "UserError", "dream_audio", "dream_image", "dream_video"]
+__all__ = [
+    "Recipe",
+    "Schedule",
+    "UserError",
+    "dream_audio",
+    "dream_image",
+    "dream_video",
+    "plan_video",
+    "resume_video",
+]
 
 _HOMES = {
     "Recipe": "recipe",
@@ -25,6 +34,8 @@ _HOMES = {
     "dream_audio": "api",
     "dream_image": "api",
     "dream_video": "api",
+    "plan_video": "api",
+    "resume_video": "api",
 }
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import destination
 from mmdream.listen import Listener
 from mmdream.recipe import Recipe
 from mmdream.report import Report
+
+if TYPE_CHECKING:
+    from mmdream.film.source import Film
+    from mmdream.jobs.dry import Plan
+    from mmdream.jobs.job import Job
 
 
 def dream_video(
@@ -26,9 +32,16 @@ def dream_video(
     keep_sound: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    job_dir: str | os.PathLike[str] | None = None,
+    preview: str | os.PathLike[str] | None = None,
+    sheet: str | os.PathLike[str] | None = None,
+    compare: bool = False,
     listener: Listener | None = None,
 ) -> Report:
     """Turn a film into a dream film.
+
+    Finished parts are kept in the job's folder until the film is whole and verified: the same call goes
+    on after a crash, a full disk or Ctrl-C.
 
     Args:
         source: any film that FFmpeg reads.
@@ -39,7 +52,11 @@ def dream_video(
         keep_picture: dream the sound only.
         keep_sound: dream the picture only.
         strict: stop at a broken frame or an early end instead of going on.
-        overwrite: replace an existing result.
+        overwrite: replace an existing result, and a half done one with other settings.
+        job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
+        preview: a picture file that shows the newest frame while the dream runs.
+        sheet: a picture file for twelve moments of the finished film, source above dream.
+        compare: make a film of source and dream side by side too, with ``.compare`` in its name.
         listener: told about plan, warnings and progress.
 
     Returns:
@@ -47,27 +64,92 @@ def dream_video(
 
     Raises:
         UserError: one line that says what is wrong with the input, the settings or the output.
+        KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
+            step then, and holds the job until it is done.
     """
+    from mmdream.jobs import beside, run
+
+    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
+    film, out, job = _described(source, output, recipe, order, overwrite)
+    place = None if job_dir is None else Path(job_dir)
+    live, still = (None if name is None else Path(name) for name in (preview, sheet))
+    extras = beside.wanted_beside(job, out, live, still, compare, place)
+    report = run.begin(film, job, out, place, beside.watching(listener or Listener(), extras, film, job))
+    # The film has its name now, and keeps it whatever happens to what is made from it.
+    beside.finish_beside(extras, film, out, job)
+    return report
+
+
+def plan_video(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    recipe: Recipe | None = None,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    keep_picture: bool = False,
+    keep_sound: bool = False,
+    strict: bool = False,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Plan:
+    """Tell what `dream_video` would take with these arguments, from a trial of its first frames.
+
+    Returns:
+        Shots, frames, sizes, and the time, memory and disk to expect.
+
+    Raises:
+        UserError: what `dream_video` would raise before its work.
+    """
+    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
+    film, out, job = _described(source, output, recipe, order, overwrite)
+    # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.jobs.dry import plan
+
+    return plan(film, job, out, listener or Listener())
+
+
+def _described(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    recipe: Recipe | None,
+    wishes: tuple[Fraction | None, Fraction | None, bool, bool, bool],
+    overwrite: bool,
+) -> tuple[Film, Path, Job]:
+    """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs.job import describe
     from mmdream.jobs.order import Order, wanted
-    from mmdream.networks.card import card
-    from mmdream.networks.weights import locate
 
-    recipe, path = recipe or Recipe(), Path(source)
+    path, order = Path(source), Order(*wishes)
     film = probe(path)
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
-    order = Order(_exact(start), _exact(end), keep_picture, keep_sound, strict)
-    wanted(film, order)
-    if not keep_picture:
-        locate(card(recipe.net, "picture"), recipe.weights)
-    if not keep_sound and film.sounds:
-        locate(card(recipe.sound_net, "sound"), recipe.sound_weights)
-    # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.film import render
+    _, track = wanted(film, order)
+    return film, out, describe(path, out, order, recipe or Recipe(), track is not None, overwrite)
 
-    with workshop(out) as work:
-        return render(film, out, recipe, order, listener or Listener(), work).named(out)
+
+def resume_video(
+    job: str | os.PathLike[str], *, anyway: bool = False, listener: Listener | None = None
+) -> Report:
+    """Go on with a film that `dream_video` did not finish, to the same frames and samples.
+
+    Args:
+        job: the job's folder, or the name of the result where the folder lies beside it.
+        anyway: also where another machine, precision or library version makes the rest of the film
+            differ in its last bits.
+        listener: told about plan, warnings and progress.
+
+    Returns:
+        What was done, with the name of the result.
+
+    Raises:
+        UserError: no such job, a source or weights that have changed, or another machine.
+        KeyboardInterrupt: Ctrl-C, as for `dream_video`.
+    """
+    from mmdream.jobs import run
+
+    return run.resume(Path(job), anyway, listener or Listener())
 
 
 def dream_image(

@@ -1,12 +1,13 @@
 """The command line: options in, one report or one error line out.
 
 Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow. Only this
-file prints, and only this file turns an error into an exit status.
+file prints results, and only this file turns an error into an exit status.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmdream import __version__, options
-from mmdream.errors import UserError
+from mmdream.bars import listening
+from mmdream.errors import Stopped, UserError
 from mmdream.options import DEFAULT, DEFAULT_PRECISION
 from mmdream.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.listen import Listener
+    from mmdream.jobs.dry import Plan
     from mmdream.report import Report
     from mmdream.schedule import Schedule
 
@@ -69,14 +71,20 @@ def video(
     keep_picture: options.KeepPicture = False,
     keep_sound: options.KeepSound = False,
     strict: options.Strict = False,
+    preview: options.Preview = None,
+    sheet: options.Sheet = None,
+    compare: options.Compare = False,
+    dry_run: options.DryRun = False,
     overwrite: options.Overwrite = False,
+    job_dir: options.JobDir = None,
     as_json: options.Json = False,
 ) -> None:
     """Turn a film into a dream film, picture and sound.
 
     The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
+    The same command again goes on with a film that was stopped; so does `mmdream resume`.
     """
-    from mmdream import dream_video
+    from mmdream import dream_video, plan_video
 
     recipe = Recipe(
         schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
@@ -89,20 +97,73 @@ def video(
         size=size,
         precision=precision.value,
     )
-    with _listening(as_json) as listener:
+    wishes: Any = {
+        "start": start,
+        "end": end,
+        "keep_picture": keep_picture,
+        "keep_sound": keep_sound,
+        "strict": strict,
+        "overwrite": overwrite,
+    }
+    if dry_run:
+        with listening(as_json) as listener:
+            plan = plan_video(source, output, recipe, **wishes, listener=listener)
+        return _show(plan, as_json)
+    with _resumable(), listening(as_json) as listener:
         report = dream_video(
             source,
             output,
             recipe,
-            start=start,
-            end=end,
-            keep_picture=keep_picture,
-            keep_sound=keep_sound,
-            strict=strict,
-            overwrite=overwrite,
+            **wishes,
+            preview=preview,
+            sheet=sheet,
+            compare=compare,
+            job_dir=job_dir,
             listener=listener,
         )
     _show(report, as_json)
+
+
+@app.command()
+def resume(
+    job: Annotated[
+        Path,
+        typer.Argument(metavar="JOB", help="The result's name, or the job's folder.", show_default=False),
+    ],
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="On another machine too: the rest then differs in its last bits."),
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
+    from mmdream import resume_video
+
+    with _resumable(), listening(as_json) as listener:
+        report = resume_video(job, anyway=anyway, listener=listener)
+    _show(report, as_json)
+
+
+@app.command()
+def jobs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Where the results lie.", show_default=False)
+    ] = Path(),
+) -> None:
+    """List the films in a folder that are not finished."""
+    import shlex
+    import time
+
+    from mmdream.jobs.listing import listed
+
+    for job in listed(folder):
+        share = "" if job.percent is None else f"{job.percent} %, {job.frames} of {job.total} frames, "
+        touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.touched))
+        typer.echo(f"{job.name}  {job.state}, {share}last touched {touched}")
+        if job.state == "stopped":
+            typer.echo(f"  mmdream resume {shlex.quote(str(job.name))}")
+        elif job.state == "broken":
+            typer.echo(f"  {job.folder} cannot go on; delete it, or begin anew with --overwrite")
 
 
 @app.command()
@@ -138,7 +199,7 @@ def image(
         size=size,
         precision=precision.value,
     )
-    with _listening(as_json) as listener:
+    with listening(as_json) as listener:
         report = dream_picture_file(source, output, recipe, overwrite, listener)
     _show(report, as_json)
 
@@ -174,7 +235,7 @@ def audio(
         sound_weights=weights,
         seed=seed,
     )
-    with _listening(as_json) as listener:
+    with listening(as_json) as listener:
         report = dream_sound_file(source, output, recipe, overwrite, listener)
     _show(report, as_json)
 
@@ -244,43 +305,19 @@ def _schedule(
 
 
 @contextmanager
-def _listening(quiet: bool) -> Iterator[Listener]:
-    """Progress bars and lines on stderr; with --json, warnings only."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mmdream.listen import Listener
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    bars = Progress(
-        TextColumn("{task.description:>8}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet or not console.is_terminal,
-    )
-    tasks: dict[str, Any] = {}
-
-    def progress(medium: str, done: float, total: float) -> None:
-        if medium not in tasks:
-            unit = "frames" if medium == "picture" else "seconds"
-            tasks[medium] = bars.add_task(medium, unit=unit, total=round(total))
-        bars.update(tasks[medium], completed=round(done))
-
-    def say(line: str) -> None:
-        if not quiet:
-            console.print(f"mmdream: {line}", markup=False)
-
-    def warn(line: str) -> None:
-        console.print(f"mmdream: warning: {line}", markup=False)
-
-    with bars:
-        yield Listener(say=say, warn=warn, progress=progress)
+def _resumable() -> Iterator[None]:
+    """Tell how to go on after Ctrl-C, and leave at once."""
+    try:
+        yield
+    except Stopped as stopped:
+        typer.echo(f"mmdream: {stopped}", err=True)
+        sys.stdout.flush()
+        # Another thread may be in the midst of a long step, which nothing but the end of the process
+        # ends; the journal makes that safe.
+        os._exit(130)
 
 
-def _show(report: Report, as_json: bool) -> None:
+def _show(report: Report | Plan, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.as_json()))
     else:

@@ -12,7 +12,7 @@ def _silent(*_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Three things a run has to say."""
+    """What a run has to say."""
 
     say: Callable[[str], None] = _silent
     """A line of plan."""
@@ -20,3 +20,7 @@ class Listener:
     """Something is not as the user may expect; the run goes on."""
     progress: Callable[[str, float, float], None] = _silent
     """(medium, done, total): frames of the picture or seconds of the sound."""
+    left: Callable[[float], None] = _silent
+    """Seconds that the whole film still takes."""
+    frame: Callable[..., None] = _silent
+    """A finished frame: (source, dream, seconds, moment, index, total), see `mmdream.jobs.watch.Preview`."""

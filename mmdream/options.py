@@ -95,3 +95,28 @@ End = Annotated[
 KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
 KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
+Preview = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PICTURE", help="A file that shows the newest frame while it dreams.", show_default=False
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Twelve moments, source above dream.", show_default=False),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Also make a film of source and dream side by side.")
+]
+JobDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--job-dir",
+        metavar="FOLDER",
+        help="Where finished parts are kept until the film is whole; else beside the result.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
+]

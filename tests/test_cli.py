@@ -16,7 +16,7 @@ import soundfile
 from mmdream.picture import files
 from mmdream.sample import make_sample
 
-COMMANDS = ("video", "image", "audio", "sample", "nets")
+COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets")
 
 
 def mmdream(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -55,7 +55,7 @@ def test_every_option_of_the_issue_is_there():
     text = mmdream("video", "--help").stdout
     wanted = (
         "output net sound-net weights sound-weights depth strength octaves octave-scale steps coherence "
-        "schedule preset seed size start end precision keep-picture keep-sound strict overwrite json"
+        "schedule preset seed size start end precision keep-picture keep-sound strict overwrite job-dir json"
     )
     missing = [name for name in wanted.split() if f"--{name}" not in text]
     assert not missing
@@ -102,6 +102,12 @@ MISTAKES = {
     "weights that are none": ("video FILM --weights text.mp4", "text.mp4"),
     "nothing left to dream": ("video FILM --keep-picture --keep-sound", "nothing"),
     "no picture in it": ("video sound.wav", "audio"),
+    "job's folder is another's": ("video FILM --job-dir .", "holds other files"),
+    "job's folder is nowhere": ("video FILM --job-dir none/job", "--job-dir"),
+    "job's folder is a file": ("video FILM --job-dir text.mp4", "--job-dir"),
+    "no job": ("resume none.mp4", "mmdream jobs"),
+    "no job in the folder": ("resume .", "no job"),
+    "no folder of jobs": ("jobs none", "no such folder"),
     "image missing": ("image none.jpg", "no such file"),
     "image is text": ("image text.mp4", "not a picture"),
     "image network": ("image picture.png --net vgg", "vgg16"),

@@ -20,7 +20,7 @@ ROWS = (
     {"film", "picture", "sound", "sample"},
     {"jobs"},
     {"api"},
-    {"options"},
+    {"options", "bars"},
     {"cli"},
     {"__main__"},
 )

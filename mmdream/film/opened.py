@@ -10,10 +10,13 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from mmdream.errors import UserError
+from mmdream.errors import NoRoom, UserError
 
 OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk is full, or the user's share of it."""
 
 
 @contextmanager
@@ -67,11 +70,11 @@ def room_for(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in FULL:
             raise no_room(path) from error
         raise
 
 
-def no_room(path: Path) -> UserError:
+def no_room(path: Path) -> NoRoom:
     """The line for a full disk."""
-    return UserError(f"{path.parent}: no space left; make room or choose another place with -o")
+    return NoRoom(f"{path.parent}: no space left; make room or choose another place with -o")

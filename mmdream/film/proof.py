@@ -58,7 +58,7 @@ def check(
         AssertionError: the film is not what it should be. That is an error of this program.
     """
     result = probe(out)
-    stamps = _stamps(result) if result.picture is not None else np.zeros(0)
+    stamps = shown_at(result) if result.picture is not None else np.zeros(0)
     drift = Fraction(0)
     if expected_pts_seconds is not None:
         wanted = np.sort(np.asarray(expected_pts_seconds, dtype=np.float64))
@@ -113,7 +113,7 @@ def _sound_drift(
     return min(abs(early), abs(late))
 
 
-def _stamps(film: Film) -> np.ndarray:
+def shown_at(film: Film) -> np.ndarray:
     """Seconds of every frame on the film's own clock, float64 [frame], in order."""
     assert film.picture is not None
     with opened(film.path) as container:

@@ -37,7 +37,9 @@ class Writer:
     The file has the codec, colours and pixel shape of the final film, so that joining copies it.
     """
 
-    def __init__(self, path: Path, picture: Picture, suffix: str, time_base: Fraction) -> None:
+    def __init__(
+        self, path: Path, picture: Picture, suffix: str, time_base: Fraction, *, part: bool = False
+    ) -> None:
         """Begin a file.
 
         Args:
@@ -45,11 +47,15 @@ class Writer:
             picture: its size, pixel shape, depth and colour are kept.
             suffix: of the final film.
             time_base: seconds of a tick of the time stamps.
+            part: the file holds a stretch of the film for `copy`. It is a NUT file then: that keeps
+                packets as the encoder gave them, where MP4 and Matroska rewrite those of H.264, and
+                what is cut off by a crash is still a file.
         """
         form = FORMS[suffix]
         codec = form.picture
         self._path, self._time_base = path, time_base
         self._origin: int | None = None
+        self._encodes = False
         self._pad = _padding(picture, codec)
         pixels = _pixel_format(picture, codec)
         colour = _written(picture, codec)
@@ -58,10 +64,11 @@ class Writer:
             self._container = av.open(
                 str(path.resolve()),
                 "w",
-                format=form.middle_muxer,
-                container_options=_exact(time_base) if form.is_mp4 else {},
+                format="nut" if part else form.middle_muxer,
+                container_options=_exact(time_base) if form.is_mp4 and not part else {},
             )
         rate = (picture.rate or Fraction(25)).limit_denominator(100_000)
+        self._usual = max(1, round(1 / (rate * time_base)))
         stream = self._container.add_stream(codec.name, rate=rate, options=_options(picture, codec))
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
@@ -86,15 +93,37 @@ class Writer:
         Raises:
             UserError: the disk is full.
         """
-        if self._origin is None:
-            self._origin = min(pts, 0)
-            self._container.metadata[ORIGIN] = str(self._origin * self._time_base)
+        self._encodes = True
         if any(self._pad):
             rgb = np.pad(rgb, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
         frame = self._convert(rgb)
-        frame.pts, frame.time_base = pts - self._origin, self._time_base
+        frame.pts, frame.time_base = self._place(pts), self._time_base
         with room_for(self._path):
             self._container.mux(self._stream.encode(frame))
+
+    def copy(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
+        """Add a frame that a writer of the same settings has encoded into another file.
+
+        Args:
+            packet: from that file; it is changed.
+            pts: its time stamp, ticks; stamps must rise.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        packet.stream, packet.time_base = self._stream, self._time_base
+        packet.pts = packet.dts = self._place(pts)
+        packet.duration = self._usual
+        with room_for(self._path):
+            self._container.start_encoding()
+            self._container.mux(packet)
+
+    def _place(self, pts: int) -> int:
+        """A time stamp on the file's clock; the first one decides where that is 0."""
+        if self._origin is None:
+            self._origin = min(pts, 0)
+            self._container.metadata[ORIGIN] = str(self._origin * self._time_base)
+        return pts - self._origin
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +136,7 @@ class Writer:
     ) -> None:
         with room_for(self._path):
             try:
-                if kind is None and self._origin is not None:
+                if kind is None and self._encodes:
                     self._container.mux(self._stream.encode(None))
             finally:
                 self._container.close()

@@ -19,8 +19,8 @@ LESS = 10
 def step_back() -> None:
     """Let this thread, and those it starts, run where others leave a processor free.
 
-    A network's step waits for the slowest of its threads; one that is held up by a decoder holds up all. Linux
-    alone has a priority for each thread, elsewhere nothing happens.
+    A network's step waits for the slowest of its threads; one that is held up by a decoder holds up all.
+    Linux alone has a priority for each thread, elsewhere nothing happens.
     """
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LESS)

@@ -3,47 +3,55 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from mmdream.errors import Interrupted, UserError
-from mmdream.film import frames, mux, proof
+from mmdream.film import frames
+from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan
-from mmdream.film.source import Film, Picture
-from mmdream.film.waves import Extract
+from mmdream.film.source import Film, Picture, Sound
+from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
+from mmdream.jobs.attended import side_by_side
+from mmdream.jobs.folder import SCAN, WORK, picture_file, sweep
+from mmdream.jobs.job import Job
+from mmdream.jobs.journal import Journal
 from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
-from mmdream.jobs.order import Order, wanted
-from mmdream.jobs.picture import Clock, Meter, Painter
-from mmdream.jobs.sound import dream_track
+from mmdream.jobs.onward import onward
+from mmdream.jobs.order import wanted
+from mmdream.jobs.output import lay
+from mmdream.jobs.parts import Standing, paint, standing
+from mmdream.jobs.picture import Clock, Painter
+from mmdream.jobs.plan import parts
+from mmdream.jobs.remaining import costs, estimating, expected_work
+from mmdream.jobs.result import Heard, Seen, finish, report
+from mmdream.jobs.sound import JournalledChunks, dream_track
+from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
 from mmdream.networks.card import card
-from mmdream.networks.network import load, precision
+from mmdream.networks.network import Network, load, precision
 from mmdream.recipe import Recipe, working_size
-from mmdream.report import Report, changes
-from mmdream.sound.dream import SoundReport
+from mmdream.report import Report
 
 LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
 
 
-def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listener, work: Path) -> Report:
-    """Dream a film.
+def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Report:
+    """Dream a film, or what is left of it, and give it its name.
 
     Args:
         film: the source.
-        out: the name that the result has in `work`; its suffix chooses the container.
-        recipe: how to dream.
-        order: which part of it, and what to keep.
+        job: what to make of it.
+        folder: of the job, which holds it, and nobody else works in it. What is finished there is not
+            done again.
         listener: told about plan and progress.
-        work: a folder for what lies between source and result.
+        stop: says when to stop.
 
     Returns:
         The report, without the name of the output.
@@ -54,63 +62,99 @@ def render(film: Film, out: Path, recipe: Recipe, order: Order, listener: Listen
     """
     began = time.perf_counter()
     keep_freed_memory()
-    picture, track = wanted(film, order)
-    clock, stop = Clock(), threading.Event()
+    picture, track = wanted(film, job.order)
+    clock, journal = Clock(), _verified(folder)
     with clock.time("scan"):
-        found = scan(frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn))
+        found = _scanned(film, job, journal, listener, stop.is_set)
+    plan = parts(found.shots)
+    stand = standing(plan, found, journal)
+    painter = None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set)
+    ear = None if track is None else _ear(job.recipe)
+    if painter is not None:
+        ahead = expected_work(found, film.start, job.recipe, painter.size, costs(painter))
+        _announce(painter, len(found.pts), stand, float(ahead.seconds[stand.meter.frames :].sum()), listener)
+        listener = estimating(listener, ahead, ear is not None)
+    _announce_space(film, job, folder, found, painter, track, listener)
+
+    seen: list[Seen] = []
+    heard: list[Heard] = []
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as place:
+        work, suffix = Path(place), job.out.suffix.lower()
+
+        def see() -> None:
+            assert painter is not None
+            step_back()
+            file, meter = work / "picture.mid", stand.meter
+            listener.progress("picture", meter.frames, len(found.pts))
+            if stand.parts < len(plan):
+                first = plan[stand.parts].first
+                source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)
+                dreams = painter.dreams(source, found, first, stand.carry)
+                dreams = shown(dreams, listener, first, len(found.pts))
+                meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
+            painted = [folder / picture_file(part.number) for part in plan]
+            with clock.time("parts"):
+                join_parts(painted, file, picture, suffix, found.pts, found.time_base, stop.is_set)
+            seen.append(Seen(file, meter, painter.network.precision))
+
+        def sing() -> None:
+            assert track is not None
+            assert ear is not None
+            step_back()
+            span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
+            with clock.time("sound"):
+                laid, done = dream_track(
+                    film, track, span, ear, job.recipe, listener, work, stop.is_set, kept
+                )
+            heard.append(Heard(work / "sound.wav", laid, done))
+
+        leave_loaded_objects_alone()
+        with clock.time("wall"):
+            side_by_side([see] * (painter is not None) + [sing] * (ear is not None), stop)
+        with clock.time("join"):
+            tracks = seen[0] if seen else None, heard[0] if heard else None
+            proven = finish(film, work / job.out.name, job.order, found, *tracks, listener)
+            if stop.is_set():
+                raise Interrupted
+            lay(work / job.out.name, job.out)
+    return report(*tracks, proven, clock, began)
+
+
+def _verified(folder: Path) -> Journal:
+    """The journal of a job, less all that is not on the disk as it says; what it does not name is gone."""
+    journal = Journal(folder)
+    journal.verify()
+    kinds = ("picture", "carry", "sound")
+    sweep(folder, {line.file for kind in kinds for line in journal.done(kind).values()})
+    return journal
+
+
+def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped: Callable[[], bool]) -> Scan:
+    """What one look at the film tells; it is taken once a job."""
+    if done := journal.done("scan"):
+        return Scan.from_bytes((journal.folder / done[0].file).read_bytes())
+    order = job.order
+    source = frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
+    found = scan(_until(source, stopped))
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
-    painter = None if order.keep_picture else _painter(picture, recipe, clock, stop)
-    ear = (
-        load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed) if track else None
-    )
-    if painter is not None:
-        _announce(painter, found, listener)
-    meter, heard = Meter(), list[tuple[Extract, SoundReport]]()
-
-    def paint() -> None:
-        assert painter is not None
-        step_back()
-        source = frames.read(film, order.start, order.end)
-        writer = frames.Writer(work / "picture.mid", picture, out.suffix.lower(), found.time_base)
-        with writer, closing(painter.dreams(source, found)) as dreams:
-            for dreamed in dreams:
-                with clock.time("encode"):
-                    writer.write(dreamed.rgb, dreamed.frame.pts)
-                meter.add(dreamed)
-                listener.progress("picture", meter.frames, len(found.pts))
-
-    def sing() -> None:
-        assert track is not None
-        assert ear is not None
-        step_back()
-        span = order.start, order.end
-        with clock.time("sound"):
-            heard.append(dream_track(film, track, span, ear, recipe, listener, work, stop.is_set))
-
-    leave_loaded_objects_alone()
-    with clock.time("wall"):
-        _side_by_side([paint] * (painter is not None) + [sing] * (ear is not None), stop)
-    with clock.time("join"):
-        first = found.pts[0] * found.time_base - film.start
-        mux.join(
-            film,
-            work / "picture.mid" if painter else None,
-            work / "sound.wav" if heard else None,
-            work / out.name,
-            start=order.start,
-            end=order.end,
-            lead=first - heard[0][0].start if heard else Fraction(0),
-            keep_picture=order.keep_picture,
-            keep_sound=order.keep_sound,
-            work=work,
-            on_warning=listener.warn,
-        )
-        proven = _prove(film, work / out.name, order, found, painter is not None, heard)
-    return _report(painter, meter, heard[0][1] if heard else None, proven, clock, began)
+    with journal.entry("scan", 0, SCAN) as draft:
+        draft.path.write_bytes(found.to_bytes())
+        draft.count = len(found.pts)
+    return found
 
 
-def _painter(picture: Picture, recipe: Recipe, clock: Clock, stop: threading.Event) -> Painter:
+def _until(
+    source: Generator[frames.Frame, None, None], stopped: Callable[[], bool]
+) -> Iterator[frames.Frame]:
+    for frame in source:
+        if stopped():
+            raise Interrupted
+        yield frame
+
+
+def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool]) -> Painter:
+    """All that dreams a film's picture, with its network loaded."""
     about = card(recipe.net, "picture")
     number_format = precision(recipe.precision, about)
     network = load(about, recipe.weights, number_format, recipe.seed)
@@ -118,87 +162,44 @@ def _painter(picture: Picture, recipe: Recipe, clock: Clock, stop: threading.Eve
     judge = network if same else load(about, recipe.weights, "float32", recipe.seed)
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = max(1, round(picture.rate or 25))
-    return Painter(recipe, network, judge, (height, width), rate, clock, stop.is_set)
+    return Painter(recipe, network, judge, (height, width), rate, clock, stopped)
 
 
-def _announce(painter: Painter, found: Scan, listener: Listener) -> None:
+def _ear(recipe: Recipe) -> Network:
+    return load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
+
+
+def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, listener: Listener) -> None:
     """Before the run: frames, expected minutes and, if it is long, a cheaper choice."""
     height, width = painter.size
-    seconds = painter.expected_seconds(len(found.pts), len(found.shots))
+    done = stand.meter.frames
     wait_for = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
-    cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p" if seconds > LONG else ""
+    cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p" if seconds > LONG and not done else ""
+    before = f", {done} of them done before" if done else ""
     listener.say(
-        f"{len(found.pts)} frames at {width}x{height} with {painter.network.card.name}: "
+        f"{frames} frames at {width}x{height} with {painter.network.card.name}{before}: "
         f"about {wait_for}{cheaper}"
     )
 
 
-def _side_by_side(jobs: list[Callable[[], None]], stop: threading.Event) -> None:
-    """Run jobs in threads; the first that fails, or Ctrl-C, stops the others."""
-    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
-        running = [pool.submit(job) for job in jobs]
-        try:
-            # The main thread only waits, so it hears Ctrl-C at once.
-            wait(running, return_when=FIRST_EXCEPTION)
-        finally:
-            stop.set()
-    errors = [error for job in running if (error := job.exception()) is not None]
-    # Jobs that were stopped because of another's failure say Interrupted; the failure itself is the news.
-    for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
-        raise error
-
-
-def _prove(
+def _announce_space(
     film: Film,
-    path: Path,
-    order: Order,
+    job: Job,
+    folder: Path,
     found: Scan,
-    dreamed_picture: bool,
-    heard: list[tuple[Extract, SoundReport]],
-) -> proof.Proof:
-    """Read the result back; second `order.start` of the source is its second 0."""
-    zero = order.start or Fraction(0)
-    stamps = np.asarray(found.pts) * float(found.time_base) - float(film.start + zero)
-    laid = heard[0][0] if heard else None
-    return proof.check(
-        film,
-        path,
-        stamps if dreamed_picture else None,
-        laid.n_samples if laid else None,
-        film.sounds[0].rate if laid else None,
-        sound_start=laid.start - zero if laid else None,
-    )
-
-
-def _report(
     painter: Painter | None,
-    meter: Meter,
-    sound: SoundReport | None,
-    proven: proof.Proof,
-    clock: Clock,
-    began: float,
-) -> Report:
-    gains, strengths, formats, schedules = {}, {}, {}, {}
-    if painter is not None:
-        gains["picture"] = meter.dream / max(meter.source, 1e-12)
-        strengths["picture"] = meter.strength / max(meter.frames, 1)
-        formats["picture"] = painter.network.precision
-        schedules["picture"] = tuple(meter.used)
-    if sound is not None:
-        gains["sound"], strengths["sound"] = sound.objective_gain, sound.strength
-        formats["sound"], schedules["sound"] = "float32", changes(sound.schedule)
-    return Report(
-        frames=proven.frames,
-        repeated=meter.repeated,
-        seconds=proven.seconds,
-        drift_ms=proven.drift_ms,
-        loudness_source=sound.loudness_source if sound else None,
-        loudness_dream=sound.loudness_dream if sound else None,
-        true_peak=sound.true_peak if sound else None,
-        objective_gain=gains,
-        strength=strengths,
-        precision=formats,
-        wall_seconds=time.perf_counter() - began,
-        schedule=schedules,
-        timing=dict(clock.seconds),
+    track: Sound | None,
+    listener: Listener,
+) -> None:
+    start, end = job.order.start or Fraction(0), job.order.end
+    last = found.pts[-1] * found.time_base - film.start
+    until = min((at for at in (end, film.duration) if at is not None), default=last)
+    needed = space.expected(
+        film.picture if painter is not None else None,
+        painter.size if painter is not None else (0, 0),
+        job.out.suffix.lower(),
+        len(found.pts),
+        track,
+        until - start,
     )
+    listener.say(space.announce(folder, needed - space.used(folder)))

@@ -1,9 +1,10 @@
-"""The allocator and the garbage collector told what a long run of equal frames needs."""
+"""Memory in a long run: the allocator and the collector told what equal frames need, and the most there was."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """glibc's names in malloc.h, M_..."""
@@ -33,3 +34,13 @@ def leave_loaded_objects_alone() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def peak() -> float | None:
+    """MiB that this process had at most, so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)

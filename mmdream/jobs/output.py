@@ -10,11 +10,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.errors import NoRoom, UserError
+from mmdream.film.opened import FULL, no_room
+from mmdream.jobs.durable import whole
 
 
 def destination(
-    source: Path | None, output: Path | None, ending: str, suffixes: Sequence[str], overwrite: bool
+    source: Path | None,
+    output: Path | None,
+    ending: str,
+    suffixes: Sequence[str],
+    overwrite: bool,
+    option: str = "-o",
 ) -> Path:
     """The name of the result.
 
@@ -24,6 +31,7 @@ def destination(
         ending: e.g. ``".dream.mp4"``.
         suffixes: those that can be written.
         overwrite: whether an existing file may be replaced.
+        option: the one that names this file, for the messages.
 
     Raises:
         UserError: an unknown suffix, a missing folder, an existing file, or the input itself.
@@ -43,13 +51,24 @@ def destination(
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: is a file, not a folder")
     if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path.parent}: no permission to write there; choose another place with -o")
+        raise UserError(f"{path.parent}: no permission to write there; choose another place with {option}")
     if path.exists():
         if source is not None and source.exists() and path.samefile(source):
-            raise UserError(f"{path}: is the input itself; choose another name with -o")
+            raise UserError(f"{path}: is the input itself; choose another name with {option}")
         if not overwrite:
-            raise UserError(f"{path}: exists already; add --overwrite or choose another name with -o")
+            raise UserError(f"{path}: exists already; add --overwrite or choose another name with {option}")
     return path
+
+
+def lay(file: Path, path: Path) -> None:
+    """Give a finished file its name, in one moment, also on another disk."""
+    with whole(path) as draft:
+        try:
+            os.replace(file, draft)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(file, draft)
 
 
 @contextmanager
@@ -62,11 +81,11 @@ def workshop(path: Path) -> Iterator[Path]:
     try:
         yield folder
         os.replace(folder / path.name, path)
+    except NoRoom as error:
+        raise no_room(path) from error  # It names the folder that is gone.
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(
-                f"{path.parent}: no space left; make room or choose another place with -o"
-            ) from error
+        if error.errno in FULL:
+            raise no_room(path) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -21,7 +21,6 @@ from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.slope import score, slope
 from mmdream.recipe import Recipe
-from mmdream.report import Used
 from mmdream.schedule import Moment
 
 BOTH_WAYS = 24
@@ -317,26 +316,3 @@ class Painter:
                     score(self.judge, moment.depth, dream),
                 )
         return Dreamed(item.frame, rgb, moment, added, scores, carry)
-
-
-@dataclass
-class Meter:
-    """Gathers the figures of a film's picture while it is written."""
-
-    frames: int = 0
-    repeated: int = 0
-    strength: float = 0.0
-    source: float = 0.0
-    dream: float = 0.0
-    used: list[Used] = field(default_factory=list)
-
-    def add(self, dreamed: Dreamed) -> None:
-        """Count one frame."""
-        self.frames += 1
-        self.repeated += dreamed.frame.repeated
-        self.strength += dreamed.strength
-        if dreamed.scores is not None:
-            self.source += dreamed.scores[0]
-            self.dream += dreamed.scores[1]
-        if not self.used or self.used[-1].moment != dreamed.moment:
-            self.used.append(Used(float(dreamed.frame.seconds), dreamed.moment))

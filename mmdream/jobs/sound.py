@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ffmpeg
+import numpy as np
 import soundfile
+from safetensors.numpy import load_file, save
 
 from mmdream.errors import UserError
 from mmdream.film.binary import run
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
+from mmdream.jobs.folder import sound_file
+from mmdream.jobs.journal import Journal
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.networks.card import card
@@ -24,7 +29,7 @@ from mmdream.report import Report, changes
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import SoundReport
+    from mmdream.sound.dream import Kept, SoundReport
 
 ENCODERS: dict[str, dict[str, Any]] = {
     # Float samples hold every level; rf64 lets a file grow beyond 4 GB.
@@ -46,6 +51,7 @@ def dream_track(
     listener: Listener,
     work: Path,
     stopped: Callable[[], bool],
+    kept: Kept | None = None,
 ) -> tuple[Extract, SoundReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -58,6 +64,7 @@ def dream_track(
         listener: told about progress, in seconds.
         work: where the decoded and the dreamed sound go.
         stopped: asked now and then; True ends the dream.
+        kept: where finished chunks outlive the run.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
@@ -79,11 +86,32 @@ def dream_track(
             recipe.seed,
             start_seconds=laid.start,
             folder=work,
+            kept=kept,
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
             stop=stopped,
         )
     (work / "source.wav").unlink()
     return laid, report
+
+
+@dataclass(frozen=True)
+class JournalledChunks:
+    """Finished chunks of a sound, kept in a job's journal."""
+
+    journal: Journal
+
+    def load(self, group: int) -> dict[str, np.ndarray] | None:
+        """A group's arrays; None: it is not done yet."""
+        done = self.journal.done("sound").get(group)
+        return None if done is None else load_file(self.journal.folder / done.file)
+
+    def save(self, group: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a group's arrays."""
+        with self.journal.entry("sound", group, sound_file(group)) as draft:
+            draft.path.write_bytes(
+                save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+            )
+            draft.count = len(arrays) // 2
 
 
 def dream_sound_file(

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import soundfile
 
 from mmdream.report import Used
-from mmdream.schedule import Schedule
+from mmdream.schedule import Curve, Moment, Schedule
 from mmdream.sound.canvas import DB
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
@@ -33,6 +33,8 @@ from mmdream.sound.stft import REACH, samples_of
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
+GROUP = 8
+"""Chunks that are kept together."""
 CEILING = 10 ** (-1 / 20)
 """-1 dBTP, after EBU R 128."""
 
@@ -59,6 +61,16 @@ class SoundReport:
     """What each chunk asked for at its centre."""
 
 
+class Kept(Protocol):
+    """Where groups of finished chunks outlive the run."""
+
+    def load(self, group: int) -> dict[str, np.ndarray] | None:
+        """What `save` was given for a group; None: nothing yet."""
+
+    def save(self, group: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep what a group's chunks came to."""
+
+
 @dataclass
 class _Tally:
     """What the chunks leave behind for the report."""
@@ -79,6 +91,7 @@ def dream_sound(
     *,
     start_seconds: float | Fraction = 0,
     folder: Path | None = None,
+    kept: Kept | None = None,
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> SoundReport:
@@ -94,6 +107,7 @@ def dream_sound(
             belong to this clock, so an excerpt is dreamed like that part of the whole.
         folder: where the temporary file goes, as large as the sound in float32; None: the system's
             place.
+        kept: where groups of `GROUP` finished chunks outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
         stop: asked before each step; True ends the dream.
 
@@ -125,7 +139,7 @@ def dream_sound(
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(on, schedule, tally, tell):
+            for samples in _raw(on, schedule, tally, kept, tell):
                 dreamed.feed(samples)
                 _append(file, samples)
         nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
@@ -179,31 +193,47 @@ def _gains(
     on: Stage,
     schedule: Schedule,
     tally: _Tally,
+    kept: Kept | None,
     tell: Callable[[float], None],
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Each chunk with its log gain over all it heard."""
+    """Each chunk with its log gain over all it heard; groups that are kept are not dreamed again."""
     grid = chunks(*on.hops)
-    strength = schedule.curve("strength")
-    for number, chunk in enumerate(grid):
-        seconds = float(on.seconds(chunk.centre))
-        moment = schedule.at(seconds)
-        mix = on.card.mix(moment.depth)
-        rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
-        tally.used.append(Used(seconds, moment))
-        tally.heard.append((chunk, mix, energies(on, on.source, chunk, rungs, on.factor)))
-        if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
-            gain = climbed(on, chunk, moment)
-        else:
-            # Nothing of this chunk will be heard.
-            gain = np.zeros((chunk.high - chunk.low, on.ear.front.bands), np.float32)
-        yield chunk, gain
-        tell(0.95 * (number + 1) / len(grid))
+    for group, first in enumerate(range(0, len(grid), GROUP)):
+        arrays = None if kept is None else kept.load(group)
+        fresh: dict[str, np.ndarray] = {}
+        for place, chunk in enumerate(grid[first : first + GROUP]):
+            seconds = float(on.seconds(chunk.centre))
+            moment = schedule.at(seconds)
+            mix = on.card.mix(moment.depth)
+            if arrays is not None:
+                heard, gain = arrays[f"energies {place}"], arrays[f"gain {place}"]
+            else:
+                heard, gain = _dreamed(on, chunk, moment, mix, schedule.curve("strength"))
+                fresh |= {f"energies {place}": heard, f"gain {place}": gain}
+            tally.used.append(Used(seconds, moment))
+            tally.heard.append((chunk, mix, heard))
+            yield chunk, gain
+            tell(0.95 * (first + place + 1) / len(grid))
+        if kept is not None and fresh:
+            kept.save(group, fresh)
+
+
+def _dreamed(
+    on: Stage, chunk: Chunk, moment: Moment, mix: np.ndarray, strength: Curve
+) -> tuple[np.ndarray, np.ndarray]:
+    """A chunk's contrast energies as the source has them, and its log gain, zero if it is not heard."""
+    rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
+    heard = energies(on, on.source, chunk, rungs, on.factor)
+    if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
+        return heard, climbed(on, chunk, moment)
+    return heard, np.zeros((chunk.high - chunk.low, on.ear.front.bands), np.float32)
 
 
 def _raw(
     on: Stage,
     schedule: Schedule,
     tally: _Tally,
+    kept: Kept | None,
     tell: Callable[[float], None],
 ) -> Iterator[np.ndarray]:
     """The dream before its loudness is matched, in order, float32 [channel, sample].
@@ -215,7 +245,7 @@ def _raw(
     to_bins = spread(on.ear.front, on.stft)
     hop = on.stft.hop
     waiting: np.ndarray | None = None
-    for first, gain in crossfaded(_gains(on, schedule, tally, tell)):
+    for first, gain in crossfaded(_gains(on, schedule, tally, kept, tell)):
         share = strength.at(on.seconds(np.arange(first, first + len(gain))))
         gain = gain * share.astype(np.float32)[:, None]
         tally.applied += float(DB * np.abs(gain).mean(axis=1).sum())

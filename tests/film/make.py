@@ -172,3 +172,22 @@ def enrich(path: Path, out: Path, folder: Path, second: np.ndarray) -> Path:
     )
     ffmpeg.run(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), quiet=True, overwrite_output=True)
     return out
+
+
+def packets(path: Path) -> list[tuple[int, int, int]]:
+    """(Place in the file, size, time stamp) of every picture packet, in the order of the file."""
+    with av.open(str(path)) as container:
+        return [
+            (packet.pos, packet.size, packet.pts)
+            for packet in container.demux(container.streams.video[0])
+            if packet.size and packet.pts is not None
+        ]
+
+
+def harm(path: Path, number: int) -> int:
+    """Overwrite the middle of a packet; its time stamp."""
+    place, size, pts = packets(path)[number]
+    data = bytearray(path.read_bytes())
+    data[place + size // 3 : place + 2 * size // 3] = b"\xa5" * (2 * size // 3 - size // 3)
+    path.write_bytes(data)
+    return pts

@@ -7,32 +7,13 @@ import av
 import numpy as np
 import pytest
 from again import again
-from make import TICKS, constant, film, picture, uneven
+from make import TICKS, constant, film, harm, picture, uneven
 
 from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 
 LEVEL = 1 / 255
-
-
-def packets(path: Path) -> list[tuple[int, int, int]]:
-    """(Place in the file, size, time stamp) of every picture packet, in the order of the file."""
-    with av.open(str(path)) as container:
-        return [
-            (packet.pos, packet.size, packet.pts)
-            for packet in container.demux(container.streams.video[0])
-            if packet.size and packet.pts is not None
-        ]
-
-
-def harm(path: Path, number: int) -> int:
-    """Overwrite the middle of a packet; its time stamp."""
-    place, size, pts = packets(path)[number]
-    data = bytearray(path.read_bytes())
-    data[place + size // 3 : place + 2 * size // 3] = b"\xa5" * (2 * size // 3 - size // 3)
-    path.write_bytes(data)
-    return pts
 
 
 @pytest.mark.parametrize(

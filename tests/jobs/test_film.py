@@ -1,13 +1,8 @@
-"""The main job on small films: in step, the same twice, the source at strength 0, and clean when stopped."""
+"""The main job on small films: in step, the same twice, and the source at strength 0."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -152,25 +147,6 @@ def test_a_full_film_is_refused_before_anything_is_written(film: Path, tmp_path:
     with pytest.raises(UserError, match="overwrite"):
         dream_video(film, out)
     assert out.read_text() == "mine"
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_interrupting_leaves_nothing_behind(film: Path, sent: signal.Signals, tmp_path: Path):
-    # A shell that runs the tests in the background has them ignore Ctrl-C; a person's shell does not.
-    code = (
-        "import signal\nfrom mmdream.cli import main\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
-    )
-    words = ["video", film, "-o", tmp_path / "out.mp4", "--steps", "400"]
-    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, env=path) as run:
-        assert run.stderr is not None
-        assert b"frames at" in run.stderr.readline()  # the plan is told, the work has begun
-        time.sleep(0.5)
-        run.send_signal(sent)
-        assert run.wait(30) == 130
-        assert run.stderr.read() == b""
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_report_is_plain_json(dream):

@@ -1,0 +1,66 @@
+"""A run shown on the terminal: lines of plan, warnings, and bars with the time that is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmdream.listen import Listener
+
+
+@contextmanager
+def listening(quiet: bool) -> Iterator[Listener]:
+    """Progress bars and lines on stderr; when `quiet`, warnings only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class TimeLeft(TimeRemainingColumn):
+        """The picture's own estimate where there is one: frames differ too much for rich's rate."""
+
+        def render(self, task: Task) -> Text:
+            told = task.fields["told"]
+            if told is None or task.finished:
+                return super().render(task)
+            left, at = told
+            return Text(clock(left - (time.monotonic() - at)), style="progress.remaining")
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    bars = Progress(
+        TextColumn("{task.description:>8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeLeft(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
+    tasks: dict[str, Any] = {}
+
+    def progress(medium: str, done: float, total: float) -> None:
+        if medium not in tasks:
+            unit = "frames" if medium == "picture" else "seconds"
+            tasks[medium] = bars.add_task(medium, unit=unit, total=round(total), told=None)
+        bars.update(tasks[medium], completed=round(done))
+
+    def left(seconds: float) -> None:
+        if "picture" in tasks:
+            bars.update(tasks["picture"], told=(seconds, time.monotonic()))
+
+    def say(line: str) -> None:
+        if not quiet:
+            console.print(f"mmdream: {line}", markup=False)
+
+    def warn(line: str) -> None:
+        console.print(f"mmdream: warning: {line}", markup=False)
+
+    with bars:
+        yield Listener(say=say, warn=warn, progress=progress, left=left)
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

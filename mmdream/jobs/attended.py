@@ -1,0 +1,79 @@
+"""Long work done in another thread, while the main thread listens for Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from mmdream.errors import Interrupted, Stopped
+
+T = TypeVar("T")
+
+GRACE = 1.0
+"""Seconds that the work is given to stop. A step on a large frame may take longer: whoever ends the process
+then loses that step and nothing else."""
+
+
+def attended(work: Callable[[threading.Event], T], how: str) -> T:
+    """Do some work, and answer Ctrl-C within about a second, whatever the work is at.
+
+    Args:
+        work: it is given an event that says when to stop.
+        how: the command that goes on with the work.
+
+    Raises:
+        Stopped: Ctrl-C came; the work may still be at its last step.
+    """
+    stop = threading.Event()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work(stop))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="work", daemon=True)
+    try:
+        thread.start()
+        while thread.is_alive():
+            # Waking now and then: on Windows a wait without end does not hear Ctrl-C.
+            thread.join(0.5)
+    except KeyboardInterrupt:
+        stop.set()
+        with suppress(KeyboardInterrupt):
+            thread.join(GRACE)
+        if results:
+            raise  # It was finished in that moment: there is nothing to go on with.
+        raise Stopped(how) from None
+    for error in errors:
+        raise error
+    return results[0]
+
+
+def side_by_side(jobs: Sequence[Callable[[], None]], stop: threading.Event) -> None:
+    """Run jobs in threads; the first that fails stops the others.
+
+    Raises:
+        BaseException: what a job raised; `Interrupted` only if there is nothing else to tell.
+    """
+    errors: list[BaseException] = []
+
+    def run(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=run, args=(job,), daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Jobs that were stopped because of another's failure say Interrupted; the failure itself is the news.
+    for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
+        raise error

@@ -1,0 +1,76 @@
+"""Source and dream side by side as a film, with the dream's sound and the dream's time stamps."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmdream.film import frames, mux
+from mmdream.film.source import LARGEST_SIDE, Film, Picture
+from mmdream.jobs.output import workshop
+
+
+def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fraction | None) -> None:
+    """Write the film.
+
+    Args:
+        film: the source.
+        dream: the finished dream of it.
+        path: of the comparison; its suffix chooses the container.
+        start: second of the source at which the dream begins.
+        end: second of the source at which it ends.
+
+    Raises:
+        UserError: no room on the disk.
+    """
+    assert dream.picture is not None
+    size = _each(dream.picture)
+    wide = replace(dream.picture, width=2 * size[0], height=size[1], sar=Fraction(1))
+    with workshop(path) as work:
+        middle = work / "picture.mid"
+        writer = frames.Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
+        with (
+            writer,
+            closing(frames.read(film, start, end)) as ones,
+            closing(frames.read(dream)) as others,
+        ):
+            for one, other in zip(ones, others, strict=True):
+                writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
+        # The dream is the source here: all but its picture is kept.
+        mux.join(
+            replace(dream, picture=wide),
+            middle,
+            None,
+            work / path.name,
+            start=None,
+            end=None,
+            lead=Fraction(0),
+            keep_picture=False,
+            keep_sound=True,
+            work=work,
+            on_warning=lambda _line: None,
+        )
+
+
+def beside_name(out: Path) -> Path:
+    """The name of a result's comparison: ``film.dream.mp4`` has ``film.dream.compare.mp4``."""
+    return out.with_name(f"{out.stem}.compare{out.suffix}")
+
+
+def _each(picture: Picture) -> tuple[int, int]:
+    """Width and height of each half: square pixels, an even width, and two that fit into one picture."""
+    width = float(picture.width * picture.sar)
+    factor = min(1.0, LARGEST_SIDE / (2 * width))
+    return max(2, 2 * round(width * factor / 2)), max(1, round(picture.height * factor))
+
+
+def _sized(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if rgb.shape[1::-1] == size:
+        return rgb
+    smaller = size[0] < rgb.shape[1]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)

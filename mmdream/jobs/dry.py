@@ -1,0 +1,193 @@
+"""What a dream would take, told without dreaming it: a scan of the film and a trial of its first frames."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.shots import Scan, Shot, scan
+from mmdream.film.source import Film, Sound
+from mmdream.jobs import space
+from mmdream.jobs.film import painter_of
+from mmdream.jobs.job import Job
+from mmdream.jobs.memory import keep_freed_memory, peak
+from mmdream.jobs.order import wanted
+from mmdream.jobs.picture import Clock, Painter
+from mmdream.jobs.remaining import expected_work
+from mmdream.listen import Listener
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+from mmdream.recipe import Recipe
+from mmdream.sound.dream import dream_sound
+from mmdream.sound.source import ArraySource
+
+TRIED = 3
+"""Frames of the trial: one in full, one that warms the carried ones up, one that is timed."""
+HEARD = 4.0
+"""Seconds of noise that stand in for the sound, where it has so many."""
+WAITING, ENCODER = 10, 24
+"""Frames that wait between threads as float32, and frames of the encoder's memory at 1.5 bytes a pixel."""
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would be."""
+
+    source: str
+    output: str
+    seconds: float
+    """Of the film, or of the excerpt."""
+    frames: int
+    shots: int
+    flashes: int
+    size: tuple[int, int]
+    """Width, height of the result, px."""
+    working_size: tuple[int, int]
+    """Width, height that are dreamed."""
+    network: str | None
+    precision: str | None
+    """None: the picture is not dreamed."""
+    sound_network: str | None
+    """None: the sound is not dreamed."""
+    first_frame_seconds: float
+    """Of a frame in full, as each shot begins with one."""
+    frame_seconds: float
+    """Of a carried frame."""
+    picture_seconds: float
+    sound_seconds: float
+    """Of work; both run beside each other."""
+    memory_mib: float | None
+    """None where the system does not tell."""
+    disk_mib: float
+    """At most, while it works."""
+
+    @property
+    def expected_seconds(self) -> float:
+        """Of the whole run: the sound takes its share of the same processor."""
+        return self.picture_seconds + self.sound_seconds
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "expected_seconds": self.expected_seconds}
+
+    def lines(self) -> list[str]:
+        """The plan for people."""
+        whole, dreamed = (f"{w}x{h}" for w, h in (self.size, self.working_size))
+        flashes = f", {self.flashes} flashes" if self.flashes else ""
+        shots = f"{self.shots} shot{'' if self.shots == 1 else 's'}{flashes}"
+        rows = {
+            "film": f"{self.source}: {self.seconds:.2f} s, {self.frames} frames, {shots}",
+            "result": f"{self.output} at {whole}"
+            + (f", dreamed at {dreamed}" if self.network and whole != dreamed else ""),
+            "picture": f"{self.network} in {self.precision}: {told_time(self.frame_seconds)} a frame, "
+            f"{told_time(self.first_frame_seconds)} where a shot begins"
+            if self.network
+            else "kept",
+            "sound": f"{self.sound_network}: {told_time(self.sound_seconds)}"
+            if self.sound_network
+            else "kept",
+            "time": f"about {told_time(self.expected_seconds)}",
+            "memory": "unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",
+            "disk": f"up to {self.disk_mib:.0f} MiB while it works",
+        }
+        return [f"{name:>8}  {text}" for name, text in rows.items()]
+
+
+def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
+    """Find out what a run would take.
+
+    Args:
+        film: the source.
+        job: what would be made of it.
+        out: the result, as the user names it.
+        listener: warned of what the film has.
+
+    Raises:
+        UserError: what the run itself would raise before its work.
+    """
+    keep_freed_memory()
+    picture, track = wanted(film, job.order)
+    order, recipe = job.order, job.recipe
+    found = scan(frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn))
+    if not found.pts:
+        raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
+    seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
+    painter, each, work = None, (0.0, 0.0), 0.0
+    if not order.keep_picture:
+        painter = painter_of(picture, recipe, Clock(), lambda: False)
+        each = _tried(painter, film, found)
+        work = float(expected_work(found, film.start, recipe, painter.size, each).seconds.sum())
+    heard = 0.0 if track is None else _heard(recipe, track, seconds)
+    waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
+    small = (0, 0) if painter is None else painter.size
+    most = peak()
+    disk = space.expected(
+        None if painter is None else picture, small, out.suffix.lower(), len(found.pts), track, seconds
+    )
+    return Plan(
+        source=str(film.path),
+        output=str(out),
+        seconds=seconds,
+        frames=len(found.pts),
+        shots=len(found.shots),
+        flashes=sum(len(shot.flashes) for shot in found.shots),
+        size=(picture.width, picture.height),
+        working_size=small[::-1],
+        network=None if painter is None else recipe.net,
+        precision=None if painter is None else painter.network.precision,
+        sound_network=None if track is None else recipe.sound_net,
+        first_frame_seconds=each[1],
+        frame_seconds=each[0],
+        picture_seconds=work,
+        sound_seconds=heard,
+        memory_mib=None if most is None else most + waiting / MIB,
+        disk_mib=disk / MIB,
+    )
+
+
+def _tried(painter: Painter, film: Film, found: Scan) -> tuple[float, float]:
+    """Seconds of a carried frame and of one in full, from a few frames of the first shot that has them."""
+    shot = next((s for s in found.shots if s.stop - s.first >= TRIED), found.shots[0])
+    at = found.pts[shot.first] * found.time_base - film.start
+    stop = min(shot.stop, shot.first + TRIED)
+    took: list[float] = []
+    # The first frame is dreamed twice: what its tracing takes is paid once and not by each shot.
+    for end in (shot.first + 1, stop):
+        few, took = replace(found, shots=(Shot(shot.first, end, shot.box),)), []
+        began = time.perf_counter()
+        with closing(painter.dreams(frames.read(film, at), few, shot.first)) as dreams:
+            for _ in dreams:
+                now = time.perf_counter()
+                took.append(now - began)
+                began = now
+    return took[-1], took[0]
+
+
+def _heard(recipe: Recipe, track: Sound, seconds: float) -> float:
+    """Seconds that the dream of a sound takes, from a few seconds of noise at its rate."""
+    length = min(HEARD, seconds)
+    noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
+    source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
+    network = load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
+    for _ in range(2):  # The first time traces.
+        began = time.perf_counter()
+        dream_sound(source, lambda _samples: None, network, recipe.schedule, recipe.seed)
+        took = time.perf_counter() - began
+    return took * seconds / length
+
+
+def told_time(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,183 @@
+"""What a job is to make, in full: written down before the work, and compared before it goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mmdream.jobs.durable import sha256
+from mmdream.jobs.environment import environment
+from mmdream.jobs.order import Order
+from mmdream.networks.card import MODELS, card
+from mmdream.networks.weights import RANDOM, locate
+from mmdream.recipe import Recipe, Weights
+from mmdream.schedule import Schedule
+
+SAMPLE = 1 << 20
+"""Bytes of the source that are read at its beginning, at its end, and at `BETWEEN` places."""
+BETWEEN = 14
+DIGITS = 64
+"""Of a SHA-256, which tells a person nothing."""
+FORMAT = 1
+"""Of job.json; another one is another job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A film to be dreamed."""
+
+    source: Path
+    out: Path
+    """Absolute."""
+    order: Order
+    recipe: Recipe
+    overwrite: bool
+    """Whether the result may replace a file."""
+    contents: dict[str, str]
+    """SHA-256 of what the dream is made of, by role: the source (sampled), cards and weights."""
+    environment: dict[str, str]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that decides what is made, flat, as plain JSON."""
+        found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
+        schedule = found.pop("schedule")
+        # Not where weights lie, but what they are.
+        del found["weights"], found["sound_weights"]
+        return {"result": self.out.suffix.lower(), **schedule, **found}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the settings."""
+        text = json.dumps([FORMAT, self.settings], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The job as it is written down."""
+        values = {
+            "format": FORMAT,
+            "digest": self.digest,
+            "source": str(self.source),
+            "out": str(self.out),
+            "overwrite": self.overwrite,
+            "order": _plain(self.order),
+            "recipe": _plain(self.recipe),
+            "contents": self.contents,
+            "environment": self.environment,
+        }
+        return json.dumps(values, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Job:
+        """What `to_json` gave.
+
+        Raises:
+            ValueError: it is something else, or was changed.
+        """
+        try:
+            values = json.loads(text)
+            recipe, order = dict(values["recipe"]), dict(values["order"])
+            schedule = Schedule(**recipe.pop("schedule"))
+            for name in ("start", "end"):
+                order[name] = None if order[name] is None else Fraction(order[name])
+            job = Job(
+                Path(values["source"]),
+                Path(values["out"]),
+                Order(**order),
+                Recipe(schedule=schedule, **recipe),
+                values["overwrite"],
+                values["contents"],
+                values["environment"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a job: {error}") from error
+        if values.get("digest") != job.digest:
+            raise ValueError("not a job of this version")
+        return job
+
+
+def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool, overwrite: bool) -> Job:
+    """Write down what is to be made.
+
+    Args:
+        source: the film.
+        out: the result.
+        order: which part of the film, and what is kept.
+        recipe: how to dream.
+        hears: whether a sound is dreamed.
+        overwrite: whether the result may replace a file.
+
+    Raises:
+        UserError: weights that are missing or damaged.
+    """
+    contents = {"source": fingerprint(source)}
+    if not order.keep_picture:
+        contents |= _network(recipe.net, "picture", "network", recipe.weights)
+    if hears:
+        contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
+    recipe = replace(recipe, weights=_absolute(recipe.weights), sound_weights=_absolute(recipe.sound_weights))
+    return Job(source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment(recipe))
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two sets of settings, for a person: ``steps was 10, is 3; ...``."""
+    found = []
+    for name in {**before, **now}:
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        secret = any(isinstance(value, str) and len(value) == DIGITS for value in (old, new))
+        said = "has changed" if secret else f"was {_told(old)}, is {_told(new)}"
+        found.append(f"{name.replace('_', '-')} {said}")
+    return "; ".join(found)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's size and of samples of it: quick for a film of any length.
+
+    The time of its last change is left out: a copy is the same film.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for number in range(BETWEEN + 2):
+            file.seek(max(0, size - SAMPLE) * number // (BETWEEN + 1))
+            digest.update(file.read(SAMPLE))
+    return digest.hexdigest()
+
+
+def _network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
+    path = locate(card(name, medium), weights)
+    return {
+        f"{role}'s card": sha256(MODELS / f"{name}.toml"),
+        f"{role}'s weights": RANDOM if path is None else sha256(path),
+    }
+
+
+def _absolute(weights: Weights) -> Weights:
+    """A weights file by a name that holds in any folder."""
+    return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
+
+
+def _plain(settings: Order | Recipe) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        if isinstance(value, Schedule):
+            value = value.as_keys()
+        elif isinstance(value, Fraction):
+            value = str(value)
+        found[each.name] = value
+    return found
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, list):
+        return f"{value[0][1]:g}" if len(value) == 1 else "another curve"
+    return str(value)

@@ -1,0 +1,85 @@
+"""The jobs in a folder: how far each is, and whether somebody works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdream.errors import UserError
+from mmdream.jobs import journal
+from mmdream.jobs.folder import BEGIN, END, JOB, is_running, job_in
+from mmdream.jobs.journal import Done
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One job."""
+
+    folder: Path
+    out: Path | None
+    """The result; None where the description is damaged."""
+    state: str
+    """running, stopped or broken."""
+    frames: int
+    total: int | None
+    """Frames in all; None: not counted yet."""
+    chunks: int
+    """Of the sound."""
+    touched: float
+    """When something was last finished, seconds since 1970."""
+
+    @property
+    def percent(self) -> int | None:
+        """Of the frames; None: not known, or the picture is not dreamed."""
+        return None if not self.total else 100 * self.frames // self.total
+
+    @property
+    def name(self) -> Path:
+        """What `mmdream resume` takes."""
+        beside = self.folder.name.startswith(BEGIN) and self.folder.name.endswith(END)
+        own = self.folder.name.removeprefix(BEGIN).removesuffix(END)
+        return self.folder.with_name(own) if beside else self.folder
+
+
+def listed(place: Path) -> list[Listed]:
+    """The jobs in a folder, the last touched first.
+
+    Raises:
+        UserError: no such folder.
+    """
+    if not place.is_dir():
+        raise UserError(f"{place}: no such folder")
+    return sorted(map(_look, _jobs(place)), key=lambda job: job.touched, reverse=True)
+
+
+def _jobs(place: Path) -> Iterator[Path]:
+    for path in (place, *place.iterdir()):
+        if path.is_dir() and (path / JOB).is_file():
+            yield path
+
+
+def _look(folder: Path) -> Listed:
+    lines = list(journal.read(folder))
+    try:
+        job = job_in(folder)
+    except UserError:
+        job = None
+    running = is_running(folder)
+    state = "running" if running else "broken" if job is None else "stopped"
+    touched = max((folder / name).stat().st_mtime for name in (JOB, journal.NAME) if (folder / name).exists())
+    dreams = job is not None and not job.order.keep_picture
+    return Listed(
+        folder,
+        None if job is None else job.out,
+        state,
+        _count(lines, "picture"),
+        next((line.count for line in lines if line.kind == "scan"), None) if dreams else None,
+        _count(lines, "sound"),
+        touched,
+    )
+
+
+def _count(lines: list[Done], kind: str) -> int:
+    """Frames or chunks that are done; a number counts once."""
+    return sum({line.number: line.count for line in lines if line.kind == kind}.values())

@@ -1,0 +1,130 @@
+"""The picture of a job: its parts painted, journalled, and joined."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.carry import Carry
+from mmdream.film.joined import count
+from mmdream.film.opened import no_room
+from mmdream.film.shots import Scan
+from mmdream.film.source import Picture
+from mmdream.jobs.folder import carry_file, picture_file
+from mmdream.jobs.journal import Done, Journal
+from mmdream.jobs.meter import Meter
+from mmdream.jobs.onward import mark
+from mmdream.jobs.picture import Dreamed
+from mmdream.jobs.plan import Part
+from mmdream.listen import Listener
+
+CARRIES = 3
+"""The last carries that are kept: one may be damaged, and they are large."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the picture is."""
+
+    parts: int = 0
+    """Parts that are done, from the first on."""
+    meter: Meter = field(default_factory=Meter)
+    """Sums over their frames."""
+    carry: Carry | None = None
+    """What their last frame hands on; None where the next part begins a shot, or behind black."""
+    last: str | None = None
+    """`mark` of the source's last frame in them."""
+
+
+def standing(plan: Sequence[Part], found: Scan, journal: Journal) -> Standing:
+    """The longest beginning of a film from which it can go on.
+
+    Args:
+        plan: all parts.
+        found: the scan that they were planned by.
+        journal: only lines whose files are as they should be.
+    """
+    painted, carries = journal.done("picture"), journal.done("carry")
+    begins = {shot.first for shot in found.shots}
+    done = 0
+    while done < len(plan) and done in painted and painted[done].count == plan[done].frames:
+        done += 1
+    # A part inside a shot cannot begin without what the frame before it left.
+    while 0 < done < len(plan) and plan[done].first not in begins and done - 1 not in carries:
+        done -= 1
+    meter = Meter()
+    for number in range(done):
+        meter.join(Meter.from_json(painted[number].sums["meter"]))
+    carry = None
+    if 0 < done < len(plan) and plan[done].first not in begins:
+        data = (journal.folder / carries[done - 1].file).read_bytes()
+        carry = Carry.from_bytes(data) if data else None
+    return Standing(done, meter, carry, painted[done - 1].sums["last"] if done else None)
+
+
+def paint(
+    dreams: Generator[Dreamed, None, None],
+    plan: Sequence[Part],
+    stand: Standing,
+    picture: Picture,
+    suffix: str,
+    found: Scan,
+    journal: Journal,
+    listener: Listener,
+    seconds: dict[str, float],
+) -> Meter:
+    """Encode the dreams that are still missing, part by part.
+
+    Args:
+        dreams: from the first missing part's first frame on; closed at the end.
+        plan: all parts.
+        stand: how far the picture is.
+        picture: of the source.
+        suffix: of the result.
+        found: the scan.
+        journal: each part is entered when it is on the disk.
+        listener: told each frame.
+        seconds: the time spent on encoding is added to it.
+
+    Returns:
+        The sums over all frames of the film.
+
+    Raises:
+        UserError: the source ends earlier than when it was scanned, or the disk is full.
+    """
+    total = stand.meter
+    with closing(dreams):
+        for part in plan[stand.parts :]:
+            meter = Meter()
+            with journal.entry("picture", part.number, picture_file(part.number)) as draft:
+                last = None
+                with frames.Writer(draft.path, picture, suffix, found.time_base, part=True) as writer:
+                    for dreamed in islice(dreams, part.frames):
+                        began = time.perf_counter()
+                        writer.write(dreamed.rgb, dreamed.frame.pts)
+                        seconds["encode"] += time.perf_counter() - began
+                        meter.add(dreamed)
+                        last = dreamed
+                        listener.progress("picture", total.frames + meter.frames, len(found.pts))
+                if last is None or meter.frames < part.frames:
+                    raise UserError("the source has fewer frames than when it was scanned; is it changing?")
+                if count(draft.path) != part.frames:
+                    raise no_room(draft.path)  # What did not fit is not always told.
+                with journal.entry("carry", part.number, carry_file(part.number)) as handed:
+                    handed.path.write_bytes(b"" if last.carry is None else last.carry.to_bytes())
+                draft.count = part.frames
+                draft.sums = {"meter": meter.as_json(), "last": mark(last.frame)}
+            total.join(meter)
+            _forget(journal, part.number - CARRIES)
+    return total
+
+
+def _forget(journal: Journal, number: int) -> None:
+    old: Done | None = journal.done("carry").get(number)
+    if old is not None:
+        (journal.folder / old.file).unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The finished film: its tracks joined, read back, and summed up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.film import mux, proof
+from mmdream.film.shots import Scan
+from mmdream.film.source import Film
+from mmdream.film.waves import Extract
+from mmdream.jobs.meter import Meter
+from mmdream.jobs.order import Order
+from mmdream.jobs.picture import Clock
+from mmdream.listen import Listener
+from mmdream.report import Report, changes
+from mmdream.sound.dream import SoundReport
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A dreamed picture."""
+
+    file: Path
+    """All frames, as `Writer` writes them."""
+    meter: Meter
+    precision: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A dreamed sound."""
+
+    file: Path
+    laid: Extract
+    report: SoundReport
+
+
+def finish(
+    film: Film,
+    out: Path,
+    order: Order,
+    found: Scan,
+    seen: Seen | None,
+    heard: Heard | None,
+    listener: Listener,
+) -> proof.Proof:
+    """Join the tracks of the result, and read it back.
+
+    Args:
+        film: the source.
+        out: the result, in a folder that files on the way may lie in, too.
+        order: which part of the source, and what is kept.
+        found: its frames.
+        seen: the dreamed picture; None: it is kept.
+        heard: the dreamed sound; None: it is kept, or there is none.
+        listener: told what could not be kept as it is.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    zero = order.start or Fraction(0)  # This second of the source is second 0 of the result.
+    stamps = np.asarray(found.pts) * float(found.time_base) - float(film.start + zero)
+    first = found.pts[0] * found.time_base - film.start
+    laid = heard.laid if heard else None
+    mux.join(
+        film,
+        seen.file if seen else None,
+        heard.file if heard else None,
+        out,
+        start=order.start,
+        end=order.end,
+        lead=first - laid.start if laid else Fraction(0),
+        keep_picture=order.keep_picture,
+        keep_sound=order.keep_sound,
+        work=out.parent,
+        on_warning=listener.warn,
+    )
+    return proof.check(
+        film,
+        out,
+        stamps if seen else None,
+        laid.n_samples if laid else None,
+        film.sounds[0].rate if laid else None,
+        sound_start=laid.start - zero if laid else None,
+    )
+
+
+def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: Clock, began: float) -> Report:
+    """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
+    gains, strengths, formats, schedules = {}, {}, {}, {}
+    if seen is not None:
+        gains["picture"] = seen.meter.dream / max(seen.meter.source, 1e-12)
+        strengths["picture"] = seen.meter.strength / max(seen.meter.frames, 1)
+        formats["picture"] = seen.precision
+        schedules["picture"] = tuple(seen.meter.used)
+    sound = heard.report if heard else None
+    if sound is not None:
+        gains["sound"], strengths["sound"] = sound.objective_gain, sound.strength
+        formats["sound"], schedules["sound"] = "float32", changes(sound.schedule)
+    return Report(
+        frames=proven.frames,
+        repeated=seen.meter.repeated if seen else 0,
+        seconds=proven.seconds,
+        drift_ms=proven.drift_ms,
+        loudness_source=sound.loudness_source if sound else None,
+        loudness_dream=sound.loudness_dream if sound else None,
+        true_peak=sound.true_peak if sound else None,
+        objective_gain=gains,
+        strength=strengths,
+        precision=formats,
+        wall_seconds=time.perf_counter() - began,
+        schedule=schedules,
+        timing=dict(clock.seconds),
+    )

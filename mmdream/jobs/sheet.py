@@ -1,0 +1,89 @@
+"""A contact sheet: evenly spaced moments of a film, each with its dream below and its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.film.frames import read
+from mmdream.film.proof import shown_at
+from mmdream.film.source import Film
+from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shortened, shrunk, time_code, written
+from mmdream.picture import files
+
+CELL = (320, 240)
+"""px that each picture has at most."""
+GAP, SEAM, MARGIN, TIME, TITLE = 12, 2, 16, 26, 40
+LANDSCAPE = 1.4
+"""Wished width of the sheet over its height."""
+ROUNDED = Fraction(1, 500)
+"""Seconds by which containers may round a time stamp, twice."""
+
+
+def contact_sheet(
+    film: Film,
+    dream: Film,
+    path: Path,
+    count: int = 12,
+    start: Fraction | None = None,
+    title: tuple[str, str] = ("", ""),
+) -> None:
+    """Write the sheet; each moment is looked up in both films.
+
+    Args:
+        film: the source.
+        dream: the finished film.
+        path: of the sheet; its suffix chooses the format.
+        count: moments, where the film has so many frames.
+        start: second of the source that is the dream's second 0.
+        title: words above the sheet, left and right.
+    """
+    assert film.picture is not None
+    size = fitted(film.picture.width, film.picture.height, film.picture.sar, *CELL)
+    cells = []
+    for seconds in spread([Fraction(at) - dream.start for at in shown_at(dream)], count):
+        late = seconds + (start or 0)
+        above, below = _at(film, late), _at(dream, seconds)
+        cells.append((late, shrunk(above, size), shrunk(below, size)))
+    files.write(path, _laid(cells, size, title).astype(np.float32) / 255)
+
+
+def spread(times: Sequence[Fraction], count: int) -> list[Fraction]:
+    """Evenly spaced ones of a film's time stamps, neither its first nor its last if there are more."""
+    count = min(count, len(times))
+    return [times[(2 * k + 1) * len(times) // (2 * count)] for k in range(count)]
+
+
+def _at(film: Film, seconds: Fraction) -> np.ndarray:
+    """The frame shown from a time on, float32 [H, W, 3]."""
+    with closing(read(film, max(Fraction(0), seconds - ROUNDED))) as frames:
+        return next(frames).rgb
+
+
+def _laid(
+    cells: list[tuple[Fraction, np.ndarray, np.ndarray]], size: tuple[int, int], title: tuple[str, str]
+) -> np.ndarray:
+    """The sheet, uint8 [H, W, 3]."""
+    width, height = size[0] + GAP, 2 * size[1] + SEAM + TIME + GAP
+    columns = max(1, min(len(cells), round(math.sqrt(len(cells) * LANDSCAPE * height / width))))
+    # No row should be left with a single picture where one column less would fill it better.
+    columns = math.ceil(len(cells) / math.ceil(len(cells) / columns))
+    rows = math.ceil(len(cells) / columns)
+    sheet = ground(TITLE + rows * height - GAP + MARGIN, 2 * MARGIN + columns * width - GAP)
+    room = sheet.shape[1] - 3 * MARGIN
+    written(sheet, shortened(title[0], 17, room), (MARGIN, 27), 17, INK)
+    if length(title[0], 17) + length(title[1], 14) <= room:
+        written(sheet, title[1], (sheet.shape[1] - MARGIN, 27), 14, DIM, align=1)
+    for number, (seconds, above, below) in enumerate(cells):
+        row, column = divmod(number, columns)
+        x, y = MARGIN + column * width, TITLE + row * height
+        sheet[y : y + size[1], x : x + size[0]] = above
+        sheet[y + size[1] + SEAM : y + 2 * size[1] + SEAM, x : x + size[0]] = below
+        foot = (x + size[0] // 2, y + 2 * size[1] + SEAM + 18)
+        written(sheet, time_code(float(seconds)), foot, 14, DIM, 0.5)
+    return sheet

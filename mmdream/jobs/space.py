@@ -1,0 +1,88 @@
+"""The disk space a job takes, told before it begins."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+from mmdream.errors import UserError
+from mmdream.film.codecs import FORMS
+from mmdream.film.source import Picture, Sound
+from mmdream.jobs.parts import CARRIES
+
+BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
+"""Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""
+CARRY_BYTES = 29
+"""Of a pixel: seven floats, and a grey picture of half the size."""
+COPIES = 4
+"""Parts, the file they are joined into, that with its sound, and the result."""
+WAVES = 3
+"""Float files of the sound: as decoded, as dreamed, and levelled."""
+SURE = 2.0
+"""Films differ: the work is refused where even half of what is expected does not fit."""
+
+
+def expected(
+    picture: Picture | None,
+    size: tuple[int, int],
+    suffix: str,
+    frames: int,
+    sound: Sound | None,
+    seconds: Fraction | float,
+) -> int:
+    """Bytes that a job takes where it takes most, shortly before its end.
+
+    Args:
+        picture: of the source, if it is dreamed.
+        size: height, width of the working resolution, px.
+        suffix: of the result.
+        frames: to be dreamed.
+        sound: of the source, if it is dreamed.
+        seconds: of it.
+    """
+    total = 0.0
+    if picture is not None:
+        a_pixel = BYTES_PER_PIXEL[FORMS[suffix].picture.name]
+        if FORMS[suffix].picture.rgb and picture.bits > 8:
+            a_pixel *= 1.25
+        total += COPIES * a_pixel * picture.width * picture.height * frames
+        total += CARRIES * CARRY_BYTES * size[0] * size[1]
+    if sound is not None:
+        total += WAVES * 4 * sound.channels * sound.rate * float(seconds)
+    return math.ceil(total)
+
+
+def announce(folder: Path, needed: int) -> str:
+    """The line that tells expected and free space.
+
+    Args:
+        folder: where the job works.
+        needed: bytes that are still to be written.
+
+    Raises:
+        UserError: it will clearly not fit.
+    """
+    free = shutil.disk_usage(folder).free
+    if free * SURE < needed:
+        raise UserError(
+            f"{folder.parent}: {told(free)} are free, and the work takes about {told(needed)}; make room, "
+            "or work elsewhere with --job-dir"
+        )
+    return f"takes up to {told(needed)} in {folder} while it works; {told(free)} are free"
+
+
+def told(size: float) -> str:
+    """Bytes for a person."""
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+    return f"{size / 1000:.1f} GB"
+
+
+def used(folder: Path) -> int:
+    """Bytes that the finished parts in a job's folder take."""
+    places = (folder / "picture", folder / "sound")
+    return sum(path.stat().st_size for place in places if place.is_dir() for path in place.iterdir())

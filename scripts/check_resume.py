@@ -1,0 +1,189 @@
+"""Kill a film's dream again and again, go on each time, and compare the result with an unbroken run's.
+
+    python scripts/check_resume.py FILM [--kills 20] [--seed 0] [--suffix .mp4] [--full FOLDER] -- OPTIONS
+
+OPTIONS go to `mmdream video`. Kills (SIGKILL) come at random moments of the work that an unbroken run took;
+after every third one the newest file in the job's folder is cut short, as a power cut might have left it.
+Then the same command, or `mmdream resume`, goes on.
+--full: a small file system (a tmpfs that the job just fits in), which is filled to the brim when the first
+part is done; what fills it is thrown away after the run has failed.
+Prints one JSON object: whether all frames and samples are the same, and the seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.folder import JOB, LOCK, folder_of, picture_file
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST = 24 * 3600
+"""Seconds that a run may take."""
+
+
+def command(*words: object) -> list[str]:
+    """`mmdream` with these words, in this checkout."""
+    return [sys.executable, "-m", "mmdream", *map(str, words), "--json"]
+
+
+def started(words: list[str]) -> subprocess.Popen[str]:
+    """Begin a run."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        words,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(words: list[str]) -> tuple[int, str, float, float]:
+    """Run to the end: exit status, what stood on stderr, seconds, those of them before the work."""
+    began = time.monotonic()
+    with started(words) as run:
+        told, said = run.communicate(timeout=LONGEST)
+    seconds = time.monotonic() - began
+    return run.returncode, said, seconds, seconds - (json.loads(told)["wall_seconds"] if told else 0.0)
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """Of all pixels with their time stamps, and of all samples."""
+    film, picture, sound = probe(path), hashlib.sha256(), hashlib.sha256()
+    for frame in read(film):
+        picture.update(str(frame.pts).encode() + frame.rgb.tobytes())
+    with tempfile.TemporaryDirectory() as folder:
+        for track in film.sounds:
+            extract(film, track, Path(folder) / "sound.wav")
+            for block in soundfile.blocks(Path(folder) / "sound.wav", 1 << 16, dtype="float32"):
+                sound.update(block.tobytes())
+    return {"frames": picture.hexdigest()[:16], "samples": sound.hexdigest()[:16]}
+
+
+def cut_newest(folder: Path, rng: random.Random) -> str | None:
+    """Cut the newest file of a job short; its name."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (LOCK, JOB)]
+    if not files:
+        return None
+    newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+    size = newest.stat().st_size
+    os.truncate(newest, rng.randrange(size) if size else 0)
+    return str(newest.relative_to(folder))
+
+
+def killed(
+    film: Path, out: Path, options: list[str], kills: int, seed: int, longest: float
+) -> dict[str, Any]:
+    """The same film through many kills, each at most `longest` seconds after its run began."""
+    rng, job = random.Random(seed), folder_of(out)
+    seconds, cuts, at, slept = 0.0, [], [], 0
+    again = command("video", film, "-o", out, *options)
+    for number in range(kills):
+        words = command("resume", out) if (job / JOB).is_file() and number % 2 else again
+        wait = rng.uniform(0.0, longest)
+        began = time.monotonic()
+        with started(words) as run:
+            try:
+                run.communicate(timeout=wait)
+                slept += 1  # It was done, or refused, before it could be killed.
+            except subprocess.TimeoutExpired:
+                run.kill()
+        seconds += time.monotonic() - began
+        at.append(round(wait, 2))
+        if out.exists():
+            break
+        if number % 3 == 2 and job.is_dir() and (name := cut_newest(job, rng)):
+            cuts.append(name)
+    status, said = 0, ""
+    if not out.exists():
+        status, said, last, _ = finished(command("resume", out) if (job / JOB).is_file() else again)
+        seconds += last
+    return {
+        "kills": len(at) - slept,
+        "killed_after_s": at,
+        "cut_short": cuts,
+        "status": status,
+        "said": said,
+        "seconds": round(seconds, 2),
+        "folder_gone": not job.exists(),
+        **(hashes(out) if out.exists() else {}),
+    }
+
+
+def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
+    """The same film where the disk fills up once the first part is done, and then is emptied."""
+    out, ballast = place / f"full{suffix}", place / "ballast"
+    job, began = folder_of(out), time.monotonic()
+    with started(command("video", film, "-o", out, *options)) as run:
+        while run.poll() is None and not (job / picture_file(0)).exists():
+            time.sleep(0.02)
+        with open(ballast, "wb") as file:
+            file.write(bytes(shutil.disk_usage(place).free))
+        _, said = run.communicate(timeout=LONGEST)
+    first = time.monotonic() - began
+    kept = sorted(path.name for path in job.rglob("*")) if job.is_dir() else []
+    ballast.unlink()
+    status, said_then, seconds, _ = finished(command("resume", out))
+    found = {
+        "status": run.returncode,
+        "said": said,
+        "kept": kept,
+        "resumed": status,
+        "resume_said": said_then,
+    }
+    found |= {"seconds": round(first + seconds, 2)} | (hashes(out) if out.exists() else {})
+    out.unlink(missing_ok=True)
+    return found
+
+
+def main() -> None:
+    """Read the command line, run, print JSON."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("film", type=Path)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--suffix", default=".mkv")
+    parser.add_argument("--full", type=Path)
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    given, options = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
+    with tempfile.TemporaryDirectory() as folder:
+        whole, broken = Path(folder) / f"whole{given.suffix}", Path(folder) / f"broken{given.suffix}"
+        status, said, usual, start = finished(command("video", given.film, "-o", whole, *options))
+        if status:
+            sys.exit(said)
+        unbroken = {"seconds_before_the_work": round(start, 2), "seconds": round(usual, 2), **hashes(whole)}
+        found: dict[str, Any] = {"unbroken": unbroken}
+        if given.full is not None:
+            found["full"] = filled(given.film, given.full, given.suffix, options)
+        if given.kills:
+            # About half of it gets done: so the kills are spread over all of the work.
+            longest = 1.2 * start + 2.5 * usual / given.kills
+            found["killed"] = killed(given.film, broken, options, given.kills, given.seed, longest)
+            found["seconds_ratio"] = round(found["killed"]["seconds"] / usual, 2)
+    for run in ("full", "killed"):
+        if run in found:
+            found[f"{run}_is_the_same"] = all(
+                found[run].get(kind) == unbroken[kind] for kind in ("frames", "samples")
+            )
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

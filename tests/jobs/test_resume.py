@@ -1,0 +1,307 @@
+"""A film that is killed goes on to the very frames and samples of an unbroken run, or says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from filelock import FileLock
+
+from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.folder import JOB, LOCK, SCAN, folder_of
+from mmdream.jobs.journal import NAME, Journal
+from mmdream.jobs.journal import read as lines_of
+from mmdream.jobs.listing import listed
+from mmdream.listen import Listener
+from mmdream.sample import make_sample
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["--octaves", "1", "--steps", "2"]
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    """`mmdream`, as a person's shell starts it: a background shell has it ignore Ctrl-C."""
+    code = (
+        "import signal\nfrom mmdream.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def killed_at(kind: str, job: Path, *words: object) -> None:
+    """Kill a run when its journal has something of a kind."""
+
+    def has() -> bool:
+        return any(line.kind == kind for line in lines_of(job))
+
+    with started(*words) as run:
+        while run.poll() is None and not has():
+            time.sleep(0.005)
+        run.kill()
+    assert has()
+
+
+def contents(path: Path, folder: Path) -> list[str]:
+    """Hashes of the frames with their stamps, and of the samples."""
+    film, frames = probe(path), hashlib.sha256()
+    for frame in read(film):
+        frames.update(str(frame.pts).encode() + frame.rgb.tobytes())
+    extract(film, film.sounds[0], folder / "sound.wav")
+    samples, _ = soundfile.read(folder / "sound.wav", dtype="float32")
+    return [frames.hexdigest(), hashlib.sha256(samples.tobytes()).hexdigest()]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # 20 s: two groups of the sound's chunks; two shots of 90 frames: four parts.
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    make_sample(path, seconds=20.0, size=(96, 64), rate=9)
+    return path
+
+
+@pytest.fixture(scope="module")
+def unbroken(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, object]]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    report = dream_video(film, folder / "out.mkv", QUICK)
+    assert [path.name for path in folder.iterdir()] == ["out.mkv"]  # the job's folder is gone
+    return contents(folder / "out.mkv", folder), report.as_json()
+
+
+@pytest.fixture(scope="module")
+def halted(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job of a run that was killed in its third part, with the sound's first group done."""
+    out = tmp_path_factory.mktemp("halted") / "out.mkv"
+    job = folder_of(out)
+    # Some steps more give the kill time, but would be other settings: two kills do.
+    killed_at("picture", job, "video", film, "-o", out, *WORDS)
+    killed_at("sound", job, "video", film, "-o", out, *WORDS)
+    return job
+
+
+@pytest.fixture
+def job(halted: Path, tmp_path: Path) -> Path:
+    """A copy of it that makes another file of the same name."""
+    copy = tmp_path / halted.name
+    shutil.copytree(halted, copy)
+    told = json.loads((copy / JOB).read_text())
+    told["out"] = str(tmp_path / "out.mkv")
+    (copy / JOB).write_text(json.dumps(told))
+    return copy
+
+
+def torn(job: Path) -> None:
+    data = (job / NAME).read_bytes()
+    (job / NAME).write_bytes(data[: len(data) - 7])
+
+
+def cut(job: Path, pattern: str) -> None:
+    file = max(job.glob(pattern))
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def without_carries(job: Path) -> None:
+    for file in job.glob("picture/*.carry"):
+        file.unlink()
+
+
+def strewn(job: Path) -> None:
+    (job / "picture/00003.mid").write_bytes(b"no line names me")
+    (job / "picture/00009.mid.draft").write_bytes(b"half")
+    (job / "work-dead").mkdir()
+    (job / "work-dead/out.mkv").write_bytes(b"an ffmpeg may still write here")
+
+
+HARMS = {
+    "none": lambda job: None,
+    "torn journal": torn,
+    "no journal": lambda job: (job / NAME).unlink(),
+    "part cut short": lambda job: cut(job, "picture/*.mid"),
+    "carry cut short": lambda job: cut(job, "picture/*.carry"),
+    "no carry": without_carries,
+    "scan cut short": lambda job: cut(job, SCAN),
+    "sound cut short": lambda job: cut(job, "sound/*"),
+    "litter": strewn,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_killed_film_goes_on_to_the_same_frames_and_samples(harm: str, job: Path, unbroken, tmp_path: Path):
+    HARMS[harm](job)
+    report = resume_video(tmp_path / "out.mkv")
+    assert not job.exists()
+    assert contents(tmp_path / "out.mkv", tmp_path) == unbroken[0]
+    told = report.as_json()
+    for figure in ("frames", "strength", "objective_gain", "schedule", "loudness_dream", "true_peak"):
+        assert told[figure] == unbroken[1][figure], figure
+
+
+def test_what_is_done_is_not_done_again(job: Path, tmp_path: Path):
+    journal = Journal(job)
+    assert journal.done("picture")
+    assert journal.done("sound")
+    told: list[tuple[str, float]] = []
+
+    def progress(medium: str, done: float, total: float) -> None:
+        told.append((medium, done))
+
+    resume_video(job, listener=Listener(progress=progress))
+    first = next(done for medium, done in told if medium == "picture")
+    assert first == sum(line.count for line in journal.done("picture").values())
+
+
+def test_many_kills_in_a_row(film: Path, unbroken, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        with started("video", film, "-o", out, *WORDS) as run:
+            time.sleep(rng.uniform(1.0, 7.0))
+            run.kill()
+        if out.exists():
+            break
+    if not out.exists():
+        dream_video(film, out, QUICK)
+    assert contents(out, tmp_path) == unbroken[0]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_tells_how_to_go_on(sent: signal.Signals, film: Path, unbroken, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    with started("video", film, "-o", out, *WORDS) as run:
+        assert run.stderr is not None
+        assert "frames at" in run.stderr.readline()  # the plan is told, the work has begun
+        began = time.monotonic()
+        run.send_signal(sent)
+        assert run.wait(30) == 130
+        assert time.monotonic() - began < 5
+        assert run.stderr.read().splitlines()[-1] == f"mmdream: stopped; go on with: mmdream resume {out}"
+    assert [path.name for path in tmp_path.iterdir()] == [folder_of(out).name]
+    dream_video(film, out, QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+    assert contents(out, tmp_path) == unbroken[0]
+
+
+def test_two_runs_on_one_job_are_refused_while_the_first_lives(job: Path, tmp_path: Path):
+    with FileLock(job / LOCK).acquire():
+        assert [row.state for row in listed(tmp_path)] == ["running"]
+        with pytest.raises(UserError, match="another run"):
+            resume_video(job)
+    assert [row.state for row in listed(tmp_path)] == ["stopped"]
+
+
+def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    before = sorted(path for path in job.rglob("*"))
+    other = Recipe(schedule=Schedule(octaves=1, steps=((0, 1), (2, 2))), seed=3)
+    with pytest.raises(UserError, match=r"steps was 2, is another curve; seed was 0, is 3.*mmdream resume"):
+        dream_video(film, out, other)
+    with pytest.raises(UserError, match=r"end was not set, is 1\).*--overwrite"):
+        dream_video(film, out, QUICK, end=1)
+    assert sorted(path for path in job.rglob("*")) == before
+    report = dream_video(film, out, other, end=1, overwrite=True)
+    assert report.frames == 9
+    assert not job.exists()
+
+
+def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path, tmp_path: Path):
+    told = json.loads((job / JOB).read_text())
+    told["environment"] |= {"cores": "99", "tensorflow": "1.0"}
+    (job / JOB).write_text(json.dumps(told))
+    for go_on in (lambda: resume_video(job), lambda: dream_video(film, tmp_path / "out.mkv", QUICK)):
+        with pytest.raises(UserError, match=r"cores was 99, is .*tensorflow was 1.0, is .*--anyway"):
+            go_on()
+    assert resume_video(job, anyway=True).frames == 180
+
+
+def test_a_source_that_has_changed_is_refused(film: Path, job: Path, tmp_path: Path):
+    copy = tmp_path / "film.mp4"
+    shutil.copyfile(film, copy)
+    told = json.loads((job / JOB).read_text())
+    told["source"] = str(copy)
+    (job / JOB).write_text(json.dumps(told))
+    with open(copy, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(UserError, match="source has changed"):
+        resume_video(job)
+
+
+def test_a_result_that_appeared_meanwhile_is_not_replaced(job: Path, tmp_path: Path):
+    (tmp_path / "out.mkv").write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        resume_video(job)
+    assert (tmp_path / "out.mkv").read_text() == "mine"
+
+
+def test_jobs_are_listed_with_how_far_they_are(job: Path, tmp_path: Path):
+    [row] = listed(tmp_path)
+    assert (row.name, row.total) == (tmp_path / "out.mkv", 180)
+    assert row.frames == sum(line.count for line in Journal(job).done("picture").values()) > 0
+    assert row.percent == 100 * row.frames // 180
+    (job / JOB).write_text("{")
+    assert [each.state for each in listed(tmp_path)] == ["broken"]
+    with pytest.raises(UserError, match="damaged"):
+        resume_video(job)
+
+
+def test_the_job_s_folder_may_lie_elsewhere(film: Path, tmp_path: Path):
+    place, out = tmp_path / "elsewhere", tmp_path / "out.mkv"
+    killed_at("picture", place, "video", film, "-o", out, "--job-dir", place, *WORDS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere"]
+    assert [row.name for row in listed(tmp_path)] == [place]
+    assert resume_video(place).output == str(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv"]
+
+
+FULL = """
+mount -t tmpfs -o size=26m none {place} || exit 77
+cp {film} {place}/film.mp4
+{python} -m mmdream video {place}/film.mp4 -o {place}/out.mkv {words} --json 2>{said}
+test $? = 2 || exit 1
+test -e {place}/out.mkv && exit 2
+mount -o remount,size=200m {place}
+{python} -m mmdream resume {place}/out.mkv --json || exit 3
+cp {place}/out.mkv {out}
+"""
+
+
+def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_path: Path):
+    place, said, out = tmp_path / "small", tmp_path / "said", tmp_path / "out.mkv"
+    place.mkdir()
+    names = {"place": place, "film": film, "said": said, "out": out, "python": sys.executable}
+    script = FULL.format(**names, words=" ".join(WORDS))
+    try:
+        done = subprocess.run(
+            ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare to make a small disk with")
+    if done.returncode in (77, 1) and not said.exists():
+        pytest.skip("the system lets nobody but root make a small disk")
+    assert done.returncode == 0, done.stderr
+    assert said.read_text().count("\n") == 1
+    assert f"{place}: no space left" in said.read_text()
+    assert said.read_text().endswith(f"mmdream resume {place}/out.mkv\n")
+    assert contents(out, tmp_path) == unbroken[0]

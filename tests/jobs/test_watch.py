@@ -1,0 +1,261 @@
+"""What shows a dream: the live preview, the contact sheet, the comparison, the plan."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.captions import fitted, length, shortened, time_code
+from mmdream.jobs.sheet import contact_sheet, spread
+from mmdream.jobs.watch import GAP, Preview, panel
+from mmdream.sample import make_sample
+from mmdream.schedule import Moment
+
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
+MOMENT = Schedule().at(0.0)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    make_sample(path, seconds=3.0, size=(128, 96))
+    return path
+
+
+@pytest.fixture(scope="module")
+def watched(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the dream of an excerpt and all that is made beside it."""
+    folder = tmp_path_factory.mktemp("dream")
+    dream_video(
+        film,
+        folder / "dream.mp4",
+        QUICK,
+        start=1.0,
+        end=2.5,
+        preview=folder / "live.png",
+        sheet=folder / "sheet.png",
+        compare=True,
+    )
+    return folder
+
+
+def shown(path: Path, **span: Fraction) -> np.ndarray:
+    return np.stack([frame.rgb for frame in read(probe(path), **span)])
+
+
+def picture(path: Path) -> np.ndarray:
+    return np.float32(cv2.imread(str(path)))[..., ::-1] / 255
+
+
+def samples(path: Path, folder: Path) -> np.ndarray:
+    film = probe(path)
+    extract(film, film.sounds[0], folder / f"{path.stem}.wav")
+    return soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)[0]
+
+
+def test_nothing_else_is_left(watched: Path):
+    assert sorted(path.name for path in watched.iterdir()) == [
+        "dream.compare.mp4",
+        "dream.mp4",
+        "live.png",
+        "sheet.png",
+    ]
+
+
+def test_the_preview_ends_with_the_last_frame_beside_its_dream(film: Path, watched: Path):
+    live = picture(watched / "live.png")
+    source = shown(film, start=Fraction(1), end=Fraction(5, 2))[-1]
+    dream = shown(watched / "dream.mp4")[-1]
+    size = fitted(128, 96, Fraction(1), 638, 720)
+    halves = live[: size[1], : size[0]], live[: size[1], size[0] + GAP :]
+    for half, frame in zip(halves, (source, dream), strict=True):
+        assert np.abs(cv2.resize(half, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
+    caption = live[size[1] :]
+    assert caption.max() > 0.7  # there are words
+    assert np.median(caption) < 0.1
+
+
+def test_the_comparison_is_both_films_with_the_dreams_stamps_and_sound(
+    film: Path, watched: Path, tmp_path: Path
+):
+    both, dream = shown(watched / "dream.compare.mp4"), shown(watched / "dream.mp4")
+    assert both.shape[1:] == (96, 256, 3)
+    assert np.abs(both[:, :, :128] - shown(film, start=Fraction(1), end=Fraction(5, 2))).mean() < 0.02
+    assert np.abs(both[:, :, 128:] - dream).mean() < 0.02
+    stamps = [[f.seconds for f in read(probe(watched / name))] for name in ("dream.mp4", "dream.compare.mp4")]
+    assert stamps[0] == stamps[1]
+    assert np.array_equal(
+        samples(watched / "dream.mp4", tmp_path), samples(watched / "dream.compare.mp4", tmp_path)
+    )
+
+
+def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
+    film: Path, watched: Path, tmp_path: Path
+):
+    path = tmp_path / "one.png"
+    contact_sheet(probe(film), probe(watched / "dream.mp4"), path, 1, Fraction(1))
+    frames = list(read(probe(film), Fraction(1), Fraction(5, 2)))
+    middle = len(frames) // 2
+    source, dream = frames[middle].rgb, shown(watched / "dream.mp4")[middle]
+    sheet = picture(path)
+    cells = sheet[40:280, 16:336], sheet[282:522, 16:336]
+    for cell, frame in zip(cells, (source, dream), strict=True):
+        assert np.abs(cv2.resize(cell, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
+    assert picture(watched / "sheet.png").shape[1] > 1300
+
+
+def test_moments_are_spread_evenly():
+    stamps = [Fraction(k, 25) for k in range(1000)]
+    found = spread(stamps, 12)
+    gaps = np.diff([float(at) for at in found])
+    assert len(found) == 12
+    assert gaps.max() - gaps.min() <= 0.05
+    assert float(found[0]) == pytest.approx(gaps.mean() / 2, abs=0.05)
+    assert spread(stamps[:3], 12) == stamps[:3]
+    assert spread([], 12) == []
+
+
+def test_a_film_of_oblong_pixels_is_compared_in_square_ones(film: Path, tmp_path: Path):
+    anamorphic = tmp_path / "anamorphic.mp4"
+    with av.open(str(anamorphic), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for frame in list(read(probe(film)))[:6]:
+            rgb = cv2.resize(np.uint8(frame.rgb * 255), (64, 64))
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        out.mux(stream.encode())
+    assert probe(anamorphic).picture.sar == Fraction(3, 2)
+    dream_video(anamorphic, tmp_path / "d.mkv", QUICK, compare=True, sheet=tmp_path / "s.jpg")
+    made = probe(tmp_path / "d.compare.mkv").picture
+    assert (made.width, made.height, made.sar) == (192, 64, 1)
+
+
+class Ticks:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_preview_is_refreshed_only_when_its_time_has_come(tmp_path: Path):
+    path, ticks = tmp_path / "live.jpg", Ticks()
+    preview = Preview(path, "dreamnet", interval=3.0, clock=ticks)
+    dark, bright = np.zeros((40, 60, 3), np.float32), np.ones((40, 60, 3), np.float32)
+
+    def is_bright() -> bool:
+        return picture(path)[:100, :200].mean() > 0.5
+
+    preview(dark, dark, 0.0, MOMENT, 0, 100)
+    assert not is_bright()
+    ticks.now = 2.9
+    preview(bright, bright, 0.04, MOMENT, 1, 100)
+    assert not is_bright()
+    ticks.now = 3.0
+    preview(bright, bright, 0.08, MOMENT, 2, 100)
+    assert is_bright()
+    preview(dark, dark, 4.0, MOMENT, 99, 100)  # the last frame is always shown
+    assert not is_bright()
+    assert [each.name for each in tmp_path.iterdir()] == ["live.jpg"]
+
+
+def test_a_preview_that_cannot_be_written_ends_nothing(tmp_path: Path):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    preview = Preview(folder / "live.jpg", "dreamnet")
+    folder.rmdir()
+    grey = np.full((8, 8, 3), 0.5, np.float32)
+    preview(grey, grey, 0.0, MOMENT, 0, 1)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 2000), (2000, 4), (3840, 2160), (720, 576)])
+def test_panels_of_any_film_fit_a_screen(size: tuple[int, int]):
+    frame = np.full((*size[::-1], 3), 0.5, np.float32)
+    sheet = panel(frame, frame, Fraction(64, 45), [["0:00.0", "frame 1 of 9", "dreamnet"], ["steps 10"]])
+    assert sheet.shape[1] <= 1280
+    assert sheet.shape[0] <= 800
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (3599.99, "1:00:00.0"), (3723.45, "1:02:03.4")]
+)
+def test_time_codes(seconds: float, text: str):
+    assert time_code(seconds) == text
+
+
+def test_long_names_are_shortened():
+    name = "a very long name of a film " * 9
+    assert length(shortened(name, 17, 300), 17) <= 300
+    assert shortened("film.mp4", 17, 300) == "film.mp4"
+
+
+@pytest.mark.parametrize(
+    ("wish", "line"),
+    [
+        ({"preview": "live.mp4"}, "cannot write .mp4"),
+        ({"preview": "nowhere/live.jpg"}, "no such folder"),
+        ({"sheet": "mine.png"}, "choose another name with --sheet"),
+        ({"preview": "mine.png"}, "choose another name with --preview"),
+        ({"preview": "a.jpg", "sheet": "a.jpg"}, "cannot be one file"),
+        ({"preview": "a.jpg", "keep_picture": True}, "drop it or --keep-picture"),
+        ({"compare": True}, "out.compare.mkv: exists already"),
+    ],
+)
+def test_names_are_checked_before_the_work(film: Path, tmp_path: Path, wish: dict, line: str):
+    for name in ("mine.png", "out.compare.mkv"):
+        (tmp_path / name).write_text("mine")
+    wish = {k: tmp_path / v if isinstance(v, str) else v for k, v in wish.items()}
+    with pytest.raises(UserError, match=line):
+        dream_video(film, tmp_path / "out.mkv", QUICK, **wish)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.png", "out.compare.mkv"]
+
+
+def test_a_plan_tells_what_a_run_takes_and_writes_nothing(film: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    plan = plan_video(film, out, QUICK)
+    assert list(tmp_path.iterdir()) == []
+    told = json.loads(json.dumps(plan.as_json()))
+    assert (told["frames"], told["shots"], told["flashes"]) == (72, 2, 0)
+    assert told["size"] == told["working_size"] == [128, 96]
+    assert told["seconds"] == pytest.approx(3.0)
+    assert 0 < told["frame_seconds"] < told["expected_seconds"]
+    assert 100 < told["memory_mib"] < 10_000
+    assert told["disk_mib"] > 0
+    text = "\n".join(plan.lines())
+    for word in ("72 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
+        assert word in text
+
+
+def test_a_plan_of_less_asks_for_less(film: Path, tmp_path: Path):
+    small = plan_video(film, tmp_path / "out.mp4", QUICK, end=0.5, keep_sound=True)
+    assert small.frames == 12
+    assert small.sound_network is None
+    silent = plan_video(film, tmp_path / "out.mp4", QUICK, end=0.5, keep_picture=True)
+    assert silent.network is None
+    assert silent.picture_seconds == 0
+    assert any("kept" in line for line in silent.lines())
+    with pytest.raises(UserError, match="no such folder"):
+        plan_video(film, tmp_path / "nowhere" / "out.mp4", QUICK)
+
+
+def test_captions_tell_the_settings_of_the_moment(tmp_path: Path):
+    grey = np.full((90, 160, 3), 0.5, np.float32)
+    one, other = tmp_path / "one.png", tmp_path / "other.png"
+    Preview(one, "dreamnet")(grey, grey, 1.0, MOMENT, 0, 9)
+    changed = Moment(MOMENT.octaves, MOMENT.octave_scale, MOMENT.steps, 0.123, MOMENT.strength)
+    Preview(other, "dreamnet")(grey, grey, 1.0, changed, 0, 9)
+    assert not np.array_equal(picture(one), picture(other))
