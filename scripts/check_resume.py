@@ -30,7 +30,7 @@ import soundfile
 from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.film.waves import extract
-from mmdream.jobs.folder import JOB, LOCK, folder_of, picture_file
+from mmdream.jobs.folder import JOB, LOCK, WORK, folder_of, picture_file
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 24 * 3600
@@ -78,7 +78,13 @@ def hashes(path: Path) -> dict[str, str]:
 
 def cut_newest(folder: Path, rng: random.Random) -> str | None:
     """Cut the newest file of a job short; its name."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in (LOCK, JOB)]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and path.name not in (LOCK, JOB)
+        and not path.relative_to(folder).as_posix().startswith(WORK)  # Nothing counts on these.
+    ]
     if not files:
         return None
     newest = max(files, key=lambda path: path.stat().st_mtime_ns)
@@ -176,7 +182,10 @@ def main() -> None:
             # About half of it gets done: so the kills are spread over all of the work.
             longest = 1.2 * start + 2.5 * usual / given.kills
             found["killed"] = killed(given.film, broken, options, given.kills, given.seed, longest)
+            runs = len(found["killed"]["killed_after_s"]) + 1
             found["seconds_ratio"] = round(found["killed"]["seconds"] / usual, 2)
+            less = max(0.0, found["killed"]["seconds"] - runs * start)
+            found["seconds_ratio_without_starts"] = round(less / (usual - start), 2)
     for run in ("full", "killed"):
         if run in found:
             found[f"{run}_is_the_same"] = all(

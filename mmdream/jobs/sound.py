@@ -26,10 +26,11 @@ from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
+from mmdream.sound.kept import Kept
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import Kept, SoundReport
+    from mmdream.sound.dream import SoundReport
 
 ENCODERS: dict[str, dict[str, Any]] = {
     # Float samples hold every level; rf64 lets a file grow beyond 4 GB.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -24,6 +24,7 @@ from mmdream.schedule import Curve, Moment, Schedule
 from mmdream.sound.canvas import DB
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
+from mmdream.sound.kept import GROUP, Kept
 from mmdream.sound.level import Meter
 from mmdream.sound.mel import spread
 from mmdream.sound.peak import PeakMeter, limited
@@ -33,8 +34,6 @@ from mmdream.sound.stft import REACH, samples_of
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
-GROUP = 8
-"""Chunks that are kept together."""
 CEILING = 10 ** (-1 / 20)
 """-1 dBTP, after EBU R 128."""
 
@@ -59,16 +58,6 @@ class SoundReport:
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
     schedule: tuple[Used, ...]
     """What each chunk asked for at its centre."""
-
-
-class Kept(Protocol):
-    """Where groups of finished chunks outlive the run."""
-
-    def load(self, group: int) -> dict[str, np.ndarray] | None:
-        """What `save` was given for a group; None: nothing yet."""
-
-    def save(self, group: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep what a group's chunks came to."""
 
 
 @dataclass
