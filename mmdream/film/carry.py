@@ -57,8 +57,8 @@ class Carry:
     push: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
-    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was dreamed
-    in the dusk of a fade is drawn over."""
+    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was
+    dreamed in the dusk of a fade is drawn over."""
 
     def to_bytes(self) -> bytes:
         """The carry without loss, as a safetensors file."""

@@ -19,7 +19,7 @@ class Flow:
     """How to fetch the previous frame's pixels for this frame."""
 
     back: np.ndarray
-    """float32 [h, w, 2]: a pixel (x, y) of this frame lay at (x, y) + back in the previous one, px of h, w."""
+    """float32 [h, w, 2]: a pixel (x, y) of this frame lay at (x, y) + back in the previous one, px."""
     trust: np.ndarray
     """float32 [h, w], 0..1: 0 where the pixel was hidden, left the picture or lies on a motion edge."""
 

@@ -227,7 +227,8 @@ class Painter:
         """A frame's detail and what it hands on."""
         if not item.small.size or item.presence == 0:
             return None, None
-        if item.motion is not None and carry is not None:
+        # Where the schedule had no steps when the shot began, there is nothing to go on with.
+        if item.motion is not None and carry is not None and carry.yield_ > 0:
             carry = self._carried(item, item.motion, moment, carry)
             return carry.detail, carry
         visits = octaves.in_full(

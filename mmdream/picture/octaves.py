@@ -40,8 +40,8 @@ class Visit:
     """Height, width in px."""
     steps: int
     smoothing: float | None = None
-    """Sigma of the gradient's smoothing in px; None: it grows over the steps. Where it is given it is wide, and
-    the climb's gain is kept at half size."""
+    """Sigma of the gradient's smoothing in px; None: it grows over the steps. Where it is given it is wide,
+    and the climb's gain is kept at half size."""
 
 
 def sizes(height: int, width: int, moment: Moment) -> list[Size]:
