@@ -140,9 +140,8 @@ def main() -> None:
         if args.throughput:
             for precision in args.precisions:
                 vgg, conv = throughput((height, width), precision)
-                print(
-                    f"{precision}: vgg16 step {vgg:.0f} GFLOP/s, plain convolution {conv:.0f}: {vgg / conv:.2f}"
-                )
+                ratio = f"{vgg / conv:.2f}"
+                print(f"{precision}: vgg16 step {vgg:.0f} GFLOP/s, plain convolution {conv:.0f}: {ratio}")
 
 
 if __name__ == "__main__":
