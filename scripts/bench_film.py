@@ -8,8 +8,8 @@ VGG-16's block5_conv1 (google/deepdream's octaves, with its successors' favourit
 frames in the same run, and once more with each network at the depth that is dreamed. Random weights serve
 where a network's own are not at hand: they cost the same.
 
-`wall` is the time between the first frame and the last, film work included; decode, flow, finish and encode run
-beside the ascent on the same cores, so the wall time is less than their sum. `network` is the gradient alone,
+`wall` is the time from the first frame to the last, film work included; decode, flow, finish and encode run
+beside the ascent on the same cores, so it is less than their sum. `network` is the gradient alone,
 `share` its part of the wall time. GFLOP/s are of one step (forward and input gradient) of vgg16 and of a 3x3
 convolution from 256 to 256 channels on the same picture and in the same precision.
 """

@@ -93,7 +93,8 @@ class Laid:
     light: float
     """The best so far."""
     whole: float
-    """0..1: how much of a full dream the frame starts from, whatever its strength."""
+    """0..1: how much of a full dream the frame starts from, whatever its strength; little while the light
+    grows."""
 
 
 def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> Carry:
@@ -145,7 +146,7 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, l
         fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + bare), 1),
         push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 2.5)),
         light=best,
-        whole=float(old) * cv2.mean(fill)[0],
+        whole=float(old) ** 4 * cv2.mean(fill)[0],
     )
 
 
