@@ -1,10 +1,17 @@
-"""Seconds a frame of a dream film, and where they go.
+"""Seconds a frame of a dream film beside the classic recipe, and where they go.
 
-    python scripts/bench_film.py [FILM] [--frames 48] [--nets dreamnet vgg16] [--precisions float32]
+    python scripts/bench_film.py [FILM] [--frames 240] [--nets dreamnet vgg16] [--precisions bfloat16]
+                                 [--weights googlenet=FILE] [--size 640x360]
 
-Random weights serve where a network's own are not at hand: they cost the same. Decode, flow and encode run
-beside the ascent on the same cores, so the wall time is less than their sum and each takes longer than alone.
-`network` is the gradient alone; `rest` is what a frame costs besides network and scoring, wall time.
+The classic recipe dreams every frame from scratch: 4 octaves of ratio 1.4, 10 steps at each, float32, up to
+VGG-16's block5_conv1 (google/deepdream's octaves, with its successors' favourite network). It is timed on two
+frames in the same run, and once more with each network at the depth that is dreamed. Random weights serve
+where a network's own are not at hand: they cost the same.
+
+`wall` is the time between the first frame and the last, film work included; decode, flow, finish and encode run
+beside the ascent on the same cores, so the wall time is less than their sum. `network` is the gradient alone,
+`share` its part of the wall time. GFLOP/s are of one step (forward and input gradient) of vgg16 and of a 3x3
+convolution from 256 to 256 channels on the same picture and in the same precision.
 """
 
 from __future__ import annotations
@@ -12,25 +19,96 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
-from mmdream import Recipe, dream_video
+import numpy as np
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.networks.card import Shipped, card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import load
+from mmdream.picture import octaves
+from mmdream.picture.slope import slope
 from mmdream.sample import make_sample
+
+CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)
+BLOCK5 = 6 / 7
+"""Depth of vgg16's rung block5_conv1."""
+KINDS = ("decode", "flow", "ascent", "finish", "score", "encode", "network", "wall")
+VGG_BLOCKS = ((2, 3, 64), (2, 64, 128), (3, 128, 256), (3, 256, 512), (1, 512, 512))
+"""Convolutions, channels in and out of each block up to block5_conv1."""
+
+
+def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: float) -> float:
+    """Seconds a frame of the classic recipe, on float32 frames [H, W, 3]."""
+    about = card(net)
+    network = load(about, weights, "float32")
+    gradient = slope(network, depth)
+    moment = replace(CLASSIC.at(0), depth=depth)
+    visits = octaves.in_full(octaves.sizes(*frames[0].shape[:2], moment), moment.steps)
+    for visit in visits:
+        gradient(octaves.resized(frames[0], visit.size))  # The first call at a size is slower.
+    began = time.perf_counter()
+    for number, frame in enumerate(frames):
+        octaves.dream(
+            frame, np.zeros_like(frame), visits, gradient, about.step(depth), seed=0, place=Fraction(number)
+        )
+    return (time.perf_counter() - began) / len(frames)
+
+
+def fastest(step: Callable[[], object], rounds: int = 7) -> float:
+    """Median seconds of a call, after two that are not counted."""
+    times = []
+    for _ in range(rounds + 2):
+        began = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[2:]))
+
+
+def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
+    """GFLOP/s of a vgg16 step to block5_conv1 and of a plain convolution with its input gradient."""
+    height, width = size
+    picture = np.random.default_rng(0).random((height, width, 3), np.float32)
+    gradient = slope(load(card("vgg16"), "random", precision), BLOCK5)
+    flops = 0
+    for block, (count, before, after) in enumerate(VGG_BLOCKS):
+        cells = (height >> block) * (width >> block)
+        flops += 2 * 9 * cells * (before * after + (count - 1) * after * after)
+    vgg = 2 * flops / fastest(lambda: gradient(picture))
+
+    kernel = tf.cast(tf.random.normal((3, 3, 256, 256)), precision)
+    x = tf.cast(tf.random.normal((1, height, width, 256)), precision)
+
+    @tf.function
+    def plain(x: tf.Tensor) -> tf.Tensor:
+        y = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.nn.conv2d_transpose(y, kernel, tf.shape(x), 1, "SAME")
+
+    conv = 2 * 2 * 9 * 256 * 256 * height * width / fastest(lambda: plain(x))
+    return vgg / 1e9, conv / 1e9
 
 
 def main() -> None:
-    """Dream a few frames with each network in each precision and print a table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("film", type=Path, nargs="?", help="default: the sample film, 640x360")
-    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--start", type=float, default=0.0)
+    parser.add_argument("--size")
     parser.add_argument("--nets", nargs="+", default=["dreamnet", "googlenet", "vgg16"])
     parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--weights", nargs="*", default=[], metavar="NET=FILE")
+    parser.add_argument("--throughput", action="store_true", help="GFLOP/s too")
     args = parser.parse_args()
+    files = dict(pair.split("=", 1) for pair in args.weights)
     with tempfile.TemporaryDirectory() as folder:
         film = args.film
         if film is None:
@@ -39,29 +117,32 @@ def main() -> None:
         picture = probe(film).picture
         assert picture is not None
         end = args.start + args.frames / float(picture.rate or 25)
-        kinds = ("decode", "flow", "ascent", "finish", "score", "encode")
-        head = "".join(f"{kind:>8}" for kind in (*kinds, "network", "rest"))
-        print(f"{'ms a frame':22}{'wall':>8}{head}  {picture.width}x{picture.height}, {args.frames} frames")
+        width, height = (int(side) for side in (args.size or f"{picture.width}x{picture.height}").split("x"))
+        source = read(probe(film), Fraction(args.start))
+        frames = [octaves.resized(next(source).rgb, (height, width)) for _ in range(2)]
+        source.close()
+        anchor = classic(frames, "vgg16", files.get("vgg16", "random"), BLOCK5)
+        print(f"classic recipe, vgg16 to block5_conv1, float32: {anchor:.2f} s a frame of {width}x{height}")
+        print(f"{'ms a frame':22}" + "".join(f"{kind:>8}" for kind in (*KINDS, "share", "x vgg16", "x own")))
         for net in args.nets:
-            weights = None if isinstance(card(net).weights, Shipped) else "random"
+            weights = files.get(net, None if isinstance(card(net).weights, Shipped) else "random")
+            own = classic(frames, net, weights, 0.9) if net != "vgg16" else anchor
             for precision in args.precisions:
-                recipe = Recipe(net=net, weights=weights, precision=precision)
+                recipe = Recipe(net=net, weights=weights, precision=precision, size=args.size)
                 report = dream_video(
                     film, Path(folder) / f"{net}-{precision}.mp4", recipe,
                     start=args.start, end=end, keep_sound=True,
                 )  # fmt: skip
-                each = {
-                    kind: 1000 * report.timing.get(kind, 0) / report.frames
-                    for kind in (*kinds, "network", "wall")
-                }
-                rest = each["wall"] - each["network"] - each["score"]
-                row = "".join(
-                    f"{value:8.1f}" for value in [*(each[kind] for kind in kinds), each["network"], rest]
-                )
-                print(f"{net + ' ' + precision:22}{each['wall']:8.1f}{row}", flush=True)
+                each = {kind: 1000 * report.timing.get(kind, 0) / report.frames for kind in KINDS}
+                row = "".join(f"{each[kind]:8.1f}" for kind in KINDS)
+                row += f"{each['network'] / each['wall']:8.2f}{1000 * anchor / each['wall']:8.1f}"
+                print(f"{net + ' ' + precision:22}{row}{1000 * own / each['wall']:8.1f}", flush=True)
+        if args.throughput:
+            for precision in args.precisions:
+                vgg, conv = throughput((height, width), precision)
+                ratio = f"{vgg / conv:.2f}"
+                print(f"{precision}: vgg16 step {vgg:.0f} GFLOP/s, plain convolution {conv:.0f}: {ratio}")
 
 
 if __name__ == "__main__":
-    started = time.perf_counter()
     main()
-    print(f"{time.perf_counter() - started:.0f} s in all")

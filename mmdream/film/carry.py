@@ -25,7 +25,7 @@ FIRST_PUSH = 2.0
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
 MOST = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""
-BOOST = 5.5
+BOOST = 6.5
 """Steps are so many times the usual length more where nothing could be carried: moving people would stay
 bare."""
 GROWTH = 0.1
@@ -47,9 +47,9 @@ class Carry:
     detail: np.ndarray
     """float32 [H, W, 3], dream minus source."""
     change: np.ndarray
-    """float32 [H, W, 3]: what the last frame added, smoothed over time."""
+    """float32 [h, w, 3], half size: what the last frame added, smoothed over time."""
     fill: np.ndarray
-    """float32 [H, W], 0..1: how much of a full dream each place has had."""
+    """float32 [h, w], 0..1: how much of a full dream each place has had."""
     grey: np.ndarray
     """uint8 [h, w], the frame as `flow.grey` gives it: the next frame's flow leads here."""
     yield_: float
@@ -57,8 +57,8 @@ class Carry:
     push: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
-    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was dreamed
-    in the dusk of a fade is drawn over."""
+    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was
+    dreamed in the dusk of a fade is drawn over."""
 
     def to_bytes(self) -> bytes:
         """The carry without loss, as a safetensors file."""
@@ -81,13 +81,13 @@ class Laid:
     detail: np.ndarray
     """float32 [H, W, 3]."""
     pace: np.ndarray
-    """float32 [H, W], >= 0: length of its steps over the card's."""
+    """float32 [h, w], half size, >= 0: length of its steps over the card's."""
     change: np.ndarray
-    """float32 [H, W, 3]: what goes on of the last frame's change."""
+    """float32 [h, w, 3]: what goes on of the last frame's change."""
     momentum: np.ndarray
-    """float32 [H, W, 3], 0..1: the share of the frame's change that the last one decides."""
+    """float32 [h, w], 0..1: the share of the frame's change that the last one decides."""
     fill: np.ndarray
-    """float32 [H, W], 0..1, after this frame's steps."""
+    """float32 [h, w], 0..1, after this frame's steps."""
     push: float
     """The push of the next frame."""
     light: float
@@ -105,9 +105,9 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
         ascent: length of its climb, steps times size of a step.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
-    fill = np.ones(detail.shape[:2], np.float32)
     yield_ = strength(detail) / ascent if ascent else 0.0
-    return Carry(detail, np.zeros_like(detail), fill, grey, yield_, FIRST_PUSH, light)
+    change, fill = np.zeros((*grey.shape, 3), np.float32), np.ones(grey.shape, np.float32)
+    return Carry(detail, change, fill, grey, yield_, FIRST_PUSH, light)
 
 
 def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, light: float) -> Laid:
@@ -124,23 +124,25 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, l
     """
     detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.back)
     back, trust = flow.back, flow.trust
-    squared = back[..., 0] * back[..., 0] + back[..., 1] * back[..., 1]
+    across, down = carry.detail.shape[1] / back.shape[1], carry.detail.shape[0] / back.shape[0]
+    squared = np.square(back[..., 0] * np.float32(across)) + np.square(back[..., 1] * np.float32(down))
     hold = np.maximum(1 - squared / STILL**2, 0) * trust * np.float32(1 - breathe)
     best = max(light, carry.light)
     old = np.float32(carry.light / best)
-    fill = fill * trust
-    detail *= _three(trust)
+    fill *= trust
+    detail *= _three(_enlarged(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail))
     # What this frame adds comes on top of what is found here.
-    lack = 1.0 - strength(detail) / max(BEFORE * carry.yield_ * ascent, 1e-9)
+    wanted = BEFORE * carry.yield_ * ascent * float(old) * share
+    lack = 1.0 - strength(detail) / max(wanted, 1e-9)
     effort = float(np.clip(carry.push * (1 + EAGERNESS * lack), 0, MOST))
-    momentum = _three(np.float32(MOMENTUM) * fill)
-    pace = (np.float32(effort) + np.float32(BOOST) * (1 - fill)) * (1 - hold * fill)
+    momentum = np.float32(MOMENTUM) * fill
+    bare = np.float32(BOOST) * (1 - fill)
     return Laid(
-        detail=detail * _three(old * (np.float32(share) + np.float32(1 - share) * hold)),
-        pace=pace,
-        change=change * momentum,
+        detail=detail,
+        pace=(np.float32(effort) + bare) * (1 - hold * fill),
+        change=change * _three(momentum),
         momentum=momentum,
-        fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + np.float32(BOOST) * (1 - fill)), 1),
+        fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + bare), 1),
         push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 2.5)),
         light=best,
         whole=float(old) * cv2.mean(fill)[0],
@@ -150,7 +152,7 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, l
 def gone_on(
     carry: Carry,
     laid: Laid,
-    climbed: np.ndarray,
+    gain: np.ndarray,
     grey: np.ndarray,
     allowed: Callable[[np.ndarray], np.ndarray],
 ) -> Carry:
@@ -159,18 +161,23 @@ def gone_on(
     Args:
         carry: of the previous frame.
         laid: what `lay` made of it.
-        climbed: float32 [H, W, 3], the detail that the frame's climb reached.
+        gain: float32 [h, w, 3], half size, what the frame's climb added.
         grey: of the frame, from `flow.grey`.
         allowed: makes a detail one that leaves the frame's dream within 0..1.
     """
-    change = laid.change + (1 - laid.momentum) * (climbed - laid.detail)
-    detail = allowed(laid.detail + change)
+    change = laid.change + _three(1 - laid.momentum) * gain
+    detail = allowed(laid.detail + _enlarged(change, laid.detail))
     return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light)
 
 
 def strength(detail: np.ndarray) -> float:
     """Mean absolute difference that a dream makes, of the range 0..1."""
     return cv2.norm(detail, cv2.NORM_L1) / detail.size
+
+
+def _enlarged(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A picture of half size at the full size of another."""
+    return cv2.resize(smooth, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def _three(mask: np.ndarray) -> np.ndarray:

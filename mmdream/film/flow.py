@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -18,23 +19,27 @@ class Flow:
     """How to fetch the previous frame's pixels for this frame."""
 
     back: np.ndarray
-    """float32 [H, W, 2]: a pixel (x, y) of this frame lay at (x, y) + back in the previous one, px."""
+    """float32 [h, w, 2]: a pixel (x, y) of this frame lay at (x, y) + back in the previous one, px."""
     trust: np.ndarray
-    """float32 [H, W], 0..1: 0 where the pixel was hidden, left the picture or lies on a motion edge."""
+    """float32 [h, w], 0..1: 0 where the pixel was hidden, left the picture or lies on a motion edge."""
 
 
-def grey(rgb: np.ndarray) -> np.ndarray:
-    """The picture that flow is measured on: uint8 [h, w], half size.
+def half(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the grid that motion, and all that changes smoothly with it, is kept on.
 
     DIS is 4x cheaper there, and the detail that is to be moved is blurred to more than a pixel anyway.
     """
-    height, width = rgb.shape[:2]
-    half = (max(1, width // 2), max(1, height // 2))
-    small = cv2.resize(rgb, half, interpolation=cv2.INTER_AREA)
+    return max(1, size[0] // 2), max(1, size[1] // 2)
+
+
+def grey(rgb: np.ndarray) -> np.ndarray:
+    """The picture that flow is measured on, from float32 [H, W, 3], 0..1: uint8 [h, w], half size."""
+    height, width = half((rgb.shape[0], rgb.shape[1]))
+    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
 
 
-def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) -> Flow:
+def between(previous: np.ndarray, current: np.ndarray) -> Flow:
     """Dense flow both ways (OpenCV's DIS, Kroeger et al. 2016) and its trust.
 
     The medium preset, with wider steps between patches and fewer iterations, which halves its time and costs
@@ -48,65 +53,73 @@ def between(previous: np.ndarray, current: np.ndarray, size: tuple[int, int]) ->
     Args:
         previous: uint8 [h, w], from `grey`.
         current: the same, of this frame.
-        size: height, width of the wanted flow, about twice h, w.
 
     Returns:
-        The flow at full size. Pictures under 16 px are too small for DIS: nothing is trusted there.
+        The flow at their size. Pictures under 16 px are too small for DIS: nothing is trusted there.
     """
     if min(current.shape) < 16:
-        return Flow(np.zeros((*size, 2), np.float32), np.zeros(size, np.float32))
+        return Flow(np.zeros((*current.shape, 2), np.float32), np.zeros(current.shape, np.float32))
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setPatchStride(4)
     dis.setGradientDescentIterations(16)
     dis.setVariationalRefinementIterations(3)
     back = dis.calc(current, previous, None)
     forth = dis.calc(previous, current, None)
-    returned = cv2.remap(forth, *_places(back), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    at = _places(back)
+    returned = _fetched(forth, at)
     length = _square(returned) + _square(back)
     hidden = _square(returned + back) >= 0.01 * length + 0.5 / 4
     edge = _gradient(back) > 0.01 * 4 * _square(back) + 0.002
-    x, y = _places(back)
+    x, y = at[..., 0], at[..., 1]
     height, width = current.shape
     outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
-    fetched = cv2.remap(previous, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    fetched = _fetched(previous, at)
     unlike = cv2.blur(cv2.absdiff(fetched, current), (5, 5)) > UNLIKE
     trust = 1.0 - ((hidden | edge) & unlike | outside).astype(np.float32)
     # The blur avoids a hard rim.
     trust = cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    full = (size[1], size[0])
-    back = cv2.resize(back, full, interpolation=cv2.INTER_LINEAR)
-    back[..., 0] *= size[1] / width
-    back[..., 1] *= size[0] / height
-    return Flow(
-        back,
-        np.clip(cv2.resize(trust, full, interpolation=cv2.INTER_LINEAR), 0, 1),
-    )
+    return Flow(back, trust)
 
 
 def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], back: np.ndarray) -> list[np.ndarray]:
     """Fetch pictures along a backward flow.
 
     Args:
-        sharp: float32 [H, W, c], interpolated cubic: linear would blur it away within a second.
-        smooth: float32 [H, W] or [H, W, c] each, interpolated linear for a third of the time.
-        back: float32 [H, W, 2], px.
+        sharp: float32 [H, W, c] of any size, interpolated cubic: linear would blur it away within a second.
+        smooth: float32 [h, w] or [h, w, c] each, interpolated linear for a third of the time.
+        back: float32 [h, w, 2], px of h, w.
 
     Returns:
         All the pictures, in the same shapes.
     """
-    x, y = _places(back)
-    methods = [cv2.INTER_CUBIC] + [cv2.INTER_LINEAR] * len(smooth)
-    return [
-        cv2.remap(picture, x, y, method, borderMode=cv2.BORDER_REPLICATE)
-        for picture, method in zip((sharp, *smooth), methods, strict=True)
-    ]
+    at = _places(back)
+    fetched = [_fetched(p, at) for p in smooth]
+    height, width = sharp.shape[:2]
+    if (height, width) != back.shape[:2]:
+        scale = width / back.shape[1], height / back.shape[0]
+        back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
+        back[..., 0] *= scale[0]
+        back[..., 1] *= scale[1]
+        at = _places(back)
+    return [_fetched(sharp, at, cv2.INTER_CUBIC), *fetched]
 
 
-def _places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    height, width = back.shape[:2]
-    x = np.arange(width, dtype=np.float32)[None] + back[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + back[..., 1]
-    return x, y
+def _places(back: np.ndarray) -> np.ndarray:
+    """Where each pixel is fetched from, x and y, float32 [h, w, 2]."""
+    return _grid(*back.shape[:2]) + back
+
+
+def _fetched(picture: np.ndarray, at: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """The pixels of a picture at these places; beyond its rim, those of the rim."""
+    remap: Any = cv2.remap  # Its stubs do not know that both coordinates may lie in one array.
+    return remap(picture, at, None, method, borderMode=cv2.BORDER_REPLICATE)
+
+
+@lru_cache(maxsize=8)
+def _grid(height: int, width: int) -> np.ndarray:
+    """Each pixel's own x and y, float32 [h, w, 2]."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.stack((x, y), axis=-1)
 
 
 def _square(vectors: np.ndarray) -> np.ndarray:

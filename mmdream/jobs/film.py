@@ -161,7 +161,7 @@ def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable
     same = number_format == "float32"
     judge = network if same else load(about, recipe.weights, "float32", recipe.seed)
     width, height = working_size(recipe.size, picture.width, picture.height)
-    rate = max(1, round(picture.rate or 25))
+    rate = 2 * max(1, round(picture.rate or 25))
     return Painter(recipe, network, judge, (height, width), rate, clock, stopped)
 
 

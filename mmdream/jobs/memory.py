@@ -1,4 +1,4 @@
-"""Memory in a long run: the allocator and the collector told what equal frames need; the most there was."""
+"""Memory in a long run: allocator and collector told what equal frames need, and the most there was."""
 
 from __future__ import annotations
 

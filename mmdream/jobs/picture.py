@@ -159,7 +159,7 @@ class Painter:
                             before = None
                         if not shot.flashing(index):
                             if before is not None:
-                                motion = flow.between(before, grey, small.shape[:2])
+                                motion = flow.between(before, grey)
                             before = grey if presence > 0 and small.size else None
                     yield Prepared(frame, index, shot, found.light[index], presence, small, grey, motion)
         finally:
@@ -215,7 +215,7 @@ class Painter:
                 continue
             moment = self.recipe.schedule.at(float(item.frame.seconds))
             with self.clock.time("ascent"):
-                back = flow.between(behind.grey, item.grey, item.small.shape[:2])
+                back = flow.between(behind.grey, item.grey)
                 behind = self._carried(item, back, moment, behind)
             details[number] = behind.detail
         for item, detail in zip(head, details, strict=True):
@@ -227,7 +227,8 @@ class Painter:
         """A frame's detail and what it hands on."""
         if not item.small.size or item.presence == 0:
             return None, None
-        if item.motion is not None and carry is not None:
+        # Where the schedule had no steps when the shot began, there is nothing to go on with.
+        if item.motion is not None and carry is not None and carry.yield_ > 0:
             carry = self._carried(item, item.motion, moment, carry)
             return carry.detail, carry
         visits = octaves.in_full(
@@ -243,7 +244,7 @@ class Painter:
         """A few steps on what the frame before handed on."""
         ascent = self._ascent(moment)
         laid = lay(carry, motion, self.recipe.coherence, self.recipe.breathe, ascent, item.light)
-        detail = laid.detail
+        gain = np.zeros_like(laid.change)
         if laid.pace.max() > IDLE:
             turn = item.index - item.shot.first
             usual = max(1, round(moment.steps * self.network.card.carried))
@@ -251,8 +252,8 @@ class Painter:
             sizes = octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
             visits = octaves.carried(sizes, min(moment.steps, 2 * usual if new else usual), turn)
-            detail = self._climbed(item, laid.detail, visits, moment, pace)
-        return gone_on(carry, laid, detail, item.grey, self._allowed(item))
+            gain = self._climbed(item, laid.detail, visits, moment, pace)
+        return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 
     def _ascent(self, moment: Moment) -> float:
         """Length of a full climb."""

@@ -45,7 +45,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
     detail, settle = np.zeros_like(small), octaves.allowed(small, recipe.color)
     for number, visit in enumerate(visits, 1):
-        detail = octaves.dream(
+        detail = detail + octaves.dream(
             small,
             detail,
             [visit],

@@ -25,7 +25,7 @@ SMALLEST = 64
 JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
 
-CARRIED_SMOOTHING = 2.4
+CARRIED_SMOOTHING = 2.2
 """px; few steps a frame, always anew, would pile up fine grain that a full climb smooths away at its end."""
 
 Slope = Callable[[np.ndarray], np.ndarray]
@@ -40,7 +40,8 @@ class Visit:
     """Height, width in px."""
     steps: int
     smoothing: float | None = None
-    """Sigma of the gradient's smoothing in px; None: it grows over the steps."""
+    """Sigma of the gradient's smoothing in px; None: it grows over the steps. Where it is given it is wide,
+    and the climb's gain is kept at half size."""
 
 
 def sizes(height: int, width: int, moment: Moment) -> list[Size]:
@@ -64,7 +65,7 @@ def in_full(octaves: Sequence[Size], steps: int) -> list[Visit]:
 
 
 def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
-    """A few steps at the largest octave and, in every second frame, at one of the others by rotation.
+    """A few steps at the largest octave and, in every third frame, at one of the others by rotation.
 
     Args:
         octaves: small to large.
@@ -72,7 +73,7 @@ def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
         turn: number of the frame within its shot.
     """
     *smaller, largest = octaves
-    rotation = [smaller[turn // 2 % len(smaller)]] if smaller and turn % 2 == 0 else []
+    rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []
     return [Visit(size, steps, CARRIED_SMOOTHING) for size in (*rotation, largest)]
 
 
@@ -99,23 +100,29 @@ def dream(
         step: RMS of one step in the range 0..1.
         seed: the user's seed.
         place: the frame's time in seconds; addresses the jitter.
-        pace: float32 [H, W], how many times longer steps are; None: 1.
+        pace: float32 [h, w], how many times longer steps are; None: 1.
         color: "full", or "source" to keep the source's chroma.
 
     Returns:
-        The new detail, float32 [H, W, 3]; `allowed` has still to cut it down.
+        What was gained, float32 of the size of `pace`, or of the source; `allowed` has still to cut down the
+        sum of detail and gain.
     """
-    for visit in visits:
-        start = _clip(resized(source + detail, visit.size))
+    gain = np.zeros((*(source if pace is None else pace).shape[:2], 3), np.float32)
+    dreamed = source + detail
+    for number, visit in enumerate(visits):
+        if number:
+            dreamed = source + detail + resized(gain, source.shape[:2])
+        base = _clip(resized(dreamed, visit.size))
+        size = visit.size if visit.smoothing is None else (visit.size[0] // 2, visit.size[1] // 2)
         shifts = chance.rng(seed, "jitter", place, *visit.size)
         canvas = Canvas(
-            start=start,
-            step=step if pace is None else step * _paced(pace, visit.size),
-            slope=_jittered(_grey(slope) if color == "source" else slope, visit, shifts),
-            settle=_clip,
+            start=np.zeros((*size, 3), np.float32),
+            step=step if pace is None else step * _paced(pace, size),
+            slope=_jittered(_grey(slope) if color == "source" else slope, base, visit, shifts),
+            settle=_within(base) if size == visit.size else _free,
         )
-        detail = detail + resized(ascend(canvas, visit.steps) - start, source.shape[:2])
-    return detail
+        gain += resized(ascend(canvas, visit.steps), gain.shape[:2])
+    return gain
 
 
 def allowed(source: np.ndarray, color: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -156,18 +163,31 @@ def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _jittered(
-    slope: Slope, visit: Visit, rng: np.random.Generator
+    slope: Slope, base: np.ndarray, visit: Visit, rng: np.random.Generator
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """Roll, take the gradient, roll back, smooth: no pixel keeps its place in the network's grid."""
-    shifts = rng.integers(-JITTER, JITTER + 1, size=(max(visit.steps, 1), 2))
+    # Even, so that a gradient of half size is rolled back by whole cells.
+    shifts = 2 * rng.integers(-JITTER // 2, JITTER // 2 + 1, size=(max(visit.steps, 1), 2))
 
-    def at(x: np.ndarray, number: int) -> np.ndarray:
+    def at(gain: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])
-        gradient = sewn(slope, np.roll(x, (down, right), (0, 1)))
-        sigma = width(number, visit.steps) if visit.smoothing is None else visit.smoothing
-        return cascade(np.roll(gradient, (-down, -right), (0, 1)), sigma)
+        picture = _clip(base + resized(gain, visit.size)) if number else base
+        gradient = resized(sewn(slope, np.roll(picture, (down, right), (0, 1))), gain.shape[:2])
+        cell = 1 if visit.smoothing is None else 2
+        sigma = (width(number, visit.steps) if visit.smoothing is None else visit.smoothing) / cell
+        return cascade(np.roll(gradient, (-down // cell, -right // cell), (0, 1)), sigma)
 
     return at
+
+
+def _within(base: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Keep base + gain within 0..1."""
+    return lambda gain: _clip(base + gain) - base
+
+
+def _free(gain: np.ndarray) -> np.ndarray:
+    """A gain of half size is cut down when it is laid on the picture."""
+    return gain
 
 
 def _clip(x: np.ndarray) -> np.ndarray:

@@ -33,9 +33,10 @@ def picture() -> np.ndarray:
 def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:
     moment = Schedule(steps=steps, octaves=2, depth=DEPTH).at(0)
     visits = octaves.in_full(octaves.sizes(*picture.shape[:2], moment), steps)
-    return octaves.dream(
+    gain = octaves.dream(
         picture, np.zeros_like(picture), visits, slope(network, DEPTH), 0.01, seed=seed, place=place, **more
     )
+    return octaves.allowed(picture, more.get("color", "full"))(gain)
 
 
 def test_sizes_grow_to_the_picture_and_never_get_too_small():
@@ -47,11 +48,11 @@ def test_sizes_grow_to_the_picture_and_never_get_too_small():
     assert octaves.sizes(1, 1, moment) == [(1, 1)]
 
 
-def test_a_carried_frame_visits_the_largest_and_the_others_in_turn():
+def test_a_carried_frame_visits_the_largest_and_the_others_now_and_then_in_turn():
     sizes = octaves.sizes(360, 640, Schedule().at(0))
-    seen = [octaves.carried(sizes, 1, turn) for turn in range(6)]
-    assert all(visits[-1].size == (360, 640) and len(visits) == 2 for visits in seen)
-    assert [visits[0].size for visits in seen] == [*sizes[:3], *sizes[:3]]
+    seen = [octaves.carried(sizes, 1, turn) for turn in range(18)]
+    assert all(visits[-1].size == (360, 640) for visits in seen)
+    assert [visits[0].size for visits in seen if len(visits) == 2] == [*sizes[:3], *sizes[:3]]
     assert [visit.size for visit in octaves.carried([(64, 64)], 1, 5)] == [(64, 64)]
 
 
@@ -81,13 +82,26 @@ def test_one_seed_one_dream(network, picture):
     assert not np.array_equal(first, dreamed(network, picture, seed=3, place=Fraction(1, 25)))
 
 
-def test_nothing_is_dreamed_outside_the_mask(network, picture):
-    inside = np.zeros((*picture.shape[:2], 1), np.float32)
-    inside[20:70] = 1
-    detail = dreamed(network, picture, inside=inside)
-    assert np.abs(detail[:20]).max() == 0
-    assert np.abs(detail[70:]).max() == 0
-    assert np.abs(detail[20:70]).mean() > 0.005
+def test_the_sources_chroma_can_be_kept(network, picture):
+    detail = dreamed(network, picture, color="source")
+    assert np.abs(detail).mean() > 0.005
+    assert np.abs(detail - detail.mean(axis=2, keepdims=True)).max() < 1e-6
+    whole = picture + detail
+    assert whole.min() >= -1e-6
+    assert whole.max() <= 1 + 1e-6
+
+
+def test_longer_steps_where_they_are_asked_for(network, picture):
+    pace = np.zeros((48, 64), np.float32)
+    pace[:24] = 1
+    visits = [octaves.Visit((96, 128), 1, 2.0)]
+    gain = octaves.dream(
+        picture, np.zeros_like(picture), visits, slope(network, DEPTH), 0.01, seed=0, place=Fraction(0),
+        pace=pace,
+    )  # fmt: skip
+    assert gain.shape == (48, 64, 3)
+    assert np.abs(gain[:24]).mean() > 0.002
+    assert np.abs(gain[24:]).max() == 0
 
 
 def test_tiles_cover_every_pixel_and_agree_with_the_whole(network, picture):
