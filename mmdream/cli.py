@@ -1,32 +1,23 @@
 """The command line: options in, one report or one error line out.
 
 Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow. Only this
-file prints results, and only this file turns an error into an exit status.
+file turns an error into an exit status.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, options
-from mmdream.bars import listening
-from mmdream.errors import Stopped, UserError
-from mmdream.options import DEFAULT, DEFAULT_PRECISION
+from mmdream import __version__, films, options
+from mmdream.errors import UserError
+from mmdream.options import DEFAULT, DEFAULT_COLOR, DEFAULT_PRECISION, schedule_of
 from mmdream.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mmdream.jobs.dry import Plan
-    from mmdream.report import Report
-    from mmdream.schedule import Schedule
+from mmdream.terminal import listening, show
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
 UsageErrors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -47,123 +38,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-@app.command()
-def video(
-    source: options.Input,
-    output: options.Output = None,
-    net: options.Net = DEFAULT.net,
-    sound_net: options.SoundNet = DEFAULT.sound_net,
-    weights: options.Weights = None,
-    sound_weights: options.SoundWeights = None,
-    depth: options.Depth = None,
-    strength: options.Strength = None,
-    octaves: options.Octaves = None,
-    octave_scale: options.OctaveScale = None,
-    steps: options.Steps = None,
-    coherence: options.Coherence = DEFAULT.coherence,
-    schedule: options.ScheduleFile = None,
-    preset: options.Preset = None,
-    seed: options.Seed = DEFAULT.seed,
-    size: options.Size = None,
-    start: options.Start = None,
-    end: options.End = None,
-    precision: options.Precise = DEFAULT_PRECISION,
-    keep_picture: options.KeepPicture = False,
-    keep_sound: options.KeepSound = False,
-    strict: options.Strict = False,
-    preview: options.Preview = None,
-    sheet: options.Sheet = None,
-    compare: options.Compare = False,
-    dry_run: options.DryRun = False,
-    overwrite: options.Overwrite = False,
-    job_dir: options.JobDir = None,
-    as_json: options.Json = False,
-) -> None:
-    """Turn a film into a dream film, picture and sound.
-
-    The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
-    The same command again goes on with a film that was stopped; so does `mmdream resume`.
-    """
-    from mmdream import dream_video, plan_video
-
-    recipe = Recipe(
-        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
-        net=net,
-        sound_net=sound_net,
-        weights=weights,
-        sound_weights=sound_weights,
-        coherence=coherence,
-        seed=seed,
-        size=size,
-        precision=precision.value,
-    )
-    wishes: Any = {
-        "start": start,
-        "end": end,
-        "keep_picture": keep_picture,
-        "keep_sound": keep_sound,
-        "strict": strict,
-        "overwrite": overwrite,
-    }
-    if dry_run:
-        with listening(as_json) as listener:
-            plan = plan_video(source, output, recipe, **wishes, listener=listener)
-        return _show(plan, as_json)
-    with _resumable(), listening(as_json) as listener:
-        report = dream_video(
-            source,
-            output,
-            recipe,
-            **wishes,
-            preview=preview,
-            sheet=sheet,
-            compare=compare,
-            job_dir=job_dir,
-            listener=listener,
-        )
-    _show(report, as_json)
-
-
-@app.command()
-def resume(
-    job: Annotated[
-        Path,
-        typer.Argument(metavar="JOB", help="The result's name, or the job's folder.", show_default=False),
-    ],
-    anyway: Annotated[
-        bool,
-        typer.Option("--anyway", help="On another machine too: the rest then differs in its last bits."),
-    ] = False,
-    as_json: options.Json = False,
-) -> None:
-    """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
-    from mmdream import resume_video
-
-    with _resumable(), listening(as_json) as listener:
-        report = resume_video(job, anyway=anyway, listener=listener)
-    _show(report, as_json)
-
-
-@app.command()
-def jobs(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where the results lie.", show_default=False)
-    ] = Path(),
-) -> None:
-    """List the films in a folder that are not finished."""
-    import shlex
-    import time
-
-    from mmdream.jobs.listing import listed
-
-    for job in listed(folder):
-        share = "" if job.percent is None else f"{job.percent} %, {job.frames} of {job.total} frames, "
-        touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.touched))
-        typer.echo(f"{job.name}  {job.state}, {share}last touched {touched}")
-        if job.state == "stopped":
-            typer.echo(f"  mmdream resume {shlex.quote(str(job.name))}")
-        elif job.state == "broken":
-            typer.echo(f"  {job.folder} cannot go on; delete it, or begin anew with --overwrite")
+app.command()(films.video)
+app.command()(films.resume)
+app.command()(films.jobs)
 
 
 @app.command()
@@ -179,6 +56,7 @@ def image(
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
+    color: options.Colors = DEFAULT_COLOR,
     seed: options.Seed = DEFAULT.seed,
     size: options.Size = None,
     precision: options.Precise = DEFAULT_PRECISION,
@@ -192,16 +70,17 @@ def image(
     from mmdream.jobs.still import dream_picture_file
 
     recipe = Recipe(
-        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         net=net,
         weights=weights,
+        color=color.value,
         seed=seed,
         size=size,
         precision=precision.value,
     )
     with listening(as_json) as listener:
         report = dream_picture_file(source, output, recipe, overwrite, listener)
-    _show(report, as_json)
+    show(report, as_json)
 
 
 @app.command()
@@ -230,14 +109,14 @@ def audio(
     from mmdream.jobs.sound import dream_sound_file
 
     recipe = Recipe(
-        schedule=_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_net=net,
         sound_weights=weights,
         seed=seed,
     )
     with listening(as_json) as listener:
         report = dream_sound_file(source, output, recipe, overwrite, listener)
-    _show(report, as_json)
+    show(report, as_json)
 
 
 @app.command()
@@ -282,47 +161,6 @@ def nets(
     typer.echo(f"credits: {about.credits}")
     for fact, value in about.facts.items():
         typer.echo(f"{fact.replace('_', ' ')}: {value}")
-
-
-def _schedule(
-    preset: str | None,
-    file: Path | None,
-    octaves: int | None,
-    octave_scale: float | None,
-    steps: int | None,
-    depth: float | None,
-    strength: float | None,
-) -> Schedule:
-    """A flag replaces a whole curve, the file overrides the preset."""
-    from mmdream import schedule
-
-    base = schedule.preset(preset or schedule.DEFAULT_PRESET)
-    if file is not None:
-        base = schedule.read(file, base)
-    return base.with_settings(
-        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
-    )
-
-
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Tell how to go on after Ctrl-C, and leave at once."""
-    try:
-        yield
-    except Stopped as stopped:
-        typer.echo(f"mmdream: {stopped}", err=True)
-        sys.stdout.flush()
-        # Another thread may be in the midst of a long step, which nothing but the end of the process
-        # ends; the journal makes that safe.
-        os._exit(130)
-
-
-def _show(report: Report | Plan, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(report.as_json()))
-    else:
-        for line in report.lines():
-            typer.echo(line)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from mmdream.recipe import Recipe
-from mmdream.schedule import presets
+from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read
+from mmdream.schedule import preset as named
 
 DEFAULT = Recipe()
 
@@ -22,7 +23,15 @@ class Precision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class Color(StrEnum):
+    """What the dream may do to the picture's colours."""
+
+    full = "full"
+    source = "source"
+
+
 DEFAULT_PRECISION = Precision(DEFAULT.precision)
+DEFAULT_COLOR = Color(DEFAULT.color)
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
 Output = Annotated[
@@ -84,6 +93,16 @@ Coherence = Annotated[
         metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
     ),
 ]
+Breathe = Annotated[
+    float, typer.Option(metavar="B", help="0..1: how much the dream may evolve where the film stands still.")
+]
+Bidirectional = Annotated[
+    bool,
+    typer.Option(
+        "--bidirectional", help="Dream each shot's first frames backwards too: nothing grows in at a cut."
+    ),
+]
+Colors = Annotated[Color, typer.Option("--color", help="Dream in colour, or keep the colours of the source.")]
 Start = Annotated[
     float | None,
     typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
@@ -120,3 +139,21 @@ JobDir = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
 ]
+
+
+def schedule_of(
+    preset: str | None,
+    file: Path | None,
+    octaves: int | None,
+    octave_scale: float | None,
+    steps: int | None,
+    depth: float | None,
+    strength: float | None,
+) -> Schedule:
+    """The schedule that is asked for: a flag replaces a whole curve, the file overrides the preset."""
+    base = named(preset or DEFAULT_PRESET)
+    if file is not None:
+        base = read(file, base)
+    return base.with_settings(
+        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
+    )

@@ -55,7 +55,8 @@ def test_every_option_of_the_issue_is_there():
     text = mmdream("video", "--help").stdout
     wanted = (
         "output net sound-net weights sound-weights depth strength octaves octave-scale steps coherence "
-        "schedule preset seed size start end precision keep-picture keep-sound strict overwrite job-dir json"
+        "breathe bidirectional color schedule preset seed size start end precision keep-picture keep-sound "
+        "strict preview sheet compare dry-run overwrite job-dir json"
     )
     missing = [name for name in wanted.split() if f"--{name}" not in text]
     assert not missing
@@ -89,6 +90,8 @@ MISTAKES = {
     "depth": ("video FILM --depth 1.5", "between 0 and 1"),
     "octaves": ("video FILM --octaves 0", "between 1 and 12"),
     "coherence": ("video FILM --coherence 2", "between 0 and 1"),
+    "breathe": ("video FILM --breathe -1", "between 0 and 1"),
+    "colour": ("video FILM --color grey", "source"),
     "size": ("video FILM --size large", "480p"),
     "start": ("video FILM --start 99", "start"),
     "start after end": ("video FILM --start 0.5 --end 0.2", "start"),

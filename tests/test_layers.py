@@ -20,7 +20,8 @@ ROWS = (
     {"film", "picture", "sound", "sample"},
     {"jobs"},
     {"api"},
-    {"options", "bars"},
+    {"options", "terminal"},
+    {"films"},
     {"cli"},
     {"__main__"},
 )

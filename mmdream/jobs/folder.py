@@ -115,7 +115,8 @@ def begin(job: Job, folder: Path, how: str) -> None:
         if not job.overwrite:
             raise
         held = None
-    if held is not None and held.digest == job.digest and held.out == job.out:
+    # Not the digests: 1 and 1.0 are one setting, and two texts.
+    if held is not None and held.settings == job.settings and held.out == job.out:
         check_environment(held, job.environment, how)
         return
     if held is not None and not job.overwrite:

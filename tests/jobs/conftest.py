@@ -1,8 +1,9 @@
-"""The makers of test films in tests/film can be imported by name here, too."""
+"""The makers of test films in tests/film, and of broken off runs here, can be imported by name."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "film"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.with_name("film"))]

@@ -1,13 +1,23 @@
-"""A run shown on the terminal: lines of plan, warnings, and bars with the time that is left."""
+"""What a command shows on the terminal: plan, warnings, bars with the time that is left, and its result."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import typer
+
+from mmdream.errors import Stopped
 from mmdream.listen import Listener
+
+if TYPE_CHECKING:
+    from mmdream.jobs.dry import Plan
+    from mmdream.report import Report
 
 
 @contextmanager
@@ -64,3 +74,25 @@ def clock(seconds: float) -> str:
     """``1:02:03``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Tell how to go on after Ctrl-C, and leave at once."""
+    try:
+        yield
+    except Stopped as stopped:
+        typer.echo(f"mmdream: {stopped}", err=True)
+        sys.stdout.flush()
+        # Another thread may be in the midst of a long step, which nothing but the end of the process
+        # ends; the journal makes that safe.
+        os._exit(130)
+
+
+def show(report: Report | Plan, as_json: bool) -> None:
+    """Print what a command found or did, for people or as one JSON object."""
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        for line in report.lines():
+            typer.echo(line)

@@ -1,0 +1,69 @@
+"""Runs that end early, in a process of their own or in this one, and what a film holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.journal import read as lines_of
+from mmdream.listen import Listener
+
+ROOT = Path(__file__).parents[2]
+WORDS = ["--octaves", "1", "--steps", "2"]
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    """`mmdream`, as a person's shell starts it: a background shell has it ignore Ctrl-C."""
+    code = (
+        "import signal\nfrom mmdream.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+class Halted(Exception):
+    """Raised in the midst of the work."""
+
+
+def halt(film: Path, out: Path, job: Path, kinds: set[str], job_dir: Path | None = None) -> None:
+    """Break a run off when its journal has something of each kind, with a part of the picture in hand."""
+
+    def progress(medium: str, done: float, total: float) -> None:
+        if medium != "picture" or done < 0.6 * total:
+            return
+        late = time.monotonic() + 60
+        while not kinds <= {line.kind for line in lines_of(job)}:
+            assert time.monotonic() < late
+            time.sleep(0.01)
+        raise Halted
+
+    with pytest.raises(Halted):
+        dream_video(film, out, QUICK, job_dir=job_dir, listener=Listener(progress=progress))
+
+
+def contents(path: Path, folder: Path) -> list[str]:
+    """Hashes of the frames with their stamps, and of the samples."""
+    film, frames = probe(path), hashlib.sha256()
+    for frame in read(film):
+        frames.update(str(frame.pts).encode() + frame.rgb.tobytes())
+    extract(film, film.sounds[0], folder / "sound.wav")
+    samples, _ = soundfile.read(folder / "sound.wav", dtype="float32")
+    return [frames.hexdigest(), hashlib.sha256(samples.tobytes()).hexdigest()]

@@ -1,0 +1,67 @@
+"""What a job is to make is written down whole, and another one is told from it."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmdream import Recipe, Schedule, UserError
+from mmdream.jobs import folder
+from mmdream.jobs.job import Job
+from mmdream.jobs.order import Order
+
+OTHER: dict[str, Any] = {
+    "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5),
+    "net": "vgg16",
+    "sound_net": "othernet",
+    "weights": "/a/b.npz",
+    "sound_weights": "random",
+    "coherence": 0.5,
+    "breathe": 0.25,
+    "bidirectional": True,
+    "color": "source",
+    "seed": 7,
+    "size": "480p",
+    "precision": "float32",
+}
+"""Of each setting of a recipe, a value that is not its default."""
+
+
+def job_of(recipe: Recipe, overwrite: bool = False) -> Job:
+    order = Order(Fraction(1, 3), None, False, False, True)
+    return Job(
+        Path("/in.mp4"), Path("/out.mkv"), order, recipe, overwrite, {"source": "0" * 64}, {"cores": "2"}
+    )
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(Recipe)])
+def test_every_setting_is_written_down_and_read_again(name: str):
+    recipe = replace(Recipe(), **{name: OTHER[name]})
+    assert recipe != Recipe()
+    again = Job.from_json(job_of(recipe).to_json())
+    assert again == job_of(recipe)
+    assert again.settings == job_of(recipe).settings
+    # Where weights lie is no setting: what they are is told by their hash.
+    assert (again.digest == job_of(Recipe()).digest) == ("weights" in name)
+
+
+@pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
+def test_another_setting_is_refused_by_name_unless_begun_anew(name: str, tmp_path: Path):
+    folder.begin(job_of(Recipe()), tmp_path, "how")
+    folder.begin(job_of(Recipe()), tmp_path, "how")
+    other = replace(Recipe(), **{name: OTHER[name]})
+    with pytest.raises(UserError, match=rf"\({name} was .*, is {OTHER[name]}\)"):
+        folder.begin(job_of(other), tmp_path, "how")
+    folder.begin(job_of(other, overwrite=True), tmp_path, "how")
+    held = folder.job_in(tmp_path)
+    assert held is not None
+    assert held.recipe == other
+
+
+def test_a_whole_number_is_the_same_setting_however_it_is_written(tmp_path: Path):
+    folder.begin(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
+    folder.begin(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
