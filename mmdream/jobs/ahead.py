@@ -12,7 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-LESS = 10
+LESS = 19
 """Niceness of what is done beside the ascent."""
 
 
@@ -23,7 +23,8 @@ def step_back() -> None:
     Linux alone has a priority for each thread, elsewhere nothing happens.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LESS)
+        here = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, here, max(LESS, os.getpriority(os.PRIO_PROCESS, here)))
 
 
 def ahead(

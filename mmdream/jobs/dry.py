@@ -19,8 +19,9 @@ from mmdream.jobs.film import painter_of
 from mmdream.jobs.job import Job
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
-from mmdream.jobs.picture import Clock, Painter
+from mmdream.jobs.picture import Painter
 from mmdream.jobs.remaining import expected_work
+from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import load

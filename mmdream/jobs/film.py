@@ -26,11 +26,12 @@ from mmdream.jobs.onward import onward
 from mmdream.jobs.order import wanted
 from mmdream.jobs.output import lay
 from mmdream.jobs.parts import Standing, paint, standing
-from mmdream.jobs.picture import Clock, Painter
+from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
 from mmdream.jobs.remaining import costs, estimating, expected_work
 from mmdream.jobs.result import Heard, Seen, finish, report
 from mmdream.jobs.sound import JournalledChunks, dream_track
+from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
 from mmdream.networks.card import card
@@ -83,7 +84,6 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
 
         def see() -> None:
             assert painter is not None
-            step_back()
             file, meter = work / "picture.mid", stand.meter
             listener.progress("picture", meter.frames, len(found.pts))
             if stand.parts < len(plan):

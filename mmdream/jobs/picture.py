@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from mmdream.film import flow
 from mmdream.film.carry import Carry, begun, gone_on, lay, strength
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
-from mmdream.jobs.ahead import ahead
+from mmdream.jobs.ahead import ahead, step_back
+from mmdream.jobs.stopwatch import Clock
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.slope import score, slope
@@ -71,22 +71,6 @@ class Dreamed:
     """What the frame hands to the next one."""
 
 
-@dataclass
-class Clock:
-    """Seconds spent in each kind of work; each kind is measured in one thread only."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def time(self, kind: str) -> Iterator[None]:
-        """Add the time of a block to its kind."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[kind] += time.perf_counter() - start
-
-
 @dataclass(frozen=True)
 class Painter:
     """Dreams frames under one recipe with one network."""
@@ -120,6 +104,8 @@ class Painter:
         prepared = ahead(self._prepare(frames, found, first, None if carry is None else carry.grey))
         with closing(ahead(self._climb(prepared, carry), in_front=True)) as climbed:
             for item, moment, detail, handed_on in climbed:
+                # Not before the ascent's thread has begun, which would inherit it.
+                step_back()
                 yield self._finish(item, moment, detail, handed_on)
 
     def expected_seconds(self, frames: int, shots: int) -> float:

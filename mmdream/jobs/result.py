@@ -15,7 +15,7 @@ from mmdream.film.source import Film
 from mmdream.film.waves import Extract
 from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
-from mmdream.jobs.picture import Clock
+from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
 from mmdream.report import Report, changes
 from mmdream.sound.dream import SoundReport
