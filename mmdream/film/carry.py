@@ -30,8 +30,6 @@ BOOST = 6.5
 bare."""
 GROWTH = 0.1
 """Share of a full dream that a place gains with one usual step."""
-MOMENTUM = 0.7
-"""Share of the last frame's change that goes on in this one: motifs grow instead of boiling."""
 STILL = 0.3
 """px a frame; a place that moves less counts, by degrees, as standing still."""
 
@@ -111,7 +109,9 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
     return Carry(detail, change, fill, grey, yield_, FIRST_PUSH, light)
 
 
-def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, light: float) -> Laid:
+def lay(
+    carry: Carry, flow: Flow, share: float, breathe: float, momentum: float, ascent: float, light: float
+) -> Laid:
     """Move the last frame's dream onto this one, and say where it needs how much work.
 
     Args:
@@ -120,6 +120,7 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, l
         share: 0..1 of the dream that is kept where the flow is trusted.
         breathe: 0..1: how much of the usual work is done where the picture stands still. At 0 all of the
             dream is kept there and nothing is added.
+        momentum: 0..1, share of the last frame's change that goes on in this one: motifs grow, not boil.
         ascent: length of a full climb now; changes with the schedule.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
@@ -136,13 +137,13 @@ def lay(carry: Carry, flow: Flow, share: float, breathe: float, ascent: float, l
     wanted = BEFORE * carry.yield_ * ascent * float(old) * share
     lack = 1.0 - strength(detail) / max(wanted, 1e-9)
     effort = float(np.clip(carry.push * (1 + EAGERNESS * lack), 0, MOST))
-    momentum = np.float32(MOMENTUM) * fill
+    going_on = np.float32(momentum) * fill
     bare = np.float32(BOOST) * (1 - fill)
     return Laid(
         detail=detail,
         pace=(np.float32(effort) + bare) * (1 - hold * fill),
-        change=change * _three(momentum),
-        momentum=momentum,
+        change=change * _three(going_on),
+        momentum=going_on,
         fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + bare), 1),
         push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 2.5)),
         light=best,

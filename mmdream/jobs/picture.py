@@ -229,15 +229,17 @@ class Painter:
     def _carried(self, item: Prepared, motion: flow.Flow, moment: Moment, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
         ascent = self._ascent(moment)
-        laid = lay(carry, motion, self.recipe.coherence, self.recipe.breathe, ascent, item.light)
+        card, recipe = self.network.card, self.recipe
+        laid = lay(carry, motion, recipe.coherence, recipe.breathe, card.momentum, ascent, item.light)
         gain = np.zeros_like(laid.change)
         if laid.pace.max() > IDLE:
             turn = item.index - item.shot.first
-            usual = max(1, round(moment.steps * self.network.card.carried))
+            usual = max(1, round(moment.steps * card.carried))
             new = turn < SETTLING or laid.whole < WHOLE
             sizes = octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
-            visits = octaves.carried(sizes, min(moment.steps, 2 * usual if new else usual), turn)
+            steps = min(moment.steps, 2 * usual if new else usual)
+            visits = octaves.carried(sizes, steps, turn, card.smoothing)
             gain = self._climbed(item, laid.detail, visits, moment, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 

@@ -119,6 +119,11 @@ class Card:
     """Share of `steps` that a carried film frame takes."""
     input: PictureInput | MelInput
     weights: Shipped | Snapshot | KerasFile
+    smoothing: float = 0.9
+    """Sigma in px of the smoothing of a carried frame's gradients. Networks that answer to fine detail lose
+    what they answer to if it is wide; of others, fine grain would pile up."""
+    momentum: float = 0.4
+    """Share of a carried frame's change that goes on in the next one; more of it is calmer, and blunter."""
     head: str | None = None
     """Layer of the class logits."""
     classes: tuple[str, ...] = ()

@@ -25,9 +25,6 @@ SMALLEST = 64
 JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
 
-CARRIED_SMOOTHING = 2.2
-"""px; few steps a frame, always anew, would pile up fine grain that a full climb smooths away at its end."""
-
 Slope = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
@@ -40,8 +37,8 @@ class Visit:
     """Height, width in px."""
     steps: int
     smoothing: float | None = None
-    """Sigma of the gradient's smoothing in px; None: it grows over the steps. Where it is given it is wide,
-    and the climb's gain is kept at half size."""
+    """Sigma of the gradient's smoothing in px, and the climb's gain is kept at half size; None: it grows over
+    the steps."""
 
 
 def sizes(height: int, width: int, moment: Moment) -> list[Size]:
@@ -64,17 +61,18 @@ def in_full(octaves: Sequence[Size], steps: int) -> list[Visit]:
     return [Visit(size, steps) for size in octaves]
 
 
-def carried(octaves: Sequence[Size], steps: int, turn: int) -> list[Visit]:
+def carried(octaves: Sequence[Size], steps: int, turn: int, smoothing: float) -> list[Visit]:
     """A few steps at the largest octave and, in every third frame, at one of the others by rotation.
 
     Args:
         octaves: small to large.
         steps: at each.
         turn: number of the frame within its shot.
+        smoothing: sigma of the gradient's smoothing, px.
     """
     *smaller, largest = octaves
     rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []
-    return [Visit(size, steps, CARRIED_SMOOTHING) for size in (*rotation, largest)]
+    return [Visit(size, steps, smoothing) for size in (*rotation, largest)]
 
 
 def dream(

@@ -66,21 +66,21 @@ def still(trust: float = 1.0) -> flow.Flow:
 
 
 def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):
-    usual = lay(carry, still(), 0.95, 1.0, 0.1, 1.0)
+    usual = lay(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert strength(usual.detail) == pytest.approx(0.95 * strength(carry.detail), rel=0.01)
-    faded = lay(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.1, 1.0)
-    grown = lay(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.1, 1.0)
+    faded = lay(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    grown = lay(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert grown.pace.mean() < usual.pace.mean() < faded.pace.mean()
     assert grown.push < usual.push < faded.push
 
 
 def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(carry):
-    bare = lay(carry, still(0.0), 0.95, 1.0, 0.1, 1.0)
+    bare = lay(carry, still(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert strength(bare.detail) == 0
-    assert bare.pace.min() > 2 * lay(carry, still(), 0.95, 1.0, 0.1, 1.0).pace.max()
+    assert bare.pace.min() > 2 * lay(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).pace.max()
     paces = []
     for _ in range(12):
-        laid = lay(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.1, 1.0)
+        laid = lay(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
         carry = gone_on(carry, laid, laid.change, carry.grey, lambda detail: detail)
         paces.append(float(laid.pace.mean()))
         carry = replace(carry, detail=np.full_like(carry.detail, carry.yield_ * 0.1), push=1.0)
@@ -88,16 +88,16 @@ def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(car
 
 
 def test_a_still_picture_that_may_not_breathe_keeps_its_dream(carry):
-    held = lay(carry, still(), 0.95, 0.0, 0.1, 1.0)
+    held = lay(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
     assert np.allclose(held.detail, carry.detail, atol=1e-6)
     assert held.pace.max() == 0
     moving = replace(still(), back=np.full((16, 24, 2), 1.0, np.float32))
-    assert lay(carry, moving, 0.95, 0.0, 0.1, 1.0).pace.min() > 0
+    assert lay(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).pace.min() > 0
 
 
 def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(carry):
     dusk = replace(carry, light=0.2)
-    laid = lay(dusk, still(), 0.95, 1.0, 0.1, 0.4)
+    laid = lay(dusk, still(), 0.95, 1.0, 0.7, 0.1, 0.4)
     assert strength(laid.detail) == pytest.approx(0.95 / 2 * strength(carry.detail), rel=0.01)
     assert laid.light == pytest.approx(0.4)
 

@@ -50,10 +50,10 @@ def test_sizes_grow_to_the_picture_and_never_get_too_small():
 
 def test_a_carried_frame_visits_the_largest_and_the_others_now_and_then_in_turn():
     sizes = octaves.sizes(360, 640, Schedule().at(0))
-    seen = [octaves.carried(sizes, 1, turn) for turn in range(18)]
+    seen = [octaves.carried(sizes, 1, turn, 2.0) for turn in range(18)]
     assert all(visits[-1].size == (360, 640) for visits in seen)
     assert [visits[0].size for visits in seen if len(visits) == 2] == [*sizes[:3], *sizes[:3]]
-    assert [visit.size for visit in octaves.carried([(64, 64)], 1, 5)] == [(64, 64)]
+    assert [visit.size for visit in octaves.carried([(64, 64)], 1, 5, 2.0)] == [(64, 64)]
 
 
 def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(network, picture):
