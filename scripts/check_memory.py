@@ -1,11 +1,11 @@
-"""Show that memory does not grow with the length of a film.
+"""Show that neither memory nor the time of a frame grows with the length of a film.
 
-    python scripts/check_memory.py CLIP [--seconds 10 60] [-- --octaves 1 --steps 1]
+    python scripts/check_memory.py CLIP [--seconds 10 60] [--size 640x360] [-- --octaves 1 --steps 1]
 
-Films of these lengths are made of CLIP, over and over, at 640x360 and 25 frames a second with its
-sound, the shorter being the beginning of the longer. Each is dreamed to .mkv in a process of its
-own; options after ``--`` go to `mmdream video`. Prints peak resident memory of each (MiB) and the
-ratio of longest to shortest.
+Films of these lengths are made of CLIP, over and over, at 25 frames a second with its sound, the
+shorter being the beginning of the longer. Each is dreamed in a process of its own; options after
+``--`` go to `mmdream video`. Prints peak resident memory of each (MiB) with the ratio of longest to
+shortest, and milliseconds a frame, from the first to the last, with the ratio of slowest to fastest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 import av
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZE, RATE, SOUND_RATE = (640, 360), 25, 44_100
+RATE, SOUND_RATE = 25, 44_100
 
 
 def again(clip: Path, medium: str) -> Iterator[av.VideoFrame | av.AudioFrame]:
@@ -34,14 +34,14 @@ def again(clip: Path, medium: str) -> Iterator[av.VideoFrame | av.AudioFrame]:
             yield from film.decode(**{medium: 0})
 
 
-def make(clip: Path, path: Path, seconds: int) -> None:
-    """Write a film of a length made of a clip."""
+def make(clip: Path, path: Path, seconds: int, size: tuple[int, int]) -> None:
+    """Write a film of a length and a size (width, height) made of a clip."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
-        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
         audio = film.add_stream("aac", rate=SOUND_RATE, layout="stereo")
         for number, frame in enumerate(itertools.islice(again(clip, "video"), seconds * RATE)):
-            shown = frame.reformat(*SIZE, format="yuv420p")
+            shown = frame.reformat(*size, format="yuv420p")
             shown.pts, shown.time_base = number, Fraction(1, RATE)
             film.mux(video.encode(shown))
         film.mux(video.encode(None))
@@ -58,31 +58,25 @@ def _unstamped(frame: av.AudioFrame) -> av.AudioFrame:
     return frame
 
 
-def peak(film: Path, out: Path, options: list[str]) -> float:
-    """Dream a film in a fresh process; its peak resident memory in MiB.
+def dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
+    """Dream a film in a fresh process; its peak resident memory in MiB, and milliseconds a frame.
 
     Raises:
         RuntimeError: the dream failed.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "mmdream",
-        "video",
-        str(film),
-        "-o",
-        str(out),
-        "--json",
-        *options,
-    ]
+    command = [sys.executable, "-m", "mmdream", "video", str(film), "-o", str(out), "--json", *options]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path})
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"mmdream ended with status {child.returncode}")
+    with tempfile.TemporaryFile("w+") as told:
+        child = subprocess.Popen(command, stdout=told, env={**os.environ, "PYTHONPATH": path})
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"mmdream ended with status {child.returncode}")
+        told.seek(0)
+        report = json.load(told)
     # Linux counts in KiB, macOS in bytes.
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return peak, 1000 * report["timing"]["wall"] / report["frames"]
 
 
 def main() -> None:
@@ -92,16 +86,28 @@ def main() -> None:
     )
     parser.add_argument("clip", type=Path)
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60])
+    parser.add_argument("--size", default="640x360")
+    parser.add_argument("--suffix", default=".mkv")
     parser.add_argument("options", nargs="*", help="after --: options of `mmdream video`")
     args = parser.parse_args()
-    peaks = {}
+    width, height = (int(side) for side in args.size.split("x"))
+    peaks, times = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for seconds in sorted(args.seconds):
             film = Path(folder) / f"{seconds}.mp4"
-            make(args.clip, film, seconds)
-            peaks[seconds] = peak(film, film.with_suffix(".dream.mkv"), args.options)
-    ratio = peaks[max(peaks)] / peaks[min(peaks)]
-    print(json.dumps({"options": args.options, "peak_mib": peaks, "ratio": round(ratio, 4)}))
+            make(args.clip, film, seconds, (width, height))
+            out = film.with_suffix(f".dream{args.suffix}")
+            peaks[seconds], times[seconds] = dream(film, out, args.options)
+            out.unlink()
+    told = {
+        "options": args.options,
+        "size": args.size,
+        "peak_mib": {seconds: round(peak, 1) for seconds, peak in peaks.items()},
+        "peak_ratio": round(peaks[max(peaks)] / peaks[min(peaks)], 4),
+        "ms_a_frame": {seconds: round(ms, 2) for seconds, ms in times.items()},
+        "ms_ratio": round(max(times.values()) / min(times.values()), 4),
+    }
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

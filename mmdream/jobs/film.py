@@ -155,8 +155,11 @@ def _until(
 
 def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool]) -> Painter:
     """All that dreams a film's picture, with its network loaded."""
+    # Here, after all that can be wrong is known: it brings TensorFlow in.
+    from mmdream.networks.framework import has_gpu
+
     about = card(recipe.net, "picture")
-    number_format = precision(recipe.precision, about)
+    number_format = precision(recipe.precision, about, has_gpu)
     network = load(about, recipe.weights, number_format, recipe.seed)
     same = number_format == "float32"
     judge = network if same else load(about, recipe.weights, "float32", recipe.seed)

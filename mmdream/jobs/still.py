@@ -33,7 +33,10 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     began = time.perf_counter()
     keep_freed_memory()
     about = card(recipe.net, "picture")
-    number_format = precision(recipe.precision, about)
+    # After the card is known to be right: this brings TensorFlow in.
+    from mmdream.networks.framework import has_gpu
+
+    number_format = precision(recipe.precision, about, has_gpu)
     network = load(about, recipe.weights, number_format, recipe.seed)
     judge = network if number_format == "float32" else load(about, recipe.weights, "float32", recipe.seed)
     # After the card and the weights are known to be right: this brings TensorFlow in.

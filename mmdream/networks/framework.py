@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["keras", "tf"]
+__all__ = ["has_gpu", "keras", "tf"]
 
 
 @contextmanager
@@ -36,6 +36,8 @@ with _hushed():
 
     _gpus = tf.config.list_physical_devices("GPU")
 
+has_gpu = bool(_gpus)
+"""Whether TensorFlow found a GPU; it is then used for everything."""
 tf.get_logger().setLevel("ERROR")
 if _gpus:
     # Processors are deterministic without it, and it refuses a program's own unseeded random numbers.

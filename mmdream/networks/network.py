@@ -32,7 +32,7 @@ class Network:
 
     card: Card
     precision: str
-    """"float32" or "bfloat16": weights and activations."""
+    """"float32" or "bfloat16": weights and activations; "mixed_float16": activations alone."""
     model: keras.Model
 
     def rungs(self, wanted: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
@@ -107,22 +107,26 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
     return Network(card, precision, model)
 
 
-def precision(choice: str, card: Card) -> str:
+def precision(choice: str, card: Card, gpu: bool = False) -> str:
     """The number format to dream in.
 
-    By the processor's flags alone, never by timing: the same machine always takes the same.
+    By what the machine has, never by timing: the same machine always takes the same. A GPU takes Keras's
+    mixed float16; the gradients are scaled by the number of pixels, so that they do not vanish in it.
 
     Args:
         choice: "auto", "float32" or "bfloat16".
         card: sounds are small enough to stay in float32.
+        gpu: whether TensorFlow found one, `framework.has_gpu`.
 
     Returns:
-        "float32" or "bfloat16".
+        "float32", "bfloat16" or "mixed_float16".
     """
     if card.medium == "sound":
         return "float32"
     if choice != "auto":
         return choice
+    if gpu:
+        return "mixed_float16"
     try:
         flags = set(CPU_INFO.read_text().split())
     except OSError:  # not Linux

@@ -73,11 +73,11 @@ def _gradient(network: Network, rungs: tuple[int, ...]) -> Callable[..., tf.Tens
     def gradient(picture: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(picture)
-            value = energy(features(picture), tf.unstack(mix, len(rungs)), scales)
-        # The mean over the cells makes a large picture's gradient small; undo it, so that tiles of any
-        # size agree with the whole.
-        pixels = tf.cast(tf.size(picture), tf.float32)
-        return tape.gradient(value, picture) * pixels
+            # The mean over the cells makes a large picture's gradient small; undo it, so that tiles of any
+            # size agree with the whole, and before the gradient is taken, so that float16 can hold it.
+            pixels = tf.cast(tf.size(picture), tf.float32)
+            value = pixels * energy(features(picture), tf.unstack(mix, len(rungs)), scales)
+        return tape.gradient(value, picture)
 
     return gradient
 

@@ -184,3 +184,17 @@ def test_unknown_layer_is_a_bug_of_the_card():
     broken = dataclasses.replace(card("dreamnet"), rungs=(Rung("c9", 0.01),) * 3)
     with pytest.raises(ValueError, match="c9"):
         load(broken, "random").rungs((0,))
+
+
+@pytest.mark.parametrize("number_format", ["bfloat16", "mixed_float16"])
+def test_half_as_many_bits_give_the_same_gradient(number_format: str):
+    from mmdream.picture.slope import slope
+
+    y, x = np.mgrid[0:96, 0:128] / 32
+    picture = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
+    exact, short = (
+        slope(load(card("dreamnet"), precision=form), 0.9)(picture.astype(np.float32)).ravel()
+        for form in ("float32", number_format)
+    )
+    assert np.isfinite(short).all()
+    assert exact @ short > 0.97 * np.linalg.norm(exact) * np.linalg.norm(short)
