@@ -1,0 +1,72 @@
+"""A dream over time: still where it may not breathe, new behind a cut, the same when it is run again."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+
+QUICK = Schedule(octaves=2, steps=3)
+FIRST, COUNT = 10, 18
+"""Frames before the cut, and in all."""
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photographs, one after the other, without any motion."""
+    path = tmp_path_factory.mktemp("still") / "still.mkv"
+    photos = [cv2.resize(load_sample_image(name), (128, 96)) for name in ("china.jpg", "flower.jpg")]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "bgr0"
+        for number in range(COUNT):
+            frame = av.VideoFrame.from_ndarray(photos[number >= FIRST], format="rgb24").reformat(
+                format="bgr0"
+            )
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+def dreamed(film: Path, folder: Path, **settings: object) -> np.ndarray:
+    """float32 [frame, H, W, 3], 0..1."""
+    out = folder / "dream.mkv"
+    dream_video(film, out, Recipe(schedule=QUICK, **settings), overwrite=True)
+    return np.stack([frame.rgb for frame in read(probe(out))])
+
+
+def test_a_still_film_that_may_not_breathe_stands_still(film: Path, tmp_path: Path):
+    held, breathing = (dreamed(film, tmp_path, breathe=breathe)[:FIRST] for breathe in (0.0, 1.0))
+    assert held.std(axis=0).mean() <= 0.002
+    assert breathing.std(axis=0).mean() > 2 * held.std(axis=0).mean()
+
+
+def test_the_frame_behind_a_cut_is_dreamed_for_itself(film: Path, tmp_path: Path):
+    carried, alone = dreamed(film, tmp_path), dreamed(film, tmp_path, coherence=0.0)
+    for first in (0, FIRST):
+        assert np.array_equal(carried[first], alone[first])
+        assert not np.array_equal(carried[first + 1], alone[first + 1])
+
+
+def test_both_ways_changes_the_beginning_of_a_shot_only_up_to_its_last_frame(film: Path, tmp_path: Path):
+    ahead, both = dreamed(film, tmp_path), dreamed(film, tmp_path, bidirectional=True)
+    assert not np.array_equal(ahead[0], both[0])
+    assert np.array_equal(ahead[FIRST - 1], both[FIRST - 1])
+    assert np.array_equal(both, dreamed(film, tmp_path, bidirectional=True))
+
+
+def test_the_sources_chroma_stays_when_it_is_asked_for(film: Path, tmp_path: Path):
+    source = np.stack([frame.rgb for frame in read(probe(film))])
+    grey = dreamed(film, tmp_path, color="source") - source
+    assert np.abs(grey).mean() > 0.01
+    assert np.abs(grey - grey.mean(axis=3, keepdims=True)).max() <= 1.01 / 255
