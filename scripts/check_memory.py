@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--suffix", default=".mkv")
     parser.add_argument("options", nargs="*", help="after --: options of `mmdream video`")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     width, height = (int(side) for side in args.size.split("x"))
     peaks, times = {}, {}
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import ctypes
 import gc
 import sys
 
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """glibc's names in malloc.h, M_..."""
 LARGEST_KEPT = 1 << 25
 """Bytes; glibc takes no larger threshold."""
@@ -22,7 +22,13 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):
         return
-    for option, value in ((MMAP_THRESHOLD, LARGEST_KEPT), (TRIM_THRESHOLD, 1 << 30), (TOP_PAD, 1 << 26)):
+    for option, value in (
+        (MMAP_THRESHOLD, LARGEST_KEPT),
+        (TRIM_THRESHOLD, 1 << 30),
+        (TOP_PAD, 1 << 26),
+        # Every part of a film has an encoder with threads of its own; each must not leave a heap behind.
+        (ARENA_MAX, 4),
+    ):
         mallopt(option, value)
 
 
