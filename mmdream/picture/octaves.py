@@ -111,7 +111,7 @@ def dream(
         if number:
             dreamed = source + detail + resized(gain, source.shape[:2])
         base = _clip(resized(dreamed, visit.size))
-        size = visit.size if visit.smoothing is None else (visit.size[0] // 2, visit.size[1] // 2)
+        size = visit.size if visit.smoothing is None else _half(visit.size)
         shifts = chance.rng(seed, "jitter", place, *visit.size)
         canvas = Canvas(
             start=np.zeros((*size, 3), np.float32),
@@ -154,6 +154,10 @@ def resized(picture: np.ndarray, size: Size) -> np.ndarray:
 def _grey(slope: Slope) -> Slope:
     """The gradient of brightness alone."""
     return lambda picture: cv2.cvtColor(slope(picture).mean(axis=2), cv2.COLOR_GRAY2RGB)
+
+
+def _half(size: Size) -> Size:
+    return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
