@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,11 +12,9 @@ from fractions import Fraction
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.film.cuts import FLAT, Box, Look, Looker, Mark, lit, marks
+from mmdream.film.cuts import BLACK, FLAT, Box, Look, Looker, Mark, lit, marks
 from mmdream.film.frames import Frame
 
-BLACK = 20 / 255
-"""Brightest value that counts as black: film bars are noisy and rarely at zero."""
 GONE, FADED = 0.1, 0.3
 """Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on
 a frame counts in full."""
@@ -37,7 +36,8 @@ class Shot:
 
     def flashing(self, number: int) -> bool:
         """Whether a frame is part of a flash."""
-        return any(first <= number < stop for first, stop in self.flashes)
+        begun = bisect_right(self.flashes, number, key=lambda flash: flash[0])
+        return begun > 0 and number < self.flashes[begun - 1][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,4 +168,4 @@ class _Open:
             # A shot that shows nothing anywhere is not fading.
             light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT else 1.0
         flashes = tuple((first, end) for first, end in self.flashes)
-        return Shot(self.first, stop, lit(self.edges.rows, self.edges.columns, BLACK), flashes)
+        return Shot(self.first, stop, lit(self.edges.rows, self.edges.columns, BLACK / 255), flashes)

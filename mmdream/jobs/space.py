@@ -14,8 +14,8 @@ from mmdream.jobs.parts import CARRIES
 
 BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
 """Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""
-CARRY_BYTES = 29
-"""Of a pixel: seven floats, and a grey picture of half the size."""
+CARRY_BYTES = 17
+"""Of a pixel: three floats, and at half size four more and a grey picture."""
 COPIES = 4
 """Parts, the file they are joined into, that with its sound, and the result."""
 WAVES = 3
