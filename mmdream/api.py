@@ -202,8 +202,7 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.networks.card import card
-    from mmdream.networks.network import load
+    from mmdream.jobs.loaded import ear
     from mmdream.sound.dream import dream_sound
     from mmdream.sound.source import ArraySource
 
@@ -214,7 +213,7 @@ def dream_audio(
     dream_sound(
         source,
         blocks.append,
-        load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed),
+        ear(recipe),
         recipe.schedule,
         recipe.seed,
         progress=lambda share: listener.progress("sound", share * seconds, seconds),

@@ -10,21 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.errors import UserError
 from mmdream.film import frames
-from mmdream.film.shots import Scan, Shot, scan
+from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
-from mmdream.jobs.film import painter_of
+from mmdream.jobs.film import look, painter_of
 from mmdream.jobs.job import Job
+from mmdream.jobs.loaded import ear
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.remaining import expected_work
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import load
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import dream_sound
 from mmdream.sound.source import ArraySource
@@ -117,9 +115,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     keep_freed_memory()
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
-    found = scan(frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn))
-    if not found.pts:
-        raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
+    found = look(film, order, listener, lambda: False)
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, each, work = None, (0.0, 0.0), 0.0
     if not order.keep_picture:
@@ -177,7 +173,7 @@ def _heard(recipe: Recipe, track: Sound, seconds: float) -> float:
     length = min(HEARD, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
-    network = load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
+    network = ear(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_sound(source, lambda _samples: None, network, recipe.schedule, recipe.seed)

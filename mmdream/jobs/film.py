@@ -21,21 +21,20 @@ from mmdream.jobs.attended import side_by_side
 from mmdream.jobs.folder import SCAN, WORK, picture_file, sweep
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal
+from mmdream.jobs.loaded import ear, eyes
 from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
 from mmdream.jobs.onward import onward
-from mmdream.jobs.order import wanted
+from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.output import lay
 from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
-from mmdream.jobs.remaining import costs, estimating, expected_work
+from mmdream.jobs.remaining import estimating, expected_work
 from mmdream.jobs.result import Heard, Seen, finish, report
 from mmdream.jobs.sound import JournalledChunks, dream_track
 from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load, precision
 from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report
 
@@ -70,11 +69,11 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
     plan = parts(found.shots)
     stand = standing(plan, found, journal)
     painter = None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set)
-    ear = None if track is None else _ear(job.recipe)
+    hearing = None if track is None else ear(job.recipe)
     if painter is not None:
-        ahead = expected_work(found, film.start, job.recipe, painter.size, costs(painter))
+        ahead = expected_work(found, film.start, job.recipe, painter.size, painter.costs())
         _announce(painter, len(found.pts), stand, float(ahead.seconds[stand.meter.frames :].sum()), listener)
-        listener = estimating(listener, ahead, ear is not None)
+        listener = estimating(listener, ahead, hearing is not None)
     _announce_space(film, job, folder, found, painter, track, listener)
 
     seen: list[Seen] = []
@@ -99,18 +98,18 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
 
         def sing() -> None:
             assert track is not None
-            assert ear is not None
+            assert hearing is not None
             step_back()
             span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
             with clock.time("sound"):
                 laid, done = dream_track(
-                    film, track, span, ear, job.recipe, listener, work, stop.is_set, kept
+                    film, track, span, hearing, job.recipe, listener, work, stop.is_set, kept
                 )
             heard.append(Heard(work / "sound.wav", laid, done))
 
         leave_loaded_objects_alone()
         with clock.time("wall"):
-            side_by_side([see] * (painter is not None) + [sing] * (ear is not None), stop)
+            side_by_side([see] * (painter is not None) + [sing] * (hearing is not None), stop)
         with clock.time("join"):
             tracks = seen[0] if seen else None, heard[0] if heard else None
             proven = finish(film, work / job.out.name, job.order, found, *tracks, listener)
@@ -133,14 +132,24 @@ def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped
     """What one look at the film tells; it is taken once a job."""
     if done := journal.done("scan"):
         return Scan.from_bytes((journal.folder / done[0].file).read_bytes())
-    order = job.order
+    found = look(film, job.order, listener, stopped)
+    with journal.entry("scan", 0, SCAN) as draft:
+        draft.path.write_bytes(found.to_bytes())
+        draft.count = len(found.pts)
+    return found
+
+
+def look(film: Film, order: Order, listener: Listener, stopped: Callable[[], bool]) -> Scan:
+    """Scan what is wanted of a film.
+
+    Raises:
+        UserError: there is no frame in it.
+        Interrupted: `stopped` said so.
+    """
     source = frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
     found = scan(_until(source, stopped))
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
-    with journal.entry("scan", 0, SCAN) as draft:
-        draft.path.write_bytes(found.to_bytes())
-        draft.count = len(found.pts)
     return found
 
 
@@ -155,21 +164,10 @@ def _until(
 
 def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool]) -> Painter:
     """All that dreams a film's picture, with its network loaded."""
-    # Here, after all that can be wrong is known: it brings TensorFlow in.
-    from mmdream.networks.framework import has_gpu
-
-    about = card(recipe.net, "picture")
-    number_format = precision(recipe.precision, about, has_gpu)
-    network = load(about, recipe.weights, number_format, recipe.seed)
-    same = number_format == "float32"
-    judge = network if same else load(about, recipe.weights, "float32", recipe.seed)
+    network, judge = eyes(recipe)
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = 2 * max(1, round(picture.rate or 25))
     return Painter(recipe, network, judge, (height, width), rate, clock, stopped)
-
-
-def _ear(recipe: Recipe) -> Network:
-    return load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
 
 
 def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, listener: Listener) -> None:

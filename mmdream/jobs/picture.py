@@ -42,6 +42,7 @@ class Prepared:
     frame: Frame
     index: int
     """Number of the frame within the film, or within the excerpt."""
+    moment: Moment
     shot: Shot
     light: float
     """0..1: the frame's contrast over the largest in its shot."""
@@ -53,6 +54,15 @@ class Prepared:
     """uint8, the same as `flow.grey` gives it."""
     motion: flow.Flow | None
     """From this frame back to the one before; None where the dream begins anew."""
+
+    @property
+    def sizes(self) -> list[octaves.Size]:
+        """Its octaves, small to large."""
+        return octaves.sizes(self.small.shape[0], self.small.shape[1], self.moment)
+
+
+Climbed = tuple[Prepared, np.ndarray | None, Carry | None]
+"""A frame, its dream's detail (None: no dream), and what it hands on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +113,13 @@ class Painter:
         """
         prepared = ahead(self._prepare(frames, found, first, None if carry is None else carry.grey))
         with closing(ahead(self._climb(prepared, carry), in_front=True)) as climbed:
-            for item, moment, detail, handed_on in climbed:
+            for item, detail, handed_on in climbed:
                 # Not before the ascent's thread has begun, which would inherit it.
                 step_back()
-                yield self._finish(item, moment, detail, handed_on)
+                yield self._finish(item, detail, handed_on)
 
-    def expected_seconds(self, frames: int, shots: int) -> float:
-        """Time the ascent will take: one step at full size is timed, all others follow from it."""
+    def costs(self) -> tuple[float, float]:
+        """Seconds that a carried frame and one in full will take; one step is timed, all else follows."""
         moment = self.recipe.schedule.at(0.0)
         sizes = octaves.sizes(*self.size, moment)
         gradient, still = slope(self.network, moment.depth), np.full((*self.size, 3), 0.5, np.float32)
@@ -120,10 +130,10 @@ class Painter:
         share = sum(h * w for h, w in sizes) / (self.size[0] * self.size[1])
         in_full = step * share * moment.steps
         if self.recipe.coherence == 0:
-            return frames * in_full
+            return in_full, in_full
         rotation = (share - 1) / max(1, len(sizes) - 1)
         usual = 2 * max(1, round(moment.steps * self.network.card.carried))
-        return shots * in_full + (frames - shots) * step * min(moment.steps, usual) * (1 + rotation)
+        return step * min(moment.steps, usual) * (1 + rotation), in_full
 
     def _prepare(
         self, frames: Generator[Frame, None, None], found: Scan, first: int, before: np.ndarray | None
@@ -136,6 +146,7 @@ class Painter:
                         frame = next(frames, None)
                     if frame is None:
                         return
+                    moment = self.recipe.schedule.at(float(frame.seconds))
                     presence = found.presence(index)
                     with self.clock.time("flow"):
                         small = self._small(frame.rgb, shot)
@@ -147,7 +158,8 @@ class Painter:
                             if before is not None:
                                 motion = flow.between(before, grey)
                             before = grey if presence > 0 and small.size else None
-                    yield Prepared(frame, index, shot, found.light[index], presence, small, grey, motion)
+                    light = found.light[index]
+                    yield Prepared(frame, index, moment, shot, light, presence, small, grey, motion)
         finally:
             frames.close()
 
@@ -165,24 +177,21 @@ class Painter:
 
     def _climb(
         self, prepared: Generator[Prepared, None, None], carry: Carry | None
-    ) -> Generator[tuple[Prepared, Moment, np.ndarray | None, Carry | None], None, None]:
-        """Each frame with its moment, its dream's detail (None: no dream) and what it hands on."""
+    ) -> Generator[Climbed, None, None]:
+        """Each frame with its dream's detail (None: no dream) and what it hands on."""
         with closing(prepared):
             for item in prepared:
-                moment = self.recipe.schedule.at(float(item.frame.seconds))
                 if self.recipe.bidirectional and item.index == item.shot.first:
                     length = min(BOTH_WAYS, item.shot.stop - item.index)
                     head = [item, *itertools.islice(prepared, length - 1)]
-                    for turned, detail, carry in self._both_ways(head):
-                        yield turned, self.recipe.schedule.at(float(turned.frame.seconds)), detail, carry
+                    for item, detail, carry in self._both_ways(head):
+                        yield item, detail, carry
                     continue
                 with self.clock.time("ascent"):
-                    detail, carry = self._dream(item, moment, carry)
-                yield item, moment, detail, carry
+                    detail, carry = self._dream(item, carry)
+                yield item, detail, carry
 
-    def _both_ways(
-        self, head: list[Prepared]
-    ) -> Generator[tuple[Prepared, np.ndarray | None, Carry | None], None, None]:
+    def _both_ways(self, head: list[Prepared]) -> Generator[Climbed, None, None]:
         """The beginning of a shot, dreamed forwards to its last frame and from there back to the first.
 
         A dream grows for some frames behind a cut; backwards, it has grown when the shot begins.
@@ -190,45 +199,39 @@ class Painter:
         carry: Carry | None = None
         details: list[np.ndarray | None] = []
         for item in head:
-            moment = self.recipe.schedule.at(float(item.frame.seconds))
             with self.clock.time("ascent"):
-                detail, carry = self._dream(item, moment, carry)
+                detail, carry = self._dream(item, carry)
             details.append(detail)
         behind = carry
         for number in range(len(head) - 2, -1, -1):
             item = head[number]
             if behind is None or details[number] is None or item.shot.flashing(item.index):
                 continue
-            moment = self.recipe.schedule.at(float(item.frame.seconds))
             with self.clock.time("ascent"):
                 back = flow.between(behind.grey, item.grey)
-                behind = self._carried(item, back, moment, behind)
+                behind = self._carried(item, back, behind)
             details[number] = behind.detail
         for item, detail in zip(head, details, strict=True):
             yield item, detail, carry
 
-    def _dream(
-        self, item: Prepared, moment: Moment, carry: Carry | None
-    ) -> tuple[np.ndarray | None, Carry | None]:
+    def _dream(self, item: Prepared, carry: Carry | None) -> tuple[np.ndarray | None, Carry | None]:
         """A frame's detail and what it hands on."""
         if not item.small.size or item.presence == 0:
             return None, None
         # Where the schedule had no steps when the shot began, there is nothing to go on with.
         if item.motion is not None and carry is not None and carry.yield_ > 0:
-            carry = self._carried(item, item.motion, moment, carry)
+            carry = self._carried(item, item.motion, carry)
             return carry.detail, carry
-        visits = octaves.in_full(
-            octaves.sizes(item.small.shape[0], item.small.shape[1], moment), moment.steps
-        )
-        detail = self._allowed(item)(self._climbed(item, np.zeros_like(item.small), visits, moment))
+        visits = octaves.in_full(item.sizes, item.moment.steps)
+        detail = self._allowed(item)(self._climbed(item, np.zeros_like(item.small), visits))
         if item.shot.flashing(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
-        return detail, begun(detail, item.grey, self._ascent(moment), item.light)
+        return detail, begun(detail, item.grey, self._ascent(item.moment), item.light)
 
-    def _carried(self, item: Prepared, motion: flow.Flow, moment: Moment, carry: Carry) -> Carry:
+    def _carried(self, item: Prepared, motion: flow.Flow, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
-        ascent = self._ascent(moment)
+        moment, ascent = item.moment, self._ascent(item.moment)
         card, recipe = self.network.card, self.recipe
         laid = lay(carry, motion, recipe.coherence, recipe.breathe, card.momentum, ascent, item.light)
         gain = np.zeros_like(laid.change)
@@ -236,11 +239,10 @@ class Painter:
             turn = item.index - item.shot.first
             usual = max(1, round(moment.steps * card.carried))
             new = turn < SETTLING or laid.whole < WHOLE
-            sizes = octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
             steps = min(moment.steps, 2 * usual if new else usual)
-            visits = octaves.carried(sizes, steps, turn, card.smoothing)
-            gain = self._climbed(item, laid.detail, visits, moment, pace)
+            visits = octaves.carried(item.sizes, steps, turn, card.smoothing)
+            gain = self._climbed(item, laid.detail, visits, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 
     def _ascent(self, moment: Moment) -> float:
@@ -255,15 +257,14 @@ class Painter:
         item: Prepared,
         start: np.ndarray,
         visits: list[octaves.Visit],
-        moment: Moment,
         pace: np.ndarray | None = None,
     ) -> np.ndarray:
         return octaves.dream(
             item.small,
             start,
             visits,
-            self._slope(moment.depth),
-            self.network.card.step(moment.depth),
+            self._slope(item.moment.depth),
+            self.network.card.step(item.moment.depth),
             seed=self.recipe.seed,
             place=item.frame.seconds,
             pace=pace,
@@ -282,12 +283,10 @@ class Painter:
 
         return at
 
-    def _finish(
-        self, item: Prepared, moment: Moment, detail: np.ndarray | None, carry: Carry | None
-    ) -> Dreamed:
+    def _finish(self, item: Prepared, detail: np.ndarray | None, carry: Carry | None) -> Dreamed:
         """Lay the dream on the frame, at the strength of the moment, and measure it."""
         rgb, scores = item.frame.rgb, None
-        share = moment.strength * item.presence
+        share = item.moment.strength * item.presence
         added = 0.0
         with self.clock.time("finish"):
             if detail is not None and share:
@@ -301,7 +300,7 @@ class Painter:
             with self.clock.time("score"):
                 dream = self._small(rgb, item.shot)
                 scores = (
-                    score(self.judge, moment.depth, item.small),
-                    score(self.judge, moment.depth, dream),
+                    score(self.judge, item.moment.depth, item.small),
+                    score(self.judge, item.moment.depth, dream),
                 )
-        return Dreamed(item.frame, rgb, moment, added, scores, carry)
+        return Dreamed(item.frame, rgb, item.moment, added, scores, carry)

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +22,6 @@ from mmdream.listen import Listener
 from mmdream.picture import octaves
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
-
-if TYPE_CHECKING:
-    from mmdream.jobs.picture import Painter
 
 KINDS = 2
 """0: carried, 1: in full."""
@@ -113,11 +109,6 @@ class Work:
     """float32 [frame]."""
     kinds: np.ndarray
     """uint8 [frame]."""
-
-
-def costs(painter: Painter) -> Load:
-    """Seconds of a carried frame and of one in full, timed anew."""
-    return painter.expected_seconds(1, 0), painter.expected_seconds(1, 1)
 
 
 def expected_work(found: Scan, start: Fraction, recipe: Recipe, size: tuple[int, int], each: Load) -> Work:

@@ -20,10 +20,10 @@ from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
+from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
 from mmdream.sound.kept import Kept
@@ -128,7 +128,7 @@ def dream_sound_file(
     if not film.sounds:
         raise UserError(f"{source}: has no sound")
     out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
-    network = load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
+    network = ear(recipe)
     with workshop(out) as work:
         laid, done = dream_track(
             film, film.sounds[0], (None, None), network, recipe, listener, work, lambda: False

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.film.carry import strength
+from mmdream.jobs.loaded import eyes
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import load, precision
 from mmdream.picture import files, octaves
 from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report, Used
@@ -32,13 +31,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     """
     began = time.perf_counter()
     keep_freed_memory()
-    about = card(recipe.net, "picture")
-    # After the card is known to be right: this brings TensorFlow in.
-    from mmdream.networks.framework import has_gpu
-
-    number_format = precision(recipe.precision, about, has_gpu)
-    network = load(about, recipe.weights, number_format, recipe.seed)
-    judge = network if number_format == "float32" else load(about, recipe.weights, "float32", recipe.seed)
+    network, judge = eyes(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.slope import score, slope
 
@@ -53,7 +46,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
             detail,
             [visit],
             slope(network, moment.depth),
-            about.step(moment.depth),
+            network.card.step(moment.depth),
             seed=recipe.seed,
             place=Fraction(0),
             color=recipe.color,
@@ -66,7 +59,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     return dream, Report(
         objective_gain={"picture": score(judge, moment.depth, seen) / max(base, 1e-12)},
         strength={"picture": strength(seen - small)},
-        precision={"picture": number_format},
+        precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (Used(0.0, moment),)},
     )
