@@ -15,13 +15,13 @@ from safetensors.numpy import load, save
 
 from mmdream.film.flow import Flow, warp
 
-EAGERNESS = 6.0
+EAGERNESS = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
 PATIENCE = 0.1
 """Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
 BEFORE = 0.95
 """Share of the wanted strength that should be there before a frame adds its own."""
-FIRST_PUSH = 2.0
+FIRST_PUSH = 1.2
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
 MOST = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""

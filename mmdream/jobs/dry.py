@@ -14,21 +14,21 @@ from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
-from mmdream.jobs.film import look, painter_of
+from mmdream.jobs.film import expected, look, painter_of
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
 from mmdream.jobs.picture import Painter
-from mmdream.jobs.remaining import expected_work
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
+from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import dream_sound
 from mmdream.sound.source import ArraySource
 
 TRIED = 3
-"""Frames of the trial: one in full, one that warms the carried ones up, one that is timed."""
+"""Frames of the trial: one in full, and some that are carried."""
 HEARD = 4.0
 """Seconds of noise that stand in for the sound, where it has so many."""
 WAITING, ENCODER = 10, 24
@@ -56,10 +56,12 @@ class Plan:
     """None: the picture is not dreamed."""
     sound_network: str | None
     """None: the sound is not dreamed."""
+    start_seconds: float
+    """Before the work: the look at the film, and the networks."""
     first_frame_seconds: float
     """Of a frame in full, as each shot begins with one."""
     frame_seconds: float
-    """Of a carried frame."""
+    """Of most other frames."""
     picture_seconds: float
     sound_seconds: float
     """Of work; both run beside each other."""
@@ -70,8 +72,8 @@ class Plan:
 
     @property
     def expected_seconds(self) -> float:
-        """Of the whole run: the sound takes its share of the same processor."""
-        return self.picture_seconds + self.sound_seconds
+        """Of the whole run; the sound takes its share of the same processor."""
+        return self.start_seconds + self.picture_seconds + self.sound_seconds
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -112,17 +114,22 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     Raises:
         UserError: what the run itself would raise before its work.
     """
+    began = time.perf_counter()
     keep_freed_memory()
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
     found = look(film, order, listener, lambda: False)
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
-    painter, each, work = None, (0.0, 0.0), 0.0
+    painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
         painter = painter_of(picture, recipe, Clock(), lambda: False)
-        each = _tried(painter, film, found)
-        work = float(expected_work(found, film.start, recipe, painter.size, each).seconds.sum())
-    heard = 0.0 if track is None else _heard(recipe, track, seconds)
+        each = expected(painter, film, found)
+    hearing = None if track is None else ear(recipe)
+    start = time.perf_counter() - began
+    if painter is not None:
+        first, pace = _tried(painter, film, found, each)
+        frame, work = pace * float(np.median(each)), pace * float(each.sum())
+    heard = 0.0 if track is None or hearing is None else _heard(recipe, hearing, track, seconds)
     waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
     small = (0, 0) if painter is None else painter.size
     most = peak()
@@ -141,8 +148,9 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         network=None if painter is None else recipe.net,
         precision=None if painter is None else painter.network.precision,
         sound_network=None if track is None else recipe.sound_net,
-        first_frame_seconds=each[1],
-        frame_seconds=each[0],
+        start_seconds=start,
+        first_frame_seconds=first,
+        frame_seconds=frame,
         picture_seconds=work,
         sound_seconds=heard,
         memory_mib=None if most is None else most + waiting / MIB,
@@ -150,8 +158,8 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     )
 
 
-def _tried(painter: Painter, film: Film, found: Scan) -> tuple[float, float]:
-    """Seconds of a carried frame and of one in full, from a few frames of the first shot that has them."""
+def _tried(painter: Painter, film: Film, found: Scan, each: np.ndarray) -> tuple[float, float]:
+    """Seconds of a frame in full, and how many a second of expected work takes, by a few frames of a shot."""
     shot = next((s for s in found.shots if s.stop - s.first >= TRIED), found.shots[0])
     at = found.pts[shot.first] * found.time_base - film.start
     stop = min(shot.stop, shot.first + TRIED)
@@ -165,15 +173,14 @@ def _tried(painter: Painter, film: Film, found: Scan) -> tuple[float, float]:
                 now = time.perf_counter()
                 took.append(now - began)
                 began = now
-    return took[-1], took[0]
+    return took[0], sum(took) / float(each[shot.first : stop].sum())
 
 
-def _heard(recipe: Recipe, track: Sound, seconds: float) -> float:
+def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> float:
     """Seconds that the dream of a sound takes, from a few seconds of noise at its rate."""
     length = min(HEARD, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
-    network = ear(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_sound(source, lambda _samples: None, network, recipe.schedule, recipe.seed)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import frames
 from mmdream.film.joined import join_parts
@@ -71,8 +73,8 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
     painter = None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set)
     hearing = None if track is None else ear(job.recipe)
     if painter is not None:
-        ahead = expected_work(found, film.start, job.recipe, painter.size, painter.costs())
-        _announce(painter, len(found.pts), stand, float(ahead.seconds[stand.meter.frames :].sum()), listener)
+        ahead = expected(painter, film, found)
+        _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
         listener = estimating(listener, ahead, hearing is not None)
     _announce_space(film, job, folder, found, painter, track, listener)
 
@@ -168,6 +170,14 @@ def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = 2 * max(1, round(picture.rate or 25))
     return Painter(recipe, network, judge, (height, width), rate, clock, stopped)
+
+
+def expected(painter: Painter, film: Film, found: Scan) -> np.ndarray:
+    """Seconds that each frame of a film is expected to take, float64 [frame], from the trial of one step."""
+    picture, card, step = film.picture, painter.network.card, painter.step_seconds()
+    assert picture is not None
+    whole = picture.height, picture.width
+    return expected_work(found, film.start, painter.recipe, card, painter.size, whole, step)
 
 
 def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, listener: Listener) -> None:

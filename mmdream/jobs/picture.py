@@ -17,6 +17,7 @@ from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.ahead import ahead, step_back
 from mmdream.jobs.stopwatch import Clock
+from mmdream.networks.card import Card
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.slope import score, slope
@@ -26,13 +27,27 @@ from mmdream.schedule import Moment
 BOTH_WAYS = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
 SETTLING = 24
-"""Frames behind a cut that take twice the usual steps: the first climb fits its own frame best, and fades."""
-SHORTER = 0.85
-"""and these steps are so much shorter."""
+"""Frames behind a cut that take more steps than usual: the first climb fits its own frame best, and fades."""
+THOROUGH = 3
+"""So many times the usual steps,"""
+SHORTER = 0.65
+"""each so much shorter: many short ones climb higher than few long ones, and make no more noise."""
 WHOLE = 0.9
 """So do frames of which less than this share has its dream."""
 IDLE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
+
+
+def carried_steps(moment: Moment, card: Card, new: bool) -> int:
+    """Steps of a carried frame at each of its octaves.
+
+    Args:
+        moment: the schedule's settings.
+        card: of the network.
+        new: whether its dream is still growing.
+    """
+    usual = max(1, round(moment.steps * card.carried))
+    return min(moment.steps, THOROUGH * usual if new else usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +133,17 @@ class Painter:
                 step_back()
                 yield self._finish(item, detail, handed_on)
 
-    def costs(self) -> tuple[float, float]:
-        """Seconds that a carried frame and one in full will take; one step is timed, all else follows."""
-        moment = self.recipe.schedule.at(0.0)
-        sizes = octaves.sizes(*self.size, moment)
-        gradient, still = slope(self.network, moment.depth), np.full((*self.size, 3), 0.5, np.float32)
+    def step_seconds(self) -> float:
+        """Seconds that one step on a picture of the working resolution takes, by trial."""
+        gradient = slope(self.network, self.recipe.schedule.at(0.0).depth)
+        still = np.full((*self.size, 3), 0.5, np.float32)
         gradient(still)  # The first call traces.
-        start = time.perf_counter()
-        gradient(still)
-        step = time.perf_counter() - start
-        share = sum(h * w for h, w in sizes) / (self.size[0] * self.size[1])
-        in_full = step * share * moment.steps
-        if self.recipe.coherence == 0:
-            return in_full, in_full
-        rotation = (share - 1) / max(1, len(sizes) - 1)
-        usual = 2 * max(1, round(moment.steps * self.network.card.carried))
-        return step * min(moment.steps, usual) * (1 + rotation), in_full
+        took = []
+        for _ in range(3):
+            start = time.perf_counter()
+            gradient(still)
+            took.append(time.perf_counter() - start)
+        return min(took)
 
     def _prepare(
         self, frames: Generator[Frame, None, None], found: Scan, first: int, before: np.ndarray | None
@@ -237,11 +247,9 @@ class Painter:
         gain = np.zeros_like(laid.change)
         if laid.pace.max() > IDLE:
             turn = item.index - item.shot.first
-            usual = max(1, round(moment.steps * card.carried))
             new = turn < SETTLING or laid.whole < WHOLE
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
-            steps = min(moment.steps, 2 * usual if new else usual)
-            visits = octaves.carried(item.sizes, steps, turn, card.smoothing)
+            visits = octaves.carried(item.sizes, carried_steps(moment, card, new), turn, card.smoothing)
             gain = self._climbed(item, laid.detail, visits, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 

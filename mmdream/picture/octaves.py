@@ -75,6 +75,12 @@ def carried(octaves: Sequence[Size], steps: int, turn: int, smoothing: float) ->
     return [Visit(size, steps, smoothing) for size in (*rotation, largest)]
 
 
+def work(visits: Sequence[Visit]) -> float:
+    """What visits cost, in steps on a picture of the largest one's size."""
+    pixels = [height * width for height, width in (visit.size for visit in visits)]
+    return sum(visit.steps * area for visit, area in zip(visits, pixels, strict=True)) / max(pixels)
+
+
 def dream(
     source: np.ndarray,
     detail: np.ndarray,

@@ -114,6 +114,23 @@ def test_precision_goes_by_flags_alone(tmp_path, monkeypatch):
     assert precision("bfloat16", picture) == "bfloat16"
 
 
+def test_local_response_is_tensorflows_own():
+    from mmdream.networks.framework import tf
+    from mmdream.networks.pictures import LocalResponse
+
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.gamma(0.5, 100.0, (1, 5, 7, 12)).astype(np.float32))
+    dy = tf.constant(rng.standard_normal(x.shape).astype(np.float32))
+    found = []
+    for layer in (LocalResponse(), lambda x: tf.nn.local_response_normalization(x, 2, 1.0, 1e-4 / 5, 0.75)):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        found.append((y.numpy(), tape.gradient(y, x, dy).numpy()))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_head_only_where_there_are_classes():
     with pytest.raises(UserError, match="no classes"):
         load(card("dreamnet"), "random").head()
