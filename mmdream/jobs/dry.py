@@ -160,7 +160,8 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
 
 def _tried(painter: Painter, film: Film, found: Scan, each: np.ndarray) -> tuple[float, float]:
     """Seconds of a frame in full, and how many a second of expected work takes, by a few frames of a shot."""
-    shot = next((s for s in found.shots if s.stop - s.first >= TRIED), found.shots[0])
+    # Not one that fades in: nothing is dreamed in the dark.
+    shot = max(found.shots, key=lambda s: (s.stop - s.first >= TRIED, found.light[s.first]))
     at = found.pts[shot.first] * found.time_base - film.start
     stop = min(shot.stop, shot.first + TRIED)
     took: list[float] = []

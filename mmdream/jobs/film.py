@@ -166,15 +166,15 @@ def _until(
 
 def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool]) -> Painter:
     """All that dreams a film's picture, with its network loaded."""
-    network, judge = eyes(recipe)
+    network = eyes(recipe)
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = 2 * max(1, round(picture.rate or 25))
-    return Painter(recipe, network, judge, (height, width), rate, clock, stopped)
+    return Painter(recipe, network, (height, width), rate, clock, stopped)
 
 
 def expected(painter: Painter, film: Film, found: Scan) -> np.ndarray:
     """Seconds that each frame of a film is expected to take, float64 [frame], from the trial of one step."""
-    picture, card, step = film.picture, painter.network.card, painter.step_seconds()
+    picture, card, step = film.picture, painter.network.card, painter.warm_up()
     assert picture is not None
     whole = picture.height, picture.width
     return expected_work(found, film.start, painter.recipe, card, painter.size, whole, step)

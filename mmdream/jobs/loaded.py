@@ -8,8 +8,8 @@ from mmdream.networks.weights import locate
 from mmdream.recipe import Recipe
 
 
-def eyes(recipe: Recipe) -> tuple[Network, Network]:
-    """The picture network, and the same in float32, which scores what it dreams.
+def eyes(recipe: Recipe) -> Network:
+    """The picture network.
 
     Raises:
         UserError: weights that are missing, damaged or of another network.
@@ -19,11 +19,7 @@ def eyes(recipe: Recipe) -> tuple[Network, Network]:
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
-    number_format = precision(recipe.precision, about, has_gpu)
-    network = load(about, recipe.weights, number_format, recipe.seed)
-    if number_format == "float32":
-        return network, network
-    return network, load(about, recipe.weights, "float32", recipe.seed)
+    return load(about, recipe.weights, precision(recipe.precision, about, has_gpu), recipe.seed)
 
 
 def ear(recipe: Recipe) -> Network:

@@ -102,8 +102,6 @@ class Painter:
 
     recipe: Recipe
     network: Network
-    judge: Network
-    """The same network in float32, which scores the results."""
     size: tuple[int, int]
     """Height, width of the working resolution."""
     scored_every: int
@@ -133,11 +131,16 @@ class Painter:
                 step_back()
                 yield self._finish(item, detail, handed_on)
 
-    def step_seconds(self) -> float:
-        """Seconds that one step on a picture of the working resolution takes, by trial."""
-        gradient = slope(self.network, self.recipe.schedule.at(0.0).depth)
-        still = np.full((*self.size, 3), 0.5, np.float32)
-        gradient(still)  # The first call traces.
+    def warm_up(self) -> float:
+        """Trace the network before the threads begin, which would all wait for it.
+
+        Returns:
+            Seconds that one step on a picture of the working resolution takes.
+        """
+        depth, still = self.recipe.schedule.at(0.0).depth, np.full((*self.size, 3), 0.5, np.float32)
+        gradient = slope(self.network, depth)
+        gradient(still)
+        score(self.network, depth, still)
         took = []
         for _ in range(3):
             start = time.perf_counter()
@@ -308,7 +311,7 @@ class Painter:
             with self.clock.time("score"):
                 dream = self._small(rgb, item.shot)
                 scores = (
-                    score(self.judge, item.moment.depth, item.small),
-                    score(self.judge, item.moment.depth, dream),
+                    score(self.network, item.moment.depth, item.small),
+                    score(self.network, item.moment.depth, dream),
                 )
         return Dreamed(item.frame, rgb, item.moment, added, scores, carry)

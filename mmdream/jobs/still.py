@@ -31,7 +31,7 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     """
     began = time.perf_counter()
     keep_freed_memory()
-    network, judge = eyes(recipe)
+    network = eyes(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.slope import score, slope
 
@@ -55,9 +55,9 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     detail = settle(detail)
     dream = np.clip(rgb + np.float32(moment.strength) * octaves.resized(detail, rgb.shape[:2]), 0, 1)
     seen = octaves.resized(dream, (height, width))
-    base = score(judge, moment.depth, small)
+    base = score(network, moment.depth, small)
     return dream, Report(
-        objective_gain={"picture": score(judge, moment.depth, seen) / max(base, 1e-12)},
+        objective_gain={"picture": score(network, moment.depth, seen) / max(base, 1e-12)},
         strength={"picture": strength(seen - small)},
         precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,

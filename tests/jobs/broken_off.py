@@ -43,11 +43,19 @@ class Halted(Exception):
     """Raised in the midst of the work."""
 
 
-def halt(film: Path, out: Path, job: Path, kinds: set[str], job_dir: Path | None = None) -> None:
-    """Break a run off when its journal has something of each kind, with a part of the picture in hand."""
+def halt(
+    film: Path,
+    out: Path,
+    job: Path,
+    kinds: set[str],
+    job_dir: Path | None = None,
+    recipe: Recipe = QUICK,
+    at: float = 0.6,
+) -> None:
+    """Break a run off when its journal has something of each kind, with this share of the picture done."""
 
     def progress(medium: str, done: float, total: float) -> None:
-        if medium != "picture" or done < 0.6 * total:
+        if medium != "picture" or done < at * total:
             return
         late = time.monotonic() + 60
         while not kinds <= {line.kind for line in lines_of(job)}:
@@ -56,7 +64,7 @@ def halt(film: Path, out: Path, job: Path, kinds: set[str], job_dir: Path | None
         raise Halted
 
     with pytest.raises(Halted):
-        dream_video(film, out, QUICK, job_dir=job_dir, listener=Listener(progress=progress))
+        dream_video(film, out, recipe, job_dir=job_dir, listener=Listener(progress=progress))
 
 
 def contents(path: Path, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,15 @@ def test_a_killed_film_goes_on_to_the_same_frames_and_samples(harm: str, job: Pa
     told = report.as_json()
     for figure in ("frames", "strength", "objective_gain", "schedule", "loudness_dream", "true_peak"):
         assert told[figure] == unbroken[1][figure], figure
+
+
+def test_a_film_dreamed_both_ways_goes_on_to_the_same_frames(film: Path, tmp_path: Path):
+    both, whole, out = replace(QUICK, bidirectional=True), tmp_path / "whole.mkv", tmp_path / "out.mkv"
+    dream_video(film, whole, both)
+    # Behind the first part, whose carry has been forwards only.
+    halt(film, out, folder_of(out), {"picture"}, recipe=both, at=0.45)
+    resume_video(out)
+    assert contents(out, tmp_path) == contents(whole, tmp_path)
 
 
 def test_what_is_done_is_not_done_again(job: Path, tmp_path: Path):
