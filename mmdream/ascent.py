@@ -30,15 +30,33 @@ class Canvas:
     """Where steps may go, 0..1, broadcastable to `start`; None: everywhere."""
 
 
-def ascend(canvas: Canvas, steps: int) -> np.ndarray:
-    """Take `steps` normalised steps uphill.
+BETAS = 0.9, 0.99
+"""Shares that Adam's two running means keep."""
+
+
+def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized") -> np.ndarray:
+    """Take `steps` steps uphill, each of the same RMS.
+
+    Args:
+        canvas: what is climbed.
+        steps: how often.
+        optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
+            each place (Kingma and Ba 2015), which reaches flat places too.
 
     Returns:
         float32, the shape of `canvas.start`; the start itself for 0 steps.
     """
     x = canvas.start
+    mean, square = np.zeros_like(x), np.zeros_like(x)
     for number in range(steps):
-        x = canvas.settle(x + canvas.step * unit(canvas.slope(x, number), canvas.inside))
+        way = canvas.slope(x, number)
+        if optimizer == "adam":
+            way = unit(way)
+            mean = BETAS[0] * mean + (1 - BETAS[0]) * way
+            square = BETAS[1] * square + (1 - BETAS[1]) * np.square(way)
+            # The means' start at nothing scales every place alike; `unit` takes care of it.
+            way = mean / (np.sqrt(square / (1 - BETAS[1] ** (number + 1))) + np.float32(0.1))
+        x = canvas.settle(x + canvas.step * unit(way, canvas.inside))
     return x
 
 

@@ -15,7 +15,16 @@ import typer
 
 from mmdream import __version__, films, options
 from mmdream.errors import UserError
-from mmdream.options import DEFAULT, DEFAULT_COLOR, DEFAULT_PRECISION, schedule_of
+from mmdream.options import (
+    DEFAULT,
+    DEFAULT_COLOR,
+    DEFAULT_MEASURE,
+    DEFAULT_OPTIMIZER,
+    DEFAULT_PRECISION,
+    manner_of,
+    schedule_of,
+    wishes_of,
+)
 from mmdream.recipe import Recipe
 from mmdream.terminal import listening, show
 
@@ -45,11 +54,17 @@ app.command()(films.jobs)
 
 @app.command()
 def image(
-    source: options.Input,
+    source: options.PictureInput = None,
     output: options.Output = None,
     net: options.Net = DEFAULT.net,
     weights: options.Weights = None,
     depth: options.Depth = None,
+    layer: options.Layers = None,
+    channel: options.Channels = None,
+    target: options.Targets = None,
+    motif: options.Motif = None,
+    guide: options.Guide = None,
+    objective: options.Objective = DEFAULT_MEASURE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
@@ -57,29 +72,39 @@ def image(
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
     color: options.Colors = DEFAULT_COLOR,
+    optimizer: options.Optimizers = DEFAULT_OPTIMIZER,
+    wander: options.Wander = DEFAULT.manner.wander,
+    flatten: options.Flatten = DEFAULT.manner.flatten,
+    beginning: options.Beginnings = None,
+    save_steps: options.SaveSteps = False,
     seed: options.Seed = DEFAULT.seed,
     size: options.Size = None,
     precision: options.Precise = DEFAULT_PRECISION,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Dream a picture.
+    """Dream a picture, or with --from noise a new one.
 
     The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
     """
     from mmdream.jobs.still import dream_picture_file
 
+    if (source is None) == (beginning is None):
+        raise UserError("give a picture to dream on, or --from noise")
     recipe = Recipe(
-        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
+        wishes=wishes_of(layer, channel, target, guide, objective),
         net=net,
         weights=weights,
+        manner=manner_of(optimizer, wander, flatten, natural=source is None),
         color=color.value,
         seed=seed,
         size=size,
         precision=precision.value,
     )
     with listening(as_json) as listener:
-        report = dream_picture_file(source, output, recipe, overwrite, listener)
+        out = output if source is not None else output or Path("noise.dream.png")
+        report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
     show(report, as_json)
 
 
@@ -138,10 +163,31 @@ def nets(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)
     ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Draw what the strongest channels of each rung of it see.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """List the networks, or tell all about one: its rungs, its weights, its licence."""
+    """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
     from mmdream.networks.card import card, names
 
+    if gallery is not None:
+        if name is None:
+            raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
+        from mmdream.jobs.gallery import gallery_file
+
+        with listening(False) as listener:
+            out = gallery_file(name, weights, gallery, overwrite, listener)
+        typer.echo(f"{out}")
+        return
+    if weights is not None:
+        raise UserError("--weights goes with --gallery; nothing else here needs them")
     if name is None:
         for each in names():
             about = card(each)
@@ -153,8 +199,10 @@ def nets(
     typer.echo("depth  layer, from shallow to deep")
     for number, rung in enumerate(about.rungs):
         typer.echo(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
-    if about.classes:
-        typer.echo(f"classes: {', '.join(about.classes)}")
+    if about.motifs:
+        typer.echo(f"motifs: {', '.join(sorted(about.motifs))}")
+    if every := about.named_classes():
+        typer.echo(f"classes: {', '.join(names[1 if len(names) > 1 else 0] for names in every)}")
     typer.echo(f"weights: {about.weights.tell()}")
     typer.echo(f"licence: {about.licence}")
     typer.echo(f"source:  {about.source}")

@@ -11,7 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from mmdream import options
-from mmdream.options import DEFAULT, DEFAULT_COLOR, DEFAULT_PRECISION, schedule_of
+from mmdream.options import (
+    DEFAULT,
+    DEFAULT_COLOR,
+    DEFAULT_MEASURE,
+    DEFAULT_OPTIMIZER,
+    DEFAULT_PRECISION,
+    manner_of,
+    schedule_of,
+    wishes_of,
+)
 from mmdream.recipe import Recipe
 from mmdream.terminal import listening, resumable, show
 
@@ -24,6 +33,12 @@ def video(
     weights: options.Weights = None,
     sound_weights: options.SoundWeights = None,
     depth: options.Depth = None,
+    layer: options.Layers = None,
+    channel: options.Channels = None,
+    target: options.Targets = None,
+    motif: options.Motif = None,
+    guide: options.Guide = None,
+    objective: options.Objective = DEFAULT_MEASURE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
@@ -32,6 +47,9 @@ def video(
     breathe: options.Breathe = DEFAULT.breathe,
     bidirectional: options.Bidirectional = DEFAULT.bidirectional,
     color: options.Colors = DEFAULT_COLOR,
+    optimizer: options.Optimizers = DEFAULT_OPTIMIZER,
+    wander: options.Wander = DEFAULT.manner.wander,
+    flatten: options.Flatten = DEFAULT.manner.flatten,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
     seed: options.Seed = DEFAULT.seed,
@@ -58,11 +76,13 @@ def video(
     from mmdream import dream_video, plan_video
 
     recipe = Recipe(
-        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
+        wishes=wishes_of(layer, channel, target, guide, objective),
         net=net,
         sound_net=sound_net,
         weights=weights,
         sound_weights=sound_weights,
+        manner=manner_of(optimizer, wander, flatten),
         coherence=coherence,
         breathe=breathe,
         bidirectional=bidirectional,

@@ -7,27 +7,48 @@ from collections.abc import Sequence
 from mmdream.networks.framework import tf
 
 
-def energy(features: Sequence[tf.Tensor], mix: Sequence[float], scales: Sequence[float]) -> tf.Tensor:
-    """Mean square of the activations, each rung over its own usual energy.
+def energy(a: tf.Tensor) -> tf.Tensor:
+    """Mean square of the activations, [1, h, w, c]: the L2 objective of google/deepdream (2015)."""
+    return tf.reduce_mean(tf.square(tf.cast(a, tf.float32)))
 
-    The L2 objective of google/deepdream (2015). Dividing by a rung's usual energy makes weights
-    mean the same on every rung; it is a constant and not the energy met here, so that tiles add up
-    to the whole.
+
+def mean(a: tf.Tensor) -> tf.Tensor:
+    """Mean of the activations, [1, h, w, c]; less spotty than their squares."""
+    return tf.reduce_mean(tf.cast(a, tf.float32))
+
+
+def purity(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
+    """Cosine between each cell's features [1, h, w, c] and the wanted channels; mean over the cells.
+
+    Raised by what shows these channels and nothing else (the cosine of Olah et al. 2017, "Feature
+    visualization", with all else held down).
+    """
+    a = tf.cast(a, tf.float32)
+    wanted = tf.reduce_sum(tf.gather(a, list(channels), axis=3), axis=3) / len(channels) ** 0.5
+    return tf.reduce_mean(wanted * tf.math.rsqrt(tf.reduce_sum(tf.square(a), axis=3) + 1e-6))
+
+
+def likeness(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
+    """How well each cell finds its like among a guide's features.
+
+    google/deepdream's guided dream (2015): each cell goes towards the guide's cell that it is most like
+    already. Only the direction counts with `cosine`.
 
     Args:
-        features: one tensor [1, h, w, c] for each rung.
-        mix: weight of each rung.
-        scales: usual mean square of each rung, > 0.
+        a: features [1, h, w, c].
+        guide: float32 [cell, c].
+        cosine: compare directions, instead of products.
 
     Returns:
-        float32 scalar.
+        float32 scalar: mean over the cells of the largest product, over the number of channels; or of the
+        largest cosine.
     """
-    return tf.add_n(
-        [
-            weight / scale * tf.reduce_mean(tf.square(tf.cast(a, tf.float32)))
-            for a, weight, scale in zip(features, mix, scales, strict=True)
-        ]
-    )
+    a = tf.cast(a, tf.float32)
+    if cosine:
+        a = a * tf.math.rsqrt(tf.reduce_sum(tf.square(a), axis=3, keepdims=True) + 1e-6)
+        guide = guide * tf.math.rsqrt(tf.reduce_sum(tf.square(guide), axis=1, keepdims=True) + 1e-6)
+    products = tf.reduce_max(tf.tensordot(a, guide, [[3], [1]]), axis=3)
+    return tf.reduce_mean(products) / (1.0 if cosine else float(a.shape[3]))
 
 
 def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
@@ -52,20 +73,21 @@ def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.
     )
 
 
-def target(logits: tf.Tensor, wanted: Sequence[int]) -> tf.Tensor:
+def target(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor:
     """Likeness to any of the wanted classes, in every window of time.
 
     Args:
         logits: [window, class].
         wanted: places of the classes; each window is free to choose among them.
+        rivals: share of logsumexp over all classes that is taken off. Without it a logit grows by making
+            everything larger; with the whole, the log of the probability, the gradient dies once the class
+            is won, which steps of fixed length do not mind.
 
     Returns:
-        float32 scalar: mean of logsumexp over the wanted classes, less half of that over all.
-        Without the half a logit grows by making everything larger, with the whole the gradient dies
-        once the class is won (measured on barks in rain).
+        float32 scalar: mean of logsumexp over the wanted classes, less that share.
     """
     chosen = tf.reduce_logsumexp(tf.gather(logits, list(wanted), axis=1), axis=1)
-    return tf.reduce_mean(chosen - 0.5 * tf.reduce_logsumexp(logits, axis=1))
+    return tf.reduce_mean(chosen - rivals * tf.reduce_logsumexp(logits, axis=1))
 
 
 def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mmdream.recipe import Recipe
+from mmdream.recipe import Manner, Recipe
 from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read
 from mmdream.schedule import preset as named
+from mmdream.terms import Wishes, channel, layer, target
 
 DEFAULT = Recipe()
 
@@ -30,10 +31,36 @@ class Color(StrEnum):
     source = "source"
 
 
+class Measure(StrEnum):
+    """How far a layer is climbed."""
+
+    energy = "energy"
+    mean = "mean"
+    cosine = "cosine"
+
+
+class Optimizer(StrEnum):
+    """How a step goes uphill."""
+
+    normalized = "normalized"
+    adam = "adam"
+
+
+class Beginning(StrEnum):
+    """What is dreamed on in place of a picture."""
+
+    noise = "noise"
+
+
+DEFAULT_OPTIMIZER = Optimizer(DEFAULT.manner.optimizer)
+DEFAULT_MEASURE = Measure(DEFAULT.wishes.measure)
 DEFAULT_PRECISION = Precision(DEFAULT.precision)
 DEFAULT_COLOR = Color(DEFAULT.color)
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
+PictureInput = Annotated[
+    Path | None, typer.Argument(metavar="[IN]", help="The picture to dream.", show_default=False)
+]
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
 ]
@@ -52,6 +79,41 @@ SoundWeights = Annotated[
 Depth = Annotated[
     float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
 ]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer",
+        metavar="NAME[=W]",
+        help="Climb this layer, not the depth's; repeat to add.",
+        show_default=False,
+    ),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel", metavar="LAYER:7,12[=W]", help="Climb these channels; repeat to add.", show_default=False
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="CLASS[=W]",
+        help="Dream this class; a negative weight: away from it.",
+        show_default=False,
+    ),
+]
+Motif = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME", help="Dream these; `mmdream nets NAME` lists them.", show_default=False
+    ),
+]
+Guide = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Dream towards what is seen in a picture.", show_default=False),
+]
+Objective = Annotated[Measure, typer.Option("--objective", help="How layers and channels are climbed.")]
 Strength = Annotated[
     float | None,
     typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
@@ -85,6 +147,23 @@ Size = Annotated[
     ),
 ]
 Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
+Optimizers = Annotated[
+    Optimizer, typer.Option("--optimizer", help="Steps along the gradient, or along Adam's mean of it.")
+]
+Wander = Annotated[
+    float,
+    typer.Option(metavar="W", help="0..1: turn and scale at random between steps; rounder, calmer motifs."),
+]
+Flatten = Annotated[
+    float, typer.Option(metavar="F", help="0..1: hold total variation down; less fine detail.")
+]
+Beginnings = Annotated[
+    Beginning | None,
+    typer.Option("--from", help="Dream on noise instead of a picture, with --size.", show_default=False),
+]
+SaveSteps = Annotated[
+    bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
 Coherence = Annotated[
@@ -149,11 +228,29 @@ def schedule_of(
     steps: int | None,
     depth: float | None,
     strength: float | None,
+    motif: str | None = None,
 ) -> Schedule:
     """The schedule that is asked for: a flag replaces a whole curve, the file overrides the preset."""
     base = named(preset or DEFAULT_PRESET)
     if file is not None:
         base = read(file, base)
     return base.with_settings(
-        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength
+        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength, motif=motif
     )
+
+
+def manner_of(optimizer: Optimizer, wander: float, flatten: float, natural: bool = False) -> Manner:
+    """How the picture is to climb."""
+    return Manner(optimizer.value, wander, flatten, natural)
+
+
+def wishes_of(
+    layers: list[str] | None,
+    channels: list[str] | None,
+    targets: list[str] | None,
+    guide: Path | None,
+    measure: Measure,
+) -> Wishes:
+    """What the picture is to climb; a guide alone is looked for at the schedule's depth."""
+    terms = [*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ())]
+    return Wishes(tuple(terms), measure.value, guide)

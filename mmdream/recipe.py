@@ -8,9 +8,37 @@ from typing import Literal
 
 from mmdream.errors import UserError
 from mmdream.schedule import Schedule
+from mmdream.terms import Wishes
 
 Weights = str | Path | None
 """A weights file, "random", or None for the card's own weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a picture climbs; checked where it is made.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    optimizer: Literal["normalized", "adam"] = "normalized"
+    """Along the gradient, or along what Adam makes of it; see `ascent.ascend`."""
+    wander: float = 0.0
+    """0..1: how far the picture turns and grows at random before each gradient, so that motifs hold upright
+    and at any size."""
+    flatten: float = 0.0
+    """0..1: weight of less total variation beside the gradient."""
+    natural: bool = False
+    """Bring gradients to the spectrum of natural pictures, as dreams from noise need it, instead of blurring
+    them."""
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("normalized", "adam"):
+            raise UserError(f"optimizer is {self.optimizer!r}; choose normalized or adam")
+        for name in ("wander", "flatten"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is {getattr(self, name):g}; choose between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +56,10 @@ class Recipe:
     """Card of the sound network."""
     weights: Weights = None
     sound_weights: Weights = None
+    wishes: Wishes = field(default_factory=Wishes)
+    """What the picture climbs in place of, or besides, the schedule's depth."""
+    manner: Manner = field(default_factory=Manner)
+    """How the picture climbs."""
     coherence: float = 0.97
     """Share of the last frame's dream that a film frame starts from, where its motion is trusted;
     0 dreams every frame for itself, in full."""

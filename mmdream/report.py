@@ -78,12 +78,12 @@ class Report:
             found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
         if "picture" in self.strength:
             found.append(
-                f"  picture: objective x{self.objective_gain['picture']:.2f}, "
+                f"  picture: {_times(self.objective_gain['picture'])}"
                 f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
             )
         if "sound" in self.strength:
             found.append(
-                f"  sound: objective x{self.objective_gain['sound']:.2f}, "
+                f"  sound: {_times(self.objective_gain['sound'])}"
                 f"strength {self.strength['sound']:.1f} dB, loudness {_level(self.loudness_source)} -> "
                 f"{_level(self.loudness_dream)} LUFS, peak {_level(self.true_peak)} dBTP"
             )
@@ -91,12 +91,17 @@ class Report:
         return [line for line in found if line]
 
 
+def gain(source: float, dream: float) -> float:
+    """An objective's growth; not a number where the source has none, as for classes and negative weights."""
+    return dream / source if source > 1e-12 else math.nan
+
+
 def changes(uses: Sequence[Used]) -> tuple[Used, ...]:
     """Leave out the entries that repeat the one before them."""
     return tuple(use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment)
 
 
-def _row(used: Used) -> dict[str, float]:
+def _row(used: Used) -> dict[str, Any]:
     moment = used.moment
     return {
         "at": round(used.seconds, 6),
@@ -105,11 +110,16 @@ def _row(used: Used) -> dict[str, float]:
         "steps": moment.steps,
         "depth": moment.depth,
         "strength": moment.strength,
+        "motifs": {name: round(share, 3) for name, share in moment.motifs if share},
     }
 
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
+
+
+def _times(gained: float) -> str:
+    return f"objective x{gained:.2f}, " if math.isfinite(gained) else ""
 
 
 def _level(value: float | None) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.errors import UserError
+from mmdream.terms import motifs
 
 LIMITS: dict[str, tuple[float, float]] = {
     "octaves": (1, 12),
@@ -47,6 +48,29 @@ class Curve:
         return value if np.ndim(value) else float(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Fade:
+    """Motifs over time: cross-faded from each key to the next, held before the first and after the last."""
+
+    keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    """((seconds, names), ...), seconds strictly rising; none: no motifs."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every motif there is, each once."""
+        return tuple(dict.fromkeys(name for _, names in self.keys for name in names))
+
+    def at(self, seconds: float) -> tuple[tuple[str, float], ...]:
+        """(name, share) of every motif, in the order of `names`; the shares sum to 1."""
+        times = [when for when, _ in self.keys]
+        shares = dict.fromkeys(self.names, 0.0)
+        for number, (_, names) in enumerate(self.keys):
+            tent = Curve(tuple((when, float(place == number)) for place, when in enumerate(times)))
+            for name in names:
+                shares[name] += tent.at(seconds) / len(names)
+        return tuple(shares.items())
+
+
 Setting = float | Curve | Sequence[tuple[float, float]]
 """What a user may give for a setting: a number, or keys ((seconds, value), ...)."""
 
@@ -65,6 +89,8 @@ class Moment:
     """0..1 along any network's ladder of rungs, shallow to deep."""
     strength: float
     """Scales the finished dream: 0 is the source, 1 the recipe."""
+    motifs: tuple[tuple[str, float], ...] = ()
+    """(name, share) of each motif; none: the depth's rungs are climbed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +110,13 @@ class Schedule:
     steps: Setting = 10
     depth: Setting = 0.9
     strength: Setting = 1.0
+    motif: str | Fade | Sequence[tuple[float, str]] = Fade()
+    """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded."""
 
     def __post_init__(self) -> None:
         for name in LIMITS:
             object.__setattr__(self, name, _curve(name, getattr(self, name)))
+        object.__setattr__(self, "motif", _fade(self.motif))
 
     def at(self, seconds: float) -> Moment:
         """The settings at one time; octaves and steps are rounded after interpolation."""
@@ -98,6 +127,7 @@ class Schedule:
             steps=math.floor(value["steps"] + 0.5),
             depth=value["depth"],
             strength=value["strength"],
+            motifs=self.fade.at(seconds),
         )
 
     def curve(self, name: str) -> Curve:
@@ -105,13 +135,20 @@ class Schedule:
         curve: Curve = getattr(self, name)
         return curve
 
-    def with_settings(self, **settings: Setting | None) -> Schedule:
+    @property
+    def fade(self) -> Fade:
+        """The motifs over time."""
+        assert isinstance(self.motif, Fade)
+        return self.motif
+
+    def with_settings(self, **settings: Any) -> Schedule:
         """Replace whole curves; None leaves a setting as it is."""
         return replace(self, **{k: v for k, v in settings.items() if v is not None})
 
-    def as_keys(self) -> dict[str, list[list[float]]]:
+    def as_keys(self) -> dict[str, Any]:
         """The schedule as plain lists, for reports."""
-        return {name: [list(key) for key in self.curve(name).keys] for name in LIMITS}
+        found: dict[str, Any] = {name: [list(key) for key in self.curve(name).keys] for name in LIMITS}
+        return found | {"motif": [[when, ",".join(names)] for when, names in self.fade.keys]}
 
 
 def _curve(name: str, setting: Setting) -> Curve:
@@ -125,14 +162,28 @@ def _curve(name: str, setting: Setting) -> Curve:
         raise UserError(f"{name} has no keys; give a number or (seconds, value) pairs")
     low, high = LIMITS[name]
     option = name.replace("_", "-")
-    for when, value in keys:
+    for _, value in keys:
         if not low <= value <= high:
             raise UserError(f"{option} is {value:g}; choose between {low:g} and {high:g}")
+    _check_times(option, [when for when, _ in keys])
+    return Curve(keys)
+
+
+def _fade(setting: str | Fade | Sequence[tuple[float, str]]) -> Fade:
+    if isinstance(setting, Fade):
+        return setting
+    keys = ((0.0, setting),) if isinstance(setting, str) else setting
+    fade = Fade(tuple((float(when), motifs(names)) for when, names in keys))
+    _check_times("motif", [when for when, _ in fade.keys])
+    return fade
+
+
+def _check_times(option: str, times: Sequence[float]) -> None:
+    for when in times:
         if not math.isfinite(when):
             raise UserError(f"{option} has a key at {when} seconds; give a finite time")
-    if any(b[0] <= a[0] for a, b in pairwise(keys)):
+    if any(later <= earlier for earlier, later in pairwise(times)):
         raise UserError(f"{option}: the keys' times must rise from one to the next")
-    return Curve(keys)
 
 
 def presets() -> dict[str, str]:
@@ -165,8 +216,8 @@ DEFAULT_PRESET = "classic"
 def read(path: Path, base: Schedule | None = None) -> Schedule:
     """Read a schedule file.
 
-    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of
-    octaves, octave_scale, steps, depth and strength. A setting that no key names keeps the preset's curve.
+    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of octaves,
+    octave_scale, steps, depth, strength and motif. A setting that no key names keeps the preset's curve.
 
     Args:
         path: a TOML file.
@@ -193,17 +244,23 @@ def read(path: Path, base: Schedule | None = None) -> Schedule:
         raise UserError(f"{path}: {error}") from None
 
 
-def _keys(tables: Any) -> dict[str, list[tuple[float, float]]]:
+def _keys(tables: Any) -> dict[str, list[tuple[float, Any]]]:
     """Sort the ``[[key]]`` tables into one curve for each setting they name."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError("write each key as its own [[key]] table")
-    curves: dict[str, list[tuple[float, float]]] = {}
+    curves: dict[str, list[tuple[float, Any]]] = {}
+    known = (*LIMITS, "motif")
     for number, table in enumerate(tables, 1):
         if "at" not in table:
             raise UserError(f"key {number} has no time; add at = SECONDS")
         for name, value in table.items():
-            if name != "at" and name not in LIMITS:
-                raise UserError(f"key {number}: unknown setting {name!r}{nearest(name, LIMITS)}")
+            if name != "at" and name not in known:
+                raise UserError(f"key {number}: unknown setting {name!r}{nearest(name, known)}")
+            if name == "motif":
+                if not isinstance(value, str):
+                    raise UserError(f'key {number}: motif is {value!r}; give names, "dog,tower"')
+                curves.setdefault(name, []).append((float(table["at"]), value))
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise UserError(f"key {number}: {name} is {value!r}; give a number")
             if name != "at":

@@ -34,6 +34,7 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import load
 from mmdream.picture import octaves
 from mmdream.picture.slope import slope
+from mmdream.picture.wanted import at_depth
 from mmdream.sample import make_sample
 
 CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)
@@ -48,7 +49,7 @@ def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: floa
     """Seconds a frame of the classic recipe, on float32 frames [H, W, 3]."""
     about = card(net)
     network = load(about, weights, "float32")
-    gradient = slope(network, depth)
+    gradient = slope(network, at_depth(network.card, depth))
     moment = replace(CLASSIC.at(0), depth=depth)
     visits = octaves.in_full(octaves.sizes(*frames[0].shape[:2], moment), moment.steps)
     for visit in visits:
@@ -75,7 +76,8 @@ def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
     """GFLOP/s of a vgg16 step to block5_conv1 and of a plain convolution with its input gradient."""
     height, width = size
     picture = np.random.default_rng(0).random((height, width, 3), np.float32)
-    gradient = slope(load(card("vgg16"), "random", precision), BLOCK5)
+    network = load(card("vgg16"), "random", precision)
+    gradient = slope(network, at_depth(network.card, BLOCK5))
     flops = 0
     for block, (count, before, after) in enumerate(VGG_BLOCKS):
         cells = (height >> block) * (width >> block)

@@ -32,6 +32,7 @@ from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture.slope import score
+from mmdream.picture.wanted import at_depth
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import contrast_energies
 from mmdream.sound.source import ArraySource
@@ -73,7 +74,7 @@ def picture(
     sums = np.zeros(3)
     for number, (was, now) in enumerate(pairs):
         noise = np.clip(was + scrambled(now - was, number), 0, 1)
-        sums += [score(judge, depth, rgb) for rgb in (was, now, noise)]
+        sums += [score(judge, at_depth(judge.card, depth), rgb) for rgb in (was, now, noise)]
     figures = {
         "frames": len(strengths),
         "frames_scored": len(pairs),
@@ -90,7 +91,8 @@ def picture(
         teacher = load(card("googlenet"), googlenet)
         layers = [rung.layer for rung in teacher.card.rungs]
         at = layers.index("inception_4c_output") / (len(layers) - 1)
-        energies = np.array([[score(teacher, at, rgb) for rgb in pair] for pair in pairs])
+        wanted = at_depth(teacher.card, at)
+        energies = np.array([[score(teacher, wanted, rgb) for rgb in pair] for pair in pairs])
         figures["googlenet_4c_gain"] = float(energies[:, 1].sum() / energies[:, 0].sum())
     return figures, pairs
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from mmdream.networks.network import lay
@@ -19,7 +20,7 @@ def export(checkpoint: Path, out: Path) -> None:
     trained = dreamnet("float32", normalised=True)
     for place, variable in enumerate(trained.variables):
         variable.assign(found[f"v{place:03}"])
-    units = {"p3b": found["unit0"], "p4c": found["unit1"]}
+    units = {"p3b": found["unit0"], "p4c": found["unit1"], "p5b": found["unit2"]}
     folded = fold(trained, units)
     check(trained, folded, units)
     small = {name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()}
@@ -28,12 +29,7 @@ def export(checkpoint: Path, out: Path) -> None:
     part.replace(out)
     sha = hashlib.sha256(out.read_bytes()).hexdigest()
     facts = {"steps": str(int(found["step"]))}
-    for name, value in zip(
-        ("cosine_3b", "cosine_4c", "cosine_3b_attacked", "cosine_4c_attacked", "loss"),
-        found["seen"],
-        strict=True,
-    ):
-        facts[name] = f"{value:.3f}"
+    facts |= {n.removeprefix("seen_"): f"{v:.3f}" for n, v in found.items() if n.startswith("seen_")}
     print(f"{out}: step {facts['steps']}, {out.stat().st_size} bytes, sha256 {sha}, {facts}")
     if (card := out.with_suffix(".toml")).is_file():
         update_card(card, {"sha256": f'"{sha}"'} | facts)
@@ -53,6 +49,10 @@ def fold(trained, units):  # type: ignore[no-untyped-def]
         unit = units.get(name, np.float32(1))
         folded[f"{name}_kernel"] = kernel * gain * unit
         folded[f"{name}_bias"] = bias * unit
+    head = trained.get_layer("classes")
+    # The head hears both in units of deviation.
+    folded["classes_kernel"] = head.kernel.numpy() / np.concatenate([units["p4c"], units["p5b"]])[:, None]
+    folded["classes_bias"] = head.bias.numpy()
     return folded
 
 
@@ -61,8 +61,11 @@ def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
     plain = dreamnet("float32")
     lay(plain, folded, "dreamnet", "folded")
     pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
-    for seen, wanted, unit in zip(plain(pictures), trained(pictures), units.values(), strict=True):
-        np.testing.assert_allclose(seen, wanted * unit, rtol=1e-3, atol=1e-3 * float(np.mean(wanted * unit)))
+    told = [*units.values(), np.float32(1)]
+    found = [[keras.ops.convert_to_numpy(y) for y in net(pictures)] for net in (plain, trained)]
+    for seen, wanted, unit in zip(*found, told, strict=True):
+        scaled = wanted * unit
+        np.testing.assert_allclose(seen, scaled, rtol=1e-3, atol=1e-3 * float(np.mean(np.abs(scaled))))
 
 
 def update_card(card: Path, figures: dict[str, str]) -> None:

@@ -45,6 +45,7 @@ from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture.slope import score
+from mmdream.picture.wanted import at_depth
 
 LEAST_VISIBLE = 0.1
 
@@ -157,7 +158,7 @@ def main() -> int:
         found = measure(
             together(read(film, args.start, args.end), [read(dream) for dream in dreams], args.width),
             firsts,
-            lambda rgb: score(judge, args.depth, rgb),
+            lambda rgb: score(judge, at_depth(judge.card, args.depth), rgb),
             len(dreams),
             min(1.0, (args.width or film.picture.width) / film.picture.width),
             max(1, args.every),

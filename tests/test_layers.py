@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "mmdream"
 
 ROWS = (
     {"errors", "chance", "listen"},
-    {"schedule", "music"},
+    {"terms", "music"},
+    {"schedule"},
     {"recipe", "report"},
     {"networks"},
     {"objectives"},

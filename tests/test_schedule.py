@@ -17,6 +17,33 @@ def test_linear_between_keys_and_held_outside():
     np.testing.assert_allclose(schedule.strength.at(np.array([0.0, 1.5, 2.5])), [0, 0.25, 0.75])
 
 
+def test_motifs_fade_from_key_to_key():
+    schedule = Schedule(motif=((1, "dog"), (3, "tower, bus"), (5, "dog")))
+    assert schedule.fade.names == ("dog", "tower", "bus")
+    assert schedule.at(0).motifs == (("dog", 1), ("tower", 0), ("bus", 0))
+    assert schedule.at(2).motifs == (("dog", 0.5), ("tower", 0.25), ("bus", 0.25))
+    assert schedule.at(9).motifs == (("dog", 1), ("tower", 0), ("bus", 0))
+    assert Schedule(motif="eye").at(7).motifs == (("eye", 1),)
+    assert Schedule().at(0).motifs == ()
+
+
+@pytest.mark.parametrize("motif", ["", " , ", ((2, "dog"), (1, "eye")), ((float("inf"), "dog"),)])
+def test_motifs_have_names_and_rising_times(motif):
+    with pytest.raises(UserError, match="motif"):
+        Schedule(motif=motif)
+
+
+def test_a_file_names_motifs(tmp_path: Path):
+    path = write(
+        tmp_path, '[[key]]\nat = 0\nmotif = "dog"\n[[key]]\nat = 4\nmotif = "eye,dog"\ndepth = 0.5\n'
+    )
+    found = read(path)
+    assert found.at(2).motifs == (("dog", 0.75), ("eye", 0.25))
+    assert Schedule(**found.as_keys()) == found
+    with pytest.raises(UserError, match="give names"):
+        read(write(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
+
+
 def test_octaves_and_steps_are_rounded_after_interpolation():
     schedule = Schedule(octaves=((0, 2), (10, 5)), steps=((0, 0), (10, 9)))
     moment = schedule.at(5)

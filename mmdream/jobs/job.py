@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ from mmdream.jobs.environment import environment
 from mmdream.jobs.order import Order
 from mmdream.networks.card import MODELS, card
 from mmdream.networks.weights import RANDOM, locate
-from mmdream.recipe import Recipe, Weights
+from mmdream.picture.wanted import check
+from mmdream.recipe import Manner, Recipe, Weights
 from mmdream.schedule import Schedule
+from mmdream.terms import Term, Wishes
 
 SAMPLE = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `BETWEEN` places."""
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 1
+FORMAT = 2
 """Of job.json; another one is another job."""
 
 
@@ -45,10 +47,12 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """All that decides what is made, flat, as plain JSON."""
         found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
-        schedule = found.pop("schedule")
+        schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
         # Not where weights lie, but what they are.
         del found["weights"], found["sound_weights"]
-        return {"result": self.out.suffix.lower(), **schedule, **found}
+        del wishes["guide"]
+        wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
+        return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
 
     @property
     def digest(self) -> str:
@@ -81,14 +85,15 @@ class Job:
         try:
             values = json.loads(text)
             recipe, order = dict(values["recipe"]), dict(values["order"])
-            schedule = Schedule(**recipe.pop("schedule"))
+            schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
+            manner = Manner(**recipe.pop("manner"))
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
                 Order(**order),
-                Recipe(schedule=schedule, **recipe),
+                Recipe(schedule=schedule, wishes=wishes, manner=manner, **recipe),
                 values["overwrite"],
                 values["contents"],
                 values["environment"],
@@ -112,11 +117,15 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         overwrite: whether the result may replace a file.
 
     Raises:
-        UserError: weights that are missing or damaged.
+        UserError: weights that are missing or damaged; wishes that the network cannot fulfil.
     """
     contents = {"source": fingerprint(source)}
     if not order.keep_picture:
         contents |= _network(recipe.net, "picture", "network", recipe.weights)
+        check(card(recipe.net), recipe.schedule, recipe.wishes)
+        if recipe.wishes.guide is not None:
+            contents["guide"] = sha256(recipe.wishes.guide)
+            recipe = replace(recipe, wishes=replace(recipe.wishes, guide=recipe.wishes.guide.resolve()))
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
     recipe = replace(recipe, weights=_absolute(recipe.weights), sound_weights=_absolute(recipe.sound_weights))
@@ -163,13 +172,23 @@ def _absolute(weights: Weights) -> Weights:
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
 
-def _plain(settings: Order | Recipe) -> dict[str, Any]:
+def _wishes(plain: dict[str, Any]) -> Wishes:
+    terms = tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain["terms"])
+    guide = None if plain["guide"] is None else Path(plain["guide"])
+    return Wishes(terms, plain["measure"], guide)
+
+
+def _plain(settings: Order | Recipe | Wishes | Manner) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
         if isinstance(value, Schedule):
             value = value.as_keys()
-        elif isinstance(value, Fraction):
+        elif isinstance(value, (Wishes, Manner)):
+            value = _plain(value)
+        elif isinstance(value, tuple):
+            value = [asdict(each) for each in value]
+        elif isinstance(value, (Path, Fraction)):
             value = str(value)
         found[each.name] = value
     return found
@@ -179,5 +198,7 @@ def _told(value: Any) -> str:
     if value is None:
         return "not set"
     if isinstance(value, list):
-        return f"{value[0][1]:g}" if len(value) == 1 else "another curve"
-    return str(value)
+        if len(value) > 1:
+            return "another curve"
+        value = value[0][1] if value else ""
+    return f"{value:g}" if isinstance(value, float) else str(value) or "not set"

@@ -57,5 +57,10 @@ class Meter:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Meter:
         """What `as_json` gave."""
-        used = [Used(row["seconds"], Moment(**row["moment"])) for row in values["used"]]
+        used = [Used(row["seconds"], _moment(row["moment"])) for row in values["used"]]
         return Meter(**{**values, "used": used})
+
+
+def _moment(values: dict[str, Any]) -> Moment:
+    motifs = tuple((name, share) for name, share in values["motifs"])
+    return Moment(**{**values, "motifs": motifs})

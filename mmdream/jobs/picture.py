@@ -21,8 +21,10 @@ from mmdream.networks.card import Card
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.slope import score, slope
+from mmdream.picture.wanted import objective, step
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
+from mmdream.terms import Objective
 
 BOTH_WAYS = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
@@ -137,10 +139,10 @@ class Painter:
         Returns:
             Seconds that one step on a picture of the working resolution takes.
         """
-        depth, still = self.recipe.schedule.at(0.0).depth, np.full((*self.size, 3), 0.5, np.float32)
-        gradient = slope(self.network, depth)
+        wanted, still = self._wanted(self.recipe.schedule.at(0.0)), np.full((*self.size, 3), 0.5, np.float32)
+        gradient = slope(self.network, wanted)
         gradient(still)
-        score(self.network, depth, still)
+        score(self.network, wanted, still)
         took = []
         for _ in range(3):
             start = time.perf_counter()
@@ -258,7 +260,7 @@ class Painter:
 
     def _ascent(self, moment: Moment) -> float:
         """Length of a full climb."""
-        return self.network.card.step(moment.depth) * moment.steps
+        return self._step(moment) * moment.steps
 
     def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
         return octaves.allowed(item.small, self.recipe.color)
@@ -274,17 +276,24 @@ class Painter:
             item.small,
             start,
             visits,
-            self._slope(item.moment.depth),
-            self.network.card.step(item.moment.depth),
+            self._slope(item.moment),
+            self._step(item.moment),
             seed=self.recipe.seed,
             place=item.frame.seconds,
             pace=pace,
             color=self.recipe.color,
+            manner=self.recipe.manner,
         )
 
-    def _slope(self, depth: float) -> octaves.Slope:
+    def _wanted(self, moment: Moment) -> Objective:
+        return objective(self.network.card, moment, self.recipe.wishes)
+
+    def _step(self, moment: Moment) -> float:
+        return step(self.network.card, self._wanted(moment))
+
+    def _slope(self, moment: Moment) -> octaves.Slope:
         """The network's gradient, which gives up between two steps when the user wants to stop."""
-        gradient = slope(self.network, depth)
+        gradient = slope(self.network, self._wanted(moment))
 
         def at(picture: np.ndarray) -> np.ndarray:
             if self.stopped():
@@ -310,8 +319,6 @@ class Painter:
         if item.index % self.scored_every == 0 and item.small.size:
             with self.clock.time("score"):
                 dream = self._small(rgb, item.shot)
-                scores = (
-                    score(self.network, item.moment.depth, item.small),
-                    score(self.network, item.moment.depth, dream),
-                )
+                wanted = self._wanted(item.moment)
+                scores = score(self.network, wanted, item.small), score(self.network, wanted, dream)
         return Dreamed(item.frame, rgb, item.moment, added, scores, carry)

@@ -17,7 +17,7 @@ from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
-from mmdream.report import Report, changes
+from mmdream.report import Report, changes, gain
 from mmdream.sound.dream import SoundReport
 
 
@@ -94,7 +94,7 @@ def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: C
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
     gains, strengths, formats, schedules = {}, {}, {}, {}
     if seen is not None:
-        gains["picture"] = seen.meter.dream / max(seen.meter.source, 1e-12)
+        gains["picture"] = gain(seen.meter.source, seen.meter.dream)
         strengths["picture"] = seen.meter.strength / max(seen.meter.frames, 1)
         formats["picture"] = seen.precision
         schedules["picture"] = tuple(seen.meter.used)

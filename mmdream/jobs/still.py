@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from mmdream.errors import UserError
 from mmdream.film.carry import strength
 from mmdream.jobs.loaded import eyes
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.picture import files, octaves
+from mmdream.picture.spectrum import noise
 from mmdream.recipe import Recipe, working_size
-from mmdream.report import Report, Used
+from mmdream.report import Report, Used, gain
 
 
-def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[np.ndarray, Report]:
+def dream_picture(
+    rgb: np.ndarray,
+    recipe: Recipe,
+    listener: Listener,
+    shown: Callable[[np.ndarray], None] | None = None,
+) -> tuple[np.ndarray, Report]:
     """Dream a picture.
 
     Args:
         rgb: float32 [H, W, 3], 0..1.
         recipe: its schedule is asked at second 0.
         listener: told each octave that is done.
+        shown: called after each step with the dream so far, float32 [h, w, 3].
 
     Returns:
         The dream, float32 [H, W, 3], 0..1, and what it amounted to.
@@ -34,8 +45,10 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
     network = eyes(recipe)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.slope import score, slope
+    from mmdream.picture.wanted import objective, step
 
     moment = recipe.schedule.at(0.0)
+    wanted = objective(network.card, moment, recipe.wishes)
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = octaves.resized(rgb, (height, width))
     visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
@@ -45,19 +58,21 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
             small,
             detail,
             [visit],
-            slope(network, moment.depth),
-            network.card.step(moment.depth),
+            slope(network, wanted),
+            step(network.card, wanted),
             seed=recipe.seed,
             place=Fraction(0),
             color=recipe.color,
+            manner=recipe.manner,
+            shown=shown,
         )
         listener.progress("picture", number, len(visits))
     detail = settle(detail)
     dream = np.clip(rgb + np.float32(moment.strength) * octaves.resized(detail, rgb.shape[:2]), 0, 1)
     seen = octaves.resized(dream, (height, width))
-    base = score(network, moment.depth, small)
+    base = score(network, wanted, small)
     return dream, Report(
-        objective_gain={"picture": score(network, moment.depth, seen) / max(base, 1e-12)},
+        objective_gain={"picture": gain(base, score(network, wanted, seen))},
         strength={"picture": strength(seen - small)},
         precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
@@ -66,16 +81,58 @@ def dream_picture(rgb: np.ndarray, recipe: Recipe, listener: Listener) -> tuple[
 
 
 def dream_picture_file(
-    source: Path, output: Path | None, recipe: Recipe, overwrite: bool, listener: Listener
+    source: Path | None,
+    output: Path | None,
+    recipe: Recipe,
+    overwrite: bool,
+    listener: Listener,
+    save_steps: bool = False,
 ) -> Report:
-    """Dream a picture file into another; see `dream_picture`.
+    """Dream a picture file, or noise, into a picture file; see `dream_picture`.
+
+    Args:
+        source: a picture; None: noise of the recipe's size.
+        output: the result; None: beside the source.
+        recipe: how to dream.
+        overwrite: whether the result may replace a file.
+        listener: told each octave that is done.
+        save_steps: keep the picture after each step too, in a folder named as the result and ``.steps``.
 
     Raises:
         UserError: not a picture, or the result cannot go where it should.
     """
     out = destination(source, output, ".dream.png", files.SUFFIXES, overwrite)
-    rgb = files.read(source)
+    rgb = started_from(source, recipe)
+    steps = out.with_name(f"{out.stem}.steps")
+    if save_steps and steps.exists() and not overwrite:
+        raise UserError(f"{steps}: exists already; choose another name with -o or --overwrite")
     with workshop(out) as work:
-        dream, report = dream_picture(rgb, recipe, listener)
+        kept = work / steps.name
+        shown = _keeping(kept) if save_steps else None
+        dream, report = dream_picture(rgb, recipe, listener, shown)
         files.write(work / out.name, dream)
+        if save_steps:
+            shutil.rmtree(steps, ignore_errors=True)
+            kept.rename(steps)
     return report.named(out)
+
+
+def started_from(source: Path | None, recipe: Recipe) -> np.ndarray:
+    """The picture to dream on, float32 [H, W, 3].
+
+    Raises:
+        UserError: not a picture, or no size for noise.
+    """
+    if source is not None:
+        return files.read(source)
+    if recipe.size is None or "x" not in recipe.size.lower():
+        raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
+    width, height = working_size(recipe.size, 0, 0)
+    return noise(height, width, recipe.seed)
+
+
+def _keeping(folder: Path) -> Callable[[np.ndarray], None]:
+    """Write each picture that comes, numbered."""
+    folder.mkdir()
+    numbers = itertools.count(1)
+    return lambda rgb: files.write(folder / f"{next(numbers):04}.png", rgb)

@@ -108,6 +108,9 @@ def _captions(network: str, seconds: float, moment: Moment, index: int, total: i
         f"depth {moment.depth:.2f}",
         f"strength {moment.strength:.2f}",
     ]
+    if moment.motifs:
+        shown = [f"{name} {share:.0%}" for name, share in moment.motifs if share]
+        settings[2] = " + ".join(shown)
     return [[time_code(seconds), f"frame {index + 1} of {total}", network], settings]
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdream.errors import UserError
+from mmdream.terms import Term, channel
 
 _PACKAGED = Path(__file__).parents[1] / "models"
 MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "models"
@@ -127,8 +128,58 @@ class Card:
     head: str | None = None
     """Layer of the class logits."""
     classes: tuple[str, ...] = ()
+    class_file: str | None = None
+    """In place of `classes`: a table of a WordNet id and synonyms a line, in the order of the logits."""
+    motifs: dict[str, str] = field(default_factory=dict)
+    """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
+
+    def named_classes(self) -> tuple[tuple[str, ...], ...]:
+        """The names of each class: WordNet id, usual name, synonyms; or the one name there is."""
+        if self.class_file is None:
+            return tuple((name,) for name in self.classes)
+        lines = (MODELS / self.class_file).read_text(encoding="utf-8").splitlines()
+        rows = (line.split("\t") for line in lines)
+        return tuple((wnid, *(word.strip() for word in words.split(","))) for wnid, words in rows)
+
+    def class_place(self, name: str) -> int:
+        """Place among the logits of a class, by any of its names.
+
+        Raises:
+            UserError: there is no such class; names the nearest ones.
+        """
+        if self.head is None:
+            raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
+        wanted, every = name.lower(), self.named_classes()
+        # The usual name goes before a synonym: one class's synonym may be another's name.
+        for place in (*range(max(map(len, every), default=0)),):
+            for number, names in enumerate(every):
+                if place < len(names) and names[place].lower() == wanted:
+                    return number
+        known = {word.lower(): word for names in every for word in names[-1:] + names[1:2]}
+        near = difflib.get_close_matches(wanted, list(known), 3, 0.5) or list(known)[:3]
+        nearest = ", ".join(known[word] for word in near)
+        raise UserError(
+            f'{self.name} has no class "{name}"; nearest: {nearest} (see `mmdream nets {self.name}`)'
+        )
+
+    def motif(self, name: str) -> Term:
+        """What a motif stands for.
+
+        Raises:
+            UserError: there is no such motif; names the nearest ones.
+        """
+        if name not in self.motifs:
+            if not self.motifs:
+                raise UserError(f"{self.name} has no motifs; dreamnet and googlenet have")
+            near = difflib.get_close_matches(name.lower(), self.motifs, 3, 0.5) or list(self.motifs)[:3]
+            raise UserError(
+                f'{self.name} has no motif "{name}"; nearest: {", ".join(near)}; '
+                f"all: `mmdream nets {self.name}`"
+            )
+        meant = self.motifs[name]
+        return Term("target", meant[1:]) if meant.startswith("=") else channel(meant)
 
     def mix(self, depth: float) -> np.ndarray:
         """Weights of the two rungs next to `depth` 0..1: float32 [rung], sums to 1."""

@@ -48,6 +48,15 @@ class Network:
         """
         return self._features([self.card.rungs[place].layer for place in wanted])
 
+    def layers(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """Features at any layers by name; otherwise as `rungs`."""
+        return self._features(list(names))
+
+    def channels(self) -> dict[str, int]:
+        """Channels of every layer that has a picture of features."""
+        shapes = {layer.name: layer.output.shape for layer in self.model.layers}
+        return {name: shape[3] for name, shape in shapes.items() if len(shape) == 4}
+
     def head(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Class logits, [1, class], for the input that `rungs` takes.
 
@@ -90,6 +99,8 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
     """
     path = locate(card, weights)
     if card.medium == "picture":
+        # Brings Keras in quietly; the builders themselves run on any of its backends.
+        from mmdream.networks import framework  # noqa: F401
         from mmdream.networks.pictures import BUILDERS
 
         model = BUILDERS[card.builder](dtype=precision)

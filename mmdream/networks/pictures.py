@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
-from mmdream.networks.framework import keras, tf
-
-layers = keras.layers
+layers, ops = keras.layers, keras.ops
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
@@ -38,7 +37,6 @@ FIRE = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (
 
 STUDENT = {
     "c1a": (8, 4, 48),
-    "c1b": (3, 1, 48),
     "c2a": (4, 2, 96),
     "c2b": (3, 1, 96),
     "c2c": (3, 1, 96),
@@ -47,8 +45,13 @@ STUDENT = {
     "c3b": (3, 1, 192),
     "c3c": (3, 1, 192),
     "p4c": (1, 1, 512),
+    "c4a": (4, 2, 192),
+    "c4b": (3, 1, 256),
+    "p5b": (1, 1, 1024),
 }
 """Kernel side, stride and channels of dreamnet's convolutions, in the order of their making."""
+
+STUDENT_CLASSES = 200
 
 
 @keras.saving.register_keras_serializable("mmdream")
@@ -59,21 +62,22 @@ class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no t
     processor is quick at; TensorFlow's own kernel takes three times as long and no bfloat16.
     """
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: Tensor) -> Tensor:
         """Normalise [n, h, w, c] across channels."""
         places = np.arange(x.shape[-1])
         near = np.abs(places[:, None] - places) <= 2
-        band, alpha = tf.constant(near[None, None].astype(np.float32), x.dtype), 1e-4 / 5
+        band, alpha = ops.cast(near[None, None], x.dtype), 1e-4 / 5
 
-        @tf.custom_gradient
-        def normalised(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        @ops.custom_gradient
+        def normalised(x: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
             # Scaled before it is squared, so that float16 can hold it.
-            root = tf.math.rsqrt(1 + tf.nn.conv2d(tf.square(alpha**0.5 * x), band, 1, "SAME"))
-            power = root * tf.sqrt(root)
+            root = ops.rsqrt(1 + ops.conv(ops.square(alpha**0.5 * x), band, 1, "same"))
+            power = root * ops.sqrt(root)
             y = x * power
 
-            def gradient(dy: tf.Tensor) -> tf.Tensor:
-                across = tf.nn.conv2d(dy * (1.5 * alpha * y * tf.square(root)), band, 1, "SAME")
+            def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+                dy = args[0] if upstream is None else upstream
+                across = ops.conv(dy * (1.5 * alpha * y * ops.square(root)), band, 1, "same")
                 return dy * power - x * across
 
             return y, gradient
@@ -81,18 +85,43 @@ class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no t
         return normalised(x)
 
 
-def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
-    """Our small student of GoogLeNet: strides 4, 8, 16, even kernels where it strides.
+class Even(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
+    """Keeps a strided kernel, twice as wide as its stride, from drawing its grid into gradients.
 
-    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b
-    and p4c predict the channels of GoogLeNet's inception_3b_output and inception_4c_output.
+    Where neighbours overlap, the sum of what they give back must be the same at every place within a
+    stride; what differs is taken out of the kernel. Then an even answer has an even gradient.
+    """
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+
+    def __call__(self, kernel: Tensor) -> Tensor:
+        """Project a kernel [2 stride, 2 stride, in, out]."""
+        size = self.stride
+        shape = kernel.shape
+        folded = ops.reshape(kernel, (2, size, 2, size, *shape[2:]))
+        summed = ops.mean(folded, (0, 2), keepdims=True)
+        uneven = summed - ops.mean(summed, (1, 3), keepdims=True)
+        return ops.reshape(folded - uneven, shape)
+
+    def get_config(self) -> dict[str, int]:
+        """What makes the same again."""
+        return {"stride": self.stride}
+
+
+def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
+    """Our small student of GoogLeNet: strides 4, 8, 16, 32, even kernels where it strides.
+
+    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b,
+    p4c and p5b predict the channels of GoogLeNet's inception_3b_output, 4c_output and 5b_output;
+    Tiny ImageNet's classes are told from the last two.
 
     Args:
         dtype: Keras dtype policy.
         normalised: with a batch normalisation behind each convolution, as it is trained.
 
     Returns:
-        [n, h, w, 3], RGB minus 0.5 -> [p3b, p4c].
+        [n, h, w, 3], RGB minus 0.5 -> [p3b, p4c, p5b, logits].
     """
     x = pixels = keras.Input((None, None, 3))
     heads = []
@@ -106,6 +135,7 @@ def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
             use_bias=not normalised,
             activation=None if normalised else "relu",
             kernel_initializer="he_normal",
+            kernel_constraint=Even(stride) if stride > 1 else None,
             dtype=dtype,
             name=name if not normalised else f"{name}_conv",
         )(x)
@@ -116,7 +146,11 @@ def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
             heads.append(y)
         else:
             x = y
-    return keras.Model(pixels, heads, name="dreamnet")
+    # What there is (p4c), and how it lies together (p5b).
+    pooled = [layers.GlobalAveragePooling2D(dtype=dtype)(head) for head in heads[1:]]
+    seen = layers.Concatenate(dtype=dtype, name="seen")(pooled)
+    logits = layers.Dense(STUDENT_CLASSES, dtype=dtype, name="classes")(seen)
+    return keras.Model(pixels, [*heads, logits], name="dreamnet")
 
 
 def googlenet(dtype: str = "float32") -> keras.Model:

@@ -8,16 +8,19 @@ a film frame that starts from carried detail takes the very same path with fewer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from mmdream import chance
-from mmdream.ascent import Canvas, ascend
-from mmdream.picture.smooth import cascade, width
+from mmdream.ascent import Canvas, ascend, unit
+from mmdream.picture.smooth import cascade, flattening, width
+from mmdream.picture.spectrum import natural
 from mmdream.picture.tiles import sewn
+from mmdream.picture.wander import wandered
+from mmdream.recipe import Manner
 from mmdream.schedule import Moment
 
 SMALLEST = 64
@@ -39,6 +42,9 @@ class Visit:
     smoothing: float | None = None
     """Sigma of the gradient's smoothing in px, and the climb's gain is kept at half size; None: it grows over
     the steps."""
+
+
+PLAIN = Manner()
 
 
 def sizes(height: int, width: int, moment: Moment) -> list[Size]:
@@ -92,6 +98,8 @@ def dream(
     place: Fraction,
     pace: np.ndarray | None = None,
     color: str = "full",
+    manner: Manner = PLAIN,
+    shown: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Climb through the visits.
 
@@ -106,6 +114,8 @@ def dream(
         place: the frame's time in seconds; addresses the jitter.
         pace: float32 [h, w], how many times longer steps are; None: 1.
         color: "full", or "source" to keep the source's chroma.
+        manner: of climbing.
+        shown: called after each step with the dream so far, float32 [H, W, 3].
 
     Returns:
         What was gained, float32 of the size of `pace`, or of the source; `allowed` has still to cut down the
@@ -122,10 +132,12 @@ def dream(
         canvas = Canvas(
             start=np.zeros((*size, 3), np.float32),
             step=step if pace is None else step * _paced(pace, size),
-            slope=_jittered(_grey(slope) if color == "source" else slope, base, visit, shifts),
+            slope=_jittered(_grey(slope) if color == "source" else slope, base, visit, shifts, manner),
             settle=_within(base) if size == visit.size else _free,
         )
-        gain += resized(ascend(canvas, visit.steps), gain.shape[:2])
+        if shown is not None:
+            canvas = replace(canvas, settle=_showing(canvas.settle, dreamed, shown))
+        gain += resized(ascend(canvas, visit.steps, manner.optimizer), gain.shape[:2])
     return gain
 
 
@@ -171,21 +183,42 @@ def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _jittered(
-    slope: Slope, base: np.ndarray, visit: Visit, rng: np.random.Generator
+    slope: Slope, base: np.ndarray, visit: Visit, rng: np.random.Generator, manner: Manner
 ) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Roll, take the gradient, roll back, smooth: no pixel keeps its place in the network's grid."""
+    """Move, take the gradient, move back, smooth: no pixel keeps its place in the network's grid."""
     # Even, so that a gradient of half size is rolled back by whole cells.
     shifts = 2 * rng.integers(-JITTER // 2, JITTER // 2 + 1, size=(max(visit.steps, 1), 2))
+    # Drawn after them, and always: what is rolled does not depend on what else moves.
+    turns = rng.uniform(-1, 1, size=(max(visit.steps, 1), 2))
 
     def at(gain: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])
         picture = _clip(base + resized(gain, visit.size)) if number else base
-        gradient = resized(sewn(slope, np.roll(picture, (down, right), (0, 1))), gain.shape[:2])
+        gradient = climbed(np.roll(picture, (down, right), (0, 1)), turns[number])
+        gradient = resized(gradient, gain.shape[:2])
         cell = 1 if visit.smoothing is None else 2
         sigma = (width(number, visit.steps) if visit.smoothing is None else visit.smoothing) / cell
-        return cascade(np.roll(gradient, (-down // cell, -right // cell), (0, 1)), sigma)
+        gradient = np.roll(gradient, (-down // cell, -right // cell), (0, 1))
+        gradient = natural(gradient) if manner.natural else cascade(gradient, sigma)
+        return gradient if not manner.flatten else unit(gradient) + manner.flatten * unit(flattening(gain))
+
+    def climbed(picture: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        if not manner.wander:
+            return sewn(slope, picture)
+        return wandered(lambda there: sewn(slope, there), picture, drawn * manner.wander)
 
     return at
+
+
+def _showing(
+    settle: Callable[[np.ndarray], np.ndarray], dreamed: np.ndarray, shown: Callable[[np.ndarray], None]
+) -> Callable[[np.ndarray], np.ndarray]:
+    def settled(gain: np.ndarray) -> np.ndarray:
+        gain = settle(gain)
+        shown(_clip(dreamed + resized(gain, dreamed.shape[:2])))
+        return gain
+
+    return settled
 
 
 def _within(base: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

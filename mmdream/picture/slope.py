@@ -4,90 +4,125 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import energy
+from mmdream.objectives import energy, likeness, mean, purity, target
+from mmdream.picture import files
+from mmdream.picture.octaves import resized
+from mmdream.terms import Objective, Term
+
+RIVALS = 1.0
+"""Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
+several times as often as those at 0.5."""
+GUIDE = 256
+"""Longest side of a guide in px: its cells are compared with every cell of the picture."""
 
 
-def slope(network: Network, depth: float) -> Callable[[np.ndarray], np.ndarray]:
-    """The gradient at one depth.
+def slope(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndarray]:
+    """The gradient of an objective.
 
     Args:
         network: a picture network.
-        depth: 0..1 along its ladder.
+        wanted: its terms with their weights.
 
     Returns:
-        float32 [H, W, 3], 0..1 -> float32 [H, W, 3]; any H and W, traced once for all sizes.
+        float32 [H, W, 3], 0..1 -> float32 [H, W, 3]; any H and W, traced once for all sizes and weights.
     """
-    rungs, mix = _active(network, depth)
-    traced = _gradient(network, rungs)
+    traced = _gradient(network, wanted.terms, wanted.measure, wanted.guide)
+    weights = tf.constant(wanted.weights, tf.float32)
 
     def gradient(picture: np.ndarray) -> np.ndarray:
         # Not tf.constant, which takes eight times as long over an array.
-        return traced(tf.convert_to_tensor(picture[None]), mix).numpy()[0]
+        return traced(tf.convert_to_tensor(picture[None]), weights).numpy()[0]
 
     return gradient
 
 
-def score(network: Network, depth: float, picture: np.ndarray) -> float:
-    """The objective of a picture (float32 [H, W, 3], 0..1) at one depth; no unit, >= 0."""
-    rungs, mix = _active(network, depth)
-    return float(_objective(network, rungs)(tf.convert_to_tensor(picture[None]), mix))
+def score(network: Network, wanted: Objective, picture: np.ndarray) -> float:
+    """The objective of a picture, float32 [H, W, 3], 0..1; no unit."""
+    traced = _objective(network, wanted.terms, wanted.measure, wanted.guide)
+    return float(traced(tf.convert_to_tensor(picture[None]), tf.constant(wanted.weights, tf.float32)))
 
 
-def _active(network: Network, depth: float) -> tuple[tuple[int, ...], tf.Tensor]:
-    """The rungs that have a weight at this depth, and their weights."""
-    mix = network.card.mix(depth)
-    rungs = tuple(int(i) for i in np.flatnonzero(mix))
-    return rungs, tf.constant(mix[list(rungs)], tf.float32)
+Value = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""(picture float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar."""
 
 
-def _signature(rungs: tuple[int, ...]) -> list[tf.TensorSpec]:
+def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None) -> Value:
+    """The weighted sum of the terms; every layer is computed once."""
+    card = network.card
+    names = tuple(dict.fromkeys(str(card.head) if t.kind == "target" else t.name for t in terms))
+    features = network.layers(names)
+    usual = dict(zip(names, (float(energy(a)) for a in features(tf.constant(pink()[None]))), strict=True))
+    model = {} if guide is None else dict(zip(names, features(_shown(guide)), strict=True))
+
+    def one(term: Term, found: dict[str, tf.Tensor]) -> tf.Tensor:
+        if term.kind == "target":
+            return target(tf.cast(found[str(card.head)], tf.float32), [card.class_place(term.name)], RIVALS)
+        a, scale = found[term.name], max(usual[term.name], 1e-12)
+        if term.kind == "layer" and guide is not None:
+            cells = tf.reshape(tf.cast(model[term.name], tf.float32), (-1, a.shape[3]))
+            return likeness(a, cells, measure == "cosine") / (1.0 if measure == "cosine" else scale)
+        if term.channels and measure == "cosine":
+            return purity(a, term.channels)
+        if term.channels:
+            a = tf.gather(a, list(term.channels), axis=3)
+        # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
+        # is met here, so that tiles add up to the whole.
+        return mean(a) / scale**0.5 if measure == "mean" else energy(a) / scale
+
+    def value(picture: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        found = dict(zip(names, features(picture), strict=True))
+        shares = tf.unstack(weights, len(terms))
+        return tf.add_n([share * one(term, found) for share, term in zip(shares, terms, strict=True)])
+
+    return value
+
+
+def _signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
     # One trace for all sizes: a trace costs a second or two, and four octaves would pay it four times.
     return [
         tf.TensorSpec([1, None, None, 3], tf.float32),
-        tf.TensorSpec([len(rungs)], tf.float32),
+        tf.TensorSpec([len(terms)], tf.float32),
     ]
 
 
 @lru_cache(maxsize=16)
-def _objective(network: Network, rungs: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-    features, scales = network.rungs(rungs), _scales(network, rungs)
-
-    @tf.function(input_signature=_signature(rungs))
-    def objective(picture: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
-        return energy(features(picture), tf.unstack(mix, len(rungs)), scales)
-
-    return objective
+def _objective(
+    network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None
+) -> Callable[..., tf.Tensor]:
+    return tf.function(_value(network, terms, measure, guide), input_signature=_signature(terms))
 
 
 @lru_cache(maxsize=16)
-def _gradient(network: Network, rungs: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-    features, scales = network.rungs(rungs), _scales(network, rungs)
+def _gradient(
+    network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None
+) -> Callable[..., tf.Tensor]:
+    value = _value(network, terms, measure, guide)
 
-    @tf.function(input_signature=_signature(rungs))
-    def gradient(picture: tf.Tensor, mix: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=_signature(terms))
+    def gradient(picture: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(picture)
             # The mean over the cells makes a large picture's gradient small; undo it, so that tiles of any
             # size agree with the whole, and before the gradient is taken, so that float16 can hold it.
-            pixels = tf.cast(tf.size(picture), tf.float32)
-            value = pixels * energy(features(picture), tf.unstack(mix, len(rungs)), scales)
-        return tape.gradient(value, picture)
+            climbed = tf.cast(tf.size(picture), tf.float32) * value(picture, weights)
+        return tape.gradient(climbed, picture)
 
     return gradient
 
 
-@lru_cache(maxsize=16)
-def _scales(network: Network, rungs: tuple[int, ...]) -> tuple[float, ...]:
-    """Usual energy of each rung: measured on one fixed picture, so that any network has one."""
-    picture = tf.constant(pink()[None])
-    means = [tf.reduce_mean(tf.square(tf.cast(a, tf.float32))) for a in network.rungs(rungs)(picture)]
-    return tuple(max(float(mean), 1e-12) for mean in means)
+def _shown(guide: Path) -> tf.Tensor:
+    """A guide as the network is shown it, float32 [1, h, w, 3]: its details as large as in a dream."""
+    rgb = files.read(guide)
+    factor = min(1.0, GUIDE / max(rgb.shape[:2]))
+    size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
+    return tf.constant(resized(rgb, size)[None])
 
 
 def pink(side: int = 192) -> np.ndarray:

@@ -13,9 +13,13 @@ from mmdream import Recipe, Schedule, UserError
 from mmdream.jobs import folder
 from mmdream.jobs.job import Job
 from mmdream.jobs.order import Order
+from mmdream.recipe import Manner
+from mmdream.terms import Wishes, channel, target
 
 OTHER: dict[str, Any] = {
-    "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5),
+    "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),
+    "wishes": Wishes((channel("p4c:7,12=-0.5"), target("goldfish")), "mean", Path("/guide.png")),
+    "manner": Manner("adam", 0.25, 0.5, True),
     "net": "vgg16",
     "sound_net": "othernet",
     "weights": "/a/b.npz",
@@ -47,6 +51,17 @@ def test_every_setting_is_written_down_and_read_again(name: str):
     assert again.settings == job_of(recipe).settings
     # Where weights lie is no setting: what they are is told by their hash.
     assert (again.digest == job_of(Recipe()).digest) == ("weights" in name)
+
+
+def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
+    folder.begin(job_of(Recipe()), tmp_path, "how")
+    for recipe, said in (
+        (Recipe(wishes=Wishes((target("goldfish=2"),))), r"\(terms was not set, is target goldfish=2\)"),
+        (Recipe(schedule=Schedule(motif="dog")), r"\(motif was not set, is dog\)"),
+        (Recipe(manner=Manner(wander=0.5)), r"\(wander was 0, is 0.5\)"),
+    ):
+        with pytest.raises(UserError, match=said):
+            folder.begin(job_of(recipe), tmp_path, "how")
 
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])

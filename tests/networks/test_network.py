@@ -133,7 +133,7 @@ def test_local_response_is_tensorflows_own():
 
 def test_head_only_where_there_are_classes():
     with pytest.raises(UserError, match="no classes"):
-        load(card("dreamnet"), "random").head()
+        load(card("vgg16"), "random").head()
     logits = load(card("googlenet"), "random").head()
     assert logits(noise(96, 96)).shape == (1, 1000)
 
@@ -190,10 +190,10 @@ def test_normalisation_folds_away():
             variable.assign(rng.uniform(0.5, 2, variable.shape))
         elif variable.name != "kernel":
             variable.assign(rng.normal(0.2, 0.3, variable.shape))
-    plain, units = dreamnet(), {"p4c": np.full(512, 3, np.float32)}
+    plain, units = dreamnet(), {"p4c": np.full(512, 3, np.float32), "p5b": np.full(1024, 2, np.float32)}
     lay(plain, fold(trained, units), "dreamnet", "folded")
     x = noise(67, 90) - 0.5
-    for a, b, unit in zip(plain(x), trained(x), (1, 3), strict=True):
+    for a, b, unit in zip(plain(x), trained(x), (1, 3, 2, 1), strict=True):
         np.testing.assert_allclose(a, b * unit, rtol=1e-3, atol=1e-3)
 
 
@@ -206,12 +206,36 @@ def test_unknown_layer_is_a_bug_of_the_card():
 @pytest.mark.parametrize("number_format", ["bfloat16", "mixed_float16"])
 def test_half_as_many_bits_give_the_same_gradient(number_format: str):
     from mmdream.picture.slope import slope
+    from mmdream.picture.wanted import at_depth
 
     y, x = np.mgrid[0:96, 0:128] / 32
     picture = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
     exact, short = (
-        slope(load(card("dreamnet"), precision=form), 0.9)(picture.astype(np.float32)).ravel()
+        slope(load(card("dreamnet"), precision=form), at_depth(card("dreamnet"), 0.9))(
+            picture.astype(np.float32)
+        ).ravel()
         for form in ("float32", number_format)
     )
     assert np.isfinite(short).all()
     assert exact @ short > 0.9 * np.linalg.norm(exact) * np.linalg.norm(short)
+
+
+@pytest.mark.parametrize("stride", [2, 4])
+def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
+    from mmdream.networks.framework import keras, tf
+    from mmdream.networks.pictures import Even
+
+    layer = keras.layers.Conv2D(5, 2 * stride, stride, "same", kernel_constraint=Even(stride))
+    x = tf.constant(noise(12 * stride, 12 * stride))
+
+    def unevenness() -> float:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(layer(x) * tf.constant([1.0, -2.0, 3.0, 0.5, 2.0]))
+        inner = tape.gradient(y, x).numpy()[0, 2 * stride : -2 * stride, 2 * stride : -2 * stride]
+        return float(inner.std(axis=(0, 1)).max() / np.abs(inner).mean())
+
+    layer.build(x.shape)
+    assert unevenness() > 0.1
+    layer.kernel.assign(layer.kernel.constraint(layer.kernel))
+    assert unevenness() < 1e-4

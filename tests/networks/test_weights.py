@@ -162,7 +162,6 @@ def test_real_files_fit(data):
     for name, file in (
         ("googlenet", "googlenet_fp16.npz"),
         ("squeezenet", "squeezenet_v1_1.npz"),
-        ("dreamnet", "student_trial_fp16.npz"),
     ):
         path = data / "weights" / file
         assert locate(card(name), path) == path

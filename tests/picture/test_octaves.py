@@ -12,9 +12,14 @@ from mmdream.networks.network import load
 from mmdream.picture import octaves, tiles
 from mmdream.picture.slope import score, slope
 from mmdream.picture.smooth import cascade
+from mmdream.picture.spectrum import noise
+from mmdream.picture.wander import wandered
+from mmdream.picture.wanted import at_depth
+from mmdream.recipe import Manner
 from mmdream.schedule import Schedule
 
 DEPTH = 0.9
+DEEP = at_depth(card("dreamnet"), DEPTH)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,14 @@ def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> 
     moment = Schedule(steps=steps, octaves=2, depth=DEPTH).at(0)
     visits = octaves.in_full(octaves.sizes(*picture.shape[:2], moment), steps)
     gain = octaves.dream(
-        picture, np.zeros_like(picture), visits, slope(network, DEPTH), 0.01, seed=seed, place=place, **more
+        picture,
+        np.zeros_like(picture),
+        visits,
+        slope(network, DEEP),
+        0.01,
+        seed=seed,
+        place=place,
+        **more,
     )
     return octaves.allowed(picture, more.get("color", "full"))(gain)
 
@@ -61,9 +73,9 @@ def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(netwo
     spectrum = np.fft.fft2(detail, axes=(0, 1))
     phases = np.exp(1j * np.angle(np.fft.fft2(np.random.default_rng(0).normal(size=detail.shape[:2]))))
     scrambled = np.fft.ifft2(spectrum * phases[..., None], axes=(0, 1)).real.astype(np.float32)
-    base = score(network, DEPTH, picture)
-    gain = score(network, DEPTH, picture + detail) / base
-    control = score(network, DEPTH, np.clip(picture + scrambled, 0, 1)) / base
+    base = score(network, DEEP, picture)
+    gain = score(network, DEEP, picture + detail) / base
+    control = score(network, DEEP, np.clip(picture + scrambled, 0, 1)) / base
     assert gain > 1.5
     assert control - 1 < (gain - 1) / 3
 
@@ -96,7 +108,7 @@ def test_longer_steps_where_they_are_asked_for(network, picture):
     pace[:24] = 1
     visits = [octaves.Visit((96, 128), 1, 2.0)]
     gain = octaves.dream(
-        picture, np.zeros_like(picture), visits, slope(network, DEPTH), 0.01, seed=0, place=Fraction(0),
+        picture, np.zeros_like(picture), visits, slope(network, DEEP), 0.01, seed=0, place=Fraction(0),
         pace=pace,
     )  # fmt: skip
     assert gain.shape == (48, 64, 3)
@@ -105,7 +117,7 @@ def test_longer_steps_where_they_are_asked_for(network, picture):
 
 
 def test_tiles_cover_every_pixel_and_agree_with_the_whole(network, picture):
-    gradient = slope(network, 0.0)
+    gradient = slope(network, at_depth(network.card, 0.0))
     whole = gradient(picture)
     sewn = tiles.sewn(gradient, picture, core=50, halo=24)
     cosine = (whole * sewn).sum() / np.linalg.norm(whole) / np.linalg.norm(sewn)
@@ -132,3 +144,48 @@ def test_blur_keeps_the_mean_and_takes_the_grain():
 def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
     picture = np.full((*shape, 3), 0.5, np.float32)
     assert dreamed(network, picture).shape == picture.shape
+
+
+@pytest.mark.parametrize(
+    "manner", [Manner("adam"), Manner(wander=1.0), Manner(flatten=0.5), Manner(natural=True)]
+)
+def test_every_manner_climbs_and_none_is_the_plain_one(manner: Manner, network, picture):
+    plain, detail = (dreamed(network, picture, steps=6, manner=m) for m in (Manner(), manner))
+    base = score(network, DEEP, picture)
+    assert score(network, DEEP, picture + detail) > 1.3 * base
+    assert np.abs(detail - plain).max() > 0.01
+
+
+def test_flattening_makes_a_dream_smoother(network, picture):
+    def roughness(detail: np.ndarray) -> float:
+        return float(np.abs(np.diff(detail, axis=0)).mean() / np.abs(detail).mean())
+
+    plain, flat = (dreamed(network, picture, steps=6, manner=Manner(flatten=f)) for f in (0.0, 0.8))
+    assert roughness(flat) < 0.9 * roughness(plain)
+
+
+def test_a_gradient_comes_back_from_where_its_picture_wandered(picture):
+    way = wandered(lambda there: there, picture, np.array([1.0, -1.0]))
+    inner = (slice(20, -20), slice(25, -25))
+    assert np.abs(way - picture)[inner].mean() < 0.05
+    still = wandered(lambda there: there, picture, np.zeros(2))
+    np.testing.assert_allclose(still, picture, atol=1e-6)
+
+
+def test_each_step_is_shown(network, picture):
+    shown: list[np.ndarray] = []
+    detail = dreamed(network, picture, steps=3, shown=shown.append)
+    assert len(shown) == 2 * 3  # octaves, steps
+    assert all(rgb.shape == picture.shape for rgb in shown)
+    np.testing.assert_allclose(shown[-1], picture + detail, atol=1e-6)
+
+
+def test_noise_has_the_spectrum_of_pictures_and_its_own_seed():
+    first = noise(96, 160, 0)
+    assert first.shape == (96, 160, 3)
+    np.testing.assert_array_equal(first, noise(96, 160, 0))
+    assert np.abs(first - noise(96, 160, 1)).mean() > 0.01
+    amplitude = np.abs(np.fft.rfft2(first.mean(2) - first.mean())).ravel()
+    frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(160)[None]).ravel()
+    low, high = (amplitude[np.abs(frequency - f) < 0.01].mean() for f in (0.05, 0.4))
+    assert low / high == pytest.approx(8, rel=0.3)

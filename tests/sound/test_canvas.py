@@ -55,8 +55,10 @@ def test_target_rises_with_the_wanted_class_only() -> None:
     more, other = logits.copy(), logits.copy()
     more[:, 1] += 1
     other[:, 2] += 1
-    plain = float(target(tf.constant(logits), (0, 1)))
-    assert float(target(tf.constant(more), (0, 1))) > plain > float(target(tf.constant(other), (0, 1)))
+    plain = float(target(tf.constant(logits), (0, 1), 0.5))
+    assert (
+        float(target(tf.constant(more), (0, 1), 0.5)) > plain > float(target(tf.constant(other), (0, 1), 0.5))
+    )
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])

@@ -1,0 +1,157 @@
+"""A picture of what a network sees: the strongest channels of each rung, each dreamed out of soft noise."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.jobs.captions import DIM, INK, ground, length, written
+from mmdream.jobs.memory import keep_freed_memory
+from mmdream.jobs.output import destination, workshop
+from mmdream.listen import Listener
+from mmdream.networks.card import Card, Rung, card
+from mmdream.networks.network import Network, load, precision
+from mmdream.networks.weights import locate
+from mmdream.picture import files, octaves
+from mmdream.picture.spectrum import noise
+from mmdream.sample import pictures
+from mmdream.terms import Objective, Term
+
+MOST = 8
+"""Channels of a rung that are shown."""
+TILE = 128
+"""Side of each, px."""
+SIZES = (64, 91, 128)
+"""Octaves of a tile, px: ratios of 1.4 down to the smallest that a dream has."""
+STEPS = 16
+"""At each octave."""
+LENGTH = 1.5
+"""Of a step, over the rung's own: there is no photograph here to be kept."""
+GAP, MARGIN, TITLE, HEADING, CAPTION = 12, 16, 44, 28, 24
+"""px between tiles, round the sheet, and of the lines above the sheet, above a row and under a tile."""
+
+
+def gallery_file(
+    name: str, weights: str | Path | None, output: Path, overwrite: bool, listener: Listener
+) -> Path:
+    """Write the gallery of a picture network.
+
+    Args:
+        name: of the network.
+        weights: a file, "random", or None for the network's own.
+        output: a picture; its suffix chooses the format.
+        overwrite: whether an existing file may be replaced.
+        listener: told each tile that is done.
+
+    Returns:
+        The name of what was written.
+
+    Raises:
+        UserError: a sound network, weights that do not fit, or the result cannot go where it should.
+    """
+    about = card(name, "picture")
+    out = destination(None, output, ".png", files.SUFFIXES, overwrite, "--gallery")
+    locate(about, weights)
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.networks.framework import has_gpu
+
+    keep_freed_memory()
+    with workshop(out) as work:
+        sheet = gallery(load(about, weights, precision("auto", about, has_gpu)), listener)
+        files.write(work / out.name, sheet.astype(np.float32) / 255)
+    return out
+
+
+def gallery(network: Network, listener: Listener, most: int = MOST) -> np.ndarray:
+    """The sheet: a row for each rung, shallow to deep, its strongest channel first.
+
+    Args:
+        network: a picture network.
+        listener: told each tile that is done.
+        most: channels of a rung.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    rungs, chosen = network.card.rungs, strongest(network, most)
+    count = sum(map(len, chosen))
+    rows: list[list[np.ndarray]] = []
+    for rung, channels in zip(rungs, chosen, strict=True):
+        tiles: list[np.ndarray] = []
+        for number in range(len(channels)):
+            tiles.append(_dreamed(network, rung, channels, number))
+            listener.progress("picture", sum(map(len, rows)) + len(tiles), count)
+        rows.append(tiles)
+    return _laid(network.card, chosen, rows)
+
+
+def strongest(network: Network, most: int) -> list[tuple[int, ...]]:
+    """The channels of each rung that answer most, to whatever is shown.
+
+    Each channel's mean square, over the mean of its rung's, is taken on three pictures: the soft noise that
+    the tiles start from and the two photographs of the sample film. Their product ranks the channels, so that
+    one which is silent on any of them comes last: out of noise it is silent on, nothing could be dreamed.
+
+    Args:
+        network: a picture network.
+        most: channels of a rung.
+
+    Returns:
+        For each rung at most so many channels, the strongest first.
+    """
+    features = network.rungs(tuple(range(len(network.card.rungs))))
+    photos = (photo.astype(np.float32) / 255 for photo in pictures(2, (2 * TILE, 2 * TILE)))
+    ranks: list[np.ndarray | float] = [0.0] * len(network.card.rungs)
+    for cue in (noise(TILE, TILE, 0), *photos):
+        for place, a in enumerate(features(cue[None])):
+            square = np.square(np.asarray(a).astype(np.float64)).mean(axis=(0, 1, 2))
+            ranks[place] += np.log(square / max(square.mean(), 1e-30) + 1e-9)
+    # Stable, so that channels as strong as each other come in their own order on every machine.
+    return [tuple(np.argsort(-rank, kind="stable")[:most].tolist()) for rank in ranks]
+
+
+def _dreamed(network: Network, rung: Rung, channels: tuple[int, ...], number: int) -> np.ndarray:
+    """One of some channels of a rung alone, float32 [TILE, TILE, 3], 0..1."""
+    from mmdream.picture.slope import slope
+
+    # All of them are terms, so that a step is traced once for the whole row.
+    terms = tuple(Term("channel", rung.layer, (channel,)) for channel in channels)
+    wanted = Objective(terms, tuple(float(k == number) for k in range(len(terms))))
+    visits = octaves.in_full([(side, side) for side in SIZES], STEPS)
+    start = noise(TILE, TILE, 0)
+    gain = octaves.dream(
+        start,
+        np.zeros_like(start),
+        visits,
+        slope(network, wanted),
+        LENGTH * rung.step,
+        seed=0,
+        place=Fraction(0),
+    )
+    return np.clip(start + gain, 0, 1)
+
+
+def _laid(about: Card, chosen: list[tuple[int, ...]], rows: list[list[np.ndarray]]) -> np.ndarray:
+    """The sheet, uint8 [H, W, 3]."""
+    captions = [
+        [f"{rung.layer}:{channel}" for channel in channels]
+        for rung, channels in zip(about.rungs, chosen, strict=True)
+    ]
+    # A channel is of use only with its full name, which may be wider than the tile.
+    pitch = GAP + max(TILE, *(length(text, 12) for row in captions for text in row))
+    title = f"{about.name}: the strongest channels of each rung"
+    columns, height = max(map(len, rows)), HEADING + TILE + CAPTION
+    wide = 2 * MARGIN + max(columns * pitch - GAP, length(title, 17))
+    sheet = ground(TITLE + len(rows) * height + MARGIN, wide)
+    written(sheet, title, (MARGIN, 29), 17, INK)
+    for row, (names, tiles) in enumerate(zip(captions, rows, strict=True)):
+        top = TITLE + row * height
+        depth = row / max(1, len(rows) - 1)
+        written(sheet, f"depth {depth:.2f}   {about.rungs[row].layer}", (MARGIN, top + 19), 14, INK)
+        for column, (name, tile) in enumerate(zip(names, tiles, strict=True)):
+            y, x = top + HEADING, MARGIN + column * pitch
+            sheet[y : y + TILE, x : x + TILE] = np.rint(tile * 255)
+            written(sheet, name, (x, y + TILE + 16), 12, DIM)
+    return sheet

@@ -1,0 +1,89 @@
+"""What a picture dream climbs at a moment, by the schedule and the user's wishes; and how far at a step."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.networks.card import Card
+from mmdream.networks.network import Network
+from mmdream.picture import files
+from mmdream.schedule import Moment, Schedule
+from mmdream.terms import Objective, Term, Wishes
+
+
+def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
+    """The terms asked for and the moment's motifs; where there are neither, the rungs next to its depth.
+
+    Those also where a guide has no other layer to be looked for. All motifs of a schedule are among the terms
+    at any time, so that a step is traced once for all.
+
+    Raises:
+        UserError: there is no such motif.
+    """
+    terms = [(term.plain, term.weight) for term in wishes.terms]
+    terms += [(card.motif(name), share) for name, share in moment.motifs]
+    unguided = wishes.guide is not None and all(term.kind != "layer" for term, _ in terms)
+    if not terms or unguided:
+        rungs = at_depth(card, moment.depth)
+        terms += zip(rungs.terms, rungs.weights, strict=True)
+    return Objective(
+        tuple(term for term, _ in terms),
+        tuple(weight for _, weight in terms),
+        wishes.measure,
+        wishes.guide,
+    )
+
+
+def at_depth(card: Card, depth: float) -> Objective:
+    """The energy of the two rungs next to a depth of 0..1, blended."""
+    mix = card.mix(depth)
+    found = [(Term("layer", rung.layer), float(w)) for rung, w in zip(card.rungs, mix, strict=True) if w]
+    return Objective(tuple(term for term, _ in found), tuple(weight for _, weight in found))
+
+
+def step(card: Card, objective: Objective) -> float:
+    """RMS of one ascent step: the rungs' own, weighted; other layers and classes take the deepest rung's."""
+    own = {rung.layer: rung.step for rung in card.rungs}
+    weights = np.abs(objective.weights)
+    if not weights.any():
+        return 0.0
+    return float(np.average([own.get(t.name, card.rungs[-1].step) for t in objective.terms], weights=weights))
+
+
+def check(card: Card, schedule: Schedule, wishes: Wishes) -> None:
+    """Refuse what the card does not know, before the network is loaded.
+
+    Raises:
+        UserError: unknown class or motif (names the nearest ones), a guide that is no picture.
+    """
+    if wishes.guide is not None:
+        files.read(wishes.guide)
+    for name in schedule.fade.names:
+        card.motif(name)
+    for term in wishes.terms:
+        if term.kind == "target":
+            card.class_place(term.name)
+
+
+def check_layers(network: Network, wishes: Wishes) -> None:
+    """Refuse layers and channels that a network does not have.
+
+    Raises:
+        UserError: names the nearest ones.
+    """
+    known = network.channels()
+    for term in wishes.terms:
+        if term.kind == "target":
+            continue
+        if term.name not in known:
+            rungs = [rung.layer for rung in network.card.rungs]
+            near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
+            raise UserError(f'{network.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}')
+        if term.channels and max(term.channels) >= known[term.name]:
+            raise UserError(
+                f"channel {max(term.channels)} of {term.name}: {network.card.name} has 0 to "
+                f"{known[term.name] - 1} there"
+            )

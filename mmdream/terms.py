@@ -1,0 +1,127 @@
+"""What a dream is asked to climb, term by term; its objective is their weighted sum."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from mmdream.errors import UserError
+
+MEASURES = ("energy", "mean", "cosine")
+"""How a layer or a channel is climbed: mean square of its activations, their mean, or their share of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing to climb."""
+
+    kind: Literal["layer", "channel", "target"]
+    name: str
+    """Of the layer, or of the class."""
+    channels: tuple[int, ...] = ()
+    """Of the layer; none: all."""
+    weight: float = 1.0
+    """Negative: away from it."""
+
+    def __str__(self) -> str:
+        """As the command line takes it, with its kind."""
+        channels = f":{','.join(map(str, self.channels))}" if self.channels else ""
+        weight = "" if self.weight == 1 else f"={self.weight:g}"
+        return f"{self.kind} {self.name}{channels}{weight}"
+
+    @property
+    def plain(self) -> Term:
+        """The term without its weight."""
+        return replace(self, weight=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asks for in place of, or besides, a depth on the ladder.
+
+    Raises:
+        UserError: an unknown measure.
+    """
+
+    terms: tuple[Term, ...] = ()
+    """None: the ladder's rungs next to the depth."""
+    measure: Literal["energy", "mean", "cosine"] = "energy"
+    guide: Path | None = None
+    """A picture whose features the dream goes towards."""
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise UserError(f"objective is {self.measure!r}; choose {', '.join(MEASURES)}")
+        if (
+            self.measure == "cosine"
+            and self.guide is None
+            and not any(t.kind == "channel" for t in self.terms)
+        ):
+            raise UserError("objective cosine compares: give --guide or --channel with it")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is climbed at one moment: every term with its weight."""
+
+    terms: tuple[Term, ...]
+    weights: tuple[float, ...]
+    measure: str = "energy"
+    guide: Path | None = None
+
+
+def layer(text: str) -> Term:
+    """A term from ``NAME`` or ``NAME=weight``."""
+    name, weight = _weighted(text)
+    return Term("layer", name, weight=weight)
+
+
+def target(text: str) -> Term:
+    """A term from ``CLASS`` or ``CLASS=weight``."""
+    name, weight = _weighted(text)
+    return Term("target", name, weight=weight)
+
+
+def channel(text: str) -> Term:
+    """A term from ``LAYER:7,12`` or ``LAYER:7,12=weight``.
+
+    Raises:
+        UserError: another form.
+    """
+    named, weight = _weighted(text)
+    name, colon, numbers = named.partition(":")
+    try:
+        channels = tuple(int(number) for number in numbers.split(","))
+    except ValueError:
+        channels = ()
+    if not name or not colon or not channels:
+        raise UserError(f"channel is {text!r}; write LAYER:NUMBER,NUMBER, for example p4c:7,12")
+    if min(channels) < 0:
+        raise UserError(f"channel {min(channels)} of {name}: channels are counted from 0")
+    return Term("channel", name, channels, weight)
+
+
+def motifs(text: str) -> tuple[str, ...]:
+    """The names in ``dog,tower``.
+
+    Raises:
+        UserError: none are there.
+    """
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UserError("motif is empty; write one or more, separated by commas (see `mmdream nets NAME`)")
+    return names
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    name, equals, number = text.partition("=")
+    name = name.strip()
+    try:
+        weight = float(number) if equals else 1.0
+    except ValueError:
+        weight = math.nan
+    if not name or not math.isfinite(weight):
+        raise UserError(f"{text!r}: write NAME or NAME=weight, for example {name or 'NAME'}=0.5")
+    return name, weight

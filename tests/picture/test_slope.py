@@ -1,0 +1,159 @@
+"""Objectives: gradients are the sum of their terms', all rise within three steps, classes come nearer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdream.networks.card import card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import load
+from mmdream.picture import files, octaves
+from mmdream.picture.slope import score, slope
+from mmdream.picture.wanted import at_depth, objective, step
+from mmdream.schedule import Schedule
+from mmdream.terms import Objective, Term, Wishes, channel, layer, target
+
+P3B, P4C = Term("layer", "p3b"), Term("layer", "p4c")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load(card("dreamnet"))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:96, 0:128] / 32
+    base = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
+    return np.clip(base + rng.normal(0, 0.05, base.shape), 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("guide") / "rings.png"
+    y, x = np.mgrid[-48:48, -48:48]
+    rings = 0.5 + 0.5 * np.sin(np.hypot(x, y) / 3)
+    files.write(path, np.repeat(rings[..., None], 3, 2).astype(np.float32))
+    return path
+
+
+def both(weights: tuple[float, ...], terms=(P3B, P4C)) -> Objective:
+    return Objective(terms, weights)
+
+
+def test_gradients_and_scores_add_up(network, picture):
+    one, other = (slope(network, both(w))(picture) for w in ((1, 0), (0, 1)))
+    scores = [score(network, both(w), picture) for w in ((1, 0), (0, 1))]
+    for a, b in ((2, 0), (1, -1), (0.5, 3)):
+        mixed = slope(network, both((a, b)))(picture)
+        np.testing.assert_allclose(mixed, a * one + b * other, atol=2e-3 * np.abs(mixed).max())
+        assert score(network, both((a, b)), picture) == pytest.approx(a * scores[0] + b * scores[1], rel=1e-4)
+    alone = slope(network, Objective((P3B,), (1,)))(picture)
+    np.testing.assert_allclose(alone, one, atol=1e-4 * np.abs(one).max())
+
+
+OBJECTIVES = {
+    "layer": ("energy", [layer("c2b")]),
+    "layers": ("energy", [layer("p3b"), layer("p4c=0.5")]),
+    "away": ("energy", [layer("p3b=-1")]),
+    "mean": ("mean", [layer("p4c")]),
+    "channel": ("energy", [channel("p4c:7,12")]),
+    "channel's mean": ("mean", [channel("p4c:7,12")]),
+    "pure channel": ("cosine", [channel("p4c:7,12")]),
+    "class": ("energy", [target("goldfish")]),
+    "class and layer": ("energy", [target("school bus=0.5"), layer("p3b")]),
+    "guide": ("energy", []),
+    "guide's direction": ("cosine", []),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_it_rises_within_three_steps(name: str, network, picture, guide):
+    measure, terms = OBJECTIVES[name]
+    wishes = Wishes(tuple(terms), measure, guide if "guide" in name else None)
+    moment = Schedule(octaves=1, steps=3, depth=0.7).at(0)
+    wanted = objective(network.card, moment, wishes)
+    visits = octaves.in_full([picture.shape[:2]], 3)
+    gain = octaves.dream(
+        picture,
+        np.zeros_like(picture),
+        visits,
+        slope(network, wanted),
+        step(network.card, wanted),
+        seed=0,
+        place=Fraction(0),
+    )
+    before = score(network, wanted, picture)
+    after = score(network, wanted, octaves.allowed(picture, "full")(gain) + picture)
+    assert after > before + 0.01 * abs(before)
+
+
+def test_a_target_is_climbed_towards(network):
+    wanted = Objective((Term("target", "goldfish"),), (1.0,))
+    place = network.card.class_place("goldfish")
+
+    def chance_of(picture: np.ndarray) -> float:
+        return float(tf.nn.softmax(network.head()(tf.constant(picture[None])))[0, place])
+
+    nearer = 0
+    for seed in range(10):
+        noise = np.random.default_rng(seed).uniform(0.3, 0.7, (96, 96, 3)).astype(np.float32)
+        gain = octaves.dream(
+            noise,
+            np.zeros_like(noise),
+            octaves.in_full([(96, 96)], 4),
+            slope(network, wanted),
+            0.01,
+            seed=seed,
+            place=Fraction(0),
+        )
+        nearer += chance_of(np.clip(noise + gain, 0, 1)) > chance_of(noise)
+    assert nearer >= 9
+
+
+def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
+    about = network.card
+    wanted = at_depth(about, 0.9)
+    assert [term.name for term in wanted.terms] == [rung.layer for rung in about.rungs[-2:]]
+    assert step(about, wanted) == pytest.approx(about.step(0.9))
+    assert step(about, Objective((Term("target", "goldfish"),), (-1.0,))) == about.rungs[-1].step
+    assert step(about, Objective((P3B,), (0.0,))) == 0.0
+
+
+def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
+    about = network.card
+    fading = Schedule(motif=((0, "dog"), (2, "tower"))).at(0.5)
+    wanted = objective(about, fading, Wishes((target("goldfish=2"),)))
+    assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
+    assert wanted.weights == (2.0, 0.75, 0.25)
+    guided = objective(about, fading, Wishes(guide=guide))
+    assert {term.kind for term in guided.terms} == {"channel", "layer"}
+
+
+@pytest.mark.parametrize("name", ["dreamnet", "googlenet"])
+def test_every_motif_of_a_card_is_one_of_its_network(name: str):
+    about = card(name)
+    known = load(about, "random").channels()
+    assert len(about.motifs) >= 40
+    for motif in about.motifs:
+        term = about.motif(motif)
+        if term.kind == "target":
+            about.class_place(term.name)
+        else:
+            assert max(term.channels) < known[term.name]
+
+
+@pytest.mark.parametrize(("name", "count"), [("dreamnet", 200), ("googlenet", 1000), ("squeezenet", 1000)])
+def test_classes_go_by_every_name_and_there_are_as_many_as_logits(name: str, count: int):
+    about = card(name)
+    every = about.named_classes()
+    assert len(every) == count
+    assert load(about, "random").head()(tf.zeros((1, 96, 96, 3))).shape == (1, count)
+    goldfish = about.class_place("goldfish")
+    assert about.class_place("n01443537") == about.class_place("Goldfish") == goldfish
+    assert all(about.class_place(names[0]) == place for place, names in enumerate(every))
