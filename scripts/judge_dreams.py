@@ -1,0 +1,176 @@
+"""How often other networks see in a class dream the class that was dreamed.
+
+    python scripts/judge_dreams.py [--net dreamnet] [--weights NET=FILE ...] [--judges squeezenet googlenet]
+                                   [--seeds 4] [--every 5] [--sheet dreams.png]
+
+Every fifth of Tiny ImageNet's 200 classes is dreamed from noise, into photographs and into film frames,
+`--seeds` times each. Each judge ranks the 200 classes; told is how often the dreamed one comes first, and
+how often among its first five, beside the same for real validation pictures (64 px, enlarged): the ceiling.
+A network never judges itself. Dreams into pictures are held at a mean |dream - source| of 0.12.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tarfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.networks.card import card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, load, precision
+from mmdream.picture import files, octaves
+from mmdream.picture.slope import slope
+from mmdream.picture.spectrum import noise
+from mmdream.picture.wanted import step
+from mmdream.recipe import Manner
+from mmdream.terms import Objective, Term
+
+SIDE = 224
+"""px of a dream."""
+STRONGEST = 0.12
+"""Mean |dream - source| that a dream into a picture may have."""
+BATCH = 32
+"""Pictures that a judge looks at together."""
+OCTAVES, RATIO, STEPS = 3, 1.5, 24
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Dream, judge, and print one JSON object."""
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    data = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
+    options.add_argument("--data", type=Path, default=data)
+    options.add_argument("--net", default="dreamnet")
+    options.add_argument("--weights", nargs="*", default=[], metavar="NET=FILE")
+    options.add_argument("--judges", nargs="+", default=["squeezenet", "googlenet"])
+    options.add_argument("--seeds", type=int, default=4)
+    options.add_argument("--every", type=int, default=5)
+    options.add_argument("--kinds", nargs="+", default=["noise", "photographs", "film"])
+    options.add_argument("--sheet", type=Path, help="a picture of the first seed's dreams from noise")
+    chosen = options.parse_args()
+    given = dict(pair.split("=", 1) for pair in chosen.weights)
+    wnids = (chosen.data / "wnids.txt").read_text().split()
+    judges = {name: load(card(name), given.get(name)) for name in chosen.judges if name != chosen.net}
+    about = card(chosen.net)
+    network = load(about, given.get(chosen.net), precision("auto", about))
+    told: dict[str, object] = {"real pictures": rates(judges, *real(chosen.data, wnids), wnids)}
+    for kind in chosen.kinds:
+        began = time.perf_counter()
+        sources = from_noise if kind == "noise" else into(pictures(chosen.data, kind))
+        dreams, wanted, strengths = [], [], []
+        for place in range(0, len(wnids), chosen.every):
+            for seed in range(chosen.seeds):
+                source = sources(place, seed)
+                dream = dreamed(network, wnids[place], source, seed, natural=kind == "noise")
+                dreams.append(dream)
+                wanted.append(place)
+                strengths.append(float(np.abs(dream - source).mean()))
+        seconds = (time.perf_counter() - began) / len(dreams)
+        told[kind] = rates(judges, dreams, wanted, wnids) | {
+            "dreams": len(dreams),
+            "strength": round(float(np.mean(strengths)), 3),
+            "seconds_each": round(seconds, 2),
+        }
+        print(kind, told[kind], flush=True)
+        if chosen.sheet is not None:
+            sheet(chosen.sheet.with_stem(f"{chosen.sheet.stem}_{kind}"), dreams[:: chosen.seeds])
+    print(json.dumps(told, indent=1))
+
+
+def dreamed(network: Network, wnid: str, source: np.ndarray, seed: int, natural: bool) -> np.ndarray:
+    """One class dreamed on float32 [SIDE, SIDE, 3]."""
+    wanted = Objective((Term("target", wnid),), (1.0,))
+    sizes = [(round(SIDE / RATIO**k),) * 2 for k in reversed(range(OCTAVES))]
+    gain = octaves.dream(
+        source,
+        np.zeros_like(source),
+        octaves.in_full(sizes, STEPS),
+        slope(network, wanted),
+        step(network.card, wanted),
+        seed=seed,
+        place=Fraction(0),
+        manner=Manner(natural=natural),
+    )
+    detail = octaves.allowed(source, "full")(gain)
+    if not natural:
+        detail = detail * min(1.0, STRONGEST / float(np.abs(detail).mean()))
+    return np.clip(source + detail, 0, 1).astype(np.float32)
+
+
+def from_noise(place: int, seed: int) -> np.ndarray:
+    """Noise of its own for each class and seed."""
+    return noise(SIDE, SIDE, 1000 * seed + place)
+
+
+def into(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
+    """Pictures by turns."""
+    return lambda place, seed: several[(place + seed) % len(several)]
+
+
+def pictures(data: Path, kind: str) -> list[np.ndarray]:
+    """Squares out of the middle of photographs or of film frames, float32 [SIDE, SIDE, 3]."""
+    if kind == "photographs":
+        return [square(files.read(path)) for path in sorted((data / "photos").glob("*.jpg"))]
+    found = []
+    for name in ("chaplin.mp4", "big_buck_bunny_0_30.webm", "sintel_854x480.mp4"):
+        film = probe(data / "films" / name)
+        every = [frame for number, frame in enumerate(read(film)) if number in (40, 200, 400, 600)]
+        found += [square(frame.rgb) for frame in every]
+    return found
+
+
+def square(rgb: np.ndarray) -> np.ndarray:
+    """The largest square in the middle, SIDE px."""
+    side = min(rgb.shape[:2])
+    top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
+    return cv2.resize(rgb[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
+    """Tiny ImageNet's validation pictures, enlarged, and their classes."""
+    shown, places = [], []
+    with tarfile.open(data / "tiny_imagenet_val.tar") as tar:
+        for member in tar:
+            if member.isfile() and member.name[:9] in wnids:
+                coded = np.frombuffer(tar.extractfile(member).read(), np.uint8)  # type: ignore[union-attr]
+                rgb = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+                shown.append(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 1))
+                places.append(wnids.index(member.name[:9]))
+    return shown, places
+
+
+def rates(
+    judges: dict[str, Network], shown: list[np.ndarray], wanted: list[int], wnids: list[str]
+) -> dict[str, object]:
+    """Per cent of pictures whose class each judge ranks first, and among the first five, of the 200."""
+    told: dict[str, object] = {}
+    for name, judge in judges.items():
+        head = judge.head()
+        columns = [judge.card.class_place(wnid) for wnid in wnids]
+        several = [np.stack(shown[k : k + BATCH]) for k in range(0, len(shown), BATCH)]
+        logits = np.concatenate([head(tf.constant(some)).numpy() for some in several])[:, columns]
+        own = logits[np.arange(len(wanted)), wanted]
+        ranks = (logits > own[:, None]).sum(axis=1)
+        told[name] = [round(100 * float(np.mean(ranks < best)), 1) for best in (1, 5)]
+    return told
+
+
+def sheet(path: Path, dreams: list[np.ndarray]) -> None:
+    """Ten dreams a row."""
+    small = [cv2.resize(dream, (160, 160), interpolation=cv2.INTER_AREA) for dream in dreams]
+    small += [np.ones_like(small[0])] * (-len(small) % 10)
+    rows = [np.hstack(small[k : k + 10]) for k in range(0, len(small), 10)]
+    files.write(path, np.vstack(rows))
+
+
+if __name__ == "__main__":
+    main()
