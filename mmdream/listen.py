@@ -19,7 +19,7 @@ class Listener:
     warn: Callable[[str], None] = _silent
     """Something is not as the user may expect; the run goes on."""
     progress: Callable[[str, float, float], None] = _silent
-    """(medium, done, total): frames of the picture or seconds of the sound."""
+    """(what, done, total): "picture" in frames, "sound" in seconds, "still" in scales, "gallery" in tiles."""
     left: Callable[[float], None] = _silent
     """Seconds that the whole film still takes."""
     frame: Callable[..., None] = _silent

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from mmdream.jobs.dry import Plan
     from mmdream.report import Report
 
+UNITS = {"picture": "frames", "sound": "seconds", "still": "scales", "gallery": "tiles"}
+"""What the progress of each is counted in."""
+
 
 @contextmanager
 def listening(quiet: bool) -> Iterator[Listener]:
@@ -51,8 +54,7 @@ def listening(quiet: bool) -> Iterator[Listener]:
 
     def progress(medium: str, done: float, total: float) -> None:
         if medium not in tasks:
-            unit = "frames" if medium == "picture" else "seconds"
-            tasks[medium] = bars.add_task(medium, unit=unit, total=round(total), told=None)
+            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=round(total), told=None)
         bars.update(tasks[medium], completed=round(done))
 
     def left(seconds: float) -> None:

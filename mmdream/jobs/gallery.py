@@ -82,7 +82,7 @@ def gallery(network: Network, listener: Listener, most: int = MOST) -> np.ndarra
         tiles: list[np.ndarray] = []
         for number in range(len(channels)):
             tiles.append(_dreamed(network, rung, channels, number))
-            listener.progress("picture", sum(map(len, rows)) + len(tiles), count)
+            listener.progress("gallery", sum(map(len, rows)) + len(tiles), count)
         rows.append(tiles)
     return _laid(network.card, chosen, rows)
 

@@ -66,7 +66,7 @@ def dream_picture(
             manner=recipe.manner,
             shown=shown,
         )
-        listener.progress("picture", number, len(visits))
+        listener.progress("still", number, len(visits))
     detail = settle(detail)
     dream = np.clip(rgb + np.float32(moment.strength) * octaves.resized(detail, rgb.shape[:2]), 0, 1)
     seen = octaves.resized(dream, (height, width))

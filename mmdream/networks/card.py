@@ -172,7 +172,8 @@ class Card:
         """
         if name not in self.motifs:
             if not self.motifs:
-                raise UserError(f"{self.name} has no motifs; dreamnet and googlenet have")
+                having = [name for name in names(self.medium) if card(name).motifs]
+                raise UserError(f"{self.name} has no motifs; {' and '.join(having)} have some")
             near = difflib.get_close_matches(name.lower(), self.motifs, 3, 0.5) or list(self.motifs)[:3]
             raise UserError(
                 f'{self.name} has no motif "{name}"; nearest: {", ".join(near)}; '
