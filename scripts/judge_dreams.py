@@ -1,12 +1,13 @@
 """How often other networks see in a class dream the class that was dreamed.
 
     python scripts/judge_dreams.py [--net dreamnet] [--weights NET=FILE ...] [--judges squeezenet googlenet]
-                                   [--seeds 4] [--every 5] [--sheet dreams.png]
+                                   [--trained judge.npz] [--seeds 4] [--every 5] [--sheet dreams.png]
 
 Every fifth of Tiny ImageNet's 200 classes is dreamed from noise, into photographs and into film frames,
 `--seeds` times each. Each judge ranks the 200 classes; told is how often the dreamed one comes first, and
 how often among its first five, beside the same for real validation pictures (64 px, enlarged): the ceiling.
-A network never judges itself. Dreams into pictures are held at a mean |dream - source| of 0.12.
+A network never judges itself. Dreams into pictures are held at a mean |dream - source| of 0.12. One more
+judge, of another kind, is that of train_judge.py.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import json
 import os
 import tarfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+import train_judge
 
 from mmdream.film.frames import read
 from mmdream.film.source import probe
@@ -38,6 +41,8 @@ SIDE = 224
 """px of a dream."""
 STRONGEST = 0.12
 """Mean |dream - source| that a dream into a picture may have."""
+Judge = Callable[[np.ndarray], np.ndarray]
+"""Pictures float32 [n, SIDE, SIDE, 3], 0..1 -> logits [n, 200], in the order of wnids.txt."""
 BATCH = 32
 """Pictures that a judge looks at together."""
 OCTAVES, RATIO, STEPS = 3, 1.5, 24
@@ -52,6 +57,7 @@ def main() -> None:
     options.add_argument("--net", default="dreamnet")
     options.add_argument("--weights", nargs="*", default=[], metavar="NET=FILE")
     options.add_argument("--judges", nargs="+", default=["squeezenet", "googlenet"])
+    options.add_argument("--trained", type=Path, metavar="FILE", help="weights of train_judge.py")
     options.add_argument("--seeds", type=int, default=4)
     options.add_argument("--every", type=int, default=5)
     options.add_argument("--kinds", nargs="+", default=["noise", "photographs", "film"])
@@ -59,10 +65,13 @@ def main() -> None:
     chosen = options.parse_args()
     given = dict(pair.split("=", 1) for pair in chosen.weights)
     wnids = (chosen.data / "wnids.txt").read_text().split()
-    judges = {name: load(card(name), given.get(name)) for name in chosen.judges if name != chosen.net}
+    others = {name: load(card(name), given.get(name)) for name in chosen.judges if name != chosen.net}
+    judges = {name: of_card(judge, wnids) for name, judge in others.items()}
+    if chosen.trained is not None:
+        judges["trained"] = of_tiny(chosen.trained)
     about = card(chosen.net)
     network = load(about, given.get(chosen.net), precision("auto", about))
-    told: dict[str, object] = {"real pictures": rates(judges, *real(chosen.data, wnids), wnids)}
+    told: dict[str, object] = {"real pictures": rates(judges, *real(chosen.data, wnids))}
     for kind in chosen.kinds:
         began = time.perf_counter()
         sources = from_noise if kind == "noise" else into(pictures(chosen.data, kind))
@@ -75,7 +84,7 @@ def main() -> None:
                 wanted.append(place)
                 strengths.append(float(np.abs(dream - source).mean()))
         seconds = (time.perf_counter() - began) / len(dreams)
-        told[kind] = rates(judges, dreams, wanted, wnids) | {
+        told[kind] = rates(judges, dreams, wanted) | {
             "dreams": len(dreams),
             "strength": round(float(np.mean(strengths)), 3),
             "seconds_each": round(seconds, 2),
@@ -148,16 +157,31 @@ def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
     return shown, places
 
 
-def rates(
-    judges: dict[str, Network], shown: list[np.ndarray], wanted: list[int], wnids: list[str]
-) -> dict[str, object]:
+def of_card(network: Network, wnids: list[str]) -> Judge:
+    """A network of the zoo as a judge."""
+    head = network.head()
+    columns = [network.card.class_place(wnid) for wnid in wnids]
+    return lambda shown: head(tf.constant(shown)).numpy()[:, columns]
+
+
+def of_tiny(weights: Path) -> Judge:
+    """The network of train_judge.py, which looks at pictures as small as it has learned from."""
+    network = train_judge.judge(weights=weights)
+    size = (train_judge.SIDE, train_judge.SIDE)
+
+    def look(shown: np.ndarray) -> np.ndarray:
+        small = np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in shown])
+        return network(small - 0.5, training=False).numpy()
+
+    return look
+
+
+def rates(judges: dict[str, Judge], shown: list[np.ndarray], wanted: list[int]) -> dict[str, object]:
     """Per cent of pictures whose class each judge ranks first, and among the first five, of the 200."""
     told: dict[str, object] = {}
     for name, judge in judges.items():
-        head = judge.head()
-        columns = [judge.card.class_place(wnid) for wnid in wnids]
         several = [np.stack(shown[k : k + BATCH]) for k in range(0, len(shown), BATCH)]
-        logits = np.concatenate([head(tf.constant(some)).numpy() for some in several])[:, columns]
+        logits = np.concatenate([judge(some) for some in several])
         own = logits[np.arange(len(wanted)), wanted]
         ranks = (logits > own[:, None]).sum(axis=1)
         told[name] = [round(100 * float(np.mean(ranks < best)), 1) for best in (1, 5)]

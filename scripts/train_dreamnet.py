@@ -31,6 +31,7 @@ from dreamnet_export import export
 from keras import ops
 from training_pictures import Batch, batch, batches, pools
 
+from mmdream.networks.card import card
 from mmdream.networks.network import lay
 from mmdream.networks.pictures import dreamnet, googlenet
 from mmdream.networks.weights import read_arrays
@@ -38,8 +39,10 @@ from mmdream.networks.weights import read_arrays
 RUNGS = ("inception_3b_output", "inception_4c_output", "inception_5b_output")
 CAFFE_MEAN = (104.0, 117.0, 123.0)
 PEAK_RATE = 2.5e-3
-CLASSES = 0.5
+CLASSES = 1.0
 """Weight of the classes' cross entropy beside the distance to the teacher's features."""
+TRUST = 0.5
+"""How far the teacher is believed about the class of a picture whose class is known."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -79,8 +82,9 @@ def train(chosen: argparse.Namespace) -> None:
     shape = chosen.batch, chosen.side
     if not units:
         units = deviations(teacher, [batch(trained_on, *shape, 10**9 + place) for place in range(16)])
-    step_of = make_step(student, teacher, optimizer, units)
-    trial_of = make_trial(student, teacher, units)
+    columns = [card("googlenet").class_place(names[0]) for names in card("dreamnet").named_classes()]
+    step_of = make_step(student, teacher, optimizer, units, columns)
+    trial_of = make_trial(student, teacher, units, columns)
     trials = [batch(kept, *shape, 2 * 10**9 + place) for place in range(12)]
     began, at = time.monotonic(), first
     for step, given in batches(trained_on, *shape, first, chosen.steps):
@@ -108,16 +112,16 @@ def rate(progress: float) -> float:
 
 
 def load_teacher(weights: Path) -> keras.Model:
-    """GoogLeNet up to 5b, bfloat16, its own input."""
+    """GoogLeNet, bfloat16, its own input: the rungs and the logits."""
     whole = googlenet("bfloat16")
     lay(whole, read_arrays(weights), "googlenet", weights)
-    teacher = keras.Model(whole.inputs, [whole.get_layer(layer).output for layer in RUNGS])
+    teacher = keras.Model(whole.inputs, [*(whole.get_layer(layer).output for layer in RUNGS), whole.output])
     teacher.trainable = False
     return teacher
 
 
 def teach(teacher: keras.Model, pictures: keras.KerasTensor) -> list[keras.KerasTensor]:
-    """The teacher's features, float32, for RGB 0..1."""
+    """The teacher's features and its logits [n, 1000], float32, for RGB 0..1."""
     caffe = ops.flip(pictures, -1) * 255 - ops.array(CAFFE_MEAN, "float32")
     return [ops.cast(feature, "float32") for feature in teacher(caffe, training=False)]
 
@@ -129,7 +133,8 @@ def in_units(features: list[keras.KerasTensor], units: list[np.ndarray]) -> list
 
 def deviations(teacher: keras.Model, several: list[Batch]) -> list[np.ndarray]:
     """The unit of each channel: its deviation plus 5 % of the mean one, for the rare channels."""
-    seen = [[ops.convert_to_numpy(f) for f in teach(teacher, ops.array(given.pictures))] for given in several]
+    told = [teach(teacher, ops.array(given.pictures))[:-1] for given in several]
+    seen = [[ops.convert_to_numpy(feature) for feature in features] for features in told]
     units = []
     for rung in zip(*seen, strict=True):
         deviation = np.concatenate(rung).std((0, 1, 2))
@@ -137,39 +142,52 @@ def deviations(teacher: keras.Model, several: list[Batch]) -> list[np.ndarray]:
     return units
 
 
-def shortfall(seen, targets, classes):  # type: ignore[no-untyped-def]
-    """Loss of each picture, float32 [n]: squared error, summed over the rungs, and the class's entropy."""
+def wanted(teacher, pictures, classes, units, columns):  # type: ignore[no-untyped-def]
+    """What the student is to say of `pictures`: features in `units`, and shares of the 200 classes [n, 200].
+
+    A picture of a known class has that class and the teacher's shares, half and half; another one the
+    teacher's shares alone, and less of them where the teacher sees another class than the 200.
+    """
+    *features, logits = teach(teacher, pictures)
+    shares = ops.take(ops.softmax(logits), columns, -1)
+    known = ops.expand_dims(ops.cast(classes >= 0, "float32"), -1)
+    believed = shares / ops.sum(shares, -1, keepdims=True)
+    exact = ops.one_hot(ops.maximum(classes, 0), len(columns))
+    return in_units(features, units), known * (TRUST * believed + (1 - TRUST) * exact) + (1 - known) * shares
+
+
+def shortfall(seen, targets):  # type: ignore[no-untyped-def]
+    """Loss of each picture, float32 [n]: squared error, summed over the rungs, and the classes' entropy."""
+    features, shares = targets
     errors = [
         ops.mean(ops.square(ops.cast(s, "float32") - t), [1, 2, 3])
-        for s, t in zip(seen[:-1], targets, strict=True)
+        for s, t in zip(seen[:-1], features, strict=True)
     ]
-    told = ops.cast(classes >= 0, "float32")
-    logits = ops.cast(seen[-1], "float32")
-    entropy = keras.losses.sparse_categorical_crossentropy(ops.maximum(classes, 0), logits, from_logits=True)
-    return sum(errors) + CLASSES * told * entropy
+    told = ops.log_softmax(ops.cast(seen[-1], "float32"))
+    return sum(errors) - CLASSES * ops.sum(shares * told, -1)
 
 
-def attack(student, pictures, targets, classes, length):  # type: ignore[no-untyped-def]
+def attack(student, pictures, targets, length):  # type: ignore[no-untyped-def]
     """Each picture moved by its L2 `length` [n] in the direction that raises its loss."""
 
     def loss(pictures):  # type: ignore[no-untyped-def]
-        return ops.sum(shortfall(student(pictures - 0.5, training=False), targets, classes))
+        return ops.sum(shortfall(student(pictures - 0.5, training=False), targets))
 
     uphill = differentiated(loss, pictures)[1]
     norm = ops.sqrt(ops.sum(ops.square(uphill), [1, 2, 3], keepdims=True)) + 1e-10
     return ops.clip(pictures + ops.reshape(length, (-1, 1, 1, 1)) * uphill / norm, 0.0, 1.0)
 
 
-def make_step(student, teacher, optimizer, units):  # type: ignore[no-untyped-def]
+def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-untyped-def]
     """One training step: (pictures, classes, lengths of the attack) -> loss under attack."""
 
     @compiled
     def step(pictures, classes, length):  # type: ignore[no-untyped-def]
-        targets = in_units(teach(teacher, pictures), units)
-        attacked = attack(student, pictures, targets, classes, length)
+        targets = wanted(teacher, pictures, classes, units, columns)
+        attacked = attack(student, pictures, targets, length)
 
         def loss():  # type: ignore[no-untyped-def]
-            return ops.mean(shortfall(student(attacked - 0.5, training=True), targets, classes))
+            return ops.mean(shortfall(student(attacked - 0.5, training=True), targets))
 
         value, found = differentiated(loss, student.trainable_variables)
         optimizer.apply(found, student.trainable_variables)
@@ -178,22 +196,22 @@ def make_step(student, teacher, optimizer, units):  # type: ignore[no-untyped-de
     return step
 
 
-def make_trial(student, teacher, units):  # type: ignore[no-untyped-def]
+def make_trial(student, teacher, units, columns):  # type: ignore[no-untyped-def]
     """(pictures, classes, length) -> cosine to the teacher at each rung, hits, and loss; clean, attacked."""
 
     @compiled
     def trial(pictures, classes, length):  # type: ignore[no-untyped-def]
-        targets = in_units(teach(teacher, pictures), units)
-        attacked = attack(student, pictures, targets, classes, length)
+        targets = wanted(teacher, pictures, classes, units, columns)
+        attacked = attack(student, pictures, targets, length)
         told = []
         for shown in (pictures, attacked):
             seen = student(shown - 0.5, training=False)
             hits = ops.cast(ops.argmax(seen[-1], -1) == classes, "float32")
             told.append(
                 [
-                    *[cosine(s, t, u) for s, t, u in zip(seen[:-1], targets, units, strict=True)],
+                    *[cosine(s, t, u) for s, t, u in zip(seen[:-1], targets[0], units, strict=True)],
                     ops.sum(hits) / ops.maximum(ops.sum(ops.cast(classes >= 0, "float32")), 1.0),
-                    ops.mean(shortfall(seen, targets, classes)),
+                    ops.mean(shortfall(seen, targets)),
                 ]
             )
         return ops.stack([ops.stack(row) for row in told])
