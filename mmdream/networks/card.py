@@ -46,9 +46,12 @@ class PictureInput:
 
 
 @dataclass(frozen=True)
-class MelInput:
-    """How a network wants its sound: (ln(band power + floor) - mu) / divisor."""
+class SoundInput:
+    """How a network wants its sound: (bands of a spectrogram on a scale - mu) / divisor."""
 
+    kind: Literal["log-mel", "db-mel", "power"]
+    """With P the power of a band, of which a sine of amplitude 1 has 1, and p = unit * P + floor: ln p,
+    10 log10 p, or p ** exponent of the bins themselves."""
     window_seconds: float
     hop_seconds: float
     bands: int
@@ -59,7 +62,13 @@ class MelInput:
     level_dbfs: float
     """RMS that a file's loud blocks are brought to."""
     mu: tuple[float, ...]
-    """Mean log power per band over the training data."""
+    """Mean over the training data, per band or one for all."""
+    decimation: int = 1
+    """The network hears every so manieth column."""
+    mel: Literal["htk", "slaney"] = "htk"
+    unit: float = 1.0
+    """What the publisher's own transform makes of a band with P = 1."""
+    exponent: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +102,36 @@ class KerasFile:
     address: str
     file: str
     md5: str
-    """Keras's own checksum of it."""
+    """Keras's own checksum of it; empty where Keras states none."""
     most_bytes: int = 200_000_000
     """A download stops here."""
 
     def tell(self) -> str:
         """Where the weights come from, for a person."""
-        return f"{self.file}, fetched once from {self.address} by Keras; or --weights FILE"
+        checked = "" if self.md5 else ", its checksum not verified"
+        return f"{self.file}, fetched once from {self.address} by Keras{checked}; or --weights FILE"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """No weights that may be read: a form to be trained, or filled from a file of the user's."""
+
+    why: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"none at hand, {self.why}; train them, or give --weights FILE or --weights random"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Weights in one file with the graph: a Keras file of the user's own."""
+
+    path: Path
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"inside {self.path}"
 
 
 @dataclass(frozen=True)
@@ -118,8 +150,10 @@ class Card:
     """Shallow to deep; rung i lies at depth i / (n - 1)."""
     carried: float
     """Share of `steps` that a carried film frame takes."""
-    input: PictureInput | MelInput
-    weights: Shipped | Snapshot | KerasFile
+    input: PictureInput | SoundInput
+    weights: Shipped | Snapshot | KerasFile | Absent | Inside
+    build: dict[str, Any] = field(default_factory=dict)
+    """What the builder is told besides the bands and the number of classes."""
     smoothing: float = 0.9
     """Sigma in px of the smoothing of a carried frame's gradients. Networks that answer to fine detail lose
     what they answer to if it is wide; of others, fine grain would pile up."""
@@ -130,6 +164,8 @@ class Card:
     classes: tuple[str, ...] = ()
     class_file: str | None = None
     """In place of `classes`: a table of a WordNet id and synonyms a line, in the order of the logits."""
+    events: tuple[str, ...] = ()
+    """Classes of a melnet that begin and end; see `mmdream.sound.canvas.MOST_EVENT`."""
     motifs: dict[str, str] = field(default_factory=dict)
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
@@ -195,9 +231,14 @@ class Card:
 
 
 def names(medium: str | None = None) -> list[str]:
-    """The networks there are, of one medium or of both, sorted."""
+    """The networks there are, of one medium or of both, sorted; without their variants."""
     every = sorted(file.stem for file in MODELS.glob("*.toml"))
     return [name for name in every if medium is None or card(name).medium == medium]
+
+
+def variants(name: str) -> list[str]:
+    """The other forms of a network, as `card` takes them: ``NAME:VARIANT``."""
+    return [f"{name}:{variant}" for variant in _read(name).get("variants", {})]
 
 
 @cache
@@ -205,38 +246,45 @@ def card(name: str, medium: str | None = None) -> Card:
     """Read a card.
 
     Args:
-        name: of the network.
+        name: of the network, or of a variant of it.
         medium: "picture" or "sound", where only one will do.
 
     Raises:
         UserError: there is no such network, or it is of the other medium; names the nearest ones.
     """
-    every = names()
-    if name not in every:
-        choice = names(medium)
-        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or choice
+    own = name.partition(":")[0]
+    if own not in names() or name not in (own, *variants(own)):
+        choice = [each for network in names(medium) for each in (network, *variants(network))]
+        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or names(medium)
         raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
-    path = MODELS / f"{name}.toml"
-    found = _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
+    found = parse(name, _read(own))
     if medium not in (None, found.medium):
         choice = names(medium)
         raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
     return found
 
 
-def _parse(name: str, text: dict[str, Any]) -> Card:
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((MODELS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def parse(name: str, text: dict[str, Any]) -> Card:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
-    given = dict(text)
+    given = {key: value for key, value in text.items() if key != "variants"}
+    if variant := name.partition(":")[2]:
+        for key, value in text["variants"][variant].items():
+            given[key] = {**given[key], **value} if isinstance(value, dict) and key in given else value
     front: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()
     }
     where = dict(given.pop("weights"))
-    kind = {"shipped": Shipped, "snapshot": Snapshot, "keras": KerasFile}[where.pop("how")]
+    kind = {"shipped": Shipped, "snapshot": Snapshot, "keras": KerasFile, "none": Absent}[where.pop("how")]
     return Card(
         name=name,
-        input=(PictureInput if given["medium"] == "picture" else MelInput)(**front),
+        input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),
         weights=kind(**where),
         rungs=tuple(Rung(**rung) for rung in given.pop("rungs")),
         classes=tuple(given.pop("classes", ())),
+        events=tuple(given.pop("events", ())),
         **given,
     )

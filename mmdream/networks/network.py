@@ -6,18 +6,20 @@ card and weights has been checked.
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmdream import chance
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, PictureInput
+from mmdream.networks.card import Card, Inside, PictureInput
 from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
+from mmdream.terms import Term
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +36,8 @@ class Network:
     precision: str
     """"float32" or "bfloat16": weights and activations; "mixed_float16": activations alone."""
     model: keras.Model
+    outputs: dict[str, Any]
+    """What each layer gives, by its name: symbolic tensors of the model's graph."""
 
     def rungs(self, wanted: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """Features at some rungs; layers above the deepest of them are never computed.
@@ -43,19 +47,23 @@ class Network:
 
         Returns:
             A function from the network's input to tensors [1, h, w, c] in its precision. Pictures:
-            float32 [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1],
-            normalised log-mel.
+            float32 [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
+            `mmdream.sound.front.heard` gives them.
         """
-        return self._features([self.card.rungs[place].layer for place in wanted])
+        return self.layers(tuple(self.card.rungs[place].layer for place in wanted))
 
     def layers(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """Features at any layers by name; otherwise as `rungs`."""
-        return self._features(list(names))
+        """Features at any layers by name; otherwise as `rungs`. Layers without places: [1, 1, 1, c]."""
+        features = self._features(list(names))
+        return lambda x: [a if len(a.shape) == 4 else a[:, None, None] for a in features(x)]
 
     def channels(self) -> dict[str, int]:
-        """Channels of every layer that has a picture of features."""
-        shapes = {layer.name: layer.output.shape for layer in self.model.layers}
-        return {name: shape[3] for name, shape in shapes.items() if len(shape) == 4}
+        """Channels of every layer that can be dreamed, in the order of the graph."""
+        return {
+            name: int(output.shape[-1])
+            for name, output in self.outputs.items()
+            if len(output.shape) in (2, 4) and output.shape[-1] is not None
+        }
 
     def head(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """Class logits, [1, class], for the input that `rungs` takes.
@@ -68,11 +76,31 @@ class Network:
         features = self._features([self.card.head])
         return lambda x: features(x)[0]
 
+    def check_layer(self, term: Term) -> None:
+        """Refuse a layer or a channel that the network does not have.
+
+        Raises:
+            UserError: names the nearest ones.
+        """
+        known = self.channels()
+        if term.name not in known:
+            rungs = [rung.layer for rung in self.card.rungs]
+            near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
+            raise UserError(
+                f'{self.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}; '
+                f"all: `mmdream nets {self.card.name}`"
+            )
+        if term.channels and max(term.channels) >= known[term.name]:
+            raise UserError(
+                f"channel {max(term.channels)} of {term.name}: {self.card.name} has 0 to "
+                f"{known[term.name] - 1} there"
+            )
+
     def _features(self, names: list[str]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         from mmdream.networks.framework import keras
 
         # A dictionary, because Keras hands a list of one output back as a bare tensor.
-        outputs = {name: self.model.get_layer(name).output for name in names}
+        outputs = {name: self.outputs[name] for name in names}
         part = keras.Model(self.model.input, outputs)
         front = self.card.input
 
@@ -98,24 +126,32 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
         UserError: weights that are missing, damaged or of another network.
     """
     path = locate(card, weights)
-    if card.medium == "picture":
-        # Brings Keras in quietly; the builders themselves run on any of its backends.
-        from mmdream.networks import framework  # noqa: F401
-        from mmdream.networks.pictures import BUILDERS
-
-        model = BUILDERS[card.builder](dtype=precision)
-    else:
-        from mmdream.networks.sounds import melnet
-
-        assert not isinstance(card.input, PictureInput)
-        model = melnet(card.input.bands, precision)
+    model, outputs = _graph(card, precision)
     if path is None:
         _scatter(model, seed)
     elif path.suffix in ARRAYS:
         lay(model, read_arrays(path), card.name, path)
-    else:
+    elif not isinstance(card.weights, Inside) or path != card.weights.path:
         _load_keras(model, path, card.name)
-    return Network(card, precision, model)
+    return Network(card, precision, model, outputs)
+
+
+def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
+    """A network's graph, and what each of its layers gives."""
+    # Brings Keras in quietly; the builders of pictures themselves run on any of its backends.
+    from mmdream.networks import framework, pictures, sounds
+
+    if isinstance(card.weights, Inside):
+        from mmdream.networks.unrolled import unrolled
+
+        return unrolled(card.weights.path, card.head)
+    if isinstance(card.input, PictureInput):
+        model = pictures.BUILDERS[card.builder](dtype=precision, **card.build)
+    else:
+        build = sounds.BUILDERS[card.builder]
+        model = build(card.input.bands, len(card.classes), precision, **card.build)
+    every = (layer for layer in model.layers if not isinstance(layer, framework.keras.layers.InputLayer))
+    return model, {layer.name: layer.output for layer in every}
 
 
 def precision(choice: str, card: Card, gpu: bool = False) -> str:
@@ -126,13 +162,14 @@ def precision(choice: str, card: Card, gpu: bool = False) -> str:
 
     Args:
         choice: "auto", "float32" or "bfloat16".
-        card: sounds are small enough to stay in float32.
+        card: sounds are small enough to stay in float32, and so do networks of the user's own, which may
+            not bear less.
         gpu: whether TensorFlow found one, `framework.has_gpu`.
 
     Returns:
         "float32", "bfloat16" or "mixed_float16".
     """
-    if card.medium == "sound":
+    if card.medium == "sound" or isinstance(card.weights, Inside):
         return "float32"
     if choice != "auto":
         return choice

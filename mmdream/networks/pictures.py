@@ -239,6 +239,16 @@ def inception_v3(dtype: str = "float32") -> keras.Model:
     return _application(keras.applications.InceptionV3, dtype)
 
 
+def resnet50(dtype: str = "float32") -> keras.Model:
+    """ResNet50 to logits [n, 1000]; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
+    return _with_head(keras.applications.ResNet50, dtype)
+
+
+def mobilenet_v2(dtype: str = "float32") -> keras.Model:
+    """MobileNetV2 to logits [n, 1000]; input RGB -1..1."""
+    return _with_head(keras.applications.MobileNetV2, dtype)
+
+
 def _halve(x: Tensor, name: str, dtype: str) -> Tensor:
     """Max pool 3x3 / 2 with Caffe's ceil mode.
 
@@ -259,6 +269,16 @@ def _application(build: Callable[..., keras.Model], dtype: str) -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
+def _with_head(build: Callable[..., keras.Model], dtype: str) -> keras.Model:
+    """One of Keras's own networks with its thousand classes, which by itself it has for one size only.
+
+    Its layers lie in the order of Keras's weights file with the head.
+    """
+    body = _application(build, dtype)
+    x = layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(body.output)
+    return keras.Model(body.input, layers.Dense(1000, dtype=dtype, name="predictions")(x), name=body.name)
+
+
 BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "dreamnet": dreamnet,
     "googlenet": googlenet,
@@ -266,5 +286,7 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "vgg16": vgg16,
     "vgg19": vgg19,
     "inception_v3": inception_v3,
+    "resnet50": resnet50,
+    "mobilenet_v2": mobilenet_v2,
 }
 """What a card calls its builder."""

@@ -1,17 +1,20 @@
-"""Keras graphs of the networks that hear: log-mel pictures in, features and classes out.
+"""Keras graphs of the networks that hear: spectrograms in, features and classes out.
 
 No weights here: a graph is built for the bands that its card names and for any number of hops.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from mmdream.networks.earlier import conv5_spec, residual_spec, vgg19_mel
 from mmdream.networks.framework import keras, tf
 
 CLASSES = 10
 """The classes of ESC-10."""
 
 
-def melnet(bands: int = 64, dtype: str = "float32") -> keras.Model:
+def melnet(bands: int = 64, classes: int = CLASSES, dtype: str = "float32") -> keras.Model:
     """The sound network that ships: six convolutions on a log-mel picture, 107,442 weights.
 
     Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. Batch normalisation
@@ -19,17 +22,18 @@ def melnet(bands: int = 64, dtype: str = "float32") -> keras.Model:
 
     Args:
         bands: mel bands of the input.
+        classes: of its head.
         dtype: Keras dtype policy of the features.
 
     Returns:
-        A model from [batch, hop, band, 1] to "logits" [batch, 10], layers c1 to c6 named.
+        A model from [batch, hop, band, 1] to "logits" [batch, class], layers c1 to c6 named.
     """
-    return _melnet(bands, dtype, normalised=False)
+    return _melnet(bands, classes, dtype, normalised=False)
 
 
-def melnet_trainer(bands: int = 64, dropout: float = 0.3) -> keras.Model:
+def melnet_trainer(bands: int = 64, classes: int = CLASSES, dropout: float = 0.3) -> keras.Model:
     """Build melnet with batch normalisation and dropout, to be trained and then folded."""
-    return _melnet(bands, "float32", normalised=True, dropout=dropout)
+    return _melnet(bands, classes, "float32", normalised=True, dropout=dropout)
 
 
 def fold(trained: keras.Model) -> keras.Model:
@@ -39,7 +43,7 @@ def fold(trained: keras.Model) -> keras.Model:
         A melnet that answers as `trained` does outside training.
     """
     bands = int(trained.input_shape[2])
-    folded = melnet(bands)
+    folded = melnet(bands, int(trained.output_shape[1]))
     for name in LAYERS:
         kernel = trained.get_layer(name).get_weights()[0]
         gamma, beta, mean, variance = trained.get_layer(f"{name}_norm").get_weights()
@@ -75,7 +79,9 @@ _WIDTHS = {"c1": 16, "c2": 24, "c3": 40, "c4": 40, "c5": 64, "c6": 96}
 _POOLED_AFTER = ("c2", "c4")
 
 
-def _melnet(bands: int, dtype: str, *, normalised: bool, dropout: float = 0.0) -> keras.Model:
+def _melnet(
+    bands: int, classes: int, dtype: str, *, normalised: bool, dropout: float = 0.0
+) -> keras.Model:
     heard = keras.Input((None, bands, 1), name="heard")
     x = heard
     for name in LAYERS:
@@ -99,5 +105,14 @@ def _melnet(bands: int, dtype: str, *, normalised: bool, dropout: float = 0.0) -
     pooled = keras.layers.Concatenate(name="pooled", dtype=dtype)([average, loudest])
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    logits = keras.layers.Dense(CLASSES, dtype="float32", name="logits")(pooled)
+    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(pooled)
     return keras.Model(heard, logits, name="melnet")
+
+
+BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    "melnet": melnet,
+    "vgg19_mel": vgg19_mel,
+    "residual_spec": residual_spec,
+    "conv5_spec": conv5_spec,
+}
+"""What a card calls its builder: (bands, classes, dtype, and what the card's `build` says) -> model."""

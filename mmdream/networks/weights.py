@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, Card, KerasFile, Shipped, Snapshot
+from mmdream.networks.card import MODELS, Absent, Card, Inside, KerasFile, Shipped, Snapshot
 from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_manifest
 
 RANDOM = "random"
@@ -39,7 +39,7 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
 
     Returns:
         An ``.npz`` or ``.safetensors`` file (any network), an ``.h5`` or ``.keras`` file (Keras's
-        applications); None: random.
+        applications, networks without weights of their own, and the user's own networks); None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.
@@ -49,7 +49,8 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
     path = _own(card) if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
-    kinds = (*ARRAYS, ".h5", ".keras") if isinstance(card.weights, KerasFile) else ARRAYS
+    by_keras = isinstance(card.weights, (KerasFile, Absent, Inside))
+    kinds = (*ARRAYS, ".h5", ".keras") if by_keras else ARRAYS
     if path.suffix not in kinds:
         raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
     if path.suffix in ARRAYS and (needed := needs(card)):
@@ -115,4 +116,11 @@ def _own(card: Card) -> Path:
         return fetch_snapshot(
             how.address, MODELS / how.manifest, caches()["mmdream"] / f"{card.name}.npz", card.name
         )
+    if isinstance(how, Absent):
+        raise UserError(
+            f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
+            "(--sound-weights for the sound of a film)"
+        )
+    if isinstance(how, Inside):
+        return how.path
     return fetch_file(how, caches()["keras"] / how.file, card.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 
 from mmdream.errors import UserError
@@ -74,16 +72,6 @@ def check_layers(network: Network, wishes: Wishes) -> None:
     Raises:
         UserError: names the nearest ones.
     """
-    known = network.channels()
     for term in wishes.terms:
-        if term.kind == "target":
-            continue
-        if term.name not in known:
-            rungs = [rung.layer for rung in network.card.rungs]
-            near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
-            raise UserError(f'{network.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}')
-        if term.channels and max(term.channels) >= known[term.name]:
-            raise UserError(
-                f"channel {max(term.channels)} of {term.name}: {network.card.name} has 0 to "
-                f"{known[term.name] - 1} there"
-            )
+        if term.kind != "target":
+            network.check_layer(term)

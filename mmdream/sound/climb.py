@@ -6,10 +6,11 @@ held in one value, so a chunk depends on nothing but that and its own stretch of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,14 +19,15 @@ from mmdream.ascent import Canvas, ascend
 from mmdream.chance import rng
 from mmdream.errors import Interrupted
 from mmdream.schedule import Moment
-from mmdream.sound.canvas import Ear, audible, ear, smoothed
+from mmdream.sound.canvas import BANDS, audible, smoothed
 from mmdream.sound.chunks import ALIGN, Chunk
+from mmdream.sound.ear import Ear, Heard, ear
 from mmdream.sound.level import Meter, level_factor
 from mmdream.sound.source import Source, padded
 from mmdream.sound.stft import REACH, Stft, spectra, stft_for
+from mmdream.terms import Term
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import Card, MelInput
     from mmdream.networks.network import Network
 
 FINEST_SIGMA = 1.5
@@ -43,7 +45,6 @@ class Stage:
     """What the chunks of a sound share."""
 
     source: Source
-    card: Card
     ear: Ear
     stft: Stft
     factor: float
@@ -64,6 +65,27 @@ class Stage:
         """Time of a hop as a player shows it."""
         return hop * self.stft.hop / self.stft.rate
 
+    def heard(self, sound: Source, chunk: Chunk, factor: float) -> Heard:
+        """A chunk of `sound`, which shares the source's clock, as the network hears it under a factor."""
+        own = self.ear.stft
+        first, stop = self.columns(chunk)
+        low = first * own.hop - own.window // 2 - self.offset
+        high = (stop - 1) * own.hop + own.window // 2 - self.offset
+        power = self.ear.gather(spectra(padded(sound, low, high), own)) * np.float32(factor**2)
+        places = np.arange(first, stop) * (own.hop / self.stft.hop) - chunk.low
+        return Heard(power, np.clip(places, 0, chunk.high - chunk.low - 1).astype(np.float32))
+
+    def columns(self, chunk: Chunk) -> tuple[int, int]:
+        """The network's columns over a chunk, half open.
+
+        From a multiple of ALIGN, or of the decimation near it: the network's pooling grid, too, lies the same
+        way in all chunks.
+        """
+        thinned = self.ear.front.decimation
+        grid = max(ALIGN // thinned, 1) * thinned
+        ratio = self.stft.hop / self.ear.stft.hop
+        return int(chunk.low * ratio) // grid * grid, math.ceil(chunk.high * ratio)
+
     def spectra(self, sound: Source, low: int, high: int) -> np.ndarray:
         """Frames low to high (half open) of `sound`, which shares the source's clock."""
         start = (low - REACH) * self.stft.hop - self.offset
@@ -78,6 +100,7 @@ def stage(
     seed: int,
     start_seconds: float | Fraction,
     stopped: Callable[[], bool],
+    wishes: tuple[Term, ...] = (),
 ) -> Stage:
     """Set up what the chunks share.
 
@@ -88,12 +111,12 @@ def stage(
         seed: of rolls and first noise.
         start_seconds: time of the first sample as a player shows it.
         stopped: asked before each step; True ends the dream.
+        wishes: what to climb in place of the rungs next to the schedule's depth.
     """
-    front = cast("MelInput", network.card.input)
-    stft = stft_for(source.rate, front.hop_seconds)
-    factor = level_factor(metered.level(), front.level_dbfs)
+    listening = ear(network, source.rate, wishes)
+    factor = level_factor(metered.level(), listening.front.level_dbfs)
     offset = round(start_seconds * source.rate)
-    return Stage(source, network.card, ear(network, stft), stft, factor, offset, seed, stopped)
+    return Stage(source, listening, stft_for(source.rate), factor, offset, seed, stopped)
 
 
 def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
@@ -107,16 +130,17 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
     Returns:
         Log gain in nepers, softly limited, float32 [chunk.high - chunk.low, band].
     """
-    power = on.ear.gather(on.spectra(on.source, chunk.low, chunk.high)) * np.float32(on.factor**2)
-    bands = on.ear.bands(power)
+    stretch = on.heard(on.source, chunk, on.factor)
     # Where the source lies under the network's floor a gain has nothing to lift. This is also the
     # floor under the RMS of nearly silent chunks: their steps shrink instead of being blown up.
-    inside = bands / (bands + np.float32(on.ear.front.floor))
-    step = on.card.step(moment.depth)
+    inside = on.ear.audible(stretch.power)[_nearest(on, chunk)]
+    step = on.ear.step(moment.depth)
+    # What lies between two columns that the network hears can only follow them.
+    finest = max(FINEST_SIGMA, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)
     canvas = _start(on, chunk) * inside
     for octave in range(moment.octaves):
         finer = moment.octaves - 1 - octave
-        sigma = min(FINEST_SIGMA * moment.octave_scale ** (2 * finer), COARSEST_SIGMA)
+        sigma = min(finest * moment.octave_scale ** (2 * finer), max(COARSEST_SIGMA, finest))
 
         def slope(x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma) -> np.ndarray:
             if on.stopped():
@@ -124,22 +148,30 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
-            return smoothed(on.ear.slope(x, power, moment.depth, roll), sigma)
+            return smoothed(on.ear.slope(x, stretch, moment.depth, roll), sigma)
 
         canvas = ascend(Canvas(canvas, step, slope, lambda x: x, inside), moment.steps)
     return audible(canvas)
 
 
-def energies(on: Stage, sound: Source, chunk: Chunk, rungs: tuple[int, ...], factor: float) -> np.ndarray:
-    """Contrast energy of each rung over a chunk's new sound, float32 [rung], under a level."""
-    power = on.ear.gather(on.spectra(sound, chunk.low, chunk.high)) * np.float32(factor**2)
-    return on.ear.energies(power, rungs, chunk.first - chunk.low, chunk.stop - chunk.low)
+def energies(on: Stage, sound: Source, chunk: Chunk, wanted: tuple[int, ...], factor: float) -> np.ndarray:
+    """What some of the ear's terms come to over a chunk's new sound, float32 [term], under a level."""
+    ratio, first = on.stft.hop / on.ear.stft.hop, on.columns(chunk)[0]
+    inner = chunk.first * ratio - first, chunk.stop * ratio - first
+    return on.ear.energies(on.heard(sound, chunk, factor), wanted, *inner)
+
+
+def _nearest(on: Stage, chunk: Chunk) -> np.ndarray:
+    """The network's column that is nearest to each hop of a chunk, int [hop], counted from its first."""
+    first, stop = on.columns(chunk)
+    hops = np.arange(chunk.low, chunk.high)
+    return np.clip(np.rint(hops * (on.stft.hop / on.ear.stft.hop)).astype(int) - first, 0, stop - first - 1)
 
 
 def _start(on: Stage, chunk: Chunk) -> np.ndarray:
     """Smooth noise that belongs to the absolute grid, float32 [hop, band]."""
     rows = [
-        rng(on.seed, "sound", "start", number).standard_normal((ALIGN, on.ear.front.bands))
+        rng(on.seed, "sound", "start", number).standard_normal((ALIGN, BANDS))
         for number in range(chunk.low // ALIGN, -(-chunk.high // ALIGN))
     ]
     noise = np.concatenate(rows)[: chunk.high - chunk.low].astype(np.float32)

@@ -21,15 +21,16 @@ import soundfile
 
 from mmdream.report import Used
 from mmdream.schedule import Curve, Moment, Schedule
-from mmdream.sound.canvas import DB
+from mmdream.sound.canvas import BANDS, DB, EDGES
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
+from mmdream.sound.front import spread
 from mmdream.sound.kept import GROUP, Kept
 from mmdream.sound.level import Meter
-from mmdream.sound.mel import spread
 from mmdream.sound.peak import PeakMeter, limited
 from mmdream.sound.source import BLOCK, FileSource, Source, blocks, padded
 from mmdream.sound.stft import REACH, samples_of
+from mmdream.terms import Term
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
@@ -53,7 +54,7 @@ class SoundReport:
     gain_db: float
     """The loudness match."""
     objective_gain: float
-    """Contrast energy of the dream over the source's, rungs weighted as they were climbed."""
+    """Contrast energy of the dream over the source's, what was climbed weighted as it was climbed."""
     strength: float
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
     schedule: tuple[Used, ...]
@@ -68,7 +69,7 @@ class _Tally:
     applied: float = 0.0
     hops: int = 0
     heard: list[tuple[Chunk, np.ndarray, np.ndarray]] = field(default_factory=list)
-    """Chunk, weight of each rung, the source's contrast energies."""
+    """Chunk, weight of each of the ear's terms, the source's energies."""
 
 
 def dream_sound(
@@ -83,6 +84,7 @@ def dream_sound(
     kept: Kept | None = None,
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    wishes: tuple[Term, ...] = (),
 ) -> SoundReport:
     """Dream a sound: same rate, channels, length and loudness.
 
@@ -99,6 +101,7 @@ def dream_sound(
         kept: where groups of `GROUP` finished chunks outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
         stop: asked before each step; True ends the dream.
+        wishes: layers, channels and classes to climb in place of the rungs next to the schedule's depth.
 
     Returns:
         What was done.
@@ -116,7 +119,7 @@ def dream_sound(
     if not source.n_samples:
         return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
                            0.0, 1.0, 0.0, ())  # fmt: skip
-    on = stage(source, network, heard, seed, start_seconds, stop or _never)
+    on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes)
     tally = _Tally()
 
     def share(samples: np.ndarray) -> np.ndarray:
@@ -193,7 +196,7 @@ def _gains(
         for place, chunk in enumerate(grid[first : first + GROUP]):
             seconds = float(on.seconds(chunk.centre))
             moment = schedule.at(seconds)
-            mix = on.card.mix(moment.depth)
+            mix = np.abs(on.ear.weights(moment.depth))
             if arrays is not None:
                 heard, gain = arrays[f"energies {place}"], arrays[f"gain {place}"]
             else:
@@ -215,7 +218,7 @@ def _dreamed(
     heard = energies(on, on.source, chunk, rungs, on.factor)
     if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
         return heard, climbed(on, chunk, moment)
-    return heard, np.zeros((chunk.high - chunk.low, on.ear.front.bands), np.float32)
+    return heard, np.zeros((chunk.high - chunk.low, BANDS), np.float32)
 
 
 def _raw(
@@ -231,7 +234,7 @@ def _raw(
     source.
     """
     strength = schedule.curve("strength")
-    to_bins = spread(on.ear.front, on.stft)
+    to_bins = spread(EDGES, on.stft)
     hop = on.stft.hop
     waiting: np.ndarray | None = None
     for first, gain in crossfaded(_gains(on, schedule, tally, kept, tell)):
@@ -261,7 +264,7 @@ def _objective_gain(
     share: Callable[[np.ndarray], np.ndarray],
 ) -> float:
     """Contrast energy of the result over the source's, as the network hears both."""
-    n_rungs = len(on.card.rungs)
+    n_rungs = len(on.ear.terms)
     weights, before, after = np.zeros(n_rungs), np.zeros(n_rungs), np.zeros(n_rungs)
     for chunk, mix, source_energies in tally.heard:
         rungs = np.flatnonzero(mix)
@@ -291,6 +294,6 @@ def contrast_energies(source: Source, sound: Source, network: Network) -> np.nda
         heard.feed(samples)
     on = stage(source, network, heard, 0, 0, _never)
     grid = chunks(*on.hops)
-    rungs = tuple(range(len(on.card.rungs)))
+    rungs = tuple(range(len(on.ear.terms)))
     found = [energies(on, sound, chunk, rungs, on.factor) for chunk in grid]
     return np.average(found, axis=0, weights=[chunk.stop - chunk.first for chunk in grid])

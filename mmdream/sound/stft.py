@@ -15,7 +15,9 @@ import numpy as np
 import scipy.fft
 
 REACH = 2
-"""Hops that a frame reaches to either side of its centre; the window is twice as long."""
+"""Hops that a canvas's frame reaches to either side of its centre; its window is twice as long."""
+HOP_SECONDS = 512 / 44100
+"""Hop of every canvas, whatever network climbs it."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Stft:
     """Samples a second."""
     hop: int
     window: int
-    """``2 * REACH * hop``."""
+    """Even; ``2 * REACH * hop`` where spectra are to become samples again."""
     n_fft: int
     """Length of the transform: the window, padded to a length that the FFT takes quickly."""
 
@@ -41,28 +43,29 @@ class Stft:
         return np.asarray(scipy.fft.rfftfreq(self.n_fft, 1.0 / self.rate))
 
 
-def stft_for(rate: int, hop_seconds: float) -> Stft:
+def stft_for(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * REACH) -> Stft:
     """The transform for a rate: the same time and frequency resolution at every rate.
 
     Args:
         rate: samples a second, > 0.
         hop_seconds: wanted hop; rounded to whole samples.
+        hops: length of the window in hops; rounded to an even number of samples.
 
     Returns:
         The lengths; the hop is at least one sample.
     """
     hop = max(1, round(rate * hop_seconds))
-    window = 2 * REACH * hop
+    window = 2 * max(1, round(hops * hop / 2))
     return Stft(rate, hop, window, int(scipy.fft.next_fast_len(window, real=True)))
 
 
 def spectra(samples: np.ndarray, stft: Stft) -> np.ndarray:
-    """Transform samples whose first one lies REACH hops before the first frame's centre.
+    """Transform samples whose first one lies half a window before the first frame's centre.
 
     Scaled so that a sine reads its amplitude.
 
     Args:
-        samples: float32 [channel, (frame - 1 + 2 REACH) * hop].
+        samples: float32 [channel, (frame - 1) * hop + window].
         stft: the lengths.
 
     Returns:

@@ -1,0 +1,180 @@
+"""Keras graphs of the sound networks of three earlier projects, made anew from their published shapes.
+
+DreamSound (char-tan, commit f77318e), Audio Deep Dream (kacperkan, commit 68e7e02) and Deep Dreaming Sounds
+(verrannt, commit f7bb960). Their weights are pickled and never read. All take [batch, column, band, 1] with
+any number of columns; layers have the publisher's names.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmdream.networks.framework import keras
+
+layers, ops = keras.layers, keras.ops
+
+Tensor = Any  # a symbolic Keras tensor; Keras ships no types
+
+VGG19 = {1: (64, 2), 2: (128, 2), 3: (256, 4), 4: (512, 4), 5: (512, 4)}
+"""Channels and convolutions of each block (Simonyan and Zisserman 2014, table 1, E)."""
+
+RESIDUAL = {
+    1: {"a": (16, 7, 2)},
+    2: {"a": (64, 3, 1), "b": (64, 3, 1)},
+    3: {"a": (128, 3, 1), "b": (128, 3, 1)},
+    4: {"a": (256, 3, 1), "b": (256, 3, 1)},
+    5: {"a": (256, 3, 1), "b": (256, 3, 1)},
+}
+"""Channels, kernel side and stride of each block; a maximum of 2 x 2 between the groups."""
+
+CONV5 = {
+    "fat_shallow": {"conv1": 64, "conv2": 128, "conv3": 256, "conv4": 512, "conv4_1": 512}
+    | {"fc1": 2048, "fc1_1": 2048},
+    "xsmall": {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 128}
+    | {"conv5_1": 256, "conv5_2": 256, "fc1": 2048},
+    "slim_deep": {"conv1": 32} | {f"conv{number}": 64 for number in range(2, 10)} | {"fc1": 2048},
+    "vgg16_skipped": {"conv1_1": 64, "conv2_1": 128, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
+    | {"fc1": 4096},
+    "vgg16": {"conv1_1": 64, "conv1_2": 64, "conv2_1": 128, "conv2_2": 128}
+    | {f"conv3_{number}": 256 for number in (1, 2, 3)}
+    | {f"conv{block}_{number}": 512 for block in (4, 5) for number in (1, 2, 3)}
+    | {"fc1": 4096, "fc2": 4096},
+}
+"""Channels of each layer of the named sizes, but the last, which has the classes."""
+
+CLIP_COLUMNS = 13
+"""That a Deep Dreaming Sounds network was given at a time: 2.08 s."""
+
+
+@keras.saving.register_keras_serializable("mmdream")
+class AdaptivePool(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """PyTorch's AdaptiveAvgPool2d: the mean in cells of a fixed grid, from any size above nothing."""
+
+    def __init__(self, side: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.side = side
+
+    def call(self, x: Tensor) -> Tensor:
+        """[n, h, w, c] -> [n, side, side, c]."""
+        x = ops.einsum("sh,nhwc->nswc", self._cells(ops.shape(x)[1], x.dtype), x)
+        return ops.einsum("sw,nhwc->nhsc", self._cells(ops.shape(x)[2], x.dtype), x)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Known without running it."""
+        return (shape[0], self.side, self.side, shape[3])
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the same again."""
+        return {**super().get_config(), "side": self.side}
+
+    def _cells(self, length: Tensor, dtype: Any) -> Tensor:
+        """Weights [cell, place]: cell i goes from floor(i n / s) to ceil((i + 1) n / s), half open."""
+        cell, place = ops.arange(self.side)[:, None], ops.arange(length)
+        first, stop = cell * length // self.side, -(-(cell + 1) * length // self.side)
+        inside = ops.cast(ops.logical_and(place >= first, place < stop), dtype)
+        return inside / ops.sum(inside, axis=1, keepdims=True)
+
+
+def vgg19_mel(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
+    """DreamSound's VGG-19 on one channel, to "output" [batch, class].
+
+    Args:
+        bands: mel bands of the input, at least 32.
+        classes: of its head.
+        dtype: Keras dtype policy.
+    """
+    x = heard = keras.Input((None, bands, 1), name="heard")
+    for block, (channels, count) in VGG19.items():
+        for number in range(1, count + 1):
+            name = f"conv{block}_{number}"
+            x = layers.Conv2D(channels, 3, padding="same", dtype=dtype, name=name)(x)
+            x = layers.ReLU(dtype=dtype, name=f"relu{block}_{number}")(x)
+        x = layers.MaxPooling2D(2, dtype=dtype, name=f"mp{block}")(x)
+    x = AdaptivePool(7, dtype=dtype, name="avgpool")(x)
+    x = layers.Flatten(dtype=dtype, name="flat")(x)
+    for number in (1, 2):
+        x = layers.Dense(4096, dtype=dtype, name=f"linear{number}")(x)
+        x = layers.ReLU(dtype=dtype, name=f"reluC_{number}")(x)
+        x = layers.Dropout(0.5, dtype=dtype, name=f"dropout{number}")(x)
+    return keras.Model(heard, layers.Dense(classes, dtype="float32", name="output")(x), name="vgg19_mel")
+
+
+def residual_spec(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
+    """Audio Deep Dream's residual network, to "classification_1" [batch, class].
+
+    Args:
+        bands: bins of the input, at least 32.
+        classes: of its head.
+        dtype: Keras dtype policy.
+    """
+
+    def convolve(x: Tensor, name: str, channels: int, side: int, stride: int = 1) -> Tensor:
+        # PyTorch pads alike on both sides; "same" would not where it strides.
+        x = layers.ZeroPadding2D(side // 2, dtype=dtype, name=f"{name}_pad")(x)
+        return layers.Conv2D(channels, side, stride, dtype=dtype, name=name)(x)
+
+    def block(x: Tensor, name: str, channels: int, side: int, stride: int) -> Tensor:
+        y = convolve(x, f"{name}_conv_1", x.shape[3], side)
+        y = layers.BatchNormalization(dtype=dtype, epsilon=1e-5, name=f"{name}_batchnorm_1")(y)
+        y = layers.ReLU(dtype=dtype, name=f"{name}_relu_1")(y)
+        y = convolve(y, f"{name}_conv_2", channels, side, stride)
+        y = layers.BatchNormalization(dtype=dtype, epsilon=1e-5, name=f"{name}_batchnorm_2")(y)
+        # The publisher's has no way round where it strides.
+        if stride == 1:
+            if x.shape[3] != channels:
+                x = layers.Conv2D(channels, 1, dtype=dtype, name=f"{name}_conv_input")(x)
+            y = layers.Add(dtype=dtype, name=f"{name}_sum")([x, y])
+        return layers.ReLU(dtype=dtype, name=name)(y)
+
+    x = heard = keras.Input((None, bands, 1), name="heard")
+    for group, blocks in RESIDUAL.items():
+        for letter, (channels, side, stride) in blocks.items():
+            x = block(x, f"residual_{group}{letter}", channels, side, stride)
+        if group < len(RESIDUAL):
+            x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool_{group}")(x)
+    x = layers.GlobalAveragePooling2D(dtype=dtype, name="average")(x)
+    logits = layers.Dense(classes, dtype="float32", name="classification_1")(x)
+    return keras.Model(heard, logits, name="residual_spec")
+
+
+def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fat_shallow") -> keras.Model:
+    """Deep Dreaming Sounds' network of one of its named sizes, to "output" [batch, class].
+
+    Its dense layers saw a clip of 13 columns; here they are moved along the sound like a convolution (Long et
+    al. 2015, section 3.1), and their answers averaged, so that they hear sounds of any length.
+
+    Args:
+        bands: bins of the input.
+        classes: of its head.
+        dtype: Keras dtype policy.
+        size: a key of `CONV5`.
+    """
+
+    def convolve(x: Tensor, name: str, channels: int, sides: tuple[int, int], padding: str) -> Tensor:
+        return layers.Conv2D(
+            channels, sides, padding=padding, activation="leaky_relu", dtype=dtype, name=name
+        )(x)
+
+    def halve(x: Tensor, name: str) -> Tensor:
+        x = layers.MaxPooling2D(2, padding="same", dtype=dtype, name=name)(x)
+        return layers.Dropout(0.5, dtype=dtype, name=f"{name}_dropout")(x) if name == "pool2" else x
+
+    shape = CONV5[size]
+    convolutions = [name for name in shape if name.startswith("conv")]
+    second = convolutions[1]
+    x = heard = keras.Input((None, bands, 1), name="heard")
+    columns = CLIP_COLUMNS
+    for name in convolutions:
+        x = convolve(x, name, shape[name], (3, 3), "same")
+        if name in (second, convolutions[-1]):
+            x, columns = halve(x, "pool2" if name == second else "pool4"), -(-columns // 2)
+    before = (columns - 1) // 2
+    x = layers.ZeroPadding2D(((before, columns - 1 - before), (0, 0)), dtype=dtype, name="clip")(x)
+    dense = [name for name in shape if name.startswith("fc")]
+    for name in dense:
+        x = convolve(x, name, shape[name], (columns, x.shape[2]) if name == "fc1" else (1, 1), "valid")
+    x = layers.Dropout(0.5, dtype=dtype, name="fc1_dropout")(x)
+    last = "fc3" if "fc2" in shape else "fc2"
+    x = layers.Conv2D(classes, 1, dtype=dtype, name=last)(x)
+    logits = layers.GlobalAveragePooling2D(dtype="float32", name="output")(x)
+    return keras.Model(heard, logits, name="conv5_spec")
