@@ -217,6 +217,7 @@ def dream_audio(
         recipe.schedule,
         recipe.seed,
         progress=lambda share: listener.progress("sound", share * seconds, seconds),
+        wishes=recipe.sound_terms,
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
 

@@ -23,6 +23,7 @@ from mmdream.options import (
     DEFAULT_PRECISION,
     manner_of,
     schedule_of,
+    terms_of,
     wishes_of,
 )
 from mmdream.recipe import Recipe
@@ -113,10 +114,16 @@ def audio(
     source: options.Input,
     output: options.Output = None,
     net: Annotated[
-        str, typer.Option(metavar="NAME", help="Sound network; `mmdream nets` lists them.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE.keras", help="Sound network, listed by `mmdream nets`, or one of your own."
+        ),
     ] = DEFAULT.sound_net,
     weights: options.Weights = None,
     depth: options.Depth = None,
+    layer: options.Layers = None,
+    channel: options.Channels = None,
+    target: options.Targets = None,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
@@ -137,6 +144,7 @@ def audio(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_net=net,
         sound_weights=weights,
+        sound_terms=terms_of(layer, channel, target),
         seed=seed,
     )
     with listening(as_json) as listener:

@@ -19,6 +19,7 @@ from mmdream.options import (
     DEFAULT_PRECISION,
     manner_of,
     schedule_of,
+    terms_of,
     wishes_of,
 )
 from mmdream.recipe import Recipe
@@ -39,6 +40,9 @@ def video(
     motif: options.Motif = None,
     guide: options.Guide = None,
     objective: options.Objective = DEFAULT_MEASURE,
+    sound_layer: options.SoundLayers = None,
+    sound_channel: options.SoundChannels = None,
+    sound_target: options.SoundTargets = None,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
@@ -78,6 +82,7 @@ def video(
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
         wishes=wishes_of(layer, channel, target, guide, objective),
+        sound_terms=terms_of(sound_layer, sound_channel, sound_target),
         net=net,
         sound_net=sound_net,
         weights=weights,

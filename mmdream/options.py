@@ -11,7 +11,7 @@ import typer
 from mmdream.recipe import Manner, Recipe
 from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read
 from mmdream.schedule import preset as named
-from mmdream.terms import Wishes, channel, layer, target
+from mmdream.terms import Term, Wishes, channel, layer, target
 
 DEFAULT = Recipe()
 
@@ -64,8 +64,13 @@ PictureInput = Annotated[
 Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
 ]
-Net = Annotated[str, typer.Option(metavar="NAME", help="Picture network; `mmdream nets` lists them.")]
-SoundNet = Annotated[str, typer.Option(metavar="NAME", help="Sound network.")]
+Net = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE.keras", help="Picture network, listed by `mmdream nets`, or one of your own."
+    ),
+]
+SoundNet = Annotated[str, typer.Option(metavar="NAME|FILE.keras", help="Sound network.")]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -101,6 +106,27 @@ Targets = Annotated[
         metavar="CLASS[=W]",
         help="Dream this class; a negative weight: away from it.",
         show_default=False,
+    ),
+]
+SoundLayers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-layer",
+        metavar="NAME[=W]",
+        help="Climb this layer of the sound network; repeat to add.",
+        show_default=False,
+    ),
+]
+SoundChannels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-channel", metavar="LAYER:7,12[=W]", help="Climb these channels of it.", show_default=False
+    ),
+]
+SoundTargets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-target", metavar="CLASS[=W]", help="Dream this class into the sound.", show_default=False
     ),
 ]
 Motif = Annotated[
@@ -252,5 +278,11 @@ def wishes_of(
     measure: Measure,
 ) -> Wishes:
     """What the picture is to climb; a guide alone is looked for at the schedule's depth."""
-    terms = [*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ())]
-    return Wishes(tuple(terms), measure.value, guide)
+    return Wishes(terms_of(layers, channels, targets), measure.value, guide)
+
+
+def terms_of(
+    layers: list[str] | None, channels: list[str] | None, targets: list[str] | None
+) -> tuple[Term, ...]:
+    """Layers, channels and classes to climb."""
+    return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))

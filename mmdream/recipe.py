@@ -8,7 +8,7 @@ from typing import Literal
 
 from mmdream.errors import UserError
 from mmdream.schedule import Schedule
-from mmdream.terms import Wishes
+from mmdream.terms import Term, Wishes
 
 Weights = str | Path | None
 """A weights file, "random", or None for the card's own weights."""
@@ -58,6 +58,8 @@ class Recipe:
     sound_weights: Weights = None
     wishes: Wishes = field(default_factory=Wishes)
     """What the picture climbs in place of, or besides, the schedule's depth."""
+    sound_terms: tuple[Term, ...] = ()
+    """What the sound climbs in place of the schedule's depth: layers, channels and classes."""
     manner: Manner = field(default_factory=Manner)
     """How the picture climbs."""
     coherence: float = 0.97

@@ -29,7 +29,8 @@ import numpy as np
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.film.frames import read
 from mmdream.film.source import probe
-from mmdream.networks.card import Shipped, card
+from mmdream.networks.card import card
+from mmdream.networks.origins import Shipped
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load
 from mmdream.picture import octaves

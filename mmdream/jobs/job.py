@@ -12,7 +12,7 @@ from typing import Any
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
 from mmdream.jobs.order import Order
-from mmdream.networks.card import MODELS, card
+from mmdream.networks.card import card, is_own, source
 from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture.wanted import check
 from mmdream.recipe import Manner, Recipe, Weights
@@ -52,6 +52,9 @@ class Job:
         del found["weights"], found["sound_weights"]
         del wishes["guide"]
         wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
+        found["sound_terms"] = ", ".join(map(str, self.recipe.sound_terms))
+        # A network of the user's own is what its file holds.
+        found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_own(found[role])}
         return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
 
     @property
@@ -86,14 +89,14 @@ class Job:
             values = json.loads(text)
             recipe, order = dict(values["recipe"]), dict(values["order"])
             schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
-            manner = Manner(**recipe.pop("manner"))
+            manner, sound = Manner(**recipe.pop("manner")), _terms(recipe.pop("sound_terms"))
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
                 Order(**order),
-                Recipe(schedule=schedule, wishes=wishes, manner=manner, **recipe),
+                Recipe(schedule=schedule, wishes=wishes, sound_terms=sound, manner=manner, **recipe),
                 values["overwrite"],
                 values["contents"],
                 values["environment"],
@@ -128,7 +131,14 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
             recipe = replace(recipe, wishes=replace(recipe.wishes, guide=recipe.wishes.guide.resolve()))
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
-    recipe = replace(recipe, weights=_absolute(recipe.weights), sound_weights=_absolute(recipe.sound_weights))
+        card(recipe.sound_net).check_classes(recipe.sound_terms)
+    recipe = replace(
+        recipe,
+        net=_whole(recipe.net),
+        sound_net=_whole(recipe.sound_net),
+        weights=_absolute(recipe.weights),
+        sound_weights=_absolute(recipe.sound_weights),
+    )
     return Job(source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment(recipe))
 
 
@@ -160,11 +170,16 @@ def fingerprint(path: Path) -> str:
 
 
 def _network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
-    path = locate(card(name, medium), weights)
+    path, told = locate(card(name, medium), weights), source(name)
     return {
-        f"{role}'s card": sha256(MODELS / f"{name}.toml"),
+        f"{role}'s card": "guessed" if told is None else sha256(told),
         f"{role}'s weights": RANDOM if path is None else sha256(path),
     }
+
+
+def _whole(network: str) -> str:
+    """A network of the user's own by a name that holds in any folder."""
+    return str(Path(network).expanduser().resolve()) if is_own(network) else network
 
 
 def _absolute(weights: Weights) -> Weights:
@@ -173,9 +188,12 @@ def _absolute(weights: Weights) -> Weights:
 
 
 def _wishes(plain: dict[str, Any]) -> Wishes:
-    terms = tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain["terms"])
     guide = None if plain["guide"] is None else Path(plain["guide"])
-    return Wishes(terms, plain["measure"], guide)
+    return Wishes(_terms(plain["terms"]), plain["measure"], guide)
+
+
+def _terms(plain: list[dict[str, Any]]) -> tuple[Term, ...]:
+    return tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain)
 
 
 def _plain(settings: Order | Recipe | Wishes | Manner) -> dict[str, Any]:

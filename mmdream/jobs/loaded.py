@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load, precision
 from mmdream.networks.weights import locate
-from mmdream.picture.wanted import check, check_layers
+from mmdream.picture.wanted import check
 from mmdream.recipe import Recipe
 
 
@@ -22,7 +22,7 @@ def eyes(recipe: Recipe) -> Network:
     from mmdream.networks.framework import has_gpu
 
     network = load(about, recipe.weights, precision(recipe.precision, about, has_gpu), recipe.seed)
-    check_layers(network, recipe.wishes)
+    network.check_terms(recipe.wishes.terms)
     return network
 
 
@@ -32,4 +32,8 @@ def ear(recipe: Recipe) -> Network:
     Raises:
         UserError: as `eyes`.
     """
-    return load(card(recipe.sound_net, "sound"), recipe.sound_weights, "float32", recipe.seed)
+    about = card(recipe.sound_net, "sound")
+    about.check_classes(recipe.sound_terms)
+    network = load(about, recipe.sound_weights, "float32", recipe.seed)
+    network.check_terms(recipe.sound_terms)
+    return network

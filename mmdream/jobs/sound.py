@@ -90,6 +90,7 @@ def dream_track(
             kept=kept,
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
             stop=stopped,
+            wishes=recipe.sound_terms,
         )
     (work / "source.wav").unlink()
     return laid, report

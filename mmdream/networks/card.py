@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdream.errors import UserError
+from mmdream.networks.origins import HOW, Origin
 from mmdream.terms import Term, channel
 
 _PACKAGED = Path(__file__).parents[1] / "models"
@@ -69,69 +70,8 @@ class SoundInput:
     unit: float = 1.0
     """What the publisher's own transform makes of a band with P = 1."""
     exponent: float = 1.0
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """Weights inside the package."""
-
-    file: str
-    sha256: str
-
-    def tell(self) -> str:
-        """Where the weights come from, for a person."""
-        return f"shipped with the package ({self.file})"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Weights as many raw float32 files below one address, each pinned in a manifest."""
-
-    address: str
-    manifest: str
-
-    def tell(self) -> str:
-        """Where the weights come from, for a person."""
-        return f"fetched once from {self.address} and checked; or --weights FILE"
-
-
-@dataclass(frozen=True)
-class KerasFile:
-    """One HDF5 file of Keras's applications, kept in Keras's own cache."""
-
-    address: str
-    file: str
-    md5: str
-    """Keras's own checksum of it; empty where Keras states none."""
-    most_bytes: int = 200_000_000
-    """A download stops here."""
-
-    def tell(self) -> str:
-        """Where the weights come from, for a person."""
-        checked = "" if self.md5 else ", its checksum not verified"
-        return f"{self.file}, fetched once from {self.address} by Keras{checked}; or --weights FILE"
-
-
-@dataclass(frozen=True)
-class Absent:
-    """No weights that may be read: a form to be trained, or filled from a file of the user's."""
-
-    why: str
-
-    def tell(self) -> str:
-        """Where the weights come from, for a person."""
-        return f"none at hand, {self.why}; train them, or give --weights FILE or --weights random"
-
-
-@dataclass(frozen=True)
-class Inside:
-    """Weights in one file with the graph: a Keras file of the user's own."""
-
-    path: Path
-
-    def tell(self) -> str:
-        """Where the weights come from, for a person."""
-        return f"inside {self.path}"
+    transposed: bool = False
+    """The network takes [band, column] in place of [column, band]."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +91,7 @@ class Card:
     carried: float
     """Share of `steps` that a carried film frame takes."""
     input: PictureInput | SoundInput
-    weights: Shipped | Snapshot | KerasFile | Absent | Inside
+    weights: Origin
     build: dict[str, Any] = field(default_factory=dict)
     """What the builder is told besides the bands and the number of classes."""
     smoothing: float = 0.9
@@ -170,6 +110,8 @@ class Card:
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
+    guesses: tuple[str, ...] = ()
+    """What nobody told of a network of the user's own; each a line for the user."""
 
     def named_classes(self) -> tuple[tuple[str, ...], ...]:
         """The names of each class: WordNet id, usual name, synonyms; or the one name there is."""
@@ -199,6 +141,16 @@ class Card:
         raise UserError(
             f'{self.name} has no class "{name}"; nearest: {nearest} (see `mmdream nets {self.name}`)'
         )
+
+    def check_classes(self, terms: tuple[Term, ...]) -> None:
+        """Refuse classes that the network does not have.
+
+        Raises:
+            UserError: names the nearest ones.
+        """
+        for term in terms:
+            if term.kind == "target":
+                self.class_place(term.name)
 
     def motif(self, name: str) -> Term:
         """What a motif stands for.
@@ -241,17 +193,40 @@ def variants(name: str) -> list[str]:
     return [f"{name}:{variant}" for variant in _read(name).get("variants", {})]
 
 
-@cache
+def is_own(name: str) -> bool:
+    """Whether a network's name is that of a Keras file of the user's own."""
+    return Path(name).suffix == ".keras"
+
+
+def source(name: str) -> Path | None:
+    """The file that a network's card is read from; None: the card of a user's network is all guessed."""
+    if not is_own(name):
+        return MODELS / f"{name.partition(':')[0]}.toml"
+    told = Path(name).expanduser().with_suffix(".toml")
+    return told if told.is_file() else None
+
+
 def card(name: str, medium: str | None = None) -> Card:
     """Read a card.
 
     Args:
-        name: of the network, or of a variant of it.
+        name: of the network, or of a variant of it, or a Keras file of the user's own.
         medium: "picture" or "sound", where only one will do.
 
     Raises:
-        UserError: there is no such network, or it is of the other medium; names the nearest ones.
+        UserError: there is no such network, or it is of the other medium; names the nearest ones. A file
+            that cannot be a network.
     """
+    if is_own(name):
+        # It reads into this module's forms what this module asks it for.
+        from mmdream.networks.own import own_card
+
+        return own_card(Path(name).expanduser(), medium)
+    return _ours(name, medium)
+
+
+@cache
+def _ours(name: str, medium: str | None) -> Card:
     own = name.partition(":")[0]
     if own not in names() or name not in (own, *variants(own)):
         choice = [each for network in names(medium) for each in (network, *variants(network))]
@@ -278,7 +253,7 @@ def parse(name: str, text: dict[str, Any]) -> Card:
         key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()
     }
     where = dict(given.pop("weights"))
-    kind = {"shipped": Shipped, "snapshot": Snapshot, "keras": KerasFile, "none": Absent}[where.pop("how")]
+    kind = HOW[where.pop("how")]
     return Card(
         name=name,
         input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),

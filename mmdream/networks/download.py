@@ -25,7 +25,7 @@ import numpy as np
 from mmdream.errors import UserError
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import KerasFile
+    from mmdream.networks.origins import KerasFile
 
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""

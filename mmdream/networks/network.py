@@ -17,7 +17,8 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, Inside, PictureInput
+from mmdream.networks.card import Card, PictureInput, SoundInput
+from mmdream.networks.origins import Inside
 from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
 from mmdream.terms import Term
 
@@ -76,25 +77,28 @@ class Network:
         features = self._features([self.card.head])
         return lambda x: features(x)[0]
 
-    def check_layer(self, term: Term) -> None:
-        """Refuse a layer or a channel that the network does not have.
+    def check_terms(self, terms: tuple[Term, ...]) -> None:
+        """Refuse layers and channels that the network does not have.
 
         Raises:
             UserError: names the nearest ones.
         """
         known = self.channels()
-        if term.name not in known:
-            rungs = [rung.layer for rung in self.card.rungs]
-            near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
-            raise UserError(
-                f'{self.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}; '
-                f"all: `mmdream nets {self.card.name}`"
-            )
-        if term.channels and max(term.channels) >= known[term.name]:
-            raise UserError(
-                f"channel {max(term.channels)} of {term.name}: {self.card.name} has 0 to "
-                f"{known[term.name] - 1} there"
-            )
+        for term in terms:
+            if term.kind == "target":
+                continue
+            if term.name not in known:
+                rungs = [rung.layer for rung in self.card.rungs]
+                near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
+                raise UserError(
+                    f'{self.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}; '
+                    f"all: `mmdream nets {self.card.name}`"
+                )
+            if term.channels and max(term.channels) >= known[term.name]:
+                raise UserError(
+                    f"channel {max(term.channels)} of {term.name}: {self.card.name} has 0 to "
+                    f"{known[term.name] - 1} there"
+                )
 
     def _features(self, names: list[str]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         from mmdream.networks.framework import keras
@@ -107,8 +111,11 @@ class Network:
         def features(x: tf.Tensor) -> list[tf.Tensor]:
             if isinstance(front, PictureInput):
                 x = _prepare(x, front)
+            elif front.transposed:
+                x = _turned(x)
             found = part(x, training=False)
-            return [found[name] for name in names]
+            turned = isinstance(front, SoundInput) and front.transposed
+            return [_turned(found[name]) if turned else found[name] for name in names]
 
         return features
 
@@ -131,7 +138,7 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
         _scatter(model, seed)
     elif path.suffix in ARRAYS:
         lay(model, read_arrays(path), card.name, path)
-    elif not isinstance(card.weights, Inside) or path != card.weights.path:
+    elif not isinstance(card.weights, Inside):
         _load_keras(model, path, card.name)
     return Network(card, precision, model, outputs)
 
@@ -144,7 +151,7 @@ def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     if isinstance(card.weights, Inside):
         from mmdream.networks.unrolled import unrolled
 
-        return unrolled(card.weights.path, card.head)
+        return unrolled(card.weights.path, card.head, card.weights.fixed)
     if isinstance(card.input, PictureInput):
         model = pictures.BUILDERS[card.builder](dtype=precision, **card.build)
     else:
@@ -219,6 +226,13 @@ def _load_keras(model: keras.Model, path: Path, network: str) -> None:
             model.load_weights(path)
     except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
         raise UserError(f"{path}: weights of another network? they do not fit {network}") from error
+
+
+def _turned(x: tf.Tensor) -> tf.Tensor:
+    """Time and bands [1, time, band, c] the other way round; what has neither stays."""
+    from mmdream.networks.framework import tf
+
+    return tf.transpose(x, (0, 2, 1, 3)) if len(x.shape) == 4 else x
 
 
 def _prepare(pixels: tf.Tensor, front: PictureInput) -> tf.Tensor:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, Absent, Card, Inside, KerasFile, Shipped, Snapshot
+from mmdream.networks.card import MODELS, Card
+from mmdream.networks.origins import Absent, Inside, KerasFile, Shipped, Snapshot
 from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_manifest
 
 RANDOM = "random"
@@ -39,17 +40,20 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
 
     Returns:
         An ``.npz`` or ``.safetensors`` file (any network), an ``.h5`` or ``.keras`` file (Keras's
-        applications, networks without weights of their own, and the user's own networks); None: random.
+        applications, networks without weights of their own); a Keras file of the user's own that holds
+        the network itself; None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.
     """
     if weights == RANDOM:
         return None
+    if weights is None and isinstance(card.weights, Inside):
+        return card.weights.path
     path = _own(card) if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
-    by_keras = isinstance(card.weights, (KerasFile, Absent, Inside))
+    by_keras = isinstance(card.weights, (KerasFile, Absent))
     kinds = (*ARRAYS, ".h5", ".keras") if by_keras else ARRAYS
     if path.suffix not in kinds:
         raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
@@ -121,6 +125,5 @@ def _own(card: Card) -> Path:
             f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
             "(--sound-weights for the sound of a film)"
         )
-    if isinstance(how, Inside):
-        return how.path
+    assert isinstance(how, KerasFile)
     return fetch_file(how, caches()["keras"] / how.file, card.name)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.errors import UserError
 from mmdream.networks.card import Card
-from mmdream.networks.network import Network
 from mmdream.picture import files
 from mmdream.schedule import Moment, Schedule
 from mmdream.terms import Objective, Term, Wishes
@@ -61,17 +59,4 @@ def check(card: Card, schedule: Schedule, wishes: Wishes) -> None:
         files.read(wishes.guide)
     for name in schedule.fade.names:
         card.motif(name)
-    for term in wishes.terms:
-        if term.kind == "target":
-            card.class_place(term.name)
-
-
-def check_layers(network: Network, wishes: Wishes) -> None:
-    """Refuse layers and channels that a network does not have.
-
-    Raises:
-        UserError: names the nearest ones.
-    """
-    for term in wishes.terms:
-        if term.kind != "target":
-            network.check_layer(term)
+    card.check_classes(wishes.terms)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, MelInput, PictureInput, Shipped, Snapshot, card, names
+from mmdream.networks.card import MODELS, MelInput, PictureInput, card, names
+from mmdream.networks.origins import Shipped, Snapshot
 from mmdream.networks.download import read_manifest
 from mmdream.networks.weights import locate
 

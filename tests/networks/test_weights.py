@@ -14,7 +14,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, KerasFile, card
+from mmdream.networks.card import MODELS, card
+from mmdream.networks.origins import KerasFile
 from mmdream.networks.download import fetch_file, fetch_snapshot
 from mmdream.networks.weights import locate, read_arrays
 

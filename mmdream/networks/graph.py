@@ -1,0 +1,190 @@
+"""The graph of a Keras file as plain data: which layers there are, how coarse each sees, what comes in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from mmdream.errors import UserError
+
+MODELS = ("Functional", "Sequential")
+SEES = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Add", "Concatenate", "BatchNormalization") + (
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+)
+"""Kinds of layers that may be a rung."""
+STRIDES = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
+POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
+FLATTENS = ("Flatten", "Reshape")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a graph, wherever it is nested."""
+
+    name: str
+    kind: str
+    stride: float
+    """Of its output over the network's input."""
+    fixed: bool
+    """Whether it can do with one size of input only: it lies behind a Flatten."""
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a file tells of its network."""
+
+    size: tuple[int | None, int | None]
+    channels: int
+    layers: tuple[Layer, ...]
+    """In the order of the graph."""
+    models: tuple[str, ...]
+    """Names of the model and of those nested in it."""
+
+    @property
+    def head(self) -> str | None:
+        """The layer of the class logits: the last dense one; None: there is none, or it is fixed."""
+        dense = [layer for layer in self.layers if layer.kind == "Dense"]
+        return dense[-1].name if dense and not dense[-1].fixed else None
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs of the head."""
+        return int(next(la.config["units"] for la in reversed(self.layers) if la.name == self.head))
+
+    @property
+    def fixed_head(self) -> bool:
+        """Whether there is a head for inputs of one size only."""
+        return self.head is None and any(la.kind == "Dense" and la.fixed for la in self.layers)
+
+    def entry(self) -> list[Layer]:
+        """What lies before the first layer with kernels."""
+        found = []
+        for layer in self.layers:
+            if layer.kind in STRIDES[:3]:
+                break
+            found.append(layer)
+        return found
+
+    def ladder(self, most: int) -> list[str]:
+        """Layers to dream, shallow to deep: the last at each stride, and more where that are few."""
+        seen = [la for la in self.layers if la.kind in SEES and not la.fixed]
+        groups = [list(group) for _, group in groupby(seen, lambda layer: layer.stride)]
+        chosen = {group[-1].name for group in groups}
+        for group in sorted(groups, key=len, reverse=True):
+            if len(chosen) < 3:
+                chosen |= {group[len(group) * part // 3].name for part in (0, 1)}
+        return [la.name for la in seen if la.name in chosen][-most:]
+
+
+def read_graph(path: Path, config: dict[str, Any]) -> Graph:
+    """Read what a file's configuration tells.
+
+    Args:
+        path: the file, for errors.
+        config: its functional or sequential model, as Keras 3 writes it.
+
+    Raises:
+        UserError: other than one input of [height, width, channel], or a form that is not Keras's.
+    """
+    try:
+        inputs = [shape for shape in _inputs(config) if shape is not None]
+        layers, models = [each for each, _ in _walk(config, _Seen())], list(_models(config))
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise UserError(f"{path}: its graph is not in the form of Keras 3; save it again") from error
+    if len(inputs) != 1 or len(inputs[0]) != 4:
+        told = "; ".join("x".join(map(str, shape[1:])) for shape in inputs) or "none"
+        raise UserError(f"{path}: takes {told}; one input of height, width and channels is needed")
+    _, height, width, channels = inputs[0]
+    return Graph((height, width), int(channels or 0), tuple(layers), tuple(models))
+
+
+def _inputs(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
+    """Shapes of the inputs of the outermost model."""
+    layers = model["config"]["layers"]
+    given = [layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer"]
+    if given:
+        yield from given
+    elif layers[0]["class_name"] in MODELS:
+        yield from _inputs(layers[0])
+    else:
+        yield model["config"].get("build_input_shape")
+
+
+def _models(model: dict[str, Any]) -> Iterator[str]:
+    yield str(model["config"]["name"])
+    for layer in model["config"]["layers"]:
+        if layer["class_name"] in MODELS:
+            yield from _models(layer)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How a layer's output lies to the network's input."""
+
+    stride: float = 1.0
+    fixed: bool = False
+    pooled: bool = False
+    """Whether it has lost height and width."""
+
+
+def _walk(model: dict[str, Any], entering: _Seen) -> Iterator[tuple[Layer, _Seen]]:
+    """The layers of a model with what each lets through."""
+    chain = model["class_name"] == "Sequential"
+    at: dict[str, _Seen] = {}
+    last = entering
+    for layer in model["config"]["layers"]:
+        before = [at[name] for name in _before(layer.get("inbound_nodes", [])) if name in at]
+        if not chain:
+            last = _merged(before) if before else entering
+        kind, config = str(layer["class_name"]), layer["config"]
+        if kind in MODELS:
+            for inner, seen in _walk(layer, last):
+                yield inner, seen
+                last = seen
+        elif kind != "InputLayer":
+            fixed = last.fixed or (kind in FLATTENS and not last.pooled)
+            last = _Seen(last.stride * _stride(kind, config), fixed, last.pooled or kind in (*POOLS, "Flatten"))
+            yield Layer(str(config["name"]), kind, last.stride, last.fixed, config), last
+        at[str(config["name"])] = last
+
+
+def _merged(before: list[_Seen]) -> _Seen:
+    return _Seen(
+        max(each.stride for each in before),
+        any(each.fixed for each in before),
+        all(each.pooled for each in before),
+    )
+
+
+def _before(node: Any) -> Iterator[str]:
+    """Names of the layers that a layer takes its input from."""
+    if isinstance(node, dict):
+        if "keras_history" in node:
+            yield str(node["keras_history"][0])
+        for each in node.values():
+            yield from _before(each)
+    elif isinstance(node, list):
+        for each in node:
+            yield from _before(each)
+
+
+def _stride(kind: str, config: dict[str, Any]) -> float:
+    """How much coarser a layer's output is than its input."""
+    given = config.get("strides") or config.get("pool_size") or 1
+    step = float(max(given) if isinstance(given, list) else given)
+    if kind in STRIDES:
+        return step
+    if kind == "Conv2DTranspose":
+        return 1 / step
+    if kind == "UpSampling2D":
+        size = config["size"]
+        return 1 / float(max(size) if isinstance(size, list) else size)
+    return 1.0

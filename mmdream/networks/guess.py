@@ -1,0 +1,106 @@
+"""How a network of the user's own may want its input, where nobody tells: a guess, and what is said of it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mmdream.errors import UserError
+from mmdream.networks.card import PictureInput, SoundInput
+from mmdream.networks.graph import Graph
+
+SMALL = 0.02
+"""A scale below this brings 0..255 to something small; one above it takes 0..1."""
+USUAL_BANDS = (40, 48, 64, 80, 96, 128, 256)
+"""By which the side of the bands is told where a network takes one size only."""
+KNOWN: dict[str, tuple[str, float, tuple[float, ...]]] = {
+    "vgg16": ("BGR", 255.0, (103.939, 116.779, 123.68)),
+    "vgg19": ("BGR", 255.0, (103.939, 116.779, 123.68)),
+    "resnet50v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "resnet101v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "resnet152v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "resnet": ("BGR", 255.0, (103.939, 116.779, 123.68)),
+    "mobilenetv3": ("RGB", 255.0, (0.0, 0.0, 0.0)),
+    "mobilenet": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "inception": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "xception": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "nasnet": ("RGB", 2.0, (1.0, 1.0, 1.0)),
+    "efficientnet": ("RGB", 255.0, (0.0, 0.0, 0.0)),
+    "convnext": ("RGB", 255.0, (0.0, 0.0, 0.0)),
+}
+"""Order, scale and mean of Keras's applications, by how their models' names begin (`preprocess_input` of each)."""
+ARITHMETIC = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
+"""Operations before the first convolution by which a graph brings raw pixels into its range."""
+
+
+def guessed_picture(graph: Graph, told: dict[str, Any], path: Path) -> tuple[PictureInput, list[str]]:
+    """The input of a picture network, and what of it is guessed.
+
+    Args:
+        graph: its graph.
+        told: what its card says of the input.
+        path: the file, for errors.
+
+    Raises:
+        UserError: the card says what is no input.
+    """
+    front, why = _by_graph(graph)
+    guess = {"order": front[0], "scale": front[1], "mean": front[2]}
+    given = _given(PictureInput, guess, told, path)
+    if {"order", "scale", "mean"} <= told.keys():
+        return given, []
+    ranges = {1.0: "0..1", 2.0: "-1..1", 255.0: "0..255"}
+    low = " less the mean of ImageNet" if any(front[2]) and front[1] == 255 else ""
+    return given, [f"pictures {front[0]} {ranges[front[1]]}{low}, {why}"]
+
+
+def guessed_sound(graph: Graph, told: dict[str, Any], path: Path) -> tuple[SoundInput, list[str]]:
+    """The input of a sound network, and what of it is guessed; no graph tells much of it.
+
+    Raises:
+        UserError: as `guessed_picture`; or the number of bands is open.
+    """
+    rows, columns = graph.size
+    first = rows is not None and (columns is None or (rows in USUAL_BANDS and columns not in USUAL_BANDS))
+    transposed = bool(told.get("transposed", first))
+    bands = told.get("bands", rows if transposed else columns)
+    if bands is None:
+        raise UserError(f"{path}: leaves its number of bands open; tell it in {path.with_suffix('.toml').name}")
+    guess = {"kind": "log-mel", "window_seconds": 2048 / 44100, "hop_seconds": 512 / 44100, "bands": bands}
+    guess |= {"low_hz": 40.0, "high_hz": 16000.0, "floor": 1e-9, "divisor": 4.0, "level_dbfs": -23.0}
+    guess |= {"mu": (-16.0,), "transposed": transposed}
+    given = _given(SoundInput, guess, told, path)
+    if {"kind", "window_seconds", "hop_seconds"} <= told.keys():
+        return given, []
+    way = "band by time" if transposed else "time by band"
+    return given, [f"{given.kind} of {bands} bands, {way}, hop {1000 * given.hop_seconds:.1f} ms, as melnet's"]
+
+
+def _by_graph(graph: Graph) -> tuple[tuple[str, float, tuple[float, ...]], str]:
+    """Order, scale and mean of a picture network, and why."""
+    raw, plain = ("RGB", 255.0, (0.0, 0.0, 0.0)), ("RGB", 1.0, (0.0, 0.0, 0.0))
+    for layer in graph.entry():
+        if layer.kind == "Rescaling":
+            scale = layer.config.get("scale")
+            least = min(scale) if isinstance(scale, list) else scale
+            return (raw if float(least) < SMALL else plain), "by its Rescaling"
+        if layer.kind in ARITHMETIC:
+            return raw, f"by its {layer.kind}"
+    for name in graph.models:
+        for begins, front in KNOWN.items():
+            if name.lower().startswith(begins):
+                return front, f"as {name} does"
+    return plain, "which its graph does not tell"
+
+
+def _given(form: type, guess: dict[str, Any], told: dict[str, Any], path: Path) -> Any:
+    """An input of a form, told over guessed."""
+    known, beside = [each.name for each in fields(form)], path.with_suffix(".toml")
+    for key in told:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 3, 0.4) or known
+            raise UserError(f'{beside}: input has no "{key}"; nearest: {", ".join(near)}')
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in {**guess, **told}.items()}
+    return form(**values)

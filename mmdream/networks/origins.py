@@ -1,0 +1,82 @@
+"""Where a network's weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Weights inside the package."""
+
+    file: str
+    sha256: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"shipped with the package ({self.file})"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights as many raw float32 files below one address, each pinned in a manifest."""
+
+    address: str
+    manifest: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"fetched once from {self.address} and checked; or --weights FILE"
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """One HDF5 file of Keras's applications, kept in Keras's own cache."""
+
+    address: str
+    file: str
+    md5: str
+    """Keras's own checksum of it; empty where Keras states none."""
+    most_bytes: int = 200_000_000
+    """A download stops here."""
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        checked = "" if self.md5 else ", its checksum not verified"
+        return f"{self.file}, fetched once from {self.address} by Keras{checked}; or --weights FILE"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """No weights that may be read: a form to be trained, or filled from a file of the user's."""
+
+    why: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"none at hand, {self.why}; train them, or give --weights FILE or --weights random"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Weights in one file with the graph: a Keras file of the user's own."""
+
+    path: Path
+    fixed: frozenset[str] = frozenset()
+    """Layers that inputs of one size only suit."""
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"inside {self.path}"
+
+
+Origin = Shipped | Snapshot | KerasFile | Absent | Inside
+
+HOW: dict[str, type[Shipped] | type[Snapshot] | type[KerasFile] | type[Absent]] = {
+    "shipped": Shipped,
+    "snapshot": Snapshot,
+    "keras": KerasFile,
+    "none": Absent,
+}
+"""What a card calls them."""

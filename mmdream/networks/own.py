@@ -1,0 +1,179 @@
+"""A Keras file of the user's own, read as a network's card without Keras: what its graph tells, and what not.
+
+A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Whatever could run code of the file's
+is refused before Keras sees it. What the graph does not tell is guessed, and said; a card beside it, ``NAME.toml``
+beside ``NAME.keras``, tells any of it for certain.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from mmdream.errors import UserError
+from mmdream.networks.card import Card, Rung
+from mmdream.networks.graph import Graph, read_graph
+from mmdream.networks.guess import guessed_picture, guessed_sound
+from mmdream.networks.origins import Inside
+
+MOST_JSON = 64_000_000
+"""Bytes of a graph that are read."""
+MODULES = ("layers", "models", "initializers", "regularizers", "constraints", "activations") + (
+    "dtype_policies",
+    "src.layers.",
+    "src.models.",
+    "src.ops.",
+)
+"""Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
+PLAIN = ("__tuple__", "__keras_tensor__", "__numpy__", "__tensor__", "__ellipsis__", "slice")
+"""Marks of values that are no classes."""
+NEVER = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer") + (
+    "StringLookup",
+    "IntegerLookup",
+    "TextVectorization",
+)
+"""Keras's own layers that run code of the file's, or read other files."""
+MOST_RUNGS = 8
+STEPS = {"picture": (0.008, 0.012), "sound": (0.030, 0.034)}
+"""Of the shallowest and the deepest rung, as the cards have them."""
+
+
+def own_card(path: Path, medium: str | None = None) -> Card:
+    """The card of a Keras file.
+
+    Args:
+        path: the file.
+        medium: "picture" or "sound"; None: by the channels of its input.
+
+    Raises:
+        UserError: no such file, one that cannot be a network here, or a card beside it that does not fit.
+    """
+    graph = read_graph(path, _config(path))
+    beside = path.with_suffix(".toml")
+    told = _told(beside)
+    kind = told.get("medium") or medium or ("sound" if graph.channels == 1 else "picture")
+    if graph.channels != (needed := 3 if kind == "picture" else 1):
+        raise UserError(f"{path}: takes {graph.channels} channels; a {kind} network takes {needed}")
+    guesses: list[str] = []
+    given = told.pop("input", {})
+    guess = guessed_picture if kind == "picture" else guessed_sound
+    front, said = guess(graph, given, path)
+    rungs = _rungs(graph, kind)
+    if "rungs" not in told:
+        if not rungs:
+            raise UserError(f"{path}: has no convolution to dream")
+        guesses.append(f"rungs {', '.join(rung.layer for rung in rungs)}, by its strides")
+    guesses += said
+    if graph.head and not {"classes", "class_file"} & told.keys():
+        guesses.append(f"classes 0 to {graph.classes - 1}")
+    if graph.fixed_head:
+        guesses.append("classes not to be dreamed, because it flattens pictures of one size")
+    line = f"{path.name} taken for: {'; '.join(guesses)}. Tell what is wrong in {beside.name}"
+    guess_card = Card(
+        name=str(path),
+        medium="picture" if kind == "picture" else "sound",
+        builder="own",
+        about="A network of your own.",
+        licence="yours to know",
+        source=str(path),
+        credits="yours to give",
+        rungs=rungs,
+        carried=0.1 if kind == "picture" else 1.0,
+        input=front,
+        weights=Inside(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
+        head=graph.head,
+        classes=tuple(map(str, range(graph.classes))) if graph.head else (),
+        guesses=(line,) if guesses else (),
+    )
+    return _told_over(guess_card, told, graph, beside)
+
+
+def _told(beside: Path) -> dict[str, Any]:
+    """The card beside a file, where there is one."""
+    if not beside.is_file():
+        return {}
+    try:
+        return tomllib.loads(beside.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{beside}: is not a TOML file ({error})") from error
+
+
+def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) -> Card:
+    """What is told in place of what is guessed.
+
+    Raises:
+        UserError: a key that no card has, a layer that the network does not have, or a value of another form.
+    """
+    known = [each.name for each in fields(Card) if each.name not in ("name", "builder", "weights", "guesses")]
+    layers = [layer.name for layer in graph.layers if not layer.fixed]
+    for key in told:
+        if key not in known:
+            raise UserError(f'{beside}: unknown key "{key}"; choose from {", ".join((*known, "input"))}')
+    try:
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        if "rungs" in given:
+            given["rungs"] = tuple(Rung(**rung) for rung in given["rungs"])
+        found = replace(guess, **given)
+        named = [*(rung.layer for rung in found.rungs), *([found.head] if found.head else [])]
+        found.mix(0.5)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{beside}: {error}") from error
+    for name in named:
+        if name not in layers:
+            near = difflib.get_close_matches(str(name), layers, 3, 0.4) or layers[:3]
+            raise UserError(f'{beside}: {guess.name} has no layer "{name}"; nearest: {", ".join(near)}')
+    return found
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The graph's description, of nothing but layers that run no code of the file's."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such network; save one with model.save('NAME.keras')")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if not {"config.json", "model.weights.h5"} <= names:
+                raise UserError(f"{path}: is no Keras 3 file of a graph and HDF5 weights; save it again")
+            with archive.open("config.json") as file:
+                text = file.read(MOST_JSON + 1)
+        config = json.loads(text[:MOST_JSON].decode())
+        foreign = next(_foreign(config), None)
+    except (zipfile.BadZipFile, ValueError, OSError, RecursionError, NotImplementedError, EOFError) as error:
+        raise UserError(f"{path}: is not a Keras file, or is damaged") from error
+    if foreign is not None:
+        raise UserError(f"{path}: holds {foreign}, which is not Keras's own or may run code of the file's; rebuild it without")
+    if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
+        raise UserError(f"{path}: is neither a functional nor a sequential model")
+    return config
+
+
+def _foreign(node: Any) -> Iterator[str]:
+    """What in a graph is not Keras's own, or may do more than compute."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _foreign(each)
+    if not isinstance(node, dict):
+        return
+    if "class_name" in node and node["class_name"] not in PLAIN:
+        name, module = str(node["class_name"]), str(node.get("module") or "")
+        registered = str(node.get("registered_name") or name)
+        own = module == "keras" or module.startswith(tuple(f"keras.{part}" for part in MODULES))
+        if name in (*NEVER, "function", "__lambda__") or not (own or registered.startswith("mmdream>")):
+            yield registered
+    for key, each in node.items():
+        if key != "compile_config":  # Training's, which is not read.
+            yield from _foreign(each)
+
+
+def _rungs(graph: Graph, kind: str) -> tuple[Rung, ...]:
+    """The last layer at each stride, and more of the same stride where these are few; shallow to deep."""
+    wanted = graph.ladder(MOST_RUNGS)
+    low, high = STEPS[kind]
+    last = max(1, len(wanted) - 1)
+    return tuple(Rung(name, round(low + (high - low) * n / last, 4)) for n, name in enumerate(wanted))
