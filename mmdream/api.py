@@ -213,7 +213,7 @@ def dream_audio(
     dream_sound(
         source,
         blocks.append,
-        ear(recipe),
+        ear(recipe, listener),
         recipe.schedule,
         recipe.seed,
         progress=lambda share: listener.progress("sound", share * seconds, seconds),

@@ -183,7 +183,7 @@ def nets(
     overwrite: options.Overwrite = False,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
-    from mmdream.networks.card import card, names
+    from mmdream.networks.card import card, names, variants
 
     if gallery is not None:
         if name is None:
@@ -201,16 +201,24 @@ def nets(
             about = card(each)
             typer.echo(f"{each:14} {about.medium:8} {about.about}")
             typer.echo(f"{'':23} licence: {about.licence}")
+            if others := variants(each):
+                typer.echo(f"{'':23} also: {', '.join(others)}")
         return
+    from mmdream.networks.network import layers_of
+
     about = card(name)
     typer.echo(f"{about.name} ({about.medium}): {about.about}")
     typer.echo("depth  layer, from shallow to deep")
     for number, rung in enumerate(about.rungs):
         typer.echo(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
+    every = (f"{layer} ({channels})" for layer, channels in layers_of(about).items())
+    typer.echo(f"layers, with their channels: {', '.join(every)}")
+    for guess in about.guesses:
+        typer.echo(guess)
     if about.motifs:
         typer.echo(f"motifs: {', '.join(sorted(about.motifs))}")
-    if every := about.named_classes():
-        typer.echo(f"classes: {', '.join(names[1 if len(names) > 1 else 0] for names in every)}")
+    if called := about.named_classes():
+        typer.echo(f"classes: {', '.join(words[1 if len(words) > 1 else 0] for words in called)}")
     typer.echo(f"weights: {about.weights.tell()}")
     typer.echo(f"licence: {about.licence}")
     typer.echo(f"source:  {about.source}")

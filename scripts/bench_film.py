@@ -30,9 +30,9 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.networks.card import card
-from mmdream.networks.origins import Shipped
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load
+from mmdream.networks.origins import Shipped
 from mmdream.picture import octaves
 from mmdream.picture.slope import slope
 from mmdream.picture.wanted import at_depth

@@ -34,9 +34,9 @@ from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, writ
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.networks.card import Card, card
-from mmdream.networks.origins import Shipped
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, load, precision
+from mmdream.networks.origins import Shipped
 from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import score, slope

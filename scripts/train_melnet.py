@@ -25,8 +25,8 @@ import soundfile
 
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
+from mmdream.sound.front import bank_of
 from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.mel import filter_bank
 from mmdream.sound.stft import REACH, spectra, stft_for
 
 
@@ -34,6 +34,7 @@ from mmdream.sound.stft import REACH, spectra, stft_for
 class Front:
     """The front end that the card will state; the fields of a card's input."""
 
+    kind: str = "log-mel"
     window_seconds: float = 4 * 512 / 44100
     hop_seconds: float = 512 / 44100
     bands: int = 64
@@ -43,6 +44,7 @@ class Front:
     divisor: float = 4.0
     level_dbfs: float = -23.0
     mu: tuple[float, ...] = ()
+    mel: str = "htk"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def band_power(samples: np.ndarray, rate: int, front: Any) -> np.ndarray:
     meter = Meter(rate, 1)
     meter.feed(samples[None])
     factor = level_factor(meter.level(), front.level_dbfs)
-    return np.asarray(power @ filter_bank(front, stft) * factor**2, np.float32)
+    return np.asarray(power @ bank_of(front, stft) * factor**2, np.float32)
 
 
 def crop(power: np.ndarray, hops: int, rng: np.random.Generator) -> np.ndarray:

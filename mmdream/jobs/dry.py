@@ -122,9 +122,9 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
-        painter = painter_of(picture, recipe, Clock(), lambda: False)
+        painter = painter_of(picture, recipe, Clock(), lambda: False, listener)
         each = expected(painter, film, found)
-    hearing = None if track is None else ear(recipe)
+    hearing = None if track is None else ear(recipe, listener)
     start = time.perf_counter() - began
     if painter is not None:
         first, pace = _tried(painter, film, found, each)
@@ -184,7 +184,14 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
-        dream_sound(source, lambda _samples: None, network, recipe.schedule, recipe.seed)
+        dream_sound(
+            source,
+            lambda _samples: None,
+            network,
+            recipe.schedule,
+            recipe.seed,
+            wishes=recipe.sound_terms,
+        )
         took = time.perf_counter() - began
     return took * seconds / length
 

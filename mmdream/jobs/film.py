@@ -70,8 +70,10 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         found = _scanned(film, job, journal, listener, stop.is_set)
     plan = parts(found.shots)
     stand = standing(plan, found, journal)
-    painter = None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set)
-    hearing = None if track is None else ear(job.recipe)
+    painter = (
+        None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set, listener)
+    )
+    hearing = None if track is None else ear(job.recipe, listener)
     if painter is not None:
         ahead = expected(painter, film, found)
         _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
@@ -164,9 +166,11 @@ def _until(
         yield frame
 
 
-def painter_of(picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool]) -> Painter:
+def painter_of(
+    picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: Listener
+) -> Painter:
     """All that dreams a film's picture, with its network loaded."""
-    network = eyes(recipe)
+    network = eyes(recipe, listener)
     width, height = working_size(recipe.size, picture.width, picture.height)
     rate = 2 * max(1, round(picture.rate or 25))
     return Painter(recipe, network, (height, width), rate, clock, stopped)

@@ -58,6 +58,8 @@ def gallery_file(
     from mmdream.networks.framework import has_gpu
 
     keep_freed_memory()
+    for guess in about.guesses:
+        listener.say(guess)
     with workshop(out) as work:
         sheet = gallery(load(about, weights, precision("auto", about, has_gpu)), listener)
         files.write(work / out.name, sheet.astype(np.float32) / 255)

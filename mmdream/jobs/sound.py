@@ -129,7 +129,7 @@ def dream_sound_file(
     if not film.sounds:
         raise UserError(f"{source}: has no sound")
     out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
-    network = ear(recipe)
+    network = ear(recipe, listener)
     with workshop(out) as work:
         laid, done = dream_track(
             film, film.sounds[0], (None, None), network, recipe, listener, work, lambda: False

@@ -42,7 +42,7 @@ def dream_picture(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    network = eyes(recipe)
+    network = eyes(recipe, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.slope import score, slope
     from mmdream.picture.wanted import objective, step

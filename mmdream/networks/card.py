@@ -25,6 +25,22 @@ MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "model
 """Where cards and shipped weights lie: inside the wheel, or beside the package in a checkout."""
 
 
+FOREIGN = (
+    ".h5",
+    ".hdf5",
+    ".pb",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".onnx",
+    ".tflite",
+    ".npz",
+    ".safetensors",
+)
+"""Files that hold networks or weights and are no network here."""
+
+
 @dataclass(frozen=True)
 class Rung:
     """One layer that can be dreamed."""
@@ -222,6 +238,11 @@ def card(name: str, medium: str | None = None) -> Card:
         from mmdream.networks.own import own_card
 
         return own_card(Path(name).expanduser(), medium)
+    if Path(name).suffix in FOREIGN:
+        raise UserError(
+            f"{name}: a network of your own is a Keras 3 file, NAME.keras; pickled ones are never read, "
+            "older Keras files are loaded in Keras and saved anew"
+        )
     return _ours(name, medium)
 
 

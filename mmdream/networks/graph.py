@@ -1,4 +1,4 @@
-"""The graph of a Keras file as plain data: which layers there are, how coarse each sees, what comes in and out."""
+"""The graph of a Keras file as plain data: its layers, how coarse each sees, what comes in and out."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ from typing import Any
 from mmdream.errors import UserError
 
 MODELS = ("Functional", "Sequential")
-SEES = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Add", "Concatenate", "BatchNormalization") + (
-    "Activation",
-    "ReLU",
-    "LeakyReLU",
-    "PReLU",
-    "ELU",
-)
+KERNELS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
+STRIDES = (*KERNELS, "MaxPooling2D", "AveragePooling2D")
+AFTER = ("Add", "Concatenate", "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
+SEES = (*KERNELS, *AFTER)
 """Kinds of layers that may be a rung."""
-STRIDES = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D")
 POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
 FLATTENS = ("Flatten", "Reshape")
 
@@ -68,7 +64,7 @@ class Graph:
         """What lies before the first layer with kernels."""
         found = []
         for layer in self.layers:
-            if layer.kind in STRIDES[:3]:
+            if layer.kind in KERNELS:
                 break
             found.append(layer)
         return found
@@ -151,7 +147,8 @@ def _walk(model: dict[str, Any], entering: _Seen) -> Iterator[tuple[Layer, _Seen
                 last = seen
         elif kind != "InputLayer":
             fixed = last.fixed or (kind in FLATTENS and not last.pooled)
-            last = _Seen(last.stride * _stride(kind, config), fixed, last.pooled or kind in (*POOLS, "Flatten"))
+            pooled = last.pooled or kind in (*POOLS, "Flatten")
+            last = _Seen(last.stride * _stride(kind, config), fixed, pooled)
             yield Layer(str(config["name"]), kind, last.stride, last.fixed, config), last
         at[str(config["name"])] = last
 

@@ -30,7 +30,13 @@ KNOWN: dict[str, tuple[str, float, tuple[float, ...]]] = {
     "efficientnet": ("RGB", 255.0, (0.0, 0.0, 0.0)),
     "convnext": ("RGB", 255.0, (0.0, 0.0, 0.0)),
 }
-"""Order, scale and mean of Keras's applications, by how their models' names begin (`preprocess_input` of each)."""
+"""Order, scale and mean of Keras's applications, by how their models' names begin (`preprocess_input`)."""
+CHOICES = {
+    "kind": ("log-mel", "db-mel", "power"),
+    "mel": ("htk", "slaney"),
+    "order": ("RGB", "BGR"),
+}
+"""Words that an input may hold."""
 ARITHMETIC = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
 """Operations before the first convolution by which a graph brings raw pixels into its range."""
 
@@ -67,7 +73,9 @@ def guessed_sound(graph: Graph, told: dict[str, Any], path: Path) -> tuple[Sound
     transposed = bool(told.get("transposed", first))
     bands = told.get("bands", rows if transposed else columns)
     if bands is None:
-        raise UserError(f"{path}: leaves its number of bands open; tell it in {path.with_suffix('.toml').name}")
+        raise UserError(
+            f"{path}: leaves its number of bands open; tell it in {path.with_suffix('.toml').name}"
+        )
     guess = {"kind": "log-mel", "window_seconds": 2048 / 44100, "hop_seconds": 512 / 44100, "bands": bands}
     guess |= {"low_hz": 40.0, "high_hz": 16000.0, "floor": 1e-9, "divisor": 4.0, "level_dbfs": -23.0}
     guess |= {"mu": (-16.0,), "transposed": transposed}
@@ -75,7 +83,9 @@ def guessed_sound(graph: Graph, told: dict[str, Any], path: Path) -> tuple[Sound
     if {"kind", "window_seconds", "hop_seconds"} <= told.keys():
         return given, []
     way = "band by time" if transposed else "time by band"
-    return given, [f"{given.kind} of {bands} bands, {way}, hop {1000 * given.hop_seconds:.1f} ms, as melnet's"]
+    return given, [
+        f"{given.kind} of {bands} bands, {way}, hop {1000 * given.hop_seconds:.1f} ms, as melnet's"
+    ]
 
 
 def _by_graph(graph: Graph) -> tuple[tuple[str, float, tuple[float, ...]], str]:
@@ -83,9 +93,9 @@ def _by_graph(graph: Graph) -> tuple[tuple[str, float, tuple[float, ...]], str]:
     raw, plain = ("RGB", 255.0, (0.0, 0.0, 0.0)), ("RGB", 1.0, (0.0, 0.0, 0.0))
     for layer in graph.entry():
         if layer.kind == "Rescaling":
-            scale = layer.config.get("scale")
-            least = min(scale) if isinstance(scale, list) else scale
-            return (raw if float(least) < SMALL else plain), "by its Rescaling"
+            scale = layer.config.get("scale", 1.0)
+            least = float(min(scale) if isinstance(scale, list) else scale)
+            return (raw if least < SMALL else plain), "by its Rescaling"
         if layer.kind in ARITHMETIC:
             return raw, f"by its {layer.kind}"
     for name in graph.models:
@@ -103,4 +113,27 @@ def _given(form: type, guess: dict[str, Any], told: dict[str, Any], path: Path) 
             near = difflib.get_close_matches(key, known, 3, 0.4) or known
             raise UserError(f'{beside}: input has no "{key}"; nearest: {", ".join(near)}')
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in {**guess, **told}.items()}
-    return form(**values)
+    wrong = [key for key, choices in CHOICES.items() if key in values and values[key] not in choices]
+    wrong += [key for key in ("mu", "mean") if key in values and not _numbers(values[key])]
+    wrong += [
+        key
+        for key, value in values.items()
+        if key not in (*CHOICES, "mu", "mean", "transposed") and not _numbers((value,))
+    ]
+    if wrong:
+        what = (
+            f"one of {', '.join(CHOICES[wrong[0]])}" if wrong[0] in CHOICES else "a number, or a list of them"
+        )
+        raise UserError(f"{beside}: {wrong[0]} of the input is {values[wrong[0]]!r}; it is {what}")
+    found = form(**values)
+    lengths = {"mean": (3,)} if form is PictureInput else {"mu": (1, values["bands"])}
+    for key, allowed in lengths.items():
+        if len(values[key]) not in allowed:
+            raise UserError(f"{beside}: {key} has {len(values[key])} numbers; {allowed[-1]} are needed")
+    return found
+
+
+def _numbers(values: Any) -> bool:
+    return isinstance(values, tuple) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
+    )

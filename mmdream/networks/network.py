@@ -161,6 +161,11 @@ def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     return model, {layer.name: layer.output for layer in every}
 
 
+def layers_of(card: Card) -> dict[str, int]:
+    """Every layer of a network that can be dreamed, with its channels, in the order of the graph."""
+    return Network(card, "float32", *_graph(card, "float32")).channels()
+
+
 def precision(choice: str, card: Card, gpu: bool = False) -> str:
     """The number format to dream in.
 

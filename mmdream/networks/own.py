@@ -1,8 +1,8 @@
 """A Keras file of the user's own, read as a network's card without Keras: what its graph tells, and what not.
 
 A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Whatever could run code of the file's
-is refused before Keras sees it. What the graph does not tell is guessed, and said; a card beside it, ``NAME.toml``
-beside ``NAME.keras``, tells any of it for certain.
+is refused before Keras sees it. What the graph does not tell is guessed, and said; a card beside it,
+``NAME.toml`` beside ``NAME.keras``, tells any of it for certain.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from mmdream.networks.origins import Inside
 
 MOST_JSON = 64_000_000
 """Bytes of a graph that are read."""
-MODULES = ("layers", "models", "initializers", "regularizers", "constraints", "activations") + (
-    "dtype_policies",
-    "src.layers.",
-    "src.models.",
-    "src.ops.",
+MOST_WEIGHTS = 4 << 30
+"""Bytes of weights, unpacked."""
+MODULES = (
+    *("layers", "models", "initializers", "regularizers", "constraints", "activations", "dtype_policies"),
+    *("src.layers.", "src.models.", "src.ops."),
 )
 """Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
 PLAIN = ("__tuple__", "__keras_tensor__", "__numpy__", "__tensor__", "__ellipsis__", "slice")
 """Marks of values that are no classes."""
-NEVER = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer") + (
-    "StringLookup",
-    "IntegerLookup",
-    "TextVectorization",
+NEVER = (
+    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("StringLookup", "IntegerLookup", "TextVectorization"),
 )
 """Keras's own layers that run code of the file's, or read other files."""
 MOST_RUNGS = 8
@@ -116,7 +115,9 @@ def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) ->
         if key not in known:
             raise UserError(f'{beside}: unknown key "{key}"; choose from {", ".join((*known, "input"))}')
     try:
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
+        }
         if "rungs" in given:
             given["rungs"] = tuple(Rung(**rung) for rung in given["rungs"])
         found = replace(guess, **given)
@@ -140,6 +141,8 @@ def _config(path: Path) -> dict[str, Any]:
             names = set(archive.namelist())
             if not {"config.json", "model.weights.h5"} <= names:
                 raise UserError(f"{path}: is no Keras 3 file of a graph and HDF5 weights; save it again")
+            if archive.getinfo("model.weights.h5").file_size > MOST_WEIGHTS:
+                raise UserError(f"{path}: holds more than {MOST_WEIGHTS >> 30} GiB of weights")
             with archive.open("config.json") as file:
                 text = file.read(MOST_JSON + 1)
         config = json.loads(text[:MOST_JSON].decode())
@@ -147,7 +150,9 @@ def _config(path: Path) -> dict[str, Any]:
     except (zipfile.BadZipFile, ValueError, OSError, RecursionError, NotImplementedError, EOFError) as error:
         raise UserError(f"{path}: is not a Keras file, or is damaged") from error
     if foreign is not None:
-        raise UserError(f"{path}: holds {foreign}, which is not Keras's own or may run code of the file's; rebuild it without")
+        raise UserError(
+            f"{path}: holds {foreign}, which is not Keras's own or may run code; rebuild it without"
+        )
     if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
         raise UserError(f"{path}: is neither a functional nor a sequential model")
     return config

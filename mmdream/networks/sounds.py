@@ -79,9 +79,7 @@ _WIDTHS = {"c1": 16, "c2": 24, "c3": 40, "c4": 40, "c5": 64, "c6": 96}
 _POOLED_AFTER = ("c2", "c4")
 
 
-def _melnet(
-    bands: int, classes: int, dtype: str, *, normalised: bool, dropout: float = 0.0
-) -> keras.Model:
+def _melnet(bands: int, classes: int, dtype: str, *, normalised: bool, dropout: float = 0.0) -> keras.Model:
     heard = keras.Input((None, bands, 1), name="heard")
     x = heard
     for name in LAYERS:

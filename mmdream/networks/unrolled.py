@@ -1,4 +1,4 @@
-"""A Keras file of the user's own as one flat graph, for any size of input, whose every layer can be dreamed."""
+"""A Keras file of the user's own as one flat graph for any size of input: every layer can be dreamed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,19 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
         found: dict[str, Tensor] = {}
         _through(loaded, pixels, head, fixed, found)
         return keras.Model(pixels, list(found.values())), found
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError, NotImplementedError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        AttributeError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
         told = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: Keras cannot load it as a network for any size of input ({told})") from error
+        raise UserError(
+            f"{path}: Keras cannot load it as a network for any size of input ({told})"
+        ) from error
 
 
 def _through(

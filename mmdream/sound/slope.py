@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Features = dict[str, "tf.Tensor"]
 
 MOST_EVENT = 6.0
-"""Weight at depth 1, in units of contrast, of a target of a deep dream: whichever of the card's events a window
-is nearest to. It gives figures attack, harmonics and decay where contrast alone draws long tones; standing
-classes (rain, sea, helicopter) would be equalisers. It sets in at EVENT_DEPTH."""
+"""Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
+a window is nearest to. It gives figures attack, harmonics and decay where contrast alone draws long tones;
+standing classes (rain, sea, helicopter) would be equalisers. It sets in at EVENT_DEPTH."""
 RIVALS = 0.5
 """Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside
 the contrast once it is reached (measured on barks in rain)."""

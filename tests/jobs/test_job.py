@@ -19,6 +19,7 @@ from mmdream.terms import Wishes, channel, target
 OTHER: dict[str, Any] = {
     "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),
     "wishes": Wishes((channel("p4c:7,12=-0.5"), target("goldfish")), "mean", Path("/guide.png")),
+    "sound_terms": (channel("c4:7,12=-0.5"), target("rain")),
     "manner": Manner("adam", 0.25, 0.5, True),
     "net": "vgg16",
     "sound_net": "othernet",

@@ -6,18 +6,31 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, MelInput, PictureInput, card, names
-from mmdream.networks.origins import Shipped, Snapshot
+from mmdream.networks.card import MODELS, PictureInput, SoundInput, card, names
 from mmdream.networks.download import read_manifest
+from mmdream.networks.origins import Shipped, Snapshot
 from mmdream.networks.weights import locate
 
-EVERY = ["dreamnet", "googlenet", "inception_v3", "melnet", "squeezenet", "vgg16", "vgg19"]
+SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]
+EVERY = sorted(
+    [
+        "dreamnet",
+        "googlenet",
+        "inception_v3",
+        "mobilenet_v2",
+        "resnet50",
+        "squeezenet",
+        "vgg16",
+        "vgg19",
+        *SOUNDS,
+    ]
+)
 
 
 def test_zoo_is_complete():
     assert names() == EVERY
-    assert names("sound") == ["melnet"]
-    assert names("picture") == [name for name in EVERY if name != "melnet"]
+    assert names("sound") == SOUNDS
+    assert names("picture") == [name for name in EVERY if name not in SOUNDS]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -33,8 +46,8 @@ def test_card_is_complete(name):
     assert len({rung.layer for rung in found.rungs}) == len(found.rungs)
     assert all(0 < rung.step < 0.2 for rung in found.rungs)
     front = found.input
-    if isinstance(front, MelInput):
-        assert len(front.mu) == front.bands
+    if isinstance(front, SoundInput):
+        assert len(front.mu) in (1, front.bands)
     else:
         assert isinstance(front, PictureInput)
         assert len(front.mean) == 3

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, card
-from mmdream.networks.origins import KerasFile
 from mmdream.networks.download import fetch_file, fetch_snapshot
+from mmdream.networks.origins import KerasFile
 from mmdream.networks.weights import locate, read_arrays
 
 RAW = {

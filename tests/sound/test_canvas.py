@@ -9,19 +9,19 @@ from mmdream.ascent import Canvas, ascend
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import contrast, departures, target
-from mmdream.sound.canvas import HIGHEST, LOWEST, Ear, audible, ear, smoothed
-from mmdream.sound.mel import spread
-from mmdream.sound.stft import stft_for
+from mmdream.sound.canvas import HIGHEST, LOWEST, audible, smoothed
+from mmdream.sound.ear import Ear, Heard, ear
 
 
 @pytest.fixture(scope="module")
 def hearing(melnet: Network) -> Ear:
-    return ear(melnet, stft_for(44100, 512 / 44100))
+    return ear(melnet, 44100)
 
 
-def power(hearing: Ear, hops: int = 64) -> np.ndarray:
+def power(hearing: Ear, hops: int = 64) -> Heard:
     rng = np.random.default_rng(0)
-    return (1e-4 * rng.exponential(1.0, (hops, len(hearing.groups)))).astype(np.float32)
+    found = (1e-4 * rng.exponential(1.0, (hops, len(hearing.groups)))).astype(np.float32)
+    return Heard(found, np.arange(hops, dtype=np.float32))
 
 
 def test_contrast_gradient_agrees_with_central_differences() -> None:
@@ -69,12 +69,12 @@ def test_the_slope_climbs_and_has_the_canvas_shape(hearing: Ear, depth: float) -
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
     canvas = Canvas(start, 0.05, lambda x, _: smoothed(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x)
-    stft = stft_for(44100, 512 / 44100)
-    widths = np.diff(np.append(hearing.groups, stft.n_bins))
-    to_groups = np.add.reduceat(spread(hearing.front, stft), hearing.groups, axis=1) / widths
-    gained = heard * np.exp(2 * audible(ascend(canvas, 6)) @ to_groups)
+    gained = heard.power * np.exp(2 * audible(ascend(canvas, 6)) @ hearing.spread)
     rungs = (int(np.floor(3 * depth + 0.5)),)
-    before, after = (hearing.energies(x.astype(np.float32), rungs, 0, 64) for x in (heard, gained))
+    before, after = (
+        hearing.energies(Heard(x.astype(np.float32), heard.places), rungs, 0, 64)
+        for x in (heard.power, gained)
+    )
     assert after[0] > 1.2 * before[0]
 
 

@@ -2,60 +2,147 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import librosa
 import numpy as np
 import pytest
 
-from mmdream.networks.card import MelInput, card
-from mmdream.sound.mel import bin_groups, centres_hz, filter_bank, heard, spread
-from mmdream.sound.stft import stft_for
+from mmdream.networks.card import SoundInput, card
+from mmdream.sound.front import bands_of, bank_of, bin_groups, heard, spread, stft_of
+from mmdream.sound.stft import spectra, stft_for
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 
 
 @pytest.fixture(scope="module")
-def front() -> MelInput:
+def front() -> SoundInput:
     found = card("melnet").input
-    assert isinstance(found, MelInput)
+    assert isinstance(found, SoundInput)
     return found
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_white_power_reads_alike_in_every_band_below_nyquist(front: MelInput, rate: int) -> None:
+def test_white_power_reads_alike_in_every_band_below_nyquist(front: SoundInput, rate: int) -> None:
     stft = stft_for(rate, front.hop_seconds)
-    bands = np.ones((1, stft.n_bins), np.float32) @ filter_bank(front, stft)
-    below = centres_hz(front)[1:-1] <= rate / 2
+    bands = np.ones((1, stft.n_bins), np.float32) @ bank_of(front, stft)
+    below = bands_of(front)[1:-1] <= rate / 2
     np.testing.assert_allclose(bands[0, below], 1.0, rtol=1e-5)
     assert not bands[0, ~below].any()
     assert below.any()
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_level_gain_stays_level_in_every_bin(front: MelInput, rate: int) -> None:
-    weights = spread(front, stft_for(rate, front.hop_seconds))
+def test_a_level_gain_stays_level_in_every_bin(front: SoundInput, rate: int) -> None:
+    weights = spread(bands_of(front), stft_for(rate, front.hop_seconds))
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-5)
 
 
-def test_a_sine_lands_in_its_band_at_any_rate(front: MelInput) -> None:
-    centre = centres_hz(front)[1:-1]
+def test_a_sine_lands_in_its_band_at_any_rate(front: SoundInput) -> None:
+    centre = bands_of(front)[1:-1]
     found = []
     for rate in RATES:
         stft = stft_for(rate, front.hop_seconds)
         power = np.zeros((1, stft.n_bins), np.float32)
         power[0, np.argmin(np.abs(stft.hz - 1500.0))] = 1.0
-        found.append(int(np.argmax(power @ filter_bank(front, stft))))
+        found.append(int(np.argmax(power @ bank_of(front, stft))))
     assert max(found) - min(found) <= 1
     assert centre[found[0]] == pytest.approx(1500, rel=0.06)
 
 
-def test_groups_of_bins_hear_what_bins_hear(front: MelInput) -> None:
+def test_groups_of_bins_hear_what_bins_hear(front: SoundInput) -> None:
     stft = stft_for(44100, front.hop_seconds)
-    groups = bin_groups(front, stft)
+    groups = bin_groups(stft, bands_of(front))
     assert groups[0] == 0
     assert len(groups) < stft.n_bins / 3
     power = np.random.default_rng(0).exponential(1.0, (50, stft.n_bins)).astype(np.float32)
-    bank = filter_bank(front, stft)
+    bank = bank_of(front, stft)
     widths = np.diff(np.append(groups, stft.n_bins))[:, None]
     coarse = np.add.reduceat(power, groups, axis=1) @ (np.add.reduceat(bank, groups) / widths)
     difference = heard(coarse, front) - heard(power @ bank, front)
     # Less than the attack that the network was trained against.
     assert np.abs(difference).max() < 0.25
+
+
+def heard_by(front: SoundInput, sound: np.ndarray, rate: int) -> np.ndarray:
+    """What a network takes of a mono sound, float32 [column, band]; columns centred on multiples of a hop."""
+    stft = stft_of(front, rate)
+    reach = stft.window // 2
+    found = spectra(np.pad(sound, (reach, reach))[None], stft)[0]
+    return heard(np.abs(found) ** 2 @ bank_of(front, stft), front)
+
+
+def chords(rate: int, seconds: float = 1.0) -> np.ndarray:
+    """Tones and noise over the whole range, float32 [sample], peak 1."""
+    rng, t = np.random.default_rng(7), np.arange(round(rate * seconds)) / rate
+    tones = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (300, 1100, 2500, 3300))
+    sound = tones * np.exp(-3 * (t % 0.3)) + 0.3 * rng.standard_normal(len(t))
+    return np.asarray(sound / np.abs(sound).max(), np.float32)
+
+
+def test_decibels_are_librosas() -> None:
+    """DreamSound's own calls, where its bands are wide enough to hold bins of 50 Hz."""
+    front = card("vgg19_mel").input
+    sound = chords(22050)
+    mel = librosa.feature.melspectrogram(y=sound, sr=22050, n_fft=441, hop_length=200, n_mels=128)
+    theirs = (librosa.power_to_db(mel).T - front.mu[0]) / front.divisor
+    ours = heard_by(front, sound, 22050)
+    columns = min(len(theirs), len(ours))
+    apart = np.abs(theirs[:columns, 70:] - ours[:columns, 70:]) * front.divisor
+    assert np.median(apart) < 0.3  # dB
+    assert np.quantile(apart, 0.95) < 1.5
+
+
+def test_linear_power_is_audio_deep_dreams() -> None:
+    """1 - (|S| / max) ** (1/8), times 255, less 127.5; the maximum is the sound's own here."""
+    front = dataclasses.replace(card("residual_spec").input, floor=1e-15)
+    sound = chords(44100, 0.5)
+    magnitude = np.abs(librosa.stft(sound, n_fft=512, hop_length=128, window="hann"))
+    root = (magnitude / magnitude.max()) ** (1 / 8)
+    theirs = ((1 - root) * 255 - 127.5).T
+    loudest = 128 / magnitude.max()  # a full sine reads half the window's sum
+    ours = heard_by(front, sound * np.float32(loudest), 44100)
+    columns = min(len(theirs), len(ours))
+    # The last column but one is padded otherwise.
+    np.testing.assert_allclose(ours[: columns - 3], theirs[: columns - 3], atol=0.5)
+
+
+@pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec", "conv5_spec"])
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_bands_above_nyquist_hold_the_floor(name: str, rate: int) -> None:
+    front = card(name).input
+    assert isinstance(front, SoundInput)
+    told = heard_by(front, chords(rate), rate)
+    assert told.shape[1] == front.bands
+    assert np.isfinite(told).all()
+    above = bands_of(front)[1:-1] > rate / 2
+    nothing = heard(np.zeros((1, front.bands), np.float32), front)
+    np.testing.assert_allclose(told[:, above], np.broadcast_to(nothing, told.shape)[:, above])
+
+
+@pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec"])
+def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
+    front = card(name).input
+    assert isinstance(front, SoundInput)
+    low, high = (heard_by(front, chords(rate, 2.0) * 0.1, rate) for rate in (22050, 44100))
+    below = (bands_of(front)[1:-1] > 600) & (bands_of(front)[1:-1] < 4000)
+    means = [np.median(x[:, below]) for x in (low, high)]
+    scale = np.abs(np.ptp(low[:, below]))
+    assert abs(means[0] - means[1]) < 0.1 * scale
+
+
+def test_linear_bands_at_the_networks_own_rate_are_its_bins() -> None:
+    front = card("conv5_spec").input
+    assert isinstance(front, SoundInput)
+    bank = bank_of(front, stft_of(front, 8000))
+    np.testing.assert_allclose(bank, np.eye(129), atol=1e-6)
+
+
+def test_a_gain_is_heard_as_a_gain() -> None:
+    """Twice the amplitude: ln 4 nepers of power, 6.02 dB, 4 ** exponent."""
+    power = np.full((1, 4), 0.01, np.float32)
+    for kind, expected in (("log-mel", np.log(4)), ("db-mel", 20 * np.log10(2))):
+        front = SoundInput(kind, 0.04, 0.01, 4, 0.0, 4000.0, 1e-12, 1.0, -23.0, (0.0,))
+        assert (heard(4 * power, front) - heard(power, front))[0, 0] == pytest.approx(expected, rel=1e-4)
+    front = dataclasses.replace(front, kind="power", exponent=0.25)
+    assert (heard(4 * power, front) / heard(power, front))[0, 0] == pytest.approx(4**0.25, rel=1e-4)

@@ -1,0 +1,183 @@
+"""Every network of the zoo: each listed layer can be dreamed, classes have names, wrong ones are told."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.networks.card import MODELS, card, names, source, variants
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, layers_of, load
+from mmdream.networks.origins import Absent, KerasFile
+from mmdream.networks.weights import locate
+from mmdream.objectives import energy
+from mmdream.schedule import Schedule
+from mmdream.sound.dream import dream_sound
+from mmdream.sound.source import ArraySource
+from mmdream.terms import Term, channel, target
+
+SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
+"""With the smallest of the last one's sizes; the others differ in widths alone."""
+
+
+@cache
+def network(name: str) -> Network:
+    """A network with random weights, built once."""
+    return load(card(name), "random")
+
+
+@pytest.mark.parametrize("name", [*names("picture"), *SOUNDS])
+def test_every_listed_layer_can_be_dreamed(name: str):
+    """Features of the promised shape, through which the objective's gradient comes back to the input."""
+    net = network(name)
+    listed = net.channels()
+    assert {rung.layer for rung in net.card.rungs} <= listed.keys()
+    net.check_terms(tuple(Term("layer", each) for each in listed))
+    bands = getattr(net.card.input, "bands", 0)
+    shape = (1, 64, bands, 1) if bands else (1, 64, 64, 3)
+    x = tf.constant(np.random.default_rng(0).random(shape, np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        features = net.layers(tuple(listed))(x)
+        value = tf.add_n([tf.math.log(energy(a) + 1e-12) for a in features])
+    for each, a in zip(listed, features, strict=True):
+        assert (len(a.shape), a.shape[-1]) == (4, listed[each]), each
+    gradient = tape.gradient(value, x).numpy()
+    assert np.isfinite(gradient).all()
+    assert gradient.any()
+
+
+def test_the_layers_that_earlier_projects_name_are_there():
+    vgg = network("vgg19_mel").channels()
+    for block, count in ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4)):
+        assert f"mp{block}" in vgg
+        for number in range(1, count + 1):
+            assert {f"conv{block}_{number}", f"relu{block}_{number}"} <= vgg.keys()
+    assert {
+        "avgpool",
+        "linear1",
+        "reluC_1",
+        "dropout1",
+        "linear2",
+        "reluC_2",
+        "dropout2",
+        "output",
+    } <= vgg.keys()
+    assert (vgg["conv3_1"], vgg["linear1"], vgg["output"]) == (256, 4096, 10)
+    residual = network("residual_spec").channels()
+    for block, width in (("1a", 16), ("2b", 64), ("3b", 128), ("4a", 256), ("5a", 256), ("5b", 256)):
+        assert residual[f"residual_{block}"] == width
+    assert residual["classification_1"] == 2
+
+
+@pytest.mark.parametrize("size", ["fat_shallow", "xsmall", "slim_deep", "vgg16_skipped", "vgg16"])
+def test_sizes_have_the_published_layers(size: str):
+    from mmdream.networks.earlier import CONV5
+
+    shape = CONV5[size]
+    convolutions = [name for name in shape if name.startswith("conv")]
+    dense = [name for name in shape if name.startswith("fc")]
+    published = {"fat_shallow": (5, 2), "xsmall": (7, 1), "slim_deep": (9, 1), "vgg16_skipped": (5, 1)}
+    assert (len(convolutions), len(dense)) == (published | {"vgg16": (13, 2)})[size]
+    name = "conv5_spec" if size == "fat_shallow" else f"conv5_spec:{size}"
+    assert card(name).build.get("size", "fat_shallow") == size
+    assert {rung.layer for rung in card(name).rungs} <= set(convolutions)
+
+
+def test_adaptive_pooling_is_pytorchs():
+    """Cells from floor(i n / s) to ceil((i + 1) n / s), half open; also where there are fewer places."""
+    from mmdream.networks.earlier import AdaptivePool
+
+    for height, width in ((4, 13), (7, 7), (1, 30), (11, 8)):
+        x = np.random.default_rng(0).random((1, height, width, 2), np.float32)
+        found = AdaptivePool(7)(x)
+        assert found.shape == (1, 7, 7, 2)
+        for i, j in ((0, 0), (3, 5), (6, 6)):
+            rows = slice(i * height // 7, -(-(i + 1) * height // 7))
+            columns = slice(j * width // 7, -(-(j + 1) * width // 7))
+            np.testing.assert_allclose(found[0, i, j], x[0, rows, columns].mean((0, 1)), rtol=1e-5)
+
+
+def test_variants_are_cards_of_their_own():
+    us8k, fma = card("vgg19_mel"), card("vgg19_mel:fma_small")
+    assert (len(us8k.classes), len(fma.classes)) == (10, 8)
+    assert us8k.input.mu == (-23.5891,)
+    assert (fma.input.mu, fma.input.divisor) == ((-24.1847,), 16.8729)
+    assert fma.input.bands == us8k.input.bands == 128
+    assert "residual_spec:slow" in variants("residual_spec")
+    assert source("vgg19_mel:fma_small") == MODELS / "vgg19_mel.toml"
+    with pytest.raises(UserError, match="fma_small"):
+        card("vgg19_mel:fma_smal")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+def test_classes_of_an_application_are_found_by_name(name: str):
+    net = network(name)
+    assert net.card.class_place("goldfish") == 1
+    picture = np.random.default_rng(0).random((1, 70, 50, 3), np.float32)
+    assert net.head()(picture).shape == (1, 1000)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
+def test_weights_of_kerass_own_form_fit(name: str):
+    """Layers with weights lie in the order of Keras's own model with a head, and so of its file."""
+    import keras
+
+    build = {"resnet50": keras.applications.ResNet50, "mobilenet_v2": keras.applications.MobileNetV2}[name]
+    theirs = [layer for layer in build(weights=None).layers if layer.weights]
+    ours = [layer for layer in network(name).model.layers if layer.weights]
+    assert [layer.name for layer in ours] == [layer.name for layer in theirs]
+    assert [[w.shape for w in la.weights] for la in ours] == [[w.shape for w in la.weights] for la in theirs]
+
+
+def test_checksum_and_file_are_what_keras_states():
+    import keras
+
+    where = card("resnet50").weights
+    assert isinstance(where, KerasFile)
+    assert where.md5 in inspect.getsource(inspect.getmodule(keras.applications.ResNet50))
+    light = card("mobilenet_v2").weights
+    assert isinstance(light, KerasFile)
+    assert light.md5 == ""
+    assert "not verified" in light.tell()
+
+
+@pytest.mark.parametrize("name", ["vgg19_mel", "residual_spec", "conv5_spec"])
+def test_a_network_without_weights_says_what_to_do(name: str):
+    assert isinstance(card(name).weights, Absent)
+    with pytest.raises(UserError, match="--weights random"):
+        locate(card(name))
+    assert "pickle" in card("vgg19_mel").weights.tell()
+
+
+def test_wrong_names_tell_the_nearest_and_how_to_list_all():
+    net = network("residual_spec")
+    with pytest.raises(UserError, match=r"residual_5a.*`mmdream nets residual_spec`"):
+        net.check_terms((Term("layer", "residual_5aa"),))
+    with pytest.raises(UserError, match="0 to 15"):
+        net.check_terms((channel("residual_1a:16"),))
+    with pytest.raises(UserError, match="female"):
+        net.card.check_classes((target("femal"),))
+    assert layers_of(net.card) == net.channels()
+
+
+@pytest.mark.parametrize("name", SOUNDS[1:])
+def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
+    net = network(name)
+    deep = Term("layer", net.card.rungs[2].layer)
+    wanted = (deep, target(f"{net.card.classes[1]}=0.5"))
+    for rate in (8000, 44100):
+        sound = 0.1 * np.random.default_rng(1).standard_normal((2, rate)).astype(np.float32)
+        blocks: list[np.ndarray] = []
+        source = ArraySource(sound, rate)
+        schedule = Schedule(octaves=1, steps=2, depth=0.5)
+        report = dream_sound(source, blocks.append, net, schedule, 0, wishes=wanted)
+        out = np.concatenate(blocks, axis=1)
+        assert out.shape == sound.shape
+        assert np.isfinite(out).all()
+        assert np.abs(out - sound).max() > 1e-3
+        assert np.isfinite(report.objective_gain)
