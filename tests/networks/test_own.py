@@ -1,0 +1,329 @@
+"""A Keras file of the user's own: read without Keras, guessed aloud, dreamed at any size, never run."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.networks.card import PictureInput, SoundInput, card, source
+from mmdream.networks.framework import keras
+from mmdream.networks.network import load, precision
+from mmdream.picture.slope import slope
+from mmdream.picture.wanted import at_depth
+from mmdream.schedule import Schedule
+from mmdream.sound.dream import dream_sound
+from mmdream.sound.source import ArraySource
+
+# Keras 3.15 saves its variables through an array protocol older than numpy 2's.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+L = keras.layers
+
+
+def convolve(name: str, channels: int, stride: int = 1) -> Any:
+    return L.Conv2D(channels, 3, stride, "same", activation="relu", name=name)
+
+
+def plain() -> keras.Model:
+    """A chain, raw pixels in, softmax out."""
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            L.Rescaling(1 / 255),
+            L.RandomFlip(),
+            convolve("a", 6),
+            L.MaxPooling2D(name="half"),
+            convolve("b", 8),
+            L.MaxPooling2D(name="quarter"),
+            convolve("c", 8),
+            L.GlobalAveragePooling2D(),
+            L.Dense(4, activation="softmax", name="told"),
+        ]
+    )
+
+
+def nested() -> keras.Model:
+    """A known body inside a model with its arithmetic before it, as transfer learning makes them."""
+    x = pixels = keras.Input((64, 64, 3))
+    body = keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(64, 64, 3), alpha=0.35
+    )
+    x = body(keras.applications.mobilenet_v2.preprocess_input(x), training=False)
+    x = L.Dropout(0.2)(L.GlobalAveragePooling2D()(x))
+    return keras.Model(pixels, L.Dense(3, name="told")(x))
+
+
+def residual() -> keras.Model:
+    """Ways that part and meet, and a block that weighs channels by a Reshape."""
+    x = pixels = keras.Input((None, None, 3))
+    x = convolve("a", 6, 2)(x)
+    weight = L.Reshape((1, 1, 6))(L.Dense(6, activation="sigmoid")(L.GlobalAveragePooling2D()(x)))
+    x = L.Add(name="sum")([x, L.Multiply()([convolve("b", 6)(x), weight])])
+    x = convolve("c", 8, 2)(x)
+    return keras.Model(pixels, L.Dense(2, name="told")(L.GlobalAveragePooling2D()(x)))
+
+
+def flattened() -> keras.Model:
+    """A head that only one size suits."""
+    x = pixels = keras.Input((32, 32, 3))
+    x = convolve("b", 8, 2)(convolve("a", 6)(x))
+    return keras.Model(pixels, L.Dense(4, name="told")(L.Flatten()(x)))
+
+
+def heard() -> keras.Model:
+    """A sound network, bands first."""
+    x = sound = keras.Input((64, 87, 1))
+    for name, channels in (("a", 6), ("b", 8), ("c", 8)):
+        x = L.AveragePooling2D(2, name=f"pool_{name}")(convolve(name, channels)(x))
+    return keras.Model(sound, L.Dense(3, name="told")(L.GlobalAveragePooling2D()(x)))
+
+
+Save = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[], keras.Model]], Path]:
+    """A model's file, saved once."""
+    folder = tmp_path_factory.mktemp("own")
+
+    def save(build: Callable[[], keras.Model]) -> Path:
+        path = folder / f"{build.__name__}.keras"
+        if not path.exists():
+            keras.utils.set_random_seed(3)
+            build().save(path)
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("build", "rungs", "size"),
+    [(plain, ["a", "b", "c"], 32), (residual, ["sum", "c"], 48), (flattened, ["a", "b"], 32)],
+)
+def test_features_are_those_of_the_model_itself(saved: Save, build: Any, rungs: list[str], size: int):
+    path = saved(build)
+    net = load(card(str(path)))
+    assert set(rungs) <= {rung.layer for rung in net.card.rungs}
+    assert isinstance(net.card.input, PictureInput)
+    picture = np.random.default_rng(0).random((1, size, size, 3), np.float32)
+    loaded = keras.saving.load_model(path)
+    part = keras.Model(loaded.inputs[0], loaded.get_layer(rungs[-1]).output)
+    theirs = part(picture * net.card.input.scale, training=False)
+    (ours,) = net.layers((rungs[-1],))(picture)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [plain, nested, residual, flattened])
+def test_any_size_can_be_dreamed_and_every_layer_is_listed(saved: Save, build: Any):
+    about = card(str(saved(build)))
+    net = load(about)
+    picture = np.random.default_rng(0).random((41, 70, 3), np.float32)
+    gradient = slope(net, at_depth(about, 0.6))(picture)
+    assert gradient.shape == picture.shape
+    assert np.isfinite(gradient).all()
+    assert gradient.any()
+    features = net.layers(tuple(net.channels()))(picture[None])
+    assert [a.shape[-1] for a in features] == list(net.channels().values())
+    if about.head:
+        assert net.head()(picture[None]).shape == (1, len(about.classes))
+
+
+def test_what_is_guessed_is_said(saved: Save):
+    (line,) = card(str(saved(plain))).guesses
+    for part in ("rungs a, b, c", "0..255, by its Rescaling", "classes 0 to 3", "plain.toml"):
+        assert part in line
+    (line,) = card(str(saved(nested))).guesses
+    assert "0..255, by its TrueDivide" in line
+    (line,) = card(str(saved(flattened))).guesses
+    assert "0..1, which its graph does not tell" in line
+    assert "flattens" in line
+    assert card(str(saved(flattened))).head is None
+    assert card(str(saved(residual))).head == "told"
+
+
+def test_softmax_is_taken_off_the_logits(saved: Save):
+    net = load(card(str(saved(plain))))
+    logits = net.head()(np.random.default_rng(0).random((1, 32, 32, 3), np.float32)).numpy()
+    assert not np.isclose(logits.sum(), 1)
+
+
+def test_known_bodies_are_fed_as_keras_feeds_them(tmp_path: Path):
+    path = tmp_path / "body.keras"
+    build = keras.applications.MobileNetV2
+    build(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35).save(path)
+    found = card(str(path))
+    assert found.input == PictureInput("RGB", 2.0, (1.0, 1.0, 1.0))
+    assert "as mobilenetv2" in found.guesses[0]
+
+
+def test_a_sound_network_hears_bands_first(saved: Save):
+    about = card(str(saved(heard)), "sound")
+    assert isinstance(about.input, SoundInput)
+    assert (about.input.bands, about.input.transposed) == (64, True)
+    assert "64 bands, band by time" in about.guesses[0]
+    net = load(about)
+    sound = 0.1 * np.random.default_rng(1).standard_normal((1, 22050)).astype(np.float32)
+    blocks: list[np.ndarray] = []
+    dream_sound(ArraySource(sound, 22050), blocks.append, net, Schedule(octaves=1, steps=2), 0)
+    assert np.abs(np.concatenate(blocks, axis=1) - sound).max() > 1e-3
+    features = net.rungs((0,))(np.zeros((1, 30, 64, 1), np.float32))
+    assert features[0].shape[1:3] == (30, 64)
+
+
+def test_a_card_beside_the_file_tells(saved: Save, tmp_path: Path):
+    path = tmp_path / "mine.keras"
+    path.write_bytes(saved(plain).read_bytes())
+    assert source(str(path)) is None
+    (tmp_path / "mine.toml").write_text(
+        'classes = ["cat", "dog", "hen", "owl"]\nabout = "Mine."\n'
+        'rungs = [{ layer = "half", step = 0.02 }]\n[input]\norder = "BGR"\nscale = 2.0\nmean = [1, 1, 1]\n'
+    )
+    found = card(str(path), "picture")
+    assert source(str(path)) == tmp_path / "mine.toml"
+    assert [rung.layer for rung in found.rungs] == ["half"]
+    assert found.class_place("owl") == 3
+    assert found.input == PictureInput("BGR", 2.0, (1, 1, 1))
+    assert found.guesses == ()
+    assert precision("bfloat16", found) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour = 1", "unknown key"),
+        ("rungs = [", "is not a TOML file"),
+        ('rungs = [{ layer = "aa", step = 0.1 }]', 'no layer "aa"; nearest: a'),
+        ('rungs = [{ name = "a" }]', "mine.toml"),
+        ('head = "tol"', "nearest: told"),
+        ("[input]\nscales = 1", "nearest: scale"),
+        ('[input]\norder = "GRB"', "one of RGB, BGR"),
+        ('[input]\nscale = "wide"', "a number"),
+        ("[input]\nmean = [1]", "3 are needed"),
+        ('medium = "sound"', "takes 1"),
+    ],
+)
+def test_a_wrong_card_is_told_in_one_line(saved: Save, tmp_path: Path, text: str, says: str):
+    path = tmp_path / "mine.keras"
+    path.write_bytes(saved(plain).read_bytes())
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(UserError, match=says) as raised:
+        card(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def archive(config: Any, weights: str = "model.weights.h5") -> bytes:
+    """A Keras file around a graph."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
+        file.writestr("metadata.json", "{}")
+        file.writestr(weights, b"")
+    return buffer.getvalue()
+
+
+def chain(*layers: dict[str, Any], shape: tuple[int | None, ...] = (None, 8, 8, 3)) -> dict[str, Any]:
+    """The graph of a sequential model."""
+    first = {"module": "keras.layers", "class_name": "InputLayer"}
+    first |= {"config": {"batch_shape": list(shape), "name": "in"}}  # type: ignore[dict-item]
+    return {
+        "module": "keras",
+        "class_name": "Sequential",
+        "config": {"name": "s", "layers": [first, *layers]},
+    }
+
+
+def layer(kind: str, module: str | None = "keras.layers", **rest: Any) -> dict[str, Any]:
+    return {"module": module, "class_name": kind, "config": {"name": kind.lower(), **rest}}
+
+
+CONV = layer("Conv2D", strides=[1, 1])
+EVIL = {
+    "Lambda": layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEA"}}),
+    "a lambda inside": layer("Conv2D", activation={"class_name": "__lambda__", "config": {}}),
+    "a function": layer("Conv2D", activation={"module": "os", "class_name": "function", "config": "system"}),
+    "a function of builtins": layer(
+        "Conv2D", activation={"module": "builtins", "class_name": "function", "config": "eval"}
+    ),
+    "another module": layer("Popen", "subprocess", args=["touch", "x"]),
+    "Keras's own fetching": layer("get_file", "keras.utils", origin="http://127.0.0.1"),
+    "a class of the file's": {**layer("Mine", None), "registered_name": "mine>Mine"},
+    "a saved model": layer("TFSMLayer", filepath="/x"),
+    "a module of Torch": layer("TorchModuleWrapper", module="AAAA"),
+    "a table from a file": layer("StringLookup", vocabulary="/etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("evil", EVIL.values(), ids=EVIL)
+def test_what_could_run_code_is_refused_before_keras_sees_it(tmp_path: Path, evil: dict[str, Any]):
+    path = tmp_path / "evil.keras"
+    for graph in (chain(CONV, evil), chain({**chain(evil), "name": "inner"}, CONV)):
+        path.write_bytes(archive(graph))
+        with pytest.raises(UserError, match="may run code") as raised:
+            card(str(path))
+        assert "\n" not in str(raised.value)
+
+
+def test_a_real_lambda_is_refused(tmp_path: Path):
+    path = tmp_path / "lambda.keras"
+    keras.Sequential([keras.Input((8, 8, 3)), L.Lambda(lambda x: x * 2), convolve("a", 2)]).save(path)
+    with pytest.raises(UserError, match="Lambda"):
+        card(str(path))
+
+
+WRONG = {
+    "no archive": (b"text", "not a Keras file"),
+    "an old form": (archive(chain(CONV), "model.weights.npz"), "is no Keras 3 file"),
+    "no graph": (archive("{"), "not a Keras file"),
+    "deep": (archive("[" * 100_000), "not a Keras file"),
+    "no model": (archive(layer("Conv2D")), "neither a functional nor a sequential"),
+    "no layers": (archive({"module": "keras", "class_name": "Sequential", "config": {}}), "form of Keras 3"),
+    "a class of its own": (archive({"module": "mine", "class_name": "Net", "config": {}}), "may run code"),
+    "series": (archive(chain(CONV, shape=(None, 8, 3))), "one input"),
+    "two channels": (archive(chain(CONV, shape=(None, 8, 8, 2))), "takes 2 channels"),
+    "no convolution": (archive(chain(layer("Flatten"))), "no convolution"),
+    "no weights": (archive(chain(CONV)), "Keras cannot load it"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_a_network_is_told_in_one_line(tmp_path: Path, content: bytes, says: str):
+    path = tmp_path / "mine.keras"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=says) as raised:
+        load(card(str(path)))
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_other_files_and_senses_are_told():
+    with pytest.raises(UserError, match="pickled ones are never read"):
+        card("mine.pth")
+    with pytest.raises(UserError, match="no such network"):
+        card("nowhere.keras")
+
+
+def test_a_picture_network_is_no_sound_network(saved: Save):
+    with pytest.raises(UserError, match="a sound network takes 1"):
+        card(str(saved(plain)), "sound")
+
+
+def test_a_card_is_read_without_keras(saved: Save):
+    code = (
+        "import sys\nfrom mmdream.networks.card import card\n"
+        "assert card(sys.argv[1]).rungs\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(saved(plain))], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
