@@ -56,7 +56,7 @@ def test_every_option_of_the_issue_is_there():
     wanted = (
         "output net sound-net weights sound-weights depth strength octaves octave-scale steps coherence "
         "breathe bidirectional color schedule preset seed size start end precision keep-picture keep-sound "
-        "strict preview sheet compare dry-run overwrite job-dir json"
+        "strict sound-layer sound-channel sound-target preview sheet compare dry-run overwrite job-dir json"
     )
     missing = [name for name in wanted.split() if f"--{name}" not in text]
     assert not missing
@@ -64,11 +64,23 @@ def test_every_option_of_the_issue_is_there():
 
 def test_nets_are_listed_with_licences_and_told_one_by_one():
     listed = mmdream("nets").stdout
-    for name in ("dreamnet", "melnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inception_v3"):
+    pictures = (
+        "dreamnet",
+        "googlenet",
+        "squeezenet",
+        "vgg16",
+        "vgg19",
+        "inception_v3",
+        "resnet50",
+        "mobilenet_v2",
+    )
+    for name in (*pictures, "melnet", "vgg19_mel", "residual_spec", "conv5_spec"):
         assert re.search(rf"^{name}\b", listed, re.MULTILINE)
-    assert listed.count("licence:") >= 7
+    assert listed.count("licence:") >= 12
+    assert "vgg19_mel:fma_small" in listed
     told = mmdream("nets", "googlenet").stdout
     assert "inception_4c_output" in told
+    assert "inception_3b_5x5_reduce (32)" in told
     assert "BVLC" in told
 
 
@@ -84,6 +96,12 @@ MISTAKES = {
     "output suffix": ("video FILM -o x.avi", ".mkv"),
     "output exists": ("video FILM -o empty.mp4", "--overwrite"),
     "layer": ("image picture.png --layer p4d", "p4c"),
+    "sound layer": ("audio sound.wav --net melnet --layer c9", "c6"),
+    "sound class": ("video FILM --sound-target roster", "rooster"),
+    "sound network without weights": ("audio sound.wav --net vgg19_mel", "--weights random"),
+    "a network's file": ("video FILM --net none.keras", "no such network"),
+    "a pickled network": ("video FILM --net none.pth", "pickled"),
+    "a network's file that is none": ("video FILM --net text.keras", "not a Keras file"),
     "channel": ("image picture.png --channel p4c:512", "0 to 511"),
     "channel's form": ("image picture.png --channel p4c", "LAYER:NUMBER"),
     "class": ("video FILM --target goldfsh", "goldfish"),
@@ -138,6 +156,7 @@ MISTAKES = {
 def folder(film: Path, tmp_path: Path) -> Path:
     """A folder of files that no command should accept."""
     (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.keras").write_text("no network")
     (tmp_path / "text.mp4").write_text("this is not a film\n" * 50)
     (tmp_path / "cut.mp4").write_bytes(film.read_bytes()[:48])
     (tmp_path / "typo.toml").write_text("[[key]]\nat = 1\ndepht = 0.5\n")

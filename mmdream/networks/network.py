@@ -7,6 +7,7 @@ card and weights has been checked.
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 CPU_INFO = Path("/proc/cpuinfo")
+NUMBERED = (
+    *("conv2d", "depthwise_conv2d", "batch_normalization", "activation", "re_lu", "add", "concatenate"),
+    *("max_pooling2d", "average_pooling2d", "global_average_pooling2d", "zero_padding2d", "dense"),
+)
+"""How Keras begins the names of layers that are given none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +109,8 @@ class Network:
     def _features(self, names: list[str]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         from mmdream.networks.framework import keras
 
+        if unknown := set(names) - self.outputs.keys():
+            raise ValueError(f"{self.card.name} has no layer {', '.join(sorted(unknown))}")
         # A dictionary, because Keras hands a list of one output back as a bare tensor.
         outputs = {name: self.outputs[name] for name in names}
         part = keras.Model(self.model.input, outputs)
@@ -157,8 +165,26 @@ def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     else:
         build = sounds.BUILDERS[card.builder]
         model = build(card.input.bands, len(card.classes), precision, **card.build)
-    every = (layer for layer in model.layers if not isinstance(layer, framework.keras.layers.InputLayer))
-    return model, {layer.name: layer.output for layer in every}
+    every = [layer for layer in model.layers if not isinstance(layer, framework.keras.layers.InputLayer)]
+    return model, dict(
+        zip(stable([layer.name for layer in every]), [layer.output for layer in every], strict=True)
+    )
+
+
+def stable(names: list[str]) -> list[str]:
+    """Layers' names as the first model of a process has them.
+
+    Keras numbers those that have no name of their own through all models: conv2d, conv2d_1, ...
+    """
+    split = [re.fullmatch(rf"({'|'.join(NUMBERED)})(?:_(\d+))?", name) for name in names]
+    least: dict[str, int] = {}
+    for match in filter(None, split):
+        least[match[1]] = min(least.get(match[1], 1 << 30), int(match[2] or 0))
+    renamed = []
+    for name, found in zip(names, split, strict=True):
+        number = int(found[2] or 0) - least[found[1]] if found else 0
+        renamed.append(name if found is None else f"{found[1]}_{number}" if number else found[1])
+    return renamed
 
 
 def layers_of(card: Card) -> dict[str, int]:

@@ -11,7 +11,7 @@ import pytest
 
 from mmdream import Recipe, Schedule, UserError
 from mmdream.jobs import folder
-from mmdream.jobs.job import Job
+from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
 from mmdream.recipe import Manner
 from mmdream.terms import Wishes, channel, target
@@ -81,3 +81,31 @@ def test_another_setting_is_refused_by_name_unless_begun_anew(name: str, tmp_pat
 def test_a_whole_number_is_the_same_setting_however_it_is_written(tmp_path: Path):
     folder.begin(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
     folder.begin(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Another file under the same name is another job, and so is another card beside it."""
+    import keras
+
+    film, mine = tmp_path / "film.mp4", tmp_path / "mine.keras"
+    film.write_bytes(b"film")
+
+    def save(channels: int) -> None:
+        layers = [keras.Input((16, 16, 3)), *(keras.layers.Conv2D(n, 3, 2) for n in (4, channels))]
+        keras.Sequential(layers).save(mine)
+
+    def described(name: str) -> Job:
+        return describe(film, tmp_path / "out.mkv", Order(keep_sound=True), Recipe(net=name), False, False)
+
+    save(5)
+    monkeypatch.chdir(tmp_path)
+    before = described("mine.keras")
+    assert before.recipe.net == str(mine)
+    assert before.settings == described(str(mine)).settings
+    assert Job.from_json(before.to_json()) == before
+    save(6)
+    after = described("mine.keras")
+    assert differences(before.settings, after.settings) == "network's weights has changed"
+    mine.with_suffix(".toml").write_text("carried = 0.2\n")
+    assert "network's card has changed" in differences(after.settings, described("mine.keras").settings)

@@ -88,6 +88,21 @@ def test_sizes_have_the_published_layers(size: str):
     assert {rung.layer for rung in card(name).rungs} <= set(convolutions)
 
 
+def test_layers_without_names_of_their_own_are_called_alike_in_every_process():
+    """Keras numbers them through all models that a process builds."""
+    from mmdream.networks.network import stable
+
+    assert stable(["conv2d_94", "activation_7", "conv2d_96", "mixed9_0"]) == [
+        "conv2d",
+        "activation",
+        "conv2d_2",
+        "mixed9_0",
+    ]
+    first, second = (list(load(card("inception_v3"), "random").channels()) for _ in range(2))
+    assert first == second
+    assert "activation_2" in first
+
+
 def test_adaptive_pooling_is_pytorchs():
     """Cells from floor(i n / s) to ceil((i + 1) n / s), half open; also where there are fewer places."""
     from mmdream.networks.earlier import AdaptivePool
