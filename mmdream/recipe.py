@@ -51,9 +51,9 @@ class Recipe:
 
     schedule: Schedule = field(default_factory=Schedule)
     net: str = "dreamnet"
-    """Card of the picture network."""
+    """Card of the picture network, or a Keras file of the user's own."""
     sound_net: str = "melnet"
-    """Card of the sound network."""
+    """Card of the sound network, or a Keras file."""
     weights: Weights = None
     sound_weights: Weights = None
     wishes: Wishes = field(default_factory=Wishes)

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmdream import Recipe, dream_image
 from mmdream.errors import UserError
+from mmdream.listen import Listener
 from mmdream.networks.card import PictureInput, SoundInput, card, source
 from mmdream.networks.framework import keras
 from mmdream.networks.network import load, precision
@@ -149,6 +151,15 @@ def test_what_is_guessed_is_said(saved: Save):
     assert "flattens" in line
     assert card(str(saved(flattened))).head is None
     assert card(str(saved(residual))).head == "told"
+
+
+def test_what_is_guessed_is_announced_before_the_dream(saved: Save):
+    said: list[str] = []
+    recipe = Recipe(net=str(saved(plain)), schedule=Schedule(octaves=1, steps=1))
+    picture = np.random.default_rng(0).random((24, 32, 3), np.float32)
+    dream = dream_image(picture, recipe, listener=Listener(say=said.append))
+    assert not np.array_equal(dream, picture)
+    assert said == list(card(str(saved(plain))).guesses)
 
 
 def test_softmax_is_taken_off_the_logits(saved: Save):

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from mmdream.ascent import Canvas, ascend
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, card, names, source, variants
 from mmdream.networks.framework import tf
@@ -16,8 +17,11 @@ from mmdream.networks.origins import Absent, KerasFile
 from mmdream.networks.weights import locate
 from mmdream.objectives import energy
 from mmdream.schedule import Schedule
+from mmdream.sound.canvas import BANDS, audible, smoothed
 from mmdream.sound.dream import dream_sound
+from mmdream.sound.ear import Ear, Heard, ear
 from mmdream.sound.source import ArraySource
+from mmdream.sound.stft import stft_for
 from mmdream.terms import Term, channel, target
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
@@ -178,6 +182,31 @@ def test_wrong_names_tell_the_nearest_and_how_to_list_all():
     with pytest.raises(UserError, match="female"):
         net.card.check_classes((target("femal"),))
     assert layers_of(net.card) == net.channels()
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_an_ascent_climbs_through_any_front_end(name: str):
+    """On the canvas's own grid, whatever columns and bands the network hears; and the target rises too."""
+    net, rate, hops = network(name), 16000, 96
+    rung, chosen = Term("layer", net.card.rungs[1].layer), target(net.card.classes[1])
+    for term in (rung, chosen):
+        on = ear(net, rate, (term,))
+        own, canvas = on.stft.hop, stft_for(rate).hop
+        places = np.arange(0, hops, own / canvas, dtype=np.float32)
+        rng = np.random.default_rng(0)
+        power = (1e-4 * rng.exponential(1.0, (len(places), len(on.groups)))).astype(np.float32)
+        stretch = Heard(power, np.minimum(places, hops - 1))
+        start = np.zeros((hops, BANDS), np.float32)
+
+        def slope(x: np.ndarray, _: int, on: Ear = on, stretch: Heard = stretch) -> np.ndarray:
+            return smoothed(on.slope(x, stretch, 0.5, 0), 1.5)
+
+        gain = audible(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
+        along = np.stack([np.interp(stretch.places, np.arange(hops), row) for row in gain.T], axis=1)
+        gained = Heard((power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.places)
+        before, after = (float(on.energies(x, (0,), 0, len(places))[0]) for x in (stretch, gained))
+        # Random residual blocks make logits so large that a chance of 0 is exact.
+        assert after > before or (term is chosen and before in (0, 1)), term
 
 
 @pytest.mark.parametrize("name", SOUNDS[1:])
