@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmdream"
 
 ROWS = (
-    {"errors", "chance", "listen"},
+    {"errors", "chance", "listen", "web"},
     {"terms", "music"},
     {"schedule"},
     {"recipe", "report"},

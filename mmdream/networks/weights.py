@@ -16,7 +16,8 @@ from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, Card, KerasFile, Shipped, Snapshot
-from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_manifest
+from mmdream.networks.download import fetch_file, fetch_snapshot, read_manifest
+from mmdream.web import caches
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
