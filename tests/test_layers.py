@@ -20,9 +20,10 @@ ROWS = (
     {"ascent"},
     {"film", "picture", "sound", "sample"},
     {"jobs"},
+    {"data"},
     {"api"},
     {"options", "terminal"},
-    {"films"},
+    {"films", "cli_data"},
     {"cli"},
     {"__main__"},
 )
