@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -145,18 +146,23 @@ def _write(members: Iterator[Member], into: Path, most_bytes: int, most_files: i
                 written += len(block)
                 if written > most_bytes:
                     raise _Refused(f"holds more than {most_bytes / 1e6:.0f} MB, too much for its size")
-                try:
-                    file.write(block)
-                    file.flush()  # Or a full disk would only be told when the file is closed.
-                except OSError as error:
-                    raise _Unwritten(error) from error
+                _append(file, block)
 
 
-def _created(path: Path, name: str) -> IO[bytes]:
+def _append(file: FileIO, block: bytes) -> None:
+    """Write a block to a file without a buffer, which would tell a full disk only when it is closed."""
+    try:
+        while block:
+            block = block[file.write(block) :]
+    except OSError as error:
+        raise _Unwritten(error) from error
+
+
+def _created(path: Path, name: str) -> FileIO:
     """A new file, never one that is there: the name may be that of a member that came before."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "xb")
+        return open(path, "xb", buffering=0)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise _Refused(f"holds {name!r} twice") from None
     except OSError as error:

@@ -75,6 +75,8 @@ def _fetched(about: Card, archive: Archive, into: Path, listener: Listener) -> P
 
     try:
         expected = archive.bytes or size(archive.address)
+        if expected and not archive.bytes:
+            listener.say(f"{archive.file}: {expected / 1e6:,.0f} MB, says the server")
         into.parent.mkdir(parents=True, exist_ok=True)
         _room(into, expected or 0)
         download(archive.address, into, archive.bytes or MOST, archive.checksum, progress)

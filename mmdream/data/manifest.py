@@ -12,6 +12,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mmdream.data.tree import ENDINGS
 from mmdream.errors import UserError
 from mmdream.jobs import durable
 
@@ -80,6 +81,8 @@ def read(folder: Path) -> tuple[About, list[Row]]:
     try:
         told: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
         about = About(**{**told, "classes": tuple(told["classes"])})
+        if about.medium not in ENDINGS:
+            raise ValueError(f"{about.medium!r} is no medium")
         head, *table = (folder / TABLE).read_text("utf-8").rstrip("\n").split("\n")
         if head.split("\t") != [field.name for field in fields(Row)]:
             raise ValueError("another first line")

@@ -6,6 +6,7 @@ changes nothing, and another source adds what it has.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -131,9 +132,7 @@ def prepare(
             raise UserError(f"{name}: none of its files could be read")
         manifest.write(whole, _told(about, choice), done.rows)
         if not there:
-            if out.exists():
-                out.rmdir()
-            os.replace(whole, out)
+            _appear(whole, out)
     return _prepared(about, choice, out, done)
 
 
@@ -156,6 +155,18 @@ def _there(out: Path, about: Card, choice: Variant) -> bool:
         holds = f"{told.name}{f' ({told.variant})' if told.variant else ''}"
         raise UserError(f"{out}: holds {holds}; choose another folder with -o")
     return True
+
+
+def _appear(whole: Path, out: Path) -> None:
+    """Give a finished set its name."""
+    try:
+        if out.exists():
+            out.rmdir()
+        os.replace(whole, out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise UserError(f"{out}: has appeared while the set was prepared; try again") from error
 
 
 @contextmanager

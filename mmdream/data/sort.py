@@ -93,40 +93,57 @@ def laid(
     rows = {row.file: row for row in before if (whole / row.file).is_file()}
     new = left_out = 0
     for number, (place, item) in enumerate(items.items(), 1):
-        listener.progress("sorting", number, len(items))
-        target = whole / place
         try:
-            origin = digest(item.file, "sha256")
+            origin = _origin(item.file)
             old = rows.get(place)
-            if old is None or old.origin != origin or old.bytes != target.stat().st_size:
+            if old is None or old.origin != origin or old.bytes != (whole / place).stat().st_size:
                 if not _fits(item.file, choice):
                     left_out += 1
                     continue
-                _put(item.file, target, about.side, move=work in item.file.parents)
+                _put(item.file, whole / place, about.side, move=work in item.file.parents)
                 new += 1
-            changed = digest(target, "sha256") if about.side else origin
-        except (UserError, soundfile.SoundFileError, FileNotFoundError, PermissionError):
+            rows[place] = _row(item, place, whole, about, origin)
+        except _Unreadable:
             left_out += 1
-            continue
-        rows[place] = Row(
-            place,
-            place.split("/")[1],
-            item.fold,
-            _clean(item.group),
-            _clean(item.licence or about.licence),
-            _clean(item.source or about.publisher),
-            target.stat().st_size,
-            changed,
-            origin,
-        )
+        listener.progress("sorting", number, len(items))
     return Sorted([rows[place] for place in sorted(rows)], new, left_out)
+
+
+class _Unreadable(Exception):
+    """A file of the publisher's that cannot be read."""
+
+
+def _origin(file: Path) -> str:
+    """SHA-256 of a publisher's file."""
+    try:
+        return digest(file, "sha256")
+    except OSError as error:
+        raise _Unreadable from error
+
+
+def _row(item: Item, place: str, whole: Path, about: Card, origin: str) -> Row:
+    """A line of the table for a file that has its place."""
+    return Row(
+        place,
+        place.split("/")[1],
+        item.fold,
+        _clean(item.group),
+        _clean(item.licence or about.licence),
+        _clean(item.source or about.publisher),
+        (whole / place).stat().st_size,
+        digest(whole / place, "sha256") if about.side else origin,
+        origin,
+    )
 
 
 def _fits(file: Path, choice: Variant) -> bool:
     """Whether a sound has the length that the variant asks for."""
     if choice.seconds is None:
         return True
-    told = soundfile.info(file)
+    try:
+        told = soundfile.info(file)
+    except soundfile.SoundFileError as error:
+        raise _Unreadable from error
     return bool(abs(told.frames / told.samplerate - choice.seconds) < 0.005)
 
 
@@ -141,10 +158,17 @@ def _put(file: Path, target: Path, side: int | None, move: bool) -> None:
         if side is None:
             shutil.copyfile(file, draft)
         else:
-            files.write(draft, square(files.read(file), side))
+            files.write(draft, square(_picture(file), side))
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _picture(file: Path) -> np.ndarray:
+    try:
+        return files.read(file)
+    except UserError as error:
+        raise _Unreadable from error
 
 
 def square(rgb: np.ndarray, side: int) -> np.ndarray:

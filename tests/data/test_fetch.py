@@ -77,6 +77,7 @@ def test_what_is_not_verified_is_said_to_be(published, tmp_path: Path, monkeypat
     told: list[str] = []
     assert prepare("esc10", [], tmp_path / "out", None, True, Listener(say=told.append)).new == 3
     assert any("ESC-10.zip: not verified; checksum: not verified" in line for line in told)
+    assert "ESC-10.zip: 0 MB, says the server" in told
 
 
 @pytest.mark.parametrize("how", ["changed", "cut", "gone", "larger"])

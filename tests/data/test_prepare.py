@@ -219,6 +219,49 @@ def test_a_damaged_picture_is_left_out(tmp_path: Path):
     assert having(report)["stock car"] == 1
 
 
+def test_links_that_lead_nowhere_and_sounds_that_are_none_are_left_out(tmp_path: Path):
+    esc10(tmp_path / "given")
+    (tmp_path / "given/001 - Dog bark/3-1-A.ogg").symlink_to(tmp_path / "nowhere.ogg")
+    report = run("esc10", tmp_path / "set", tmp_path / "given")
+    assert (report.new, report.left_out) == (3, 1)
+    urbansound8k(tmp_path / "urban")
+    (tmp_path / "urban/UrbanSound8K/audio/fold5/100032-3-0-0.wav").write_bytes(b"no sound")
+    report = run("urbansound8k", tmp_path / "urban set", tmp_path / "urban", variant="four_seconds")
+    assert (report.new, report.left_out) == (1, 3)
+
+
+def test_a_set_of_which_nothing_can_be_read_is_none(tmp_path: Path):
+    (tmp_path / "given/n02699494").mkdir(parents=True)
+    (tmp_path / "given/n02699494/n02699494_1.JPEG").write_bytes(b"no picture")
+    with pytest.raises(UserError, match="imagenet25: none of its files could be read"):
+        run("imagenet25", tmp_path / "set", tmp_path / "given")
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
+def test_what_appears_meanwhile_is_not_written_over(tmp_path: Path):
+    esc10(tmp_path / "given")
+
+    def meanwhile(what: str, _done: float, _total: float) -> None:
+        (tmp_path / "set").mkdir(exist_ok=True)
+        (tmp_path / "set" / what).write_text("somebody else's")
+
+    with pytest.raises(UserError, match="set: has appeared while the set was prepared; try again"):
+        prepare("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=meanwhile))
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["sorting"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["given", "set"]
+
+
+def test_an_interrupted_run_leaves_nothing(tmp_path: Path):
+    esc10(tmp_path / "given")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=stop))
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
+
+
 def test_counts_stand_beside_the_cards(tmp_path: Path):
     esc10(tmp_path / "given")
     report = run("esc10", tmp_path / "set", tmp_path / "given")
@@ -334,7 +377,7 @@ def test_what_is_in_the_way_is_told(tmp_path: Path):
     assert run("esc10", tmp_path / "empty", tmp_path / "given").new == 3
 
 
-@pytest.mark.parametrize("how", ["cells", "outside", "class", "json", "gone"])
+@pytest.mark.parametrize("how", ["cells", "outside", "class", "json", "medium", "gone"])
 def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
     esc10(tmp_path / "given")
     out = tmp_path / "set"
@@ -350,6 +393,8 @@ def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
         about.write_text(json.dumps({**told, "classes": ["..", "crackling_fire"]}))
     elif how == "json":
         about.write_text("[]")
+    elif how == "medium":
+        about.write_text(json.dumps({**told, "medium": "smell"}))
     else:
         table.unlink()
     with pytest.raises(UserError, match=r"manifest.tsv or dataset.json is damaged .*; prepare the set again"):
