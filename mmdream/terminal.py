@@ -59,9 +59,9 @@ def listening(quiet: bool) -> Iterator[Listener]:
 
     def progress(medium: str, done: float, total: float) -> None:
         if medium not in tasks:
-            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=round(total), told=None)
-        # The total may be told late, and the next archive has another.
-        bars.update(tasks[medium], completed=round(done), total=round(total))
+            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=None, told=None)
+        # Not every server tells how much will come, and the next archive has another size.
+        bars.update(tasks[medium], completed=round(done), total=round(total) or None)
 
     def left(seconds: float) -> None:
         if "picture" in tasks:

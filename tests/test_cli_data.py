@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +97,57 @@ def test_a_folder_of_ones_own(tmp_path: Path):
     assert mmdream("data", "check", "mine", cwd=tmp_path).returncode == 0
     drawn = mmdream("data", "show", "mine", "--plot", "sheet.jpg", "--json", cwd=tmp_path)
     assert json.loads(drawn.stdout) == {"plot": "sheet.jpg"}
+
+
+def a_tar(path: Path, name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> None:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
+        info = tarfile.TarInfo(name)
+        info.type, info.size = kind, len(data)
+        info.linkname = "/etc/passwd" if kind == tarfile.SYMTYPE else ""
+        file.addfile(info, io.BytesIO(data))
+
+
+TAMPERED = {
+    "path upwards": ("esc10", "a.tar", lambda path: a_tar(path, "../evil.ogg"), "leads out of its folder"),
+    "link": (
+        "esc10",
+        "a.tar",
+        lambda path: a_tar(path, "a.ogg", b"", tarfile.SYMTYPE),
+        "holds a link or a device",
+    ),
+    "bomb": (
+        "esc10",
+        "a.tar.gz",
+        lambda path: a_tar(path, "a.ogg", bytes(65_000_000)),
+        "holds more than 64 MB",
+    ),
+    "bad checksum": (
+        "tiny_imagenet",
+        "tiny-imagenet-200.zip",
+        lambda path: path.write_bytes(b"PK\x05\x06" + bytes(18)),
+        "its MD5 is not the one of http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    ),
+    "truncated": (
+        "esc10",
+        "a.tar",
+        lambda path: a_tar(path, "a.ogg", bytes(9000)) or path.write_bytes(path.read_bytes()[:5000]),
+        "is cut off or damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_a_tampered_archive_is_refused_with_one_line_and_nothing_is_left(how: str, tmp_path: Path):
+    name, file, make, message = TAMPERED[how]
+    (tmp_path / "here").mkdir()
+    make(tmp_path / "here" / file)
+    done = mmdream("data", "prepare", name, "--from", file, "--json", cwd=tmp_path / "here")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"mmdream: error: {file}: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "here", tmp_path / "here" / file]
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ _FMA = (("track", "genre_top"), ("track", "license"), ("set", "split"), ("artist
 
 
 def bird_audio(trees: Sequence[Tree]) -> Iterator[Item]:
-    """Tables of what has a bird, and sounds named by their items; each of the sets is one group."""
+    """Tables of what has a bird, and sounds named by their items; which of the sets it is stands as fold."""
     sounds = by_name(trees, SOUNDS)
     names = r"(?:ff1010bird|warblrb10k|BirdVox)[^/]*\.csv"
     only(trees, names, "table such as ff1010bird_metadata_2018.csv")
@@ -130,8 +130,8 @@ def bird_audio(trees: Sequence[Tree]) -> Iterator[Item]:
         for row in table(path, ("itemid", "hasbird")):
             sound = sounds.get(f"{row['itemid']}.wav")
             if sound is not None:
-                group = row.get("datasetid") or re.split(r"[_.]", path.name)[0]
-                yield Item(sound, row["hasbird"], group=group, source=f"{group} {row['itemid']}")
+                home = row.get("datasetid") or re.split(r"[_.]", path.name)[0]
+                yield Item(sound, row["hasbird"], fold=home, source=f"{home} {row['itemid']}")
 
 
 def librispeech(trees: Sequence[Tree]) -> Iterator[Item]:

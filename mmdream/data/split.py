@@ -26,7 +26,7 @@ def divided(
         seed: which groups or files these are.
 
     Raises:
-        UserError: the set has no such fold.
+        UserError: the set has no such fold, or too few groups.
     """
     folds = {example.fold for example in of.examples}
     if fold is not None and fold not in folds - {""}:
@@ -38,6 +38,10 @@ def divided(
         held = {example for example in of.examples if example.fold == fold}
     else:
         held = _drawn(of, share, seed)
+    if not held:
+        raise UserError(
+            f"{of.name}: too few files to keep some from training; each class needs two, of two groups"
+        )
     return (
         tuple(example for example in of.examples if example not in held),
         tuple(example for example in of.examples if example in held),

@@ -187,9 +187,14 @@ def test_a_part_alone_is_divided_by_files():
 
 def test_one_group_of_a_class_always_stays():
     examples = [Example(Path(f"{n}.wav"), n % 2, group=f"speaker {n % 2}") for n in range(20)]
-    train, held = divided(a_set("speaker", examples))
-    assert not held
-    assert len(train) == 20
+    with pytest.raises(
+        UserError, match="made: too few files to keep some from training; each class needs two"
+    ):
+        divided(a_set("speaker", examples))
+    more = [*examples, Example(Path("20.wav"), 0, group="speaker 2")]
+    train, held = divided(a_set("speaker", more))
+    assert held
+    assert {example.label for example in train} == {0, 1}
 
 
 def test_esc10s_clips_keep_to_their_folds(tmp_path: Path):

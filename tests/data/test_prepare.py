@@ -14,7 +14,8 @@ from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, t
 from mmdream.data import manifest
 from mmdream.data.card import card, names
 from mmdream.data.manifest import Row
-from mmdream.data.prepare import Prepared, prepare
+from mmdream.data.prepare import prepare
+from mmdream.data.prepared import Prepared
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
@@ -147,7 +148,7 @@ def test_folds_speakers_and_recordings_are_kept(tmp_path: Path):
     assert found["fma_small"]["000002.mp3"].group == found["fma_small"]["000005.mp3"].group == "artist 1"
     assert found["fma_small"]["000140.mp3"].fold == "test"
     assert found["fma_small"]["000140.mp3"].licence == "CC BY 4.0"
-    assert found["bird_audio"]["2525.wav"].group == "ff1010bird"
+    assert found["bird_audio"]["2525.wav"].fold == "ff1010bird"
     assert found["librispeech_gender"]["251-121123-0000.flac"].group == "speaker 251"
     assert found["librispeech_gender"]["251-121123-0000.flac"].source.endswith("Mark | Nelson")
     assert found["speech_commands"]["00b01445_nohash_0.wav"].group == "speaker 00b01445"
