@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmdream.data.card import card
 from mmdream.data.sound_layouts import FREESOUND, esc, urbansound8k
 from mmdream.data.tree import SOUNDS, Item, Tree, by_name, matching, table
 from mmdream.errors import UserError
@@ -27,6 +28,9 @@ KINDS = {
     "Whimper_(dog)": "whimper",
 }
 """FSD50K's labels of what dogs do."""
+
+FSD50K_LICENCES = "CC0, CC BY, CC BY-NC or CC Sampling+; see FSD50K.metadata"
+"""Of a clip whose own is not at hand."""
 
 DOUBTFUL = {"Dog", "Canidae_and_dogs_and_wolves", "Domestic_animals_and_pets", "Animal", "Wild_animals"}
 """Labels of sounds in which a dog may be heard, though not which: neither a dog nor another sound."""
@@ -70,9 +74,14 @@ def _from_urbansound8k(trees: Sequence[Tree]) -> list[Item]:
 
 
 def _told(item: Item, home: str, dog: str) -> Item:
-    """A clip under a name that tells its set; one that its set calls a dog is a bark."""
-    label = "bark" if item.label == dog else item.label
-    return replace(item, label=label, fold="", name=f"{home}-{item.file.name}")
+    """A clip under a name and a licence that tell its set; one that its set calls a dog is a bark."""
+    return replace(
+        item,
+        label="bark" if item.label == dog else item.label,
+        fold="",
+        licence=item.licence or card(home).licence,
+        name=f"{home}-{item.file.name}",
+    )
 
 
 def _from_fsd50k(trees: Sequence[Tree]) -> list[Item]:
@@ -99,7 +108,7 @@ def _labelled(sound: Path, row: dict[str, str], licences: dict[str, tuple[str, s
     kinds = {KINDS[label] for label in labels if label in KINDS}
     if len(kinds) > 1 or (not kinds and DOUBTFUL & set(labels)):
         return None
-    licence, author = licences.get(row["fname"], ("", ""))
+    licence, author = licences.get(row["fname"], (FSD50K_LICENCES, ""))
     return Item(
         sound,
         kinds.pop() if kinds else labels[0],

@@ -18,18 +18,27 @@ from mmdream.errors import UserError
 from mmdream.listen import Listener
 
 
+TABLES = (".csv", ".txt", ".json", ".mat")
+"""Files that publishers give beside their archives, which may be given alone."""
+
+
 def usable(sources: Sequence[Path]) -> None:
     """See whether something can be read from all of them.
 
     Raises:
-        UserError: one is not there, or is a file that is no archive.
+        UserError: one is not there, is a file of another kind, or a part of an archive.
     """
     for source in sources:
         if not source.exists():
             raise UserError(f"{source}: no such file or folder")
-        if source.is_file() and not is_archive(source):
+        if source.is_file() and not is_archive(source) and source.suffix.lower() not in TABLES:
             raise UserError(
                 f"{source}: is no archive that can be unpacked; give {', '.join(SUFFIXES)}, or a folder"
+            )
+        if source.suffix.lower() == ".zip" and source.with_suffix(".z01").exists():
+            raise UserError(
+                f"{source}: is one of several parts of an archive; unpack it (7-Zip does, or `zip -s 0`) and "
+                "give the folder"
             )
 
 
@@ -49,12 +58,7 @@ def items(
     Raises:
         UserError: nothing of the set is there, or an archive is refused.
     """
-    newest = [
-        tree(source.absolute(), source, out.absolute())
-        if source.is_dir()
-        else _unpacked(source, source, about, work, listener)
-        for source in sources
-    ]
+    newest = [_opened(source, about, work, out, listener) for source in sources]
     trees: list[Tree] = []
     found: dict[str, Item] = {}
     lacks = ""
@@ -75,6 +79,15 @@ def items(
         lacks = lacks.replace(str(each.root), each.told)  # What was unpacked is gone when this is read.
     told = ", ".join(map(str, sources))
     raise UserError(f"{told}: nothing of {about.name} is there{lacks}; it is laid out as {about.laid_out}")
+
+
+def _opened(source: Path, about: Card, work: Path, out: Path, listener: Listener) -> Tree:
+    """What one source holds."""
+    if source.is_dir():
+        return tree(source.absolute(), source, out.absolute())
+    if is_archive(source):
+        return _unpacked(source, source, about, work, listener)
+    return Tree(source.parent.absolute(), (source.name,), str(source))
 
 
 def _inside(each: Tree, about: Card, found: set[str]) -> Iterator[Path]:

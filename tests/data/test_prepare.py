@@ -101,6 +101,13 @@ def test_archives_that_lie_in_a_folder_are_unpacked(tmp_path: Path):
     assert having(run("fsdkaggle2018", tmp_path / "set", tmp_path / "downloads")) == counts
 
 
+def test_a_table_beside_its_archive(tmp_path: Path):
+    SETS["bird_audio"](tmp_path / "given")
+    archive = zipped(tmp_path / "given" / "ff1010bird", tmp_path / "ff1010bird_wav.zip")
+    table = tmp_path / "given" / "ff1010bird_metadata_2018.csv"
+    assert having(run("bird_audio", tmp_path / "set", archive, table)) == {"bird": 1, "no_bird": 1}
+
+
 def test_imagenets_archive_of_archives(tmp_path: Path):
     counts = SETS["imagenet25"](tmp_path / "given")
     with tarfile.open(tmp_path / "ILSVRC2012_img_train.tar", "w") as tar:
@@ -157,6 +164,9 @@ def test_folds_speakers_and_recordings_are_kept(tmp_path: Path):
     # The same recording of Freesound's in two sets is one group.
     dogs = found["dog_sounds"]
     assert dogs["esc50-1-100032-A-0.wav"].group == dogs["fsd50k-100032.wav"].group == "freesound 100032"
+    assert dogs["esc50-1-100032-A-0.wav"].licence == "CC0"
+    assert dogs["urbansound8k-100032-3-0-0.wav"].licence.startswith("CC BY-NC 3.0")
+    assert dogs["fsd50k-1000.wav"].licence.endswith("see FSD50K.metadata")
     assert dogs["fsd50k-64760.wav"].licence == "http://creativecommons.org/licenses/by/3.0/"
 
 
@@ -315,7 +325,8 @@ MISTAKES = {
     "nothing given": ("esc10", [], r"give esc10 with --from ARCHIVE or --from FOLDER .*, or --download"),
     "an account": ("imagenet25", [], r"with --from .*it is to be had at https://image-net.org"),
     "no such source": ("esc10", ["nowhere.zip"], r"nowhere.zip: no such file or folder"),
-    "no archive": ("esc10", ["notes.txt"], r"notes.txt: is no archive .*\.zip, \.tar, \.tar\.gz"),
+    "no archive": ("esc10", ["notes.md"], r"notes.md: is no archive .*\.zip, \.tar, \.tar\.gz"),
+    "a part": ("dog_sounds", ["parts.zip"], r"parts.zip: is one of several parts of an archive; unpack it"),
     "another set": ("esc10", ["dogs"], r"dogs: nothing of esc10 is there; it is laid out as"),
     "lacks a table": (
         "urbansound8k",
@@ -338,7 +349,9 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
 def test_a_mistake_is_one_line_and_leaves_nothing(mistake: str, tmp_path: Path):
     SETS["stanford_dogs"](tmp_path / "dogs")
-    text(tmp_path / "notes.txt", "no archive")
+    text(tmp_path / "notes.md", "no archive")
+    text(tmp_path / "parts.z01", "the first part")
+    text(tmp_path / "parts.zip", "the last part")
     text(tmp_path / "odd/metadata/UrbanSound8K.csv", "slice_file_name,fold,class", "a.wav,1,siren")
     (tmp_path / "odd/tracks.csv").write_bytes(b"\xff\xfe\x00")
     text(tmp_path / "odd2/tracks.csv", ",album", ",comments")
