@@ -17,7 +17,6 @@ from mmdream.data.tree import Item, Tree, tree
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
-
 TABLES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""
 
