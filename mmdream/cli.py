@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, films, options
+from mmdream import __version__, cli_data, films, options
 from mmdream.errors import UserError
 from mmdream.options import (
     DEFAULT,
@@ -51,6 +51,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 app.command()(films.video)
 app.command()(films.resume)
 app.command()(films.jobs)
+app.add_typer(cli_data.app, name="data")
 
 
 @app.command()

@@ -19,7 +19,8 @@ class Listener:
     warn: Callable[[str], None] = _silent
     """Something is not as the user may expect; the run goes on."""
     progress: Callable[[str, float, float], None] = _silent
-    """(what, done, total): "picture" in frames, "sound" in seconds, "still" in scales, "gallery" in tiles."""
+    """(what, done, total): "picture" in frames, "sound" in seconds, "still" in scales, "gallery" in tiles,
+    "download" and "unpacking" in megabytes, "sorting" and "checking" in files."""
     left: Callable[[float], None] = _silent
     """Seconds that the whole film still takes."""
     frame: Callable[..., None] = _silent

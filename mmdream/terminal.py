@@ -8,18 +8,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import typer
 
 from mmdream.errors import Stopped
 from mmdream.listen import Listener
 
-if TYPE_CHECKING:
-    from mmdream.jobs.dry import Plan
-    from mmdream.report import Report
-
-UNITS = {"picture": "frames", "sound": "seconds", "still": "scales", "gallery": "tiles"}
+UNITS = {
+    "picture": "frames",
+    "sound": "seconds",
+    "still": "scales",
+    "gallery": "tiles",
+    "download": "MB",
+    "unpacking": "MB",
+    "sorting": "files",
+    "checking": "files",
+}
 """What the progress of each is counted in."""
 
 
@@ -54,8 +59,9 @@ def listening(quiet: bool) -> Iterator[Listener]:
 
     def progress(medium: str, done: float, total: float) -> None:
         if medium not in tasks:
-            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=round(total), told=None)
-        bars.update(tasks[medium], completed=round(done))
+            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=None, told=None)
+        # Not every server tells how much will come, and the next archive has another size.
+        bars.update(tasks[medium], completed=round(done), total=round(total) or None)
 
     def left(seconds: float) -> None:
         if "picture" in tasks:
@@ -91,7 +97,17 @@ def resumable() -> Iterator[None]:
         os._exit(130)
 
 
-def show(report: Report | Plan, as_json: bool) -> None:
+class Told(Protocol):
+    """What can be told to a person and to a program."""
+
+    def lines(self) -> list[str]:
+        """For people, a fact a line."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only."""
+
+
+def show(report: Told, as_json: bool) -> None:
     """Print what a command found or did, for people or as one JSON object."""
     if as_json:
         typer.echo(json.dumps(report.as_json()))

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmdream"
 
 ROWS = (
-    {"errors", "chance", "listen"},
+    {"errors", "chance", "listen", "web"},
     {"terms", "music"},
     {"schedule"},
     {"recipe", "report"},
@@ -20,9 +20,10 @@ ROWS = (
     {"ascent"},
     {"film", "picture", "sound", "sample"},
     {"jobs"},
+    {"data"},
     {"api"},
     {"options", "terminal"},
-    {"films"},
+    {"films", "cli_data"},
     {"cli"},
     {"__main__"},
 )

@@ -7,14 +7,9 @@ manifest, and one HDF5 file of Keras's applications, kept where Keras itself kee
 from __future__ import annotations
 
 import hashlib
-import http.client
 import io
 import logging
-import os
-import sys
-import urllib.error
 import urllib.parse
-import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.errors import UserError
+from mmdream.web import Refused, get
 
 if TYPE_CHECKING:
     from mmdream.networks.origins import KerasFile
 
-TIMEOUT_SECONDS = 30
-"""Of silence, not of the whole download."""
-
 log = logging.getLogger(__name__)
-
-
-class _Refused(Exception):
-    """Why a file could not be had, in half a sentence."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +48,6 @@ def read_manifest(path: Path) -> list[RawFile]:
     ]
 
 
-def caches() -> dict[str, Path]:
-    """Folders of downloaded weights: ours by the platform's custom, and Keras's own."""
-    home = Path.home()
-    if sys.platform == "darwin":
-        usual = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        usual = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    else:
-        usual = home / ".cache"
-    keras = Path(os.environ.get("KERAS_HOME", home / ".keras")).expanduser()
-    return {
-        "mmdream": Path(os.environ.get("XDG_CACHE_HOME") or usual) / "mmdream",
-        "keras": keras / "models",
-    }
-
-
 def fetch_snapshot(address: str, manifest: Path, into: Path, network: str) -> Path:
     """Gather a snapshot's raw files into one ``.npz``, unless it is there already.
 
@@ -94,14 +67,14 @@ def fetch_snapshot(address: str, manifest: Path, into: Path, network: str) -> Pa
     arrays = {}
     try:
         for file in files:
-            data = _get(address + urllib.parse.quote(file.path), file.bytes)
+            data = get(address + urllib.parse.quote(file.path), file.bytes)
             if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
-                raise _Refused(f"{file.path} is not the file that the manifest pins")
+                raise Refused(f"{file.path} is not the file that the manifest pins")
             arrays[file.array] = _arrange(np.frombuffer(data, "<f4"), file.shape)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes **kwds for allow_pickle
         _keep(buffer.getvalue(), into)
-    except (_Refused, OSError) as error:
+    except (Refused, OSError) as error:
         raise UserError(
             f"{network}: its weights could not be downloaded ({error}); go online once, or pass an "
             f".npz file with --weights FILE (or save it as {into}), or take --weights random"
@@ -121,11 +94,11 @@ def fetch_file(source: KerasFile, into: Path, network: str) -> Path:
         return into
     log.info("%s: downloading %s", network, source.file)
     try:
-        data = _get(source.address, source.most_bytes)
+        data = get(source.address, source.most_bytes)
         if not _matches(data, source.md5):
-            raise _Refused("the checksum is not Keras's")
+            raise Refused("the checksum is not Keras's")
         _keep(data, into)
-    except (_Refused, OSError) as error:
+    except (Refused, OSError) as error:
         raise UserError(
             f"{network}: {source.file} could not be downloaded ({error}); put it into "
             f"{into.parent}, or pass it with --weights FILE, or take --weights random"
@@ -143,39 +116,6 @@ def _arrange(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if len(shape) == 1:
         return flat.reshape(shape)
     return np.ascontiguousarray(np.moveaxis(flat.reshape(shape[-1], *shape[:-1]), 0, -1))
-
-
-def _get(address: str, most: int) -> bytes:
-    """The body behind an http or https address, at most `most` bytes.
-
-    Raises:
-        _Refused: no answer, another status than 200, too many bytes, or fewer than announced.
-    """
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise _Refused(f"{address} is neither http nor https")
-    # Only these handlers: urllib's usual opener would follow a redirection to ftp.
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    try:
-        with opener.open(address, timeout=TIMEOUT_SECONDS) as answer:
-            data: bytes = answer.read(most + 1)
-    except urllib.error.HTTPError as error:
-        error.close()  # it holds the answer's socket
-        raise _Refused(f"{address}: {error.code} {error.reason}") from error
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        raise _Refused(f"{address}: {getattr(error, 'reason', error)}") from error
-    if len(data) > most:
-        raise _Refused(f"{address} is larger than {most} bytes")
-    return data
 
 
 def _keep(data: bytes, into: Path) -> None:

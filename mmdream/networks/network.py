@@ -270,9 +270,12 @@ def _prepare(pixels: tf.Tensor, front: PictureInput) -> tf.Tensor:
     """RGB 0..1 [1, H, W, 3] as the network wants it, sides at least `front.smallest`."""
     from mmdream.networks.framework import tf
 
-    # Order and scale as one product: a slice with its gradient costs ten times as much.
-    order = np.eye(3, dtype=np.float32)[:: 1 if front.order == "RGB" else -1]
-    x = tf.tensordot(pixels, tf.constant(front.scale * order), 1) - tf.constant(front.mean, tf.float32)
+    if front.order == "RGB":
+        x = front.scale * pixels
+    else:
+        # Order and scale as one product: a slice with its gradient costs ten times as much.
+        x = tf.tensordot(pixels, tf.constant(front.scale * np.eye(3, dtype=np.float32)[::-1]), 1)
+    x -= tf.constant(front.mean, tf.float32)
     sides = tf.shape(x)[1:3]
     return tf.cond(
         tf.reduce_min(sides) < front.smallest, lambda: _prolong(x, sides, front.smallest), lambda: x

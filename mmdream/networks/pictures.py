@@ -109,6 +109,28 @@ class Even(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no 
         return {"stride": self.stride}
 
 
+@keras.saving.register_keras_serializable("mmdream")
+class Stem(keras.layers.Conv2D):  # type: ignore[misc]  # Keras has no types
+    """A convolution over pixels, its kernel twice as wide as its stride, computed over blocks of pixels.
+
+    A stride's worth of pixels becomes channels, and the kernel 2x2 over those: the same sums, but the
+    gradient to three channels, which leaves a processor's vectors nearly empty, takes half as long.
+    """
+
+    def call(self, x: Tensor) -> Tensor:
+        """Convolve [n, h, w, c] as "same" does; [n, ceil(h / stride), ceil(w / stride), filters]."""
+        n, h, w, c = ops.shape(x)
+        size = self.strides[0]
+        rows, columns = -(-h // size) + 1, -(-w // size) + 1
+        down, across = rows * size - h, columns * size - w
+        margin = ((0, 0), (down // 2, down - down // 2), (across // 2, across - across // 2), (0, 0))
+        blocks = ops.reshape(ops.pad(x, margin), (n, rows, size, columns, size * c))
+        blocks = ops.reshape(ops.transpose(blocks, (0, 1, 3, 2, 4)), (n, rows, columns, size * size * c))
+        kernel = ops.transpose(ops.reshape(self.kernel, (2, size, 2, size, c, -1)), (0, 2, 1, 3, 4, 5))
+        y = ops.conv(blocks, ops.reshape(kernel, (2, 2, size * size * c, -1)))
+        return self.activation(y if self.bias is None else y + self.bias)
+
+
 def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
     """Our small student of GoogLeNet: strides 4, 8, 16, 32, even kernels where it strides.
 
@@ -127,7 +149,8 @@ def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
     heads = []
     for name, (side, stride, channels) in STUDENT.items():
         head = name.startswith("p")
-        y = layers.Conv2D(
+        convolution = Stem if x is pixels else layers.Conv2D
+        y = convolution(
             channels,
             side,
             stride,

@@ -16,8 +16,9 @@ from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, Card
-from mmdream.networks.download import caches, fetch_file, fetch_snapshot, read_manifest
+from mmdream.networks.download import fetch_file, fetch_snapshot, read_manifest
 from mmdream.networks.origins import Absent, Inside, KerasFile, Shipped, Snapshot
+from mmdream.web import caches
 
 RANDOM = "random"
 """In place of a file: untrained weights."""

@@ -239,3 +239,23 @@ def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
     assert unevenness() > 0.1
     layer.kernel.assign(layer.kernel.constraint(layer.kernel))
     assert unevenness() < 1e-4
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 50), (6, 7)])
+def test_the_stem_is_a_plain_convolution(size: tuple[int, int]):
+    from mmdream.networks.framework import keras, tf
+    from mmdream.networks.pictures import Stem
+
+    plain, stem = (kind(48, 8, 4, "same", activation="relu") for kind in (keras.layers.Conv2D, Stem))
+    pictures = tf.constant(noise(*size))
+    plain(pictures), stem(pictures)
+    stem.set_weights([w + 0.01 for w in plain.get_weights()])
+    plain.set_weights(stem.get_weights())
+    told = []
+    for layer in (plain, stem):
+        with tf.GradientTape() as tape:
+            tape.watch(pictures)
+            seen = layer(pictures)
+        told.append((seen, tape.gradient(seen, pictures)))
+    np.testing.assert_allclose(told[0][0], told[1][0], atol=1e-5)
+    np.testing.assert_allclose(told[0][1], told[1][1], atol=1e-5)

@@ -1,0 +1,186 @@
+"""Whether a set is as it should be: files missing, damaged, twice there or unknown, classes empty, counts."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from mmdream.data import manifest
+from mmdream.data.card import card, names
+from mmdream.data.folder import Dataset, class_folders, dataset
+from mmdream.data.manifest import INPUT
+from mmdream.errors import UserError
+from mmdream.listen import Listener
+from mmdream.picture import files
+from mmdream.web import digest
+
+SHOWN = 20
+"""Files of one kind that are named to people."""
+
+BLOCK = 1 << 16
+"""Samples decoded at once."""
+
+STREAMED = 0xFFFF_FF00
+"""Bytes in the header of a wave file whose length nobody knew."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is to be said of a set."""
+
+    name: str
+    folder: Path
+    counts: dict[str, tuple[int, int]]
+    """Files found and expected of each class; 0 expected: nothing is known."""
+    missing: tuple[str, ...]
+    damaged: tuple[str, ...]
+    """Cannot be decoded, or have changed since the set was prepared."""
+    unknown: tuple[str, ...]
+    """In a prepared set's folders, and not in its table."""
+    twice: tuple[tuple[str, ...], ...]
+    """Files with the same bytes; a remark, since publishers' sets have some."""
+    empty: tuple[str, ...]
+    """Classes without files."""
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, in a few words; empty: nothing."""
+        kinds = {"missing": self.missing, "damaged": self.damaged, "unknown": self.unknown}
+        told = [f"{len(found)} {kind}" for kind, found in kinds.items() if found]
+        return ", ".join(told + ([f"{len(self.empty)} classes are empty"] if self.empty else []))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return {
+            "name": self.name,
+            "folder": str(self.folder),
+            "classes": {
+                k: {"files": found, "expected": known or None} for k, (found, known) in self.counts.items()
+            },
+            "missing": list(self.missing),
+            "damaged": list(self.damaged),
+            "unknown": list(self.unknown),
+            "duplicates": [list(same) for same in self.twice],
+            "empty": list(self.empty),
+        }
+
+    def lines(self) -> list[str]:
+        """The same for people, with a few names of each kind."""
+        differing = [
+            f"  {name}: {found} of {known}"
+            for name, (found, known) in self.counts.items()
+            if known and found != known
+        ]
+        total = sum(found for found, _ in self.counts.values())
+        lines = [f"{self.folder}: {self.name}, {total} files in {len(self.counts)} classes"]
+        lines += _some("other counts than the card's", differing)
+        for kind, found in (("missing", self.missing), ("damaged", self.damaged), ("unknown", self.unknown)):
+            lines += _some(kind, [f"  {file}" for file in found])
+        lines += _some("the same file", [f"  {' = '.join(same)}" for same in self.twice])
+        lines += _some("empty classes", [f"  {name}" for name in self.empty])
+        return [*lines, f"  {self.trouble or 'all is well'}"]
+
+
+def _some(kind: str, found: Sequence[str]) -> list[str]:
+    """A heading and the first of what was found; nothing where there is nothing."""
+    more = [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return [f"{kind}: {len(found)}", *found[:SHOWN], *more] if found else []
+
+
+def check(folder: Path, listener: Listener) -> Findings:
+    """Look at every file of a set.
+
+    Args:
+        folder: a prepared set, or any folder of classes.
+        listener: told the files that are done.
+
+    Raises:
+        UserError: it is no set at all.
+    """
+    of = dataset(folder)
+    rows = {row.file: row for row in manifest.read(folder)[1]} if of.about else {}
+    places = [example.file.relative_to(folder).as_posix() for example in of.examples]
+    missing = {place for place in places if not (folder / place).is_file()}
+    there = [place for place in places if place not in missing]
+    decode = _picture if of.medium == "picture" else _sound
+
+    def look(place: str) -> tuple[str, bool]:
+        sha = digest(folder / place, "sha256")
+        row = rows.get(place)
+        return sha, _decodes(folder / place, decode) and (row is None or row.sha256 == sha)
+
+    hashes: dict[str, list[str]] = defaultdict(list)
+    damaged = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
+        for number, (place, (sha, well)) in enumerate(zip(there, workers.map(look, there), strict=True), 1):
+            listener.progress("checking", number, len(there))
+            hashes[sha].append(place)
+            if not well:
+                damaged.append(place)
+    return Findings(
+        of.name,
+        folder,
+        _counts(of, missing),
+        tuple(sorted(missing)),
+        tuple(damaged),
+        tuple(_unknown(folder, rows)) if of.about else (),
+        tuple(tuple(same) for same in hashes.values() if len(same) > 1),
+        tuple(_empty(of)),
+    )
+
+
+def _counts(of: Dataset, missing: set[str]) -> dict[str, tuple[int, int]]:
+    """Files that are there and those of the card, by class; a variant has counts of its own."""
+    found = dict.fromkeys(of.classes, 0)
+    for example in of.examples:
+        found[of.classes[example.label]] += example.file.relative_to(of.folder).as_posix() not in missing
+    known: dict[str, int] = {}
+    if of.about and not of.about.variant and of.name in names():
+        known = {each.name: each.files for each in card(of.name).classes}
+    return {name: (count, known.get(name, 0)) for name, count in found.items()}
+
+
+def _unknown(folder: Path, rows: dict[str, manifest.Row]) -> list[str]:
+    """Files in the folders of classes that the table does not have."""
+    every = (path for home in class_folders(folder / INPUT) for path in sorted(home.iterdir()))
+    return [name for path in every if (name := path.relative_to(folder).as_posix()) not in rows]
+
+
+def _empty(of: Dataset) -> list[str]:
+    """Classes without files."""
+    every = of.about.classes if of.about else [home.name for home in class_folders(of.folder)]
+    return [name for name in every if name not in of.classes]
+
+
+def _decodes(path: Path, decode: Callable[[Path], object]) -> bool:
+    try:
+        decode(path)
+    except (UserError, soundfile.SoundFileError, OSError):
+        return False
+    return True
+
+
+def _picture(path: Path) -> None:
+    files.read(path)
+
+
+def _sound(path: Path) -> None:
+    """Decode to the end; raises at a file that is cut off or of another kind."""
+    with open(path, "rb") as raw:
+        head = raw.read(8)
+    size = int.from_bytes(head[4:], "little")
+    # libsndfile reads what there is of a wave file; its header tells how much there should be, unless it was
+    # written as a stream.
+    if head[:4] == b"RIFF" and path.stat().st_size < 8 + size < STREAMED:
+        raise UserError(f"{path}: is cut off")
+    with soundfile.SoundFile(path) as file:
+        read = sum(len(block) for block in file.blocks(BLOCK))
+        if not read or read < file.frames:
+            raise UserError(f"{path}: is cut off")

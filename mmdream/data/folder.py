@@ -1,0 +1,102 @@
+"""Any folder ``CLASS/*.jpg|png|wav|flac|ogg|mp3`` is a data set; a prepared one knows what to keep apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdream.data import manifest
+from mmdream.data.manifest import About
+from mmdream.data.tree import ENDINGS
+from mmdream.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One file and what it is."""
+
+    file: Path
+    label: int
+    """Place of its class among the set's."""
+    fold: str = ""
+    """The publisher's fold, or its part: train, validation, test; empty: none."""
+    group: str = ""
+    """Speaker or recording; examples of one group are never divided. Empty: it stands alone."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A set that can be looked at, checked and trained on."""
+
+    name: str
+    folder: Path
+    medium: str
+    """picture or sound."""
+    classes: tuple[str, ...]
+    examples: tuple[Example, ...]
+    split: str
+    """fold, speaker, source, publisher or file; see `mmdream.data.card.Split`."""
+    about: About | None
+    """What a prepared set says of itself; what is made of its files may be kept beside them. None: not
+    prepared."""
+
+    def counts(self) -> dict[str, int]:
+        """Examples of each class."""
+        found = dict.fromkeys(self.classes, 0)
+        for example in self.examples:
+            found[self.classes[example.label]] += 1
+        return found
+
+
+def dataset(folder: Path) -> Dataset:
+    """Look at a folder.
+
+    Raises:
+        UserError: no such folder, nothing in it that could be a set, or pictures beside sounds.
+    """
+    if not folder.exists():
+        raise UserError(f"{folder}: no such folder")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give a folder that has one folder for each class")
+    return _prepared(folder) if manifest.is_prepared(folder) else _plain(folder)
+
+
+def _prepared(folder: Path) -> Dataset:
+    """A set with a table."""
+    about, rows = manifest.read(folder)
+    # A class of which nothing was found is none that could be learned.
+    having = {row.label for row in rows}
+    classes = tuple(name for name in about.classes if name in having)
+    place = {name: number for number, name in enumerate(classes)}
+    examples = (Example(folder / row.file, place[row.label], row.fold, row.group) for row in rows)
+    return Dataset(about.name, folder, about.medium, classes, tuple(examples), about.split, about)
+
+
+def _plain(folder: Path) -> Dataset:
+    """A set without: every folder in it is a class."""
+    found = {medium: list(_examples(folder, endings)) for medium, endings in ENDINGS.items()}
+    media = [medium for medium, examples in found.items() if examples]
+    if not media:
+        every = " ".join(ending for endings in ENDINGS.values() for ending in endings)
+        raise UserError(f"{folder}: no class folders with pictures or sounds in it ({every})")
+    if len(media) > 1:
+        raise UserError(f"{folder}: has pictures and sounds; keep them in two folders")
+    (medium,) = media
+    classes = tuple(sorted({name for name, _ in found[medium]}))
+    place = {name: number for number, name in enumerate(classes)}
+    examples = tuple(Example(path, place[name]) for name, path in found[medium])
+    return Dataset(folder.resolve().name, folder, medium, classes, examples, "file", None)
+
+
+def _examples(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """The files of one medium, with their classes, sorted."""
+    for home in class_folders(folder):
+        for path in sorted(home.iterdir()):
+            if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file():
+                yield home.name, path
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The folders that stand for classes, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -1,0 +1,120 @@
+"""Examples as arrays; those of a prepared set are kept beside it, so that a second look takes no decoding."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scipy.signal import resample_poly
+
+from mmdream.data.folder import Dataset, Example
+from mmdream.data.sort import square
+from mmdream.errors import UserError
+from mmdream.picture import files
+
+CACHE = "cache"
+"""Folder beside a set's files; it may be deleted."""
+
+LONGEST_SECONDS = 60
+"""Of a sound that is read; a recording of hours would not fit into memory, and no set here has longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How examples are wanted."""
+
+    side: int = 224
+    """px of a picture, which is cut to a square."""
+    rate: int = 22_050
+    """Samples a second of a sound, which is mixed to one channel."""
+
+
+def rows(of: Dataset, examples: Sequence[Example], form: Form) -> list[np.ndarray]:
+    """Load some examples, several at once.
+
+    Args:
+        of: the set they belong to.
+        examples: any of its.
+        form: how they are wanted.
+
+    Returns:
+        Pictures as float32 [side, side, 3], RGB, 0..1; sounds as float32 [samples], -1..1, each as long as it
+        is, up to `LONGEST_SECONDS`. A second time gives the same values as the first.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
+        return list(workers.map(lambda example: row(of, example, form), examples))
+
+
+def row(of: Dataset, example: Example, form: Form) -> np.ndarray:
+    """Load one example, see `rows`."""
+    picture = of.medium == "picture"
+    kept = _kept(of, example, f"picture-{form.side}" if picture else f"sound-{form.rate}")
+    whole = _read(kept)
+    if whole is None:
+        whole = _picture(example.file, form.side) if picture else _sound(example.file, form.rate)
+        if kept is not None:
+            _keep(kept, whole)
+    return whole.astype(np.float32) / np.float32(255 if picture else 32767)
+
+
+def _kept(of: Dataset, example: Example, form: str) -> Path | None:
+    """Where an example is kept; the name tells the file's size and time, so that another file is not it."""
+    if of.about is None:
+        return None
+    try:
+        about = example.file.stat()
+    except OSError:
+        raise UserError(f"{example.file}: is missing; see `mmdream data check {of.folder}`") from None
+    name = f"{example.file.name}.{about.st_size}-{about.st_mtime_ns}.npy"
+    return of.folder / CACHE / form / example.file.parent.name / name
+
+
+def _read(path: Path | None) -> np.ndarray | None:
+    """What is kept, as integers; None: nothing."""
+    try:
+        found: np.ndarray | None = None if path is None else np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found
+
+
+def _keep(path: Path, whole: np.ndarray) -> None:
+    """Keep an example; where that cannot be, it is decoded again the next time."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(draft, "wb") as file:
+            np.save(file, whole, allow_pickle=False)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+
+
+def _picture(path: Path, side: int) -> np.ndarray:
+    """uint8 [side, side, 3]."""
+    pixels: np.ndarray = np.rint(square(files.read(path), side) * 255).astype(np.uint8)
+    return pixels
+
+
+def _sound(path: Path, rate: int) -> np.ndarray:
+    """int16 [samples]; what sets hold has hardly more bits."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            own = file.samplerate
+            samples = file.read(LONGEST_SECONDS * own, dtype="float32", always_2d=True).mean(axis=1)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as a sound ({error})") from error
+    if own != rate and len(samples):
+        common = math.gcd(own, rate)
+        samples = resample_poly(samples, rate // common, own // common)
+    whole: np.ndarray = np.rint(np.clip(np.nan_to_num(samples), -1, 1) * 32767).astype(np.int16)
+    return whole

@@ -1,0 +1,121 @@
+"""A set as its publisher lays it out becomes ``FOLDER/input/CLASS/*``, with a table of all its files.
+
+A new set appears when it is whole; what a set holds already stays as it is, so that the same command again
+changes nothing, and another source adds what it has.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmdream.data import manifest
+from mmdream.data.card import Card, Variant, card
+from mmdream.data.fetch import fetch
+from mmdream.data.manifest import About
+from mmdream.data.prepared import Prepared, counted
+from mmdream.data.sort import laid
+from mmdream.data.sources import items, usable
+from mmdream.errors import UserError
+from mmdream.film.opened import room_for
+from mmdream.listen import Listener
+
+
+def prepare(
+    name: str,
+    sources: Sequence[Path],
+    out: Path | None,
+    variant: str | None,
+    download: bool,
+    listener: Listener,
+) -> Prepared:
+    """Sort a set's files into classes.
+
+    Args:
+        name: of the set's card.
+        sources: archives, or folders as the publisher lays them out.
+        out: the set's folder; None: its name, here.
+        variant: one of the card's; None: the set as the card has it.
+        download: fetch the publisher's archives too.
+        listener: told what is done.
+
+    Raises:
+        UserError: no such set or source, nothing of the set in it, an archive that is damaged or hostile, or
+            a folder that holds something else. A set that was not there is not there then.
+    """
+    about, out = card(name), out or Path(name)
+    choice = about.variant(variant)
+    there = _there(out, about, choice)
+    usable(sources)
+    if download:
+        sources = [*sources, *fetch(about, listener)]
+    if not sources:
+        raise UserError(
+            f"give {name} with --from ARCHIVE or --from FOLDER ({about.laid_out})"
+            + (", or --download" if about.archives else f"; it is to be had at {about.publisher}")
+        )
+    with _work(out) as work:
+        found = items(sources, about, choice, work, out, listener)
+        whole = out if there else work / "whole"
+        done = laid(found, whole, about, choice, manifest.read(out)[1] if there else [], work, listener)
+        if not done.rows:
+            raise UserError(f"{name}: none of its files could be read")
+        manifest.write(whole, _told(about, choice), done.rows)
+        if not there:
+            _appear(whole, out)
+    return counted(about, choice, out, done)
+
+
+def _there(out: Path, about: Card, choice: Variant) -> bool:
+    """Whether the set is there already; anything else there is in the way."""
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder; create it first")
+    if not os.access(out.parent, os.W_OK):
+        raise UserError(f"{out.parent}: no permission to write there; choose another place with -o")
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UserError(f"{out}: is a file; choose another name with -o")
+    if not manifest.is_prepared(out):
+        if any(out.iterdir()):
+            raise UserError(f"{out}: exists and is no prepared set; choose another folder with -o")
+        return False
+    told, _ = manifest.read(out)
+    if (told.name, told.variant) != (about.name, choice.name):
+        holds = f"{told.name}{f' ({told.variant})' if told.variant else ''}"
+        raise UserError(f"{out}: holds {holds}; choose another folder with -o")
+    return True
+
+
+def _appear(whole: Path, out: Path) -> None:
+    """Give a finished set its name."""
+    try:
+        if out.exists():
+            out.rmdir()
+        os.replace(whole, out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise UserError(f"{out}: has appeared while the set was prepared; try again") from error
+
+
+@contextmanager
+def _work(out: Path) -> Iterator[Path]:
+    """A folder beside the set to unpack and sort in; it is gone afterwards, whatever happens."""
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.mmdream-", dir=out.parent))
+    try:
+        with room_for(out):
+            yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _told(about: Card, choice: Variant) -> About:
+    """What stays with the set."""
+    classes = tuple(each.name for each in about.chosen(choice))
+    return About(about.name, choice.name, about.medium, about.split, classes, about.licence, about.citation)

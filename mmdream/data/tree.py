@@ -1,0 +1,123 @@
+"""What lies in a folder as a publisher lays it out, and what a reader of layouts makes of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmdream.errors import UserError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+ENDINGS = {"picture": PICTURES, "sound": SOUNDS}
+"""Of the files of each medium, in any case of letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a set."""
+
+    file: Path
+    label: str
+    """The class as the publisher calls it."""
+    fold: str = ""
+    """The publisher's fold, or its part: train, validation or test."""
+    group: str = ""
+    """Who speaks, or which recording it was cut from; files of one group are never divided."""
+    licence: str = ""
+    """Of this file; empty: the set's."""
+    source: str = ""
+    """Who made it, or where it comes from; empty: the set's publisher."""
+    name: str = ""
+    """Of the file in its class's folder; empty: as it is."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files below a folder."""
+
+    root: Path
+    files: tuple[str, ...]
+    """Relative to the root, with slashes, sorted."""
+    told: str
+    """What the user calls it: the archive that it came from, or the folder."""
+
+
+def tree(root: Path, told: object, without: Path | None = None) -> Tree:
+    """Look through a folder, but for one in it; hidden files and what macOS adds are passed over."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not _hidden(name) and Path(folder, name) != without]
+        here = Path(folder).relative_to(root)
+        found += [(here / name).as_posix() for name in files if not _hidden(name)]
+    return Tree(root, tuple(sorted(found)), str(told))
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def matching(trees: Sequence[Tree], pattern: str) -> Iterator[tuple[Path, re.Match[str]]]:
+    """The files whose path, or the end of it from a folder on, a pattern describes."""
+    wanted = re.compile(rf"(?:.*?/)??{pattern}", re.IGNORECASE)
+    for each in trees:
+        for name in each.files:
+            if match := wanted.fullmatch(name):
+                yield each.root / name, match
+
+
+def by_name(trees: Sequence[Tree], endings: tuple[str, ...]) -> dict[str, Path]:
+    """The files of some endings by the last part of their path; of equal ones the first."""
+    found: dict[str, Path] = {}
+    for each in trees:
+        for name in each.files:
+            if name.lower().endswith(endings):
+                found.setdefault(name.rpartition("/")[2], each.root / name)
+    return found
+
+
+def only(trees: Sequence[Tree], pattern: str, what: str) -> Path:
+    """The one file that a layout cannot do without.
+
+    Raises:
+        UserError: it is not there.
+    """
+    for path, _ in matching(trees, pattern):
+        return path
+    raise UserError(f"no {what}")
+
+
+def lines(path: Path) -> Iterator[list[str]]:
+    """The lines of a comma-separated table.
+
+    Raises:
+        UserError: it is no such table.
+    """
+    csv.field_size_limit(1 << 24)  # FMA keeps whole biographies in one field.
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            yield from csv.reader(file)
+    except (csv.Error, UnicodeError) as error:
+        raise UserError(f"{path}: is no table that can be read ({error})") from error
+
+
+def table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+    """The lines of a table, by the names in its first line; short lines are filled up.
+
+    Args:
+        path: comma-separated.
+        columns: those that must be there.
+
+    Raises:
+        UserError: it is no such table.
+    """
+    rows = lines(path)
+    names = next(rows, [])
+    if missing := [name for name in columns if name not in names]:
+        raise UserError(f"{path}: has no column {missing[0]}; is it the publisher's own table?")
+    for row in rows:
+        yield dict(zip(names, [*row, *[""] * len(names)], strict=False))

@@ -1,0 +1,279 @@
+"""Tampered archives are refused with one line, and nothing of them is left, in or out of the folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from trees import esc10, tarred, zipped
+
+from mmdream.data import archive as unpacking
+from mmdream.data import prepare as preparing
+from mmdream.data.archive import BOUNDS, Bounds, is_archive, unpack
+from mmdream.data.card import Archive, card
+from mmdream.data.fetch import verify
+from mmdream.data.prepare import prepare
+from mmdream.errors import UserError
+from mmdream.listen import Listener
+
+SMALL = Bounds(times=20, least=1_000_000, files=50)
+
+
+def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
+        for info, data in members:
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+def zipped_as(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in names:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(info, data)
+    return path
+
+
+def locked(path: Path) -> Path:
+    """A zip whose only member says that it has a password."""
+    zipped_as(path, "a.wav")
+    data = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + place] |= 1
+    path.write_bytes(data)
+    return path
+
+
+def packed_otherwise(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("a.wav", b"x")
+    return path
+
+
+def long_header(path: Path) -> Path:
+    """A tar that claims a name of two gigabytes."""
+    info = member("././@LongLink", tarfile.GNUTYPE_LONGNAME)
+    info.size = 2_000_000_000
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    return path
+
+
+def endless(path: Path) -> Path:
+    """A tar with far more zeros after its end than a record has, packed small."""
+    with gzip.open(path, "wb", 1) as file:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as whole:
+            whole.addfile(member("a.wav"), io.BytesIO())
+        file.write(buffer.getvalue())
+        for _ in range(80):
+            file.write(bytes(1 << 20))
+    return path
+
+
+LINKS = {
+    "symlink": tarfile.SYMTYPE,
+    "hard link": tarfile.LNKTYPE,
+    "fifo": tarfile.FIFOTYPE,
+    "device": tarfile.CHRTYPE,
+}
+OUT = "leads out of its folder"
+TAMPERED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
+    "tar, path upwards": (lambda p: tar(p, (member("a/../../evil.wav"), b"x")), "a.tar", OUT),
+    "tar, absolute path": (lambda p: tar(p, (member("/mmdream-evil.wav"), b"x")), "a.tar", OUT),
+    "tar, backslashes": (lambda p: tar(p, (member("..\\evil.wav"), b"x")), "a.tar", OUT),
+    "tar, drive": (lambda p: tar(p, (member("C:evil.wav"), b"x")), "a.tar", OUT),
+    "tar, folder upwards": (lambda p: tar(p, (member("../evil", tarfile.DIRTYPE), b"")), "a.tar", OUT),
+    **{
+        f"tar, {kind}": (
+            lambda p, kind=kind: tar(
+                p, (member("a.wav"), b"x"), (member("b.wav", LINKS[kind], "/etc/passwd"), b"")
+            ),
+            "a.tar.gz",
+            "holds a link or a device, 'b.wav'",
+        )
+        for kind in LINKS
+    },
+    "tar, through a link": (
+        lambda p: tar(p, (member("a", tarfile.SYMTYPE, "/nowhere"), b""), (member("a/evil.wav"), b"x")),
+        "a.tar",
+        "holds a link",
+    ),
+    "tar, a name twice": (
+        lambda p: tar(p, (member("a.wav"), b"x"), (member("./a.wav"), b"y")),
+        "a.tar",
+        "twice",
+    ),
+    "tar, a file for a folder": (
+        lambda p: tar(p, (member("a"), b"x"), (member("a/b"), b"y")),
+        "a.tar",
+        "twice",
+    ),
+    "tar, a long name": (lambda p: tar(p, (member("a" * 300), b"x")), "a.tar", "a name that is too long"),
+    "tar, a long header": (long_header, "a.tar", "holds a header that is too long"),
+    "tar, bomb by size": (
+        lambda p: tar(p, (member("a"), bytes(3_000_000))),
+        "a.tar.gz",
+        "holds more than 1 MB",
+    ),
+    "tar, bomb by count": (
+        lambda p: tar(p, *((member(f"{n}"), b"") for n in range(51))),
+        "a.tar",
+        "than 50 files",
+    ),
+    "tar, folders by count": (
+        lambda p: tar(p, *((member(f"{n}", tarfile.DIRTYPE), b"") for n in range(51))),
+        "a.tar",
+        "than 50 files",
+    ),
+    "tar, bomb after its end": (endless, "a.tar.gz", "holds much after its end"),
+    "zip, path upwards": (lambda p: zipped_as(p, "../evil.wav"), "a.zip", OUT),
+    "zip, absolute path": (lambda p: zipped_as(p, "/mmdream-evil.wav"), "a.zip", OUT),
+    "zip, backslashes": (lambda p: zipped_as(p, "..\\..\\evil.wav"), "a.zip", OUT),
+    "zip, symlink": (
+        lambda p: zipped_as(p, "a", mode=stat.S_IFLNK | 0o777, data=b"/etc"),
+        "a.zip",
+        "holds a link",
+    ),
+    "zip, device": (lambda p: zipped_as(p, "a", mode=stat.S_IFCHR), "a.zip", "holds a link or a device, 'a'"),
+    "zip, through itself": (lambda p: zipped_as(p, "a.wav", "b/../a.wav"), "a.zip", OUT),
+    "zip, a name twice": (lambda p: zipped_as(p, "x//a.wav", "x/a.wav"), "a.zip", "twice"),
+    "zip, bomb by size": (
+        lambda p: zipped_as(p, "a", data=bytes(3_000_000)),
+        "a.zip",
+        "holds more than 1 MB",
+    ),
+    "zip, bomb by count": (lambda p: zipped_as(p, *map(str, range(51))), "a.zip", "holds more than 50 files"),
+    "zip, locked": (locked, "a.zip", "is locked with a password"),
+    "zip, other packing": (packed_otherwise, "a.zip", "packed in a way that cannot be read here"),
+    "no tar": (lambda p: p.write_bytes(b"text" * 300) and p, "a.tar", "is cut off or damaged"),
+    "no zip": (lambda p: p.write_bytes(b"text" * 300) and p, "a.zip", "is cut off or damaged"),
+    "empty": (lambda p: p.write_bytes(b"") or p, "a.tar", "is cut off or damaged"),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+def test_a_tampered_archive_is_refused(how: str, tmp_path: Path):
+    make, name, message = TAMPERED[how]
+    (tmp_path / "in").mkdir()
+    archive = make(tmp_path / "in" / name)
+    with pytest.raises(UserError, match=message) as raised:
+        unpack(archive, tmp_path / "in" / "out", SMALL)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(str(archive))
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "in", archive]
+    assert not Path("/mmdream-evil.wav").exists()
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
+def test_an_archive_cut_off_anywhere_is_refused(ending: str, tmp_path: Path):
+    esc10(tmp_path / "set")
+    archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+    data = archive.read_bytes()
+    places = {1, 100, 512, len(data) // 3, len(data) // 2}
+    if ending == ".tar":
+        with tarfile.open(archive) as file:
+            # Between two files only the missing end tells.
+            places |= {info.offset for info in file.getmembers()[1:]}
+    else:
+        places |= {len(data) - 4, len(data) * 9 // 10}
+    for place in sorted(places):
+        archive.write_bytes(data[:place])
+        with pytest.raises(UserError, match="cut off or damaged"):
+            unpack(archive, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    archive.write_bytes(data)
+    unpack(archive, tmp_path / "out")
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
+def test_a_changed_byte_does_not_fit_the_archives_own_checksum(ending: str, tmp_path: Path):
+    esc10(tmp_path / "set")
+    archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 0x55
+    archive.write_bytes(data)
+    with pytest.raises(UserError, match="cut off or damaged"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lying_zip_is_counted_by_what_comes_out(tmp_path: Path):
+    archive = zipped_as(tmp_path / "a.zip", "a", data=bytes(3_000_000))
+    data = bytearray(archive.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        at = data.index(mark) + place
+        data[at : at + 4] = (10).to_bytes(4, "little")
+    archive.write_bytes(data)
+    with pytest.raises(UserError):
+        unpack(archive, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_honest_archive_comes_out_whole(tmp_path: Path):
+    esc10(tmp_path / "set")
+    expected = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "set").rglob("*.*")}
+    told: list[tuple[float, float]] = []
+    for number, ending in enumerate((".zip", ".tar", ".tar.gz", ".tgz")):
+        archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+        assert is_archive(archive)
+        out = tmp_path / f"out{number}"
+        unpack(archive, out, progress=lambda done, total: told.append((done, total)))
+        assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")} == expected
+    assert all(done <= total for done, total in told)
+
+
+def test_bounds_leave_room_for_what_sets_hold():
+    assert BOUNDS.bytes(1_000) == 64_000_000
+    assert BOUNDS.bytes(6_000_000_000) == 120_000_000_000
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_a_full_disk_is_not_the_archives_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    archive = zipped_as(tmp_path / "a.zip", "a/b.wav")
+    monkeypatch.setattr(unpacking, "open", lambda *_, **__: io.FileIO("/dev/full", "w"), raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_archive_leaves_no_set(tmp_path: Path):
+    esc10(tmp_path / "set")
+    good = zipped(tmp_path / "set", tmp_path / "good.zip")
+    bad = tar(tmp_path / "bad.tar", (member("../evil.wav"), b"x"))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=OUT):
+        prepare("esc10", [good, bad], tmp_path / "out", None, False, Listener())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    esc10(tmp_path / "set")
+    archive = zipped(tmp_path / "set", tmp_path / "known.zip")
+    about = dataclasses.replace(
+        card("esc10"), archives=(Archive("https://example.org/known.zip", checksum="md5:0"),)
+    )
+    monkeypatch.setattr(preparing, "card", lambda _name: about)
+    with pytest.raises(
+        UserError, match=r"known\.zip: its MD5 is not the one of https://example.org/known.zip"
+    ):
+        prepare("esc10", [archive], tmp_path / "out", None, False, Listener())
+    assert not (tmp_path / "out").exists()
+    other = archive.rename(tmp_path / "other.zip")
+    assert not verify(other, about)
+    assert prepare("esc10", [other], tmp_path / "out", None, False, Listener()).new == 3

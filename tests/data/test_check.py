@@ -1,0 +1,132 @@
+"""A whole set is well; what is missing, damaged, unknown, twice there or empty is named, and drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+from trees import SETS, picture, sound, sources
+
+from mmdream.data.check import SHOWN, check
+from mmdream.data.folder import dataset
+from mmdream.data.plot import BAR, RATE, TILE, measured, plot, plot_file, spectrum
+from mmdream.data.prepare import prepare
+from mmdream.errors import UserError
+from mmdream.listen import Listener
+
+
+def prepared(name: str, tmp_path: Path) -> Path:
+    SETS[name](tmp_path / "given")
+    prepare(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
+    return tmp_path / "set"
+
+
+@pytest.mark.parametrize("name", sorted(SETS))
+def test_what_was_just_prepared_is_well(name: str, tmp_path: Path):
+    told: list[tuple[str, float, float]] = []
+    out = prepared(name, tmp_path)
+    findings = check(out, Listener(progress=lambda *step: told.append(step)))
+    assert (findings.missing, findings.damaged, findings.unknown, findings.twice) == ((), (), (), ())
+    assert not [word for word in findings.trouble.split(", ") if "empty" not in word and word]
+    assert told[-1] == ("checking", len(dataset(out).examples), len(dataset(out).examples))
+
+
+def test_every_kind_of_trouble_is_named(tmp_path: Path):
+    out = prepared("esc10", tmp_path)
+    first, second = sorted((out / "input/dog").iterdir())
+    (fire,) = (out / "input/crackling_fire").iterdir()
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-400])
+    fire.with_name("more.ogg").write_bytes(fire.read_bytes())
+    findings = check(out, Listener())
+    assert findings.missing == ("input/dog/1-100032-A.ogg",)
+    assert findings.damaged == ("input/dog/2-114587-A.ogg",)
+    assert findings.unknown == ("input/crackling_fire/more.ogg",)
+    assert set(findings.empty) >= {"rain", "rooster"}
+    assert findings.counts["dog"] == (1, 40)
+    assert findings.trouble == "1 missing, 1 damaged, 1 unknown, 8 classes are empty"
+    lines = "\n".join(findings.lines())
+    for part in ("dog: 1 of 40", "missing: 1\n  input/dog/1-100032-A.ogg", findings.trouble):
+        assert part in lines
+    assert json.loads(json.dumps(findings.as_json()))["damaged"] == ["input/dog/2-114587-A.ogg"]
+
+
+def test_a_file_that_was_changed_is_damaged_though_it_can_be_read(tmp_path: Path):
+    out = prepared("stanford_dogs", tmp_path)
+    picture(out / "input/pug/n02110958_1.jpg", 80, 70)
+    assert check(out, Listener()).damaged == ("input/pug/n02110958_1.jpg",)
+
+
+def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
+    for name in ("barks/a.wav", "barks/b.flac", "growls/c.ogg", "growls/d.mp3"):
+        sound(tmp_path / name, 0.2, 44_100)
+    assert check(tmp_path, Listener()).trouble == ""
+    (tmp_path / "howls").mkdir()
+    (tmp_path / "growls/e.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes())
+    (tmp_path / "growls/f.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes()[:60])
+    soundfile.write(tmp_path / "growls/g.wav", np.zeros(0), 8000)
+    findings = check(tmp_path, Listener())
+    assert findings.damaged == ("growls/f.wav", "growls/g.wav")
+    assert findings.twice == (("barks/a.wav", "growls/e.wav"),)
+    assert findings.empty == ("howls",)
+    assert "barks/a.wav = growls/e.wav" in "\n".join(findings.lines())
+
+
+def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path):
+    original = picture(tmp_path / "cats/0.png")
+    for number in range(SHOWN + 5):
+        (tmp_path / "dogs").mkdir(exist_ok=True)
+        (tmp_path / f"dogs/{number}.png").write_bytes(b"no picture")
+    (tmp_path / "dogs/again.png").write_bytes(original.read_bytes())
+    findings = check(tmp_path, Listener())
+    assert findings.trouble == f"{SHOWN + 5} damaged"
+    assert "  and 5 more" in findings.lines()
+    for path in (tmp_path / "dogs").glob("[0-9]*.png"):
+        path.unlink()
+    assert check(tmp_path, Listener()).trouble == ""
+
+
+@pytest.mark.parametrize("name", ["esc10", "stanford_dogs"])
+def test_a_picture_of_a_set(name: str, tmp_path: Path):
+    out = prepared(name, tmp_path)
+    sheet = plot(dataset(out))
+    assert sheet.dtype == np.uint8
+    bars = (sheet == BAR).all(axis=2)
+    # The bar of two files is twice as long as that of one.
+    lengths = sorted({int(row.sum()) for row in bars[: 44 + 2 * (TILE + 8)]} - {0})
+    assert lengths[1] == 2 * lengths[0]
+    assert plot_file(dataset(out), tmp_path / "sheet.png", False) == tmp_path / "sheet.png"
+    assert np.array_equal(cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1], sheet)
+    with pytest.raises(UserError, match=r"sheet.png: exists already; add --overwrite .* --plot"):
+        plot_file(dataset(out), tmp_path / "sheet.png", False)
+
+
+def test_a_damaged_sample_is_left_dark(tmp_path: Path):
+    out = prepared("stanford_dogs", tmp_path)
+    whole = plot(dataset(out))
+    (out / "input/pug/n02110958_1.jpg").write_bytes(b"no picture")
+    assert plot(dataset(out)).shape == whole.shape
+    for path in (out / "input").rglob("*.jpg"):
+        path.write_bytes(b"no picture")
+    assert (plot(dataset(out)) == BAR).any()
+
+
+def test_lengths_and_sizes_are_measured(tmp_path: Path):
+    sound(tmp_path / "a/x.wav", 0.5)
+    sound(tmp_path / "a/y.wav", 0.25)
+    (tmp_path / "a/z.wav").write_bytes(b"no sound")
+    assert measured("sound", dataset(tmp_path).examples).tolist() == [0.5, 0.25]
+    picture(tmp_path / "p/b/x.png", 40, 30)
+    assert measured("picture", dataset(tmp_path / "p").examples).tolist() == [30]
+
+
+def test_a_spectrum_shows_its_tone_where_it_is():
+    tone = np.sin(2 * np.pi * RATE / 8 * np.arange(RATE) / RATE).astype(np.float32)
+    seen = spectrum(tone).astype(int).sum(axis=(1, 2))
+    # A quarter of the way up from the lowest tone.
+    assert abs(int(np.argmax(seen)) - 0.75 * TILE) <= 2
+    assert spectrum(np.zeros(10, np.float32)).shape == (TILE, TILE, 3)
