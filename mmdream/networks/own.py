@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmdream.errors import UserError
 from mmdream.networks.card import Card, Rung
@@ -56,27 +56,35 @@ def own_card(path: Path, medium: str | None = None) -> Card:
     graph = read_graph(path, _config(path))
     beside = path.with_suffix(".toml")
     told = _told(beside)
-    kind = told.get("medium") or medium or ("sound" if graph.channels == 1 else "picture")
+    kind = told.get("medium", medium or ("sound" if graph.channels == 1 else "picture"))
+    if kind not in ("picture", "sound"):
+        raise UserError(f"{beside}: medium is {kind!r}; choose picture or sound")
+    if medium not in (None, kind):
+        raise UserError(f"{path}: is a {kind} network by {beside.name}; a {medium} network is wanted")
     if graph.channels != (needed := 3 if kind == "picture" else 1):
         raise UserError(f"{path}: takes {graph.channels} channels; a {kind} network takes {needed}")
-    guesses: list[str] = []
-    given = told.pop("input", {})
-    guess = guessed_picture if kind == "picture" else guessed_sound
-    front, said = guess(graph, given, path)
+    return _told_over(_guessed(path, graph, kind, told), told, graph, beside)
+
+
+def _guessed(path: Path, graph: Graph, kind: Literal["picture", "sound"], told: dict[str, Any]) -> Card:
+    """The card that a graph suggests; its input as far as it is told, which is taken out of `told`."""
+    given, beside = told.pop("input", {}), path.with_suffix(".toml")
+    if not isinstance(given, dict):
+        raise UserError(f"{beside}: input is no table; write it under [input]")
+    front, said = (guessed_picture if kind == "picture" else guessed_sound)(graph, given, path)
     rungs = _rungs(graph, kind)
     if "rungs" not in told:
         if not rungs:
             raise UserError(f"{path}: has no convolution to dream")
-        guesses.append(f"rungs {', '.join(rung.layer for rung in rungs)}, by its strides")
-    guesses += said
+        said.insert(0, f"rungs {', '.join(rung.layer for rung in rungs)}, by its strides")
     if graph.head and not {"classes", "class_file"} & told.keys():
-        guesses.append(f"classes 0 to {graph.classes - 1}")
+        said.append(f"classes 0 to {graph.classes - 1}")
     if graph.fixed_head:
-        guesses.append("classes not to be dreamed, because it flattens pictures of one size")
-    line = f"{path.name} taken for: {'; '.join(guesses)}. Tell what is wrong in {beside.name}"
-    guess_card = Card(
+        said.append("classes not to be dreamed, because it flattens inputs of one size")
+    line = f"{path.name} taken for: {'; '.join(said)}. Tell what is wrong in {beside.name}"
+    return Card(
         name=str(path),
-        medium="picture" if kind == "picture" else "sound",
+        medium=kind,
         builder="own",
         about="A network of your own.",
         licence="yours to know",
@@ -88,9 +96,8 @@ def own_card(path: Path, medium: str | None = None) -> Card:
         weights=Inside(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
         head=graph.head,
         classes=tuple(map(str, range(graph.classes))) if graph.head else (),
-        guesses=(line,) if guesses else (),
+        guesses=(line,) if said else (),
     )
-    return _told_over(guess_card, told, graph, beside)
 
 
 def _told(beside: Path) -> dict[str, Any]:
@@ -120,11 +127,16 @@ def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) ->
         }
         if "rungs" in given:
             given["rungs"] = tuple(Rung(**rung) for rung in given["rungs"])
+        if "class_file" in given:
+            given["class_file"] = str((beside.parent / given["class_file"]).resolve())
         found = replace(guess, **given)
+        classes = len(found.named_classes())
         named = [*(rung.layer for rung in found.rungs), *([found.head] if found.head else [])]
         found.mix(0.5)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OSError) as error:
         raise UserError(f"{beside}: {error}") from error
+    if graph.head and found.head == graph.head and classes != graph.classes:
+        raise UserError(f"{beside}: names {classes} classes; {graph.head} has {graph.classes}")
     for name in named:
         if name not in layers:
             near = difflib.get_close_matches(str(name), layers, 3, 0.4) or layers[:3]

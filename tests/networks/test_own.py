@@ -221,6 +221,10 @@ def test_a_card_beside_the_file_tells(saved: Save, tmp_path: Path):
         ('[input]\nscale = "wide"', "a number"),
         ("[input]\nmean = [1]", "3 are needed"),
         ('medium = "sound"', "takes 1"),
+        ('medium = "film"', "choose picture or sound"),
+        ('classes = ["cat"]', "names 1 classes; told has 4"),
+        ('class_file = "none.tsv"', "none.tsv"),
+        ("input = 3", "no table"),
     ],
 )
 def test_a_wrong_card_is_told_in_one_line(saved: Save, tmp_path: Path, text: str, says: str):
@@ -326,6 +330,8 @@ def test_other_files_and_senses_are_told():
 def test_a_picture_network_is_no_sound_network(saved: Save):
     with pytest.raises(UserError, match="a sound network takes 1"):
         card(str(saved(plain)), "sound")
+    with pytest.raises(UserError, match="a picture network takes 3"):
+        card(str(saved(heard)), "picture")
 
 
 def test_a_card_is_read_without_keras(saved: Save):
