@@ -110,6 +110,8 @@ class Ear:
         """
         weights = self.weights(depth)
         wanted = tuple(int(place) for place in np.flatnonzero(weights))
+        if not wanted:  # All that is asked for has weight 0.
+            return np.zeros_like(canvas)
         event = MOST_EVENT * (max(depth - EVENT_DEPTH, 0.0) / (1 - EVENT_DEPTH)) ** 2
         found = gradient(self, wanted, bool(event) and not self.asked)(
             canvas,
@@ -126,6 +128,8 @@ class Ear:
 
         Contrast energy of layers, plain energy of those without time, and the chance of a class.
         """
+        if not wanted:
+            return np.zeros(0, np.float32)
         found = measure(self, wanted)(stretch.power, np.float32(first), np.float32(stop))
         return np.asarray(found.numpy())
 

@@ -209,6 +209,22 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
         assert after > before or (term is chosen and before in (0, 1)), term
 
 
+def test_nothing_is_climbed_where_all_weights_are_zero():
+    on = ear(network("melnet"), 16000, (Term("layer", "c4", weight=0.0),))
+    stretch = Heard(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
+    assert not on.slope(np.zeros((96, BANDS), np.float32), stretch, 0.5, 0).any()
+    sound = 0.1 * np.random.default_rng(1).standard_normal((1, 8000)).astype(np.float32)
+    report = dream_sound(
+        ArraySource(sound, 16000),
+        lambda _: None,
+        network("melnet"),
+        Schedule(octaves=1, steps=1),
+        0,
+        wishes=on.terms,
+    )
+    assert np.isfinite(report.strength)
+
+
 @pytest.mark.parametrize("name", SOUNDS[1:])
 def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
     net = network(name)
