@@ -54,7 +54,7 @@ def main() -> None:
     options.add_argument("--tiny", type=Path, help="tiny-imagenet-200 as published; default: archive")
     options.add_argument("--more", type=Path, nargs="*", default=[], help="folders WORDNET_ID/picture.jpg")
     options.add_argument("--steps", type=int, default=20_000)
-    options.add_argument("--eps", type=float, default=1.8, help="L2 length of the attack, pixels 0..1")
+    options.add_argument("--eps", type=float, default=5.0, help="L2 length of the attack, pixels 0..1")
     options.add_argument("--side", type=int, default=160, help="px of a crop")
     options.add_argument("--batch", type=int, default=24)
     options.add_argument("--checkpoint", type=Path, default=ROOT / "training" / "dreamnet.npz")

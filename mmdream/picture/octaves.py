@@ -28,6 +28,10 @@ SMALLEST = 64
 JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
 
+BROAD = 3.0
+"""How much longer steps along natural gradients are: most of such a step lies in broad strokes of little
+contrast, and no source is to be kept. Other networks tell class dreams from noise best there."""
+
 Slope = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
 
@@ -109,7 +113,7 @@ def dream(
             dream.
         visits: octaves in the order they are climbed.
         slope: the network's gradient, `picture.slope.slope`.
-        step: RMS of one step in the range 0..1.
+        step: RMS of one step in the range 0..1; of natural gradients `BROAD` times that.
         seed: the user's seed.
         place: the frame's time in seconds; addresses the jitter.
         pace: float32 [h, w], how many times longer steps are; None: 1.
@@ -121,6 +125,8 @@ def dream(
         What was gained, float32 of the size of `pace`, or of the source; `allowed` has still to cut down the
         sum of detail and gain.
     """
+    if manner.natural:
+        step *= BROAD
     gain = np.zeros((*(source if pace is None else pace).shape[:2], 3), np.float32)
     dreamed = source + detail
     for number, visit in enumerate(visits):

@@ -30,7 +30,7 @@ def natural(gradient: np.ndarray) -> np.ndarray:
     return np.asarray(moved @ COLOURS)
 
 
-def noise(height: int, width: int, seed: int, deviation: float = 0.06) -> np.ndarray:
+def noise(height: int, width: int, seed: int, deviation: float = 0.03) -> np.ndarray:
     """Soft coloured noise with the 1/f spectrum of natural pictures (Field 1987), to dream upon.
 
     Args:

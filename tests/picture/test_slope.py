@@ -127,7 +127,7 @@ def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
 
 def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
     about = network.card
-    fading = Schedule(motif=((0, "dog"), (2, "tower"))).at(0.5)
+    fading = Schedule(motif=((0, "dog"), (2, "spiral"))).at(0.5)
     wanted = objective(about, fading, Wishes((target("goldfish=2"),)))
     assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
     assert wanted.weights == (2.0, 0.75, 0.25)
