@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,19 +14,9 @@ import soundfile
 
 from mmdream.picture import files
 from mmdream.sample import make_sample
+from tests.command import mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets")
-
-
-def mmdream(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mmdream", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

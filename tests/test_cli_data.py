@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -14,18 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.command import mmdream
+
 COMMANDS = ("list", "show", "prepare", "check")
-
-
-def mmdream(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mmdream", *map(str, words)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        check=False,
-    )
 
 
 def two_dogs(at: Path) -> Path:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mmdream.networks.card import card
-from mmdream.networks.network import load
 from mmdream.picture import octaves, tiles
 from mmdream.picture.slope import score, slope
 from mmdream.picture.smooth import cascade
@@ -20,19 +19,6 @@ from mmdream.schedule import Schedule
 
 DEPTH = 0.9
 DEEP = at_depth(card("dreamnet"), DEPTH)
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load(card("dreamnet"))
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:96, 0:128] / 32
-    base = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
-    return np.clip(base + rng.normal(0, 0.05, base.shape), 0, 1).astype(np.float32)
 
 
 def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:

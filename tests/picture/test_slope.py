@@ -21,19 +21,6 @@ P3B, P4C = Term("layer", "p3b"), Term("layer", "p4c")
 
 
 @pytest.fixture(scope="module")
-def network():
-    return load(card("dreamnet"))
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:96, 0:128] / 32
-    base = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
-    return np.clip(base + rng.normal(0, 0.05, base.shape), 0, 1).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
 def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("guide") / "rings.png"
     y, x = np.mgrid[-48:48, -48:48]
