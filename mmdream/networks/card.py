@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,7 @@ class SoundInput:
     mu: tuple[float, ...]
     """Mean over the training data, per band or one for all."""
     decimation: int = 1
-    """The network hears every so manieth column."""
+    """Columns of the spectrogram to one that the network hears."""
     mel: Literal["htk", "slaney"] = "htk"
     unit: float = 1.0
     """What the publisher's own transform makes of a band with P = 1."""
@@ -147,7 +148,7 @@ class Card:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
         wanted, every = name.lower(), self.named_classes()
         # The usual name goes before a synonym: one class's synonym may be another's name.
-        for place in (*range(max(map(len, every), default=0)),):
+        for place in range(max(map(len, every), default=0)):
             for number, names in enumerate(every):
                 if place < len(names) and names[place].lower() == wanted:
                     return number
@@ -196,6 +197,14 @@ class Card:
     def step(self, depth: float) -> float:
         """RMS of one ascent step at `depth` 0..1, in between as `mix` blends."""
         return float(self.mix(depth) @ np.array([rung.step for rung in self.rungs]))
+
+    def step_along(self, terms: Sequence[Term], weights: Sequence[float] | np.ndarray) -> float:
+        """RMS of one ascent step along terms: the rungs' own, weighted; all else takes the deepest rung's."""
+        own = {rung.layer: rung.step for rung in self.rungs}
+        shares = np.abs(weights)
+        if not shares.any():
+            return 0.0
+        return float(np.average([own.get(term.name, self.rungs[-1].step) for term in terms], weights=shares))
 
 
 def names(medium: str | None = None) -> list[str]:

@@ -159,6 +159,7 @@ def _config(path: Path) -> dict[str, Any]:
                 text = file.read(MOST_JSON + 1)
         config = json.loads(text[:MOST_JSON].decode())
         foreign = next(_foreign(config), None)
+    # NotImplementedError is zipfile's word for a packing or a version that it does not know.
     except (zipfile.BadZipFile, ValueError, OSError, RecursionError, NotImplementedError, EOFError) as error:
         raise UserError(f"{path}: is not a Keras file, or is damaged") from error
     if foreign is not None:

@@ -39,7 +39,7 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
         OSError,
         AttributeError,
         RuntimeError,
-        NotImplementedError,
+        NotImplementedError,  # Keras's word for a layer whose call or shape it cannot tell.
     ) as error:
         told = " ".join(str(error).split())[:200]
         raise UserError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mmdream.networks.card import Card
 from mmdream.picture import files
 from mmdream.schedule import Moment, Schedule
@@ -41,12 +39,8 @@ def at_depth(card: Card, depth: float) -> Objective:
 
 
 def step(card: Card, objective: Objective) -> float:
-    """RMS of one ascent step: the rungs' own, weighted; other layers and classes take the deepest rung's."""
-    own = {rung.layer: rung.step for rung in card.rungs}
-    weights = np.abs(objective.weights)
-    if not weights.any():
-        return 0.0
-    return float(np.average([own.get(t.name, card.rungs[-1].step) for t in objective.terms], weights=weights))
+    """RMS of one ascent step in the range 0..1."""
+    return card.step_along(objective.terms, objective.weights)
 
 
 def check(card: Card, schedule: Schedule, wishes: Wishes) -> None:

@@ -70,14 +70,9 @@ class Ear:
         return self.network.card.mix(depth)
 
     def step(self, depth: float) -> float:
-        """RMS of one ascent step, nepers: a rung's own; other layers and classes take the deepest's."""
-        rungs = self.network.card.rungs
-        if not self.asked:
-            return self.network.card.step(depth)
-        own = {rung.layer: rung.step for rung in rungs}
-        steps = [own.get(term.name, rungs[-1].step) for term in self.terms]
-        weights = np.abs(self.weights(depth))
-        return float(np.average(steps, weights=weights)) if weights.any() else 0.0
+        """RMS of one ascent step, nepers."""
+        about = self.network.card
+        return about.step_along(self.terms, self.weights(depth)) if self.asked else about.step(depth)
 
     def gather(self, spectra: np.ndarray) -> np.ndarray:
         """Power of all channels in runs of bins, float32 [column, group] of [channel, column, bin]."""
