@@ -19,8 +19,8 @@ EAGERNESS = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
 PATIENCE = 0.1
 """Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
-BEFORE = 0.95
-"""Share of the wanted strength that should be there before a frame adds its own."""
+GOAL = 1.06
+"""Strength that is steered to, before a frame adds its own, over that of a full climb: some always lacks."""
 FIRST_PUSH = 1.2
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
 MOST = 3.0
@@ -28,6 +28,8 @@ MOST = 3.0
 BOOST = 6.5
 """Steps are so many times the usual length more where nothing could be carried: moving people would stay
 bare."""
+RANGE = 0.3
+"""What a dream moves a pixel by at most places: one nearer to black or white is cut short on that side."""
 GROWTH = 0.1
 """Share of a full dream that a place gains with one usual step."""
 STILL = 0.3
@@ -51,7 +53,7 @@ class Carry:
     grey: np.ndarray
     """uint8 [h, w], the frame as `flow.grey` gives it: the next frame's flow leads here."""
     yield_: float
-    """Strength of the shot's first dream over the length of its ascent: what a full climb gives here."""
+    """Strength of the shot's first dream over its ascent: what a full climb gives here."""
     push: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
@@ -101,7 +103,7 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
     Args:
         detail: float32 [H, W, 3], its dream minus its source.
         grey: of the frame, from `flow.grey`.
-        ascent: length of its climb, steps times size of a step.
+        ascent: length of its climb, steps times size of a step, times the room it had.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
     yield_ = strength(detail) / ascent if ascent else 0.0
@@ -121,7 +123,7 @@ def lay(
         breathe: 0..1: how much of the usual work is done where the picture stands still. At 0 all of the
             dream is kept there and nothing is added.
         momentum: 0..1, share of the last frame's change that goes on in this one: motifs grow, not boil.
-        ascent: length of a full climb now; changes with the schedule.
+        ascent: length of a full climb now times the room for it; changes with schedule and picture.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
     detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.back)
@@ -134,7 +136,7 @@ def lay(
     fill *= trust
     detail *= _three(_enlarged(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail))
     # What this frame adds comes on top of what is found here.
-    wanted = BEFORE * carry.yield_ * ascent * float(old) * share
+    wanted = GOAL * carry.yield_ * ascent * float(old) * share
     lack = 1.0 - strength(detail) / max(wanted, 1e-9)
     effort = float(np.clip(carry.push * (1 + EAGERNESS * lack), 0, MOST))
     going_on = np.float32(momentum) * fill
@@ -170,6 +172,19 @@ def gone_on(
     change = laid.change + _three(1 - laid.momentum) * gain
     detail = allowed(laid.detail + _enlarged(change, laid.detail))
     return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light)
+
+
+def room(grey: np.ndarray) -> float:
+    """Share of a dream that a frame leaves room for: white skies and black bars hold half of one.
+
+    Without it a dream that began on a white sky would stay as weak over the meadow that follows.
+
+    Args:
+        grey: uint8 [h, w], of the frame.
+    """
+    levels = np.arange(256, dtype=np.float32) / 255
+    free = np.minimum(levels, RANGE) + np.minimum(1 - levels, RANGE)
+    return float(free[grey].mean()) / (2 * RANGE)
 
 
 def strength(detail: np.ndarray) -> float:

@@ -24,7 +24,7 @@ SAMPLE = 1 << 20
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 2
+FORMAT = 3
 """Of job.json; another one is another job."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mmdream.errors import Interrupted
 from mmdream.film import flow
-from mmdream.film.carry import Carry, begun, gone_on, lay, strength
+from mmdream.film.carry import Carry, begun, gone_on, lay, room, strength
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.ahead import ahead, step_back
@@ -242,11 +242,11 @@ class Painter:
         if item.shot.flashing(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
-        return detail, begun(detail, item.grey, self._ascent(item.moment), item.light)
+        return detail, begun(detail, item.grey, self._ascent(item), item.light)
 
     def _carried(self, item: Prepared, motion: flow.Flow, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
-        moment, ascent = item.moment, self._ascent(item.moment)
+        moment, ascent = item.moment, self._ascent(item)
         card, recipe = self.network.card, self.recipe
         laid = lay(carry, motion, recipe.coherence, recipe.breathe, card.momentum, ascent, item.light)
         gain = np.zeros_like(laid.change)
@@ -258,9 +258,9 @@ class Painter:
             gain = self._climbed(item, laid.detail, visits, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 
-    def _ascent(self, moment: Moment) -> float:
-        """Length of a full climb."""
-        return self._step(moment) * moment.steps
+    def _ascent(self, item: Prepared) -> float:
+        """Length of a full climb, as far as the frame leaves room for it."""
+        return self._step(item.moment) * item.moment.steps * room(item.grey)
 
     def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
         return octaves.allowed(item.small, self.recipe.color)

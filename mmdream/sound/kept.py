@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-GROUP = 8
-"""Chunks that are kept together, about 15 seconds."""
+GROUP = 2
+"""Chunks that are kept together, under 4 seconds of sound: what a kill may cost."""
 
 
 class Kept(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmdream.film import flow
-from mmdream.film.carry import Carry, begun, gone_on, lay, strength
+from mmdream.film.carry import Carry, begun, gone_on, lay, room, strength
 
 SHIFT = (3.0, 1.5)
 
@@ -72,6 +72,15 @@ def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):
     grown = lay(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert grown.pace.mean() < usual.pace.mean() < faded.pace.mean()
     assert grown.push < usual.push < faded.push
+
+
+def test_a_frame_with_more_room_than_the_shot_began_with_is_to_hold_a_stronger_dream(carry):
+    white, meadow = (np.full((16, 24), level, np.uint8) for level in (255, 110))
+    assert room(white) == pytest.approx(0.5)
+    assert room(meadow) == pytest.approx(1.0)
+    began = begun(carry.detail, white, 0.1 * room(white), 1.0)
+    here, there = (lay(began, still(), 0.95, 1.0, 0.7, 0.1 * room(frame), 1.0) for frame in (white, meadow))
+    assert here.pace.mean() < there.pace.mean()
 
 
 def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(carry):
