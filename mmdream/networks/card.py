@@ -49,6 +49,9 @@ class Rung:
     layer: str
     step: float
     """RMS of one ascent step: share of the range 0..1 (pictures), nepers (sounds)."""
+    away: str = ""
+    """Channels of it that a picture's dream goes away from, ``7,12=weight``: what would otherwise fill every
+    dream."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmdream.networks.card import Card
 from mmdream.picture import files
 from mmdream.schedule import Moment, Schedule
-from mmdream.terms import Objective, Term, Wishes
+from mmdream.terms import Objective, Term, Wishes, channel
 
 
 def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
@@ -21,7 +21,8 @@ def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
     terms += [(card.motif(name), share) for name, share in moment.motifs]
     unguided = wishes.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
-        rungs = at_depth(card, moment.depth)
+        # A guide alone says what is wanted.
+        rungs = at_depth(card, moment.depth, away=wishes.guide is None)
         terms += zip(rungs.terms, rungs.weights, strict=True)
     return Objective(
         tuple(term for term, _ in terms),
@@ -31,10 +32,15 @@ def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
     )
 
 
-def at_depth(card: Card, depth: float) -> Objective:
-    """The energy of the two rungs next to a depth of 0..1, blended."""
-    mix = card.mix(depth)
-    found = [(Term("layer", rung.layer), float(w)) for rung, w in zip(card.rungs, mix, strict=True) if w]
+def at_depth(card: Card, depth: float, away: bool = True) -> Objective:
+    """The energy of the two rungs next to a depth of 0..1, blended; less that of what they go away from."""
+    found: list[tuple[Term, float]] = []
+    for rung, share in zip(card.rungs, map(float, card.mix(depth)), strict=True):
+        if share:
+            found.append((Term("layer", rung.layer), share))
+        if share and away and rung.away:
+            left = channel(f"{rung.layer}:{rung.away}")
+            found.append((left.plain, -share * left.weight))
     return Objective(tuple(term for term, _ in found), tuple(weight for _, weight in found))
 
 

@@ -105,11 +105,32 @@ def test_a_target_is_climbed_towards(network):
 
 def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
     about = network.card
-    wanted = at_depth(about, 0.9)
+    wanted = at_depth(about, 0.9, away=False)
     assert [term.name for term in wanted.terms] == [rung.layer for rung in about.rungs[-2:]]
     assert step(about, wanted) == pytest.approx(about.step(0.9))
+    assert step(about, at_depth(about, 0.9)) == pytest.approx(about.step(0.9), rel=0.01)
     assert step(about, Objective((Term("target", "goldfish"),), (-1.0,))) == about.rungs[-1].step
     assert step(about, Objective((P3B,), (0.0,))) == 0.0
+
+
+def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
+    about = network.card
+    filling = Objective((channel(f"p4c:{about.rungs[-1].away}").plain,), (1.0,))
+
+    def left(away: bool) -> float:
+        wanted = at_depth(about, 1.0, away)
+        gain = octaves.dream(
+            picture,
+            np.zeros_like(picture),
+            octaves.in_full([picture.shape[:2]], 10),
+            slope(network, wanted),
+            step(about, wanted),
+            seed=0,
+            place=Fraction(0),
+        )
+        return score(network, filling, np.clip(picture + gain, 0, 1))
+
+    assert left(away=True) < 0.9 * left(away=False)
 
 
 def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
