@@ -19,7 +19,7 @@ EAGERNESS = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
 PATIENCE = 0.1
 """Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
-GOAL = 1.02
+GOAL = 1.0
 """Strength that is steered to, before a frame adds its own, over that of a full climb: some always lacks."""
 FIRST_PUSH = 1.2
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""

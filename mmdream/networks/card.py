@@ -49,9 +49,9 @@ class Rung:
     layer: str
     step: float
     """RMS of one ascent step: share of the range 0..1 (pictures), nepers (sounds)."""
-    away: str = ""
-    """Channels of it that a picture's dream goes away from, ``7,12=weight``: what would otherwise fill every
-    dream."""
+    away: tuple[str, ...] = ()
+    """Channels of it that a picture's dream goes away from, each ``7,12=weight``: what would otherwise fill
+    every dream."""
 
 
 @dataclass(frozen=True)
@@ -291,8 +291,13 @@ def parse(name: str, text: dict[str, Any]) -> Card:
         name=name,
         input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),
         weights=kind(**where),
-        rungs=tuple(Rung(**rung) for rung in given.pop("rungs")),
+        rungs=ladder(given.pop("rungs")),
         classes=tuple(given.pop("classes", ())),
         events=tuple(given.pop("events", ())),
         **given,
     )
+
+
+def ladder(tables: Sequence[dict[str, Any]]) -> tuple[Rung, ...]:
+    """The rungs of a card's TOML; an unknown or missing key is a TypeError."""
+    return tuple(Rung(**{**table, "away": tuple(table.get("away", ()))}) for table in tables)

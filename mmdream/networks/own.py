@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, Rung
+from mmdream.networks.card import Card, Rung, ladder
 from mmdream.networks.graph import Graph, read_graph
 from mmdream.networks.guess import guessed_picture, guessed_sound
 from mmdream.networks.origins import Inside
@@ -126,7 +126,7 @@ def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) ->
             key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
         }
         if "rungs" in given:
-            given["rungs"] = tuple(Rung(**rung) for rung in given["rungs"])
+            given["rungs"] = ladder(given["rungs"])
         if "class_file" in given:
             given["class_file"] = str((beside.parent / given["class_file"]).resolve())
         found = replace(guess, **given)

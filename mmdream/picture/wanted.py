@@ -38,9 +38,9 @@ def at_depth(card: Card, depth: float, away: bool = True) -> Objective:
     for rung, share in zip(card.rungs, map(float, card.mix(depth)), strict=True):
         if share:
             found.append((Term("layer", rung.layer), share))
-        if share and away and rung.away:
-            left = channel(f"{rung.layer}:{rung.away}")
-            found.append((left.plain, -share * left.weight))
+        if share and away:
+            left = [channel(f"{rung.layer}:{numbers}") for numbers in rung.away]
+            found += [(term.plain, -share * term.weight) for term in left]
     return Objective(tuple(term for term, _ in found), tuple(weight for _, weight in found))
 
 
