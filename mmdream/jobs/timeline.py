@@ -65,6 +65,8 @@ def _lines(axes: Axes, answers: Answers, top: int) -> None:
 def _bars(axes: Axes, answers: Answers, top: int) -> None:
     """A single moment's classes, the first one above."""
     places = answers.top(top)
-    axes.barh([answers.classes[place] for place in places], answers.probabilities[0, places])
+    # By number: ImageNet has two classes called crane, which would share a bar.
+    axes.barh(range(len(places)), answers.probabilities[0, places])
+    axes.set_yticks(range(len(places)), [answers.classes[place] for place in places])
     axes.invert_yaxis()
     axes.set(xlabel="probability", xlim=(0, 1))
