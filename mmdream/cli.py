@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, cli_data, films, options
+from mmdream import __version__, cli_classify, cli_data, films, options
 from mmdream.errors import UserError
 from mmdream.options import (
     DEFAULT,
@@ -51,6 +51,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 app.command()(films.video)
 app.command()(films.resume)
 app.command()(films.jobs)
+app.command()(cli_classify.classify)
 app.add_typer(cli_data.app, name="data")
 
 
@@ -218,8 +219,8 @@ def nets(
         typer.echo(guess)
     if about.motifs:
         typer.echo(f"motifs: {', '.join(sorted(about.motifs))}")
-    if called := about.named_classes():
-        typer.echo(f"classes: {', '.join(words[1 if len(words) > 1 else 0] for words in called)}")
+    if called := about.usual_names():
+        typer.echo(f"classes: {', '.join(called)}")
     typer.echo(f"weights: {about.weights.tell()}")
     typer.echo(f"licence: {about.licence}")
     typer.echo(f"source:  {about.source}")

@@ -1,7 +1,7 @@
 """Top-1 and top-5 of googlenet and squeezenet on a picture of each of ImageNet's 1000 classes.
 
 A check that weights, channel order, padding and ceil-mode pools are right: with red and blue
-exchanged
+exchanged googlenet falls to 57 %. Pictures are prepared as `mmdream classify` does it.
 
     python scripts/classify.py ../shared/data/imagenet_samples.tar --googlenet FILE.npz
 """
@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdream.jobs.seen import look
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 
-SIDES = {"googlenet": 224, "squeezenet": 227}
-"""Side of the centre crop, px, as each network was trained."""
+NETWORKS = ("googlenet", "squeezenet")
 
 
 def main() -> None:
@@ -28,39 +28,31 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("source", type=Path, help="imagenet_samples.tar, or the folder it was made of")
     options.add_argument("--count", type=int, default=1000, help="so many pictures, evenly chosen")
-    for name in SIDES:
+    for name in NETWORKS:
         options.add_argument(f"--{name}", type=Path, help="weights (default: the card's own)")
     chosen = options.parse_args()
-    for name, side in SIDES.items():
+    for name in NETWORKS:
         network = load(card(name), getattr(chosen, name))
-        first, five = accuracy(network, chosen.source, side, chosen.count)
+        first, five = accuracy(network, chosen.source, chosen.count)
         print(f"{name}: top-1 {first:.1%}, top-5 {five:.1%} of {chosen.count} pictures", flush=True)
 
 
-def accuracy(network: Network, source: Path, side: int, count: int = 1000) -> tuple[float, float]:
+def accuracy(network: Network, source: Path, count: int = 1000) -> tuple[float, float]:
     """Share of pictures whose class comes first, and among the first five."""
-    logits = network.head()
     ranks = []
-    for label, picture in pictures(source, side, count):
-        answer = np.asarray(logits(picture[None]))[0]
-        ranks.append(int(np.sum(answer > answer[label])))
+    for label, picture in pictures(source, count):
+        logits = look(network, picture)
+        ranks.append(int(np.sum(logits > logits[label])))
     return float(np.mean(np.array(ranks) < 1)), float(np.mean(np.array(ranks) < 5))
 
 
-def pictures(source: Path, side: int, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Class (place by WordNet id) and centre crop, float32 [side, side, 3], RGB 0..1."""
+def pictures(source: Path, count: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Class (place by WordNet id) and picture, float32 [H, W, 3], RGB 0..1."""
     coded = sorted(read(source), key=lambda named: named[0])
     for label in range(0, len(coded), max(1, len(coded) // count)):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # ImageNet ignores EXIF
-        picture = cv2.imdecode(np.frombuffer(coded[label][1], np.uint8), flags)[..., ::-1]
-        scale = 256 / min(picture.shape[:2])
-        height, width = (round(length * scale) for length in picture.shape[:2])
-        # The archive's pictures have been shrunk to 224 already: bilinear enlargement blurs them
-        # once more and costs 2 points, a Lanczos kernel does not.
-        how = cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_LINEAR
-        picture = cv2.resize(picture, (width, height), interpolation=how)
-        top, left = (height - side) // 2, (width - side) // 2
-        yield label, picture[top : top + side, left : left + side].astype(np.float32) / 255
+        bgr = cv2.imdecode(np.frombuffer(coded[label][1], np.uint8), flags)
+        yield label, bgr[..., ::-1].astype(np.float32) / 255
 
 
 def read(source: Path) -> Iterator[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ from mmdream.picture import files
 from mmdream.sample import make_sample
 from tests.command import mmdream
 
-COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets")
+COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify")
 
 
 @pytest.fixture(scope="module")

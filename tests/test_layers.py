@@ -23,7 +23,7 @@ ROWS = (
     {"data"},
     {"api"},
     {"options", "terminal"},
-    {"films", "cli_data"},
+    {"films", "cli_classify", "cli_data"},
     {"cli"},
     {"__main__"},
 )

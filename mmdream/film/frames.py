@@ -52,6 +52,7 @@ def read(
     start: Fraction | None = None,
     end: Fraction | None = None,
     *,
+    every: Fraction | None = None,
     strict: bool = False,
     on_warning: Callable[[str], None] = _silent,
 ) -> Generator[Frame, None, None]:
@@ -64,6 +65,8 @@ def read(
         film: it must have a picture.
         start: seconds since `Film.start`; frames shown before are left out.
         end: seconds since `Film.start`; frames shown from there on are left out.
+        every: seconds; only the first good frame of each such stretch is read. The others are decoded, as
+            they must be, and not brought to RGB, which takes longer. None: all are read.
         strict: stop at the first broken frame or early end instead.
         on_warning: told in one line what was lost or passed through.
 
@@ -82,13 +85,15 @@ def read(
     damage = decode.Damage()
     lost = 0
     last: Frame | None = None
+    before: int | None = None
+    due = Fraction(0)
     pending: list[int] = []  # Stamps of lost frames that wait for a good one behind them.
     convert = _converter(picture)
     items = _items(film, picture, start, damage)
     stopped = False
     try:
         for item in items:
-            pts = _stamp(item, picture, last)
+            before = pts = _stamp(item, picture, before)
             seconds = pts * picture.time_base - film.start
             if start is not None and seconds < start:
                 continue
@@ -99,12 +104,18 @@ def read(
                 if strict:
                     raise UserError(f"{film.path}: broken frame at {float(seconds):.3f} s")
                 lost += 1
+                if every is not None:
+                    continue
                 if last is None:
                     pending.append(pts)
                     continue
                 last = _follow(picture, film, last, last.rgb, pts, repeated=True)
                 yield last
                 continue
+            if every is not None:
+                if seconds < due:
+                    continue
+                due = every * (seconds // every + 1)
             rgb = convert(item)
             for early in pending:
                 last = _follow(picture, film, last, rgb, early, repeated=True)
@@ -115,9 +126,8 @@ def read(
     finally:
         items.close()
     if lost:
-        on_warning(
-            f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; the last good one stands in for each"
-        )
+        then = "passed over" if every is not None else "the last good one stands in for each"
+        on_warning(f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; {then}")
     early_by = Fraction(0) if stopped else _lost_seconds(film, picture, damage, end)
     if early_by > TOLERATED_END:
         line = f"{film.path}: ends {float(early_by):.2f} s early; the file is cut off or broken there"
@@ -154,14 +164,14 @@ def _remarks(film: Film, picture: Picture) -> Iterator[str]:
         yield (f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched")
 
 
-def _stamp(item: av.VideoFrame | int, picture: Picture, last: Frame | None) -> int:
+def _stamp(item: av.VideoFrame | int, picture: Picture, before: int | None) -> int:
     """The item's time stamp; where the film has none, or one that falls, the next that rises."""
     pts = item if isinstance(item, int) else item.pts
-    if last is None:
+    if before is None:
         return picture.first if pts is None else pts
     if pts is None:
-        return last.pts + (round(1 / (picture.rate * picture.time_base)) if picture.rate else 1)
-    return max(pts, last.pts + 1)
+        return before + (round(1 / (picture.rate * picture.time_base)) if picture.rate else 1)
+    return max(pts, before + 1)
 
 
 def _items(

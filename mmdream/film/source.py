@@ -112,6 +112,8 @@ def probe(path: Path) -> Film:
     """
     with opened(path) as container:
         form = container.format.name
+        if form == "tty":  # FFmpeg takes a text for a picture of letters.
+            raise UserError(f"{path}: is a text, and no film or sound")
         if form.endswith("_pipe") or form == "image2":
             raise UserError(f"{path}: is a single picture; use `mmdream image`")
         videos = [s.index for s in container.streams.video if not _is_cover(s)]

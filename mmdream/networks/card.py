@@ -64,6 +64,8 @@ class PictureInput:
     """Per channel, in the network's order, after scaling."""
     smallest: int = 32
     """px; a shorter side is prolonged by its edge, or the deepest rung would be empty."""
+    side: int = 224
+    """px of the pictures that it was taught on, the size at which it names best."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Card:
     classes: tuple[str, ...] = ()
     class_file: str | None = None
     """In place of `classes`: a table of a WordNet id and synonyms a line, in the order of the logits."""
+    synonyms: dict[str, list[str]] = field(default_factory=dict)
+    """Other names of some of `classes`, such as those that data sets give them."""
     events: tuple[str, ...] = ()
     """Classes of a melnet that begin and end; see `mmdream.sound.canvas.MOST_EVENT`."""
     motifs: dict[str, str] = field(default_factory=dict)
@@ -136,26 +140,32 @@ class Card:
     def named_classes(self) -> tuple[tuple[str, ...], ...]:
         """The names of each class: WordNet id, usual name, synonyms; or the one name there is."""
         if self.class_file is None:
-            return tuple((name,) for name in self.classes)
+            return tuple((name, *self.synonyms.get(name, ())) for name in self.classes)
         lines = (MODELS / self.class_file).read_text(encoding="utf-8").splitlines()
         rows = (line.split("\t") for line in lines)
         return tuple((wnid, *(word.strip() for word in words.split(","))) for wnid, words in rows)
 
+    def usual_names(self) -> tuple[str, ...]:
+        """The one name that each class goes by."""
+        return tuple(names[0 if self.class_file is None else 1] for names in self.named_classes())
+
     def class_place(self, name: str) -> int:
-        """Place among the logits of a class, by any of its names.
+        """Place among the logits of a class, by any of its names, with blanks or underscores.
 
         Raises:
             UserError: there is no such class; names the nearest ones.
         """
         if self.head is None:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
-        wanted, every = name.lower(), self.named_classes()
+        wanted = _plain(name)
+        every = [[_plain(each) for each in names] for names in self.named_classes()]
         # The usual name goes before a synonym: one class's synonym may be another's name.
         for place in range(max(map(len, every), default=0)):
             for number, names in enumerate(every):
-                if place < len(names) and names[place].lower() == wanted:
+                if place < len(names) and names[place] == wanted:
                     return number
-        known = {word.lower(): word for names in every for word in names[-1:] + names[1:2]}
+        known = {_plain(word): word for word in self.usual_names()}
+        known |= {_plain(names[-1]): names[-1] for names in self.named_classes()}
         near = difflib.get_close_matches(wanted, list(known), 3, 0.5) or list(known)[:3]
         nearest = ", ".join(known[word] for word in near)
         raise UserError(
@@ -256,6 +266,11 @@ def card(name: str, medium: str | None = None) -> Card:
             "older Keras files are loaded in Keras and saved anew"
         )
     return _ours(name, medium)
+
+
+def _plain(name: str) -> str:
+    """A class's name as it is compared; data sets name folders, which have no blanks."""
+    return name.lower().replace("_", " ")
 
 
 @cache

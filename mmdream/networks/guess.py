@@ -53,7 +53,9 @@ def guessed_picture(graph: Graph, told: dict[str, Any], path: Path) -> tuple[Pic
         UserError: the card says what is no input.
     """
     front, why = _by_graph(graph)
-    guess = {"order": front[0], "scale": front[1], "mean": front[2]}
+    guess: dict[str, Any] = {"order": front[0], "scale": front[1], "mean": front[2]}
+    if graph.size[0]:
+        guess["side"] = graph.size[0]
     given = _given(PictureInput, guess, told, path)
     if {"order", "scale", "mean"} <= told.keys():
         return given, []

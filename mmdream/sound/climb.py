@@ -69,9 +69,7 @@ class Stage:
         """A chunk of `sound`, which shares the source's clock, as the network hears it under a factor."""
         own = self.ear.stft
         first, stop = self.columns(chunk)
-        low = first * own.hop - own.window // 2 - self.offset
-        high = (stop - 1) * own.hop + own.window // 2 - self.offset
-        power = self.ear.gather(spectra(padded(sound, low, high), own)) * np.float32(factor**2)
+        power = self.ear.listen(sound, first, stop, self.offset, factor)
         places = np.arange(first, stop) * (own.hop / self.stft.hop) - chunk.low
         return Heard(power, np.clip(places, 0, chunk.high - chunk.low - 1).astype(np.float32))
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
+from mmdream.sound.front import bands_of, bank_of, bin_groups, filter_bank, heard, spread, stft_of
 from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, gradient, measure
-from mmdream.sound.stft import Stft, stft_for
+from mmdream.sound.source import Source, padded
+from mmdream.sound.stft import Stft, spectra, stft_for
 from mmdream.terms import Term
 
 if TYPE_CHECKING:
@@ -74,10 +75,32 @@ class Ear:
         about = self.network.card
         return about.step_along(self.terms, self.weights(depth)) if self.asked else about.step(depth)
 
+    def listen(self, sound: Source, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
+        """A stretch of sound, silent beyond its ends.
+
+        Args:
+            sound: at the ear's rate.
+            first: column of the stretch, counted on the absolute clock.
+            stop: the column after its last one.
+            offset: sample of that clock at which the sound begins.
+            factor: brings the sound to the level that the network expects.
+
+        Returns:
+            float32 [column, group], levelled power.
+        """
+        low = first * self.stft.hop - self.stft.window // 2 - offset
+        high = (stop - 1) * self.stft.hop + self.stft.window // 2 - offset
+        return self.gather(spectra(padded(sound, low, high), self.stft)) * np.float32(factor**2)
+
     def gather(self, spectra: np.ndarray) -> np.ndarray:
         """Power of all channels in runs of bins, float32 [column, group] of [channel, column, bin]."""
         power = np.square(spectra.real).sum(axis=0) + np.square(spectra.imag).sum(axis=0)
         return np.add.reduceat(power, self.groups, axis=1)
+
+    def shown(self, power: np.ndarray) -> np.ndarray:
+        """What the network is given of a stretch, float32 [1, column, band, 1] of [column, group]."""
+        told = heard(power @ self.bank, self.front)
+        return np.asarray(told[None, :: self.front.decimation, :, None], np.float32)
 
     def audible(self, power: np.ndarray) -> np.ndarray:
         """How far what is heard stands over the network's floor, in the canvas's bands.

@@ -73,6 +73,37 @@ def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Pa
         list(frames.read(probe(path), strict=True))
 
 
+def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", uneven(60))
+    whole = list(frames.read(probe(path)))
+    every = Fraction(1, 5)
+    read = list(frames.read(probe(path), every=every))
+    stretches = [frame.seconds // every for frame in whole]
+    first = [frame for k, frame in enumerate(whole) if stretches[k] not in stretches[:k]]
+    assert 3 < len(first) < len(whole) / 2
+    assert [frame.pts for frame in read] == [frame.pts for frame in first]
+    for a, b in zip(read, first, strict=True):
+        np.testing.assert_array_equal(a.rgb, b.rgb)
+
+
+def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> None:
+    path = film(
+        tmp_path / "film.mkv",
+        constant(10, 25),
+        codec="mpeg4",
+        size=(128, 96),
+        time_base=Fraction(1, 1000),
+        options={"g": "1"},
+    )
+    harm(path, 0)
+    said: list[str] = []
+    read = list(frames.read(probe(path), every=Fraction(1, 5), on_warning=said.append))
+    assert [frame.seconds for frame in read] == [Fraction(1, 25), Fraction(1, 5)]
+    assert not any(frame.repeated for frame in read)
+    assert len(said) == 1
+    assert "1 broken frame; passed over" in said[0]
+
+
 def test_a_broken_first_frame_is_stood_in_for_by_the_next(tmp_path: Path) -> None:
     path = film(
         tmp_path / "film.mkv",

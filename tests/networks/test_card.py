@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from mmdream.data.card import card as dataset
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, PictureInput, SoundInput, card, names
 from mmdream.networks.download import read_manifest
@@ -104,3 +105,18 @@ def test_shipped_weights_are_pinned_and_small(name):
     wrong = dataclasses.replace(found, weights=Shipped(found.weights.file, "0" * 64))
     with pytest.raises(UserError, match="missing or damaged"):
         locate(wrong)
+
+
+def test_a_class_goes_by_the_names_of_its_data_set_too():
+    melnet = card("melnet")
+    assert [melnet.class_place(each.name) for each in dataset("esc10").classes] == list(range(10))
+    assert [melnet.class_place(name) for name in melnet.usual_names()] == list(range(10))
+    assert melnet.class_place("Dog_Bark") == melnet.class_place("dog") == 0
+    with pytest.raises(UserError, match='melnet has no class "dig"; nearest: dog'):
+        melnet.class_place("dig")
+
+
+def test_a_class_of_a_table_goes_by_its_first_word():
+    imagenet = card("googlenet")
+    assert imagenet.usual_names()[:3] == ("tench", "goldfish", "great white shark")
+    assert len(imagenet.usual_names()) == 1000

@@ -173,7 +173,7 @@ def test_known_bodies_are_fed_as_keras_feeds_them(tmp_path: Path):
     build = keras.applications.MobileNetV2
     build(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35).save(path)
     found = card(str(path))
-    assert found.input == PictureInput("RGB", 2.0, (1.0, 1.0, 1.0))
+    assert found.input == PictureInput("RGB", 2.0, (1.0, 1.0, 1.0), side=32)
     assert "as mobilenetv2" in found.guesses[0]
 
 
@@ -203,7 +203,7 @@ def test_a_card_beside_the_file_tells(saved: Save, tmp_path: Path):
     assert source(str(path)) == tmp_path / "mine.toml"
     assert [rung.layer for rung in found.rungs] == ["half"]
     assert found.class_place("owl") == 3
-    assert found.input == PictureInput("BGR", 2.0, (1, 1, 1))
+    assert found.input == PictureInput("BGR", 2.0, (1, 1, 1), side=32)
     assert found.guesses == ()
     assert precision("bfloat16", found) == "float32"
 

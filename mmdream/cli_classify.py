@@ -1,0 +1,57 @@
+"""The command that says what networks see and hear.
+
+Work modules are imported inside the command, so that ``--help`` never meets numpy or TensorFlow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream import options
+from mmdream.terminal import listening, show
+
+
+def classify(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A picture, a sound or a film.", show_default=False)
+    ],
+    net: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.keras",
+            help="Network that sees, else dreamnet; or one that hears, for a sound.",
+            show_default=False,
+        ),
+    ] = None,
+    sound_net: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE.keras", help="Network that hears, else melnet.", show_default=False),
+    ] = None,
+    weights: options.Weights = None,
+    sound_weights: options.SoundWeights = None,
+    top: Annotated[int, typer.Option(metavar="N", help="Tell so many classes.")] = 5,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE", help="Draw the classes as lines over time into this file.", show_default=False
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Say what networks see and hear in a picture, a sound or a film, with probabilities.
+
+    A film is looked at once a second and heard in windows of two; the means over the film come first.
+    """
+    from mmdream.jobs.seen import Asked, classify
+    from mmdream.jobs.timeline import plot_file, plot_place
+
+    out = None if plot is None else plot_place(plot, overwrite)
+    with listening(as_json) as listener:
+        seen = classify(source, Asked(net, sound_net, weights, sound_weights), top, listener)
+    if out is not None:
+        plot_file(seen, out)
+    show(seen, as_json)

@@ -1,0 +1,190 @@
+"""What networks see and hear in a picture, a sound or a film.
+
+Pictures and sounds come to a network as they do in a dream; a film is looked at once a second and heard in
+windows of two, in memory that does not grow with its length.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.source import Film, probe
+from mmdream.film.waves import extract
+from mmdream.jobs.answers import Answers, Seen
+from mmdream.jobs.loaded import ear, eyes
+from mmdream.listen import Listener
+from mmdream.networks.card import Card, PictureInput, card, names
+from mmdream.networks.network import Network
+from mmdream.picture import files
+from mmdream.picture.octaves import resized
+from mmdream.recipe import Recipe
+from mmdream.sound.source import FileSource
+
+EVERY = Fraction(1)
+"""Seconds from one frame that is looked at to the next."""
+WINDOW = 2.0
+"""Seconds of sound that are named together: a bark or two; melnet was taught on 2.5."""
+MOST = 600
+"""Frames or windows of a film; in longer ones they lie further apart."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The networks that are asked, and where their weights are; None: the default, or the card's own."""
+
+    net: str | None = None
+    """Of either medium, so that a sound can be given to it too."""
+    sound_net: str | None = None
+    weights: str | None = None
+    sound_weights: str | None = None
+
+    def sorted(self) -> Asked:
+        """The same, with each network in the place of its medium.
+
+        Raises:
+            UserError: no such network, two of one medium, or one without classes.
+        """
+        if self.net is None or card(self.net).medium == "picture":
+            return self
+        if self.sound_net is not None:
+            raise UserError(f"{self.net} and {self.sound_net} both hear; give one of them")
+        return Asked(None, self.net, None, self.weights)
+
+    def recipe(self) -> Recipe:
+        """What loads them, in float32: a name should not depend on the machine."""
+        default = Recipe()
+        return replace(
+            default,
+            net=self.net or default.net,
+            sound_net=self.sound_net or default.sound_net,
+            weights=self.weights,
+            sound_weights=self.sound_weights,
+            precision="float32",
+        )
+
+
+def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
+    """Say what networks see and hear in a file.
+
+    Args:
+        source: a picture, a sound or a film.
+        asked: which networks.
+        top: so many classes are told.
+        listener: told about progress.
+
+    Raises:
+        UserError: a file that is none of them, or has nothing for a network that is named; a network without
+            classes; whatever is wrong with its weights.
+    """
+    if top < 1:
+        raise UserError(f"--top is {top}; at least one class can be told")
+    asked = asked.sorted()
+    if source.is_file() and source.suffix.lower() != ".gif" and cv2.haveImageReader(str(source)):
+        if asked.sound_net is not None:
+            raise UserError(f"{source}: is a picture; {asked.sound_net} hears sounds")
+        rgb = files.read(source)
+        network = _classifying(eyes, asked, "picture", listener)
+        return Seen(source, (_answers(network, [0.0], None, [look(network, rgb)]),), top)
+    film = probe(source)
+    if film.picture is None and asked.net is not None:
+        raise UserError(f"{source}: has no picture for {asked.net} to see")
+    if not film.sounds and asked.sound_net is not None:
+        raise UserError(f"{source}: has no sound for {asked.sound_net} to hear")
+    answers = []
+    if film.picture is not None:
+        answers.append(_watched(film, _classifying(eyes, asked, "picture", listener), listener))
+    if film.sounds:
+        answers.append(_listened(film, _classifying(ear, asked, "sound", listener), listener))
+    return Seen(source, tuple(answers), top)
+
+
+def look(network: Network, rgb: np.ndarray) -> np.ndarray:
+    """What a network sees in a picture.
+
+    The whole picture is warped to the square that the network was taught on: the protocol "warp", by which
+    the ImageNet networks name more samples than by a crop of the middle, and nothing at a wide frame's sides
+    is left out.
+
+    Args:
+        network: a picture network with classes.
+        rgb: float32 [H, W, 3], 0..1.
+
+    Returns:
+        Logits, float32 [class].
+    """
+    front = network.card.input
+    assert isinstance(front, PictureInput)
+    shown = resized(rgb, (front.side, front.side))
+    return np.asarray(network.head()(shown[None]), np.float32)[0]
+
+
+def _classifying(
+    load: Callable[[Recipe, Listener], Network], asked: Asked, medium: str, listener: Listener
+) -> Network:
+    """A network, loaded when it is known to have classes."""
+    recipe = asked.recipe()
+    about = card(recipe.net if medium == "picture" else recipe.sound_net, medium)
+    check(about)
+    return load(recipe, listener)
+
+
+def check(about: Card) -> None:
+    """Refuse a network that cannot tell one thing from another.
+
+    Raises:
+        UserError: names those that can.
+    """
+    if about.head is None or len(about.named_classes()) < 2:
+        having = ", ".join(name for name in names(about.medium) if card(name).head is not None)
+        raise UserError(f"{about.name} has no classes to name; these have: {having}")
+
+
+def _answers(network: Network, at: list[float], span: float | None, logits: list[np.ndarray]) -> Answers:
+    about = network.card
+    return Answers(about.medium, about.name, about.usual_names(), np.array(at), span, np.stack(logits))
+
+
+def _watched(film: Film, network: Network, listener: Listener) -> Answers:
+    """What is seen in the frames of a film."""
+    every = max(EVERY, (film.duration or Fraction(0)) / MOST)
+    expected = 0 if film.duration is None else -(-film.duration // every)
+    at, logits = [], []
+    for frame in frames.read(film, every=every, on_warning=listener.warn):
+        at.append(float(frame.seconds))
+        logits.append(look(network, frame.rgb))
+        listener.progress("picture", len(at), max(expected, len(at)) if expected else 0)
+    if not at:
+        raise UserError(f"{film.path}: no frame of it can be decoded")
+    return _answers(network, at, None, logits)
+
+
+def _listened(film: Film, network: Network, listener: Listener) -> Answers:
+    """What is heard in the first sound track of a film, or in a sound."""
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.sound.windows import windows
+
+    track = film.sounds[0]
+    head = network.head()
+    at, logits = [], []
+    with tempfile.TemporaryDirectory(prefix="mmdream-") as folder:
+        wave = Path(folder) / "sound.wav"
+        laid = extract(film, track, wave)
+        if not laid.n_samples:
+            raise UserError(f"{film.path}: its sound is empty")
+        with soundfile.SoundFile(wave) as file:
+            length = laid.n_samples / track.rate
+            for window in windows(FileSource(file, track.layout), network, WINDOW, MOST):
+                at.append(float(laid.start) + window.seconds)
+                logits.append(np.asarray(head(window.shown), np.float32)[0])
+                listener.progress("sound", min(window.seconds + WINDOW, length), length)
+    return _answers(network, at, WINDOW, logits)

@@ -1,0 +1,72 @@
+"""A picture of what networks see and hear over a file: the first classes as lines over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdream.jobs.answers import Answers, Seen
+from mmdream.jobs.output import destination, workshop
+from mmdream.picture import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_LINES = 10
+"""Colours that can be told apart."""
+WIDE, TALL, DPI = 10.0, 3.6, 120
+"""Inches of a medium's part, and dots to an inch."""
+
+
+def plot_place(output: Path, overwrite: bool) -> Path:
+    """Where a plot can go; to be asked before the work.
+
+    Raises:
+        UserError: it cannot go there.
+    """
+    return destination(None, output, ".png", files.SUFFIXES, overwrite, "--plot")
+
+
+def plot_file(seen: Seen, output: Path) -> None:
+    """Write the picture; its suffix chooses the format."""
+    with workshop(output) as work:
+        files.write(work / output.name, plot(seen).astype(np.float32) / 255)
+
+
+def plot(seen: Seen) -> np.ndarray:
+    """The picture, uint8 [H, W, 3]: a part for each medium, lines over time, or bars of a single moment."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Not pyplot, which keeps every figure and asks for a screen.
+    figure = Figure(figsize=(WIDE, TALL * len(seen.answers)), dpi=DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    parts = figure.subplots(len(seen.answers), squeeze=False)[:, 0]
+    for axes, answers in zip(parts, seen.answers, strict=True):
+        what = "sees" if answers.medium == "picture" else "hears"
+        axes.set_title(f"what {answers.network} {what} in {seen.source.name}", loc="left", parse_math=False)
+        (_lines if len(answers.seconds) > 1 else _bars)(axes, answers, min(seen.top, MOST_LINES))
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+
+
+def _lines(axes: Axes, answers: Answers, top: int) -> None:
+    """The classes of the highest mean probability over time; a window's place is its middle."""
+    at = answers.seconds + (answers.span or 0.0) / 2
+    for place in answers.top(top):
+        axes.plot(at, answers.probabilities[:, place], marker=".", label=answers.classes[place])
+    axes.set(xlabel="seconds", ylabel="probability", ylim=(-0.02, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+
+
+def _bars(axes: Axes, answers: Answers, top: int) -> None:
+    """A single moment's classes, the first one above."""
+    places = answers.top(top)
+    # By number: ImageNet has two classes called crane, which would share a bar.
+    axes.barh(range(len(places)), answers.probabilities[0, places])
+    axes.set_yticks(range(len(places)), [answers.classes[place] for place in places])
+    axes.invert_yaxis()
+    axes.set(xlabel="probability", xlim=(0, 1))

@@ -1,0 +1,196 @@
+"""What networks say of files: right figures at the right moments, and one line for each mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from make import bursts, constant, film
+from typer.testing import CliRunner
+
+from mmdream.cli import app
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.source import probe
+from mmdream.jobs.answers import Answers, Seen
+from mmdream.jobs.seen import MOST, Asked, classify, look
+from mmdream.jobs.timeline import plot
+from mmdream.listen import Listener
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+from mmdream.picture import files
+from mmdream.sound.source import ArraySource
+from mmdream.sound.windows import windows
+
+QUIET = Listener()
+
+
+def answers(logits: np.ndarray, medium: str = "picture") -> Answers:
+    names = tuple(f"class {k}" for k in range(logits.shape[1]))
+    return Answers(medium, "toy", names, np.arange(float(len(logits))), None, logits.astype(np.float32))
+
+
+@pytest.fixture
+def pixels() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    return rng.uniform(0, 1, (48, 64, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def moving(tmp_path: Path) -> Path:
+    """A film of 3.2 s, with 4.5 s of sound."""
+    return film(tmp_path / "film.mp4", constant(32, 10), sound=bursts(4.5), size=(96, 64))
+
+
+def test_probabilities_add_up_and_log_odds_are_theirs():
+    found = answers(np.random.default_rng(0).normal(0, 3, (7, 12)))
+    p = found.probabilities
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    np.testing.assert_allclose(found.log_odds, np.log(p / (1 - p)), rtol=1e-9)
+
+
+def test_log_odds_of_the_sure_stay_finite():
+    sure = answers(np.array([[200.0, 0.0, 0.0], [0.0, -900.0, 900.0]]))
+    np.testing.assert_allclose(sure.log_odds[0], [200 - np.log(2), -200, -200])
+    assert np.isfinite(sure.log_odds).all()
+    json.dumps(Seen(Path("a"), (sure,), 3).as_json(), allow_nan=False)
+
+
+def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
+    found = answers(np.array([[9.0, 0.0, 4.0], [0.0, 1.0, 6.0], [0.0, 1.0, 6.0]]))
+    assert found.top(2) == [2, 0]
+    told = found.as_json(1)
+    assert [row["class"] for row in told["mean"]] == ["class 2"]
+    assert [moment["classes"][0]["class"] for moment in told["moments"]] == ["class 0", "class 2", "class 2"]
+    assert told["mean"][0]["log_odds"] == pytest.approx(found.log_odds[:, 2].mean(), abs=1e-4)
+
+
+def test_a_picture_is_told_for_what_it_shows(data: Path):
+    found = classify(data / "photos" / "cat.jpg", Asked(), 5, QUIET)
+    (seen,) = found.answers
+    assert seen.network == "dreamnet"
+    assert seen.classes[seen.top(1)[0]] == "Egyptian cat"
+    assert plot(found).std() > 10
+
+
+def test_a_sound_is_prepared_as_in_training(data: Path):
+    network = load(card("melnet"))
+    head = network.head()
+    right = []
+    with tarfile.open(data / "esc10.tar") as tar:
+        for member in tar:
+            folder, _, clip = member.name.partition("/")
+            if not clip.startswith("5-"):  # The fold that the weights have not heard.
+                continue
+            samples, rate = soundfile.read(io.BytesIO(tar.extractfile(member).read()), dtype="float32")
+            (window,) = windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
+            best = int(np.argmax(head(window.shown)))
+            right.append(best == network.card.class_place(folder.partition(" - ")[2]))
+    assert len(right) == 80
+    assert np.mean(right) == pytest.approx(network.card.facts["accuracy_fold_5"], abs=0.013)  # One clip.
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1.3, 2.0, 4.1, 9.7])
+def test_windows_hear_all_of_a_sound(seconds: float):
+    rate = 8000
+    network = load(card("melnet"), "random")
+    source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
+    found = list(windows(source, network, 2.0, MOST))
+    begins = np.array([window.seconds for window in found])
+    assert begins[0] == 0
+    assert begins[-1] + 2 >= seconds - 0.012
+    assert (np.diff(begins) > 0).all()
+    assert (np.diff(begins) <= 2.001).all()
+    assert {window.shown.shape for window in found} == {found[0].shown.shape}
+    assert len(list(windows(source, network, 2.0, 2))) == min(2, len(found))
+
+
+def test_a_network_of_another_front_end_hears_short_sounds():
+    network = load(card("residual_spec"), "random")  # The others of the zoo take ten times as long to build.
+    (window,) = windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MOST)
+    logits = np.asarray(network.head()(window.shown))
+    assert logits.shape == (1, len(network.card.classes))
+    assert np.isfinite(logits).all()
+
+
+def test_a_film_is_seen_and_heard_over_time(moving: Path):
+    asked = Asked(weights="random", sound_weights="random")
+    told: list[tuple[str, float, float]] = []
+    found = classify(moving, asked, 2, Listener(progress=lambda *each: told.append(each)))
+    seen, heard = found.answers
+    assert seen.seconds.tolist() == [0, 1, 2, 3]
+    assert heard.seconds[0] == 0
+    assert heard.seconds[-1] == pytest.approx(2.5, abs=0.1)
+    network = load(card("dreamnet"), "random")
+    every = list(frames.read(probe(moving)))
+    for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
+        np.testing.assert_allclose(row, look(network, every[index].rgb), rtol=1e-4, atol=1e-5)
+    assert {medium for medium, _, _ in told} == {"picture", "sound"}
+    assert all(done <= total for _, done, total in told)
+    assert plot(found).shape[0] > plot(Seen(moving, (seen,), 2)).shape[0]
+    lines = "\n".join(found.lines())
+    assert "picture, dreamnet, mean of 4 frames" in lines
+    assert "0:03.0" in lines
+
+
+def test_a_network_of_either_medium_can_be_named(moving: Path):
+    found = classify(moving, Asked("melnet", weights="random"), 1, QUIET)
+    assert [each.network for each in found.answers] == ["dreamnet", "melnet"]
+
+
+def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
+    files.write(tmp_path / "a.png", pixels)
+    drawn = tmp_path / "b.png"
+    words = ["classify", f"{tmp_path / 'a.png'}", "--weights", "random", "--plot", f"{drawn}", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["picture"]["mean"]) == 5
+    assert files.read(drawn).ndim == 3
+    again = CliRunner().invoke(app, words)
+    assert str(again.exception).startswith(f"{drawn}: exists already; add --overwrite or choose another name")
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "message"),
+    [
+        ("text.md", Asked(), "cannot be read as a film or a sound"),
+        ("text.txt", Asked(), "is a text, and no film or sound"),
+        ("nowhere.png", Asked(), "no such file"),
+        ("a.png", Asked("melnet"), "a.png: is a picture; melnet hears sounds"),
+        ("a.png", Asked(sound_net="melnet"), "a.png: is a picture; melnet hears sounds"),
+        ("a.png", Asked("vgg16"), "vgg16 has no classes to name; these have: dreamnet, googlenet"),
+        ("a.png", Asked("dreamnot"), 'no network "dreamnot"; nearest: dreamnet'),
+        ("a.wav", Asked("dreamnet"), "a.wav: has no picture for dreamnet to see"),
+        ("a.wav", Asked("melnet", "conv5_spec"), "melnet and conv5_spec both hear; give one of them"),
+        ("a.wav", Asked(sound_net="dreamnet"), "dreamnet is a picture network; sound networks: conv5_spec"),
+        ("silent.mp4", Asked(sound_net="melnet"), "silent.mp4: has no sound for melnet to hear"),
+    ],
+)
+def test_a_mistake_is_one_line(name: str, asked: Asked, message: str, pixels: np.ndarray, tmp_path: Path):
+    (tmp_path / "text.md").write_text("words\n")
+    (tmp_path / "text.txt").write_text("n02124075\tEgyptian cat\n" * 200)
+    files.write(tmp_path / "a.png", pixels)
+    soundfile.write(tmp_path / "a.wav", bursts(0.5)[0], 48_000)
+    film(tmp_path / "silent.mp4", constant(3, 10))
+    with pytest.raises(UserError) as error:
+        classify(tmp_path / name, asked, 5, QUIET)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_at_least_one_class_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match="--top is 0"):
+        classify(tmp_path / "a.png", Asked(), 0, QUIET)
+
+
+def test_frames_further_apart_in_a_long_film(moving: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mmdream.jobs.seen.MOST", 3)
+    (seen, _) = classify(moving, Asked(weights="random", sound_weights="random"), 1, QUIET).answers
+    assert len(seen.seconds) <= 3
+    assert (np.diff(seen.seconds) >= Fraction(45, 10) / 3 - 0.1).all()
