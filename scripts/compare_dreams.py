@@ -1,0 +1,119 @@
+"""What retraining changes in a dream: dreams of one film by a network and by its retrained copy, compared.
+
+    python scripts/compare_dreams.py ORIGINAL OTHER_SEED RETRAINED --judge squeezenet --classes dog
+    python scripts/compare_dreams.py ORIGINAL OTHER_SEED RETRAINED --judge my-ear --classes dog --sound
+
+ORIGINAL and OTHER_SEED are dreams of the same film by the network before, with two seeds; RETRAINED is
+dreamed with the first seed by the network after. The judge should be a network that has dreamed none of them.
+Prints one JSON object: how much further RETRAINED lies from ORIGINAL than two seeds do (mean |difference| of
+pixels, 0..1, or log-spectral distance, dB), and in which share of frames, or of windows of two seconds, the
+judge finds more of the wanted classes in it (log-odds, nats).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from scipy.special import logsumexp
+
+from mmdream.film.frames import read
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.seen import Asked, classify, look
+from mmdream.listen import Listener
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+
+DOGS = ("n02085620", "n02113978")
+"""First and last of ImageNet's 118 breeds, in the order of WordNet ids."""
+FLOOR = 1e-8
+"""Power under which a bin counts as silent."""
+
+
+def main() -> None:
+    """Read the command line, compare, print JSON."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    for name in ("original", "other_seed", "retrained"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--weights")
+    parser.add_argument(
+        "--classes", nargs="+", default=["dog"], help="of the judge; dog: ImageNet's breeds too"
+    )
+    parser.add_argument("--sound", action="store_true")
+    given = parser.parse_args()
+    films: list[Path] = [given.original, given.other_seed, given.retrained]
+    wanted = places(given.judge, given.classes)
+    if given.sound:
+        first, second, after = (spectrum(film) for film in films)
+        apart = [float(np.sqrt(np.square(first - each).mean())) for each in (second, after)]
+        asked = Asked(sound_net=given.judge, sound_weights=given.weights)
+        odds = [heard(film, asked, wanted) for film in films]
+    else:
+        judge = load(card(given.judge, "picture"), given.weights)
+        apart, odds = watched(films, lambda rgb: log_odds(look(judge, rgb), wanted))
+    before, _, now = (np.array(each) for each in odds)
+    found = {
+        "moments": len(now),
+        "two_seeds_differ": round(apart[0], 4),
+        "retrained_differs": round(apart[1], 4),
+        "ratio": round(apart[1] / max(apart[0], 1e-12), 2),
+        "log_odds": {"original": round(float(before.mean()), 2), "retrained": round(float(now.mean()), 2)},
+        "share_with_more": round(float((now > before).mean()), 3),
+    }
+    print(json.dumps(found, indent=1))
+
+
+def places(judge: str, wanted: list[str]) -> list[int]:
+    """The classes that are looked for, by their place among the judge's logits."""
+    about = card(judge)
+    breeds = [n for n, names in enumerate(about.named_classes()) if DOGS[0] <= names[0] <= DOGS[1]]
+    if wanted == ["dog"] and breeds:
+        return breeds
+    return [about.class_place(name) for name in wanted]
+
+
+def log_odds(logits: np.ndarray, wanted: list[int]) -> float:
+    """Of any of the wanted classes against all others, nats."""
+    others = np.delete(logits, wanted)
+    return float(logsumexp(logits[wanted]) - logsumexp(others))
+
+
+def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[list[float], list[list[float]]]:
+    """Mean |difference| of the first film to each other one, and the odds of every frame of each."""
+    sums, told = [0.0] * (len(films) - 1), [[] for _ in films]  # type: list[float], list[list[float]]
+    for shown in zip(*(read(probe(film)) for film in films), strict=True):
+        for number, frame in enumerate(shown):
+            told[number].append(odds(frame.rgb))
+            if number:
+                sums[number - 1] += float(np.abs(frame.rgb - shown[0].rgb).mean())
+    return [each / len(told[0]) for each in sums], told
+
+
+def heard(film: Path, asked: Asked, wanted: list[int]) -> list[float]:
+    """The odds in each window of a film's sound."""
+    (answers,) = (each for each in classify(film, asked, 1, Listener()).answers if each.medium == "sound")
+    return [log_odds(logits, wanted) for logits in answers.logits]
+
+
+def spectrum(film: Path) -> np.ndarray:
+    """dB, float64 [hop, bin], of a film's sound, mixed to one channel."""
+    source = probe(film)
+    with tempfile.TemporaryDirectory() as folder:
+        wave = Path(folder) / "sound.wav"
+        extract(source, source.sounds[0], wave)
+        samples = soundfile.read(wave, dtype="float32", always_2d=True)[0].mean(axis=1)
+    window = np.hanning(1024)
+    rows = np.lib.stride_tricks.sliding_window_view(samples, 1024)[::512]
+    return np.asarray(10 * np.log10(np.square(np.abs(np.fft.rfft(rows * window))) + FLOOR))
+
+
+if __name__ == "__main__":
+    main()
