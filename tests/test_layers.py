@@ -21,9 +21,10 @@ ROWS = (
     {"film", "picture", "sound", "sample"},
     {"jobs"},
     {"data"},
+    {"training"},
     {"api"},
     {"options", "terminal"},
-    {"films", "cli_data"},
+    {"films", "cli_data", "cli_train"},
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,164 @@
+"""The network that is taught: its parent's graph with a head for other classes, and what of it may change."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.networks.card import Card, PictureInput, SoundInput
+from mmdream.networks.framework import keras, tf
+from mmdream.networks.network import by_name, fed, graph, load, scatter, variables
+from mmdream.training.attack import pushed, signed
+
+WARM_UP = 0.3
+"""Share of the training over which attacks grow to their length."""
+
+HEAD = "predictions"
+"""Layer of the classes in the networks that have a head only when they are told classes."""
+
+
+def child(parent: Card, name: str, classes: tuple[str, ...]) -> Card:
+    """The card of a network with its parent's body and other classes, as far as its graph goes."""
+    build = dict(parent.build)
+    # A fresh head may speak against a class too.
+    build.pop("rectified", None)
+    head = parent.head or HEAD
+    return replace(parent, name=name, classes=classes, class_file=None, events=(), head=head, build=build)
+
+
+@dataclass(frozen=True, eq=False)
+class Attack:
+    """How far a network is attacked while it is taught."""
+
+    length: float
+    """L2 length over a whole picture; the most that a number of a sound's input changes by."""
+    steps: int
+    """Of the whole training."""
+    seed: int
+
+
+class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
+    """A network from what the dreamer feeds it to logits, float32; it may be attacked while it is taught."""
+
+    def __init__(
+        self, net: keras.Model, front: PictureInput | SoundInput, attack: Attack | None = None
+    ) -> None:
+        super().__init__(name="pupil")
+        self.net, self.front, self.attack = net, front, attack
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """[n, h, w, 3] RGB 0..1, or [n, column, band, 1] as it is heard -> [n, class]."""
+        return tf.cast(self.net(fed(x, self.front), training=training), tf.float32)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras's own, on what is attacked first."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if self.attack is not None:
+            done = tf.cast(self.optimizer.iterations, tf.float32) / self.attack.steps
+            longest = self.attack.length * tf.minimum(1.0, done / WARM_UP)
+            seed = tf.stack([self.attack.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+            x = self.attacked(x, y, longest, seed)
+        return super().train_step((x, y, weight))  # type: ignore[no-any-return]
+
+    def attacked(self, x: tf.Tensor, y: tf.Tensor, longest: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """What is shown, moved by one step that makes its loss larger.
+
+        Args:
+            x: as `call` takes it.
+            y: shares of the classes, [n, class].
+            longest: see `Attack.length`; pictures are moved by a random part of it.
+            seed: int32 [2].
+        """
+        picture = isinstance(self.front, PictureInput)
+        start = tf.zeros_like(x)
+        if not picture:
+            start = longest * tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+        with tf.GradientTape() as tape:
+            tape.watch(start)
+            told = self(x + start, training=False)
+            loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(y, told))
+        uphill = tape.gradient(loss, start)
+        if picture:
+            length = longest * tf.random.stateless_uniform((tf.shape(x)[0],), seed)
+            return pushed(x, uphill, length)
+        return x + signed(start, uphill, longest)
+
+
+def prepared(about: Card, parent: Card, weights: str | None, dtype: str, seed: int, fresh: bool) -> keras.Model:
+    """A child's graph with its parent's weights below the head.
+
+    Args:
+        about: the child.
+        parent: whose weights it takes over.
+        weights: a file in place of the parent's own.
+        dtype: Keras's dtype policy of the layers.
+        seed: of what is drawn.
+        fresh: whether all weights are drawn.
+    """
+    net, _ = graph(about, dtype)
+    scatter(net, seed)
+    if not fresh:
+        known = variables(load(parent, weights).model)
+        own = {id(variable) for variable in head_of(net).variables}
+        for name, variable in variables(net).items():
+            if id(variable) not in own:
+                variable.assign(known[name].numpy())
+    return net
+
+
+def to_logits(net: keras.Model, about: Card) -> keras.Model:
+    """The part of a graph that leads from its input to its logits, [n, class]."""
+    return keras.Model(net.input, by_name(net)[str(about.head)].output)
+
+
+def head_of(net: keras.Model) -> Any:
+    """The layer whose weights tell the classes: the last that has any."""
+    return [layer for layer in net.layers if layer.weights][-1]
+
+
+def frozen_below(net: keras.Model, about: Card, unfreeze: str | int) -> None:
+    """Let a network change above a rung or from a layer on, and nowhere else.
+
+    Args:
+        net: from the input to the logits.
+        about: its card.
+        unfreeze: so many upper rungs, or the name of a layer.
+
+    Raises:
+        UserError: there is no such layer; names the nearest ones.
+    """
+    layers = by_name(net)
+    net.trainable = True
+    if isinstance(unfreeze, str):
+        if unfreeze not in layers:
+            rungs = [rung.layer for rung in about.rungs]
+            near = difflib.get_close_matches(unfreeze, layers, 3, 0.5) or rungs[-3:]
+            raise UserError(f'--unfreeze {unfreeze}: no such layer below the classes; nearest: {", ".join(near)}')
+        stands_on = keras.Model(net.input, layers[unfreeze].output).layers
+        frozen = [layer for layer in stands_on if layer is not layers[unfreeze]]
+    elif (below := len(about.rungs) - unfreeze - 1) >= 0:
+        frozen = keras.Model(net.input, layers[about.rungs[below].layer].output).layers
+    else:
+        frozen = []
+    for layer in frozen:
+        layer.trainable = False
+
+
+def settled(net: keras.Model, front: PictureInput | SoundInput, x: np.ndarray) -> None:
+    """Scale fresh weights to what they will be shown: the first layer's answers are of about 1.
+
+    He's weights (2015) keep the size of what comes in, and 0..255 would come out as 255.
+    """
+    size = float(np.std(fed(tf.constant(x), front).numpy())) or 1.0
+    first = next(layer for layer in net.layers if layer.weights)
+    first.kernel.assign(first.kernel / size)
+    head = head_of(net)
+    head.kernel.assign(tf.zeros_like(head.kernel))
+    for layer in net.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Means over the last ten steps, not hundred: they must have settled at the end.
+            layer.momentum = min(layer.momentum, 0.9)
