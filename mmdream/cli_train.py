@@ -6,12 +6,15 @@ Work modules are imported inside the commands, so that ``--help`` never meets nu
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmdream import options
 from mmdream.terminal import listening, resumable, show
+
+if TYPE_CHECKING:
+    from mmdream.training.settings import Settings
 
 app = typer.Typer(
     help="Retrain a network on a folder of classes of your own: picture, sound.",
@@ -20,38 +23,55 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    Path, typer.Option(metavar="FOLDER", help="CLASS/*.jpg or CLASS/*.wav, or a prepared set.", show_default=False)
+    Path,
+    typer.Option(metavar="FOLDER", help="CLASS/*.jpg or CLASS/*.wav, or a prepared set.", show_default=False),
 ]
 Name = Annotated[
-    str, typer.Option("-o", "--output", metavar="NAME", help="What the new network is called.", show_default=False)
+    str,
+    typer.Option(
+        "-o", "--output", metavar="NAME", help="What the new network is called.", show_default=False
+    ),
 ]
 Weights = Annotated[
     str | None,
-    typer.Option(metavar="FILE|random", help="Start from these, instead of the network's own.", show_default=False),
+    typer.Option(
+        metavar="FILE|random", help="Start from these, instead of the network's own.", show_default=False
+    ),
 ]
 Unfreeze = Annotated[
     str | None,
     typer.Option(
         metavar="N|LAYER",
-        help="After the head teach the N upper rungs, or this layer and all above; 0: the head alone.  [default: 2, or all with --robust]",
+        help="After the head teach the N upper rungs, or this layer and all above; 0: the head alone.  "
+        "[default: half of them, or all with --robust]",
         show_default=False,
     ),
 ]
 Epochs = Annotated[
-    int | None, typer.Option(metavar="N", help="Passes over the files.  [default: 8, sounds 40]", show_default=False)
+    int | None,
+    typer.Option(metavar="N", help="Passes over the files.  [default: 8, sounds 40]", show_default=False),
 ]
 Batch = Annotated[int, typer.Option(metavar="N", help="Files in a step; fewer take less memory.")]
 Rate = Annotated[
-    float | None, typer.Option(metavar="R", help="Highest learning rate.  [default: by what is taught]", show_default=False)
+    float | None,
+    typer.Option(
+        metavar="R", help="Highest learning rate.  [default: by what is taught]", show_default=False
+    ),
 ]
 Fold = Annotated[
     str | None,
-    typer.Option(metavar="FOLD", help="The fold to test on.  [default: the last, or the set's test part]", show_default=False),
+    typer.Option(
+        metavar="FOLD",
+        help="The fold to test on.  [default: the last, or the set's test part]",
+        show_default=False,
+    ),
 ]
 Robust = Annotated[
     bool, typer.Option("--robust", help="Teach it against small attacks: slower, and it dreams better.")
 ]
-FromScratch = Annotated[bool, typer.Option("--from-scratch", help="Start from fresh weights and teach all layers.")]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Start from fresh weights and teach all layers.")
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
 
 
@@ -77,7 +97,13 @@ def picture(
 
     The same command goes on where it was stopped.
     """
-    _train("picture", locals())
+    from mmdream.training.settings import Settings
+
+    settings = Settings(
+        "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch, seed,
+        side=side,
+    )  # fmt: skip
+    _train(settings, overwrite, as_json)
 
 
 @app.command()
@@ -102,16 +128,18 @@ def sound(
 
     The same command goes on where it was stopped.
     """
-    _train("sound", locals())
-
-
-def _train(medium: Literal["picture", "sound"], given: dict[str, Any]) -> None:
-    """Train as the options say."""
     from mmdream.training.settings import Settings
+
+    settings = Settings(
+        "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch, seed,
+        seconds=seconds,
+    )  # fmt: skip
+    _train(settings, overwrite, as_json)
+
+
+def _train(settings: Settings, overwrite: bool, as_json: bool) -> None:
     from mmdream.training.train import train
 
-    overwrite, as_json, name = given.pop("overwrite"), given.pop("as_json"), given.pop("output")
-    settings = Settings(medium=medium, name=name, **given)
     with resumable(), listening(as_json) as listener:
         report = train(settings, overwrite, listener)
     show(report, as_json)

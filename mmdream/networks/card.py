@@ -271,7 +271,9 @@ def _parsed(name: str, file: Path, changed: int) -> Card:
     except (TypeError, KeyError, AttributeError, ValueError) as error:
         if file.parent == MODELS:
             raise
-        raise UserError(f"{file}: is damaged ({error}); train the network again or delete its folder") from error
+        raise UserError(
+            f"{file}: is damaged ({error}); train the network again or delete its folder"
+        ) from error
 
 
 def _read(file: Path) -> dict[str, Any]:

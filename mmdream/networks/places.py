@@ -58,7 +58,9 @@ def new_folder(name: str, overwrite: bool) -> Path:
         UserError: no name for a network, one of the package's, or a taken one.
     """
     if not NAME.fullmatch(name) or name.endswith((".", *ENDINGS)):
-        raise UserError(f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending')
+        raise UserError(
+            f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending'
+        )
     if name.lower() in _shipped():
         raise UserError(f"-o {name}: is a network of the package; choose another name")
     folder = trained() / name

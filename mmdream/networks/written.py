@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,36 @@ from typing import Any
 from mmdream.networks.card import Card
 from mmdream.networks.origins import HOW
 
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+"""Keys that need no quotes."""
+
 
 def text_of(card: Card) -> str:
     """TOML from which `mmdream.networks.card.parse` makes the same card again, under any name."""
-    known = {field.name: field for field in fields(card)}
-    plain, tables = [], []
-    for name, field in known.items():
-        value = getattr(card, name)
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        if name in ("name", "home", "guesses") or value == default and default is not MISSING and name != "facts":
-            continue
-        if name == "rungs":
-            value = [_plain(rung) for rung in value]
-        elif name == "weights":
-            kind = next(how for how, each in HOW.items() if isinstance(value, each))
-            value = {"how": kind, **_plain(value)}
-        elif name == "input":
-            value = _plain(value)
+    lines, tables = [], []
+    for name, value in _told(card).items():
         if isinstance(value, dict):
             tables.append(f"\n[{name}]\n" + "".join(f"{_key(k)} = {_value(v)}\n" for k, v in value.items()))
         else:
-            plain.append(f"{name} = {_value(value)}\n")
-    return "".join(plain + tables)
+            lines.append(f"{name} = {_value(value)}\n")
+    return "".join(lines + tables)
+
+
+def _told(card: Card) -> dict[str, Any]:
+    """The keys of a card that are not as they would be without."""
+    found: dict[str, Any] = {}
+    for field in fields(card):
+        value = getattr(card, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if field.name not in ("name", "home", "guesses") and (field.default is MISSING or value != default):
+            found[field.name] = value
+    how = next(how for how, kind in HOW.items() if isinstance(card.weights, kind))
+    return {
+        **{key: value for key, value in found.items() if value != {}},
+        "rungs": [_plain(rung) for rung in card.rungs],
+        "input": _plain(card.input),
+        "weights": {"how": how, **_plain(card.weights)},
+    }
 
 
 def _plain(settings: Any) -> dict[str, Any]:
@@ -52,4 +61,4 @@ def _value(value: Any) -> str:
 
 
 def _key(name: str) -> str:
-    return _value(name)
+    return name if BARE.fullmatch(name) else _value(name)

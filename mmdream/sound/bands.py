@@ -1,4 +1,4 @@
-"""A whole recording in the bands of a network, as its dreams hear it: levelled, on the absolute grid of hops."""
+"""A whole recording in the bands of a network, as its dreams hear it: levelled, on the same grid of hops."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from mmdream.data.folder import Example
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import Lesson, places, smooth
 from mmdream.training.pupil import Pupil
+from mmdream.training.task import Task
 
 MOST_STEPS = 50
 """Of a round: what is lost at most when a training is stopped."""
@@ -29,6 +30,8 @@ FEWEST_STEPS = 10
 """Of a pass over the data: small sets are seen more often."""
 WARMING = 0.05
 """Share of the steps over which the learning rate rises."""
+RATES = {"upper": 3e-4, "all": 1e-4, "fresh": 1e-3}
+"""Highest learning rate by what is taught."""
 DECAY = 1e-4
 BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.csv", "backup", "tensorboard"
 """Files and folders of a training: the best weights yet, a line a round, what goes on, and TensorBoard's."""
@@ -55,15 +58,28 @@ class Course:
         return self.rounds * self.steps
 
 
-def planned(examples: int, passes: int, batch: int, rate: float, seed: int, half: bool) -> Course:
-    """A course of so many passes over so many examples."""
-    total = passes * max(FEWEST_STEPS, math.ceil(examples / batch))
+def planned(task: Task, examples: int, half: bool) -> Course:
+    """The course of a training.
+
+    Args:
+        task: the training.
+        examples: to learn from.
+        half: whether float16 is computed with.
+    """
+    told = task.settings
+    total = told.passes * max(FEWEST_STEPS, math.ceil(examples / told.batch))
     rounds = min(total, max(FEWEST_ROUNDS, math.ceil(total / MOST_STEPS)))
-    return Course(rounds, math.ceil(total / rounds), batch, rate, max(4, rounds // 3), seed, half)
+    kind = "fresh" if told.from_scratch else "all" if task.upper == len(task.parent.rungs) else "upper"
+    rate = told.rate or RATES[kind]
+    return Course(rounds, math.ceil(total / rounds), told.batch, rate, max(4, rounds // 3), told.seed, half)
 
 
 def teach(
-    pupil: Pupil, lesson: Lesson, course: Course, folder: Path, told: Callable[[dict[str, float]], None],
+    pupil: Pupil,
+    lesson: Lesson,
+    course: Course,
+    folder: Path,
+    told: Callable[[dict[str, float]], None],
     stepped: Callable[[int], None],
 ) -> list[dict[str, float]]:
     """Teach what of a network may change, and leave it as it was at its best.
@@ -102,10 +118,16 @@ def teach(
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.ModelCheckpoint(
-                with_best, "val_loss", save_best_only=True, save_weights_only=True, initial_value_threshold=best
+                with_best,
+                "val_loss",
+                save_best_only=True,
+                save_weights_only=True,
+                initial_value_threshold=best,
             ),
             keras.callbacks.CSVLogger(folder / ROUNDS, append=True),
-            keras.callbacks.BackupAndRestore(folder / BACKUP, delete_checkpoint=False, double_checkpoint=True),
+            keras.callbacks.BackupAndRestore(
+                folder / BACKUP, delete_checkpoint=False, double_checkpoint=True
+            ),
             keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
             _Telling(course, told, stepped),
             _Board(folder / BOARD),

@@ -12,10 +12,13 @@ import numpy as np
 from mmdream.data.folder import Example
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.training.lesson import Material, places
+from mmdream.training.lesson import Lesson, places
+from mmdream.training.pupil import Pupil, to_logits
 
 DEEPEST = 2
 """Rungs whose channels are asked what they answer to."""
+MOST_ATTACKED = 400
+"""Examples, evenly spaced."""
 MOST_CHANNELS = 8
 """Named for a class at a rung."""
 
@@ -29,6 +32,8 @@ class Figures:
     """int [class, class]: examples of a class (row) that were told as another (column)."""
     baseline: float
     """Accuracy of always naming the class that most of what it was taught on is of."""
+    attacked: float
+    """Accuracy under one small attack each."""
     channels: dict[str, dict[str, list[int]]]
     """Of each class, of the deepest rungs: the channels that answer to it most, best first."""
 
@@ -44,6 +49,14 @@ class Figures:
             float(row[place] / row.sum()) if row.sum() else None for place, row in enumerate(self.confusion)
         ]
 
+    def facts(self) -> dict[str, str | float]:
+        """For a card."""
+        return {
+            "accuracy": round(self.accuracy, 4),
+            "accuracy_of_the_commonest_class": round(self.baseline, 4),
+            "accuracy_attacked": round(self.attacked, 4),
+        }
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         each = [
@@ -52,13 +65,18 @@ class Figures:
                 "tested": int(row.sum()),
                 "accuracy": recall,
                 "taken_for": _others(self.classes, row, place),
-                "channels": [f"{layer}:{','.join(map(str, best))}" for layer, best in self.channels[name].items()],
+                "channels": [
+                    f"{layer}:{','.join(map(str, best))}" for layer, best in self.channels[name].items()
+                ],
             }
-            for place, (name, row, recall) in enumerate(zip(self.classes, self.confusion, self.recalls, strict=True))
+            for place, (name, row, recall) in enumerate(
+                zip(self.classes, self.confusion, self.recalls, strict=True)
+            )
         ]
         return {
             "accuracy": self.accuracy,
             "majority_class_baseline": self.baseline,
+            "accuracy_attacked": self.attacked,
             "tested": int(self.confusion.sum()),
             "classes": each,
             "confusion": self.confusion.tolist(),
@@ -67,44 +85,65 @@ class Figures:
 
 def measured(
     network: Network,
-    material: Material,
-    taught: Sequence[Example],
+    lesson: Lesson,
     tested: Sequence[Example],
     batch: int,
+    length: float,
     tell: Callable[[int, int], None],
 ) -> Figures:
     """Show a network what it has not seen.
 
     Args:
         network: as it is loaded for a dream.
-        material: the pictures or sounds.
-        taught: what it was taught on.
+        lesson: what it was taught on.
         tested: what it was not.
         batch: examples at a time.
+        length: of an attack.
         tell: takes the number of examples that are done, and of all; may raise `Interrupted`.
     """
     card = network.card
     rungs = [rung.layer for rung in card.rungs[-DEEPEST:]]
-    layers = [*rungs, str(card.head)]
-    features = tf.function(network.layers(tuple(layers)), reduce_retracing=True)
-    count = len(card.classes)
-    confusion = np.zeros((count, count), np.int64)
-    answers: list[list[np.ndarray]] = [[] for _ in rungs]
-    labels: list[np.ndarray] = []
-    for some in material.alike(tested, batch):
-        *seen, told = features(tf.constant(material.plain(some)))
+    features = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True)
+    confusion = np.zeros((len(card.classes),) * 2, np.int64)
+    answers: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
+    order: list[Example] = []
+    for some in lesson.material.alike(tested, batch):
+        *seen, told = features(tf.constant(lesson.material.plain(some)))
         np.add.at(confusion, (places(some), np.argmax(told.numpy()[:, 0, 0], 1)), 1)
-        for kept, a in zip(answers, seen, strict=True):
-            kept.append(tf.reduce_mean(tf.cast(a, tf.float32), (1, 2)).numpy())
-        labels.append(places(some))
-        tell(int(confusion.sum()), len(tested))
-    label = np.concatenate(labels)
-    channels = {name: {} for name in card.classes}
-    for layer, kept in zip(rungs, answers, strict=True):
-        for place, best in enumerate(answering(np.concatenate(kept), label, count)):
-            channels[card.classes[place]][layer] = best
-    most = Counter(example.label for example in taught).most_common(1)[0][0]
-    return Figures(card.classes, confusion, float(np.mean(label == most)), channels)
+        for layer, a in zip(rungs, seen, strict=True):
+            answers[layer].append(tf.reduce_mean(tf.cast(a, tf.float32), (1, 2)).numpy())
+        order += some
+        tell(len(order), len(tested))
+    found = {
+        layer: answering(np.concatenate(rows), places(order), len(card.classes))
+        for layer, rows in answers.items()
+    }
+    most = Counter(example.label for example in (*lesson.taught, *lesson.tried)).most_common(1)[0][0]
+    return Figures(
+        classes=card.classes,
+        confusion=confusion,
+        baseline=float(np.mean(places(order) == most)),
+        attacked=_under_attack(network, lesson, tested[:: -(-len(tested) // MOST_ATTACKED)], batch, length),
+        channels={name: {layer: found[layer][k] for layer in rungs} for k, name in enumerate(card.classes)},
+    )
+
+
+def _under_attack(
+    network: Network, lesson: Lesson, examples: Sequence[Example], batch: int, length: float
+) -> float:
+    """Share that is told right when each example has been attacked once."""
+    pupil = Pupil(to_logits(network.model, network.card), network.card.input)
+    picture, right = network.card.medium == "picture", 0
+
+    @tf.function(reduce_retracing=True)
+    def told(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        far = tf.fill((tf.shape(x)[0],), length) if picture else tf.constant(length)
+        return tf.argmax(pupil(pupil.attacked(x, y, far, tf.constant([0, 0]))), 1)
+
+    for some in lesson.material.alike(examples, batch):
+        y = tf.one_hot(places(some), len(network.card.classes))
+        right += int(np.sum(told(tf.constant(lesson.material.plain(some)), y).numpy() == places(some)))
+    return right / len(examples)
 
 
 def answering(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
@@ -120,7 +159,7 @@ def answering(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[lis
         deviations; only those where it stands higher at all.
     """
     unit = answers.std(0) + 1e-6 * (answers.std() + 1e-12)
-    found = []
+    found: list[list[int]] = []
     for place in range(classes):
         own = labels == place
         if own.all() or not own.any():
@@ -134,7 +173,9 @@ def answering(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[lis
 
 def _others(classes: Sequence[str], row: np.ndarray, place: int) -> dict[str, int]:
     """What a class was taken for, most often first."""
-    wrong = [(int(count), name) for k, (count, name) in enumerate(zip(row, classes, strict=True)) if count and k != place]
+    wrong = [
+        (int(count), name)
+        for k, (count, name) in enumerate(zip(row, classes, strict=True))
+        if count and k != place
+    ]
     return {name: count for count, name in sorted(wrong, key=lambda pair: -pair[0])[:3]}
-
-

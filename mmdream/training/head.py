@@ -76,7 +76,10 @@ def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 def _drawn(examples: Sequence[Example], place: int, batch: int, times: int, seed: int) -> list[Example]:
     """A batch of all examples, again and again, each time in another order."""
     count = len(examples)
-    orders = {k: chance.rng(seed, "head order", k).permutation(count) for k in {place // count, (place + batch) // count}}
+    orders = {
+        k: chance.rng(seed, "head order", k).permutation(count)
+        for k in {place // count, (place + batch) // count}
+    }
     wanted = range(place, min(place + batch, times * count))
     return [examples[orders[at // count][at % count]] for at in wanted]
 
@@ -84,7 +87,7 @@ def _drawn(examples: Sequence[Example], place: int, batch: int, times: int, seed
 def _solved(
     seen: np.ndarray, labels: np.ndarray, tried: np.ndarray, at: np.ndarray, lesson: Lesson, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel [channel, class] and bias [class] that tell the features' classes best on those that are tried."""
+    """Kernel [channel, class] and bias [class] that tell the classes of what is tried best."""
     mean, unit = seen.mean(0), seen.std(0)
     # A channel that hardly ever answers must not outweigh the others once it does.
     unit = unit + 0.1 * unit.mean() + 1e-6

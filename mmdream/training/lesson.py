@@ -72,21 +72,28 @@ def parts(of: Dataset, fold: str | None, seed: int) -> Parts:
         UserError: one class only, too few examples, or no such fold.
     """
     if len(of.classes) < 2:
-        raise UserError(f"{of.folder}: has one class only, {of.classes[0]}; a network learns to tell two or more apart")
+        raise UserError(
+            f"{of.folder}: has one class only, {of.classes[0]}; a network learns to tell two or more apart"
+        )
     for name, count in of.counts().items():
         if count < FEWEST:
-            raise UserError(f"{of.folder}: class {name} has {count} files; each needs {FEWEST}, and is better with 30")
+            raise UserError(
+                f"{of.folder}: class {name} has {count} files; each needs {FEWEST}, and is better with 30"
+            )
     learning, tested = divided(of, fold, seed=seed)
     # The publisher's folds are too large a part; their groups are kept together all the same.
     rest = replace(of, examples=learning, split="source" if of.split == "fold" else of.split)
     try:
         taught, tried = divided(rest, share=min(TRIED, MOST_TRIED / len(learning)), seed=seed)
     except UserError as error:
-        raise UserError(f"{of.folder}: too few files to learn from, stop by and test on; add some to each class") from error
+        raise UserError(
+            f"{of.folder}: too few files to learn from, stop by and test on; add some to each class"
+        ) from error
     missing = set(range(len(of.classes))) - {example.label for example in taught}
     if missing:
         raise UserError(
-            f"{of.folder}: nothing is left to learn {of.classes[min(missing)]} from; add files, or choose another --fold"
+            f"{of.folder}: nothing is left to learn {of.classes[min(missing)]} from; add files, or choose "
+            "another --fold"
         )
     return Parts(taught, tried, tested)
 

@@ -49,8 +49,10 @@ def confusion(figures: Figures, path: Path) -> None:
     if count <= MOST_COUNTED:
         for row, column in np.ndindex(matrix.shape):
             ink = "white" if shares[row, column] < 0.5 else "black"
-            axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=ink)
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink)
     axes.set_xlabel("told as")
     axes.set_ylabel("is")
-    axes.set_title(f"held out: {figures.accuracy:.1%} right; always the commonest class: {figures.baseline:.1%}")
+    axes.set_title(
+        f"held out: {figures.accuracy:.1%} right; always the commonest class: {figures.baseline:.1%}"
+    )
     figure.savefig(path, dpi=100)

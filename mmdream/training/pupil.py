@@ -13,6 +13,7 @@ from mmdream.networks.card import Card, PictureInput, SoundInput
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import by_name, fed, graph, load, scatter, variables
 from mmdream.training.attack import pushed, signed
+from mmdream.training.settings import Settings
 
 WARM_UP = 0.3
 """Share of the training over which attacks grow to their length."""
@@ -61,48 +62,46 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
             done = tf.cast(self.optimizer.iterations, tf.float32) / self.attack.steps
             longest = self.attack.length * tf.minimum(1.0, done / WARM_UP)
             seed = tf.stack([self.attack.seed, tf.cast(self.optimizer.iterations, tf.int32)])
+            if isinstance(self.front, PictureInput):
+                # Of all lengths: what is shown clean is to be told, too.
+                longest *= tf.random.stateless_uniform((tf.shape(x)[0],), seed)
             x = self.attacked(x, y, longest, seed)
-        return super().train_step((x, y, weight))  # type: ignore[no-any-return]
+        return super().train_step((x, y, weight))
 
-    def attacked(self, x: tf.Tensor, y: tf.Tensor, longest: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def attacked(self, x: tf.Tensor, y: tf.Tensor, length: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """What is shown, moved by one step that makes its loss larger.
 
         Args:
             x: as `call` takes it.
             y: shares of the classes, [n, class].
-            longest: see `Attack.length`; pictures are moved by a random part of it.
-            seed: int32 [2].
+            length: see `Attack.length`; of each picture [n], or of every sound [].
+            seed: int32 [2]; a sound is first moved at random.
         """
         picture = isinstance(self.front, PictureInput)
-        start = tf.zeros_like(x)
-        if not picture:
-            start = longest * tf.random.stateless_uniform(tf.shape(x), seed, -1.0, 1.0)
+        start = (
+            tf.zeros_like(x) if picture else length * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
+        )
         with tf.GradientTape() as tape:
             tape.watch(start)
             told = self(x + start, training=False)
             loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(y, told))
         uphill = tape.gradient(loss, start)
-        if picture:
-            length = longest * tf.random.stateless_uniform((tf.shape(x)[0],), seed)
-            return pushed(x, uphill, length)
-        return x + signed(start, uphill, longest)
+        return pushed(x, uphill, length) if picture else x + signed(start, uphill, length)
 
 
-def prepared(about: Card, parent: Card, weights: str | None, dtype: str, seed: int, fresh: bool) -> keras.Model:
-    """A child's graph with its parent's weights below the head.
+def prepared(about: Card, parent: Card, settings: Settings, dtype: str) -> keras.Model:
+    """A child's graph with its parent's weights below the head, or fresh ones.
 
     Args:
         about: the child.
         parent: whose weights it takes over.
-        weights: a file in place of the parent's own.
+        settings: of the training.
         dtype: Keras's dtype policy of the layers.
-        seed: of what is drawn.
-        fresh: whether all weights are drawn.
     """
     net, _ = graph(about, dtype)
-    scatter(net, seed)
-    if not fresh:
-        known = variables(load(parent, weights).model)
+    scatter(net, settings.seed)
+    if not settings.from_scratch:
+        known = variables(load(parent, settings.weights, seed=settings.seed).model)
         own = {id(variable) for variable in head_of(net).variables}
         for name, variable in variables(net).items():
             if id(variable) not in own:
@@ -137,7 +136,9 @@ def frozen_below(net: keras.Model, about: Card, unfreeze: str | int) -> None:
         if unfreeze not in layers:
             rungs = [rung.layer for rung in about.rungs]
             near = difflib.get_close_matches(unfreeze, layers, 3, 0.5) or rungs[-3:]
-            raise UserError(f'--unfreeze {unfreeze}: no such layer below the classes; nearest: {", ".join(near)}')
+            raise UserError(
+                f"--unfreeze {unfreeze}: no such layer below the classes; nearest: {', '.join(near)}"
+            )
         stands_on = keras.Model(net.input, layers[unfreeze].output).layers
         frozen = [layer for layer in stands_on if layer is not layers[unfreeze]]
     elif (below := len(about.rungs) - unfreeze - 1) >= 0:

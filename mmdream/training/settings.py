@@ -25,17 +25,13 @@ class Settings:
     weights: str | None = None
     """A file in place of the network's own weights."""
     unfreeze: str | None = None
-    """What is taught after the head: so many upper rungs, or a layer and all above; None: `USUAL_RUNGS`, and
+    """What is taught after the head: so many upper rungs, or a layer and all above; None: a few rungs, and
     everything where it is to be robust."""
     epochs: int | None = None
     """Passes over the pictures or sounds, each time changed at random; None: by the medium."""
     batch: int = 32
     rate: float | None = None
     """Highest learning rate; None: by how much is taught."""
-    side: int = 224
-    """px of a picture."""
-    seconds: float = 2.5
-    """Of a sound that are heard at a time."""
     fold: str | None = None
     """Kept from training, to test on; None: as `mmdream.data.split.divided` has it."""
     robust: bool = False
@@ -43,6 +39,10 @@ class Settings:
     from_scratch: bool = False
     """With fresh weights, all layers."""
     seed: int = 0
+    side: int = 224
+    """px of a picture."""
+    seconds: float = 2.5
+    """Of a sound that are heard at a time."""
 
     def __post_init__(self) -> None:
         if self.epochs is not None and not 1 <= self.epochs <= 10_000:
@@ -56,14 +56,12 @@ class Settings:
         if self.rate is not None and not 0 < self.rate <= 1:
             raise UserError(f"--rate is {self.rate:g}; choose a learning rate above 0, at most 1")
         if self.from_scratch and (self.weights is not None or self.unfreeze is not None):
-            raise UserError("--from-scratch takes fresh weights and teaches all layers; leave out --weights and --unfreeze")
+            raise UserError(
+                "--from-scratch takes fresh weights and teaches all layers; leave out --weights and --unfreeze"
+            )
 
     @property
     def passes(self) -> int:
         """Over the data."""
         usual = {"picture": 8, "sound": 40}[self.medium]
         return self.epochs or usual * (3 if self.from_scratch else 1)
-
-
-USUAL_RUNGS = 2
-"""That are taught beside the head: enough to change what a deep dream is made of, and quick."""
