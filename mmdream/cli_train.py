@@ -100,8 +100,8 @@ def picture(
     from mmdream.training.settings import Settings
 
     settings = Settings(
-        "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch, seed,
-        side=side,
+        "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
+        seed, side=side,
     )  # fmt: skip
     _train(settings, overwrite, as_json)
 
@@ -131,8 +131,8 @@ def sound(
     from mmdream.training.settings import Settings
 
     settings = Settings(
-        "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch, seed,
-        seconds=seconds,
+        "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
+        seed, seconds=seconds,
     )  # fmt: skip
     _train(settings, overwrite, as_json)
 

@@ -30,7 +30,7 @@ FEWEST_STEPS = 10
 """Of a pass over the data: small sets are seen more often."""
 WARMING = 0.05
 """Share of the steps over which the learning rate rises."""
-RATES = {"upper": 3e-4, "all": 1e-4, "fresh": 1e-3}
+RATES = {"upper": 3e-4, "all": 1e-4, "fresh": 3e-4}
 """Highest learning rate by what is taught."""
 DECAY = 1e-4
 BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.csv", "backup", "tensorboard"

@@ -152,8 +152,8 @@ def _described(task: Task, card: Card, net: keras.Model, lesson: Lesson) -> Card
     kept = f"fold {settings.fold}" if settings.fold else f"kept apart by {of.split}"
     facts: dict[str, str | float] = {
         "from": f"{settings.net}, {begun}",
-        "data": f"{of.name}: {len(lesson.taught)} files of {len(of.classes)} classes, {len(lesson.tried)} more to "
-        f"stop by; tested on {len(task.parts.tested)} others ({kept})",
+        "data": f"{of.name}, {len(of.classes)} classes: {len(lesson.taught)} files to learn from, "
+        f"{len(lesson.tried)} to stop by; tested on {len(task.parts.tested)} others ({kept})",
         "data_terms": terms,
         "robust": "yes, taught against small attacks" if settings.robust else "no",
         "command": task.command,

@@ -57,7 +57,7 @@ class Settings:
             raise UserError(f"--rate is {self.rate:g}; choose a learning rate above 0, at most 1")
         if self.from_scratch and (self.weights is not None or self.unfreeze is not None):
             raise UserError(
-                "--from-scratch takes fresh weights and teaches all layers; leave out --weights and --unfreeze"
+                "--from-scratch takes fresh weights and teaches all layers; leave out --weights, --unfreeze"
             )
 
     @property

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,25 +105,30 @@ def hear(
         of: the set.
         front: the network's front end.
         seconds: of a crop.
-        folder: where the bands are kept while the network is taught.
+        folder: where the bands are kept while the network is taught; what is there is taken.
         progress: takes the number of files that are heard, and of all.
 
     Raises:
         UserError: a file is damaged.
     """
-    rate = rate_for(front)
-    stft = stft_of(front, rate)
-    spans, at, path = {}, 0, folder / "bands.f16"
-    with open(path, "wb") as file:
-        for number, example in enumerate(of.examples):
-            power = band_power(row(of, example, Form(rate=rate)), rate, front)
-            file.write(np.log(power + np.float32(TINY)).astype(np.float16).tobytes())
-            spans[example.file] = at, at + len(power)
-            at += len(power)
-            progress(number + 1, len(of.examples))
-    logs = np.memmap(path, np.float16, "r", shape=(at, front.bands))
+    rate, path = rate_for(front), folder / "bands.f16"
+    lengths = path.with_suffix(".npy")
+    if not lengths.is_file():
+        heard = []
+        with open(path, "wb") as file:
+            for number, example in enumerate(of.examples):
+                power = band_power(row(of, example, Form(rate=rate)), rate, front)
+                file.write(np.log(power + np.float32(TINY)).astype(np.float16).tobytes())
+                heard.append(len(power))
+                progress(number + 1, len(of.examples))
+        # Written last: with it, all is heard.
+        np.save(lengths, heard, allow_pickle=False)
+    ends = np.cumsum(np.load(lengths, allow_pickle=False)).tolist()
+    spans = dict(zip((each.file for each in of.examples), pairwise([0, *ends]), strict=True))
+    logs = np.memmap(path, np.float16, "r", shape=(ends[-1], front.bands))
     grid = front.decimation
-    return Sounds(of, front, logs, spans, grid * math.ceil(seconds * rate / stft.hop / grid))
+    columns = grid * math.ceil(seconds * rate / stft_of(front, rate).hop / grid)
+    return Sounds(of, front, logs, spans, columns)
 
 
 def events(sounds: Sounds, examples: Sequence[Example]) -> tuple[str, ...]:

@@ -33,9 +33,10 @@ class Task:
         told = self.settings.unfreeze
         if told is not None:
             return int(told) if told.isdecimal() else told
-        # What a robust network must not answer to, its lower layers must not let through.
+        # Half the rungs are enough to change what a deep dream is made of, and quick. But what a robust
+        # network must not answer to, its lower layers must not let through.
         every = self.settings.from_scratch or self.settings.robust
-        return len(self.parent.rungs) if every else USUAL_RUNGS
+        return len(self.parent.rungs) if every else len(self.parent.rungs) // 2
 
     @property
     def command(self) -> str:
@@ -59,10 +60,6 @@ class Task:
             option = f"--{field.name.replace('_', '-')}"
             words += [option] if value is True else [option, str(value)]
         return shlex.join(words)
-
-
-USUAL_RUNGS = 2
-"""That are taught beside the head: enough to change what a deep dream is made of, and quick."""
 
 
 def task(settings: Settings, overwrite: bool) -> Task:
