@@ -6,7 +6,6 @@ stopped sees what an unbroken one sees.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +32,7 @@ WARMING = 0.05
 RATES = {"upper": 3e-4, "all": 1e-4, "fresh": 3e-4}
 """Highest learning rate by what is taught."""
 DECAY = 1e-4
-BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.csv", "backup", "tensorboard"
+BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.jsonl", "backup", "tensorboard"
 """Files and folders of a training: the best weights yet, a line a round, what goes on, and TensorBoard's."""
 
 
@@ -124,13 +123,13 @@ def teach(
                 save_weights_only=True,
                 initial_value_threshold=best,
             ),
-            keras.callbacks.CSVLogger(folder / ROUNDS, append=True),
+            keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
+            _Board(folder / BOARD),
+            _Telling(course, folder / ROUNDS, told, stepped),
+            # Last: when it says that a round is done, all of it is kept.
             keras.callbacks.BackupAndRestore(
                 folder / BACKUP, delete_checkpoint=False, double_checkpoint=True
             ),
-            keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
-            _Telling(course, told, stepped),
-            _Board(folder / BOARD),
         ],
     )
     if with_best.is_file():
@@ -162,8 +161,7 @@ def read_rounds(folder: Path) -> list[dict[str, float]]:
     path = folder / ROUNDS
     if not path.is_file():
         return []
-    with open(path, encoding="utf-8", newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return list({row["epoch"]: row for row in rows}.values())
 
 
@@ -212,13 +210,17 @@ def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data
 
 
 class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Tells each step and each round."""
+    """Tells each step, and writes down each round; what Keras has for it leaves its file open if stopped."""
 
     def __init__(
-        self, course: Course, told: Callable[[dict[str, float]], None], stepped: Callable[[int], None]
+        self,
+        course: Course,
+        path: Path,
+        told: Callable[[dict[str, float]], None],
+        stepped: Callable[[int], None],
     ) -> None:
         super().__init__()
-        self.course, self.told, self.stepped, self.round = course, told, stepped, 0
+        self.course, self.path, self.told, self.stepped, self.round = course, path, told, stepped, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember which round it is."""
@@ -234,7 +236,10 @@ class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """A round is done."""
-        self.told({"epoch": epoch, **(logs or {})})
+        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.told(row)
 
 
 class _Board(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types

@@ -24,7 +24,7 @@ from mmdream.training.sounds import Sounds, events
 from mmdream.training.task import Task
 
 if TYPE_CHECKING:
-    import keras
+    from mmdream.networks.framework import keras
 
     from mmdream.training.figures import Figures
 

@@ -119,34 +119,34 @@ def head_of(net: keras.Model) -> Any:
     return [layer for layer in net.layers if layer.weights][-1]
 
 
-def frozen_below(net: keras.Model, about: Card, unfreeze: str | int) -> None:
+def free_above(net: keras.Model, about: Card, upper: str | int) -> None:
     """Let a network change above a rung or from a layer on, and nowhere else.
 
     Args:
-        net: from the input to the logits.
+        net: the whole graph.
         about: its card.
-        unfreeze: so many upper rungs, or the name of a layer.
+        upper: so many upper rungs, none for the head alone; or the name of a layer.
 
     Raises:
         UserError: there is no such layer; names the nearest ones.
     """
-    layers = by_name(net)
-    net.trainable = True
-    if isinstance(unfreeze, str):
-        if unfreeze not in layers:
-            rungs = [rung.layer for rung in about.rungs]
-            near = difflib.get_close_matches(unfreeze, layers, 3, 0.5) or rungs[-3:]
+    layers, head = by_name(net), head_of(net)
+    for layer in net.layers:
+        layer.trainable = upper != 0 or layer is head
+    if isinstance(upper, str):
+        if upper not in layers or layers[upper] is head:
+            near = difflib.get_close_matches(upper, layers, 3, 0.5) or [
+                rung.layer for rung in about.rungs[-3:]
+            ]
             raise UserError(
-                f"--unfreeze {unfreeze}: no such layer below the classes; nearest: {', '.join(near)}"
+                f"--unfreeze {upper}: no such layer below the classes; nearest: {', '.join(near)}"
             )
-        stands_on = keras.Model(net.input, layers[unfreeze].output).layers
-        frozen = [layer for layer in stands_on if layer is not layers[unfreeze]]
-    elif (below := len(about.rungs) - unfreeze - 1) >= 0:
-        frozen = keras.Model(net.input, layers[about.rungs[below].layer].output).layers
-    else:
-        frozen = []
-    for layer in frozen:
-        layer.trainable = False
+        for layer in keras.Model(net.input, layers[upper].output).layers:
+            layer.trainable = layer is layers[upper]
+    elif 0 < upper < len(about.rungs):
+        rung = about.rungs[-upper - 1].layer
+        for layer in keras.Model(net.input, layers[rung].output).layers:
+            layer.trainable = False
 
 
 def settled(net: keras.Model, front: PictureInput | SoundInput, x: np.ndarray) -> None:

@@ -23,11 +23,11 @@ from mmdream.training.task import Task, task
 from mmdream.training.working import working
 
 if TYPE_CHECKING:
-    import keras
+    from mmdream.networks.framework import keras
 
     from mmdream.training.pupil import Pupil
 
-ATTACK = {"picture": 3.0, "sound": 0.25}
+ATTACK = {"picture": 1.5, "sound": 0.25}
 """Longest attack, in the material's unit: over a picture of 160 px; deviations of what is heard, with melnet
 about 1 neper of power."""
 TRAINABLE = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
@@ -77,8 +77,8 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
     dtype = TRAINABLE[precision("auto", about.parent, has_gpu)]
     card = pupils.child(about.parent, settings.name, about.of.classes)
     graph = pupils.prepared(card, about.parent, settings, dtype)
+    pupils.free_above(graph, card, about.upper)
     net = pupils.to_logits(graph, card)
-    pupils.frozen_below(net, card, about.upper)
     listener.say(
         f"{settings.net} on {about.of.name}, {len(card.classes)} classes: {len(examples.taught)} files to "
         f"learn from, {len(examples.tried)} to stop by, {len(examples.tested)} to test on; {dtype}"

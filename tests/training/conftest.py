@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import noises, stripes  # noqa: E402  # found by the line above
+from small import noises, stripes  # found by the line above
 
 
 @pytest.fixture(autouse=True)

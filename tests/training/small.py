@@ -19,8 +19,12 @@ def stripes(root: Path, classes: tuple[str, ...] = ("level", "upright"), count: 
         for number in range(count):
             rng = np.random.default_rng((place, number))
             along = np.sin(np.arange(SIDE) * rng.uniform(0.5, 0.9) + rng.uniform(0, 6))
-            waves = np.tile(along[:, None] if place == 0 else along[None], (1, SIDE) if place == 0 else (SIDE, 1))
-            picture = 128 + 70 * waves[..., None] + rng.normal(0, 12, (SIDE, SIDE, 3)) + rng.uniform(-30, 30, 3)
+            waves = np.tile(
+                along[:, None] if place == 0 else along[None], (1, SIDE) if place == 0 else (SIDE, 1)
+            )
+            picture = (
+                128 + 70 * waves[..., None] + rng.normal(0, 12, (SIDE, SIDE, 3)) + rng.uniform(-30, 30, 3)
+            )
             cv2.imwrite(str(root / name / f"{number}.png"), np.clip(picture, 0, 255).astype(np.uint8))
     return root
 

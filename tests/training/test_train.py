@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -19,25 +20,59 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import load
 from mmdream.networks.weights import read_arrays
 from mmdream.terms import channel, target
+from mmdream.training.finished import Report
 from mmdream.training.lesson import parts
 from mmdream.training.settings import Settings
 from mmdream.training.train import train
 
+# Keras 3.15 calls NumPy in its older way where it saves variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 QUICK = Settings("picture", "dreamnet", Path(), "mine", epochs=1, batch=8, side=64, unfreeze="1")
+HEAD = Settings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
 
 
-def test_a_retrained_network_can_be_used_by_its_name(pictures: Path, models: Path):
-    report = train(replace(QUICK, data=pictures))
-    assert report.figures.accuracy == 1.0
-    assert report.figures.baseline == 0.5
+@pytest.fixture(scope="module")
+def seeing(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A picture network whose head and last rung were taught, and the folder that it lies in."""
+    return _in(tmp_path_factory.mktemp("seeing"), replace(QUICK, data=pictures))
+
+
+@pytest.fixture(scope="module")
+def hearing(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A sound network whose head was taught."""
+    return _in(tmp_path_factory.mktemp("hearing"), replace(HEAD, data=sounds))
+
+
+def _in(folder: Path, settings: Settings) -> tuple[Report, Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMDREAM_MODELS", str(folder))
+        return train(settings), folder
+
+
+@pytest.fixture
+def with_seeing(seeing: tuple[Report, Path], monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setenv("MMDREAM_MODELS", str(seeing[1]))
+    return seeing[0]
+
+
+@pytest.fixture
+def with_hearing(hearing: tuple[Report, Path], models: Path) -> Report:
+    """A copy, because tests add to it."""
+    shutil.copytree(hearing[1], models)
+    return hearing[0]
+
+
+def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictures: Path):
+    assert with_seeing.figures.accuracy == 1.0
+    assert with_seeing.figures.baseline == 0.5
     assert "mine" in names("picture")
-    assert sorted(path.name for path in models.iterdir()) == ["mine"]
-    about = card("mine", "picture")
+    assert [path.name for path in with_seeing.folder.parent.iterdir()] == ["mine"]
+    about, parent = card("mine", "picture"), card("dreamnet")
     assert about.named_classes() == (("level",), ("upright",))
-    parent = card("dreamnet")
     assert (about.rungs, about.input, about.carried) == (parent.rungs, parent.input, parent.carried)
-    facts = tomllib.loads((models / "mine" / "card.toml").read_text(encoding="utf-8"))["facts"]
-    assert (facts["accuracy"], facts["accuracy_of_the_commonest_class"]) == (1.0, 0.5)
+    assert about.facts["accuracy"] == 1.0
+    assert about.facts["accuracy_of_the_commonest_class"] == 0.5
     network = load(about)
     network.check_terms((target("upright"),))
     # What the report says of its classes, the dreamer's own head says.
@@ -47,21 +82,36 @@ def test_a_retrained_network_can_be_used_by_its_name(pictures: Path, models: Pat
     assert [int(np.argmax(each)) for each in told] == [example.label for example in tested]
 
 
-def test_only_what_was_let_free_has_changed(pictures: Path, models: Path):
-    train(replace(QUICK, data=pictures))
+def test_only_what_was_let_free_has_changed(with_seeing: Report):
     before = read_arrays(card("dreamnet").home / "dreamnet.npz")
-    after = read_arrays(models / "mine" / "weights.npz")
+    after = read_arrays(with_seeing.folder / "weights.npz")
     same = {name for name, array in after.items() if np.array_equal(array, before[name].astype(np.float32))}
-    below = {f"{layer}_{kind}" for layer in ("c1a", "c2a", "c2b", "c2c", "c3a", "c3b") for kind in ("kernel", "bias")}
-    assert below <= same
+    below = ("c1a", "c2a", "c2b", "c2c", "c3a", "c3b")
+    assert {f"{layer}_{kind}" for layer in below for kind in ("kernel", "bias")} <= same
     assert not same & {"c3c_kernel", "c4b_kernel", "classes_kernel"}
     # Motifs of layers that are as they were are true still; classes are other ones.
     kept, known = card("mine").motifs, card("dreamnet").motifs
-    assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("p3b", "c3b")}
+    assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("c2b", "c3b")}
+
+
+def test_the_report_is_whole(with_seeing: Report):
+    folder = with_seeing.folder
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert told["confusion"] == with_seeing.figures.confusion.tolist()
+    assert told["majority_class_baseline"] == 0.5
+    assert len(told["rounds"]) >= 4
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= told["rounds"][0].keys()
+    for name in ("curves.png", "confusion.png"):
+        assert cv2.imread(str(folder / name)) is not None, name
+    assert list((folder / "tensorboard").glob("events.*"))
+    network = load(card("mine"))
+    for row in told["classes"]:
+        assert row["channels"]
+        network.check_terms(tuple(channel(named) for named in row["channels"] if not named.endswith(":")))
 
 
 def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
-    settings = Settings("sound", "melnet", sounds, "whole", epochs=2, batch=8, seconds=1.0)
+    settings = Settings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=1.0)
     train(settings)
 
     def stop(what: str, done: float, total: float) -> None:
@@ -75,7 +125,10 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
     with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o broken.*--overwrite"):
         train(replace(broken, rate=0.01))
     seen: list[float] = []
-    train(broken, listener=Listener(progress=lambda what, done, _: seen.append(done) if what == "training" else None))
+    train(
+        broken,
+        listener=Listener(progress=lambda what, done, _: seen.append(done) if what == "training" else None),
+    )
     assert seen[0] > 1
     assert sorted(path.name for path in models.iterdir()) == ["broken", "whole"]
     one, other = (read_arrays(models / name / "weights.npz") for name in ("whole", "broken"))
@@ -83,39 +136,30 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
         np.testing.assert_array_equal(array, other[name], name)
 
 
-def test_a_retrained_sound_network_knows_its_events(sounds: Path, models: Path):
-    report = train(Settings("sound", "melnet", sounds, "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0"))
-    assert report.figures.accuracy == 1.0
+def test_a_retrained_sound_network_knows_its_events(with_hearing: Report):
+    assert with_hearing.figures.accuracy == 1.0
     assert card("mine", "sound").events == ("beep",)
-    told = json.loads((models / "mine" / "report.json").read_text(encoding="utf-8"))
-    assert told["confusion"] == report.figures.confusion.tolist()
-    network = load(card("mine"))
-    for row in told["classes"]:
-        assert row["channels"]
-        network.check_terms(tuple(channel(named) for named in row["channels"]))
 
 
-def test_a_retrained_network_can_be_retrained(sounds: Path):
-    train(Settings("sound", "melnet", sounds, "first", epochs=1, batch=8, seconds=1.0, unfreeze="0"))
-    train(Settings("sound", "first", sounds, "second", epochs=1, batch=8, seconds=1.0, unfreeze="0"))
-    first, second = (read_arrays(card(name).home / "weights.npz") for name in ("first", "second"))
+def test_a_retrained_network_can_be_retrained(with_hearing: Report, sounds: Path):
+    train(replace(HEAD, data=sounds, net="mine", name="second"))
+    first, second = (read_arrays(card(name).home / "weights.npz") for name in ("mine", "second"))
     np.testing.assert_array_equal(first["c6_kernel"], second["c6_kernel"])
-    assert card("second").facts["from"] == "first, its own weights"
+    assert card("second").facts["from"] == "mine, its own weights"
 
 
-def test_a_taken_name_needs_overwrite(sounds: Path, models: Path):
-    settings = Settings("sound", "melnet", sounds, "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
-    train(settings)
+def test_a_taken_name_needs_overwrite(with_hearing: Report, sounds: Path, models: Path):
+    other = replace(HEAD, data=sounds, seed=1)
     with pytest.raises(UserError, match=r"mine: exists already .*--overwrite"):
-        train(replace(settings, seed=1))
+        train(other)
     before = card("mine")
-    train(replace(settings, seed=1), overwrite=True)
+    train(other, overwrite=True)
     assert card("mine").weights != before.weights
     assert [path.name for path in models.iterdir()] == ["mine"]
 
 
 def test_fresh_weights_learn(pictures: Path):
-    settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=6)
+    settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
     report = train(settings)
     assert report.figures.accuracy > 0.8
     assert card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
