@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+Net = Annotated[str, typer.Option(metavar="NAME", help="Start from this network, of `mmdream nets`.")]
 Data = Annotated[
     Path,
     typer.Option(metavar="FOLDER", help="CLASS/*.jpg or CLASS/*.wav, or a prepared set.", show_default=False),
@@ -42,27 +43,25 @@ Unfreeze = Annotated[
     str | None,
     typer.Option(
         metavar="N|LAYER",
-        help="After the head teach the N upper rungs, or this layer and all above; 0: the head alone.  "
-        "[default: half of them, or all with --robust]",
+        help="After the head teach the N upper rungs, or this layer and all above; 0: the head alone "
+        "(default: half of them, or all with --robust).",
         show_default=False,
     ),
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Passes over the files.  [default: 8, sounds 40]", show_default=False),
+    typer.Option(metavar="N", help="Passes over the files (default: 8, sounds 40).", show_default=False),
 ]
 Batch = Annotated[int, typer.Option(metavar="N", help="Files in a step; fewer take less memory.")]
 Rate = Annotated[
     float | None,
-    typer.Option(
-        metavar="R", help="Highest learning rate.  [default: by what is taught]", show_default=False
-    ),
+    typer.Option(metavar="R", help="Highest learning rate (default: by what is taught).", show_default=False),
 ]
 Fold = Annotated[
     str | None,
     typer.Option(
         metavar="FOLD",
-        help="The fold to test on.  [default: the last, or the set's test part]",
+        help="The fold to test on (default: the last, or the set's test part).",
         show_default=False,
     ),
 ]
@@ -79,7 +78,7 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is draw
 def picture(
     data: Data,
     output: Name,
-    net: options.Net = options.DEFAULT.net,
+    net: Net = options.DEFAULT.net,
     weights: Weights = None,
     side: Annotated[int, typer.Option(metavar="PX", help="Side of the pictures as it sees them.")] = 224,
     unfreeze: Unfreeze = None,
@@ -110,7 +109,7 @@ def picture(
 def sound(
     data: Data,
     output: Name,
-    net: options.SoundNet = options.DEFAULT.sound_net,
+    net: Net = options.DEFAULT.sound_net,
     weights: Weights = None,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of a sound that are heard at a time.")] = 2.5,
     unfreeze: Unfreeze = None,

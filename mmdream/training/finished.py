@@ -25,7 +25,6 @@ from mmdream.training.task import Task
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-
     from mmdream.training.figures import Figures
 
 WEIGHTS, REPORT, CURVES, CONFUSION = "weights.npz", "report.json", "curves.png", "confusion.png"

@@ -24,7 +24,6 @@ from mmdream.training.working import working
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-
     from mmdream.training.pupil import Pupil
 
 ATTACK = {"picture": 1.5, "sound": 0.25}
