@@ -25,6 +25,7 @@ UNITS = {
     "sorting": "files",
     "checking": "files",
     "hearing": "files",
+    "looking": "files",
     "features": "files",
     "training": "steps",
     "testing": "files",

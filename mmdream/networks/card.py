@@ -20,23 +20,8 @@ import numpy as np
 from mmdream.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.origins import HOW, Origin
-from mmdream.networks.places import MODELS
+from mmdream.networks.places import FOREIGN, MODELS
 from mmdream.terms import Term, channel
-
-FOREIGN = (
-    ".h5",
-    ".hdf5",
-    ".pb",
-    ".pt",
-    ".pth",
-    ".pkl",
-    ".pickle",
-    ".onnx",
-    ".tflite",
-    ".npz",
-    ".safetensors",
-)
-"""Files that hold networks or weights and are no network here."""
 
 
 @dataclass(frozen=True)

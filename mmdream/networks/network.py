@@ -19,6 +19,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.errors import UserError
 from mmdream.networks.card import Card, PictureInput, SoundInput
+from mmdream.networks.fed import fed, turned
 from mmdream.networks.origins import Inside
 from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
 from mmdream.terms import Term
@@ -118,8 +119,9 @@ class Network:
 
         def features(x: tf.Tensor) -> list[tf.Tensor]:
             found = part(fed(x, front), training=False)
-            turned = isinstance(front, SoundInput) and front.transposed
-            return [_turned(found[name]) if turned else found[name] for name in names]
+            if isinstance(front, SoundInput) and front.transposed:
+                return [turned(found[name]) for name in names]
+            return [found[name] for name in names]
 
         return features
 
@@ -267,43 +269,3 @@ def _load_keras(model: keras.Model, path: Path, network: str) -> None:
             model.load_weights(path)
     except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
         raise UserError(f"{path}: weights of another network? they do not fit {network}") from error
-
-
-def fed(x: tf.Tensor, front: PictureInput | SoundInput) -> tf.Tensor:
-    """What `Network.rungs` takes as the network's graph takes it; training and dreaming share it."""
-    if isinstance(front, PictureInput):
-        return _prepare(x, front)
-    return _turned(x) if front.transposed else x
-
-
-def _turned(x: tf.Tensor) -> tf.Tensor:
-    """Time and bands [n, time, band, c] the other way round; what has neither stays."""
-    from mmdream.networks.framework import tf
-
-    return tf.transpose(x, (0, 2, 1, 3)) if len(x.shape) == 4 else x
-
-
-def _prepare(pixels: tf.Tensor, front: PictureInput) -> tf.Tensor:
-    """RGB 0..1 [n, H, W, 3] as the network wants it, sides at least `front.smallest`."""
-    from mmdream.networks.framework import tf
-
-    if front.order == "RGB":
-        x = front.scale * pixels
-    else:
-        # Order and scale as one product: a slice with its gradient costs ten times as much.
-        x = tf.tensordot(pixels, tf.constant(front.scale * np.eye(3, dtype=np.float32)[::-1]), 1)
-    x -= tf.constant(front.mean, tf.float32)
-    sides = tf.shape(x)[1:3]
-    return tf.cond(
-        tf.reduce_min(sides) < front.smallest, lambda: _prolong(x, sides, front.smallest), lambda: x
-    )
-
-
-def _prolong(x: tf.Tensor, sides: tf.Tensor, smallest: int) -> tf.Tensor:
-    """Repeat the last row and column until both sides have `smallest` px."""
-    from mmdream.networks.framework import tf
-
-    for axis in (0, 1):
-        places = tf.minimum(tf.range(tf.maximum(sides[axis], smallest)), sides[axis] - 1)
-        x = tf.gather(x, places, axis=axis + 1)
-    return x

@@ -22,8 +22,20 @@ CARD = "card.toml"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a network may be called: a folder on any system, and no option, path, variant or file."""
 
-ENDINGS = (".keras", ".toml", ".npz", ".safetensors", ".h5")
-"""That would make a name look like a file."""
+FOREIGN = (
+    ".h5",
+    ".hdf5",
+    ".pb",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".onnx",
+    ".tflite",
+    ".npz",
+    ".safetensors",
+)
+"""Files that hold networks or weights and are no network here."""
 
 
 def trained() -> Path:
@@ -57,7 +69,7 @@ def new_folder(name: str, overwrite: bool) -> Path:
     Raises:
         UserError: no name for a network, one of the package's, or a taken one.
     """
-    if not NAME.fullmatch(name) or name.endswith((".", *ENDINGS)):
+    if not NAME.fullmatch(name) or name.endswith((".", ".keras", ".toml", *FOREIGN)):
         raise UserError(
             f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending'
         )

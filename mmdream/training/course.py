@@ -17,6 +17,7 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.data.folder import Example
+from mmdream.errors import UserError
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import Lesson, places, smooth
 from mmdream.training.pupil import Pupil
@@ -93,6 +94,9 @@ def teach(
 
     Returns:
         A row for each round: epoch, loss, accuracy, val_loss, val_accuracy.
+
+    Raises:
+        UserError: the loss is no number any more.
     """
     pupil.compile(
         _optimizer(course),
@@ -132,9 +136,11 @@ def teach(
             ),
         ],
     )
-    if with_best.is_file():
-        pupil.load_weights(with_best)
-    return read_rounds(folder)
+    rounds = read_rounds(folder)
+    if not all(math.isfinite(row["loss"]) for row in rounds):
+        raise UserError(f"the loss grew beyond all numbers in round {len(rounds)}; take a lower --rate")
+    pupil.load_weights(with_best)
+    return rounds
 
 
 def _optimizer(course: Course) -> keras.optimizers.Optimizer:

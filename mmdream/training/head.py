@@ -14,8 +14,9 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.data.folder import Example
+from mmdream.errors import UserError
+from mmdream.networks.fed import fed
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.network import fed
 from mmdream.training.lesson import Lesson, places, smooth
 from mmdream.training.pupil import Pupil, head_of
 
@@ -88,6 +89,8 @@ def _solved(
     seen: np.ndarray, labels: np.ndarray, tried: np.ndarray, at: np.ndarray, lesson: Lesson, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [channel, class] and bias [class] that tell the classes of what is tried best."""
+    if not np.isfinite(seen).all():
+        raise UserError("the network answers with what is no number; start from other --weights")
     mean, unit = seen.mean(0), seen.std(0)
     # A channel that hardly ever answers must not outweigh the others once it does.
     unit = unit + 0.1 * unit.mean() + 1e-6

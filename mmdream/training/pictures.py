@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import Form, rows
 from mmdream.training.lesson import places
 
+SEEN, READ = "seen", 32
+"""The file that says that all were read, and how many are at once."""
 MARGIN = 8 / 7
 """Side of a picture before it is cropped over the crop's."""
 TURN = 12.0
@@ -49,6 +52,26 @@ class Pictures:
     def unit(self, examples: Sequence[Example]) -> float:
         """What an attack's length is counted in: as many px as are shown tell an attack apart as well."""
         return self.side / 160
+
+
+def see(of: Dataset, side: int, folder: Path, progress: Callable[[int, int], None]) -> Pictures:
+    """The pictures of a set, each of them read once: a damaged one is to be told now, and not in an hour.
+
+    Args:
+        of: the set.
+        side: px.
+        folder: of the training, which remembers that all were read.
+        progress: takes the number of files that were read, and of all.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    if not (folder / SEEN).is_file():
+        for first in range(0, len(of.examples), READ):
+            rows(of, of.examples[first : first + READ], Form(side=round(side * MARGIN)))
+            progress(min(first + READ, len(of.examples)), len(of.examples))
+        (folder / SEEN).touch()
+    return Pictures(of, side)
 
 
 def changed(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

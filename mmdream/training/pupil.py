@@ -10,8 +10,9 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.networks.card import Card, PictureInput, SoundInput
+from mmdream.networks.fed import fed
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.network import by_name, fed, graph, load, scatter, variables
+from mmdream.networks.network import by_name, graph, load, scatter, variables
 from mmdream.training.attack import pushed, signed
 from mmdream.training.settings import Settings
 

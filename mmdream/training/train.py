@@ -24,6 +24,7 @@ from mmdream.training.working import working
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
+    from mmdream.training.course import Course
     from mmdream.training.pupil import Pupil
 
 ATTACK = {"picture": 1.5, "sound": 0.25}
@@ -63,6 +64,7 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
     from mmdream.networks.framework import has_gpu
     from mmdream.networks.network import precision
     from mmdream.training import pupil as pupils
+    from mmdream.training.course import planned
 
     def telling(what: str) -> Tell:
         def tell(done: int, total: int) -> None:
@@ -82,7 +84,7 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
         f"{settings.net} on {about.of.name}, {len(card.classes)} classes: {len(examples.taught)} files to "
         f"learn from, {len(examples.tried)} to stop by, {len(examples.tested)} to test on; {dtype}"
     )
-    material = _material(about, work, telling("hearing"))
+    material = _material(about, work, telling("hearing" if settings.medium == "sound" else "looking"))
     weights = class_weights(examples.taught, len(card.classes))
     lesson = Lesson(material, examples.taught, examples.tried, weights)
     longest = ATTACK[settings.medium] * material.unit(lesson.taught)
@@ -90,7 +92,8 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
         pupils.settled(net, card.input, material.plain(material.alike(lesson.taught[:32], 32)[0]))
     else:
         _head(pupils.Pupil(net, card.input), lesson, settings, work, telling("features"))
-    rounds = _upper(about, net, lesson, longest, work, listener, telling("training"))
+    course = planned(about, len(lesson.taught), dtype == "mixed_float16")
+    rounds = _upper(about, net, lesson, course, longest, work, listener, telling("training"))
     return finished(
         about, card, graph, lesson, longest, rounds, work, time.monotonic() - began, telling("testing")
     )
@@ -103,9 +106,9 @@ def _material(about: Task, work: Path, tell: Tell) -> Material:
         from mmdream.training.sounds import hear
 
         return hear(about.of, front, about.settings.seconds, work, tell)
-    from mmdream.training.pictures import Pictures
+    from mmdream.training.pictures import see
 
-    return Pictures(about.of, about.settings.side)
+    return see(about.of, about.settings.side, work, tell)
 
 
 def _head(pupil: Pupil, lesson: Lesson, settings: Settings, work: Path, tell: Tell) -> None:
@@ -125,15 +128,21 @@ def _head(pupil: Pupil, lesson: Lesson, settings: Settings, work: Path, tell: Te
 
 
 def _upper(
-    about: Task, net: keras.Model, lesson: Lesson, longest: float, work: Path, listener: Listener, tell: Tell
+    about: Task,
+    net: keras.Model,
+    lesson: Lesson,
+    course: Course,
+    longest: float,
+    work: Path,
+    listener: Listener,
+    tell: Tell,
 ) -> list[dict[str, float]]:
     """Teach what of a network may change beside its head; a row for each round."""
-    from mmdream.training.course import planned, teach
+    from mmdream.training.course import teach
     from mmdream.training.pupil import Attack, Pupil
 
     if about.upper == 0:
         return []
-    course = planned(about, len(lesson.taught), net.compute_dtype == "float16")
     attack = Attack(longest, course.total, about.settings.seed) if about.settings.robust else None
 
     def round_told(row: dict[str, float]) -> None:

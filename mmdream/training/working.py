@@ -28,13 +28,12 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
     """Have a training's own folder, beside that of its network, to oneself.
 
     What a training that was stopped has left in it stays, and is gone on with. The folder is gone when all is
-    done, and when a training is refused before it began.
+    done, and when something has to be put right first.
 
     Raises:
         UserError: another run works in it, or another training of this name is half done.
     """
     folder = task.folder.with_name(f".{task.folder.name}.training")
-    fresh = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,11 +49,11 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
         ) from None
     try:
         _begin(folder, task, overwrite)
-        yield folder
-    except UserError:
-        if fresh:
+        try:
+            yield folder
+        except UserError:
             shutil.rmtree(folder, ignore_errors=True)
-        raise
+            raise
     except OSError as error:
         if error.errno in FULL:
             raise no_room(folder) from error

@@ -68,7 +68,7 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
     dreamed = (own.power @ on.ear.bank)[-first : -first + len(power)]
     apart = np.abs(np.log(dreamed + 1e-9) - np.log(power + 1e-9))
     # The ear sums runs of bins, so that the outermost bands differ a little; a wrong column would by 1 or so.
-    assert np.quantile(apart, 0.9) < 0.03
+    assert np.quantile(apart, 0.9) < 0.06
     assert np.quantile(np.abs(np.log(dreamed[1:] + 1e-9) - np.log(power[:-1] + 1e-9)), 0.9) > 0.3
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmdream.data.folder import dataset
@@ -14,6 +15,7 @@ from mmdream.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.card import card, names
 from mmdream.networks.framework import keras
+from mmdream.networks.weights import read_arrays
 from mmdream.training.settings import Settings
 from mmdream.training.train import train
 from tests.command import mmdream
@@ -75,6 +77,28 @@ def test_sets_that_are_too_small(
     with pytest.raises(UserError, match=line):
         train(Settings("picture", "dreamnet", data, "mine"))
     assert not models.exists()
+
+
+def test_a_damaged_picture_is_told_before_the_work(pictures: Path, tmp_path: Path, models: Path):
+    data = Path(shutil.copytree(pictures, tmp_path / "set"))
+    (data / "level" / "3.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"3\.png"):
+        train(Settings("picture", "dreamnet", data, "mine", side=64, from_scratch=True))
+    assert not list(models.iterdir())
+
+
+def test_weights_that_are_no_numbers_are_told(sounds: Path, models: Path):
+    settings = Settings("sound", "melnet", sounds, "mine", batch=8, seconds=1.0)
+    with pytest.raises(UserError, match="answers with what is no number; start from other --weights"):
+        train(replace(settings, weights=str(_endless(models))))
+
+
+def _endless(models: Path) -> Path:
+    """Weights of a melnet that answers with no numbers."""
+    arrays = read_arrays(places.MODELS / "melnet.npz")
+    models.mkdir()
+    np.savez(models / "endless.npz", **{**arrays, "c6_bias": np.full_like(arrays["c6_bias"], np.inf)})
+    return models / "endless.npz"
 
 
 @pytest.mark.parametrize(
