@@ -103,7 +103,7 @@ def measured(
     """
     card = network.card
     rungs = [rung.layer for rung in card.rungs[-DEEPEST:]]
-    features = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True)
+    features = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True, autograph=False)
     confusion = np.zeros((len(card.classes),) * 2, np.int64)
     answers: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
     order: list[Example] = []
@@ -135,7 +135,7 @@ def _under_attack(
     pupil = Pupil(to_logits(network.model, network.card), network.card.input)
     picture, right = network.card.medium == "picture", 0
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def told(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         far = tf.fill((tf.shape(x)[0],), length) if picture else tf.constant(length)
         return tf.argmax(pupil(pupil.attacked(x, y, far, tf.constant([0, 0]))), 1)

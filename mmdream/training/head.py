@@ -66,7 +66,7 @@ def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     """What comes to the head, averaged over places: [n, channel]."""
     body = keras.Model(pupil.net.input, head.input)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def features(x: tf.Tensor) -> tf.Tensor:
         a = tf.cast(body(fed(x, pupil.front), training=False), tf.float32)
         return tf.reduce_mean(a, (1, 2)) if len(a.shape) == 4 else a
