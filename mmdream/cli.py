@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, cli_classify, cli_data, films, options
+from mmdream import __version__, cli_classify, cli_data, cli_train, films, options
 from mmdream.errors import UserError
 from mmdream.options import (
     DEFAULT,
@@ -53,6 +53,7 @@ app.command()(films.resume)
 app.command()(films.jobs)
 app.command()(cli_classify.classify)
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_train.app, name="train")
 
 
 @app.command()

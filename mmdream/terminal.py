@@ -24,6 +24,11 @@ UNITS = {
     "unpacking": "MB",
     "sorting": "files",
     "checking": "files",
+    "hearing": "files",
+    "looking": "files",
+    "features": "files",
+    "training": "steps",
+    "testing": "files",
 }
 """What the progress of each is counted in."""
 

@@ -35,6 +35,7 @@ from mmdream.networks.card import card
 from mmdream.networks.network import lay
 from mmdream.networks.pictures import dreamnet, googlenet
 from mmdream.networks.weights import read_arrays
+from mmdream.training.attack import pushed
 
 RUNGS = ("inception_3b_output", "inception_4c_output", "inception_5b_output")
 CAFFE_MEAN = (104.0, 117.0, 123.0)
@@ -173,9 +174,7 @@ def attack(student, pictures, targets, length):  # type: ignore[no-untyped-def]
     def loss(pictures):  # type: ignore[no-untyped-def]
         return ops.sum(shortfall(student(pictures - 0.5, training=False), targets))
 
-    uphill = differentiated(loss, pictures)[1]
-    norm = ops.sqrt(ops.sum(ops.square(uphill), [1, 2, 3], keepdims=True)) + 1e-10
-    return ops.clip(pictures + ops.reshape(length, (-1, 1, 1, 1)) * uphill / norm, 0.0, 1.0)
+    return pushed(pictures, differentiated(loss, pictures)[1], length)
 
 
 def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-untyped-def]

@@ -27,9 +27,8 @@ import soundfile
 
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
-from mmdream.sound.front import bank_of
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.stft import REACH, spectra, stft_for
+from mmdream.sound.bands import band_power
+from mmdream.training.attack import signed
 
 
 @dataclass(frozen=True)
@@ -74,20 +73,6 @@ def read_clips(tar: Path, front: Any) -> tuple[list[Clip], list[str]]:
             samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32")
             clips.append(Clip(names.index(folder), int(name[0]), band_power(samples, rate, front)))
     return clips, [name.split(" - ")[1].lower() for name in names]
-
-
-def band_power(samples: np.ndarray, rate: int, front: Any) -> np.ndarray:
-    """Levelled band power of a mono clip, float32 [hop, band]."""
-    stft = stft_for(rate, front.hop_seconds)
-    frames = len(samples) // stft.hop
-    padded = np.zeros((1, (frames - 1 + 2 * REACH) * stft.hop), np.float32)
-    count = min(len(samples), padded.shape[1] - REACH * stft.hop)
-    padded[0, REACH * stft.hop :][:count] = samples[:count]
-    power = np.abs(spectra(padded, stft)[0]) ** 2
-    meter = Meter(rate, 1)
-    meter.feed(samples[None])
-    factor = level_factor(meter.level(), front.level_dbfs)
-    return np.asarray(power @ bank_of(front, stft) * factor**2, np.float32)
 
 
 def crop(power: np.ndarray, hops: int, rng: np.random.Generator) -> np.ndarray:
@@ -148,8 +133,7 @@ def train(
         with tf.GradientTape() as tape:
             tape.watch(start)
             attack_loss = loss_of(label, model(heard + start, training=False))
-        push = start + eps * tf.sign(tape.gradient(attack_loss, start))
-        attacked = heard + tf.clip_by_value(push, -eps, eps)
+        attacked = heard + signed(start, tape.gradient(attack_loss, start), eps)
         with tf.GradientTape() as tape:
             loss = loss_of(label, model(attacked, training=True))
         optimizer.apply_gradients(

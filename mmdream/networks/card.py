@@ -18,28 +18,10 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdream.errors import UserError
+from mmdream.networks import places
 from mmdream.networks.origins import HOW, Origin
+from mmdream.networks.places import FOREIGN, MODELS
 from mmdream.terms import Term, channel
-
-_PACKAGED = Path(__file__).parents[1] / "models"
-MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "models"
-"""Where cards and shipped weights lie: inside the wheel, or beside the package in a checkout."""
-
-
-FOREIGN = (
-    ".h5",
-    ".hdf5",
-    ".pb",
-    ".pt",
-    ".pth",
-    ".pkl",
-    ".pickle",
-    ".onnx",
-    ".tflite",
-    ".npz",
-    ".safetensors",
-)
-"""Files that hold networks or weights and are no network here."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +116,8 @@ class Card:
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
+    home: Path = MODELS
+    """Folder of the card, and of the files that it names."""
     guesses: tuple[str, ...] = ()
     """What nobody told of a network of the user's own; each a line for the user."""
 
@@ -141,7 +125,7 @@ class Card:
         """The names of each class: WordNet id, usual name, synonyms; or the one name there is."""
         if self.class_file is None:
             return tuple((name, *self.synonyms.get(name, ())) for name in self.classes)
-        lines = (MODELS / self.class_file).read_text(encoding="utf-8").splitlines()
+        lines = (self.home / self.class_file).read_text(encoding="utf-8").splitlines()
         rows = (line.split("\t") for line in lines)
         return tuple((wnid, *(word.strip() for word in words.split(","))) for wnid, words in rows)
 
@@ -222,13 +206,12 @@ class Card:
 
 def names(medium: str | None = None) -> list[str]:
     """The networks there are, of one medium or of both, sorted; without their variants."""
-    every = sorted(file.stem for file in MODELS.glob("*.toml"))
-    return [name for name in every if medium is None or card(name).medium == medium]
+    return [name for name in places.names() if medium is None or card(name).medium == medium]
 
 
 def variants(name: str) -> list[str]:
     """The other forms of a network, as `card` takes them: ``NAME:VARIANT``."""
-    return [f"{name}:{variant}" for variant in _read(name).get("variants", {})]
+    return [f"{name}:{variant}" for variant in _read(places.card_file(name)).get("variants", {})]
 
 
 def is_own(name: str) -> bool:
@@ -239,7 +222,7 @@ def is_own(name: str) -> bool:
 def source(name: str) -> Path | None:
     """The file that a network's card is read from; None: the card of a user's network is all guessed."""
     if not is_own(name):
-        return MODELS / f"{name.partition(':')[0]}.toml"
+        return places.card_file(name.partition(":")[0])
     told = Path(name).expanduser().with_suffix(".toml")
     return told if told.is_file() else None
 
@@ -265,7 +248,30 @@ def card(name: str, medium: str | None = None) -> Card:
             f"{name}: a network of your own is a Keras 3 file, NAME.keras; pickled ones are never read, "
             "older Keras files are loaded in Keras and saved anew"
         )
-    return _ours(name, medium)
+    own = name.partition(":")[0]
+    if own not in names() or name not in (own, *variants(own)):
+        choice = [each for network in names(medium) for each in (network, *variants(network))]
+        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or names(medium)
+        raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
+    file = places.card_file(own)
+    found = _parsed(name, file, file.stat().st_mtime_ns)
+    if medium not in (None, found.medium):
+        choice = names(medium)
+        raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
+    return found
+
+
+@cache
+def _parsed(name: str, file: Path, changed: int) -> Card:
+    """The card in a file; its time tells a newly trained network from the one before it."""
+    try:
+        return parse(name, _read(file), file.parent)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        if file.parent == MODELS:
+            raise
+        raise UserError(
+            f"{file}: is damaged ({error}); train the network again or delete its folder"
+        ) from error
 
 
 def _plain(name: str) -> str:
@@ -273,25 +279,14 @@ def _plain(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
-@cache
-def _ours(name: str, medium: str | None) -> Card:
-    own = name.partition(":")[0]
-    if own not in names() or name not in (own, *variants(own)):
-        choice = [each for network in names(medium) for each in (network, *variants(network))]
-        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or names(medium)
-        raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
-    found = parse(name, _read(own))
-    if medium not in (None, found.medium):
-        choice = names(medium)
-        raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
-    return found
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as a card ({error})") from error
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads((MODELS / f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def parse(name: str, text: dict[str, Any]) -> Card:
+def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
     given = {key: value for key, value in text.items() if key != "variants"}
     if variant := name.partition(":")[2]:
@@ -304,6 +299,7 @@ def parse(name: str, text: dict[str, Any]) -> Card:
     kind = HOW[where.pop("how")]
     return Card(
         name=name,
+        home=home,
         input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),
         weights=kind(**where),
         rungs=ladder(given.pop("rungs")),

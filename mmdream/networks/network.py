@@ -19,6 +19,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.errors import UserError
 from mmdream.networks.card import Card, PictureInput, SoundInput
+from mmdream.networks.fed import fed, turned
 from mmdream.networks.origins import Inside
 from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
 from mmdream.terms import Term
@@ -117,13 +118,10 @@ class Network:
         front = self.card.input
 
         def features(x: tf.Tensor) -> list[tf.Tensor]:
-            if isinstance(front, PictureInput):
-                x = _prepare(x, front)
-            elif front.transposed:
-                x = _turned(x)
-            found = part(x, training=False)
-            turned = isinstance(front, SoundInput) and front.transposed
-            return [_turned(found[name]) if turned else found[name] for name in names]
+            found = part(fed(x, front), training=False)
+            if isinstance(front, SoundInput) and front.transposed:
+                return [turned(found[name]) for name in names]
+            return [found[name] for name in names]
 
         return features
 
@@ -141,9 +139,9 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
         UserError: weights that are missing, damaged or of another network.
     """
     path = locate(card, weights)
-    model, outputs = _graph(card, precision)
+    model, outputs = graph(card, precision)
     if path is None:
-        _scatter(model, seed)
+        scatter(model, seed)
     elif path.suffix in ARRAYS:
         lay(model, read_arrays(path), card.name, path)
     elif not isinstance(card.weights, Inside):
@@ -151,7 +149,7 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
     return Network(card, precision, model, outputs)
 
 
-def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
+def graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     """A network's graph, and what each of its layers gives."""
     # Brings Keras in quietly; the builders of pictures themselves run on any of its backends.
     from mmdream.networks import framework, pictures, sounds
@@ -160,15 +158,20 @@ def _graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
         from mmdream.networks.unrolled import unrolled
 
         return unrolled(card.weights.path, card.head, card.weights.fixed)
+    told = {"classes": len(card.named_classes()), "dtype": precision, **card.build}
     if isinstance(card.input, PictureInput):
-        model = pictures.BUILDERS[card.builder](dtype=precision, **card.build)
+        model = pictures.BUILDERS[card.builder](**told)
     else:
-        build = sounds.BUILDERS[card.builder]
-        model = build(card.input.bands, len(card.classes), precision, **card.build)
-    every = [layer for layer in model.layers if not isinstance(layer, framework.keras.layers.InputLayer)]
-    return model, dict(
-        zip(stable([layer.name for layer in every]), [layer.output for layer in every], strict=True)
-    )
+        model = sounds.BUILDERS[card.builder](bands=card.input.bands, **told)
+    inputs = framework.keras.layers.InputLayer
+    return model, {
+        name: layer.output for name, layer in by_name(model).items() if not isinstance(layer, inputs)
+    }
+
+
+def by_name(model: keras.Model) -> dict[str, Any]:
+    """A model's layers by their `stable` names, in the order of the graph."""
+    return dict(zip(stable([layer.name for layer in model.layers]), model.layers, strict=True))
 
 
 def stable(names: list[str]) -> list[str]:
@@ -189,7 +192,7 @@ def stable(names: list[str]) -> list[str]:
 
 def layers_of(card: Card) -> dict[str, int]:
     """Every layer of a network that can be dreamed, with its channels, in the order of the graph."""
-    return Network(card, "float32", *_graph(card, "float32")).channels()
+    return Network(card, "float32", *graph(card, "float32")).channels()
 
 
 def precision(choice: str, card: Card, gpu: bool = False) -> str:
@@ -226,14 +229,23 @@ def lay(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: P
     Raises:
         UserError: an array is missing or has another shape; names `path` and `network`.
     """
-    places = {f"{layer.name}_{v.name}": v for layer in model.layers for v in layer.weights}
+    places = variables(model)
     shapes = {name: tuple(variable.shape) for name, variable in places.items()}
     check(path, network, {name: array.shape for name, array in arrays.items()}, shapes)
     for name, variable in places.items():
         variable.assign(arrays[name].astype(np.float32))
 
 
-def _scatter(model: keras.Model, seed: int) -> None:
+def variables(model: keras.Model) -> dict[str, Any]:
+    """What a model's weights files hold, by name: ``<layer>_<variable>``."""
+    return {
+        f"{name}_{variable.name}": variable
+        for name, layer in by_name(model).items()
+        for variable in layer.weights
+    }
+
+
+def scatter(model: keras.Model, seed: int) -> None:
     """He-normal kernels (He et al. 2015), drawn by place; all else as a fresh layer has it."""
     for place, variable in enumerate(model.variables):
         if variable.name != "kernel":
@@ -257,36 +269,3 @@ def _load_keras(model: keras.Model, path: Path, network: str) -> None:
             model.load_weights(path)
     except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
         raise UserError(f"{path}: weights of another network? they do not fit {network}") from error
-
-
-def _turned(x: tf.Tensor) -> tf.Tensor:
-    """Time and bands [1, time, band, c] the other way round; what has neither stays."""
-    from mmdream.networks.framework import tf
-
-    return tf.transpose(x, (0, 2, 1, 3)) if len(x.shape) == 4 else x
-
-
-def _prepare(pixels: tf.Tensor, front: PictureInput) -> tf.Tensor:
-    """RGB 0..1 [1, H, W, 3] as the network wants it, sides at least `front.smallest`."""
-    from mmdream.networks.framework import tf
-
-    if front.order == "RGB":
-        x = front.scale * pixels
-    else:
-        # Order and scale as one product: a slice with its gradient costs ten times as much.
-        x = tf.tensordot(pixels, tf.constant(front.scale * np.eye(3, dtype=np.float32)[::-1]), 1)
-    x -= tf.constant(front.mean, tf.float32)
-    sides = tf.shape(x)[1:3]
-    return tf.cond(
-        tf.reduce_min(sides) < front.smallest, lambda: _prolong(x, sides, front.smallest), lambda: x
-    )
-
-
-def _prolong(x: tf.Tensor, sides: tf.Tensor, smallest: int) -> tf.Tensor:
-    """Repeat the last row and column until both sides have `smallest` px."""
-    from mmdream.networks.framework import tf
-
-    for axis in (0, 1):
-        places = tf.minimum(tf.range(tf.maximum(sides[axis], smallest)), sides[axis] - 1)
-        x = tf.gather(x, places, axis=axis + 1)
-    return x

@@ -19,6 +19,18 @@ class Shipped:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Weights beside the card of a network that the user has trained."""
+
+    file: str
+    sha256: str
+
+    def tell(self) -> str:
+        """Where the weights come from, for a person."""
+        return f"trained here ({self.file}, beside its card)"
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Weights as many raw float32 files below one address, each pinned in a manifest."""
 
@@ -71,10 +83,11 @@ class Inside:
         return f"inside {self.path}"
 
 
-Origin = Shipped | Snapshot | KerasFile | Absent | Inside
+Origin = Shipped | Trained | Snapshot | KerasFile | Absent | Inside
 
-HOW: dict[str, type[Shipped] | type[Snapshot] | type[KerasFile] | type[Absent]] = {
+HOW: dict[str, type[Shipped] | type[Trained] | type[Snapshot] | type[KerasFile] | type[Absent]] = {
     "shipped": Shipped,
+    "trained": Trained,
     "snapshot": Snapshot,
     "keras": KerasFile,
     "none": Absent,

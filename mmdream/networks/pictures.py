@@ -53,8 +53,6 @@ STUDENT = {
 }
 """Kernel side, stride and channels of dreamnet's convolutions, in the order of their making."""
 
-STUDENT_CLASSES = 200
-
 
 @keras.saving.register_keras_serializable("mmdream")
 class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -133,15 +131,16 @@ class Stem(keras.layers.Conv2D):  # type: ignore[misc]  # Keras has no types
         return self.activation(y if self.bias is None else y + self.bias)
 
 
-def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
+def dreamnet(dtype: str = "float32", classes: int = 200, normalised: bool = False) -> keras.Model:
     """Our small student of GoogLeNet: strides 4, 8, 16, 32, even kernels where it strides.
 
     An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b,
     p4c and p5b predict the channels of GoogLeNet's inception_3b_output, 4c_output and 5b_output;
-    Tiny ImageNet's classes are told from the last two.
+    classes, of Tiny ImageNet at first, are told from the last two.
 
     Args:
         dtype: Keras dtype policy.
+        classes: of its head.
         normalised: with a batch normalisation behind each convolution, as it is trained.
 
     Returns:
@@ -174,18 +173,19 @@ def dreamnet(dtype: str = "float32", normalised: bool = False) -> keras.Model:
     # What there is (p4c), and how it lies together (p5b).
     pooled = [layers.GlobalAveragePooling2D(dtype=dtype)(head) for head in heads[1:]]
     seen = layers.Concatenate(dtype=dtype, name="seen")(pooled)
-    logits = layers.Dense(STUDENT_CLASSES, dtype=dtype, name="classes")(seen)
+    logits = layers.Dense(classes, dtype=dtype, name="classes")(seen)
     return keras.Model(pixels, [*heads, logits], name="dreamnet")
 
 
-def googlenet(dtype: str = "float32") -> keras.Model:
+def googlenet(dtype: str = "float32", classes: int = 1000) -> keras.Model:
     """BVLC GoogLeNet, the network of the first deep dreams.
 
     Args:
         dtype: Keras dtype policy.
+        classes: of its head.
 
     Returns:
-        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, 1000].
+        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, class].
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
@@ -217,18 +217,21 @@ def googlenet(dtype: str = "float32") -> keras.Model:
             x = _halve(x, f"pool{int(block[0]) - 1}_3x3_s2", dtype)
         x = inception(x, block)
     x = layers.GlobalAveragePooling2D(dtype=dtype, name="pool5")(x)
-    logits = layers.Dense(1000, dtype=dtype, name="loss3_classifier")(x)
+    logits = layers.Dense(classes, dtype=dtype, name="loss3_classifier")(x)
     return keras.Model(pixels, logits, name="googlenet")
 
 
-def squeezenet(dtype: str = "float32") -> keras.Model:
+def squeezenet(dtype: str = "float32", classes: int = 1000, rectified: bool = False) -> keras.Model:
     """SqueezeNet v1.1.
 
     Args:
         dtype: Keras dtype policy.
+        classes: of its head.
+        rectified: whether a place can only speak for a class, as the published weights want it; a class that
+            no place speaks for has no gradient then, neither to be learned nor to be dreamed.
 
     Returns:
-        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, 1000].
+        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, class].
     """
 
     def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
@@ -243,7 +246,8 @@ def squeezenet(dtype: str = "float32") -> keras.Model:
         x = convolve(x, f"fire{block}_squeeze1x1", narrow, 1)
         wings = [convolve(x, f"fire{block}_expand{side}x{side}", wide, side) for side in (1, 3)]
         x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(wings)
-    x = convolve(x, "conv10", 1000, 1)
+    told = "relu" if rectified else None
+    x = layers.Conv2D(classes, 1, activation=told, dtype=dtype, name="conv10")(x)
     return keras.Model(
         pixels, layers.GlobalAveragePooling2D(dtype=dtype, name="pool10")(x), name="squeezenet"
     )

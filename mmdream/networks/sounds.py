@@ -113,4 +113,4 @@ BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "residual_spec": residual_spec,
     "conv5_spec": conv5_spec,
 }
-"""What a card calls its builder: (bands, classes, dtype, and what the card's `build` says) -> model."""
+"""What a card calls its builder: by name bands, classes, dtype, and what the card's `build` says."""

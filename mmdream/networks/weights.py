@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, Card
+from mmdream.networks.card import Card
 from mmdream.networks.download import fetch_file, fetch_snapshot, read_manifest
-from mmdream.networks.origins import Absent, Inside, KerasFile, Shipped, Snapshot
+from mmdream.networks.origins import Absent, Inside, KerasFile, Shipped, Snapshot, Trained
+from mmdream.networks.places import MODELS
 from mmdream.web import caches
 
 RANDOM = "random"
@@ -84,8 +85,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def needs(card: Card) -> Shapes:
     """Names and shapes of the arrays that a network wants; empty where only Keras knows."""
-    if isinstance(card.weights, Shipped):
-        return {name: a.shape for name, a in read_arrays(MODELS / card.weights.file).items()}
+    if isinstance(card.weights, (Shipped, Trained)):
+        return {name: a.shape for name, a in read_arrays(card.home / card.weights.file).items()}
     if isinstance(card.weights, Snapshot):
         return {file.array: file.shape for file in read_manifest(MODELS / card.weights.manifest)}
     return {}
@@ -112,10 +113,11 @@ def check(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None
 def _own(card: Card) -> Path:
     """Where the card's own weights are, after a download if need be."""
     how = card.weights
-    if isinstance(how, Shipped):
-        path = MODELS / how.file
+    if isinstance(how, (Shipped, Trained)):
+        path = card.home / how.file
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != how.sha256:
-            raise UserError(f"{path}: missing or damaged; install mmdream again")
+            again = "install mmdream again" if isinstance(how, Shipped) else "train the network again"
+            raise UserError(f"{path}: missing or damaged; {again}")
         return path
     if isinstance(how, Snapshot):
         return fetch_snapshot(

@@ -1,0 +1,85 @@
+"""Where cards and weights lie: those of the package, and in a folder of the user's those that were trained.
+
+A trained network is one folder, ``NAME/``, with its card, its weights and the report of its training.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from mmdream.errors import UserError
+
+_PACKAGED = Path(__file__).parents[1] / "models"
+MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "models"
+"""Where cards and shipped weights lie: inside the wheel, or beside the package in a checkout."""
+
+CARD = "card.toml"
+"""Of a trained network, in its folder."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a network may be called: a folder on any system, and no option, path, variant or file."""
+
+FOREIGN = (
+    ".h5",
+    ".hdf5",
+    ".pb",
+    ".pt",
+    ".pth",
+    ".pkl",
+    ".pickle",
+    ".onnx",
+    ".tflite",
+    ".npz",
+    ".safetensors",
+)
+"""Files that hold networks or weights and are no network here."""
+
+
+def trained() -> Path:
+    """The folder of the networks that were trained: ``MMDREAM_MODELS``, or by the platform's custom."""
+    if told := os.environ.get("MMDREAM_MODELS"):
+        return Path(told).expanduser()
+    home = Path.home()
+    if sys.platform == "darwin":
+        usual = home / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        usual = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+    else:
+        usual = home / ".local" / "share"
+    return Path(os.environ.get("XDG_DATA_HOME") or usual) / "mmdream" / "models"
+
+
+def names() -> list[str]:
+    """The networks that have cards, sorted."""
+    theirs = (path.parent.name for path in trained().glob(f"*/{CARD}"))
+    return sorted({*_shipped(), *(name for name in theirs if NAME.fullmatch(name))})
+
+
+def card_file(name: str) -> Path:
+    """Where the card of one of `names` lies; the package's goes before the user's."""
+    return MODELS / f"{name}.toml" if name in _shipped() else trained() / name / CARD
+
+
+def new_folder(name: str, overwrite: bool) -> Path:
+    """Where a network that is to be trained will lie.
+
+    Raises:
+        UserError: no name for a network, one of the package's, or a taken one.
+    """
+    if not NAME.fullmatch(name) or name.endswith((".", ".keras", ".toml", *FOREIGN)):
+        raise UserError(
+            f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending'
+        )
+    if name.lower() in _shipped():
+        raise UserError(f"-o {name}: is a network of the package; choose another name")
+    folder = trained() / name
+    if folder.exists() and not overwrite:
+        raise UserError(f"{name}: exists already ({folder}); add --overwrite or choose another name with -o")
+    return folder
+
+
+def _shipped() -> list[str]:
+    return [file.stem for file in MODELS.glob("*.toml")]

@@ -1,0 +1,267 @@
+"""The upper blocks, taught in rounds that are kept: what is stopped goes on at the round it was in.
+
+Keras's own loop, schedule and callbacks; a batch is drawn by its number alone, so that a training that was
+stopped sees what an unbroken one sees.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdream import chance
+from mmdream.data.folder import Example
+from mmdream.errors import UserError
+from mmdream.networks.framework import keras, tf
+from mmdream.training.lesson import Lesson, places, smooth
+from mmdream.training.pupil import Pupil
+from mmdream.training.task import Task
+
+MOST_STEPS = 50
+"""Of a round: what is lost at most when a training is stopped."""
+FEWEST_ROUNDS = 8
+FEWEST_STEPS = 10
+"""Of a pass over the data: small sets are seen more often."""
+WARMING = 0.05
+"""Share of the steps over which the learning rate rises."""
+RATES = {"upper": 3e-4, "all": 1e-4, "fresh": 3e-4}
+"""Highest learning rate by what is taught."""
+DECAY = 1e-4
+BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.jsonl", "backup", "tensorboard"
+"""Files and folders of a training: the best weights yet, a line a round, what goes on, and TensorBoard's."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long, in which portions and how fast a network is taught."""
+
+    rounds: int
+    steps: int
+    """Of a round."""
+    batch: int
+    rate: float
+    patience: int
+    """Rounds without progress before it stops."""
+    seed: int
+    half: bool
+    """Whether float16 is computed with, whose small gradients need scaling."""
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return self.rounds * self.steps
+
+
+def planned(task: Task, examples: int, half: bool) -> Course:
+    """The course of a training.
+
+    Args:
+        task: the training.
+        examples: to learn from.
+        half: whether float16 is computed with.
+    """
+    told = task.settings
+    total = told.passes * max(FEWEST_STEPS, math.ceil(examples / told.batch))
+    rounds = min(total, max(FEWEST_ROUNDS, math.ceil(total / MOST_STEPS)))
+    kind = "fresh" if told.from_scratch else "all" if task.upper == len(task.parent.rungs) else "upper"
+    rate = told.rate or RATES[kind]
+    return Course(rounds, math.ceil(total / rounds), told.batch, rate, max(4, rounds // 3), told.seed, half)
+
+
+def teach(
+    pupil: Pupil,
+    lesson: Lesson,
+    course: Course,
+    folder: Path,
+    told: Callable[[dict[str, float]], None],
+    stepped: Callable[[int], None],
+) -> list[dict[str, float]]:
+    """Teach what of a network may change, and leave it as it was at its best.
+
+    Args:
+        pupil: the network.
+        lesson: what it is taught on.
+        course: how long and how fast.
+        folder: where rounds are kept; what is there is gone on with.
+        told: takes the figures of each round.
+        stepped: takes the number of steps that are done; may raise `Interrupted`.
+
+    Returns:
+        A row for each round: epoch, loss, accuracy, val_loss, val_accuracy.
+
+    Raises:
+        UserError: the loss is no number any more.
+    """
+    pupil.compile(
+        _optimizer(course),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[],
+        metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
+        jit_compile=False,
+    )
+    tried = lesson.material.plain(lesson.tried[:1])
+    pupil(tf.constant(tried))
+    first = kept_rounds(folder)
+    best = min((row["val_loss"] for row in read_rounds(folder)[:first]), default=None)
+    with_best = folder / BEST
+    pupil.fit(
+        _batches(lesson, course, first),
+        epochs=course.rounds,
+        initial_epoch=first,
+        steps_per_epoch=course.steps,
+        validation_data=_kept_batches(lesson, course.batch, tried.shape),
+        verbose=0,
+        shuffle=False,
+        callbacks=[
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.ModelCheckpoint(
+                with_best,
+                "val_loss",
+                save_best_only=True,
+                save_weights_only=True,
+                initial_value_threshold=best,
+            ),
+            keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
+            _Board(folder / BOARD),
+            _Telling(course, folder / ROUNDS, told, stepped),
+            # Last: when it says that a round is done, all of it is kept.
+            keras.callbacks.BackupAndRestore(
+                folder / BACKUP, delete_checkpoint=False, double_checkpoint=True
+            ),
+        ],
+    )
+    rounds = read_rounds(folder)
+    if not all(math.isfinite(row["loss"]) for row in rounds):
+        raise UserError(f"the loss grew beyond all numbers in round {len(rounds)}; take a lower --rate")
+    pupil.load_weights(with_best)
+    return rounds
+
+
+def _optimizer(course: Course) -> keras.optimizers.Optimizer:
+    warming = max(1, round(WARMING * course.total))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        course.rate / 20, max(1, course.total - warming), warmup_target=course.rate, warmup_steps=warming
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return keras.optimizers.LossScaleOptimizer(optimizer) if course.half else optimizer
+
+
+def kept_rounds(folder: Path) -> int:
+    """Rounds that `BackupAndRestore` goes on from."""
+    path = folder / BACKUP / "training_metadata.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["epoch"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def read_rounds(folder: Path) -> list[dict[str, float]]:
+    """A row for each round; one that was not kept after its row was written is written again."""
+    path = folder / ROUNDS
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list({row["epoch"]: row for row in rows}.values())
+
+
+def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
+    """Batches from a round on: (shown, labels, weights)."""
+
+    def batch(step: np.int64) -> tuple[np.ndarray, ...]:
+        examples = _drawn(lesson.taught, int(step), course)
+        shown, labels = lesson.material.changed(examples, chance.rng(course.seed, "step", int(step)))
+        return shown, smooth(labels), (labels @ lesson.weights).astype(np.float32)
+
+    shapes = [array.shape for array in batch(np.int64(0))]
+
+    def shaped(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        given = tf.numpy_function(batch, [step], [tf.float32] * 3)
+        return tuple(tf.ensure_shape(x, shape) for x, shape in zip(given, shapes, strict=True))
+
+    numbers = tf.data.Dataset.range(first * course.steps, course.total)
+    return numbers.map(shaped, num_parallel_calls=2).prefetch(2)
+
+
+def _drawn(examples: Sequence[Example], step: int, course: Course) -> list[Example]:
+    """The batch of a step: all examples in turn, each time in another order."""
+    count, at = len(examples), step * course.batch
+    wanted = [divmod(place, count) for place in range(at, at + course.batch)]
+    orders = {turn: chance.rng(course.seed, "order", turn).permutation(count) for turn, _ in wanted}
+    return [examples[orders[turn][place]] for turn, place in wanted]
+
+
+def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
+    """What tells when to stop: (shown, labels, weights)."""
+    groups = lesson.material.alike(lesson.tried, batch)
+
+    def every() -> Iterator[tuple[np.ndarray, ...]]:
+        for some in groups:
+            at = places(some)
+            yield lesson.material.plain(some), np.eye(len(lesson.weights))[at], lesson.weights[at]
+
+    signature = (
+        tf.TensorSpec((None, None, *shape[2:]), tf.float32),
+        tf.TensorSpec((None, len(lesson.weights)), tf.float32),
+        tf.TensorSpec((None,), tf.float32),
+    )
+    batches = tf.data.Dataset.from_generator(every, output_signature=signature)
+    return batches.apply(tf.data.experimental.assert_cardinality(len(groups))).prefetch(1)
+
+
+class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Tells each step, and writes down each round; what Keras has for it leaves its file open if stopped."""
+
+    def __init__(
+        self,
+        course: Course,
+        path: Path,
+        told: Callable[[dict[str, float]], None],
+        stepped: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self.course, self.path, self.told, self.stepped, self.round = course, path, told, stepped, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember which round it is."""
+        self.round = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """A step is done."""
+        self.stepped(self.round * self.course.steps + batch + 1)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Something was tried: nothing moves on, but it may be the time to stop."""
+        self.stepped((self.round + 1) * self.course.steps)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """A round is done."""
+        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self.told(row)
+
+
+class _Board(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Each round's figures for TensorBoard; Keras's own callback needs TensorBoard itself to write them."""
+
+    SCALARS = tf.compat.v1.SummaryMetadata(
+        plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
+    )
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.writer = tf.summary.create_file_writer(str(folder))
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """A round is done."""
+        with self.writer.as_default():
+            for name, value in (logs or {}).items():
+                tf.summary.write(name, tf.constant(value, tf.float32), epoch, self.SCALARS)
+        self.writer.flush()

@@ -1,0 +1,115 @@
+"""What a network is taught on: examples to learn from, some of them kept to stop in time, some to test on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from mmdream.data.folder import Dataset, Example
+from mmdream.data.split import divided
+from mmdream.errors import UserError
+
+TRIED, MOST_TRIED = 0.15, 400
+"""Share, and number at most, of the examples for learning that tell when to stop."""
+FEWEST = 3
+"""Of a class: to learn from, to stop by and to test on."""
+MOST_WEIGHT = 10.0
+"""Of a rare class over the usual weight 1."""
+SMOOTHING = 0.05
+"""Share of a label that all classes have (Szegedy et al. 2016)."""
+
+
+class Material(Protocol):
+    """Pictures or sounds."""
+
+    def changed(self, examples: Sequence[Example], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Some, changed at random, as the network is fed; shares of the classes, float32 [n, class]."""
+
+    def alike(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
+        """Examples in batches that can be fed together unchanged."""
+
+    def plain(self, examples: Sequence[Example]) -> np.ndarray:
+        """Such a batch, unchanged, as the network is fed."""
+
+    def unit(self, examples: Sequence[Example]) -> float:
+        """What an attack's length is counted in."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A set, divided; no recording or speaker is in two parts."""
+
+    taught: tuple[Example, ...]
+    tried: tuple[Example, ...]
+    """That tell when to stop."""
+    tested: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """All that a network is taught on."""
+
+    material: Material
+    taught: tuple[Example, ...]
+    tried: tuple[Example, ...]
+    weights: np.ndarray
+    """float32 [class]: of an example of each."""
+
+
+def parts(of: Dataset, fold: str | None, seed: int) -> Parts:
+    """Divide a set for training.
+
+    Args:
+        of: the set.
+        fold: what to test on; None: the usual one.
+        seed: of what is drawn.
+
+    Raises:
+        UserError: one class only, too few examples, or no such fold.
+    """
+    if len(of.classes) < 2:
+        raise UserError(
+            f"{of.folder}: has one class only, {of.classes[0]}; a network learns to tell two or more apart"
+        )
+    for name, count in of.counts().items():
+        if count < FEWEST:
+            raise UserError(
+                f"{of.folder}: class {name} has {count} files; each needs {FEWEST}, and is better with 30"
+            )
+    learning, tested = divided(of, fold, seed=seed)
+    # The publisher's folds are too large a part; their groups are kept together all the same.
+    rest = replace(of, examples=learning, split="source" if of.split == "fold" else of.split)
+    try:
+        taught, tried = divided(rest, share=min(TRIED, MOST_TRIED / len(learning)), seed=seed)
+    except UserError as error:
+        raise UserError(
+            f"{of.folder}: too few files to learn from, stop by and test on; add some to each class"
+        ) from error
+    missing = set(range(len(of.classes))) - {example.label for example in taught}
+    if missing:
+        raise UserError(
+            f"{of.folder}: nothing is left to learn {of.classes[min(missing)]} from; add files, or choose "
+            "another --fold"
+        )
+    return Parts(taught, tried, tested)
+
+
+def class_weights(examples: Sequence[Example], classes: int) -> np.ndarray:
+    """Weights that make unequal classes count alike, 1 on average over the examples; float32 [class]."""
+    counts = Counter(example.label for example in examples)
+    even = len(examples) / classes
+    return np.array([min(even / max(counts[k], 1), MOST_WEIGHT) for k in range(classes)], np.float32)
+
+
+def places(examples: Sequence[Example]) -> np.ndarray:
+    """The places of their classes, int [n]."""
+    return np.array([each.label for each in examples])
+
+
+def smooth(labels: np.ndarray) -> np.ndarray:
+    """Labels a network need not be quite sure of, float32 [n, class]."""
+    return np.asarray((1 - SMOOTHING) * labels + SMOOTHING / labels.shape[1], np.float32)

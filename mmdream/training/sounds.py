@@ -1,0 +1,191 @@
+"""Sounds as a network is taught on them: rolled, louder and softer, tinged, mixed and masked at random.
+
+All of it but the masks is done to the power in the network's own bands, where two sounds add up, and before
+the scale that the network hears; both are those of the dream (`mmdream.sound.bands`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.data.folder import Dataset, Example
+from mmdream.data.load import Form, row
+from mmdream.networks.card import SoundInput
+from mmdream.sound.bands import band_power, shown
+from mmdream.sound.front import stft_of
+from mmdream.training.lesson import places
+
+RATES = (8000, 16_000, 22_050, 44_100, 48_000)
+"""Samples a second at which sounds are read: the first that has all of a network's bands."""
+TINY = 1e-12
+"""Power that is added before the logarithm that is kept."""
+LONGEST_SECONDS = 30
+"""Of a recording that is told in one."""
+DECIBELS = 6.0
+"""Louder or softer."""
+QUIET, SILENCE = 0.01, 0.25
+"""Power of a tenth of a second over that of the loudest, and the share of such ones that makes an event."""
+MIXED = 0.4
+"""Of Beta(a, a), the share of the louder of two sounds (mixup, Zhang et al. 2018)."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """The sounds of a set, in a network's bands."""
+
+    of: Dataset
+    front: SoundInput
+    logs: np.ndarray
+    """float16 [column of all, band], ln power."""
+    spans: dict[Path, tuple[int, int]]
+    """Where the columns of each file begin and end."""
+    columns: int
+    """Of a crop, before they are thinned out."""
+
+    def changed(self, examples: Sequence[Example], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Some, changed at random.
+
+        Returns:
+            float32 [n, column, band, 1], as the network hears it; shares of the classes, float32 [n, class].
+        """
+        powers = np.stack([changed(self.power(each), self.columns, rng) for each in examples])
+        labels = np.eye(len(self.of.classes), dtype=np.float32)[places(examples)]
+        other = rng.permutation(len(examples))
+        share = rng.beta(MIXED, MIXED, len(examples)).astype(np.float32)
+        share = np.maximum(share, 1 - share)
+        powers = share[:, None, None] * powers + (1 - share)[:, None, None] * powers[other]
+        labels = share[:, None] * labels + (1 - share)[:, None] * labels[other]
+        return masked(shown(powers, self.front), rng), labels
+
+    def alike(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
+        """Those of one length together."""
+        groups = (list(same) for _, same in groupby(sorted(examples, key=self.length), self.length))
+        return [same[first : first + batch] for same in groups for first in range(0, len(same), batch)]
+
+    def plain(self, examples: Sequence[Example]) -> np.ndarray:
+        """Each whole, all of one length, float32 [n, column, band, 1]."""
+        columns = self.length(examples[0])
+        return shown(np.stack([tiled(self.power(each), columns)[:columns] for each in examples]), self.front)
+
+    def length(self, example: Example) -> int:
+        """Columns of one that are fed: at least a crop, at most `LONGEST_SECONDS`."""
+        stft = stft_of(self.front, rate_for(self.front))
+        first, stop = self.spans[example.file]
+        return min(max(stop - first, self.columns), round(LONGEST_SECONDS * stft.rate / stft.hop))
+
+    def power(self, example: Example) -> np.ndarray:
+        """Of one, float32 [column, band]."""
+        first, stop = self.spans[example.file]
+        return np.exp(self.logs[first:stop].astype(np.float32))
+
+    def unit(self, examples: Sequence[Example]) -> float:
+        """What an attack's length is counted in: the deviation of what the network hears."""
+        some = examples[:: max(1, len(examples) // 64)]
+        return float(np.std(np.concatenate([self.plain([each]).ravel() for each in some])))
+
+
+def rate_for(front: SoundInput) -> int:
+    """Samples a second at which a network's sounds are read."""
+    return next((rate for rate in RATES if rate >= 2 * front.high_hz), RATES[-1])
+
+
+def hear(
+    of: Dataset, front: SoundInput, seconds: float, folder: Path, progress: Callable[[int, int], None]
+) -> Sounds:
+    """Take every sound of a set into a network's bands, once.
+
+    Args:
+        of: the set.
+        front: the network's front end.
+        seconds: of a crop.
+        folder: where the bands are kept while the network is taught; what is there is taken.
+        progress: takes the number of files that are heard, and of all.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    rate, path = rate_for(front), folder / "bands.f16"
+    lengths = path.with_suffix(".npy")
+    if not lengths.is_file():
+        heard = []
+        with open(path, "wb") as file:
+            for number, example in enumerate(of.examples):
+                power = band_power(row(of, example, Form(rate=rate)), rate, front)
+                file.write(np.log(power + np.float32(TINY)).astype(np.float16).tobytes())
+                heard.append(len(power))
+                progress(number + 1, len(of.examples))
+        # Written last: with it, all is heard.
+        np.save(lengths, heard, allow_pickle=False)
+    ends = np.cumsum(np.load(lengths, allow_pickle=False)).tolist()
+    spans = dict(zip((each.file for each in of.examples), pairwise([0, *ends]), strict=True))
+    logs = np.memmap(path, np.float16, "r", shape=(ends[-1], front.bands))
+    grid = front.decimation
+    columns = grid * math.ceil(seconds * rate / stft_of(front, rate).hop / grid)
+    return Sounds(of, front, logs, spans, columns)
+
+
+def events(sounds: Sounds, examples: Sequence[Example]) -> tuple[str, ...]:
+    """The classes whose sounds begin and end: in half of them or more, much of the time is quiet.
+
+    Of ESC-10 these are dogs, babies, clocks, sneezes and roosters (0.3 to 0.88 of the time), and not rain,
+    sea, helicopters, chainsaws and fire (hardly any).
+    """
+    stft = stft_of(sounds.front, rate_for(sounds.front))
+    block = max(1, round(0.1 * stft.rate / stft.hop))
+    quiet: dict[int, list[float]] = defaultdict(list)
+    for each in examples:
+        power = sounds.power(each).sum(1)
+        power = np.add.reduceat(power, np.arange(0, len(power), block))
+        quiet[each.label].append(float(np.mean(power < QUIET * power.max())))
+    told = {sounds.of.classes[label]: np.median(shares) for label, shares in quiet.items()}
+    return tuple(name for name in sounds.of.classes if told.get(name, 0) >= SILENCE)
+
+
+def changed(power: np.ndarray, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """A piece of a sound, rolled, louder or softer, tinged, with a floor of noise.
+
+    Args:
+        power: float32 [column, band].
+        columns: of the piece; a shorter sound is repeated.
+        rng: draws all of it.
+
+    Returns:
+        float32 [columns, band].
+    """
+    power = tiled(power, columns)
+    start = int(rng.integers(len(power) - columns + 1))
+    piece = np.roll(power[start : start + columns], int(rng.integers(columns)), axis=0)
+    bands = piece.shape[1]
+    tinge = np.interp(np.arange(bands), np.linspace(0, bands - 1, 5), rng.normal(0, 0.35, 5))
+    gain = np.exp(tinge + rng.uniform(-DECIBELS, DECIBELS) * np.log(10) / 10)
+    hiss = 10 ** rng.uniform(-9, -6) * rng.exponential(1.0, piece.shape)
+    return np.asarray(piece * gain + hiss, np.float32)
+
+
+def tiled(power: np.ndarray, columns: int) -> np.ndarray:
+    """A sound repeated until it has so many columns."""
+    return np.tile(power, (-(-columns // len(power)), 1)) if len(power) < columns else power
+
+
+def masked(heard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One stripe of time and one of bands of each set to the mean (SpecAugment, Park et al. 2019).
+
+    Args:
+        heard: float32 [n, column, band, 1].
+        rng: draws the stripes, up to an eighth of either side.
+    """
+    masked = heard.copy()
+    for one in masked:
+        for axis in (0, 1):
+            length = one.shape[axis]
+            width = int(rng.integers(length // 8 + 1))
+            start = int(rng.integers(length - width + 1))
+            np.moveaxis(one, axis, 0)[start : start + width] = 0.0
+    return masked

@@ -1,0 +1,88 @@
+"""A training before it begins: everything that can be wrong with it is found here, without TensorFlow."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from mmdream.data.folder import Dataset, dataset
+from mmdream.errors import UserError
+from mmdream.networks.card import Card, card
+from mmdream.networks.origins import Inside
+from mmdream.networks.places import new_folder
+from mmdream.networks.weights import locate
+from mmdream.training.lesson import Parts, parts
+from mmdream.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that is known before the work begins."""
+
+    settings: Settings
+    of: Dataset
+    parts: Parts
+    parent: Card
+    folder: Path
+    """Of the finished network."""
+
+    @property
+    def upper(self) -> int | str:
+        """What is taught besides the head: so many upper rungs, or a layer and all above."""
+        told = self.settings.unfreeze
+        if told is not None:
+            return int(told) if told.isdecimal() else told
+        # Half the rungs are enough to change what a deep dream is made of, and quick. But what a robust
+        # network must not answer to, its lower layers must not let through.
+        every = self.settings.from_scratch or self.settings.robust
+        return len(self.parent.rungs) if every else len(self.parent.rungs) // 2
+
+    @property
+    def command(self) -> str:
+        """That begins the training, or goes on with it."""
+        told = self.settings
+        words = [
+            "mmdream",
+            "train",
+            told.medium,
+            "--net",
+            told.net,
+            "--data",
+            str(told.data),
+            "-o",
+            told.name,
+        ]
+        for field in fields(told):
+            value = getattr(told, field.name)
+            if field.name in ("medium", "net", "data", "name") or value == field.default:
+                continue
+            option = f"--{field.name.replace('_', '-')}"
+            words += [option] if value is True else [option, str(value)]
+        return shlex.join(words)
+
+
+def task(settings: Settings, overwrite: bool) -> Task:
+    """Check a training.
+
+    Raises:
+        UserError: a taken name, no such network, weights or folder, a set of the other medium or too small.
+    """
+    folder = new_folder(settings.name, overwrite)
+    parent = card(settings.net, settings.medium)
+    if isinstance(parent.weights, Inside):
+        raise UserError(
+            f"{settings.net}: train a Keras file with Keras; here those of `mmdream nets` are trained"
+        )
+    of = dataset(settings.data)
+    medium = settings.medium
+    if of.medium != medium:
+        raise UserError(f"{of.folder}: has {of.medium}s; use `mmdream train {of.medium}`, or give {medium}s")
+    for name in of.classes:
+        # A file system may hold names that are no text; a card cannot.
+        if not name.isprintable():
+            raise UserError(f"{of.folder}: class folder {name!r} has signs that cannot be printed; rename it")
+    divided = parts(of, settings.fold, settings.seed)
+    if not settings.from_scratch:
+        locate(parent, settings.weights)
+    return Task(settings, of, divided, parent, folder)

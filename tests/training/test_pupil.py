@@ -1,0 +1,114 @@
+"""The graph that is taught: every network of the zoo with other classes, what of it is free, and attacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdream.networks.card import card, names
+from mmdream.networks.framework import keras, tf
+from mmdream.networks.network import Network, by_name, graph, load
+from mmdream.networks.places import MODELS
+from mmdream.training.head import _drawn
+from mmdream.training.pupil import Pupil, child, free_above, head_of, prepared, to_logits
+from mmdream.training.settings import Settings
+
+CLASSES = ("one", "two", "three")
+PICTURES = [file.stem for file in MODELS.glob("*.toml") if card(file.stem).medium == "picture"]
+SMALL = ("melnet", "residual_spec", "conv5_spec:slim_deep")
+
+
+@pytest.mark.parametrize("name", [*PICTURES, *SMALL])
+def test_every_network_takes_other_classes(name: str):
+    parent = card(name)
+    about = child(parent, "mine", CLASSES)
+    whole, outputs = graph(about, "float32")
+    assert {rung.layer for rung in about.rungs} <= outputs.keys()
+    assert outputs[str(about.head)].shape[-1] == len(CLASSES)
+    head = head_of(whole)
+    assert head.kernel.shape[-1] == len(CLASSES)
+    assert head in to_logits(whole, about).layers
+    free_above(whole, about, len(about.rungs) // 2)
+    layers = by_name(whole)
+    weighted = [layer for layer in layers.values() if layer.weights]
+    fixed = [layer for layer in weighted if not layer.trainable]
+    assert fixed
+    assert len(fixed) < len(weighted)
+    assert head.trainable
+    assert not layers[about.rungs[0].layer].trainable
+    assert layers[about.rungs[-1].layer].trainable
+    free_above(whole, about, 0)
+    assert [layer for layer in weighted if layer.trainable] == [head]
+    free_above(whole, about, len(about.rungs))
+    assert all(layer.trainable for layer in weighted)
+    free_above(whole, about, about.rungs[1].layer)
+    assert layers[about.rungs[1].layer].trainable
+    assert not layers[about.rungs[0].layer].trainable
+
+
+@pytest.mark.parametrize(("name", "shape"), [("squeezenet", (2, 70, 81, 3)), ("melnet", (2, 90, 64, 1))])
+def test_a_pupil_is_fed_as_a_dream_is(name: str, shape: tuple[int, ...]):
+    """Channel order, range and mean of the input: one function for both."""
+    about = child(card(name), "mine", CLASSES)
+    settings = Settings(about.medium, name, Path(), "mine", weights="random")
+    whole = prepared(about, card(name), settings, "float32")
+    x = np.random.default_rng(0).random(shape, np.float32)
+    pupil = Pupil(to_logits(whole, about), about.input)
+    outputs = {layer: each.output for layer, each in by_name(whole).items()}
+    network = Network(about, "float32", whole, outputs)
+    np.testing.assert_allclose(pupil(x).numpy(), network.head()(tf.constant(x)).numpy(), atol=1e-5)
+
+
+def test_a_child_has_its_parents_body():
+    about = child(card("melnet"), "mine", CLASSES)
+    whole = prepared(about, card("melnet"), Settings("sound", "melnet", Path(), "mine"), "float32")
+    parent = load(card("melnet"))
+    x = np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype(np.float32)
+    outputs = {layer: each.output for layer, each in by_name(whole).items()}
+    mine = Network(about, "float32", whole, outputs).layers(("c6",))(tf.constant(x))[0]
+    np.testing.assert_array_equal(mine.numpy(), parent.layers(("c6",))(tf.constant(x))[0].numpy())
+
+
+@pytest.mark.parametrize(("name", "shape"), [("dreamnet", (4, 64, 64, 3)), ("melnet", (4, 64, 64, 1))])
+def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[int, ...]):
+    about = card(name)
+    pupil = Pupil(to_logits(load(about).model, about), about.input)
+    x = np.random.default_rng(0).uniform(0.2, 0.8, shape).astype(np.float32)
+    y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.named_classes()))
+    picture = about.medium == "picture"
+    length = tf.fill((4,), 0.5) if picture else tf.constant(0.1)
+    attacked = pupil.attacked(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
+    loss_of = keras.losses.categorical_crossentropy
+    before, after = (loss_of(y, pupil(each), True).numpy() for each in (x, attacked))
+    assert (after > before).all()
+    if picture:
+        np.testing.assert_allclose(np.sqrt(np.square(attacked - x).sum((1, 2, 3))), 0.5, rtol=1e-3)
+        assert attacked.min() >= 0
+        assert attacked.max() <= 1
+    else:
+        assert np.abs(attacked - x).max() <= 0.1 + 1e-6
+
+
+def test_a_head_sees_every_example_as_often_as_any_other():
+    drawn = [each for place in range(0, 21, 4) for each in _drawn(tuple(range(7)), place, 4, 3, 0)]  # type: ignore[arg-type]
+    assert len(drawn) == 21
+    assert all(drawn.count(each) == 3 for each in range(7))
+    assert sorted(drawn[:7]) == list(range(7))  # type: ignore[type-var]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path):
+    import tomllib
+
+    from mmdream.networks.card import parse, variants
+    from mmdream.networks.written import text_of
+
+    for name in [each for own in names() for each in (own, *variants(own))]:
+        about = card(name)
+        again = parse("again", tomllib.loads(text_of(about)), about.home)
+        assert replace(again, name=name) == about
+        assert again.facts == about.facts
+    odd = replace(card("melnet"), classes=('a "b"', "c\\d", "ü = [1]", "# no\x7f", "\t"), facts={"x y": 1e-9})
+    assert parse("again", tomllib.loads(text_of(odd)), odd.home).classes == odd.classes

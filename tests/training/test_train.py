@@ -1,0 +1,172 @@
+"""A network retrained on a small set, from the command's settings to a network that dreams by its name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmdream.data.folder import dataset
+from mmdream.data.load import Form, rows
+from mmdream.errors import Interrupted, UserError
+from mmdream.listen import Listener
+from mmdream.networks.card import card, names
+from mmdream.networks.framework import tf
+from mmdream.networks.network import load
+from mmdream.networks.weights import read_arrays
+from mmdream.terms import channel, target
+from mmdream.training.finished import Report
+from mmdream.training.lesson import parts
+from mmdream.training.settings import Settings
+from mmdream.training.train import train
+
+# Keras 3.15 calls NumPy in its older way where it saves variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+QUICK = Settings("picture", "dreamnet", Path(), "mine", epochs=1, batch=8, side=64, unfreeze="1")
+HEAD = Settings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
+
+
+@pytest.fixture(scope="module")
+def seeing(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A picture network whose head and last rung were taught, and the folder that it lies in."""
+    return _in(tmp_path_factory.mktemp("seeing"), replace(QUICK, data=pictures))
+
+
+@pytest.fixture(scope="module")
+def hearing(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    """A sound network whose head was taught."""
+    return _in(tmp_path_factory.mktemp("hearing"), replace(HEAD, data=sounds))
+
+
+def _in(folder: Path, settings: Settings) -> tuple[Report, Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMDREAM_MODELS", str(folder))
+        return train(settings), folder
+
+
+@pytest.fixture
+def with_seeing(seeing: tuple[Report, Path], monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setenv("MMDREAM_MODELS", str(seeing[1]))
+    return seeing[0]
+
+
+@pytest.fixture
+def with_hearing(hearing: tuple[Report, Path], models: Path) -> Report:
+    """A copy, because tests add to it."""
+    shutil.copytree(hearing[1], models)
+    return hearing[0]
+
+
+def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictures: Path):
+    assert with_seeing.figures.accuracy == 1.0
+    assert with_seeing.figures.baseline == 0.5
+    assert "mine" in names("picture")
+    assert [path.name for path in with_seeing.folder.parent.iterdir()] == ["mine"]
+    about, parent = card("mine", "picture"), card("dreamnet")
+    assert about.named_classes() == (("level",), ("upright",))
+    assert (about.rungs, about.input, about.carried) == (parent.rungs, parent.input, parent.carried)
+    assert about.facts["accuracy"] == 1.0
+    assert about.facts["accuracy_of_the_commonest_class"] == 0.5
+    network = load(about)
+    network.check_terms((target("upright"),))
+    # What the report says of its classes, the dreamer's own head says.
+    of = dataset(pictures)
+    tested = parts(of, None, 0).tested
+    told = [network.head()(tf.constant(row[None])).numpy()[0] for row in rows(of, tested, Form(side=64))]
+    assert [int(np.argmax(each)) for each in told] == [example.label for example in tested]
+
+
+def test_only_what_was_let_free_has_changed(with_seeing: Report):
+    before = read_arrays(card("dreamnet").home / "dreamnet.npz")
+    after = read_arrays(with_seeing.folder / "weights.npz")
+    same = {name for name, array in after.items() if np.array_equal(array, before[name].astype(np.float32))}
+    below = ("c1a", "c2a", "c2b", "c2c", "c3a", "c3b")
+    assert {f"{layer}_{kind}" for layer in below for kind in ("kernel", "bias")} <= same
+    assert not same & {"c3c_kernel", "c4b_kernel", "classes_kernel"}
+    # Motifs of layers that are as they were are true still; classes are other ones.
+    kept, known = card("mine").motifs, card("dreamnet").motifs
+    assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("c2b", "c3b")}
+
+
+def test_the_report_is_whole(with_seeing: Report):
+    folder = with_seeing.folder
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert told["confusion"] == with_seeing.figures.confusion.tolist()
+    assert told["majority_class_baseline"] == 0.5
+    assert len(told["rounds"]) >= 4
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= told["rounds"][0].keys()
+    for name in ("curves.png", "confusion.png"):
+        assert cv2.imread(str(folder / name)) is not None, name
+    assert list((folder / "tensorboard").glob("events.*"))
+    network = load(card("mine"))
+    for row in told["classes"]:
+        assert row["channels"]
+        network.check_terms(tuple(channel(named) for named in row["channels"] if not named.endswith(":")))
+
+
+def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
+    settings = Settings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=1.0)
+    train(settings)
+
+    def stop(what: str, done: float, total: float) -> None:
+        if what == "training" and done == 9:
+            raise Interrupted
+
+    broken = replace(settings, name="broken")
+    with pytest.raises(Interrupted):
+        train(broken, listener=Listener(progress=stop))
+    assert names("sound").count("broken") == 0
+    with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o broken.*--overwrite"):
+        train(replace(broken, rate=0.01))
+    seen: list[float] = []
+    train(
+        broken,
+        listener=Listener(progress=lambda what, done, _: seen.append(done) if what == "training" else None),
+    )
+    assert seen[0] > 1
+    assert sorted(path.name for path in models.iterdir()) == ["broken", "whole"]
+    one, other = (read_arrays(models / name / "weights.npz") for name in ("whole", "broken"))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], name)
+
+
+def test_a_retrained_sound_network_knows_its_events(with_hearing: Report):
+    assert with_hearing.figures.accuracy == 1.0
+    assert card("mine", "sound").events == ("beep",)
+
+
+def test_a_retrained_network_can_be_retrained(with_hearing: Report, sounds: Path):
+    train(replace(HEAD, data=sounds, net="mine", name="second"))
+    first, second = (read_arrays(card(name).home / "weights.npz") for name in ("mine", "second"))
+    np.testing.assert_array_equal(first["c6_kernel"], second["c6_kernel"])
+    assert card("second").facts["from"] == "mine, its own weights"
+
+
+def test_a_taken_name_needs_overwrite(with_hearing: Report, sounds: Path, models: Path):
+    other = replace(HEAD, data=sounds, seed=1)
+    with pytest.raises(UserError, match=r"mine: exists already .*--overwrite"):
+        train(other)
+    before = card("mine")
+    train(other, overwrite=True)
+    assert card("mine").weights != before.weights
+    assert [path.name for path in models.iterdir()] == ["mine"]
+
+
+def test_fresh_weights_learn(pictures: Path):
+    settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
+    report = train(settings)
+    assert report.figures.accuracy > 0.8
+    assert card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
+
+
+def test_a_robust_training_bears_more(sounds: Path):
+    settings = Settings("sound", "melnet", sounds, "plain", epochs=2, batch=8, seconds=1.0, robust=True)
+    report = train(settings)
+    assert report.figures.attacked > report.figures.baseline
+    assert card("plain").facts["robust"].startswith("yes")  # type: ignore[union-attr]
