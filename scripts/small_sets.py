@@ -4,7 +4,7 @@
     python scripts/small_sets.py dog_or_not OUT --from esc10
     python scripts/small_sets.py fsdkaggle2018 OUT
 
-dogs26: the six dog classes of Tiny ImageNet and twenty others, 250 training pictures of each, and the pictures
+dogs26: the six dog classes of Tiny ImageNet and twenty others, 250 training pictures of each, and those
 of the six breeds in imagenet_samples.tar. dog_or_not: a prepared ESC-10 as two classes, with its folds.
 fsdkaggle2018: a tree as its publisher lays it out, 20 classes of 15 synthetic sounds each, for `mmdream data
 prepare fsdkaggle2018 --from OUT`: no clip of the real set is among them.
