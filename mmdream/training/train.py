@@ -145,10 +145,12 @@ def _upper(
         return []
     attack = Attack(longest, course.total, about.settings.seed) if about.settings.robust else None
 
+    tried = ", under attack," if attack is not None else ""
+
     def round_told(row: dict[str, float]) -> None:
         listener.say(
             f"round {int(row['epoch']) + 1} of {course.rounds}: loss {row['loss']:.3f}, "
-            f"{row['accuracy']:.1%} right; of those kept to stop by "
+            f"{row['accuracy']:.1%} right; of those kept to stop by{tried} "
             f"{row['val_accuracy']:.1%}, loss {row['val_loss']:.3f}"
         )
 
