@@ -31,8 +31,8 @@ FEWEST_STEPS = 10
 WARMING = 0.05
 """Share of the steps over which the learning rate rises."""
 RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
-"""Highest learning rate by what is taught. What is to be robust has to change in all its layers, and far: at 3e-4
-SqueezeNet learned in 12 passes to withstand nearly half of the attacks."""
+"""Highest learning rate by what is taught. What is to be robust has to change in all its layers, and far: at
+3e-4 SqueezeNet learned in 12 passes to withstand nearly half of the attacks."""
 DECAY = 1e-4
 BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.jsonl", "backup", "tensorboard"
 """Files and folders of a training: the best weights yet, a line a round, what goes on, and TensorBoard's."""
