@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def _listed(path: Path) -> Iterator[str]:
     try:
         for entry in np.ravel(loadmat(path, squeeze_me=True)["file_list"]):
             yield str(entry).rpartition("/")[2]
-    # NotImplementedError is SciPy's word for MATLAB's newer files, which are HDF5.
-    except (MatReadError, KeyError, ValueError, TypeError, NotImplementedError, OSError) as error:
+    # RuntimeError is SciPy's word for MATLAB's newer files, which are HDF5.
+    except (MatReadError, zlib.error, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
         raise UserError(f"{path}: is no list of the publisher's that can be read ({error})") from error
 
 

@@ -11,6 +11,7 @@ import difflib
 import json
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -159,8 +160,8 @@ def _config(path: Path) -> dict[str, Any]:
                 text = file.read(MOST_JSON + 1)
         config = json.loads(text[:MOST_JSON].decode())
         foreign = next(_foreign(config), None)
-    # NotImplementedError is zipfile's word for a packing or a version that it does not know.
-    except (zipfile.BadZipFile, ValueError, OSError, RecursionError, NotImplementedError, EOFError) as error:
+    # RuntimeError is zipfile's word for a locked file and an unknown packing, and json's for endless nesting.
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: is not a Keras file, or is damaged") from error
     if foreign is not None:
         raise UserError(

@@ -32,15 +32,8 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
         found: dict[str, Tensor] = {}
         _through(loaded, pixels, head, fixed, found)
         return keras.Model(pixels, list(found.values())), found
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        OSError,
-        AttributeError,
-        RuntimeError,
-        NotImplementedError,  # Keras's word for a layer whose call or shape it cannot tell.
-    ) as error:
+    # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
         told = " ".join(str(error).split())[:200]
         raise UserError(
             f"{path}: Keras cannot load it as a network for any size of input ({told})"

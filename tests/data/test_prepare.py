@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import tarfile
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+from scipy.io import savemat
 from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, text, urbansound8k, zipped
 
 from mmdream.data import manifest
@@ -337,6 +340,8 @@ MISTAKES = {
     "unreadable table": ("fma_small", ["odd"], r"odd/tracks.csv: is no table that can be read"),
     "lacks columns": ("fma_small", ["odd2"], r"tracks.csv: has no column track genre_top"),
     "unreadable list": ("stanford_dogs", ["odd"], r"train_list.mat: is no list of the publisher's"),
+    "torn list": ("stanford_dogs", ["odd3"], r"train_list.mat: is no list of the publisher's"),
+    "newer list": ("stanford_dogs", ["odd4"], r"train_list.mat: is no list of the publisher's"),
     "unreadable licences": (
         "dog_sounds",
         ["odd/FSD50K.ground_truth"],
@@ -356,6 +361,15 @@ def test_a_mistake_is_one_line_and_leaves_nothing(mistake: str, tmp_path: Path):
     (tmp_path / "odd/tracks.csv").write_bytes(b"\xff\xfe\x00")
     text(tmp_path / "odd2/tracks.csv", ",album", ",comments")
     (tmp_path / "odd/train_list.mat").write_bytes(b"no matrix")
+    matrix = io.BytesIO()
+    savemat(matrix, {"file_list": np.array([["a.jpg"]] * 50, dtype=object)}, do_compression=True)
+    head, body = matrix.getvalue()[:140], matrix.getvalue()[140:]
+    for place, data in {
+        "odd3": head + body[::-1],
+        "odd4": head[:124] + b"\x00\x02" + head[126:] + body,
+    }.items():
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "train_list.mat").write_bytes(data)
     text(tmp_path / "odd/FSD50K.ground_truth/dev_clips_info_FSD50K.json", "[]")
     text(tmp_path / "odd/FSD50K.ground_truth/dev.csv", "fname,labels")
     name, given, message = MISTAKES[mistake]

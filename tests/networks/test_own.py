@@ -236,14 +236,27 @@ def test_a_wrong_card_is_told_in_one_line(saved: Save, tmp_path: Path, text: str
     assert "\n" not in str(raised.value)
 
 
-def archive(config: Any, weights: str = "model.weights.h5") -> bytes:
+def archive(config: Any, weights: str = "model.weights.h5", packing: int = zipfile.ZIP_STORED) -> bytes:
     """A Keras file around a graph."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as file:
+    with zipfile.ZipFile(buffer, "w", packing) as file:
         file.writestr("config.json", config if isinstance(config, str) else json.dumps(config))
         file.writestr("metadata.json", "{}")
         file.writestr(weights, b"")
     return buffer.getvalue()
+
+
+def locked(data: bytes) -> bytes:
+    """An archive whose first file says that it has a password."""
+    changed, listed = bytearray(data), data.find(b"PK\x01\x02")
+    changed[6] |= 1
+    changed[listed + 8] |= 1
+    return bytes(changed)
+
+
+def torn(data: bytes) -> bytes:
+    """An archive whose first file cannot be unpacked."""
+    return data[:44] + bytes(byte ^ 0xFF for byte in data[44:64]) + data[64:]
 
 
 def chain(*layers: dict[str, Any], shape: tuple[int | None, ...] = (None, 8, 8, 3)) -> dict[str, Any]:
@@ -300,6 +313,8 @@ WRONG = {
     "an old form": (archive(chain(CONV), "model.weights.npz"), "is no Keras 3 file"),
     "no graph": (archive("{"), "not a Keras file"),
     "deep": (archive("[" * 100_000), "not a Keras file"),
+    "locked": (locked(archive(chain(CONV))), "not a Keras file"),
+    "torn inside": (torn(archive(chain(CONV), packing=zipfile.ZIP_DEFLATED)), "not a Keras file"),
     "no model": (archive(layer("Conv2D")), "neither a functional nor a sequential"),
     "no layers": (archive({"module": "keras", "class_name": "Sequential", "config": {}}), "form of Keras 3"),
     "a class of its own": (archive({"module": "mine", "class_name": "Net", "config": {}}), "may run code"),
