@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mmdream.homes import CACHE, home
 
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""
@@ -34,18 +35,8 @@ class Refused(Exception):
 
 def caches() -> dict[str, Path]:
     """Folders of what was downloaded: ours by the platform's custom, and Keras's own."""
-    home = Path.home()
-    if sys.platform == "darwin":
-        usual = home / "Library" / "Caches"
-    elif sys.platform == "win32":
-        usual = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    else:
-        usual = home / ".cache"
-    keras = Path(os.environ.get("KERAS_HOME", home / ".keras")).expanduser()
-    return {
-        "mmdream": Path(os.environ.get("XDG_CACHE_HOME") or usual) / "mmdream",
-        "keras": keras / "models",
-    }
+    keras = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")).expanduser()
+    return {"mmdream": home(CACHE), "keras": keras / "models"}
 
 
 def get(address: str, most: int) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mmdream"
 
 ROWS = (
+    {"homes"},
     {"errors", "chance", "listen", "web"},
     {"terms", "music"},
     {"schedule"},

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 from mmdream.errors import UserError
+from mmdream.homes import DATA, home
 
 _PACKAGED = Path(__file__).parents[1] / "models"
 MODELS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "models"
@@ -42,14 +42,7 @@ def trained() -> Path:
     """The folder of the networks that were trained: ``MMDREAM_MODELS``, or by the platform's custom."""
     if told := os.environ.get("MMDREAM_MODELS"):
         return Path(told).expanduser()
-    home = Path.home()
-    if sys.platform == "darwin":
-        usual = home / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        usual = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-    else:
-        usual = home / ".local" / "share"
-    return Path(os.environ.get("XDG_DATA_HOME") or usual) / "mmdream" / "models"
+    return home(DATA) / "models"
 
 
 def names() -> list[str]:
