@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.jobs.seen import look
+from mmdream.jobs.seen import looking
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 
@@ -39,9 +39,9 @@ def main() -> None:
 
 def accuracy(network: Network, source: Path, count: int = 1000) -> tuple[float, float]:
     """Share of pictures whose class comes first, and among the first five."""
-    ranks = []
+    ranks, look = [], looking(network)
     for label, picture in pictures(source, count):
-        logits = look(network, picture)
+        logits = look(picture)
         ranks.append(int(np.sum(logits > logits[label])))
     return float(np.mean(np.array(ranks) < 1)), float(np.mean(np.array(ranks) < 5))
 

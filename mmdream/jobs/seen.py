@@ -94,7 +94,7 @@ def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
             raise UserError(f"{source}: is a picture; {asked.sound_net} hears sounds")
         rgb = files.read(source)
         network = _classifying(eyes, asked, "picture", listener)
-        return Seen(source, (_answers(network, [0.0], None, [look(network, rgb)]),), top)
+        return Seen(source, (_answers(network, [0.0], None, [looking(network)(rgb)]),), top)
     film = probe(source)
     if film.picture is None and asked.net is not None:
         raise UserError(f"{source}: has no picture for {asked.net} to see")
@@ -108,8 +108,8 @@ def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
     return Seen(source, tuple(answers), top)
 
 
-def look(network: Network, rgb: np.ndarray) -> np.ndarray:
-    """What a network sees in a picture.
+def looking(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """What a network sees in pictures.
 
     The whole picture is warped to the square that the network was taught on: the protocol "warp", by which
     the ImageNet networks name more samples than by a crop of the middle, and nothing at a wide frame's sides
@@ -117,15 +117,14 @@ def look(network: Network, rgb: np.ndarray) -> np.ndarray:
 
     Args:
         network: a picture network with classes.
-        rgb: float32 [H, W, 3], 0..1.
 
     Returns:
-        Logits, float32 [class].
+        A function from a picture, float32 [H, W, 3], 0..1, to its logits, float32 [class].
     """
-    front = network.card.input
+    front, head = network.card.input, network.head()
     assert isinstance(front, PictureInput)
-    shown = resized(rgb, (front.side, front.side))
-    return np.asarray(network.head()(shown[None]), np.float32)[0]
+    size = front.side, front.side
+    return lambda rgb: np.asarray(head(resized(rgb, size)[None]), np.float32)[0]
 
 
 def _classifying(
@@ -158,10 +157,10 @@ def _watched(film: Film, network: Network, listener: Listener) -> Answers:
     """What is seen in the frames of a film."""
     every = max(EVERY, (film.duration or Fraction(0)) / MOST)
     expected = 0 if film.duration is None else -(-film.duration // every)
-    at, logits = [], []
+    at, logits, look = [], [], looking(network)
     for frame in frames.read(film, every=every, on_warning=listener.warn):
         at.append(float(frame.seconds))
-        logits.append(look(network, frame.rgb))
+        logits.append(look(frame.rgb))
         listener.progress("picture", len(at), max(expected, len(at)) if expected else 0)
     if not at:
         raise UserError(f"{film.path}: no frame of it can be decoded")

@@ -19,7 +19,7 @@ from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.answers import Answers, Seen
-from mmdream.jobs.seen import MOST, Asked, classify, look
+from mmdream.jobs.seen import MOST, Asked, classify, looking
 from mmdream.jobs.timeline import plot
 from mmdream.listen import Listener
 from mmdream.networks.card import card
@@ -130,7 +130,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     network = load(card("dreamnet"), "random")
     every = list(frames.read(probe(moving)))
     for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
-        np.testing.assert_allclose(row, look(network, every[index].rgb), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(row, looking(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
     assert {medium for medium, _, _ in told} == {"picture", "sound"}
     assert all(done <= total for _, done, total in told)
     assert plot(found).shape[0] > plot(Seen(moving, (seen,), 2)).shape[0]
