@@ -33,12 +33,6 @@ Name = Annotated[
         "-o", "--output", metavar="NAME", help="What the new network is called.", show_default=False
     ),
 ]
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|random", help="Start from these, instead of the network's own.", show_default=False
-    ),
-]
 Unfreeze = Annotated[
     str | None,
     typer.Option(
@@ -79,7 +73,7 @@ def picture(
     data: Data,
     output: Name,
     net: Net = options.DEFAULT.net,
-    weights: Weights = None,
+    weights: options.Weights = None,
     side: Annotated[int, typer.Option(metavar="PX", help="Side of the pictures as it sees them.")] = 224,
     unfreeze: Unfreeze = None,
     epochs: Epochs = None,
@@ -110,7 +104,7 @@ def sound(
     data: Data,
     output: Name,
     net: Net = options.DEFAULT.sound_net,
-    weights: Weights = None,
+    weights: options.Weights = None,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of a sound that are heard at a time.")] = 2.5,
     unfreeze: Unfreeze = None,
     epochs: Epochs = None,

@@ -14,26 +14,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from measure_sound import decibels, distance
+from measure_sound import read as read_sound
 from scipy.special import logsumexp
 
 from mmdream.film.frames import read
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
-from mmdream.jobs.seen import Asked, classify, look
+from mmdream.jobs.seen import Asked, classify, looking
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import load
 
 DOGS = ("n02085620", "n02113978")
 """First and last of ImageNet's 118 breeds, in the order of WordNet ids."""
-FLOOR = 1e-8
-"""Power under which a bin counts as silent."""
 
 
 def main() -> None:
@@ -52,13 +49,13 @@ def main() -> None:
     films: list[Path] = [given.original, given.other_seed, given.retrained]
     wanted = places(given.judge, given.classes)
     if given.sound:
-        first, second, after = (spectrum(film) for film in films)
-        apart = [float(np.sqrt(np.square(first - each).mean())) for each in (second, after)]
+        first, second, after = (decibels(read_sound(film).samples) for film in films)
+        apart = [distance(first, each) for each in (second, after)]
         asked = Asked(sound_net=given.judge, sound_weights=given.weights)
         odds = [heard(film, asked, wanted) for film in films]
     else:
-        judge = load(card(given.judge, "picture"), given.weights)
-        apart, odds = watched(films, lambda rgb: log_odds(look(judge, rgb), wanted))
+        look = looking(load(card(given.judge, "picture"), given.weights))
+        apart, odds = watched(films, lambda rgb: log_odds(look(rgb), wanted))
     before, _, now = (np.array(each) for each in odds)
     found = {
         "moments": len(now),
@@ -101,18 +98,6 @@ def heard(film: Path, asked: Asked, wanted: list[int]) -> list[float]:
     """The odds in each window of a film's sound."""
     (answers,) = (each for each in classify(film, asked, 1, Listener()).answers if each.medium == "sound")
     return [log_odds(logits, wanted) for logits in answers.logits]
-
-
-def spectrum(film: Path) -> np.ndarray:
-    """dB, float64 [hop, bin], of a film's sound, mixed to one channel."""
-    source = probe(film)
-    with tempfile.TemporaryDirectory() as folder:
-        wave = Path(folder) / "sound.wav"
-        extract(source, source.sounds[0], wave)
-        samples = soundfile.read(wave, dtype="float32", always_2d=True)[0].mean(axis=1)
-    window = np.hanning(1024)
-    rows = np.lib.stride_tricks.sliding_window_view(samples, 1024)[::512]
-    return np.asarray(10 * np.log10(np.square(np.abs(np.fft.rfft(rows * window))) + FLOOR))
 
 
 if __name__ == "__main__":

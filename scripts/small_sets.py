@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from compare_dreams import DOGS
 
 from mmdream.chance import rng
 from mmdream.data import manifest
@@ -56,8 +57,7 @@ def dogs26(data: Path, tiny: Path, out: Path) -> None:
     """Folders of pictures, one a class."""
     words = dict(line.split("\t") for line in (data / "words.txt").read_text().splitlines())
     every = (data / "wnids.txt").read_text().split()
-    # ImageNet's breeds follow one another in WordNet's order.
-    dogs = [wnid for wnid in every if "n02085620" <= wnid <= "n02113978"]
+    dogs = [wnid for wnid in every if DOGS[0] <= wnid <= DOGS[1]]
     others = [wnid for wnid in every if wnid not in dogs][4::9][:20]
     homes = {wnid: out / words[wnid].split(",")[0].strip().replace(" ", "_") for wnid in dogs + others}
     for wnid, home in homes.items():

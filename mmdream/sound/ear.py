@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.sound.bands import shown
 from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import bands_of, bank_of, bin_groups, filter_bank, heard, spread, stft_of
+from mmdream.sound.front import bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
 from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, gradient, measure
 from mmdream.sound.source import Source, padded
 from mmdream.sound.stft import Stft, spectra, stft_for
@@ -99,8 +100,7 @@ class Ear:
 
     def shown(self, power: np.ndarray) -> np.ndarray:
         """What the network is given of a stretch, float32 [1, column, band, 1] of [column, group]."""
-        told = heard(power @ self.bank, self.front)
-        return np.asarray(told[None, :: self.front.decimation, :, None], np.float32)
+        return shown((power @ self.bank)[None], self.front)
 
     def audible(self, power: np.ndarray) -> np.ndarray:
         """How far what is heard stands over the network's floor, in the canvas's bands.

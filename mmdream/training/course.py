@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from mmdream import chance
-from mmdream.data.folder import Example
 from mmdream.errors import UserError
 from mmdream.networks.framework import keras, tf
-from mmdream.training.lesson import Lesson, places, smooth
+from mmdream.training.lesson import Lesson, drawn, places, smooth
 from mmdream.training.pupil import Pupil
 from mmdream.training.task import Task
 
@@ -177,7 +176,8 @@ def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
     """Batches from a round on: (shown, labels, weights)."""
 
     def batch(step: np.int64) -> tuple[np.ndarray, ...]:
-        examples = _drawn(lesson.taught, int(step), course)
+        at = int(step) * course.batch
+        examples = drawn(lesson.taught, at, at + course.batch, course.seed, "order")
         shown, labels = lesson.material.changed(examples, chance.rng(course.seed, "step", int(step)))
         return shown, smooth(labels), (labels @ lesson.weights).astype(np.float32)
 
@@ -189,14 +189,6 @@ def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
 
     numbers = tf.data.Dataset.range(first * course.steps, course.total)
     return numbers.map(shaped, num_parallel_calls=2).prefetch(2)
-
-
-def _drawn(examples: Sequence[Example], step: int, course: Course) -> list[Example]:
-    """The batch of a step: all examples in turn, each time in another order."""
-    count, at = len(examples), step * course.batch
-    wanted = [divmod(place, count) for place in range(at, at + course.batch)]
-    orders = {turn: chance.rng(course.seed, "order", turn).permutation(count) for turn, _ in wanted}
-    return [examples[orders[turn][place]] for turn, place in wanted]
 
 
 def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:

@@ -7,7 +7,7 @@ every epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mmdream.data.folder import Example
 from mmdream.errors import UserError
 from mmdream.networks.fed import fed
 from mmdream.networks.framework import keras, tf
-from mmdream.training.lesson import Lesson, places, smooth
+from mmdream.training.lesson import Lesson, drawn, places, smooth
 from mmdream.training.pupil import Pupil, head_of
 
 ENOUGH = 3000
@@ -39,11 +39,12 @@ def teach_head(pupil: Pupil, lesson: Lesson, batch: int, seed: int, tell: Callab
     head = head_of(pupil.net)
     features = _features(pupil, head)
     times = min(MOST_TIMES, max(1, ENOUGH // len(lesson.taught)))
-    total, done = times * len(lesson.taught) + len(lesson.tried), 0
+    last = times * len(lesson.taught)
+    total, done = last + len(lesson.tried), 0
     seen: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    for place in range(0, times * len(lesson.taught), batch):
-        some = _drawn(lesson.taught, place, batch, times, seed)
+    for place in range(0, last, batch):
+        some = drawn(lesson.taught, place, min(place + batch, last), seed, "head order")
         shown, shares = lesson.material.changed(some, chance.rng(seed, "head", place))
         seen.append(features(tf.constant(shown)).numpy())
         labels.append(shares)
@@ -72,17 +73,6 @@ def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.reduce_mean(a, (1, 2)) if len(a.shape) == 4 else a
 
     return features
-
-
-def _drawn(examples: Sequence[Example], place: int, batch: int, times: int, seed: int) -> list[Example]:
-    """A batch of all examples, again and again, each time in another order."""
-    count = len(examples)
-    orders = {
-        k: chance.rng(seed, "head order", k).permutation(count)
-        for k in {place // count, (place + batch) // count}
-    }
-    wanted = range(place, min(place + batch, times * count))
-    return [examples[orders[at // count][at % count]] for at in wanted]
 
 
 def _solved(

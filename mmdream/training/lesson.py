@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mmdream import chance
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.split import divided
 from mmdream.errors import UserError
@@ -103,6 +104,21 @@ def class_weights(examples: Sequence[Example], classes: int) -> np.ndarray:
     counts = Counter(example.label for example in examples)
     even = len(examples) / classes
     return np.array([min(even / max(counts[k], 1), MOST_WEIGHT) for k in range(classes)], np.float32)
+
+
+def drawn(examples: Sequence[Example], first: int, stop: int, seed: int, purpose: str) -> list[Example]:
+    """A stretch of all examples in turn, again and again, each time in another order.
+
+    Args:
+        examples: of the lesson.
+        first: place in the turns.
+        stop: the place after the last one.
+        seed: of the orders.
+        purpose: what for; another one is drawn in other orders.
+    """
+    wanted = [divmod(place, len(examples)) for place in range(first, stop)]
+    orders = {turn: chance.rng(seed, purpose, turn).permutation(len(examples)) for turn, _ in wanted}
+    return [examples[orders[turn][place]] for turn, place in wanted]
 
 
 def places(examples: Sequence[Example]) -> np.ndarray:

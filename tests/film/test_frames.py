@@ -16,6 +16,20 @@ from mmdream.film.source import probe
 LEVEL = 1 / 255
 
 
+def broken_first(folder: Path) -> Path:
+    """A film of ten frames of which the first is broken."""
+    path = film(
+        folder / "film.mkv",
+        constant(10, 25),
+        codec="mpeg4",
+        size=(128, 96),
+        time_base=Fraction(1, 1000),
+        options={"g": "1"},
+    )
+    harm(path, 0)
+    return path
+
+
 @pytest.mark.parametrize(
     "times", [uneven(40), constant(40, Fraction(30_000, 1001)), constant(40, 25, Fraction(1, 8))]
 )
@@ -87,15 +101,7 @@ def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
 
 
 def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> None:
-    path = film(
-        tmp_path / "film.mkv",
-        constant(10, 25),
-        codec="mpeg4",
-        size=(128, 96),
-        time_base=Fraction(1, 1000),
-        options={"g": "1"},
-    )
-    harm(path, 0)
+    path = broken_first(tmp_path)
     said: list[str] = []
     read = list(frames.read(probe(path), every=Fraction(1, 5), on_warning=said.append))
     assert [frame.seconds for frame in read] == [Fraction(1, 25), Fraction(1, 5)]
@@ -105,15 +111,7 @@ def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> Non
 
 
 def test_a_broken_first_frame_is_stood_in_for_by_the_next(tmp_path: Path) -> None:
-    path = film(
-        tmp_path / "film.mkv",
-        constant(10, 25),
-        codec="mpeg4",
-        size=(128, 96),
-        time_base=Fraction(1, 1000),
-        options={"g": "1"},
-    )
-    harm(path, 0)
+    path = broken_first(tmp_path)
     read = list(frames.read(probe(path)))
     assert len(read) == 10
     assert [frame.repeated for frame in read] == [True] + 9 * [False]
