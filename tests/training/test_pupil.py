@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream.data.folder import Example
 from mmdream.networks.card import card, names
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, by_name, graph, load
 from mmdream.networks.places import MODELS
-from mmdream.training.head import _drawn
+from mmdream.training.lesson import drawn
 from mmdream.training.pupil import Pupil, child, free_above, head_of, prepared, to_logits
 from mmdream.training.settings import Settings
 
@@ -93,10 +94,12 @@ def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[i
 
 
 def test_a_head_sees_every_example_as_often_as_any_other():
-    drawn = [each for place in range(0, 21, 4) for each in _drawn(tuple(range(7)), place, 4, 3, 0)]  # type: ignore[arg-type]
-    assert len(drawn) == 21
-    assert all(drawn.count(each) == 3 for each in range(7))
-    assert sorted(drawn[:7]) == list(range(7))  # type: ignore[type-var]
+    every = [Example(Path(str(number)), 0) for number in range(7)]
+    batches = [drawn(every, first, min(first + 4, 21), 0, "head order") for first in range(0, 21, 4)]
+    shown = [example for batch in batches for example in batch]
+    assert len(shown) == 21
+    assert all(shown.count(each) == 3 for each in every)
+    assert {each.file for each in shown[:7]} == {each.file for each in every}
 
 
 def test_what_is_written_is_read_again(tmp_path: Path):
