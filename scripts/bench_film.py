@@ -63,14 +63,15 @@ def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: floa
     return (time.perf_counter() - began) / len(frames)
 
 
-def fastest(step: Callable[[], object], rounds: int = 7) -> float:
-    """Median seconds of a call, after two that are not counted."""
-    times = []
+def medians(steps: list[Callable[[], object]], rounds: int = 15) -> list[float]:
+    """Median seconds of each step, by turns: a processor that slows down slows them alike."""
+    times: list[list[float]] = [[] for _ in steps]
     for _ in range(rounds + 2):
-        began = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times[2:]))
+        for step, took in zip(steps, times, strict=True):
+            began = time.perf_counter()
+            step()
+            took.append(time.perf_counter() - began)
+    return [float(np.median(took[2:])) for took in times]
 
 
 def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
@@ -83,8 +84,6 @@ def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
     for block, (count, before, after) in enumerate(VGG_BLOCKS):
         cells = (height >> block) * (width >> block)
         flops += 2 * 9 * cells * (before * after + (count - 1) * after * after)
-    vgg = 2 * flops / fastest(lambda: gradient(picture))
-
     kernel = tf.cast(tf.random.normal((3, 3, 256, 256)), precision)
     x = tf.cast(tf.random.normal((1, height, width, 256)), precision)
 
@@ -93,8 +92,8 @@ def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
         y = tf.nn.conv2d(x, kernel, 1, "SAME")
         return tf.nn.conv2d_transpose(y, kernel, tf.shape(x), 1, "SAME")
 
-    conv = 2 * 2 * 9 * 256 * 256 * height * width / fastest(lambda: plain(x))
-    return vgg / 1e9, conv / 1e9
+    vgg, conv = medians([lambda: gradient(picture), lambda: plain(x)])
+    return 2 * flops / vgg / 1e9, 2 * 2 * 9 * 256 * 256 * height * width / conv / 1e9
 
 
 def main() -> None:
