@@ -133,6 +133,7 @@ def audio(
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
+    plot: options.Plot = None,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -151,7 +152,7 @@ def audio(
         seed=seed,
     )
     with listening(as_json) as listener:
-        report = dream_sound_file(source, output, recipe, overwrite, listener)
+        report = dream_sound_file(source, output, recipe, overwrite, listener, plot)
     show(report, as_json)
 
 

@@ -46,12 +46,13 @@ def classify(
 
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
+    from mmdream.jobs import figure
     from mmdream.jobs.seen import Asked, classify
-    from mmdream.jobs.timeline import plot_file, plot_place
+    from mmdream.jobs.timeline import plot as timeline
 
-    out = None if plot is None else plot_place(plot, overwrite)
+    out = None if plot is None else figure.place(plot, overwrite)
     with listening(as_json) as listener:
         seen = classify(source, Asked(net, sound_net, weights, sound_weights), top, listener)
     if out is not None:
-        plot_file(seen, out)
+        figure.write(timeline(seen), out)
     show(seen, as_json)

@@ -163,6 +163,15 @@ Preset = Annotated[
     str | None,
     typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
 ]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="PICTURE",
+        help="Draw source, dream and what changed between them into this file.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
 Size = Annotated[
     str | None,

@@ -135,6 +135,8 @@ MISTAKES = {
     "audio missing": ("audio none.wav", "no such file"),
     "audio is text": ("audio text.mp4", "text.mp4"),
     "audio is a picture": ("audio picture.png", "mmdream image"),
+    "plot": ("audio sound.wav --plot text.mp4", ".png"),
+    "plot nowhere": ("audio sound.wav --plot none/a.png", "no such folder"),
     "no such net": ("nets dreamnot", "dreamnet"),
     "no such command": ("vidio", "vidio"),
 }

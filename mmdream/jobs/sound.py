@@ -18,14 +18,17 @@ from mmdream.errors import UserError
 from mmdream.film.binary import run
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
+from mmdream.jobs import figure
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.portrait import portrait
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
+from mmdream.sound.columns import Columns
 from mmdream.sound.kept import Kept
 from mmdream.sound.source import FileSource
 
@@ -53,6 +56,7 @@ def dream_track(
     work: Path,
     stopped: Callable[[], bool],
     kept: Kept | None = None,
+    watch: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[Extract, SoundReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -66,6 +70,7 @@ def dream_track(
         work: where the decoded and the dreamed sound go.
         stopped: asked now and then; True ends the dream.
         kept: where finished chunks outlive the run.
+        watch: takes the log gain, see `dream_sound`.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
@@ -91,6 +96,7 @@ def dream_track(
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
             stop=stopped,
             wishes=recipe.sound_terms,
+            watch=watch,
         )
     (work / "source.wav").unlink()
     return laid, report
@@ -117,27 +123,54 @@ class JournalledChunks:
 
 
 def dream_sound_file(
-    source: Path, output: Path | None, recipe: Recipe, overwrite: bool, listener: Listener
+    source: Path,
+    output: Path | None,
+    recipe: Recipe,
+    overwrite: bool,
+    listener: Listener,
+    plot: Path | None = None,
 ) -> Report:
     """Dream an audio file, or the first sound track of a film, into an audio file.
 
+    Args:
+        source: the file.
+        output: the result; None: beside the source.
+        recipe: how to dream.
+        overwrite: whether existing files may be replaced.
+        listener: told about progress.
+        plot: a picture of the dream beside it; None: none.
+
     Raises:
-        UserError: no sound in it, or the result cannot go where it should.
+        UserError: no sound in it, or the result, or the picture, cannot go where it should.
     """
     began = time.perf_counter()
     film = probe(source)
     if not film.sounds:
         raise UserError(f"{source}: has no sound")
     out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
+    picture = None if plot is None else figure.place(plot, overwrite)
     network = ear(recipe, listener)
+    track, gains = film.sounds[0], Columns()
     with workshop(out) as work:
         laid, done = dream_track(
-            film, film.sounds[0], (None, None), network, recipe, listener, work, lambda: False
-        )
+            film, track, (None, None), network, recipe, listener, work, lambda: False,
+            watch=None if picture is None else gains.feed,
+        )  # fmt: skip
+        if picture is not None and not laid.n_samples:
+            listener.warn(f"{source}: has no samples, so there is nothing to draw")
+        elif picture is not None:
+            extract(film, track, work / "source.wav")
+            with (
+                soundfile.SoundFile(work / "source.wav") as heard,
+                soundfile.SoundFile(work / "sound.wav") as dream,
+            ):
+                sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
+                drawing = portrait(source.name, *sounds, gains, recipe.schedule, float(laid.start))
+            figure.write(drawing, picture)
         options = ENCODERS[out.suffix.lower()]
         run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
     return Report(
-        seconds=laid.n_samples / film.sounds[0].rate,
+        seconds=laid.n_samples / track.rate,
         loudness_source=done.loudness_source,
         loudness_dream=done.loudness_dream,
         true_peak=done.true_peak,

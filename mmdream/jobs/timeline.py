@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.jobs.answers import Answers, Seen
-from mmdream.jobs.output import destination, workshop
-from mmdream.picture import files
+from mmdream.jobs.figure import blank, drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_LINES = 10
 """Colours that can be told apart."""
-WIDE, TALL, DPI = 10.0, 3.6, 120
-"""Inches of a medium's part, and dots to an inch."""
-
-
-def plot_place(output: Path, overwrite: bool) -> Path:
-    """Where a plot can go; to be asked before the work.
-
-    Raises:
-        UserError: it cannot go there.
-    """
-    return destination(None, output, ".png", files.SUFFIXES, overwrite, "--plot")
-
-
-def plot_file(seen: Seen, output: Path) -> None:
-    """Write the picture; its suffix chooses the format."""
-    with workshop(output) as work:
-        files.write(work / output.name, plot(seen).astype(np.float32) / 255)
+TALL = 3.6
+"""Inches of a medium's part."""
 
 
 def plot(seen: Seen) -> np.ndarray:
     """The picture, uint8 [H, W, 3]: a part for each medium, lines over time, or bars of a single moment."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # Not pyplot, which keeps every figure and asks for a screen.
-    figure = Figure(figsize=(WIDE, TALL * len(seen.answers)), dpi=DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = blank(TALL * len(seen.answers))
     parts = figure.subplots(len(seen.answers), squeeze=False)[:, 0]
     for axes, answers in zip(parts, seen.answers, strict=True):
         what = "sees" if answers.medium == "picture" else "hears"
         axes.set_title(f"what {answers.network} {what} in {seen.source.name}", loc="left", parse_math=False)
         (_lines if len(answers.seconds) > 1 else _bars)(axes, answers, min(seen.top, MOST_LINES))
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+    return drawn(figure)
 
 
 def _lines(axes: Axes, answers: Answers, top: int) -> None:

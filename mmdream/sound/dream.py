@@ -85,6 +85,7 @@ def dream_sound(
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
     wishes: tuple[Term, ...] = (),
+    watch: Callable[[np.ndarray], None] | None = None,
 ) -> SoundReport:
     """Dream a sound: same rate, channels, length and loudness.
 
@@ -102,6 +103,7 @@ def dream_sound(
         progress: takes the finished share, 0..1.
         stop: asked before each step; True ends the dream.
         wishes: layers, channels and classes to climb in place of the rungs next to the schedule's depth.
+        watch: takes the log gain as it is applied, in order, float32 [hop, band], nepers.
 
     Returns:
         What was done.
@@ -131,7 +133,7 @@ def dream_sound(
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(on, schedule, tally, kept, tell):
+            for samples in _raw(on, schedule, tally, kept, tell, watch):
                 dreamed.feed(samples)
                 _append(file, samples)
         nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
@@ -227,6 +229,7 @@ def _raw(
     tally: _Tally,
     kept: Kept | None,
     tell: Callable[[float], None],
+    watch: Callable[[np.ndarray], None] | None,
 ) -> Iterator[np.ndarray]:
     """The dream before its loudness is matched, in order, float32 [channel, sample].
 
@@ -242,6 +245,8 @@ def _raw(
         gain = gain * share.astype(np.float32)[:, None]
         tally.applied += float(DB * np.abs(gain).mean(axis=1).sum())
         tally.hops += len(gain)
+        if watch is not None:
+            watch(gain)
         change = on.spectra(on.source, first, first + len(gain)) * np.expm1(gain @ to_bins)
         if waiting is not None:
             change = np.concatenate((waiting, change), axis=1)

@@ -101,6 +101,14 @@ class Meter:
         gated = self._gated(nepers)
         return gated if np.isfinite(gated) else self._rms(nepers)
 
+    def momentary(self) -> np.ndarray:
+        """Loudness of each 400 ms, a tenth of a second apart, LUFS, float64 [window]; -inf for silence.
+
+        Empty for sounds that are shorter.
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(-0.691 + 10 * np.log10(self._powers(0.0)))
+
     def gain_to(self, target: Meter, share: np.ndarray) -> float:
         """The gain that makes this sound as loud as `target` when it acts as gain^share.
 
@@ -140,13 +148,16 @@ class Meter:
             return 0.0
         return float(np.sqrt(power[power >= 1e-4 * power.max()].mean()))
 
-    def _gated(self, nepers: np.ndarray | float) -> float:
+    def _powers(self, nepers: np.ndarray | float) -> np.ndarray:
+        """K-weighted power of each whole 400 ms, a tenth of a second apart, behind a log gain."""
         energy = np.asarray(self._weighted) * np.exp(2.0 * np.asarray(nepers))
-        whole = np.diff(self._edges()) == self._lengths()
-        energy = energy[whole]
+        energy = energy[np.diff(self._edges()) == self._lengths()]
         if len(energy) < 4:
-            return -np.inf
-        power = np.convolve(energy, np.ones(4), "valid") / (0.4 * self._rate)
+            return np.zeros(0)
+        return np.asarray(np.convolve(energy, np.ones(4), "valid") / (0.4 * self._rate))
+
+    def _gated(self, nepers: np.ndarray | float) -> float:
+        power = self._powers(nepers)
         absolute = power > 10 ** ((-70 + 0.691) / 10)
         if not absolute.any():
             return -np.inf

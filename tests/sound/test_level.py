@@ -86,3 +86,15 @@ def test_the_level_ignores_pauses_and_direct_current() -> None:
     assert metered(quiet, 44100).level() == pytest.approx(metered(sound, 44100).level(), rel=0.02)
     assert level_factor(0.5, -23.0) == pytest.approx(10 ** (-23 / 20) / 0.5)
     assert level_factor(0.0, -23.0) == 1.0
+
+
+def test_momentary_loudness_follows_the_sound() -> None:
+    tone = np.sin(2 * np.pi * 997 * np.arange(3 * 48000) / 48000)[None]
+    tone[:, :48000] = 0
+    metered = Meter(48000, 1)
+    metered.feed(tone.astype(np.float32))
+    found = metered.momentary()
+    assert len(found) == 27
+    assert np.all(found[:7] == -np.inf)
+    np.testing.assert_allclose(found[11:], -3.01, atol=0.1)  # ITU-R BS.1770: a full-scale sine of 997 Hz.
+    assert not len(Meter(48000, 1).momentary())

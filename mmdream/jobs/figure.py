@@ -1,0 +1,48 @@
+"""Figures as picture files: where they may go, how they are drawn, and that they come whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdream.jobs.output import destination, workshop
+from mmdream.picture import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDE, DPI = 10.0, 120
+"""Inches of a figure, and dots to an inch."""
+
+
+def place(output: Path, overwrite: bool) -> Path:
+    """Where a plot can go; to be asked before the work.
+
+    Raises:
+        UserError: it cannot go there.
+    """
+    return destination(None, output, ".png", files.SUFFIXES, overwrite, "--plot")
+
+
+def blank(tall: float) -> Figure:
+    """An empty figure of some inches, without pyplot, which keeps every figure and asks for a screen."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDE, tall), dpi=DPI, layout="constrained")
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """A figure as a picture, uint8 [H, W, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
+
+
+def write(picture: np.ndarray, output: Path) -> None:
+    """Write a drawn figure; the suffix chooses the format."""
+    with workshop(output) as work:
+        files.write(work / output.name, picture.astype(np.float32) / 255)

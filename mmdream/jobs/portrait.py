@@ -1,0 +1,107 @@
+"""A picture of a sound's dream: source, dream, what changed, the gain that did it, loudness and schedule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdream.jobs.figure import blank, drawn
+from mmdream.schedule import LIMITS, Schedule
+from mmdream.sound.canvas import DB, EDGES, HIGHEST
+from mmdream.sound.columns import Columns, powers
+from mmdream.sound.level import Meter
+from mmdream.sound.source import Source, blocks
+from mmdream.sound.stft import stft_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RANGE = 80.0
+"""dB below the loudest place of both sounds that are drawn."""
+CHANGE = 20.0
+"""dB of change at which the colours end."""
+HZ = (100, 300, 1000, 3000, 10000)
+"""Written beside a spectrogram."""
+TALL, LOW = 2.1, 1.5
+"""Inches of a spectrogram and of a part with lines."""
+QUIET = -70.0
+"""LUFS, where the loudness ends below: BS.1770's gate."""
+
+
+def portrait(
+    name: str, source: Source, dream: Source, gains: Columns, schedule: Schedule, start: float
+) -> np.ndarray:
+    """Draw a dream beside its source.
+
+    Args:
+        name: of the source.
+        source: at least one sample.
+        dream: what became of it, of the same rate and length.
+        gains: the log gain that was applied, a row a hop, nepers.
+        schedule: what the dream asked for.
+        start: seconds of the first sample.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    (before, each), (after, _) = powers(source), powers(dream)
+    top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
+    levels = [10 * np.log10(np.maximum(power, 10 ** ((top - RANGE) / 10))) for power in (before, after)]
+    hop = gains.rows * stft_for(source.rate).hop / source.rate
+    last = start + source.n_samples / source.rate
+    heights = [TALL] * 4 + [LOW] * 2
+    figure = blank(sum(heights) + 0.6)
+    parts = figure.subplots(6, sharex=True, height_ratios=heights)
+    loud = {"cmap": "magma", "vmin": top - RANGE, "vmax": top}
+    change = {"cmap": "RdBu_r", "vmin": -CHANGE, "vmax": CHANGE}
+    limit = {"cmap": "RdBu_r", "vmin": -DB * HIGHEST, "vmax": DB * HIGHEST}
+    rows = (
+        (name, levels[0], each, loud),
+        ("its dream", levels[1], each, loud),
+        ("dream over source", levels[1] - levels[0], each, change),
+        ("the gain that was dreamed", DB * gains.means(), hop, limit),
+    )
+    for axes, (title, values, seconds, colours) in zip(parts, rows, strict=False):
+        ends = start, start + len(values) * seconds, -0.5, len(EDGES) - 2.5
+        image = axes.imshow(
+            values.T, origin="lower", aspect="auto", interpolation="none", extent=ends, **colours
+        )
+        figure.colorbar(image, ax=axes, label="dB", pad=0.01)
+        axes.set_title(title, loc="left", parse_math=False)
+        _hertz(axes, source.rate)
+    for sound, label in ((source, "source"), (dream, "dream")):
+        meter = Meter(sound.rate, sound.channels, sound.layout)
+        for block in blocks(sound):
+            meter.feed(block)
+        loudness = np.maximum(meter.momentary(), QUIET)
+        parts[4].plot(start + 0.2 + 0.1 * np.arange(len(loudness)), loudness, label=label)
+    parts[4].set_title("loudness of 400 ms", loc="left")
+    parts[4].set_ylabel("LUFS")
+    _settings(parts[5], schedule, np.linspace(start, last, 200))
+    for axes in parts[4:]:
+        axes.grid(alpha=0.3)
+        # Above, on the title's line: beside it would take the width from all parts.
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small"
+        )
+    parts[5].set(xlabel="seconds", xlim=(start, last))
+    return drawn(figure)
+
+
+def _hertz(axes: Axes, rate: int) -> None:
+    """Frequencies beside the bands, up to the highest that the sound can hold."""
+    centres = EDGES[1:-1]
+    shown = [hz for hz in HZ if hz < rate / 2]
+    axes.set_yticks(np.interp(shown, centres, np.arange(len(centres))), [f"{hz:,}" for hz in shown])
+    axes.set(ylabel="Hz", ylim=(-0.5, float(np.interp(rate / 2, centres, np.arange(len(centres)))) + 0.5))
+
+
+def _settings(axes: Axes, schedule: Schedule, at: np.ndarray) -> None:
+    """The schedule's curves, each over the largest value it takes here, which stands beside its name."""
+    for name in LIMITS:
+        values = np.asarray(schedule.curve(name).at(at))
+        most = max(float(values.max()), 1e-9)
+        axes.plot(at, values / most, label=f"{name.replace('_', ' ')} (1 = {most:g})")
+    axes.set_title("schedule", loc="left")
+    axes.set_ylim(-0.05, 1.1)
