@@ -114,7 +114,7 @@ def image(
 
 @app.command()
 def audio(
-    source: options.Input,
+    source: options.SoundInput = None,
     output: options.Output = None,
     net: Annotated[
         str,
@@ -133,17 +133,29 @@ def audio(
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
+    beginning: options.SoundBeginnings = None,
+    seconds: options.Seconds = None,
     plot: options.Plot = None,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Dream a sound: an audio file, or the sound of a film.
+    """Dream a sound: an audio file, the sound of a film, or with --from one that is made.
 
     The result is IN.dream.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
     """
     from mmdream.jobs.sound import dream_sound_file
+    from mmdream.sound.made import Beginning
+    from mmdream.sound.made import beginning as made
 
+    if source is not None and beginning is None:
+        if seconds is not None:
+            raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
+        start: Path | Beginning = source
+    elif source is None and beginning is not None:
+        start = made(beginning, 10.0 if seconds is None else seconds)
+    else:
+        raise UserError("give a sound to dream on, or --from noise, sine:440 or sweep:100-8000")
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_net=net,
@@ -152,7 +164,7 @@ def audio(
         seed=seed,
     )
     with listening(as_json) as listener:
-        report = dream_sound_file(source, output, recipe, overwrite, listener, plot)
+        report = dream_sound_file(start, output, recipe, overwrite, listener, plot)
     show(report, as_json)
 
 

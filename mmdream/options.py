@@ -196,6 +196,21 @@ Beginnings = Annotated[
     Beginning | None,
     typer.Option("--from", help="Dream on noise instead of a picture, with --size.", show_default=False),
 ]
+SoundInput = Annotated[
+    Path | None, typer.Argument(metavar="[IN]", help="The sound to dream.", show_default=False)
+]
+SoundBeginnings = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="noise|sine:HZ|sweep:HZ-HZ",
+        help="Dream on this instead of a recording.",
+        show_default=False,
+    ),
+]
+Seconds = Annotated[
+    float | None, typer.Option(metavar="S", help="Length of what --from makes.", show_default="10")
+]
 SaveSteps = Annotated[
     bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
 ]

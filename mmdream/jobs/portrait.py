@@ -82,9 +82,7 @@ def portrait(
     for axes in parts[4:]:
         axes.grid(alpha=0.3)
         # Above, on the title's line: beside it would take the width from all parts.
-        axes.legend(
-            loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small"
-        )
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small")
     parts[5].set(xlabel="seconds", xlim=(start, last))
     return drawn(figure)
 

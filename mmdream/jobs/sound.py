@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +32,7 @@ from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
 from mmdream.sound.columns import Columns
 from mmdream.sound.kept import Kept
+from mmdream.sound.made import RATE, Beginning, made
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
@@ -123,7 +126,7 @@ class JournalledChunks:
 
 
 def dream_sound_file(
-    source: Path,
+    source: Path | Beginning,
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
@@ -133,42 +136,40 @@ def dream_sound_file(
     """Dream an audio file, or the first sound track of a film, into an audio file.
 
     Args:
-        source: the file.
-        output: the result; None: beside the source.
+        source: the file, or what is made in its place.
+        output: the result; None: beside the source, or in the current folder, named after it.
         recipe: how to dream.
         overwrite: whether existing files may be replaced.
         listener: told about progress.
-        plot: a picture of the dream beside it; None: none.
+        plot: a picture of the dream beside its source; None: none.
 
     Raises:
         UserError: no sound in it, or the result, or the picture, cannot go where it should.
     """
     began = time.perf_counter()
-    film = probe(source)
-    if not film.sounds:
-        raise UserError(f"{source}: has no sound")
-    out = destination(source, output, ".dream.wav", tuple(ENCODERS), overwrite)
-    picture = None if plot is None else figure.place(plot, overwrite)
-    network = ear(recipe, listener)
-    track, gains = film.sounds[0], Columns()
-    with workshop(out) as work:
-        laid, done = dream_track(
-            film, track, (None, None), network, recipe, listener, work, lambda: False,
-            watch=None if picture is None else gains.feed,
-        )  # fmt: skip
-        if picture is not None and not laid.n_samples:
-            listener.warn(f"{source}: has no samples, so there is nothing to draw")
-        elif picture is not None:
-            extract(film, track, work / "source.wav")
-            with (
-                soundfile.SoundFile(work / "source.wav") as heard,
-                soundfile.SoundFile(work / "sound.wav") as dream,
-            ):
-                sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
-                drawing = portrait(source.name, *sounds, gains, recipe.schedule, float(laid.start))
-            figure.write(drawing, picture)
-        options = ENCODERS[out.suffix.lower()]
-        run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
+    with _opened(source, recipe.seed) as (film, name):
+        track, gains = film.sounds[0], Columns()
+        out = destination(name, output, ".dream.wav", tuple(ENCODERS), overwrite)
+        picture = None if plot is None else figure.place(plot, overwrite)
+        network = ear(recipe, listener)
+        with workshop(out) as work:
+            laid, done = dream_track(
+                film, track, (None, None), network, recipe, listener, work, lambda: False,
+                watch=None if picture is None else gains.feed,
+            )  # fmt: skip
+            if picture is not None and not laid.n_samples:
+                listener.warn(f"{name}: has no samples, so there is nothing to draw")
+            elif picture is not None:
+                extract(film, track, work / "source.wav")
+                with (
+                    soundfile.SoundFile(work / "source.wav") as heard,
+                    soundfile.SoundFile(work / "sound.wav") as dream,
+                ):
+                    sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
+                    drawing = portrait(name.name, *sounds, gains, recipe.schedule, float(laid.start))
+                figure.write(drawing, picture)
+            options = ENCODERS[out.suffix.lower()]
+            run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
     return Report(
         seconds=laid.n_samples / track.rate,
         loudness_source=done.loudness_source,
@@ -180,3 +181,24 @@ def dream_sound_file(
         wall_seconds=time.perf_counter() - began,
         schedule={"sound": changes(done.schedule)},
     ).named(out)
+
+
+@contextmanager
+def _opened(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
+    """A file with sound, or what is made in its place as a file like any other; and what it is called.
+
+    Raises:
+        UserError: there is no sound in it.
+    """
+    if isinstance(source, Beginning):
+        with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
+            path = Path(folder) / f"{source.kind}.wav"
+            with create(path, RATE, 1) as writer:
+                for samples in made(source, seed):
+                    writer.write(samples)
+            yield probe(path), Path(path.name)
+        return
+    film = probe(source)
+    if not film.sounds:
+        raise UserError(f"{source}: has no sound")
+    yield film, source

@@ -27,16 +27,13 @@ from mmdream.sound.climb import Stage, climbed, energies, stage
 from mmdream.sound.front import spread
 from mmdream.sound.kept import GROUP, Kept
 from mmdream.sound.level import Meter
-from mmdream.sound.peak import PeakMeter, limited
+from mmdream.sound.peak import CEILING, PeakMeter, limited
 from mmdream.sound.source import BLOCK, FileSource, Source, blocks, padded
 from mmdream.sound.stft import REACH, samples_of
 from mmdream.terms import Term
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
-
-CEILING = 10 ** (-1 / 20)
-"""-1 dBTP, after EBU R 128."""
 
 
 @dataclass(frozen=True)

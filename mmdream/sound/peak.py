@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import scipy.ndimage
 
+CEILING = 10 ** (-1 / 20)
+"""-1 dBTP, after EBU R 128."""
 _PHASES = 4
 _TAPS = 32
 _PIECE = 4096
