@@ -17,6 +17,7 @@ from mmdream.options import (
     DEFAULT_MEASURE,
     DEFAULT_OPTIMIZER,
     DEFAULT_PRECISION,
+    heard_too,
     manner_of,
     schedule_of,
     terms_of,
@@ -79,10 +80,11 @@ def video(
     """
     from mmdream import dream_video, plan_video
 
+    wanted = wishes_of(layer, channel, target, guide, objective)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
-        wishes=wishes_of(layer, channel, target, guide, objective),
-        sound_terms=terms_of(sound_layer, sound_channel, sound_target),
+        wishes=wanted,
+        sound_terms=heard_too(terms_of(sound_layer, sound_channel, sound_target), wanted.terms, sound_net),
         net=net,
         sound_net=sound_net,
         weights=weights,

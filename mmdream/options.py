@@ -126,7 +126,10 @@ SoundChannels = Annotated[
 SoundTargets = Annotated[
     list[str] | None,
     typer.Option(
-        "--sound-target", metavar="CLASS[=W]", help="Dream this class into the sound.", show_default=False
+        "--sound-target",
+        metavar="CLASS[=W]",
+        help="Dream this class into the sound (default: every --target that it knows).",
+        show_default=False,
     ),
 ]
 Motif = Annotated[
@@ -310,3 +313,20 @@ def terms_of(
 ) -> tuple[Term, ...]:
     """Layers, channels and classes to climb."""
     return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))
+
+
+def heard_too(own: tuple[Term, ...], seen: tuple[Term, ...], net: str) -> tuple[Term, ...]:
+    """What a film's sound is to climb: what is asked of it, or else the picture's classes that it knows too.
+
+    Args:
+        own: what is asked of the sound.
+        seen: what is asked of the picture.
+        net: the sound network.
+    """
+    targets = tuple(term for term in seen if term.kind == "target")
+    if own or not targets:
+        return own
+    from mmdream.networks.card import card  # Here, so that --help does not wait for numpy.
+
+    about = card(net, "sound")
+    return tuple(term for term in targets if about.knows(term.name))

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from mmdream.options import heard_too
 from mmdream.picture import files
 from mmdream.sample import make_sample
+from mmdream.terms import layer, target
 from tests.command import mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify")
@@ -49,6 +51,13 @@ def test_every_option_of_the_issue_is_there():
     )
     missing = [name for name in wanted.split() if f"--{name}" not in text]
     assert not missing
+
+
+def test_the_sound_hears_of_the_picture_s_classes_that_it_knows_unless_it_has_wishes_of_its_own():
+    seen = (target("dog=0.5"), layer("p4c"), target("goldfish"))
+    assert heard_too((), seen, "melnet") == (target("dog=0.5"),)
+    assert heard_too((target("rain"),), seen, "melnet") == (target("rain"),)
+    assert heard_too((), (layer("p4c"),), "no such network") == ()
 
 
 def test_nets_are_listed_with_licences_and_told_one_by_one():

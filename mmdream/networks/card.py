@@ -142,12 +142,8 @@ class Card:
         if self.head is None:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
         wanted = _plain(name)
-        every = [[_plain(each) for each in names] for names in self.named_classes()]
-        # The usual name goes before a synonym: one class's synonym may be another's name.
-        for place in range(max(map(len, every), default=0)):
-            for number, names in enumerate(every):
-                if place < len(names) and names[place] == wanted:
-                    return number
+        if (place := self._place(wanted)) is not None:
+            return place
         known = {_plain(word): word for word in self.usual_names()}
         known |= {_plain(names[-1]): names[-1] for names in self.named_classes()}
         near = difflib.get_close_matches(wanted, list(known), 3, 0.5) or list(known)[:3]
@@ -155,6 +151,19 @@ class Card:
         raise UserError(
             f'{self.name} has no class "{name}"; nearest: {nearest} (see `mmdream nets {self.name}`)'
         )
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a class of this name, see `class_place`."""
+        return self.head is not None and self._place(_plain(name)) is not None
+
+    def _place(self, wanted: str) -> int | None:
+        every = [[_plain(each) for each in names] for names in self.named_classes()]
+        # The usual name goes before a synonym: one class's synonym may be another's name.
+        for place in range(max(map(len, every), default=0)):
+            for number, names in enumerate(every):
+                if place < len(names) and names[place] == wanted:
+                    return number
+        return None
 
     def check_classes(self, terms: tuple[Term, ...]) -> None:
         """Refuse classes that the network does not have.

@@ -120,3 +120,10 @@ def test_a_class_of_a_table_goes_by_its_first_word():
     imagenet = card("googlenet")
     assert imagenet.usual_names()[:3] == ("tench", "goldfish", "great white shark")
     assert len(imagenet.usual_names()) == 1000
+
+
+def test_a_card_knows_its_classes_by_all_their_names():
+    melnet = card("melnet")
+    assert all(melnet.knows(name) for name in ("dog", "dog bark", "dog_bark", "Sea waves", "rooster"))
+    assert not any(melnet.knows(name) for name in ("goldfish", "", "do"))
+    assert card("dreamnet").knows("n01443537")
