@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 
+ROUNDS = 6
+"""Of the loudness match; the last ones move it by hundredths of a decibel."""
+
+
 @dataclass(frozen=True)
 class SoundReport:
     """What was done to a sound."""
@@ -48,8 +52,6 @@ class SoundReport:
     loudness_dream: float
     true_peak: float
     """Of the dream, dBTP; -inf for silence."""
-    gain_db: float
-    """The loudness match."""
     objective_gain: float
     """Contrast energy of the dream over the source's, what was climbed weighted as it was climbed."""
     strength: float
@@ -117,7 +119,7 @@ def dream_sound(
         peaks.feed(samples)
     if not source.n_samples:
         return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
-                           0.0, 1.0, 0.0, ())  # fmt: skip
+                           1.0, 0.0, ())  # fmt: skip
     on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes)
     tally = _Tally()
 
@@ -133,13 +135,13 @@ def dream_sound(
             for samples in _raw(on, schedule, tally, kept, tell, watch):
                 dreamed.feed(samples)
                 _append(file, samples)
-        nepers = dreamed.gain_to(heard, share(dreamed.block_seconds() * source.rate))
+        level = _levelling(dreamed, heard, source.rate, share)
         final, top = _meters(source)
         with soundfile.SoundFile(path) as file:
             raw = FileSource(file)
 
             def levelled(start: int, end: int) -> np.ndarray:
-                gain = np.exp(nepers * share(np.arange(start, end)))
+                gain = np.exp(level(np.arange(start, end)))
                 return padded(raw, start, end) * gain.astype(np.float32)
 
             for start in range(0, source.n_samples, BLOCK):
@@ -148,7 +150,7 @@ def dream_sound(
                 final.feed(samples)
                 top.feed(samples)
                 write(samples)
-            gain = _objective_gain(on, raw, tally, nepers, share)
+            gain = _objective_gain(on, raw, tally, level)
     tell(1.0)
     return SoundReport(
         n_samples=source.n_samples,
@@ -157,11 +159,38 @@ def dream_sound(
         loudness_source=heard.loudness(),
         loudness_dream=final.loudness(),
         true_peak=20 * math.log10(top.peak) if top.peak > 0 else -math.inf,
-        gain_db=nepers * DB,
         objective_gain=gain,
         strength=tally.applied / max(tally.hops, 1),
         schedule=tuple(tally.used),
     )
+
+
+def _levelling(
+    dreamed: Meter, source: Meter, rate: int, share: Callable[[np.ndarray], np.ndarray]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The log gain, by sample, that makes a dream as loud as its source on the whole and nowhere a shock.
+
+    Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
+    rounds settle it.
+
+    Args:
+        dreamed: meter of the dream.
+        source: meter of its source.
+        rate: samples a second.
+        share: how much of the gain acts at some samples, 0..1.
+    """
+    at = dreamed.block_seconds() * rate
+    shares, down = share(at), np.zeros(len(at))
+    for _ in range(ROUNDS):
+        nepers = dreamed.gain_to(source, shares, -down * shares)
+        down = dreamed.over(source, nepers * shares)
+        if not down.any():
+            break
+
+    def level(samples: np.ndarray) -> np.ndarray:
+        return share(samples) * (nepers - np.interp(samples, at, down))
+
+    return level
 
 
 def _append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
@@ -262,8 +291,7 @@ def _objective_gain(
     on: Stage,
     raw: Source,
     tally: _Tally,
-    nepers: float,
-    share: Callable[[np.ndarray], np.ndarray],
+    level: Callable[[np.ndarray], np.ndarray],
 ) -> float:
     """Contrast energy of the result over the source's, as the network hears both."""
     n_rungs = len(on.ear.terms)
@@ -271,7 +299,7 @@ def _objective_gain(
     for chunk, mix, source_energies in tally.heard:
         rungs = np.flatnonzero(mix)
         centre = np.array([chunk.centre * on.stft.hop - on.offset])
-        factor = on.factor * math.exp(nepers * float(share(centre)[0]))
+        factor = on.factor * math.exp(float(level(centre)[0]))
         found = energies(on, raw, chunk, tuple(int(rung) for rung in rungs), factor)
         here = (chunk.stop - chunk.first) * mix[rungs]
         weights[rungs] += here

@@ -25,6 +25,13 @@ _NAMED = {
 }  # fmt: skip
 """FFmpeg's layouts whose channels differ from the bare count's in weight."""
 _BLOCKS_A_SECOND = 10
+MOST_OVER = 3.0
+"""LU that 400 ms of a dream may be louder than those of its source,"""
+FREE_BELOW = 10.0
+"""LU: unless it lies so far under the source's integrated loudness. A rattle that was hardly there must not
+become a blow, but a dream may fill a pause."""
+_MARGIN = 0.1
+"""LU that are left for what lies between the tenths of a second."""
 _MOST_NEPERS = np.log(10 ** (40 / 20))
 """No loudness match needs more than 40 dB."""
 
@@ -109,12 +116,37 @@ class Meter:
         with np.errstate(divide="ignore"):
             return np.asarray(-0.691 + 10 * np.log10(self._powers(0.0)))
 
-    def gain_to(self, target: Meter, share: np.ndarray) -> float:
+    def over(self, source: Meter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
+        """By how much this sound has to be turned down, so that no 400 ms are much louder than the source's.
+
+        Args:
+            source: meter of the sound it was made from, of equal length.
+            nepers: a log gain in front of this meter, one a tenth-second block or one for all.
+
+        Returns:
+            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MOST_OVER`
+            and `FREE_BELOW`. Zero for sounds without a loudness.
+        """
+        found = np.zeros(len(self._power))
+        quiet = source.loudness() - FREE_BELOW
+        allowed = np.maximum(source.momentary() + MOST_OVER, quiet) - _MARGIN
+        if not len(allowed) or not np.isfinite(quiet):
+            return found
+        power = np.maximum(self._powers(nepers), 1e-30)
+        excess = np.maximum(-0.691 + 10 * np.log10(power) - allowed, 0.0) * np.log(10) / 20
+        # A window's four blocks, and one more at either end, because the gain moves between their centres.
+        for block in range(-1, 5):
+            places = np.clip(np.arange(len(excess)) + block, 0, len(found) - 1)
+            np.maximum.at(found, places, excess)
+        return found
+
+    def gain_to(self, target: Meter, share: np.ndarray, before: np.ndarray | float = 0.0) -> float:
         """The gain that makes this sound as loud as `target` when it acts as gain^share.
 
         Args:
             target: meter of the wanted sound, of equal length.
             share: float64 [block], 0..1.
+            before: nepers [block] that act besides.
 
         Returns:
             Nepers; 0 where either is silent or no block has a share.
@@ -127,7 +159,7 @@ class Meter:
             return 0.0
 
         def excess(nepers: float) -> float:
-            return max(measure(self, nepers * share), -200.0) - wanted
+            return max(measure(self, nepers * share + before), -200.0) - wanted
 
         low, high = -_MOST_NEPERS, _MOST_NEPERS
         if excess(low) >= 0 or excess(high) <= 0:

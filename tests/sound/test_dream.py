@@ -15,6 +15,7 @@ from mmdream.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.schedule import Schedule
 from mmdream.sound.dream import SoundReport, contrast_energies, dream_sound
+from mmdream.sound.level import FREE_BELOW, MOST_OVER, Meter
 from mmdream.sound.source import BLOCK, ArraySource, FileSource
 from mmdream.sound.stft import stft_for
 
@@ -160,6 +161,18 @@ def test_loudness_and_peak_are_the_source_s(dream: Dream, data) -> None:
     assert report.loudness_dream == pytest.approx(report.loudness_source, abs=0.5)
     assert report.true_peak <= -1.0
     assert report.strength > 0.5
+
+
+def test_no_moment_is_much_louder_than_the_source_s(dream: Dream, data) -> None:
+    file = data / "sounds" / "vibe_ace.ogg"
+    sound, rate = soundfile.read(file, dtype="float32", stop=4 * 44100, always_2d=True)
+    out, report = dream(sound.T, rate, Schedule())
+    before, after = (Meter(rate, len(out)) for _ in range(2))
+    before.feed(sound.T)
+    after.feed(out)
+    most = np.maximum(before.momentary() + MOST_OVER, before.loudness() - FREE_BELOW)
+    assert np.all(after.momentary() <= most)
+    assert report.loudness_dream == pytest.approx(report.loudness_source, abs=0.5)
 
 
 def test_a_loud_sound_stays_under_its_own_peak(dream: Dream) -> None:

@@ -9,7 +9,7 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from mmdream.sound.level import Meter, channel_weights, level_factor
+from mmdream.sound.level import FREE_BELOW, MOST_OVER, Meter, channel_weights, level_factor
 
 
 def metered(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> Meter:
@@ -78,6 +78,38 @@ def test_no_gain_where_nothing_is_open_to_it_or_heard() -> None:
     sound, silence = gusts(1, 8000), np.zeros((1, 24000), np.float32)
     assert metered(0.1 * sound, 8000).gain_to(metered(sound, 8000), np.zeros(30)) == 0.0
     assert metered(silence, 8000).gain_to(metered(sound, 8000), np.ones(30)) == 0.0
+
+
+def allowed(source: Meter) -> np.ndarray:
+    """LUFS that each 400 ms of a dream may have."""
+    return np.maximum(source.momentary() + MOST_OVER, source.loudness() - FREE_BELOW)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+def test_blows_are_turned_down_and_what_is_not_one_is_left_alone(rate: int) -> None:
+    at = np.arange(6 * rate)
+    source = np.random.default_rng(0).normal(0, 0.05, (1, 6 * rate)).astype(np.float32)
+    blow = np.where(np.abs(at - 2 * rate) < 0.1 * rate, 8.0, 1.0).astype(np.float32)
+    before, loud = metered(source, rate), metered(source * blow, rate)
+    assert np.max(loud.momentary() - allowed(before)) > 5
+    down = loud.over(before)
+    gain = np.exp(-np.interp(at, loud.block_seconds() * rate, down)).astype(np.float32)
+    after = metered(source * blow * gain, rate)
+    assert np.all(after.momentary() <= allowed(before))
+    assert not down[:12].any()
+    assert not down[28:].any()
+    assert down.max() < 1.5
+
+
+def test_a_pause_may_be_filled_up_to_ten_units_under_the_whole() -> None:
+    source, dream = (np.random.default_rng(0).normal(0, 0.1, (1, 32000)).astype(np.float32) for _ in range(2))
+    source[:, 16000:] = 0
+    before = metered(source, 8000)
+    dream[:, 16000:] *= 10 ** (-11 / 20)
+    assert not metered(dream, 8000).over(before).any()
+    dream[:, 16000:] *= 10 ** (4 / 20)
+    assert metered(dream, 8000).over(before)[24:].min() > 0.2
+    assert not metered(dream, 8000).over(metered(np.zeros_like(source), 8000)).any()
 
 
 def test_the_level_ignores_pauses_and_direct_current() -> None:
