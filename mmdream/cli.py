@@ -153,7 +153,7 @@ def audio(
             raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
         start: Path | Beginning = source
     elif source is None and beginning is not None:
-        start = made(beginning, 10.0 if seconds is None else seconds)
+        start = made(beginning, options.MADE_SECONDS if seconds is None else seconds)
     else:
         raise UserError("give a sound to dream on, or --from noise, sine:440 or sweep:100-8000")
     recipe = Recipe(

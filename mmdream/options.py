@@ -52,6 +52,8 @@ class Beginning(StrEnum):
     noise = "noise"
 
 
+MADE_SECONDS = 10.0
+"""Of a sound that is dreamed in place of a recording."""
 DEFAULT_OPTIMIZER = Optimizer(DEFAULT.manner.optimizer)
 DEFAULT_MEASURE = Measure(DEFAULT.wishes.measure)
 DEFAULT_PRECISION = Precision(DEFAULT.precision)
@@ -212,7 +214,8 @@ SoundBeginnings = Annotated[
     ),
 ]
 Seconds = Annotated[
-    float | None, typer.Option(metavar="S", help="Length of what --from makes.", show_default="10")
+    float | None,
+    typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{MADE_SECONDS:g}"),
 ]
 SaveSteps = Annotated[
     bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")

@@ -13,8 +13,8 @@ from scipy.signal import stft
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import Form, row
 from mmdream.errors import UserError
+from mmdream.jobs import figure
 from mmdream.jobs.captions import DIM, INK, ground, length, shortened, written
-from mmdream.jobs.output import destination, workshop
 from mmdream.picture import files
 
 TILE = 96
@@ -52,9 +52,8 @@ def plot_file(of: Dataset, output: Path, overwrite: bool) -> Path:
     Raises:
         UserError: it cannot go where it should.
     """
-    out = destination(None, output, ".png", files.SUFFIXES, overwrite, "--plot")
-    with workshop(out) as work:
-        files.write(work / out.name, plot(of).astype(np.float32) / 255)
+    out = figure.place(output, overwrite)
+    figure.write(plot(of), out)
     return out
 
 

@@ -109,6 +109,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
                 laid, done = dream_track(
                     film, track, span, hearing, job.recipe, listener, work, stop.is_set, kept
                 )
+            (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(Heard(work / "sound.wav", laid, done))
 
         leave_loaded_objects_alone()

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmdream.jobs.figure import blank, drawn
 from mmdream.schedule import LIMITS, Schedule
-from mmdream.sound.canvas import DB, EDGES, HIGHEST
+from mmdream.sound.canvas import BANDS, DB, EDGES, HIGHEST
 from mmdream.sound.columns import Columns, powers
 from mmdream.sound.level import Meter
 from mmdream.sound.source import Source, blocks
@@ -63,7 +63,7 @@ def portrait(
         ("the gain that was dreamed", DB * gains.means(), hop, limit),
     )
     for axes, (title, values, seconds, colours) in zip(parts, rows, strict=False):
-        ends = start, start + len(values) * seconds, -0.5, len(EDGES) - 2.5
+        ends = start, start + len(values) * seconds, -0.5, BANDS - 0.5
         image = axes.imshow(
             values.T, origin="lower", aspect="auto", interpolation="none", extent=ends, **colours
         )

@@ -70,7 +70,7 @@ def dream_track(
         network: a sound network.
         recipe: how to dream.
         listener: told about progress, in seconds.
-        work: where the decoded and the dreamed sound go.
+        work: where the decoded sound, ``source.wav``, goes too.
         stopped: asked now and then; True ends the dream.
         kept: where finished chunks outlive the run.
         watch: takes the log gain, see `dream_sound`.
@@ -101,7 +101,6 @@ def dream_track(
             wishes=recipe.sound_terms,
             watch=watch,
         )
-    (work / "source.wav").unlink()
     return laid, report
 
 
@@ -160,7 +159,6 @@ def dream_sound_file(
             if picture is not None and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif picture is not None:
-                extract(film, track, work / "source.wav")
                 with (
                     soundfile.SoundFile(work / "source.wav") as heard,
                     soundfile.SoundFile(work / "sound.wav") as dream,

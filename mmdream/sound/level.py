@@ -108,13 +108,13 @@ class Meter:
         gated = self._gated(nepers)
         return gated if np.isfinite(gated) else self._rms(nepers)
 
-    def momentary(self) -> np.ndarray:
+    def momentary(self, nepers: np.ndarray | float = 0.0) -> np.ndarray:
         """Loudness of each 400 ms, a tenth of a second apart, LUFS, float64 [window]; -inf for silence.
 
-        Empty for sounds that are shorter.
+        Empty for sounds that are shorter. `nepers` as in `loudness`.
         """
         with np.errstate(divide="ignore"):
-            return np.asarray(-0.691 + 10 * np.log10(self._powers(0.0)))
+            return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
     def over(self, source: Meter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
         """By how much this sound has to be turned down, so that no 400 ms are much louder than the source's.
@@ -132,8 +132,7 @@ class Meter:
         allowed = np.maximum(source.momentary() + MOST_OVER, quiet) - _MARGIN
         if not len(allowed) or not np.isfinite(quiet):
             return found
-        power = np.maximum(self._powers(nepers), 1e-30)
-        excess = np.maximum(-0.691 + 10 * np.log10(power) - allowed, 0.0) * np.log(10) / 20
+        excess = np.maximum(self.momentary(nepers) - allowed, 0.0) * np.log(10) / 20
         # A window's four blocks, and one more at either end, because the gain moves between their centres.
         for block in range(-1, 5):
             places = np.clip(np.arange(len(excess)) + block, 0, len(found) - 1)

@@ -68,7 +68,7 @@ def beginning(text: str, seconds: float) -> Beginning:
     """
     kind, _, rest = text.strip().lower().partition(":")
     counts = {"noise": 0, "sine": 1, "sweep": 2}
-    parts = [part for part in rest.split("-") if part]
+    parts = rest.split("-") if rest else []
     if kind in counts and len(parts) == counts[kind]:
         try:
             return Beginning(kind, seconds, tuple(map(float, parts)))

@@ -56,7 +56,20 @@ def test_a_seed_is_one_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "rain", "sine", "sine:", "sine:high", "sine:440-880", "sweep:100", "noise:3", "sine:nan"]
+    "text",
+    [
+        "",
+        "rain",
+        "sine",
+        "sine:",
+        "sine:high",
+        "sine:440-880",
+        "sweep:100",
+        "noise:3",
+        "sine:nan",
+        "sine:-440",
+        "sweep:100-",
+    ],
 )
 def test_what_cannot_be_read_is_refused_with_what_can(text: str) -> None:
     with pytest.raises(UserError, match=r"sine:440|between 20 and 20000"):
