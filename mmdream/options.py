@@ -208,8 +208,8 @@ SoundBeginnings = Annotated[
     str | None,
     typer.Option(
         "--from",
-        metavar="noise|sine:HZ|sweep:HZ-HZ",
-        help="Dream on this instead of a recording.",
+        metavar="KIND",
+        help="Dream on noise, sine:HZ or sweep:HZ-HZ instead of a recording.",
         show_default=False,
     ),
 ]
