@@ -27,6 +27,9 @@ def attended(work: Callable[[threading.Event], T], how: str) -> T:
         Stopped: Ctrl-C came; the work may still be at its last step.
     """
     stop = threading.Event()
+    # Not Thread.join: Python 3.11 takes a thread whose join was interrupted for ended (bpo-45274), and what
+    # the work still has to say would come after the last line.
+    done = threading.Event()
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -35,17 +38,18 @@ def attended(work: Callable[[threading.Event], T], how: str) -> T:
             results.append(work(stop))
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, name="work", daemon=True)
     try:
-        thread.start()
-        while thread.is_alive():
-            # Waking now and then: on Windows a wait without end does not hear Ctrl-C.
-            thread.join(0.5)
+        threading.Thread(target=run, name="work", daemon=True).start()
+        # Waking now and then: on Windows a wait without end does not hear Ctrl-C.
+        while not done.wait(0.5):
+            pass
     except KeyboardInterrupt:
         stop.set()
         with suppress(KeyboardInterrupt):
-            thread.join(GRACE)
+            done.wait(GRACE)
         if results:
             raise  # It was finished in that moment: there is nothing to go on with.
         raise Stopped(how) from None

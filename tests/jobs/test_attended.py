@@ -1,0 +1,51 @@
+"""Ctrl-C is answered soon, and after all that the work has to say."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+
+from mmdream.errors import Interrupted, Stopped
+from mmdream.jobs.attended import GRACE, attended
+
+
+def test_what_the_work_says_when_it_is_stopped_comes_first():
+    said: list[str] = []
+
+    def work(stop: threading.Event) -> None:
+        signal.raise_signal(signal.SIGINT)
+        stop.wait(5)
+        time.sleep(GRACE / 4)
+        said.append("the last of it")
+        raise Interrupted
+
+    with pytest.raises(Stopped, match="go on with: mmdream resume"):
+        attended(work, "mmdream resume out.mkv")
+    assert said == ["the last of it"]
+
+
+def test_a_long_step_does_not_keep_the_user_waiting():
+    ended = threading.Event()
+
+    def work(stop: threading.Event) -> None:
+        signal.raise_signal(signal.SIGINT)
+        ended.wait(30)
+
+    with pytest.raises(Stopped):
+        attended(work, "mmdream resume out.mkv")
+    assert not ended.is_set()
+    ended.set()
+
+
+def test_work_that_was_finished_in_that_moment_has_nothing_to_go_on_with():
+    def work(stop: threading.Event) -> int:
+        signal.raise_signal(signal.SIGINT)
+        stop.wait(5)
+        return 1
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        attended(work, "mmdream resume out.mkv")
+    assert not isinstance(raised.value, Stopped)
