@@ -202,7 +202,7 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.loaded import ear
+    from mmdream.jobs.loaded import ear, model
     from mmdream.sound.dream import dream_sound
     from mmdream.sound.source import ArraySource
 
@@ -217,7 +217,9 @@ def dream_audio(
         recipe.schedule,
         recipe.seed,
         progress=lambda share: listener.progress("sound", share * seconds, seconds),
-        wishes=recipe.sound_terms,
+        wishes=recipe.sound_wishes,
+        guide=model(recipe),
+        manner=recipe.sound_manner,
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
 

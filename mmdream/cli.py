@@ -20,13 +20,14 @@ from mmdream.options import (
     DEFAULT_COLOR,
     DEFAULT_MEASURE,
     DEFAULT_OPTIMIZER,
+    DEFAULT_PHASE,
     DEFAULT_PRECISION,
+    DEFAULT_STEREO,
     manner_of,
     schedule_of,
-    terms_of,
     wishes_of,
 )
-from mmdream.recipe import Recipe
+from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, show
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
@@ -127,12 +128,17 @@ def audio(
     layer: options.Layers = None,
     channel: options.Channels = None,
     target: options.Targets = None,
+    guide: options.HeardGuide = None,
+    objective: options.Objective = DEFAULT_MEASURE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
+    invent: options.HeardInvent = None,
+    stereo: options.Stereos = DEFAULT_STEREO,
+    phase: options.Phases = DEFAULT_PHASE,
     beginning: options.SoundBeginnings = None,
     seconds: options.Seconds = None,
     plot: options.Plot = None,
@@ -155,12 +161,17 @@ def audio(
     elif source is None and beginning is not None:
         start = made(beginning, options.MADE_SECONDS if seconds is None else seconds)
     else:
-        raise UserError("give a sound to dream on, or --from noise, sine:440 or sweep:100-8000")
+        raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
+    silent = isinstance(start, Beginning) and start.kind == "silence"
+    if silent and invent == 0:
+        raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
+    amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_net=net,
         sound_weights=weights,
-        sound_terms=terms_of(layer, channel, target),
+        sound_wishes=wishes_of(layer, channel, target, guide, objective),
+        sound_manner=SoundManner(amplitude, stereo.value, phase.value),
         seed=seed,
     )
     with listening(as_json) as listener:

@@ -16,14 +16,15 @@ from mmdream.options import (
     DEFAULT_COLOR,
     DEFAULT_MEASURE,
     DEFAULT_OPTIMIZER,
+    DEFAULT_PHASE,
     DEFAULT_PRECISION,
+    DEFAULT_STEREO,
     heard_too,
     manner_of,
     schedule_of,
-    terms_of,
     wishes_of,
 )
-from mmdream.recipe import Recipe
+from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, resumable, show
 
 
@@ -44,6 +45,11 @@ def video(
     sound_layer: options.SoundLayers = None,
     sound_channel: options.SoundChannels = None,
     sound_target: options.SoundTargets = None,
+    sound_guide: options.SoundGuides = None,
+    sound_objective: options.SoundObjective = DEFAULT_MEASURE,
+    invent: options.Invent = DEFAULT.sound_manner.invent,
+    stereo: options.Stereos = DEFAULT_STEREO,
+    phase: options.Phases = DEFAULT_PHASE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
@@ -81,10 +87,12 @@ def video(
     from mmdream import dream_video, plan_video
 
     wanted = wishes_of(layer, channel, target, guide, objective)
+    heard = wishes_of(sound_layer, sound_channel, sound_target, sound_guide, sound_objective)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
         wishes=wanted,
-        sound_terms=heard_too(terms_of(sound_layer, sound_channel, sound_target), wanted.terms, sound_net),
+        sound_wishes=heard_too(heard, wanted.terms, sound_net),
+        sound_manner=SoundManner(invent, stereo.value, phase.value),
         net=net,
         sound_net=sound_net,
         weights=weights,

@@ -62,14 +62,14 @@ def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.
     Args:
         features: one tensor [1, time, band, channel] for each rung, all over the same stretch of
             time.
-        mix: weight of each rung.
+        mix: weight of each rung, float32 [time] of its own.
         share: length of the running mean over the length of the stretch, float32 > 0.
 
     Returns:
         float32 scalar, nepers of energy.
     """
     return tf.add_n(
-        [weight * _local(departures(a, share), share / 5) for a, weight in zip(features, mix, strict=True)]
+        [_local(departures(a, share), share / 5, weight) for a, weight in zip(features, mix, strict=True)]
     )
 
 
@@ -84,10 +84,10 @@ def target(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor
             is won, which steps of fixed length do not mind.
 
     Returns:
-        float32 scalar: mean of logsumexp over the wanted classes, less that share.
+        float32 [window]: logsumexp over the wanted classes, less that share.
     """
     chosen = tf.reduce_logsumexp(tf.gather(logits, list(wanted), axis=1), axis=1)
-    return tf.reduce_mean(chosen - rivals * tf.reduce_logsumexp(logits, axis=1))
+    return chosen - rivals * tf.reduce_logsumexp(logits, axis=1)
 
 
 def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -104,12 +104,13 @@ def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     return tf.square(a - _running_mean(a, share))
 
 
-def _local(squares: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """Mean over time of the log of the energy in windows of a share of the stretch."""
+def _local(squares: tf.Tensor, share: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Weighted mean over time of the log of the energy in windows of a share of the stretch."""
     energy = tf.reduce_mean(squares, axis=(2, 3), keepdims=True)
     # A floor 20 dB under the mean: a pause is no reason to shout.
     floor = 0.01 * tf.stop_gradient(tf.reduce_mean(energy)) + 1e-12
-    return tf.reduce_mean(tf.math.log(_running_mean(energy, share) + floor))
+    told = tf.math.log(_running_mean(energy, share) + floor)
+    return tf.reduce_mean(weight * told[0, :, 0, 0])
 
 
 def _running_mean(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,20 @@ class Optimizer(StrEnum):
     adam = "adam"
 
 
+class Stereo(StrEnum):
+    """Who dreams."""
+
+    linked = "linked"
+    wide = "wide"
+
+
+class Phase(StrEnum):
+    """Which phase a sound's dream has."""
+
+    source = "source"
+    griffin_lim = "griffin-lim"
+
+
 class Beginning(StrEnum):
     """What is dreamed on in place of a picture."""
 
@@ -58,6 +73,8 @@ DEFAULT_OPTIMIZER = Optimizer(DEFAULT.manner.optimizer)
 DEFAULT_MEASURE = Measure(DEFAULT.wishes.measure)
 DEFAULT_PRECISION = Precision(DEFAULT.precision)
 DEFAULT_COLOR = Color(DEFAULT.color)
+DEFAULT_STEREO = Stereo(DEFAULT.sound_manner.stereo)
+DEFAULT_PHASE = Phase(DEFAULT.sound_manner.phase)
 
 Input = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
 PictureInput = Annotated[
@@ -134,15 +151,53 @@ SoundTargets = Annotated[
         show_default=False,
     ),
 ]
+Guide = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Dream towards what is seen in a picture.", show_default=False),
+]
+SoundGuides = Annotated[
+    Path | None,
+    typer.Option(
+        "--sound-guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
+    ),
+]
+HeardGuide = Annotated[
+    Path | None,
+    typer.Option(
+        "--guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
+    ),
+]
+SoundObjective = Annotated[
+    Measure,
+    typer.Option("--sound-objective", help="How layers and channels of the sound network are climbed."),
+]
+Invent = Annotated[
+    float,
+    typer.Option(
+        metavar="A", help="0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift."
+    ),
+]
+HeardInvent = Annotated[
+    float | None,
+    typer.Option(
+        "--invent",
+        metavar="A",
+        help="0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift.",
+        show_default="0; 1 from silence",
+    ),
+]
+Stereos = Annotated[
+    Stereo, typer.Option("--stereo", help="One gain for all channels, or each channel dreams for itself.")
+]
+Phases = Annotated[
+    Phase,
+    typer.Option("--phase", help="Keep the phase of the source, or fit it to the dream by Griffin-Lim."),
+]
 Motif = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME", help="Dream these; `mmdream nets NAME` lists them.", show_default=False
     ),
-]
-Guide = Annotated[
-    Path | None,
-    typer.Option(metavar="PICTURE", help="Dream towards what is seen in a picture.", show_default=False),
 ]
 Objective = Annotated[Measure, typer.Option("--objective", help="How layers and channels are climbed.")]
 Strength = Annotated[
@@ -209,7 +264,7 @@ SoundBeginnings = Annotated[
     typer.Option(
         "--from",
         metavar="KIND",
-        help="Dream on noise, sine:HZ or sweep:HZ-HZ instead of a recording.",
+        help="Dream on noise, silence, sine:HZ or sweep:HZ-HZ instead of a recording.",
         show_default=False,
     ),
 ]
@@ -318,7 +373,7 @@ def terms_of(
     return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))
 
 
-def heard_too(own: tuple[Term, ...], seen: tuple[Term, ...], net: str) -> tuple[Term, ...]:
+def heard_too(own: Wishes, seen: tuple[Term, ...], net: str) -> Wishes:
     """What a film's sound is to climb: what is asked of it, or else the picture's classes that it knows too.
 
     Args:
@@ -327,9 +382,9 @@ def heard_too(own: tuple[Term, ...], seen: tuple[Term, ...], net: str) -> tuple[
         net: the sound network.
     """
     targets = tuple(term for term in seen if term.kind == "target")
-    if own or not targets:
+    if own.terms or own.guide is not None or not targets:
         return own
     from mmdream.networks.card import card  # Here, so that --help does not wait for numpy.
 
     about = card(net, "sound")
-    return tuple(term for term in targets if about.knows(term.name))
+    return replace(own, terms=tuple(term for term in targets if about.knows(term.name)))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mmdream.errors import UserError
 from mmdream.schedule import Schedule
-from mmdream.terms import Term, Wishes
+from mmdream.terms import Wishes
 
 Weights = str | Path | None
 """A weights file, "random", or None for the card's own weights."""
@@ -42,6 +42,34 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundManner:
+    """How a sound is dreamed, besides what is climbed; checked where it is made.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    invent: float = 0.0
+    """0..1: amplitude of new noise and pulses, shaped by the dream, where a gain has nothing to lift."""
+    stereo: Literal["linked", "wide"] = "linked"
+    """One gain for all channels, or each channel dreams for itself."""
+    phase: Literal["source", "griffin-lim"] = "source"
+    """Keep the source's phase, or fit it to what was dreamed."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.invent <= 1:
+            raise UserError(f"invent is {self.invent:g}; choose between 0 and 1")
+        if self.stereo not in ("linked", "wide"):
+            raise UserError(f"stereo is {self.stereo!r}; choose linked or wide")
+        if self.phase not in ("source", "griffin-lim"):
+            raise UserError(f"phase is {self.phase!r}; choose source or griffin-lim")
+
+
+AS_USUAL = SoundManner()
+"""A gain alone, one for all channels, on the source's phase."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """How to dream; checked where it is made.
 
@@ -58,10 +86,12 @@ class Recipe:
     sound_weights: Weights = None
     wishes: Wishes = field(default_factory=Wishes)
     """What the picture climbs in place of, or besides, the schedule's depth."""
-    sound_terms: tuple[Term, ...] = ()
-    """What the sound climbs in place of the schedule's depth: layers, channels and classes."""
+    sound_wishes: Wishes = field(default_factory=Wishes)
+    """What the sound climbs in place of, or besides, the schedule's depth; the guide is a sound."""
     manner: Manner = field(default_factory=Manner)
     """How the picture climbs."""
+    sound_manner: SoundManner = field(default_factory=SoundManner)
+    """How the sound is dreamed."""
     coherence: float = 0.97
     """Share of the last frame's dream that a film frame starts from, where its motion is trusted;
     0 dreams every frame for itself, in full."""

@@ -62,6 +62,10 @@ class Wishes:
             raise UserError("objective cosine compares: give --guide or --channel with it")
 
 
+NOTHING_ASKED = Wishes()
+"""The ladder's rungs next to the depth."""
+
+
 @dataclass(frozen=True)
 class Objective:
     """What is climbed at one moment: every term with its weight."""

@@ -15,7 +15,7 @@ import soundfile
 from mmdream.options import heard_too
 from mmdream.picture import files
 from mmdream.sample import make_sample
-from mmdream.terms import layer, target
+from mmdream.terms import Wishes, layer, target
 from tests.command import mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify")
@@ -47,7 +47,8 @@ def test_every_option_of_the_issue_is_there():
     wanted = (
         "output net sound-net weights sound-weights depth strength octaves octave-scale steps coherence "
         "breathe bidirectional color schedule preset seed size start end precision keep-picture keep-sound "
-        "strict sound-layer sound-channel sound-target preview sheet compare dry-run overwrite job-dir json"
+        "strict sound-layer sound-channel sound-target sound-guide "
+        "sound-objective invent stereo phase preview sheet compare dry-run overwrite job-dir json"
     )
     missing = [name for name in wanted.split() if f"--{name}" not in text]
     assert not missing
@@ -55,9 +56,9 @@ def test_every_option_of_the_issue_is_there():
 
 def test_the_sound_hears_of_the_picture_s_classes_that_it_knows_unless_it_has_wishes_of_its_own():
     seen = (target("dog=0.5"), layer("p4c"), target("goldfish"))
-    assert heard_too((), seen, "melnet") == (target("dog=0.5"),)
-    assert heard_too((target("rain"),), seen, "melnet") == (target("rain"),)
-    assert heard_too((), (layer("p4c"),), "no such network") == ()
+    assert heard_too(Wishes(), seen, "melnet") == Wishes((target("dog=0.5"),))
+    assert heard_too(Wishes((target("rain"),)), seen, "melnet") == Wishes((target("rain"),))
+    assert heard_too(Wishes(), (layer("p4c"),), "no such network") == Wishes()
 
 
 def test_nets_are_listed_with_licences_and_told_one_by_one():

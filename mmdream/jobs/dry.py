@@ -16,7 +16,7 @@ from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
 from mmdream.jobs.film import expected, look, painter_of
 from mmdream.jobs.job import Job
-from mmdream.jobs.loaded import ear
+from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
 from mmdream.jobs.picture import Painter
@@ -190,7 +190,9 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
             network,
             recipe.schedule,
             recipe.seed,
-            wishes=recipe.sound_terms,
+            wishes=recipe.sound_wishes,
+            guide=model(recipe),
+            manner=recipe.sound_manner,
         )
         took = time.perf_counter() - began
     return took * seconds / length

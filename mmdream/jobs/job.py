@@ -11,11 +11,12 @@ from typing import Any
 
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
+from mmdream.jobs.loaded import model
 from mmdream.jobs.order import Order
 from mmdream.networks.card import card, is_own, source
 from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture.wanted import check
-from mmdream.recipe import Manner, Recipe, Weights
+from mmdream.recipe import Manner, Recipe, SoundManner, Weights
 from mmdream.schedule import Schedule
 from mmdream.terms import Term, Wishes
 
@@ -24,7 +25,7 @@ SAMPLE = 1 << 20
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 3
+FORMAT = 4
 """Of job.json; another one is another job."""
 
 
@@ -48,11 +49,13 @@ class Job:
         """All that decides what is made, flat, as plain JSON."""
         found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
         schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
+        heard = {**found.pop("sound_wishes"), **found.pop("sound_manner")}
         # Not where weights lie, but what they are.
         del found["weights"], found["sound_weights"]
-        del wishes["guide"]
+        del wishes["guide"], heard["guide"]
         wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
-        found["sound_terms"] = ", ".join(map(str, self.recipe.sound_terms))
+        heard["terms"] = ", ".join(map(str, self.recipe.sound_wishes.terms))
+        found |= {f"sound_{name}": value for name, value in heard.items()}
         # A network of the user's own is what its file holds.
         found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_own(found[role])}
         return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
@@ -89,14 +92,22 @@ class Job:
             values = json.loads(text)
             recipe, order = dict(values["recipe"]), dict(values["order"])
             schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
-            manner, sound = Manner(**recipe.pop("manner")), _terms(recipe.pop("sound_terms"))
+            manner, heard = Manner(**recipe.pop("manner")), _wishes(recipe.pop("sound_wishes"))
+            sound = SoundManner(**recipe.pop("sound_manner"))
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
                 Order(**order),
-                Recipe(schedule=schedule, wishes=wishes, sound_terms=sound, manner=manner, **recipe),
+                Recipe(
+                    schedule=schedule,
+                    wishes=wishes,
+                    manner=manner,
+                    sound_wishes=heard,
+                    sound_manner=sound,
+                    **recipe,
+                ),
                 values["overwrite"],
                 values["contents"],
                 values["environment"],
@@ -128,10 +139,14 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         check(card(recipe.net), recipe.schedule, recipe.wishes)
         if recipe.wishes.guide is not None:
             contents["guide"] = sha256(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=replace(recipe.wishes, guide=recipe.wishes.guide.resolve()))
+            recipe = replace(recipe, wishes=_resolved(recipe.wishes))
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
-        card(recipe.sound_net).check_classes(recipe.sound_terms)
+        card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
+        if recipe.sound_wishes.guide is not None:
+            model(recipe)
+            contents["sound guide"] = sha256(recipe.sound_wishes.guide)
+            recipe = replace(recipe, sound_wishes=_resolved(recipe.sound_wishes))
     recipe = replace(
         recipe,
         net=_whole(recipe.net),
@@ -187,6 +202,11 @@ def _absolute(weights: Weights) -> Weights:
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
 
+def _resolved(wishes: Wishes) -> Wishes:
+    """The guide by a name that holds in any folder."""
+    return wishes if wishes.guide is None else replace(wishes, guide=wishes.guide.resolve())
+
+
 def _wishes(plain: dict[str, Any]) -> Wishes:
     guide = None if plain["guide"] is None else Path(plain["guide"])
     return Wishes(_terms(plain["terms"]), plain["measure"], guide)
@@ -196,13 +216,13 @@ def _terms(plain: list[dict[str, Any]]) -> tuple[Term, ...]:
     return tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain)
 
 
-def _plain(settings: Order | Recipe | Wishes | Manner) -> dict[str, Any]:
+def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
         if isinstance(value, Schedule):
             value = value.as_keys()
-        elif isinstance(value, (Wishes, Manner)):
+        elif isinstance(value, (Wishes, Manner, SoundManner)):
             value = _plain(value)
         elif isinstance(value, tuple):
             value = [asdict(each) for each in value]

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, card
 from mmdream.networks.network import Network, load, precision
 from mmdream.networks.weights import locate
 from mmdream.picture.wanted import check
 from mmdream.recipe import Recipe
+from mmdream.sound.source import ArraySource
 
 
 def eyes(recipe: Recipe, listener: Listener) -> Network:
@@ -35,11 +46,35 @@ def ear(recipe: Recipe, listener: Listener) -> Network:
         UserError: as `eyes`.
     """
     about = card(recipe.sound_net, "sound")
-    about.check_classes(recipe.sound_terms)
+    about.check_classes(recipe.sound_wishes.terms)
     _announce(about, listener)
     network = load(about, recipe.sound_weights, "float32", recipe.seed)
-    network.check_terms(recipe.sound_terms)
+    network.check_terms(recipe.sound_wishes.terms)
     return network
+
+
+def model(recipe: Recipe) -> ArraySource | None:
+    """The sound that a sound dream goes towards, as far as it is heard; None: none.
+
+    Raises:
+        UserError: it has no sound.
+    """
+    path = recipe.sound_wishes.guide
+    if path is None:
+        return None
+    from mmdream.sound.ear import GUIDE_SECONDS
+
+    film = probe(path)
+    if not film.sounds:
+        raise UserError(f"{path}: has no sound to go towards")
+    track = film.sounds[0]
+    with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
+        wave = Path(folder) / "guide.wav"
+        extract(film, track, wave, None, Fraction(GUIDE_SECONDS))
+        samples, rate = soundfile.read(wave, dtype="float32", always_2d=True)
+    if not len(samples) or not np.isfinite(samples).all():
+        raise UserError(f"{path}: has no samples to go towards, or some that are no numbers")
+    return ArraySource(samples.T, rate, track.layout)
 
 
 def _announce(about: Card, listener: Listener) -> None:

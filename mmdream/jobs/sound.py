@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +23,17 @@ from mmdream.film.waves import Extract, create, extract
 from mmdream.jobs import figure
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.loaded import ear
+from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.output import destination, workshop
 from mmdream.jobs.portrait import portrait
 from mmdream.listen import Listener
+from mmdream.networks.card import card
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe
+from mmdream.recipe import Recipe, SoundManner
 from mmdream.report import Report, changes
 from mmdream.sound.columns import Columns
 from mmdream.sound.kept import Kept
-from mmdream.sound.made import RATE, Beginning, made
+from mmdream.sound.made import LOUDNESS, RATE, Beginning, made
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def dream_track(
     work: Path,
     stopped: Callable[[], bool],
     kept: Kept | None = None,
+    loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[Extract, SoundReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
@@ -73,6 +75,7 @@ def dream_track(
         work: where the decoded sound, ``source.wav``, goes too.
         stopped: asked now and then; True ends the dream.
         kept: where finished chunks outlive the run.
+        loudness: LUFS, see `dream_sound`.
         watch: takes the log gain, see `dream_sound`.
 
     Returns:
@@ -81,6 +84,8 @@ def dream_track(
     # After all that can be checked: this brings TensorFlow in.
     from mmdream.sound.dream import dream_sound
 
+    manner = _manner(recipe, loudness is not None, listener)
+    _announce_octaves(recipe, listener)
     laid = extract(film, sound, work / "source.wav", *span)
     seconds = laid.n_samples / sound.rate
     with (
@@ -98,7 +103,10 @@ def dream_track(
             kept=kept,
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
             stop=stopped,
-            wishes=recipe.sound_terms,
+            wishes=recipe.sound_wishes,
+            guide=model(recipe),
+            manner=manner,
+            loudness=loudness,
             watch=watch,
         )
     return laid, report
@@ -110,18 +118,39 @@ class JournalledChunks:
 
     journal: Journal
 
-    def load(self, group: int) -> dict[str, np.ndarray] | None:
-        """A group's arrays; None: it is not done yet."""
-        done = self.journal.done("sound").get(group)
+    def load(self, number: int) -> dict[str, np.ndarray] | None:
+        """A chunk's arrays; None: it is not done yet."""
+        done = self.journal.done("sound").get(number)
         return None if done is None else load_file(self.journal.folder / done.file)
 
-    def save(self, group: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a group's arrays."""
-        with self.journal.entry("sound", group, sound_file(group)) as draft:
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a chunk's arrays."""
+        with self.journal.entry("sound", number, sound_file(number)) as draft:
             draft.path.write_bytes(
                 save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
             )
-            draft.count = len(arrays) // 2
+            draft.count = 1
+
+
+def _manner(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
+    """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
+    wanted, about = recipe.sound_manner, card(recipe.sound_net, "sound")
+    targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
+    standing = [name for name in targets if about.classes[about.class_place(name)] not in about.events]
+    if made or not wanted.invent or not about.events or not targets or len(standing) < len(targets):
+        return wanted
+    listener.say(f"{', '.join(standing)} would fill every pause: --invent is left out")
+    return replace(wanted, invent=0.0)
+
+
+def _announce_octaves(recipe: Recipe, listener: Listener) -> None:
+    """Tell where fewer octaves fit than are asked for."""
+    from mmdream.sound.climb import fitting
+
+    asked = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
+    most = max(asked, key=lambda moment: moment.octaves)
+    if (fit := fitting(most.octaves, most.octave_scale)) < most.octaves:
+        listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 
 def dream_sound_file(
@@ -154,6 +183,7 @@ def dream_sound_file(
         with workshop(out) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
+                loudness=LOUDNESS if isinstance(source, Beginning) else None,
                 watch=None if picture is None else gains.feed,
             )  # fmt: skip
             if picture is not None and not laid.n_samples:

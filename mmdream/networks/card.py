@@ -111,7 +111,9 @@ class Card:
     synonyms: dict[str, list[str]] = field(default_factory=dict)
     """Other names of some of `classes`, such as those that data sets give them."""
     events: tuple[str, ...] = ()
-    """Classes of a melnet that begin and end; see `mmdream.sound.canvas.MOST_EVENT`."""
+    """Classes of a melnet that begin and end; see `mmdream.sound.slope.MOST_EVENT`."""
+    pitches: dict[str, float] = field(default_factory=dict)
+    """Hz of what is invented for some of `classes`, where the source has no pitch."""
     motifs: dict[str, str] = field(default_factory=dict)
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
@@ -193,10 +195,10 @@ class Card:
         meant = self.motifs[name]
         return Term("target", meant[1:]) if meant.startswith("=") else channel(meant)
 
-    def mix(self, depth: float) -> np.ndarray:
-        """Weights of the two rungs next to `depth` 0..1: float32 [rung], sums to 1."""
-        place = float(np.clip(depth, 0, 1)) * (len(self.rungs) - 1)
-        distance = np.abs(np.arange(len(self.rungs)) - place)
+    def mix(self, depth: float | np.ndarray) -> np.ndarray:
+        """Weights of the two rungs next to `depth` 0..1: float32 [..., rung], summing to 1."""
+        place = np.clip(depth, 0, 1) * (len(self.rungs) - 1)
+        distance = np.abs(np.arange(len(self.rungs)) - np.asarray(place)[..., None])
         weights: np.ndarray = np.maximum(1 - distance, 0).astype(np.float32)
         return weights
 

@@ -64,7 +64,7 @@ def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Path 
     def one(term: Term, found: dict[str, tf.Tensor]) -> tf.Tensor:
         if term.kind == "target":
             logits = tf.cast(found[str(card.head)][:, 0, 0], tf.float32)
-            return target(logits, [card.class_place(term.name)], RIVALS)
+            return tf.reduce_mean(target(logits, [card.class_place(term.name)], RIVALS))
         a, scale = found[term.name], max(usual[term.name], 1e-12)
         if term.kind == "layer" and guide is not None:
             cells = tf.reshape(tf.cast(model[term.name], tf.float32), (-1, a.shape[3]))

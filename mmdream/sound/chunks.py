@@ -1,6 +1,6 @@
 """The absolute grid of chunks: a sound of any length through one small canvas.
 
-A chunk adds at most two seconds of new sound and hears about 1.1 s more to either side. Chunks
+A chunk adds under six seconds of new sound and hears about 1.1 s more to either side. Chunks
 start at multiples of their length on the source's own clock, so an excerpt meets the same chunks as
 the whole, and the log gains of neighbours are cross-faded *before* they are applied: both shape the
 same source, so nothing can cancel.
@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LENGTH = 160
-"""Hops of new sound in a chunk, 1.86 s; a multiple of ALIGN."""
+LENGTH = 480
+"""Hops of new sound in a chunk, 5.6 s; a multiple of ALIGN. What lies to either side is heard twice; chunks
+of a third take twice as long."""
 HALO = 96
 """Hops heard to either side, 1.1 s."""
 FADE = 96
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
 SLIVER = 12
-"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour, which
-then still adds no more than two seconds."""
+"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour."""
 ALIGN = 32
 """Canvases start at multiples of this: the pooling grid of any network lies the same way in all of
 them."""
@@ -44,7 +44,7 @@ class Chunk:
 
     @property
     def centre(self) -> float:
-        """Hops; where the schedule is asked, also where the sound begins inside the chunk."""
+        """Hops; where octaves and steps are asked, also where the sound begins inside the chunk."""
         return (self.number + 0.5) * LENGTH
 
 

@@ -18,14 +18,15 @@ import numpy as np
 from mmdream.ascent import Canvas, ascend
 from mmdream.chance import rng
 from mmdream.errors import Interrupted
+from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.schedule import Moment
-from mmdream.sound.canvas import BANDS, audible, smoothed
+from mmdream.sound.canvas import BANDS, DB, LEAST_NEW, MOST_NEW, smoothed, softened
 from mmdream.sound.chunks import ALIGN, Chunk
 from mmdream.sound.ear import Ear, Heard, ear
 from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.source import Source, padded
+from mmdream.sound.source import ArraySource, ChannelSource, Source, padded
 from mmdream.sound.stft import REACH, Stft, spectra, stft_for
-from mmdream.terms import Term
+from mmdream.terms import NOTHING_ASKED, Wishes
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
@@ -38,6 +39,13 @@ COARSEST_SIGMA = 24.0
 START_NEPERS = 0.03
 """RMS of the noise that a canvas starts from. Where a sound stands still it decides what happens
 when."""
+START_NEW = 0.3
+"""The same of new energy; on a smooth one no figure would ever begin."""
+FARTHEST = 11.0
+"""dB of log-spectral distance that gains may open between source and dream; a voice cannot be made out beyond
+it. What passes it is drawn back: the steps of sources that are overdone come to less and less."""
+FLOOR = 1e-8
+"""Of the loudest run of bins: 80 dB under it nothing is heard, and no distance counted."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +60,32 @@ class Stage:
     offset: int
     """Sample of the absolute clock at which the source begins."""
     seed: int
+    manner: SoundManner
     stopped: Callable[[], bool]
     """Asked before each step; True ends the dream."""
+
+    @property
+    def voices(self) -> list[Source]:
+        """What is dreamed for itself: the whole sound, or each of its channels."""
+        if self.manner.stereo == "linked" or self.source.channels == 1:
+            return [self.source]
+        return [ChannelSource(self.source, channel) for channel in range(self.source.channels)]
+
+    @property
+    def width(self) -> int:
+        """Values that a hop of a voice's canvas has: gains, and as many again where something is invented."""
+        return BANDS * (2 if self.manner.invent else 1)
 
     @property
     def hops(self) -> tuple[int, int]:
         """First frame that touches the sound and one past the last, on the absolute grid."""
         last = self.offset + max(self.source.n_samples, 1)
         return self.offset // self.stft.hop - REACH + 1, -(-last // self.stft.hop) + REACH
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The hops of the first sample and of the last."""
+        return self.offset // self.stft.hop, (self.offset + self.source.n_samples) // self.stft.hop
 
     def seconds(self, hop: float | np.ndarray) -> float | np.ndarray:
         """Time of a hop as a player shows it."""
@@ -98,7 +124,9 @@ def stage(
     seed: int,
     start_seconds: float | Fraction,
     stopped: Callable[[], bool],
-    wishes: tuple[Term, ...] = (),
+    wishes: Wishes = NOTHING_ASKED,
+    guide: ArraySource | None = None,
+    manner: SoundManner = AS_USUAL,
 ) -> Stage:
     """Set up what the chunks share.
 
@@ -109,36 +137,66 @@ def stage(
         seed: of rolls and first noise.
         start_seconds: time of the first sample as a player shows it.
         stopped: asked before each step; True ends the dream.
-        wishes: what to climb in place of the rungs next to the schedule's depth.
+        wishes: what to climb in place of, or besides, the rungs next to the schedule's depth.
+        guide: the sound that the dream goes towards.
+        manner: how to dream.
     """
-    listening = ear(network, source.rate, wishes)
+    listening = ear(network, source.rate, wishes, guide)
     factor = level_factor(metered.level(), listening.front.level_dbfs)
     offset = round(start_seconds * source.rate)
-    return Stage(source, listening, stft_for(source.rate), factor, offset, seed, stopped)
+    return Stage(source, listening, stft_for(source.rate), factor, offset, seed, manner, stopped)
 
 
-def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
+def fitting(octaves: int, scale: float) -> int:
+    """How many octaves of a sound fit: the next one would be coarser than `COARSEST_SIGMA`."""
+    return min(octaves, 1 + int(math.log(COARSEST_SIGMA / FINEST_SIGMA) / (2 * math.log(scale))))
+
+
+def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray) -> np.ndarray:
     """Dream one chunk.
 
     Args:
         on: what it shares with the others.
         chunk: where it lies.
-        moment: the schedule at its centre.
+        moment: the schedule at its centre, for octaves and steps.
+        depths: 0..1, float [chunk.high - chunk.low].
 
     Returns:
-        Log gain in nepers, softly limited, float32 [chunk.high - chunk.low, band].
+        For each voice its log gain and, where something is invented, that, softly limited: nepers, float32
+        [chunk.high - chunk.low, voice * on.width].
     """
-    stretch = on.heard(on.source, chunk, on.factor)
+    found = [_climbed(on, chunk, moment, depths, place) for place in range(len(on.voices))]
+    return np.concatenate(found, axis=1)
+
+
+def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place: int) -> np.ndarray:
+    """Dream one chunk of one voice."""
+    voice, count = on.voices[place], len(on.voices)
+    # A single channel has its share of the power of all of them.
+    stretch = on.heard(voice, chunk, on.factor * math.sqrt(count))
+    invent, columns = on.manner.invent, np.rint(stretch.places).astype(int)
     # Where the source lies under the network's floor a gain has nothing to lift. This is also the
     # floor under the RMS of nearly silent chunks: their steps shrink instead of being blown up.
     inside = on.ear.audible(stretch.power)[_nearest(on, chunk)]
-    step = on.ear.step(moment.depth)
+    step = np.tile(on.ear.step(depths)[:, None], (1, BANDS))
+    canvas = START_NEPERS * _start(on, chunk, place, "start") * inside
+    if invent:
+        open_to = np.tile((on.ear.typical > 0).astype(np.float32), (len(step), 1))
+        new = START_NEW * _start(on, chunk, place, "new") * open_to
+        canvas, inside = np.hstack((canvas, new)), np.hstack((inside, open_to))
+        step = np.hstack((step, 2 * step))
+    apart = _distance(on, stretch)
+    octaves = fitting(moment.octaves, moment.octave_scale)
     # What lies between two columns that the network hears can only follow them.
     finest = max(FINEST_SIGMA, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)
-    canvas = _start(on, chunk) * inside
-    for octave in range(moment.octaves):
-        finer = moment.octaves - 1 - octave
-        sigma = min(finest * moment.octave_scale ** (2 * finer), max(COARSEST_SIGMA, finest))
+
+    def settle(x: np.ndarray) -> np.ndarray:
+        x[:, :BANDS] *= min(1.0, FARTHEST / max(apart(x[:, :BANDS]), 1e-9))
+        return x
+
+    for octave in range(octaves):
+        finer = octaves - 1 - octave
+        sigma = max(FINEST_SIGMA * moment.octave_scale ** (2 * finer), finest)
 
         def slope(x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma) -> np.ndarray:
             if on.stopped():
@@ -146,10 +204,40 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment) -> np.ndarray:
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
-            return smoothed(on.ear.slope(x, stretch, moment.depth, roll), sigma)
+            way = on.ear.slope(x, stretch, depths[columns], roll, invent)
+            for first in range(0, x.shape[1], BANDS):
+                plane = slice(first, first + BANDS)
+                way[:, plane] = _levelled(smoothed(way[:, plane], sigma), inside[:, plane])
+            return way
 
-        canvas = ascend(Canvas(canvas, step, slope, lambda x: x, inside), moment.steps)
-    return audible(canvas)
+        canvas = ascend(Canvas(canvas, step, slope, settle, inside), moment.steps)
+    gain = softened(canvas[:, :BANDS])
+    return np.hstack((gain, softened(canvas[:, BANDS:], MOST_NEW, LEAST_NEW))) if invent else gain
+
+
+def _levelled(gradient: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """A plane's gradient brought to RMS 1 where it may change: gains and what is invented weigh alike."""
+    power = float(np.sum(np.square(gradient * inside))) / max(float(inside.sum()), 1e-6)
+    return gradient * np.float32(1.0 / math.sqrt(power)) if power > 1e-40 else np.zeros_like(gradient)
+
+
+def _distance(on: Stage, stretch: Heard) -> Callable[[np.ndarray], float]:
+    """The log-spectral distance in dB that a canvas of gains [hop, band] opens, where the source is heard.
+
+    Mean over the hops of the RMS over bins (Gray and Markel 1976).
+    """
+    present = stretch.power / on.ear.widths > FLOOR * (stretch.power / on.ear.widths).max(initial=1e-30)
+    share = (present * (on.ear.widths / on.ear.widths.sum())).astype(np.float32)
+    columns = np.rint(stretch.places).astype(int)
+
+    def apart(canvas: np.ndarray) -> float:
+        gain = (softened(canvas) @ on.ear.spread)[columns]
+        # What the gain makes louder on the whole is turned down again.
+        power = np.array([stretch.power.sum(), (stretch.power * np.exp(2 * gain)).sum()]) + 1e-30
+        louder = 0.5 * math.log(power[1] / power[0])
+        return float(DB * np.sqrt((np.square(gain - np.float32(louder)) * share).sum(axis=1)).mean())
+
+    return apart
 
 
 def energies(on: Stage, sound: Source, chunk: Chunk, wanted: tuple[int, ...], factor: float) -> np.ndarray:
@@ -166,13 +254,14 @@ def _nearest(on: Stage, chunk: Chunk) -> np.ndarray:
     return np.clip(np.rint(hops * (on.stft.hop / on.ear.stft.hop)).astype(int) - first, 0, stop - first - 1)
 
 
-def _start(on: Stage, chunk: Chunk) -> np.ndarray:
-    """Smooth noise that belongs to the absolute grid, float32 [hop, band]."""
+def _start(on: Stage, chunk: Chunk, voice: int, what: str) -> np.ndarray:
+    """Smooth noise of RMS 1 on the absolute grid, float32 [hop, band]; each voice has its own."""
+    apart = (voice,) if voice else ()
     rows = [
-        rng(on.seed, "sound", "start", number).standard_normal((ALIGN, BANDS))
+        rng(on.seed, "sound", what, number, *apart).standard_normal((ALIGN, BANDS))
         for number in range(chunk.low // ALIGN, -(-chunk.high // ALIGN))
     ]
     noise = np.concatenate(rows)[: chunk.high - chunk.low].astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.0, sigmaY=3.0)
     # Gaussians of sigma 1 and 3 leave 1 / sqrt(4 pi sigma sigma) of white noise's RMS.
-    return soft * np.float32(START_NEPERS * np.sqrt(4 * np.pi * 3.0))
+    return soft * np.float32(np.sqrt(4 * np.pi * 3.0))

@@ -18,19 +18,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+from scipy.ndimage import median_filter
 
+from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.report import Used
 from mmdream.schedule import Curve, Moment, Schedule
-from mmdream.sound.canvas import BANDS, DB, EDGES
+from mmdream.sound.canvas import BANDS, DB, EDGES, new_power
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
 from mmdream.sound.front import spread
-from mmdream.sound.kept import GROUP, Kept
+from mmdream.sound.invented import Excitation, edges
+from mmdream.sound.kept import Kept
 from mmdream.sound.level import Meter
 from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.source import BLOCK, FileSource, Source, blocks, padded
+from mmdream.sound.phase import Stretch, fitted
+from mmdream.sound.pitch import pitches
+from mmdream.sound.source import BLOCK, ArraySource, FileSource, Source, blocks, padded
 from mmdream.sound.stft import REACH, samples_of
-from mmdream.terms import Term
+from mmdream.terms import NOTHING_ASKED, Wishes
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
@@ -53,7 +58,8 @@ class SoundReport:
     true_peak: float
     """Of the dream, dBTP; -inf for silence."""
     objective_gain: float
-    """Contrast energy of the dream over the source's, what was climbed weighted as it was climbed."""
+    """Contrast energy of the dream over the source's, what was climbed weighted as it was climbed; not a
+    number for silence."""
     strength: float
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
     schedule: tuple[Used, ...]
@@ -68,7 +74,7 @@ class _Tally:
     applied: float = 0.0
     hops: int = 0
     heard: list[tuple[Chunk, np.ndarray, np.ndarray]] = field(default_factory=list)
-    """Chunk, weight of each of the ear's terms, the source's energies."""
+    """Chunk, weight of each of the ear's terms, the source's energies of those that have one."""
 
 
 def dream_sound(
@@ -83,25 +89,32 @@ def dream_sound(
     kept: Kept | None = None,
     progress: Callable[[float], None] | None = None,
     stop: Callable[[], bool] | None = None,
-    wishes: tuple[Term, ...] = (),
+    wishes: Wishes = NOTHING_ASKED,
+    guide: ArraySource | None = None,
+    manner: SoundManner = AS_USUAL,
+    loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
 ) -> SoundReport:
     """Dream a sound: same rate, channels, length and loudness.
 
     Args:
-        source: what is dreamed; asked for about four seconds at a time.
+        source: what is dreamed; asked for about eight seconds at a time.
         write: takes the dream in order, float32 [channel, sample], `source.n_samples` in all.
         network: a sound network.
-        schedule: octaves, steps and depth are asked at each chunk's centre, strength at each hop.
+        schedule: octaves and steps are asked at each chunk's centre, depth and strength at each hop.
         seed: of the rolls and of the canvases' first noise.
         start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule
             belong to this clock, so an excerpt is dreamed like that part of the whole.
         folder: where the temporary file goes, as large as the sound in float32; None: the system's
             place.
-        kept: where groups of `GROUP` finished chunks outlive the run; None: nowhere.
+        kept: where finished chunks outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
         stop: asked before each step; True ends the dream.
-        wishes: layers, channels and classes to climb in place of the rungs next to the schedule's depth.
+        wishes: what to climb in place of, or besides, the rungs next to the schedule's depth.
+        guide: the sound that the dream goes towards; of `wishes` its file's name is not looked at.
+        manner: how to dream.
+        loudness: LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the
+            source's.
         watch: takes the log gain as it is applied, in order, float32 [hop, band], nepers.
 
     Returns:
@@ -120,7 +133,7 @@ def dream_sound(
     if not source.n_samples:
         return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
                            1.0, 0.0, ())  # fmt: skip
-    on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes)
+    on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes, guide, manner)
     tally = _Tally()
 
     def share(samples: np.ndarray) -> np.ndarray:
@@ -132,10 +145,13 @@ def dream_sound(
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(on, schedule, tally, kept, tell, watch):
+            stretches = _stretches(on, schedule, tally, kept, tell, watch)
+            if manner.phase == "griffin-lim":
+                stretches = fitted(stretches, on.stft)
+            for samples in _raw(on, stretches):
                 dreamed.feed(samples)
                 _append(file, samples)
-        level = _levelling(dreamed, heard, source.rate, share)
+        level = _levelling(dreamed, heard, source.rate, share, loudness)
         final, top = _meters(source)
         with soundfile.SoundFile(path) as file:
             raw = FileSource(file)
@@ -166,9 +182,13 @@ def dream_sound(
 
 
 def _levelling(
-    dreamed: Meter, source: Meter, rate: int, share: Callable[[np.ndarray], np.ndarray]
+    dreamed: Meter,
+    source: Meter,
+    rate: int,
+    share: Callable[[np.ndarray], np.ndarray],
+    loudness: float | None,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The log gain, by sample, that makes a dream as loud as its source on the whole and nowhere a shock.
+    """The log gain, by sample, that makes a dream as loud as it should be, and nowhere a shock.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
     rounds settle it.
@@ -178,11 +198,14 @@ def _levelling(
         source: meter of its source.
         rate: samples a second.
         share: how much of the gain acts at some samples, 0..1.
+        loudness: LUFS; None: as the source, on the whole and at any moment.
     """
     at = dreamed.block_seconds() * rate
     shares, down = share(at), np.zeros(len(at))
     for _ in range(ROUNDS):
-        nepers = dreamed.gain_to(source, shares, -down * shares)
+        nepers = dreamed.gain_to(source if loudness is None else loudness, shares, -down * shares)
+        if loudness is not None:
+            break
         down = dreamed.over(source, nepers * shares)
         if not down.any():
             break
@@ -216,71 +239,91 @@ def _gains(
     kept: Kept | None,
     tell: Callable[[float], None],
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Each chunk with its log gain over all it heard; groups that are kept are not dreamed again."""
+    """Each chunk with what `climbed` makes of all it heard; those that are kept are not dreamed again."""
     grid = chunks(*on.hops)
-    for group, first in enumerate(range(0, len(grid), GROUP)):
-        arrays = None if kept is None else kept.load(group)
-        fresh: dict[str, np.ndarray] = {}
-        for place, chunk in enumerate(grid[first : first + GROUP]):
-            seconds = float(on.seconds(chunk.centre))
-            moment = schedule.at(seconds)
-            mix = np.abs(on.ear.weights(moment.depth))
-            if arrays is not None:
-                heard, gain = arrays[f"energies {place}"], arrays[f"gain {place}"]
-            else:
-                heard, gain = _dreamed(on, chunk, moment, mix, schedule.curve("strength"))
-                fresh |= {f"energies {place}": heard, f"gain {place}": gain}
-            tally.used.append(Used(seconds, moment))
-            tally.heard.append((chunk, mix, heard))
-            yield chunk, gain
-            tell(0.95 * (first + place + 1) / len(grid))
-        if kept is not None and fresh:
-            kept.save(group, fresh)
+    for place, chunk in enumerate(grid):
+        moment = schedule.at(float(on.seconds(chunk.centre)))
+        depths = schedule.curve("depth").at(on.seconds(np.arange(chunk.low, chunk.high)))
+        mix = np.abs(on.ear.weights(depths)).mean(axis=0)
+        arrays = None if kept is None else kept.load(place)
+        if arrays is None:
+            heard, gain = _dreamed(on, chunk, moment, depths, mix, schedule.curve("strength"))
+            if kept is not None:
+                kept.save(place, {"energies": heard, "gain": gain})
+        else:
+            heard, gain = arrays["energies"], arrays["gain"]
+        tally.used.append(Used(float(on.seconds(chunk.centre)), moment))
+        tally.heard.append((chunk, mix, heard))
+        yield chunk, gain
+        tell(0.95 * (place + 1) / len(grid))
 
 
 def _dreamed(
-    on: Stage, chunk: Chunk, moment: Moment, mix: np.ndarray, strength: Curve
+    on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, mix: np.ndarray, strength: Curve
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A chunk's contrast energies as the source has them, and its log gain, zero if it is not heard."""
+    """A chunk's contrast energies as the source has them, and its canvas, zero if it is not heard."""
     rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
     heard = energies(on, on.source, chunk, rungs, on.factor)
     if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
-        return heard, climbed(on, chunk, moment)
-    return heard, np.zeros((chunk.high - chunk.low, BANDS), np.float32)
+        return heard, climbed(on, chunk, moment, depths)
+    return heard, np.zeros((chunk.high - chunk.low, len(on.voices) * on.width), np.float32)
 
 
-def _raw(
+def _stretches(
     on: Stage,
     schedule: Schedule,
     tally: _Tally,
     kept: Kept | None,
     tell: Callable[[float], None],
     watch: Callable[[np.ndarray], None] | None,
-) -> Iterator[np.ndarray]:
-    """The dream before its loudness is matched, in order, float32 [channel, sample].
-
-    What the gain changes is added to the source's own samples, so that no gain gives exactly the
-    source.
-    """
+) -> Iterator[Stretch]:
+    """Spectra of the source and of the dream, in order."""
     strength = schedule.curve("strength")
     to_bins = spread(EDGES, on.stft)
+    excited = Excitation(on.stft, on.seed)
+    for first, canvas in crossfaded(_gains(on, schedule, tally, kept, tell)):
+        hops = np.arange(first, first + len(canvas))
+        share = strength.at(on.seconds(hops)).astype(np.float32)
+        voices = canvas.reshape(len(canvas), len(on.voices), on.width).transpose(1, 0, 2)
+        gain = voices[..., :BANDS] * share[:, None]
+        tally.applied += float(DB * np.abs(gain).mean(axis=(0, 2)).sum())
+        tally.hops += len(canvas)
+        if watch is not None:
+            watch(gain.mean(axis=0))
+        source = on.spectra(on.source, first, first + len(canvas))
+        dream = source * np.exp(gain @ to_bins)
+        if on.manner.invent:
+            power = new_power(voices[..., BANDS:], on.ear.typical) @ to_bins
+            loud = on.manner.invent * share * edges(hops, *on.span)
+            height = loud[:, None] * np.sqrt(power / source.shape[0]) / on.factor
+            dream = dream + height * excited.spectra(first, _pitch(on, source))
+        yield Stretch(first, source, dream.astype(np.complex64))
+
+
+def _pitch(on: Stage, source: np.ndarray) -> np.ndarray:
+    """Pitch of what is invented, Hz, float64 [frame]: the source's, or else that of the class; 0: none."""
+    classes = on.ear.network.card.pitches
+    usual = [classes[term.name] for term in on.ear.terms if term.weight > 0 and term.name in classes]
+    found = median_filter(pitches(np.square(np.abs(source)).sum(axis=0), on.stft), 5)
+    return np.where(found > 0, found, usual[0] if usual else 0.0)
+
+
+def _raw(on: Stage, stretches: Iterator[Stretch]) -> Iterator[np.ndarray]:
+    """The dream before its loudness is matched, in order, float32 [channel, sample].
+
+    What has changed is added to the source's own samples, so that no change gives exactly the source.
+    """
     hop = on.stft.hop
     waiting: np.ndarray | None = None
-    for first, gain in crossfaded(_gains(on, schedule, tally, kept, tell)):
-        share = strength.at(on.seconds(np.arange(first, first + len(gain))))
-        gain = gain * share.astype(np.float32)[:, None]
-        tally.applied += float(DB * np.abs(gain).mean(axis=1).sum())
-        tally.hops += len(gain)
-        if watch is not None:
-            watch(gain)
-        change = on.spectra(on.source, first, first + len(gain)) * np.expm1(gain @ to_bins)
+    for stretch in stretches:
+        change = stretch.dream - stretch.source
         if waiting is not None:
             change = np.concatenate((waiting, change), axis=1)
         waiting = change[:, -(2 * REACH - 1) :]
         if change.shape[1] < 2 * REACH:
             continue
         added = samples_of(change, on.stft)
-        stop_at = (first + len(gain) - REACH) * hop - on.offset
+        stop_at = (stretch.first + stretch.dream.shape[1] - REACH) * hop - on.offset
         start_at = stop_at - added.shape[1]
         low, high = max(start_at, 0), min(stop_at, on.source.n_samples)
         if high > low:
@@ -305,6 +348,8 @@ def _objective_gain(
         weights[rungs] += here
         before[rungs] += here * source_energies
         after[rungs] += here * found
+    if not before.any():
+        return math.nan  # Silence has none.
     return float(weights @ (after / np.maximum(before, 1e-12)) / max(weights.sum(), 1e-12))
 
 

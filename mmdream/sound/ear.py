@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.sound.bands import shown
+from mmdream.sound.bands import band_power, shown
 from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
-from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, gradient, measure
-from mmdream.sound.source import Source, padded
+from mmdream.sound.front import average, bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
+from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, cells, gradient, measure
+from mmdream.sound.source import ArraySource, Source, padded
 from mmdream.sound.stft import Stft, spectra, stft_for
-from mmdream.terms import Term
+from mmdream.terms import NOTHING_ASKED, Term, Wishes
 
 if TYPE_CHECKING:
     from mmdream.networks.card import SoundInput
@@ -41,9 +41,13 @@ class Ear:
 
     network: Network
     terms: tuple[Term, ...]
-    """What it can climb: the card's rungs, or what the user asks for in their place."""
-    asked: bool
-    """Whether the user asks for it."""
+    """What it can climb: what the user asks for, and the card's rungs where it is looked for at a depth."""
+    asked: tuple[float, ...]
+    """Weights of those that the user asks for."""
+    measure: str
+    """How layers and channels are climbed, see `terms.MEASURES`."""
+    guide: dict[str, np.ndarray]
+    """Features to go towards, float32 [cell, channel], by layer."""
     stft: Stft
     """The network's own transform."""
     groups: np.ndarray
@@ -54,6 +58,10 @@ class Ear:
     """float32 [group, band of the canvas], zero where the network hears nothing."""
     spread: np.ndarray
     """float32 [band of the canvas, group]."""
+    widths: np.ndarray
+    """float32 [group]: bins in each."""
+    typical: np.ndarray
+    """float32 [band of the canvas]: power of a bin in a sound as the network knows them, levelled."""
 
     @property
     def front(self) -> SoundInput:
@@ -65,16 +73,22 @@ class Ear:
         """Whether the network's columns are the canvas's hops."""
         return self.stft.hop == stft_for(self.stft.rate).hop
 
-    def weights(self, depth: float) -> np.ndarray:
-        """Weight of each term at a depth 0..1, float32 [term]."""
-        if self.asked:
-            return np.array([term.weight for term in self.terms], np.float32)
-        return self.network.card.mix(depth)
+    def guided(self, term: Term) -> bool:
+        """Whether a term goes towards the guide."""
+        return term.kind == "layer" and term.name in self.guide
 
-    def step(self, depth: float) -> float:
-        """RMS of one ascent step, nepers."""
-        about = self.network.card
-        return about.step_along(self.terms, self.weights(depth)) if self.asked else about.step(depth)
+    def weights(self, depths: np.ndarray) -> np.ndarray:
+        """Weight of each term at depths 0..1, float32 [depth, term]."""
+        asked = np.tile(np.array(self.asked, np.float32), (len(depths), 1))
+        if len(self.asked) == len(self.terms):
+            return asked
+        return np.concatenate((asked, self.network.card.mix(depths)), axis=1)
+
+    def step(self, depths: np.ndarray) -> np.ndarray:
+        """RMS of one ascent step at depths 0..1, nepers, float32 [depth]."""
+        weights, places = np.unique(self.weights(depths), axis=0, return_inverse=True)
+        found = [self.network.card.step_along(self.terms, row) for row in weights]
+        return np.array(found, np.float32)[places.reshape(-1)]
 
     def listen(self, sound: Source, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
         """A stretch of sound, silent beyond its ends.
@@ -114,37 +128,44 @@ class Ear:
         bands = power @ self.canvas_bank
         return np.asarray(bands / (bands + np.float32(self.front.floor / self.front.unit)))
 
-    def slope(self, canvas: np.ndarray, stretch: Heard, depth: float, roll: int) -> np.ndarray:
+    def slope(
+        self, canvas: np.ndarray, stretch: Heard, depth: float | np.ndarray, roll: int, invent: float = 0.0
+    ) -> np.ndarray:
         """The gradient of the objective.
 
         Args:
-            canvas: float32 [hop, band], nepers.
+            canvas: float32 [hop, band], nepers; twice as wide where something is to be invented.
             stretch: what is heard there without it.
-            depth: 0..1.
+            depth: 0..1, one or float [column].
             roll: of the network's columns.
+            invent: amplitude of what is invented.
 
         Returns:
             float32, the shape of `canvas`.
         """
-        weights = self.weights(depth)
-        wanted = tuple(int(place) for place in np.flatnonzero(weights))
+        depths = np.broadcast_to(np.asarray(depth), len(stretch.power))
+        weights = self.weights(depths)
+        wanted = tuple(int(place) for place in np.flatnonzero(weights.any(axis=0)))
         if not wanted:  # All that is asked for has weight 0.
             return np.zeros_like(canvas)
-        event = MOST_EVENT * (max(depth - EVENT_DEPTH, 0.0) / (1 - EVENT_DEPTH)) ** 2
-        found = gradient(self, wanted, bool(event) and not self.asked)(
+        event = MOST_EVENT * (np.maximum(depths - EVENT_DEPTH, 0.0) / (1 - EVENT_DEPTH)) ** 2
+        free = not self.asked and not self.guide
+        found = gradient(self, wanted, free and bool(event.any()), canvas.shape[1] > len(EDGES) - 2)(
             canvas,
             stretch.power,
             stretch.places,
-            weights[list(wanted)],
-            np.float32(event),
+            weights[:, list(wanted)],
+            event.astype(np.float32),
             np.int32(roll),
+            np.float32(invent),
         )
         return np.asarray(found.numpy())
 
     def energies(self, stretch: Heard, wanted: tuple[int, ...], first: float, stop: float) -> np.ndarray:
         """What some terms come to between two columns of a stretch, float32 [term].
 
-        Contrast energy of layers, plain energy of those without time, and the chance of a class.
+        Contrast energy of layers, plain energy of those without time, likeness to a guide, and the chance of
+        a class.
         """
         if not wanted:
             return np.zeros(0, np.float32)
@@ -152,14 +173,19 @@ class Ear:
         return np.asarray(found.numpy())
 
 
+GUIDE_SECONDS = 30.0
+"""Of a guide that are heard."""
+
+
 @lru_cache(maxsize=4)
-def ear(network: Network, rate: int, wishes: tuple[Term, ...] = ()) -> Ear:
+def ear(network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: ArraySource | None = None) -> Ear:
     """Build a network's hearing at a sample rate; kept, for tracing a step takes a second.
 
     Args:
         network: a sound network.
         rate: samples a second.
-        wishes: what to climb in place of the rungs next to a depth.
+        wishes: what to climb in place of, or besides, the rungs next to a depth.
+        guide: the sound that the dream goes towards.
     """
     front: SoundInput = network.card.input  # type: ignore[assignment]
     stft = stft_of(front, rate)
@@ -168,6 +194,31 @@ def ear(network: Network, rate: int, wishes: tuple[Term, ...] = ()) -> Ear:
     bank = np.add.reduceat(bank_of(front, stft), starts, axis=0) / widths[:, None]
     canvas_bank = np.add.reduceat(filter_bank(EDGES, stft), starts, axis=0) / widths[:, None]
     canvas_bank[~bank.any(axis=1)] = 0.0
-    spread_to = np.add.reduceat(spread(EDGES, stft), starts, axis=1) / widths
-    terms = wishes or tuple(Term("layer", rung.layer) for rung in network.card.rungs)
-    return Ear(network, terms, bool(wishes), stft, starts, bank, canvas_bank, spread_to)
+    # Where the network hears nothing nothing is invented either.
+    typical = average(front, EDGES) * canvas_bank.any(axis=0)
+    terms = wishes.terms
+    if not terms or (guide is not None and all(term.kind != "layer" for term in terms)):
+        # A guide alone says what is wanted.
+        terms += tuple(Term("layer", rung.layer) for rung in network.card.rungs)
+    return Ear(
+        network=network,
+        terms=terms,
+        asked=tuple(term.weight for term in wishes.terms),
+        measure=wishes.measure,
+        guide={} if guide is None else _features(network, guide, terms),
+        stft=stft,
+        groups=starts,
+        bank=bank,
+        canvas_bank=canvas_bank,
+        spread=np.add.reduceat(spread(EDGES, stft), starts, axis=1) / widths,
+        widths=widths,
+        typical=typical.astype(np.float32),
+    )
+
+
+def _features(network: Network, guide: ArraySource, terms: tuple[Term, ...]) -> dict[str, np.ndarray]:
+    """What a network makes of a guide at the layers among some terms."""
+    front: SoundInput = network.card.input  # type: ignore[assignment]
+    samples = guide.read(0, min(guide.n_samples, round(GUIDE_SECONDS * guide.rate))).mean(axis=0)
+    given = shown(band_power(samples, guide.rate, front)[None], front)
+    return {term.name: cells(network, given, term.name) for term in terms if term.kind == "layer"}

@@ -114,6 +114,26 @@ def heard(
     return (scaled - np.asarray(front.mu, np.float32)) / np.float32(front.divisor)
 
 
+def average(front: SoundInput, edges: np.ndarray) -> np.ndarray:
+    """The power, levelled, of a bin of the sound that a network finds average: where `heard` gives 0.
+
+    Args:
+        front: the network's front end.
+        edges: of the bands that are wanted, Hz, as `edges_hz` gives them.
+
+    Returns:
+        float64 [band].
+    """
+    scaled = np.asarray(front.mu, np.float64)
+    if front.kind == "db-mel":
+        scaled = scaled / (10 / np.log(10))
+    elif front.kind == "power":
+        scaled = np.log(np.maximum(scaled, 1e-12)) / front.exponent
+    power = np.maximum(np.exp(scaled) - front.floor, front.floor) / front.unit
+    own = bands_of(front)[1:-1]
+    return np.exp(np.interp(edges[1:-1], own, np.log(np.broadcast_to(power, own.shape))))
+
+
 def bin_groups(stft: Stft, *grids: np.ndarray) -> np.ndarray:
     """Runs of bins that one gain may serve while a canvas is climbed: a quarter of any band at most.
 

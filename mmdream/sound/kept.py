@@ -6,15 +6,12 @@ from typing import Protocol
 
 import numpy as np
 
-GROUP = 2
-"""Chunks that are kept together, under 4 seconds of sound: what a kill may cost."""
-
 
 class Kept(Protocol):
-    """A place for groups of chunks, by number."""
+    """A place for chunks, by their number in the sound; one is what a kill may cost."""
 
-    def load(self, group: int) -> dict[str, np.ndarray] | None:
-        """What `save` was given for a group; None: nothing yet."""
+    def load(self, number: int) -> dict[str, np.ndarray] | None:
+        """What `save` was given for a chunk; None: nothing yet."""
 
-    def save(self, group: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep what a group's chunks came to."""
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep what a chunk came to."""

@@ -139,11 +139,11 @@ class Meter:
             np.maximum.at(found, places, excess)
         return found
 
-    def gain_to(self, target: Meter, share: np.ndarray, before: np.ndarray | float = 0.0) -> float:
+    def gain_to(self, target: Meter | float, share: np.ndarray, before: np.ndarray | float = 0.0) -> float:
         """The gain that makes this sound as loud as `target` when it acts as gain^share.
 
         Args:
-            target: meter of the wanted sound, of equal length.
+            target: meter of the wanted sound, of equal length, or its integrated loudness, LUFS.
             share: float64 [block], 0..1.
             before: nepers [block] that act besides.
 
@@ -151,9 +151,12 @@ class Meter:
             Nepers; 0 where either is silent or no block has a share.
         """
         measure = Meter._gated
-        if not np.isfinite(measure(target, 0.0)) or not np.isfinite(measure(self, 0.0)):
-            measure = Meter._rms
-        wanted = measure(target, 0.0)
+        if isinstance(target, Meter):
+            if not np.isfinite(measure(target, 0.0)) or not np.isfinite(measure(self, 0.0)):
+                measure = Meter._rms
+            wanted = measure(target, 0.0)
+        else:
+            wanted = target
         if not np.isfinite(wanted) or not np.isfinite(measure(self, 0.0)) or not share.any():
             return 0.0
 

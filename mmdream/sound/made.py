@@ -42,7 +42,7 @@ class Beginning:
     """
 
     kind: str
-    """noise, sine or sweep."""
+    """noise, silence, sine or sweep."""
     seconds: float
     hz: tuple[float, ...] = ()
     """One for a sine; first and last of a sweep."""
@@ -61,20 +61,20 @@ class Beginning:
 
 
 def beginning(text: str, seconds: float) -> Beginning:
-    """Read what a user asks for: "noise", "sine:440" or "sweep:100-8000".
+    """Read what a user asks for: "noise", "silence", "sine:440" or "sweep:100-8000".
 
     Raises:
         UserError: none of these.
     """
     kind, _, rest = text.strip().lower().partition(":")
-    counts = {"noise": 0, "sine": 1, "sweep": 2}
+    counts = {"noise": 0, "silence": 0, "sine": 1, "sweep": 2}
     parts = rest.split("-") if rest else []
     if kind in counts and len(parts) == counts[kind]:
         try:
             return Beginning(kind, seconds, tuple(map(float, parts)))
         except ValueError:
             pass
-    raise UserError(f"--from is {text!r}; write noise, sine:440 or sweep:100-8000")
+    raise UserError(f"--from is {text!r}; write noise, silence, sine:440 or sweep:100-8000")
 
 
 def made(wanted: Beginning, seed: int) -> Iterator[np.ndarray]:
@@ -87,6 +87,10 @@ def made(wanted: Beginning, seed: int) -> Iterator[np.ndarray]:
     Yields:
         float32 [1, at most BLOCK].
     """
+    if wanted.kind == "silence":
+        for start in range(0, wanted.n_samples, BLOCK):
+            yield np.zeros((1, min(BLOCK, wanted.n_samples - start)), np.float32)
+        return
     meter, peak = Meter(RATE, 1), 0.0
     for samples in _raw(wanted, seed):
         meter.feed(samples)

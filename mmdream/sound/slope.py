@@ -1,7 +1,7 @@
 """Which way to move a sound canvas: the one place where sound meets TensorFlow.
 
-A network hears the bands of its own front end, of the source under the canvas's gain, and the gradient of the
-objective comes back to the gain. A step is traced once for any number of columns.
+A network hears the bands of its own front end, of the source under the canvas's gain and of what is invented
+beside it, and the gradient of the objective comes back to both. A step is traced once for any length.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mmdream.networks.framework import tf
 from mmdream.networks.sounds import window_logits
-from mmdream.objectives import contrast, departures, target
-from mmdream.sound.canvas import BANDS, HIGHEST, LOWEST
+from mmdream.objectives import contrast, departures, likeness, mean, purity, target
+from mmdream.sound.canvas import BANDS, HIGHEST, LEAST_NEW, LOWEST, MOST_NEW, new_power
 from mmdream.sound.front import heard
 from mmdream.terms import Term
 
@@ -23,24 +25,30 @@ if TYPE_CHECKING:
 
 Features = dict[str, "tf.Tensor"]
 
-MOST_EVENT = 6.0
+MOST_EVENT = 0.7
 """Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
-a window is nearest to. It gives figures attack, harmonics and decay where contrast alone draws long tones;
-standing classes (rain, sea, helicopter) would be equalisers. It sets in at EVENT_DEPTH."""
+a window is nearest to. It gives figures attack and decay where contrast alone draws long tones; standing
+classes (rain, sea, helicopter) would be equalisers. Eight times as much makes everything a bark, and the
+contrast of a voice grows by half instead of twofold. It sets in at EVENT_DEPTH."""
+TARGET = 6.0
+"""Weight of a class that is asked for, in units of contrast."""
 RIVALS = 0.5
 """Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside
 the contrast once it is reached (measured on barks in rain)."""
 EVENT_DEPTH = 0.25
 MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
+MOST_CELLS = 2048
+"""Of a guide: every cell of the dream is compared with all of them."""
 
 
 @lru_cache(maxsize=16)
-def gradient(on: Ear, places: tuple[int, ...], eventful: bool) -> Callable[..., tf.Tensor]:
+def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) -> Callable[..., tf.Tensor]:
     """Trace one step along some of the terms, and towards events where the card has them."""
     card = on.network.card
     wanted = [on.terms[place] for place in places]
     events = [card.classes.index(name) for name in card.events] if eventful else []
+    width = BANDS * (1 + invents)
 
     def step(
         canvas: tf.Tensor,
@@ -49,27 +57,32 @@ def gradient(on: Ear, places: tuple[int, ...], eventful: bool) -> Callable[..., 
         mix: tf.Tensor,
         event: tf.Tensor,
         roll: tf.Tensor,
+        invent: tf.Tensor,
     ) -> tf.Tensor:
-        limit = tf.where(canvas > 0, HIGHEST, LOWEST)
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            gain = limit * tf.tanh(canvas / limit)
-            gain = (gain if on.alike else _along(gain, at)) @ tf.constant(on.spread)
-            found = _hear(on, power * tf.exp(2.0 * gain), roll, wanted, bool(events))
-            value = _value(on, wanted, tf.unstack(mix, len(wanted)), found, _share(on, power))
+            gain = _softened(canvas[:, :BANDS], HIGHEST, LOWEST)
+            laid = power * tf.exp(2.0 * (_columns(on, gain, at) @ tf.constant(on.spread)))
+            if invents:
+                new = new_power(_softened(canvas[:, BANDS:], MOST_NEW, LEAST_NEW), on.typical, tf.exp)
+                laid += invent**2 * (_columns(on, new, at) @ tf.constant(on.spread)) * tf.constant(on.widths)
+            found = _hear(on, laid, roll, wanted, bool(events))
+            value = _value(on, wanted, tf.roll(mix, roll, axis=0), found, _share(on, power))
             if events:
-                value += event * target(_logits(on.network, found), events, RIVALS)
+                told = target(_logits(on.network, found), events, RIVALS)
+                value += tf.reduce_mean(_over_time(tf.roll(event, roll, axis=0), told) * told)
         return tape.gradient(value, canvas)
 
     return tf.function(
         step,
         input_signature=[
-            tf.TensorSpec((None, BANDS)),
+            tf.TensorSpec((None, width)),
             tf.TensorSpec((None, len(on.groups))),
             tf.TensorSpec((None,)),
-            tf.TensorSpec((len(wanted),)),
-            tf.TensorSpec(()),
+            tf.TensorSpec((None, len(wanted))),
+            tf.TensorSpec((None,)),
             tf.TensorSpec((), tf.int32),
+            tf.TensorSpec(()),
         ],
         autograph=False,
     )
@@ -84,6 +97,8 @@ def measure(on: Ear, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
         if term.kind == "target":
             chances = tf.nn.softmax(_logits(on.network, found))
             return tf.reduce_mean(chances[:, on.network.card.class_place(term.name)])
+        if on.guided(term):
+            return _like(on, term, tf.cast(found[term.name], tf.float32))
         a = _picked(found, term)
         if a.shape[1] == 1:
             return tf.reduce_mean(tf.square(a))
@@ -101,6 +116,19 @@ def measure(on: Ear, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
         input_signature=[tf.TensorSpec((None, len(on.groups))), tf.TensorSpec(()), tf.TensorSpec(())],
         autograph=False,
     )
+
+
+def cells(network: Network, shown: np.ndarray, name: str) -> np.ndarray:
+    """Features of a guide at a layer, float32 [cell, channel], at most `MOST_CELLS`, evenly spread.
+
+    Args:
+        network: a sound network.
+        shown: float32 [1, column, band, 1], the guide as the network is given it.
+        name: of the layer.
+    """
+    found = network.layers((name,))(tf.constant(shown))[0]
+    flat = tf.cast(found, tf.float32).numpy().reshape(-1, found.shape[3])
+    return np.asarray(flat[:: -(-len(flat) // MOST_CELLS)])
 
 
 def _hear(on: Ear, power: tf.Tensor, roll: tf.Tensor, wanted: Sequence[Term], events: bool) -> Features:
@@ -134,28 +162,60 @@ def _share(on: Ear, power: tf.Tensor) -> tf.Tensor:
     return tf.cast(columns, tf.float32) / tf.cast(tf.shape(power)[0], tf.float32)
 
 
-def _value(
-    on: Ear, wanted: Sequence[Term], mix: Sequence[tf.Tensor], found: Features, share: tf.Tensor
-) -> tf.Tensor:
-    """The weighted sum of the terms, nepers of energy."""
+def _value(on: Ear, wanted: Sequence[Term], mix: tf.Tensor, found: Features, share: tf.Tensor) -> tf.Tensor:
+    """The weighted sum of the terms, nepers of energy; `mix` is float32 [column, term]."""
     values, timed, weights = [], [], []
-    for term, weight in zip(wanted, mix, strict=True):
+    for term, weight in zip(wanted, tf.unstack(mix, axis=1), strict=True):
         if term.kind == "target":
             place = on.network.card.class_place(term.name)
-            values.append(MOST_EVENT * weight * target(_logits(on.network, found), [place], RIVALS))
-        elif (a := _picked(found, term)).shape[1] == 1:
+            told = target(_logits(on.network, found), [place], RIVALS)
+            values.append(TARGET * tf.reduce_mean(_over_time(weight, told) * told))
+            continue
+        a, whole = _picked(found, term), tf.reduce_mean(weight)
+        if on.guided(term):
+            values.append(whole * _like(on, term, a))
+        elif on.measure == "cosine" and term.channels:
+            values.append(whole * purity(found[term.name], term.channels))
+        elif on.measure == "mean":
+            # Over what is met here, which is held, so that weights mean the same on every layer.
+            usual = tf.stop_gradient(tf.reduce_mean(tf.square(a)))
+            values.append(whole * mean(a) * tf.math.rsqrt(usual + 1e-12))
+        elif a.shape[1] == 1:
             # Nothing begins or ends in a layer that has lost time.
-            values.append(weight * tf.math.log(tf.reduce_mean(tf.square(a)) + 1e-12))
+            values.append(whole * tf.math.log(tf.reduce_mean(tf.square(a)) + 1e-12))
         else:
             timed.append(a)
-            weights.append(weight)
+            weights.append(_over_time(weight, a[0]))
     return tf.add_n([*values, contrast(timed, weights, share)] if timed else values)
 
 
-def _along(gain: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
-    """A canvas's gain [hop, band] between its hops, at places [column]."""
+def _like(on: Ear, term: Term, a: tf.Tensor) -> tf.Tensor:
+    """How well each place finds its like in the guide; 1 where it is as strong as the guide itself."""
+    guide = on.guide[term.name]
+    cosine = on.measure == "cosine"
+    usual = 1.0 if cosine else max(float(np.mean(np.square(guide))), 1e-12)
+    return likeness(a, tf.constant(guide), cosine) / usual
+
+
+def _softened(canvas: tf.Tensor, highest: float, lowest: float) -> tf.Tensor:
+    """A canvas within its soft limits; see `canvas.softened`."""
+    limit = tf.where(canvas > 0, highest, lowest)
+    return limit * tf.tanh(canvas / limit)
+
+
+def _columns(on: Ear, values: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+    """Values [hop, band] of the canvas at the network's columns, which lie at places [column] on it."""
+    if on.alike:
+        return values
     before = tf.floor(at)
     share = (at - before)[:, None]
     low = tf.cast(before, tf.int32)
-    high = tf.minimum(low + 1, tf.shape(gain)[0] - 1)
-    return tf.gather(gain, low) * (1.0 - share) + tf.gather(gain, high) * share
+    high = tf.minimum(low + 1, tf.shape(values)[0] - 1)
+    return tf.gather(values, low) * (1.0 - share) + tf.gather(values, high) * share
+
+
+def _over_time(weight: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+    """A weight [column] at the times of features [time, ...] over the same stretch, float32 [time]."""
+    n, columns = tf.shape(features)[0], tf.cast(tf.shape(weight)[0], tf.float32)
+    places = (tf.range(tf.cast(n, tf.float32)) + 0.5) * columns / tf.cast(n, tf.float32)
+    return tf.gather(weight, tf.cast(places, tf.int32))

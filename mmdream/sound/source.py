@@ -38,7 +38,7 @@ class Source(Protocol):
         """float32 [channel, stop - start], -1..1, for 0 <= start <= stop <= n_samples."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArraySource:
     """A sound in memory."""
 
@@ -89,6 +89,38 @@ class FileSource:
         self.file.seek(start)
         samples = self.file.read(stop - start, dtype="float32", always_2d=True)
         return np.ascontiguousarray(samples.T)
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSource:
+    """One channel of a sound."""
+
+    whole: Source
+    channel: int
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return self.whole.rate
+
+    @property
+    def channels(self) -> int:
+        """One."""
+        return 1
+
+    @property
+    def layout(self) -> str | None:
+        """The usual one."""
+        return None
+
+    @property
+    def n_samples(self) -> int:
+        """Length of each channel."""
+        return self.whole.n_samples
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """A stretch, float32 [1, stop - start]."""
+        return self.whole.read(start, stop)[self.channel : self.channel + 1]
 
 
 def padded(source: Source, start: int, stop: int) -> np.ndarray:

@@ -13,13 +13,14 @@ from mmdream import Recipe, Schedule, UserError
 from mmdream.jobs import folder
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
-from mmdream.recipe import Manner
+from mmdream.recipe import Manner, SoundManner
 from mmdream.terms import Wishes, channel, target
 
 OTHER: dict[str, Any] = {
     "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),
     "wishes": Wishes((channel("p4c:7,12=-0.5"), target("goldfish")), "mean", Path("/guide.png")),
-    "sound_terms": (channel("c4:7,12=-0.5"), target("rain")),
+    "sound_wishes": Wishes((channel("c4:7,12=-0.5"), target("rain")), "cosine", Path("/guide.wav")),
+    "sound_manner": SoundManner(0.5, "wide", "griffin-lim"),
     "manner": Manner("adam", 0.25, 0.5, True),
     "net": "vgg16",
     "sound_net": "othernet",

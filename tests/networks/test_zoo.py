@@ -17,12 +17,12 @@ from mmdream.networks.origins import Absent, KerasFile
 from mmdream.networks.weights import locate
 from mmdream.objectives import energy
 from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS, audible, smoothed
+from mmdream.sound.canvas import BANDS, smoothed, softened
 from mmdream.sound.dream import dream_sound
 from mmdream.sound.ear import Ear, Heard, ear
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import stft_for
-from mmdream.terms import Term, channel, target
+from mmdream.terms import Term, Wishes, channel, target
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 """With the smallest of the last one's sizes; the others differ in widths alone."""
@@ -190,7 +190,7 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
     net, rate, hops = network(name), 16000, 96
     rung, chosen = Term("layer", net.card.rungs[1].layer), target(net.card.classes[1])
     for term in (rung, chosen):
-        on = ear(net, rate, (term,))
+        on = ear(net, rate, Wishes((term,)))
         own, canvas = on.stft.hop, stft_for(rate).hop
         places = np.arange(0, hops, own / canvas, dtype=np.float32)
         rng = np.random.default_rng(0)
@@ -201,7 +201,7 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
         def slope(x: np.ndarray, _: int, on: Ear = on, stretch: Heard = stretch) -> np.ndarray:
             return smoothed(on.slope(x, stretch, 0.5, 0), 1.5)
 
-        gain = audible(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
+        gain = softened(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
         along = np.stack([np.interp(stretch.places, np.arange(hops), row) for row in gain.T], axis=1)
         gained = Heard((power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.places)
         before, after = (float(on.energies(x, (0,), 0, len(places))[0]) for x in (stretch, gained))
@@ -210,7 +210,8 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
 
 
 def test_nothing_is_climbed_where_all_weights_are_zero():
-    on = ear(network("melnet"), 16000, (Term("layer", "c4", weight=0.0),))
+    nothing = Wishes((Term("layer", "c4", weight=0.0),))
+    on = ear(network("melnet"), 16000, nothing)
     stretch = Heard(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
     assert not on.slope(np.zeros((96, BANDS), np.float32), stretch, 0.5, 0).any()
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 8000)).astype(np.float32)
@@ -220,7 +221,7 @@ def test_nothing_is_climbed_where_all_weights_are_zero():
         network("melnet"),
         Schedule(octaves=1, steps=1),
         0,
-        wishes=on.terms,
+        wishes=nothing,
     )
     assert np.isfinite(report.strength)
 
@@ -235,7 +236,7 @@ def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
         blocks: list[np.ndarray] = []
         source = ArraySource(sound, rate)
         schedule = Schedule(octaves=1, steps=2, depth=0.5)
-        report = dream_sound(source, blocks.append, net, schedule, 0, wishes=wanted)
+        report = dream_sound(source, blocks.append, net, schedule, 0, wishes=Wishes(wanted))
         out = np.concatenate(blocks, axis=1)
         assert out.shape == sound.shape
         assert np.isfinite(out).all()

@@ -9,7 +9,7 @@ import pytest
 
 from mmdream.sound.chunks import ALIGN, FADE, HALO, LENGTH, chunks, crossfaded
 
-SPANS = [(-1, 3), (-1, 160), (-1, 171), (-1, 900), (37, 38), (155, 700), (-400, 401), (1000, 1330)]
+SPANS = [(-1, 3), (-1, 480), (-1, 491), (-1, 2700), (37, 38), (475, 2100), (-1200, 1201), (1000, 2330)]
 
 
 @pytest.mark.parametrize(("first", "stop"), SPANS)
@@ -20,15 +20,15 @@ def test_new_sound_covers_every_hop_once(first: int, stop: int) -> None:
     assert all(a.stop == b.first for a, b in itertools.pairwise(grid))
     for chunk in grid:
         # 8 kHz has the longest hop for its nominal length: 93 samples.
-        assert (chunk.stop - chunk.first) * 93 / 8000 <= 2.0
+        assert (chunk.stop - chunk.first) * 93 / 8000 <= 6.0
         assert chunk.low <= chunk.first
         assert chunk.high >= chunk.stop
         assert chunk.low % ALIGN == 0
 
 
 def test_an_excerpt_meets_the_same_chunks() -> None:
-    whole = {chunk.number: chunk for chunk in chunks(-1, 3000)}
-    for chunk in chunks(700, 2100)[2:-2]:
+    whole = {chunk.number: chunk for chunk in chunks(-1, 9000)}
+    for chunk in chunks(1700, 6100)[2:-2]:
         assert chunk == whole[chunk.number]
 
 
@@ -49,7 +49,7 @@ def test_chunks_that_agree_are_joined_without_a_trace(first: int, stop: int) -> 
 
 
 def test_chunks_that_disagree_are_faded_over_the_seam() -> None:
-    grid = chunks(0, 640)
+    grid = chunks(0, 4 * LENGTH)
     parts = [(c, np.full((c.high - c.low, 2), c.number % 2, np.float32)) for c in grid]
     joined = np.concatenate([gain for _, gain in crossfaded(parts)])
     assert np.abs(np.diff(joined, axis=0)).max() <= np.pi / 2 / FADE + 1e-6

@@ -114,12 +114,12 @@ def test_one_seed_one_dream(dream: Dream) -> None:
 
 def test_an_excerpt_is_dreamed_like_that_part_of_the_whole(dream: Dream) -> None:
     rate = 16000
-    sound = music(rate, 10.0)
+    sound = music(rate, 14.0)
     whole, _ = dream(sound, rate)
     start = Fraction(7, 2)
     excerpt, report = dream(sound[:, 56000:], rate, start_seconds=start)
-    assert report.schedule[1].seconds == pytest.approx(2.5 * 160 * 186 / 16000)
-    inner = slice(int(2.5 * rate), int(5.0 * rate))
+    assert report.schedule[1].seconds == pytest.approx(1.5 * 480 * 186 / 16000)
+    inner = slice(int(3.5 * rate), int(6.5 * rate))
     part = whole[:, 56000:][:, inner]
     apart = excerpt[:, inner] - part
     changed = part - sound[:, 56000:][:, inner]
@@ -131,12 +131,12 @@ def test_no_step_at_the_seams(dream: Dream) -> None:
     """Gain curves of the dream move no more where chunks meet than elsewhere."""
     rate = 44100
     rng = np.random.default_rng(0)
-    sound = (0.1 * rng.standard_normal((1, 8 * rate))).astype(np.float32)
+    sound = (0.1 * rng.standard_normal((1, 18 * rate))).astype(np.float32)
     out, _ = dream(sound, rate, Schedule(octaves=3, steps=6, depth=0.6))
     hops = np.sqrt(np.square(out[0, : len(out[0]) // 512 * 512]).reshape(-1, 512).mean(axis=1))
     steps = np.abs(np.diff(20 * np.log10(hops)))
     seams = np.zeros(len(steps), bool)
-    for seam in range(160, len(steps), 160):
+    for seam in range(480, len(steps), 480):
         seams[seam - 4 : seam + 4] = True
     assert steps[seams].mean() < 1.3 * steps[~seams].mean()
 
@@ -204,13 +204,13 @@ class Watched:
 def test_memory_does_not_grow_with_length(melnet: Network) -> None:
     schedule = Schedule(octaves=1, steps=1, depth=0.0)
     peaks = []
-    for seconds in (5, 15, 45):
+    for seconds in (15, 30, 90):
         source = Watched(8000, 1, 8000 * seconds)
         tracemalloc.start()
         dream_sound(source, lambda block: None, melnet, schedule, 0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert source.longest <= max(BLOCK, 6 * source.rate)
+        assert source.longest <= max(BLOCK, 9 * source.rate)
     # Python's own caches make up some; the samples alone would make it 1.35.
     assert peaks[2] < 1.15 * peaks[1]
 

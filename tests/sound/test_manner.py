@@ -1,0 +1,179 @@
+"""What is invented, wide stereo, fitted phases, guides: each does what it says, and nothing at strength 0."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mmdream.errors import UserError
+from mmdream.recipe import SoundManner
+from mmdream.schedule import Schedule
+from mmdream.sound.climb import FARTHEST, fitting
+from mmdream.sound.dream import SoundReport
+from mmdream.sound.invented import Excitation
+from mmdream.sound.level import Meter
+from mmdream.sound.phase import Stretch, fitted
+from mmdream.sound.pitch import pitches
+from mmdream.sound.source import ArraySource
+from mmdream.sound.stft import REACH, Stft, samples_of, spectra, stft_for
+from mmdream.terms import Wishes, layer, target
+
+from .conftest import QUICK, music
+
+Dream = Callable[..., tuple[np.ndarray, SoundReport]]
+MANNERS = [SoundManner(invent=1.0), SoundManner(stereo="wide"), SoundManner(phase="griffin-lim")]
+
+
+@pytest.mark.parametrize("manner", MANNERS, ids=str)
+def test_strength_zero_is_the_source_whatever_the_manner(dream: Dream, manner: SoundManner) -> None:
+    sound = music(22050, 1.5, channels=2)
+    out, _ = dream(sound, 22050, Schedule(octaves=1, steps=2, strength=0.0), manner=manner)
+    np.testing.assert_allclose(out, sound, atol=1e-6)
+
+
+@pytest.mark.parametrize("manner", MANNERS, ids=str)
+def test_one_seed_one_dream_of_the_source_s_length_and_loudness(dream: Dream, manner: SoundManner) -> None:
+    sound = music(22050, 7.0, channels=2)
+    (first, report), (second, _) = (dream(sound, 22050, QUICK, 3, manner=manner) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.shape == sound.shape
+    assert np.isfinite(first).all()
+    assert report.loudness_dream == pytest.approx(report.loudness_source, abs=0.5)
+    assert np.abs(first - dream(sound, 22050, QUICK, 3)[0]).max() > 1e-4
+
+
+def test_silence_begins_to_sound_and_has_the_loudness_that_is_asked_for(dream: Dream) -> None:
+    silence = np.zeros((1, 3 * 44100), np.float32)
+    heard = []
+    for name in ("dog", "rain"):
+        out, report = dream(
+            silence,
+            44100,
+            Schedule(),
+            wishes=Wishes((target(name),)),
+            manner=SoundManner(1.0),
+            loudness=-23.0,
+        )
+        assert report.loudness_dream == pytest.approx(-23, abs=0.5)
+        assert report.true_peak <= -1
+        assert report.objective_gain > 3  # The network hears more of the class in it.
+        assert abs(out.mean()) < 1e-4
+        assert np.abs(out[0, [0, -1]]).max() < 1e-3 * np.abs(out).max()  # No click at either end.
+        meter = Meter(44100, 1)
+        meter.feed(out)
+        heard.append(np.ptp(meter.momentary()))
+    assert heard[0] > heard[1] + 3  # Barks come and go, rain does not.
+
+
+def test_wide_channels_dream_apart_and_linked_ones_alike(dream: Dream) -> None:
+    one = music(22050, 3.0)
+    sound = np.concatenate((one, one))
+    linked, _ = dream(sound, 22050, QUICK)
+    wide, _ = dream(sound, 22050, QUICK, manner=SoundManner(stereo="wide"))
+    np.testing.assert_allclose(linked[0], linked[1], atol=1e-6)
+    apart = wide[0] - wide[1]
+    assert np.square(apart).sum() > 0.01 * np.square(wide[0] - one[0]).sum()
+
+
+def test_a_guide_leads_towards_itself(dream: Dream) -> None:
+    rate = 22050
+    sound = music(rate, 3.0)
+    clicks = np.zeros((1, 2 * rate), np.float32)
+    clicks[0, :: rate // 8] = 0.5
+    schedule, guided = Schedule(octaves=2, steps=6, depth=0.3), {}
+    for name, guide in (("clicks", clicks), ("music", sound)):
+        wishes = Wishes((layer("c4"),))
+        guided[name], report = dream(sound, rate, schedule, wishes=wishes, guide=ArraySource(guide, rate))
+        assert report.objective_gain > 1.01
+    assert np.abs(guided["clicks"] - guided["music"]).max() > 1e-2
+
+
+@pytest.mark.parametrize("measure", ["mean", "cosine"])
+def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> None:
+    from mmdream.terms import channel
+
+    sound, wanted = music(22050, 2.0), (channel("c4:3"),)
+    (plain, _), (other, _) = (
+        dream(sound, 22050, QUICK, wishes=Wishes(wanted, how))
+        for how in ("energy", measure)  # type: ignore[arg-type]
+    )
+    assert np.isfinite(other).all()
+    assert np.abs(other - sound).max() > 1e-3
+    assert np.abs(other - plain).max() > 1e-3
+
+
+def test_a_gain_goes_no_farther_than_it_may(dream: Dream) -> None:
+    sound = music(16000, 3.0)
+    strong, _ = dream(sound, 16000, Schedule(octaves=3, steps=40))
+    bins = [np.abs(spectra(x, stft_for(16000))[0]) for x in (sound, strong)]
+    floor = 1e-4 * bins[0].max()
+    apart = 20 * np.log10(np.maximum(bins[0], floor) / np.maximum(bins[1], floor))
+    assert 2 < np.sqrt(np.square(apart).mean(axis=1)).mean() < FARTHEST + 2
+
+
+def test_fewer_octaves_fit_when_they_lie_far_apart() -> None:
+    assert fitting(4, 1.4) == 4
+    assert fitting(12, 1.4) == 5
+    assert fitting(12, 2.0) == 3
+    assert fitting(1, 4.0) == 1
+
+
+def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
+    stft = stft_for(44100)
+    pitch = np.full(200, 500.0)
+    for hz in (0.0, 500.0):
+        noise = Excitation(stft, 0)
+        parts = [noise.spectra(first, pitch[first : first + 50] * (hz > 0)) for first in range(0, 200, 50)]
+        found = np.concatenate(parts)
+        # Pulses between two samples are softer at the top.
+        assert np.square(np.abs(found[:, : stft.n_bins // 4])).mean() == pytest.approx(1.0, rel=0.1)
+        power = np.square(np.abs(found)).mean(axis=0)
+        on, between = (
+            power[np.rint((np.arange(2, 10) + at) * 500 / stft.hz[1]).astype(int)] for at in (0, 0.5)
+        )
+        assert (on.mean() > 2 * between.mean()) == bool(hz)
+    again = Excitation(stft, 0)
+    np.testing.assert_allclose(again.spectra(0, pitch)[:150], found[:150], atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 96000])
+@pytest.mark.parametrize("hz", [110.0, 440.0, 1000.0])
+def test_the_pitch_of_a_tone_is_found(rate: int, hz: float) -> None:
+    t = np.arange(rate) / rate
+    tone = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 4))
+    stft = stft_for(rate)
+    power = np.square(np.abs(spectra(tone[None].astype(np.float32), stft)[0]))
+    found = pitches(power, stft)
+    assert (found > 0).mean() > 0.9
+    assert np.median(found[found > 0]) == pytest.approx(hz, rel=0.08)
+
+
+def inconsistency(frames: np.ndarray, stft: Stft) -> float:
+    """How far a spectrogram is from that of any sound, in magnitude."""
+    again = spectra(samples_of(frames, stft), stft)
+    inner = frames[:, 2 * REACH - 1 : 2 * REACH - 1 + again.shape[1]]
+    return float(np.linalg.norm(np.abs(again) - np.abs(inner)) / np.linalg.norm(inner))
+
+
+def test_fitted_phases_agree_better_and_stretches_fit_together() -> None:
+    stft = stft_for(16000)
+    source = spectra(music(16000, 4.0), stft)
+    rng = np.random.default_rng(0)
+    dream = (source * np.exp(1.5j * rng.standard_normal(source.shape))).astype(np.complex64)
+    cuts = [0, 100, 103, 220, source.shape[1]]
+    parts = [Stretch(a, source[:, a:b], dream[:, a:b]) for a, b in itertools.pairwise(cuts)]
+    found = list(fitted(iter(parts), stft))
+    joined = np.concatenate([part.dream for part in found], axis=1)
+    np.testing.assert_array_equal(np.concatenate([part.source for part in found], axis=1), source)
+    assert [part.first for part in found] == np.cumsum([0, *(p.dream.shape[1] for p in found)])[:-1].tolist()
+    np.testing.assert_allclose(np.abs(joined), np.abs(dream), rtol=1e-3, atol=1e-5)
+    assert inconsistency(joined, stft) < 0.6 * inconsistency(dream, stft)
+
+
+@pytest.mark.parametrize("wrong", [{"invent": 2.0}, {"stereo": "mono"}, {"phase": "random"}])
+def test_a_manner_out_of_range_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=str(next(iter(wrong)))):
+        SoundManner(**wrong)  # type: ignore[arg-type]
