@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def dream_video(
     keep_picture: bool = False,
     keep_sound: bool = False,
     strict: bool = False,
+    sound_track: int | str | None = None,
     overwrite: bool = False,
     job_dir: str | os.PathLike[str] | None = None,
     preview: str | os.PathLike[str] | None = None,
@@ -52,6 +54,8 @@ def dream_video(
         keep_picture: dream the sound only.
         keep_sound: dream the picture only.
         strict: stop at a broken frame or an early end instead of going on.
+        sound_track: number, from 1, or language of the sound track to dream; None: the first. The others
+            are kept.
         overwrite: replace an existing result, and a half done one with other settings.
         job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
         preview: a picture file that shows the newest frame while the dream runs.
@@ -70,7 +74,7 @@ def dream_video(
     from mmdream.jobs import beside, run
 
     order = _exact(start), _exact(end), keep_picture, keep_sound, strict
-    film, out, job = _described(source, output, recipe, order, overwrite)
+    film, out, job = _described(source, output, recipe, order, sound_track, overwrite)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
     extras = beside.wanted_beside(job, out, live, still, compare, place)
@@ -90,6 +94,7 @@ def plan_video(
     keep_picture: bool = False,
     keep_sound: bool = False,
     strict: bool = False,
+    sound_track: int | str | None = None,
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> Plan:
@@ -102,7 +107,7 @@ def plan_video(
         UserError: what `dream_video` would raise before its work.
     """
     order = _exact(start), _exact(end), keep_picture, keep_sound, strict
-    film, out, job = _described(source, output, recipe, order, overwrite)
+    film, out, job = _described(source, output, recipe, order, sound_track, overwrite)
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.jobs.dry import plan
 
@@ -114,16 +119,21 @@ def _described(
     output: str | os.PathLike[str] | None,
     recipe: Recipe | None,
     wishes: tuple[Fraction | None, Fraction | None, bool, bool, bool],
+    sound_track: int | str | None,
     overwrite: bool,
 ) -> tuple[Film, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
     from mmdream.jobs.job import describe
-    from mmdream.jobs.order import Order, wanted
+    from mmdream.jobs.order import Order, track_of, wanted
 
-    path, order = Path(source), Order(*wishes)
+    path = Path(source)
     film = probe(path)
+    order = Order(*wishes)
+    if sound_track is not None or (film.sounds and not order.keep_sound):
+        # By its number: the same track is the same job, however it was asked for.
+        order = replace(order, sound_track=track_of(film, sound_track).number)
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
     _, track = wanted(film, order)
     return film, out, describe(path, out, order, recipe or Recipe(), track is not None, overwrite)

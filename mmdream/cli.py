@@ -142,6 +142,7 @@ def audio(
     beginning: options.SoundBeginnings = None,
     seconds: options.Seconds = None,
     plot: options.Plot = None,
+    sound_track: options.SoundTrack = None,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -162,6 +163,8 @@ def audio(
         start = made(beginning, options.MADE_SECONDS if seconds is None else seconds)
     else:
         raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
+    if source is None and sound_track is not None:
+        raise UserError("--sound-track chooses among the sound tracks of a file; drop it or --from")
     silent = isinstance(start, Beginning) and start.kind == "silence"
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
@@ -175,7 +178,7 @@ def audio(
         seed=seed,
     )
     with listening(as_json) as listener:
-        report = dream_sound_file(start, output, recipe, overwrite, listener, plot)
+        report = dream_sound_file(start, output, recipe, overwrite, listener, plot, sound_track)
     show(report, as_json)
 
 

@@ -70,6 +70,7 @@ def video(
     precision: options.Precise = DEFAULT_PRECISION,
     keep_picture: options.KeepPicture = False,
     keep_sound: options.KeepSound = False,
+    sound_track: options.SoundTrack = None,
     strict: options.Strict = False,
     preview: options.Preview = None,
     sheet: options.Sheet = None,
@@ -111,6 +112,7 @@ def video(
         "end": end,
         "keep_picture": keep_picture,
         "keep_sound": keep_sound,
+        "sound_track": sound_track,
         "strict": strict,
         "overwrite": overwrite,
     }

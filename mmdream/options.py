@@ -302,6 +302,15 @@ End = Annotated[
     typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
 ]
 KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
+SoundTrack = Annotated[
+    str | None,
+    typer.Option(
+        "--sound-track",
+        metavar="N|LANGUAGE",
+        help="Dream this sound track, counted from 1 as players do; a film keeps the others.",
+        show_default="1",
+    ),
+]
 KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
 Preview = Annotated[

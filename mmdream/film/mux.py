@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import ffmpeg
-import soundfile
 
 from mmdream.film import frames
 from mmdream.film.binary import merge, run
 from mmdream.film.clock import begins, first_seconds, last_frame, origin_of
 from mmdream.film.codecs import Form, form
 from mmdream.film.source import Film, Subtitle
+from mmdream.film.tracks import SoundTrack, named, sound_tracks
 
 UNMATCHED = "s:999?"
 """Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
@@ -29,77 +29,69 @@ AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 1200
 def join(
     film: Film,
     picture: Path | None,
-    sound: Path | None,
+    dream: SoundTrack | None,
     out: Path,
     *,
     start: Fraction | None,
     end: Fraction | None,
-    lead: Fraction,
     keep_picture: bool,
-    keep_sound: bool,
     work: Path,
     on_warning: Callable[[str], None],
-) -> None:
+) -> tuple[SoundTrack, ...]:
     """Make the final film.
 
     moviepy joins the finished picture and sound, both begun at zero. A last stream copy then gives
-    each its place, and adds the source's further sounds, subtitles, chapters and tags. Second
+    each its place, and adds the source's other sounds, subtitles, chapters and tags. Second
     `start` of the source is second 0 of the result.
 
     Args:
         film: the source.
         picture: frames written by `Writer`; None: none, or the source's are kept.
-        sound: a wave file; None: none, or the source's is kept.
+        dream: the dreamed sound, which takes its track's place among the source's; None: they are all
+            kept.
         out: the name of the result, which should lie in `work`.
         start: seconds since `Film.start` at which an excerpt begins; None: the film's beginning.
         end: seconds since `Film.start` at which it ends; None: the film's end.
-        lead: seconds from the sound's first sample to the first frame.
         keep_picture: copy the source's picture, or encode it where the container demands it or an
             excerpt cuts it.
-        keep_sound: copy the source's sound, or encode it where the container demands it.
         work: a folder for files on the way.
         on_warning: told in one line what could not be kept as it is.
+
+    Returns:
+        The sound tracks of the result, in order.
 
     Raises:
         UserError: an unknown suffix, or a full disk.
     """
     kind = form(out)
-    if sound is not None and soundfile.info(sound).frames == 0:
-        sound = None
     if keep_picture and film.picture is not None and not _copies_picture(film, kind, start, end):
         on_warning(f"{film.path}: its picture is encoded anew, as an excerpt or as {out.suffix} demands")
         picture = work / f"kept{kind.middle}"
         _encode(film, picture, out.suffix.lower(), start, end)
     zero = film.start + (start or 0)
     source = _source(film, zero, start)
-    first = first_seconds(film, picture, zero)
-    if sound is not None:
-        _announce(sound, kind, on_warning)
-    if picture is not None and sound is not None:
+    sounds = sound_tracks(film, dream, out, kind, (start, end), work, on_warning)
+    merged = None
+    if picture is not None and dream is not None and dream in sounds:
+        assert dream.wave is not None
         merged = work / f"merged{kind.middle}"
-        merge(picture, sound, merged, kind.sound)
-        tracks = [
-            _Track(_placed(merged, first)["v:0"], "v", _picture_index(film)),
-            _Track(_placed(merged, first - lead)["a:0"], "a", _sound_index(film)),
-        ]
-    else:
-        tracks = _alone(film, kind, picture, sound, source, zero, first - lead, keep_picture)
-    cut = start is not None
-    for track in film.sounds[0 if keep_sound else 1 :]:
-        copied = kind.sounds is None or track.codec in kind.sounds
-        codec = "copy" if copied else kind.sound
-        if not copied:
-            on_warning(f"{film.path}: a sound track ({track.codec}) is encoded anew, as {out.suffix} demands")
-        tracks.append(_Track(source[str(track.index)], "a", track.index, codec, cut))
+        merge(picture, dream.wave, merged, kind.sound)
+
+    streams = _pictures(film, picture, merged, source, zero, keep_picture)
+    for track in sounds:
+        _announce(track, kind, on_warning)
+        ready = merged if track == dream else None
+        streams.append(_sound(film, track, ready, kind, source, zero, cut=start is not None))
     for subtitle in film.subtitles:
         text = _subtitle_codec(subtitle, kind)
         if text is not None:
-            tracks.append(_Track(source[str(subtitle.index)], "s", subtitle.index, text, cut))
+            cut = start is not None
+            streams.append(_Stream(source[str(subtitle.index)], "s", subtitle.index, text, cut))
         else:
             left = f"{film.path}: subtitles ({subtitle.codec}) are left out"
             on_warning(f"{left}: {out.suffix} cannot hold them")
 
-    options = _options(film, kind, tracks, source)
+    options = _options(film, kind, streams, source)
     if end is not None:
         options["t"] = _decimal(end - (start or 0))
     if picture is not None and film.picture is not None and film.picture.sar != 1 and not kind.is_mp4:
@@ -111,67 +103,82 @@ def join(
         at, seconds = last
         options["bsf:v:0"] = f"setts=duration='if(gte(PTS*TB,{at}),{seconds}/TB,DURATION)'"
     run(
-        ffmpeg.output(*(t.stream for t in tracks), source[UNMATCHED], str(out), **options),
+        ffmpeg.output(*(s.stream for s in streams), source[UNMATCHED], str(out), **options),
         out,
     )
+    return sounds
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
+class _Stream:
     """One stream of the result."""
 
     stream: Any
     """ffmpeg-python's."""
     medium: str
     """v, a or s."""
-    index: int | None
+    index: int
     """The source's stream that its tags come from."""
     codec: str = "copy"
     cut: bool = False
     """Packets before the excerpt must be dropped."""
+    roles: tuple[str, ...] | None = None
+    """Dispositions; None: as they come."""
+    title: str | None = None
+    """Besides those tags, as not every container calls it so."""
 
 
-def _alone(
-    film: Film,
-    kind: Form,
-    picture: Path | None,
-    sound: Path | None,
-    source: Any,
-    zero: Fraction,
-    sound_at: Fraction,
-    keep_picture: bool,
-) -> list[_Track]:
-    """The main tracks where only one of them is new: there is nothing to merge."""
-    tracks: list[_Track] = []
+def _pictures(
+    film: Film, picture: Path | None, merged: Path | None, source: Any, zero: Fraction, keep: bool
+) -> list[_Stream]:
+    """The picture, from where it lies: joined with a sound, alone, or in the source."""
+    if film.picture is None:
+        return []
+    index = film.picture.index
+    if merged is not None:
+        return [_Stream(_placed(merged, first_seconds(film, picture, zero))["v:0"], "v", index)]
     if picture is not None:
-        stream = _placed(picture, origin_of(picture) - zero)["v:0"]
-        tracks.append(_Track(stream, "v", _picture_index(film)))
-    elif keep_picture and film.picture is not None:
-        tracks.append(_Track(source[str(film.picture.index)], "v", film.picture.index))
-    if sound is not None:
-        stream = _placed(sound, sound_at)["a:0"]
-        tracks.append(_Track(stream, "a", _sound_index(film), kind.sound))
-    return tracks
+        return [_Stream(_placed(picture, origin_of(picture) - zero)["v:0"], "v", index)]
+    return [_Stream(source[str(index)], "v", index)] if keep else []
 
 
-def _options(film: Film, kind: Form, tracks: list[_Track], source: Any) -> dict[str, Any]:
-    """Output options: the container's, and those of each track, which ffmpeg counts by medium."""
+def _sound(
+    film: Film, track: SoundTrack, merged: Path | None, kind: Form, source: Any, zero: Fraction, cut: bool
+) -> _Stream:
+    """A sound track, from where it lies: joined with the picture, in a wave file, or in the source."""
+    sound, codec = track.sound, "copy"
+    if track.wave is None:
+        stream = source[str(sound.index)]
+    else:
+        assert track.laid is not None
+        at, cut = film.start + track.laid.start - zero, False
+        stream = _placed(merged or track.wave, at)["a:0"]
+        codec = "copy" if merged is not None else kind.sound
+    return _Stream(stream, "a", sound.index, codec, cut, sound.roles, sound.title)
+
+
+def _options(film: Film, kind: Form, streams: list[_Stream], source: Any) -> dict[str, Any]:
+    """Output options: the container's, and those of each stream, which ffmpeg counts by medium."""
     options: dict[str, Any] = {"format": kind.muxer}
     if kind.is_mp4:
         options["movflags"] = "+faststart"
         options |= _tick_rates(film)
-    inputs = list(dict.fromkeys([*(t.stream.node for t in tracks), source.node]))
+    inputs = list(dict.fromkeys([*(s.stream.node for s in streams), source.node]))
     origin = inputs.index(source.node)
     options["map_metadata"] = options["map_chapters"] = origin
     counts: dict[str, int] = {}
-    for track in tracks:
-        number = counts.get(track.medium, 0)
-        counts[track.medium] = number + 1
-        spec = f"{track.medium}:{number}"
-        options[f"c:{spec}"] = track.codec
-        if track.index is not None:
-            options[f"map_metadata:s:{spec}"] = f"{origin}:s:{track.index}"
-        if track.cut and (track.codec == "copy" or track.medium == "s"):
+    for stream in streams:
+        number = counts.get(stream.medium, 0)
+        counts[stream.medium] = number + 1
+        spec = f"{stream.medium}:{number}"
+        options[f"c:{spec}"] = stream.codec
+        options[f"map_metadata:s:{spec}"] = f"{origin}:s:{stream.index}"
+        if stream.roles is not None:
+            # Said of each: ffmpeg takes the first track for the default where nothing is said.
+            options[f"disposition:{spec}"] = "+".join(stream.roles) or "0"
+        if stream.title is not None:
+            options[f"metadata:s:{spec}"] = f"title={stream.title}"
+        if stream.cut and (stream.codec == "copy" or stream.medium == "s"):
             options[f"bsf:{spec}"] = "noise=drop='lt(pts*tb,0)'"
     return options
 
@@ -182,11 +189,11 @@ def _tick_rates(film: Film) -> dict[str, int]:
         return {}
     ticks = film.picture.time_base.denominator
     ticks *= -(-10_000 // ticks)
-    common = lcm(ticks, *(sound.rate for sound in film.sounds[:1]))
-    return {
-        "video_track_timescale": ticks,
-        "movie_timescale": common if common <= LARGEST_TICK_RATE else ticks,
-    }
+    common = ticks
+    for sound in film.sounds:
+        finer = lcm(common, sound.rate)
+        common = finer if finer <= LARGEST_TICK_RATE else common
+    return {"video_track_timescale": ticks, "movie_timescale": common}
 
 
 def _source(film: Film, zero: Fraction, start: Fraction | None) -> Any:
@@ -215,20 +222,16 @@ def _encode(film: Film, path: Path, suffix: str, start: Fraction | None, end: Fr
             writer.write(frame.rgb, frame.pts)
 
 
-def _announce(sound: Path, kind: Form, on_warning: Callable[[str], None]) -> None:
-    rate = soundfile.info(sound).samplerate
+def _announce(track: SoundTrack, kind: Form, on_warning: Callable[[str], None]) -> None:
+    rate = track.sound.rate
+    if track.wave is None:
+        return
     if kind.sound == "libopus" and rate != 48000:
-        on_warning(f"the sound is written at 48000 Hz instead of {rate}: Opus demands it")
+        on_warning(f"{named(track.sound)} is written at 48000 Hz instead of {rate}: Opus demands it")
     if kind.sound == "aac" and rate not in AAC_RATES:
-        on_warning(f"the sound is written at another rate than its {rate} Hz, which AAC does not know")
-
-
-def _picture_index(film: Film) -> int | None:
-    return None if film.picture is None else film.picture.index
-
-
-def _sound_index(film: Film) -> int | None:
-    return film.sounds[0].index if film.sounds else None
+        on_warning(
+            f"{named(track.sound)} is written at another rate than its {rate} Hz, which AAC does not know"
+        )
 
 
 def _subtitle_codec(subtitle: Subtitle, kind: Form) -> str | None:

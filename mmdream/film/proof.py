@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 
 from mmdream.film.opened import opened
-from mmdream.film.source import Film, Sound, probe
-
-PADDING = 1024
-"""Samples of one AAC packet: MP4's sound may be so much longer or, where it starts late,
-earlier."""
-TICK = Fraction(1, 1000)
-"""Matroska's clock, and the least by which stamps of any film are held apart here."""
+from mmdream.film.proof_sounds import APART, TICK, check_sounds
+from mmdream.film.source import Film, probe
+from mmdream.film.tracks import SoundTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +23,20 @@ class Proof:
     seconds: float
     """From its start to the end of its longest stream."""
     drift_ms: float
-    """The largest departure of a frame, or of the sound's beginning or end, from its place."""
+    """The largest departure of a frame, or of a sound's beginning or end, from its place."""
     samples: int | None
-    """Of its first sound, at the sound's own rate."""
+    """Of the first sound that was encoded, or else of the first, at its own rate."""
 
 
 def check(
     film: Film,
     out: Path,
     expected_pts_seconds: Sequence[float] | np.ndarray | None,
-    expected_samples: int | None,
-    rate: int | None,
+    tracks: Sequence[SoundTrack],
     *,
-    sound_start: Fraction | None = None,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    on_warning: Callable[[str], None],
 ) -> Proof:
     """Read the finished film back.
 
@@ -49,10 +45,11 @@ def check(
         out: the finished film.
         expected_pts_seconds: seconds of the result at which each frame must be shown; None: the
             picture is the source's own copy and is only counted.
-        expected_samples: of the first sound at `rate`; None: there is none, or it is the source's
-            own copy.
-        rate: samples a second of the dreamed sound.
-        sound_start: second of the result at which the sound begins, if that is to be verified.
+        tracks: the sound tracks that it must have, as `join` told them.
+        start: second of the source at which the result begins; None: at its own beginning.
+        end: second of the source at which it ends; None: at its own end.
+        on_warning: told in one line what a copied sound track has lost on the way, and of languages
+            that the container cannot tell.
 
     Raises:
         AssertionError: the film is not what it should be. That is an error of this program.
@@ -70,47 +67,11 @@ def check(
             drift = Fraction(float(np.abs(stamps - wanted).max()))
         if drift > TICK:
             raise AssertionError(f"{out.name} shows a frame {float(drift) * 1000:.3f} ms off its time")
-    samples = None
-    if result.sounds:
-        sound = result.sounds[0]
-        samples = _samples(result, sound)
-        if expected_samples is not None:
-            assert rate is not None
-            drift = max(
-                drift,
-                _sound_drift(out, result, sound, samples, expected_samples, rate, sound_start),
-            )
-    elif expected_samples:
-        raise AssertionError(f"{out.name} has no sound")
-    return Proof(len(stamps), float(result.duration or 0), float(drift) * 1000, samples)
-
-
-def _sound_drift(
-    out: Path,
-    result: Film,
-    sound: Sound,
-    samples: int,
-    wanted: int,
-    rate: int,
-    start: Fraction | None,
-) -> Fraction:
-    """Seconds by which the sound's beginning is off; its length must fit.
-
-    A lossless track must have every sample. Of others the length may differ by a packet's padding.
-    A late AAC track begins with silent padding, and is judged by its end.
-    """
-    exact = sound.codec.startswith("pcm")
-    expected = Fraction(wanted, rate)
-    off = Fraction(samples, sound.rate) - expected
-    if abs(off) > (0 if exact else Fraction(PADDING, sound.rate) + TICK):
-        raise AssertionError(
-            f"{out.name} has {samples} samples at {sound.rate} Hz instead of {wanted} at {rate} Hz"
-        )
-    if start is None:
-        return Fraction(0)
-    early = result.start + sound.start - start
-    late = early + off
-    return min(abs(early), abs(late))
+    samples, off = check_sounds(film, result, tracks, (start, end), on_warning)
+    if off > APART:
+        raise AssertionError(f"{out.name} has a sound {float(off) * 1000:.3f} ms off its time")
+    seconds = float(result.duration or 0)
+    return Proof(len(stamps), seconds, float(max(drift, off)) * 1000, samples)
 
 
 def shown_at(film: Film) -> np.ndarray:
@@ -120,18 +81,3 @@ def shown_at(film: Film) -> np.ndarray:
         stream = container.streams[film.picture.index]
         pts = [p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard]
     return np.sort(np.asarray(pts, dtype=np.float64)) * float(film.picture.time_base)
-
-
-def _samples(film: Film, sound: Sound) -> int:
-    """Samples that a player gives of a track: what decodes, up to the length the file states."""
-    count = 0
-    with opened(film.path) as container:
-        stream = container.streams[sound.index]
-        assert isinstance(stream, av.AudioStream)
-        for frame in container.decode(stream):
-            assert isinstance(frame, av.AudioFrame)
-            count += frame.samples
-    if sound.duration is not None:
-        # Of an MP4 track; padding in front of a late one is part of the length it states.
-        count = min(count, round(sound.duration * sound.rate))
-    return count

@@ -22,6 +22,8 @@ LARGEST_PICTURE = 2**28
 LATEST_START = 10
 """Seconds; a film whose clock begins later is a piece of a longer one, and a player begins it at
 0."""
+UNSAID = {None, "", "und"}
+"""Languages that are none."""
 RUNNING_CLOCKS = {"mpegts", "mpeg", "h264", "hevc"}
 """Formats whose clock begins anywhere: the first picture or sound is 0."""
 
@@ -64,6 +66,8 @@ class Sound:
     """A sound stream of a film."""
 
     index: int
+    number: int
+    """From 1, as players count the film's sound tracks."""
     codec: str
     rate: int
     """Samples a second."""
@@ -76,6 +80,10 @@ class Sound:
     duration: Fraction | None
     """Seconds of this stream, if the film says so exactly."""
     language: str | None
+    """As the container writes it, e.g. `fra` or `en-US`; None: it does not say."""
+    title: str | None
+    roles: tuple[str, ...]
+    """FFmpeg's dispositions, e.g. `default` or `comment`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,9 @@ class Film:
     """Seconds from `start` to the end of the longest stream, as the header says."""
     picture: Picture | None
     sounds: tuple[Sound, ...]
+    """Those that can be decoded."""
+    mute: tuple[int, ...]
+    """Numbers of the sound tracks of which nothing can be decoded."""
     subtitles: tuple[Subtitle, ...]
 
 
@@ -117,11 +128,12 @@ def probe(path: Path) -> Film:
         if form.endswith("_pipe") or form == "image2":
             raise UserError(f"{path}: is a single picture; use `mmdream image`")
         videos = [s.index for s in container.streams.video if not _is_cover(s)]
-        audios = [s.index for s in container.streams.audio if s.codec_context is not None]
+        audios = [(s.index, s.codec_context is not None) for s in container.streams.audio]
         subtitles = tuple(_subtitle(s) for s in container.streams.subtitles)
         beginning, length = container.start_time, container.duration
     picture = next((p for v in videos if (p := _picture(path, v)) is not None), None)
-    heard = [s for a in audios if (s := _sound(path, a)) is not None]
+    tried = {n: _sound(path, index, n) if known else None for n, (index, known) in enumerate(audios, 1)}
+    heard = [sound for sound in tried.values() if sound is not None]
     if picture is None and not heard:
         raise UserError(f"{path}: has neither a picture nor a sound that can be decoded")
 
@@ -131,7 +143,8 @@ def probe(path: Path) -> Film:
     if length:
         duration = Fraction(length + (beginning or 0), av.time_base) - start
     sounds = tuple(replace(sound, start=sound.start - start) for sound in heard)
-    return Film(path, form, start, duration, picture, sounds, subtitles)
+    mute = tuple(number for number, sound in tried.items() if sound is None)
+    return Film(path, form, start, duration, picture, sounds, mute, subtitles)
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
@@ -191,7 +204,7 @@ def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Vi
             continue
 
 
-def _sound(path: Path, index: int) -> Sound | None:
+def _sound(path: Path, index: int, number: int) -> Sound | None:
     with opened(path) as container:
         stream = container.streams[index]
         assert isinstance(stream, av.AudioStream)
@@ -209,6 +222,7 @@ def _sound(path: Path, index: int) -> Sound | None:
         base = Fraction(stream.time_base or Fraction(1, frame.sample_rate))
         return Sound(
             index=index,
+            number=number,
             codec=stream.codec_context.name,
             rate=frame.sample_rate,
             channels=frame.layout.nb_channels,
@@ -216,7 +230,10 @@ def _sound(path: Path, index: int) -> Sound | None:
             time_base=base,
             start=(frame.pts or 0) * base,
             duration=_stated(stream) if container.format.name.startswith("mov") else None,
-            language=stream.language,
+            language=None if stream.language in UNSAID else stream.language,
+            # FFmpeg's MP4 reader calls a track's title its name, and its writer reads it as the title.
+            title=stream.metadata.get("title") or stream.metadata.get("name") or None,
+            roles=tuple(role.name for role in Disposition if role in stream.disposition and role.name),
         )
 
 

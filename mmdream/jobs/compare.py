@@ -49,9 +49,7 @@ def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fr
             work / path.name,
             start=None,
             end=None,
-            lead=Fraction(0),
             keep_picture=False,
-            keep_sound=True,
             work=work,
             on_warning=lambda _line: None,
         )

@@ -17,6 +17,7 @@ from mmdream.film import frames
 from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan
 from mmdream.film.source import Film, Picture, Sound
+from mmdream.film.tracks import SoundTrack
 from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
@@ -110,7 +111,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
                     film, track, span, hearing, job.recipe, listener, work, stop.is_set, kept
                 )
             (work / "source.wav").unlink()  # Room on the disk for the join.
-            heard.append(Heard(work / "sound.wav", laid, done))
+            heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
 
         leave_loaded_objects_alone()
         with clock.time("wall"):

@@ -20,17 +20,51 @@ class Order:
     keep_sound: bool = False
     strict: bool = False
     """Stop at a broken frame or an early end instead of going on."""
+    sound_track: int | None = None
+    """Number of the sound track to dream, from 1; None: the first."""
+
+
+def track_of(film: Film, wish: int | str | None) -> Sound:
+    """The sound track that is asked for.
+
+    Args:
+        film: a film or a sound.
+        wish: its number, from 1 as players count, or its language as the film tells it; None: the first.
+
+    Raises:
+        UserError: there is no such track.
+    """
+    if not film.sounds:
+        raise UserError(f"{film.path}: has no sound" + (" that can be decoded" if film.mute else ""))
+    if wish is None:
+        return film.sounds[0]
+    asked = str(wish).strip().casefold()
+    for sound in film.sounds:
+        if asked in (str(sound.number), sound.language and sound.language.casefold()):
+            return sound
+    there = ", ".join(_told(sound) for sound in film.sounds)
+    if asked in map(str, film.mute):
+        raise UserError(f"{film.path}: its sound track {asked} cannot be decoded; there is {there}")
+    raise UserError(f"{film.path}: has no sound track {asked!r}; there is {there}")
+
+
+def _told(sound: Sound) -> str:
+    words = (sound.language, sound.title and repr(sound.title), sound.layout)
+    return f"{sound.number} ({', '.join(word for word in words if word)})"
 
 
 def wanted(film: Film, order: Order) -> tuple[Picture, Sound | None]:
-    """The film's picture, and its first sound track if that is to be dreamed.
+    """The film's picture, and the sound track that is to be dreamed, if one is.
 
     Raises:
         UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
     """
     if film.picture is None:
         raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
-    track = None if order.keep_sound or not film.sounds else film.sounds[0]
+    if order.keep_sound and order.sound_track is not None:
+        raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
+    none = order.keep_sound or (not film.sounds and order.sound_track is None)
+    track = None if none else track_of(film, order.sound_track)
     if order.keep_picture and track is None:
         raise UserError(f"{film.path}: nothing is left to dream; drop --keep-picture or --keep-sound")
     start, end = order.start or Fraction(0), order.end

@@ -12,7 +12,7 @@ import numpy as np
 from mmdream.film import mux, proof
 from mmdream.film.shots import Scan
 from mmdream.film.source import Film
-from mmdream.film.waves import Extract
+from mmdream.film.tracks import SoundTrack
 from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
@@ -35,8 +35,7 @@ class Seen:
 class Heard:
     """A dreamed sound."""
 
-    file: Path
-    laid: Extract
+    track: SoundTrack
     report: SoundReport
 
 
@@ -65,18 +64,14 @@ def finish(
     """
     zero = order.start or Fraction(0)  # This second of the source is second 0 of the result.
     stamps = np.asarray(found.pts) * float(found.time_base) - float(film.start + zero)
-    first = found.pts[0] * found.time_base - film.start
-    laid = heard.laid if heard else None
-    mux.join(
+    tracks = mux.join(
         film,
         seen.file if seen else None,
-        heard.file if heard else None,
+        heard.track if heard else None,
         out,
         start=order.start,
         end=order.end,
-        lead=first - laid.start if laid else Fraction(0),
         keep_picture=order.keep_picture,
-        keep_sound=order.keep_sound,
         work=out.parent,
         on_warning=listener.warn,
     )
@@ -84,9 +79,10 @@ def finish(
         film,
         out,
         stamps if seen else None,
-        laid.n_samples if laid else None,
-        film.sounds[0].rate if laid else None,
-        sound_start=laid.start - zero if laid else None,
+        tracks,
+        start=order.start,
+        end=order.end,
+        on_warning=listener.warn,
     )
 
 

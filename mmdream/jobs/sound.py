@@ -16,7 +16,6 @@ import numpy as np
 import soundfile
 from safetensors.numpy import load_file, save
 
-from mmdream.errors import UserError
 from mmdream.film.binary import run
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
@@ -24,6 +23,7 @@ from mmdream.jobs import figure
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear, model
+from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, workshop
 from mmdream.jobs.portrait import portrait
 from mmdream.listen import Listener
@@ -160,8 +160,9 @@ def dream_sound_file(
     overwrite: bool,
     listener: Listener,
     plot: Path | None = None,
+    sound_track: int | str | None = None,
 ) -> Report:
-    """Dream an audio file, or the first sound track of a film, into an audio file.
+    """Dream an audio file, or a sound track of a film, into an audio file.
 
     Args:
         source: the file, or what is made in its place.
@@ -170,13 +171,14 @@ def dream_sound_file(
         overwrite: whether existing files may be replaced.
         listener: told about progress.
         plot: a picture of the dream beside its source; None: none.
+        sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
-        UserError: no sound in it, or the result, or the picture, cannot go where it should.
+        UserError: no sound in it, no such track, or the result, or the picture, cannot go where it should.
     """
     began = time.perf_counter()
     with _opened(source, recipe.seed) as (film, name):
-        track, gains = film.sounds[0], Columns()
+        track, gains = track_of(film, sound_track), Columns()
         out = destination(name, output, ".dream.wav", tuple(ENCODERS), overwrite)
         picture = None if plot is None else figure.place(plot, overwrite)
         network = ear(recipe, listener)
@@ -213,11 +215,7 @@ def dream_sound_file(
 
 @contextmanager
 def _opened(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
-    """A file with sound, or what is made in its place as a file like any other; and what it is called.
-
-    Raises:
-        UserError: there is no sound in it.
-    """
+    """A file, or what is made in its place as a file like any other; and what it is called."""
     if isinstance(source, Beginning):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
             path = Path(folder) / f"{source.kind}.wav"
@@ -226,7 +224,4 @@ def _opened(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
                     writer.write(samples)
             yield probe(path), Path(path.name)
         return
-    film = probe(source)
-    if not film.sounds:
-        raise UserError(f"{source}: has no sound")
-    yield film, source
+    yield probe(source), source

@@ -11,6 +11,7 @@ import soundfile
 
 from mmdream.film import frames, mux, waves
 from mmdream.film.source import Film, probe
+from mmdream.film.tracks import SoundTrack
 
 
 @dataclass
@@ -20,8 +21,10 @@ class Copy:
     source: Film
     read: list[frames.Frame]
     sound: np.ndarray | None
+    """Of the track that was laid anew."""
     sound_start: Fraction
     result: Film
+    tracks: tuple[SoundTrack, ...]
     warnings: list[str]
 
     @property
@@ -49,36 +52,37 @@ def again(
     end: Fraction | None = None,
     keep_picture: bool = False,
     keep_sound: bool = False,
+    number: int = 1,
 ) -> Copy:
-    """Read, write and join."""
+    """Read, write and join, with the sound track of this number laid anew."""
     source = probe(path)
     warnings: list[str] = []
     assert source.picture is not None
     read = list(frames.read(source, start, end, on_warning=warnings.append))
-    picture = wave = None
+    picture = dream = None
     if not keep_picture:
         picture = folder / "picture"
         with frames.Writer(picture, source.picture, suffix, source.picture.time_base) as writer:
             for frame in read:
                 writer.write(frame.rgb, frame.pts)
-    sound, sound_start, lead = None, Fraction(0), Fraction(0)
+    sound, sound_start = None, Fraction(0)
     if source.sounds and not keep_sound:
         wave = folder / "sound.wav"
-        found = waves.extract(source, source.sounds[0], wave, start, end)
-        sound_start, lead = found.start, read[0].seconds - found.start
+        track = next(sound for sound in source.sounds if sound.number == number)
+        dream = SoundTrack(track, wave, waves.extract(source, track, wave, start, end))
+        assert dream.laid is not None
+        sound_start = dream.laid.start
         sound = soundfile.read(wave, dtype="float32", always_2d=True)[0].T
     out = folder / f"again{suffix}"
-    mux.join(
+    tracks = mux.join(
         source,
         picture,
-        wave,
+        dream,
         out,
         start=start,
         end=end,
-        lead=lead,
         keep_picture=keep_picture,
-        keep_sound=keep_sound,
         work=folder,
         on_warning=warnings.append,
     )
-    return Copy(source, read, sound, sound_start, probe(out), warnings)
+    return Copy(source, read, sound, sound_start, probe(out), tracks, warnings)

@@ -203,9 +203,7 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
             tmp_path / "no such folder" / "out.mp4",
             start=None,
             end=None,
-            lead=Fraction(0),
             keep_picture=False,
-            keep_sound=False,
             work=tmp_path,
             on_warning=lambda _line: None,
         )

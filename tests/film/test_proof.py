@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from mmdream.film import proof
 def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> proof.Proof:
     """The proof of a copy, asked for stamps, samples or frames that are off."""
     stamps = [float(second) + late for second in copy.seconds]
-    assert copy.sound is not None
+    [track] = copy.tracks
+    assert track.laid is not None
+    laid = replace(track.laid, n_samples=track.laid.n_samples + more)
     return proof.check(
         copy.source,
         copy.result.path,
         stamps[missing:],
-        copy.sound.shape[1] + more,
-        copy.source.sounds[0].rate,
-        sound_start=copy.sound_start,
+        [replace(track, laid=laid)],
+        on_warning=copy.warnings.append,
     )
 
 
@@ -50,12 +52,15 @@ def test_whatever_is_off_is_found(tmp_path: Path) -> None:
 
 
 def test_a_lost_sound_is_found(tmp_path: Path) -> None:
-    copy = again(film(tmp_path / "film.mp4", constant(10, 25)), ".mp4", tmp_path)
-    with pytest.raises(AssertionError, match="no sound"):
-        proof.check(copy.source, copy.result.path, [float(s) for s in copy.seconds], 48_000, 48_000)
+    copy = again(film(tmp_path / "film.mp4", constant(10, 25), sound=bursts(0.4)), ".mp4", tmp_path)
+    mute = again(film(tmp_path / "mute.mp4", constant(10, 25)), ".mp4", tmp_path)
+    with pytest.raises(AssertionError, match="0 sound tracks instead of 1"):
+        proof.check(copy.source, mute.result.path, None, copy.tracks, on_warning=copy.warnings.append)
 
 
 def test_kept_streams_are_only_counted(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3))
     copy = again(path, ".mp4", tmp_path, keep_picture=True)
-    assert proof.check(copy.source, copy.result.path, None, None, None).frames == 30
+    found = proof.check(copy.source, copy.result.path, None, copy.tracks, on_warning=copy.warnings.append)
+    assert found.frames == 30
+    assert not copy.warnings
