@@ -134,7 +134,13 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     small = (0, 0) if painter is None else painter.size
     most = peak()
     disk = space.expected(
-        None if painter is None else picture, small, out.suffix.lower(), len(found.pts), track, seconds
+        None if painter is None else picture,
+        small,
+        out.suffix.lower(),
+        len(found.pts),
+        track,
+        seconds,
+        [sound for sound in film.sounds if sound != track],
     )
     return Plan(
         source=str(film.path),

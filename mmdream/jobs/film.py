@@ -17,7 +17,7 @@ from mmdream.film import frames
 from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan
 from mmdream.film.source import Film, Picture, Sound
-from mmdream.film.tracks import SoundTrack
+from mmdream.film.tracks import SoundTrack, named
 from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
@@ -79,6 +79,8 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         ahead = expected(painter, film, found)
         _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
         listener = estimating(listener, ahead, hearing is not None)
+    if track is not None and len(film.sounds) > 1:
+        listener.say(f"dreams {named(track)} of {len(film.sounds)}; the others are kept")
     _announce_space(film, job, folder, found, painter, track, listener)
 
     seen: list[Seen] = []
@@ -218,5 +220,6 @@ def _announce_space(
         len(found.pts),
         track,
         until - start,
+        [sound for sound in film.sounds if sound != track],
     )
     listener.say(space.announce(folder, needed - space.used(folder)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def expected(
     frames: int,
     sound: Sound | None,
     seconds: Fraction | float,
+    others: Sequence[Sound] = (),
 ) -> int:
     """Bytes that a job takes where it takes most, shortly before its end.
 
@@ -41,6 +43,7 @@ def expected(
         frames: to be dreamed.
         sound: of the source, if it is dreamed.
         seconds: of it.
+        others: the source's other sounds; those that the container refuses are decoded on the way.
     """
     total = 0.0
     if picture is not None:
@@ -51,6 +54,10 @@ def expected(
         total += CARRIES * CARRY_BYTES * size[0] * size[1]
     if sound is not None:
         total += WAVES * 4 * sound.channels * sound.rate * float(seconds)
+    held = FORMS[suffix].sounds
+    for other in others:
+        if held is not None and other.codec not in held:
+            total += 4 * other.channels * other.rate * float(seconds)
     return math.ceil(total)
 
 

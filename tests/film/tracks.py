@@ -51,8 +51,10 @@ def clicks(seconds: float, rate: int, channels: int, seed: int) -> np.ndarray:
     return sound.astype(np.float32)
 
 
-def film_of(path: Path, frames: int, tracks: list[Track], rate: int = 25) -> Path:
-    """Write a film of small pictures with these sound tracks; the suffix chooses the container."""
+def film_of(
+    path: Path, frames: int, tracks: list[Track], rate: int = 25, first: Fraction = Fraction(0)
+) -> Path:
+    """Write a film of small pictures from second `first` on with these sound tracks, as its suffix says."""
     ticks = {"movie_timescale": "90000"} if path.suffix in {".mp4", ".mov"} else {}
     with av.open(str(path), "w", container_options=ticks) as out:
         video = out.add_stream("libvpx-vp9" if path.suffix == ".webm" else "libx264", rate=rate)
@@ -71,7 +73,7 @@ def film_of(path: Path, frames: int, tracks: list[Track], rate: int = 25) -> Pat
         packets = []
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
-            frame.pts, frame.time_base = round(Fraction(number, rate) / TICKS), TICKS
+            frame.pts, frame.time_base = round((first + Fraction(number, rate)) / TICKS), TICKS
             packets += video.encode(frame)
         packets += video.encode(None)
         for stream, track in zip(streams, tracks, strict=True):
