@@ -19,6 +19,8 @@ from mmdream.film.turn import Turn, turn_of
 LARGEST_SIDE = 16384
 LARGEST_PICTURE = 2**28
 """Pixels; larger pictures are refused before anything of their size is allocated."""
+MOST_CHANNELS = 64
+"""Of a sound; FFmpeg's resampler, which turns integers into floats, takes no more."""
 LATEST_START = 10
 """Seconds; a film whose clock begins later is a piece of a longer one, and a player begins it at
 0."""
@@ -134,6 +136,8 @@ def probe(path: Path) -> Film:
     picture = next((p for v in videos if (p := _picture(path, v)) is not None), None)
     tried = {n: _sound(path, index, n) if known else None for n, (index, known) in enumerate(audios, 1)}
     heard = [sound for sound in tried.values() if sound is not None]
+    if picture is None and audios and not heard:
+        raise UserError(f"{path}: nothing in it can be heard; it has no samples, or is damaged")
     if picture is None and not heard:
         raise UserError(f"{path}: has neither a picture nor a sound that can be decoded")
 
@@ -219,6 +223,10 @@ def _sound(path: Path, index: int, number: int) -> Sound | None:
         if frame is None:
             return None
         assert isinstance(frame, av.AudioFrame)
+        if frame.layout.nb_channels > MOST_CHANNELS:
+            raise UserError(
+                f"{path}: its sound of {frame.layout.nb_channels} channels has more than {MOST_CHANNELS}"
+            )
         base = Fraction(stream.time_base or Fraction(1, frame.sample_rate))
         return Sound(
             index=index,

@@ -6,6 +6,7 @@ Blocks keep memory flat for any length; 32-bit floats keep every sample that a d
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,12 +40,22 @@ class Extract:
     n_samples: int
 
 
+PLACES = (
+    *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR"),
+    *("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR"),
+)
+"""FFmpeg's names of the bits of a wave file's channel mask, lowest first."""
+MASK = 8 + 20
+"""Bytes from the beginning of the format chunk to the channel mask in it."""
+
+
 class WaveWriter:
     """A wave file that samples are appended to; used as a context manager."""
 
-    def __init__(self, path: Path, rate: int, channels: int) -> None:
+    def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
         """Begin a file; RF64 has no limit of 4 GB."""
         self._path = path
+        self._mask = mask(layout)
         self._file = soundfile.SoundFile(path, "w", rate, channels, "FLOAT", format="RF64")
         self.n_samples = 0
 
@@ -70,11 +81,34 @@ class WaveWriter:
         _trace: TracebackType | None,
     ) -> None:
         self._file.close()
+        if self._mask:
+            # libsndfile takes the usual places of so many channels; soundfile cannot tell it others.
+            with open(self._path, "rb+") as file:
+                file.seek(file.read(BLOCK).index(b"fmt ") + MASK)
+                file.write(struct.pack("<I", self._mask))
 
 
-def create(path: Path, rate: int, channels: int) -> WaveWriter:
-    """Begin a float32 wave file."""
-    return WaveWriter(path, rate, channels)
+def create(path: Path, rate: int, channels: int, layout: str | None = None) -> WaveWriter:
+    """Begin a float32 wave file.
+
+    Args:
+        path: of the file.
+        rate: samples a second.
+        channels: number of channels.
+        layout: FFmpeg's name of where they stand; None: the usual places.
+    """
+    return WaveWriter(path, rate, channels, layout)
+
+
+def mask(layout: str | None) -> int:
+    """The channel mask of a wave file; 0: the layout has none.
+
+    Wave files and FFmpeg number the places alike, and both store channels in that order.
+    """
+    if layout is None:
+        return 0
+    names = [channel.name for channel in av.AudioLayout(layout).channels]
+    return sum(1 << PLACES.index(name) for name in names) if set(names) <= set(PLACES) else 0
 
 
 def extract(
@@ -178,10 +212,11 @@ class _Float:
         if key != self._key:
             # A stream may change its form on the way; each stretch has a converter of its own.
             self._key = key
-            self._resampler = av.AudioResampler("fltp", self._sound.layout, self._sound.rate)
+            # Packed: of more than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
+            self._resampler = av.AudioResampler("flt", self._sound.layout, self._sound.rate)
         assert self._resampler is not None
         frame.pts = None
-        parts = [part.to_ndarray() for part in self._resampler.resample(frame)]
+        parts = [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
         if not parts:
             return np.zeros((self._sound.channels, 0), np.float32)
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts).reshape(-1, self._sound.channels).T

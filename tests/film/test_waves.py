@@ -28,7 +28,7 @@ def laid(path: Path, folder: Path, start: Fraction | None = None, end: Fraction 
 
 @pytest.mark.parametrize(
     ("channels", "layout", "rate"),
-    [(1, "mono", 8000), (2, "stereo", 44_100), (6, "5.1", 48_000), (3, "3.0", 96_000)],
+    [(1, "mono", 8000), (2, "stereo", 44_100), (6, "5.1", 48_000), (3, "3.0", 96_000), (8, "7.1", 48_000)],
 )
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_f32le", "flac", "pcm_s24le"])
 def test_lossless_tracks_come_out_whole(
@@ -167,6 +167,21 @@ def test_wave_files_grow_block_by_block(tmp_path: Path) -> None:
     back, rate = soundfile.read(tmp_path / "wave.wav", dtype="float32")
     assert rate == 48_000
     np.testing.assert_array_equal(back.T, sound)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "2.1", "3.0", "4.0", "5.1", "5.1(side)", "7.1"])
+def test_a_wave_file_tells_where_its_channels_stand(layout: str, tmp_path: Path) -> None:
+    channels = av.AudioLayout(layout).nb_channels
+    with waves.create(tmp_path / "wave.wav", 8000, channels, layout) as out:
+        out.write(bursts(0.1, 8000, channels))
+    assert probe(tmp_path / "wave.wav").sounds[0].layout == layout
+    assert soundfile.read(tmp_path / "wave.wav", always_2d=True)[0].shape == (800, channels)
+
+
+def test_more_planes_than_eight_are_read(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", bursts(0.5, 48_000, 16).T, 48_000, subtype="PCM_16")
+    _, samples = laid(tmp_path / "in.wav", tmp_path)
+    np.testing.assert_allclose(samples, bursts(0.5, 48_000, 16), atol=2**-15 * 1.01)
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
