@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def _container(path: Path) -> InputContainer:
-    if not path.exists():
+    if not os.path.exists(path):  # Unlike pathlib's, False for a name that is too long for any file.
         raise UserError(f"{path}: no such file")
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a film in it")

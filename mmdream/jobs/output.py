@@ -14,6 +14,9 @@ from mmdream.errors import NoRoom, UserError
 from mmdream.film.opened import FULL, no_room
 from mmdream.jobs.durable import whole
 
+LONGEST_NAME = 200
+"""Bytes; file systems take 255, and the files on the way have longer names than the result."""
+
 
 def destination(
     source: Path | None,
@@ -34,12 +37,15 @@ def destination(
         option: the one that names this file, for the messages.
 
     Raises:
-        UserError: an unknown suffix, a missing folder, an existing file, or the input itself.
+        UserError: an unknown suffix, too long a name, a missing folder, an existing file, or the input
+            itself.
     """
     if output is None:
         assert source is not None
         output = source.with_name(source.stem + ending)
     path = output
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise UserError(f"{path.name[:40]}...: is too long a name; give a shorter one with {option}")
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it, for example {path / 'dream'}{suffixes[0]}")
     if path.suffix.lower() not in suffixes:
@@ -77,7 +83,14 @@ def workshop(path: Path) -> Iterator[Path]:
 
     The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
+    except OSError as error:
+        if error.errno in FULL:
+            raise no_room(path) from error
+        raise UserError(
+            f"{path.parent}: cannot be written to ({error.strerror}); choose another place"
+        ) from error
     try:
         yield folder
         os.replace(folder / path.name, path)

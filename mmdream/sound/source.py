@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,9 @@ from mmdream.errors import UserError
 
 BLOCK = 65536
 """Samples read, metered or written at a time."""
+LOUDEST = 1e10
+"""Full scale is 1. Integers of 32 bits that were stored as floats lie below; the power of what lies far above
+overflows."""
 
 
 class Source(Protocol):
@@ -136,14 +140,17 @@ def blocks(source: Source) -> Iterator[np.ndarray]:
     """The whole sound in order, float32 [channel, at most BLOCK].
 
     Raises:
-        UserError: a sample is not a number.
+        UserError: a sample is not a number, or beyond `LOUDEST`.
     """
     for start in range(0, source.n_samples, BLOCK):
         samples = source.read(start, min(start + BLOCK, source.n_samples))
-        if not np.isfinite(samples).all():
-            at = start + int(np.flatnonzero(~np.isfinite(samples).all(axis=0))[0])
+        good = np.abs(samples) <= LOUDEST  # False for what is not a number, too.
+        if not good.all():
+            at = int(np.flatnonzero(~good.all(axis=0))[0])
+            worst = float(samples[:, at][~good[:, at]][0])
+            what = f"is {worst:.0e} times full scale" if math.isfinite(worst) else "is not a finite number"
             raise UserError(
-                f"sample {at} of the sound, at {at / source.rate:.3f} s, is not a finite number; "
+                f"sample {start + at} of the sound, at {(start + at) / source.rate:.3f} s, {what}; "
                 "repair the sound or cut that part off"
             )
         yield samples
