@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ffmpeg
 import numpy as np
 import soundfile
 from safetensors.numpy import load_file, save
 
-from mmdream.film.binary import run
+from mmdream.film import sound_files
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
 from mmdream.jobs import figure
@@ -39,15 +38,10 @@ from mmdream.sound.source import FileSource
 if TYPE_CHECKING:
     from mmdream.sound.dream import SoundReport
 
-ENCODERS: dict[str, dict[str, Any]] = {
-    # Float samples hold every level; rf64 lets a file grow beyond 4 GB.
-    ".wav": {"acodec": "pcm_f32le", "rf64": "auto"},
-    ".flac": {"acodec": "flac", "sample_fmt": "s32"},
-    ".ogg": {"acodec": "libvorbis", "aq": 7},
-    ".mp3": {"acodec": "libmp3lame", "aq": 0},
-    ".m4a": {"acodec": "aac", "audio_bitrate": "256k", "movflags": "+faststart"},
-}
-"""How a dreamed sound is written, by suffix."""
+TELLING = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
+"""Forms whose headers tell how long the whole is."""
+CUT_SHORT = 0.5
+"""Seconds missing from which on a file is called cut off: MP3's padding alone is under a tenth."""
 
 
 def dream_track(
@@ -90,7 +84,7 @@ def dream_track(
     seconds = laid.n_samples / sound.rate
     with (
         soundfile.SoundFile(work / "source.wav") as file,
-        create(work / "sound.wav", sound.rate, sound.channels) as writer,
+        create(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
     ):
         report = dream_sound(
             FileSource(file, sound.layout),
@@ -179,7 +173,8 @@ def dream_sound_file(
     began = time.perf_counter()
     with _opened(source, recipe.seed) as (film, name):
         track, gains = track_of(film, sound_track), Columns()
-        out = destination(name, output, ".dream.wav", tuple(ENCODERS), overwrite)
+        out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
+        sound_files.check(out, track)
         picture = None if plot is None else figure.place(plot, overwrite)
         network = ear(recipe, listener)
         with workshop(out) as work:
@@ -188,6 +183,9 @@ def dream_sound_file(
                 loudness=LOUDNESS if isinstance(source, Beginning) else None,
                 watch=None if picture is None else gains.feed,
             )  # fmt: skip
+            seconds = laid.n_samples / track.rate
+            _doubt(film, name, seconds, listener)
+            sound_files.encode(work / "sound.wav", work / out.name)
             if picture is not None and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif picture is not None:
@@ -198,10 +196,8 @@ def dream_sound_file(
                     sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
                     drawing = portrait(name.name, *sounds, gains, recipe.schedule, float(laid.start))
                 figure.write(drawing, picture)
-            options = ENCODERS[out.suffix.lower()]
-            run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
     return Report(
-        seconds=laid.n_samples / track.rate,
+        seconds=seconds,
         loudness_source=done.loudness_source,
         loudness_dream=done.loudness_dream,
         true_peak=done.true_peak,
@@ -211,6 +207,13 @@ def dream_sound_file(
         wall_seconds=time.perf_counter() - began,
         schedule={"sound": changes(done.schedule)},
     ).named(out)
+
+
+def _doubt(film: Film, name: Path, seconds: float, listener: Listener) -> None:
+    """Say so where a sound file ends before its header tells; other forms do not tell."""
+    told = float(film.duration or 0)
+    if film.picture is None and film.form in TELLING and told > seconds + CUT_SHORT:
+        listener.warn(f"{name}: seems to be cut off; {seconds:.1f} of {told:.1f} s are there")
 
 
 @contextmanager
