@@ -143,6 +143,7 @@ def audio(
     seconds: options.Seconds = None,
     plot: options.Plot = None,
     sound_track: options.SoundTrack = None,
+    play: options.Play = False,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -180,6 +181,11 @@ def audio(
     with listening(as_json) as listener:
         report = dream_sound_file(start, output, recipe, overwrite, listener, plot, sound_track)
     show(report, as_json)
+    if play and report.output is not None:
+        from mmdream.jobs.play import play as played
+
+        with listening(as_json) as listener:
+            played(Path(report.output), listener)
 
 
 @app.command()

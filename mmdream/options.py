@@ -232,6 +232,7 @@ Plot = Annotated[
         show_default=False,
     ),
 ]
+Play = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
 Size = Annotated[
     str | None,
