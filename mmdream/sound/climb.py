@@ -63,6 +63,9 @@ class Stage:
     manner: SoundManner
     stopped: Callable[[], bool]
     """Asked before each step; True ends the dream."""
+    shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None
+    """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, the log
+    gain so far."""
 
     @property
     def voices(self) -> list[Source]:
@@ -187,6 +190,7 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
         step = np.hstack((step, 2 * step))
     apart = _distance(on, stretch)
     octaves = fitting(moment.octaves, moment.octave_scale)
+    shown, total = on.shown if place == 0 else None, octaves * moment.steps
     # What lies between two columns that the network hears can only follow them.
     finest = max(FINEST_SIGMA, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)
 
@@ -201,6 +205,8 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
         def slope(x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma) -> np.ndarray:
             if on.stopped():
                 raise Interrupted
+            if shown is not None:
+                shown(chunk, total - (finer + 1) * moment.steps + number, total, softened(x[:, :BANDS]))
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
@@ -212,6 +218,8 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
 
         canvas = ascend(Canvas(canvas, step, slope, settle, inside), moment.steps)
     gain = softened(canvas[:, :BANDS])
+    if shown is not None:
+        shown(chunk, total, total, gain)
     return np.hstack((gain, softened(canvas[:, BANDS:], MOST_NEW, LEAST_NEW))) if invent else gain
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +94,7 @@ def dream_sound(
     manner: SoundManner = AS_USUAL,
     loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
+    shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
 ) -> SoundReport:
     """Dream a sound: same rate, channels, length and loudness.
 
@@ -116,6 +117,7 @@ def dream_sound(
         loudness: LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the
             source's.
         watch: takes the log gain as it is applied, in order, float32 [hop, band], nepers.
+        shown: takes the chunks that are dreamed as they climb, see `Stage.shown`.
 
     Returns:
         What was done.
@@ -134,6 +136,7 @@ def dream_sound(
         return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
                            1.0, 0.0, ())  # fmt: skip
     on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes, guide, manner)
+    on = replace(on, shown=shown)
     tally = _Tally()
 
     def share(samples: np.ndarray) -> np.ndarray:
