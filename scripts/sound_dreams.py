@@ -1,0 +1,149 @@
+"""Real sounds, and their dreams with the gain that made them, for the scripts that measure and judge sounds.
+
+Settings are given as NAME=VALUE, where NAME is a setting of the schedule
+(steps=6), of the sound's manner (invent=0.5) or seed.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from measure_sound import loudness, read
+
+from mmdream.networks.network import Network
+from mmdream.recipe import Recipe
+from mmdream.schedule import LIMITS, Schedule
+from mmdream.sound.canvas import BANDS, EDGES
+from mmdream.sound.dream import SoundReport, dream_sound
+from mmdream.sound.front import spread
+from mmdream.sound.source import ArraySource, padded
+from mmdream.sound.stft import REACH, samples_of, spectra, stft_for
+from mmdream.terms import Wishes, target
+
+try:  # Until the sound's manner is in the recipe, there is none.
+    from mmdream.recipe import SoundManner
+except ImportError:
+    SoundManner = None
+
+FIRST = 1 - REACH
+"""The hop that the first row of a dream's gain belongs to."""
+CLIPS = {
+    "dog": "001 - Dog bark/5-203128-A.ogg",
+    "rain": "002 - Rain/5-181766-A.ogg",
+    "sea": "003 - Sea waves/5-200461-A.ogg",
+    "baby": "004 - Baby cry/5-151085-A.ogg",
+    "clock": "005 - Clock tick/5-201194-A.ogg",
+    "sneeze": "006 - Person sneeze/5-187979-A.ogg",
+    "helicopter": "007 - Helicopter/5-177957-A.ogg",
+    "chainsaw": "008 - Chainsaw/5-170338-A.ogg",
+    "rooster": "009 - Rooster/5-194930-A.ogg",
+    "fire": "010 - Fire crackling/5-186924-A.ogg",
+}
+"""The first clip of each class in fold 5, which neither melnet nor the judge has heard."""
+FILES = {
+    "voice": "sounds/voice.ogg",
+    "strings": "sounds/strings.ogg",
+    "vibe_ace": "sounds/vibe_ace.ogg",
+    "trumpet": "sounds/trumpet.ogg",
+    "humpback": "sounds/humpback.ogg",
+    "chaplin": "films/chaplin.mp4",
+    "bunny": "films/big_buck_bunny_0_30.webm",
+}
+
+
+@dataclass(frozen=True)
+class Dream:
+    """A dream and what made it."""
+
+    sound: ArraySource
+    gain: np.ndarray
+    """Log gain as it was applied, nepers, float32 [hop, band], from hop `FIRST` on."""
+    report: SoundReport
+
+
+def sound(data: Path, name: str) -> ArraySource:
+    """A sound by its name in `CLIPS` or `FILES`, or by the path of any file."""
+    if name in CLIPS:
+        return clip(data, CLIPS[name])
+    return read(data / FILES.get(name, name))
+
+
+def clip(data: Path, member: str) -> ArraySource:
+    """A recording of ESC-10."""
+    with tarfile.open(data / "esc10.tar") as archive:
+        file = archive.extractfile(member)
+        assert file is not None
+        samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32", always_2d=True)
+    return ArraySource(samples.T, rate)
+
+
+def members(data: Path, folder: str, fold: int) -> list[str]:
+    """The clips of a class of ESC-10, by the beginning of its folder's name, in one fold."""
+    with tarfile.open(data / "esc10.tar") as archive:
+        names = archive.getnames()
+    return [name for name in names if name.startswith(folder) and name.split("/")[1].startswith(f"{fold}-")]
+
+
+def looped(source: ArraySource, seconds: float) -> ArraySource:
+    """A sound over and over, or its beginning."""
+    n = round(seconds * source.rate)
+    again = np.tile(source.samples, -(-n // source.n_samples))[:, :n]
+    return ArraySource(again, source.rate, source.layout)
+
+
+def recipe(targets: list[str], settings: list[str]) -> Recipe:
+    """How to dream classes, written CLASS or CLASS=weight; none: as the depth says.
+
+    Args:
+        targets: the classes.
+        settings: NAME=VALUE each.
+    """
+    given = dict(pair.split("=", 1) for pair in settings)
+    manners = {field.name: str(field.type) for field in fields(SoundManner)} if SoundManner else {}
+    if unknown := given.keys() - {*LIMITS, *manners, "seed"}:
+        raise SystemExit(f"no setting {', '.join(unknown)}; there are {', '.join([*LIMITS, *manners, 'seed'])}")
+    schedule = Schedule(**{name: float(value) for name, value in given.items() if name in LIMITS})
+    terms = tuple(map(target, targets))
+    wanted: dict[str, Any] = {"sound_terms": terms}
+    if SoundManner:
+        manner = {n: float(v) if manners[n] == "float" else v for n, v in given.items() if n in manners}
+        wanted = {"sound_wishes": Wishes(terms), "sound_manner": SoundManner(**manner)}
+    return Recipe(schedule=schedule, seed=int(given.get("seed", 0)), **wanted)
+
+
+def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int = 0) -> Dream:
+    """Dream a sound whose first sample lies at a hop of the absolute clock."""
+    blocks: list[np.ndarray] = []
+    gains: list[np.ndarray] = []
+    if SoundManner:
+        wanted = {"wishes": how.sound_wishes, "manner": how.sound_manner}
+    else:
+        wanted = {"wishes": how.sound_terms}
+    start = Fraction(start_hop * stft_for(source.rate).hop, source.rate)
+    report = dream_sound(
+        source, blocks.append, network, how.schedule, how.seed, start_seconds=start, watch=gains.append, **wanted
+    )
+    made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)
+    return Dream(made, np.concatenate(gains)[:, :BANDS], report)
+
+
+def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
+    """A gain as it acts on the bins of the transform, 1 bin : 1 hop, float32 [hop, bin]."""
+    return np.asarray(gain @ spread(EDGES, stft_for(rate)), np.float32)
+
+
+def under(source: ArraySource, gain: np.ndarray) -> ArraySource:
+    """A sound under a gain as `Dream` has it, made as loud as it was; exactly the sound where the gain is 0."""
+    stft = stft_for(source.rate)
+    start, stop = (FIRST - REACH) * stft.hop, (FIRST + len(gain) - 1 + REACH) * stft.hop
+    change = spectra(padded(source, start, stop), stft) * np.expm1(in_bins(gain, source.rate))
+    samples = source.samples + samples_of(change, stft)[:, : source.n_samples]
+    more = loudness(source) - loudness(ArraySource(samples, source.rate, source.layout))
+    return ArraySource(np.asarray(samples * 10 ** (more / 20), np.float32), source.rate, source.layout)
