@@ -1,12 +1,12 @@
 """Show that no seam between the chunks of a sound is heard.
 
-    python scripts/check_grid.py ../shared/data [--sounds vibe_ace strings rain] [--seconds 30] [--set steps=6]
+    python scripts/check_grid.py ../shared/data [--sounds strings rain] [--seconds 30] [--set steps=6]
 
-Each sound is looped to the length and dreamed twice, with grids of chunks that lie half a chunk apart. Told is
-the log-spectral distance of the two dreams near seams of either grid over that elsewhere (line: 1.1), and the
-seam energy: the mean square of the steps that the gain takes from hop to hop within `NEAR` hops of a seam, over
-that of its neighbours, twice as wide on either side (line: 1.5). The beginning and the end of the sound are left
-out. Status 1 if a line is missed. About two minutes on two cores.
+Each sound is looped to the length and dreamed twice, with grids of chunks that lie half a chunk apart. Told
+is the log-spectral distance of the two dreams near seams of either grid over that elsewhere (line: 1.1),
+and the seam energy: the mean square of the steps that the gain takes from hop to hop within `NEAR` hops of
+a seam, over that of its neighbours, twice as wide on either side (line: 1.5). The beginning and the end of
+the sound are left out. Status 1 if a line is missed. A minute on two cores.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """Show that neither memory nor the time of a frame grows with the length of a film.
 
     python scripts/check_memory.py CLIP [--seconds 10 60] [--size 640x360] [-- --octaves 1 --steps 1]
+    python scripts/check_memory.py CLIP --sound --seconds 60 1800
 
-Films of these lengths are made of CLIP, over and over, at 25 frames a second with its sound, the
-shorter being the beginning of the longer. Each is dreamed in a process of its own; options after
-``--`` go to `mmdream video`. Prints peak resident memory of each (MiB) with the ratio of longest to
-shortest, and milliseconds a frame, from the first to the last, with the ratio of slowest to fastest.
+Films of these lengths are made of CLIP, over and over, at 25 frames a second with its sound, the shorter
+being the beginning of the longer. Each is dreamed in a process of its own; options after ``--`` go to
+`mmdream video`. With --sound they are sounds of 44.1 kHz in stereo and go to `mmdream audio`; milliseconds
+are then told of a second, not of a frame. Prints peak resident memory of each (MiB) with the ratio of
+longest to shortest, and milliseconds a frame, from the first to the last, with the ratio of slowest to
+fastest.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import soundfile
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE, SOUND_RATE = 25, 44_100
@@ -53,18 +57,32 @@ def make(clip: Path, path: Path, seconds: int, size: tuple[int, int]) -> None:
         film.mux(audio.encode(None))
 
 
+def make_sound(clip: Path, path: Path, seconds: int) -> None:
+    """Write a sound of a length made of a clip's."""
+    left, to_blocks = seconds * SOUND_RATE, av.AudioResampler("fltp", "stereo", SOUND_RATE)
+    with soundfile.SoundFile(path, "w", SOUND_RATE, 2, "FLOAT", format="RF64") as file:
+        for frame in again(clip, "audio"):
+            for block in to_blocks.resample(_unstamped(frame)):
+                samples = block.to_ndarray().T[:left]
+                file.write(samples)
+                left -= len(samples)
+            if not left:
+                return
+
+
 def _unstamped(frame: av.AudioFrame) -> av.AudioFrame:
     frame.pts = None
     return frame
 
 
 def dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
-    """Dream a film in a fresh process; its peak resident memory in MiB, and milliseconds a frame.
+    """Dream a film or a sound in a fresh process; its peak resident memory in MiB, and milliseconds a frame.
 
     Raises:
         RuntimeError: the dream failed.
     """
-    command = [sys.executable, "-m", "mmdream", "video", str(film), "-o", str(out), "--json", *options]
+    medium = "audio" if film.suffix == ".wav" else "video"
+    command = [sys.executable, "-m", "mmdream", medium, str(film), "-o", str(out), "--json", *options]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryFile("w+") as told:
         child = subprocess.Popen(command, stdout=told, env={**os.environ, "PYTHONPATH": path})
@@ -76,6 +94,8 @@ def dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
         report = json.load(told)
     # Linux counts in KiB, macOS in bytes.
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    if medium == "audio":
+        return peak, 1000 * report["wall_seconds"] / report["seconds"]
     return peak, 1000 * report["timing"]["wall"] / report["frames"]
 
 
@@ -87,18 +107,23 @@ def main() -> None:
     parser.add_argument("clip", type=Path)
     parser.add_argument("--seconds", type=int, nargs="+", default=[10, 60])
     parser.add_argument("--size", default="640x360")
-    parser.add_argument("--suffix", default=".mkv")
-    parser.add_argument("options", nargs="*", help="after --: options of `mmdream video`")
+    parser.add_argument("--suffix", help="of the dreams; default: .mkv, of sounds .wav")
+    parser.add_argument("--sound", action="store_true", help="dream sounds")
+    parser.add_argument("options", nargs="*", help="after --: of `mmdream video` or `audio`")
     args = parser.parse_intermixed_args()
     width, height = (int(side) for side in args.size.split("x"))
     peaks, times = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for seconds in sorted(args.seconds):
-            film = Path(folder) / f"{seconds}.mp4"
-            make(args.clip, film, seconds, (width, height))
-            out = film.with_suffix(f".dream{args.suffix}")
+            film = Path(folder) / f"{seconds}{'.wav' if args.sound else '.mp4'}"
+            if args.sound:
+                make_sound(args.clip, film, seconds)
+            else:
+                make(args.clip, film, seconds, (width, height))
+            out = film.with_suffix(f".dream{args.suffix or ('.wav' if args.sound else '.mkv')}")
             peaks[seconds], times[seconds] = dream(film, out, args.options)
             out.unlink()
+            film.unlink()
     told = {
         "options": args.options,
         "size": args.size,

@@ -1,14 +1,14 @@
-"""What an independent judge hears in dreams of a class: more of it, and not as much of the same gain backwards.
+"""What an independent judge hears in dreams of a class: more of it, and less in the same gain backwards.
 
     python scripts/judge_sounds.py training/sound-judge.npz ../shared/data [--seeds 10] [--set steps=6]
                                    [--only dreams away silence] [--json figures.json]
 
-The judge is that of train_sound_judge.py. dreams: `--target` dreamed into rain, strings and a vibraphone with
-each seed; the chance of it in the source, in the dream, and in the source under the dream's gain reversed in time.
-away: a negative weight on the bark that the judge is surest of. silence: `mmdream audio --from silence
---invent 1`, each class in turn; how the judge ranks it among the ten. Attack and decay are the steepest rise
-and fall, dB a hop (11.6 ms), of the level in `BAND` about the peaks of a sound, the median of them; real barks
-of fold 5 are measured alike. Status 1 if a line is missed:
+The judge is that of train_sound_judge.py. dreams: `--target` dreamed into rain, strings and a vibraphone
+with each seed; the chance of it in the source, in the dream, and in the source under the dream's gain
+reversed in time. away: a negative weight on the bark that the judge is surest of. silence: `mmdream audio
+--from silence --invent 1`, each class in turn; how the judge ranks it among the ten. Attack and decay are
+the steepest rise and fall, dB a hop (11.6 ms), of the level in `BAND` about the peaks of a sound, the
+median of them; real barks of fold 5 are measured alike. Status 1 if a line is missed:
 
     more       in 9 of 10 seeds the dream has a higher chance than its source
     direction  the mean chance is at least twice that of the same gain backwards
@@ -16,7 +16,7 @@ of fold 5 are measured alike. Status 1 if a line is missed:
     away       lower in 9 of 10 seeds
     silence    first in half of the classes
 
-About three minutes on two cores.
+Three minutes on two cores.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SOURCES = ("rain", "strings", "vibe_ace")
 BAND = 400.0, 2000.0
 """Hz, where a dog barks."""
 PROMINENCE, DEPTH = 6.0, 30.0
-"""dB: a burst stands out of what is around it by so much, and its level is followed so far below the loudest."""
+"""dB: a burst stands out by so much, and the level is followed so far below the loudest."""
 BEFORE, AFTER, APART = 9, 26, 9
 """Hops: a burst rises within 0.1 s and falls within 0.3 s; peaks are 0.1 s apart."""
 PARTS = ("dreams", "away", "silence")
@@ -132,7 +132,8 @@ def away(
     for seed in range(seeds):
         dream = dreamed(source, network, recipe([f"{wanted}=-1"], [*settings, f"seed={seed}"])).sound
         after.append(float(judge.chances(dream.samples, dream.rate)[place]))
-    return {"source": before, "dream": np.mean(after), "lower": int(np.sum(np.array(after) < before)), "each": after}
+    lower = int(np.sum(np.array(after) < before))
+    return {"source": before, "dream": np.mean(after), "lower": lower, "each": after}
 
 
 def silence(judge: Judge, options: list[str], beginning: str, keep: Path | None) -> dict[str, Any]:
@@ -214,9 +215,9 @@ def main() -> None:
     wanted = judge.classes[judge.place(args.target)]
     told: dict[str, Any] = {"target": wanted, "barks": barks(judge, args.data, judge.place(wanted))}
     if "dreams" in args.only:
-        sources = {name: sound(args.data, name) for name in args.sources}
         told["dreams"] = {
-            name: into(judge, source, wanted, network, args.seeds, args.set) for name, source in sources.items()
+            name: into(judge, sound(args.data, name), wanted, network, args.seeds, args.set)
+            for name in args.sources
         }
     if "away" in args.only:
         surest = clip(args.data, told["barks"]["surest"])

@@ -1,7 +1,7 @@
 """Sounds that are no sound of any class: bursts of noise and of tones drawn by hand, and gains drawn by hand.
 
-What a judge that knows only real recordings takes for barks: something in the right band that comes and goes.
-Every decoy is drawn at random from a generator that the caller seeds.
+What a judge that knows only real recordings takes for barks: something in the right band that comes and
+goes. Every decoy is drawn at random from a generator that the caller seeds.
 """
 
 from __future__ import annotations

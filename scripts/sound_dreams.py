@@ -1,7 +1,7 @@
 """Real sounds, and their dreams with the gain that made them, for the scripts that measure and judge sounds.
 
-Settings are given as NAME=VALUE, where NAME is a setting of the schedule
-(steps=6), of the sound's manner (invent=0.5) or seed.
+Settings are given as NAME=VALUE, where NAME is a setting of the schedule (steps=6), of the sound's manner
+(invent=0.5) or seed.
 """
 
 from __future__ import annotations
@@ -107,8 +107,9 @@ def recipe(targets: list[str], settings: list[str]) -> Recipe:
     """
     given = dict(pair.split("=", 1) for pair in settings)
     manners = {field.name: str(field.type) for field in fields(SoundManner)} if SoundManner else {}
-    if unknown := given.keys() - {*LIMITS, *manners, "seed"}:
-        raise SystemExit(f"no setting {', '.join(unknown)}; there are {', '.join([*LIMITS, *manners, 'seed'])}")
+    known = [*LIMITS, *manners, "seed"]
+    if unknown := given.keys() - set(known):
+        raise SystemExit(f"no setting {', '.join(unknown)}; there are {', '.join(known)}")
     schedule = Schedule(**{name: float(value) for name, value in given.items() if name in LIMITS})
     terms = tuple(map(target, targets))
     wanted: dict[str, Any] = {"sound_terms": terms}
@@ -128,8 +129,9 @@ def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int =
         wanted = {"wishes": how.sound_terms}
     start = Fraction(start_hop * stft_for(source.rate).hop, source.rate)
     report = dream_sound(
-        source, blocks.append, network, how.schedule, how.seed, start_seconds=start, watch=gains.append, **wanted
-    )
+        source, blocks.append, network, how.schedule, how.seed,
+        start_seconds=start, watch=gains.append, **wanted,
+    )  # fmt: skip
     made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)
     return Dream(made, np.concatenate(gains)[:, :BANDS], report)
 
@@ -140,7 +142,7 @@ def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
 
 
 def under(source: ArraySource, gain: np.ndarray) -> ArraySource:
-    """A sound under a gain as `Dream` has it, made as loud as it was; exactly the sound where the gain is 0."""
+    """A sound under a gain as `Dream` has it, made as loud as it was."""
     stft = stft_for(source.rate)
     start, stop = (FIRST - REACH) * stft.hop, (FIRST + len(gain) - 1 + REACH) * stft.hop
     change = spectra(padded(source, start, stop), stft) * np.expm1(in_bins(gain, source.rate))

@@ -1,8 +1,8 @@
 """The judge of sound dreams: its hearing and its network, both apart from all that dreams.
 
-Trained by train_sound_judge.py. A short window, mel bands of power to the quarter and convolutions over time
-alone, where the networks that dream hear a long window, logarithms and pictures. It says for each class apart
-whether it is there: a bark over rain is both, a burst of noise is neither.
+Trained by train_sound_judge.py. A short window, mel bands of power to the quarter and convolutions over
+time alone, where the networks that dream hear a long window, logarithms and pictures. It says for each
+class apart whether it is there: a bark over rain is both, a burst of noise is neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from mmdream.networks.framework import keras, tf
 
 RATE, WINDOW, HOP = 44_100, 1024, 441
 BANDS, LOW_HZ, HIGH_HZ = 80, 60.0, 14_000.0
-EXPONENT = 0.25
 QUIET = 1e-4
 """Of the loudest frame: what lies 40 dB under it has no say in the level."""
 DILATIONS = (1, 2, 4, 8, 16)
@@ -91,7 +90,7 @@ def heard(power: np.ndarray) -> np.ndarray:
     Returns:
         float32, the same shape.
     """
-    return np.asarray((power / level(power)) ** EXPONENT, np.float32)
+    return np.asarray(np.sqrt(np.sqrt(power / np.float32(level(power)))), np.float32)
 
 
 def level(power: np.ndarray) -> float:
