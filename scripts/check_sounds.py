@@ -16,7 +16,8 @@ their first seconds. The lines:
               told is the largest excess
     slanted   share of the gain's structure that lies 20-70 degrees off both axes, 1 bin : 1 hop, at most 0.5
     offset    direct current that is added, at most -60 dB of full scale
-    edge      the first and the last millisecond against the 20 ms beside it, at most 6 dB over the source's
+    edge      the largest of the first, or last, 0.1 ms is at most 6 dB over the larger of the source's and half
+              the RMS of the 20 ms there: a dream begins and ends no more abruptly than its source
 
 Prints a table, in it also the gain that the dream's own report tells; status 1 if a line is missed. With
 --json figures are kept there as they come, and a sound that is there is not dreamed again. A minute on two
@@ -56,8 +57,9 @@ LINES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "edge": lambda found: found["edge"] <= 6,
 }
 """Whether a sound's figures pass, by figure."""
-CLICK_SECONDS, EDGE_SECONDS = 0.001, 0.02
-"""A click at either end would be in the first millisecond, and stand out of the next twenty."""
+CLICK_SECONDS, EDGE_SECONDS = 1e-4, 0.02
+"""A sound that does not begin from nothing clicks in its first samples, if they are not small beside the next
+20 ms."""
 
 
 def loudest_excess(source: ArraySource, dream: ArraySource) -> float:
@@ -77,14 +79,12 @@ def offset_db(source: ArraySource, dream: ArraySource) -> float:
 
 
 def edge_db(source: ArraySource, dream: ArraySource) -> float:
-    """How much more abruptly a dream begins or ends than its source, dB."""
+    """How far a dream jumps at its first or last samples beyond what is no click, dB."""
     found, short, long = [], *(round(seconds * source.rate) for seconds in (CLICK_SECONDS, EDGE_SECONDS))
     for way in (1, -1):
-        was, now = (
-            20 * math.log10(_rms(ends[:, :short]) / _rms(ends[:, short : short + long]))
-            for ends in (each.samples[:, ::way] for each in (source, dream))
-        )
-        found.append(now - was)
+        was, now = (each.samples[:, ::way][:, :long] for each in (source, dream))
+        jumps = [float(np.abs(each[:, :short]).max()) for each in (was, now)]
+        found.append(20 * math.log10(max(jumps[1], 1e-12) / max(jumps[0], 0.5 * _rms(now))))
     return max(found)
 
 
