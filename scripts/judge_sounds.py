@@ -7,8 +7,8 @@ The judge is that of train_sound_judge.py. dreams: `--target` dreamed into rain,
 with each seed; the chance of it in the source, in the dream, and in the source under the dream's gain
 reversed in time. away: a negative weight on the bark that the judge is surest of. silence: `mmdream audio
 --from silence --invent 1`, each class in turn; how the judge ranks it among the ten. Attack and decay are
-the steepest rise and fall, dB a hop (11.6 ms), of the level in `BAND` about the peaks of a sound, the
-median of them; real barks of fold 5 are measured alike. Status 1 if a line is missed:
+the steepest rise and fall, dB a hop (11.6 ms), over 35 ms, of the level in `BAND` about the peaks of a
+sound, the median of them; real barks of fold 5 are measured alike. Status 1 if a line is missed:
 
     more       in 9 of 10 seeds the dream has a higher chance than its source
     direction  the mean chance is at least twice that of the same gain backwards
@@ -50,6 +50,8 @@ PROMINENCE, DEPTH = 6.0, 30.0
 """dB: a burst stands out by so much, and the level is followed so far below the loudest."""
 BEFORE, AFTER, APART = 9, 26, 9
 """Hops: a burst rises within 0.1 s and falls within 0.3 s; peaks are 0.1 s apart."""
+SPAN = 3
+"""Hops that a slope is taken over, 35 ms: between two hops noise rises and falls by 2 dB of its own."""
 PARTS = ("dreams", "away", "silence")
 BACK = 2.0
 """Times the chance of the same gain backwards."""
@@ -68,9 +70,9 @@ def shape(sound: ArraySource) -> tuple[float, float, int]:
     peaks, _ = scipy.signal.find_peaks(level, prominence=PROMINENCE, distance=APART)
     if not len(peaks):
         return 0.0, 0.0, 0
-    steps = np.diff(level)
+    steps = (level[SPAN:] - level[:-SPAN]) / SPAN
     rises = [steps[max(peak - BEFORE, 0) : peak].max() for peak in peaks]
-    falls = [-steps[peak : peak + AFTER].min() for peak in peaks]
+    falls = [-steps[peak : peak + AFTER - SPAN].min() for peak in peaks]
     return float(np.median(rises)), float(np.median(falls)), len(peaks)
 
 
