@@ -16,8 +16,8 @@ their first seconds. The lines:
               told is the largest excess
     slanted   share of the gain's structure that lies 20-70 degrees off both axes, 1 bin : 1 hop, at most 0.5
     offset    direct current that is added, at most -60 dB of full scale
-    edge      the largest of the first, or last, 0.1 ms is at most 6 dB over the larger of the source's and half
-              the RMS of the 20 ms there: a dream begins and ends no more abruptly than its source
+    edge      the largest of the first, or last, 0.1 ms is at most 6 dB over the larger of the source's and
+              half the RMS of the 20 ms there: a dream begins and ends no more abruptly than its source
 
 Prints a table, in it also the gain that the dream's own report tells; status 1 if a line is missed. With
 --json figures are kept there as they come, and a sound that is there is not dreamed again. A minute on two
