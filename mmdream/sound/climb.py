@@ -64,8 +64,8 @@ class Stage:
     stopped: Callable[[], bool]
     """Asked before each step; True ends the dream."""
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None
-    """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, the log
-    gain so far."""
+    """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, the
+    log gain so far."""
 
     @property
     def voices(self) -> list[Source]:
