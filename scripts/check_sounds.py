@@ -60,6 +60,8 @@ LINES: dict[str, Callable[[dict[str, Any]], bool]] = {
 CLICK_SECONDS, EDGE_SECONDS = 1e-4, 0.02
 """A sound that does not begin from nothing clicks in its first samples, if they are not small beside the next
 20 ms."""
+UNHEARD = 1e-4
+"""Of full scale, -80 dB: no smaller jump is a click."""
 
 
 def loudest_excess(source: ArraySource, dream: ArraySource) -> float:
@@ -84,7 +86,7 @@ def edge_db(source: ArraySource, dream: ArraySource) -> float:
     for way in (1, -1):
         was, now = (each.samples[:, ::way][:, :long] for each in (source, dream))
         jumps = [float(np.abs(each[:, :short]).max()) for each in (was, now)]
-        found.append(20 * math.log10(max(jumps[1], 1e-12) / max(jumps[0], 0.5 * _rms(now))))
+        found.append(20 * math.log10(max(jumps[1], UNHEARD) / max(jumps[0], 0.5 * _rms(now), UNHEARD)))
     return max(found)
 
 

@@ -11,26 +11,20 @@ import tarfile
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
 from measure_sound import loudness, read
 
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe
+from mmdream.recipe import Recipe, SoundManner
 from mmdream.schedule import LIMITS, Schedule
-from mmdream.sound.canvas import BANDS, EDGES
+from mmdream.sound.canvas import EDGES
 from mmdream.sound.dream import SoundReport, dream_sound
 from mmdream.sound.front import spread
 from mmdream.sound.source import ArraySource, padded
 from mmdream.sound.stft import REACH, samples_of, spectra, stft_for
 from mmdream.terms import Wishes, target
-
-try:  # Until the sound's manner is in the recipe, there is none.
-    from mmdream.recipe import SoundManner
-except ImportError:
-    SoundManner = None
 
 FIRST = 1 - REACH
 """The hop that the first row of a dream's gain belongs to."""
@@ -106,34 +100,31 @@ def recipe(targets: list[str], settings: list[str]) -> Recipe:
         settings: NAME=VALUE each.
     """
     given = dict(pair.split("=", 1) for pair in settings)
-    manners = {field.name: str(field.type) for field in fields(SoundManner)} if SoundManner else {}
+    manners = {field.name: str(field.type) for field in fields(SoundManner)}
     known = [*LIMITS, *manners, "seed"]
     if unknown := given.keys() - set(known):
         raise SystemExit(f"no setting {', '.join(unknown)}; there are {', '.join(known)}")
     schedule = Schedule(**{name: float(value) for name, value in given.items() if name in LIMITS})
-    terms = tuple(map(target, targets))
-    wanted: dict[str, Any] = {"sound_terms": terms}
-    if SoundManner:
-        manner = {n: float(v) if manners[n] == "float" else v for n, v in given.items() if n in manners}
-        wanted = {"sound_wishes": Wishes(terms), "sound_manner": SoundManner(**manner)}
-    return Recipe(schedule=schedule, seed=int(given.get("seed", 0)), **wanted)
+    manner = {n: float(v) if manners[n] == "float" else v for n, v in given.items() if n in manners}
+    return Recipe(
+        schedule=schedule,
+        sound_wishes=Wishes(tuple(map(target, targets))),
+        sound_manner=SoundManner(**manner),
+        seed=int(given.get("seed", 0)),
+    )
 
 
 def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int = 0) -> Dream:
     """Dream a sound whose first sample lies at a hop of the absolute clock."""
     blocks: list[np.ndarray] = []
     gains: list[np.ndarray] = []
-    if SoundManner:
-        wanted = {"wishes": how.sound_wishes, "manner": how.sound_manner}
-    else:
-        wanted = {"wishes": how.sound_terms}
     start = Fraction(start_hop * stft_for(source.rate).hop, source.rate)
     report = dream_sound(
         source, blocks.append, network, how.schedule, how.seed,
-        start_seconds=start, watch=gains.append, **wanted,
+        start_seconds=start, wishes=how.sound_wishes, manner=how.sound_manner, watch=gains.append,
     )  # fmt: skip
     made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)
-    return Dream(made, np.concatenate(gains)[:, :BANDS], report)
+    return Dream(made, np.concatenate(gains), report)
 
 
 def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
