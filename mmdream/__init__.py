@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
+    from mmdream.drive import Drive
     from mmdream.errors import UserError
     from mmdream.recipe import Recipe
     from mmdream.schedule import Schedule
 
 __all__ = [
+    "Drive",
     "Recipe",
     "Schedule",
     "UserError",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Drive": "drive",
     "Recipe": "recipe",
     "Schedule": "schedule",
     "UserError": "errors",

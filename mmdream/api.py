@@ -125,6 +125,7 @@ def _described(
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs.driven import check
     from mmdream.jobs.job import describe
     from mmdream.jobs.order import Order, track_of, wanted
 
@@ -136,7 +137,9 @@ def _described(
         order = replace(order, sound_track=track_of(film, sound_track).number)
     out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
     _, track = wanted(film, order)
-    return film, out, describe(path, out, order, recipe or Recipe(), track is not None, overwrite)
+    recipe = recipe or Recipe()
+    check(film, recipe, order)
+    return film, out, describe(path, out, order, recipe, track is not None, overwrite)
 
 
 def resume_video(
@@ -212,12 +215,14 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.jobs.driven import by_itself
     from mmdream.jobs.loaded import ear, model
     from mmdream.sound.dream import dream_sound
     from mmdream.sound.source import ArraySource
 
-    recipe, listener = recipe or Recipe(), listener or Listener()
+    listener = listener or Listener()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
+    recipe = by_itself(source, recipe or Recipe())
     seconds = source.n_samples / rate
     blocks: list[np.ndarray] = []
     dream_sound(

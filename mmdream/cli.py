@@ -23,6 +23,7 @@ from mmdream.options import (
     DEFAULT_PHASE,
     DEFAULT_PRECISION,
     DEFAULT_STEREO,
+    drives_of,
     manner_of,
     schedule_of,
     wishes_of,
@@ -135,6 +136,7 @@ def audio(
     octave_scale: options.OctaveScale = None,
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
+    drive: options.OwnDrives = None,
     preset: options.Preset = None,
     invent: options.HeardInvent = None,
     stereo: options.Stereos = DEFAULT_STEREO,
@@ -172,6 +174,7 @@ def audio(
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        sound_drives=drives_of(drive),
         sound_net=net,
         sound_weights=weights,
         sound_wishes=wishes_of(layer, channel, target, guide, objective),

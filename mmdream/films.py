@@ -19,6 +19,7 @@ from mmdream.options import (
     DEFAULT_PHASE,
     DEFAULT_PRECISION,
     DEFAULT_STEREO,
+    drives_of,
     heard_too,
     manner_of,
     schedule_of,
@@ -62,6 +63,8 @@ def video(
     wander: options.Wander = DEFAULT.manner.wander,
     flatten: options.Flatten = DEFAULT.manner.flatten,
     schedule: options.ScheduleFile = None,
+    drive: options.Drives = None,
+    drive_sound: options.SoundDrives = None,
     preset: options.Preset = None,
     seed: options.Seed = DEFAULT.seed,
     size: options.Size = None,
@@ -91,6 +94,8 @@ def video(
     heard = wishes_of(sound_layer, sound_channel, sound_target, sound_guide, sound_objective)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
+        drives=drives_of(drive),
+        sound_drives=drives_of(drive_sound),
         wishes=wanted,
         sound_wishes=heard_too(heard, wanted.terms, sound_net),
         sound_manner=SoundManner(invent, stereo.value, phase.value),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mmdream.drive import FACTORS, PICTURE, SOUND, Drive, drive
 from mmdream.recipe import Manner, Recipe
 from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read
 from mmdream.schedule import preset as named
@@ -219,6 +220,35 @@ ScheduleFile = Annotated[
         "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
     ),
 ]
+Drives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help=f"Let {', '.join(FACTORS).replace('_', '-')} or motif follow the sound's {', '.join(SOUND)} "
+        f"or the picture's {', '.join(PICTURE)}, times LO to HI; repeat to add.",
+        show_default=False,
+    ),
+]
+SoundDrives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive-sound",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help="The same for the sound's dream alone; --drive is then the picture's.",
+        show_default=False,
+    ),
+]
+OwnDrives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help=f"Let {', '.join(FACTORS).replace('_', '-')} follow the sound's {', '.join(SOUND)}, times LO to "
+        "HI; repeat to add.",
+        show_default=False,
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
@@ -381,6 +411,11 @@ def terms_of(
 ) -> tuple[Term, ...]:
     """Layers, channels and classes to climb."""
     return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))
+
+
+def drives_of(texts: list[str] | None) -> tuple[Drive, ...]:
+    """What is to follow the film."""
+    return tuple(map(drive, texts or ()))
 
 
 def heard_too(own: Wishes, seen: tuple[Term, ...], net: str) -> Wishes:

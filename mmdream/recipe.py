@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mmdream.drive import Drive
 from mmdream.errors import UserError
 from mmdream.schedule import Schedule
 from mmdream.terms import Wishes
@@ -78,6 +79,11 @@ class Recipe:
     """
 
     schedule: Schedule = field(default_factory=Schedule)
+    drives: tuple[Drive, ...] = ()
+    """What of the schedule follows the film: in both media, or in the picture alone if the sound has its
+    own."""
+    sound_drives: tuple[Drive, ...] = ()
+    """What of it follows the film where the sound is dreamed."""
     net: str = "dreamnet"
     """Card of the picture network, or a Keras file of the user's own."""
     sound_net: str = "melnet"
@@ -111,12 +117,23 @@ class Recipe:
             raise UserError(f"coherence is {self.coherence:g}; choose between 0 and 1")
         if not 0 <= self.breathe <= 1:
             raise UserError(f"breathe is {self.breathe:g}; choose between 0 and 1")
+        self._check_motifs()
         if self.color not in ("full", "source"):
             raise UserError(f"color is {self.color!r}; choose full or source")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision is {self.precision!r}; choose auto, float32 or bfloat16")
         if self.size is not None:
             working_size(self.size, 1920, 1080)
+
+    def _check_motifs(self) -> None:
+        """Motifs that are driven must be there, and be the picture's."""
+        if any(each.setting == "motif" for each in self.sound_drives):
+            raise UserError("a sound has no motifs to be driven; choose octaves, steps, depth or strength")
+        driving = [each for each in self.drives if each.setting == "motif"]
+        if len(driving) > 1:
+            raise UserError(f"drive {driving[1]}: motifs follow one feature; {driving[0]} is given already")
+        if driving and len(self.schedule.fade.names) < 2:
+            raise UserError(f"drive {driving[0]}: give two motifs or more to fade between, --motif eye,tower")
 
 
 def working_size(size: str | None, width: int, height: int) -> tuple[int, int]:

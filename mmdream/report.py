@@ -43,6 +43,8 @@ class Report:
     wall_seconds: float = 0.0
     schedule: dict[str, tuple[Used, ...]] = field(default_factory=dict)
     """What was used over time, per medium: an entry whenever a setting changed."""
+    driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
+    """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
     timing: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each kind of work; kinds run beside each other."""
 
@@ -66,6 +68,7 @@ class Report:
             "precision": self.precision,
             "wall_seconds": _finite(self.wall_seconds),
             "schedule": {medium: [_row(used) for used in uses] for medium, uses in self.schedule.items()},
+            "driven": self.driven,
             "timing": {k: _finite(v) for k, v in self.timing.items()},
         }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import tomllib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -40,11 +41,9 @@ class Curve:
         """The value at one time or at an array of times (float64 of the same shape)."""
         import numpy as np  # Here, so that reading settings and --help do not wait for it.
 
-        value = np.interp(
-            np.asarray(seconds, dtype=np.float64),
-            [when for when, _ in self.keys],
-            [value for _, value in self.keys],
-        )
+        times = np.asarray(seconds, dtype=np.float64)
+        keys = _between(self.keys, float(times.min()), float(times.max())) if times.size else self.keys
+        value = np.interp(times, [when for when, _ in keys], [value for _, value in keys])
         return value if np.ndim(value) else float(value)
 
 
@@ -53,7 +52,8 @@ class Fade:
     """Motifs over time: cross-faded from each key to the next, held before the first and after the last."""
 
     keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
-    """((seconds, names), ...), seconds strictly rising; none: no motifs."""
+    """((seconds, names), ...), seconds strictly rising; none: no motifs. A name that stands twice has two
+    shares of its key."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,9 +62,9 @@ class Fade:
 
     def at(self, seconds: float) -> tuple[tuple[str, float], ...]:
         """(name, share) of every motif, in the order of `names`; the shares sum to 1."""
-        times = [when for when, _ in self.keys]
-        shares = dict.fromkeys(self.names, 0.0)
-        for number, (_, names) in enumerate(self.keys):
+        shares, keys = dict.fromkeys(self.names, 0.0), _between(self.keys, seconds, seconds)
+        times = [when for when, _ in keys]
+        for number, (_, names) in enumerate(keys):
             tent = Curve(tuple((when, float(place == number)) for place, when in enumerate(times)))
             for name in names:
                 shares[name] += tent.at(seconds) / len(names)
@@ -149,6 +149,12 @@ class Schedule:
         """The schedule as plain lists, for reports."""
         found: dict[str, Any] = {name: [list(key) for key in self.curve(name).keys] for name in LIMITS}
         return found | {"motif": [[when, ",".join(names)] for when, names in self.fade.keys]}
+
+
+def _between(keys: tuple[tuple[float, Any], ...], first: float, last: float) -> tuple[Any, ...]:
+    """The keys that settle what is between two times: a film that drives its schedule has thousands."""
+    low = max(bisect_right(keys, first, key=lambda key: key[0]) - 1, 0)
+    return keys[low : bisect_left(keys, last, key=lambda key: key[0]) + 1] or keys[-1:]
 
 
 def _curve(name: str, setting: Setting) -> Curve:

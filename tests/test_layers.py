@@ -15,6 +15,7 @@ ROWS = (
     {"errors", "chance", "listen", "web"},
     {"terms", "music"},
     {"schedule"},
+    {"curves", "drive"},
     {"recipe", "report"},
     {"networks"},
     {"objectives"},

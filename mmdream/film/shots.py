@@ -1,4 +1,4 @@
-"""One cheap look at the film before it is dreamed: time stamps, cuts, flashes, fades, and black borders."""
+"""One cheap look at the film before it is dreamed: stamps, cuts, flashes, fades, motion, black borders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 from mmdream.film.cuts import BLACK, FLAT, Box, Look, Looker, Mark, lit, marks
 from mmdream.film.frames import Frame
+from mmdream.film.motion import motion
 
 GONE, FADED = 0.1, 0.3
 """Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on
@@ -40,6 +41,10 @@ class Shot:
         return begun > 0 and number < self.flashes[begun - 1][1]
 
 
+def _floats() -> array[float]:
+    return array("f")
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What one look at the film told."""
@@ -52,6 +57,11 @@ class Scan:
     time_base: Fraction
     repeated: int
     """Broken frames that will be stood in for."""
+    motion: array[float] = field(default_factory=_floats)
+    """How far each frame moved since the one before it, shares of the longer side, 4 bytes each; see
+    `film.motion`."""
+    brightness: array[float] = field(default_factory=_floats)
+    """Mean luma of every frame, 0..1, 4 bytes each."""
 
     def presence(self, number: int) -> float:
         """How much of a frame's picture is there: 1, and less the further it has faded, 0..1."""
@@ -67,6 +77,8 @@ class Scan:
                 "flashes": np.array(flashes, np.int64).reshape(-1, 3),
                 "pts": np.array(self.pts, np.int64),
                 "light": np.array(self.light, np.float32),
+                "motion": np.array(self.motion, np.float32),
+                "brightness": np.array(self.brightness, np.float32),
                 "clock": np.array([self.time_base.numerator, self.time_base.denominator], np.int64),
                 "repeated": np.array([self.repeated], np.int64),
             }
@@ -83,8 +95,11 @@ class Scan:
             Shot(first, stop, (top, bottom, left, right), tuple(flashes.get(k, ())))
             for k, (first, stop, top, bottom, left, right) in enumerate(arrays["shots"].tolist())
         )
-        pts, light = array("q", arrays["pts"].tobytes()), array("f", arrays["light"].tobytes())
-        return Scan(shots, pts, light, Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0]))
+        pts = array("q", arrays["pts"].tobytes())
+        light, *others = (array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness"))
+        return Scan(
+            shots, pts, light, Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0]), *others
+        )
 
 
 def scan(frames: Iterable[Frame]) -> Scan:
@@ -97,18 +112,23 @@ def scan(frames: Iterable[Frame]) -> Scan:
         The shots, which cover all frames; no shots for no frames.
     """
     pts: array[int] = array("q")
-    light: array[float] = array("f")
+    light, moved, brightness = _floats(), _floats(), _floats()
     clock, repeated = [Fraction(1)], [0]
     held = deque[_Edges]()  # Of the frames that `marks` holds back.
 
     def looks() -> Iterator[Look]:
-        looker = Looker()
+        looker, before = Looker(), None
         for frame in frames:
             clock[0] = frame.time_base
             repeated[0] += frame.repeated
             pts.append(frame.pts)
             held.append(_edges(frame.rgb))
-            yield looker.look(frame.rgb)
+            look = looker.look(frame.rgb)
+            luma = look.ycc[..., 0]
+            moved.append(0.0 if before is None else motion(before, luma))
+            brightness.append(float(luma.mean()) / 255)
+            before = luma
+            yield look
 
     shots: list[Shot] = []
     shot: _Open | None = None
@@ -120,7 +140,7 @@ def scan(frames: Iterable[Frame]) -> Scan:
         light.append(shot.add(number, look, held.popleft(), mark is Mark.FLASH))
     if shot is not None:
         shots.append(shot.closed(len(light), light))
-    return Scan(tuple(shots), pts, light, clock[0], repeated[0])
+    return Scan(tuple(shots), pts, light, clock[0], repeated[0], moved, brightness)
 
 
 @dataclass(frozen=True, slots=True)

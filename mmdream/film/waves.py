@@ -148,6 +148,12 @@ def extract(
         return Extract(sound.start + Fraction(first, sound.rate), wave.n_samples)
 
 
+def decoded(film: Film, sound: Sound) -> Iterator[np.ndarray]:
+    """The samples of a whole track in order, float32 [channel, at most about a second], gaps as silence."""
+    for _, samples in _laid(film, sound):
+        yield samples
+
+
 def _laid(film: Film, sound: Sound) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks without gap or overlap: (first sample's place in the track, [channel, sample])."""
     exact = sound.time_base <= FINE_CLOCK and sound.codec != "vorbis"

@@ -14,6 +14,7 @@ from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
+from mmdream.jobs.driven import driven, followed
 from mmdream.jobs.film import expected, look, painter_of
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import ear, model
@@ -69,6 +70,8 @@ class Plan:
     """None where the system does not tell."""
     disk_mib: float
     """At most, while it works."""
+    driven: tuple[str, ...] = ()
+    """What follows the film, a line each."""
 
     @property
     def expected_seconds(self) -> float:
@@ -95,6 +98,7 @@ class Plan:
             "sound": f"{self.sound_network}: {told_time(self.sound_seconds)}"
             if self.sound_network
             else "kept",
+            **{"driven" if not k else " " * k: line for k, line in enumerate(self.driven)},
             "time": f"about {told_time(self.expected_seconds)}",
             "memory": "unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",
             "disk": f"up to {self.disk_mib:.0f} MiB while it works",
@@ -119,17 +123,19 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
     found = look(film, order, listener, lambda: False)
+    over_time = driven(film, recipe, found, lambda: False)
+    seeing, hears = (followed(recipe, each) for each in (over_time.picture, over_time.sound))
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
-        painter = painter_of(picture, recipe, Clock(), lambda: False, listener)
+        painter = painter_of(picture, seeing, Clock(), lambda: False, listener)
         each = expected(painter, film, found)
-    hearing = None if track is None else ear(recipe, listener)
+    hearing = None if track is None else ear(hears, listener)
     start = time.perf_counter() - began
     if painter is not None:
         first, pace = _tried(painter, film, found, each)
         frame, work = pace * float(np.median(each)), pace * float(each.sum())
-    heard = 0.0 if track is None or hearing is None else _heard(recipe, hearing, track, seconds)
+    heard = 0.0 if track is None or hearing is None else _heard(hears, hearing, track, seconds)
     waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
     small = (0, 0) if painter is None else painter.size
     most = peak()
@@ -161,6 +167,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         sound_seconds=heard,
         memory_mib=None if most is None else most + waiting / MIB,
         disk_mib=disk / MIB,
+        driven=over_time.told,
     )
 
 

@@ -21,7 +21,8 @@ from mmdream.film.tracks import SoundTrack, named
 from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
-from mmdream.jobs.folder import SCAN, WORK, picture_file, sweep
+from mmdream.jobs.driven import Driven, driven, followed
+from mmdream.jobs.folder import DRIVEN, SCAN, WORK, picture_file, sweep
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear, eyes
@@ -69,12 +70,14 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
     clock, journal = Clock(), _verified(folder)
     with clock.time("scan"):
         found = _scanned(film, job, journal, listener, stop.is_set)
+        over_time = _driven(film, job, journal, found, stop.is_set)
+    for line in over_time.told:
+        listener.say(line)
+    seeing, hears = (followed(job.recipe, each) for each in (over_time.picture, over_time.sound))
     plan = parts(found.shots)
     stand = standing(plan, found, journal)
-    painter = (
-        None if job.order.keep_picture else painter_of(picture, job.recipe, clock, stop.is_set, listener)
-    )
-    hearing = None if track is None else ear(job.recipe, listener)
+    painter = None if job.order.keep_picture else painter_of(picture, seeing, clock, stop.is_set, listener)
+    hearing = None if track is None else ear(hears, listener)
     if painter is not None:
         ahead = expected(painter, film, found)
         _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
@@ -109,9 +112,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             step_back()
             span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
             with clock.time("sound"):
-                laid, done = dream_track(
-                    film, track, span, hearing, job.recipe, listener, work, stop.is_set, kept
-                )
+                laid, done = dream_track(film, track, span, hearing, hears, listener, work, stop.is_set, kept)
             (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
 
@@ -124,7 +125,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             if stop.is_set():
                 raise Interrupted
             lay(work / job.out.name, job.out)
-    return report(*tracks, proven, clock, began)
+    return over_time.told_in(report(*tracks, proven, clock, began), job.recipe)
 
 
 def _verified(folder: Path) -> Journal:
@@ -145,6 +146,18 @@ def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped
         draft.path.write_bytes(found.to_bytes())
         draft.count = len(found.pts)
     return found
+
+
+def _driven(film: Film, job: Job, journal: Journal, found: Scan, stopped: Callable[[], bool]) -> Driven:
+    """The schedules of both media; what follows the film is measured once a job."""
+    if not job.recipe.drives and not job.recipe.sound_drives:
+        return driven(film, job.recipe, found, stopped)
+    if done := journal.done("driven"):
+        return Driven.from_json((journal.folder / done[0].file).read_text())
+    over_time = driven(film, job.recipe, found, stopped)
+    with journal.entry("driven", 0, DRIVEN) as draft:
+        draft.path.write_text(over_time.to_json())
+    return over_time
 
 
 def look(film: Film, order: Order, listener: Listener, stopped: Callable[[], bool]) -> Scan:

@@ -14,7 +14,7 @@ from mmdream.jobs import journal
 from mmdream.jobs.durable import write
 from mmdream.jobs.job import Job, differences
 
-JOB, LOCK, SCAN = "job.json", "lock", "scan.safetensors"
+JOB, LOCK, SCAN, DRIVEN = "job.json", "lock", "scan.safetensors", "driven.json"
 WORK = "work-"
 """Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
 outlives it still writes, meets nobody."""
@@ -166,7 +166,7 @@ def sweep(folder: Path, kept: set[str]) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    names = {JOB, LOCK, SCAN, journal.NAME, "picture", "sound"}
+    names = {JOB, LOCK, SCAN, DRIVEN, journal.NAME, "picture", "sound"}
     return path.name.removesuffix(".draft") in names or path.name.startswith(WORK)
 
 

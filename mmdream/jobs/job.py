@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mmdream.drive import Drive
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
 from mmdream.jobs.loaded import model
@@ -56,6 +57,8 @@ class Job:
         wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
         heard["terms"] = ", ".join(map(str, self.recipe.sound_wishes.terms))
         found |= {f"sound_{name}": value for name, value in heard.items()}
+        found["drives"] = ", ".join(map(str, self.recipe.drives))
+        found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
         found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_own(found[role])}
         return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
@@ -94,6 +97,8 @@ class Job:
             schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
             manner, heard = Manner(**recipe.pop("manner")), _wishes(recipe.pop("sound_wishes"))
             sound = SoundManner(**recipe.pop("sound_manner"))
+            for name in ("drives", "sound_drives"):
+                recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
             job = Job(

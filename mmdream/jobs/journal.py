@@ -27,7 +27,7 @@ class Done:
     """One finished file."""
 
     kind: str
-    """scan, picture, carry or sound."""
+    """scan, driven, picture, carry or sound."""
     number: int
     file: str
     """Its name, from the job's folder on."""

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save
 from mmdream.film import sound_files
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
-from mmdream.jobs import figure
+from mmdream.jobs import driven, figure
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear, model
@@ -176,7 +176,12 @@ def dream_sound_file(
         out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
         sound_files.check(out, track)
         picture = None if plot is None else figure.place(plot, overwrite)
+        driven.check(film, recipe)
         network = ear(recipe, listener)
+        over_time = driven.driven(film, recipe, None, lambda: False)
+        for line in over_time.told:
+            listener.say(line)
+        asked, recipe = recipe, driven.followed(recipe, over_time.sound)
         with workshop(out) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
@@ -196,7 +201,7 @@ def dream_sound_file(
                     sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
                     drawing = portrait(name.name, *sounds, gains, recipe.schedule, float(laid.start))
                 figure.write(drawing, picture)
-    return Report(
+    report = Report(
         seconds=seconds,
         loudness_source=done.loudness_source,
         loudness_dream=done.loudness_dream,
@@ -207,6 +212,7 @@ def dream_sound_file(
         wall_seconds=time.perf_counter() - began,
         schedule={"sound": changes(done.schedule)},
     ).named(out)
+    return over_time.told_in(report, asked)
 
 
 def _doubt(film: Film, name: Path, seconds: float, listener: Listener) -> None:

@@ -39,7 +39,12 @@ def dream_picture(
 
     Returns:
         The dream, float32 [H, W, 3], 0..1, and what it amounted to.
+
+    Raises:
+        UserError: the recipe is to follow a film, or names what is not there.
     """
+    if recipe.drives or recipe.sound_drives:
+        raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
     began = time.perf_counter()
     keep_freed_memory()
     network = eyes(recipe, listener)

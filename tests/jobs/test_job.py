@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mmdream import Recipe, Schedule, UserError
+from mmdream.drive import Drive
 from mmdream.jobs import folder
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
@@ -18,6 +19,8 @@ from mmdream.terms import Wishes, channel, target
 
 OTHER: dict[str, Any] = {
     "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),
+    "drives": (Drive("strength", "loudness", 0.5, 1.5), Drive("octaves", "cuts")),
+    "sound_drives": (Drive("depth", "motion"),),
     "wishes": Wishes((channel("p4c:7,12=-0.5"), target("goldfish")), "mean", Path("/guide.png")),
     "sound_wishes": Wishes((channel("c4:7,12=-0.5"), target("rain")), "cosine", Path("/guide.wav")),
     "sound_manner": SoundManner(0.5, "wide", "griffin-lim"),
@@ -60,6 +63,7 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
     for recipe, said in (
         (Recipe(wishes=Wishes((target("goldfish=2"),))), r"\(terms was not set, is target goldfish=2\)"),
         (Recipe(schedule=Schedule(motif="dog")), r"\(motif was not set, is dog\)"),
+        (Recipe(drives=(Drive("depth", "onset"),)), r"\(drives was not set, is depth=onset\)"),
         (Recipe(manner=Manner(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):
         with pytest.raises(UserError, match=said):

@@ -1,0 +1,201 @@
+"""From a measured feature to curves of the schedule: brought to 0..1, smoothed, laid on settings, thinned.
+
+All of it is pure arithmetic on one grid of `STEP` seconds; what the features are is told in `mmdream.drive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage
+
+from mmdream.schedule import LIMITS, Curve, Fade
+
+STEP = 0.05
+"""Seconds between two values of a feature: a frame or two."""
+LOWEST = 5
+"""Percentile that counts as least."""
+HIGHEST = 95
+"""Percentile that counts as most, unless that is below the middle between least and the very largest: one
+clap in a quiet minute is an event, and one explosion in a loud film does not make the rest quiet."""
+PRECISE = 0.03
+"""Of a setting's largest value: how far a thinned curve may lie off."""
+SMOOTH = 5
+"""Values that are averaged: a quarter of a second, in which nobody sees a corner."""
+PARTS = 8
+"""Shares that two motifs are mixed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a feature is read."""
+
+    least: float
+    """A smaller change is none, in the feature's unit."""
+    share: float
+    """Nor is one under this share of the feature's own height."""
+    rise: float
+    """Seconds in which the curve goes from 0 to 1 at its fastest."""
+    fall: float
+    """Seconds from 1 to 0."""
+    fades: bool
+    """Whether there is none of it where the medium has not begun or is over; else it is held."""
+
+
+# Loudness and bass are in sones of a kind, where 15 % are 2 dB; see `sound.features`.
+KINDS = {
+    "loudness": Kind(0.0, 0.15, 0.15, 0.8, True),
+    "bass": Kind(0.0, 0.4, 0.1, 0.6, True),
+    "onset": Kind(1.5, 0.5, 0.1, 0.6, True),
+    "pitch": Kind(1 / 12, 0.0, 0.25, 0.25, False),
+    "motion": Kind(0.02, 0.15, 0.3, 1.0, True),
+    "cuts": Kind(0.5, 0.0, 0.1, 0.8, True),
+    "brightness": Kind(0.02, 0.1, 0.3, 0.3, False),
+}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature over time."""
+
+    start: float
+    """Seconds at which the first value's step begins; the others follow."""
+    values: np.ndarray
+    """float64 [value], 0..1; empty: it never changes."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds of each value, the middle of its step."""
+        return np.asarray(self.start + STEP * (np.arange(len(self.values)) + 0.5))
+
+    def at(self, seconds: np.ndarray) -> np.ndarray:
+        """The feature at some times, held at both ends; the middle where it never changes."""
+        if not len(self.values):
+            return np.full(np.shape(seconds), 0.5)
+        return np.interp(seconds, self.times, self.values)
+
+
+def feature(name: str, start: float, values: np.ndarray) -> Feature:
+    """Bring a measured feature to 0..1 and smooth it.
+
+    Args:
+        name: of `KINDS`.
+        start: seconds at which the first value's step begins.
+        values: float [value], `STEP` seconds apart, in any unit.
+
+    Returns:
+        The feature; its slope is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
+    """
+    kind = KINDS[name]
+    if not len(values):
+        return Feature(start, np.zeros(0))
+    low, high, largest = np.percentile(values, LOWEST), np.percentile(values, HIGHEST), values.max()
+    high = max(high, (low + largest) / 2)
+    if high - low <= max(kind.least, kind.share * abs(high), 1e-9):
+        return Feature(start, np.zeros(0))
+    brought = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0.0, 1.0)
+    if kind.fades:
+        before, after = (round(seconds / STEP) + 1 for seconds in (kind.rise, kind.fall))
+        brought, start = np.pad(brought, (before, after)), start - before * STEP
+    return Feature(start, scipy.ndimage.uniform_filter1d(envelope(brought, kind.rise, kind.fall), SMOOTH))
+
+
+def envelope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
+    """The least curve that lies nowhere below the values and is nowhere steeper than told.
+
+    It looks ahead, so that it is up when the event comes and not after it.
+
+    Args:
+        values: float64 [value], `STEP` apart.
+        rise: seconds for a rise by 1.
+        fall: seconds for a fall by 1.
+    """
+    at = STEP * np.arange(len(values))
+    down = np.maximum.accumulate(values + at / fall) - at / fall
+    up = np.maximum.accumulate((values - at / rise)[::-1])[::-1] + at / rise
+    return np.maximum(down, up)
+
+
+def driven(name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], Feature]]) -> Curve:
+    """A setting's curve times its factors, within the setting's limits.
+
+    Args:
+        name: of the setting.
+        base: the schedule's own curve of it.
+        drives: (low, high) and the feature of each drive.
+
+    Returns:
+        As few keys as keep it `PRECISE`.
+    """
+    at = np.unique(np.concatenate([np.array([when for when, _ in base.keys]), *(f.times for _, f in drives)]))
+    values = np.asarray(base.at(at), np.float64)
+    for (low, high), found in drives:
+        values = values * (low + (high - low) * found.at(at))
+    values = np.clip(values, *LIMITS[name])
+    kept = thinned(at, values, PRECISE * float(values.max()))
+    return Curve(tuple(zip(at[kept].tolist(), values[kept].tolist(), strict=True)))
+
+
+def faded(names: Sequence[str], found: Feature) -> Fade:
+    """Motifs over time: the first where a feature is least, the last where it is most.
+
+    Args:
+        names: two or more.
+        found: the feature.
+
+    Returns:
+        Keys whose motifs are named as often as they have parts of the mixture.
+    """
+    at = found.times if len(found.values) else np.zeros(1)
+    places = found.at(at) * (len(names) - 1)
+    kept = thinned(at, places, PRECISE * (len(names) - 1))
+    keys: list[tuple[float, tuple[str, ...]]] = []
+    for when, place in _met(at[kept], places[kept]):
+        below = min(int(place), len(names) - 2)
+        more = round((place - below) * PARTS)
+        keys.append((when, (names[below],) * (PARTS - more) + (names[below + 1],) * more))
+    return Fade(tuple(keys))
+
+
+def thinned(at: np.ndarray, values: np.ndarray, off: float) -> np.ndarray:
+    """Places of the keys that are enough, by Douglas and Peucker (1973), measured upright.
+
+    Args:
+        at: rising, float64 [value].
+        values: float64 [value].
+        off: how far the straight lines between the keys may miss a value.
+
+    Returns:
+        int [key], rising; first and last among them.
+    """
+    kept = np.zeros(len(at), bool)
+    kept[[0, -1]] = True
+    open_ = [(0, len(at) - 1)]
+    while open_:
+        first, last = open_.pop()
+        if last - first < 2:
+            continue
+        line = np.interp(at[first:last], at[[first, last]], values[[first, last]])
+        missed = np.abs(values[first:last] - line)
+        worst = first + int(missed.argmax())
+        if missed[worst - first] > off:
+            kept[worst] = True
+            open_ += [(first, worst), (worst, last)]
+    found = np.flatnonzero(kept)
+    flat = len(found) == 2 and abs(values[0] - values[-1]) <= off
+    return found[:1] if flat else found
+
+
+def _met(at: np.ndarray, places: np.ndarray) -> list[tuple[float, float]]:
+    """The keys, and one more wherever a line passes a whole number: there, one motif stands alone."""
+    found = [(float(at[0]), float(places[0]))]
+    for when, place in zip(at[1:].tolist(), places[1:].tolist(), strict=True):
+        begun, origin = found[-1]
+        low, high = sorted((origin, place))
+        whole = [float(k) for k in range(int(np.floor(low)) + 1, int(np.ceil(high)))]
+        for k in whole if place > origin else whole[::-1]:
+            found.append((begun + (when - begun) * (k - origin) / (place - origin), k))
+        found.append((when, place))
+    return found

@@ -1,0 +1,204 @@
+"""A recipe's schedule made to follow the film: one for the picture, and one for the sound.
+
+The sound is heard whole, whatever part of it is dreamed, so an excerpt is driven like that part of the whole.
+Of the picture only what is dreamed is looked at: its features are brought to 0..1 within the excerpt.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmdream import curves, drive
+from mmdream.drive import Drive
+from mmdream.errors import Interrupted, UserError
+from mmdream.film import features as seen
+from mmdream.film.shots import Scan
+from mmdream.film.source import Film
+from mmdream.film.waves import decoded
+from mmdream.jobs.order import Order
+from mmdream.recipe import Recipe
+from mmdream.report import Report
+from mmdream.schedule import Schedule
+from mmdream.sound.features import Features
+from mmdream.sound.source import Source, blocks
+
+NEVER = "there is no change of {feature} to follow here; {setting} is held at the middle of its range"
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What both media of a film ask for, over time."""
+
+    picture: Schedule
+    sound: Schedule
+    told: tuple[str, ...] = ()
+    """A line for people about each drive."""
+
+    def told_in(self, report: Report, recipe: Recipe) -> Report:
+        """A report with the keys of what a recipe drives in the media that were dreamed."""
+        media = {"picture": (self.picture, recipe.drives), "sound": (self.sound, sound_drives(recipe))}
+        found = {}
+        for medium, (schedule, drives) in media.items():
+            if drives and medium in report.schedule:
+                every = schedule.as_keys()
+                found[medium] = {each.setting: every[each.setting] for each in drives}
+        return replace(report, driven=found)
+
+    def to_json(self) -> str:
+        """The schedules as text, without loss."""
+        return json.dumps([self.picture.as_keys(), self.sound.as_keys(), self.told])
+
+    @staticmethod
+    def from_json(text: str) -> Driven:
+        """What `to_json` gave."""
+        picture, sound, told = json.loads(text)
+        return Driven(Schedule(**picture), Schedule(**sound), tuple(told))
+
+
+def sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
+    """What drives the sound's dream: its own drives, or else the picture's; motifs it has none."""
+    return recipe.sound_drives or tuple(each for each in recipe.drives if each.setting != "motif")
+
+
+def check(film: Film, recipe: Recipe, order: Order | None = None) -> None:
+    """Refuse, before any work, what cannot be driven.
+
+    Args:
+        film: the source.
+        recipe: how to dream.
+        order: what is wanted of a film; None: only its sound is dreamed.
+
+    Raises:
+        UserError: no sound, or no picture, to follow; nothing that is dreamed would.
+    """
+    every = {*recipe.drives, *recipe.sound_drives}
+    if not film.sounds and (lost := _of(every, drive.SOUND)):
+        raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
+    if order is None:
+        _check_sound(every)
+    if order is not None and order.keep_sound and recipe.sound_drives:
+        raise UserError("--drive-sound is for the dream of the sound; drop it or --keep-sound")
+
+
+def _check_sound(drives: Iterable[Drive]) -> None:
+    if lost := _of(drives, drive.PICTURE):
+        choices = ", ".join(drive.SOUND)
+        raise UserError(f"drive {lost}: a sound has no {lost.feature}; choose {choices}")
+
+
+def _of(drives: Iterable[Drive], medium: dict[str, str]) -> Drive | None:
+    return next((each for each in sorted(drives, key=str) if each.feature in medium), None)
+
+
+def driven(film: Film, recipe: Recipe, found: Scan | None, stopped: Callable[[], bool]) -> Driven:
+    """Measure what a recipe's drives ask for, and lay it on the schedule.
+
+    Args:
+        film: the source.
+        recipe: its drives are both media's, unless it has some for the sound.
+        found: the scan of what is dreamed of the picture; None: only the sound is.
+        stopped: asked now and then; True ends it.
+
+    Raises:
+        UserError: see `check`.
+        Interrupted: `stopped` said so.
+    """
+    every = [*recipe.drives, *recipe.sound_drives]
+    if not every:
+        return Driven(recipe.schedule, recipe.schedule)
+    wanted = {each.feature for each in every}
+    measured: dict[str, curves.Feature] = {}
+    if listened := wanted & set(drive.SOUND):
+        track = film.sounds[0]
+        measured |= heard(decoded(film, track), track.rate, float(track.start), listened, stopped)
+    if found is not None and (looked := wanted & set(drive.PICTURE)):
+        start, values = seen.features(found, film.start, looked)
+        measured |= {name: curves.feature(name, start, row) for name, row in values.items()}
+    picture = laid(recipe.schedule, recipe.drives, measured)
+    sound = laid(recipe.schedule, sound_drives(recipe), measured)
+    told = [
+        *_told(recipe.schedule, picture, recipe.drives, measured, ""),
+        *_told(recipe.schedule, sound, recipe.sound_drives, measured, "sound: "),
+    ]
+    return Driven(picture, sound, tuple(told))
+
+
+def by_itself(source: Source, recipe: Recipe) -> Recipe:
+    """A recipe whose schedule follows the sound that is dreamed.
+
+    Raises:
+        UserError: it is to follow a picture.
+    """
+    drives = sound_drives(recipe)
+    _check_sound(drives)
+    if not drives:
+        return recipe
+    measured = heard(blocks(source), source.rate, 0.0, {each.feature for each in drives})
+    return followed(recipe, laid(recipe.schedule, drives, measured))
+
+
+def laid(schedule: Schedule, drives: Sequence[Drive], measured: dict[str, curves.Feature]) -> Schedule:
+    """A schedule whose driven settings follow their features."""
+    settings: dict[str, object] = {}
+    for name in dict.fromkeys(each.setting for each in drives):
+        follows = [(each.range, measured[each.feature]) for each in drives if each.setting == name]
+        if name == "motif":
+            settings[name] = curves.faded(schedule.fade.names, follows[0][1])
+        else:
+            settings[name] = curves.driven(name, schedule.curve(name), follows)
+    return schedule.with_settings(**settings)
+
+
+def heard(
+    sound: Iterable[np.ndarray],
+    rate: int,
+    start: float,
+    wanted: Collection[str],
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, curves.Feature]:
+    """Features of a sound.
+
+    Args:
+        sound: its blocks in order, float32 [channel, sample].
+        rate: samples a second.
+        start: seconds of the first sample.
+        wanted: of `drive.SOUND`.
+        stopped: asked at each block; True ends it.
+
+    Raises:
+        Interrupted: `stopped` said so.
+    """
+    measuring = Features(rate, wanted)
+    for samples in sound:
+        if stopped():
+            raise Interrupted
+        measuring.feed(samples)
+    return {name: curves.feature(name, start, values) for name, values in measuring.found().items()}
+
+
+def _told(
+    base: Schedule,
+    schedule: Schedule,
+    drives: Sequence[Drive],
+    measured: dict[str, curves.Feature],
+    medium: str,
+) -> Iterable[str]:
+    """A line about each drive, and what it makes of the schedule's own settings."""
+    for each in drives:
+        name = each.setting.replace("_", "-")
+        if not len(measured[each.feature].values):
+            yield medium + NEVER.format(feature=each.feature, setting=name)
+        elif name == "motif":
+            yield f"{medium}motif follows {each.feature}: {' to '.join(base.fade.names)}"
+        else:
+            values = [value for _, value in schedule.curve(each.setting).keys]
+            yield f"{medium}{name} follows {each.feature}: {min(values):.2g} to {max(values):.2g}"
+
+
+def followed(recipe: Recipe, schedule: Schedule) -> Recipe:
+    """A recipe whose schedule was driven already."""
+    return replace(recipe, schedule=schedule, drives=(), sound_drives=())
