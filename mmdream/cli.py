@@ -24,6 +24,7 @@ from mmdream.options import (
     DEFAULT_PRECISION,
     DEFAULT_STEREO,
     drives_of,
+    heard_too,
     manner_of,
     schedule_of,
     wishes_of,
@@ -177,7 +178,7 @@ def audio(
         sound_drives=drives_of(drive),
         sound_net=net,
         sound_weights=weights,
-        sound_wishes=wishes_of(layer, channel, target, guide, objective),
+        sound_wishes=heard_too(wishes_of(layer, channel, target, guide, objective), (), net, preset),
         sound_manner=SoundManner(amplitude, stereo.value, phase.value),
         seed=seed,
     )

@@ -97,7 +97,7 @@ def video(
         drives=drives_of(drive),
         sound_drives=drives_of(drive_sound),
         wishes=wanted,
-        sound_wishes=heard_too(heard, wanted.terms, sound_net),
+        sound_wishes=heard_too(heard, wanted.terms, sound_net, preset),
         sound_manner=SoundManner(invent, stereo.value, phase.value),
         net=net,
         sound_net=sound_net,

@@ -11,7 +11,7 @@ import typer
 
 from mmdream.drive import FACTORS, PICTURE, SOUND, Drive, drive
 from mmdream.recipe import Manner, Recipe
-from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read
+from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read, sound_target
 from mmdream.schedule import preset as named
 from mmdream.terms import Term, Wishes, channel, layer, target
 
@@ -418,15 +418,18 @@ def drives_of(texts: list[str] | None) -> tuple[Drive, ...]:
     return tuple(map(drive, texts or ()))
 
 
-def heard_too(own: Wishes, seen: tuple[Term, ...], net: str) -> Wishes:
-    """What a film's sound is to climb: what is asked of it, or else the picture's classes that it knows too.
+def heard_too(own: Wishes, seen: tuple[Term, ...], net: str, preset: str | None = None) -> Wishes:
+    """What a sound is to climb: what is asked of it, or the picture's classes that it knows, or the preset's.
 
     Args:
         own: what is asked of the sound.
         seen: what is asked of the picture.
         net: the sound network.
+        preset: may wish for a class too.
     """
     targets = tuple(term for term in seen if term.kind == "target")
+    if not targets and preset is not None and (wished := sound_target(preset)) is not None:
+        targets = (target(wished),)
     if own.terms or own.guide is not None or not targets:
         return own
     from mmdream.networks.card import card  # Here, so that --help does not wait for numpy.

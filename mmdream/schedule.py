@@ -207,13 +207,25 @@ def preset(name: str) -> Schedule:
     Raises:
         UserError: no such preset; the line names the nearest one.
     """
+    settings = _preset(name)
+    return Schedule(**{key: value for key, value in settings.items() if key not in ("about", "sound_target")})
+
+
+def sound_target(name: str) -> str | None:
+    """The class that a preset wishes the sound to dream, as its motifs are what the picture dreams.
+
+    Raises:
+        UserError: as `preset`.
+    """
+    found: str | None = _preset(name).get("sound_target")
+    return found
+
+
+def _preset(name: str) -> dict[str, Any]:
     known = presets()
     if name not in known:
         raise UserError(f"no preset {name!r}{nearest(name, known)}; there are {', '.join(known)}")
-    text = resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text()
-    settings = tomllib.loads(text)
-    settings.pop("about")
-    return Schedule(**settings)
+    return tomllib.loads(resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text())
 
 
 DEFAULT_PRESET = "classic"
