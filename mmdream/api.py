@@ -80,7 +80,7 @@ def dream_video(
     extras = beside.wanted_beside(job, out, live, still, compare, place)
     report = run.begin(film, job, out, place, beside.watching(listener or Listener(), extras, film, job))
     # The film has its name now, and keeps it whatever happens to what is made from it.
-    beside.finish_beside(extras, film, out, job)
+    beside.finish_beside(extras, film, out, job, report)
     return report
 
 

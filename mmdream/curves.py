@@ -49,9 +49,9 @@ KINDS = {
     "loudness": Kind(0.0, 0.15, 0.15, 0.8, True),
     "bass": Kind(0.0, 0.4, 0.1, 0.6, True),
     "onset": Kind(1.5, 0.5, 0.1, 0.6, True),
-    "pitch": Kind(1 / 12, 0.0, 0.25, 0.25, False),
+    "pitch": Kind(1 / 6, 0.0, 0.25, 0.25, False),
     "motion": Kind(0.02, 0.15, 0.3, 1.0, True),
-    "cuts": Kind(0.5, 0.0, 0.1, 0.8, True),
+    "cuts": Kind(0.1, 0.0, 0.1, 0.8, True),
     "brightness": Kind(0.02, 0.1, 0.3, 0.3, False),
 }
 
@@ -97,9 +97,10 @@ def feature(name: str, start: float, values: np.ndarray) -> Feature:
         return Feature(start, np.zeros(0))
     brought = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0.0, 1.0)
     if kind.fades:
-        before, after = (round(seconds / STEP) + 1 for seconds in (kind.rise, kind.fall))
+        before, after = (round(seconds / STEP) + SMOOTH for seconds in (kind.rise, kind.fall))
         brought, start = np.pad(brought, (before, after)), start - before * STEP
-    return Feature(start, scipy.ndimage.uniform_filter1d(envelope(brought, kind.rise, kind.fall), SMOOTH))
+    smoothed = scipy.ndimage.uniform_filter1d(envelope(brought, kind.rise, kind.fall), SMOOTH)
+    return Feature(start, np.clip(smoothed, 0.0, 1.0))
 
 
 def envelope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.schedule import LIMITS, Schedule, preset, presets, read
+from mmdream.schedule import LIMITS, Schedule, preset, presets, read, sound_target
 
 
 def test_linear_between_keys_and_held_outside():
@@ -128,3 +128,28 @@ def test_a_missing_or_binary_file(tmp_path: Path):
     (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "bin.toml")
+
+
+def test_thousands_of_keys_are_as_few():
+    rng = np.random.default_rng(2)
+    when = np.cumsum(rng.uniform(0.01, 1, 5000))
+    values = rng.uniform(0, 1, 5000)
+    curve = Schedule(depth=tuple(zip(when.tolist(), values.tolist(), strict=True))).curve("depth")
+    at = np.concatenate([rng.uniform(-5, when[-1] + 5, 2000), when[[0, 1, 7, -1]]])
+    assert np.array_equal(curve.at(at), np.interp(at, when, values))
+    assert [curve.at(float(t)) for t in at] == [float(np.interp(t, when, values)) for t in at]
+    assert curve.at(np.zeros(0)).shape == (0,)
+    names = ("dog", "eye", "tower")
+    fade = Schedule(motif=tuple((t, names[k % 3]) for k, t in enumerate(when.tolist()))).fade
+    for t in (-3.0, float(when[0]), float(when[40]), float(when[40:42].mean()), 1e6):
+        number = int(np.clip(np.searchsorted(when, t), 0, 4999))
+        assert {name for name, share in fade.at(t) if share} <= {names[number % 3], names[(number - 1) % 3]}
+        assert sum(share for _, share in fade.at(t)) == pytest.approx(1.0)
+
+
+def test_a_preset_may_wish_for_a_sound():
+    assert sound_target("dogs") == "dog bark"
+    assert preset("dogs").fade.names == ("dog",)
+    assert sound_target("classic") is None
+    with pytest.raises(UserError, match="did you mean 'dogs'"):
+        sound_target("dog")

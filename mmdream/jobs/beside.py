@@ -14,9 +14,11 @@ from mmdream.jobs.folder import folder_of
 from mmdream.jobs.job import Job
 from mmdream.jobs.output import destination
 from mmdream.jobs.sheet import contact_sheet
+from mmdream.jobs.strip import numbered
 from mmdream.jobs.watch import Preview
 from mmdream.listen import Listener
 from mmdream.picture import files
+from mmdream.report import Report
 
 MOMENTS = 12
 """Pictures on a contact sheet."""
@@ -73,7 +75,7 @@ def watching(listener: Listener, beside: Beside, film: Film, job: Job) -> Listen
     return replace(listener, frame=Preview(beside.preview, job.recipe.net, film.picture.sar))
 
 
-def finish_beside(beside: Beside, film: Film, out: Path, job: Job) -> None:
+def finish_beside(beside: Beside, film: Film, out: Path, job: Job, report: Report) -> None:
     """Make the contact sheet and the comparison of a finished film, which already has its name.
 
     Args:
@@ -81,6 +83,7 @@ def finish_beside(beside: Beside, film: Film, out: Path, job: Job) -> None:
         film: the source.
         out: the finished film.
         job: what was made of it.
+        report: what was done.
 
     Raises:
         UserError: no room on the disk.
@@ -88,6 +91,6 @@ def finish_beside(beside: Beside, film: Film, out: Path, job: Job) -> None:
     start, end = job.order.start, job.order.end
     if beside.sheet is not None:
         title = film.path.name, job.recipe.net
-        contact_sheet(film, probe(out), beside.sheet, MOMENTS, start, title)
+        contact_sheet(film, probe(out), beside.sheet, MOMENTS, start, title, numbered(report.driven))
     if beside.compare is not None:
         compare(film, probe(out), beside.compare, start, end)

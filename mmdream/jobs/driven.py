@@ -26,7 +26,7 @@ from mmdream.schedule import Schedule
 from mmdream.sound.features import Features
 from mmdream.sound.source import Source, blocks
 
-NEVER = "there is no change of {feature} to follow here; {setting} is held at the middle of its range"
+NEVER = "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ def check(film: Film, recipe: Recipe, order: Order | None = None) -> None:
         raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
     if order is None:
         _check_sound(every)
+    if not film.sounds and recipe.sound_drives:
+        raise UserError(f"{film.path}: has no sound, so nothing that is heard can follow; drop --drive-sound")
     if order is not None and order.keep_sound and recipe.sound_drives:
         raise UserError("--drive-sound is for the dream of the sound; drop it or --keep-sound")
 

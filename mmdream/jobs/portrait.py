@@ -78,7 +78,7 @@ def portrait(
         parts[4].plot(start + 0.2 + 0.1 * np.arange(len(loudness)), loudness, label=label)
     parts[4].set_title("loudness of 400 ms", loc="left")
     parts[4].set_ylabel("LUFS")
-    _settings(parts[5], schedule, np.linspace(start, last, 200))
+    _settings(parts[5], schedule, np.linspace(start, last, 800))
     for axes in parts[4:]:
         axes.grid(alpha=0.3)
         # Above, on the title's line: beside it would take the width from all parts.
@@ -100,6 +100,6 @@ def _settings(axes: Axes, schedule: Schedule, at: np.ndarray) -> None:
     for name in LIMITS:
         values = np.asarray(schedule.curve(name).at(at))
         most = max(float(values.max()), 1e-9)
-        axes.plot(at, values / most, label=f"{name.replace('_', ' ')} (1 = {most:g})")
+        axes.plot(at, values / most, label=f"{name.replace('_', ' ')} (1 = {most:.3g})")
     axes.set_title("schedule", loc="left")
     axes.set_ylim(-0.05, 1.1)

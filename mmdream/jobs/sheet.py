@@ -1,4 +1,4 @@
-"""A contact sheet: evenly spaced moments of a film, each with its dream below and its time."""
+"""A contact sheet: evenly spaced moments of a film, each with its dream below and its time; driven curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ import numpy as np
 from mmdream.film.frames import read
 from mmdream.film.proof import shown_at
 from mmdream.film.source import Film
-from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shortened, shrunk, time_code, written
+from mmdream.jobs.captions import (
+    DIM,
+    GROUND,
+    INK,
+    fitted,
+    ground,
+    length,
+    shortened,
+    shrunk,
+    time_code,
+    written,
+)
+from mmdream.jobs.strip import Keys, strips
 from mmdream.picture import files
 
 CELL = (320, 240)
@@ -32,6 +44,7 @@ def contact_sheet(
     count: int = 12,
     start: Fraction | None = None,
     title: tuple[str, str] = ("", ""),
+    curves: dict[str, Keys] | None = None,
 ) -> None:
     """Write the sheet; each moment is looked up in both films.
 
@@ -42,6 +55,7 @@ def contact_sheet(
         count: moments, where the film has so many frames.
         start: second of the source that is the dream's second 0.
         title: words above the sheet, left and right.
+        curves: of settings that followed the film, by name; drawn below, each moment marked.
     """
     assert film.picture is not None
     size = fitted(film.picture.width, film.picture.height, film.picture.sar, *CELL)
@@ -50,7 +64,12 @@ def contact_sheet(
         late = seconds + (start or 0)
         above, below = _at(film, late), _at(dream, seconds)
         cells.append((late, shrunk(above, size), shrunk(below, size)))
-    files.write(path, _laid(cells, size, title).astype(np.float32) / 255)
+    sheet = _laid(cells, size, title)
+    if curves:
+        below = strips(curves, [float(late) for late, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
+        below = np.pad(below, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=GROUND)
+        sheet = np.concatenate([sheet, below])
+    files.write(path, sheet.astype(np.float32) / 255)
 
 
 def spread(times: Sequence[Fraction], count: int) -> list[Fraction]:
