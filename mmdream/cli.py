@@ -27,6 +27,7 @@ from mmdream.options import (
     heard_too,
     manner_of,
     schedule_of,
+    turns_of,
     wishes_of,
 )
 from mmdream.recipe import Recipe, SoundManner
@@ -144,6 +145,9 @@ def audio(
     phase: options.Phases = DEFAULT_PHASE,
     beginning: options.SoundBeginnings = None,
     seconds: options.Seconds = None,
+    ouroboros: options.SoundOuroboros = None,
+    transform: options.Transforms = None,
+    guard: options.Guard = True,
     plot: options.Plot = None,
     sound_track: options.SoundTrack = None,
     play: options.Play = False,
@@ -173,6 +177,7 @@ def audio(
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
+    turns, layer = turns_of(ouroboros, transform, guard, layer, plot)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_drives=drives_of(drive),
@@ -183,7 +188,12 @@ def audio(
         seed=seed,
     )
     with listening(as_json) as listener:
-        report = dream_sound_file(start, output, recipe, overwrite, listener, plot, sound_track)
+        if turns is None:
+            report = dream_sound_file(start, output, recipe, overwrite, listener, plot, sound_track)
+        else:
+            from mmdream.jobs.ouroboros import dream_ouroboros_file
+
+            report = dream_ouroboros_file(start, output, recipe, turns, overwrite, listener, sound_track)
     show(report, as_json)
     if play and report.output is not None:
         from mmdream.jobs.play import play as played

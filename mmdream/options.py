@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmdream.drive import FACTORS, PICTURE, SOUND, Drive, drive
+from mmdream.errors import UserError
 from mmdream.recipe import Manner, Recipe
 from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read, sound_target
 from mmdream.schedule import preset as named
 from mmdream.terms import Term, Wishes, channel, layer, target
+
+if TYPE_CHECKING:
+    from mmdream.jobs.ouroboros import Turns
 
 DEFAULT = Recipe()
 
@@ -303,6 +307,32 @@ Seconds = Annotated[
     float | None,
     typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{MADE_SECONDS:g}"),
 ]
+SoundOuroboros = Annotated[
+    int | None,
+    typer.Option(
+        "--ouroboros",
+        metavar="N",
+        help="Dream N clips, each of the one before, crossfaded over 1 s (at most a quarter of a clip); each "
+        "also alone, OUT.01.wav and so on. With --layer iterate clip k climbs the k-th layer from the deep end.",
+        show_default=False,
+    ),
+]
+Transforms = Annotated[
+    str | None,
+    typer.Option(
+        "--transform",
+        metavar="HOW",
+        help="Between clips: stretch=0.95 (of the length, same pitch), shift=HZ, pitch=SEMITONES or none.",
+        show_default="none",
+    ),
+]
+Guard = Annotated[
+    bool,
+    typer.Option(
+        " /--no-guard",
+        help="Let clips collapse into one tone or a screech; else an equaliser holds their spectrum.",
+    ),
+]
 SaveSteps = Annotated[
     bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
 ]
@@ -404,6 +434,29 @@ def wishes_of(
 ) -> Wishes:
     """What the picture is to climb; a guide alone is looked for at the schedule's depth."""
     return Wishes(terms_of(layers, channels, targets), measure.value, guide)
+
+
+def turns_of(
+    count: int | None, how: str | None, guard: bool, layers: list[str] | None, plot: Path | None
+) -> tuple[Turns | None, list[str] | None]:
+    """How a sound is to be dreamed again (None: it is not), and the layers without "iterate".
+
+    Raises:
+        UserError: what makes sense only with --ouroboros stands without it, or the other way round.
+    """
+    iterate = "iterate" in (layers or ())
+    if count is None:
+        for option, given in {"--transform": how, "--no-guard": not guard, "--layer iterate": iterate}.items():
+            if given:
+                raise UserError(f"{option} goes with --ouroboros, which dreams clip after clip")
+        return None, layers
+    if plot is not None:
+        raise UserError("--plot draws one dream beside its source; leave it out with --ouroboros")
+    from mmdream.jobs.ouroboros import Turns  # Here, so that --help does not wait for numpy.
+    from mmdream.sound.transform import transform
+
+    turns = Turns(count, transform(how or "none"), iterate, guard)
+    return turns, [layer for layer in layers or () if layer != "iterate"]
 
 
 def terms_of(

@@ -171,7 +171,7 @@ def dream_sound_file(
         UserError: no sound in it, no such track, or the result, or the picture, cannot go where it should.
     """
     began = time.perf_counter()
-    with _opened(source, recipe.seed) as (film, name):
+    with opened_sound(source, recipe.seed) as (film, name):
         track, gains = track_of(film, sound_track), Columns()
         out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
         sound_files.check(out, track)
@@ -223,7 +223,7 @@ def _doubt(film: Film, name: Path, seconds: float, listener: Listener) -> None:
 
 
 @contextmanager
-def _opened(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
+def opened_sound(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
     """A file, or what is made in its place as a file like any other; and what it is called."""
     if isinstance(source, Beginning):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:

@@ -1,0 +1,142 @@
+"""A guard against overcooking: what is dreamed again and again must not end as one tone or as a screech.
+
+It watches how a clip's energy lies over the third-octaves, and turns a clip that has gone too far back
+towards the first one with a smooth equaliser, just as far as it has to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+LOWEST_HZ = 25.0
+"""Centre of the lowest third-octave; what lies under it counts with it."""
+HIGH_HZ = 4000.0
+"""A screech is narrow and lies above."""
+MOST_IN_ONE = 0.5
+"""Share of the energy that the strongest third-octave may hold, or what the first clip's holds,"""
+MOST_HIGH = 0.05
+"""that may lie above `HIGH_HZ`, or"""
+TIMES_HIGH = 2.0
+"""so many times what does in the first clip."""
+KEPT_FREE = 0.9
+"""A clip that passes a bound is brought to this share of it: later stages move levels a little."""
+CUT_DB, BOOST_DB = 30.0, 6.0
+"""Most that the equaliser takes away and adds: more would lift hiss."""
+FLOOR = 1e-8
+"""Of the energy; emptier third-octaves are all alike."""
+TAPS_SECONDS = 0.09
+"""Length of its filter: about 11 Hz fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Where the energy of a clip lies."""
+
+    thirds: np.ndarray
+    """float64 [third-octave], shares; they add up to 1, or to 0 for silence."""
+    high: float
+    """Share above `HIGH_HZ`."""
+
+    @property
+    def strongest(self) -> float:
+        """Share of the strongest third-octave."""
+        return float(self.thirds.max())
+
+    @property
+    def strongest_hz(self) -> float:
+        """Its centre."""
+        return float(centres(len(self.thirds))[self.thirds.argmax()])
+
+
+def centres(count: int) -> np.ndarray:
+    """Centres of the lowest third-octaves, base 2, float64 [count], Hz."""
+    return LOWEST_HZ * 2.0 ** (np.arange(count) / 3)
+
+
+def balance(samples: np.ndarray, rate: int) -> Balance:
+    """Measure a clip over its whole length.
+
+    Args:
+        samples: float32 [channel, sample].
+        rate: samples a second.
+    """
+    return _shares(*_power(samples, rate))
+
+
+def passes(now: Balance, first: Balance, room: float = 1.0) -> bool:
+    """Whether a clip lies within the bounds.
+
+    Args:
+        now: the clip's balance.
+        first: the first clip's, which it may always have.
+        room: share of the bounds that it may fill.
+    """
+    most = max(room * MOST_IN_ONE, first.strongest)
+    return now.strongest <= most and now.high <= room * max(MOST_HIGH, TIMES_HIGH * first.high)
+
+
+def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray, float]:
+    """A clip within the bounds.
+
+    Args:
+        samples: float32 [channel, sample].
+        rate: samples a second.
+        first: what the clip is drawn towards: the first one's balance.
+
+    Returns:
+        The clip, untouched where it is within the bounds, and how far it was drawn, 0..1.
+    """
+    power, hz = _power(samples, rate)
+    now = _shares(power, hz)
+    if passes(now, first):
+        return samples, 0.0
+    wanted = 10 * np.log10((first.thirds + FLOOR) / (now.thirds + FLOOR))
+
+    def curve(share: float) -> np.ndarray:
+        """The equaliser, dB at each frequency."""
+        knots = np.clip(share * wanted, -CUT_DB, BOOST_DB)
+        return np.interp(np.log2(np.maximum(hz, 1.0)), np.log2(centres(len(wanted))), knots)
+
+    low, far = 0.0, 1.0
+    if passes(_shares(power * 10 ** (curve(1.0) / 10), hz), first, KEPT_FREE):
+        for _ in range(12):
+            middle = (low + far) / 2
+            if passes(_shares(power * 10 ** (curve(middle) / 10), hz), first, KEPT_FREE):
+                far = middle
+            else:
+                low = middle
+    return _filtered(samples, rate, hz, curve(far)), far
+
+
+def _power(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Long-term power spectrum of the channels' sum, and its frequencies in Hz, both float64 [bin]."""
+    size = 2 * round(TAPS_SECONDS * rate)
+    size = min(size, samples.shape[1])
+    hz, power = scipy.signal.welch(
+        samples.astype(np.float64), rate, nperseg=size, detrend=False, scaling="spectrum"
+    )
+    return power.sum(axis=0), hz
+
+
+def _shares(power: np.ndarray, hz: np.ndarray) -> Balance:
+    count = max(1, 1 + round(3 * np.log2(max(hz[-1], LOWEST_HZ) / LOWEST_HZ)))
+    place = np.clip(np.rint(3 * np.log2(np.maximum(hz, 1e-3) / LOWEST_HZ)), 0, count - 1).astype(int)
+    whole = power.sum()
+    if not whole > 0:
+        return Balance(np.zeros(count), 0.0)
+    thirds = np.bincount(place, power, count) / whole
+    return Balance(thirds, float(power[hz > HIGH_HZ].sum() / whole))
+
+
+def _filtered(samples: np.ndarray, rate: int, hz: np.ndarray, db: np.ndarray) -> np.ndarray:
+    """A clip under a smooth gain, without delay."""
+    taps = 2 * round(TAPS_SECONDS * rate / 2) + 1
+    n = scipy.fft.next_fast_len(4 * taps)
+    wanted = np.interp(scipy.fft.rfftfreq(n, 1 / rate), hz, 10 ** (db / 20))
+    impulse = np.roll(scipy.fft.irfft(wanted, n), taps // 2)[:taps] * np.hanning(taps + 2)[1:-1]
+    padded = np.pad(samples, ((0, 0), (taps // 2, taps // 2)))
+    return np.asarray(scipy.signal.oaconvolve(padded, impulse[None], mode="valid", axes=1), np.float32)

@@ -1,0 +1,196 @@
+"""What a clip goes through before it is dreamed again: stretched, moved in pitch or shifted in frequency.
+
+All channels are turned alike, so the place of a sound between them stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+import scipy.fft
+
+from mmdream.errors import UserError
+
+LIMITS = {"stretch": (0.5, 2.0), "shift": (-10_000.0, 10_000.0), "pitch": (-24.0, 24.0)}
+"""Least and most of each: a factor of the length, Hz, semitones."""
+WINDOW_SECONDS = 2048 / 44100
+"""Of the phase vocoder."""
+OVERLAP = 4
+"""Windows over each sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """One of them; checked where it is made.
+
+    Raises:
+        UserError: an unknown kind, or an amount out of range.
+    """
+
+    kind: str = "none"
+    """none, stretch, shift or pitch."""
+    amount: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind == "none":
+            return
+        if self.kind not in LIMITS:
+            raise _unknown(self.kind)
+        low, high = LIMITS[self.kind]
+        if not low <= self.amount <= high:
+            raise UserError(f"{self.kind} is {self.amount:g}; choose between {low:g} and {high:g}")
+
+    @property
+    def lengthens(self) -> float:
+        """Length of its result over that of what it is given."""
+        return self.amount if self.kind == "stretch" else 1.0
+
+    def __call__(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        """Transform a clip.
+
+        Args:
+            samples: float32 [channel, sample].
+            rate: samples a second.
+
+        Returns:
+            float32 [channel, sample], `lengthens` times as long, rounded, at least one sample.
+        """
+        return WAYS[self.kind](samples, rate, self.amount)
+
+
+def transform(text: str) -> Transform:
+    """Read what a user asks for: "none", "stretch=0.95", "shift=500" or "pitch=-2".
+
+    Raises:
+        UserError: none of these.
+    """
+    kind, equals, number = text.strip().lower().partition("=")
+    if kind == "none" and not equals:
+        return Transform()
+    try:
+        amount = float(number)
+    except ValueError:
+        raise _unknown(text) from None
+    if kind not in LIMITS:
+        raise _unknown(text)
+    return Transform(kind, amount)
+
+
+def _unknown(text: str) -> UserError:
+    return UserError(f"transform is {text!r}; write none, stretch=0.95, shift=HZ or pitch=SEMITONES")
+
+
+def stretched(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
+    """A clip made longer or shorter at the same pitch.
+
+    A phase vocoder whose peaks keep their surroundings in step (Laroche and Dolson 1999, "Improved phase
+    vocoder time-scale modification of audio", identity phase locking). A window is turned so that it follows
+    the one written before it as, in the clip, it follows what lies one hop earlier; for a factor of 1 that
+    is no turn at all. One turn serves all channels.
+
+    Args:
+        samples: float32 [channel, sample].
+        rate: samples a second.
+        factor: of the length, > 0.
+
+    Returns:
+        float32 [channel, round(sample * factor)], at least one sample.
+    """
+    hop = max(1, round(rate * WINDOW_SECONDS / OVERLAP))
+    size = OVERLAP * hop
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size)).astype(np.float32)
+    length = max(1, round(samples.shape[1] * factor))
+    frames = -(-length // hop) + OVERLAP
+    # Room for the first window, for the look one hop back, and for the last one.
+    source = np.pad(samples, ((0, 0), (size + hop, size + hop)))
+    out = np.zeros((samples.shape[0], frames * hop + size), np.float32)
+
+    def heard(at: int) -> np.ndarray:
+        """The spectrum at a place, complex64 [channel, bin]."""
+        start = min(max(at + size // 2 + hop, 0), source.shape[1] - size)
+        return np.asarray(scipy.fft.rfft(source[:, start : start + size] * window))
+
+    written = np.zeros(0)
+    for frame in range(frames):
+        # Centre of the window in the result is frame * hop - size / 2, and the same time in the clip.
+        at = round((frame - OVERLAP // 2) * hop / factor)
+        here = heard(at)
+        if not frame:
+            written = here
+        else:
+            turn = np.sum(written * np.conj(heard(at - hop)), axis=0)
+            written = here * _locked(turn, np.sum(np.square(np.abs(here)), axis=0))
+        out[:, frame * hop : frame * hop + size] += scipy.fft.irfft(written, size) * window
+    # Squared roots of Hann windows, four over each sample, add up to 2.
+    return np.ascontiguousarray(out[:, size : size + length]) / np.float32(OVERLAP / 2)
+
+
+def _locked(turn: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Turns of length 1, each bin's that of the spectral peak nearest to it; complex64 [bin]."""
+    padded = np.pad(power, 2, constant_values=-1.0)
+    neighbours = np.maximum.reduce([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
+    peaks = np.flatnonzero((power >= neighbours) & (power > 0))
+    if not len(peaks):
+        return np.ones(len(power), np.complex64)
+    at = turn[peaks]
+    size = np.abs(at)
+    at = np.where(size > 0, at / np.maximum(size, 1e-30), 1.0).astype(np.complex64)
+    nearest = np.searchsorted((peaks[1:] + peaks[:-1]) / 2, np.arange(len(power)))
+    return np.asarray(at[nearest])
+
+
+def pitched(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
+    """A clip moved in pitch, as long as before: stretched, then resampled.
+
+    Args:
+        samples: float32 [channel, sample].
+        rate: samples a second.
+        semitones: up, or down where negative.
+
+    Returns:
+        float32 [channel, sample].
+    """
+    ratio = 2 ** (semitones / 12)
+    longer = stretched(samples, rate, ratio)
+    back = librosa.resample(longer, orig_sr=rate * ratio, target_sr=rate, res_type="soxr_hq")
+    return np.asarray(librosa.util.fix_length(back, size=samples.shape[1]), np.float32)
+
+
+def shifted(samples: np.ndarray, _rate: int, hz: float) -> np.ndarray:
+    """A clip with every frequency moved by the same number of Hz: single sideband by the analytic signal.
+
+    What would pass 0 Hz or half the rate is left out: it would come back from there, mirrored.
+
+    Args:
+        samples: float32 [channel, sample].
+        _rate: samples a second.
+        hz: up, or down where negative.
+
+    Returns:
+        float32 [channel, sample].
+    """
+    length = samples.shape[1]
+    # Padded by its own length's share, so that its end does not ring into its beginning.
+    n = scipy.fft.next_fast_len(length + round(0.1 * _rate))
+    spectrum = scipy.fft.fft(samples, n)
+    frequencies = scipy.fft.fftfreq(n, 1 / _rate)
+    kept = (frequencies > max(-hz, 0.0)) & (frequencies < _rate / 2 - max(hz, 0.0))
+    analytic = scipy.fft.ifft(spectrum * (2.0 * kept).astype(np.float32))[:, :length]
+    turns = np.exp(2j * np.pi * ((hz / _rate * np.arange(length)) % 1.0))
+    return np.ascontiguousarray((analytic * turns).real, np.float32)
+
+
+def _same(samples: np.ndarray, _rate: int, _amount: float) -> np.ndarray:
+    return samples
+
+
+WAYS: dict[str, Callable[[np.ndarray, int, float], np.ndarray]] = {
+    "none": _same,
+    "stretch": stretched,
+    "shift": shifted,
+    "pitch": pitched,
+}
+"""How each kind goes: (samples, rate, amount) -> samples."""

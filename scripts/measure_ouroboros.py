@@ -1,0 +1,102 @@
+"""Measure the clips of an ouroboros: whether they overcook, keep their level, and go on changing.
+
+    python scripts/measure_ouroboros.py FOLDER [--source SOUND] [--plot PICTURE]
+
+FOLDER holds one ouroboros of `mmdream audio --ouroboros`: OUT.01.wav, OUT.02.wav and so on. Prints JSON: for
+each clip the share of its strongest third-octave, the share above 4 kHz, loudness, true peak and the
+log-spectral distance to the clip before it (as in measure_sound.py, over the shorter of the two; the first
+clip's to SOURCE where it is given); and whether the last clip and every level lie within their bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+from measure_sound import decibels, distance, loudness, read, true_peak
+
+from mmdream.sound.guard import MOST_HIGH, MOST_IN_ONE, TIMES_HIGH, balance
+from mmdream.sound.source import ArraySource
+
+MADE_LUFS = -23.0
+"""Where no source is given, it was made at this loudness."""
+APART = 0.5
+"""LU that a clip may be off; dB that it must differ from the one before it."""
+
+
+def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, object]:
+    """All figures of an ouroboros."""
+    wanted = MADE_LUFS if source is None else loudness(source)
+    ceiling = -1.0 if source is None else max(-1.0, true_peak(source))
+    rows = []
+    for clip, before in zip(clips, [source, *clips[:-1]], strict=True):
+        now = balance(clip.samples, clip.rate)
+        rows.append(
+            {
+                "seconds": clip.n_samples / clip.rate,
+                "strongest": now.strongest,
+                "strongest_hz": now.strongest_hz,
+                "high": now.high,
+                "loudness": loudness(clip),
+                "true_peak": true_peak(clip),
+                "distance": None if before is None else apart(before, clip),
+            }
+        )
+    first, last = rows[0], rows[-1]
+    level = [abs(row["loudness"] - wanted) <= APART or row["true_peak"] > ceiling - 0.3 for row in rows]
+    return {
+        "loudness_wanted": wanted,
+        "clips": rows,
+        "not_one_tone": last["strongest"] <= max(MOST_IN_ONE, first["strongest"]),
+        "no_screech": last["high"] <= max(MOST_HIGH, TIMES_HIGH * first["high"]),
+        "level": all(level) and all(row["true_peak"] <= ceiling + 0.05 for row in rows),
+        "changes": all(row["distance"] is None or row["distance"] > APART for row in rows),
+    }
+
+
+def apart(before: ArraySource, clip: ArraySource) -> float:
+    """Log-spectral distance of two clips, dB, over the length of the shorter one."""
+    length = min(before.n_samples, clip.n_samples)
+    return distance(decibels(before.samples[:, :length]), decibels(clip.samples[:, :length]))
+
+
+def draw(clips: list[ArraySource], path: Path) -> None:
+    """The spectrogram of each clip, from 50 Hz on, 80 dB deep, into one picture."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = -(-len(clips) // 2)
+    figure = Figure((14, 2.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, (axes, clip) in enumerate(zip(figure.subplots(rows, 2).T.flat, clips, strict=False), 1):
+        shown = decibels(clip.samples)
+        hz = np.linspace(0, clip.rate / 2, shown.shape[1])
+        time = np.arange(len(shown)) * 512 / clip.rate
+        top = shown.max()
+        axes.pcolormesh(time, hz[2:], shown.T[2:], vmin=top - 80, vmax=top, cmap="magma", rasterized=True)
+        axes.set(yscale="log", ylim=(50, clip.rate / 2), title=f"clip {number}", ylabel="Hz")
+    figure.savefig(path, dpi=70)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--source", type=Path, help="what clip 1 was dreamed of; else it was made")
+    parser.add_argument("--plot", type=Path, help="draw the clips into this file")
+    args = parser.parse_args()
+    files = [path for path in args.folder.iterdir() if re.search(r"\.\d{2,}\.\w+$", path.name)]
+    if not files:
+        parser.error(f"{args.folder}: holds no clips, OUT.01.wav and so on")
+    clips = [read(path) for path in sorted(files)]
+    source = None if args.source is None else read(args.source)
+    print(json.dumps(measured(clips, source), indent=1))
+    if args.plot is not None:
+        draw(clips, args.plot)
+
+
+if __name__ == "__main__":
+    main()
