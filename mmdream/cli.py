@@ -28,6 +28,7 @@ from mmdream.options import (
     manner_of,
     schedule_of,
     turns_of,
+    voyage_of,
     wishes_of,
 )
 from mmdream.recipe import Recipe, SoundManner
@@ -85,6 +86,14 @@ def image(
     flatten: options.Flatten = DEFAULT.manner.flatten,
     beginning: options.Beginnings = None,
     save_steps: options.SaveSteps = False,
+    ouroboros: options.PictureOuroboros = None,
+    zoom: options.Zoom = None,
+    rotate: options.Rotate = None,
+    shift: options.Shift = None,
+    fps: options.Fps = None,
+    with_sound: options.WithSound = False,
+    sound: options.AlongSound = None,
+    transform: options.Transforms = None,
     seed: options.Seed = DEFAULT.seed,
     size: options.Size = None,
     precision: options.Precise = DEFAULT_PRECISION,
@@ -94,14 +103,21 @@ def image(
     """Dream a picture, or with --from noise a new one.
 
     The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
+    With --ouroboros it is a film, IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
     """
     from mmdream.jobs.still import dream_picture_file
 
     if (source is None) == (beginning is None):
         raise UserError("give a picture to dream on, or --from noise")
+    moving = {"zoom": zoom, "rotate": rotate, "shift": shift}
+    voyage, heard = voyage_of(ouroboros, moving, fps, with_sound, sound, transform)
+    if voyage is not None and save_steps:
+        raise UserError("--save-steps shows how one picture is dreamed; leave it out with --ouroboros")
+    wanted = wishes_of(layer, channel, target, guide, objective)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
-        wishes=wishes_of(layer, channel, target, guide, objective),
+        wishes=wanted,
+        sound_terms=() if heard is None else heard_too((), wanted.terms, DEFAULT.sound_net),
         net=net,
         weights=weights,
         manner=manner_of(optimizer, wander, flatten, natural=source is None),
@@ -111,8 +127,14 @@ def image(
         precision=precision.value,
     )
     with listening(as_json) as listener:
-        out = output if source is not None else output or Path("noise.dream.png")
-        report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
+        ending = "png" if voyage is None else "mp4"
+        out = output if source is not None else output or Path(f"noise.dream.{ending}")
+        if voyage is None:
+            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
+        else:
+            from mmdream.jobs.voyage import dream_voyage_file
+
+            report = dream_voyage_file(source, out, recipe, voyage, overwrite, listener, heard)
     show(report, as_json)
 
 

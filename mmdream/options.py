@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +19,9 @@ from mmdream.schedule import preset as named
 from mmdream.terms import Term, Wishes, channel, layer, target
 
 if TYPE_CHECKING:
-    from mmdream.jobs.ouroboros import Turns
+    from mmdream.jobs.clips import Turns
+    from mmdream.jobs.voyage import Heard
+    from mmdream.jobs.zoom import Voyage
 
 DEFAULT = Recipe()
 
@@ -307,13 +311,47 @@ Seconds = Annotated[
     float | None,
     typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{MADE_SECONDS:g}"),
 ]
+PictureOuroboros = Annotated[
+    float | None,
+    typer.Option(
+        "--ouroboros",
+        metavar="SECONDS",
+        help="Make a film so long, each frame the dream of the one before, moved; of --size, or as IN.",
+        show_default=False,
+    ),
+]
+Zoom = Annotated[
+    float | None,
+    typer.Option(
+        metavar="Z", help="Ouroboros: times so large each second, about the middle.", show_default="1"
+    ),
+]
+Rotate = Annotated[
+    float | None,
+    typer.Option(metavar="DEG", help="Ouroboros: degrees against the clock a second.", show_default="0"),
+]
+Shift = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="Ouroboros: pixels to the right and down a second.", show_default="0,0"),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="F", help="Ouroboros: frames a second.", show_default="25"),
+]
+WithSound = Annotated[
+    bool, typer.Option("--with-sound", help="Ouroboros: dream a sound again and again beside the picture.")
+]
+AlongSound = Annotated[
+    Path | None,
+    typer.Option("--sound", metavar="FILE", help="What that sound begins with.", show_default="noise"),
+]
 SoundOuroboros = Annotated[
     int | None,
     typer.Option(
         "--ouroboros",
         metavar="N",
-        help="Dream N clips, each of the one before, crossfaded over 1 s (at most a quarter of a clip); each "
-        "also alone, OUT.01.wav and so on. With --layer iterate clip k climbs the k-th layer from the deep end.",
+        help="Dream N clips, each of the one before, crossfaded over 1 s (or a quarter of a clip); each also "
+        "alone, OUT.01.wav ... With --layer iterate clip k climbs the k-th layer from the deep end.",
         show_default=False,
     ),
 ]
@@ -446,17 +484,82 @@ def turns_of(
     """
     iterate = "iterate" in (layers or ())
     if count is None:
-        for option, given in {"--transform": how, "--no-guard": not guard, "--layer iterate": iterate}.items():
-            if given:
-                raise UserError(f"{option} goes with --ouroboros, which dreams clip after clip")
+        without_ouroboros({"--transform": how, "--no-guard": not guard, "--layer iterate": iterate})
         return None, layers
     if plot is not None:
         raise UserError("--plot draws one dream beside its source; leave it out with --ouroboros")
-    from mmdream.jobs.ouroboros import Turns  # Here, so that --help does not wait for numpy.
+    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
     from mmdream.sound.transform import transform
 
     turns = Turns(count, transform(how or "none"), iterate, guard)
     return turns, [layer for layer in layers or () if layer != "iterate"]
+
+
+def voyage_of(
+    seconds: float | None,
+    motion: dict[str, Any],
+    fps: float | None,
+    with_sound: bool,
+    sound: Path | None,
+    how: str | None,
+) -> tuple[Voyage | None, Heard | None]:
+    """The film that a picture is to become, and the sound beside it; None: none.
+
+    Args:
+        seconds: of the film.
+        motion: zoom, rotate and shift, as they were given.
+        fps: frames a second.
+        with_sound: whether a sound is dreamed beside it.
+        sound: of what.
+        how: what the sound goes through between its clips.
+
+    Raises:
+        UserError: what makes sense only with --ouroboros stands without it; values out of range.
+    """
+    if seconds is None:
+        moved = {f"--{name}": value is not None for name, value in motion.items()}
+        without_ouroboros({**moved, "--fps": fps, "--with-sound": with_sound})
+    if not with_sound:
+        for option, given in {"--sound": sound, "--transform": how}.items():
+            if given:
+                raise UserError(f"{option} goes with --with-sound")
+    if seconds is None:
+        return None, None
+    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
+    from mmdream.jobs.voyage import Heard
+    from mmdream.jobs.zoom import USUAL_RATE, Voyage
+    from mmdream.picture.motion import Motion, shift
+    from mmdream.sound.transform import transform
+
+    given = {name: value for name, value in motion.items() if value is not None}
+    if "shift" in given:
+        given["shift"] = shift(given["shift"])
+    rate = Fraction(USUAL_RATE) if fps is None else frames_a_second(fps)
+    heard = Heard(sound, Turns(1, transform(how or "none"))) if with_sound else None
+    return Voyage(seconds, Motion(**given), rate), heard
+
+
+def frames_a_second(fps: float) -> Fraction:
+    """A rate as a short fraction; 23.976, 29.97 and 59.94 are NTSC's.
+
+    Raises:
+        UserError: not a number.
+    """
+    if not math.isfinite(fps):
+        raise UserError(f"--fps is {fps}; give a number, for example 25")
+    ntsc = Fraction(round(fps) * 1000, 1001)
+    return ntsc if abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1000)
+
+
+def without_ouroboros(options: dict[str, Any]) -> None:
+    """Refuse what makes sense only with --ouroboros.
+
+    Raises:
+        UserError: one of the options is given.
+    """
+    for option, given in options.items():
+        if given:
+            raise UserError(f"{option} goes with --ouroboros, which dreams again and again")
 
 
 def terms_of(

@@ -1,13 +1,14 @@
-"""A sound that is dreamed again and again: each clip is the dream of the one before it, transformed."""
+"""A sound dreamed again and again: its clips as one file and each alone, or as long as a film."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,151 +18,61 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film.binary import run
-from mmdream.film.source import probe
 from mmdream.film.waves import create, extract
+from mmdream.jobs.clips import MOST_CLIPS, Clip, Turns, check_lengths, dream_clips
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.sound import ENCODERS, dream_track, opened_sound
+from mmdream.jobs.sound import ENCODERS, opened_sound
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
-from mmdream.sound.crossfade import Crossfaded
-from mmdream.sound.guard import Balance, balance, guarded
+from mmdream.sound.crossfade import Crossfaded, length_of
 from mmdream.sound.level import Meter
 from mmdream.sound.made import Beginning
 from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.source import BLOCK, ArraySource, FileSource, Source, blocks, padded
-from mmdream.sound.transform import Transform
-from mmdream.terms import Term
+from mmdream.sound.source import BLOCK, FileSource, blocks, padded
 
 if TYPE_CHECKING:
     from mmdream.sound.dream import SoundReport
 
-MOST_CLIPS = 100
-MOST_VALUES = 600 * 48_000 * 2
-"""Samples of all channels of a clip, ten minutes in stereo: a clip is held in memory."""
-SHORTEST = 0.1
-"""Seconds of the shortest clip."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turns:
-    """How a sound is dreamed again; checked where it is made.
-
-    Raises:
-        UserError: too few clips, or too many.
-    """
-
-    count: int
-    """Of clips."""
-    transform: Transform = field(default_factory=Transform)
-    """What a clip goes through before the next one is dreamed of it."""
-    iterate: bool = False
-    """Whether clip k climbs the k-th rung of the ladder, counted from its deep end, and round again."""
-    guard: bool = True
-    """Whether clips are held back from collapsing into one tone or a screech."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.count <= MOST_CLIPS:
-            raise UserError(f"--ouroboros is {self.count}; choose between 1 and {MOST_CLIPS} clips")
+SHARE = 10
+"""Clips that a film's sound is made of where it begins with noise,"""
+LEAST_CLIP = 4.0
+"""seconds of the shortest of them."""
+LAST_FADE = 0.5
+"""Seconds in which a sound that is cut where its film ends fades out."""
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One finished clip."""
+class Joined:
+    """Clips in one file."""
 
     file: Path
     """float32 wave."""
-    report: SoundReport
-    """Of its dream, before the guard."""
-    balance: Balance
-    drawn: float
-    """How far the guard has drawn it towards the first one, 0..1."""
+    n_samples: int
+    rate: int
+    loudness: float
+    """LUFS."""
+    true_peak: float
+    """dBTP."""
+    reports: tuple[SoundReport, ...]
+    """Of each clip's dream."""
 
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.n_samples / self.rate
 
-def dream_clips(
-    source: Path,
-    network: Network,
-    recipe: Recipe,
-    turns: Turns,
-    listener: Listener,
-    work: Path,
-    stopped: Callable[[], bool],
-) -> Iterator[Clip]:
-    """Dream a sound again and again.
+    @property
+    def objective_gain(self) -> float:
+        """Mean of the clips'."""
+        return float(np.mean([report.objective_gain for report in self.reports]))
 
-    Args:
-        source: a wave file.
-        network: a sound network.
-        recipe: how to dream; clip 1 takes its seed, each later one the next number.
-        turns: what comes between, and how many.
-        listener: told about progress, in seconds, and of each clip.
-        work: a folder; every clip stays there.
-        stopped: asked now and then; True ends the dream.
-
-    Yields:
-        The clips in order.
-
-    Raises:
-        UserError: the clips are too long or too short.
-    """
-    samples, rate = _read(source)
-    seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
-    heard, top = _metered(samples, rate)
-    loudness, ceiling = heard.loudness(), max(CEILING, top)
-    first: Balance | None = None
-    for number in range(turns.count):
-        path = source
-        if number:
-            path = work / "turned.wav"
-            turned = _levelled(turns.transform(samples, rate), rate, loudness, ceiling)
-            _write(path, turned, rate)
-        done = sum(seconds[:number])
-        dreaming = replace(listener, progress=_shifted(listener, done, sum(seconds)))
-        film = probe(path)
-        _, report = dream_track(
-            film, film.sounds[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
-            stopped,
-        )  # fmt: skip
-        samples, _ = _read(work / "sound.wav")
-        drawn, now = 0.0, balance(samples, rate)
-        first = now if first is None else first
-        if turns.guard:
-            samples, drawn = guarded(samples, rate, first)
-        if drawn:
-            samples = _levelled(samples, rate, loudness, ceiling)
-            now = balance(samples, rate)
-        listener.say(_told(number, turns.count, now, drawn))
-        file = work / f"clip{number + 1}.wav"
-        _write(file, samples, rate)
-        yield Clip(file, report, now, drawn)
-
-
-def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Turns) -> None:
-    """Refuse clips that would not fit in memory, or would be nothing.
-
-    Args:
-        name: of the source, for the messages.
-        n_samples: of the source.
-        channels: likewise.
-        rate: samples a second.
-        turns: what comes between the clips, and how many.
-
-    Raises:
-        UserError: they are too long or too short.
-    """
-    most = turns.transform.lengthens ** (turns.count - 1)
-    longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
-    if longest * channels > MOST_VALUES:
-        raise UserError(
-            f"{name}: its longest clip would last {_clock(longest / rate)}; an ouroboros holds a clip in memory, "
-            f"at most {_clock(MOST_VALUES / channels / rate)} of {channels} channels at {rate} Hz: cut a part out"
-        )
-    if shortest < SHORTEST * rate:
-        raise UserError(
-            f"{name}: its shortest clip would last {shortest / rate:.3f} s; a clip lasts at least {SHORTEST:g} s"
-        )
+    @property
+    def strength(self) -> float:
+        """Mean of the clips', dB."""
+        return float(np.mean([report.strength for report in self.reports]))
 
 
 def dream_ouroboros_file(
@@ -187,7 +98,7 @@ def dream_ouroboros_file(
         UserError: no sound in it, clips too long or too short, or a result that cannot go where it should.
     """
     began = time.perf_counter()
-    with opened_sound(source, recipe.seed) as (film, name), ExitStack() as files:
+    with opened_sound(source, recipe.seed) as (film, name):
         out = destination(name, output, ".dream.wav", tuple(ENCODERS), overwrite)
         parts = clip_names(out, turns.count)
         for part in parts:
@@ -198,26 +109,22 @@ def dream_ouroboros_file(
             laid = extract(film, film.sounds[0], wave)
             check_lengths(str(name), laid.n_samples, film.sounds[0].channels, film.sounds[0].rate, turns)
             clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False))
-            joined = Crossfaded(
-                tuple(FileSource(files.enter_context(soundfile.SoundFile(c.file))) for c in clips)
-            )
-            loudness, peak = join(joined, joined.n_samples, wave, work / "joined.wav")
+            joined = _join(clips, wave, work / "joined.wav", None)
             for clip, part in zip(clips, parts, strict=True):
                 _encode(clip.file, work / part.name)
-            _encode(work / "joined.wav", work / out.name)
+            _encode(joined.file, work / out.name)
             for part in parts:
                 os.replace(work / part.name, part)
-    reports = [clip.report for clip in clips]
     return Report(
-        seconds=joined.n_samples / joined.rate,
-        loudness_source=reports[0].loudness_source,
-        loudness_dream=loudness,
-        true_peak=peak,
-        objective_gain={"sound": float(np.mean([report.objective_gain for report in reports]))},
-        strength={"sound": float(np.mean([report.strength for report in reports]))},
+        seconds=joined.seconds,
+        loudness_source=joined.reports[0].loudness_source,
+        loudness_dream=joined.loudness,
+        true_peak=joined.true_peak,
+        objective_gain={"sound": joined.objective_gain},
+        strength={"sound": joined.strength},
         precision={"sound": "float32"},
         wall_seconds=time.perf_counter() - began,
-        schedule={"sound": changes(reports[0].schedule)},
+        schedule={"sound": changes(joined.reports[0].schedule)},
     ).named(out)
 
 
@@ -227,93 +134,93 @@ def clip_names(out: Path, count: int) -> list[Path]:
     return [out.with_name(f"{out.stem}.{number:0{digits}}{out.suffix}") for number in range(1, count + 1)]
 
 
-def join(sound: Source, n_samples: int, source: Path, path: Path) -> tuple[float, float]:
-    """Write the beginning of a sound as a wave file, its peaks held under the ceiling of its source.
+def dream_along(
+    source: Path | None,
+    turns: Turns,
+    seconds: Fraction,
+    network: Network,
+    recipe: Recipe,
+    listener: Listener,
+    work: Path,
+    stopped: Callable[[], bool],
+) -> Joined:
+    """Dream a sound again and again, as long as a film.
 
     Args:
-        sound: the crossfaded clips.
-        n_samples: so much of it.
+        source: a file with sound; None: noise, of a tenth of the film.
+        turns: what comes between the clips; there are as many as it takes.
+        seconds: of the film.
+        network: a sound network.
+        recipe: how to dream.
+        listener: told about progress, in seconds, and of each clip.
+        work: a folder for files on the way.
+        stopped: asked now and then; True ends the dream.
+
+    Raises:
+        UserError: no sound in it, or clips too long or too short.
+    """
+    beginning = Beginning("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
+    with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
+        track, wave = film.sounds[0], work / "first.wav"
+        laid = extract(film, track, wave)
+        count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
+        turns = replace(turns, count=count)
+        check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
+        clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped))
+        return _join(clips, wave, work / "joined.wav", round(seconds * track.rate))
+
+
+def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fraction) -> int:
+    """Clips that it takes to last as long as a film.
+
+    Raises:
+        UserError: too many.
+    """
+    for count in range(1, MOST_CLIPS + 1):
+        if length_of([round(n_samples * factor**k) for k in range(count)], rate) >= seconds * rate:
+            return count
+    raise UserError(
+        f"{name}: {MOST_CLIPS} clips of it do not last {float(seconds):g} seconds; give a longer sound"
+    )
+
+
+@contextmanager
+def _laid_out(clips: Sequence[Clip]) -> Iterator[Crossfaded]:
+    """The clips' files, open."""
+    with ExitStack() as files:
+        yield Crossfaded(tuple(FileSource(files.enter_context(soundfile.SoundFile(c.file))) for c in clips))
+
+
+def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None) -> Joined:
+    """Crossfade clips into one wave file, its peaks held under the ceiling of their source.
+
+    Args:
+        clips: in order.
         source: the wave file that they were dreamed of.
         path: of the result.
-
-    Returns:
-        Integrated loudness, LUFS, and true peak, dBTP.
+        n_samples: where it is cut, fading out; None: it is as long as it is.
     """
-    top = PeakMeter(sound.channels)
     with soundfile.SoundFile(source) as file:
+        top = PeakMeter(file.channels)
         for samples in blocks(FileSource(file)):
             top.feed(samples)
     ceiling = max(CEILING, top.peak)
-    meter, top = Meter(sound.rate, sound.channels), PeakMeter(sound.channels)
-    with create(path, sound.rate, sound.channels) as writer:
-        for start in range(0, n_samples, BLOCK):
-            stop = min(start + BLOCK, n_samples)
-            samples = limited(lambda low, high: padded(sound, low, high), start, stop, sound.rate, ceiling)
-            meter.feed(samples)
-            top.feed(samples)
-            writer.write(samples)
-    return meter.loudness(), 20 * math.log10(top.peak) if top.peak > 0 else -math.inf
-
-
-def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
-    """The recipe of one clip."""
-    recipe = replace(recipe, seed=recipe.seed + number)
-    if not turns.iterate:
-        return recipe
-    rungs = network.card.rungs[::-1]
-    return replace(recipe, sound_terms=(*recipe.sound_terms, Term("layer", rungs[number % len(rungs)].layer)))
-
-
-def _levelled(samples: np.ndarray, rate: int, loudness: float, ceiling: float) -> np.ndarray:
-    """A clip at a loudness, its peaks held under a ceiling; silence stays as it is."""
-    found = _metered(samples, rate)[0].loudness()
-    if not (math.isfinite(found) and math.isfinite(loudness)):
-        return samples
-    source = ArraySource(samples * np.float32(10 ** ((loudness - found) / 20)), rate)
-    out = np.empty_like(samples)
-    for start in range(0, samples.shape[1], BLOCK):
-        stop = min(start + BLOCK, samples.shape[1])
-        out[:, start:stop] = limited(lambda low, high: padded(source, low, high), start, stop, rate, ceiling)
-    return out
-
-
-def _metered(samples: np.ndarray, rate: int) -> tuple[Meter, float]:
-    """A meter that has heard a clip, and the clip's true peak."""
-    meter, top = Meter(rate, len(samples)), PeakMeter(len(samples))
-    for block in blocks(ArraySource(samples, rate)):
-        meter.feed(block)
-        top.feed(block)
-    return meter, top.peak
-
-
-def _read(path: Path) -> tuple[np.ndarray, int]:
-    """A wave file, float32 [channel, sample], and its rate."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    return np.ascontiguousarray(samples.T), rate
-
-
-def _write(path: Path, samples: np.ndarray, rate: int) -> None:
-    with create(path, rate, len(samples)) as writer:
-        for start in range(0, samples.shape[1], BLOCK):
-            writer.write(samples[:, start : start + BLOCK])
+    with _laid_out(clips) as sound:
+        stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
+        meter, top = Meter(sound.rate, sound.channels), PeakMeter(sound.channels)
+        with create(path, sound.rate, sound.channels) as writer:
+            for low in range(0, stop, BLOCK):
+                high = min(low + BLOCK, stop)
+                samples = limited(lambda a, b: padded(sound, a, b), low, high, sound.rate, ceiling)
+                if stop < sound.n_samples:
+                    left = (stop - np.arange(low, high) - 0.5) / (LAST_FADE * sound.rate)
+                    samples = samples * np.sin(np.pi / 2 * np.minimum(left, 1.0)).astype(np.float32)
+                meter.feed(samples)
+                top.feed(samples)
+                writer.write(samples)
+    peak = 20 * math.log10(top.peak) if top.peak > 0 else -math.inf
+    return Joined(path, stop, sound.rate, meter.loudness(), peak, tuple(clip.report for clip in clips))
 
 
 def _encode(wave: Path, path: Path) -> None:
     run(ffmpeg.input(str(wave)).output(str(path), **ENCODERS[path.suffix.lower()]), path)
-
-
-def _shifted(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
-    """Progress of a clip as that of all."""
-    return lambda medium, done, _total: listener.progress(medium, before + done, whole)
-
-
-def _told(number: int, count: int, now: Balance, drawn: float) -> str:
-    guarded = f"; guarded, drawn {drawn:.0%} of the way back" if drawn else ""
-    return (
-        f"clip {number + 1} of {count}: {now.strongest:.0%} in the third-octave at {now.strongest_hz:.0f} Hz, "
-        f"{now.high:.1%} above 4 kHz{guarded}"
-    )
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -45,9 +46,7 @@ class Crossfaded:
     @cached_property
     def fades(self) -> tuple[int, ...]:
         """Length of the fade into each clip, and behind the last one; samples."""
-        most = round(FADE_SECONDS * self.rate)
-        between = [min(most, a.n_samples // MOST, b.n_samples // MOST) for a, b in pairwise(self.clips)]
-        return (0, *between, 0)
+        return (0, *_between([clip.n_samples for clip in self.clips], self.rate), 0)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -74,6 +73,16 @@ class Crossfaded:
             weight = _rise(at - first, self.fades[number]) * _rise(last - at, self.fades[number + 1])
             found[:, low - start : high - start] += clip.read(low - first, high - first) * weight
         return found
+
+
+def length_of(lengths: Sequence[int], rate: int) -> int:
+    """Samples that clips of some lengths last when they are crossfaded."""
+    return sum(lengths) - sum(_between(lengths, rate))
+
+
+def _between(lengths: Sequence[int], rate: int) -> list[int]:
+    most = round(FADE_SECONDS * rate)
+    return [min(most, one // MOST, next_ // MOST) for one, next_ in pairwise(lengths)]
 
 
 def _rise(samples: np.ndarray, length: int) -> np.ndarray:

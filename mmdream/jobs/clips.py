@@ -1,0 +1,222 @@
+"""A sound that is dreamed again and again: each clip is the dream of the one before it, transformed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+from mmdream.film.source import probe
+from mmdream.film.waves import create
+from mmdream.jobs.sound import dream_track
+from mmdream.listen import Listener
+from mmdream.networks.network import Network
+from mmdream.recipe import Recipe
+from mmdream.sound.guard import Balance, balance, guarded
+from mmdream.sound.level import Meter
+from mmdream.sound.peak import CEILING, PeakMeter, limited
+from mmdream.sound.source import BLOCK, ArraySource, blocks, padded
+from mmdream.sound.transform import Transform
+from mmdream.terms import Term
+
+if TYPE_CHECKING:
+    from mmdream.sound.dream import SoundReport
+
+MOST_CLIPS = 100
+MOST_VALUES = 600 * 48_000 * 2
+"""Samples of all channels of a clip, ten minutes in stereo: a clip is held in memory."""
+BED = 0.1
+"""Share of the source, taken through the same transforms, that the guard lays under each clip before it is
+dreamed: a gain lifts nothing out of silence, and dreams of dreams of noise leave silence between their
+figures, which then stand still."""
+SHORTEST = 0.1
+"""Seconds of the shortest clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How a sound is dreamed again; checked where it is made.
+
+    Raises:
+        UserError: too few clips, or too many.
+    """
+
+    count: int
+    """Of clips."""
+    transform: Transform = field(default_factory=Transform)
+    """What a clip goes through before the next one is dreamed of it."""
+    iterate: bool = False
+    """Whether clip k climbs the k-th rung of the ladder, counted from its deep end, and round again."""
+    guard: bool = True
+    """Whether clips are held back from collapsing into one tone or a screech, and from falling silent."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_CLIPS:
+            raise UserError(f"--ouroboros is {self.count}; choose between 1 and {MOST_CLIPS} clips")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One finished clip."""
+
+    file: Path
+    """float32 wave."""
+    report: SoundReport
+    """Of its dream, before the guard."""
+    balance: Balance
+    drawn: float
+    """How far the guard has drawn it towards the first one, 0..1."""
+
+
+def dream_clips(
+    source: Path,
+    network: Network,
+    recipe: Recipe,
+    turns: Turns,
+    listener: Listener,
+    work: Path,
+    stopped: Callable[[], bool],
+) -> Iterator[Clip]:
+    """Dream a sound again and again.
+
+    Args:
+        source: a wave file.
+        network: a sound network.
+        recipe: how to dream; clip 1 takes its seed, each later one the next number.
+        turns: what comes between, and how many.
+        listener: told about progress, in seconds, and of each clip.
+        work: a folder; every clip stays there.
+        stopped: asked now and then; True ends the dream.
+
+    Yields:
+        The clips in order.
+
+    Raises:
+        UserError: the clips are too long or too short.
+    """
+    samples, rate = _read(source)
+    seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
+    heard, top = _metered(samples, rate)
+    loudness, ceiling = heard.loudness(), max(CEILING, top)
+    first: Balance | None = None
+    bed = samples
+    for number in range(turns.count):
+        path = source
+        if number:
+            path = work / "turned.wav"
+            samples = turns.transform(samples, rate)
+            if turns.guard:
+                bed = turns.transform(bed, rate)
+                samples = samples + np.float32(BED) * bed
+            _write(path, _levelled(samples, rate, loudness, ceiling), rate)
+        done = sum(seconds[:number])
+        dreaming = replace(listener, progress=_shifted(listener, done, sum(seconds)))
+        film = probe(path)
+        _, report = dream_track(
+            film, film.sounds[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
+            stopped,
+        )  # fmt: skip
+        samples, _ = _read(work / "sound.wav")
+        drawn, now = 0.0, balance(samples, rate)
+        first = now if first is None else first
+        if turns.guard:
+            samples, drawn = guarded(samples, rate, first)
+        if drawn:
+            samples = _levelled(samples, rate, loudness, ceiling)
+            now = balance(samples, rate)
+        listener.say(_told(number, turns.count, now, drawn))
+        file = work / f"clip{number + 1}.wav"
+        _write(file, samples, rate)
+        yield Clip(file, report, now, drawn)
+
+
+def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Turns) -> None:
+    """Refuse clips that would not fit in memory, or would be nothing.
+
+    Args:
+        name: of the source, for the messages.
+        n_samples: of the source.
+        channels: likewise.
+        rate: samples a second.
+        turns: what comes between the clips, and how many.
+
+    Raises:
+        UserError: they are too long or too short.
+    """
+    most = turns.transform.lengthens ** (turns.count - 1)
+    longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
+    if longest * channels > MOST_VALUES:
+        raise UserError(
+            f"{name}: its longest clip would last {_clock(longest / rate)}; a clip is held in memory, "
+            f"at most {_clock(MOST_VALUES / channels / rate)} of {channels} channels at {rate} Hz; give a part"
+        )
+    if shortest < SHORTEST * rate:
+        raise UserError(
+            f"{name}: its shortest clip would last {shortest / rate:.3f} s; {SHORTEST:g} s is the least"
+        )
+
+
+def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
+    """The recipe of one clip."""
+    recipe = replace(recipe, seed=recipe.seed + number)
+    if not turns.iterate:
+        return recipe
+    rungs = network.card.rungs[::-1]
+    return replace(recipe, sound_terms=(*recipe.sound_terms, Term("layer", rungs[number % len(rungs)].layer)))
+
+
+def _levelled(samples: np.ndarray, rate: int, loudness: float, ceiling: float) -> np.ndarray:
+    """A clip at a loudness, its peaks held under a ceiling; silence stays as it is."""
+    found = _metered(samples, rate)[0].loudness()
+    if not (math.isfinite(found) and math.isfinite(loudness)):
+        return samples
+    source = ArraySource(samples * np.float32(10 ** ((loudness - found) / 20)), rate)
+    out = np.empty_like(samples)
+    for start in range(0, samples.shape[1], BLOCK):
+        stop = min(start + BLOCK, samples.shape[1])
+        out[:, start:stop] = limited(lambda low, high: padded(source, low, high), start, stop, rate, ceiling)
+    return out
+
+
+def _metered(samples: np.ndarray, rate: int) -> tuple[Meter, float]:
+    """A meter that has heard a clip, and the clip's true peak."""
+    meter, top = Meter(rate, len(samples)), PeakMeter(len(samples))
+    for block in blocks(ArraySource(samples, rate)):
+        meter.feed(block)
+        top.feed(block)
+    return meter, top.peak
+
+
+def _read(path: Path) -> tuple[np.ndarray, int]:
+    """A wave file, float32 [channel, sample], and its rate."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.ascontiguousarray(samples.T), rate
+
+
+def _write(path: Path, samples: np.ndarray, rate: int) -> None:
+    with create(path, rate, len(samples)) as writer:
+        for start in range(0, samples.shape[1], BLOCK):
+            writer.write(samples[:, start : start + BLOCK])
+
+
+def _shifted(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
+    """Progress of a clip as that of all."""
+    return lambda medium, done, _total: listener.progress(medium, before + done, whole)
+
+
+def _told(number: int, count: int, now: Balance, drawn: float) -> str:
+    guarded = f"; guarded, drawn {drawn:.0%} of the way back" if drawn else ""
+    return (
+        f"clip {number + 1} of {count}: {now.strongest:.0%} in the third-octave at "
+        f"{now.strongest_hz:.0f} Hz, {now.high:.1%} above 4 kHz{guarded}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

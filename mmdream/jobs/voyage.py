@@ -1,0 +1,186 @@
+"""The film of a picture that is dreamed on and on, with a sound that is, if one is wanted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.film import mux, proof
+from mmdream.film.carry import strength
+from mmdream.film.codecs import SUFFIXES, form
+from mmdream.film.colour import Colour, untagged
+from mmdream.film.source import Picture, probe
+from mmdream.film.turn import UPRIGHT
+from mmdream.film.writer import Writer
+from mmdream.jobs.ahead import ahead
+from mmdream.jobs.clips import Turns
+from mmdream.jobs.loaded import ear, eyes
+from mmdream.jobs.memory import keep_freed_memory
+from mmdream.jobs.ouroboros import Joined, dream_along
+from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.still import started_from
+from mmdream.jobs.zoom import Voyage, dream_frames
+from mmdream.listen import Listener
+from mmdream.networks.network import Network
+from mmdream.picture.octaves import resized
+from mmdream.recipe import Recipe, working_size
+from mmdream.report import Report, Used, gain
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The sound that is dreamed beside a picture."""
+
+    source: Path | None
+    """A file with sound; None: noise."""
+    turns: Turns
+    """What comes between its clips; there are as many as it takes."""
+
+
+def dream_voyage_file(
+    source: Path | None,
+    output: Path | None,
+    recipe: Recipe,
+    voyage: Voyage,
+    overwrite: bool,
+    listener: Listener,
+    heard: Heard | None = None,
+) -> Report:
+    """Dream a picture, or noise, into a film.
+
+    Args:
+        source: a picture; None: noise of the recipe's size.
+        output: the result; None: beside the source.
+        recipe: how to dream; its size, if there is one, is the film's: the picture is cut to its shape.
+        voyage: how long, how fast and whereto.
+        overwrite: whether the result may replace a file.
+        listener: told about progress, in frames and in seconds.
+        heard: the sound that is dreamed beside it; None: none.
+
+    Raises:
+        UserError: not a picture, or a sound that cannot be dreamed, or the result cannot go where it should.
+    """
+    began = time.perf_counter()
+    keep_freed_memory()
+    out = destination(source, output, ".dream.mp4", SUFFIXES, overwrite)
+    start = _fitted(started_from(source, recipe), recipe.size)
+    network = eyes(recipe, listener)
+    hearing = None if heard is None else ear(recipe, listener)
+    stop = threading.Event()
+    with workshop(out) as work, ThreadPoolExecutor(1, "sound") as beside:
+        middle = work / f"picture{form(out).middle}"
+        try:
+            sound: Future[Joined] | None = None
+            if heard is not None and hearing is not None:
+                seconds = Fraction(voyage.frames) / voyage.rate
+                sound = beside.submit(
+                    dream_along, heard.source, heard.turns, seconds, hearing, recipe, listener, work,
+                    stop.is_set,
+                )  # fmt: skip
+            frames = dream_frames(start, network, recipe, voyage)
+            last = _paint(frames, start, middle, out.suffix.lower(), voyage, listener, sound)
+            joined = None if sound is None else sound.result()
+        finally:
+            stop.set()
+        proven = _finish(middle, work / out.name, voyage, joined, listener)
+    return _report(start, last, network, recipe, proven, joined, began).named(out)
+
+
+def _paint(
+    frames: Generator[np.ndarray, None, None],
+    start: np.ndarray,
+    path: Path,
+    suffix: str,
+    voyage: Voyage,
+    listener: Listener,
+    sound: Future[Joined] | None,
+) -> np.ndarray:
+    """Write the frames while the next ones are dreamed; returns the last one."""
+    height, width = start.shape[:2]
+    matrix = untagged(height)
+    picture = Picture(
+        index=0, codec="", width=width, height=height, turn=UPRIGHT, time_base=1 / voyage.rate, first=0,
+        rate=voyage.rate, duration=Fraction(voyage.frames) / voyage.rate, sar=Fraction(1),
+        colour=Colour(matrix, False, matrix, matrix), bits=8, alpha=False,
+    )  # fmt: skip
+    rgb = start
+    with (
+        Writer(path, picture, suffix, 1 / voyage.rate) as writer,
+        closing(ahead(frames, in_front=True)) as done,
+    ):
+        for number, rgb in enumerate(done):
+            writer.write(rgb, number)
+            listener.progress("picture", number + 1, voyage.frames)
+            if sound is not None and sound.done():
+                sound.result()  # Its failure ends the picture.
+    return rgb
+
+
+def _finish(
+    middle: Path, out: Path, voyage: Voyage, joined: Joined | None, listener: Listener
+) -> proof.Proof:
+    """Lay the sound beside the picture, and read the film back."""
+    film = probe(middle)
+    mux.join(
+        film, middle, joined.file if joined else None, out, start=None, end=None, lead=Fraction(0),
+        keep_picture=False, keep_sound=False, work=out.parent, on_warning=listener.warn,
+    )  # fmt: skip
+    return proof.check(
+        film,
+        out,
+        [float(number / voyage.rate) for number in range(voyage.frames)],
+        joined.n_samples if joined else None,
+        joined.rate if joined else None,
+        sound_start=Fraction(0) if joined else None,
+    )
+
+
+def _report(
+    start: np.ndarray,
+    last: np.ndarray,
+    network: Network,
+    recipe: Recipe,
+    proven: proof.Proof,
+    joined: Joined | None,
+    began: float,
+) -> Report:
+    from mmdream.picture.slope import score
+    from mmdream.picture.wanted import objective
+
+    moment = recipe.schedule.at(0.0)
+    wanted = objective(network.card, moment, recipe.wishes)
+    gains = {"picture": gain(score(network, wanted, start), score(network, wanted, last))}
+    strengths, formats = {"picture": strength(last - start)}, {"picture": network.precision}
+    if joined is not None:
+        gains["sound"], strengths["sound"] = joined.objective_gain, joined.strength
+        formats["sound"] = "float32"
+    return Report(
+        frames=proven.frames,
+        seconds=proven.seconds,
+        drift_ms=proven.drift_ms,
+        loudness_source=joined.reports[0].loudness_source if joined else None,
+        loudness_dream=joined.loudness if joined else None,
+        true_peak=joined.true_peak if joined else None,
+        objective_gain=gains,
+        strength=strengths,
+        precision=formats,
+        wall_seconds=time.perf_counter() - began,
+        schedule={"picture": (Used(0.0, moment),)},
+    )
+
+
+def _fitted(rgb: np.ndarray, size: str | None) -> np.ndarray:
+    """A picture at the film's size, its sides cut off where the film has another shape."""
+    width, height = working_size(size, rgb.shape[1], rgb.shape[0])
+    factor = max(width / rgb.shape[1], height / rgb.shape[0])
+    rows, columns = min(rgb.shape[0], round(height / factor)), min(rgb.shape[1], round(width / factor))
+    top, left = (rgb.shape[0] - rows) // 2, (rgb.shape[1] - columns) // 2
+    return np.ascontiguousarray(resized(rgb[top : top + rows, left : left + columns], (height, width)))

@@ -1,0 +1,139 @@
+"""A picture that is dreamed again and again while it moves: each frame is the dream of the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.film.flow import half
+from mmdream.networks.network import Network
+from mmdream.picture import octaves
+from mmdream.picture.motion import Motion, laid_back, seen
+from mmdream.picture.poise import Measure, measure, poised
+from mmdream.picture.wanted import objective, step
+from mmdream.recipe import Recipe
+from mmdream.schedule import Moment
+
+LONGEST = 3600.0
+"""Seconds."""
+RATES = 1.0, 120.0
+"""Frames a second, least and most."""
+USUAL_RATE = 25
+"""Frames a second at which a frame takes steps of the usual length, times"""
+EAGERNESS = 1.5
+"""this: a dream renews itself within about a second. At other rates steps are as much longer or shorter."""
+FARTHEST = 16.0
+"""px that the frame's corners may have moved away from the canvas before the canvas is moved after them. It
+is moved by Lanczos then; moved at every frame, a picture would blur, or creep by steps of 1/32 px."""
+POISE = 2.0
+"""Part of what is too strong or too weak in a picture that is made good in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voyage:
+    """A film that is made of one picture; checked where it is made.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    seconds: float
+    motion: Motion = field(default_factory=Motion)
+    rate: Fraction = Fraction(USUAL_RATE)
+    """Frames a second."""
+
+    def __post_init__(self) -> None:
+        if not RATES[0] <= self.rate <= RATES[1]:
+            raise UserError(f"--fps is {float(self.rate):g}; choose between {RATES[0]:g} and {RATES[1]:g}")
+        if not 1 / self.rate <= self.seconds <= LONGEST:
+            raise UserError(
+                f"--ouroboros is {self.seconds:g} seconds; choose between one frame and {LONGEST:g}"
+            )
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return max(1, round(self.seconds * self.rate))
+
+
+def dream_frames(
+    start: np.ndarray, network: Network, recipe: Recipe, voyage: Voyage
+) -> Generator[np.ndarray, None, None]:
+    """Dream a picture on and on.
+
+    The canvas stays where it is while the view of it moves; what a frame gains is laid back on the canvas,
+    and only when the view has gone far is the canvas moved after it. So nothing is resampled 25 times a
+    second, and the motion is exact.
+
+    Args:
+        start: float32 [H, W, 3], 0..1. The first frame is its dream, of as few steps as that of any other:
+            the dream grows within the first second.
+        network: a picture network.
+        recipe: how to dream; its schedule is asked at each frame's time.
+        voyage: how long, how fast and whereto.
+
+    Yields:
+        Frames, float32 [H, W, 3], 0..1.
+    """
+    rate, motion = voyage.rate, voyage.motion
+    size = start.shape[0], start.shape[1]
+    canvas, anchored = start, 0.0
+    kept = _measured(start, network, recipe)
+    pace = np.full(half(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
+    for number in range(voyage.frames):
+        at = number / rate
+        moment, since = recipe.schedule.at(float(at)), float(at) - anchored
+        if motion.reach(since, size) > FARTHEST:
+            canvas = np.clip(seen(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
+            anchored, since = float(at), 0.0
+        way = motion.after(since, size)
+        view = np.clip(seen(canvas, way), 0, 1)
+        if moment.strength and moment.steps:
+            steps = min(moment.steps, max(1, round(moment.steps * network.card.carried)))
+            visits = octaves.carried(octaves.sizes(*size, moment), steps, number, network.card.smoothing)
+            gain = _gained(view, visits, network, recipe, moment, at, pace)
+            canvas = canvas + np.float32(moment.strength) * laid_back(gain, way, size)
+            canvas = poised(canvas, kept, POISE / float(rate))
+            view = np.clip(seen(canvas, way), 0, 1)
+        yield view
+
+
+def _measured(start: np.ndarray, network: Network, recipe: Recipe) -> Measure:
+    """How strong detail may be: as in the picture, and in its dream in full."""
+    moment = recipe.schedule.at(0.0)
+    visits = octaves.in_full(octaves.sizes(start.shape[0], start.shape[1], moment), moment.steps)
+    gain = _gained(start, visits, network, recipe, moment, Fraction(0))
+    return measure([start, start + octaves.allowed(start, recipe.color)(gain)])
+
+
+def _gained(
+    view: np.ndarray,
+    visits: list[octaves.Visit],
+    network: Network,
+    recipe: Recipe,
+    moment: Moment,
+    at: Fraction,
+    pace: np.ndarray | None = None,
+) -> np.ndarray:
+    """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.picture.slope import slope
+
+    wanted = objective(network.card, moment, recipe.wishes)
+    return octaves.dream(
+        view,
+        np.zeros_like(view),
+        visits,
+        slope(network, wanted),
+        step(network.card, wanted),
+        seed=recipe.seed,
+        place=at,
+        pace=pace,
+        color=recipe.color,
+        manner=recipe.manner,
+    )
