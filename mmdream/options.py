@@ -520,8 +520,8 @@ def voyage_of(
         moved = {f"--{name}": value is not None for name, value in motion.items()}
         without_ouroboros({**moved, "--fps": fps, "--with-sound": with_sound})
     if not with_sound:
-        for option, given in {"--sound": sound, "--transform": how}.items():
-            if given:
+        for option, asked in {"--sound": sound, "--transform": how}.items():
+            if asked:
                 raise UserError(f"{option} goes with --with-sound")
     if seconds is None:
         return None, None

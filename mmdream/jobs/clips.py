@@ -153,8 +153,8 @@ def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Tu
     longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
     if longest * channels > MOST_VALUES:
         raise UserError(
-            f"{name}: its longest clip would last {_clock(longest / rate)}; a clip is held in memory, "
-            f"at most {_clock(MOST_VALUES / channels / rate)} of {channels} channels at {rate} Hz; give a part"
+            f"{name}: its longest clip would last {_clock(longest / rate)}; a clip is held in memory, at "
+            f"most {_clock(MOST_VALUES / channels / rate)} of {channels} channels at {rate} Hz: give a part"
         )
     if shortest < SHORTEST * rate:
         raise UserError(

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SHARE = 10
 """Clips that a film's sound is made of where it begins with noise,"""
-LEAST_CLIP = 4.0
+LEAST_CLIP = 2.0
 """seconds of the shortest of them."""
 LAST_FADE = 0.5
 """Seconds in which a sound that is cut where its film ends fades out."""
