@@ -33,6 +33,7 @@ from mmdream.options import (
 )
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, show
+from mmdream.terms import Wishes
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
 UsageErrors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -117,7 +118,7 @@ def image(
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
         wishes=wanted,
-        sound_terms=() if heard is None else heard_too((), wanted.terms, DEFAULT.sound_net),
+        sound_wishes=Wishes() if heard is None else heard_too(Wishes(), wanted.terms, DEFAULT.sound_net),
         net=net,
         weights=weights,
         manner=manner_of(optimizer, wander, flatten, natural=source is None),
@@ -199,7 +200,7 @@ def audio(
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
-    turns, layer = turns_of(ouroboros, transform, guard, layer, plot)
+    turns, layer = turns_of(ouroboros, transform, guard, layer, plot, drive)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_drives=drives_of(drive),

@@ -475,7 +475,12 @@ def wishes_of(
 
 
 def turns_of(
-    count: int | None, how: str | None, guard: bool, layers: list[str] | None, plot: Path | None
+    count: int | None,
+    how: str | None,
+    guard: bool,
+    layers: list[str] | None,
+    plot: Path | None,
+    drives: list[str] | None,
 ) -> tuple[Turns | None, list[str] | None]:
     """How a sound is to be dreamed again (None: it is not), and the layers without "iterate".
 
@@ -488,6 +493,8 @@ def turns_of(
         return None, layers
     if plot is not None:
         raise UserError("--plot draws one dream beside its source; leave it out with --ouroboros")
+    if drives:
+        raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
     from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
     from mmdream.sound.transform import transform
 

@@ -82,6 +82,7 @@ def dream_clips(
     listener: Listener,
     work: Path,
     stopped: Callable[[], bool],
+    loudness: float | None = None,
 ) -> Iterator[Clip]:
     """Dream a sound again and again.
 
@@ -93,6 +94,7 @@ def dream_clips(
         listener: told about progress, in seconds, and of each clip.
         work: a folder; every clip stays there.
         stopped: asked now and then; True ends the dream.
+        loudness: LUFS of every clip; None: the source's, and no moment much louder than before.
 
     Yields:
         The clips in order.
@@ -103,7 +105,7 @@ def dream_clips(
     samples, rate = _read(source)
     seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
     heard, top = _metered(samples, rate)
-    loudness, ceiling = heard.loudness(), max(CEILING, top)
+    wanted, ceiling = heard.loudness() if loudness is None else loudness, max(CEILING, top)
     first: Balance | None = None
     bed = samples
     for number in range(turns.count):
@@ -114,13 +116,13 @@ def dream_clips(
             if turns.guard:
                 bed = turns.transform(bed, rate)
                 samples = samples + np.float32(BED) * bed
-            _write(path, _levelled(samples, rate, loudness, ceiling), rate)
+            _write(path, _levelled(samples, rate, wanted, ceiling), rate)
         done = sum(seconds[:number])
         dreaming = replace(listener, progress=_shifted(listener, done, sum(seconds)))
         film = probe(path)
         _, report = dream_track(
             film, film.sounds[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
-            stopped,
+            stopped, loudness=loudness,
         )  # fmt: skip
         samples, _ = _read(work / "sound.wav")
         drawn, now = 0.0, balance(samples, rate)
@@ -128,7 +130,7 @@ def dream_clips(
         if turns.guard:
             samples, drawn = guarded(samples, rate, first)
         if drawn:
-            samples = _levelled(samples, rate, loudness, ceiling)
+            samples = _levelled(samples, rate, wanted, ceiling)
             now = balance(samples, rate)
         listener.say(_told(number, turns.count, now, drawn))
         file = work / f"clip{number + 1}.wav"
@@ -168,7 +170,9 @@ def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
     if not turns.iterate:
         return recipe
     rungs = network.card.rungs[::-1]
-    return replace(recipe, sound_terms=(*recipe.sound_terms, Term("layer", rungs[number % len(rungs)].layer)))
+    own = recipe.sound_wishes
+    rung = Term("layer", rungs[number % len(rungs)].layer)
+    return replace(recipe, sound_wishes=replace(own, terms=(*own.terms, rung)))
 
 
 def _levelled(samples: np.ndarray, rate: int, loudness: float, ceiling: float) -> np.ndarray:

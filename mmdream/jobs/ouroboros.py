@@ -12,24 +12,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ffmpeg
 import numpy as np
 import soundfile
 
 from mmdream.errors import UserError
-from mmdream.film.binary import run
+from mmdream.film import sound_files
 from mmdream.film.waves import create, extract
 from mmdream.jobs.clips import MOST_CLIPS, Clip, Turns, check_lengths, dream_clips
 from mmdream.jobs.loaded import ear
+from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.sound import ENCODERS, opened_sound
+from mmdream.jobs.sound import opened_sound
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report, changes
 from mmdream.sound.crossfade import Crossfaded, length_of
 from mmdream.sound.level import Meter
-from mmdream.sound.made import Beginning
+from mmdream.sound.made import LOUDNESS, Beginning
 from mmdream.sound.peak import CEILING, PeakMeter, limited
 from mmdream.sound.source import BLOCK, FileSource, blocks, padded
 
@@ -82,6 +82,7 @@ def dream_ouroboros_file(
     turns: Turns,
     overwrite: bool,
     listener: Listener,
+    sound_track: str | None = None,
 ) -> Report:
     """Dream a sound again and again into one file, and into one for each clip.
 
@@ -93,26 +94,31 @@ def dream_ouroboros_file(
         turns: what comes between the clips, and how many.
         overwrite: whether existing files may be replaced.
         listener: told about progress, in seconds, and of each clip.
+        sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
-        UserError: no sound in it, clips too long or too short, or a result that cannot go where it should.
+        UserError: no sound in it, no such track, clips too long or too short, or a result that cannot go
+            where it should.
     """
     began = time.perf_counter()
     with opened_sound(source, recipe.seed) as (film, name):
-        out = destination(name, output, ".dream.wav", tuple(ENCODERS), overwrite)
+        track = track_of(film, sound_track)
+        out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
+        sound_files.check(out, track)
         parts = clip_names(out, turns.count)
         for part in parts:
-            destination(None, part, "", tuple(ENCODERS), overwrite)
+            destination(None, part, "", sound_files.SUFFIXES, overwrite)
         network = ear(recipe, listener)
         with workshop(out) as work:
             wave = work / "first.wav"
-            laid = extract(film, film.sounds[0], wave)
-            check_lengths(str(name), laid.n_samples, film.sounds[0].channels, film.sounds[0].rate, turns)
-            clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False))
+            laid = extract(film, track, wave)
+            check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
+            level = LOUDNESS if isinstance(source, Beginning) else None
+            clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
             joined = _join(clips, wave, work / "joined.wav", None)
             for clip, part in zip(clips, parts, strict=True):
-                _encode(clip.file, work / part.name)
-            _encode(joined.file, work / out.name)
+                sound_files.encode(clip.file, work / part.name)
+            sound_files.encode(joined.file, work / out.name)
             for part in parts:
                 os.replace(work / part.name, part)
     return Report(
@@ -166,7 +172,8 @@ def dream_along(
         count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
         turns = replace(turns, count=count)
         check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
-        clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped))
+        level = LOUDNESS if source is None else None
+        clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped, level))
         return _join(clips, wave, work / "joined.wav", round(seconds * track.rate))
 
 
@@ -220,7 +227,3 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None
                 writer.write(samples)
     peak = 20 * math.log10(top.peak) if top.peak > 0 else -math.inf
     return Joined(path, stop, sound.rate, meter.loudness(), peak, tuple(clip.report for clip in clips))
-
-
-def _encode(wave: Path, path: Path) -> None:
-    run(ffmpeg.input(str(wave)).output(str(path), **ENCODERS[path.suffix.lower()]), path)

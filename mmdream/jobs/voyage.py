@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from mmdream.film.carry import strength
 from mmdream.film.codecs import SUFFIXES, form
 from mmdream.film.colour import Colour, untagged
 from mmdream.film.source import Picture, probe
+from mmdream.film.tracks import SoundTrack
 from mmdream.film.turn import UPRIGHT
+from mmdream.film.waves import Extract
 from mmdream.film.writer import Writer
 from mmdream.jobs.ahead import ahead
 from mmdream.jobs.clips import Turns
@@ -128,19 +130,18 @@ def _finish(
     middle: Path, out: Path, voyage: Voyage, joined: Joined | None, listener: Listener
 ) -> proof.Proof:
     """Lay the sound beside the picture, and read the film back."""
-    film = probe(middle)
-    mux.join(
-        film, middle, joined.file if joined else None, out, start=None, end=None, lead=Fraction(0),
-        keep_picture=False, keep_sound=False, work=out.parent, on_warning=listener.warn,
+    film, dream = probe(middle), None
+    if joined is not None:
+        # The film whose sound this is would have it as its only track.
+        sound = replace(probe(joined.file).sounds[0], language=None, title=None)
+        film = replace(film, sounds=(sound,))
+        dream = SoundTrack(sound, joined.file, Extract(Fraction(0), joined.n_samples))
+    tracks = mux.join(
+        film, middle, dream, out, start=None, end=None, keep_picture=False, work=out.parent,
+        on_warning=listener.warn,
     )  # fmt: skip
-    return proof.check(
-        film,
-        out,
-        [float(number / voyage.rate) for number in range(voyage.frames)],
-        joined.n_samples if joined else None,
-        joined.rate if joined else None,
-        sound_start=Fraction(0) if joined else None,
-    )
+    stamps = [float(number / voyage.rate) for number in range(voyage.frames)]
+    return proof.check(film, out, stamps, tracks, on_warning=listener.warn)
 
 
 def _report(
