@@ -21,6 +21,8 @@ from mmdream.film.tracks import SoundTrack, named, sound_tracks
 UNMATCHED = "s:999?"
 """Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
 from one."""
+LAST_ALAC = "setts=duration='if(gt(DURATION,0),DURATION,4096/SR/TB)'"
+"""Matroska does not say how long ALAC's packets last, and without a length MP4 leaves the last one out."""
 LARGEST_TICK_RATE = 2**31 - 1
 """MP4 holds ticks a second in 32 bits."""
 AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
@@ -126,6 +128,8 @@ class _Stream:
     """Dispositions; None: as they come."""
     title: str | None = None
     """Besides those tags, as not every container calls it so."""
+    filters: tuple[str, ...] = ()
+    """Of its packets."""
 
 
 def _pictures(
@@ -153,8 +157,9 @@ def _sound(
         assert track.laid is not None
         at, cut = film.start + track.laid.start - zero, False
         stream = _placed(merged or track.wave, at)["a:0"]
-        codec = "copy" if merged is not None else kind.sound
-    return _Stream(stream, "a", sound.index, codec, cut, sound.roles, sound.title)
+        codec = "copy" if merged is not None else track.encoder or kind.sound
+    filters = (LAST_ALAC,) if codec == "copy" and sound.codec == "alac" and kind.is_mp4 else ()
+    return _Stream(stream, "a", sound.index, codec, cut, sound.roles, sound.title, filters)
 
 
 def _options(film: Film, kind: Form, streams: list[_Stream], source: Any) -> dict[str, Any]:
@@ -178,8 +183,11 @@ def _options(film: Film, kind: Form, streams: list[_Stream], source: Any) -> dic
             options[f"disposition:{spec}"] = "+".join(stream.roles) or "0"
         if stream.title is not None:
             options[f"metadata:s:{spec}"] = f"title={stream.title}"
+        filters = list(stream.filters)
         if stream.cut and (stream.codec == "copy" or stream.medium == "s"):
-            options[f"bsf:{spec}"] = "noise=drop='lt(pts*tb,0)'"
+            filters.insert(0, "noise=drop='lt(pts*tb,0)'")
+        if filters:
+            options[f"bsf:{spec}"] = ",".join(filters)
     return options
 
 

@@ -31,6 +31,8 @@ class SoundTrack:
     """What is encoded in place of the source's packets; None: they are copied."""
     laid: Extract | None = None
     """Where the wave lies."""
+    encoder: str | None = None
+    """FFmpeg's, for the wave; None: the container's usual one."""
 
 
 def sound_tracks(
@@ -67,6 +69,9 @@ def sound_tracks(
             track = dream
         elif sound.index in times and not len(within(film, times[sound.index], *span)):
             track = SoundTrack(sound, laid=Extract(sound.start, 0))
+        elif _is_plain(film, sound, kind):
+            wave = work / f"kept{sound.number}.wav"
+            track = SoundTrack(sound, wave, extract(film, sound, wave, *span), sound.codec)
         elif _is_held(film, sound, kind, work):
             track = SoundTrack(sound)
         else:
@@ -107,6 +112,15 @@ def within(
     low = -np.inf if start is None else -margin
     high = np.inf if end is None else float(end - (start or 0)) + margin
     return times[(times >= low) & (times < high)]
+
+
+def _is_plain(film: Film, sound: Sound, kind: Form) -> bool:
+    """Whether a track is plain samples that a copy would push together: QuickTime has no holes between them.
+
+    Written anew they are the same samples, with silence in the holes.
+    """
+    plain = kind.muxer == "mov" and kind.sounds is not None and sound.codec in kind.sounds
+    return plain and sound.codec.startswith("pcm") and not film.form.startswith("mov")
 
 
 def _is_held(film: Film, sound: Sound, kind: Form, work: Path) -> bool:
