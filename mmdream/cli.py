@@ -173,6 +173,7 @@ def audio(
     guard: options.Guard = True,
     plot: options.Plot = None,
     sound_track: options.SoundTrack = None,
+    plot_steps: options.PlotSteps = False,
     play: options.Play = False,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
@@ -212,7 +213,7 @@ def audio(
     )
     with listening(as_json) as listener:
         if turns is None:
-            report = dream_sound_file(start, output, recipe, overwrite, listener, plot, sound_track)
+            report = dream_sound_file(start, output, recipe, overwrite, listener, plot, plot_steps, sound_track)
         else:
             from mmdream.jobs.ouroboros import dream_ouroboros_file
 

@@ -270,6 +270,9 @@ Plot = Annotated[
         show_default=False,
     ),
 ]
+PlotSteps = Annotated[
+    bool, typer.Option("--plot-steps", help="Draw how the dream grows, a picture a step, in OUT.steps.")
+]
 Play = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
 Size = Annotated[

@@ -66,6 +66,24 @@ def destination(
     return path
 
 
+def folder_beside(path: Path, ending: str, overwrite: bool) -> Path:
+    """The name of a folder that goes with a result, ``OUT.ending``; to be asked before the work.
+
+    Raises:
+        UserError: something of that name is there, and may not be replaced.
+    """
+    folder = path.with_name(f"{path.stem}.{ending}")
+    if folder.exists() and not (overwrite and folder.is_dir()):
+        raise UserError(f"{folder}: exists already; choose another name with -o or --overwrite")
+    return folder
+
+
+def lay_folder(folder: Path, path: Path) -> None:
+    """Give a finished folder on the same disk its name, in place of an older one."""
+    shutil.rmtree(path, ignore_errors=True)
+    folder.rename(path)
+
+
 def lay(file: Path, path: Path) -> None:
     """Give a finished file its name, in one moment, also on another disk."""
     with whole(path) as draft:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,8 @@ HZ = (100, 300, 1000, 3000, 10000)
 """Written beside a spectrogram."""
 TALL, LOW = 2.1, 1.5
 """Inches of a spectrogram and of a part with lines."""
+GAIN_COLOURS = {"cmap": "RdBu_r", "vmin": -DB * HIGHEST, "vmax": DB * HIGHEST}
+"""How the log gain is coloured: to its limits."""
 QUIET = -70.0
 """LUFS, where the loudness ends below: BS.1770's gate."""
 
@@ -53,23 +55,16 @@ def portrait(
     heights = [TALL] * 4 + [LOW] * 2
     figure = blank(sum(heights) + 0.6)
     parts = figure.subplots(6, sharex=True, height_ratios=heights)
-    loud = {"cmap": "magma", "vmin": top - RANGE, "vmax": top}
+    loud = loudness_colours(top)
     change = {"cmap": "RdBu_r", "vmin": -CHANGE, "vmax": CHANGE}
-    limit = {"cmap": "RdBu_r", "vmin": -DB * HIGHEST, "vmax": DB * HIGHEST}
     rows = (
         (name, levels[0], each, loud),
         ("its dream", levels[1], each, loud),
         ("dream over source", levels[1] - levels[0], each, change),
-        ("the gain that was dreamed", DB * gains.means(), hop, limit),
+        ("the gain that was dreamed", DB * gains.means(), hop, GAIN_COLOURS),
     )
     for axes, (title, values, seconds, colours) in zip(parts, rows, strict=False):
-        ends = start, start + len(values) * seconds, -0.5, BANDS - 0.5
-        image = axes.imshow(
-            values.T, origin="lower", aspect="auto", interpolation="none", extent=ends, **colours
-        )
-        figure.colorbar(image, ax=axes, label="dB", pad=0.01)
-        axes.set_title(title, loc="left", parse_math=False)
-        _hertz(axes, source.rate)
+        spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colours)
     for sound, label in ((source, "source"), (dream, "dream")):
         meter = Meter(sound.rate, sound.channels, sound.layout)
         for block in blocks(sound):
@@ -85,6 +80,33 @@ def portrait(
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small")
     parts[5].set(xlabel="seconds", xlim=(start, last))
     return drawn(figure)
+
+
+def spectrogram(
+    axes: Axes, title: str, values: np.ndarray, ends: tuple[float, float], rate: int, colours: dict[str, Any]
+) -> None:
+    """Draw values over time and the canvas's bands.
+
+    Args:
+        axes: where.
+        title: above, on the left.
+        values: dB, float [column, band].
+        ends: seconds at which the first column begins and the last one ends.
+        rate: of the sound, samples a second.
+        colours: options of `imshow`, see `loudness_colours` and `GAIN_COLOURS`.
+    """
+    extent = *ends, -0.5, BANDS - 0.5
+    image = axes.imshow(
+        values.T, origin="lower", aspect="auto", interpolation="none", extent=extent, **colours
+    )
+    axes.figure.colorbar(image, ax=axes, label="dB", pad=0.01)
+    axes.set_title(title, loc="left", parse_math=False)
+    _hertz(axes, rate)
+
+
+def loudness_colours(top: float) -> dict[str, Any]:
+    """How levels are coloured, up to some dB."""
+    return {"cmap": "magma", "vmin": top - RANGE, "vmax": top}
 
 
 def _hertz(axes: Axes, rate: int) -> None:

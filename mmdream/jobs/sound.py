@@ -18,19 +18,19 @@ from safetensors.numpy import load_file, save
 from mmdream.film import sound_files
 from mmdream.film.source import Film, Sound, probe
 from mmdream.film.waves import Extract, create, extract
-from mmdream.jobs import driven, figure
+from mmdream.jobs import driven
+from mmdream.jobs.drawings import planned
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.portrait import portrait
 from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.report import Report, changes
-from mmdream.sound.columns import Columns
+from mmdream.sound.chunks import Chunk
 from mmdream.sound.kept import Kept
 from mmdream.sound.made import LOUDNESS, RATE, Beginning, made
 from mmdream.sound.source import FileSource
@@ -56,6 +56,7 @@ def dream_track(
     kept: Kept | None = None,
     loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
+    shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
 ) -> tuple[Extract, SoundReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -71,6 +72,7 @@ def dream_track(
         kept: where finished chunks outlive the run.
         loudness: LUFS, see `dream_sound`.
         watch: takes the log gain, see `dream_sound`.
+        shown: takes the chunks as they climb, see `dream_sound`.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
@@ -102,6 +104,7 @@ def dream_track(
             manner=manner,
             loudness=loudness,
             watch=watch,
+            shown=shown,
         )
     return laid, report
 
@@ -154,6 +157,7 @@ def dream_sound_file(
     overwrite: bool,
     listener: Listener,
     plot: Path | None = None,
+    plot_steps: bool = False,
     sound_track: int | str | None = None,
 ) -> Report:
     """Dream an audio file, or a sound track of a film, into an audio file.
@@ -165,6 +169,7 @@ def dream_sound_file(
         overwrite: whether existing files may be replaced.
         listener: told about progress.
         plot: a picture of the dream beside its source; None: none.
+        plot_steps: draw the dream after every few steps too, in a folder named as the result and ``.steps``.
         sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
@@ -172,35 +177,30 @@ def dream_sound_file(
     """
     began = time.perf_counter()
     with opened_sound(source, recipe.seed) as (film, name):
-        track, gains = track_of(film, sound_track), Columns()
+        track = track_of(film, sound_track)
         out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
         sound_files.check(out, track)
-        picture = None if plot is None else figure.place(plot, overwrite)
         driven.check(film, recipe)
-        network = ear(recipe, listener)
         over_time = driven.driven(film, recipe, None, lambda: False)
+        asked, recipe = recipe, driven.followed(recipe, over_time.sound)
+        drawings = planned(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
+        network = ear(recipe, listener)
         for line in over_time.told:
             listener.say(line)
-        asked, recipe = recipe, driven.followed(recipe, over_time.sound)
         with workshop(out) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
                 loudness=LOUDNESS if isinstance(source, Beginning) else None,
-                watch=None if picture is None else gains.feed,
+                watch=None if drawings.plot is None else drawings.gains.feed,
+                shown=None if drawings.steps is None else drawings.evolution.feed,
             )  # fmt: skip
             seconds = laid.n_samples / track.rate
             _doubt(film, name, seconds, listener)
             sound_files.encode(work / "sound.wav", work / out.name)
-            if picture is not None and not laid.n_samples:
+            if drawings and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
-            elif picture is not None:
-                with (
-                    soundfile.SoundFile(work / "source.wav") as heard,
-                    soundfile.SoundFile(work / "sound.wav") as dream,
-                ):
-                    sounds = FileSource(heard, track.layout), FileSource(dream, track.layout)
-                    drawing = portrait(name.name, *sounds, gains, recipe.schedule, float(laid.start))
-                figure.write(drawing, picture)
+            elif drawings:
+                drawings.draw(name.name, track.layout, recipe.schedule, float(laid.start), work)
     report = Report(
         seconds=seconds,
         loudness_source=done.loudness_source,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,7 +14,7 @@ from mmdream.errors import UserError
 from mmdream.film.carry import strength
 from mmdream.jobs.loaded import eyes
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import destination, folder_beside, lay_folder, workshop
 from mmdream.listen import Listener
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import noise
@@ -108,17 +107,14 @@ def dream_picture_file(
     """
     out = destination(source, output, ".dream.png", files.SUFFIXES, overwrite)
     rgb = started_from(source, recipe)
-    steps = out.with_name(f"{out.stem}.steps")
-    if save_steps and steps.exists() and not overwrite:
-        raise UserError(f"{steps}: exists already; choose another name with -o or --overwrite")
+    steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out) as work:
-        kept = work / steps.name
-        shown = _keeping(kept) if save_steps else None
+        kept = work / "steps"
+        shown = None if steps is None else _keeping(kept)
         dream, report = dream_picture(rgb, recipe, listener, shown)
         files.write(work / out.name, dream)
-        if save_steps:
-            shutil.rmtree(steps, ignore_errors=True)
-            kept.rename(steps)
+        if steps is not None:
+            lay_folder(kept, steps)
     return report.named(out)
 
 

@@ -1,0 +1,79 @@
+"""The pictures that are asked for beside a dreamed sound: where they go, and their drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile
+
+from mmdream.jobs import figure
+from mmdream.jobs.evolution import Evolution, pictures
+from mmdream.jobs.output import folder_beside, lay_folder
+from mmdream.jobs.portrait import portrait
+from mmdream.picture import files
+from mmdream.schedule import Schedule
+from mmdream.sound.columns import Columns
+from mmdream.sound.source import FileSource
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What is to be drawn of one dream, and what is gathered for it while it is dreamed."""
+
+    plot: Path | None
+    """The dream beside its source."""
+    steps: Path | None
+    """A folder: how it grew."""
+    evolution: Evolution
+    gains: Columns = field(default_factory=Columns)
+    """The log gain as it was applied."""
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be drawn."""
+        return self.plot is not None or self.steps is not None
+
+    def draw(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
+        """Draw all and lay it where it goes.
+
+        Args:
+            name: of the source.
+            layout: of its channels.
+            schedule: what was asked for.
+            start: seconds of the first sample.
+            work: where ``source.wav`` and ``sound.wav`` are, of at least one sample.
+        """
+        with (
+            soundfile.SoundFile(work / "source.wav") as heard,
+            soundfile.SoundFile(work / "sound.wav") as dream,
+        ):
+            source, sound = FileSource(heard, layout), FileSource(dream, layout)
+            if self.plot is not None:
+                figure.write(portrait(name, source, sound, self.gains, schedule, start), self.plot)
+            if self.steps is not None:
+                folder = work / self.steps.name
+                folder.mkdir()
+                for number, picture in enumerate(pictures(name, source, self.evolution, start), 1):
+                    files.write(folder / f"{number:04}.png", picture.astype("float32") / 255)
+                lay_folder(folder, self.steps)
+
+
+def planned(
+    out: Path, plot: Path | None, plot_steps: bool, schedule: Schedule, rate: int, overwrite: bool
+) -> Drawings:
+    """Look whether the drawings can go where they should.
+
+    Args:
+        out: the dream.
+        plot: a picture of it; None: none.
+        plot_steps: whether there is to be a folder of how it grew, named as the dream and ``.steps``.
+        schedule: how it is dreamed.
+        rate: samples a second.
+        overwrite: whether existing ones may be replaced.
+
+    Raises:
+        UserError: they cannot.
+    """
+    picture = None if plot is None else figure.place(plot, overwrite)
+    steps = folder_beside(out, "steps", overwrite) if plot_steps else None
+    return Drawings(picture, steps, Evolution(schedule, rate))

@@ -1,0 +1,136 @@
+"""How a sound's dream grows: a picture for every few steps, of the dream so far and of its gain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mmdream.jobs.figure import blank, drawn
+from mmdream.jobs.portrait import GAIN_COLOURS, RANGE, TALL, loudness_colours, spectrogram
+from mmdream.schedule import Schedule
+from mmdream.sound.canvas import BANDS, DB
+from mmdream.sound.chunks import Chunk, crossfaded
+from mmdream.sound.columns import Columns, powers
+from mmdream.sound.source import Source
+from mmdream.sound.stft import stft_for
+
+MOST = 24
+"""Pictures; where there are more steps, they are evenly spaced among them and end with the last."""
+PIECE = 512
+"""Hops of silence that are laid down at once."""
+
+
+class Evolution:
+    """The log gains of all chunks at evenly spaced steps, in as many columns as a picture has room for.
+
+    Args:
+        schedule: what is dreamed.
+        rate: of the sound, samples a second.
+    """
+
+    def __init__(self, schedule: Schedule, rate: int) -> None:
+        steps = [max(value for _, value in schedule.curve(name).keys) for name in ("octaves", "steps")]
+        self.count = max(1, min(MOST, round(steps[0]) * round(steps[1])))
+        self.totals: set[int] = set()
+        """Steps that the chunks took."""
+        self._strength, self._hop = schedule.curve("strength"), stft_for(rate).hop / rate
+        self._columns = Columns()
+        self._chunk: Chunk | None = None
+        self._gains = np.zeros((0, self.count, BANDS), np.float32)
+        self._held: tuple[Chunk, np.ndarray] | None = None
+        self._first: int | None = None
+        self._next = 0
+
+    def feed(self, chunk: Chunk, done: int, total: int, gain: np.ndarray) -> None:
+        """Take a chunk's log gain after some of its steps, see `climb.Stage.shown`."""
+        if chunk != self._chunk:
+            self._join()
+            self._chunk = chunk
+            self._gains = np.zeros((len(gain), self.count, BANDS), np.float32)
+            self.totals.add(total)
+        for number in range(self.count):
+            if round(total * (number + 1) / self.count) == done:
+                self._gains[:, number] = gain
+
+    def means(self) -> tuple[np.ndarray, float, float]:
+        """What was fed; nothing can be fed after it.
+
+        Returns:
+            Log gains, nepers, float32 [column, picture, band]; the second at which the first column begins,
+            on the clock of the chunks; seconds of a column.
+        """
+        self._join()
+        if self._held is not None:
+            for first, gain in crossfaded([self._held]):
+                self._lay(first, gain)
+        if self._first is None:
+            return np.zeros((1, self.count, BANDS), np.float32), 0.0, self._hop
+        means = self._columns.means().reshape(-1, self.count, BANDS)
+        return means, self._first * self._hop, self._columns.rows * self._hop
+
+    def _join(self) -> None:
+        """Lay down what the newest chunk leaves of the one before it, and hold the newest."""
+        if self._chunk is None:
+            return
+        newest = self._chunk, self._gains.reshape(len(self._gains), -1)
+        self._chunk = None
+        if self._held is not None:
+            # Chunks of no strength are not dreamed; what lies beside them has faded out before them.
+            beside = self._held[0].number + 1 == newest[0].number
+            first, gain = next(crossfaded([self._held, newest] if beside else [self._held]))
+            self._lay(first, gain)
+        self._held = newest
+
+    def _lay(self, first: int, gain: np.ndarray) -> None:
+        """Append a stretch; its beginning may be there already, and silence may lie before it."""
+        if self._first is None:
+            self._first = self._next = first
+        while self._next < first:
+            silent = min(PIECE, first - self._next)
+            self._columns.feed(np.zeros((silent, gain.shape[1]), np.float32))
+            self._next += silent
+        rows = gain[self._next - first :]
+        seconds = (self._next + np.arange(len(rows))) * self._hop
+        self._columns.feed(rows * self._strength.at(seconds).astype(np.float32)[:, None])
+        self._next += len(rows)
+
+
+def pictures(name: str, source: Source, evolution: Evolution, start: float) -> Iterator[np.ndarray]:
+    """Draw how a dream grew.
+
+    Args:
+        name: of the source.
+        source: at least one sample.
+        evolution: what was fed while it was dreamed.
+        start: seconds of the first sample.
+
+    Yields:
+        `evolution.count` pictures, uint8 [H, W, 3]: the source under the gain so far, before its loudness is
+        matched, and the gain.
+    """
+    power, each = powers(source)
+    gains, begin, column = evolution.means()
+    middles = start + (np.arange(len(power)) + 0.5) * each
+    places = np.clip(((middles - begin) / column).astype(int), 0, len(gains) - 1)
+    level = 10 * np.log10(np.maximum(power, 1e-30))
+    top = max(level.max(), (level + DB * gains[places, -1]).max(), -120.0)
+    ends = start, start + len(power) * each
+    for number in range(evolution.count):
+        gain = DB * gains[places, number]
+        figure = blank(2 * TALL + 0.6)
+        parts = figure.subplots(2, sharex=True)
+        said = f"{name} after {_told(number + 1, evolution)}"
+        shown = np.maximum(level + gain, top - RANGE)
+        spectrogram(parts[0], said, shown, ends, source.rate, loudness_colours(top))
+        spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLOURS)
+        parts[1].set(xlabel="seconds", xlim=(start, start + source.n_samples / source.rate))
+        yield drawn(figure)
+
+
+def _told(number: int, evolution: Evolution) -> str:
+    """How far a picture's dream has come, in words."""
+    if len(evolution.totals) == 1:
+        (total,) = evolution.totals
+        return f"{round(total * number / evolution.count)} of {total} steps"
+    return f"{number / evolution.count:.0%} of its steps"

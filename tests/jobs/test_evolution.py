@@ -1,0 +1,110 @@
+"""How a sound's dream grew: what is drawn is what was dreamed, also where nothing was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from mmdream.cli import app
+from mmdream.jobs.evolution import MOST, Evolution, pictures
+from mmdream.networks.card import card
+from mmdream.networks.network import load
+from mmdream.picture import files
+from mmdream.schedule import Schedule
+from mmdream.sound.canvas import BANDS
+from mmdream.sound.chunks import chunks
+from mmdream.sound.dream import dream_sound
+from mmdream.sound.source import ArraySource
+
+RATE = 16_000
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(2).normal(0, 0.1, (1, round(seconds * RATE))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "strength",
+    [1.0, ((0, 0), (4, 0), (5, 1)), ((0, 1), (1, 0), (7, 0), (8, 1)), ((0, 1), (2, 0)), 0.0],
+    ids=["whole", "late", "apart", "early", "none"],
+)
+def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float) -> None:
+    schedule = Schedule(octaves=1, steps=2, depth=0.3, strength=strength)
+    evolution, applied = Evolution(schedule, RATE), []
+    dream_sound(
+        ArraySource(noise(9), RATE),
+        lambda _: None,
+        load(card("melnet")),
+        schedule,
+        0,
+        start_seconds=3 if strength == 1.0 else 0,
+        watch=applied.append,
+        shown=evolution.feed,
+    )
+    gains, begin, column = evolution.means()
+    whole = np.concatenate(applied)
+    hop = 186 / RATE  # Of any canvas: 512 / 44100 s.
+    assert (gains.shape[1:], column) == ((2, BANDS), hop)
+    first = round(begin / hop) - ((3 * RATE if strength == 1.0 else 0) // 186 - 1)
+    shown = np.zeros_like(whole)
+    if strength:
+        shown[first : first + len(gains)] = gains[:, -1]
+    np.testing.assert_allclose(shown, whole, atol=1e-6)
+    assert np.abs(gains[:, 0]).sum() < np.abs(gains[:, 1]).sum() or not strength
+
+
+def test_many_steps_become_few_pictures_that_end_with_the_last() -> None:
+    evolution = Evolution(Schedule(octaves=4, steps=25), RATE)
+    (chunk,) = chunks(0, 100)
+    for done in range(101):
+        evolution.feed(chunk, done, 100, np.full((chunk.high - chunk.low, BANDS), done / 100, np.float32))
+    gains, _, _ = evolution.means()
+    assert evolution.count == MOST
+    np.testing.assert_allclose(gains[10, :, 0], np.arange(1, MOST + 1) / MOST, atol=0.006)
+    np.testing.assert_array_equal(gains[:, -1], 1)
+
+
+def test_a_long_sound_takes_no_more_room_than_a_short_one() -> None:
+    evolution = Evolution(Schedule(octaves=1, steps=2), RATE)
+    grid = chunks(0, 40_000)
+    for chunk in (grid[0], *grid[-40:]):  # What lies between has no strength.
+        for done in range(3):
+            evolution.feed(chunk, done, 2, np.full((chunk.high - chunk.low, BANDS), 0.1, np.float32))
+    gains, begin, column = evolution.means()
+    assert len(gains) < 2000
+    assert begin == 0
+    assert len(gains) * column == pytest.approx(40_000 * 186 / RATE, rel=1e-3)
+    assert not gains[20:1000].any()
+    assert gains[-100:].all()
+
+
+@pytest.mark.parametrize("samples", [1, 400, RATE])
+@pytest.mark.parametrize("level", [0.0, 0.1])
+def test_short_and_silent_sounds_are_drawn(samples: int, level: float) -> None:
+    evolution = Evolution(Schedule(octaves=1, steps=1), RATE)
+    sound = ArraySource(np.full((2, samples), level, np.float32), RATE)
+    (picture,) = pictures("$x_{1$.wav", sound, evolution, 1.0)
+    assert picture.shape[2] == 3
+
+
+def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", noise(1).T, RATE)
+    words = ["audio", f"{tmp_path / 'in.wav'}", "--octaves", "2", "--steps", "2", "--plot-steps"]
+    run = CliRunner().invoke(app, words)
+    assert run.exit_code == 0, run.output
+    steps = tmp_path / "in.dream.steps"
+    assert sorted(path.name for path in steps.iterdir()) == [f"000{number}.png" for number in (1, 2, 3, 4)]
+    assert np.abs(files.read(steps / "0004.png") - files.read(steps / "0001.png")).max() > 0.2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.dream.steps", "in.dream.wav", "in.wav"]
+
+    (tmp_path / "in.dream.wav").unlink()
+    again = CliRunner().invoke(app, words)
+    assert "in.dream.steps: exists already" in str(again.exception)
+    (steps / "0009.png").touch()
+    over = CliRunner().invoke(app, [*words, "--overwrite"])
+    assert over.exit_code == 0, over.output
+    assert len(list(steps.iterdir())) == 4
