@@ -25,12 +25,12 @@ RATES = 1.0, 120.0
 """Frames a second, least and most."""
 USUAL_RATE = 25
 """Frames a second at which a frame takes steps of the usual length, times"""
-EAGERNESS = 1.5
+EAGERNESS = 1.0
 """this: a dream renews itself within about a second. At other rates steps are as much longer or shorter."""
 FARTHEST = 16.0
 """px that the frame's corners may have moved away from the canvas before the canvas is moved after them. It
 is moved by Lanczos then; moved at every frame, a picture would blur, or creep by steps of 1/32 px."""
-POISE = 2.0
+POISE = 4.0
 """Part of what is too strong or too weak in a picture that is made good in a second."""
 
 

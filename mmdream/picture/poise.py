@@ -1,7 +1,7 @@
 """What keeps a picture that is dreamed on and on from fading, from burning out and from drifting in colour.
 
 A picture is taken apart into octaves of detail, in brightness and in two colours; each octave may be as
-strong as in the pictures that set the measure, or a little more or less, and is drawn back from beyond.
+strong as in the pictures that set the measure, and is drawn back from beyond.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
 """Brightness, red against green, yellow against blue; orthonormal, rows."""
 SMALLEST = 8
 """px; shortest side of the coarsest octave."""
-LEAST, MOST = 0.85, 1.1
+LEAST, MOST = 0.85, 1.0
 """Times the weakest and the strongest of the measure."""
+FREE = 2
+"""Of the finest octaves, which are never made stronger: there it would only be grain."""
 FASTEST = 0.5
 """Share of an excess that is taken away at once, at most."""
 
@@ -37,7 +39,9 @@ def measure(pictures: list[np.ndarray]) -> Measure:
     """The measure that some pictures of one size set, float32 [H, W, 3] each, 0..1."""
     strengths = np.array([_strengths(_octaves(_opponent(picture))) for picture in pictures])
     means = [_opponent(picture).mean(axis=(0, 1)) for picture in pictures]
-    return Measure(LEAST * strengths.min(axis=0), MOST * strengths.max(axis=0), np.mean(means, axis=0))
+    low = LEAST * strengths.min(axis=0)
+    low[:FREE] = 0.0
+    return Measure(low, MOST * strengths.max(axis=0), np.mean(means, axis=0))
 
 
 def poised(picture: np.ndarray, wanted: Measure, share: float) -> np.ndarray:

@@ -1,0 +1,132 @@
+"""Sounds dreamed again and again, from the command line: the files, their levels, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from mmdream.cli import app
+from mmdream.errors import UserError
+from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
+from mmdream.jobs.ouroboros import clip_names
+from mmdream.sound.transform import transform
+
+RATE = 22_050
+
+
+def call(*words: object) -> tuple[int, str, dict]:
+    run = CliRunner().invoke(app, ["audio", *map(str, words), "--json"])
+    if isinstance(run.exception, UserError):
+        return 2, str(run.exception), {}
+    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
+    return run.exit_code, run.output, json.loads(run.stdout) if run.exit_code == 0 else {}
+
+
+@pytest.fixture
+def tune(tmp_path: Path) -> Path:
+    t = np.arange(3 * RATE) / RATE
+    wave = 0.2 * np.sin(2 * np.pi * 330 * t) * np.exp(-3 * (t % 0.5))
+    wave += 0.01 * np.random.default_rng(0).standard_normal(len(t))
+    path = tmp_path / "tune.wav"
+    soundfile.write(path, np.stack([wave, 0.5 * wave], axis=1), RATE, subtype="FLOAT")
+    return path
+
+
+def test_clips_are_written_apart_and_crossfaded_into_one(tune: Path) -> None:
+    out = tune.with_name("again.wav")
+    words = ("--ouroboros", 3, "--transform", "stretch=0.9", "--steps", 2, "--octaves", 1)
+    status, said, told = call(tune, *words, "-o", out)
+    assert status == 0, said
+    assert sorted(path.name for path in tune.parent.iterdir()) == [
+        "again.01.wav", "again.02.wav", "again.03.wav", "again.wav", "tune.wav",
+    ]  # fmt: skip
+    sounds = [soundfile.read(out.with_name(f"again.0{k}.wav"))[0] for k in (1, 2, 3)]
+    lengths = [len(sound) for sound in sounds]
+    np.testing.assert_allclose(lengths, [3 * RATE, 2.7 * RATE, 2.43 * RATE], atol=1)
+    whole = soundfile.read(out)[0]
+    assert whole.shape == (sum(lengths) - lengths[1] // 4 - lengths[2] // 4, 2)
+    assert told["seconds"] == pytest.approx(len(whole) / RATE)
+    assert told["loudness_dream"] == pytest.approx(told["loudness_source"], abs=0.5)
+    assert told["true_peak"] <= -0.9
+    again = out.with_name("more.wav")
+    assert call(tune, *words, "-o", again)[0] == 0
+    np.testing.assert_array_equal(soundfile.read(again)[0], whole)
+
+
+def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
+    words = ("--steps", 2, "--octaves", 1, "--seed", 5)
+    assert call(tune, *words, "-o", tune.with_name("plain.wav"))[0] == 0
+    status, said, _ = call(tune, *words, "--ouroboros", 2, "--layer", "iterate", "--depth", 1, "-o",
+                           tune.with_name("o.wav"))  # fmt: skip
+    assert status == 0, said
+    plain, first, second = (
+        soundfile.read(tune.with_name(n))[0] for n in ("plain.wav", "o.01.wav", "o.02.wav")
+    )
+    assert first.shape == plain.shape == second.shape
+    assert np.abs(second - first).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["none", "shift=100", "pitch=-1"])
+def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said, told = call("--from", "noise", "--seconds", 1.5, "--ouroboros", 2, "--steps", 1, "--octaves", 1,
+                              "--transform", kind)  # fmt: skip
+    assert status == 0, said
+    assert told["loudness_dream"] == pytest.approx(-23, abs=0.5)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "noise.dream.wav", "noise.dream.01.wav", "noise.dream.02.wav",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--ouroboros", 0), "choose between 1 and 100 clips"),
+        (("--ouroboros", 101), "choose between 1 and 100 clips"),
+        (("--ouroboros", 2, "--transform", "faster"), "transform is 'faster'"),
+        (("--transform", "none"), "--transform goes with --ouroboros"),
+        (("--no-guard",), "--no-guard goes with --ouroboros"),
+        (("--layer", "iterate"), "--layer iterate goes with --ouroboros"),
+        (("--ouroboros", 2, "--plot", "p.png"), "--plot draws one dream"),
+        (("--ouroboros", 9, "--transform", "stretch=0.5"), "shortest clip would last"),
+        (("--ouroboros", 14, "--transform", "stretch=2"), "at most 21:46 of 2 channels"),
+        (("--ouroboros", 2, "-o", "o.txt"), "cannot write .txt"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(
+    tune: Path, words: tuple[object, ...], said: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(tune.parent)
+    status, line, _ = call(tune, *words)
+    assert status == 2
+    assert said in line
+    assert [path.name for path in tune.parent.iterdir()] == ["tune.wav"]
+
+
+def test_clips_that_are_there_are_not_replaced_unasked(tune: Path) -> None:
+    there = tune.with_name("o.02.wav")
+    there.write_bytes(b"mine")
+    status, line, _ = call(tune, "--ouroboros", 2, "-o", tune.with_name("o.wav"))
+    assert status == 2
+    assert "o.02.wav: exists already" in line
+    assert there.read_bytes() == b"mine"
+
+
+def test_numbers_have_as_many_digits_as_they_need() -> None:
+    assert [path.name for path in clip_names(Path("a.flac"), 2)] == ["a.01.flac", "a.02.flac"]
+    assert clip_names(Path("a.wav"), 100)[0].name == "a.001.wav"
+
+
+def test_lengths_are_refused_before_anything_is_dreamed() -> None:
+    check_lengths("x", MOST_VALUES // 2, 2, 48_000, Turns(10))
+    with pytest.raises(UserError, match="longest clip would last 10:00"):
+        check_lengths("x", MOST_VALUES // 2 + 1, 2, 48_000, Turns(10))
+    with pytest.raises(UserError, match="shortest clip"):
+        check_lengths("x", 0, 1, 48_000, Turns(1))
+    with pytest.raises(UserError, match="longest clip"):
+        check_lengths("x", 48_000, 1, 48_000, Turns(50, transform("stretch=1.5")))

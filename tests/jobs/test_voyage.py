@@ -1,0 +1,156 @@
+"""Films of a picture that is dreamed on and on, from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mmdream.cli import app
+from mmdream.errors import UserError
+from mmdream.film import frames
+from mmdream.film.source import probe
+from mmdream.jobs.voyage import _fitted
+from mmdream.options import frames_a_second
+from mmdream.picture import files
+from mmdream.picture.motion import Motion, seen
+from mmdream.picture.spectrum import noise
+
+QUICK = ("--steps", 1, "--octaves", 1)
+
+
+def call(*words: object) -> tuple[int, str, dict]:
+    run = CliRunner().invoke(app, ["image", *map(str, words), "--json"])
+    if isinstance(run.exception, UserError):
+        return 2, str(run.exception), {}
+    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
+    return run.exit_code, run.output, json.loads(run.stdout) if run.exit_code == 0 else {}
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    files.write(path, cv2.GaussianBlur(noise(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    return path
+
+
+def watched(path: Path) -> list[np.ndarray]:
+    return [frame.rgb for frame in frames.read(probe(path))]
+
+
+@pytest.mark.parametrize("fps", [5, 12])
+def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Path, fps: int) -> None:
+    out = picture.with_name("out.mkv")
+    status, said, told = call(picture, "--ouroboros", 2, "--zoom", 1.1, "--rotate", 6, "--shift", "4,-2",
+                              "--fps", fps, "--strength", 0, "-o", out)  # fmt: skip
+    assert status == 0, said
+    shown = watched(out)
+    assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
+    np.testing.assert_allclose(shown[0], files.read(picture), atol=0.01)
+    way = Motion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
+    expected = np.clip(seen(files.read(picture), way), 0, 1)
+    assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]
+
+
+def test_it_dreams_on_and_a_seed_is_one_film(picture: Path) -> None:
+    words = ("--ouroboros", 1, "--fps", 6, "--steps", 2, "--octaves", 2, "--size", "96x64")
+    films = []
+    for name, seed in (("a.mkv", 0), ("b.mkv", 0), ("c.mkv", 1)):
+        status, said, told = call(picture, *words, "--seed", seed, "-o", picture.with_name(name))
+        assert status == 0, said
+        assert told["objective_gain"]["picture"] > 1
+        films.append(np.array(watched(picture.with_name(name))))
+    np.testing.assert_array_equal(films[0], films[1])
+    assert np.abs(films[0] - films[2]).max() > 0.02
+    assert np.abs(films[0][-1] - films[0][0]).mean() > 0.01
+
+
+def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said, told = call("--from", "noise", "--size", "64x64", "--ouroboros", 2, "--fps", 8, *QUICK,
+                              "--with-sound", "--transform", "pitch=1")  # fmt: skip
+    assert status == 0, said
+    assert told["drift_ms"] < 1
+    film = probe(tmp_path / "noise.dream.mp4")
+    assert film.sounds[0].duration == pytest.approx(2, abs=0.03)
+    assert film.sounds[0].start == 0
+    assert told["loudness_dream"] == pytest.approx(-23, abs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--zoom", 1.1), "--zoom goes with --ouroboros"),
+        (("--rotate", 0), "--rotate goes with --ouroboros"),
+        (("--shift", "1,1"), "--shift goes with --ouroboros"),
+        (("--fps", 25), "--fps goes with --ouroboros"),
+        (("--with-sound",), "--with-sound goes with --ouroboros"),
+        (("--ouroboros", 1, "--sound", "x.wav"), "--sound goes with --with-sound"),
+        (("--ouroboros", 1, "--transform", "pitch=1"), "--transform goes with --with-sound"),
+        (("--ouroboros", 1, "--save-steps"), "--save-steps shows"),
+        (("--ouroboros", 0), "choose between one frame and 3600"),
+        (("--ouroboros", "nan"), "choose between one frame and 3600"),
+        (("--ouroboros", 9999), "choose between one frame and 3600"),
+        (("--ouroboros", 1, "--fps", 0), "choose between 1 and 120"),
+        (("--ouroboros", 1, "--fps", "nan"), "give a number"),
+        (("--ouroboros", 1, "--zoom", 0), "zoom is 0 a second"),
+        (("--ouroboros", 1, "--shift", "1"), "write X,Y"),
+        (("--ouroboros", 1, "-o", "film.png"), "cannot write .png; use .mp4"),
+        (("--ouroboros", 1, "--with-sound", "--transform", "up"), "transform is 'up'"),
+        (("--ouroboros", 1, "--with-sound", "--sound", "none.wav"), "none.wav"),
+        (("--ouroboros", 1, "--with-sound", "--sound", "in.png"), "in.png"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(
+    picture: Path, words: tuple[object, ...], said: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(picture.parent)
+    status, line, _ = call(picture, *words)
+    assert status == 2
+    assert said in line
+    assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
+
+
+def test_a_picture_is_cut_to_the_films_shape_and_not_squeezed() -> None:
+    wide = np.zeros((100, 300, 3), np.float32)
+    wide[:, 100:200] = 1
+    assert _fitted(wide, "50x50").min() == 1
+    assert _fitted(wide, None).shape == wide.shape
+    assert _fitted(wide, "50p").shape == (50, 150, 3)
+
+
+def test_rates_of_television_are_exact() -> None:
+    assert frames_a_second(25) == 25
+    assert frames_a_second(29.97) == Fraction(30000, 1001)
+    assert frames_a_second(23.976) == Fraction(24000, 1001)
+    assert frames_a_second(12.5) == Fraction(25, 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
+def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
+    words = ("image", picture, "--ouroboros", 600, "--with-sound", "-o", picture.with_name("f.mp4"))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "mmdream", *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.DEVNULL,
+    )
+    # Under way: the film's intermediate file has been begun.
+    until = time.monotonic() + 120
+    while not any(picture.parent.glob(".f.mp4.mmdream-*/picture.mp4")) and time.monotonic() < until:
+        time.sleep(0.2)
+    time.sleep(1)
+    run.send_signal(signal.SIGINT)
+    assert run.wait(60) == 130
+    assert [path.name for path in picture.parent.iterdir()] == ["in.png"]

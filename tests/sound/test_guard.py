@@ -1,0 +1,66 @@
+"""The guard against overcooking: it leaves alone what is well, and brings back what is not, no further."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from mmdream.sound.guard import MOST_HIGH, MOST_IN_ONE, TIMES_HIGH, balance, guarded, passes
+
+RATE = 44_100
+
+
+def pink(seed: int = 0, n: int = 4 * RATE) -> np.ndarray:
+    white = np.random.default_rng(seed).standard_normal((2, n))
+    return (0.1 * scipy.signal.lfilter([0.05], [1, -0.95], white)).astype(np.float32)
+
+
+def tone(hz: float, amplitude: float, n: int = 4 * RATE) -> np.ndarray:
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(n) / RATE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hz", [100.0, 1000.0, 6350.0])
+def test_a_tone_lies_in_its_third_octave(hz: float) -> None:
+    found = balance(tone(hz, 0.1)[None], RATE)
+    assert found.strongest == pytest.approx(1, abs=0.02)
+    assert found.strongest_hz == pytest.approx(hz, rel=0.1)
+    assert found.high == pytest.approx(float(hz > 4000), abs=0.01)
+
+
+def test_what_is_within_the_bounds_is_left_alone() -> None:
+    clip = pink(1)
+    same, drawn = guarded(clip, RATE, balance(pink(0), RATE))
+    assert same is clip
+    assert drawn == 0
+
+
+@pytest.mark.parametrize("hz", [200.0, 1000.0, 8000.0])
+def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: float) -> None:
+    first = balance(pink(0), RATE)
+    clip = pink(1)
+    whistling = clip + tone(hz, 3 * float(clip.std()))
+    assert not passes(balance(whistling, RATE), first)
+    held, drawn = guarded(whistling, RATE, first)
+    after = balance(held, RATE)
+    assert 0 < drawn <= 1
+    assert after.strongest <= max(MOST_IN_ONE, first.strongest)
+    assert after.high <= max(MOST_HIGH, TIMES_HIGH * first.high)
+    assert held.shape == clip.shape
+    assert held.dtype == np.float32
+    # Two octaves away hardly anything happens, and nothing is delayed.
+    sections = scipy.signal.butter(4, (hz / 8, hz / 4), "bandpass", fs=RATE, output="sos")
+    was, now = (scipy.signal.sosfiltfilt(sections, x[0]) for x in (clip, held))
+    assert np.corrcoef(was, now)[0, 1] > 0.9
+
+
+def test_a_sine_may_stay_a_sine() -> None:
+    clip = tone(440, 0.1)[None]
+    assert guarded(clip, RATE, balance(clip, RATE))[1] == 0
+
+
+@pytest.mark.parametrize("n", [1, 100, RATE])
+def test_silence_is_nothing_to_guard(n: int) -> None:
+    still = np.zeros((1, n), np.float32)
+    assert balance(still, RATE).strongest == 0
+    assert guarded(still, RATE, balance(still, RATE))[1] == 0
