@@ -213,7 +213,9 @@ def audio(
     )
     with listening(as_json) as listener:
         if turns is None:
-            report = dream_sound_file(start, output, recipe, overwrite, listener, plot, plot_steps, sound_track)
+            report = dream_sound_file(
+                start, output, recipe, overwrite, listener, plot, plot_steps, sound_track
+            )
         else:
             from mmdream.jobs.ouroboros import dream_ouroboros_file
 
