@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, cli_classify, cli_data, cli_train, films, options
+from mmdream import __version__, cli_classify, cli_data, cli_style, cli_train, films, options
 from mmdream.errors import UserError
 from mmdream.options import (
     DEFAULT,
@@ -58,6 +58,7 @@ app.command()(films.video)
 app.command()(films.resume)
 app.command()(films.jobs)
 app.command()(cli_classify.classify)
+app.command()(cli_style.style)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_train.app, name="train")
 

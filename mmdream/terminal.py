@@ -18,6 +18,7 @@ from mmdream.listen import Listener
 UNITS = {
     "picture": "frames",
     "sound": "seconds",
+    "styling": "seconds",
     "still": "scales",
     "gallery": "tiles",
     "download": "MB",

@@ -1,74 +1,97 @@
-"""The phase of a changed spectrogram, fitted so that its frames agree where they overlap."""
+"""Phases for amplitudes that were changed: Griffin-Lim, begun with the phases that the sound had.
+
+A spectrogram of overlapping windows cannot have any phases it likes; what does not fit together cancels where
+windows overlap. Going forth and back between samples and wanted amplitudes finds phases that fit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from mmdream.sound.stft import REACH, Stft, samples_of, spectra
 
 ROUNDS = 32
-"""Of Griffin-Lim, after which the inconsistency hardly falls (DreamSound takes as many)."""
-TAIL = 16
-"""Frames at the end of a stretch that are fitted again together with those behind them."""
-RIM = 2 * REACH - 1
-"""Frames in front of a stretch, and behind it, that complete the overlaps under its own."""
+MOMENTUM = 0.99
+"""Of the fast variant (Perraudin, Balazs and Sondergaard 2013)."""
+AROUND = 2 * REACH - 1
+"""Frames on either side that share samples with one."""
+AHEAD = 4 * REACH
+"""Frames at the end of a stretch that wait for the next one."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Some frames of a sound and what a dream makes of them."""
+def phased(stretches: Iterable[tuple[np.ndarray, np.ndarray]], stft: Stft) -> Iterator[np.ndarray]:
+    """Spectra of a long sound, a stretch at a time, whose phases fit together across the stretches.
 
-    first: int
-    """Hop of the first one."""
-    source: np.ndarray
-    """complex64 [channel, frame, bin]."""
-    dream: np.ndarray
-    """complex64, the same shape."""
-
-
-def fitted(stretches: Iterator[Stretch], stft: Stft) -> Iterator[Stretch]:
-    """Griffin-Lim (1984) from the phase that is there; frames that no dream has changed stay as they are.
+    Frames that are given out stay as they are, and those that follow are fitted to them.
 
     Args:
-        stretches: in order, each beginning where the last one ended.
+        stretches: wanted amplitudes, float32 [channel, frame, bin], and spectra whose phases they begin with.
         stft: the transform.
 
     Yields:
-        The same frames in order, in other stretches.
+        complex64 [channel, frame, bin], as many frames in all.
     """
-    held: Stretch | None = None
-    before: np.ndarray | None = None
-    for stretch in stretches:
-        joined = stretch if held is None else _joined(held, stretch)
-        before = np.zeros_like(joined.dream[:, :RIM]) if before is None else before
-        dream = _agreed(joined, before, stft)
-        done = max(dream.shape[1] - TAIL, 0)
-        if done >= RIM:
-            yield Stretch(joined.first, joined.source[:, :done], dream[:, :done])
-            before = dream[:, done - RIM : done]
-            held = Stretch(joined.first + done, joined.source[:, done:], joined.dream[:, done:])
-        else:
-            held = joined
-    if held is not None and before is not None:
-        yield Stretch(held.first, held.source, _agreed(held, before, stft))
+    held: np.ndarray | None = None
+    waiting: tuple[np.ndarray, np.ndarray] | None = None
+    for amplitudes, start in stretches:
+        if waiting is not None:
+            amplitudes = np.concatenate((waiting[0], amplitudes), axis=1)
+            start = np.concatenate((waiting[1], start), axis=1)
+        found = consistent(amplitudes, start, stft, held)
+        ready = max(0, found.shape[1] - AHEAD)
+        waiting = amplitudes[:, ready:], found[:, ready:]
+        if ready:
+            before = found[:, :ready] if held is None else np.concatenate((held, found[:, :ready]), axis=1)
+            held = before[:, -AROUND:]
+            yield found[:, :ready]
+    if waiting is not None:
+        yield waiting[1]
 
 
-def _joined(one: Stretch, other: Stretch) -> Stretch:
-    parts = (one.source, other.source), (one.dream, other.dream)
-    return Stretch(one.first, *(np.concatenate(pair, axis=1) for pair in parts))
+def consistent(
+    amplitudes: np.ndarray,
+    start: np.ndarray,
+    stft: Stft,
+    held: np.ndarray | None = None,
+    rounds: int = ROUNDS,
+) -> np.ndarray:
+    """Phases under which amplitudes change least on their way through samples.
+
+    librosa's `griffinlim` begins with random phases or with none, cannot be given any, and knows no
+    neighbours.
+
+    Args:
+        amplitudes: float32 [channel, frame, bin].
+        start: complex, the same shape; only its phases are used.
+        stft: the transform.
+        held: complex [channel, up to AROUND, bin], frames before that are settled; None: silence.
+        rounds: how often to go forth and back.
+
+    Returns:
+        complex64, of exactly these amplitudes.
+    """
+    around = np.zeros((*amplitudes.shape[:1], AROUND, stft.n_bins), np.complex64)
+    before = around if held is None else np.concatenate((around, held), axis=1)[:, -AROUND:]
+    current = _turned(amplitudes, start)
+    last = np.zeros_like(current)
+    for number in range(rounds):
+        fitting = spectra(samples_of(np.concatenate((before, current, around), axis=1), stft), stft)
+        way = fitting + MOMENTUM * (fitting - last) if number else fitting
+        current, last = _turned(amplitudes, way), fitting
+    return current
 
 
-def _agreed(stretch: Stretch, before: np.ndarray, stft: Stft) -> np.ndarray:
-    """A stretch's frames with phases that agree, behind frames that stay as they are."""
-    free = np.any(stretch.dream != stretch.source, axis=(0, 2))
-    if not free.any():
-        return stretch.dream
-    height, found, behind = np.abs(stretch.dream), stretch.dream, np.zeros_like(before)
-    for _ in range(ROUNDS):
-        again = spectra(samples_of(np.concatenate((before, found, behind), axis=1), stft), stft)
-        turned = height * again / np.maximum(np.abs(again), 1e-12)
-        found = np.where(free[:, None], turned, stretch.dream).astype(np.complex64)
-    return found
+def inconsistency(found: np.ndarray, stft: Stft) -> float:
+    """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
+    fitting = spectra(samples_of(found, stft), stft)
+    inner = found[:, AROUND:-AROUND]
+    return float(np.linalg.norm(fitting - inner) / max(float(np.linalg.norm(inner)), 1e-20))
+
+
+def _turned(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:
+    """Amplitudes with the phases of other spectra, complex64."""
+    size = np.abs(way)
+    turns = np.divide(way, size, out=np.ones_like(way), where=size > 1e-30)
+    return np.asarray(amplitudes * turns, np.complex64)

@@ -1,0 +1,66 @@
+"""The last pass over a sound that was made of another: as loud as that, and its peaks held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.optimize
+
+from mmdream.sound.level import Meter
+from mmdream.sound.peak import CEILING, PeakMeter, limited
+from mmdream.sound.source import BLOCK, Source, blocks, padded
+
+MOST_NEPERS = 4.6
+"""No loudness match needs more than 40 dB."""
+
+
+def mastered(
+    raw: Source, meter: Meter, source: Source, loud: Meter, write: Callable[[np.ndarray], None]
+) -> tuple[Meter, float]:
+    """Write a sound as loud as its source, nowhere a shock, under the larger of -1 dBTP and its peak.
+
+    Args:
+        raw: what was made.
+        meter: of it.
+        source: what it was made of.
+        loud: meter of that.
+        write: takes the result in order, float32 [channel, at most BLOCK].
+
+    Returns:
+        Meter and true peak (linear) of the result.
+    """
+    at = meter.block_seconds() * raw.rate
+    nepers = _gain(meter, loud)
+    down = meter.over(loud, nepers)
+
+    def levelled(start: int, stop: int) -> np.ndarray:
+        gain = np.exp(nepers - np.interp(np.arange(start, stop), at, down))
+        return padded(raw, start, stop) * gain.astype(np.float32)
+
+    peaks = PeakMeter(source.channels)
+    for samples in blocks(source):
+        peaks.feed(samples)
+    final, top = Meter(source.rate, source.channels, source.layout), PeakMeter(source.channels)
+    for start in range(0, raw.n_samples, BLOCK):
+        stop = min(start + BLOCK, raw.n_samples)
+        samples = limited(levelled, start, stop, raw.rate, max(CEILING, peaks.peak))
+        final.feed(samples)
+        top.feed(samples)
+        write(samples)
+    return final, top.peak
+
+
+def _gain(meter: Meter, loud: Meter) -> float:
+    """The gain, nepers, behind which a sound is as loud as another when its loud places are turned down.
+
+    Turning them down makes the whole softer, so both are found at once.
+    """
+    wanted = loud.loudness()
+
+    def excess(nepers: float) -> float:
+        return max(meter.loudness(nepers - meter.over(loud, nepers)), -200.0) - wanted
+
+    if not excess(-MOST_NEPERS) < 0 < excess(MOST_NEPERS):
+        return meter.gain_to(loud, np.ones(len(meter.block_seconds())))
+    return float(scipy.optimize.brentq(excess, -MOST_NEPERS, MOST_NEPERS, xtol=1e-4))

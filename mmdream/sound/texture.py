@@ -1,0 +1,195 @@
+"""The texture of a sound: which of its features go together, wherever they stand; and which way leads to it.
+
+Two networks hear a canvas: a wide shallow one of random filters along time, with frequency as channels (after
+D. Ulyanov and V. Lebedev, "Audio texture synthesis and style transfer", 2016), and the trained sound network
+that dreams. The means of the products of their features, Gram matrices, are the texture (Gatys et al. 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmdream import chance
+from mmdream.networks.framework import tf
+from mmdream.sound.amplitudes import UNIT, Grid
+from mmdream.sound.front import bank_of, edges_hz, heard
+
+if TYPE_CHECKING:
+    from mmdream.networks.card import SoundInput
+    from mmdream.networks.network import Network
+
+TAPS = 3, 7, 15
+"""Lengths of the random filters, hops: 35, 81 and 174 ms. Ulyanov's has one length of 11; of several, short
+ones hold attacks and long ones the way a note goes on."""
+FILTERS = 512
+"""Of each length; 4096 of one length cost six times as much and hold no more of what can be measured."""
+LAYERS = "c2", "c4", "c6"
+"""Of the trained network."""
+TRAINED = 0.3
+"""Weight of the trained network's layers beside the wide one's; at 1 it draws dots."""
+ENVELOPE_BANDS = 32
+"""Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
+ENVELOPE, PARTIALS = 0.2, 0.02
+"""Weight of the content's envelope at content weight 1, and of its partials, which grows with the square:
+at 1 the style chooses the pitch, at 10 the content does."""
+ROLL = 8
+"""Hops to one column of the trained network's deepest layer; its grid is moved by up to as many, or it would
+show."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """Two networks' hearing of one canvas; `network` None: the wide one alone."""
+
+    middle: np.ndarray
+    """float32 [run]: what the wide network takes as nothing, the style's mean. Without it the Gram matrices
+    hold hardly more than a mean spectrum."""
+    filters: tuple[np.ndarray, ...]
+    """float32 [hop, run, filter]."""
+    bank: np.ndarray
+    """float32 [run, band of the network]."""
+    network: Network | None
+
+    def features(self, canvas: tf.Tensor, roll: tf.Tensor | int = 0) -> list[tf.Tensor]:
+        """Features by layer, each [place, channel], of a canvas [hop, run]; the wide network's first."""
+        told = (canvas - tf.constant(self.middle))[None]
+        found = [tf.nn.relu(tf.nn.conv1d(told, kernel, 1, "VALID"))[0] for kernel in self.filters]
+        if self.network is None:
+            return found
+        front: SoundInput = self.network.card.input  # type: ignore[assignment]
+        power = tf.square((tf.exp(canvas[roll:]) - 1.0) / UNIT) @ tf.constant(self.bank)
+        shown = heard(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
+        return found + [tf.reshape(a, (-1, a.shape[3])) for a in self.network.layers(LAYERS)(shown)]
+
+    def weights(self) -> np.ndarray:
+        """How much each layer counts, float32 [layer]; their sum is 1."""
+        wide = np.ones(len(self.filters)) / len(self.filters)
+        trained = np.full(len(LAYERS), TRAINED / len(LAYERS)) if self.network else np.zeros(0)
+        whole = np.concatenate((wide, trained))
+        return np.asarray(whole / whole.sum(), np.float32)
+
+
+def texture(
+    grid: Grid,
+    middle: np.ndarray,
+    network: Network | None,
+    seed: int,
+    taps: Sequence[int] = TAPS,
+    count: int = FILTERS,
+) -> Texture:
+    """Draw the wide network's filters, and lay the trained one's bands on the canvas.
+
+    Args:
+        grid: of the canvas.
+        middle: float32 [run].
+        network: a sound network whose columns are the canvas's hops; None: none.
+        seed: of the filters.
+        taps: lengths of the filters, hops.
+        count: filters of each length.
+    """
+    runs = len(grid.starts)
+    scales = [np.float32(np.sqrt(2 / (length * runs))) for length in taps]  # He et al. 2015
+    filters = tuple(
+        chance.rng(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
+        for length, scale in zip(taps, scales, strict=True)
+    )
+    if network is None:
+        return Texture(middle, filters, np.zeros((runs, 0), np.float32), None)
+    full = bank_of(network.card.input, grid.stft)  # type: ignore[arg-type]
+    return Texture(middle, filters, np.add.reduceat(full, grid.starts, axis=0), network)
+
+
+def grams(on: Texture, canvases: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The texture of a sound that comes in pieces.
+
+    Args:
+        on: who hears it.
+        canvases: float32 [hop, run] each, none shorter than the longest filter.
+
+    Returns:
+        float64 [channel, channel] of each layer: products of features, mean over all places.
+    """
+
+    def products(canvas: tf.Tensor) -> list[tf.Tensor]:
+        found = on.features(canvas)
+        counts = [tf.cast(tf.shape(a)[0], tf.float32) for a in found]
+        return [*(tf.matmul(a, a, transpose_a=True) for a in found), *counts]
+
+    traced = tf.function(products, input_signature=[tf.TensorSpec((None, len(on.middle)))], autograph=False)
+    sums: list[np.ndarray] = []
+    for canvas in canvases:
+        found = [np.asarray(value.numpy(), np.float64) for value in traced(canvas)]
+        sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
+    half = len(sums) // 2
+    return [total / max(count, 1) for total, count in zip(sums[:half], sums[half:], strict=True)]
+
+
+def distances(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
+    """Squared distances between Gram matrices, float64 [layer]."""
+    return np.array([np.sum(np.square(a - b)) for a, b in zip(found, wanted, strict=True)])
+
+
+def envelope(grid: Grid) -> np.ndarray:
+    """Averages of a canvas's runs over wide bands, float32 [run, band]."""
+    hz = (grid.starts + (grid.widths - 1) / 2) * grid.stft.rate / grid.stft.n_fft
+    edges = edges_hz(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    offset = hz[:, None] - centre
+    bank = np.clip(1 - np.where(offset < 0, -offset / (centre - low), offset / (high - centre)), 0, None)
+    bank = bank[:, bank.sum(axis=0) > 0.5]
+    return np.asarray(bank / bank.sum(axis=0), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Aim:
+    """Where a canvas is to go."""
+
+    grams: Sequence[np.ndarray]
+    """Of the style."""
+    away: np.ndarray
+    """float [layer]: squared distance of the whole content's Gram matrices from them."""
+    spreads: tuple[float, float]
+    """Variance over time of the content's partials, and of its envelope."""
+    content_weight: float
+    keep_rhythm: bool
+
+
+def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
+    """Trace the way to a style that stays near a content.
+
+    Returns:
+        (canvas, content, roll) -> gradient to *climb*, all float32 [hop, run] but the roll, int32.
+    """
+    wide_bands = envelope(grid)
+    wanted = [np.asarray(gram, np.float32) for gram in aim.grams]
+    weights = np.asarray(on.weights() / aim.away, np.float32)
+    partials = np.float32(PARTIALS * aim.content_weight**2 / aim.spreads[0])
+    shape = np.float32(ENVELOPE * aim.content_weight / aim.spreads[1])
+
+    def step(canvas: tf.Tensor, content: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(canvas)
+            x = paced(canvas, content, grid.widths) if aim.keep_rhythm else canvas
+            parts = []
+            for a, gram, weight in zip(on.features(x, roll), wanted, weights, strict=True):
+                found = tf.matmul(a, a, transpose_a=True) / tf.cast(tf.shape(a)[0], tf.float32)
+                parts.append(weight * tf.reduce_sum(tf.square(found - gram)))
+            parts.append(partials * tf.reduce_mean(tf.square(x - content)))
+            parts.append(shape * tf.reduce_mean(tf.square((x - content) @ tf.constant(wide_bands))))
+            loss = -tf.add_n(parts)
+        return tape.gradient(loss, canvas)
+
+    signature = [tf.TensorSpec((None, len(on.middle)))] * 2 + [tf.TensorSpec((), tf.int32)]
+    return tf.function(step, input_signature=signature, autograph=False)
+
+
+def paced(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray) -> tf.Tensor:
+    """A canvas with the energy of the content in each hop: its onsets and pauses, [hop, run]."""
+    amplitudes = tf.exp(canvas) - 1.0
+    has = tf.reduce_sum(widths * tf.square(amplitudes), axis=1, keepdims=True)
+    should = tf.reduce_sum(widths * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True)
+    return tf.math.log1p(amplitudes * tf.sqrt((should + 1e-6) / (has + 1e-6)))
