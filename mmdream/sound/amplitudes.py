@@ -24,6 +24,11 @@ LOWEST_HZ = 30.0
 """What lies below is no sound, and stays as it is."""
 SINGLE_HZ = 600.0
 """Bins below stay single."""
+AUDIBLE = 3 * 10 ** ((-23 - 20) / 10)
+"""Energy of a hop that counts half: 20 dB under a levelled sound's, which is three times the mean square, for
+Hann windows spread a sine of amplitude 1 over bins whose squares add up to 1.5."""
+RING = 5
+"""Hops to either side over which what sounds is heard too."""
 NEAR = (5, 5)
 """Hops and bins over which the place of new sound between the channels is averaged."""
 
@@ -51,6 +56,12 @@ class Grid:
         power = np.square(spectra.real).sum(axis=0) + np.square(spectra.imag).sum(axis=0)
         means = np.add.reduceat(power, self.starts, axis=1) / self.widths
         return np.asarray(np.log1p(np.float32(UNIT * factor) * np.sqrt(means)), np.float32)
+
+    def sounding(self, canvas: np.ndarray) -> np.ndarray:
+        """How much of a sound there is at each hop of a canvas, float32 [hop], 0 in pauses to 1."""
+        energy = np.square(np.expm1(canvas) / np.float32(UNIT)) @ self.widths
+        near = scipy.ndimage.maximum_filter1d(energy, 2 * RING + 1)
+        return np.asarray(near / (near + AUDIBLE), np.float32)
 
     def amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
         """The amplitudes that a canvas stands for, in the channels and bins of the sound it came from.

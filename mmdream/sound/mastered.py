@@ -57,10 +57,16 @@ def _gain(meter: Meter, loud: Meter) -> float:
     Turning them down makes the whole softer, so both are found at once.
     """
     wanted = loud.loudness()
+    if not np.isfinite(meter.loudness()):
+        return 0.0
 
     def excess(nepers: float) -> float:
         return max(meter.loudness(nepers - meter.over(loud, nepers)), -200.0) - wanted
 
-    if not excess(-MOST_NEPERS) < 0 < excess(MOST_NEPERS):
-        return meter.gain_to(loud, np.ones(len(meter.block_seconds())))
-    return float(scipy.optimize.brentq(excess, -MOST_NEPERS, MOST_NEPERS, xtol=1e-4))
+    # Not every gain can be had, and the largest is not the loudest: a loud place turns its neighbours down.
+    steps = np.linspace(-MOST_NEPERS, MOST_NEPERS, 93)
+    found = np.array([excess(float(nepers)) for nepers in steps])
+    place = int(np.argmax(found >= 0)) if found.max() >= 0 else 0
+    if not place:
+        return float(steps[found.argmax()])
+    return float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4))

@@ -72,22 +72,29 @@ def consistent(
     Returns:
         complex64, of exactly these amplitudes.
     """
-    around = np.zeros((*amplitudes.shape[:1], AROUND, stft.n_bins), np.complex64)
-    before = around if held is None else np.concatenate((around, held), axis=1)[:, -AROUND:]
     current = _turned(amplitudes, start)
     last = np.zeros_like(current)
     for number in range(rounds):
-        fitting = spectra(samples_of(np.concatenate((before, current, around), axis=1), stft), stft)
-        way = fitting + MOMENTUM * (fitting - last) if number else fitting
-        current, last = _turned(amplitudes, way), fitting
+        found = fitting(current, stft, held)
+        way = found + MOMENTUM * (found - last) if number else found
+        current, last = _turned(amplitudes, way), found
     return current
+
+
+def fitting(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np.ndarray:
+    """Spectra [channel, frame, bin] on their way through samples: those of the sound that they come to.
+
+    Silence lies behind them, and before them too unless `held` does, see `consistent`.
+    """
+    around = np.zeros((len(found), AROUND, stft.n_bins), np.complex64)
+    before = around if held is None else np.concatenate((around, held), axis=1)[:, -AROUND:]
+    return spectra(samples_of(np.concatenate((before, found, around), axis=1), stft), stft)
 
 
 def inconsistency(found: np.ndarray, stft: Stft) -> float:
     """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
-    fitting = spectra(samples_of(found, stft), stft)
-    inner = found[:, AROUND:-AROUND]
-    return float(np.linalg.norm(fitting - inner) / max(float(np.linalg.norm(inner)), 1e-20))
+    away = (fitting(found, stft) - found)[:, AROUND:-AROUND]
+    return float(np.linalg.norm(away) / max(float(np.linalg.norm(found[:, AROUND:-AROUND])), 1e-20))
 
 
 def _turned(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:

@@ -55,15 +55,15 @@ class Texture:
     network: Network | None
 
     def features(self, canvas: tf.Tensor, roll: tf.Tensor | int = 0) -> list[tf.Tensor]:
-        """Features by layer, each [place, channel], of a canvas [hop, run]; the wide network's first."""
+        """Features by layer, [time, band, channel], of a canvas [hop, run]; the wide network's first."""
         told = (canvas - tf.constant(self.middle))[None]
-        found = [tf.nn.relu(tf.nn.conv1d(told, kernel, 1, "VALID"))[0] for kernel in self.filters]
+        found = [tf.nn.relu(tf.nn.conv1d(told, kernel, 1, "VALID"))[0, :, None] for kernel in self.filters]
         if self.network is None:
             return found
         front: SoundInput = self.network.card.input  # type: ignore[assignment]
         power = tf.square((tf.exp(canvas[roll:]) - 1.0) / UNIT) @ tf.constant(self.bank)
         shown = heard(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
-        return found + [tf.reshape(a, (-1, a.shape[3])) for a in self.network.layers(LAYERS)(shown)]
+        return found + [a[0] for a in self.network.layers(LAYERS)(shown)]
 
     def weights(self) -> np.ndarray:
         """How much each layer counts, float32 [layer]; their sum is 1."""
@@ -103,29 +103,46 @@ def texture(
     return Texture(middle, filters, np.add.reduceat(full, grid.starts, axis=0), network)
 
 
-def grams(on: Texture, canvases: Iterable[np.ndarray]) -> list[np.ndarray]:
+def grams(on: Texture, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     """The texture of a sound that comes in pieces.
 
     Args:
         on: who hears it.
-        canvases: float32 [hop, run] each, none shorter than the longest filter.
+        pieces: canvases, float32 [hop, run] each, none shorter than the longest filter; and how much each of
+            their hops counts, float32 [hop].
 
     Returns:
         float64 [channel, channel] of each layer: products of features, mean over all places.
     """
 
-    def products(canvas: tf.Tensor) -> list[tf.Tensor]:
-        found = on.features(canvas)
-        counts = [tf.cast(tf.shape(a)[0], tf.float32) for a in found]
-        return [*(tf.matmul(a, a, transpose_a=True) for a in found), *counts]
+    def both(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        return [products(a, counts) for a in on.features(canvas)]
 
-    traced = tf.function(products, input_signature=[tf.TensorSpec((None, len(on.middle)))], autograph=False)
-    sums: list[np.ndarray] = []
-    for canvas in canvases:
-        found = [np.asarray(value.numpy(), np.float64) for value in traced(canvas)]
-        sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
-    half = len(sums) // 2
-    return [total / max(count, 1) for total, count in zip(sums[:half], sums[half:], strict=True)]
+    signature = [tf.TensorSpec((None, len(on.middle))), tf.TensorSpec((None,))]
+    traced = tf.function(both, input_signature=signature, autograph=False)
+    sums = [np.zeros(1)] * len(on.weights())
+    whole = np.zeros(len(sums))
+    for canvas, counts in pieces:
+        for place, (found, count) in enumerate(traced(canvas, counts)):
+            sums[place] = sums[place] + found.numpy()
+            whole[place] += float(count)
+    return [total / max(count, 1.0) for total, count in zip(sums, whole, strict=True)]
+
+
+def products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Products of features, summed over all places.
+
+    Args:
+        a: [time, band, channel].
+        counts: [hop], how much each hop of the canvas counts.
+
+    Returns:
+        [channel, channel]; and what all places count together.
+    """
+    times, hops = tf.shape(a)[0], tf.shape(counts)[0]
+    here = tf.gather(counts, (2 * tf.range(times) + 1) * hops // (2 * times))
+    told = tf.reshape(a * tf.sqrt(here)[:, None, None], (-1, a.shape[2]))
+    return tf.matmul(told, told, transpose_a=True), tf.reduce_sum(here) * a.shape[1]
 
 
 def distances(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
@@ -162,7 +179,8 @@ def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
     """Trace the way to a style that stays near a content.
 
     Returns:
-        (canvas, content, roll) -> gradient to *climb*, all float32 [hop, run] but the roll, int32.
+        (canvas, content, counts, roll) -> gradient to *climb*: canvases and gradient float32 [hop, run], how
+        much each hop counts float32 [hop], the roll int32.
     """
     wide_bands = envelope(grid)
     wanted = [np.asarray(gram, np.float32) for gram in aim.grams]
@@ -170,20 +188,21 @@ def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
     partials = np.float32(PARTIALS * aim.content_weight**2 / aim.spreads[0])
     shape = np.float32(ENVELOPE * aim.content_weight / aim.spreads[1])
 
-    def step(canvas: tf.Tensor, content: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
+    def step(canvas: tf.Tensor, content: tf.Tensor, counts: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
             x = paced(canvas, content, grid.widths) if aim.keep_rhythm else canvas
             parts = []
             for a, gram, weight in zip(on.features(x, roll), wanted, weights, strict=True):
-                found = tf.matmul(a, a, transpose_a=True) / tf.cast(tf.shape(a)[0], tf.float32)
-                parts.append(weight * tf.reduce_sum(tf.square(found - gram)))
+                found, whole = products(a, counts)
+                parts.append(weight * tf.reduce_sum(tf.square(found / tf.maximum(whole, 1.0) - gram)))
             parts.append(partials * tf.reduce_mean(tf.square(x - content)))
             parts.append(shape * tf.reduce_mean(tf.square((x - content) @ tf.constant(wide_bands))))
             loss = -tf.add_n(parts)
         return tape.gradient(loss, canvas)
 
-    signature = [tf.TensorSpec((None, len(on.middle)))] * 2 + [tf.TensorSpec((), tf.int32)]
+    like, counted = tf.TensorSpec((None, len(on.middle))), tf.TensorSpec((None,))
+    signature = [like, like, counted, tf.TensorSpec((), tf.int32)]
     return tf.function(step, input_signature=signature, autograph=False)
 
 

@@ -1,0 +1,180 @@
+"""Measure what `mmdream style` makes of CONTENT and STYLE, as JSON: texture, pitch and envelope.
+
+python scripts/measure_sound_style.py CONTENT STYLE [--weights 0.1 1 10] [--plot FOLDER]
+
+"fell" is the distance of Gram matrices to the style's, the content's over the result's: in the networks that
+were climbed, and in others that were not: random networks of another seed and other lengths of filter on the
+same canvas, and Audio Deep Dream's and Deep Dreaming Sounds' networks with random weights on front ends of
+their own. "chroma" is the correlation of pitch class profiles (librosa.feature.chroma_cqt, mean energy) with
+the content's and the style's. "envelope" is the correlation of the level of 20 ms, dB, of content and result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import soundfile
+
+from mmdream.networks.card import card
+from mmdream.networks.network import Network, load
+from mmdream.sound.bands import band_power, shown
+from mmdream.sound.heard import Heard, heard
+from mmdream.sound.manner import Manner
+from mmdream.sound.source import ArraySource
+from mmdream.sound.styled import aimed, style_sound
+from mmdream.sound.texture import Texture, distances, grams, texture
+
+OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}
+"""Networks that nobody climbs, and the layers of theirs that are compared."""
+DECAY_DB = 60.0
+"""Under the loudest 20 ms; what is softer counts as that."""
+
+
+def main() -> None:
+    """Style the content at each weight, and print a JSON object for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("content", type=Path)
+    parser.add_argument("style", type=Path)
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0, 10.0])
+    parser.add_argument("--keep-rhythm", action="store_true")
+    parser.add_argument("--steps", type=int, default=Manner().steps)
+    parser.add_argument("--plot", type=Path, help="folder for sounds and spectrograms")
+    asked = parser.parse_args()
+    content, rate = _read(asked.content)
+    style, _ = _read(asked.style, rate)
+    network = load(card("melnet"))
+    results = {}
+    for weight in asked.weights:
+        manner, began = Manner(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
+        blocks: list[np.ndarray] = []
+        report = style_sound(
+            ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, manner
+        )
+        result = results[weight] = np.concatenate(blocks, axis=1)
+        wall = time.perf_counter() - began
+        told = {
+            "content": asked.content.stem,
+            "style": asked.style.stem,
+            "content_weight": weight,
+            "keep_rhythm": asked.keep_rhythm,
+            "fell": fell(content, style, result, rate, network),
+            "chroma": {
+                "content": alike(chroma(result, rate), chroma(content, rate)),
+                "style": alike(chroma(result, rate), chroma(style, rate)),
+            },
+            "envelope": alike(loudness(content, rate), loudness(result, rate)),
+            "loudness": [report.loudness_source, report.loudness],
+            "true_peak": report.true_peak,
+            "wall_seconds": wall,
+            "real_time_factor": wall / (content.shape[1] / rate),
+        }
+        print(json.dumps(_rounded(told)), flush=True)
+    if asked.plot is not None:
+        asked.plot.mkdir(exist_ok=True)
+        name = f"{asked.content.stem}_{asked.style.stem}{'_rhythm' if asked.keep_rhythm else ''}"
+        for weight, result in results.items():
+            soundfile.write(asked.plot / f"{name}_{weight:g}.wav", result.T, rate, "FLOAT")
+        rows = {"content": content, "style": style}
+        rows |= {f"content weight {weight:g}": result for weight, result in results.items()}
+        _plot(rows, rate, asked.plot / f"{name}.png")
+
+
+def fell(
+    content: np.ndarray, style: np.ndarray, result: np.ndarray, rate: int, network: Network
+) -> dict[str, float]:
+    """How many times smaller the distance to the style's Gram matrices became, by network."""
+    sounds = [heard(ArraySource(samples, rate), "") for samples in (content, style, result)]
+    on, _ = aimed(sounds[0], [(sounds[1], 1.0)], network, Manner())
+    rivals = {"climbed": on}
+    for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
+        rivals[name] = texture(sounds[0].grid, on.middle, None, 1, taps)
+    found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
+    for name, layers in OTHERS.items():
+        other = load(card(name), "random", seed=1)
+        each = [_other_grams(samples, rate, other, layers) for samples in (content, style, result)]
+        found[f"{name}, random"] = float(
+            np.mean(distances(each[0], each[1]) / np.maximum(distances(each[2], each[1]), 1e-20))
+        )
+    return found
+
+
+def _ratio(on: Texture, sounds: list[Heard]) -> float:
+    content, style, result = sounds
+    wanted = grams(on, style.counted())
+    before, after = (distances(grams(on, sound.counted(content)), wanted) for sound in (content, result))
+    return float(len(before) / (after / before).sum())
+
+
+def _other_grams(
+    samples: np.ndarray, rate: int, network: Network, layers: tuple[str, ...]
+) -> list[np.ndarray]:
+    """Gram matrices of a network on its own front end, of the mean of the channels."""
+    power = band_power(samples.mean(axis=0), rate, network.card.input)  # type: ignore[arg-type]
+    found = network.layers(layers)(shown(power[None], network.card.input))  # type: ignore[arg-type]
+    flat = [np.asarray(a, np.float64).reshape(-1, a.shape[3]) for a in found]
+    return [a.T @ a / len(a) for a in flat]
+
+
+def chroma(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Energy of the twelve pitch classes over the whole sound, float [12]."""
+    found = librosa.feature.chroma_cqt(y=samples.mean(axis=0), sr=rate, norm=None)
+    return np.asarray(np.square(found).mean(axis=1))
+
+
+def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
+    """RMS of 20 ms, dB, float [block], not under `DECAY_DB` below the loudest."""
+    length = rate // 50
+    blocks = samples[:, : samples.shape[1] // length * length].reshape(len(samples), -1, length)
+    level = 10 * np.log10(np.square(blocks).mean(axis=(0, 2)) + 1e-20)
+    return np.asarray(np.maximum(level, level.max() - DECAY_DB))
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two rows of numbers."""
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _read(path: Path, rate: int | None = None) -> tuple[np.ndarray, int]:
+    samples, own = soundfile.read(path, dtype="float32", always_2d=True)
+    if rate is not None and rate != own:
+        return librosa.resample(samples.T, orig_sr=own, target_sr=rate), rate
+    return np.ascontiguousarray(samples.T), own
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_rounded(each) for each in value]
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _plot(rows: dict[str, np.ndarray], rate: int, path: Path) -> None:
+    """Log-frequency spectrograms under each other."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(len(rows), 1, figsize=(14, 3.2 * len(rows)), sharex=True)
+    for axis, (name, samples) in zip(axes, rows.items(), strict=True):
+        spectrum = np.abs(librosa.stft(samples.mean(axis=0), n_fft=2048, hop_length=256))
+        level = librosa.amplitude_to_db(spectrum, ref=np.max, top_db=80)
+        librosa.display.specshow(
+            level, sr=rate, hop_length=256, x_axis="time", y_axis="log", ax=axis, cmap="magma"
+        )
+        axis.set_title(name)
+        axis.set_ylim(60, rate / 2)
+    figure.tight_layout()
+    figure.savefig(path, dpi=60)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
