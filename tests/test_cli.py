@@ -18,7 +18,7 @@ from mmdream.sample import make_sample
 from mmdream.terms import Wishes, layer, target
 from tests.command import mmdream
 
-COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify")
+COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ TRAINED = 0.3
 """Weight of the trained network's layers beside the wide one's; at 1 it draws dots."""
 ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
-ENVELOPE, PARTIALS = 0.2, 0.02
+ENVELOPE, PARTIALS = 0.15, 0.02
 """Weight of the content's envelope at content weight 1, and of its partials, which grows with the square:
 at 1 the style chooses the pitch, at 10 the content does."""
 ROLL = 8
