@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import ffmpeg
 import soundfile
 
 from mmdream.errors import UserError
-from mmdream.film.binary import run
+from mmdream.film import sound_files
 from mmdream.film.source import Film, probe
 from mmdream.film.waves import create, extract
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.sound import ENCODERS
 from mmdream.listen import Listener
 from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
@@ -91,7 +89,8 @@ def style_file(
     if not wanted:
         raise UserError("a style is missing; add --style SOUND")
     film, others = _sound(content), [_sound(path) for path, _ in wanted]
-    out = destination(content, output, ".styled.wav", tuple(ENCODERS), overwrite)
+    out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
+    sound_files.check(out, film.sounds[0])
     network = ear(Recipe(seed=manner.seed), listener)
     from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
 
@@ -113,8 +112,7 @@ def style_file(
                 writer.write, network, manner, names=names, folder=work,
                 progress=lambda share: listener.progress("styling", share * seconds, seconds),
             )  # fmt: skip
-        options = ENCODERS[out.suffix.lower()]
-        run(ffmpeg.input(str(work / "sound.wav")).output(str(work / out.name), **options), out)
+        sound_files.encode(work / "sound.wav", work / out.name)
     whole = sum(weight for _, weight in wanted)
     shares = {str(path): weight / whole for path, weight in wanted}
     return Styled(str(out), shares, done, time.perf_counter() - began)

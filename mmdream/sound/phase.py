@@ -13,6 +13,7 @@ Griffin-Lim from random phases 0.08, 0.05, 0.08 and 0.5 dB; from the content's p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,3 +110,43 @@ def _turned(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:
     size = np.abs(way)
     turns = np.divide(way, size, out=np.ones_like(way), where=size > 1e-30)
     return np.asarray(amplitudes * turns, np.complex64)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some frames of a sound and what a dream makes of them."""
+
+    first: int
+    """Hop of the first one."""
+    source: np.ndarray
+    """complex64 [channel, frame, bin]."""
+    dream: np.ndarray
+    """complex64, the same shape."""
+
+
+def fitted(stretches: Iterable[Stretch], stft: Stft) -> Iterator[Stretch]:
+    """Dreams with phases that fit together; frames that no dream has changed stay as they are.
+
+    Args:
+        stretches: in order, each beginning where the last one ended.
+        stft: the transform.
+
+    Yields:
+        The same frames in order, in other stretches.
+    """
+    waiting: list[Stretch] = []
+
+    def asked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for stretch in stretches:
+            waiting.append(stretch)
+            yield np.abs(stretch.dream), stretch.dream
+
+    for found in phased(asked(), stft):
+        first, done = waiting[0].first, found.shape[1]
+        source, dream = (
+            np.concatenate([getattr(stretch, name) for stretch in waiting], axis=1)
+            for name in ("source", "dream")
+        )
+        changed = np.any(dream[:, :done] != source[:, :done], axis=(0, 2))
+        yield Stretch(first, source[:, :done], np.where(changed[:, None], found, source[:, :done]))
+        waiting[:] = [Stretch(first + done, source[:, done:], dream[:, done:])]
