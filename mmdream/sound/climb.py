@@ -41,7 +41,7 @@ START_NEPERS = 0.03
 when."""
 START_NEW = 0.3
 """The same of new energy; on a smooth one no figure would ever begin."""
-FARTHEST = 11.0
+FARTHEST = 10.0
 """dB of log-spectral distance that gains may open between source and dream; a voice cannot be made out beyond
 it. What passes it is drawn back: the steps of sources that are overdone come to less and less."""
 FLOOR = 1e-8

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 Features = dict[str, "tf.Tensor"]
 
-MOST_EVENT = 0.7
+MOST_EVENT = 0.25
 """Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
 a window is nearest to. It gives figures attack and decay where contrast alone draws long tones; standing
-classes (rain, sea, helicopter) would be equalisers. Eight times as much makes everything a bark, and the
-contrast of a voice grows by half instead of twofold. It sets in at EVENT_DEPTH."""
+classes (rain, sea, helicopter) would be equalisers. With 6 everything becomes a bark, and the contrast of a
+voice grows by half instead of twofold. It sets in at EVENT_DEPTH."""
 TARGET = 6.0
 """Weight of a class that is asked for, in units of contrast."""
 RIVALS = 0.5
