@@ -74,8 +74,8 @@ def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
 @pytest.mark.parametrize("kind", ["none", "shift=100", "pitch=-1"])
 def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    status, said, told = call("--from", "noise", "--seconds", 1.5, "--ouroboros", 2, "--steps", 1, "--octaves", 1,
-                              "--transform", kind)  # fmt: skip
+    words = ("--seconds", 1.5, "--ouroboros", 2, "--steps", 1, "--octaves", 1, "--transform", kind)
+    status, said, told = call("--from", "noise", *words)
     assert status == 0, said
     assert told["loudness_dream"] == pytest.approx(-23, abs=0.5)
     assert {path.name for path in tmp_path.iterdir()} == {

@@ -27,11 +27,12 @@ def test_a_second_of_frames_moves_as_far_at_any_rate(motion: Motion, rate: int) 
 
 
 def test_each_does_what_it_says() -> None:
-    np.testing.assert_allclose(Motion(shift=(2, -3)).after(1, SIZE) @ MIDDLE, MIDDLE[:2] + (2, -3))
-    right = MIDDLE + (10, 0, 0)
-    np.testing.assert_allclose(Motion(zoom=1.5).after(1, SIZE) @ right, MIDDLE[:2] + (15, 0))
+    np.testing.assert_allclose(Motion(shift=(2, -3)).after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3]))
+    right = MIDDLE + np.array([10, 0, 0])
+    np.testing.assert_allclose(Motion(zoom=1.5).after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0]))
     # Against the clock: what lay to the right lies above, and rows run down.
-    np.testing.assert_allclose(Motion(rotate=90).after(1, SIZE) @ right, MIDDLE[:2] + (0, -10), atol=1e-9)
+    turned = Motion(rotate=90).after(1, SIZE) @ right
+    np.testing.assert_allclose(turned, MIDDLE[:2] - np.array([0, 10]), atol=1e-9)
 
 
 def test_reach_is_the_way_of_the_farthest_corner() -> None:
