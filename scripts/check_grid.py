@@ -3,7 +3,7 @@
     python scripts/check_grid.py ../shared/data [--sounds strings rain] [--seconds 30] [--set steps=6]
 
 Each sound is looped to the length and dreamed twice, with grids of chunks that lie half a chunk apart, and
-twice more with grids between those: what is a seam in one pair is none in the other, and a loud place counts
+so in three more pairs, with grids between those: what is a seam in one pair is none in the other, and a loud place counts
 for both. Told is the log-spectral distance of the two dreams of a pair near seams of either, over that
 elsewhere (line: 1.1), and the seam energy: the mean square of the steps that the gain takes from hop to hop
 within `NEAR` hops of a seam, over that of its neighbours, twice as wide on either side (line: 1.5). The
@@ -31,7 +31,7 @@ from mmdream.sound.stft import stft_for
 
 NEAR = 16
 """Hops to either side of a seam, 0.19 s."""
-PAIRS = (0.0, 0.5), (0.25, 0.75)
+PAIRS = (0.0, 0.5), (0.125, 0.625), (0.25, 0.75), (0.375, 0.875)
 """Where the grids of two dreams begin, in chunks."""
 RIM = 96
 """Hops at either end that are left out, 1.1 s."""
