@@ -175,6 +175,7 @@ def audio(
     plot: options.Plot = None,
     sound_track: options.SoundTrack = None,
     plot_steps: options.PlotSteps = False,
+    each_channel: options.EachChannel = None,
     play: options.Play = False,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
@@ -202,7 +203,7 @@ def audio(
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
-    turns, layer = turns_of(ouroboros, transform, guard, layer, plot, drive)
+    turns, layer = turns_of(ouroboros, transform, guard, layer, plot_steps or plot is not None, drive)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
         sound_drives=drives_of(drive),
@@ -212,6 +213,18 @@ def audio(
         sound_manner=SoundManner(amplitude, stereo.value, phase.value),
         seed=seed,
     )
+    if each_channel is not None:
+        from mmdream.jobs.channels import dream_each_channel
+
+        if layer or channel or target or drive or turns or plot or plot_steps or play:
+            raise UserError(
+                "--each-channel climbs one channel after the other and draws them all; leave out --layer, "
+                "--channel, --target, --drive, --ouroboros, --plot, --plot-steps and --play"
+            )
+        with listening(as_json) as listener:
+            every = dream_each_channel(start, output, recipe, each_channel, overwrite, listener, sound_track)
+        show(every, as_json)
+        return
     with listening(as_json) as listener:
         if turns is None:
             report = dream_sound_file(

@@ -273,6 +273,15 @@ Plot = Annotated[
 PlotSteps = Annotated[
     bool, typer.Option("--plot-steps", help="Draw how the dream grows, a picture a step, in OUT.steps.")
 ]
+EachChannel = Annotated[
+    str | None,
+    typer.Option(
+        "--each-channel",
+        metavar="LAYER[:0-15]",
+        help="Write a dream for each channel of a layer, and an index picture.",
+        show_default=False,
+    ),
+]
 Play = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
 Size = Annotated[
@@ -482,7 +491,7 @@ def turns_of(
     how: str | None,
     guard: bool,
     layers: list[str] | None,
-    plot: Path | None,
+    drawn: bool,
     drives: list[str] | None,
 ) -> tuple[Turns | None, list[str] | None]:
     """How a sound is to be dreamed again (None: it is not), and the layers without "iterate".
@@ -494,8 +503,8 @@ def turns_of(
     if count is None:
         without_ouroboros({"--transform": how, "--no-guard": not guard, "--layer iterate": iterate})
         return None, layers
-    if plot is not None:
-        raise UserError("--plot draws one dream beside its source; leave it out with --ouroboros")
+    if drawn:
+        raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
     if drives:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
     from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.

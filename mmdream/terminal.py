@@ -21,6 +21,7 @@ UNITS = {
     "styling": "seconds",
     "still": "scales",
     "gallery": "tiles",
+    "channels": "dreams",
     "download": "MB",
     "unpacking": "MB",
     "sorting": "files",

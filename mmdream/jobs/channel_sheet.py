@@ -1,0 +1,79 @@
+"""An index picture of dreams: small log-mel spectrograms, each over the gain that made it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mmdream.jobs.captions import DIM, INK, ground, shortened, written
+from mmdream.jobs.portrait import RANGE
+from mmdream.sound.canvas import DB, EDGES, HIGHEST
+
+SIZE = 160, 64
+"""Width and height of a spectrogram, px."""
+GAP, SEAM, MARGIN, TITLE, CAPTION = 10, 2, 16, 62, 20
+"""px between cells, between a dream and its gain, round the sheet, of the lines above, and under a cell."""
+LANDSCAPE = 1.4
+"""Wished width of the sheet over its height."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One dream, or the source."""
+
+    caption: str
+    power: np.ndarray
+    """float32 [column, band], see `columns.powers`."""
+    gain: np.ndarray
+    """The log gain that was applied, nepers, float32 [column, band]; zeros for the source."""
+
+
+def sheet(title: str, cells: Sequence[Cell], rate: int, seconds: float) -> np.ndarray:
+    """Lay a source and its dreams side by side, in the order given.
+
+    Args:
+        title: above.
+        cells: at least one.
+        rate: of the sound, samples a second.
+        seconds: of the sound.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    bands = max(1, int(np.count_nonzero(EDGES[1:-1] < rate / 2)))
+    top = 10 * math.log10(max(1e-12, *(float(cell.power.max()) for cell in cells)))
+    width, height = SIZE[0] + GAP, 2 * SIZE[1] + SEAM + CAPTION + GAP
+    # As wide as four cells at least, for the words above.
+    columns = max(4, round(math.sqrt(len(cells) * LANDSCAPE * height / width)))
+    picture = ground(
+        TITLE + -(-len(cells) // columns) * height + MARGIN - GAP, 2 * MARGIN + columns * width - GAP
+    )
+    room = picture.shape[1] - 2 * MARGIN
+    written(picture, shortened(title, 17, room), (MARGIN, 29), 17, INK)
+    told = (
+        f"{seconds:.1f} s; {EDGES[1]:.0f} to {EDGES[bands]:,.0f} Hz; below each: gain, -15 dB blue, 15 dB red"
+    )
+    written(picture, shortened(told, 13, room), (MARGIN, 50), 13, DIM)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, columns)
+        x, y = MARGIN + column * width, TITLE + row * height
+        level = 10 * np.log10(np.maximum(cell.power[:, :bands], 1e-30))
+        gain, most = DB * cell.gain[:, :bands], DB * HIGHEST
+        for values, colours, ends in ((level, "magma", (top - RANGE, top)), (gain, "RdBu_r", (-most, most))):
+            picture[y : y + SIZE[1], x : x + SIZE[0]] = _coloured(values, colours, ends)
+            y += SIZE[1] + SEAM
+        written(picture, shortened(cell.caption, 12, SIZE[0]), (x, y + 12), 12, INK)
+    return picture
+
+
+def _coloured(values: np.ndarray, colours: str, ends: tuple[float, float]) -> np.ndarray:
+    """Values [column, band] as a small picture, low bands at its foot; uint8 [SIZE[1], SIZE[0], 3]."""
+    import matplotlib
+
+    share = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1).T[::-1]
+    smaller = cv2.resize(np.ascontiguousarray(share, np.float32), SIZE, interpolation=cv2.INTER_AREA)
+    return np.asarray(matplotlib.colormaps[colours](smaller, bytes=True))[..., :3]

@@ -1,0 +1,200 @@
+"""A sound dreamed once for each channel of a layer, and an index picture of what each of them makes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from mmdream.errors import UserError
+from mmdream.film import sound_files
+from mmdream.film.source import Film, Sound
+from mmdream.jobs.channel_sheet import Cell, sheet
+from mmdream.jobs.dry import told_time
+from mmdream.jobs.loaded import ear
+from mmdream.jobs.order import track_of
+from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.sound import dream_track, opened_sound
+from mmdream.listen import Listener
+from mmdream.networks.network import Network
+from mmdream.picture import files
+from mmdream.recipe import Recipe
+from mmdream.sound.columns import Columns, powers
+from mmdream.sound.made import LOUDNESS, Beginning
+from mmdream.sound.source import FileSource
+from mmdream.terms import Term, Wishes
+
+COLUMNS = 160
+"""Of a small spectrogram, about."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What was written: see `Report`, which tells of one dream."""
+
+    index: Path
+    outputs: dict[int, Path]
+    """By channel."""
+    gains: dict[int, float]
+    """Objective of each dream over the source's."""
+    wall_seconds: float
+
+    def lines(self) -> list[str]:
+        """For people, a fact a line."""
+        best = sorted(self.gains, key=lambda channel: -self.gains[channel])[:5]
+        names = [path.name for path in self.outputs.values()]
+        return [
+            f"{self.index}",
+            f"  {len(names)} dreams, {names[0]} to {names[-1]}",
+            f"  most answered: {', '.join(f'{channel} (x{self.gains[channel]:.1f})' for channel in best)}",
+            f"  {self.wall_seconds:.1f} s of work",
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return {
+            "index": str(self.index),
+            "outputs": {str(channel): str(path) for channel, path in self.outputs.items()},
+            "objective_gain": {
+                str(channel): gain if np.isfinite(gain) else None for channel, gain in self.gains.items()
+            },
+            "wall_seconds": self.wall_seconds,
+        }
+
+
+def dream_each_channel(
+    source: Path | Beginning,
+    output: Path | None,
+    recipe: Recipe,
+    wanted: str,
+    overwrite: bool,
+    listener: Listener,
+    sound_track: int | str | None = None,
+) -> Channels:
+    """Dream a sound once for each channel of a layer.
+
+    Args:
+        source: the file, or what is made in its place.
+        output: names the results: ``OUT.LAYER.007.wav`` and so on, and ``OUT.LAYER.png``; None: beside the
+            source, named after it.
+        recipe: how to dream; what it climbs is replaced.
+        wanted: ``LAYER`` or ``LAYER:0-15,20``.
+        overwrite: whether existing files may be replaced.
+        listener: told about progress, in dreams.
+        sound_track: number, from 1, or language of the track; None: the first.
+
+    Raises:
+        UserError: no such layer, channel or track, no sound, or the results cannot go where they should.
+    """
+    began = time.perf_counter()
+    layer, some = chosen(wanted)
+    with opened_sound(source, recipe.seed) as (film, name):
+        track = track_of(film, sound_track)
+        out = output or name.with_name(f"{name.stem}.dream.wav")
+        network = ear(_climbing(recipe, layer, some), listener)
+        channels = some or tuple(range(network.channels()[layer]))
+        plain = re.sub(r"[^\w.-]", "_", layer)
+        outputs = {
+            channel: destination(
+                name, out.with_name(f"{out.stem}.{plain}.{channel:03}{out.suffix}"), "",
+                sound_files.SUFFIXES, overwrite,
+            )
+            for channel in channels
+        }  # fmt: skip
+        sound_files.check(out, track)
+        index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
+        level = LOUDNESS if isinstance(source, Beginning) else None
+        dreams: list[_Dream] = []
+        for dream in _dreamed(film, track, level, outputs, network, recipe, layer, listener):
+            dreams.append(dream)
+            if len(dreams) == 1 < len(channels):
+                left = (time.perf_counter() - began) * (len(channels) - 1)
+                listener.say(f"{len(channels)} channels of {layer}: about {told_time(left)} more")
+        with workshop(index) as work:
+            title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
+            cells = [dreams[0].source, *(dream.cell for dream in dreams)]
+            picture = sheet(title, cells, track.rate, dreams[0].seconds)
+            files.write(work / index.name, picture.astype(np.float32) / 255)
+    gains = {channel: dream.objective for channel, dream in zip(outputs, dreams, strict=True)}
+    return Channels(index, outputs, gains, time.perf_counter() - began)
+
+
+def chosen(text: str) -> tuple[str, tuple[int, ...]]:
+    """The layer and the channels in ``LAYER:0-15,20``; none: all.
+
+    Raises:
+        UserError: another form.
+    """
+    layer, colon, rest = text.rpartition(":") if ":" in text else (text, "", "")
+    found: list[int] = []
+    for part in rest.split(",") if colon else ():
+        match = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if first > last:
+            raise UserError(f"--each-channel is {text!r}; write LAYER, or for example {layer}:0-15,20")
+        found += range(first, last + 1)
+    if not layer:
+        raise UserError(f"--each-channel is {text!r}; write LAYER, or for example LAYER:0-15,20")
+    return layer, tuple(dict.fromkeys(found))
+
+
+def _climbing(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
+    """The recipe, climbing some channels of a layer; none: all."""
+    term = Term("channel", layer, channels) if channels else Term("layer", layer)
+    return replace(recipe, sound_wishes=Wishes((term,)))
+
+
+@dataclass(frozen=True)
+class _Dream:
+    """What is kept of one dream for the index."""
+
+    source: Cell
+    cell: Cell
+    objective: float
+    """Over the source's."""
+    seconds: float
+
+
+def _dreamed(
+    film: Film,
+    track: Sound,
+    level: float | None,
+    outputs: dict[int, Path],
+    network: Network,
+    recipe: Recipe,
+    layer: str,
+    listener: Listener,
+) -> Iterator[_Dream]:
+    """Write one dream after the other."""
+    for place, (channel, out) in enumerate(outputs.items()):
+
+        def progress(_: str, done: float, total: float, place: int = place) -> None:
+            listener.progress("channels", place + done / max(total, 1e-9), len(outputs))
+
+        alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, progress=progress)
+        gains = Columns(COLUMNS)
+        with workshop(out) as work:
+            laid, done = dream_track(
+                film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
+                watch=gains.feed,
+            )  # fmt: skip
+            if not laid.n_samples:
+                raise UserError(f"{film.path}: has no samples to dream on")
+            sound_files.encode(work / "sound.wav", work / out.name)
+            before, after = (_power(work / name, track.layout) for name in ("source.wav", "sound.wav"))
+        gain, answer = gains.means(), done.objective_gain
+        caption = f"{channel}   x{answer:.1f}" if np.isfinite(answer) else f"{channel}"
+        source = Cell("source", before, np.zeros_like(gain))
+        yield _Dream(source, Cell(caption, after, gain), answer, laid.n_samples / track.rate)
+
+
+def _power(path: Path, layout: str) -> np.ndarray:
+    """A sound's small spectrogram, see `columns.powers`."""
+    with soundfile.SoundFile(path) as file:
+        return powers(FileSource(file, layout), COLUMNS)[0]
