@@ -92,7 +92,7 @@ def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatc
         (("--transform", "none"), "--transform goes with --ouroboros"),
         (("--no-guard",), "--no-guard goes with --ouroboros"),
         (("--layer", "iterate"), "--layer iterate goes with --ouroboros"),
-        (("--ouroboros", 2, "--plot", "p.png"), "--plot draws one dream"),
+        (("--ouroboros", 2, "--plot", "p.png"), "draw one dream"),
         (("--ouroboros", 9, "--transform", "stretch=0.5"), "shortest clip would last"),
         (("--ouroboros", 14, "--transform", "stretch=2"), "at most 21:46 of 2 channels"),
         (("--ouroboros", 2, "-o", "o.txt"), "cannot write .txt"),
