@@ -8,7 +8,8 @@ loud place counts for both. Told is the log-spectral distance of the two dreams 
 either, over that elsewhere (line: 1.1), and the seam energy: the mean square of the steps that the gain
 takes from hop to hop within `NEAR` hops of a seam, over that of its neighbours, twice as wide on either
 side (line: 1.5). The beginning and the end of the sound are left out. Status 1 if a line is missed. Two
-minutes on two cores. """
+minutes on two cores.
+"""
 
 from __future__ import annotations
 
