@@ -30,7 +30,7 @@ def style(
     output: options.Output = None,
     content_weight: Annotated[
         float,
-        typer.Option(metavar="W", help="0: the style alone; 1: the envelope stays; 10: the pitch too."),
+        typer.Option(metavar="W", help="0: the style alone; 1: the envelope stays; 30: the pitch too."),
     ] = 1.0,
     keep_rhythm: Annotated[
         bool, typer.Option("--keep-rhythm", help="Keep onsets, pauses and loudness of the content.")

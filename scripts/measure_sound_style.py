@@ -1,6 +1,6 @@
 """Measure what `mmdream style` makes of CONTENT and STYLE, as JSON: texture, pitch and envelope.
 
-python scripts/measure_sound_style.py CONTENT STYLE [--weights 0.1 1 10] [--plot FOLDER]
+python scripts/measure_sound_style.py CONTENT STYLE [--weights 0.1 1 30] [--plot FOLDER]
 
 "fell" is the distance of Gram matrices to the style's, the content's over the result's: in the networks that
 were climbed, and in others that were not: random networks of another seed and other lengths of filter on the
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("content", type=Path)
     parser.add_argument("style", type=Path)
-    parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0, 10.0])
+    parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0, 30.0])
     parser.add_argument("--keep-rhythm", action="store_true")
     parser.add_argument("--steps", type=int, default=Manner().steps)
     parser.add_argument("--plot", type=Path, help="folder for sounds and spectrograms")

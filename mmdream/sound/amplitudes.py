@@ -24,9 +24,11 @@ LOWEST_HZ = 30.0
 """What lies below is no sound, and stays as it is."""
 SINGLE_HZ = 600.0
 """Bins below stay single."""
-AUDIBLE = 3 * 10 ** ((-23 - 20) / 10)
-"""Energy of a hop that counts half: 20 dB under a levelled sound's, which is three times the mean square, for
-Hann windows spread a sine of amplitude 1 over bins whose squares add up to 1.5."""
+LEVELLED = 3 * 10 ** (-23 / 10)
+"""Energy of a hop of a levelled sound: three times the mean square, for Hann windows spread a sine of
+amplitude 1 over bins whose squares add up to 1.5."""
+AUDIBLE = LEVELLED / 100
+"""Energy of a hop that counts half, 20 dB softer."""
 RING = 5
 """Hops to either side over which what sounds is heard too."""
 NEAR = (5, 5)

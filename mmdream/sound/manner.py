@@ -16,7 +16,7 @@ class Manner:
     """
 
     content_weight: float = 1.0
-    """0: the style alone is wanted; about 10 keeps the content's pitch too; more keeps more."""
+    """0: the style alone is wanted; about 30 keeps the content's pitch too; more keeps more."""
     keep_rhythm: bool = False
     """Give each hop the energy that the content has there."""
     steps: int = 100

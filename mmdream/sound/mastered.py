@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import scipy.ndimage
 import scipy.optimize
 
 from mmdream.sound.level import Meter
@@ -14,10 +13,6 @@ from mmdream.sound.source import BLOCK, Source, blocks, padded
 
 MOST_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
-MOST_RIDE = 1.4
-"""Nepers that its course may move by, 12 dB."""
-NEAR_LU = 0.2
-"""That a match is good enough at."""
 
 
 def mastered(
@@ -56,40 +51,20 @@ def mastered(
 
 
 def _gains(meter: Meter, loud: Meter) -> np.ndarray:
-    """The log gain, nepers [tenth-second block], behind which a sound is as loud as another, nowhere a shock.
+    """The log gain behind which a sound is as loud as another: one for all, less where that would be a shock.
 
-    One gain for all and less where it would be too loud, if that does; else its course is brought as near to
-    the other's as it takes.
+    Returns:
+        Nepers, float64 [tenth-second block].
     """
-    ride, found = _ride(meter, loud), np.zeros(len(meter.block_seconds()))
-    for share in np.linspace(0, 1, 5):
-        found = _gain(meter, loud, share * ride)
-        if abs(meter.loudness(found) - loud.loudness()) < NEAR_LU:
-            break
-    return found
-
-
-def _ride(meter: Meter, loud: Meter) -> np.ndarray:
-    """What brings the loudness of each 400 ms towards that of another sound, nepers [block]."""
-    away = np.nan_to_num(loud.momentary() - meter.momentary(), nan=0.0) * np.log(10) / 20
-    if not len(away):
-        return np.zeros(len(meter.block_seconds()))
-    places = np.clip(np.arange(len(meter.block_seconds())) - 1.5, 0, len(away) - 1)
-    held = np.interp(places, np.arange(len(away)), np.clip(away, -MOST_RIDE, MOST_RIDE))
-    return np.asarray(scipy.ndimage.gaussian_filter1d(held, 1.5))
-
-
-def _gain(meter: Meter, loud: Meter, course: np.ndarray) -> np.ndarray:
-    """A course, nepers [block], and the gain for all that goes with it, less where that would be too loud."""
 
     def behind(nepers: float) -> np.ndarray:
-        return course + nepers - meter.over(loud, course + nepers)
+        return nepers - meter.over(loud, nepers)
 
     def excess(nepers: float) -> float:
         return max(meter.loudness(behind(nepers)), -200.0) - loud.loudness()
 
     if not np.isfinite(meter.loudness()):
-        return course
+        return np.zeros(len(meter.block_seconds()))
     # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
     # neighbours down.
     steps = np.linspace(-MOST_NEPERS, MOST_NEPERS, 93)

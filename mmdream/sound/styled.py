@@ -7,7 +7,9 @@ Long sounds go through in windows of ten seconds, each towards the texture of th
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -91,6 +93,7 @@ def style_sound(
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
+        OSError: ENOSPC, no room for the temporary file.
     """
     called = [*names, *["the sound"] * (1 + len(styles))]
     told = heard(content, called[0])
@@ -102,7 +105,7 @@ def style_sound(
         with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
             for samples in _raw(told, on, aim, manner, progress or (lambda share: None)):
                 raw.feed(samples)
-                file.write(samples.T)
+                _append(file, samples)
         with soundfile.SoundFile(path) as file:
             final, peak = mastered(FileSource(file), raw, content, told.meter, write)
             result = Heard(FileSource(file), raw, level_factor(raw.level(), LEVEL_DBFS), told.grid)
@@ -183,9 +186,8 @@ def climbed(
             return np.asarray(scipy.ndimage.gaussian_filter(found, BLUR), np.float32)
 
         x = ascend(Canvas(x, step, smooth, _not_negative, counts[:, None]), count, "adam")
-        if manner.keep_rhythm:
-            x = paced(x, was, grid.widths).numpy()
         if count:
+            x = paced(x, was, grid.widths, manner.keep_rhythm).numpy()
             wanted = grid.amplitudes(x, spectra, content.factor)
             phases = fitting(consistent(wanted, phases, grid.stft, rounds=BETWEEN), grid.stft)
             x = grid.told(phases, content.factor)
@@ -198,6 +200,14 @@ def begun(content: Heard, first: int, stop: int, seed: int) -> np.ndarray:
     found = content.spectra(first, stop)
     draw = rng(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
     return np.asarray(found + np.float32(1e-7) * draw.view(np.complex64)[..., 0])
+
+
+def _append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
+    """Write a block; libsndfile does not tell why a file stops growing, but a full disk is why."""
+    try:
+        file.write(samples.T)
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
 def _not_negative(x: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.networks.framework import tf
-from mmdream.sound.amplitudes import UNIT, Grid
+from mmdream.sound.amplitudes import LEVELLED, UNIT, Grid
 from mmdream.sound.front import bank_of, edges_hz, heard
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
 ENVELOPE, PARTIALS = 0.15, 0.02
 """Weight of the content's envelope at content weight 1, and of its partials, which grows with the square:
-at 1 the style chooses the pitch, at 10 the content does."""
+at 1 the style chooses the pitch, at 30 the content does."""
+SOFTER, LOUDER = 0.1, 2.0
+"""Energy that a hop may have, over the content's: -10 to +3 dB;"""
+FILLED = LEVELLED / 10
+"""and in pauses that of a levelled sound less 10 dB."""
 ROLL = 8
 """Hops to one column of the trained network's deepest layer; its grid is moved by up to as many, or it would
 show."""
@@ -191,7 +195,7 @@ def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
     def step(canvas: tf.Tensor, content: tf.Tensor, counts: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            x = paced(canvas, content, grid.widths) if aim.keep_rhythm else canvas
+            x = paced(canvas, content, grid.widths, aim.keep_rhythm)
             parts = []
             for a, gram, weight in zip(on.features(x, roll), wanted, weights, strict=True):
                 found, whole = products(a, counts)
@@ -206,9 +210,24 @@ def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
     return tf.function(step, input_signature=signature, autograph=False)
 
 
-def paced(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray) -> tf.Tensor:
-    """A canvas with the energy of the content in each hop: its onsets and pauses, [hop, run]."""
+def paced(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, exactly: bool) -> tf.Tensor:
+    """A canvas whose energy in each hop is near the content's, or the same.
+
+    Near is what mastering allows a finished sound: a style of few loud events would gather them in one place,
+    and be turned down there.
+
+    Args:
+        canvas: float32 [hop, run].
+        content: the same shape.
+        widths: of the runs, bins.
+        exactly: keep onsets and pauses as they are.
+
+    Returns:
+        float32 [hop, run].
+    """
     amplitudes = tf.exp(canvas) - 1.0
-    has = tf.reduce_sum(widths * tf.square(amplitudes), axis=1, keepdims=True)
-    should = tf.reduce_sum(widths * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True)
-    return tf.math.log1p(amplitudes * tf.sqrt((should + 1e-6) / (has + 1e-6)))
+    has = tf.reduce_sum(widths * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6
+    low = high = tf.reduce_sum(widths * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True) + 1e-6
+    if not exactly:
+        low, high = SOFTER * low, tf.maximum(LOUDER * high, FILLED * UNIT**2)
+    return tf.math.log1p(amplitudes * tf.sqrt(tf.clip_by_value(has, low, high) / has))
