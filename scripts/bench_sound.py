@@ -7,7 +7,7 @@ reading, tracing and writing included), and the engine alone in a process that h
 the repeats). The others' recipes are made anew on the same networks with random weights, which cost the
 same, in the same run and on the same processors, on the first `--stretch` seconds, mono, as they take it;
 their factor is that of the stretch, for their cost grows evenly with the length. Traced before they are
-timed.
+timed. Beside the time that passes, told is that of processors: on a busy machine only it says much.
 
 DreamSound (char-tan, commit 9b70117, its defaults): 22,050 Hz, 128 mels, window 441, hop 200; VGG-19 to
 relu5_4, 3 levels of ratio 2, 10 steps each, gradient under three Gaussians of 9 px; librosa's mel inversion
@@ -27,6 +27,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -46,28 +47,29 @@ Gradient = Callable[[np.ndarray], np.ndarray]
 """float32 [column, band] -> the same: of the mean square, or the mean, of a layer."""
 
 
-def command(source: ArraySource, folder: Path, settings: list[str]) -> float:
+def clocked(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that some work takes, and those of processors, of the processes that it starts too."""
+    began, before = time.perf_counter(), os.times()
+    work()
+    return time.perf_counter() - began, sum(os.times()[:4]) - sum(before[:4])
+
+
+def command(source: ArraySource, folder: Path, settings: list[str]) -> tuple[float, float]:
     """Seconds of `mmdream audio`, from its start to its end."""
     path, out = folder / "source.wav", folder / "dream.wav"
     soundfile.write(path, source.samples.T, source.rate, "FLOAT")
     options = [part for pair in settings for part in ("--" + pair.replace("_", "-")).split("=", 1)]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     line = [sys.executable, "-m", "mmdream", "audio", str(path), "-o", str(out), "--overwrite", *options]
-    began = time.perf_counter()
-    subprocess.run(line, env={**os.environ, "PYTHONPATH": paths}, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    surroundings = {**os.environ, "PYTHONPATH": paths}
+    return clocked(lambda: subprocess.run(line, env=surroundings, check=True, stdout=subprocess.DEVNULL))
 
 
-def engine(source: ArraySource, settings: list[str], repeats: int) -> list[float]:
+def engine(source: ArraySource, settings: list[str], repeats: int) -> list[tuple[float, float]]:
     """Seconds of the engine in memory, after a dream of six seconds."""
     network, how = load(card("melnet")), recipe([], settings)
     dreamed(looped(source, 6.0), network, how)
-    found = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        dreamed(source, network, how)
-        found.append(time.perf_counter() - began)
-    return found
+    return [clocked(lambda: dreamed(source, network, how)) for _ in range(repeats)]
 
 
 def gradient(net: str, layer: str, square: bool) -> Gradient:
@@ -157,16 +159,17 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Empty filters detected")  # Theirs has some.
     source = looped(sound(args.data, args.sound), args.seconds)
     told: dict[str, float] = {}
+    busy: dict[str, float] = {}
 
-    def tell(name: str, seconds: float, of: float) -> None:
-        told[name] = seconds / of
-        ratio = told[name] / told["engine"] if "engine" in told else 1.0
+    def tell(name: str, times: tuple[float, float], of: float) -> None:
+        told[name], busy[name] = times[0] / of, times[1] / of
+        factors = f"{told[name]:8.3f} x real time, {told[name] / told['engine']:7.1f} x ours"
         print(
-            f"{name:18}{seconds:8.1f} s for {of:4.0f} s: {told[name]:8.3f}, {ratio:7.1f} x ours", flush=True
+            f"{name:18}{times[0]:8.1f} s for {of:4.0f} s: {factors}; processors {busy[name]:.3f}", flush=True
         )
 
     times = engine(source, args.set, args.repeats)
-    tell("engine", float(np.median(times)), args.seconds)
+    tell("engine", sorted(times)[len(times) // 2], args.seconds)
     with tempfile.TemporaryDirectory() as folder:
         tell("whole command", command(source, Path(folder), args.set), args.seconds)
     mono = source.samples[:, : round(args.stretch * source.rate)].mean(axis=0)
@@ -176,10 +179,9 @@ def main() -> None:
         ("Audio Deep Dream", audio_deep_dream_recipe, mono, gradient("residual_spec", "residual_1a", False)),
     ):
         dream(samples[:22_050], slope, steps=1)
-        began = time.perf_counter()
-        dream(samples, slope)
-        tell(name, time.perf_counter() - began, args.stretch)
-    print(json.dumps({"real_time_factor": told, "engine_seconds": times, "cores": os.cpu_count()}))
+        tell(name, clocked(partial(dream, samples, slope)), args.stretch)
+    figures = {"real_time_factor": told, "of_processors": busy, "engine": times, "cores": os.cpu_count()}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
     python scripts/check_grid.py ../shared/data [--sounds strings rain] [--seconds 30] [--set steps=6]
 
 Each sound is looped to the length and dreamed twice, with grids of chunks that lie half a chunk apart, and
-so in three more pairs, with grids between those: what is a seam in one pair is none in the other, and a
+in three more such pairs, with grids between those: what is a seam in one pair is none in another, so that a
 loud place counts for both. Told is the log-spectral distance of the two dreams of a pair near seams of
 either, over that elsewhere (line: 1.1), and the seam energy: the mean square of the steps that the gain
-takes from hop to hop within `NEAR` hops of a seam, over that of its neighbours, twice as wide on either
-side (line: 1.5). The beginning and the end of the sound are left out. Status 1 if a line is missed. Two
-minutes on two cores.
+takes from hop to hop within `NEAR` hops of a seam, over that of its neighbours, twice as wide on either side
+(line: 1.5). The beginning and the end of the sound are left out. Status 1 if a line is missed. Two minutes
+on two cores.
 """
 
 from __future__ import annotations
