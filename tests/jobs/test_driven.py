@@ -29,8 +29,11 @@ from mmdream import (
 from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.film.waves import extract
+from mmdream.jobs.driven import driven
 from mmdream.jobs.folder import DRIVEN, folder_of
+from mmdream.jobs.sheet import contact_sheet
 from mmdream.jobs.sound import dream_sound_file
+from mmdream.jobs.strip import WORDS, numbered
 from mmdream.listen import Listener
 from mmdream.report import Report
 from tests.command import mmdream
@@ -153,14 +156,21 @@ def test_motifs_fade_with_a_feature(film: Path, tmp_path: Path):
     assert "sound" not in report.driven
 
 
-def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, tmp_path: Path):
+def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, dream, tmp_path: Path):
     plan = plan_video(film, tmp_path / "out.mkv", BY_LOUDNESS, end=0.5)
     (row,) = [line for line in plan.lines() if "driven" in line]
     assert row.split()[:4] == ["driven", "strength", "follows", "loudness:"]
-    for name, recipe in (("driven", BY_LOUDNESS), ("plain", QUICK)):
-        dream_video(film, tmp_path / f"{name}.mkv", recipe, end=0.5, sheet=tmp_path / f"{name}.png")
-    tall, low = (cv2.imread(str(tmp_path / f"{name}.png")).shape[0] for name in ("driven", "plain"))
-    assert tall >= low + 64
+    films, shown = (probe(film), probe(dream[0])), numbered(dream[1].driven)
+    assert list(shown) == ["strength"]
+    contact_sheet(*films, tmp_path / "plain.png", 3)
+    contact_sheet(*films, tmp_path / "driven.png", 3, curves=shown)
+    low, tall = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("plain", "driven"))
+    assert np.array_equal(tall[: len(low)], low)
+    # Its row in each column, under the words: high where it is loud, in the middle of 8 s, and low before.
+    line = tall[len(low) + WORDS :, 24:-24].max(axis=2).argmax(axis=0)
+    middle, early = line[len(line) // 2 : len(line) * 9 // 16], line[len(line) // 8 : len(line) // 3]
+    assert middle.max() < 22
+    assert early.min() > 50
 
 
 def silent(path: Path) -> Path:
@@ -171,13 +181,7 @@ def silent(path: Path) -> Path:
     ("words", "message"),
     [
         (("--drive", "strength=loudness"), "has no sound, so nothing can follow its loudness"),
-        (
-            ("--drive-sound", "strength=motion"),
-            "has no sound, so nothing that is heard can follow; drop --drive-sound",
-        ),
-        (("--drive", "strength=loud"), "did you mean 'loudness'"),
-        (("--drive", "motif=motion"), "two motifs or more"),
-        (("--drive-sound", "motif=motion"), "a sound has no motifs"),
+        (("--drive-sound", "depth=cuts"), "nothing that is heard can follow; drop --drive-sound"),
     ],
 )
 def test_what_cannot_be_driven_is_refused_in_one_line(words: tuple[str, str], message: str, tmp_path: Path):
@@ -242,7 +246,6 @@ def test_sounds_of_a_late_track_are_followed_on_the_films_clock(tmp_path: Path):
         tmp_path / "late.mkv", constant(60, 12), sound=sound.astype(np.float32), sound_at=Fraction(1),
         sound_codec="pcm_s16le",
     )  # fmt: skip
-    report = dream_video(source, tmp_path / "out.mkv", BY_LOUDNESS, end=0.25)
-    keys = report.driven["picture"]["strength"]
-    first = next(when for when, value in keys if value > 1.5)
+    curve = driven(probe(source), BY_LOUDNESS, None, lambda: False).picture.curve("strength")
+    first = next(when for when, value in curve.keys if value > 1.5)
     assert 2.8 <= first <= 3.1
