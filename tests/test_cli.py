@@ -61,6 +61,14 @@ def test_the_sound_hears_of_the_picture_s_classes_that_it_knows_unless_it_has_wi
     assert heard_too(Wishes(), (layer("p4c"),), "no such network") == Wishes()
 
 
+def test_a_preset_wishes_for_a_class_of_the_sound_where_nothing_else_does():
+    assert heard_too((), (), "melnet", "dogs") == (target("dog bark"),)
+    assert heard_too((target("rain"),), (), "melnet", "dogs") == (target("rain"),)
+    assert heard_too((), (target("rooster"),), "melnet", "dogs") == (target("rooster"),)
+    assert heard_too((), (), "residual_spec", "dogs") == ()  # It knows no barks.
+    assert heard_too((), (), "no such network", "giants") == ()
+
+
 def test_nets_are_listed_with_licences_and_told_one_by_one():
     listed = mmdream("nets").stdout
     pictures = (
