@@ -45,9 +45,9 @@ def style(
     The result is CONTENT.styled.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
     """
     from mmdream.jobs.restyle import style_file
-    from mmdream.sound.manner import Manner
+    from mmdream.sound.styling import Styling
 
-    manner = Manner(content_weight, keep_rhythm, steps, seed)
+    styling = Styling(content_weight, keep_rhythm, steps, seed)
     with listening(as_json) as listener:
-        done = style_file(content, styles, output, manner, overwrite, listener)
+        done = style_file(content, styles, output, styling, overwrite, listener)
     show(done, as_json)

@@ -25,9 +25,9 @@ from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.sound.bands import band_power, shown
 from mmdream.sound.heard import Heard, heard
-from mmdream.sound.manner import Manner
 from mmdream.sound.source import ArraySource
 from mmdream.sound.styled import aimed, style_sound
+from mmdream.sound.styling import Styling
 from mmdream.sound.texture import Texture, distances, grams, texture
 
 OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("style", type=Path)
     parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0, 30.0])
     parser.add_argument("--keep-rhythm", action="store_true")
-    parser.add_argument("--steps", type=int, default=Manner().steps)
+    parser.add_argument("--steps", type=int, default=Styling().steps)
     parser.add_argument("--plot", type=Path, help="folder for sounds and spectrograms")
     asked = parser.parse_args()
     content, rate = _read(asked.content)
@@ -51,10 +51,10 @@ def main() -> None:
     network = load(card("melnet"))
     results = {}
     for weight in asked.weights:
-        manner, began = Manner(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
+        styling, began = Styling(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
         blocks: list[np.ndarray] = []
         report = style_sound(
-            ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, manner
+            ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, styling
         )
         result = results[weight] = np.concatenate(blocks, axis=1)
         wall = time.perf_counter() - began
@@ -90,7 +90,7 @@ def fell(
 ) -> dict[str, float]:
     """How many times smaller the distance to the style's Gram matrices became, by network."""
     sounds = [heard(ArraySource(samples, rate), "") for samples in (content, style, result)]
-    on, _ = aimed(sounds[0], [(sounds[1], 1.0)], network, Manner())
+    on, _ = aimed(sounds[0], [(sounds[1], 1.0)], network, Styling())
     rivals = {"climbed": on}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
         rivals[name] = texture(sounds[0].grid, on.middle, None, 1, taps)

@@ -24,8 +24,8 @@ from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
-    from mmdream.sound.manner import Manner
     from mmdream.sound.styled import SoundReport
+    from mmdream.sound.styling import Styling
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def style_file(
     content: Path,
     styles: Sequence[str],
     output: Path | None,
-    manner: Manner,
+    styling: Styling,
     overwrite: bool,
     listener: Listener,
 ) -> Styled:
@@ -77,7 +77,7 @@ def style_file(
         content: the file.
         styles: names of audio files, each with a weight behind it if it is not 1: ``rain.wav=0.5``.
         output: the result; None: beside the content, named after it.
-        manner: how.
+        styling: how.
         overwrite: whether an existing file may be replaced.
         listener: told about progress, in seconds.
 
@@ -91,7 +91,7 @@ def style_file(
     film, others = _sound(content), [_sound(path) for path, _ in wanted]
     out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
     sound_files.check(out, film.sounds[0])
-    network = ear(Recipe(seed=manner.seed), listener)
+    network = ear(Recipe(seed=styling.seed), listener)
     from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
 
     track, names = film.sounds[0], [str(content), *(str(path) for path, _ in wanted)]
@@ -109,7 +109,7 @@ def style_file(
         with create(work / "sound.wav", track.rate, track.channels) as writer:
             done = style_sound(
                 source, [(sound, weight) for sound, (_, weight) in zip(heard, wanted, strict=True)],
-                writer.write, network, manner, names=names, folder=work,
+                writer.write, network, styling, names=names, folder=work,
                 progress=lambda share: listener.progress("styling", share * seconds, seconds),
             )  # fmt: skip
         sound_files.encode(work / "sound.wav", work / out.name)

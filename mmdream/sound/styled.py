@@ -25,11 +25,11 @@ from mmdream.chance import rng
 from mmdream.sound.chunks import Chunk, crossfaded
 from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
 from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.manner import Manner
 from mmdream.sound.mastered import mastered
 from mmdream.sound.phase import consistent, fitting, phased
 from mmdream.sound.source import FileSource, Source
 from mmdream.sound.stft import REACH, samples_of
+from mmdream.sound.styling import Styling
 from mmdream.sound.texture import ROLL, Aim, Texture, distances, envelope, grams, paced, slope, texture
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def style_sound(
     styles: Sequence[tuple[Source, float]],
     write: Callable[[np.ndarray], None],
     network: Network,
-    manner: Manner,
+    styling: Styling,
     *,
     names: Sequence[str] = (),
     folder: Path | None = None,
@@ -83,7 +83,7 @@ def style_sound(
         styles: at the content's rate, each with its share.
         write: takes the result in order, float32 [channel, sample].
         network: the sound network that hears beside the wide one; its columns are the canvas's hops.
-        manner: how.
+        styling: how.
         names: of the content and of each style, for what is wrong with them.
         folder: where the temporary file goes; None: the system's place.
         progress: takes the finished share, 0..1.
@@ -98,12 +98,12 @@ def style_sound(
     called = [*names, *["the sound"] * (1 + len(styles))]
     told = heard(content, called[0])
     on, aim = aimed(told, [(heard(s, n), w) for (s, w), n in zip(styles, called[1:], strict=False)],
-                    network, manner)  # fmt: skip
+                    network, styling)  # fmt: skip
     with tempfile.TemporaryDirectory(dir=folder, prefix="style") as place:
         path = Path(place) / "raw.wav"
         raw = Meter(content.rate, content.channels, content.layout)
         with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(told, on, aim, manner, progress or (lambda share: None)):
+            for samples in _raw(told, on, aim, styling, progress or (lambda share: None)):
                 raw.feed(samples)
                 _append(file, samples)
         with soundfile.SoundFile(path) as file:
@@ -123,7 +123,7 @@ def style_sound(
 
 
 def aimed(
-    content: Heard, styles: Sequence[tuple[Heard, float]], network: Network | None, manner: Manner
+    content: Heard, styles: Sequence[tuple[Heard, float]], network: Network | None, styling: Styling
 ) -> tuple[Texture, Aim]:
     """Hear the styles, and how far the content is from them.
 
@@ -131,13 +131,13 @@ def aimed(
         content: what is styled.
         styles: each with its share.
         network: as in `style_sound`; None: the wide one alone.
-        manner: how.
+        styling: how.
     """
     shares = np.array([weight for _, weight in styles]) / sum(weight for _, weight in styles)
     sounds = [sound for sound, _ in styles]
     middles = [moments(sound.counted())[0] for sound in sounds]
     middle = (shares @ np.stack(middles)).astype(np.float32)
-    on = texture(content.grid, middle, network, manner.seed)
+    on = texture(content.grid, middle, network, styling.seed)
     each = [grams(on, sound.counted()) for sound in sounds]
     wanted = [
         np.sum([share * gram for share, gram in zip(shares, layer, strict=True)], axis=0)
@@ -150,12 +150,16 @@ def aimed(
         max(LEAST_SPREAD, float(moments(content.counted(), shape)[1].mean())) for shape in (None, bands)
     ]
     aim = Aim(wanted, np.maximum(away, least), (spreads[0], spreads[1]),
-              manner.content_weight, manner.keep_rhythm)  # fmt: skip
+              styling.content_weight, styling.keep_rhythm)  # fmt: skip
     return on, aim
 
 
 def climbed(
-    content: Heard, window: Chunk, way: Callable[..., np.ndarray], manner: Manner, tell: Callable[[int], None]
+    content: Heard,
+    window: Chunk,
+    way: Callable[..., np.ndarray],
+    styling: Styling,
+    tell: Callable[[int], None],
 ) -> np.ndarray:
     """The canvas of a window on its way from the content to the style.
 
@@ -166,19 +170,19 @@ def climbed(
         content: what is styled.
         window: of it.
         way: (canvas, content, counts, roll) -> gradient, as `slope` traces it.
-        manner: how.
+        styling: how.
         tell: told each step's number.
 
     Returns:
         float32 [hop, run].
     """
-    grid, spectra = content.grid, begun(content, window.low, window.high, manner.seed)
+    grid, spectra = content.grid, begun(content, window.low, window.high, styling.seed)
     x = was = grid.told(spectra, content.factor)
     # Where the content hardly counts, its pauses are filled too.
-    counts = grid.sounding(was) ** np.float32(min(manner.content_weight, 1.0))
+    counts = grid.sounding(was) ** np.float32(min(styling.content_weight, 1.0))
     phases, done = spectra, 0
     for share, step in LEGS:
-        count = round(share * manner.steps)
+        count = round(share * styling.steps)
 
         def smooth(x: np.ndarray, number: int, done: int = done) -> np.ndarray:
             tell(done + number)
@@ -187,7 +191,7 @@ def climbed(
 
         x = ascend(Canvas(x, step, smooth, _not_negative, counts[:, None]), count, "adam")
         if count:
-            x = paced(x, was, grid.widths, manner.keep_rhythm).numpy()
+            x = paced(x, was, grid.widths, styling.keep_rhythm).numpy()
             wanted = grid.amplitudes(x, spectra, content.factor)
             phases = fitting(consistent(wanted, phases, grid.stft, rounds=BETWEEN), grid.stft)
             x = grid.told(phases, content.factor)
@@ -215,7 +219,7 @@ def _not_negative(x: np.ndarray) -> np.ndarray:
 
 
 def _raw(
-    content: Heard, on: Texture, aim: Aim, manner: Manner, tell: Callable[[float], None]
+    content: Heard, on: Texture, aim: Aim, styling: Styling, tell: Callable[[float], None]
 ) -> Iterator[np.ndarray]:
     """The styled sound before its loudness is matched, in order, float32 [channel, sample]."""
     stft, n_samples = content.grid.stft, content.source.n_samples
@@ -226,13 +230,13 @@ def _raw(
         for place, window in enumerate(grid_windows):
 
             def told(number: int, place: int = place) -> None:
-                tell(0.95 * (place + number / manner.steps) / len(grid_windows))
+                tell(0.95 * (place + number / styling.steps) / len(grid_windows))
 
-            yield window, climbed(content, window, way, manner, told)
+            yield window, climbed(content, window, way, styling, told)
 
     def wanted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, canvas in crossfaded(canvases()):
-            start = begun(content, first, first + len(canvas), manner.seed)
+            start = begun(content, first, first + len(canvas), styling.seed)
             yield content.grid.amplitudes(canvas, start, content.factor), start
 
     done = 0

@@ -13,11 +13,11 @@ from mmdream.errors import UserError
 from mmdream.networks.network import Network
 from mmdream.sound.amplitudes import grid
 from mmdream.sound.heard import Heard, heard, windows
-from mmdream.sound.manner import Manner
 from mmdream.sound.peak import CEILING, heights
 from mmdream.sound.phase import AROUND, consistent, inconsistency, phased
 from mmdream.sound.source import ArraySource
 from mmdream.sound.styled import SoundReport, aimed, style_sound
+from mmdream.sound.styling import Styling
 from mmdream.sound.texture import distances, grams, products, slope, texture
 from tests.sound.conftest import music
 
@@ -41,7 +41,7 @@ def style(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
     def run(content: np.ndarray, *styles: np.ndarray, rate: int = RATE, **wanted: float):
         blocks: list[np.ndarray] = []
         others = [(ArraySource(each, rate), 1.0) for each in styles]
-        report = style_sound(ArraySource(content, rate), others, blocks.append, melnet, Manner(**wanted))
+        report = style_sound(ArraySource(content, rate), others, blocks.append, melnet, Styling(**wanted))
         return np.concatenate(blocks, axis=1), report
 
     return run
@@ -109,8 +109,8 @@ def test_products_count_every_place_as_its_hop_counts():
 @pytest.mark.parametrize("keep_rhythm", [False, True])
 def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
     content = listened(music(RATE, 1.5))
-    manner = Manner(0.5, keep_rhythm)
-    on, aim = aimed(content, [(listened(rattle(1.5)), 1.0)], melnet, manner)
+    styling = Styling(0.5, keep_rhythm)
+    on, aim = aimed(content, [(listened(rattle(1.5)), 1.0)], melnet, styling)
     was = content.canvas(0, content.hops)
     x = was + np.float32(0.1)
     counts, roll = np.ones(len(was), np.float32), np.int32(0)
@@ -224,8 +224,8 @@ def test_channels_that_are_alike_stay_alike_and_the_seed_alone_decides(style):
 
 def test_styles_are_blended_by_their_shares(melnet: Network):
     content, a, b = (listened(each) for each in (music(RATE, 1.0), rattle(1.0), rattle(1.0, hz=880)))
-    both, _ = aimed(content, [(a, 3.0), (b, 1.0)], None, Manner())
-    alone = [aimed(content, [(each, 1.0)], None, Manner())[0].middle for each in (a, b)]
+    both, _ = aimed(content, [(a, 3.0), (b, 1.0)], None, Styling())
+    alone = [aimed(content, [(each, 1.0)], None, Styling())[0].middle for each in (a, b)]
     np.testing.assert_allclose(both.middle, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_a_sound_without_a_texture_is_refused(style):
 @pytest.mark.parametrize(("name", "value"), [("content_weight", -1), ("content_weight", 1e9), ("steps", -1)])
 def test_settings_out_of_range_are_refused(name: str, value: float):
     with pytest.raises(UserError, match="choose between"):
-        Manner(**{name: value})
+        Styling(**{name: value})
 
 
 def test_runs_are_as_wide_at_every_rate():
