@@ -1,6 +1,6 @@
 """The absolute grid of chunks: a sound of any length through one small canvas.
 
-A chunk adds under six seconds of new sound and hears about 1.1 s more to either side. Chunks
+A chunk adds under eight seconds of new sound and hears about 2.2 s more to either side. Chunks
 start at multiples of their length on the source's own clock, so an excerpt meets the same chunks as
 the whole, and the log gains of neighbours are cross-faded *before* they are applied: both shape the
 same source, so nothing can cancel.
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LENGTH = 480
-"""Hops of new sound in a chunk, 5.6 s; a multiple of ALIGN. What lies to either side is heard twice; chunks
+LENGTH = 640
+"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN. What lies to either side is heard twice; chunks
 of a third take twice as long."""
-HALO = 96
-"""Hops heard to either side, 1.1 s."""
-FADE = 96
+HALO = 192
+"""Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
+two grids of chunks dream twice as far apart near a seam."""
+FADE = 128
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
 SLIVER = 12
 """Hops; what is left of the grid at either end and no longer than this goes to the neighbour."""

@@ -99,7 +99,7 @@ def dream_sound(
     """Dream a sound: same rate, channels, length and loudness.
 
     Args:
-        source: what is dreamed; asked for about eight seconds at a time.
+        source: what is dreamed; asked for about twelve seconds at a time.
         write: takes the dream in order, float32 [channel, sample], `source.n_samples` in all.
         network: a sound network.
         schedule: octaves and steps are asked at each chunk's centre, depth and strength at each hop.
