@@ -46,7 +46,7 @@ def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, 
             }
         )
     first, last = rows[0], rows[-1]
-    level = [abs(row["loudness"] - wanted) <= APART or row["true_peak"] > ceiling - 0.3 for row in rows]
+    level = [abs(row["loudness"] - wanted) <= APART or row["true_peak"] > ceiling - 0.4 for row in rows]
     return {
         "loudness_wanted": wanted,
         "clips": rows,

@@ -106,15 +106,15 @@ def dream_clips(
     seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
     heard, top = _metered(samples, rate)
     wanted, ceiling = heard.loudness() if loudness is None else loudness, max(CEILING, top)
-    first: Balance | None = None
-    bed = samples
+    # The source and clip 1, taken through every transform that the clips go through.
+    bed = like = samples
     for number in range(turns.count):
         path = source
         if number:
             path = work / "turned.wav"
             samples = turns.transform(samples, rate)
             if turns.guard:
-                bed = turns.transform(bed, rate)
+                bed, like = turns.transform(bed, rate), turns.transform(like, rate)
                 samples = samples + np.float32(BED) * bed
             _write(path, _levelled(samples, rate, wanted, ceiling), rate)
         done = sum(seconds[:number])
@@ -125,13 +125,12 @@ def dream_clips(
             stopped, loudness=loudness,
         )  # fmt: skip
         samples, _ = _read(work / "sound.wav")
-        drawn, now = 0.0, balance(samples, rate)
-        first = now if first is None else first
+        like = samples if not number else like
+        drawn = 0.0
         if turns.guard:
-            samples, drawn = guarded(samples, rate, first)
-        if drawn:
-            samples = _levelled(samples, rate, wanted, ceiling)
-            now = balance(samples, rate)
+            samples, drawn = guarded(samples, rate, balance(like, rate))
+            samples = _levelled(samples, rate, wanted, ceiling) if drawn else samples
+        now = balance(samples, rate)
         listener.say(_told(number, turns.count, now, drawn))
         file = work / f"clip{number + 1}.wav"
         _write(file, samples, rate)

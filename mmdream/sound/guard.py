@@ -6,6 +6,7 @@ towards the first one with a smooth equaliser, just as far as it has to.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ KEPT_FREE = 0.9
 """A clip that passes a bound is brought to this share of it: later stages move levels a little."""
 CUT_DB, BOOST_DB = 30.0, 6.0
 """Most that the equaliser takes away and adds: more would lift hiss."""
+EXTRA_DB, ROUNDS = 0.25, 60
+"""Steps by which an equaliser is lowered that leads back and still passes a bound."""
 FLOOR = 1e-8
 """Of the energy; emptier third-octaves are all alike."""
 TAPS_SECONDS = 0.09
@@ -67,16 +70,20 @@ def balance(samples: np.ndarray, rate: int) -> Balance:
     return _shares(*_power(samples, rate))
 
 
-def passes(now: Balance, first: Balance, room: float = 1.0) -> bool:
-    """Whether a clip lies within the bounds.
+def bounds(first: Balance, room: float = 1.0) -> tuple[float, float]:
+    """What a clip's strongest third-octave, and what lies above `HIGH_HZ`, may hold.
 
     Args:
-        now: the clip's balance.
-        first: the first clip's, which it may always have.
-        room: share of the bounds that it may fill.
+        first: the first clip's balance, which every clip may have.
+        room: share of the fixed bounds that may be filled.
     """
-    most = max(room * MOST_IN_ONE, first.strongest)
-    return now.strongest <= most and now.high <= room * max(MOST_HIGH, TIMES_HIGH * first.high)
+    return max(room * MOST_IN_ONE, first.strongest), room * max(MOST_HIGH, TIMES_HIGH * first.high)
+
+
+def passes(now: Balance, first: Balance, room: float = 1.0) -> bool:
+    """Whether a clip lies within its bounds; arguments as in `bounds`."""
+    most, high = bounds(first, room)
+    return now.strongest <= most and now.high <= high
 
 
 def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray, float]:
@@ -85,7 +92,7 @@ def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray,
     Args:
         samples: float32 [channel, sample].
         rate: samples a second.
-        first: what the clip is drawn towards: the first one's balance.
+        first: what the clip is drawn towards: the balance of the first one, gone through the same transforms.
 
     Returns:
         The clip, untouched where it is within the bounds, and how far it was drawn, 0..1.
@@ -94,22 +101,47 @@ def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray,
     now = _shares(power, hz)
     if passes(now, first):
         return samples, 0.0
-    wanted = 10 * np.log10((first.thirds + FLOOR) / (now.thirds + FLOOR))
+    back = 10 * np.log10((first.thirds + FLOOR) / (now.thirds + FLOOR))
 
-    def curve(share: float) -> np.ndarray:
-        """The equaliser, dB at each frequency."""
-        knots = np.clip(share * wanted, -CUT_DB, BOOST_DB)
-        return np.interp(np.log2(np.maximum(hz, 1.0)), np.log2(centres(len(wanted))), knots)
+    def under(knots: np.ndarray) -> Balance:
+        return _shares(power * 10 ** (_curve(knots, hz) / 10), hz)
 
     low, far = 0.0, 1.0
-    if passes(_shares(power * 10 ** (curve(1.0) / 10), hz), first, KEPT_FREE):
+    if passes(under(back), first, KEPT_FREE):
         for _ in range(12):
             middle = (low + far) / 2
-            if passes(_shares(power * 10 ** (curve(middle) / 10), hz), first, KEPT_FREE):
+            if passes(under(middle * back), first, KEPT_FREE):
                 far = middle
             else:
                 low = middle
-    return _filtered(samples, rate, hz, curve(far)), far
+        return _filtered(samples, rate, hz, _curve(far * back, hz)), far
+    return _filtered(samples, rate, hz, _curve(_lowered(back, under, first), hz)), 1.0
+
+
+def _lowered(knots: np.ndarray, under: Callable[[np.ndarray], Balance], first: Balance) -> np.ndarray:
+    """An equaliser that leads all the way back and still passes a bound, lowered where it does.
+
+    Between its knots it is no more than about right.
+    """
+    most, high = bounds(first, KEPT_FREE)
+    most *= 0.998  # What is measured after the filter differs a little.
+    above = centres(len(knots)) > HIGH_HZ
+    knots = knots.copy()
+    for _ in range(ROUNDS):
+        now = under(knots)
+        if now.strongest <= most and now.high <= high:
+            break
+        if now.strongest > most:
+            knots[now.thirds.argmax()] -= EXTRA_DB
+        if now.high > high:
+            knots[above] -= EXTRA_DB
+    return knots
+
+
+def _curve(knots: np.ndarray, hz: np.ndarray) -> np.ndarray:
+    """A smooth equaliser from its values at the third-octaves' centres, dB at each frequency."""
+    places, at = np.log2(np.maximum(hz, 1.0)), np.log2(centres(len(knots)))
+    return np.interp(places, at, np.clip(knots, -CUT_DB, BOOST_DB))
 
 
 def _power(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,15 @@ def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: floa
     assert np.corrcoef(was, now)[0, 1] > 0.9
 
 
+def test_what_was_narrow_from_the_beginning_gets_no_narrower() -> None:
+    first = balance(pink(0) + tone(500, 0.2), RATE)
+    assert first.strongest > MOST_IN_ONE
+    clip = pink(1) + tone(500, 0.3) * (1 + 0.2 * np.sin(np.arange(4 * RATE) / 700)).astype(np.float32)
+    held, drawn = guarded(clip, RATE, first)
+    assert drawn > 0
+    assert balance(held, RATE).strongest <= first.strongest
+
+
 def test_a_sine_may_stay_a_sine() -> None:
     clip = tone(440, 0.1)[None]
     assert guarded(clip, RATE, balance(clip, RATE))[1] == 0
