@@ -216,10 +216,10 @@ def audio(
     if each_channel is not None:
         from mmdream.jobs.channels import dream_each_channel
 
-        if layer or channel or target or drive or turns or plot or plot_steps or play:
+        if layer or channel or target or guide or drive or turns or plot or plot_steps or play:
             raise UserError(
                 "--each-channel climbs one channel after the other and draws them all; leave out --layer, "
-                "--channel, --target, --drive, --ouroboros, --plot, --plot-steps and --play"
+                "--channel, --target, --guide, --drive, --ouroboros, --plot, --plot-steps and --play"
             )
         with listening(as_json) as listener:
             every = dream_each_channel(start, output, recipe, each_channel, overwrite, listener, sound_track)

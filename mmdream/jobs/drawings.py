@@ -25,7 +25,7 @@ class Drawings:
     """The dream beside its source."""
     steps: Path | None
     """A folder: how it grew."""
-    evolution: Evolution
+    evolution: Evolution | None
     gains: Columns = field(default_factory=Columns)
     """The log gain as it was applied."""
 
@@ -50,7 +50,7 @@ class Drawings:
             source, sound = FileSource(heard, layout), FileSource(dream, layout)
             if self.plot is not None:
                 figure.write(portrait(name, source, sound, self.gains, schedule, start), self.plot)
-            if self.steps is not None:
+            if self.steps is not None and self.evolution is not None:
                 folder = work / self.steps.name
                 folder.mkdir()
                 for number, picture in enumerate(pictures(name, source, self.evolution, start), 1):
@@ -76,4 +76,4 @@ def planned(
     """
     picture = None if plot is None else figure.place(plot, overwrite)
     steps = folder_beside(out, "steps", overwrite) if plot_steps else None
-    return Drawings(picture, steps, Evolution(schedule, rate))
+    return Drawings(picture, steps, Evolution(schedule, rate) if plot_steps else None)

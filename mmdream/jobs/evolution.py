@@ -8,8 +8,8 @@ import numpy as np
 
 from mmdream.jobs.figure import blank, drawn
 from mmdream.jobs.portrait import GAIN_COLOURS, RANGE, TALL, loudness_colours, spectrogram
-from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS, DB
+from mmdream.schedule import LIMITS, Schedule
+from mmdream.sound.canvas import BANDS, DB, LEAST_NEW, MOST_NEW, NEW, new_power
 from mmdream.sound.chunks import Chunk, crossfaded
 from mmdream.sound.columns import Columns, powers
 from mmdream.sound.source import Source
@@ -19,10 +19,12 @@ MOST = 24
 """Pictures; where there are more steps, they are evenly spaced among them and end with the last."""
 PIECE = 512
 """Hops of silence that are laid down at once."""
+NEW_COLOURS = {"cmap": "magma", "vmin": DB * NEW - 30, "vmax": DB * (NEW + MOST_NEW)}
+"""How new energy is coloured: up to its limit."""
 
 
 class Evolution:
-    """The log gains of all chunks at evenly spaced steps, in as many columns as a picture has room for.
+    """The canvases of all chunks at evenly spaced steps, in as many columns as a picture has room for.
 
     Args:
         schedule: what is dreamed.
@@ -30,69 +32,78 @@ class Evolution:
     """
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        steps = [max(value for _, value in schedule.curve(name).keys) for name in ("octaves", "steps")]
-        self.count = max(1, min(MOST, round(steps[0]) * round(steps[1])))
+        from mmdream.sound.climb import fitting  # Here, for it brings TensorFlow in.
+
+        moments = [schedule.at(when) for name in LIMITS for when, _ in schedule.curve(name).keys]
+        octaves = max(fitting(moment.octaves, moment.octave_scale) for moment in moments)
+        self.count = max(1, min(MOST, octaves * max(moment.steps for moment in moments)))
         self.totals: set[int] = set()
         """Steps that the chunks took."""
         self._strength, self._hop = schedule.curve("strength"), stft_for(rate).hop / rate
         self._columns = Columns()
         self._chunk: Chunk | None = None
-        self._gains = np.zeros((0, self.count, BANDS), np.float32)
+        self._canvases = np.zeros((0, self.count, BANDS), np.float32)
         self._held: tuple[Chunk, np.ndarray] | None = None
         self._first: int | None = None
         self._next = 0
 
-    def feed(self, chunk: Chunk, done: int, total: int, gain: np.ndarray) -> None:
-        """Take a chunk's log gain after some of its steps, see `climb.Stage.shown`."""
+    def feed(self, chunk: Chunk, done: int, total: int, canvas: np.ndarray) -> None:
+        """Take a chunk's canvas after some of its steps, see `climb.Stage.shown`."""
         if chunk != self._chunk:
             self._join()
             self._chunk = chunk
-            self._gains = np.zeros((len(gain), self.count, BANDS), np.float32)
+            self._canvases = np.zeros((len(canvas), self.count, canvas.shape[1]), np.float32)
             self.totals.add(total)
         for number in range(self.count):
             if round(total * (number + 1) / self.count) == done:
-                self._gains[:, number] = gain
+                self._canvases[:, number] = canvas
 
     def means(self) -> tuple[np.ndarray, float, float]:
         """What was fed; nothing can be fed after it.
 
         Returns:
-            Log gains, nepers, float32 [column, picture, band]; the second at which the first column begins,
-            on the clock of the chunks; seconds of a column.
+            Log gains as they are applied and, where something is invented, that, nepers, float32 [column,
+            picture, band or two bands]; the second at which the first column begins, on the clock of the
+            chunks; seconds of a column.
         """
         self._join()
         if self._held is not None:
-            for first, gain in crossfaded([self._held]):
-                self._lay(first, gain)
+            for first, canvas in crossfaded([self._held]):
+                self._lay(first, canvas)
         if self._first is None:
             return np.zeros((1, self.count, BANDS), np.float32), 0.0, self._hop
-        means = self._columns.means().reshape(-1, self.count, BANDS)
+        means = self._columns.means().reshape(-1, self.count, self._canvases.shape[2])
         return means, self._first * self._hop, self._columns.rows * self._hop
 
     def _join(self) -> None:
         """Lay down what the newest chunk leaves of the one before it, and hold the newest."""
         if self._chunk is None:
             return
-        newest = self._chunk, self._gains.reshape(len(self._gains), -1)
+        newest = self._chunk, self._canvases.reshape(len(self._canvases), -1)
         self._chunk = None
         if self._held is not None:
             # Chunks of no strength are not dreamed; what lies beside them has faded out before them.
             beside = self._held[0].number + 1 == newest[0].number
-            first, gain = next(crossfaded([self._held, newest] if beside else [self._held]))
-            self._lay(first, gain)
+            first, canvas = next(crossfaded([self._held, newest] if beside else [self._held]))
+            self._lay(first, canvas)
         self._held = newest
 
-    def _lay(self, first: int, gain: np.ndarray) -> None:
+    def _lay(self, first: int, canvas: np.ndarray) -> None:
         """Append a stretch; its beginning may be there already, and silence may lie before it."""
         if self._first is None:
             self._first = self._next = first
+        # Where there is no strength: no gain, and the least that is invented.
+        planes = canvas.shape[1] // self.count // BANDS
+        nothing = np.tile(np.repeat(np.array([0.0, LEAST_NEW][:planes], np.float32), BANDS), self.count)
         while self._next < first:
             silent = min(PIECE, first - self._next)
-            self._columns.feed(np.zeros((silent, gain.shape[1]), np.float32))
+            self._columns.feed(np.tile(nothing, (silent, 1)))
             self._next += silent
-        rows = gain[self._next - first :]
-        seconds = (self._next + np.arange(len(rows))) * self._hop
-        self._columns.feed(rows * self._strength.at(seconds).astype(np.float32)[:, None])
+        rows = canvas[self._next - first :]
+        share = self._strength.at((self._next + np.arange(len(rows))) * self._hop).astype(np.float32)
+        shares = np.stack((share, np.minimum(share, 1))[:planes], axis=1)
+        each = np.tile(np.repeat(shares, BANDS, axis=1), self.count)
+        self._columns.feed(nothing + each * (rows - nothing))
         self._next += len(rows)
 
 
@@ -107,24 +118,30 @@ def pictures(name: str, source: Source, evolution: Evolution, start: float) -> I
 
     Yields:
         `evolution.count` pictures, uint8 [H, W, 3]: the source under the gain so far, before its loudness is
-        matched, and the gain.
+        matched, the gain, and what is invented, if anything is.
     """
     power, each = powers(source)
-    gains, begin, column = evolution.means()
+    canvases, begin, column = evolution.means()
     middles = start + (np.arange(len(power)) + 0.5) * each
-    places = np.clip(((middles - begin) / column).astype(int), 0, len(gains) - 1)
+    places = np.clip(((middles - begin) / column).astype(int), 0, len(canvases) - 1)
     level = 10 * np.log10(np.maximum(power, 1e-30))
-    top = max(level.max(), (level + DB * gains[places, -1]).max(), -120.0)
+    top = max(level.max(), (level + DB * canvases[places, -1, :BANDS]).max(), -120.0)
     ends = start, start + len(power) * each
+    last = start + source.n_samples / source.rate
+    invents = canvases.shape[2] > BANDS
     for number in range(evolution.count):
-        gain = DB * gains[places, number]
-        figure = blank(2 * TALL + 0.6)
-        parts = figure.subplots(2, sharex=True)
+        gain = DB * canvases[places, number, :BANDS]
+        figure = blank((3 if invents else 2) * TALL + 0.6)
+        parts = figure.subplots(3 if invents else 2, sharex=True)
         said = f"{name} after {_told(number + 1, evolution)}"
         shown = np.maximum(level + gain, top - RANGE)
         spectrogram(parts[0], said, shown, ends, source.rate, loudness_colours(top))
         spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLOURS)
-        parts[1].set(xlabel="seconds", xlim=(start, start + source.n_samples / source.rate))
+        if invents:
+            new = 10 * np.log10(new_power(canvases[places, number, BANDS:], np.ones(BANDS)))
+            title = "what is invented so far, over a typical sound"
+            spectrogram(parts[2], title, new, ends, source.rate, NEW_COLOURS)
+        parts[-1].set(xlabel="seconds", xlim=(start, last))
         yield drawn(figure)
 
 

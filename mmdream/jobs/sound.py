@@ -192,7 +192,7 @@ def dream_sound_file(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
                 loudness=LOUDNESS if isinstance(source, Beginning) else None,
                 watch=None if drawings.plot is None else drawings.gains.feed,
-                shown=None if drawings.steps is None else drawings.evolution.feed,
+                shown=None if drawings.evolution is None else drawings.evolution.feed,
             )  # fmt: skip
             seconds = laid.n_samples / track.rate
             _doubt(film, name, seconds, listener)

@@ -64,8 +64,8 @@ class Stage:
     stopped: Callable[[], bool]
     """Asked before each step; True ends the dream."""
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None
-    """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, the
-    log gain so far."""
+    """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, its
+    canvas so far, softly limited, as `climbed` gives it."""
 
     @property
     def voices(self) -> list[Source]:
@@ -198,6 +198,10 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
         x[:, :BANDS] *= min(1.0, FARTHEST / max(apart(x[:, :BANDS]), 1e-9))
         return x
 
+    def limited(x: np.ndarray) -> np.ndarray:
+        gain = softened(x[:, :BANDS])
+        return np.hstack((gain, softened(x[:, BANDS:], MOST_NEW, LEAST_NEW))) if invent else gain
+
     for octave in range(octaves):
         finer = octaves - 1 - octave
         sigma = max(FINEST_SIGMA * moment.octave_scale ** (2 * finer), finest)
@@ -206,7 +210,7 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
             if on.stopped():
                 raise Interrupted
             if shown is not None:
-                shown(chunk, total - (finer + 1) * moment.steps + number, total, softened(x[:, :BANDS]))
+                shown(chunk, total - (finer + 1) * moment.steps + number, total, limited(x))
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
@@ -217,10 +221,9 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
             return way
 
         canvas = ascend(Canvas(canvas, step, slope, settle, inside), moment.steps)
-    gain = softened(canvas[:, :BANDS])
     if shown is not None:
-        shown(chunk, total, total, gain)
-    return np.hstack((gain, softened(canvas[:, BANDS:], MOST_NEW, LEAST_NEW))) if invent else gain
+        shown(chunk, total, total, limited(canvas))
+    return limited(canvas)
 
 
 def _levelled(gradient: np.ndarray, inside: np.ndarray) -> np.ndarray:

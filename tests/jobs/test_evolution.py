@@ -15,7 +15,7 @@ from mmdream.networks.card import card
 from mmdream.networks.network import load
 from mmdream.picture import files
 from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS
+from mmdream.sound.canvas import BANDS, LEAST_NEW
 from mmdream.sound.chunks import chunks
 from mmdream.sound.dream import dream_sound
 from mmdream.sound.source import ArraySource
@@ -108,3 +108,18 @@ def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
     over = CliRunner().invoke(app, [*words, "--overwrite"])
     assert over.exit_code == 0, over.output
     assert len(list(steps.iterdir())) == 4
+
+
+def test_what_is_invented_has_a_part_of_its_own() -> None:
+    evolution = Evolution(Schedule(octaves=1, steps=1, strength=((0, 1), (1, 0))), RATE)
+    (chunk,) = chunks(0, 170)
+    canvas = np.full((chunk.high - chunk.low, 2 * BANDS), 0.5, np.float32)
+    evolution.feed(chunk, 1, 1, canvas)
+    canvases, _, _ = evolution.means()
+    assert canvases.shape[1:] == (1, 2 * BANDS)
+    np.testing.assert_allclose(canvases[[0, -1], 0, 0], [0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(canvases[[0, -1], 0, BANDS], [0.5, LEAST_NEW], atol=1e-6)
+    sound = ArraySource(np.zeros((1, 2 * RATE), np.float32), RATE)
+    (invented,) = pictures("a.wav", sound, evolution, 0.0)
+    (plain,) = pictures("a.wav", sound, Evolution(Schedule(octaves=1, steps=1), RATE), 0.0)
+    assert invented.shape[0] > plain.shape[0]
