@@ -177,7 +177,9 @@ def _dreamed(
         def progress(_: str, done: float, total: float, place: int = place) -> None:
             listener.progress("channels", place + done / max(total, 1e-9), len(outputs))
 
-        alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, progress=progress)
+        # What is said of the first dream holds for all.
+        say = listener.say if place == 0 else Listener().say
+        alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, say=say, progress=progress)
         gains = Columns(COLUMNS)
         with workshop(out) as work:
             laid, done = dream_track(
