@@ -17,7 +17,7 @@ from mmdream.drive import Drive
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import features as seen
 from mmdream.film.shots import Scan
-from mmdream.film.source import Film
+from mmdream.film.source import Film, Sound
 from mmdream.film.waves import decoded
 from mmdream.jobs.order import Order
 from mmdream.recipe import Recipe
@@ -96,7 +96,13 @@ def _of(drives: Iterable[Drive], medium: dict[str, str]) -> Drive | None:
     return next((each for each in sorted(drives, key=str) if each.feature in medium), None)
 
 
-def driven(film: Film, recipe: Recipe, found: Scan | None, stopped: Callable[[], bool]) -> Driven:
+def driven(
+    film: Film,
+    recipe: Recipe,
+    found: Scan | None,
+    stopped: Callable[[], bool],
+    track: Sound | None = None,
+) -> Driven:
     """Measure what a recipe's drives ask for, and lay it on the schedule.
 
     Args:
@@ -104,6 +110,7 @@ def driven(film: Film, recipe: Recipe, found: Scan | None, stopped: Callable[[],
         recipe: its drives are both media's, unless it has some for the sound.
         found: the scan of what is dreamed of the picture; None: only the sound is.
         stopped: asked now and then; True ends it.
+        track: the sound to follow; None: the film's first.
 
     Raises:
         UserError: see `check`.
@@ -115,7 +122,7 @@ def driven(film: Film, recipe: Recipe, found: Scan | None, stopped: Callable[[],
     wanted = {each.feature for each in every}
     measured: dict[str, curves.Feature] = {}
     if listened := wanted & set(drive.SOUND):
-        track = film.sounds[0]
+        track = track or film.sounds[0]
         measured |= heard(decoded(film, track), track.rate, float(track.start), listened, stopped)
     if found is not None and (looked := wanted & set(drive.PICTURE)):
         start, values = seen.features(found, film.start, looked)

@@ -123,7 +123,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
     found = look(film, order, listener, lambda: False)
-    over_time = driven(film, recipe, found, lambda: False)
+    over_time = driven(film, recipe, found, lambda: False, track)
     seeing, hears = (followed(recipe, each) for each in (over_time.picture, over_time.sound))
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0

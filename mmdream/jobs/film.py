@@ -70,7 +70,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
     clock, journal = Clock(), _verified(folder)
     with clock.time("scan"):
         found = _scanned(film, job, journal, listener, stop.is_set)
-        over_time = _driven(film, job, journal, found, stop.is_set)
+        over_time = _driven(film, job, journal, found, track, stop.is_set)
     for line in over_time.told:
         listener.say(line)
     seeing, hears = (followed(job.recipe, each) for each in (over_time.picture, over_time.sound))
@@ -148,13 +148,15 @@ def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped
     return found
 
 
-def _driven(film: Film, job: Job, journal: Journal, found: Scan, stopped: Callable[[], bool]) -> Driven:
+def _driven(
+    film: Film, job: Job, journal: Journal, found: Scan, track: Sound | None, stopped: Callable[[], bool]
+) -> Driven:
     """The schedules of both media; what follows the film is measured once a job."""
     if not job.recipe.drives and not job.recipe.sound_drives:
-        return driven(film, job.recipe, found, stopped)
+        return driven(film, job.recipe, found, stopped, track)
     if done := journal.done("driven"):
         return Driven.from_json((journal.folder / done[0].file).read_text())
-    over_time = driven(film, job.recipe, found, stopped)
+    over_time = driven(film, job.recipe, found, stopped, track)
     with journal.entry("driven", 0, DRIVEN) as draft:
         draft.path.write_text(over_time.to_json())
     return over_time

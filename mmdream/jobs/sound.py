@@ -181,7 +181,7 @@ def dream_sound_file(
         out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
         sound_files.check(out, track)
         driven.check(film, recipe)
-        over_time = driven.driven(film, recipe, None, lambda: False)
+        over_time = driven.driven(film, recipe, None, lambda: False, track)
         asked, recipe = recipe, driven.followed(recipe, over_time.sound)
         drawings = planned(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
         network = ear(recipe, listener)
