@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from mmdream import __version__, cli_classify, cli_data, cli_style, cli_train, films, options
+from mmdream.asked import drives_of, heard_too, manner_of, schedule_of, turns_of, voyage_of, wishes_of
 from mmdream.errors import UserError
 from mmdream.options import (
     DEFAULT,
@@ -23,13 +24,6 @@ from mmdream.options import (
     DEFAULT_PHASE,
     DEFAULT_PRECISION,
     DEFAULT_STEREO,
-    drives_of,
-    heard_too,
-    manner_of,
-    schedule_of,
-    turns_of,
-    voyage_of,
-    wishes_of,
 )
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, show

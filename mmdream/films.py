@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mmdream import options
+from mmdream.asked import drives_of, heard_too, manner_of, schedule_of, wishes_of
 from mmdream.options import (
     DEFAULT,
     DEFAULT_COLOR,
@@ -19,11 +20,6 @@ from mmdream.options import (
     DEFAULT_PHASE,
     DEFAULT_PRECISION,
     DEFAULT_STEREO,
-    drives_of,
-    heard_too,
-    manner_of,
-    schedule_of,
-    wishes_of,
 )
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, resumable, show

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mmdream.drive import FACTORS, PICTURE, SOUND, Drive, drive
-from mmdream.errors import UserError
-from mmdream.recipe import Manner, Recipe
-from mmdream.schedule import DEFAULT_PRESET, Schedule, presets, read, sound_target
-from mmdream.schedule import preset as named
-from mmdream.terms import Term, Wishes, channel, layer, target
-
-if TYPE_CHECKING:
-    from mmdream.jobs.clips import Turns
-    from mmdream.jobs.voyage import Heard
-    from mmdream.jobs.zoom import Voyage
+from mmdream.drive import FACTORS, PICTURE, SOUND
+from mmdream.recipe import Recipe
+from mmdream.schedule import presets
 
 DEFAULT = Recipe()
 
@@ -449,165 +438,3 @@ JobDir = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
 ]
-
-
-def schedule_of(
-    preset: str | None,
-    file: Path | None,
-    octaves: int | None,
-    octave_scale: float | None,
-    steps: int | None,
-    depth: float | None,
-    strength: float | None,
-    motif: str | None = None,
-) -> Schedule:
-    """The schedule that is asked for: a flag replaces a whole curve, the file overrides the preset."""
-    base = named(preset or DEFAULT_PRESET)
-    if file is not None:
-        base = read(file, base)
-    return base.with_settings(
-        octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength, motif=motif
-    )
-
-
-def manner_of(optimizer: Optimizer, wander: float, flatten: float, natural: bool = False) -> Manner:
-    """How the picture is to climb."""
-    return Manner(optimizer.value, wander, flatten, natural)
-
-
-def wishes_of(
-    layers: list[str] | None,
-    channels: list[str] | None,
-    targets: list[str] | None,
-    guide: Path | None,
-    measure: Measure,
-) -> Wishes:
-    """What the picture is to climb; a guide alone is looked for at the schedule's depth."""
-    return Wishes(terms_of(layers, channels, targets), measure.value, guide)
-
-
-def turns_of(
-    count: int | None,
-    how: str | None,
-    guard: bool,
-    layers: list[str] | None,
-    drawn: bool,
-    drives: list[str] | None,
-) -> tuple[Turns | None, list[str] | None]:
-    """How a sound is to be dreamed again (None: it is not), and the layers without "iterate".
-
-    Raises:
-        UserError: what makes sense only with --ouroboros stands without it, or the other way round.
-    """
-    iterate = "iterate" in (layers or ())
-    if count is None:
-        without_ouroboros({"--transform": how, "--no-guard": not guard, "--layer iterate": iterate})
-        return None, layers
-    if drawn:
-        raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
-    if drives:
-        raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
-    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
-    from mmdream.sound.transform import transform
-
-    turns = Turns(count, transform(how or "none"), iterate, guard)
-    return turns, [layer for layer in layers or () if layer != "iterate"]
-
-
-def voyage_of(
-    seconds: float | None,
-    motion: dict[str, Any],
-    fps: float | None,
-    with_sound: bool,
-    sound: Path | None,
-    how: str | None,
-) -> tuple[Voyage | None, Heard | None]:
-    """The film that a picture is to become, and the sound beside it; None: none.
-
-    Args:
-        seconds: of the film.
-        motion: zoom, rotate and shift, as they were given.
-        fps: frames a second.
-        with_sound: whether a sound is dreamed beside it.
-        sound: of what.
-        how: what the sound goes through between its clips.
-
-    Raises:
-        UserError: what makes sense only with --ouroboros stands without it; values out of range.
-    """
-    if seconds is None:
-        moved = {f"--{name}": value is not None for name, value in motion.items()}
-        without_ouroboros({**moved, "--fps": fps, "--with-sound": with_sound})
-    if not with_sound:
-        for option, asked in {"--sound": sound, "--transform": how}.items():
-            if asked:
-                raise UserError(f"{option} goes with --with-sound")
-    if seconds is None:
-        return None, None
-    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
-    from mmdream.jobs.voyage import Heard
-    from mmdream.jobs.zoom import USUAL_RATE, Voyage
-    from mmdream.picture.motion import Motion, shift
-    from mmdream.sound.transform import transform
-
-    given = {name: value for name, value in motion.items() if value is not None}
-    if "shift" in given:
-        given["shift"] = shift(given["shift"])
-    rate = Fraction(USUAL_RATE) if fps is None else frames_a_second(fps)
-    heard = Heard(sound, Turns(1, transform(how or "none"))) if with_sound else None
-    return Voyage(seconds, Motion(**given), rate), heard
-
-
-def frames_a_second(fps: float) -> Fraction:
-    """A rate as a short fraction; 23.976, 29.97 and 59.94 are NTSC's.
-
-    Raises:
-        UserError: not a number.
-    """
-    if not math.isfinite(fps):
-        raise UserError(f"--fps is {fps}; give a number, for example 25")
-    ntsc = Fraction(round(fps) * 1000, 1001)
-    return ntsc if abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1000)
-
-
-def without_ouroboros(options: dict[str, Any]) -> None:
-    """Refuse what makes sense only with --ouroboros.
-
-    Raises:
-        UserError: one of the options is given.
-    """
-    for option, given in options.items():
-        if given:
-            raise UserError(f"{option} goes with --ouroboros, which dreams again and again")
-
-
-def terms_of(
-    layers: list[str] | None, channels: list[str] | None, targets: list[str] | None
-) -> tuple[Term, ...]:
-    """Layers, channels and classes to climb."""
-    return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))
-
-
-def drives_of(texts: list[str] | None) -> tuple[Drive, ...]:
-    """What is to follow the film."""
-    return tuple(map(drive, texts or ()))
-
-
-def heard_too(own: Wishes, seen: tuple[Term, ...], net: str, preset: str | None = None) -> Wishes:
-    """What a sound is to climb: what is asked of it, or the picture's classes that it knows, or the preset's.
-
-    Args:
-        own: what is asked of the sound.
-        seen: what is asked of the picture.
-        net: the sound network.
-        preset: may wish for a class too.
-    """
-    targets = tuple(term for term in seen if term.kind == "target")
-    if not targets and preset is not None and (wished := sound_target(preset)) is not None:
-        targets = (target(wished),)
-    if own.terms or own.guide is not None or not targets:
-        return own
-    from mmdream.networks.card import card  # Here, so that --help does not wait for numpy.
-
-    about = card(net, "sound")
-    return replace(own, terms=tuple(term for term in targets if about.knows(term.name)))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.options import heard_too
+from mmdream.asked import heard_too
 from mmdream.picture import files
 from mmdream.sample import make_sample
 from mmdream.terms import Wishes, layer, target

@@ -26,6 +26,7 @@ ROWS = (
     {"training"},
     {"api"},
     {"options", "terminal"},
+    {"asked"},
     {"films", "cli_classify", "cli_data", "cli_style", "cli_train"},
     {"cli"},
     {"__main__"},

@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mmdream.asked import frames_a_second
 from mmdream.cli import app
 from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.voyage import _fitted
-from mmdream.options import frames_a_second
 from mmdream.picture import files
 from mmdream.picture.motion import Motion, seen
 from mmdream.picture.spectrum import noise
