@@ -13,7 +13,8 @@ import soundfile
 
 import mmdream
 from mmdream import Recipe, Schedule, UserError, dream_audio, dream_image
-from mmdream.jobs.sound import ENCODERS, dream_sound_file
+from mmdream.film.sound_files import SUFFIXES
+from mmdream.jobs.sound import dream_sound_file
 from mmdream.listen import Listener
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
@@ -91,7 +92,7 @@ def test_what_is_no_sound_is_refused(sound: np.ndarray, rate: int, says: str):
         dream_audio(sound, rate, QUICK)
 
 
-@pytest.mark.parametrize("suffix", ENCODERS)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tmp_path: Path):
     source, rate = tmp_path / "in.wav", 44100
     soundfile.write(source, np.stack([tone(1.2, rate), tone(1.2, rate)], 1), rate)

@@ -62,11 +62,12 @@ def test_the_sound_hears_of_the_picture_s_classes_that_it_knows_unless_it_has_wi
 
 
 def test_a_preset_wishes_for_a_class_of_the_sound_where_nothing_else_does():
-    assert heard_too((), (), "melnet", "dogs") == (target("dog bark"),)
-    assert heard_too((target("rain"),), (), "melnet", "dogs") == (target("rain"),)
-    assert heard_too((), (target("rooster"),), "melnet", "dogs") == (target("rooster"),)
-    assert heard_too((), (), "residual_spec", "dogs") == ()  # It knows no barks.
-    assert heard_too((), (), "no such network", "giants") == ()
+    assert heard_too(Wishes(), (), "melnet", "dogs") == Wishes((target("dog bark"),))
+    own = Wishes((target("rain"),))
+    assert heard_too(own, (), "melnet", "dogs") == own
+    assert heard_too(Wishes(), (target("rooster"),), "melnet", "dogs") == Wishes((target("rooster"),))
+    assert heard_too(Wishes(), (), "residual_spec", "dogs") == Wishes()  # It knows no barks.
+    assert heard_too(Wishes(), (), "no such network", "giants") == Wishes()
 
 
 def test_nets_are_listed_with_licences_and_told_one_by_one():
