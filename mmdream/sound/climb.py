@@ -31,7 +31,7 @@ from mmdream.terms import NOTHING_ASKED, Wishes
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
-FINEST_SIGMA = 1.5
+FINEST_SIGMA = 0.7
 """Hops; blur of the last octave's gradient. Each octave before it is blurred by the square of the
 octave scale more: 1.4 halves the blur from one octave to the next."""
 COARSEST_SIGMA = 24.0

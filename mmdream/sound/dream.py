@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 
+FELT_HZ = 20.0
+"""What is lower is no sound, and keeps its level: a gain on it would add a direct current."""
 ROUNDS = 6
 """Of the loudness match; the last ones move it by hundredths of a decibel."""
 
@@ -282,7 +284,7 @@ def _stretches(
 ) -> Iterator[Stretch]:
     """Spectra of the source and of the dream, in order."""
     strength = schedule.curve("strength")
-    to_bins = spread(EDGES, on.stft)
+    to_bins = spread(EDGES, on.stft) * np.minimum(on.stft.hz / FELT_HZ, 1.0).astype(np.float32)
     excited = Excitation(on.stft, on.seed)
     for first, canvas in crossfaded(_gains(on, schedule, tally, kept, tell)):
         hops = np.arange(first, first + len(canvas))

@@ -116,7 +116,7 @@ def test_a_gain_goes_no_farther_than_it_may(dream: Dream) -> None:
 
 def test_fewer_octaves_fit_when_they_lie_far_apart() -> None:
     assert fitting(4, 1.4) == 4
-    assert fitting(12, 1.4) == 5
+    assert fitting(12, 1.4) == 6
     assert fitting(12, 2.0) == 3
     assert fitting(1, 4.0) == 1
 
