@@ -155,7 +155,7 @@ def fitting(octaves: int, scale: float) -> int:
     return min(octaves, 1 + int(math.log(COARSEST_SIGMA / FINEST_SIGMA) / (2 * math.log(scale))))
 
 
-def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray) -> np.ndarray:
+def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float = 0.0) -> np.ndarray:
     """Dream one chunk.
 
     Args:
@@ -163,16 +163,19 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray) -> np.n
         chunk: where it lies.
         moment: the schedule at its centre, for octaves and steps.
         depths: 0..1, float [chunk.high - chunk.low].
+        lively: contrast energy that the source has of its own there.
 
     Returns:
         For each voice its log gain and, where something is invented, that, softly limited: nepers, float32
         [chunk.high - chunk.low, voice * on.width].
     """
-    found = [_climbed(on, chunk, moment, depths, place) for place in range(len(on.voices))]
+    found = [_climbed(on, chunk, moment, depths, lively, place) for place in range(len(on.voices))]
     return np.concatenate(found, axis=1)
 
 
-def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place: int) -> np.ndarray:
+def _climbed(
+    on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float, place: int
+) -> np.ndarray:
     """Dream one chunk of one voice."""
     voice, count = on.voices[place], len(on.voices)
     # A single channel has its share of the power of all of them.
@@ -214,7 +217,7 @@ def _climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, place:
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
             roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
-            way = on.ear.slope(x, stretch, depths[columns], roll, invent)
+            way = on.ear.slope(x, stretch, depths[columns], roll, invent, lively)
             for first in range(0, x.shape[1], BANDS):
                 plane = slice(first, first + BANDS)
                 way[:, plane] = _levelled(smoothed(way[:, plane], sigma), inside[:, plane])

@@ -270,7 +270,8 @@ def _dreamed(
     rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
     heard = energies(on, on.source, chunk, rungs, on.factor)
     if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
-        return heard, climbed(on, chunk, moment, depths)
+        lively = float(np.average(heard, weights=mix[list(rungs)])) if rungs else 0.0
+        return heard, climbed(on, chunk, moment, depths, lively)
     return heard, np.zeros((chunk.high - chunk.low, len(on.voices) * on.width), np.float32)
 
 

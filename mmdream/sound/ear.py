@@ -15,7 +15,7 @@ import numpy as np
 from mmdream.sound.bands import band_power, shown
 from mmdream.sound.canvas import EDGES
 from mmdream.sound.front import average, bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
-from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, cells, gradient, measure
+from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, STILL, cells, gradient, measure
 from mmdream.sound.source import ArraySource, Source, padded
 from mmdream.sound.stft import Stft, spectra, stft_for
 from mmdream.terms import NOTHING_ASKED, Term, Wishes
@@ -129,7 +129,13 @@ class Ear:
         return np.asarray(bands / (bands + np.float32(self.front.floor / self.front.unit)))
 
     def slope(
-        self, canvas: np.ndarray, stretch: Heard, depth: float | np.ndarray, roll: int, invent: float = 0.0
+        self,
+        canvas: np.ndarray,
+        stretch: Heard,
+        depth: float | np.ndarray,
+        roll: int,
+        invent: float = 0.0,
+        lively: float = 0.0,
     ) -> np.ndarray:
         """The gradient of the objective.
 
@@ -139,6 +145,7 @@ class Ear:
             depth: 0..1, one or float [column].
             roll: of the network's columns.
             invent: amplitude of what is invented.
+            lively: contrast energy that the source has of its own.
 
         Returns:
             float32, the shape of `canvas`.
@@ -149,6 +156,7 @@ class Ear:
         if not wanted:  # All that is asked for has weight 0.
             return np.zeros_like(canvas)
         event = MOST_EVENT * (np.maximum(depths - EVENT_DEPTH, 0.0) / (1 - EVENT_DEPTH)) ** 2
+        event = event / (1 + lively / STILL)
         free = not self.asked and not self.guide
         found = gradient(self, wanted, free and bool(event.any()), canvas.shape[1] > len(EDGES) - 2)(
             canvas,
