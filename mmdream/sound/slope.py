@@ -27,9 +27,9 @@ Features = dict[str, "tf.Tensor"]
 
 MOST_EVENT = 6.0
 """Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
-a window is nearest to. In noise it gives figures attack and decay, where contrast alone draws long glides from
-the lowest to the highest bands ("falling aeroplanes"); standing classes (rain, sea, helicopter) would be
-equalisers. It sets in at EVENT_DEPTH."""
+a window is nearest to. In noise it gives figures attack and decay, where contrast alone draws long glides
+from the lowest to the highest bands ("falling aeroplanes"); standing classes (rain, sea, helicopter) would
+be equalisers. It sets in at EVENT_DEPTH."""
 STILL = 0.008
 """Contrast energy of pink noise. Sounds of more have figures of their own, and need less of that target: with
 all of it everything becomes a bark, and the contrast of a voice grows by half instead of twofold."""
