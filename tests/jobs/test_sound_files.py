@@ -201,7 +201,7 @@ def tops(samples: np.ndarray, rate: int) -> list[int]:
     return [100 * round(top * rate / samples.shape[1] / 100) for top in spectra.argmax(axis=1)]
 
 
-@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".m4a"])
+@pytest.mark.parametrize("suffix", [".wav", ".m4a"])
 @pytest.mark.parametrize("layout", ["3.0", "5.1(side)", "7.1"])
 def test_channels_stay_where_they_are(layout: str, suffix: str, call: Call, tmp_path: Path) -> None:
     channels = av.AudioLayout(layout).nb_channels

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from broken_off import started
 from typer.testing import CliRunner
 
 from mmdream.asked import frames_a_second
@@ -141,16 +140,12 @@ def test_rates_of_television_are_exact() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
 def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
     words = ("image", picture, "--ouroboros", 600, "--with-sound", "-o", picture.with_name("f.mp4"))
-    run = subprocess.Popen(
-        [sys.executable, "-m", "mmdream", *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stderr=subprocess.DEVNULL,
-    )
-    # Under way: the film's intermediate file has been begun.
-    until = time.monotonic() + 120
-    while not any(picture.parent.glob(".f.mp4.mmdream-*/picture.mp4")) and time.monotonic() < until:
-        time.sleep(0.2)
-    time.sleep(1)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(60) == 130
+    with started(*words) as run:
+        # Under way: the film's intermediate file has been begun.
+        until = time.monotonic() + 120
+        while not any(picture.parent.glob(".f.mp4.mmdream-*/picture.mp4")) and time.monotonic() < until:
+            time.sleep(0.2)
+        time.sleep(1)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(60) == 130
     assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
