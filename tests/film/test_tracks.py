@@ -70,7 +70,7 @@ def lag(source: Film, result: Film, number: int, folder: Path, start: Fraction =
 
 
 @pytest.mark.parametrize("span", [(None, None), EXCERPT], ids=["whole", "excerpt"])
-@pytest.mark.parametrize("number", [1, 2, 3, None])
+@pytest.mark.parametrize("number", [2, None])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_the_chosen_track_is_new_and_the_others_are_the_source_s_packets(
     films: dict[str, Path], suffix: str, number: int | None, span, tmp_path: Path
@@ -253,7 +253,7 @@ def test_a_track_cut_by_an_edit_list_stays_in_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("span", [(None, None), (Fraction(1, 2), Fraction(7, 2))], ids=["whole", "excerpt"])
-@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "alac"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "alac"])
 def test_lossless_tracks_with_a_hole_go_from_matroska_to_quicktime(codec: str, span, tmp_path: Path) -> None:
     """A copy of plain samples loses the hole there, and one of ALAC its last packet."""
     second = Track(

@@ -72,8 +72,8 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
     assert "leave out --layer" in str(both.exception)
 
 
-@pytest.mark.parametrize("count", [1, 4, 97])
-@pytest.mark.parametrize("rate", [100, RATE, 192_000])
+@pytest.mark.parametrize("count", [1, 97])
+@pytest.mark.parametrize("rate", [100, 192_000])
 def test_the_index_has_a_place_for_every_dream(count: int, rate: int) -> None:
     power = np.full((30, BANDS), 1e-4, np.float32)
     louder = np.full((45, BANDS), 0.8, np.float32)

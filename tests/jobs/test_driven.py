@@ -111,7 +111,7 @@ def test_an_excerpt_is_driven_like_that_part_of_the_whole(film: Path, dream, tmp
     assert all(whole[used.seconds] == used.moment for used in report.schedule["picture"])
 
 
-@pytest.mark.parametrize("harm", ["none", "curve cut short"])
+@pytest.mark.parametrize("harm", ["curve cut short"])
 def test_a_driven_film_goes_on_to_the_same_frames_and_samples(film: Path, dream, harm: str, tmp_path: Path):
     out = tmp_path / "out.mkv"
     halt(film, out, folder_of(out), {"picture"}, recipe=BY_LOUDNESS)

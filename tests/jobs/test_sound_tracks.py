@@ -65,7 +65,7 @@ def test_the_second_track_is_dreamed_and_the_others_stay_bit_for_bit(film: Path,
     assert np.abs(after - before).max() > 0.01
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [2, 3])
 def test_each_track_can_be_chosen_and_keeps_its_samples(film: Path, number: int, tmp_path: Path):
     out = tmp_path / "zero.mkv"
     report = dream_video(film, out, ZERO, sound_track=number)
