@@ -6,9 +6,7 @@ file; that file is brought back to the source's loudness and held under its peak
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,33 +16,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-from scipy.ndimage import median_filter
 
 from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.report import Used
 from mmdream.schedule import Curve, Moment, Schedule
-from mmdream.sound.canvas import BANDS, DB, EDGES, new_power
+from mmdream.sound.canvas import DB
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
 from mmdream.sound.climb import Stage, climbed, energies, stage
-from mmdream.sound.front import spread
-from mmdream.sound.invented import Excitation, edges
 from mmdream.sound.kept import Kept
+from mmdream.sound.laid import laid, stretches
 from mmdream.sound.level import Meter
-from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.phase import Stretch, fitted
-from mmdream.sound.pitch import pitches
-from mmdream.sound.source import BLOCK, ArraySource, FileSource, Source, blocks, padded
-from mmdream.sound.stft import REACH, samples_of
+from mmdream.sound.mastered import Level, levelling, written
+from mmdream.sound.peak import CEILING, PeakMeter
+from mmdream.sound.phase import fitted
+from mmdream.sound.source import ArraySource, FileSource, Source, append, blocks
 from mmdream.terms import NOTHING_ASKED, Wishes
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
-
-
-FELT_HZ = 20.0
-"""What is lower is no sound, and keeps its level: a gain on it would add a direct current."""
-ROUNDS = 6
-"""Of the loudness match; the last ones move it by hundredths of a decibel."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +130,12 @@ def dream_sound(
     on = replace(on, shown=shown)
     tally = _Tally()
 
+    def applied(gain: np.ndarray) -> None:
+        tally.applied += float(DB * np.abs(gain).mean(axis=(0, 2)).sum())
+        tally.hops += gain.shape[1]
+        if watch is not None:
+            watch(gain.mean(axis=0))
+
     def share(samples: np.ndarray) -> np.ndarray:
         """How much of the loudness gain acts at these samples, 0..1."""
         at = (on.offset + samples) / source.rate
@@ -150,27 +145,17 @@ def dream_sound(
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
-            stretches = _stretches(on, schedule, tally, kept, tell, watch)
+            canvases = crossfaded(_gains(on, schedule, tally, kept, tell))
+            spectra = stretches(on, canvases, schedule.curve("strength"), applied)
             if manner.phase == "griffin-lim":
-                stretches = fitted(stretches, on.stft)
-            for samples in _raw(on, stretches):
+                spectra = fitted(spectra, on.stft)
+            for samples in laid(on, spectra):
                 dreamed.feed(samples)
-                _append(file, samples)
-        level = _levelling(dreamed, heard, source.rate, share, loudness)
-        final, top = _meters(source)
+                append(file, samples)
+        level = levelling(dreamed, heard, source.rate, share, loudness)
         with soundfile.SoundFile(path) as file:
             raw = FileSource(file)
-
-            def levelled(start: int, end: int) -> np.ndarray:
-                gain = np.exp(level(np.arange(start, end)))
-                return padded(raw, start, end) * gain.astype(np.float32)
-
-            for start in range(0, source.n_samples, BLOCK):
-                end = min(start + BLOCK, source.n_samples)
-                samples = limited(levelled, start, end, source.rate, max(CEILING, peaks.peak))
-                final.feed(samples)
-                top.feed(samples)
-                write(samples)
+            final, top = written(raw, source.layout, level, max(CEILING, peaks.peak), write)
             gain = _objective_gain(on, raw, tally, level)
     tell(1.0)
     return SoundReport(
@@ -179,54 +164,11 @@ def dream_sound(
         channels=source.channels,
         loudness_source=heard.loudness(),
         loudness_dream=final.loudness(),
-        true_peak=20 * math.log10(top.peak) if top.peak > 0 else -math.inf,
+        true_peak=20 * math.log10(top) if top > 0 else -math.inf,
         objective_gain=gain,
         strength=tally.applied / max(tally.hops, 1),
         schedule=tuple(tally.used),
     )
-
-
-def _levelling(
-    dreamed: Meter,
-    source: Meter,
-    rate: int,
-    share: Callable[[np.ndarray], np.ndarray],
-    loudness: float | None,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The log gain, by sample, that makes a dream as loud as it should be, and nowhere a shock.
-
-    Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
-    rounds settle it.
-
-    Args:
-        dreamed: meter of the dream.
-        source: meter of its source.
-        rate: samples a second.
-        share: how much of the gain acts at some samples, 0..1.
-        loudness: LUFS; None: as the source, on the whole and at any moment.
-    """
-    at = dreamed.block_seconds() * rate
-    shares, down = share(at), np.zeros(len(at))
-    for _ in range(ROUNDS):
-        nepers = dreamed.gain_to(source if loudness is None else loudness, shares, -down * shares)
-        if loudness is not None:
-            break
-        down = dreamed.over(source, nepers * shares)
-        if not down.any():
-            break
-
-    def level(samples: np.ndarray) -> np.ndarray:
-        return share(samples) * (nepers - np.interp(samples, at, down))
-
-    return level
-
-
-def _append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
-    """Write a block; libsndfile does not tell why a file stops growing, but a full disk is why."""
-    try:
-        file.write(samples.T)
-    except (soundfile.LibsndfileError, AssertionError) as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
 def _never() -> bool:
@@ -275,72 +217,11 @@ def _dreamed(
     return heard, np.zeros((chunk.high - chunk.low, len(on.voices) * on.width), np.float32)
 
 
-def _stretches(
-    on: Stage,
-    schedule: Schedule,
-    tally: _Tally,
-    kept: Kept | None,
-    tell: Callable[[float], None],
-    watch: Callable[[np.ndarray], None] | None,
-) -> Iterator[Stretch]:
-    """Spectra of the source and of the dream, in order."""
-    strength = schedule.curve("strength")
-    to_bins = spread(EDGES, on.stft) * np.minimum(on.stft.hz / FELT_HZ, 1.0).astype(np.float32)
-    excited = Excitation(on.stft, on.seed)
-    for first, canvas in crossfaded(_gains(on, schedule, tally, kept, tell)):
-        hops = np.arange(first, first + len(canvas))
-        share = strength.at(on.seconds(hops)).astype(np.float32)
-        voices = canvas.reshape(len(canvas), len(on.voices), on.width).transpose(1, 0, 2)
-        gain = voices[..., :BANDS] * share[:, None]
-        tally.applied += float(DB * np.abs(gain).mean(axis=(0, 2)).sum())
-        tally.hops += len(canvas)
-        if watch is not None:
-            watch(gain.mean(axis=0))
-        source = on.spectra(on.source, first, first + len(canvas))
-        dream = source * np.exp(gain @ to_bins)
-        if on.manner.invent:
-            power = new_power(voices[..., BANDS:], on.ear.typical) @ to_bins
-            loud = on.manner.invent * share * edges(hops, *on.span)
-            height = loud[:, None] * np.sqrt(power / source.shape[0]) / on.factor
-            dream = dream + height * excited.spectra(first, _pitch(on, source))
-        yield Stretch(first, source, dream.astype(np.complex64))
-
-
-def _pitch(on: Stage, source: np.ndarray) -> np.ndarray:
-    """Pitch of what is invented, Hz, float64 [frame]: the source's, or else that of the class; 0: none."""
-    classes = on.ear.network.card.pitches
-    usual = [classes[term.name] for term in on.ear.terms if term.weight > 0 and term.name in classes]
-    found = median_filter(pitches(np.square(np.abs(source)).sum(axis=0), on.stft), 5)
-    return np.where(found > 0, found, usual[0] if usual else 0.0)
-
-
-def _raw(on: Stage, stretches: Iterator[Stretch]) -> Iterator[np.ndarray]:
-    """The dream before its loudness is matched, in order, float32 [channel, sample].
-
-    What has changed is added to the source's own samples, so that no change gives exactly the source.
-    """
-    hop = on.stft.hop
-    waiting: np.ndarray | None = None
-    for stretch in stretches:
-        change = stretch.dream - stretch.source
-        if waiting is not None:
-            change = np.concatenate((waiting, change), axis=1)
-        waiting = change[:, -(2 * REACH - 1) :]
-        if change.shape[1] < 2 * REACH:
-            continue
-        added = samples_of(change, on.stft)
-        stop_at = (stretch.first + stretch.dream.shape[1] - REACH) * hop - on.offset
-        start_at = stop_at - added.shape[1]
-        low, high = max(start_at, 0), min(stop_at, on.source.n_samples)
-        if high > low:
-            yield on.source.read(low, high) + added[:, low - start_at : high - start_at]
-
-
 def _objective_gain(
     on: Stage,
     raw: Source,
     tally: _Tally,
-    level: Callable[[np.ndarray], np.ndarray],
+    level: Level,
 ) -> float:
     """Contrast energy of the result over the source's, as the network hears both."""
     n_rungs = len(on.ear.terms)

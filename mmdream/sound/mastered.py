@@ -1,4 +1,4 @@
-"""The last pass over a sound that was made of another: as loud as that, and its peaks held."""
+"""The last pass over a sound that was made of another: as loud as it should be, and its peaks held."""
 
 from __future__ import annotations
 
@@ -8,68 +8,111 @@ import numpy as np
 import scipy.optimize
 
 from mmdream.sound.level import Meter
-from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.source import BLOCK, Source, blocks, padded
+from mmdream.sound.peak import PeakMeter, limited
+from mmdream.sound.source import BLOCK, Source, padded
 
+ROUNDS = 6
+"""Of the loudness match of a dream; the last ones move it by hundredths of a decibel."""
 MOST_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 
+Level = Callable[[np.ndarray], np.ndarray]
+"""(samples, int [sample]) -> log gain there, nepers."""
 
-def mastered(
-    raw: Source, meter: Meter, source: Source, loud: Meter, write: Callable[[np.ndarray], None]
+
+def levelling(
+    dreamed: Meter,
+    source: Meter,
+    rate: int,
+    share: Callable[[np.ndarray], np.ndarray],
+    loudness: float | None,
+) -> Level:
+    """The log gain, by sample, that makes a dream as loud as it should be, and nowhere a shock.
+
+    Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
+    rounds settle it.
+
+    Args:
+        dreamed: meter of the dream.
+        source: meter of its source.
+        rate: samples a second.
+        share: how much of the gain acts at some samples, 0..1.
+        loudness: LUFS; None: as the source, on the whole and at any moment.
+    """
+    at = dreamed.block_seconds() * rate
+    shares, down = share(at), np.zeros(len(at))
+    for _ in range(ROUNDS):
+        nepers = dreamed.gain_to(source if loudness is None else loudness, shares, -down * shares)
+        if loudness is not None:
+            break
+        down = dreamed.over(source, nepers * shares)
+        if not down.any():
+            break
+
+    def level(samples: np.ndarray) -> np.ndarray:
+        return share(samples) * (nepers - np.interp(samples, at, down))
+
+    return level
+
+
+def matched(made: Meter, source: Meter, rate: int) -> Level:
+    """The log gain behind which a sound is as loud as another: one for all, less where that would be a shock.
+
+    Looks at every gain, for a sound whose course is not its source's: there the rounds of `levelling` can end
+    beside the loudness that is wanted.
+
+    Args:
+        made: meter of the sound.
+        source: meter of the other.
+        rate: samples a second.
+    """
+
+    def behind(nepers: float) -> np.ndarray:
+        return nepers - made.over(source, nepers)
+
+    def excess(nepers: float) -> float:
+        return max(made.loudness(behind(nepers)), -200.0) - source.loudness()
+
+    def found() -> np.ndarray:
+        if not np.isfinite(made.loudness()):
+            return np.zeros(len(made.block_seconds()))
+        # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
+        # neighbours down.
+        steps = np.linspace(-MOST_NEPERS, MOST_NEPERS, 93)
+        over = np.array([excess(float(nepers)) for nepers in steps])
+        place = int(np.argmax(over >= 0)) if over.max() >= 0 else 0
+        if not place:
+            return behind(float(steps[over.argmax()]))
+        return behind(float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4)))
+
+    at, gain = made.block_seconds() * rate, found()
+    return lambda samples: np.interp(samples, at, gain)
+
+
+def written(
+    raw: Source, layout: str | None, level: Level, ceiling: float, write: Callable[[np.ndarray], None]
 ) -> tuple[Meter, float]:
-    """Write a sound as loud as its source, nowhere a shock, under the larger of -1 dBTP and its peak.
+    """Write a sound under a gain, its true peaks held.
 
     Args:
         raw: what was made.
-        meter: of it.
-        source: what it was made of.
-        loud: meter of that.
+        layout: of its channels.
+        level: the gain.
+        ceiling: linear, > 0.
         write: takes the result in order, float32 [channel, at most BLOCK].
 
     Returns:
         Meter and true peak (linear) of the result.
     """
-    at = meter.block_seconds() * raw.rate
-    gain = _gains(meter, loud)
 
     def levelled(start: int, stop: int) -> np.ndarray:
-        nepers = np.interp(np.arange(start, stop), at, gain)
-        return padded(raw, start, stop) * np.exp(nepers).astype(np.float32)
+        gain = np.exp(level(np.arange(start, stop)))
+        return padded(raw, start, stop) * gain.astype(np.float32)
 
-    peaks = PeakMeter(source.channels)
-    for samples in blocks(source):
-        peaks.feed(samples)
-    final, top = Meter(source.rate, source.channels, source.layout), PeakMeter(source.channels)
+    final, top = Meter(raw.rate, raw.channels, layout), PeakMeter(raw.channels)
     for start in range(0, raw.n_samples, BLOCK):
-        stop = min(start + BLOCK, raw.n_samples)
-        samples = limited(levelled, start, stop, raw.rate, max(CEILING, peaks.peak))
+        samples = limited(levelled, start, min(start + BLOCK, raw.n_samples), raw.rate, ceiling)
         final.feed(samples)
         top.feed(samples)
         write(samples)
     return final, top.peak
-
-
-def _gains(meter: Meter, loud: Meter) -> np.ndarray:
-    """The log gain behind which a sound is as loud as another: one for all, less where that would be a shock.
-
-    Returns:
-        Nepers, float64 [tenth-second block].
-    """
-
-    def behind(nepers: float) -> np.ndarray:
-        return nepers - meter.over(loud, nepers)
-
-    def excess(nepers: float) -> float:
-        return max(meter.loudness(behind(nepers)), -200.0) - loud.loudness()
-
-    if not np.isfinite(meter.loudness()):
-        return np.zeros(len(meter.block_seconds()))
-    # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
-    # neighbours down.
-    steps = np.linspace(-MOST_NEPERS, MOST_NEPERS, 93)
-    found = np.array([excess(float(nepers)) for nepers in steps])
-    place = int(np.argmax(found >= 0)) if found.max() >= 0 else 0
-    if not place:
-        return behind(float(steps[found.argmax()]))
-    return behind(float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -125,6 +127,18 @@ class ChannelSource:
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [1, stop - start]."""
         return self.whole.read(start, stop)[self.channel : self.channel + 1]
+
+
+def append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
+    """Write a block, float32 [channel, sample].
+
+    Raises:
+        OSError: ENOSPC; libsndfile does not tell why a file stops growing, but a full disk is why.
+    """
+    try:
+        file.write(samples.T)
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
 def padded(source: Source, start: int, stop: int) -> np.ndarray:

@@ -7,9 +7,7 @@ Long sounds go through in windows of ten seconds, each towards the texture of th
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,9 +23,10 @@ from mmdream.chance import rng
 from mmdream.sound.chunks import Chunk, crossfaded
 from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
 from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.mastered import mastered
+from mmdream.sound.mastered import matched, written
+from mmdream.sound.peak import CEILING, PeakMeter
 from mmdream.sound.phase import consistent, fitting, phased
-from mmdream.sound.source import FileSource, Source
+from mmdream.sound.source import FileSource, Source, append, blocks
 from mmdream.sound.stft import REACH, samples_of
 from mmdream.sound.styling import Styling
 from mmdream.sound.texture import ROLL, Aim, Texture, distances, envelope, grams, paced, slope, texture
@@ -105,9 +104,12 @@ def style_sound(
         with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
             for samples in _raw(told, on, aim, styling, progress or (lambda share: None)):
                 raw.feed(samples)
-                _append(file, samples)
+                append(file, samples)
         with soundfile.SoundFile(path) as file:
-            final, peak = mastered(FileSource(file), raw, content, told.meter, write)
+            level, top = matched(raw, told.meter, content.rate), PeakMeter(content.channels)
+            for samples in blocks(content):
+                top.feed(samples)
+            final, peak = written(FileSource(file), content.layout, level, max(CEILING, top.peak), write)
             result = Heard(FileSource(file), raw, level_factor(raw.level(), LEVEL_DBFS), told.grid)
             left = distances(grams(on, result.counted(told)), aim.grams) / aim.away
     wide = len(on.filters)
@@ -204,14 +206,6 @@ def begun(content: Heard, first: int, stop: int, seed: int) -> np.ndarray:
     found = content.spectra(first, stop)
     draw = rng(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
     return np.asarray(found + np.float32(1e-7) * draw.view(np.complex64)[..., 0])
-
-
-def _append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
-    """Write a block; libsndfile does not tell why a file stops growing, but a full disk is why."""
-    try:
-        file.write(samples.T)
-    except (soundfile.LibsndfileError, AssertionError) as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
 def _not_negative(x: np.ndarray) -> np.ndarray:
