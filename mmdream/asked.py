@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmdream.drive import Drive, drive
 from mmdream.errors import UserError
-from mmdream.options import Measure, Optimizer
+from mmdream.options import Measure
+from mmdream.options_picture import Optimizer
 from mmdream.recipe import Manner
 from mmdream.schedule import DEFAULT_PRESET, Schedule, read, sound_target
 from mmdream.schedule import preset as named

@@ -13,18 +13,22 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import __version__, cli_classify, cli_data, cli_style, cli_train, films, options
+from mmdream import (
+    __version__,
+    cli_classify,
+    cli_data,
+    cli_style,
+    cli_train,
+    films,
+    options,
+    options_picture,
+    options_sound,
+)
 from mmdream.asked import drives_of, heard_too, manner_of, schedule_of, turns_of, voyage_of, wishes_of
 from mmdream.errors import UserError
-from mmdream.options import (
-    DEFAULT,
-    DEFAULT_COLOR,
-    DEFAULT_MEASURE,
-    DEFAULT_OPTIMIZER,
-    DEFAULT_PHASE,
-    DEFAULT_PRECISION,
-    DEFAULT_STEREO,
-)
+from mmdream.options import DEFAULT, DEFAULT_MEASURE
+from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
+from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.terminal import listening, show
 from mmdream.terms import Wishes
@@ -59,16 +63,16 @@ app.add_typer(cli_train.app, name="train")
 
 @app.command()
 def image(
-    source: options.PictureInput = None,
+    source: options_picture.Input = None,
     output: options.Output = None,
-    net: options.Net = DEFAULT.net,
+    net: options_picture.Net = DEFAULT.net,
     weights: options.Weights = None,
     depth: options.Depth = None,
     layer: options.Layers = None,
     channel: options.Channels = None,
     target: options.Targets = None,
-    motif: options.Motif = None,
-    guide: options.Guide = None,
+    motif: options_picture.Motif = None,
+    guide: options_picture.Guide = None,
     objective: options.Objective = DEFAULT_MEASURE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
@@ -76,23 +80,23 @@ def image(
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
     preset: options.Preset = None,
-    color: options.Colors = DEFAULT_COLOR,
-    optimizer: options.Optimizers = DEFAULT_OPTIMIZER,
-    wander: options.Wander = DEFAULT.manner.wander,
-    flatten: options.Flatten = DEFAULT.manner.flatten,
-    beginning: options.Beginnings = None,
-    save_steps: options.SaveSteps = False,
-    ouroboros: options.PictureOuroboros = None,
-    zoom: options.Zoom = None,
-    rotate: options.Rotate = None,
-    shift: options.Shift = None,
-    fps: options.Fps = None,
-    with_sound: options.WithSound = False,
-    sound: options.AlongSound = None,
-    transform: options.Transforms = None,
+    color: options_picture.Colors = DEFAULT_COLOR,
+    optimizer: options_picture.Optimizers = DEFAULT_OPTIMIZER,
+    wander: options_picture.Wander = DEFAULT.manner.wander,
+    flatten: options_picture.Flatten = DEFAULT.manner.flatten,
+    beginning: options_picture.Beginnings = None,
+    save_steps: options_picture.SaveSteps = False,
+    ouroboros: options_picture.Ouroboros = None,
+    zoom: options_picture.Zoom = None,
+    rotate: options_picture.Rotate = None,
+    shift: options_picture.Shift = None,
+    fps: options_picture.Fps = None,
+    with_sound: options_picture.WithSound = False,
+    sound: options_picture.AlongSound = None,
+    transform: options_sound.Transforms = None,
     seed: options.Seed = DEFAULT.seed,
-    size: options.Size = None,
-    precision: options.Precise = DEFAULT_PRECISION,
+    size: options_picture.Size = None,
+    precision: options_picture.Precise = DEFAULT_PRECISION,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
@@ -136,41 +140,36 @@ def image(
 
 @app.command()
 def audio(
-    source: options.SoundInput = None,
+    source: options_sound.Input = None,
     output: options.Output = None,
-    net: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE.keras", help="Sound network, listed by `mmdream nets`, or one of your own."
-        ),
-    ] = DEFAULT.sound_net,
+    net: options_sound.OwnNet = DEFAULT.sound_net,
     weights: options.Weights = None,
     depth: options.Depth = None,
     layer: options.Layers = None,
     channel: options.Channels = None,
     target: options.Targets = None,
-    guide: options.HeardGuide = None,
+    guide: options_sound.OwnGuide = None,
     objective: options.Objective = DEFAULT_MEASURE,
     strength: options.Strength = None,
     octaves: options.Octaves = None,
     octave_scale: options.OctaveScale = None,
     steps: options.Steps = None,
     schedule: options.ScheduleFile = None,
-    drive: options.OwnDrives = None,
+    drive: options_sound.OwnDrives = None,
     preset: options.Preset = None,
-    invent: options.HeardInvent = None,
-    stereo: options.Stereos = DEFAULT_STEREO,
-    phase: options.Phases = DEFAULT_PHASE,
-    beginning: options.SoundBeginnings = None,
-    seconds: options.Seconds = None,
-    ouroboros: options.SoundOuroboros = None,
-    transform: options.Transforms = None,
-    guard: options.Guard = True,
-    plot: options.Plot = None,
-    sound_track: options.SoundTrack = None,
-    plot_steps: options.PlotSteps = False,
-    each_channel: options.EachChannel = None,
-    play: options.Play = False,
+    invent: options_sound.OwnInvent = None,
+    stereo: options_sound.Stereos = DEFAULT_STEREO,
+    phase: options_sound.Phases = DEFAULT_PHASE,
+    beginning: options_sound.Beginnings = None,
+    seconds: options_sound.Seconds = None,
+    ouroboros: options_sound.Ouroboros = None,
+    transform: options_sound.Transforms = None,
+    guard: options_sound.Guard = True,
+    plot: options_sound.Plot = None,
+    sound_track: options_sound.Track = None,
+    plot_steps: options_sound.PlotSteps = False,
+    each_channel: options_sound.EachChannel = None,
+    play: options_sound.Play = False,
     seed: options.Seed = DEFAULT.seed,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -188,7 +187,7 @@ def audio(
             raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
         start: Path | Beginning = source
     elif source is None and beginning is not None:
-        start = made(beginning, options.MADE_SECONDS if seconds is None else seconds)
+        start = made(beginning, options_sound.MADE_SECONDS if seconds is None else seconds)
     else:
         raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
     if source is None and sound_track is not None:

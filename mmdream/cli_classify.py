@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mmdream import options
+from mmdream import options, options_sound
 from mmdream.terminal import listening, show
 
 
@@ -31,7 +31,7 @@ def classify(
         typer.Option(metavar="NAME|FILE.keras", help="Network that hears, else melnet.", show_default=False),
     ] = None,
     weights: options.Weights = None,
-    sound_weights: options.SoundWeights = None,
+    sound_weights: options_sound.Weights = None,
     top: Annotated[int, typer.Option(metavar="N", help="Tell so many classes.")] = 5,
     plot: Annotated[
         Path | None,

@@ -26,6 +26,7 @@ ROWS = (
     {"training"},
     {"api"},
     {"options", "terminal"},
+    {"options_picture", "options_sound"},
     {"asked"},
     {"films", "cli_classify", "cli_data", "cli_style", "cli_train"},
     {"cli"},

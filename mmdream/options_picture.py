@@ -1,0 +1,188 @@
+"""The options of pictures and films, with what they mean."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream.drive import FACTORS, PICTURE, SOUND
+from mmdream.options import DEFAULT
+
+
+class Precision(StrEnum):
+    """Number formats of the picture network."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Color(StrEnum):
+    """What the dream may do to the picture's colours."""
+
+    full = "full"
+    source = "source"
+
+
+class Optimizer(StrEnum):
+    """How a step goes uphill."""
+
+    normalized = "normalized"
+    adam = "adam"
+
+
+class Beginning(StrEnum):
+    """What is dreamed on in place of a picture."""
+
+    noise = "noise"
+
+
+DEFAULT_OPTIMIZER = Optimizer(DEFAULT.manner.optimizer)
+DEFAULT_PRECISION = Precision(DEFAULT.precision)
+DEFAULT_COLOR = Color(DEFAULT.color)
+
+Input = Annotated[
+    Path | None, typer.Argument(metavar="[IN]", help="The picture to dream.", show_default=False)
+]
+Film = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
+Net = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE.keras", help="Picture network, listed by `mmdream nets`, or one of your own."
+    ),
+]
+Guide = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Dream towards what is seen in a picture.", show_default=False),
+]
+Motif = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME", help="Dream these; `mmdream nets NAME` lists them.", show_default=False
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH|480p",
+        help="Working resolution of the dream; the result keeps the source's size.",
+        show_default=False,
+    ),
+]
+Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
+Colors = Annotated[Color, typer.Option("--color", help="Dream in colour, or keep the colours of the source.")]
+Optimizers = Annotated[
+    Optimizer, typer.Option("--optimizer", help="Steps along the gradient, or along Adam's mean of it.")
+]
+Wander = Annotated[
+    float,
+    typer.Option(metavar="W", help="0..1: turn and scale at random between steps; rounder, calmer motifs."),
+]
+Flatten = Annotated[
+    float, typer.Option(metavar="F", help="0..1: hold total variation down; less fine detail.")
+]
+Beginnings = Annotated[
+    Beginning | None,
+    typer.Option("--from", help="Dream on noise instead of a picture, with --size.", show_default=False),
+]
+SaveSteps = Annotated[
+    bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
+]
+Ouroboros = Annotated[
+    float | None,
+    typer.Option(
+        "--ouroboros",
+        metavar="SECONDS",
+        help="Make a film so long, each frame the dream of the one before, moved; of --size, or as IN.",
+        show_default=False,
+    ),
+]
+Zoom = Annotated[
+    float | None,
+    typer.Option(
+        metavar="Z", help="Ouroboros: times so large each second, about the middle.", show_default="1"
+    ),
+]
+Rotate = Annotated[
+    float | None,
+    typer.Option(metavar="DEG", help="Ouroboros: degrees against the clock a second.", show_default="0"),
+]
+Shift = Annotated[
+    str | None,
+    typer.Option(metavar="X,Y", help="Ouroboros: pixels to the right and down a second.", show_default="0,0"),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", metavar="F", help="Ouroboros: frames a second.", show_default="25"),
+]
+WithSound = Annotated[
+    bool, typer.Option("--with-sound", help="Ouroboros: dream a sound again and again beside the picture.")
+]
+AlongSound = Annotated[
+    Path | None,
+    typer.Option("--sound", metavar="FILE", help="What that sound begins with.", show_default="noise"),
+]
+Drives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help=f"Let {', '.join(FACTORS).replace('_', '-')} or motif follow the sound's {', '.join(SOUND)} "
+        f"or the picture's {', '.join(PICTURE)}, times LO to HI; repeat to add.",
+        show_default=False,
+    ),
+]
+Coherence = Annotated[
+    float,
+    typer.Option(
+        metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
+    ),
+]
+Breathe = Annotated[
+    float, typer.Option(metavar="B", help="0..1: how much the dream may evolve where the film stands still.")
+]
+Bidirectional = Annotated[
+    bool,
+    typer.Option(
+        "--bidirectional", help="Dream each shot's first frames backwards too: nothing grows in at a cut."
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
+]
+End = Annotated[
+    float | None,
+    typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
+]
+KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
+KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
+Preview = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PICTURE", help="A file that shows the newest frame while it dreams.", show_default=False
+    ),
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="PICTURE", help="Twelve moments, source above dream.", show_default=False),
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Also make a film of source and dream side by side.")
+]
+JobDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--job-dir",
+        metavar="FOLDER",
+        help="Where finished parts are kept until the film is whole; else beside the result.",
+        show_default=False,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
+]

@@ -1,0 +1,200 @@
+"""The options of sounds, with what they mean.
+
+A film's command asks for its sound beside its picture: --sound-guide, --drive-sound. The command that dreams
+nothing else says the same more shortly, --guide and --drive: those types are called Own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream.drive import FACTORS, SOUND
+from mmdream.options import DEFAULT, Measure
+
+
+class Stereo(StrEnum):
+    """Who dreams."""
+
+    linked = "linked"
+    wide = "wide"
+
+
+class Phase(StrEnum):
+    """Which phase a sound's dream has."""
+
+    source = "source"
+    griffin_lim = "griffin-lim"
+
+
+MADE_SECONDS = 10.0
+"""Of a sound that is dreamed in place of a recording."""
+DEFAULT_STEREO = Stereo(DEFAULT.sound_manner.stereo)
+DEFAULT_PHASE = Phase(DEFAULT.sound_manner.phase)
+
+Input = Annotated[Path | None, typer.Argument(metavar="[IN]", help="The sound to dream.", show_default=False)]
+Net = Annotated[str, typer.Option(metavar="NAME|FILE.keras", help="Sound network.")]
+OwnNet = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE.keras", help="Sound network, listed by `mmdream nets`, or one of your own."
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-layer",
+        metavar="NAME[=W]",
+        help="Climb this layer of the sound network; repeat to add.",
+        show_default=False,
+    ),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-channel", metavar="LAYER:7,12[=W]", help="Climb these channels of it.", show_default=False
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sound-target",
+        metavar="CLASS[=W]",
+        help="Dream this class into the sound (default: every --target that it knows).",
+        show_default=False,
+    ),
+]
+Guide = Annotated[
+    Path | None,
+    typer.Option(
+        "--sound-guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
+    ),
+]
+OwnGuide = Annotated[
+    Path | None,
+    typer.Option(
+        "--guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
+    ),
+]
+Objective = Annotated[
+    Measure,
+    typer.Option("--sound-objective", help="How layers and channels of the sound network are climbed."),
+]
+Invent = Annotated[
+    float,
+    typer.Option(
+        metavar="A", help="0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift."
+    ),
+]
+OwnInvent = Annotated[
+    float | None,
+    typer.Option(
+        "--invent",
+        metavar="A",
+        help="0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift.",
+        show_default="0; 1 from silence",
+    ),
+]
+Stereos = Annotated[
+    Stereo, typer.Option("--stereo", help="One gain for all channels, or each channel dreams for itself.")
+]
+Phases = Annotated[
+    Phase,
+    typer.Option("--phase", help="Keep the phase of the source, or fit it to the dream by Griffin-Lim."),
+]
+Drives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive-sound",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help="The same for the sound's dream alone; --drive is then the picture's.",
+        show_default=False,
+    ),
+]
+OwnDrives = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drive",
+        metavar="SETTING=FEATURE[:LO-HI]",
+        help=f"Let {', '.join(FACTORS).replace('_', '-')} follow the sound's {', '.join(SOUND)}, times LO to "
+        "HI; repeat to add.",
+        show_default=False,
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot",
+        metavar="PICTURE",
+        help="Draw source, dream and what changed between them into this file.",
+        show_default=False,
+    ),
+]
+PlotSteps = Annotated[
+    bool, typer.Option("--plot-steps", help="Draw how the dream grows, a picture a step, in OUT.steps.")
+]
+EachChannel = Annotated[
+    str | None,
+    typer.Option(
+        "--each-channel",
+        metavar="LAYER[:0-15]",
+        help="Write a dream for each channel of a layer, and an index picture.",
+        show_default=False,
+    ),
+]
+Play = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
+Beginnings = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="KIND",
+        help="Dream on noise, silence, sine:HZ or sweep:HZ-HZ instead of a recording.",
+        show_default=False,
+    ),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{MADE_SECONDS:g}"),
+]
+Ouroboros = Annotated[
+    int | None,
+    typer.Option(
+        "--ouroboros",
+        metavar="N",
+        help="Dream N clips, each of the one before, crossfaded over 1 s (or a quarter of a clip); each also "
+        "alone, OUT.01.wav ... With --layer iterate clip k climbs the k-th layer from the deep end.",
+        show_default=False,
+    ),
+]
+Transforms = Annotated[
+    str | None,
+    typer.Option(
+        "--transform",
+        metavar="HOW",
+        help="Between clips: stretch=0.95 (of the length, same pitch), shift=HZ, pitch=SEMITONES or none.",
+        show_default="none",
+    ),
+]
+Guard = Annotated[
+    bool,
+    typer.Option(
+        " /--no-guard",
+        help="Let clips collapse into one tone or a screech; else an equaliser holds their spectrum.",
+    ),
+]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        "--sound-track",
+        metavar="N|LANGUAGE",
+        help="Dream this sound track, counted from 1 as players do; a film keeps the others.",
+        show_default="1",
+    ),
+]
