@@ -32,10 +32,10 @@ class Evolution:
     """
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        from mmdream.sound.climb import fitting  # Here, for it brings TensorFlow in.
+        from mmdream.sound.climb import octave_count  # Here, for it brings TensorFlow in.
 
         moments = [schedule.at(when) for name in LIMITS for when, _ in schedule.curve(name).keys]
-        octaves = max(fitting(moment.octaves, moment.octave_scale) for moment in moments)
+        octaves = max(octave_count(moment.octaves, moment.octave_scale) for moment in moments)
         self.count = max(1, min(MOST, octaves * max(moment.steps for moment in moments)))
         self.totals: set[int] = set()
         """Steps that the chunks took."""

@@ -142,11 +142,11 @@ def _manner(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
 
 def _announce_octaves(recipe: Recipe, listener: Listener) -> None:
     """Tell where fewer octaves fit than are asked for."""
-    from mmdream.sound.climb import fitting
+    from mmdream.sound.climb import octave_count
 
     asked = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(asked, key=lambda moment: moment.octaves)
-    if (fit := fitting(most.octaves, most.octave_scale)) < most.octaves:
+    if (fit := octave_count(most.octaves, most.octave_scale)) < most.octaves:
         listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 

@@ -151,7 +151,7 @@ def stage(
     return Stage(source, listening, stft_for(source.rate), factor, offset, seed, manner, stopped)
 
 
-def fitting(octaves: int, scale: float) -> int:
+def octave_count(octaves: int, scale: float) -> int:
     """How many octaves of a sound fit: the next one would be coarser than `COARSEST_SIGMA`."""
     return min(octaves, 1 + int(math.log(COARSEST_SIGMA / FINEST_SIGMA) / (2 * math.log(scale))))
 
@@ -193,7 +193,7 @@ def _climbed(
         canvas, inside = np.hstack((canvas, new)), np.hstack((inside, open_to))
         step = np.hstack((step, 2 * step))
     apart = _distance(on, stretch)
-    octaves = fitting(moment.octaves, moment.octave_scale)
+    octaves = octave_count(moment.octaves, moment.octave_scale)
     shown, total = on.shown if place == 0 else None, octaves * moment.steps
     # What lies between two columns that the network hears can only follow them.
     finest = max(FINEST_SIGMA, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)

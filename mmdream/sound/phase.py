@@ -83,16 +83,17 @@ def consistent(
     current = _turned(amplitudes, start)
     last = np.zeros_like(current)
     for number in range(rounds):
-        found = fitting(current, stft, held)
+        found = projected(current, stft, held)
         way = found + MOMENTUM * (found - last) if number else found
         current, last = _turned(amplitudes, way), found
     return current
 
 
-def fitting(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np.ndarray:
+def projected(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np.ndarray:
     """Spectra [channel, frame, bin] on their way through samples: those of the sound that they come to.
 
-    Silence lies behind them, and before them too unless `held` does, see `consistent`.
+    The projection of Griffin and Lim (1984). Silence lies behind them, and before them too unless `held`
+    does, see `consistent`.
     """
     around = np.zeros((len(found), AROUND, stft.n_bins), np.complex64)
     before = around if held is None else np.concatenate((around, held), axis=1)[:, -AROUND:]
@@ -101,7 +102,7 @@ def fitting(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np
 
 def inconsistency(found: np.ndarray, stft: Stft) -> float:
     """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
-    away = (fitting(found, stft) - found)[:, AROUND:-AROUND]
+    away = (projected(found, stft) - found)[:, AROUND:-AROUND]
     return float(np.linalg.norm(away) / max(float(np.linalg.norm(found[:, AROUND:-AROUND])), 1e-20))
 
 

@@ -25,7 +25,7 @@ from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
 from mmdream.sound.level import Meter, level_factor
 from mmdream.sound.mastered import matched, written
 from mmdream.sound.peak import CEILING, PeakMeter
-from mmdream.sound.phase import consistent, fitting, phased
+from mmdream.sound.phase import consistent, phased, projected
 from mmdream.sound.source import FileSource, Source, append, blocks
 from mmdream.sound.stft import REACH, samples_of
 from mmdream.sound.styling import Styling
@@ -195,7 +195,7 @@ def climbed(
         if count:
             x = paced(x, was, grid.widths, styling.keep_rhythm).numpy()
             wanted = grid.amplitudes(x, spectra, content.factor)
-            phases = fitting(consistent(wanted, phases, grid.stft, rounds=BETWEEN), grid.stft)
+            phases = projected(consistent(wanted, phases, grid.stft, rounds=BETWEEN), grid.stft)
             x = grid.told(phases, content.factor)
         done += count
     return x

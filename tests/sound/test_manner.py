@@ -11,7 +11,7 @@ import pytest
 from mmdream.errors import UserError
 from mmdream.recipe import SoundManner
 from mmdream.schedule import Schedule
-from mmdream.sound.climb import FARTHEST, fitting
+from mmdream.sound.climb import FARTHEST, octave_count
 from mmdream.sound.dream import SoundReport
 from mmdream.sound.invented import Excitation
 from mmdream.sound.level import Meter
@@ -115,10 +115,10 @@ def test_a_gain_goes_no_farther_than_it_may(dream: Dream) -> None:
 
 
 def test_fewer_octaves_fit_when_they_lie_far_apart() -> None:
-    assert fitting(4, 1.4) == 4
-    assert fitting(12, 1.4) == 6
-    assert fitting(12, 2.0) == 3
-    assert fitting(1, 4.0) == 1
+    assert octave_count(4, 1.4) == 4
+    assert octave_count(12, 1.4) == 6
+    assert octave_count(12, 2.0) == 3
+    assert octave_count(1, 4.0) == 1
 
 
 def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
