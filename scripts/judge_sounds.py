@@ -33,8 +33,9 @@ from typing import Any
 import numpy as np
 import scipy.signal
 import sound_judge
+from esc10 import clip, members
 from measure_sound import read
-from sound_dreams import clip, dreamed, members, recipe, sound, under
+from sound_dreams import dreamed, recipe, sound, under
 from sound_judge import Judge
 
 from mmdream.networks.card import card
@@ -78,9 +79,9 @@ def shape(sound: ArraySource) -> tuple[float, float, int]:
 
 def barks(judge: Judge, data: Path, place: int) -> dict[str, Any]:
     """Attack and decay of real recordings of the class, and the one that the judge is surest of."""
-    folder = f"{place + 1:03d} - "
-    names = members(data, folder, 5)
-    sounds = [clip(data, name) for name in names]
+    tar = data / "esc10.tar"
+    names = members(tar, place, 5)
+    sounds = [clip(tar, name) for name in names]
     chances = [float(judge.chances(each.samples, each.rate)[place]) for each in sounds]
     shapes = np.array([shape(each) for each in sounds])
     return {
@@ -222,7 +223,7 @@ def main() -> None:
             for name in args.sources
         }
     if "away" in args.only:
-        surest = clip(args.data, told["barks"]["surest"])
+        surest = clip(args.data / "esc10.tar", told["barks"]["surest"])
         told["away"] = away(judge, surest, wanted, network, args.seeds, args.set)
     if "silence" in args.only:
         told["silence"] = silence(judge, args.options.split(), args.beginning, args.keep)

@@ -6,14 +6,12 @@ Settings are given as NAME=VALUE, where NAME is a setting of the schedule (steps
 
 from __future__ import annotations
 
-import io
-import tarfile
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import soundfile
+from esc10 import clip
 from measure_sound import loudness, read
 
 from mmdream.networks.network import Network
@@ -65,24 +63,8 @@ class Dream:
 def sound(data: Path, name: str) -> ArraySource:
     """A sound by its name in `CLIPS` or `FILES`, or by the path of any file."""
     if name in CLIPS:
-        return clip(data, CLIPS[name])
+        return clip(data / "esc10.tar", CLIPS[name])
     return read(data / FILES.get(name, name))
-
-
-def clip(data: Path, member: str) -> ArraySource:
-    """A recording of ESC-10."""
-    with tarfile.open(data / "esc10.tar") as archive:
-        file = archive.extractfile(member)
-        assert file is not None
-        samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32", always_2d=True)
-    return ArraySource(samples.T, rate)
-
-
-def members(data: Path, folder: str, fold: int) -> list[str]:
-    """The clips of a class of ESC-10, by the beginning of its folder's name, in one fold."""
-    with tarfile.open(data / "esc10.tar") as archive:
-        names = archive.getnames()
-    return [name for name in names if name.startswith(folder) and name.split("/")[1].startswith(f"{fold}-")]
 
 
 def looped(source: ArraySource, seconds: float) -> ArraySource:

@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import io
 import json
-import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
+from esc10 import classes, recordings
 
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
@@ -70,23 +68,6 @@ class Clip:
     fold: int
     power: np.ndarray
     """float32 [hop, band], levelled band power."""
-
-
-def read_clips(tar: Path, front: Any) -> tuple[list[Clip], list[str]]:
-    """All clips of the archive and the names of its classes."""
-    clips, names = [], []
-    with tarfile.open(tar) as archive:
-        for member in archive:
-            if not member.name.endswith(".ogg"):
-                continue
-            folder, name = member.name.split("/")
-            if folder not in names:
-                names.append(folder)
-            file = archive.extractfile(member)
-            assert file is not None
-            samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32")
-            clips.append(Clip(names.index(folder), int(name[0]), band_power(samples, rate, front)))
-    return clips, [name.split(" - ")[1].lower() for name in names]
 
 
 def crop(power: np.ndarray, hops: int, rng: np.random.Generator) -> np.ndarray:
@@ -258,7 +239,11 @@ def main() -> None:
     args = parser.parse_args()
     tf.config.experimental.enable_op_determinism()
     front = Front()
-    clips, names = read_clips(args.tar, front)
+    names = classes(args.tar)
+    clips = [
+        Clip(each.label, each.fold, band_power(each.sound.samples[0], each.sound.rate, front))
+        for each in recordings(args.tar)
+    ]
     folds = {}
     for held_out in args.folds:
         keras.utils.set_random_seed(args.seed)

@@ -14,16 +14,14 @@ JSON: the accuracy, and how often each kind of decoy is refused. Twelve minutes 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import tarfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
+from esc10 import classes, recordings
 from measure_sound import read
 from sound_decoys import bursts, gain, plain_bursts, tones
 from sound_judge import BANDS, HIGH_HZ, HOP, LOW_HZ, RATE, Judge, heard, level, load, mel_power, network, save
@@ -74,23 +72,6 @@ class Material:
     """Sounds that are none of the classes."""
     decoys: list[Clip]
     """Bursts and tones."""
-
-
-def read_clips(tar: Path) -> tuple[list[Clip], tuple[str, ...]]:
-    """All clips of the archive and the names of its classes."""
-    clips, names = [], []
-    with tarfile.open(tar) as archive:
-        for member in archive:
-            if not member.name.endswith(".ogg"):
-                continue
-            folder, name = member.name.split("/")
-            if folder not in names:
-                names.append(folder)
-            file = archive.extractfile(member)
-            assert file is not None
-            samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32", always_2d=True)
-            clips.append(Clip(names.index(folder), int(name[0]), mel_power(samples.T, rate)))
-    return clips, tuple(name.split(" - ")[1].lower() for name in names)
 
 
 def others(data: Path, files: tuple[str, ...]) -> list[Clip]:
@@ -311,12 +292,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--networks", type=int, default=3, help="whose answers are averaged")
     args = parser.parse_args()
-    clips, names = read_clips(args.data / "esc10.tar")
+    tar = args.data / "esc10.tar"
+    clips = [
+        Clip(each.label, each.fold, mel_power(each.sound.samples, each.sound.rate))
+        for each in recordings(tar)
+    ]
     if args.weights:
         judge = load(args.weights)
     else:
         tf.config.experimental.enable_op_determinism()
-        judge = taught(clips, names, args.data, args)
+        judge = taught(clips, classes(tar), args.data, args)
         save(judge, args.out)
     print(json.dumps(figures(judge, clips, args.data), indent=1, default=lambda x: round(float(x), 3)))
 
