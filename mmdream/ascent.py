@@ -34,14 +34,15 @@ BETAS = 0.9, 0.99
 """Shares that Adam's two running means keep."""
 
 
-def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized") -> np.ndarray:
-    """Take `steps` steps uphill, each of the same RMS.
+def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized", last: float = 1.0) -> np.ndarray:
+    """Take `steps` steps uphill, each of the same RMS, or ever shorter.
 
     Args:
         canvas: what is climbed.
         steps: how often.
         optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
             each place (Kingma and Ba 2015), which reaches flat places too.
+        last: length of the last step over the first's; what is to settle must not tremble.
 
     Returns:
         float32, the shape of `canvas.start`; the start itself for 0 steps.
@@ -56,7 +57,8 @@ def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized") -> np.ndar
             square = BETAS[1] * square + (1 - BETAS[1]) * np.square(way)
             # The means' start at nothing scales every place alike; `unit` takes care of it.
             way = mean / (np.sqrt(square / (1 - BETAS[1] ** (number + 1))) + np.float32(0.1))
-        x = canvas.settle(x + canvas.step * unit(way, canvas.inside))
+        length = canvas.step * np.float32(1 - (1 - last) * number / max(steps - 1, 1))
+        x = canvas.settle(x + length * unit(way, canvas.inside))
     return x
 
 

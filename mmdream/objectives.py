@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmdream.networks.framework import tf
 
@@ -88,6 +89,80 @@ def target(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor
     """
     chosen = tf.reduce_logsumexp(tf.gather(logits, list(wanted), axis=1), axis=1)
     return chosen - rivals * tf.reduce_logsumexp(logits, axis=1)
+
+
+Moments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+"""Sums over cells: of their weights, float32 scalar; of features, [c]; of products of features, [c, c]."""
+
+
+def moments(a: tf.Tensor, weight: tf.Tensor) -> Moments:
+    """What textures are told by: sums of features and of their products, wherever they stand.
+
+    Args:
+        a: features [1, h, w, c].
+        weight: of each cell, float32 [1, h, w, 1].
+    """
+    cells = tf.reshape(tf.cast(a, tf.float32), (-1, a.shape[3]))
+    share = tf.reshape(weight, (-1, 1))
+    weighted = cells * share
+    return (
+        tf.reduce_sum(share),
+        tf.reduce_sum(weighted, axis=0),
+        tf.matmul(weighted, cells, transpose_a=True),
+    )
+
+
+def gram(found: Moments, wanted: Moments) -> tf.Tensor:
+    """Squared distance of two Gram matrices, over the wanted one's square (Gatys et al. 2015).
+
+    Args:
+        found: of a picture.
+        wanted: of what it is to be like.
+    """
+    aim = wanted[2] / wanted[0]
+    return tf.reduce_sum(tf.square(found[2] / found[0] - aim)) / tf.reduce_sum(tf.square(aim))
+
+
+def wasserstein(found: Moments, wanted: Moments) -> tf.Tensor:
+    """Squared Wasserstein-2 distance of the normal distributions with these means and covariances.
+
+    After crowsonkb/style-transfer-pytorch. Over the wanted one's variance, so that layers weigh alike.
+
+    Args:
+        found: of a picture.
+        wanted: of what it is to be like.
+    """
+    mean, covariance = _normal(found)
+    aim, wide = _normal(wanted)
+    values, vectors = tf.linalg.eigh(wide)
+    root = tf.matmul(vectors * tf.sqrt(tf.maximum(values, 0.0)), vectors, transpose_b=True)
+    between = _root_trace(root @ covariance @ root)
+    spread = tf.linalg.trace(covariance) + tf.linalg.trace(wide) - 2 * between
+    return (tf.reduce_sum(tf.square(mean - aim)) + spread) / tf.linalg.trace(wide)
+
+
+STATISTICS = {"wasserstein": wasserstein, "gram": gram}
+"""How far two textures are apart, by name."""
+
+
+def _normal(sums: Moments) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean [c] and covariance [c, c]; flat textures keep a little variance."""
+    count, firsts, seconds = sums
+    mean = firsts / count
+    covariance = seconds / count - mean[:, None] * mean[None]
+    return mean, covariance + 1e-7 * tf.eye(mean.shape[0])
+
+
+@tf.custom_gradient
+def _root_trace(matrix: tf.Tensor) -> Any:
+    """Trace of a positive matrix's square root; its gradient is half the inverse of that root."""
+    values, vectors = tf.linalg.eigh(matrix)
+    roots = tf.sqrt(tf.maximum(values, 1e-6 * values[-1]))
+
+    def slope(upstream: tf.Tensor) -> tf.Tensor:
+        return upstream * tf.matmul(vectors * (0.5 / roots), vectors, transpose_b=True)
+
+    return tf.reduce_sum(roots), slope
 
 
 def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

@@ -16,6 +16,7 @@ ROWS = (
     {"terms", "music"},
     {"schedule"},
     {"curves", "drive"},
+    {"passes"},
     {"recipe", "report"},
     {"networks"},
     {"objectives"},
@@ -46,7 +47,7 @@ FORBIDDEN = {
 
 TENSORFLOW = {
     *("networks", "objectives", "training/attack.py"),
-    *("picture/slope.py", "sound/slope.py", "sound/texture.py"),
+    *("picture/slope.py", "picture/style.py", "sound/slope.py", "sound/texture.py"),
 }
 """Where the framework may live, so that it stays in few files."""
 

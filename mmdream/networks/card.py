@@ -23,6 +23,9 @@ from mmdream.networks.origins import HOW, Origin
 from mmdream.networks.places import FOREIGN, MODELS
 from mmdream.terms import Term, channel
 
+STYLE_RUNGS = 6
+"""Of a network whose card names no layers of style."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -103,6 +106,10 @@ class Card:
     what they answer to if it is wide; of others, fine grain would pile up."""
     momentum: float = 0.4
     """Share of a carried frame's change that goes on in the next one; more of it is calmer, and blunter."""
+    style: tuple[str, ...] = ()
+    """Layers whose statistics are a picture's style; none: up to six of the rungs."""
+    content: str | None = None
+    """Layer whose features are a picture's content; None: the rung at the middle."""
     head: str | None = None
     """Layer of the class logits."""
     classes: tuple[str, ...] = ()
@@ -194,6 +201,17 @@ class Card:
             )
         meant = self.motifs[name]
         return Term("target", meant[1:]) if meant.startswith("=") else channel(meant)
+
+    @property
+    def style_layers(self) -> tuple[str, ...]:
+        """Where textures are told, shallow to deep."""
+        places = np.linspace(0, len(self.rungs) - 1, min(len(self.rungs), STYLE_RUNGS)).round()
+        return self.style or tuple(self.rungs[int(place)].layer for place in places)
+
+    @property
+    def content_layer(self) -> str:
+        """Where a picture's content is told."""
+        return self.content or self.rungs[(len(self.rungs) - 1) // 2].layer
 
     def mix(self, depth: float | np.ndarray) -> np.ndarray:
         """Weights of the two rungs next to `depth` 0..1: float32 [..., rung], summing to 1."""
@@ -316,6 +334,7 @@ def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
         rungs=ladder(given.pop("rungs")),
         classes=tuple(given.pop("classes", ())),
         events=tuple(given.pop("events", ())),
+        style=tuple(given.pop("style", ())),
         **given,
     )
 

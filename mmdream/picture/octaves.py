@@ -137,8 +137,10 @@ def dream(
         shifts = chance.rng(seed, "jitter", place, *visit.size)
         canvas = Canvas(
             start=np.zeros((*size, 3), np.float32),
-            step=step if pace is None else step * _paced(pace, size),
-            slope=_jittered(_grey(slope) if color == "source" else slope, base, visit, shifts, manner),
+            step=step if pace is None else step * paced(pace, size),
+            slope=_jittered(
+                (lambda seen: grey(slope(seen))) if color == "source" else slope, base, visit, shifts, manner
+            ),
             settle=_within(base) if size == visit.size else _free,
         )
         if shown is not None:
@@ -175,16 +177,17 @@ def resized(picture: np.ndarray, size: Size) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=method).reshape(height, width, -1)
 
 
-def _grey(slope: Slope) -> Slope:
-    """The gradient of brightness alone."""
-    return lambda picture: cv2.cvtColor(slope(picture).mean(axis=2), cv2.COLOR_GRAY2RGB)
+def grey(gradient: np.ndarray) -> np.ndarray:
+    """The gradient of brightness alone, float32 [h, w, 3]."""
+    return cv2.cvtColor(gradient.mean(axis=2), cv2.COLOR_GRAY2RGB)
 
 
 def _half(size: Size) -> Size:
     return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
-def _paced(pace: np.ndarray, size: Size) -> np.ndarray:
+def paced(pace: np.ndarray, size: Size) -> np.ndarray:
+    """A pace at another size, for each channel: float32 [h, w] -> [size, 3]."""
     return cv2.cvtColor(resized(pace[..., None], size)[..., 0], cv2.COLOR_GRAY2RGB)
 
 

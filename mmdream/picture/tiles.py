@@ -30,8 +30,8 @@ def sewn(
     """Apply a gradient function to a picture of any size.
 
     Args:
-        slope: float32 [h, w, 3] -> gradient of the same shape.
-        picture: float32 [H, W, 3].
+        slope: float32 [h, w, c] -> gradient float32 [h, w, 3].
+        picture: float32 [H, W, c]; beside the picture there may be what belongs to its pixels.
         core: longest side of the part of a tile that is kept, px.
         halo: neighbours around it, px.
 
@@ -39,19 +39,38 @@ def sewn(
         float32 [H, W, 3].
     """
     height, width = picture.shape[:2]
-    rows, columns = _cuts(height, core), _cuts(width, core)
-    if len(rows) == len(columns) == 1:
+    tiles = windows(height, width, core, halo)
+    if len(tiles) == 1:
         return slope(picture)
-    gradient = np.empty_like(picture)
-    for top, bottom in rows:
-        above, below = _window(top, bottom, height, halo)
-        for left, right in columns:
-            before, after = _window(left, right, width, halo)
-            part = slope(np.ascontiguousarray(picture[above:below, before:after]))
-            gradient[top:bottom, left:right] = part[
-                top - above : bottom - above, left - before : right - before
-            ]
+    gradient = np.empty((height, width, 3), np.float32)
+    for seen, kept in tiles:
+        part = slope(np.ascontiguousarray(picture[seen]))
+        gradient[kept] = part[within(seen, kept)]
     return gradient
+
+
+Window = tuple[slice, slice]
+"""Rows and columns."""
+
+
+def windows(height: int, width: int, core: int = CORE, halo: int = HALO) -> list[tuple[Window, Window]]:
+    """The tiles of a picture: what is seen of it, and what is kept of that; the latter cover it once."""
+    return [
+        (
+            (slice(*_window(top, bottom, height, halo)), slice(*_window(left, right, width, halo))),
+            (slice(top, bottom), slice(left, right)),
+        )
+        for top, bottom in _cuts(height, core)
+        for left, right in _cuts(width, core)
+    ]
+
+
+def within(seen: Window, kept: Window) -> Window:
+    """Where what is kept lies in what is seen."""
+    return (
+        slice(kept[0].start - seen[0].start, kept[0].stop - seen[0].start),
+        slice(kept[1].start - seen[1].start, kept[1].stop - seen[1].start),
+    )
 
 
 def _cuts(length: int, core: int) -> list[tuple[int, int]]:

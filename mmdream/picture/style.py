@@ -1,0 +1,240 @@
+"""How far a picture is from a style and from its content, and the gradient of that.
+
+A style is told by the moments of a network's features (`objectives.STATISTICS`), and by those of the pixels
+themselves: their colours and how they change from one to the next, which no network sees well behind its
+first stride. Without the latter colour noise grows that the network is blind to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from mmdream import chance
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network
+from mmdream.objectives import STATISTICS, Moments, moments
+from mmdream.picture.tiles import sewn, windows, within
+
+SKETCH = 96
+"""Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512
+costs more than the network, and what random mixtures agree in, the channels agree in."""
+GRAIN = 1.0
+"""Weight of the pixels' own statistics over that of all layers."""
+GRAINS = 0, 1, 2
+"""The pixels' colours, and differences of neighbours at full and at half size."""
+CONTENT = 0.2
+"""Distance of content, over the content's variance, that counts as much as all of a style."""
+PAD = 8, 16
+"""Least and largest reflected rim in px: the network's zeros around a picture would be painted, and another
+rim each step keeps its grid from showing."""
+GRID = 32
+"""Sides of what the network sees are multiples of this."""
+
+Style = list[Moments]
+"""Moments of the pixels, by `GRAINS`, then of the layers."""
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A style and what matters of it, at one size."""
+
+    network: Network
+    style: Style
+    statistic: str
+    content: float
+    """Weight of the content, 1 as usual."""
+    smooth: float
+    """Weight of total variation."""
+
+    def gradient(self, picture: np.ndarray, rim: np.random.Generator) -> np.ndarray:
+        """The way to the style.
+
+        Args:
+            picture: float32 [H, W, 7]: the picture 0..1, its content, and the share 0..1 of each place in the
+                style.
+            rim: draws the reflected rim.
+
+        Returns:
+            float32 [H, W, 3]: the descent of the distance, times the number of pixels.
+        """
+        traced = _traced(self.network, self.statistic)
+        weights = tf.constant([self.content * CONTENT, self.smooth])
+        rims = rim.integers(PAD[0], PAD[1] + 1, size=2)
+        # Of a picture in tiles each tile alone has another style: the rest of the whole belongs to it.
+        tiled = len(windows(*picture.shape[:2])) > 1
+        whole = told(self.network, picture) if tiled else self.style
+
+        def at(part: np.ndarray) -> np.ndarray:
+            return traced(
+                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, tiled, weights
+            ).numpy()[0]
+
+        return sewn(at, picture)
+
+    def distances(self, picture: np.ndarray) -> tuple[float, float]:
+        """How far a picture, as `gradient` takes it, is from the style, and from its content."""
+        found = told(self.network, picture)
+        style = _apart(self.statistic, found, self.style)
+        parts = [
+            _content(self.network, tf.constant(picture[seen][None]))
+            for seen, _ in windows(*picture.shape[:2])
+        ]
+        return float(style), float(np.mean(parts))
+
+
+def told(network: Network, picture: np.ndarray) -> Style:
+    """The style of a picture of any size, float32 [H, W, 7] as `Painting.gradient` takes it."""
+    traced, found = _told(network), None
+    for seen, kept in windows(*picture.shape[:2]):
+        part = np.array(picture[seen])
+        share = np.zeros(part.shape[:2], np.float32)
+        inner = within(seen, kept)
+        share[inner] = part[inner][..., 6]
+        part[..., 6] = share
+        here = traced(tf.convert_to_tensor(part[None]))
+        found = here if found is None else _added(found, here)
+    assert found is not None
+    return found
+
+
+def style_of(network: Network, painting: np.ndarray) -> Style:
+    """The style of a whole painting, float32 [H, W, 3], 0..1."""
+    height, width = painting.shape[:2]
+    return told(
+        network, np.concatenate((painting, painting, np.ones((height, width, 1), np.float32)), axis=2)
+    )
+
+
+def blended(styles: Sequence[tuple[Style, float]]) -> Style:
+    """The moments of several paintings taken together, each by its share."""
+    whole = sum(weight for _, weight in styles)
+
+    def mixed(place: int) -> Moments:
+        found = [(each[place], weight / whole) for each, weight in styles]
+        # Over their number of cells: a larger painting is no stronger one.
+        return (
+            tf.constant(1.0),
+            tf.add_n([share / sums[0] * sums[1] for sums, share in found]),
+            tf.add_n([share / sums[0] * sums[2] for sums, share in found]),
+        )
+
+    return [mixed(place) for place in range(len(styles[0][0]))]
+
+
+def _added(a: Style, b: Style) -> Style:
+    return [tuple(x + y for x, y in zip(one, other, strict=True)) for one, other in zip(a, b, strict=True)]
+
+
+Features = Callable[[tf.Tensor], list[tf.Tensor]]
+
+
+def _seen(network: Network, rgb: tf.Tensor, share: tf.Tensor) -> tuple[Style, tf.Tensor]:
+    """Moments of a picture [1, H, W, 3], and its features at the layer of the content."""
+    card = network.card
+    names = tuple(dict.fromkeys((*card.style_layers, card.content_layer)))
+    found = dict(zip(names, network.layers(names)(rgb), strict=True))
+    sums = [moments(*_grain(rgb, share, place)) for place in GRAINS]
+    for name in card.style_layers:
+        a = _sketched(found[name])
+        weight = tf.image.resize(share, tf.shape(a)[1:3], method="area")
+        sums.append(moments(a, weight))
+    return sums, tf.cast(found[card.content_layer], tf.float32)
+
+
+def _grain(rgb: tf.Tensor, share: tf.Tensor, place: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Colours (0), or how they differ from those of the neighbours above and on the left."""
+    if not place:
+        return rgb, share
+    if place > 1:
+        rgb, share = (tf.nn.avg_pool2d(x, place, place, "VALID") for x in (rgb, share))
+    here = rgb[:, 1:, 1:]
+    return tf.concat((here - rgb[:, :-1, 1:], here - rgb[:, 1:, :-1]), axis=3), share[:, 1:, 1:]
+
+
+def _sketched(a: tf.Tensor) -> tf.Tensor:
+    """At most `SKETCH` channels, rotated out of [1, h, w, c]."""
+    wide = a.shape[3]
+    if wide <= SKETCH:
+        return a
+    draw = chance.rng(0, "sketch", wide).standard_normal((wide, SKETCH))
+    rotation = np.linalg.qr(draw)[0].astype(np.float32)
+    return tf.tensordot(tf.cast(a, tf.float32), tf.constant(rotation), 1)
+
+
+def _apart(statistic: str, found: Style, wanted: Style) -> tf.Tensor:
+    """Mean over the layers, and the pixels' own by `GRAIN`."""
+    apart = [STATISTICS[statistic](a, b) for a, b in zip(found, wanted, strict=True)]
+    grain, layers = apart[: len(GRAINS)], apart[len(GRAINS) :]
+    return tf.add_n(layers) / len(layers) + GRAIN * tf.add_n(grain) / len(grain)
+
+
+def _away(a: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
+    """Mean squared distance of features, over the variance of the content's."""
+    spread = tf.math.reduce_variance(content, axis=(1, 2))
+    return tf.reduce_mean(tf.square(a - content)) / (tf.reduce_mean(spread) + 1e-9)
+
+
+def _spec(depth: int) -> tf.TensorSpec:
+    return tf.TensorSpec([1, None, None, depth], tf.float32)
+
+
+@lru_cache(maxsize=4)
+def _told(network: Network) -> Callable[[tf.Tensor], Style]:
+    return tf.function(lambda x: _seen(network, x[..., :3], x[..., 6:])[0], input_signature=[_spec(7)])
+
+
+@lru_cache(maxsize=4)
+def _contents(network: Network) -> Callable[[tf.Tensor], tf.Tensor]:
+    def away(x: tf.Tensor) -> tf.Tensor:
+        layers = network.layers((network.card.content_layer,))
+        a, content = (tf.cast(layers(part)[0], tf.float32) for part in (x[..., :3], x[..., 3:6]))
+        return _away(a, content)
+
+    return tf.function(away, input_signature=[_spec(7)])
+
+
+def _content(network: Network, x: tf.Tensor) -> float:
+    return float(_contents(network)(x))
+
+
+@lru_cache(maxsize=8)
+def _traced(network: Network, statistic: str) -> Callable[..., tf.Tensor]:
+    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, tiled, weights [2]) -> [1, h, w, 3]."""
+
+    @tf.function(reduce_retracing=True)
+    def gradient(
+        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, tiled: bool, weights: tf.Tensor
+    ) -> tf.Tensor:
+        rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
+        with tf.GradientTape() as tape:
+            tape.watch(rgb)
+            padded, beside = _rimmed(rgb, rims), _rimmed(content, rims)
+            found, a = _seen(network, padded, _rimmed(share, rims))
+            if tiled:
+                found = [_anchored(own, all_) for own, all_ in zip(found, whole, strict=True)]
+            kept = network.layers((network.card.content_layer,))(beside)[0]
+            rough = tf.image.total_variation(rgb)[0] / tf.cast(tf.size(rgb), tf.float32)
+            away = _away(a, tf.cast(kept, tf.float32))
+            loss = _apart(statistic, found, wanted) + weights[0] * away + weights[1] * rough
+            # The more pixels, the smaller the share of each: undone, so that float16 can hold it.
+            loss *= tf.cast(tf.size(rgb), tf.float32)
+        return -tape.gradient(loss, rgb)
+
+    return gradient
+
+
+def _anchored(own: Moments, whole: Moments) -> Moments:
+    """The whole's moments, which move as a part's own do."""
+    return tuple(all_ + here - tf.stop_gradient(here) for here, all_ in zip(own, whole, strict=True))
+
+
+def _rimmed(x: tf.Tensor, rims: tf.Tensor) -> tf.Tensor:
+    """Reflect the rim, up to sides that are multiples of `GRID`; [1, h, w, c]."""
+    sides = tf.shape(x)[1:3]
+    rims = tf.minimum(tf.cast(rims, tf.int32), sides - 1)
+    behind = tf.minimum(rims + (-(sides + 2 * rims)) % GRID, sides - 1)
+    return tf.pad(x, [(0, 0), (rims[0], behind[0]), (rims[1], behind[1]), (0, 0)], "REFLECT")

@@ -1,0 +1,136 @@
+"""A picture painted in a style on octaves, from small to large, on the same engine as a dream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from mmdream import chance
+from mmdream.ascent import Canvas, ascend
+from mmdream.networks.network import Network
+from mmdream.passes import Style
+from mmdream.picture import style
+from mmdream.picture.octaves import Size, Visit, grey, paced, resized
+from mmdream.picture.smooth import cascade
+
+STEP = 0.03
+"""RMS of the first step, of the range 0..1;"""
+LAST = 0.1
+"""of the last one, over the first's."""
+SIGMA = 1.0
+"""px of the gradient's smoothing: strokes, not grain."""
+
+
+SMALLEST, LARGEST = 16, 1024
+"""px: the least side and the longest one that a painting is shrunk or enlarged to."""
+
+
+@dataclass(frozen=True)
+class Easel:
+    """Paintings whose style is wanted, as a network tells it at any size."""
+
+    network: Network
+    wanted: Style
+    models: tuple[tuple[np.ndarray, float], ...]
+    """Pictures, float32 [H, W, 3], 0..1, with their weights."""
+    known: dict[int, style.Painting] = field(default_factory=dict)
+    """By the longest side of what is painted, px; filled as sizes come."""
+
+    def painting(self, size: Size) -> style.Painting:
+        """The style as it is wanted on a picture of this size."""
+        longest = max(size)
+        if longest not in self.known:
+            told = [
+                (style.style_of(self.network, self._sized(model, longest)), weight)
+                for model, weight in self.models
+            ]
+            wanted = self.wanted
+            self.known[longest] = style.Painting(
+                self.network, style.blended(told), wanted.statistic, wanted.content_weight, wanted.smooth
+            )
+        return self.known[longest]
+
+    def _sized(self, model: np.ndarray, longest: int) -> np.ndarray:
+        """A painting as large as a picture, times the scale."""
+        sides = model.shape[:2]
+        factor = min(self.wanted.scale * longest, LARGEST) / max(sides)
+        height, width = (max(SMALLEST, round(side * factor)) for side in sides)
+        return np.clip(resized(model, (height, width)), 0, 1)
+
+
+def paint(
+    source: np.ndarray,
+    detail: np.ndarray,
+    visits: Sequence[Visit],
+    easel: Easel,
+    *,
+    seed: int,
+    place: Fraction,
+    pace: np.ndarray | None = None,
+    color: str = "full",
+    share: np.ndarray | None = None,
+    shown: Callable[[np.ndarray], None] | None = None,
+) -> np.ndarray:
+    """Climb towards a style through the visits.
+
+    Args:
+        source: float32 [H, W, 3], 0..1: the content.
+        detail: float32 [H, W, 3], painting minus source that is there already; zeros for a fresh one.
+        visits: octaves in the order they are climbed.
+        easel: what is wanted.
+        seed: the user's seed.
+        place: the frame's time in seconds; addresses the rims.
+        pace: float32 [h, w], how many times longer steps are; None: 1.
+        color: "full", or "source" to keep the source's chroma.
+        share: float32 [H, W], 0..1, how much of each place is painted; None: all.
+        shown: called after each step with the painting so far, float32 [H, W, 3].
+
+    Returns:
+        What was gained, float32 [H, W, 3]; `octaves.allowed` has still to cut down detail and gain.
+    """
+    gain = np.zeros_like(source)
+    for visit in visits:
+        on = _Sheet(source, source + detail + gain, visit.size, share)
+        rims = chance.rng(seed, "rims", place, *visit.size)
+        canvas = Canvas(
+            start=np.zeros_like(on.base),
+            step=STEP if pace is None else STEP * paced(pace, visit.size),
+            slope=on.slope(easel.painting(visit.size), rims, color),
+            settle=on.settle(shown),
+            inside=None if share is None else on.share,
+        )
+        gain = gain + resized(ascend(canvas, visit.steps, "adam", LAST), source.shape[:2])
+    return gain
+
+
+class _Sheet:
+    """What is painted on at one octave."""
+
+    def __init__(self, source: np.ndarray, begun: np.ndarray, size: Size, share: np.ndarray | None) -> None:
+        self.begun = begun
+        self.base = np.clip(resized(begun, size), 0, 1)
+        content = np.clip(resized(source, size), 0, 1)
+        whole = np.ones(source.shape[:2], np.float32) if share is None else share
+        self.share = np.clip(resized(whole[..., None], size), 0, 1)
+        self.beside = np.concatenate((content, self.share), axis=2)
+
+    def slope(
+        self, painting: style.Painting, rims: np.random.Generator, color: str
+    ) -> Callable[[np.ndarray, int], np.ndarray]:
+        def at(gained: np.ndarray, number: int) -> np.ndarray:
+            gradient = painting.gradient(np.concatenate((self.base + gained, self.beside), axis=2), rims)
+            return cascade(grey(gradient) if color == "source" else gradient, SIGMA)
+
+        return at
+
+    def settle(self, shown: Callable[[np.ndarray], None] | None) -> Callable[[np.ndarray], np.ndarray]:
+        def settled(gained: np.ndarray) -> np.ndarray:
+            gained = np.clip(self.base + gained, 0, 1) - self.base
+            if shown is not None:
+                shown(np.clip(self.begun + resized(gained, self.begun.shape[:2]), 0, 1))
+            return gained
+
+        return settled
