@@ -125,6 +125,7 @@ def _described(
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs import told_passes
     from mmdream.jobs.driven import check
     from mmdream.jobs.job import describe
     from mmdream.jobs.order import Order, track_of, wanted
@@ -139,6 +140,8 @@ def _described(
     _, track = wanted(film, order)
     recipe = recipe or Recipe()
     check(film, recipe, order)
+    for stroke in recipe.passes if not order.keep_picture else ():
+        told_passes.check(film, stroke)
     return film, out, describe(path, out, order, recipe, track is not None, overwrite)
 
 

@@ -15,13 +15,14 @@ from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
 from mmdream.jobs.driven import driven, followed
-from mmdream.jobs.film import expected, look, painter_of
+from mmdream.jobs.film import expected, look
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.strokes import painter_of
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
@@ -157,8 +158,8 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         flashes=sum(len(shot.flashes) for shot in found.shots),
         size=(picture.width, picture.height),
         working_size=small[::-1],
-        network=None if painter is None else recipe.net,
-        precision=None if painter is None else painter.network.precision,
+        network=None if painter is None else ", ".join(painter.networks),
+        precision=None if painter is None else painter.strokes[0].brush.network.precision,
         sound_network=None if track is None else recipe.sound_net,
         start_seconds=start,
         first_frame_seconds=first,

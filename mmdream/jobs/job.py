@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.drive import Drive
+from mmdream.jobs import told_passes
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
 from mmdream.jobs.loaded import model
@@ -26,7 +27,7 @@ SAMPLE = 1 << 20
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 4
+FORMAT = 5
 """Of job.json; another one is another job."""
 
 
@@ -57,6 +58,9 @@ class Job:
         wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
         heard["terms"] = ", ".join(map(str, self.recipe.sound_wishes.terms))
         found |= {f"sound_{name}": value for name, value in heard.items()}
+        del found["passes"]
+        for number, stroke in enumerate(self.recipe.passes, 1):
+            found |= {f"pass {number} {name}": value for name, value in told_passes.told(stroke).items()}
         found["drives"] = ", ".join(map(str, self.recipe.drives))
         found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
@@ -97,6 +101,7 @@ class Job:
             schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
             manner, heard = Manner(**recipe.pop("manner")), _wishes(recipe.pop("sound_wishes"))
             sound = SoundManner(**recipe.pop("sound_manner"))
+            recipe["passes"] = tuple(map(told_passes.passed, recipe["passes"]))
             for name in ("drives", "sound_drives"):
                 recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
@@ -142,6 +147,12 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
     if not order.keep_picture:
         contents |= _network(recipe.net, "picture", "network", recipe.weights)
         check(card(recipe.net), recipe.schedule, recipe.wishes)
+        for number, stroke in enumerate(recipe.passes, 1):
+            own = recipe.of(stroke)
+            check(card(own.net, "picture"), own.schedule, own.wishes)
+            found = _network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
+            contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
+        recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = sha256(recipe.wishes.guide)
             recipe = replace(recipe, wishes=_resolved(recipe.wishes))
@@ -225,7 +236,9 @@ def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner) -> dict[str
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
-        if isinstance(value, Schedule):
+        if each.name == "passes":
+            value = [told_passes.plain(stroke) for stroke in value]
+        elif isinstance(value, Schedule):
             value = value.as_keys()
         elif isinstance(value, (Wishes, Manner, SoundManner)):
             value = _plain(value)

@@ -20,6 +20,7 @@ from mmdream.film.waves import create, extract
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
+from mmdream.passes import weighed
 from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
@@ -116,26 +117,6 @@ def style_file(
     whole = sum(weight for _, weight in wanted)
     shares = {str(path): weight / whole for path, weight in wanted}
     return Styled(str(out), shares, done, time.perf_counter() - began)
-
-
-def weighed(text: str) -> tuple[Path, float]:
-    """Read ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
-
-    Raises:
-        UserError: the weight is no number above 0.
-    """
-    name, equals, number = text.rpartition("=")
-    if not equals or Path(text).exists():
-        return Path(text), 1.0
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise UserError(
-            f"--style {text}: the weight behind = is {number!r}; write a number above 0, such as 0.5"
-        )
-    return Path(name), weight
 
 
 def _sound(path: Path) -> Film:

@@ -29,6 +29,8 @@ class Seen:
     """All frames, as `Writer` writes them."""
     meter: Meter
     precision: str
+    styled: bool
+    """Whether it was scored by a style, and not by a dream."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,11 @@ def finish(
 
 def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: Clock, began: float) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
-    gains, strengths, formats, schedules = {}, {}, {}, {}
+    gains: dict[str, float] = {}
+    strengths, formats, schedules, left = {}, {}, {}, None
     if seen is not None:
-        gains["picture"] = gain(seen.meter.source, seen.meter.dream)
+        found = gain(seen.meter.source, seen.meter.dream)
+        left, gains = (found, {}) if seen.styled else (None, {"picture": found})
         strengths["picture"] = seen.meter.strength / max(seen.meter.frames, 1)
         formats["picture"] = seen.precision
         schedules["picture"] = tuple(seen.meter.used)
@@ -107,6 +111,7 @@ def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: C
         loudness_dream=sound.loudness_dream if sound else None,
         true_peak=sound.true_peak if sound else None,
         objective_gain=gains,
+        style_left=left,
         strength=strengths,
         precision=formats,
         wall_seconds=time.perf_counter() - began,

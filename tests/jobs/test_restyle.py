@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.errors import UserError
-from mmdream.jobs.restyle import weighed
+from mmdream.passes import weighed
 from mmdream.picture import files
 from mmdream.sample import make_sample
 from tests.command import mmdream
