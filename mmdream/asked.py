@@ -49,6 +49,19 @@ def manner_of(optimizer: Optimizer, wander: float, flatten: float, natural: bool
     return Manner(optimizer.value, wander, flatten, natural)
 
 
+def mask_of(path: Path | None, feather: float | None) -> Mask | None:
+    """Where a dream is to act; None: everywhere.
+
+    Raises:
+        UserError: a feather without a mask, or out of range.
+    """
+    if path is None:
+        if feather is not None:
+            raise UserError("--feather goes with --mask, whose edges it fades")
+        return None
+    return Mask(path) if feather is None else Mask(path, feather)
+
+
 def wishes_of(
     layers: list[str] | None,
     channels: list[str] | None,

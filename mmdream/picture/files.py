@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,11 @@ TOPS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """White, in each type of sample that picture files hold."""
 LARGEST = 1 << 28
 """Pixels a picture may have."""
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture by its first bytes; a GIF is taken for a film, which it may be."""
+    return os.path.isfile(path) and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
 def read(path: Path) -> np.ndarray:
