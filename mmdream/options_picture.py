@@ -150,7 +150,7 @@ Passes = Annotated[
         "--pass",
         metavar="PASS",
         help="dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; repeat, in order. Settings: those "
-        "of the schedule, from=3s, to=8s, fade=1s, mask=FILE, net; of styles also content-weight, style-scale.",
+        "of the schedule, from=3s, to=8s, fade=1s, mask=FILE, net; of a style content-weight, style-scale.",
         show_default=False,
     ),
 ]

@@ -118,6 +118,7 @@ MISTAKES = {
     "motif": ("video FILM --motif dogg", "dog"),
     "no motif": ("video FILM --motif ,", "motif is empty"),
     "guide": ("video FILM --guide text.mp4", "not a picture"),
+    "sound guide": ("video FILM --sound-guide text.mp4", "cannot be read as a film or a sound"),
     "no guide": ("image picture.png --guide nowhere.png", "no such file"),
     "nothing to compare": ("image picture.png --objective cosine", "--guide or --channel"),
     "network": ("video FILM --net dreamnett", "dreamnet"),

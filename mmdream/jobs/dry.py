@@ -196,6 +196,7 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
     length = min(HEARD, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
+    guide = model(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_sound(
@@ -205,7 +206,7 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
             recipe.schedule,
             recipe.seed,
             wishes=recipe.sound_wishes,
-            guide=model(recipe),
+            guide=guide,
             manner=recipe.sound_manner,
         )
         took = time.perf_counter() - began

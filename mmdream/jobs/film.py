@@ -207,10 +207,7 @@ def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, li
     cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p" if seconds > LONG and not done else ""
     before = f", {done} of them done before" if done else ""
     networks = " and ".join(painter.networks)
-    listener.say(
-        f"{frames} frames at {width}x{height} with {' and '.join(painter.networks)}{before}: "
-        f"about {wait_for}{cheaper}"
-    )
+    listener.say(f"{frames} frames at {width}x{height} with {networks}{before}: about {wait_for}{cheaper}")
 
 
 def _announce_space(

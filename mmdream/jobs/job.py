@@ -13,7 +13,7 @@ from mmdream.drive import Drive
 from mmdream.jobs import told_passes
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
-from mmdream.jobs.loaded import model
+from mmdream.jobs.loaded import guide
 from mmdream.jobs.order import Order
 from mmdream.networks.card import card, is_own, source
 from mmdream.networks.weights import RANDOM, locate
@@ -160,7 +160,7 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if recipe.sound_wishes.guide is not None:
-            model(recipe)
+            guide(recipe.sound_wishes.guide)
             contents["sound guide"] = sha256(recipe.sound_wishes.guide)
             recipe = replace(recipe, sound_wishes=_resolved(recipe.sound_wishes))
     recipe = replace(

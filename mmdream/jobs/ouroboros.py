@@ -26,7 +26,7 @@ from mmdream.jobs.sound import opened_sound
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
-from mmdream.report import Report, changes
+from mmdream.report import Report
 from mmdream.sound.crossfade import Crossfaded, length_of
 from mmdream.sound.level import Meter
 from mmdream.sound.made import LOUDNESS, Beginning
@@ -50,29 +50,8 @@ class Joined:
 
     file: Path
     """float32 wave."""
-    n_samples: int
-    rate: int
-    loudness: float
-    """LUFS."""
-    true_peak: float
-    """dBTP."""
-    reports: tuple[SoundReport, ...]
-    """Of each clip's dream."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return self.n_samples / self.rate
-
-    @property
-    def objective_gain(self) -> float:
-        """Mean of the clips'."""
-        return float(np.mean([report.objective_gain for report in self.reports]))
-
-    @property
-    def strength(self) -> float:
-        """Mean of the clips', dB."""
-        return float(np.mean([report.strength for report in self.reports]))
+    report: SoundReport
+    """Of the whole; what was gained, and how strongly, are means of the clips'."""
 
 
 def dream_ouroboros_file(
@@ -121,17 +100,8 @@ def dream_ouroboros_file(
             sound_files.encode(joined.file, work / out.name)
             for part in parts:
                 os.replace(work / part.name, part)
-    return Report(
-        seconds=joined.seconds,
-        loudness_source=joined.reports[0].loudness_source,
-        loudness_dream=joined.loudness,
-        true_peak=joined.true_peak,
-        objective_gain={"sound": joined.objective_gain},
-        strength={"sound": joined.strength},
-        precision={"sound": "float32"},
-        wall_seconds=time.perf_counter() - began,
-        schedule={"sound": changes(joined.reports[0].schedule)},
-    ).named(out)
+    seconds = joined.report.n_samples / joined.report.rate
+    return joined.report.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began)).named(out)
 
 
 def clip_names(out: Path, count: int) -> list[Path]:
@@ -225,5 +195,13 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None
                 meter.feed(samples)
                 top.feed(samples)
                 writer.write(samples)
-    peak = 20 * math.log10(top.peak) if top.peak > 0 else -math.inf
-    return Joined(path, stop, sound.rate, meter.loudness(), peak, tuple(clip.report for clip in clips))
+    reports = [clip.report for clip in clips]
+    whole = replace(
+        reports[0],
+        n_samples=stop,
+        loudness_dream=meter.loudness(),
+        true_peak=20 * math.log10(top.peak) if top.peak > 0 else -math.inf,
+        objective_gain=float(np.mean([report.objective_gain for report in reports])),
+        strength=float(np.mean([report.strength for report in reports])),
+    )
+    return Joined(path, whole)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
-from mmdream.report import Report, changes, gain
+from mmdream.report import Report, gain
 from mmdream.sound.dream import SoundReport
 
 
@@ -90,31 +90,22 @@ def finish(
 
 def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: Clock, began: float) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
-    gains: dict[str, float] = {}
-    strengths, formats, schedules, left = {}, {}, {}, None
-    if seen is not None:
-        found = gain(seen.meter.source, seen.meter.dream)
-        left, gains = (found, {}) if seen.styled else (None, {"picture": found})
-        strengths["picture"] = seen.meter.strength / max(seen.meter.frames, 1)
-        formats["picture"] = seen.precision
-        schedules["picture"] = tuple(seen.meter.used)
-    sound = heard.report if heard else None
-    if sound is not None:
-        gains["sound"], strengths["sound"] = sound.objective_gain, sound.strength
-        formats["sound"], schedules["sound"] = "float32", changes(sound.schedule)
-    return Report(
+    done = Report(
         frames=proven.frames,
-        repeated=seen.meter.repeated if seen else 0,
         seconds=proven.seconds,
         drift_ms=proven.drift_ms,
-        loudness_source=sound.loudness_source if sound else None,
-        loudness_dream=sound.loudness_dream if sound else None,
-        true_peak=sound.true_peak if sound else None,
-        objective_gain=gains,
-        style_left=left,
-        strength=strengths,
-        precision=formats,
         wall_seconds=time.perf_counter() - began,
-        schedule=schedules,
         timing=dict(clock.seconds),
     )
+    if seen is not None:
+        meter, scored = seen.meter, gain(seen.meter.source, seen.meter.dream)
+        done = replace(
+            done,
+            repeated=meter.repeated,
+            objective_gain={} if seen.styled else {"picture": scored},
+            style_left=scored if seen.styled else None,
+            strength={"picture": meter.strength / max(meter.frames, 1)},
+            precision={"picture": seen.precision},
+            schedule={"picture": tuple(meter.used)},
+        )
+    return done if heard is None else heard.report.told_in(done)

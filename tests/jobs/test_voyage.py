@@ -85,6 +85,7 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
     assert film.sounds[0].duration == pytest.approx(2, abs=0.03)
     assert film.sounds[0].start == 0
     assert told["loudness_dream"] == pytest.approx(-23, abs=1)
+    assert set(told["schedule"]) == set(told["strength"]) == {"picture", "sound"}
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
 
 
