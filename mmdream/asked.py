@@ -124,7 +124,7 @@ def voyage_of(
     """
     if seconds is None:
         moved = {f"--{name}": value is not None for name, value in motion.items()}
-        without_ouroboros({**moved, "--fps": fps, "--with-sound": with_sound})
+        without_ouroboros({**moved, "--fps": fps is not None, "--with-sound": with_sound})
     if not with_sound:
         for option, asked in {"--sound": sound, "--transform": how}.items():
             if asked:

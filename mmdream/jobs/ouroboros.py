@@ -86,7 +86,7 @@ def dream_ouroboros_file(
         sound_files.check(out, track)
         parts = clip_names(out, turns.count)
         for part in parts:
-            destination(None, part, "", sound_files.SUFFIXES, overwrite)
+            destination(name, part, "", sound_files.SUFFIXES, overwrite)
         network = ear(recipe, listener)
         with workshop(out) as work:
             wave = work / "first.wav"
@@ -94,7 +94,7 @@ def dream_ouroboros_file(
             check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
             level = LOUDNESS if isinstance(source, Beginning) else None
             clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
-            joined = _join(clips, wave, work / "joined.wav", None)
+            joined = _join(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
                 sound_files.encode(clip.file, work / part.name)
             sound_files.encode(joined.file, work / out.name)
@@ -137,14 +137,14 @@ def dream_along(
     """
     beginning = Beginning("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
     with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
-        track, wave = film.sounds[0], work / "first.wav"
+        track, wave = track_of(film, None), work / "first.wav"
         laid = extract(film, track, wave)
         count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
         turns = replace(turns, count=count)
         check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
         level = LOUDNESS if source is None else None
         clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped, level))
-        return _join(clips, wave, work / "joined.wav", round(seconds * track.rate))
+        return _join(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
 
 
 def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fraction) -> int:
@@ -162,19 +162,21 @@ def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fractio
 
 
 @contextmanager
-def _laid_out(clips: Sequence[Clip]) -> Iterator[Crossfaded]:
+def _laid_out(clips: Sequence[Clip], layout: str) -> Iterator[Crossfaded]:
     """The clips' files, open."""
-    with ExitStack() as files:
-        yield Crossfaded(tuple(FileSource(files.enter_context(soundfile.SoundFile(c.file))) for c in clips))
+    with ExitStack() as stack:
+        files = [stack.enter_context(soundfile.SoundFile(clip.file)) for clip in clips]
+        yield Crossfaded(tuple(FileSource(file, layout) for file in files))
 
 
-def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None) -> Joined:
+def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_samples: int | None) -> Joined:
     """Crossfade clips into one wave file, its peaks held under the ceiling of their source.
 
     Args:
         clips: in order.
         source: the wave file that they were dreamed of.
         path: of the result.
+        layout: of their channels.
         n_samples: where it is cut, fading out; None: it is as long as it is.
     """
     with soundfile.SoundFile(source) as file:
@@ -182,10 +184,10 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None
         for samples in blocks(FileSource(file)):
             top.feed(samples)
     ceiling = max(CEILING, top.peak)
-    with _laid_out(clips) as sound:
+    with _laid_out(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
-        meter, top = Meter(sound.rate, sound.channels), PeakMeter(sound.channels)
-        with create(path, sound.rate, sound.channels) as writer:
+        meter, top = Meter(sound.rate, sound.channels, layout), PeakMeter(sound.channels)
+        with create(path, sound.rate, sound.channels, layout) as writer:
             for low in range(0, stop, BLOCK):
                 high = min(low + BLOCK, stop)
                 samples = limited(lambda a, b: padded(sound, a, b), low, high, sound.rate, ceiling)

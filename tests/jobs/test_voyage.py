@@ -96,6 +96,7 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
         (("--rotate", 0), "--rotate goes with --ouroboros"),
         (("--shift", "1,1"), "--shift goes with --ouroboros"),
         (("--fps", 25), "--fps goes with --ouroboros"),
+        (("--fps", 0), "--fps goes with --ouroboros"),
         (("--with-sound",), "--with-sound goes with --ouroboros"),
         (("--ouroboros", 1, "--sound", "x.wav"), "--sound goes with --with-sound"),
         (("--ouroboros", 1, "--transform", "pitch=1"), "--transform goes with --with-sound"),
@@ -150,3 +151,12 @@ def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
         run.send_signal(signal.SIGINT)
         assert run.wait(60) == 130
     assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
+
+
+def test_a_film_without_sound_is_no_sound_to_begin_with(picture: Path) -> None:
+    silent, words = picture.with_name("silent.mkv"), ("--ouroboros", 0.5, "--fps", 4, *QUICK)
+    assert call(picture, *words, "-o", silent)[0] == 0
+    status, line, _ = call(picture, *words, "--with-sound", "--sound", silent)
+    assert status == 2
+    assert "silent.mkv: has no sound" in line
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "silent.mkv"]
