@@ -20,8 +20,13 @@ STEP = 0.03
 """RMS of the first step, of the range 0..1;"""
 LAST = 0.1
 """of the last one, over the first's."""
-CARRIED = 0.1
-"""Share of the steps that a carried film frame takes."""
+CARRIED = 0.05
+"""Share of the steps that a carried film frame takes;"""
+SHORT = 0.6
+"""so much shorter each, and along the gradient itself: it is large where something has come into view, while
+Adam would move every place alike, and what has settled would tremble."""
+MOST_PACE = 4.0
+"""Times that length at most."""
 MOMENTUM = 0.0
 """See `Card.momentum`: a style settles, and what it adds to one frame is not to go on in the next."""
 SIGMA = 1.0
@@ -109,12 +114,13 @@ def paint(
         rims = chance.rng(seed, "rims", place, *visit.size)
         canvas = Canvas(
             start=np.zeros_like(on.base),
-            step=STEP if pace is None else STEP * paced(pace, visit.size),
+            step=STEP if pace is None else STEP * SHORT * np.minimum(paced(pace, visit.size), MOST_PACE),
             slope=on.slope(easel.painting(visit.size), rims, color, asked),
             settle=on.settle(shown),
             inside=None if share is None else on.share,
         )
-        gain = gain + resized(ascend(canvas, visit.steps, "adam", LAST), source.shape[:2])
+        how = "adam" if pace is None else "normalized"
+        gain = gain + resized(ascend(canvas, visit.steps, how, LAST), source.shape[:2])
     return gain
 
 
