@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mmdream.errors import UserError
+from mmdream.schedule import Schedule
 
 STATISTICS = ("wasserstein", "gram")
+STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=1.6, steps=40)
+"""How a style is climbed, unless another schedule is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,32 @@ class Style:
             raise UserError(f"smooth is {self.smooth:g}; choose between 0 and 100")
         if not 0.1 <= self.scale <= 10:
             raise UserError(f"style scale is {self.scale:g}; choose between 0.1 and 10")
+
+
+def weighed(text: str) -> tuple[Path, float]:
+    """Read a style, ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
+
+    Raises:
+        UserError: the weight is no number above 0.
+    """
+    name, equals, number = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise UserError(
+            f"--style {text}: the weight behind = is {number!r}; write a number above 0, such as 0.5"
+        )
+    return Path(name), weight
+
+
+def shares(models: Sequence[tuple[Path, float]]) -> dict[str, float]:
+    """Each style's share of the blend, by the file's name, for reports; their sum is 1."""
+    whole = sum(weight for _, weight in models)
+    found = dict.fromkeys((str(path) for path, _ in models), 0.0)
+    for path, weight in models:
+        found[str(path)] += weight / whole
+    return found

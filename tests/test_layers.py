@@ -28,6 +28,7 @@ ROWS = (
     {"api"},
     {"options", "terminal"},
     {"options_picture", "options_sound"},
+    {"options_style"},
     {"asked"},
     {"films", "cli_classify", "cli_data", "cli_style", "cli_train"},
     {"cli"},

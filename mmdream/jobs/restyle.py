@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import soundfile
 
 from mmdream.errors import UserError
@@ -20,6 +19,8 @@ from mmdream.film.waves import create, extract
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
+from mmdream.passes import shares
+from mmdream.picture.files import is_picture
 from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
@@ -65,7 +66,7 @@ class Styled:
 
 def style_file(
     content: Path,
-    styles: Sequence[str],
+    styles: Sequence[tuple[Path, float]],
     output: Path | None,
     styling: Styling,
     overwrite: bool,
@@ -75,7 +76,7 @@ def style_file(
 
     Args:
         content: the file.
-        styles: names of audio files, each with a weight behind it if it is not 1: ``rain.wav=0.5``.
+        styles: audio files, each with its weight.
         output: the result; None: beside the content, named after it.
         styling: how.
         overwrite: whether an existing file may be replaced.
@@ -85,16 +86,15 @@ def style_file(
         UserError: what is no sound, or nothing that can be styled; the result cannot go where it should.
     """
     began = time.perf_counter()
-    wanted = [weighed(text) for text in styles]
-    if not wanted:
+    if not styles:
         raise UserError("a style is missing; add --style SOUND")
-    film, others = _sound(content), [_sound(path) for path, _ in wanted]
+    film, others = _sound(content), [_sound(path) for path, _ in styles]
     out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
     sound_files.check(out, film.sounds[0])
     network = ear(Recipe(seed=styling.seed), listener)
     from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
 
-    track, names = film.sounds[0], [str(content), *(str(path) for path, _ in wanted)]
+    track, names = film.sounds[0], [str(content), *(str(path) for path, _ in styles)]
     with workshop(out) as work, ExitStack() as stack:
 
         def decoded(film: Film, name: str) -> FileSource:
@@ -108,34 +108,12 @@ def style_file(
         seconds = source.n_samples / track.rate
         with create(work / "sound.wav", track.rate, track.channels) as writer:
             done = style_sound(
-                source, [(sound, weight) for sound, (_, weight) in zip(heard, wanted, strict=True)],
+                source, [(sound, weight) for sound, (_, weight) in zip(heard, styles, strict=True)],
                 writer.write, network, styling, names=names, folder=work,
                 progress=lambda share: listener.progress("styling", share * seconds, seconds),
             )  # fmt: skip
         sound_files.encode(work / "sound.wav", work / out.name)
-    whole = sum(weight for _, weight in wanted)
-    shares = {str(path): weight / whole for path, weight in wanted}
-    return Styled(str(out), shares, done, time.perf_counter() - began)
-
-
-def weighed(text: str) -> tuple[Path, float]:
-    """Read ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
-
-    Raises:
-        UserError: the weight is no number above 0.
-    """
-    name, equals, number = text.rpartition("=")
-    if not equals or Path(text).exists():
-        return Path(text), 1.0
-    try:
-        weight = float(number)
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise UserError(
-            f"--style {text}: the weight behind = is {number!r}; write a number above 0, such as 0.5"
-        )
-    return Path(name), weight
+    return Styled(str(out), shares(styles), done, time.perf_counter() - began)
 
 
 def _sound(path: Path) -> Film:
@@ -144,11 +122,11 @@ def _sound(path: Path) -> Film:
     Raises:
         UserError: it does not.
     """
-    if path.is_file() and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path)):
-        raise UserError(f"{path}: is a picture; only sounds can be styled, and by sounds, so far")
+    if is_picture(path):
+        raise UserError(f"{path}: is a picture; a sound takes its style from sounds")
     film = probe(path)
     if film.picture is not None:
-        raise UserError(f"{path}: is a film; only sounds can be styled, and by sounds, so far")
+        raise UserError(f"{path}: is a film; a sound takes its style from sounds")
     if not film.sounds:
         raise UserError(f"{path}: has no sound")
     return film

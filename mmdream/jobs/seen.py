@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import soundfile
 
@@ -89,7 +88,7 @@ def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
     asked = asked.sorted()
-    if source.is_file() and source.suffix.lower() != ".gif" and cv2.haveImageReader(str(source)):
+    if files.is_picture(source):
         if asked.sound_net is not None:
             raise UserError(f"{source}: is a picture; {asked.sound_net} hears sounds")
         rgb = files.read(source)

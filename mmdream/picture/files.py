@@ -16,6 +16,11 @@ LARGEST = 1 << 28
 """Pixels a picture may have."""
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file is a still picture; those that may move, GIFs, are films."""
+    return path.is_file() and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
+
+
 def read(path: Path) -> np.ndarray:
     """Read a picture file; its EXIF orientation is applied, transparency is laid over black.
 

@@ -1,0 +1,206 @@
+"""The options of style, with what they mean.
+
+Each stands in the panel of the medium that it speaks to; those of the common panel speak to all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmdream.options_picture import Color, Precision
+from mmdream.passes import STYLE_SCHEDULE, Mask, Style
+from mmdream.sound.styling import Styling
+
+PANELS = {"picture": "Pictures", "sound": "Sounds"}
+"""Headings of the options that speak to one medium alone."""
+PICTURES, SOUNDS = PANELS.values()
+
+USUAL: dict[str, Any] = {field.name: field.default for kind in (Style, Mask) for field in fields(kind)}
+"""Settings of a style and of a mask."""
+USUAL_SOUND = Styling()
+
+
+class Statistic(StrEnum):
+    """What textures are compared by."""
+
+    wasserstein = "wasserstein"
+    gram = "gram"
+
+
+class Beginning(StrEnum):
+    """What is painted on."""
+
+    content = "content"
+    noise = "noise"
+
+
+DEFAULT_STATISTIC = Statistic(USUAL["statistic"])
+
+
+def _usual(setting: str) -> float:
+    """A setting of style's own schedule, as the help shows it."""
+    return STYLE_SCHEDULE.curve(setting).keys[0][1]
+
+
+def _either(picture: float, sound: float) -> str:
+    """A default that depends on the medium."""
+    return f"{picture:g}" if picture == sound else f"{picture:g}; sounds {sound:g}"
+
+
+Content = Annotated[
+    Path, typer.Argument(metavar="CONTENT", help="The picture or sound to style.", show_default=False)
+]
+Styles = Annotated[
+    list[str],
+    typer.Option(
+        "--style",
+        metavar="FILE[=W]",
+        help="A painting, or for a sound a sound, whose texture it is to have; repeat to blend.",
+        show_default=False,
+    ),
+]
+ContentWeight = Annotated[
+    float | None,
+    typer.Option(
+        metavar="W",
+        help="0: the style alone; more keeps more; of a sound 30 the pitch too.",
+        show_default=_either(USUAL["content_weight"], USUAL_SOUND.content_weight),
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Steps towards the style; of a picture at each octave.",
+        show_default=_either(_usual("steps"), USUAL_SOUND.steps),
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another result.")]
+
+Net = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE.keras",
+        help="Network that compares textures, listed by `mmdream nets`, or one of your own.",
+        rich_help_panel=PICTURES,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|random",
+        help="Weights of the network, instead of its own.",
+        show_default=False,
+        rich_help_panel=PICTURES,
+    ),
+]
+Statistics = Annotated[
+    Statistic,
+    typer.Option(
+        "--statistic",
+        help="Compare textures as normal distributions, or as Gram matrices.",
+        rich_help_panel=PICTURES,
+    ),
+]
+StyleScale = Annotated[
+    float,
+    typer.Option(
+        metavar="R",
+        help="Size of the strokes; 1: as if the painting were as large as the picture.",
+        rich_help_panel=PICTURES,
+    ),
+]
+Smooth = Annotated[
+    float,
+    typer.Option(
+        metavar="W", help="Weight of total variation; more: less fine detail.", rich_help_panel=PICTURES
+    ),
+]
+Octaves = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Sizes that it is painted at, from small to large.",
+        show_default=f"{_usual('octaves'):g}",
+        rich_help_panel=PICTURES,
+    ),
+]
+OctaveScale = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="Ratio of one octave to the next.",
+        show_default=f"{_usual('octave_scale'):g}",
+        rich_help_panel=PICTURES,
+    ),
+]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="0 is the source, 1 the painting, more is more.",
+        show_default=f"{_usual('strength'):g}",
+        rich_help_panel=PICTURES,
+    ),
+]
+Colors = Annotated[
+    Color,
+    typer.Option(
+        "--color", help="Take the style's colours too, or keep those of the source.", rich_help_panel=PICTURES
+    ),
+]
+Beginnings = Annotated[
+    Beginning,
+    typer.Option("--from", help="Begin with the content, or with soft noise.", rich_help_panel=PICTURES),
+]
+MaskFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="PICTURE",
+        help="Paint where this is white; black stays as it is.",
+        show_default=False,
+        rich_help_panel=PICTURES,
+    ),
+]
+Feather = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PX",
+        help="Fade the edges of the mask over so many pixels of a picture of 360 lines.",
+        show_default=f"{USUAL['feather']:g}",
+        rich_help_panel=PICTURES,
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WxH|480p",
+        help="Working resolution; the result keeps the source's size.",
+        show_default=False,
+        rich_help_panel=PICTURES,
+    ),
+]
+Precise = Annotated[
+    Precision,
+    typer.Option("--precision", help="Number format of the network.", rich_help_panel=PICTURES),
+]
+SaveSteps = Annotated[
+    bool,
+    typer.Option(
+        "--save-steps", help="Keep the picture after each step, in OUT.steps.", rich_help_panel=PICTURES
+    ),
+]
+KeepRhythm = Annotated[
+    bool,
+    typer.Option(
+        "--keep-rhythm",
+        help="Keep onsets, pauses and loudness of the content.",
+        rich_help_panel=SOUNDS,
+    ),
+]
