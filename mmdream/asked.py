@@ -12,6 +12,7 @@ from mmdream.drive import Drive, drive
 from mmdream.errors import UserError
 from mmdream.options import Measure
 from mmdream.options_picture import Optimizer
+from mmdream.passes import Mask
 from mmdream.recipe import Manner
 from mmdream.schedule import DEFAULT_PRESET, Schedule, read, sound_target
 from mmdream.schedule import preset as named
@@ -45,6 +46,19 @@ def schedule_of(
 def manner_of(optimizer: Optimizer, wander: float, flatten: float, natural: bool = False) -> Manner:
     """How the picture is to climb."""
     return Manner(optimizer.value, wander, flatten, natural)
+
+
+def mask_of(path: Path | None, feather: float | None) -> Mask | None:
+    """Where a dream is to act; None: everywhere.
+
+    Raises:
+        UserError: a feather without a mask, or out of range.
+    """
+    if path is None:
+        if feather is not None:
+            raise UserError("--feather goes with --mask, whose edges it fades")
+        return None
+    return Mask(path) if feather is None else Mask(path, feather)
 
 
 def wishes_of(

@@ -24,7 +24,16 @@ from mmdream import (
     options_picture,
     options_sound,
 )
-from mmdream.asked import drives_of, heard_too, manner_of, schedule_of, turns_of, voyage_of, wishes_of
+from mmdream.asked import (
+    drives_of,
+    heard_too,
+    manner_of,
+    mask_of,
+    schedule_of,
+    turns_of,
+    voyage_of,
+    wishes_of,
+)
 from mmdream.errors import UserError
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
@@ -85,6 +94,8 @@ def image(
     wander: options_picture.Wander = DEFAULT.manner.wander,
     flatten: options_picture.Flatten = DEFAULT.manner.flatten,
     beginning: options_picture.Beginnings = None,
+    mask: options_picture.Masks = None,
+    feather: options_picture.Feather = None,
     save_steps: options_picture.SaveSteps = False,
     ouroboros: options_picture.Ouroboros = None,
     zoom: options_picture.Zoom = None,
@@ -113,6 +124,9 @@ def image(
     voyage, heard = voyage_of(ouroboros, moving, fps, with_sound, sound, transform)
     if voyage is not None and save_steps:
         raise UserError("--save-steps shows how one picture is dreamed; leave it out with --ouroboros")
+    where = mask_of(mask, feather)
+    if voyage is not None and where is not None:
+        raise UserError("--mask lies on one picture, and --ouroboros moves it; leave one of them out")
     wanted = wishes_of(layer, channel, target, guide, objective)
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
@@ -130,7 +144,7 @@ def image(
         ending = "png" if voyage is None else "mp4"
         out = output if source is not None else output or Path(f"noise.dream.{ending}")
         if voyage is None:
-            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
+            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps, where)
         else:
             from mmdream.jobs.voyage import dream_voyage_file
 

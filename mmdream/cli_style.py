@@ -11,11 +11,12 @@ from typing import Any
 import typer
 
 from mmdream import options, options_style
+from mmdream.asked import mask_of
 from mmdream.errors import UserError
 from mmdream.options import DEFAULT
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
 from mmdream.options_style import DEFAULT_STATISTIC, PANELS, USUAL, USUAL_SOUND, Beginning
-from mmdream.passes import STYLE_SCHEDULE, Mask, Style, weighed
+from mmdream.passes import STYLE_SCHEDULE, Style, weighed
 from mmdream.recipe import Recipe
 from mmdream.sound.styling import Styling
 from mmdream.terminal import Told, listening, show
@@ -62,8 +63,6 @@ def style(
         elif kind == "picture":
             from mmdream.jobs.painted import paint_picture_file
 
-            if feather is not None and mask is None:
-                raise UserError("--feather is for the edges of a --mask; give one")
             recipe = Recipe(
                 schedule=STYLE_SCHEDULE.with_settings(
                     octaves=octaves, octave_scale=octave_scale, steps=steps, strength=strength
@@ -77,11 +76,9 @@ def style(
             )
             weight = USUAL["content_weight"] if content_weight is None else content_weight
             wanted = Style(models, statistic.value, weight, smooth, style_scale)
-            edges = USUAL["feather"] if feather is None else feather
             done = paint_picture_file(
                 content, output, recipe, wanted, overwrite, listener,
-                from_noise=beginning is Beginning.noise, mask=None if mask is None else Mask(mask, edges),
-                save_steps=save_steps,
+                from_noise=beginning is Beginning.noise, mask=mask_of(mask, feather), save_steps=save_steps,
             )  # fmt: skip
         else:
             from mmdream.jobs.restyle import style_file

@@ -10,6 +10,7 @@ import typer
 
 from mmdream.drive import FACTORS, PICTURE, SOUND
 from mmdream.options import DEFAULT
+from mmdream.passes import Mask
 
 
 class Precision(StrEnum):
@@ -42,6 +43,7 @@ class Beginning(StrEnum):
 
 DEFAULT_OPTIMIZER = Optimizer(DEFAULT.manner.optimizer)
 DEFAULT_PRECISION = Precision(DEFAULT.precision)
+DEFAULT_FEATHER = Mask(Path()).feather
 DEFAULT_COLOR = Color(DEFAULT.color)
 
 Input = Annotated[
@@ -90,6 +92,23 @@ Beginnings = Annotated[
 ]
 SaveSteps = Annotated[
     bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="PICTURE|FILM",
+        help="Dream where it is white; of IN's aspect. Of a film a picture takes the first frame.",
+        show_default=False,
+    ),
+]
+Feather = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PX",
+        help="Fade the mask's edges over so many pixels of a picture of 360 lines.",
+        show_default=f"{DEFAULT_FEATHER:g}",
+    ),
 ]
 Ouroboros = Annotated[
     float | None,

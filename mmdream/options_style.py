@@ -12,16 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream.options_picture import Color, Precision
-from mmdream.passes import STYLE_SCHEDULE, Mask, Style
+from mmdream.options_picture import DEFAULT_FEATHER, Color, Precision
+from mmdream.passes import STYLE_SCHEDULE, Style
 from mmdream.sound.styling import Styling
 
 PANELS = {"picture": "Pictures", "sound": "Sounds"}
 """Headings of the options that speak to one medium alone."""
 PICTURES, SOUNDS = PANELS.values()
 
-USUAL: dict[str, Any] = {field.name: field.default for kind in (Style, Mask) for field in fields(kind)}
-"""Settings of a style and of a mask."""
+USUAL: dict[str, Any] = {field.name: field.default for field in fields(Style)}
+"""Settings of a style."""
 USUAL_SOUND = Styling()
 
 
@@ -162,8 +162,8 @@ MaskFile = Annotated[
     Path | None,
     typer.Option(
         "--mask",
-        metavar="PICTURE",
-        help="Paint where this is white; black stays as it is.",
+        metavar="PICTURE|FILM",
+        help="Paint where it is white; of CONTENT's aspect. Of a film a picture takes the first frame.",
         show_default=False,
         rich_help_panel=PICTURES,
     ),
@@ -172,8 +172,8 @@ Feather = Annotated[
     float | None,
     typer.Option(
         metavar="PX",
-        help="Fade the edges of the mask over so many pixels of a picture of 360 lines.",
-        show_default=f"{USUAL['feather']:g}",
+        help="Fade the mask's edges over so many pixels of a picture of 360 lines.",
+        show_default=f"{DEFAULT_FEATHER:g}",
         rich_help_panel=PICTURES,
     ),
 ]

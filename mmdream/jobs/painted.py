@@ -15,6 +15,7 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.jobs.loaded import eyes
+from mmdream.jobs.masks import open_mask
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, folder_beside, lay_folder, workshop
 from mmdream.jobs.still import keeping
@@ -184,15 +185,18 @@ def paint_picture_file(
         overwrite: whether the result may replace a file.
         listener: told each step.
         from_noise: begin with soft noise in place of the content.
-        mask: where to paint; None: everywhere.
+        mask: where to paint, a picture, or a film as it is at second 0; None: everywhere.
         save_steps: keep the picture after each step too, in a folder named as the result and ``.steps``.
 
     Raises:
-        UserError: not a picture, or too small a one; the result cannot go where it should.
+        UserError: not a picture, or too small a one; a mask that does not fit it; the result cannot go where
+            it should.
     """
     out = destination(content, output, ".styled.png", files.SUFFIXES, overwrite)
     rgb, models = _read(content), [_read(path) for path, _ in wanted.models]
-    share = None if mask is None else _share(mask, rgb.shape[:2])
+    share = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
+    if mask is not None and share is not None and not share.any():
+        raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out) as work:
         kept = work / "steps"
@@ -217,10 +221,6 @@ def _read(path: Path) -> np.ndarray:
     if min(height, width) < LEAST:
         raise UserError(f"{path}: is {width}x{height} px; a style needs {LEAST} or more on each side")
     return rgb
-
-
-def _share(mask: Mask, size: octaves.Size) -> np.ndarray:
-    raise UserError(f"{mask.path}: masks are not read yet")
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,8 @@ LARGEST = 1 << 28
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a still picture; those that may move, GIFs, are films."""
-    return path.is_file() and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
+    """Whether a file is a picture by its first bytes; a GIF is taken for a film, which it may be."""
+    return os.path.isfile(path) and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
 def read(path: Path) -> np.ndarray:
