@@ -12,8 +12,9 @@ from mmdream.drive import Drive, drive
 from mmdream.errors import UserError
 from mmdream.options import Measure
 from mmdream.options_picture import Optimizer
-from mmdream.passes import Mask, Pass, Style, parsed, weighed
-from mmdream.passes import read as read_passes
+from mmdream.pass_text import parsed
+from mmdream.pass_text import read as read_passes
+from mmdream.passes import Mask, Pass, Style, weighed
 from mmdream.recipe import Manner
 from mmdream.schedule import DEFAULT_PRESET, Schedule, read, sound_target
 from mmdream.schedule import preset as named

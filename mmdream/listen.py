@@ -20,8 +20,9 @@ class Listener:
     """Something is not as the user may expect; the run goes on."""
     progress: Callable[[str, float, float], None] = _silent
     """(what, done, total): "picture" in frames, "sound" and "styling" in seconds, "still" in scales,
-    "gallery" in tiles, "channels" in dreams, "download" and "unpacking" in megabytes, "sorting", "checking",
-    "hearing", "looking", "features" and "testing" in files, "training" in steps."""
+    "painting" in steps on the whole picture, "gallery" in tiles, "channels" in dreams, "download" and
+    "unpacking" in megabytes, "sorting", "checking", "hearing", "looking", "features" and "testing" in files,
+    "training" in steps."""
     left: Callable[[float], None] = _silent
     """Seconds that the whole film still takes."""
     frame: Callable[..., None] = _silent

@@ -19,6 +19,7 @@ UNITS = {
     "picture": "frames",
     "sound": "seconds",
     "styling": "seconds",
+    "painting": "steps",
     "still": "scales",
     "gallery": "tiles",
     "channels": "dreams",

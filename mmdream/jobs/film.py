@@ -34,6 +34,7 @@ from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
 from mmdream.jobs.remaining import Demand, estimating, expected_work
+from mmdream.jobs.restyle import style_track
 from mmdream.jobs.result import Heard, Seen, finish, report
 from mmdream.jobs.sound import JournalledChunks, dream_track
 from mmdream.jobs.stopwatch import Clock
@@ -41,6 +42,9 @@ from mmdream.jobs.strokes import painter_of
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
 from mmdream.report import Report
+from mmdream.sound.dream import SoundReport
+from mmdream.sound.styled import SoundReport as StyledReport
+from mmdream.sound.styling import Styling
 
 LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -114,7 +118,16 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             step_back()
             span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
             with clock.time("sound"):
-                laid, done = dream_track(film, track, span, hearing, hears, listener, work, stop.is_set, kept)
+                done: SoundReport | StyledReport
+                if (style := job.order.sound_style) is not None:
+                    laid, done = style_track(
+                        film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
+                        stop.is_set,
+                    )  # fmt: skip
+                else:
+                    laid, done = dream_track(
+                        film, track, span, hearing, hears, listener, work, stop.is_set, kept
+                    )
             (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
 

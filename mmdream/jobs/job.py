@@ -15,6 +15,7 @@ from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
 from mmdream.jobs.loaded import guide
 from mmdream.jobs.order import Order
+from mmdream.jobs.restyle import check_style
 from mmdream.networks.card import card, is_own, source
 from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture.wanted import check
@@ -52,6 +53,7 @@ class Job:
         found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
         schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
         heard = {**found.pop("sound_wishes"), **found.pop("sound_manner")}
+        del found["sound_style"]
         # Not where weights lie, but what they are.
         del found["weights"], found["sound_weights"]
         del wishes["guide"], heard["guide"]
@@ -106,6 +108,8 @@ class Job:
                 recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
+            if order["sound_style"] is not None:
+                order["sound_style"] = Path(order["sound_style"])
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
@@ -156,6 +160,10 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         if recipe.wishes.guide is not None:
             contents["guide"] = sha256(recipe.wishes.guide)
             recipe = replace(recipe, wishes=_resolved(recipe.wishes))
+    if order.sound_style is not None:
+        check_style(order.sound_style)
+        contents["sound style"] = sha256(order.sound_style)
+        order = replace(order, sound_style=order.sound_style.resolve())
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)

@@ -19,6 +19,7 @@ from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
 from mmdream.report import Report, gain
 from mmdream.sound.dream import SoundReport
+from mmdream.sound.styled import SoundReport as StyledReport
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Heard:
-    """A dreamed sound."""
+    """A dreamed or styled sound."""
 
     track: SoundTrack
-    report: SoundReport
+    report: SoundReport | StyledReport
 
 
 def finish(

@@ -120,7 +120,7 @@ def dream_picture_file(
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out) as work:
         kept = work / "steps"
-        shown = None if steps is None else _keeping(kept)
+        shown = None if steps is None else keeping(kept)
         dream, report = dream_picture(rgb, recipe, listener, shown, where)
         files.write(work / out.name, dream)
         if steps is not None:
@@ -149,7 +149,7 @@ def _masked(
     return lambda rgb: shown(small + mask * (rgb - small))
 
 
-def _keeping(folder: Path) -> Callable[[np.ndarray], None]:
+def keeping(folder: Path) -> Callable[[np.ndarray], None]:
     """Write each picture that comes, numbered."""
     folder.mkdir()
     numbers = itertools.count(1)

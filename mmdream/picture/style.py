@@ -61,16 +61,17 @@ class Painting:
         Returns:
             float32 [H, W, 3]: the descent of the distance, times the number of pixels.
         """
-        traced = _traced(self.network, self.statistic)
         weights = tf.constant([self.content * CONTENT, self.smooth])
         rims = rim.integers(PAD[0], PAD[1] + 1, size=2)
         # Of a picture in tiles each tile alone has another style: the rest of the whole belongs to it.
         tiled = len(windows(*picture.shape[:2])) > 1
         whole = told(self.network, picture) if tiled else self.style
+        widths = tuple(int(firsts.shape[0]) for _, firsts, _ in self.style)
+        traced = _traced(self.network, self.statistic, tiled, widths)
 
         def at(part: np.ndarray) -> np.ndarray:
             return traced(
-                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, tiled, weights
+                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weights
             ).numpy()[0]
 
         return sewn(at, picture)
@@ -202,12 +203,19 @@ def _content(network: Network, x: tf.Tensor) -> float:
 
 
 @lru_cache(maxsize=8)
-def _traced(network: Network, statistic: str) -> Callable[..., tf.Tensor]:
-    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, tiled, weights [2]) -> [1, h, w, 3]."""
+def _traced(
+    network: Network, statistic: str, tiled: bool, widths: tuple[int, ...]
+) -> Callable[..., tf.Tensor]:
+    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weights [2]) -> [1, h, w, 3].
 
-    @tf.function(reduce_retracing=True)
+    Traced once for all sizes, which takes seconds; `widths` are the features' numbers in a style.
+    """
+    told = [tuple(tf.TensorSpec(shape) for shape in ([], [width], [width, width])) for width in widths]
+    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([2])]
+
+    @tf.function(input_signature=signature)
     def gradient(
-        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, tiled: bool, weights: tf.Tensor
+        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weights: tf.Tensor
     ) -> tf.Tensor:
         rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
         with tf.GradientTape() as tape:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmdream.film import flow
-from mmdream.film.carry import begun, gone_on, lay, packed, room, strength, unpacked
+from mmdream.film.carry import Carry, begun, gone_on, lay, packed, room, strength, unpacked
 
 SHIFT = (3.0, 1.5)
 

@@ -68,10 +68,10 @@ def test_a_sound_is_styled_by_two(place: Path, monkeypatch: pytest.MonkeyPatch):
         "style missing": ("voice.wav --style absent.wav", "absent.wav: no such file"),
         "content is text": ("text.wav --style rain.flac", "text.wav"),
         "style is text": ("voice.wav --style text.wav", "text.wav"),
-        "content is a picture": ("picture.png --style rain.flac", "only sounds can be styled"),
-        "style is a picture": ("voice.wav --style picture.png", "only sounds can be styled"),
-        "content is a film": ("film.mp4 --style rain.flac", "only sounds can be styled"),
-        "style is a film": ("voice.wav --style film.mp4", "only sounds can be styled"),
+        "content is a picture": ("picture.png --style rain.flac", "rain.flac: not a picture"),
+        "style is a picture": ("voice.wav --style picture.png", "takes its style from sounds"),
+        "content is a film": ("film.mp4 --style rain.flac", "only pictures and sounds can be styled"),
+        "style is a film": ("voice.wav --style film.mp4", "takes its style from sounds"),
         "weight": ("voice.wav --style rain.flac=loud", "above 0"),
         "content weight": ("voice.wav --style rain.flac --content-weight -1", "between 0 and 1000"),
         "suffix": ("voice.wav --style rain.flac -o out.txt", ".wav"),
@@ -93,10 +93,7 @@ def test_mistakes_are_told_before_the_work(
 def test_a_mistake_is_one_line_and_status_2(place: Path):
     done = mmdream("style", "voice.wav", "--style", "picture.png", cwd=place)
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "mmdream: error: picture.png: is a picture; only sounds can be styled, and by sounds, so far\n"
-    )
+    assert done.stderr == "mmdream: error: picture.png: is a picture; a sound takes its style from sounds\n"
 
 
 @pytest.mark.parametrize("bad", ["silent.wav", "one.wav", "none.wav", "nan.wav"])

@@ -1,0 +1,239 @@
+"""A picture in the style of paintings: files in, a file out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmdream.errors import UserError
+from mmdream.jobs.loaded import eyes
+from mmdream.jobs.masks import open_mask
+from mmdream.jobs.memory import keep_freed_memory
+from mmdream.jobs.output import destination, folder_beside, lay_folder, workshop
+from mmdream.jobs.still import keeping
+from mmdream.listen import Listener
+from mmdream.passes import Mask, Style, shares
+from mmdream.picture import files, octaves
+from mmdream.picture.octaves import Visit, resized
+from mmdream.picture.spectrum import noise
+from mmdream.recipe import Recipe, working_size
+
+LEAST = 16
+"""px of each side of a picture that has a style or takes one on: four cells of a first layer of stride 4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """One finished picture."""
+
+    styles: dict[str, float]
+    """Each painting's share, their sum 1."""
+    style: tuple[float, float]
+    """How far content and result are from the style, see `picture.style.Painting.distances`."""
+    content: float
+    """How far the result is from the content, over the content's variance."""
+    size: tuple[int, int]
+    """Width and height that were worked at, px."""
+    net: str
+    precision: str
+    wall_seconds: float
+    output: str | None = None
+
+    @property
+    def style_left(self) -> float:
+        """Share of the distance to the style that is left; not a number where there was none."""
+        before, after = self.style
+        return after / before if before > 0 else math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only; what is not a finite number becomes None."""
+        figures = {
+            "style_content": self.style[0],
+            "style_result": self.style[1],
+            "style_left": self.style_left,
+            "content_distance": self.content,
+        }
+        return {
+            "output": self.output,
+            "styles": self.styles,
+            **{name: value if math.isfinite(value) else None for name, value in figures.items()},
+            "size": list(self.size),
+            "net": self.net,
+            "precision": self.precision,
+            "wall_seconds": self.wall_seconds,
+        }
+
+    def lines(self) -> list[str]:
+        """The report for people, a fact a line."""
+        before, after = self.style
+        left = f" ({100 * self.style_left:.1f} %)" if math.isfinite(self.style_left) else ""
+        return [
+            *([] if self.output is None else [self.output]),
+            f"  distance to the style {before:.3f} -> {after:.3f}{left}",
+            f"  distance to the content {self.content:.3f} of its variance",
+            f"  worked at {self.size[0]}x{self.size[1]} with {self.net} in {self.precision}",
+            f"  {self.wall_seconds:.1f} s of work",
+        ]
+
+
+def paint_picture(
+    rgb: np.ndarray,
+    models: Sequence[np.ndarray],
+    recipe: Recipe,
+    wanted: Style,
+    listener: Listener,
+    *,
+    from_noise: bool = False,
+    share: np.ndarray | None = None,
+    shown: Callable[[np.ndarray], None] | None = None,
+) -> tuple[np.ndarray, Painted]:
+    """Paint a picture in a style.
+
+    Args:
+        rgb: float32 [H, W, 3], 0..1: the content.
+        models: the paintings of `wanted`, float32 [h, w, 3], 0..1.
+        recipe: of its settings, those of the picture that are no wishes; its schedule is asked at second 0.
+        wanted: the style.
+        listener: told each step.
+        from_noise: begin with soft noise in place of the content.
+        share: float32 [H, W], 0..1, how much of each place is painted; None: all.
+        shown: called after each step with the painting so far, float32 [h, w, 3].
+
+    Returns:
+        The painting, float32 [H, W, 3], 0..1, and what it amounted to.
+
+    Raises:
+        UserError: the recipe names what is not there.
+    """
+    began = time.perf_counter()
+    keep_freed_memory()
+    network = eyes(recipe, listener)
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.picture.styled import Easel, paint
+
+    moment = recipe.schedule.at(0.0)
+    width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
+    small = resized(rgb, (height, width))
+    inside = np.ones((height, width, 1), np.float32)
+    if share is not None:
+        inside = np.clip(resized(share[..., None], (height, width)), 0, 1)
+    visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
+    weights = [weight for _, weight in wanted.models]
+    easel = Easel(network, wanted, tuple(zip(models, weights, strict=True)))
+    settle = octaves.allowed(small, recipe.color)
+    begun = np.zeros_like(small)
+    if from_noise:
+        begun = settle(inside * (noise(height, width, recipe.seed) - small))
+    gain = paint(
+        small,
+        begun,
+        visits,
+        easel,
+        seed=recipe.seed,
+        place=Fraction(0),
+        color=recipe.color,
+        share=None if share is None else inside[..., 0],
+        shown=_told(visits, listener, shown),
+    )
+    detail = resized(settle(begun + gain), rgb.shape[:2])
+    if share is not None:
+        # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
+        detail = detail * (share[..., None] > 0)
+    painting = np.clip(rgb + np.float32(moment.strength) * detail, 0, 1)
+    judge = easel.painting((height, width))
+    before, _ = judge.distances(np.concatenate((small, small, inside), axis=2))
+    seen = resized(painting, (height, width))
+    after, away = judge.distances(np.concatenate((seen, small, inside), axis=2))
+    return painting, Painted(
+        styles=shares(wanted.models),
+        style=(before, after),
+        content=away,
+        size=(width, height),
+        net=network.card.name,
+        precision=network.precision,
+        wall_seconds=time.perf_counter() - began,
+    )
+
+
+def paint_picture_file(
+    content: Path,
+    output: Path | None,
+    recipe: Recipe,
+    wanted: Style,
+    overwrite: bool,
+    listener: Listener,
+    *,
+    from_noise: bool = False,
+    mask: Mask | None = None,
+    save_steps: bool = False,
+) -> Painted:
+    """Paint a picture file in the style of others, into a picture file; see `paint_picture`.
+
+    Args:
+        content: a picture.
+        output: the result; None: beside the content.
+        recipe: how to paint.
+        wanted: the style.
+        overwrite: whether the result may replace a file.
+        listener: told each step.
+        from_noise: begin with soft noise in place of the content.
+        mask: where to paint, a picture, or a film as it is at second 0; None: everywhere.
+        save_steps: keep the picture after each step too, in a folder named as the result and ``.steps``.
+
+    Raises:
+        UserError: not a picture, or too small a one; a mask that does not fit it; the result cannot go where
+            it should.
+    """
+    out = destination(content, output, ".styled.png", files.SUFFIXES, overwrite)
+    rgb, models = _read(content), [_read(path) for path, _ in wanted.models]
+    share = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
+    if mask is not None and share is not None and not share.any():
+        raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
+    steps = folder_beside(out, "steps", overwrite) if save_steps else None
+    with workshop(out) as work:
+        kept = work / "steps"
+        painting, done = paint_picture(
+            rgb, models, recipe, wanted, listener, from_noise=from_noise, share=share,
+            shown=None if steps is None else keeping(kept),
+        )  # fmt: skip
+        files.write(work / out.name, painting)
+        if steps is not None:
+            lay_folder(kept, steps)
+    return replace(done, output=str(out))
+
+
+def _read(path: Path) -> np.ndarray:
+    """A picture that is large enough for a style.
+
+    Raises:
+        UserError: it is not.
+    """
+    rgb = files.read(path)
+    height, width = rgb.shape[:2]
+    if min(height, width) < LEAST:
+        raise UserError(f"{path}: is {width}x{height} px; a style needs {LEAST} or more on each side")
+    return rgb
+
+
+def _told(
+    visits: Sequence[Visit], listener: Listener, shown: Callable[[np.ndarray], None] | None
+) -> Callable[[np.ndarray], None]:
+    """Tell the work that is done after each step, and hand the painting on."""
+    areas = [visit.size[0] * visit.size[1] for visit in visits for _ in range(visit.steps)]
+    done = itertools.accumulate(area / areas[-1] for area in areas)
+    total = sum(areas) / max(areas, default=1)
+
+    def told(rgb: np.ndarray) -> None:
+        listener.progress("painting", next(done), total)
+        if shown is not None:
+            shown(rgb)
+
+    return told
