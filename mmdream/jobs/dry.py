@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
+from mmdream.jobs.attended import side_by_side
 from mmdream.jobs.driven import driven, followed
 from mmdream.jobs.film import expected, look
 from mmdream.jobs.job import Job
@@ -134,7 +137,11 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     hearing = None if track is None else ear(hears, listener)
     start = time.perf_counter() - began
     if painter is not None:
-        first, pace = _tried(painter, film, found, each)
+        tried = partial(_tried, painter, film, found, each)
+        trials: list[tuple[float, float]] = []
+        # Who takes the frames steps back, and so would the caller's thread, and all that it starts later.
+        side_by_side([lambda: trials.append(tried())], Event())
+        ((first, pace),) = trials
         frame, work = pace * float(np.median(each)), pace * float(each.sum())
     heard = 0.0 if track is None or hearing is None else _heard(hears, hearing, track, seconds)
     waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
