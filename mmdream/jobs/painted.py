@@ -193,7 +193,7 @@ def paint_picture_file(
             it should.
     """
     out = destination(content, output, ".styled.png", files.SUFFIXES, overwrite)
-    rgb, models = _read(content), [_read(path) for path, _ in wanted.models]
+    rgb, models = read_large(content), [read_large(path) for path, _ in wanted.models]
     share = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
     if mask is not None and share is not None and not share.any():
         raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
@@ -210,7 +210,7 @@ def paint_picture_file(
     return replace(done, output=str(out))
 
 
-def _read(path: Path) -> np.ndarray:
+def read_large(path: Path) -> np.ndarray:
     """A picture that is large enough for a style.
 
     Raises:

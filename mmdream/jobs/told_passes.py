@@ -10,10 +10,10 @@ from mmdream.errors import UserError
 from mmdream.film.source import Film
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.masks import check_mask
+from mmdream.jobs.painted import read_large
 from mmdream.networks.card import is_own
 from mmdream.networks.weights import RANDOM
 from mmdream.passes import Mask, Pass, Span, Style
-from mmdream.picture import files
 from mmdream.schedule import Curve, Fade
 from mmdream.terms import Term, Wishes
 
@@ -104,7 +104,7 @@ def check(film: Film, stroke: Pass) -> None:
         raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
     if stroke.style is not None:
         for path, _ in stroke.style.models:
-            files.read(path)
+            read_large(path)
     if stroke.mask is not None:
         assert film.picture is not None
         check_mask(stroke.mask, film.picture.width, film.picture.height)

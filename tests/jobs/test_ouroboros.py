@@ -14,7 +14,7 @@ from mmdream.film.waves import create
 from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
 from mmdream.jobs.ouroboros import clip_names
 from mmdream.sound.transform import transform
-from tests.command import called
+from tests.command import called, mmdream
 
 RATE = 22_050
 
@@ -112,7 +112,7 @@ def test_clips_that_are_there_are_not_replaced_unasked(tune: Path) -> None:
 def test_a_clip_never_takes_the_place_of_the_source(tune: Path) -> None:
     source = tune.rename(tune.with_name("o.02.wav"))
     before = source.read_bytes()
-    status, line, _ = call(source, "--ouroboros", 2, "--overwrite", "-o", tune.with_name("o.wav"))
+    status, line, _ = called("audio", source, "--ouroboros", 2, "--overwrite", "-o", tune.with_name("o.wav"))
     assert status == 2
     assert "o.02.wav: is the input itself" in line
     assert source.read_bytes() == before
@@ -123,11 +123,11 @@ def test_channels_stay_where_they_stand_and_what_holds_for_all_clips_is_said_onc
     with create(source, RATE, 3, "3.0") as wave:
         wave.write(np.random.default_rng(0).normal(0, 0.1, (3, RATE)).astype(np.float32))
     words = ("audio", source, "--ouroboros", 2, "--steps", 1, "--octaves", 12, "-o", out)
-    run = CliRunner().invoke(app, [*map(str, words)])
-    assert run.exit_code == 0, run.output
+    run = mmdream(*words)
+    assert run.returncode == 0, run.stderr
     layouts = {path.name: probe(path).sounds[0].layout for path in tmp_path.iterdir()}
     assert layouts == dict.fromkeys(("in.wav", "o.01.wav", "o.02.wav", "o.wav"), "3.0")
-    assert run.output.count("octaves fit") == 1
+    assert run.stderr.count("octaves fit") == 1
 
 
 def test_numbers_have_as_many_digits_as_they_need() -> None:

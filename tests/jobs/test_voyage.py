@@ -144,8 +144,8 @@ def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
 
 def test_a_film_without_sound_is_no_sound_to_begin_with(picture: Path) -> None:
     silent, words = picture.with_name("silent.mkv"), ("--ouroboros", 0.5, "--fps", 4, *QUICK)
-    assert call(picture, *words, "-o", silent)[0] == 0
-    status, line, _ = call(picture, *words, "--with-sound", "--sound", silent)
+    assert called("image", picture, *words, "-o", silent)[0] == 0
+    status, line, _ = called("image", picture, *words, "--with-sound", "--sound", silent)
     assert status == 2
     assert "silent.mkv: has no sound" in line
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "silent.mkv"]
