@@ -31,8 +31,10 @@ dream: $(VENV)/installed
 	@$(RUN) -m mmdream video -- "$$FILM"
 endif
 
+# Two processes, for every other test keeps one core waiting; each holds a TensorFlow of its own, some 2 GB.
+# What one module makes for its tests mostly stays in one process.
 test: lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/installed-test
 	@$(RUN) -m ruff check .

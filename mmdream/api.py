@@ -38,6 +38,7 @@ def dream_video(
     preview: str | os.PathLike[str] | None = None,
     sheet: str | os.PathLike[str] | None = None,
     compare: bool = False,
+    sound_style: str | os.PathLike[str] | None = None,
     listener: Listener | None = None,
 ) -> Report:
     """Turn a film into a dream film.
@@ -61,6 +62,7 @@ def dream_video(
         preview: a picture file that shows the newest frame while the dream runs.
         sheet: a picture file for twelve moments of the finished film, source above dream.
         compare: make a film of source and dream side by side too, with ``.compare`` in its name.
+        sound_style: a sound whose texture the film's sound is given, in place of a dream.
         listener: told about plan, warnings and progress.
 
     Returns:
@@ -74,7 +76,8 @@ def dream_video(
     from mmdream.jobs import beside, run
 
     order = _exact(start), _exact(end), keep_picture, keep_sound, strict
-    film, out, job = _described(source, output, recipe, order, sound_track, overwrite)
+    texture = None if sound_style is None else Path(sound_style)
+    film, out, job = _described(source, output, recipe, order, sound_track, overwrite, texture)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
     extras = beside.wanted_beside(job, out, live, still, compare, place)
@@ -121,17 +124,19 @@ def _described(
     wishes: tuple[Fraction | None, Fraction | None, bool, bool, bool],
     sound_track: int | str | None,
     overwrite: bool,
+    sound_style: Path | None = None,
 ) -> tuple[Film, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
+    from mmdream.jobs import told_passes
     from mmdream.jobs.driven import check
     from mmdream.jobs.job import describe
     from mmdream.jobs.order import Order, track_of, wanted
 
     path = Path(source)
     film = probe(path)
-    order = Order(*wishes)
+    order = Order(*wishes, sound_style=sound_style)
     if sound_track is not None or (film.sounds and not order.keep_sound):
         # By its number: the same track is the same job, however it was asked for.
         order = replace(order, sound_track=track_of(film, sound_track).number)
@@ -139,6 +144,8 @@ def _described(
     _, track = wanted(film, order)
     recipe = recipe or Recipe()
     check(film, recipe, order)
+    for stroke in recipe.passes if not order.keep_picture else ():
+        told_passes.check(film, stroke)
     return film, out, describe(path, out, order, recipe, track is not None, overwrite)
 
 

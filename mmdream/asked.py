@@ -12,7 +12,9 @@ from mmdream.drive import Drive, drive
 from mmdream.errors import UserError
 from mmdream.options import Measure
 from mmdream.options_picture import Optimizer
-from mmdream.passes import Mask
+from mmdream.pass_text import parsed
+from mmdream.pass_text import read as read_passes
+from mmdream.passes import Mask, Pass, Style, weighed
 from mmdream.recipe import Manner
 from mmdream.schedule import DEFAULT_PRESET, Schedule, read, sound_target
 from mmdream.schedule import preset as named
@@ -123,7 +125,7 @@ def voyage_of(
     """
     if seconds is None:
         moved = {f"--{name}": value is not None for name, value in motion.items()}
-        without_ouroboros({**moved, "--fps": fps, "--with-sound": with_sound})
+        without_ouroboros({**moved, "--fps": fps is not None, "--with-sound": with_sound})
     if not with_sound:
         for option, asked in {"--sound": sound, "--transform": how}.items():
             if asked:
@@ -165,6 +167,36 @@ def without_ouroboros(options: dict[str, Any]) -> None:
     for option, given in options.items():
         if given:
             raise UserError(f"{option} goes with --ouroboros, which dreams again and again")
+
+
+def passes_of(
+    texts: list[str] | None,
+    styles: list[str] | None,
+    file: Path | None,
+    mask: Mask | None,
+) -> tuple[Pass, ...]:
+    """What is to be done to a film's picture, one after the other; none: one dream.
+
+    Args:
+        texts: passes, as they were given.
+        styles: paintings: a dream, and then their style.
+        file: a schedule file, which may hold passes.
+        mask: where passes act that have none of their own.
+
+    Raises:
+        UserError: passes are given in two ways, or are no passes.
+    """
+    filed = () if file is None else read_passes(file)
+    ways = {"--pass": texts, "--style": styles, "a schedule file with [[pass]]": filed}
+    given = [name for name, way in ways.items() if way]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)}: give the passes in one way")
+    passes = tuple(map(parsed, texts or ())) or filed
+    if styles:
+        passes = Pass(), Pass(Style(tuple(map(weighed, styles))))
+    if mask is None:
+        return passes
+    return tuple(replace(each, mask=each.mask or mask) for each in passes or (Pass(),))
 
 
 def terms_of(

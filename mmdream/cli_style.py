@@ -5,6 +5,7 @@ Work modules are imported inside the command, so that ``--help`` never meets num
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from mmdream.errors import UserError
 from mmdream.options import DEFAULT
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
 from mmdream.options_style import DEFAULT_STATISTIC, PANELS, USUAL, USUAL_SOUND, Beginning
-from mmdream.passes import STYLE_SCHEDULE, Style, weighed
+from mmdream.passes import STYLE_SCHEDULE, Pass, Style, weighed
 from mmdream.recipe import Recipe
+from mmdream.schedule import Schedule
 from mmdream.sound.styling import Styling
-from mmdream.terminal import Told, listening, show
+from mmdream.terminal import Told, listening, resumable, show
 
 
 def style(
@@ -47,50 +49,71 @@ def style(
     size: options_style.Size = None,
     precision: options_style.Precise = DEFAULT_PRECISION,
     save_steps: options_style.SaveSteps = False,
+    start: options_style.Start = None,
+    end: options_style.End = None,
+    sound_style: options_style.SoundStyle = None,
     keep_rhythm: options_style.KeepRhythm = False,
 ) -> None:
-    """Give a picture the style of paintings, or a sound the texture of other sounds.
+    """Give a picture or a film the style of paintings, or a sound the texture of other sounds.
 
     The result is CONTENT.styled.png unless -o names it: .png, .jpg, .webp or .tif.
+    That of a film is CONTENT.styled.mp4: .mp4, .mov, .webm or .mkv (lossless); its sound is kept.
     That of a sound is CONTENT.styled.wav (float): .wav, .flac, .ogg, .mp3 or .m4a.
     """
     kind = _kind(content)
     _refuse_others(context, content, kind)
     models = tuple(map(weighed, styles))
-    with listening(as_json) as listener:
-        if kind == "film":
-            done = _styled_film(content)
-        elif kind == "picture":
-            from mmdream.jobs.painted import paint_picture_file
+    if kind == "sound":
+        from mmdream.jobs.restyle import style_file
 
-            recipe = Recipe(
-                schedule=STYLE_SCHEDULE.with_settings(
-                    octaves=octaves, octave_scale=octave_scale, steps=steps, strength=strength
-                ),
-                net=net,
-                weights=weights,
-                color=color.value,
-                seed=seed,
-                size=size,
-                precision=precision.value,
-            )
-            weight = USUAL["content_weight"] if content_weight is None else content_weight
-            wanted = Style(models, statistic.value, weight, smooth, style_scale)
+        styling = Styling(
+            USUAL_SOUND.content_weight if content_weight is None else content_weight,
+            keep_rhythm,
+            USUAL_SOUND.steps if steps is None else steps,
+            seed,
+        )
+        with listening(as_json) as listener:
+            done: Told = style_file(content, models, output, styling, overwrite, listener)
+        return show(done, as_json)
+    weight = USUAL["content_weight"] if content_weight is None else content_weight
+    wanted = Style(models, statistic.value, weight, smooth, style_scale)
+    given = {"octaves": octaves, "octave_scale": octave_scale, "steps": steps, "strength": strength}
+    schedule, where = STYLE_SCHEDULE.with_settings(**given), mask_of(mask, feather)
+    recipe = Recipe(
+        schedule=schedule,
+        net=net,
+        weights=weights,
+        color=color.value,
+        seed=seed,
+        size=size,
+        precision=precision.value,
+    )
+    if kind == "picture":
+        from mmdream.jobs.painted import paint_picture_file
+
+        with listening(as_json) as listener:
             done = paint_picture_file(
                 content, output, recipe, wanted, overwrite, listener,
-                from_noise=beginning is Beginning.noise, mask=mask_of(mask, feather), save_steps=save_steps,
+                from_noise=beginning is Beginning.noise, mask=where, save_steps=save_steps,
             )  # fmt: skip
-        else:
-            from mmdream.jobs.restyle import style_file
+        return show(done, as_json)
+    from mmdream import dream_video
 
-            styling = Styling(
-                USUAL_SOUND.content_weight if content_weight is None else content_weight,
-                keep_rhythm,
-                USUAL_SOUND.steps if steps is None else steps,
-                seed,
-            )
-            done = style_file(content, models, output, styling, overwrite, listener)
-    show(done, as_json)
+    own = tuple((name, schedule.curve(name)) for name, value in given.items() if value is not None)
+    recipe = replace(recipe, schedule=Schedule(), passes=(Pass(wanted, own, mask=where),))
+    with resumable(), listening(as_json) as listener:
+        done = dream_video(
+            content,
+            output or content.with_name(f"{content.stem}.styled.mp4"),
+            recipe,
+            start=start,
+            end=end,
+            keep_sound=sound_style is None,
+            sound_style=sound_style,
+            overwrite=overwrite,
+            listener=listener,
+        )
+    return show(done, as_json)
 
 
 def _kind(content: Path) -> str:
@@ -113,7 +136,7 @@ def _refuse_others(context: typer.Context, content: Path, kind: str) -> None:
     Raises:
         UserError: one of them is given.
     """
-    others = {panel for medium, panel in PANELS.items() if kind in PANELS and medium != kind}
+    others = {panel for panel, kinds in PANELS.items() if kind not in kinds}
     for option in context.command.params:
         source: Any = context.get_parameter_source(option.name or "")
         panel = getattr(option, "rich_help_panel", None)
@@ -121,12 +144,3 @@ def _refuse_others(context: typer.Context, content: Path, kind: str) -> None:
             raise UserError(
                 f"{content}: is a {kind}; {max(option.opts, key=len)} speaks to {panel.lower()} alone"
             )
-
-
-def _styled_film(content: Path) -> Told:
-    """Films cannot be styled yet.
-
-    Raises:
-        UserError: always.
-    """
-    raise UserError(f"{content}: is a film; only pictures and sounds can be styled so far")

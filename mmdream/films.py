@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mmdream import options, options_picture, options_sound
-from mmdream.asked import drives_of, heard_too, manner_of, schedule_of, wishes_of
+from mmdream.asked import drives_of, heard_too, manner_of, mask_of, passes_of, schedule_of, wishes_of
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
@@ -53,6 +53,10 @@ def video(
     wander: options_picture.Wander = DEFAULT.manner.wander,
     flatten: options_picture.Flatten = DEFAULT.manner.flatten,
     schedule: options.ScheduleFile = None,
+    strokes: options_picture.Passes = None,
+    style: options_picture.Styles = None,
+    mask: options_picture.Masks = None,
+    feather: options_picture.Feather = None,
     drive: options_picture.Drives = None,
     drive_sound: options_sound.Drives = None,
     preset: options.Preset = None,
@@ -94,6 +98,7 @@ def video(
         weights=weights,
         sound_weights=sound_weights,
         manner=manner_of(optimizer, wander, flatten),
+        passes=passes_of(strokes, style, schedule, mask_of(mask, feather)),
         coherence=coherence,
         breathe=breathe,
         bidirectional=bidirectional,

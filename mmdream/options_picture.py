@@ -144,6 +144,25 @@ AlongSound = Annotated[
     Path | None,
     typer.Option("--sound", metavar="FILE", help="What that sound begins with.", show_default="noise"),
 ]
+Passes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pass",
+        metavar="PASS",
+        help="dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; repeat, in order. Settings: those "
+        "of the schedule, from=3s, to=8s, fade=1s, mask=FILE, net; of a style content-weight, style-scale.",
+        show_default=False,
+    ),
+]
+Styles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--style",
+        metavar="PICTURE[=W]",
+        help="Dream, and then paint in the style of this picture; repeat to blend.",
+        show_default=False,
+    ),
+]
 Drives = Annotated[
     list[str] | None,
     typer.Option(

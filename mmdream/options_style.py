@@ -16,9 +16,9 @@ from mmdream.options_picture import DEFAULT_FEATHER, Color, Precision
 from mmdream.passes import STYLE_SCHEDULE, Style
 from mmdream.sound.styling import Styling
 
-PANELS = {"picture": "Pictures", "sound": "Sounds"}
-"""Headings of the options that speak to one medium alone."""
-PICTURES, SOUNDS = PANELS.values()
+SEEN, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"
+PANELS = {SEEN: ("picture", "film"), PICTURES: ("picture",), FILMS: ("film",), SOUNDS: ("sound",)}
+"""Headings of the options that do not speak to every kind of content, and whom they speak to."""
 
 USUAL: dict[str, Any] = {field.name: field.default for field in fields(Style)}
 """Settings of a style."""
@@ -53,7 +53,7 @@ def _either(picture: float, sound: float) -> str:
 
 
 Content = Annotated[
-    Path, typer.Argument(metavar="CONTENT", help="The picture or sound to style.", show_default=False)
+    Path, typer.Argument(metavar="CONTENT", help="The picture, film or sound to style.", show_default=False)
 ]
 Styles = Annotated[
     list[str],
@@ -87,7 +87,7 @@ Net = Annotated[
     typer.Option(
         metavar="NAME|FILE.keras",
         help="Network that compares textures, listed by `mmdream nets`, or one of your own.",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Weights = Annotated[
@@ -96,7 +96,7 @@ Weights = Annotated[
         metavar="FILE|random",
         help="Weights of the network, instead of its own.",
         show_default=False,
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Statistics = Annotated[
@@ -104,7 +104,7 @@ Statistics = Annotated[
     typer.Option(
         "--statistic",
         help="Compare textures as normal distributions, or as Gram matrices.",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 StyleScale = Annotated[
@@ -112,13 +112,13 @@ StyleScale = Annotated[
     typer.Option(
         metavar="R",
         help="Size of the strokes; 1: as if the painting were as large as the picture.",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Smooth = Annotated[
     float,
     typer.Option(
-        metavar="W", help="Weight of total variation; more: less fine detail.", rich_help_panel=PICTURES
+        metavar="W", help="Weight of total variation; more: less fine detail.", rich_help_panel=SEEN
     ),
 ]
 Octaves = Annotated[
@@ -127,7 +127,7 @@ Octaves = Annotated[
         metavar="N",
         help="Sizes that it is painted at, from small to large.",
         show_default=f"{_usual('octaves'):g}",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 OctaveScale = Annotated[
@@ -136,7 +136,7 @@ OctaveScale = Annotated[
         metavar="R",
         help="Ratio of one octave to the next.",
         show_default=f"{_usual('octave_scale'):g}",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Strength = Annotated[
@@ -145,13 +145,13 @@ Strength = Annotated[
         metavar="S",
         help="0 is the source, 1 the painting, more is more.",
         show_default=f"{_usual('strength'):g}",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Colors = Annotated[
     Color,
     typer.Option(
-        "--color", help="Take the style's colours too, or keep those of the source.", rich_help_panel=PICTURES
+        "--color", help="Take the style's colours too, or keep those of the source.", rich_help_panel=SEEN
     ),
 ]
 Beginnings = Annotated[
@@ -165,7 +165,7 @@ MaskFile = Annotated[
         metavar="PICTURE|FILM",
         help="Paint where it is white; of CONTENT's aspect. Of a film a picture takes the first frame.",
         show_default=False,
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Feather = Annotated[
@@ -174,7 +174,7 @@ Feather = Annotated[
         metavar="PX",
         help="Fade the mask's edges over so many pixels of a picture of 360 lines.",
         show_default=f"{DEFAULT_FEATHER:g}",
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Size = Annotated[
@@ -183,17 +183,45 @@ Size = Annotated[
         metavar="WxH|480p",
         help="Working resolution; the result keeps the source's size.",
         show_default=False,
-        rich_help_panel=PICTURES,
+        rich_help_panel=SEEN,
     ),
 ]
 Precise = Annotated[
     Precision,
-    typer.Option("--precision", help="Number format of the network.", rich_help_panel=PICTURES),
+    typer.Option("--precision", help="Number format of the network.", rich_help_panel=SEEN),
 ]
 SaveSteps = Annotated[
     bool,
     typer.Option(
         "--save-steps", help="Keep the picture after each step, in OUT.steps.", rich_help_panel=PICTURES
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="Begin at this second of the source.",
+        show_default=False,
+        rich_help_panel=FILMS,
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="End before this second of the source.",
+        show_default=False,
+        rich_help_panel=FILMS,
+    ),
+]
+SoundStyle = Annotated[
+    Path | None,
+    typer.Option(
+        "--sound-style",
+        metavar="FILE",
+        help="A sound whose texture the film's sound is to have.",
+        show_default=False,
+        rich_help_panel=FILMS,
     ),
 ]
 KeepRhythm = Annotated[

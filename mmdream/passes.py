@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from mmdream.errors import UserError
-from mmdream.schedule import Schedule
+from mmdream.schedule import Curve, Fade, Schedule
+from mmdream.terms import Wishes
 
 STATISTICS = ("wasserstein", "gram")
 STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=1.6, steps=40)
@@ -66,15 +67,87 @@ class Style:
             raise UserError(f"style scale is {self.scale:g}; choose between 0.1 and 10")
 
 
-def weighed(text: str) -> tuple[Path, float]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When a pass acts; checked where it is made.
+
+    Raises:
+        UserError: it ends before it begins, or its fades do not fit in.
+    """
+
+    start: float = 0.0
+    stop: float | None = None
+    """Seconds of the film as a player shows it; None: its end."""
+    fade: float = 0.0
+    """Seconds in which it comes, from `start` on, and goes, up to `stop`."""
+
+    def __post_init__(self) -> None:
+        times = (self.start, self.fade, 0.0 if self.stop is None else self.stop)
+        if not all(math.isfinite(time) and time >= 0 for time in times):
+            raise UserError("from, to and fade are seconds, 0 or more")
+        if self.stop is not None and self.stop <= self.start:
+            raise UserError(f"from is {self.start:g} and to {self.stop:g}; choose from < to")
+        if self.stop is not None and self.fade * 2 > self.stop - self.start + 1e-9:
+            raise UserError(
+                f"fade is {self.fade:g}: coming and going do not fit between {self.start:g} and {self.stop:g}"
+            )
+
+    def holds(self, seconds: float) -> bool:
+        """Whether the pass acts at a time."""
+        return self.start <= seconds and (self.stop is None or seconds < self.stop)
+
+    def share(self, seconds: float) -> float:
+        """How much of the pass is seen at a time, 0..1."""
+        if not self.holds(seconds):
+            return 0.0
+        if not self.fade:
+            return 1.0
+        come = (seconds - self.start) / self.fade if self.start > 0 else 1.0
+        gone = 1.0 if self.stop is None else (self.stop - seconds) / self.fade
+        return max(0.0, min(1.0, come, gone))
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One dream or style over a picture or a film. Each pass works on what the one before it made."""
+
+    style: Style | None = None
+    """None: a dream."""
+    settings: tuple[tuple[str, Curve | Fade], ...] = ()
+    """Of the schedule: those that are the pass's own."""
+    wishes: Wishes | None = None
+    """What a dream climbs; None: what the recipe asks for."""
+    net: str | None = None
+    weights: str | Path | None = None
+    """Network, and its weights; None: the recipe's."""
+    span: Span = Span()
+    mask: Mask | None = None
+
+    def schedule(self, base: Schedule) -> Schedule:
+        """The schedule of the pass: a dream's is the film's own, changed; a style has one of its own."""
+        return (STYLE_SCHEDULE if self.style else base).with_settings(**dict(self.settings))
+
+    def __str__(self) -> str:
+        """For a person."""
+        name = "dream" if self.style is None else "style"
+        until = "" if self.span.stop is None else f" to {self.span.stop:g} s"
+        when = f" from {self.span.start:g} s" if self.span.start else ""
+        return f"{name}{when}{until}"
+
+
+def weighed(text: str, home: Path = Path()) -> tuple[Path, float]:
     """Read a style, ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
+
+    Args:
+        text: as it was given.
+        home: folder that the file lies in.
 
     Raises:
         UserError: the weight is no number above 0.
     """
     name, equals, number = text.rpartition("=")
-    if not equals or Path(text).exists():
-        return Path(text), 1.0
+    if not equals or (home / text).exists():
+        return home / text, 1.0
     try:
         weight = float(number)
     except ValueError:
@@ -83,7 +156,7 @@ def weighed(text: str) -> tuple[Path, float]:
         raise UserError(
             f"--style {text}: the weight behind = is {number!r}; write a number above 0, such as 0.5"
         )
-    return Path(name), weight
+    return home / name, weight
 
 
 def shares(models: Sequence[tuple[Path, float]]) -> dict[str, float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from mmdream.drive import Drive
 from mmdream.errors import UserError
+from mmdream.passes import Pass
 from mmdream.schedule import Schedule
 from mmdream.terms import Wishes
 
@@ -98,6 +99,8 @@ class Recipe:
     """How the picture climbs."""
     sound_manner: SoundManner = field(default_factory=SoundManner)
     """How the sound is dreamed."""
+    passes: tuple[Pass, ...] = ()
+    """What is done to a film's picture, in this order; none: one dream. The sound follows the schedule."""
     coherence: float = 0.97
     """Share of the last frame's dream that a film frame starts from, where its motion is trusted;
     0 dreams every frame for itself, in full."""
@@ -118,12 +121,32 @@ class Recipe:
         if not 0 <= self.breathe <= 1:
             raise UserError(f"breathe is {self.breathe:g}; choose between 0 and 1")
         self._check_motifs()
+        for stroke in self.passes:
+            self.of(stroke)  # Is checked where it is made.
         if self.color not in ("full", "source"):
             raise UserError(f"color is {self.color!r}; choose full or source")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision is {self.precision!r}; choose auto, float32 or bfloat16")
         if self.size is not None:
             working_size(self.size, 1920, 1080)
+
+    @property
+    def strokes(self) -> tuple[Pass, ...]:
+        """The passes over a film's picture, one at least."""
+        return self.passes or (Pass(),)
+
+    def of(self, stroke: Pass) -> Recipe:
+        """What one pass goes by: its own settings, and the recipe's where it has none."""
+        return replace(
+            self,
+            passes=(),
+            schedule=stroke.schedule(self.schedule),
+            wishes=stroke.wishes or (Wishes() if stroke.style else self.wishes),
+            net=stroke.net or self.net,
+            weights=stroke.weights if stroke.net or stroke.weights else self.weights,
+            drives=() if stroke.style else self.drives,
+            sound_drives=() if stroke.style else self.sound_drives,
+        )
 
     def _check_motifs(self) -> None:
         """Motifs that are driven must be there, and be the picture's."""

@@ -37,6 +37,8 @@ class Report:
     """dBTP of the dream."""
     objective_gain: dict[str, float] = field(default_factory=dict)
     """Objective of the dream over the source's, per medium, scored in float32."""
+    style_left: float | None = None
+    """Distance of the picture from the style, over the source's."""
     strength: dict[str, float] = field(default_factory=dict)
     """Picture: mean absolute difference to the source, of the range 0..1; sound: mean absolute gain, dB."""
     precision: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Report:
             "loudness_dream": _finite(self.loudness_dream),
             "true_peak": _finite(self.true_peak),
             "objective_gain": {k: _finite(v) for k, v in self.objective_gain.items()},
+            "style_left": _finite(self.style_left),
             "strength": {k: _finite(v) for k, v in self.strength.items()},
             "precision": self.precision,
             "wall_seconds": _finite(self.wall_seconds),
@@ -81,7 +84,7 @@ class Report:
             found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
         if "picture" in self.strength:
             found.append(
-                f"  picture: {_times(self.objective_gain['picture'])}"
+                f"  picture: {_times(self.objective_gain.get('picture'))}{_left(self.style_left)}"
                 f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
             )
         if "sound" in self.strength:
@@ -121,8 +124,12 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def _times(gained: float) -> str:
-    return f"objective x{gained:.2f}, " if math.isfinite(gained) else ""
+def _times(gained: float | None) -> str:
+    return f"objective x{gained:.2f}, " if gained is not None and math.isfinite(gained) else ""
+
+
+def _left(left: float | None) -> str:
+    return "" if left is None else f"{100 * left:.0f} % of the way to the style are left, "
 
 
 def _level(value: float | None) -> str:

@@ -229,6 +229,8 @@ def _preset(name: str) -> dict[str, Any]:
 
 
 DEFAULT_PRESET = "classic"
+TABLES = ("preset", "key", "pass")
+"""What a schedule file may hold; of the passes `mmdream.passes` knows more."""
 
 
 def read(path: Path, base: Schedule | None = None) -> Schedule:
@@ -253,17 +255,21 @@ def read(path: Path, base: Schedule | None = None) -> Schedule:
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from None
     for name in text:
-        if name not in ("preset", "key"):
-            raise UserError(f"{path}: unknown name {name!r}{nearest(name, ('preset', 'key'))}")
+        if name not in TABLES:
+            raise UserError(f"{path}: unknown name {name!r}{nearest(name, TABLES)}")
     try:
         base = preset(str(text["preset"])) if "preset" in text else base or preset(DEFAULT_PRESET)
-        return replace(base, **_keys(text.get("key", [])))
+        return replace(base, **keyed(text.get("key", [])))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _keys(tables: Any) -> dict[str, list[tuple[float, Any]]]:
-    """Sort the ``[[key]]`` tables into one curve for each setting they name."""
+def keyed(tables: Any) -> dict[str, list[tuple[float, Any]]]:
+    """Sort the ``[[key]]`` tables of a file into one curve for each setting they name.
+
+    Raises:
+        UserError: no tables, no time, an unknown setting, a value of another kind.
+    """
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError("write each key as its own [[key]] table")
     curves: dict[str, list[tuple[float, Any]]] = {}

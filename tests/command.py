@@ -1,14 +1,62 @@
-"""The command line as a user calls it."""
+"""The command line as a user calls it: in this process, in one of its own, or for what it reports."""
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TextIO
+
+import pytest
+
+from mmdream.cli import main
+
+Done = subprocess.CompletedProcess[str]
 
 
-def mmdream(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def mmdream(*words: object, cwd: Path | None = None) -> Done:
+    """In this process: the start of another, most of it TensorFlow's, takes longer than most commands."""
+    typed = ["mmdream", *map(str, words)]
+    polite = signal.getsignal(signal.SIGTERM)
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        with ExitStack() as stack:
+            stack.callback(signal.signal, signal.SIGTERM, polite)
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(sys, "argv", typed)
+            patch.chdir(cwd or Path.cwd())
+            for number, name, stream in ((1, "stdout", out), (2, "stderr", err)):
+                patch.setattr(sys, name, stream)
+                stack.enter_context(_caught(number, stream))
+            with pytest.raises(SystemExit) as end:
+                main()
+        status = end.value.code
+        assert isinstance(status, int)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(typed, status, out.read(), err.read())
+
+
+@contextmanager
+def _caught(number: int, stream: TextIO) -> Iterator[None]:
+    """What libraries in C write to a terminal goes past `sys.stderr`."""
+    kept = os.dup(number)
+    os.dup2(stream.fileno(), number)
+    try:
+        yield
+    finally:
+        stream.flush()
+        os.dup2(kept, number)
+        os.close(kept)
+
+
+def process(*words: object, cwd: Path | None = None) -> Done:
+    """In a process of its own, where what TensorFlow says as it starts is seen too."""
     return subprocess.run(
         [sys.executable, "-m", "mmdream", *map(str, words)],
         capture_output=True,
@@ -17,3 +65,9 @@ def mmdream(*words: object, cwd: Path | None = None) -> subprocess.CompletedProc
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         check=False,
     )
+
+
+def called(*words: object) -> tuple[int, str, dict]:
+    """Exit status, what stderr says, and the report if all went well."""
+    done = mmdream(*words, "--json")
+    return done.returncode, done.stderr, json.loads(done.stdout) if done.returncode == 0 else {}

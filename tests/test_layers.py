@@ -17,6 +17,7 @@ ROWS = (
     {"schedule"},
     {"curves", "drive"},
     {"passes"},
+    {"pass_text"},
     {"recipe", "report"},
     {"networks"},
     {"objectives"},

@@ -32,6 +32,8 @@ RANGE = 0.3
 """What a dream moves a pixel by at most places: one nearer to black or white is cut short on that side."""
 GROWTH = 0.1
 """Share of a full dream that a place gains with one usual step."""
+ARRAYS = "detail", "change", "fill", "grey"
+"""Of a carry."""
 STILL = 0.3
 """px a frame; a place that moves less counts, by degrees, as standing still."""
 
@@ -59,19 +61,37 @@ class Carry:
     light: float
     """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was
     dreamed in the dusk of a fade is drawn over."""
+    age: int = 0
+    """Frames since the dream began."""
 
-    def to_bytes(self) -> bytes:
-        """The carry without loss, as a safetensors file."""
-        arrays = {"detail": self.detail, "change": self.change, "fill": self.fill, "grey": self.grey}
-        arrays["numbers"] = np.array([self.yield_, self.push, self.light])
-        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
-    @staticmethod
-    def from_bytes(data: bytes) -> Carry:
-        """What `to_bytes` gave."""
-        arrays = load(data)
-        yield_, push, light = (float(number) for number in arrays.pop("numbers"))
-        return Carry(**arrays, yield_=yield_, push=push, light=light)
+Carries = tuple[Carry | None, ...]
+"""What a frame hands on, for each pass over the film."""
+
+
+def packed(carries: Carries) -> bytes:
+    """Carries without loss, as a safetensors file."""
+    arrays = {"passes": np.array([len(carries)])}
+    for number, carry in enumerate(carries):
+        if carry is not None:
+            own = {name: getattr(carry, name) for name in ARRAYS}
+            own["numbers"] = np.array([carry.yield_, carry.push, carry.light, carry.age])
+            arrays |= {f"{number}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
+    return save(arrays)
+
+
+def unpacked(data: bytes) -> Carries:
+    """What `packed` was given."""
+    arrays = load(data)
+
+    def one(number: int) -> Carry | None:
+        if f"{number}.numbers" not in arrays:
+            return None
+        yield_, push, light, age = (float(value) for value in arrays[f"{number}.numbers"])
+        own = {name: arrays[f"{number}.{name}"] for name in ARRAYS}
+        return Carry(**own, yield_=yield_, push=push, light=light, age=int(age))
+
+    return tuple(one(number) for number in range(int(arrays["passes"][0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +185,16 @@ def gone_on(
     Args:
         carry: of the previous frame.
         laid: what `lay` made of it.
-        gain: float32 [h, w, 3], half size, what the frame's climb added.
+        gain: float32 [h, w, 3], what the frame's climb added: half size, or full size where strokes are
+            finer than that.
         grey: of the frame, from `flow.grey`.
         allowed: makes a detail one that leaves the frame's dream within 0..1.
     """
-    change = laid.change + _three(1 - laid.momentum) * gain
+    change, momentum = _enlarged(laid.change, gain), _enlarged(laid.momentum, gain)
+    change = change + _three(1 - momentum) * gain
     detail = allowed(laid.detail + _enlarged(change, laid.detail))
-    return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light)
+    change = _shrunk(change, laid.change)
+    return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light, carry.age + 1)
 
 
 def room(grey: np.ndarray) -> float:
@@ -192,8 +215,17 @@ def strength(detail: np.ndarray) -> float:
     return cv2.norm(detail, cv2.NORM_L1) / detail.size
 
 
+def _shrunk(fine: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A picture at the size of a smaller one, or as it is."""
+    if fine.shape[:2] == like.shape[:2]:
+        return fine
+    return cv2.resize(fine, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_AREA)
+
+
 def _enlarged(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A picture of half size at the full size of another."""
+    """A picture of half size at the full size of another, or as it is."""
+    if smooth.shape[:2] == like.shape[:2]:
+        return smooth
     return cv2.resize(smooth, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 

@@ -18,7 +18,11 @@ from mmdream.film.binary import run
 from mmdream.film.codecs import Form
 from mmdream.film.opened import opened
 from mmdream.film.source import Film, Sound
-from mmdream.film.waves import Extract, extract
+from mmdream.film.waves import Extract, extract, place
+
+OPUS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+"""The layouts that libopus takes, by the count of channels. Beside and behind are one to it: it refuses the
+"5.1(side)" of most films with surround sound, whose channels have the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,15 @@ def sound_tracks(
         if track.laid is not None and not track.laid.n_samples:
             on_warning(f"{film.path}: {named(sound)} is left out: the excerpt has nothing of it")
         else:
+            if track.wave is not None and kind.sound == "libopus":
+                _place_for_opus(track.wave, sound)
             tracks.append(track)
     return tuple(tracks)
+
+
+def _place_for_opus(wave: Path, sound: Sound) -> None:
+    if sound.channels <= len(OPUS) and sound.layout not in OPUS:
+        place(wave, OPUS[sound.channels - 1])
 
 
 def packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarray]:

@@ -55,7 +55,7 @@ class WaveWriter:
     def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
         """Begin a file; RF64 has no limit of 4 GB."""
         self._path = path
-        self._mask = mask(layout)
+        self._layout = layout
         self._file = soundfile.SoundFile(path, "w", rate, channels, "FLOAT", format="RF64")
         self.n_samples = 0
 
@@ -81,11 +81,8 @@ class WaveWriter:
         _trace: TracebackType | None,
     ) -> None:
         self._file.close()
-        if self._mask:
-            # libsndfile takes the usual places of so many channels; soundfile cannot tell it others.
-            with open(self._path, "rb+") as file:
-                file.seek(file.read(BLOCK).index(b"fmt ") + MASK)
-                file.write(struct.pack("<I", self._mask))
+        if self._layout is not None:
+            place(self._path, self._layout)
 
 
 def create(path: Path, rate: int, channels: int, layout: str | None = None) -> WaveWriter:
@@ -100,13 +97,22 @@ def create(path: Path, rate: int, channels: int, layout: str | None = None) -> W
     return WaveWriter(path, rate, channels, layout)
 
 
-def mask(layout: str | None) -> int:
+def place(path: Path, layout: str) -> None:
+    """Say in a wave file of `create` where its channels stand, if a wave file has a name for that.
+
+    libsndfile takes the usual places of so many channels, and soundfile cannot tell it others.
+    """
+    if marked := mask(layout):
+        with open(path, "rb+") as file:
+            file.seek(file.read(BLOCK).index(b"fmt ") + MASK)
+            file.write(struct.pack("<I", marked))
+
+
+def mask(layout: str) -> int:
     """The channel mask of a wave file; 0: the layout has none.
 
     Wave files and FFmpeg number the places alike, and both store channels in that order.
     """
-    if layout is None:
-        return 0
     names = [channel.name for channel in av.AudioLayout(layout).channels]
     return sum(1 << PLACES.index(name) for name in names) if set(names) <= set(PLACES) else 0
 
@@ -136,7 +142,7 @@ def extract(
     if end is not None:
         stop = math.ceil((end - sound.start) * sound.rate)
         last = stop if last is None else min(stop, last)
-    with create(path, sound.rate, sound.channels) as wave:
+    with create(path, sound.rate, sound.channels, sound.layout) as wave:
         for place, samples in _laid(film, sound):
             stop = place + samples.shape[1]
             if last is not None and place >= last:

@@ -83,7 +83,7 @@ def dream_each_channel(
         source: the file, or what is made in its place.
         output: names the results: ``OUT.LAYER.007.wav`` and so on, and ``OUT.LAYER.png``; None: beside the
             source, named after it.
-        recipe: how to dream; what it climbs is replaced.
+        recipe: how to dream; what it climbs is replaced, its measure is not.
         wanted: ``LAYER`` or ``LAYER:0-15,20``.
         overwrite: whether existing files may be replaced.
         listener: told about progress, in dreams.
@@ -145,9 +145,9 @@ def chosen(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _climbing(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
-    """The recipe, climbing some channels of a layer; none: all."""
+    """The recipe, climbing some channels of a layer, by the measure that it asks for; none: all."""
     term = Term("channel", layer, channels) if channels else Term("layer", layer)
-    return replace(recipe, sound_wishes=Wishes((term,)))
+    return replace(recipe, sound_wishes=Wishes((term,), recipe.sound_wishes.measure))
 
 
 @dataclass(frozen=True)

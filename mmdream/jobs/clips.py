@@ -103,8 +103,9 @@ def dream_clips(
         UserError: the clips are too long or too short.
     """
     samples, rate = _read(source)
+    layout = probe(source).sounds[0].layout
     seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
-    heard, top = _metered(samples, rate)
+    heard, top = _metered(samples, rate, layout)
     wanted, ceiling = heard.loudness() if loudness is None else loudness, max(CEILING, top)
     # The source and clip 1, taken through every transform that the clips go through.
     bed = like = samples
@@ -116,9 +117,11 @@ def dream_clips(
             if turns.guard:
                 bed, like = turns.transform(bed, rate), turns.transform(like, rate)
                 samples = samples + np.float32(BED) * bed
-            _write(path, _levelled(samples, rate, wanted, ceiling), rate)
+            _write(path, _levelled(samples, rate, layout, wanted, ceiling), rate, layout)
         done = sum(seconds[:number])
-        dreaming = replace(listener, progress=_shifted(listener, done, sum(seconds)))
+        # What is said of the first clip's settings holds for all.
+        say = Listener().say if number else listener.say
+        dreaming = replace(listener, say=say, progress=_shifted(listener, done, sum(seconds)))
         film = probe(path)
         _, report = dream_track(
             film, film.sounds[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
@@ -129,11 +132,11 @@ def dream_clips(
         drawn = 0.0
         if turns.guard:
             samples, drawn = guarded(samples, rate, balance(like, rate))
-            samples = _levelled(samples, rate, wanted, ceiling) if drawn else samples
+            samples = _levelled(samples, rate, layout, wanted, ceiling) if drawn else samples
         now = balance(samples, rate)
         listener.say(_told(number, turns.count, now, drawn))
         file = work / f"clip{number + 1}.wav"
-        _write(file, samples, rate)
+        _write(file, samples, rate, layout)
         yield Clip(file, report, now, drawn)
 
 
@@ -174,9 +177,9 @@ def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
     return replace(recipe, sound_wishes=replace(own, terms=(*own.terms, rung)))
 
 
-def _levelled(samples: np.ndarray, rate: int, loudness: float, ceiling: float) -> np.ndarray:
+def _levelled(samples: np.ndarray, rate: int, layout: str, loudness: float, ceiling: float) -> np.ndarray:
     """A clip at a loudness, its peaks held under a ceiling; silence stays as it is."""
-    found = _metered(samples, rate)[0].loudness()
+    found = _metered(samples, rate, layout)[0].loudness()
     if not (math.isfinite(found) and math.isfinite(loudness)):
         return samples
     source = ArraySource(samples * np.float32(10 ** ((loudness - found) / 20)), rate)
@@ -187,9 +190,9 @@ def _levelled(samples: np.ndarray, rate: int, loudness: float, ceiling: float) -
     return out
 
 
-def _metered(samples: np.ndarray, rate: int) -> tuple[Meter, float]:
+def _metered(samples: np.ndarray, rate: int, layout: str) -> tuple[Meter, float]:
     """A meter that has heard a clip, and the clip's true peak."""
-    meter, top = Meter(rate, len(samples)), PeakMeter(len(samples))
+    meter, top = Meter(rate, len(samples), layout), PeakMeter(len(samples))
     for block in blocks(ArraySource(samples, rate)):
         meter.feed(block)
         top.feed(block)
@@ -202,8 +205,8 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
     return np.ascontiguousarray(samples.T), rate
 
 
-def _write(path: Path, samples: np.ndarray, rate: int) -> None:
-    with create(path, rate, len(samples)) as writer:
+def _write(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
+    with create(path, rate, len(samples), layout) as writer:
         for start in range(0, samples.shape[1], BLOCK):
             writer.write(samples[:, start : start + BLOCK])
 

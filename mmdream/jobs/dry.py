@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,16 @@ from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import Film, Sound
 from mmdream.jobs import space
+from mmdream.jobs.attended import side_by_side
 from mmdream.jobs.driven import driven, followed
-from mmdream.jobs.film import expected, look, painter_of
+from mmdream.jobs.film import expected, look
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.memory import keep_freed_memory, peak
 from mmdream.jobs.order import wanted
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.strokes import painter_of
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
@@ -133,7 +137,11 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     hearing = None if track is None else ear(hears, listener)
     start = time.perf_counter() - began
     if painter is not None:
-        first, pace = _tried(painter, film, found, each)
+        tried = partial(_tried, painter, film, found, each)
+        trials: list[tuple[float, float]] = []
+        # Who takes the frames steps back, and so would the caller's thread, and all that it starts later.
+        side_by_side([lambda: trials.append(tried())], Event())
+        ((first, pace),) = trials
         frame, work = pace * float(np.median(each)), pace * float(each.sum())
     heard = 0.0 if track is None or hearing is None else _heard(hears, hearing, track, seconds)
     waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
@@ -157,8 +165,8 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         flashes=sum(len(shot.flashes) for shot in found.shots),
         size=(picture.width, picture.height),
         working_size=small[::-1],
-        network=None if painter is None else recipe.net,
-        precision=None if painter is None else painter.network.precision,
+        network=None if painter is None else ", ".join(painter.networks),
+        precision=None if painter is None else painter.strokes[0].brush.network.precision,
         sound_network=None if track is None else recipe.sound_net,
         start_seconds=start,
         first_frame_seconds=first,
@@ -195,6 +203,7 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
     length = min(HEARD, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
+    guide = model(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_sound(
@@ -204,7 +213,7 @@ def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> fl
             recipe.schedule,
             recipe.seed,
             wishes=recipe.sound_wishes,
-            guide=model(recipe),
+            guide=guide,
             manner=recipe.sound_manner,
         )
         took = time.perf_counter() - began

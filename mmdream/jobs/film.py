@@ -16,7 +16,7 @@ from mmdream.errors import Interrupted, UserError
 from mmdream.film import frames
 from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan
-from mmdream.film.source import Film, Picture, Sound
+from mmdream.film.source import Film, Sound
 from mmdream.film.tracks import SoundTrack, named
 from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
@@ -25,7 +25,7 @@ from mmdream.jobs.driven import Driven, driven, followed
 from mmdream.jobs.folder import DRIVEN, SCAN, WORK, picture_file, sweep
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.loaded import ear, eyes
+from mmdream.jobs.loaded import ear
 from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
 from mmdream.jobs.onward import onward
 from mmdream.jobs.order import Order, wanted
@@ -33,14 +33,18 @@ from mmdream.jobs.output import lay
 from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
-from mmdream.jobs.remaining import estimating, expected_work
+from mmdream.jobs.remaining import Demand, estimating, expected_work
+from mmdream.jobs.restyle import style_track
 from mmdream.jobs.result import Heard, Seen, finish, report
 from mmdream.jobs.sound import JournalledChunks, dream_track
 from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.strokes import painter_of
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
-from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report
+from mmdream.sound.dream import SoundReport
+from mmdream.sound.styled import SoundReport as StyledReport
+from mmdream.sound.styling import Styling
 
 LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -98,13 +102,15 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
                 source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)
-                dreams = painter.dreams(source, found, first, stand.carry)
+                dreams = painter.dreams(source, found, first, stand.carries)
                 dreams = shown(dreams, listener, first, len(found.pts))
                 meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
             painted = [folder / picture_file(part.number) for part in plan]
             with clock.time("parts"):
                 join_parts(painted, file, picture, suffix, found.pts, found.time_base, stop.is_set)
-            seen.append(Seen(file, meter, painter.network.precision))
+            brush = painter.strokes[0].brush
+            styled = job.recipe.strokes[0].style is not None
+            seen.append(Seen(file, meter, brush.network.precision, styled))
 
         def sing() -> None:
             assert track is not None
@@ -112,7 +118,16 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             step_back()
             span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
             with clock.time("sound"):
-                laid, done = dream_track(film, track, span, hearing, hears, listener, work, stop.is_set, kept)
+                done: SoundReport | StyledReport
+                if (style := job.order.sound_style) is not None:
+                    laid, done = style_track(
+                        film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
+                        stop.is_set,
+                    )  # fmt: skip
+                else:
+                    laid, done = dream_track(
+                        film, track, span, hearing, hears, listener, work, stop.is_set, kept
+                    )
             (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
 
@@ -185,22 +200,16 @@ def _until(
         yield frame
 
 
-def painter_of(
-    picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: Listener
-) -> Painter:
-    """All that dreams a film's picture, with its network loaded."""
-    network = eyes(recipe, listener)
-    width, height = working_size(recipe.size, picture.width, picture.height)
-    rate = 2 * max(1, round(picture.rate or 25))
-    return Painter(recipe, network, (height, width), rate, clock, stopped)
-
-
 def expected(painter: Painter, film: Film, found: Scan) -> np.ndarray:
-    """Seconds that each frame of a film is expected to take, float64 [frame], from the trial of one step."""
-    picture, card, step = film.picture, painter.network.card, painter.warm_up()
+    """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
+    picture = film.picture
     assert picture is not None
     whole = picture.height, picture.width
-    return expected_work(found, film.start, painter.recipe, card, painter.size, whole, step)
+    demands = [
+        Demand(stroke.brush.schedule, stroke.brush.carried, stroke.span, seconds)
+        for stroke, seconds in zip(painter.strokes, painter.step_seconds(), strict=True)
+    ]
+    return expected_work(found, film.start, painter.recipe, demands, painter.size, whole)
 
 
 def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, listener: Listener) -> None:
@@ -210,10 +219,8 @@ def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, li
     wait_for = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
     cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p" if seconds > LONG and not done else ""
     before = f", {done} of them done before" if done else ""
-    listener.say(
-        f"{frames} frames at {width}x{height} with {painter.network.card.name}{before}: "
-        f"about {wait_for}{cheaper}"
-    )
+    networks = " and ".join(painter.networks)
+    listener.say(f"{frames} frames at {width}x{height} with {networks}{before}: about {wait_for}{cheaper}")
 
 
 def _announce_space(

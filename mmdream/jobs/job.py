@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.drive import Drive
+from mmdream.jobs import told_passes
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
-from mmdream.jobs.loaded import model
+from mmdream.jobs.loaded import guide
 from mmdream.jobs.order import Order
+from mmdream.jobs.restyle import check_style
 from mmdream.networks.card import card, is_own, source
 from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture.wanted import check
@@ -26,7 +28,7 @@ SAMPLE = 1 << 20
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 4
+FORMAT = 5
 """Of job.json; another one is another job."""
 
 
@@ -51,12 +53,16 @@ class Job:
         found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
         schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
         heard = {**found.pop("sound_wishes"), **found.pop("sound_manner")}
+        del found["sound_style"]
         # Not where weights lie, but what they are.
         del found["weights"], found["sound_weights"]
         del wishes["guide"], heard["guide"]
         wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
         heard["terms"] = ", ".join(map(str, self.recipe.sound_wishes.terms))
         found |= {f"sound_{name}": value for name, value in heard.items()}
+        del found["passes"]
+        for number, stroke in enumerate(self.recipe.passes, 1):
+            found |= {f"pass {number} {name}": value for name, value in told_passes.told(stroke).items()}
         found["drives"] = ", ".join(map(str, self.recipe.drives))
         found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
@@ -97,10 +103,13 @@ class Job:
             schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
             manner, heard = Manner(**recipe.pop("manner")), _wishes(recipe.pop("sound_wishes"))
             sound = SoundManner(**recipe.pop("sound_manner"))
+            recipe["passes"] = tuple(map(told_passes.passed, recipe["passes"]))
             for name in ("drives", "sound_drives"):
                 recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
                 order[name] = None if order[name] is None else Fraction(order[name])
+            if order["sound_style"] is not None:
+                order["sound_style"] = Path(order["sound_style"])
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
@@ -142,14 +151,24 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
     if not order.keep_picture:
         contents |= _network(recipe.net, "picture", "network", recipe.weights)
         check(card(recipe.net), recipe.schedule, recipe.wishes)
+        for number, stroke in enumerate(recipe.passes, 1):
+            own = recipe.of(stroke)
+            check(card(own.net, "picture"), own.schedule, own.wishes)
+            found = _network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
+            contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
+        recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = sha256(recipe.wishes.guide)
             recipe = replace(recipe, wishes=_resolved(recipe.wishes))
+    if order.sound_style is not None:
+        check_style(order.sound_style)
+        contents["sound style"] = sha256(order.sound_style)
+        order = replace(order, sound_style=order.sound_style.resolve())
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if recipe.sound_wishes.guide is not None:
-            model(recipe)
+            guide(recipe.sound_wishes.guide)
             contents["sound guide"] = sha256(recipe.sound_wishes.guide)
             recipe = replace(recipe, sound_wishes=_resolved(recipe.sound_wishes))
     recipe = replace(
@@ -225,7 +244,9 @@ def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner) -> dict[str
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
-        if isinstance(value, Schedule):
+        if each.name == "passes":
+            value = [told_passes.plain(stroke) for stroke in value]
+        elif isinstance(value, Schedule):
             value = value.as_keys()
         elif isinstance(value, (Wishes, Manner, SoundManner)):
             value = _plain(value)

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from mmdream.errors import UserError
-from mmdream.film.source import probe
+from mmdream.film.source import Film, probe
 from mmdream.film.waves import extract
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, card
@@ -53,20 +53,30 @@ def ear(recipe: Recipe, listener: Listener) -> Network:
     return network
 
 
+def guide(path: Path) -> Film:
+    """The file of a sound that a sound dream is to go towards; its samples are not read.
+
+    Raises:
+        UserError: it has no sound.
+    """
+    film = probe(path)
+    if not film.sounds:
+        raise UserError(f"{path}: has no sound to go towards")
+    return film
+
+
 def model(recipe: Recipe) -> ArraySource | None:
     """The sound that a sound dream goes towards, as far as it is heard; None: none.
 
     Raises:
-        UserError: it has no sound.
+        UserError: as `guide`; it has no samples, or some that are no numbers.
     """
     path = recipe.sound_wishes.guide
     if path is None:
         return None
     from mmdream.sound.ear import GUIDE_SECONDS
 
-    film = probe(path)
-    if not film.sounds:
-        raise UserError(f"{path}: has no sound to go towards")
+    film = guide(path)
     track = film.sounds[0]
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         wave = Path(folder) / "guide.wav"

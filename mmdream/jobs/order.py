@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from mmdream.errors import UserError
 from mmdream.film.source import Film, Picture, Sound
@@ -22,6 +23,8 @@ class Order:
     """Stop at a broken frame or an early end instead of going on."""
     sound_track: int | None = None
     """Number of the sound track to dream, from 1; None: the first."""
+    sound_style: Path | None = None
+    """A sound whose texture the track is given, in place of a dream."""
 
 
 def track_of(film: Film, wish: int | str | None) -> Sound:
@@ -65,6 +68,8 @@ def wanted(film: Film, order: Order) -> tuple[Picture, Sound | None]:
         raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
     none = order.keep_sound or (not film.sounds and order.sound_track is None)
     track = None if none else track_of(film, order.sound_track)
+    if order.sound_style is not None and track is None:
+        raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
     if order.keep_picture and track is None:
         raise UserError(f"{film.path}: nothing is left to dream; drop --keep-picture or --keep-sound")
     start, end = order.start or Fraction(0), order.end

@@ -26,7 +26,7 @@ from mmdream.jobs.sound import opened_sound
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
-from mmdream.report import Report, changes
+from mmdream.report import Report
 from mmdream.sound.crossfade import Crossfaded, length_of
 from mmdream.sound.level import Meter
 from mmdream.sound.made import LOUDNESS, Beginning
@@ -50,29 +50,8 @@ class Joined:
 
     file: Path
     """float32 wave."""
-    n_samples: int
-    rate: int
-    loudness: float
-    """LUFS."""
-    true_peak: float
-    """dBTP."""
-    reports: tuple[SoundReport, ...]
-    """Of each clip's dream."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return self.n_samples / self.rate
-
-    @property
-    def objective_gain(self) -> float:
-        """Mean of the clips'."""
-        return float(np.mean([report.objective_gain for report in self.reports]))
-
-    @property
-    def strength(self) -> float:
-        """Mean of the clips', dB."""
-        return float(np.mean([report.strength for report in self.reports]))
+    report: SoundReport
+    """Of the whole; what was gained, and how strongly, are means of the clips'."""
 
 
 def dream_ouroboros_file(
@@ -107,7 +86,7 @@ def dream_ouroboros_file(
         sound_files.check(out, track)
         parts = clip_names(out, turns.count)
         for part in parts:
-            destination(None, part, "", sound_files.SUFFIXES, overwrite)
+            destination(name, part, "", sound_files.SUFFIXES, overwrite)
         network = ear(recipe, listener)
         with workshop(out) as work:
             wave = work / "first.wav"
@@ -115,23 +94,14 @@ def dream_ouroboros_file(
             check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
             level = LOUDNESS if isinstance(source, Beginning) else None
             clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
-            joined = _join(clips, wave, work / "joined.wav", None)
+            joined = _join(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
                 sound_files.encode(clip.file, work / part.name)
             sound_files.encode(joined.file, work / out.name)
             for part in parts:
                 os.replace(work / part.name, part)
-    return Report(
-        seconds=joined.seconds,
-        loudness_source=joined.reports[0].loudness_source,
-        loudness_dream=joined.loudness,
-        true_peak=joined.true_peak,
-        objective_gain={"sound": joined.objective_gain},
-        strength={"sound": joined.strength},
-        precision={"sound": "float32"},
-        wall_seconds=time.perf_counter() - began,
-        schedule={"sound": changes(joined.reports[0].schedule)},
-    ).named(out)
+    seconds = joined.report.n_samples / joined.report.rate
+    return joined.report.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began)).named(out)
 
 
 def clip_names(out: Path, count: int) -> list[Path]:
@@ -167,14 +137,14 @@ def dream_along(
     """
     beginning = Beginning("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
     with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
-        track, wave = film.sounds[0], work / "first.wav"
+        track, wave = track_of(film, None), work / "first.wav"
         laid = extract(film, track, wave)
         count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
         turns = replace(turns, count=count)
         check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
         level = LOUDNESS if source is None else None
         clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped, level))
-        return _join(clips, wave, work / "joined.wav", round(seconds * track.rate))
+        return _join(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
 
 
 def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fraction) -> int:
@@ -192,19 +162,21 @@ def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fractio
 
 
 @contextmanager
-def _laid_out(clips: Sequence[Clip]) -> Iterator[Crossfaded]:
+def _laid_out(clips: Sequence[Clip], layout: str) -> Iterator[Crossfaded]:
     """The clips' files, open."""
-    with ExitStack() as files:
-        yield Crossfaded(tuple(FileSource(files.enter_context(soundfile.SoundFile(c.file))) for c in clips))
+    with ExitStack() as stack:
+        files = [stack.enter_context(soundfile.SoundFile(clip.file)) for clip in clips]
+        yield Crossfaded(tuple(FileSource(file, layout) for file in files))
 
 
-def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None) -> Joined:
+def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_samples: int | None) -> Joined:
     """Crossfade clips into one wave file, its peaks held under the ceiling of their source.
 
     Args:
         clips: in order.
         source: the wave file that they were dreamed of.
         path: of the result.
+        layout: of their channels.
         n_samples: where it is cut, fading out; None: it is as long as it is.
     """
     with soundfile.SoundFile(source) as file:
@@ -212,10 +184,10 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None
         for samples in blocks(FileSource(file)):
             top.feed(samples)
     ceiling = max(CEILING, top.peak)
-    with _laid_out(clips) as sound:
+    with _laid_out(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
-        meter, top = Meter(sound.rate, sound.channels), PeakMeter(sound.channels)
-        with create(path, sound.rate, sound.channels) as writer:
+        meter, top = Meter(sound.rate, sound.channels, layout), PeakMeter(sound.channels)
+        with create(path, sound.rate, sound.channels, layout) as writer:
             for low in range(0, stop, BLOCK):
                 high = min(low + BLOCK, stop)
                 samples = limited(lambda a, b: padded(sound, a, b), low, high, sound.rate, ceiling)
@@ -225,5 +197,13 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, n_samples: int | None
                 meter.feed(samples)
                 top.feed(samples)
                 writer.write(samples)
-    peak = 20 * math.log10(top.peak) if top.peak > 0 else -math.inf
-    return Joined(path, stop, sound.rate, meter.loudness(), peak, tuple(clip.report for clip in clips))
+    reports = [clip.report for clip in clips]
+    whole = replace(
+        reports[0],
+        n_samples=stop,
+        loudness_dream=meter.loudness(),
+        true_peak=20 * math.log10(top.peak) if top.peak > 0 else -math.inf,
+        objective_gain=float(np.mean([report.objective_gain for report in reports])),
+        strength=float(np.mean([report.strength for report in reports])),
+    )
+    return Joined(path, whole)

@@ -10,7 +10,7 @@ from itertools import islice
 
 from mmdream.errors import UserError
 from mmdream.film import frames
-from mmdream.film.carry import Carry
+from mmdream.film.carry import Carries, packed, unpacked
 from mmdream.film.joined import count
 from mmdream.film.opened import no_room
 from mmdream.film.shots import Scan
@@ -35,8 +35,8 @@ class Standing:
     """Parts that are done, from the first on."""
     meter: Meter = field(default_factory=Meter)
     """Sums over their frames."""
-    carry: Carry | None = None
-    """What their last frame hands on; None where the next part begins a shot, or behind black."""
+    carries: Carries = ()
+    """What their last frame hands on; none where the next part begins a shot."""
     last: str | None = None
     """`mark` of the source's last frame in them."""
 
@@ -60,11 +60,10 @@ def standing(plan: Sequence[Part], found: Scan, journal: Journal) -> Standing:
     meter = Meter()
     for number in range(done):
         meter.join(Meter.from_json(painted[number].sums["meter"]))
-    carry = None
+    handed: Carries = ()
     if 0 < done < len(plan) and plan[done].first not in begins:
-        data = (journal.folder / carries[done - 1].file).read_bytes()
-        carry = Carry.from_bytes(data) if data else None
-    return Standing(done, meter, carry, painted[done - 1].sums["last"] if done else None)
+        handed = unpacked((journal.folder / carries[done - 1].file).read_bytes())
+    return Standing(done, meter, handed, painted[done - 1].sums["last"] if done else None)
 
 
 def paint(
@@ -116,7 +115,7 @@ def paint(
                 if count(draft.path) != part.frames:
                     raise no_room(draft.path)  # What did not fit is not always told.
                 with journal.entry("carry", part.number, carry_file(part.number)) as handed:
-                    handed.path.write_bytes(b"" if last.carry is None else last.carry.to_bytes())
+                    handed.path.write_bytes(packed(last.carries))
                 draft.count = part.frames
                 draft.sums = {"meter": meter.as_json(), "last": mark(last.frame)}
             total.join(meter)

@@ -1,30 +1,26 @@
-"""The picture of a film, dreamed frame by frame: prepared, climbed and finished beside each other."""
+"""The picture of a film, painted frame by frame: prepared, climbed and finished beside each other."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
-from mmdream.errors import Interrupted
 from mmdream.film import flow
-from mmdream.film.carry import Carry, begun, gone_on, lay, room, strength
+from mmdream.film.carry import Carries, Carry, begun, gone_on, lay, room, strength
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.ahead import ahead, step_back
+from mmdream.jobs.brushes import Brush
 from mmdream.jobs.stopwatch import Clock
-from mmdream.networks.card import Card
-from mmdream.networks.network import Network
+from mmdream.passes import Span
 from mmdream.picture import octaves
-from mmdream.picture.slope import score, slope
-from mmdream.picture.wanted import objective, step
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
-from mmdream.terms import Objective
 
 BOTH_WAYS = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
@@ -40,26 +36,35 @@ IDLE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
 
-def carried_steps(moment: Moment, card: Card, new: bool) -> int:
+def carried_steps(moment: Moment, carried: float, new: bool) -> int:
     """Steps of a carried frame at each of its octaves.
 
     Args:
         moment: the schedule's settings.
-        card: of the network.
+        carried: share of the steps that a carried frame takes.
         new: whether its dream is still growing.
     """
-    usual = max(1, round(moment.steps * card.carried))
+    usual = max(1, round(moment.steps * carried))
     return min(moment.steps, THOROUGH * usual if new else usual)
 
 
 @dataclass(frozen=True, slots=True)
+class Stroke:
+    """One pass over the frames."""
+
+    brush: Brush
+    span: Span
+    mask: Callable[[Fraction], np.ndarray] | None = None
+    """Seconds of the film -> float32 [H, W], 0..1, at the film's resolution; None: everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """A frame with all that its dream needs."""
+    """A frame with all that its passes need."""
 
     frame: Frame
     index: int
     """Number of the frame within the film, or within the excerpt."""
-    moment: Moment
     shot: Shot
     light: float
     """0..1: the frame's contrast over the largest in its shot."""
@@ -70,16 +75,28 @@ class Prepared:
     grey: np.ndarray
     """uint8, the same as `flow.grey` gives it."""
     motion: flow.Flow | None
-    """From this frame back to the one before; None where the dream begins anew."""
+    """From this frame back to the one before; None where what is carried begins anew."""
 
     @property
-    def sizes(self) -> list[octaves.Size]:
-        """Its octaves, small to large."""
-        return octaves.sizes(self.small.shape[0], self.small.shape[1], self.moment)
+    def seconds(self) -> float:
+        """Of the film, as a player shows it."""
+        return float(self.frame.seconds)
 
 
-Climbed = tuple[Prepared, np.ndarray | None, Carry | None]
-"""A frame, its dream's detail (None: no dream), and what it hands on."""
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a pass adds to a frame."""
+
+    detail: np.ndarray
+    """float32 [h, w, 3], at the working resolution."""
+    share: float
+    """How much of it is seen."""
+    mask: np.ndarray | None
+    """float32 [H, W], 0..1, where it is seen, at the resolution of the frame; None: everywhere."""
+
+
+Climbed = tuple[Prepared, list[Layer], Carries]
+"""A frame, what is laid on it, and what it hands on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,70 +107,68 @@ class Dreamed:
     rgb: np.ndarray
     """float32 [H, W, 3], 0..1, at the film's resolution."""
     moment: Moment
+    """Of the first pass."""
     strength: float
     """Mean |dream - source|."""
     scores: tuple[float, float] | None
-    """Objective of source and dream, for the frames that are scored."""
-    carry: Carry | None
+    """What is climbed in source and dream, for the frames that are scored."""
+    carries: Carries
     """What the frame hands to the next one."""
 
 
 @dataclass(frozen=True)
 class Painter:
-    """Dreams frames under one recipe with one network."""
+    """Lays one pass after the other on a film's frames."""
 
     recipe: Recipe
-    network: Network
+    strokes: tuple[Stroke, ...]
     size: tuple[int, int]
     """Height, width of the working resolution."""
     scored_every: int
-    """One frame in so many is scored."""
+    """One frame in so many is scored, by the first pass."""
     clock: Clock
-    stopped: Callable[[], bool]
+
+    @property
+    def networks(self) -> list[str]:
+        """Their names, each once."""
+        return list(dict.fromkeys(stroke.brush.network.card.name for stroke in self.strokes))
 
     def dreams(
         self,
         frames: Generator[Frame, None, None],
         found: Scan,
         first: int = 0,
-        carry: Carry | None = None,
+        carries: Carries = (),
     ) -> Generator[Dreamed, None, None]:
-        """Dream a film's frames, in order; decoding, flow and ascent run in threads of their own.
+        """Paint a film's frames, in order; decoding, flow and ascent run in threads of their own.
 
         Args:
             frames: from frame `first` on; closed at the end.
             found: what the scan told of the film.
-            first: number of the first frame to dream.
-            carry: what the frame before it handed on; None where `first` begins a shot.
+            first: number of the first frame.
+            carries: what the frame before it handed on; none where `first` begins a shot.
         """
-        prepared = ahead(self._prepare(frames, found, first, None if carry is None else carry.grey))
-        with closing(ahead(self._climb(prepared, carry), in_front=True)) as climbed:
-            for item, detail, handed_on in climbed:
+        carries = carries or (None,) * len(self.strokes)
+        before = next((carry.grey for carry in carries if carry is not None), None)
+        prepared = ahead(self._prepare(frames, found, first, before))
+        with closing(ahead(self._climb(prepared, carries), in_front=True)) as climbed:
+            for item, layers, handed_on in climbed:
                 # Not before the ascent's thread has begun, which would inherit it.
                 step_back()
-                yield self._finish(item, detail, handed_on)
+                yield self._finish(item, layers, handed_on)
 
-    def warm_up(self) -> float:
-        """Trace the network before the threads begin, which would all wait for it.
+    def step_seconds(self) -> list[float]:
+        """Trace the networks before the threads begin, which would all wait for it.
 
         Returns:
-            Seconds that one step on a picture of the working resolution takes.
+            Seconds that one step of each pass takes on a picture of the working resolution.
         """
-        wanted, still = self._wanted(self.recipe.schedule.at(0.0)), np.full((*self.size, 3), 0.5, np.float32)
-        gradient = slope(self.network, wanted)
-        gradient(still)
-        score(self.network, wanted, still)
-        took = []
-        for _ in range(3):
-            start = time.perf_counter()
-            gradient(still)
-            took.append(time.perf_counter() - start)
-        return min(took)
+        return [stroke.brush.step_seconds(self.size) for stroke in self.strokes]
 
     def _prepare(
         self, frames: Generator[Frame, None, None], found: Scan, first: int, before: np.ndarray | None
     ) -> Generator[Prepared, None, None]:
-        """Cut off the borders, shrink, and measure the motion since the last frame that was dreamed on."""
+        """Cut off the borders, shrink, and measure the motion since the last frame that was painted."""
         try:
             for shot in found.shots:
                 for index in range(max(shot.first, first), shot.stop):
@@ -161,7 +176,6 @@ class Painter:
                         frame = next(frames, None)
                     if frame is None:
                         return
-                    moment = self.recipe.schedule.at(float(frame.seconds))
                     presence = found.presence(index)
                     with self.clock.time("flow"):
                         small = self._small(frame.rgb, shot)
@@ -174,7 +188,7 @@ class Painter:
                                 motion = flow.between(before, grey)
                             before = grey if presence > 0 and small.size else None
                     light = found.light[index]
-                    yield Prepared(frame, index, moment, shot, light, presence, small, grey, motion)
+                    yield Prepared(frame, index, shot, light, presence, small, grey, motion)
         finally:
             frames.close()
 
@@ -191,134 +205,138 @@ class Painter:
         return np.ascontiguousarray(octaves.resized(rgb[top:bottom, left:right], size))
 
     def _climb(
-        self, prepared: Generator[Prepared, None, None], carry: Carry | None
+        self, prepared: Generator[Prepared, None, None], carries: Carries
     ) -> Generator[Climbed, None, None]:
-        """Each frame with its dream's detail (None: no dream) and what it hands on."""
+        """Each frame with what its passes lay on it, and what it hands on."""
         with closing(prepared):
             for item in prepared:
+                head = [item]
                 if self.recipe.bidirectional and item.index == item.shot.first:
                     length = min(BOTH_WAYS, item.shot.stop - item.index)
-                    head = [item, *itertools.islice(prepared, length - 1)]
-                    for item, detail, carry in self._both_ways(head):
-                        yield item, detail, carry
-                    continue
-                with self.clock.time("ascent"):
-                    detail, carry = self._dream(item, carry)
-                yield item, detail, carry
+                    head += itertools.islice(prepared, length - 1)
+                layers: list[list[Layer]] = [[] for _ in head]
+                seen, handed_on = [each.small for each in head], []
+                for stroke, carry in zip(self.strokes, carries, strict=True):
+                    here = [replace(each, small=small) for each, small in zip(head, seen, strict=True)]
+                    with self.clock.time("ascent"):
+                        details, carry = self._passed(stroke, here, carry)
+                    handed_on.append(carry)
+                    for number, (each, detail) in enumerate(zip(here, details, strict=True)):
+                        layer = self._layer(stroke, each, detail)
+                        if layer is not None:
+                            layers[number].append(layer)
+                            if stroke is not self.strokes[-1]:
+                                seen[number] = self._laid(each, layer)
+                carries = tuple(handed_on)
+                for each, laid in zip(head, layers, strict=True):
+                    yield each, laid, carries
 
-    def _both_ways(self, head: list[Prepared]) -> Generator[Climbed, None, None]:
-        """The beginning of a shot, dreamed forwards to its last frame and from there back to the first.
+    def _passed(
+        self, stroke: Stroke, items: Sequence[Prepared], carry: Carry | None
+    ) -> tuple[list[np.ndarray | None], Carry | None]:
+        """One pass over some frames that follow one another: details, and what the last one hands on.
 
-        A dream grows for some frames behind a cut; backwards, it has grown when the shot begins.
+        If they are many, they are the beginning of a shot, and are painted forwards to the last frame and
+        from there back to the first. A dream grows for some frames behind a cut; backwards, it has grown when
+        the shot begins.
         """
-        carry: Carry | None = None
         details: list[np.ndarray | None] = []
-        for item in head:
-            with self.clock.time("ascent"):
-                detail, carry = self._dream(item, carry)
+        for item in items:
+            detail, carry = self._dream(stroke, item, carry)
             details.append(detail)
         behind = carry
-        for number in range(len(head) - 2, -1, -1):
-            item = head[number]
+        for number in range(len(items) - 2, -1, -1):
+            item = items[number]
             if behind is None or details[number] is None or item.shot.flashing(item.index):
                 continue
-            with self.clock.time("ascent"):
-                back = flow.between(behind.grey, item.grey)
-                behind = self._carried(item, back, behind)
+            behind = self._carried(stroke, item, flow.between(behind.grey, item.grey), behind)
             details[number] = behind.detail
-        for item, detail in zip(head, details, strict=True):
-            yield item, detail, carry
+        return details, carry
 
-    def _dream(self, item: Prepared, carry: Carry | None) -> tuple[np.ndarray | None, Carry | None]:
+    def _dream(
+        self, stroke: Stroke, item: Prepared, carry: Carry | None
+    ) -> tuple[np.ndarray | None, Carry | None]:
         """A frame's detail and what it hands on."""
-        if not item.small.size or item.presence == 0:
+        if not item.small.size or item.presence == 0 or not stroke.span.holds(item.seconds):
             return None, None
         # Where the schedule had no steps when the shot began, there is nothing to go on with.
         if item.motion is not None and carry is not None and carry.yield_ > 0:
-            carry = self._carried(item, item.motion, carry)
+            carry = self._carried(stroke, item, item.motion, carry)
             return carry.detail, carry
-        visits = octaves.in_full(item.sizes, item.moment.steps)
-        detail = self._allowed(item)(self._climbed(item, np.zeros_like(item.small), visits))
+        moment = stroke.brush.schedule.at(item.seconds)
+        visits = octaves.in_full(self._sizes(item, moment), moment.steps)
+        gain = stroke.brush.gain(item.small, np.zeros_like(item.small), visits, moment, item.frame.seconds)
+        detail = self._allowed(item)(gain)
         if item.shot.flashing(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
-        return detail, begun(detail, item.grey, self._ascent(item), item.light)
+        return detail, begun(detail, item.grey, self._ascent(stroke, item, moment), item.light)
 
-    def _carried(self, item: Prepared, motion: flow.Flow, carry: Carry) -> Carry:
+    def _carried(self, stroke: Stroke, item: Prepared, motion: flow.Flow, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
-        moment, ascent = item.moment, self._ascent(item)
-        card, recipe = self.network.card, self.recipe
-        laid = lay(carry, motion, recipe.coherence, recipe.breathe, card.momentum, ascent, item.light)
+        brush, recipe = stroke.brush, self.recipe
+        moment = brush.schedule.at(item.seconds)
+        ascent = self._ascent(stroke, item, moment)
+        laid = lay(carry, motion, recipe.coherence, recipe.breathe, brush.momentum, ascent, item.light)
         gain = np.zeros_like(laid.change)
         if laid.pace.max() > IDLE:
-            turn = item.index - item.shot.first
+            turn = carry.age + 1
             new = turn < SETTLING or laid.whole < WHOLE
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
-            visits = octaves.carried(item.sizes, carried_steps(moment, card, new), turn, card.smoothing)
-            gain = self._climbed(item, laid.detail, visits, pace)
+            steps = carried_steps(moment, brush.carried, new)
+            visits = octaves.carried(self._sizes(item, moment), steps, turn, brush.smoothing)
+            gain = brush.gain(item.small, laid.detail, visits, moment, item.frame.seconds, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 
-    def _ascent(self, item: Prepared) -> float:
+    def _sizes(self, item: Prepared, moment: Moment) -> list[octaves.Size]:
+        """The frame's octaves, small to large."""
+        return octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
+
+    def _ascent(self, stroke: Stroke, item: Prepared, moment: Moment) -> float:
         """Length of a full climb, as far as the frame leaves room for it."""
-        return self._step(item.moment) * item.moment.steps * room(item.grey)
+        return stroke.brush.length(moment) * moment.steps * room(item.grey)
 
     def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
         return octaves.allowed(item.small, self.recipe.color)
 
-    def _climbed(
-        self,
-        item: Prepared,
-        start: np.ndarray,
-        visits: list[octaves.Visit],
-        pace: np.ndarray | None = None,
-    ) -> np.ndarray:
-        return octaves.dream(
-            item.small,
-            start,
-            visits,
-            self._slope(item.moment),
-            self._step(item.moment),
-            seed=self.recipe.seed,
-            place=item.frame.seconds,
-            pace=pace,
-            color=self.recipe.color,
-            manner=self.recipe.manner,
-        )
+    def _layer(self, stroke: Stroke, item: Prepared, detail: np.ndarray | None) -> Layer | None:
+        """What of a pass is seen in a frame; None: nothing."""
+        moment = stroke.brush.schedule.at(item.seconds)
+        share = moment.strength * item.presence * stroke.span.share(item.seconds)
+        if detail is None or not share:
+            return None
+        return Layer(detail, share, None if stroke.mask is None else stroke.mask(item.frame.seconds))
 
-    def _wanted(self, moment: Moment) -> Objective:
-        return objective(self.network.card, moment, self.recipe.wishes)
+    def _laid(self, item: Prepared, layer: Layer) -> np.ndarray:
+        """A frame with a layer on it, at the working resolution: what the next pass works on."""
+        shown = layer.detail * np.float32(layer.share)
+        if layer.mask is not None:
+            shown = shown * octaves.resized(_within(layer.mask, item.shot)[..., None], shown.shape[:2])
+        return np.clip(item.small + shown, 0.0, 1.0)
 
-    def _step(self, moment: Moment) -> float:
-        return step(self.network.card, self._wanted(moment))
-
-    def _slope(self, moment: Moment) -> octaves.Slope:
-        """The network's gradient, which gives up between two steps when the user wants to stop."""
-        gradient = slope(self.network, self._wanted(moment))
-
-        def at(picture: np.ndarray) -> np.ndarray:
-            if self.stopped():
-                raise Interrupted
-            with self.clock.time("network"):
-                return gradient(picture)
-
-        return at
-
-    def _finish(self, item: Prepared, detail: np.ndarray | None, carry: Carry | None) -> Dreamed:
-        """Lay the dream on the frame, at the strength of the moment, and measure it."""
+    def _finish(self, item: Prepared, layers: Sequence[Layer], carries: Carries) -> Dreamed:
+        """Lay all passes on the frame, and measure what they amount to."""
         rgb, scores = item.frame.rgb, None
-        share = item.moment.strength * item.presence
+        first = self.strokes[0].brush
+        moment = first.schedule.at(item.seconds)
         added = 0.0
         with self.clock.time("finish"):
-            if detail is not None and share:
-                top, bottom, left, right = item.shot.box
+            if layers:
                 rgb = rgb.copy()
-                part = rgb[top:bottom, left:right]
-                shown = octaves.resized(detail, part.shape[:2]) * np.float32(share)
-                np.clip(part + shown, 0.0, 1.0, out=part)
-                added = strength(part - item.frame.rgb[top:bottom, left:right]) * part.size / rgb.size
+                part = _within(rgb, item.shot)
+                for layer in layers:
+                    shown = octaves.resized(layer.detail, part.shape[:2]) * np.float32(layer.share)
+                    if layer.mask is not None:
+                        shown *= _within(layer.mask, item.shot)[..., None]
+                    np.clip(part + shown, 0.0, 1.0, out=part)
+                added = strength(part - _within(item.frame.rgb, item.shot)) * part.size / rgb.size
         if item.index % self.scored_every == 0 and item.small.size:
             with self.clock.time("score"):
-                dream = self._small(rgb, item.shot)
-                wanted = self._wanted(item.moment)
-                scores = score(self.network, wanted, item.small), score(self.network, wanted, dream)
-        return Dreamed(item.frame, rgb, item.moment, added, scores, carry)
+                scores = first.scores(moment, item.small, self._small(rgb, item.shot))
+        return Dreamed(item.frame, rgb, moment, added, scores, carries)
+
+
+def _within(whole: np.ndarray, shot: Shot) -> np.ndarray:
+    """What lies within a shot's borders, [H, W, ...]; a view."""
+    top, bottom, left, right = shot.box
+    return whole[top:bottom, left:right]

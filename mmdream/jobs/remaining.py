@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -20,11 +20,11 @@ import numpy as np
 from mmdream.film.shots import Scan
 from mmdream.jobs.picture import BOTH_WAYS, SETTLING, WHOLE, carried_steps
 from mmdream.listen import Listener
-from mmdream.networks.card import Card
+from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.picture.octaves import Size
 from mmdream.recipe import Recipe
-from mmdream.schedule import Moment
+from mmdream.schedule import Moment, Schedule
 
 FILM = 22e-9
 """Seconds of film work (decoding, flow, carry, encoding) that a frame takes beside its steps, for each pixel
@@ -100,19 +100,32 @@ def seconds_left(todo: float, beside: Tally, alone: Tally, sound: float) -> floa
     return sound + (1 - sound / slow) * quick
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What one pass asks for."""
+
+    schedule: Schedule
+    """Makes frames cost more or less."""
+    carried: float
+    """Share of the steps that a carried frame takes."""
+    span: Span
+    """When it acts."""
+    step: float
+    """Seconds that one step on a picture of the working resolution takes."""
+
+
 def expected_work(
-    found: Scan, start: Fraction, recipe: Recipe, card: Card, size: Size, whole: Size, step: float
+    found: Scan, start: Fraction, recipe: Recipe, demands: Sequence[Demand], size: Size, whole: Size
 ) -> np.ndarray:
     """Expect every frame's work, before the first is dreamed.
 
     Args:
         found: the scan of what is dreamed.
         start: `Film.start`.
-        recipe: its schedule makes frames cost more or less.
-        card: of the network.
+        recipe: how frames follow from each other.
+        demands: of each pass.
         size: height, width of the working resolution.
         whole: height, width of the film.
-        step: seconds that one step on a picture of the working resolution takes.
 
     Returns:
         float64 [frame], seconds.
@@ -135,9 +148,12 @@ def expected_work(
     at = np.asarray(found.pts) * float(found.time_base) - float(start)
     # A curve is asked at so many places at most: for each of a long film's frames that would be felt.
     places = np.linspace(at[0], at[-1], min(count, PLACES)) if count else at
-    steps = np.array([_steps(recipe.schedule.at(float(place)), card, size) for place in places])
-    each = np.array([np.interp(at, places, steps[:, kind]) for kind in (FULL, NEW, USUAL)])
-    seconds = step * each[kinds, np.arange(count)] * there
+    seconds = np.zeros(count)
+    for demand in demands:
+        steps = np.array([_steps(demand.schedule.at(float(place)), demand.carried, size) for place in places])
+        each = np.array([np.interp(at, places, steps[:, kind]) for kind in (FULL, NEW, USUAL)])
+        acts = np.array([demand.span.holds(float(when)) for when in at])
+        seconds += demand.step * each[kinds, np.arange(count)] * there * acts
     for shot in found.shots:
         top, bottom, left, right = shot.box  # Black borders are not dreamed.
         seconds[shot.first : shot.stop] *= (bottom - top) * (right - left) / (whole[0] * whole[1])
@@ -151,13 +167,13 @@ def expected_work(
     return seconds
 
 
-def _steps(moment: Moment, card: Card, size: Size) -> tuple[float, float, float]:
+def _steps(moment: Moment, share: float, size: Size) -> tuple[float, float, float]:
     """Steps at the working resolution of a frame in full, one behind a cut, and a usual one."""
     sizes = octaves.sizes(*size, moment)
     turns = range(3 * max(1, len(sizes) - 1))
 
     def carried(new: bool) -> float:
-        steps = carried_steps(moment, card, new)
+        steps = carried_steps(moment, share, new)
         return float(np.mean([octaves.work(octaves.carried(sizes, steps, turn, 0)) for turn in turns]))
 
     return octaves.work(octaves.in_full(sizes, moment.steps)), carried(True), carried(False)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.errors import Interrupted, UserError
 from mmdream.film import sound_files
-from mmdream.film.source import Film, probe
-from mmdream.film.waves import create, extract
+from mmdream.film.source import Film, Sound, probe
+from mmdream.film.waves import Extract, create, extract
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
@@ -25,6 +26,7 @@ from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
+    from mmdream.networks.network import Network
     from mmdream.sound.styled import SoundReport
     from mmdream.sound.styling import Styling
 
@@ -88,32 +90,88 @@ def style_file(
     began = time.perf_counter()
     if not styles:
         raise UserError("a style is missing; add --style SOUND")
-    film, others = _sound(content), [_sound(path) for path, _ in styles]
+    film = _sound(content)
+    for path, _ in styles:
+        _sound(path)
     out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
     sound_files.check(out, film.sounds[0])
     network = ear(Recipe(seed=styling.seed), listener)
-    from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
-
-    track, names = film.sounds[0], [str(content), *(str(path) for path, _ in styles)]
-    with workshop(out) as work, ExitStack() as stack:
-
-        def decoded(film: Film, name: str) -> FileSource:
-            # At the content's rate, whatever the style's is: what the content cannot hold is not wanted.
-            sound = replace(film.sounds[0], rate=track.rate)
-            extract(film, sound, work / name)
-            return FileSource(stack.enter_context(soundfile.SoundFile(work / name)), sound.layout)
-
-        source = decoded(film, "content.wav")
-        heard = [decoded(other, f"style{number}.wav") for number, other in enumerate(others)]
-        seconds = source.n_samples / track.rate
-        with create(work / "sound.wav", track.rate, track.channels) as writer:
-            done = style_sound(
-                source, [(sound, weight) for sound, (_, weight) in zip(heard, styles, strict=True)],
-                writer.write, network, styling, names=names, folder=work,
-                progress=lambda share: listener.progress("styling", share * seconds, seconds),
-            )  # fmt: skip
+    with workshop(out) as work:
+        _, done = style_track(film, film.sounds[0], (None, None), styles, styling, network, listener, work)
         sound_files.encode(work / "sound.wav", work / out.name)
     return Styled(str(out), shares(styles), done, time.perf_counter() - began)
+
+
+def style_track(
+    film: Film,
+    track: Sound,
+    span: tuple[Fraction | None, Fraction | None],
+    styles: Sequence[tuple[Path, float]],
+    styling: Styling,
+    network: Network,
+    listener: Listener,
+    work: Path,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[Extract, SoundReport]:
+    """Style one sound track into ``work/sound.wav``, float32 at its own rate.
+
+    Args:
+        film: its file.
+        track: the track.
+        span: start and end in seconds of the source; None: its own.
+        styles: files with a sound, each with its weight.
+        styling: how.
+        network: a sound network.
+        listener: told about progress, in seconds.
+        work: where decoded sounds go too.
+        stopped: asked now and then; True ends the work.
+
+    Returns:
+        Where the sound starts and how long it is, and what was done to it.
+
+    Raises:
+        UserError: a sound that is silent, too short, or holds what is not a number.
+        Interrupted: `stopped` said so.
+    """
+    from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
+
+    laid = extract(film, track, work / "source.wav", *span)
+    seconds = laid.n_samples / track.rate
+
+    def tell(share: float) -> None:
+        if stopped():
+            raise Interrupted
+        listener.progress("sound", share * seconds, seconds)
+
+    with ExitStack() as stack:
+
+        def opened(name: str, sound: Sound) -> FileSource:
+            return FileSource(stack.enter_context(soundfile.SoundFile(work / name)), sound.layout)
+
+        heard = []
+        for number, (path, weight) in enumerate(styles):
+            other = probe(path)
+            # At the content's rate, whatever the style's is: what the content cannot hold is not wanted.
+            sound = replace(other.sounds[0], rate=track.rate)
+            extract(other, sound, work / f"style{number}.wav")
+            heard.append((opened(f"style{number}.wav", sound), weight))
+        source = opened("source.wav", track)
+        names = [str(film.path), *(str(path) for path, _ in styles)]
+        with create(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
+            done = style_sound(
+                source, heard, writer.write, network, styling, names=names, folder=work, progress=tell
+            )
+    return laid, done
+
+
+def check_style(path: Path) -> None:
+    """Refuse, before any work, a file that holds no sound.
+
+    Raises:
+        UserError: it does not.
+    """
+    if is_picture(path) or not probe(path).sounds:
+        raise UserError(f"{path}: has no sound to take the texture of")
 
 
 def _sound(path: Path) -> Film:

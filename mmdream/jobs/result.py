@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
-from mmdream.report import Report, changes, gain
+from mmdream.report import Report, gain
 from mmdream.sound.dream import SoundReport
+from mmdream.sound.styled import SoundReport as StyledReport
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,16 @@ class Seen:
     """All frames, as `Writer` writes them."""
     meter: Meter
     precision: str
+    styled: bool
+    """Whether it was scored by a style, and not by a dream."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A dreamed sound."""
+    """A dreamed or styled sound."""
 
     track: SoundTrack
-    report: SoundReport
+    report: SoundReport | StyledReport
 
 
 def finish(
@@ -88,28 +91,22 @@ def finish(
 
 def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: Clock, began: float) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
-    gains, strengths, formats, schedules = {}, {}, {}, {}
-    if seen is not None:
-        gains["picture"] = gain(seen.meter.source, seen.meter.dream)
-        strengths["picture"] = seen.meter.strength / max(seen.meter.frames, 1)
-        formats["picture"] = seen.precision
-        schedules["picture"] = tuple(seen.meter.used)
-    sound = heard.report if heard else None
-    if sound is not None:
-        gains["sound"], strengths["sound"] = sound.objective_gain, sound.strength
-        formats["sound"], schedules["sound"] = "float32", changes(sound.schedule)
-    return Report(
+    done = Report(
         frames=proven.frames,
-        repeated=seen.meter.repeated if seen else 0,
         seconds=proven.seconds,
         drift_ms=proven.drift_ms,
-        loudness_source=sound.loudness_source if sound else None,
-        loudness_dream=sound.loudness_dream if sound else None,
-        true_peak=sound.true_peak if sound else None,
-        objective_gain=gains,
-        strength=strengths,
-        precision=formats,
         wall_seconds=time.perf_counter() - began,
-        schedule=schedules,
         timing=dict(clock.seconds),
     )
+    if seen is not None:
+        meter, scored = seen.meter, gain(seen.meter.source, seen.meter.dream)
+        done = replace(
+            done,
+            repeated=meter.repeated,
+            objective_gain={} if seen.styled else {"picture": scored},
+            style_left=scored if seen.styled else None,
+            strength={"picture": meter.strength / max(meter.frames, 1)},
+            precision={"picture": seen.precision},
+            schedule={"picture": tuple(meter.used)},
+        )
+    return done if heard is None else heard.report.told_in(done)

@@ -29,7 +29,7 @@ from mmdream.listen import Listener
 from mmdream.networks.card import card
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
-from mmdream.report import Report, changes
+from mmdream.report import Report
 from mmdream.sound.chunks import Chunk
 from mmdream.sound.kept import Kept
 from mmdream.sound.made import LOUDNESS, RATE, Beginning, made
@@ -201,18 +201,8 @@ def dream_sound_file(
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif drawings:
                 drawings.draw(name.name, track.layout, recipe.schedule, float(laid.start), work)
-    report = Report(
-        seconds=seconds,
-        loudness_source=done.loudness_source,
-        loudness_dream=done.loudness_dream,
-        true_peak=done.true_peak,
-        objective_gain={"sound": done.objective_gain},
-        strength={"sound": done.strength},
-        precision={"sound": "float32"},
-        wall_seconds=time.perf_counter() - began,
-        schedule={"sound": changes(done.schedule)},
-    ).named(out)
-    return over_time.told_in(report, asked)
+    report = done.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
+    return over_time.told_in(report.named(out), asked)
 
 
 def _doubt(film: Film, name: Path, seconds: float, listener: Listener) -> None:

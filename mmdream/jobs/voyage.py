@@ -135,7 +135,7 @@ def _finish(
         # The film whose sound this is would have it as its only track.
         sound = replace(probe(joined.file).sounds[0], language=None, title=None)
         film = replace(film, sounds=(sound,))
-        dream = SoundTrack(sound, joined.file, Extract(Fraction(0), joined.n_samples))
+        dream = SoundTrack(sound, joined.file, Extract(Fraction(0), joined.report.n_samples))
     tracks = mux.join(
         film, middle, dream, out, start=None, end=None, keep_picture=False, work=out.parent,
         on_warning=listener.warn,
@@ -158,24 +158,17 @@ def _report(
 
     moment = recipe.schedule.at(0.0)
     wanted = objective(network.card, moment, recipe.wishes)
-    gains = {"picture": gain(score(network, wanted, start), score(network, wanted, last))}
-    strengths, formats = {"picture": strength(last - start)}, {"picture": network.precision}
-    if joined is not None:
-        gains["sound"], strengths["sound"] = joined.objective_gain, joined.strength
-        formats["sound"] = "float32"
-    return Report(
+    report = Report(
         frames=proven.frames,
         seconds=proven.seconds,
         drift_ms=proven.drift_ms,
-        loudness_source=joined.reports[0].loudness_source if joined else None,
-        loudness_dream=joined.loudness if joined else None,
-        true_peak=joined.true_peak if joined else None,
-        objective_gain=gains,
-        strength=strengths,
-        precision=formats,
+        objective_gain={"picture": gain(score(network, wanted, start), score(network, wanted, last))},
+        strength={"picture": strength(last - start)},
+        precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (Used(0.0, moment),)},
     )
+    return report if joined is None else joined.report.told_in(report)
 
 
 def _fitted(rgb: np.ndarray, size: str | None) -> np.ndarray:

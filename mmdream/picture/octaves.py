@@ -71,14 +71,14 @@ def in_full(octaves: Sequence[Size], steps: int) -> list[Visit]:
     return [Visit(size, steps) for size in octaves]
 
 
-def carried(octaves: Sequence[Size], steps: int, turn: int, smoothing: float) -> list[Visit]:
+def carried(octaves: Sequence[Size], steps: int, turn: int, smoothing: float | None) -> list[Visit]:
     """A few steps at the largest octave and, in every third frame, at one of the others by rotation.
 
     Args:
         octaves: small to large.
         steps: at each.
         turn: number of the frame within its shot.
-        smoothing: sigma of the gradient's smoothing, px.
+        smoothing: see `Visit`.
     """
     *smaller, largest = octaves
     rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []

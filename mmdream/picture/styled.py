@@ -20,6 +20,15 @@ STEP = 0.03
 """RMS of the first step, of the range 0..1;"""
 LAST = 0.1
 """of the last one, over the first's."""
+CARRIED = 0.05
+"""Share of the steps that a carried film frame takes;"""
+SHORT = 0.6
+"""so much shorter each, and along the gradient itself: it is large where something has come into view, while
+Adam would move every place alike, and what has settled would tremble."""
+MOST_PACE = 4.0
+"""Times that length at most."""
+MOMENTUM = 0.0
+"""See `Card.momentum`: a style settles, and what it adds to one frame is not to go on in the next."""
 SIGMA = 1.0
 """px of the gradient's smoothing: strokes, not grain."""
 
@@ -53,6 +62,12 @@ class Easel:
             )
         return self.known[longest]
 
+    def distance(self, picture: np.ndarray, content: np.ndarray) -> float:
+        """How far a picture is from the style, both float32 [H, W, 3]."""
+        whole = np.ones((*picture.shape[:2], 1), np.float32)
+        size = picture.shape[0], picture.shape[1]
+        return self.painting(size).distances(np.concatenate((picture, content, whole), axis=2))[0]
+
     def _sized(self, model: np.ndarray, longest: int) -> np.ndarray:
         """A painting as large as a picture, times the scale."""
         sides = model.shape[:2]
@@ -73,6 +88,7 @@ def paint(
     color: str = "full",
     share: np.ndarray | None = None,
     shown: Callable[[np.ndarray], None] | None = None,
+    asked: Callable[[], None] | None = None,
 ) -> np.ndarray:
     """Climb towards a style through the visits.
 
@@ -87,6 +103,7 @@ def paint(
         color: "full", or "source" to keep the source's chroma.
         share: float32 [H, W], 0..1, how much of each place is painted; None: all.
         shown: called after each step with the painting so far, float32 [H, W, 3].
+        asked: called before each step; what it raises ends the painting.
 
     Returns:
         What was gained, float32 [H, W, 3]; `octaves.allowed` has still to cut down detail and gain.
@@ -97,12 +114,13 @@ def paint(
         rims = chance.rng(seed, "rims", place, *visit.size)
         canvas = Canvas(
             start=np.zeros_like(on.base),
-            step=STEP if pace is None else STEP * paced(pace, visit.size),
-            slope=on.slope(easel.painting(visit.size), rims, color),
+            step=STEP if pace is None else STEP * SHORT * np.minimum(paced(pace, visit.size), MOST_PACE),
+            slope=on.slope(easel.painting(visit.size), rims, color, asked),
             settle=on.settle(shown),
             inside=None if share is None else on.share,
         )
-        gain = gain + resized(ascend(canvas, visit.steps, "adam", LAST), source.shape[:2])
+        how = "adam" if pace is None else "normalized"
+        gain = gain + resized(ascend(canvas, visit.steps, how, LAST), source.shape[:2])
     return gain
 
 
@@ -118,9 +136,15 @@ class _Sheet:
         self.beside = np.concatenate((content, self.share), axis=2)
 
     def slope(
-        self, painting: style.Painting, rims: np.random.Generator, color: str
+        self,
+        painting: style.Painting,
+        rims: np.random.Generator,
+        color: str,
+        asked: Callable[[], None] | None,
     ) -> Callable[[np.ndarray, int], np.ndarray]:
         def at(gained: np.ndarray, number: int) -> np.ndarray:
+            if asked is not None:
+                asked()
             gradient = painting.gradient(np.concatenate((self.base + gained, self.beside), axis=2), rims)
             return cascade(grey(gradient) if color == "source" else gradient, SIGMA)
 

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from mmdream.recipe import AS_USUAL, SoundManner
-from mmdream.report import Used
+from mmdream.report import Report, Used, changes
 from mmdream.schedule import Curve, Moment, Schedule
 from mmdream.sound.canvas import DB
 from mmdream.sound.chunks import Chunk, chunks, crossfaded
@@ -55,6 +55,19 @@ class SoundReport:
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
     schedule: tuple[Used, ...]
     """What each chunk asked for at its centre."""
+
+    def told_in(self, report: Report) -> Report:
+        """A report with these figures; sounds are dreamed in float32."""
+        return replace(
+            report,
+            loudness_source=self.loudness_source,
+            loudness_dream=self.loudness_dream,
+            true_peak=self.true_peak,
+            objective_gain={**report.objective_gain, "sound": self.objective_gain},
+            strength={**report.strength, "sound": self.strength},
+            precision={**report.precision, "sound": "float32"},
+            schedule={**report.schedule, "sound": changes(self.schedule)},
+        )
 
 
 @dataclass

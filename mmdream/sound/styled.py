@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ import soundfile
 
 from mmdream.ascent import Canvas, ascend
 from mmdream.chance import rng
+from mmdream.report import Report
 from mmdream.sound.chunks import Chunk, crossfaded
 from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
 from mmdream.sound.level import Meter, level_factor
@@ -62,6 +63,16 @@ class SoundReport:
     style_left: dict[str, float]
     """What is left of the content's distance to the styles' Gram matrices, for the wide network and the
     trained one, as the finished sound has it."""
+
+    def told_in(self, report: Report) -> Report:
+        """A film's report with these figures; sounds are styled in float32."""
+        return replace(
+            report,
+            loudness_source=self.loudness_source,
+            loudness_dream=self.loudness,
+            true_peak=self.true_peak,
+            precision={**report.precision, "sound": "float32"},
+        )
 
 
 def style_sound(

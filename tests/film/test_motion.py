@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmdream.film import flow
-from mmdream.film.carry import Carry, begun, gone_on, lay, room, strength
+from mmdream.film.carry import Carry, begun, gone_on, lay, packed, room, strength, unpacked
 
 SHIFT = (3.0, 1.5)
 
@@ -111,8 +111,12 @@ def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(carry):
     assert laid.light == pytest.approx(0.4)
 
 
-def test_a_carry_comes_back_from_its_bytes_as_it_was(carry):
-    again = Carry.from_bytes(carry.to_bytes())
+def test_carries_come_back_from_their_bytes_as_they_were(carry):
+    other = replace(carry, detail=carry.detail + 1, age=7)
+    nothing, again, second = unpacked(packed((None, carry, other)))
+    assert nothing is None
+    assert np.array_equal(second.detail, other.detail)
+    assert second.age == 7
     for name in ("detail", "change", "fill", "grey"):
         assert np.array_equal(getattr(again, name), getattr(carry, name))
         assert getattr(again, name).dtype == getattr(carry, name).dtype

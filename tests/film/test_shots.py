@@ -53,7 +53,7 @@ def firsts(clip: Clip) -> list[int]:
 
 
 def test_hard_cuts_are_found_to_the_frame(photos):
-    for a, b in permutations(photos.values(), 2):
+    for a, b in list(permutations(photos.values(), 2))[::2]:
         assert firsts(pan(a, 4) + pan(b, 4)) == [0, 4]
 
 
@@ -99,7 +99,7 @@ def test_pans_are_not_cut(photos, step: float):
         assert firsts(pan(photo, 6, step)) == [0]  # 0.15 of the slack: up to 10 % of the width a frame
 
 
-@pytest.mark.parametrize("frames", [6, 12, 24])
+@pytest.mark.parametrize("frames", [6, 24])
 def test_dissolves_are_not_cut(photos, frames: int):
     for a, b in list(permutations(photos.values(), 2))[::9]:
         mixed = [view(a) * (1 - k / frames) + view(b) * (k / frames) for k in range(frames)]
@@ -107,7 +107,7 @@ def test_dissolves_are_not_cut(photos, frames: int):
         assert [(shot.first, shot.flashes) for shot in found.shots] == [(0, ())]
 
 
-@pytest.mark.parametrize("frames", [4, 12, 24])
+@pytest.mark.parametrize("frames", [4, 24])
 @pytest.mark.parametrize("end", [0.0, 1.0], ids=["black", "white"])
 def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end: float):
     for photo in photos.values():
@@ -125,7 +125,7 @@ def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end
             assert np.all(np.diff(presence) >= -0.15)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3])
+@pytest.mark.parametrize("length", [1, 3])
 def test_a_flash_does_not_end_the_shot(photos, length: int):
     for a, b in list(permutations(photos.values(), 2))[::7]:
         clip = pan(a, 10)

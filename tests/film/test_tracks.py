@@ -135,6 +135,13 @@ def test_what_a_container_refuses_is_encoded_anew_in_its_place(
         assert abs(lag(copy.source, copy.result, each, tmp_path, span[0] or Fraction(0))) <= 0.0015
 
 
+def test_surround_sound_is_dreamed_into_opus_too(films: dict[str, Path], tmp_path: Path) -> None:
+    assert probe(films[".mp4"]).sounds[1].layout == "5.1(side)"
+    copy = again(films[".mp4"], ".webm", tmp_path, number=2)
+    assert copy.result.sounds[1].layout == "5.1"
+    assert abs(lag(copy.source, copy.result, 1, tmp_path)) <= 0.0015
+
+
 def test_a_title_survives_a_change_of_container(films: dict[str, Path], tmp_path: Path) -> None:
     for suffix, out in ((".mp4", ".mkv"), (".mkv", ".mp4")):
         copy = again(films[suffix], out, tmp_path)

@@ -58,7 +58,7 @@ def halt(
     def progress(medium: str, done: float, total: float) -> None:
         if medium != "picture" or done < at * total:
             return
-        late = time.monotonic() + 60
+        late = time.monotonic() + 600
         while not kinds <= {line.kind for line in lines_of(job)}:
             assert time.monotonic() < late
             time.sleep(0.01)

@@ -72,6 +72,29 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
     assert "leave out --layer" in str(both.exception)
 
 
+def test_channels_are_climbed_as_the_objective_says(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(3).normal(0, 0.1, RATE), RATE)
+    dreams = {}
+    for measure in ("energy", "mean"):
+        out = tmp_path / f"{measure}.wav"
+        words = (
+            "audio",
+            tmp_path / "in.wav",
+            "-o",
+            out,
+            "--octaves",
+            1,
+            "--steps",
+            2,
+            "--objective",
+            measure,
+        )
+        run = CliRunner().invoke(app, [*map(str, words), "--each-channel", "c5:3"])
+        assert run.exit_code == 0, run.output
+        dreams[measure] = soundfile.read(tmp_path / f"{measure}.c5.003.wav")[0]
+    assert np.abs(dreams["energy"] - dreams["mean"]).max() > 1e-3
+
+
 @pytest.mark.parametrize("count", [1, 97])
 @pytest.mark.parametrize("rate", [100, 192_000])
 def test_the_index_has_a_place_for_every_dream(count: int, rate: int) -> None:

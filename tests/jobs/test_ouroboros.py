@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
-from mmdream.cli import app
 from mmdream.errors import UserError
+from mmdream.film.source import probe
+from mmdream.film.waves import create
 from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
 from mmdream.jobs.ouroboros import clip_names
 from mmdream.sound.transform import transform
+from tests.command import called
 
 RATE = 22_050
-
-
-def call(*words: object) -> tuple[int, str, dict]:
-    run = CliRunner().invoke(app, ["audio", *map(str, words), "--json"])
-    if isinstance(run.exception, UserError):
-        return 2, str(run.exception), {}
-    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
-    return run.exit_code, run.output, json.loads(run.stdout) if run.exit_code == 0 else {}
 
 
 @pytest.fixture
@@ -40,7 +32,7 @@ def tune(tmp_path: Path) -> Path:
 def test_clips_are_written_apart_and_crossfaded_into_one(tune: Path) -> None:
     out = tune.with_name("again.wav")
     words = ("--ouroboros", 3, "--transform", "stretch=0.9", "--steps", 2, "--octaves", 1)
-    status, said, told = call(tune, *words, "-o", out)
+    status, said, told = called("audio", tune, *words, "-o", out)
     assert status == 0, said
     assert sorted(path.name for path in tune.parent.iterdir()) == [
         "again.01.wav", "again.02.wav", "again.03.wav", "again.wav", "tune.wav",
@@ -54,15 +46,15 @@ def test_clips_are_written_apart_and_crossfaded_into_one(tune: Path) -> None:
     assert told["loudness_dream"] == pytest.approx(told["loudness_source"], abs=0.5)
     assert told["true_peak"] <= -0.9
     again = out.with_name("more.wav")
-    assert call(tune, *words, "-o", again)[0] == 0
+    assert called("audio", tune, *words, "-o", again)[0] == 0
     np.testing.assert_array_equal(soundfile.read(again)[0], whole)
 
 
 def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
     words = ("--steps", 2, "--octaves", 1, "--seed", 5)
-    assert call(tune, *words, "-o", tune.with_name("plain.wav"))[0] == 0
-    status, said, _ = call(tune, *words, "--ouroboros", 2, "--layer", "iterate", "--depth", 1, "-o",
-                           tune.with_name("o.wav"))  # fmt: skip
+    assert called("audio", tune, *words, "-o", tune.with_name("plain.wav"))[0] == 0
+    again = ("--ouroboros", 2, "--layer", "iterate", "--depth", 1)
+    status, said, _ = called("audio", tune, *words, *again, "-o", tune.with_name("o.wav"))
     assert status == 0, said
     plain, first, second = (
         soundfile.read(tune.with_name(n))[0] for n in ("plain.wav", "o.01.wav", "o.02.wav")
@@ -75,7 +67,7 @@ def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
 def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ("--seconds", 1.5, "--ouroboros", 2, "--steps", 1, "--octaves", 1, "--transform", kind)
-    status, said, told = call("--from", "noise", *words)
+    status, said, told = called("audio", "--from", "noise", *words)
     assert status == 0, said
     assert told["loudness_dream"] == pytest.approx(-23, abs=0.5)
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -102,7 +94,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     tune: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
     monkeypatch.chdir(tune.parent)
-    status, line, _ = call(tune, *words)
+    status, line, _ = called("audio", tune, *words)
     assert status == 2
     assert said in line
     assert [path.name for path in tune.parent.iterdir()] == ["tune.wav"]
@@ -111,10 +103,31 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
 def test_clips_that_are_there_are_not_replaced_unasked(tune: Path) -> None:
     there = tune.with_name("o.02.wav")
     there.write_bytes(b"mine")
-    status, line, _ = call(tune, "--ouroboros", 2, "-o", tune.with_name("o.wav"))
+    status, line, _ = called("audio", tune, "--ouroboros", 2, "-o", tune.with_name("o.wav"))
     assert status == 2
     assert "o.02.wav: exists already" in line
     assert there.read_bytes() == b"mine"
+
+
+def test_a_clip_never_takes_the_place_of_the_source(tune: Path) -> None:
+    source = tune.rename(tune.with_name("o.02.wav"))
+    before = source.read_bytes()
+    status, line, _ = call(source, "--ouroboros", 2, "--overwrite", "-o", tune.with_name("o.wav"))
+    assert status == 2
+    assert "o.02.wav: is the input itself" in line
+    assert source.read_bytes() == before
+
+
+def test_channels_stay_where_they_stand_and_what_holds_for_all_clips_is_said_once(tmp_path: Path) -> None:
+    source, out = tmp_path / "in.wav", tmp_path / "o.wav"
+    with create(source, RATE, 3, "3.0") as wave:
+        wave.write(np.random.default_rng(0).normal(0, 0.1, (3, RATE)).astype(np.float32))
+    words = ("audio", source, "--ouroboros", 2, "--steps", 1, "--octaves", 12, "-o", out)
+    run = CliRunner().invoke(app, [*map(str, words)])
+    assert run.exit_code == 0, run.output
+    layouts = {path.name: probe(path).sounds[0].layout for path in tmp_path.iterdir()}
+    assert layouts == dict.fromkeys(("in.wav", "o.01.wav", "o.02.wav", "o.wav"), "3.0")
+    assert run.output.count("octaves fit") == 1
 
 
 def test_numbers_have_as_many_digits_as_they_need() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mmdream.film.shots import Scan, Shot
-from mmdream.jobs.remaining import CLOSING, FILM, Tally, estimating, expected_work, seconds_left
+from mmdream.jobs.remaining import CLOSING, FILM, Demand, Tally, estimating, expected_work, seconds_left
 from mmdream.listen import Listener
 from mmdream.networks.card import card
+from mmdream.passes import Span
 from mmdream.recipe import Recipe
 from mmdream.schedule import Schedule
 
@@ -40,6 +41,10 @@ STEP = 0.0079
 """What a step was found to take, s."""
 
 
+def demand(recipe: Recipe, seconds: float) -> Demand:
+    return Demand(recipe.schedule, card("dreamnet").carried, Span(), seconds)
+
+
 def work(shots: list[int], frames: int, schedule: Schedule | None = None, **settings: float) -> np.ndarray:
     """Of a film of 640x360 with cuts at these frames, dreamed at 256x144."""
     ends = [*shots[1:], frames]
@@ -51,7 +56,7 @@ def work(shots: list[int], frames: int, schedule: Schedule | None = None, **sett
         0,
     )
     recipe = Recipe(schedule=schedule or Schedule(), **settings)
-    return expected_work(found, Fraction(0), recipe, card("dreamnet"), (144, 256), (360, 640), STEP)
+    return expected_work(found, Fraction(0), recipe, [demand(recipe, STEP)], (144, 256), (360, 640))
 
 
 def closing(frames: int) -> float:
@@ -113,7 +118,7 @@ def test_flashes_fades_borders_and_films_without_coherence_are_known():
 
     def steps(**settings: float) -> np.ndarray:
         recipe = Recipe(schedule=Schedule(octaves=1, steps=10), **settings)
-        seconds = expected_work(found, Fraction(0), recipe, card("dreamnet"), (64, 64), (64, 128), 1.0)
+        seconds = expected_work(found, Fraction(0), recipe, [demand(recipe, 1.0)], (64, 64), (64, 128))
         return np.round(2 * (seconds - FILM * (64 * 64 + 64 * 128)), 3)  # Half of it is border.
 
     assert steps()[[0, 3, 4, 5, 30, 40, 41]].tolist() == [0, 0, 10, 3, 1, 10, 1]

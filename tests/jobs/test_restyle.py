@@ -70,7 +70,7 @@ def test_a_sound_is_styled_by_two(place: Path, monkeypatch: pytest.MonkeyPatch):
         "style is text": ("voice.wav --style text.wav", "text.wav"),
         "content is a picture": ("picture.png --style rain.flac", "rain.flac: not a picture"),
         "style is a picture": ("voice.wav --style picture.png", "takes its style from sounds"),
-        "content is a film": ("film.mp4 --style rain.flac", "only pictures and sounds can be styled"),
+        "content is a film": ("film.mp4 --style rain.flac", "not a picture that can be read"),
         "style is a film": ("voice.wav --style film.mp4", "takes its style from sounds"),
         "weight": ("voice.wav --style rain.flac=loud", "above 0"),
         "content weight": ("voice.wav --style rain.flac --content-weight -1", "between 0 and 1000"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -13,27 +12,17 @@ import cv2
 import numpy as np
 import pytest
 from broken_off import started
-from typer.testing import CliRunner
 
 from mmdream.asked import frames_a_second
-from mmdream.cli import app
-from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.voyage import _fitted
 from mmdream.picture import files
 from mmdream.picture.motion import Motion, seen
 from mmdream.picture.spectrum import noise
+from tests.command import called
 
 QUICK = ("--steps", 1, "--octaves", 1)
-
-
-def call(*words: object) -> tuple[int, str, dict]:
-    run = CliRunner().invoke(app, ["image", *map(str, words), "--json"])
-    if isinstance(run.exception, UserError):
-        return 2, str(run.exception), {}
-    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
-    return run.exit_code, run.output, json.loads(run.stdout) if run.exit_code == 0 else {}
 
 
 @pytest.fixture
@@ -50,8 +39,8 @@ def watched(path: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize("fps", [5, 12])
 def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Path, fps: int) -> None:
     out = picture.with_name("out.mkv")
-    status, said, told = call(picture, "--ouroboros", 2, "--zoom", 1.1, "--rotate", 6, "--shift", "4,-2",
-                              "--fps", fps, "--strength", 0, "-o", out)  # fmt: skip
+    moved = ("--zoom", 1.1, "--rotate", 6, "--shift", "4,-2", "--fps", fps)
+    status, said, told = called("image", picture, "--ouroboros", 2, *moved, "--strength", 0, "-o", out)
     assert status == 0, said
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
@@ -66,7 +55,7 @@ def test_it_dreams_on_and_a_seed_is_one_film(picture: Path) -> None:
     words = ("--ouroboros", 1, "--fps", 6, "--steps", 2, "--octaves", 2, "--size", "96x64")
     films = []
     for name, seed in (("a.mkv", 0), ("b.mkv", 0), ("c.mkv", 1)):
-        status, said, told = call(picture, *words, "--seed", seed, "-o", picture.with_name(name))
+        status, said, told = called("image", picture, *words, "--seed", seed, "-o", picture.with_name(name))
         assert status == 0, said
         assert told["objective_gain"]["picture"] > 1
         films.append(np.array(watched(picture.with_name(name))))
@@ -77,14 +66,15 @@ def test_it_dreams_on_and_a_seed_is_one_film(picture: Path) -> None:
 
 def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    status, said, told = call("--from", "noise", "--size", "64x64", "--ouroboros", 2, "--fps", 8, *QUICK,
-                              "--with-sound", "--transform", "pitch=1")  # fmt: skip
+    words = ("--size", "64x64", "--ouroboros", 2, "--fps", 8, "--with-sound", "--transform", "pitch=1")
+    status, said, told = called("image", "--from", "noise", *words, *QUICK)
     assert status == 0, said
     assert told["drift_ms"] < 1
     film = probe(tmp_path / "noise.dream.mp4")
     assert film.sounds[0].duration == pytest.approx(2, abs=0.03)
     assert film.sounds[0].start == 0
     assert told["loudness_dream"] == pytest.approx(-23, abs=1)
+    assert set(told["schedule"]) == set(told["strength"]) == {"picture", "sound"}
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
 
 
@@ -95,6 +85,7 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
         (("--rotate", 0), "--rotate goes with --ouroboros"),
         (("--shift", "1,1"), "--shift goes with --ouroboros"),
         (("--fps", 25), "--fps goes with --ouroboros"),
+        (("--fps", 0), "--fps goes with --ouroboros"),
         (("--with-sound",), "--with-sound goes with --ouroboros"),
         (("--ouroboros", 1, "--sound", "x.wav"), "--sound goes with --with-sound"),
         (("--ouroboros", 1, "--transform", "pitch=1"), "--transform goes with --with-sound"),
@@ -116,7 +107,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     picture: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
     monkeypatch.chdir(picture.parent)
-    status, line, _ = call(picture, *words)
+    status, line, _ = called("image", picture, *words)
     assert status == 2
     assert said in line
     assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
@@ -149,3 +140,12 @@ def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
         run.send_signal(signal.SIGINT)
         assert run.wait(60) == 130
     assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
+
+
+def test_a_film_without_sound_is_no_sound_to_begin_with(picture: Path) -> None:
+    silent, words = picture.with_name("silent.mkv"), ("--ouroboros", 0.5, "--fps", 4, *QUICK)
+    assert call(picture, *words, "-o", silent)[0] == 0
+    status, line, _ = call(picture, *words, "--with-sound", "--sound", silent)
+    assert status == 2
+    assert "silent.mkv: has no sound" in line
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "silent.mkv"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -238,6 +241,14 @@ def test_a_plan_tells_what_a_run_takes_and_writes_nothing(film: Path, tmp_path: 
     text = "\n".join(plan.lines())
     for word in ("72 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
         assert word in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
+def test_a_trial_leaves_the_caller_s_priority(film: Path, tmp_path: Path):
+    here = os.PRIO_PROCESS, threading.get_native_id()
+    before = os.getpriority(*here)
+    plan_video(film, tmp_path / "out.mp4", QUICK, end=0.5, keep_sound=True)
+    assert os.getpriority(*here) == before
 
 
 def test_a_plan_of_less_asks_for_less(film: Path, tmp_path: Path):

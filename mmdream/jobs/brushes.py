@@ -1,0 +1,222 @@
+"""What one pass does to a frame, behind one form: a dream of a network, or the style of paintings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from mmdream.errors import Interrupted
+from mmdream.jobs.stopwatch import Clock
+from mmdream.networks.network import Network
+from mmdream.picture import octaves, styled
+from mmdream.picture.octaves import Slope, Visit
+from mmdream.picture.slope import score, slope
+from mmdream.picture.wanted import objective, step
+from mmdream.recipe import Recipe
+from mmdream.schedule import Moment, Schedule
+
+TRIALS = 3
+"""Steps that are timed."""
+
+
+class Brush(Protocol):
+    """What a painter asks of a pass."""
+
+    @property
+    def network(self) -> Network:
+        """What it sees with."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Its settings over time."""
+
+    @property
+    def carried(self) -> float:
+        """Share of the steps that a carried frame takes."""
+
+    @property
+    def smoothing(self) -> float | None:
+        """Of a carried frame's steps, see `octaves.Visit`."""
+
+    @property
+    def momentum(self) -> float:
+        """See `Card.momentum`."""
+
+    def length(self, moment: Moment) -> float:
+        """RMS of a step, of the range 0..1; their mean where they grow shorter."""
+
+    def gain(
+        self,
+        source: np.ndarray,
+        detail: np.ndarray,
+        visits: Sequence[Visit],
+        moment: Moment,
+        place: Fraction,
+        pace: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """What a climb adds to `detail`, float32 of the size of `pace`, or of the source [H, W, 3]."""
+
+    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """What is climbed, for both, float32 [H, W, 3]: more is better in a dream, less in a style."""
+
+    def step_seconds(self, size: octaves.Size) -> float:
+        """Trace the network, and time one step on a picture of a size."""
+
+
+@dataclass(frozen=True)
+class Dreaming:
+    """A dream."""
+
+    recipe: Recipe
+    """Its schedule and wishes are the pass's."""
+    network: Network
+    clock: Clock
+    stopped: Callable[[], bool]
+
+    @property
+    def schedule(self) -> Schedule:
+        """The recipe's."""
+        return self.recipe.schedule
+
+    @property
+    def carried(self) -> float:
+        """The card's."""
+        return self.network.card.carried
+
+    @property
+    def smoothing(self) -> float:
+        """The card's."""
+        return self.network.card.smoothing
+
+    @property
+    def momentum(self) -> float:
+        """The card's."""
+        return self.network.card.momentum
+
+    def length(self, moment: Moment) -> float:
+        """The card's, along what is climbed."""
+        return step(self.network.card, objective(self.network.card, moment, self.recipe.wishes))
+
+    def gain(
+        self,
+        source: np.ndarray,
+        detail: np.ndarray,
+        visits: Sequence[Visit],
+        moment: Moment,
+        place: Fraction,
+        pace: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """See `octaves.dream`."""
+        return octaves.dream(
+            source,
+            detail,
+            visits,
+            self._slope(moment),
+            self.length(moment),
+            seed=self.recipe.seed,
+            place=place,
+            pace=pace,
+            color=self.recipe.color,
+            manner=self.recipe.manner,
+        )
+
+    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """The objective."""
+        wanted = objective(self.network.card, moment, self.recipe.wishes)
+        return score(self.network, wanted, source), score(self.network, wanted, result)
+
+    def step_seconds(self, size: octaves.Size) -> float:
+        """Of the first moment's objective."""
+        wanted = objective(self.network.card, self.schedule.at(0.0), self.recipe.wishes)
+        gradient, still = slope(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
+        gradient(still)
+        score(self.network, wanted, still)
+        return _fastest(lambda: gradient(still))
+
+    def _slope(self, moment: Moment) -> Slope:
+        """The network's gradient, which gives up between two steps when the user wants to stop."""
+        gradient = slope(self.network, objective(self.network.card, moment, self.recipe.wishes))
+
+        def at(picture: np.ndarray) -> np.ndarray:
+            if self.stopped():
+                raise Interrupted
+            with self.clock.time("network"):
+                return gradient(picture)
+
+        return at
+
+
+@dataclass(frozen=True)
+class Styling:
+    """A style."""
+
+    easel: styled.Easel
+    schedule: Schedule
+    recipe: Recipe
+    """Its seed and colour."""
+    clock: Clock
+    stopped: Callable[[], bool]
+
+    smoothing = None
+    """Strokes are as fine as pixels."""
+    carried = styled.CARRIED
+    momentum = styled.MOMENTUM
+
+    @property
+    def network(self) -> Network:
+        """The easel's."""
+        return self.easel.network
+
+    def length(self, moment: Moment) -> float:
+        """The same at any moment."""
+        return styled.STEP * (1 + styled.LAST) / 2
+
+    def gain(
+        self,
+        source: np.ndarray,
+        detail: np.ndarray,
+        visits: Sequence[Visit],
+        moment: Moment,
+        place: Fraction,
+        pace: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """See `styled.paint`."""
+
+        def asked() -> None:
+            if self.stopped():
+                raise Interrupted
+
+        with self.clock.time("network"):
+            return styled.paint(
+                source, detail, visits, self.easel, seed=self.recipe.seed, place=place, pace=pace,
+                color=self.recipe.color, asked=asked,
+            )  # fmt: skip
+
+    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """The distance from the style."""
+        return self.easel.distance(source, source), self.easel.distance(result, source)
+
+    def step_seconds(self, size: octaves.Size) -> float:
+        """Of a step on a picture without anything in it."""
+        still = np.full((*size, 3), 0.5, np.float32)
+        visits = [Visit(size, 1)]
+
+        def one() -> np.ndarray:
+            return styled.paint(still, np.zeros_like(still), visits, self.easel, seed=0, place=Fraction(0))
+
+        one()
+        return _fastest(one)
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    took = []
+    for _ in range(TRIALS):
+        start = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - start)
+    return min(took)

@@ -1,0 +1,52 @@
+"""A film's painter: the recipe's passes with their networks, paintings and masks loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmdream.film.source import Picture
+from mmdream.jobs.brushes import Brush, Dreaming, Styling
+from mmdream.jobs.loaded import eyes
+from mmdream.jobs.masks import open_mask
+from mmdream.jobs.picture import Painter, Stroke
+from mmdream.jobs.stopwatch import Clock
+from mmdream.listen import Listener
+from mmdream.networks.network import Network
+from mmdream.passes import Pass
+from mmdream.picture import files
+from mmdream.picture.styled import Easel
+from mmdream.recipe import Recipe, working_size
+
+
+def painter_of(
+    picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: Listener
+) -> Painter:
+    """All that paints a film's picture.
+
+    Raises:
+        UserError: weights, paintings or masks that are missing or damaged; wishes that cannot be fulfilled.
+    """
+    loaded: dict[tuple[str, str], Network] = {}
+
+    def brush(each: Pass) -> Brush:
+        own = recipe.of(each)
+        key = own.net, str(own.weights)
+        if key not in loaded:
+            loaded[key] = eyes(own, listener)
+        network = loaded[key]
+        if each.style is None:
+            network.check_terms(own.wishes.terms)
+            return Dreaming(own, network, clock, stopped)
+        models = tuple((files.read(path), weight) for path, weight in each.style.models)
+        return Styling(Easel(network, each.style, models), own.schedule, own, clock, stopped)
+
+    def stroke(each: Pass) -> Stroke:
+        mask = None
+        if each.mask is not None:
+            mask = open_mask(each.mask, picture.width, picture.height).at
+        return Stroke(brush(each), each.span, mask)
+
+    strokes = tuple(stroke(each) for each in recipe.strokes)
+    width, height = working_size(recipe.size, picture.width, picture.height)
+    rate = 2 * max(1, round(picture.rate or 25))
+    return Painter(recipe, strokes, (height, width), rate, clock)

@@ -1,0 +1,126 @@
+"""Passes as a job writes them down, and what they are made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mmdream.errors import UserError
+from mmdream.film.source import Film
+from mmdream.jobs.durable import sha256
+from mmdream.jobs.masks import check_mask
+from mmdream.networks.card import is_own
+from mmdream.networks.weights import RANDOM
+from mmdream.passes import Mask, Pass, Span, Style
+from mmdream.picture import files
+from mmdream.schedule import Curve, Fade
+from mmdream.terms import Term, Wishes
+
+LATE = 0.05
+"""Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
+
+
+def plain(stroke: Pass) -> dict[str, Any]:
+    """A pass as plain JSON; `passed` reads it."""
+    style, mask = stroke.style, stroke.mask
+    return {
+        "style": None if style is None else {**asdict(style), "models": _models(style)},
+        "settings": {name: _keys(curve) for name, curve in stroke.settings},
+        "terms": None if stroke.wishes is None else [asdict(term) for term in stroke.wishes.terms],
+        "net": stroke.net,
+        "weights": None if stroke.weights is None else str(stroke.weights),
+        "span": asdict(stroke.span),
+        "mask": None if mask is None else {"path": str(mask.path), "feather": mask.feather},
+    }
+
+
+def passed(values: dict[str, Any]) -> Pass:
+    """What `plain` was given."""
+    style, mask, terms = values["style"], values["mask"], values["terms"]
+    if style is not None:
+        models = tuple((Path(path), weight) for path, weight in style["models"])
+        style = Style(**{**style, "models": models})
+    if terms is not None:
+        terms = Wishes(tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in terms))
+    return Pass(
+        style=style,
+        settings=tuple((name, _curve(name, keys)) for name, keys in values["settings"].items()),
+        wishes=terms,
+        net=values["net"],
+        weights=values["weights"],
+        span=Span(**values["span"]),
+        mask=None if mask is None else Mask(Path(mask["path"]), mask["feather"]),
+    )
+
+
+def told(stroke: Pass) -> dict[str, Any]:
+    """What decides about a pass, without where its files lie: those are told by what is in them."""
+    values = plain(stroke)
+    del values["weights"]
+    if values["style"] is not None:
+        values["style"]["models"] = [weight for _, weight in values["style"]["models"]]
+    if values["mask"] is not None:
+        del values["mask"]["path"]
+    if stroke.wishes is not None:
+        values["terms"] = ", ".join(map(str, stroke.wishes.terms))
+    settings = values.pop("settings")
+    return {name: value for name, value in {**values, **settings}.items() if value is not None}
+
+
+def contents(stroke: Pass) -> dict[str, str]:
+    """SHA-256 of a pass's paintings and mask, by role."""
+    found = {}
+    if stroke.style is not None:
+        models = enumerate(stroke.style.models, 1)
+        found = {f"painting {number}": sha256(path) for number, (path, _) in models}
+    if stroke.mask is not None:
+        found["mask"] = sha256(stroke.mask.path)
+    return found
+
+
+def absolute(stroke: Pass) -> Pass:
+    """A pass whose files have names that hold in any folder."""
+    if stroke.weights not in (None, RANDOM):
+        stroke = replace(stroke, weights=str(Path(str(stroke.weights)).expanduser().resolve()))
+    if stroke.net is not None and is_own(stroke.net):
+        stroke = replace(stroke, net=str(Path(stroke.net).expanduser().resolve()))
+    if stroke.style is not None:
+        models = tuple((path.resolve(), weight) for path, weight in stroke.style.models)
+        stroke = replace(stroke, style=replace(stroke.style, models=models))
+    if stroke.mask is not None:
+        stroke = replace(stroke, mask=replace(stroke.mask, path=stroke.mask.path.resolve()))
+    return stroke
+
+
+def check(film: Film, stroke: Pass) -> None:
+    """Refuse a pass that cannot be done on a film, before any work.
+
+    Raises:
+        UserError: a time outside the film; a painting or a mask that cannot be read.
+    """
+    span, length = stroke.span, film.duration
+    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + LATE):
+        raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
+    if stroke.style is not None:
+        for path, _ in stroke.style.models:
+            files.read(path)
+    if stroke.mask is not None:
+        assert film.picture is not None
+        check_mask(stroke.mask, film.picture.width, film.picture.height)
+
+
+def _models(style: Style) -> list[list[Any]]:
+    return [[str(path), weight] for path, weight in style.models]
+
+
+def _keys(curve: Curve | Fade) -> list[list[Any]]:
+    if isinstance(curve, Curve):
+        return [list(key) for key in curve.keys]
+    return [[when, ",".join(names)] for when, names in curve.keys]
+
+
+def _curve(name: str, keys: list[list[Any]]) -> Curve | Fade:
+    if name == "motif":
+        return Fade(tuple((when, tuple(names.split(","))) for when, names in keys))
+    return Curve(tuple((when, value) for when, value in keys))
