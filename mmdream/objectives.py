@@ -115,12 +115,14 @@ def moments(a: tf.Tensor, weight: tf.Tensor) -> Moments:
 def gram(found: Moments, wanted: Moments) -> tf.Tensor:
     """Squared distance of two Gram matrices, over the wanted one's square (Gatys et al. 2015).
 
+    A little is added to the latter: a flat painting's pixels do not differ at all.
+
     Args:
         found: of a picture.
         wanted: of what it is to be like.
     """
     aim = wanted[2] / wanted[0]
-    return tf.reduce_sum(tf.square(found[2] / found[0] - aim)) / tf.reduce_sum(tf.square(aim))
+    return tf.reduce_sum(tf.square(found[2] / found[0] - aim)) / (tf.reduce_sum(tf.square(aim)) + 1e-10)
 
 
 def wasserstein(found: Moments, wanted: Moments) -> tf.Tensor:

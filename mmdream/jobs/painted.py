@@ -194,9 +194,7 @@ def paint_picture_file(
     """
     out = destination(content, output, ".styled.png", files.SUFFIXES, overwrite)
     rgb, models = read_large(content), [read_large(path) for path, _ in wanted.models]
-    share = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
-    if mask is not None and share is not None and not share.any():
-        raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
+    share = None if mask is None else _share(mask, rgb)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out) as work:
         kept = work / "steps"
@@ -221,6 +219,18 @@ def read_large(path: Path) -> np.ndarray:
     if min(height, width) < LEAST:
         raise UserError(f"{path}: is {width}x{height} px; a style needs {LEAST} or more on each side")
     return rgb
+
+
+def _share(mask: Mask, rgb: np.ndarray) -> np.ndarray:
+    """How much of each place of a picture is to be painted, float32 [H, W], 0..1.
+
+    Raises:
+        UserError: the mask does not fit the picture, or is black.
+    """
+    share = open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
+    if not share.any():
+        raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
+    return share
 
 
 def _told(

@@ -84,7 +84,8 @@ class Painting:
             _content(self.network, tf.constant(picture[seen][None]))
             for seen, _ in windows(*picture.shape[:2])
         ]
-        return float(style), float(np.mean(parts))
+        # Of like textures rounding can leave less than nothing.
+        return max(0.0, float(style)), float(np.mean(parts))
 
 
 def told(network: Network, picture: np.ndarray) -> Style:
