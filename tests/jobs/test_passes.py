@@ -52,9 +52,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def style(place: Path, **settings: float) -> Pass:
-    few = Schedule(octaves=2, steps=4).with_settings(**settings)
+    few = Schedule(octaves=1, steps=2).with_settings(**settings)
     names = ("octaves", "steps", *settings)
-    return Pass(Style(((place / "painting.png", 1.0),)), tuple((name, few.curve(name)) for name in names))
+    return Pass(Style(((place / "painting.png", 1.0),), "gram"), tuple((name, few.curve(name)) for name in names))
 
 
 def recipe(*passes: Pass) -> Recipe:
