@@ -49,7 +49,7 @@ class Style:
     """What textures are compared by."""
     content_weight: float = 1.0
     """0: the style alone; 1 keeps what is seen; more keeps more."""
-    smooth: float = 0.02
+    smooth: float = 0.1
     """Weight of less total variation."""
     scale: float = 1.0
     """Size of the style's strokes; 1: the painting is taken as large as the picture."""

@@ -36,17 +36,20 @@ def _prepared(pixels: tf.Tensor, front: PictureInput) -> tf.Tensor:
         # Order and scale as one product: a slice with its gradient costs ten times as much.
         x = tf.tensordot(pixels, tf.constant(front.scale * np.eye(3, dtype=np.float32)[::-1]), 1)
     x -= tf.constant(front.mean, tf.float32)
-    sides = tf.shape(x)[1:3]
-    return tf.cond(
-        tf.reduce_min(sides) < front.smallest, lambda: _prolong(x, sides, front.smallest), lambda: x
-    )
+    return prolonged(x, front.smallest)
 
 
-def _prolong(x: tf.Tensor, sides: tf.Tensor, smallest: int) -> tf.Tensor:
-    """Repeat the last row and column until both sides have `smallest` px."""
+def prolonged(x: tf.Tensor, smallest: int) -> tf.Tensor:
+    """Repeat the last row and column of [n, H, W, c] until both sides have `smallest` px."""
     from mmdream.networks.framework import tf
 
-    for axis in (0, 1):
-        places = tf.minimum(tf.range(tf.maximum(sides[axis], smallest)), sides[axis] - 1)
-        x = tf.gather(x, places, axis=axis + 1)
-    return x
+    sides = tf.shape(x)[1:3]
+
+    def longer() -> tf.Tensor:
+        y = x
+        for axis in (0, 1):
+            places = tf.minimum(tf.range(tf.maximum(sides[axis], smallest)), sides[axis] - 1)
+            y = tf.gather(y, places, axis=axis + 1)
+        return y
+
+    return tf.cond(tf.reduce_min(sides) < smallest, longer, lambda: x)

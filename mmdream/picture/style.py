@@ -17,6 +17,7 @@ from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import STATISTICS, Moments, moments
+from mmdream.picture.grain import KINDS, grains
 from mmdream.picture.tiles import sewn, windows, within
 
 SKETCH = 96
@@ -24,9 +25,7 @@ SKETCH = 96
 costs more than the network, and what random mixtures agree in, the channels agree in."""
 GRAIN = 1.0
 """Weight of the pixels' own statistics over that of all layers."""
-GRAINS = 0, 1, 2
-"""The pixels' colours, and differences of neighbours at full and at half size."""
-CONTENT = 0.2
+CONTENT = 0.12
 """Distance of content, over the content's variance, that counts as much as all of a style."""
 PAD = 8, 16
 """Least and largest reflected rim in px: the network's zeros around a picture would be painted, and another
@@ -35,7 +34,7 @@ GRID = 32
 """Sides of what the network sees are multiples of this."""
 
 Style = list[Moments]
-"""Moments of the pixels, by `GRAINS`, then of the layers."""
+"""Moments of the pixels' `grains`, then of the layers."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Painting:
         Returns:
             float32 [H, W, 3]: the descent of the distance, times the number of pixels.
         """
-        weights = tf.constant([self.content * CONTENT, self.smooth])
+        weight = tf.constant(self.content * CONTENT, tf.float32)
         rims = rim.integers(PAD[0], PAD[1] + 1, size=2)
         # Of a picture in tiles each tile alone has another style: the rest of the whole belongs to it.
         tiled = len(windows(*picture.shape[:2])) > 1
@@ -71,10 +70,10 @@ class Painting:
 
         def at(part: np.ndarray) -> np.ndarray:
             return traced(
-                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weights
+                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weight
             ).numpy()[0]
 
-        return sewn(at, picture)
+        return sewn(at, picture) - self.smooth * _rougher(picture[..., :3])
 
     def distances(self, picture: np.ndarray) -> tuple[float, float]:
         """How far a picture, as `gradient` takes it, is from the style, and from its content."""
@@ -127,6 +126,17 @@ def blended(styles: Sequence[tuple[Style, float]]) -> Style:
     return [mixed(place) for place in range(len(styles[0][0]))]
 
 
+def _rougher(rgb: np.ndarray) -> np.ndarray:
+    """The gradient of total variation, float32 [H, W, 3]: the sum of the differences of neighbours."""
+    slope = np.zeros_like(rgb)
+    for axis in (0, 1):
+        later, earlier = slope.swapaxes(0, axis)[1:], slope.swapaxes(0, axis)[:-1]
+        signs = np.sign(np.diff(rgb.swapaxes(0, axis), axis=0))
+        later += signs
+        earlier -= signs
+    return slope
+
+
 def _added(a: Style, b: Style) -> Style:
     return [tuple(x + y for x, y in zip(one, other, strict=True)) for one, other in zip(a, b, strict=True)]
 
@@ -139,22 +149,12 @@ def _seen(network: Network, rgb: tf.Tensor, share: tf.Tensor) -> tuple[Style, tf
     card = network.card
     names = tuple(dict.fromkeys((*card.style_layers, card.content_layer)))
     found = dict(zip(names, network.layers(names)(rgb), strict=True))
-    sums = [moments(*_grain(rgb, share, place)) for place in GRAINS]
+    sums = [moments(a, weight) for a, weight in grains(rgb, share)]
     for name in card.style_layers:
         a = _sketched(found[name])
         weight = tf.image.resize(share, tf.shape(a)[1:3], method="area")
         sums.append(moments(a, weight))
     return sums, tf.cast(found[card.content_layer], tf.float32)
-
-
-def _grain(rgb: tf.Tensor, share: tf.Tensor, place: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Colours (0), or how they differ from those of the neighbours above and on the left."""
-    if not place:
-        return rgb, share
-    if place > 1:
-        rgb, share = (tf.nn.avg_pool2d(x, place, place, "VALID") for x in (rgb, share))
-    here = rgb[:, 1:, 1:]
-    return tf.concat((here - rgb[:, :-1, 1:], here - rgb[:, 1:, :-1]), axis=3), share[:, 1:, 1:]
 
 
 def _sketched(a: tf.Tensor) -> tf.Tensor:
@@ -170,7 +170,7 @@ def _sketched(a: tf.Tensor) -> tf.Tensor:
 def _apart(statistic: str, found: Style, wanted: Style) -> tf.Tensor:
     """Mean over the layers, and the pixels' own by `GRAIN`."""
     apart = [STATISTICS[statistic](a, b) for a, b in zip(found, wanted, strict=True)]
-    grain, layers = apart[: len(GRAINS)], apart[len(GRAINS) :]
+    grain, layers = apart[: KINDS], apart[KINDS :]
     return tf.add_n(layers) / len(layers) + GRAIN * tf.add_n(grain) / len(grain)
 
 
@@ -207,16 +207,16 @@ def _content(network: Network, x: tf.Tensor) -> float:
 def _traced(
     network: Network, statistic: str, tiled: bool, widths: tuple[int, ...]
 ) -> Callable[..., tf.Tensor]:
-    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weights [2]) -> [1, h, w, 3].
+    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weight of content) -> [1, h, w, 3].
 
     Traced once for all sizes, which takes seconds; `widths` are the features' numbers in a style.
     """
     told = [tuple(tf.TensorSpec(shape) for shape in ([], [width], [width, width])) for width in widths]
-    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([2])]
+    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([])]
 
     @tf.function(input_signature=signature)
     def gradient(
-        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weights: tf.Tensor
+        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weight: tf.Tensor
     ) -> tf.Tensor:
         rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
         with tf.GradientTape() as tape:
@@ -226,9 +226,8 @@ def _traced(
             if tiled:
                 found = [_anchored(own, all_) for own, all_ in zip(found, whole, strict=True)]
             kept = network.layers((network.card.content_layer,))(beside)[0]
-            rough = tf.image.total_variation(rgb)[0] / tf.cast(tf.size(rgb), tf.float32)
             away = _away(a, tf.cast(kept, tf.float32))
-            loss = _apart(statistic, found, wanted) + weights[0] * away + weights[1] * rough
+            loss = _apart(statistic, found, wanted) + weight * away
             # The more pixels, the smaller the share of each: undone, so that float16 can hold it.
             loss *= tf.cast(tf.size(rgb), tf.float32)
         return -tape.gradient(loss, rgb)
