@@ -221,7 +221,10 @@ def _traced(
         rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
         with tf.GradientTape() as tape:
             tape.watch(rgb)
-            padded, beside = _rimmed(rgb, rims), _rimmed(content, rims)
+            # Mirrored pixels do not pull on those they mirror: in corners four would pull on one.
+            held = tf.stop_gradient(rgb)
+            padded = _rimmed(held, rims) + _rimmed(rgb - held, rims, "CONSTANT")
+            beside = _rimmed(content, rims)
             found, a = _seen(network, padded, _rimmed(share, rims))
             if tiled:
                 found = [_anchored(own, all_) for own, all_ in zip(found, whole, strict=True)]
@@ -240,9 +243,9 @@ def _anchored(own: Moments, whole: Moments) -> Moments:
     return tuple(all_ + here - tf.stop_gradient(here) for here, all_ in zip(own, whole, strict=True))
 
 
-def _rimmed(x: tf.Tensor, rims: tf.Tensor) -> tf.Tensor:
-    """Reflect the rim, up to sides that are multiples of `GRID`; [1, h, w, c]."""
+def _rimmed(x: tf.Tensor, rims: tf.Tensor, how: str = "REFLECT") -> tf.Tensor:
+    """Lay a rim about [1, h, w, c], up to sides that are multiples of `GRID`: reflected, or of zeros."""
     sides = tf.shape(x)[1:3]
     rims = tf.minimum(tf.cast(rims, tf.int32), sides - 1)
     behind = tf.minimum(rims + (-(sides + 2 * rims)) % GRID, sides - 1)
-    return tf.pad(x, [(0, 0), (rims[0], behind[0]), (rims[1], behind[1]), (0, 0)], "REFLECT")
+    return tf.pad(x, [(0, 0), (rims[0], behind[0]), (rims[1], behind[1]), (0, 0)], how)
