@@ -25,7 +25,7 @@ SKETCH = 96
 costs more than the network, and what random mixtures agree in, the channels agree in."""
 GRAIN = 1.0
 """Weight of the pixels' own statistics over that of all layers."""
-CONTENT = 0.12
+CONTENT = 0.1
 """Distance of content, over the content's variance, that counts as much as all of a style."""
 PAD = 8, 16
 """Least and largest reflected rim in px: the network's zeros around a picture would be painted, and another
