@@ -1,0 +1,166 @@
+"""Time style transfer against the recipe of the peers, to equal style loss, in one run.
+
+    python scripts/bench_style.py CONTENT PAINTING --weights FILE [--net squeezenet] [--frames FILM]
+
+The peers' recipe (Gatys et al. 2015 as neural-style-tf and others have it): Gram matrices of the style layers,
+squared error of the content layer, Adam 0.02, 500 steps from the content, one scale, float32. Ours: the
+default settings. Both are judged by the Gram distances of the network's layers, over the content's own; the
+peers' recipe is timed up to the step at which it has come as far as ours did, or to its 500th. Then VGG-19
+with random weights: 20 steps of either recipe are timed and scaled. --frames: some frames of a film as the
+film command carries them, beside frames alone, in seconds a frame. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from measure_style import easel, gram_left, painted
+
+from mmdream import Recipe, dream_video
+from mmdream.networks.card import card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, load, precision
+from mmdream.passes import Pass, Style
+from mmdream.picture import files
+from mmdream.picture.octaves import resized
+
+STEPS, TRIED, EVERY = 500, 20, 10
+RATE, CONTENT = 0.02, 1e-4
+
+
+def peers(
+    network: Network, content: np.ndarray, model: np.ndarray, steps: int, far: Callable[[np.ndarray], bool]
+) -> tuple[np.ndarray, int, float]:
+    """The peers' recipe, until `far` or for so many steps: picture, steps taken, seconds in them."""
+    names, own = network.card.style_layers, network.card.content_layer
+    layers = network.layers((*names, own))
+
+    def grams(found: list[tf.Tensor]) -> list[tf.Tensor]:
+        cells = [tf.reshape(a, (-1, a.shape[3])) for a in found]
+        return [tf.matmul(a, a, transpose_a=True) / tf.cast(tf.shape(a)[0], tf.float32) for a in cells]
+
+    aims = [tf.constant(gram) for gram in grams(layers(tf.constant(model[None]))[:-1])]
+    kept = layers(tf.constant(content[None]))[-1]
+    x, adam = tf.Variable(content[None]), keras.optimizers.Adam(RATE)
+
+    @tf.function
+    def step() -> None:
+        with tf.GradientTape() as tape:
+            *found, there = layers(x)
+            pairs = zip(grams(found), aims, strict=True)
+            loss = tf.add_n([tf.reduce_sum((a - b) ** 2) / tf.reduce_sum(b**2) for a, b in pairs])
+            loss += CONTENT * tf.reduce_mean(tf.square(there - kept))
+        adam.apply([tape.gradient(loss, x)], [x])
+        x.assign(tf.clip_by_value(x, 0.0, 1.0))
+
+    step()
+    x.assign(content[None])
+    took = 0.0
+    for number in range(1, steps + 1):
+        began = time.perf_counter()
+        step()
+        took += time.perf_counter() - began
+        if number % EVERY == 0 and far(x.numpy()[0]):
+            break
+    return x.numpy()[0], number, took
+
+
+def compared(network: Network, plain: Network, content: np.ndarray, model: np.ndarray) -> dict[str, float]:
+    """Ours and the peers', to the same Gram distance."""
+    on = easel(network, model)
+    painted(on, content, 1)  # Traces.
+    began = time.perf_counter()
+    ours = painted(on, content)
+    took = time.perf_counter() - began
+    goal = gram_left(on, content, ours)
+    scale = max(content.shape) / max(model.shape)
+    size = (round(model.shape[0] * scale), round(model.shape[1] * scale))
+    theirs, steps, seconds = peers(
+        plain,
+        content,
+        np.clip(resized(model, size), 0, 1),
+        STEPS,
+        lambda x: gram_left(on, content, x) <= goal,
+    )
+    return {
+        "ours_seconds": took,
+        "peers_seconds": seconds,
+        "peers_steps": steps,
+        "ours_left": goal,
+        "peers_left": gram_left(on, content, theirs),
+        "times": seconds / took,
+    }
+
+
+def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
+    """VGG-19, 20 steps of each."""
+    network = load(card("vgg19"), "random", precision("auto", card("vgg19")))
+    plain = load(card("vgg19"), "random", "float32")
+    on = easel(network, model)
+    painted(on, content, 1)
+    took = []
+    for steps in (1, 3):
+        began = time.perf_counter()
+        painted(on, content, steps)
+        took.append(time.perf_counter() - began)
+    size = content.shape[:2]
+    *_, seconds = peers(plain, content, resized(model, size), TRIED, lambda x: False)
+    return {"ours_40_steps": 20 * (took[1] - took[0]), "peers_500_steps": STEPS * seconds / TRIED}
+
+
+def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[str, float]:
+    """Seconds in the network for a carried frame, and for one alone: two lengths each, so that starts cancel."""
+    recipe = Recipe(net=net, weights=weights, size="360p", passes=(Pass(Style(((painting, 1.0),))),))
+    found = {}
+    for name, coherence, ends in (("alone", 0.0, (0.12, 0.24)), ("carried", recipe.coherence, (1.6, 2.4))):
+        seconds, counts = [], []
+        with tempfile.TemporaryDirectory() as folder:
+            for end in ends:
+                done = dream_video(
+                    film, Path(folder) / f"{end}.mkv", replace(recipe, coherence=coherence),
+                    keep_sound=True, end=end,
+                )  # fmt: skip
+                seconds.append(done.timing["wall"])
+                counts.append(done.frames or 0)
+        found[name] = (seconds[1] - seconds[0]) / (counts[1] - counts[0])
+    return {**found, "times": found["alone"] / found["carried"]}
+
+
+def main() -> int:
+    """Read the command line and print the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("content", type=Path)
+    parser.add_argument("painting", type=Path)
+    parser.add_argument("--net", default="squeezenet")
+    parser.add_argument("--weights")
+    parser.add_argument("--frames", type=Path)
+    parser.add_argument("--no-vgg", action="store_true")
+    args = parser.parse_args()
+    content = resized(files.read(args.content), (360, 640))
+    model = files.read(args.painting)
+    network = load(card(args.net), args.weights, precision("auto", card(args.net)))
+    result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
+    result[args.net] = compared(network, load(card(args.net), args.weights, "float32"), content, model)
+    print(json.dumps(result), file=sys.stderr)
+    if not args.no_vgg:
+        result["vgg19"] = scaled(content, model)
+    if args.frames:
+        result["film"] = frames(args.frames, args.painting, args.net, args.weights)
+    print(json.dumps(result, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Style transfer of pictures in figures: how near the style, how much of the content, by whose eyes.
+
+    python scripts/measure_style.py CONTENT PAINTING... [--nets dreamnet squeezenet googlenet]
+           [--out sheet.png] [--others PHOTO...] [--weights NAME=FILE ...] [--height 360] [--json F]
+
+Each net paints the content in each style with the default settings. Told, a line each:
+
+    style   distance from the style that is left, over the content's own, by the network that painted
+    gram    the same of the Gram matrices of its layers (Gatys et al. 2015)
+    judge   style, by a network that did not paint: the next of the nets
+    kept    (cos - unrelated) / (1 - unrelated): cos is the cosine of the content layer's features of result
+            and content, unrelated the mean of it over the other photographs
+    seconds of the painting
+
+--out: all results on one sheet, a row a net. Status 1 if style > 0.1, judge > 0.5 or kept < 0.5 anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.networks.card import card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, load, precision
+from mmdream.objectives import STATISTICS
+from mmdream.passes import STYLE_SCHEDULE, Style
+from mmdream.picture import files, octaves
+from mmdream.picture.grain import KINDS
+from mmdream.picture.octaves import resized
+from mmdream.picture.style import told
+from mmdream.picture.styled import Easel, paint
+
+LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
+
+
+def picture(path: Path, height: int) -> np.ndarray:
+    """A file's picture at a height."""
+    rgb = files.read(path)
+    return np.ascontiguousarray(resized(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
+
+
+def easel(network: Network, model: np.ndarray) -> Easel:
+    """One painting with the default settings."""
+    return Easel(network, Style(((Path("style"), 1.0),)), ((model, 1.0),))
+
+
+def beside(rgb: np.ndarray, content: np.ndarray) -> np.ndarray:
+    """What `Painting` takes, float32 [H, W, 7]."""
+    return np.concatenate((rgb, content, np.ones((*rgb.shape[:2], 1), np.float32)), axis=2)
+
+
+def painted(on: Easel, content: np.ndarray, steps: int | None = None) -> np.ndarray:
+    """The content in the style, as `mmdream style` paints it."""
+    moment = STYLE_SCHEDULE.with_settings(steps=steps).at(0.0)
+    visits = octaves.in_full(octaves.sizes(content.shape[0], content.shape[1], moment), moment.steps)
+    gain = paint(content, np.zeros_like(content), visits, on, seed=0, place=Fraction(0))
+    return content + octaves.allowed(content, "full")(gain)
+
+
+def features(network: Network, rgb: np.ndarray) -> np.ndarray:
+    """Of the content layer, float32 [value]."""
+    found = network.layers((network.card.content_layer,))(tf.constant(rgb[None]))[0]
+    return np.asarray(tf.cast(found, tf.float32)).ravel()
+
+
+def alike(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine."""
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
+    """Distance from the style over the content's own."""
+    return on.distance(result, content) / on.distance(content, content)
+
+
+def gram_left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
+    """The same of the Gram matrices of the layers alone."""
+    wanted = on.painting((content.shape[0], content.shape[1])).style
+    mean = [
+        np.mean(
+            [
+                float(STATISTICS["gram"](a, b))
+                for a, b in zip(told(on.network, beside(rgb, content))[KINDS:], wanted[KINDS:], strict=True)
+            ]
+        )
+        for rgb in (result, content)
+    ]
+    return float(mean[0] / mean[1])
+
+
+def main() -> int:
+    """Read the command line, paint, and tell."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("content", type=Path)
+    parser.add_argument("paintings", type=Path, nargs="+")
+    parser.add_argument("--nets", nargs="+", default=["dreamnet", "squeezenet", "googlenet"])
+    parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--others", type=Path, nargs="*", default=[])
+    parser.add_argument("--height", type=int, default=360)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    own = dict(text.split("=", 1) for text in args.weights)
+    nets = [load(card(name), own.get(name), precision("auto", card(name))) for name in args.nets]
+    content = picture(args.content, args.height)
+    others = [resized(picture(path, args.height), content.shape[:2]) for path in args.others]
+    rows, sheet = [], []
+    for place, network in enumerate(nets):
+        judge, row = nets[(place + 1) % len(nets)], []
+        here = features(network, content)
+        strange = float(np.mean([alike(here, features(network, other)) for other in others] or [0.0]))
+        for path in args.paintings:
+            model = files.read(path)
+            on = easel(network, model)
+            began = time.perf_counter()
+            result = painted(on, content)
+            took = time.perf_counter() - began
+            found = {
+                "net": network.card.name,
+                "painting": path.stem,
+                "style": left(on, content, result),
+                "gram": gram_left(on, content, result),
+                "judge": left(easel(judge, model), content, result),
+                "kept": (alike(here, features(network, result)) - strange) / (1 - strange),
+                "seconds": took,
+            }
+            print(
+                json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}),
+                flush=True,
+            )
+            rows.append(found)
+            row.append(result)
+        sheet.append(np.hstack(row))
+    if args.out:
+        files.write(args.out, np.vstack(sheet))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1))
+    met = [
+        r["style"] <= LINES["style"] and r["judge"] <= LINES["judge"] and r["kept"] >= LINES["kept"]
+        for r in rows
+    ]
+    return int(not all(met))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
