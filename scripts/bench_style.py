@@ -2,8 +2,8 @@
 
     python scripts/bench_style.py CONTENT PAINTING --weights FILE [--net squeezenet] [--frames FILM]
 
-The peers' recipe (Gatys et al. 2015 as neural-style-tf and others have it): Gram matrices of the style layers,
-squared error of the content layer, Adam 0.02, 500 steps from the content, one scale, float32. Ours: the
+The peers' recipe (Gatys et al. 2015 as neural-style-tf and others have it): Gram matrices of the style
+layers, squared error of the content layer, Adam 0.02, 500 steps from the content, one scale, float32. Ours: the
 default settings. Both are judged by the Gram distances of the network's layers, over the content's own; the
 peers' recipe is timed up to the step at which it has come as far as ours did, or to its 500th. Then VGG-19
 with random weights: 20 steps of either recipe are timed and scaled. --frames: some frames of a film as the
@@ -119,7 +119,7 @@ def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
 
 
 def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[str, float]:
-    """Seconds in the network for a carried frame, and for one alone: two lengths each, so that starts cancel."""
+    """Seconds of a carried frame, and of one alone: of two lengths each, so that starts cancel."""
     recipe = Recipe(net=net, weights=weights, size="360p", passes=(Pass(Style(((painting, 1.0),))),))
     found = {}
     for name, coherence, ends in (("alone", 0.0, (0.12, 0.24)), ("carried", recipe.coherence, (1.6, 2.4))):

@@ -170,7 +170,7 @@ def _sketched(a: tf.Tensor) -> tf.Tensor:
 def _apart(statistic: str, found: Style, wanted: Style) -> tf.Tensor:
     """Mean over the layers, and the pixels' own by `GRAIN`."""
     apart = [STATISTICS[statistic](a, b) for a, b in zip(found, wanted, strict=True)]
-    grain, layers = apart[: KINDS], apart[KINDS :]
+    grain, layers = apart[:KINDS], apart[KINDS:]
     return tf.add_n(layers) / len(layers) + GRAIN * tf.add_n(grain) / len(grain)
 
 

@@ -54,7 +54,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def style(place: Path, **settings: float) -> Pass:
     few = Schedule(octaves=1, steps=2).with_settings(**settings)
     names = ("octaves", "steps", *settings)
-    return Pass(Style(((place / "painting.png", 1.0),), "gram"), tuple((name, few.curve(name)) for name in names))
+    own = tuple((name, few.curve(name)) for name in names)
+    return Pass(Style(((place / "painting.png", 1.0),), "gram"), own)
 
 
 def recipe(*passes: Pass) -> Recipe:
