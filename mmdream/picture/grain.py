@@ -1,8 +1,8 @@
 """What a picture's own pixels tell of a style: colours, and strokes of a few sizes and directions.
 
 No network sees grain well behind its first stride, so noise of colour grows that it is blind to. Rectified
-random filters at several sizes tell strokes from noise (Ustyuzhaninov, Brendel, Gatys, Bethge 2017, "What does
-it take to generate natural textures?").
+random filters at several sizes tell strokes from noise (Ustyuzhaninov, Brendel, Gatys, Bethge 2017, "What
+does it take to generate natural textures?").
 """
 
 from __future__ import annotations
