@@ -4,10 +4,10 @@
 
 The peers' recipe (Gatys et al. 2015 as neural-style-tf and others have it): Gram matrices of the style
 layers, squared error of the content layer, Adam 0.02, 500 steps from the content, one scale, float32. Ours:
-the default settings. Both are judged by the Gram distances of the network's layers, over the content's own; the
-peers' recipe is timed up to the step at which it has come as far as ours did, or to its 500th. Then VGG-19
-with random weights: 20 steps of either recipe are timed and scaled. --frames: some frames of a film as the
-film command carries them, beside frames alone, in seconds a frame. Prints one JSON object.
+the default settings. Both are judged by the Gram distances of the network's layers, over the content's own;
+the peers' recipe is timed up to the step at which it has come as far as ours did, or to its 500th. Then
+VGG-19 with random weights: 20 steps of either recipe are timed and scaled. --frames: some frames of a film
+as the film command carries them, beside frames alone, in seconds a frame. Prints one JSON object.
 """
 
 from __future__ import annotations
