@@ -1,8 +1,7 @@
 """How far a picture is from a style and from its content, and the gradient of that.
 
 A style is told by the moments of a network's features (`objectives.STATISTICS`), and by those of the pixels
-themselves: their colours and how they change from one to the next, which no network sees well behind its
-first stride. Without the latter colour noise grows that the network is blind to.
+themselves (`grain`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ SKETCH = 96
 """Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512
 costs more than the network, and what random mixtures agree in, the channels agree in."""
 GRAIN = 1.0
-"""Weight of the pixels' own statistics over that of all layers."""
+"""Weight of the pixels' own statistics, all together, over that of all layers."""
 CONTENT = 0.1
 """Distance of content, over the content's variance, that counts as much as all of a style."""
 PAD = 8, 16
