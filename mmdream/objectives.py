@@ -159,12 +159,13 @@ def _normal(sums: Moments) -> tuple[tf.Tensor, tf.Tensor]:
 def _root_trace(matrix: tf.Tensor) -> Any:
     """Trace of a positive matrix's square root; its gradient is half the inverse of that root."""
     values, vectors = tf.linalg.eigh(matrix)
-    roots = tf.sqrt(tf.maximum(values, 1e-6 * values[-1]))
 
     def slope(upstream: tf.Tensor) -> tf.Tensor:
+        # What hardly varies would pull without bound.
+        roots = tf.sqrt(tf.maximum(values, 1e-6 * values[-1]))
         return upstream * tf.matmul(vectors * (0.5 / roots), vectors, transpose_b=True)
 
-    return tf.reduce_sum(roots), slope
+    return tf.reduce_sum(tf.sqrt(tf.maximum(values, 0.0))), slope
 
 
 def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

@@ -115,7 +115,7 @@ def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
         took.append(time.perf_counter() - began)
     size = content.shape[:2]
     *_, seconds = peers(plain, content, resized(model, size), TRIED, lambda x: False)
-    return {"ours_40_steps": 20 * (took[1] - took[0]), "peers_500_steps": STEPS * seconds / TRIED}
+    return {"ours_30_steps": 15 * (took[1] - took[0]), "peers_500_steps": STEPS * seconds / TRIED}
 
 
 def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[str, float]:

@@ -16,20 +16,21 @@ from mmdream.picture import style
 from mmdream.picture.octaves import Size, Visit, grey, paced, resized
 from mmdream.picture.smooth import cascade
 
-STEP = 0.03
-"""RMS of the first step, of the range 0..1;"""
+STEP = 0.016
+"""RMS of the first step, of the range 0..1: with 0.03 a picture ends a fifth further from the style, and from
+its content too;"""
 LAST = 0.1
 """of the last one, over the first's."""
-CARRIED = 0.05
+CARRIED = 0.067
 """Share of the steps that a carried film frame takes;"""
-SHORT = 0.6
-"""so much shorter each, and along the gradient itself: it is large where something has come into view, while
-Adam would move every place alike, and what has settled would tremble."""
+SHORT = 1.1
+"""their length over the first step's. They go along the gradient itself: it is large where something has come
+into view, while Adam would move every place alike, and what has settled would tremble."""
 MOST_PACE = 4.0
 """Times that length at most."""
 MOMENTUM = 0.0
 """See `Card.momentum`: a style settles, and what it adds to one frame is not to go on in the next."""
-SIGMA = 1.0
+SIGMA = 1.4
 """px of the gradient's smoothing: strokes, not grain."""
 
 
