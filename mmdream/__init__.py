@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.drive import Drive
     from mmdream.errors import UserError
+    from mmdream.passes import Mask, Pass, Span, Style
     from mmdream.recipe import Recipe
     from mmdream.schedule import Schedule
 
 __all__ = [
     "Drive",
+    "Mask",
+    "Pass",
     "Recipe",
     "Schedule",
+    "Span",
+    "Style",
     "UserError",
     "dream_audio",
     "dream_image",
@@ -31,8 +36,12 @@ __all__ = [
 
 _HOMES = {
     "Drive": "drive",
+    "Mask": "passes",
+    "Pass": "passes",
     "Recipe": "recipe",
     "Schedule": "schedule",
+    "Span": "passes",
+    "Style": "passes",
     "UserError": "errors",
     "dream_audio": "api",
     "dream_image": "api",
