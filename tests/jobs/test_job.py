@@ -14,7 +14,9 @@ from mmdream.drive import Drive
 from mmdream.jobs import folder
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
+from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.recipe import Manner, SoundManner
+from mmdream.schedule import Curve, Fade
 from mmdream.terms import Wishes, channel, target
 
 OTHER: dict[str, Any] = {
@@ -25,6 +27,15 @@ OTHER: dict[str, Any] = {
     "sound_wishes": Wishes((channel("c4:7,12=-0.5"), target("rain")), "cosine", Path("/guide.wav")),
     "sound_manner": SoundManner(0.5, "wide", "griffin-lim"),
     "manner": Manner("adam", 0.25, 0.5, True),
+    "passes": (
+        Pass(settings=(("motif", Fade(((0.0, ("dog", "eye")), (3.0, ("tower",))))),), span=Span(1, 4, 0.5)),
+        Pass(wishes=Wishes((channel("p4c:7=0.5"),)), net="vgg19", weights="random"),
+        Pass(
+            Style(((Path("/a.jpg"), 0.5),), "gram", 2.0, 0.3, 0.5),
+            (("strength", Curve(((0.0, 0.2), (2.0, 1.0)))),),
+            mask=Mask(Path("/m.png"), 3.0),
+        ),
+    ),
     "net": "vgg16",
     "sound_net": "othernet",
     "weights": "/a/b.npz",
