@@ -48,18 +48,20 @@ class Painting:
     smooth: float
     """Weight of total variation."""
 
-    def gradient(self, picture: np.ndarray, rim: np.random.Generator) -> np.ndarray:
+    def gradient(self, picture: np.ndarray, varied: float, rim: np.random.Generator) -> np.ndarray:
         """The way to the style.
 
         Args:
             picture: float32 [H, W, 7]: the picture 0..1, its content, and the share 0..1 of each place in the
                 style.
+            varied: `variance` of the content.
             rim: draws the reflected rim.
 
         Returns:
             float32 [H, W, 3]: the descent of the distance, times the number of pixels.
         """
-        weight = tf.constant(self.content * CONTENT, tf.float32)
+        # A tile has a share of the whole's style, but as much content for each of its pixels.
+        weights = tf.constant([picture.shape[0] * picture.shape[1] * 3, self.content * CONTENT / varied])
         rims = rim.integers(PAD[0], PAD[1] + 1, size=2)
         # Of a picture in tiles each tile alone has another style: the rest of the whole belongs to it.
         tiled = len(windows(*picture.shape[:2])) > 1
@@ -69,7 +71,7 @@ class Painting:
 
         def at(part: np.ndarray) -> np.ndarray:
             return traced(
-                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weight
+                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weights
             ).numpy()[0]
 
         return sewn(at, picture) - self.smooth * _rougher(picture[..., :3])
@@ -78,12 +80,10 @@ class Painting:
         """How far a picture, as `gradient` takes it, is from the style, and from its content."""
         found = told(self.network, picture)
         style = _apart(self.statistic, found, self.style)
-        parts = [
-            _content(self.network, tf.constant(picture[seen][None]))
-            for seen, _ in windows(*picture.shape[:2])
-        ]
+        away = _contents(self.network)
+        parts = [float(away(tf.constant(picture[seen][None]))) for seen, _ in windows(*picture.shape[:2])]
         # Of like textures rounding can leave less than nothing.
-        return max(0.0, float(style)), float(np.mean(parts))
+        return max(0.0, float(style)), float(np.mean(parts)) / variance(self.network, picture[..., 3:6])
 
 
 def told(network: Network, picture: np.ndarray) -> Style:
@@ -107,6 +107,15 @@ def style_of(network: Network, painting: np.ndarray) -> Style:
     return told(
         network, np.concatenate((painting, painting, np.ones((height, width, 1), np.float32)), axis=2)
     )
+
+
+def variance(network: Network, content: np.ndarray) -> float:
+    """How much features of a content, float32 [H, W, 3], differ from place to place: mean over channels."""
+    traced = _spread(network)
+    sums = [traced(tf.constant(content[seen][None])) for seen, _ in windows(*content.shape[:2])]
+    mean, square = (np.mean([each[place] for each in sums], axis=0) for place in (0, 1))
+    # What is less than rounding is no measure for a content without any.
+    return max(float(np.mean(square - mean * mean)), 1e-4 * float(np.mean(square))) + 1e-9
 
 
 def blended(styles: Sequence[tuple[Style, float]]) -> Style:
@@ -173,12 +182,6 @@ def _apart(statistic: str, found: Style, wanted: Style) -> tf.Tensor:
     return tf.add_n(layers) / len(layers) + GRAIN * tf.add_n(grain) / len(grain)
 
 
-def _away(a: tf.Tensor, content: tf.Tensor) -> tf.Tensor:
-    """Mean squared distance of features, over the variance of the content's."""
-    spread = tf.math.reduce_variance(content, axis=(1, 2))
-    return tf.reduce_mean(tf.square(a - content)) / (tf.reduce_mean(spread) + 1e-9)
-
-
 def _spec(depth: int) -> tf.TensorSpec:
     return tf.TensorSpec([1, None, None, depth], tf.float32)
 
@@ -190,32 +193,44 @@ def _told(network: Network) -> Callable[[tf.Tensor], Style]:
 
 @lru_cache(maxsize=4)
 def _contents(network: Network) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Mean squared distance of the features of a picture and its content."""
+
     def away(x: tf.Tensor) -> tf.Tensor:
-        layers = network.layers((network.card.content_layer,))
-        a, content = (tf.cast(layers(part)[0], tf.float32) for part in (x[..., :3], x[..., 3:6]))
-        return _away(a, content)
+        return tf.reduce_mean(tf.square(_kept(network, x[..., :3]) - _kept(network, x[..., 3:6])))
 
     return tf.function(away, input_signature=[_spec(7)])
 
 
-def _content(network: Network, x: tf.Tensor) -> float:
-    return float(_contents(network)(x))
+@lru_cache(maxsize=4)
+def _spread(network: Network) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Means over all places of a content's features, and of their squares, [c]."""
+
+    def told(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        a = _kept(network, content)
+        return tf.reduce_mean(a, axis=(0, 1, 2)), tf.reduce_mean(tf.square(a), axis=(0, 1, 2))
+
+    return tf.function(told, input_signature=[_spec(3)])
+
+
+def _kept(network: Network, rgb: tf.Tensor) -> tf.Tensor:
+    """Features at the layer of the content, float32."""
+    return tf.cast(network.layers((network.card.content_layer,))(rgb)[0], tf.float32)
 
 
 @lru_cache(maxsize=8)
 def _traced(
     network: Network, statistic: str, tiled: bool, widths: tuple[int, ...]
 ) -> Callable[..., tf.Tensor]:
-    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weight of content) -> [1, h, w, 3].
+    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weights [2]) -> [1, h, w, 3].
 
     Traced once for all sizes, which takes seconds; `widths` are the features' numbers in a style.
     """
     told = [tuple(tf.TensorSpec(shape) for shape in ([], [width], [width, width])) for width in widths]
-    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([])]
+    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([2])]
 
     @tf.function(input_signature=signature)
     def gradient(
-        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weight: tf.Tensor
+        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weights: tf.Tensor
     ) -> tf.Tensor:
         rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
         with tf.GradientTape() as tape:
@@ -227,11 +242,9 @@ def _traced(
             found, a = _seen(network, padded, _rimmed(share, rims))
             if tiled:
                 found = [_anchored(own, all_) for own, all_ in zip(found, whole, strict=True)]
-            kept = network.layers((network.card.content_layer,))(beside)[0]
-            away = _away(a, tf.cast(kept, tf.float32))
-            loss = _apart(statistic, found, wanted) + weight * away
-            # The more pixels, the smaller the share of each: undone, so that float16 can hold it.
-            loss *= tf.cast(tf.size(rgb), tf.float32)
+            away = tf.reduce_mean(tf.square(a - _kept(network, beside))) * tf.cast(tf.size(rgb), tf.float32)
+            # Times the pixels: the more there are, the less does each count, and float16 has to hold it.
+            loss = weights[0] * _apart(statistic, found, wanted) + weights[1] * away
         return -tape.gradient(loss, rgb)
 
     return gradient

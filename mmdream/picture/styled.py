@@ -143,10 +143,13 @@ class _Sheet:
         color: str,
         asked: Callable[[], None] | None,
     ) -> Callable[[np.ndarray, int], np.ndarray]:
+        varied = style.variance(painting.network, self.beside[..., :3])
+
         def at(gained: np.ndarray, number: int) -> np.ndarray:
             if asked is not None:
                 asked()
-            gradient = painting.gradient(np.concatenate((self.base + gained, self.beside), axis=2), rims)
+            shown = np.concatenate((self.base + gained, self.beside), axis=2)
+            gradient = painting.gradient(shown, varied, rims)
             return cascade(grey(gradient) if color == "source" else gradient, SIGMA)
 
         return at

@@ -59,17 +59,56 @@ def test_moments_count_only_what_weighs():
         assert np.allclose(got, wanted, rtol=1e-5)
 
 
-def beside(rgb: np.ndarray) -> np.ndarray:
-    return np.concatenate((rgb, rgb, np.ones((*rgb.shape[:2], 1), np.float32)), axis=2)
+def beside(rgb: np.ndarray, content: np.ndarray | None = None) -> np.ndarray:
+    whole = np.ones((*rgb.shape[:2], 1), np.float32)
+    return np.concatenate((rgb, rgb if content is None else content, whole), axis=2)
 
 
-def test_the_gradient_leads_to_the_style(easel):
-    content = noise(64, 96, 7)
+def variance(easel: Easel, content: np.ndarray) -> float:
+    return style.variance(easel.network, content)
+
+
+def test_the_gradient_is_that_of_the_distances(easel, monkeypatch):
+    monkeypatch.setattr(style, "PAD", (0, 0))  # The distances are of pictures without a rim.
+    content, here = noise(64, 96, 7), 0.2 + 0.6 * noise(64, 96, 8)
     painting = easel.painting((64, 96))
-    way = painting.gradient(beside(content), np.random.default_rng(0))
-    step = 0.004 * way / np.sqrt(np.square(way).mean())
-    assert easel.distance(content + step, content) < easel.distance(content, content)
-    assert easel.distance(content - step, content) > easel.distance(content, content)
+    way = painting.gradient(beside(here, content), variance(easel, content), np.random.default_rng(0))
+
+    def far(rgb: np.ndarray) -> float:
+        from_style, from_content = painting.distances(beside(rgb, content))
+        rough = sum(float(np.abs(np.diff(rgb, axis=axis)).sum()) for axis in (0, 1))
+        return rgb.size * (from_style + style.CONTENT * from_content) + painting.smooth * rough
+
+    step = 0.002 * way / np.sqrt(np.square(way).mean())
+    expected = 2 * float((step * way).sum())
+    assert far(here - step) - far(here + step) == pytest.approx(expected, rel=0.05)
+
+
+def test_a_tile_has_the_gradient_of_the_whole(easel, monkeypatch):
+    content, here = noise(96, 640, 7), 0.2 + 0.6 * noise(96, 640, 8)
+    # One tile differs little: its content weighs as in the whole all the same.
+    here[:, 320:480], content[:, 320:480] = (0.5 + 0.2 * (x[:, 320:480] - 0.5) for x in (here, content))
+    painting, varied = easel.painting((96, 640)), variance(easel, content)
+    whole = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
+    monkeypatch.setattr(style, "windows", lambda h, w: tiles.windows(h, w, 160, 160))
+    monkeypatch.setattr(style, "sewn", lambda slope, x: tiles.sewn(slope, x, 160, 160))
+    assert variance(easel, content) == pytest.approx(varied, rel=0.1)
+    tiled = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
+    # The whole counts its rim among its pixels, tiles do not: all of it is longer by a factor.
+    factor = np.sqrt(np.square(tiled).sum() / np.square(whole).sum())
+    for left in range(0, 640, 160):
+        a, b = (x[:, left : left + 160].ravel() for x in (factor * whole, tiled))
+        assert a @ b > 0.97 * np.sqrt((a @ a) * (b @ b))
+        assert np.sqrt(b @ b) == pytest.approx(np.sqrt(a @ a), rel=0.1)
+
+
+def test_a_blend_has_the_moments_of_its_paintings_by_their_weights(network):
+    first, second = (style.style_of(network, noise(*size, 1)) for size in ((32, 64), (96, 64)))
+    mixed = style.blended([(first, 3.0), (second, 1.0)])
+    for a, b, both in zip(first, second, mixed, strict=True):
+        for place in (1, 2):
+            wanted = 0.75 * a[place] / a[0] + 0.25 * b[place] / b[0]
+            assert np.allclose(both[place] / both[0], wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_a_picture_in_tiles_has_the_style_of_the_whole(easel, monkeypatch):
@@ -120,3 +159,12 @@ def test_the_source_keeps_its_chroma(easel):
 def test_small_and_narrow_pictures_are_painted(easel, size):
     content = noise(*size, 2)
     assert np.isfinite(painted(easel, content)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 300), (300, 1), (1, 1)])
+def test_a_painting_may_be_a_line(network, size):
+    model = np.full((*size, 3), [0.8, 0.3, 0.1], np.float32)
+    narrow = Easel(network, Style(((Path("model"), 1.0),)), ((model, 1.0),))
+    result = painted(narrow, noise(48, 64, 2))
+    assert np.isfinite(result).all()
+    assert result[..., 0].mean() > result[..., 2].mean()
