@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmdream.networks.framework import tf
 
@@ -112,35 +112,52 @@ def moments(a: tf.Tensor, weight: tf.Tensor) -> Moments:
     )
 
 
-def gram(found: Moments, wanted: Moments) -> tf.Tensor:
+class Texture(NamedTuple):
+    """What features are to be like: `moments` as the distances take them, float32."""
+
+    mean: tf.Tensor
+    """[c]"""
+    products: tf.Tensor
+    """[c, c], their mean: a Gram matrix."""
+    root: tf.Tensor
+    """[c, c]: the covariance's square root."""
+
+
+def texture(sums: Moments) -> Texture:
+    """The texture that moments tell of."""
+    mean, covariance = _normal(sums)
+    values, vectors = tf.linalg.eigh(covariance)
+    root = tf.matmul(vectors * tf.sqrt(tf.maximum(values, 0.0)), vectors, transpose_b=True)
+    return Texture(mean, sums[2] / sums[0], root)
+
+
+def gram(found: Moments, wanted: Texture) -> tf.Tensor:
     """Squared distance of two Gram matrices, over the wanted one's square (Gatys et al. 2015).
 
     A little is added to the latter: a flat painting's pixels do not differ at all.
 
     Args:
         found: of a picture.
-        wanted: of what it is to be like.
+        wanted: what it is to be like.
     """
-    aim = wanted[2] / wanted[0]
-    return tf.reduce_sum(tf.square(found[2] / found[0] - aim)) / (tf.reduce_sum(tf.square(aim)) + 1e-10)
+    apart = found[2] / found[0] - wanted.products
+    return tf.reduce_sum(tf.square(apart)) / (tf.reduce_sum(tf.square(wanted.products)) + 1e-10)
 
 
-def wasserstein(found: Moments, wanted: Moments) -> tf.Tensor:
+def wasserstein(found: Moments, wanted: Texture) -> tf.Tensor:
     """Squared Wasserstein-2 distance of the normal distributions with these means and covariances.
 
     After crowsonkb/style-transfer-pytorch. Over the wanted one's variance, so that layers weigh alike.
 
     Args:
         found: of a picture.
-        wanted: of what it is to be like.
+        wanted: what it is to be like.
     """
     mean, covariance = _normal(found)
-    aim, wide = _normal(wanted)
-    values, vectors = tf.linalg.eigh(wide)
-    root = tf.matmul(vectors * tf.sqrt(tf.maximum(values, 0.0)), vectors, transpose_b=True)
-    between = _root_trace(root @ covariance @ root)
-    spread = tf.linalg.trace(covariance) + tf.linalg.trace(wide) - 2 * between
-    return (tf.reduce_sum(tf.square(mean - aim)) + spread) / tf.linalg.trace(wide)
+    between = _root_trace(wanted.root @ covariance @ wanted.root)
+    wide = tf.reduce_sum(tf.square(wanted.root))
+    spread = tf.linalg.trace(covariance) + wide - 2 * between
+    return (tf.reduce_sum(tf.square(mean - wanted.mean)) + spread) / wide
 
 
 STATISTICS = {"wasserstein": wasserstein, "gram": gram}

@@ -82,7 +82,7 @@ def left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
 
 def gram_left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
     """The same of the Gram matrices of the layers alone."""
-    wanted = on.painting((content.shape[0], content.shape[1])).style
+    wanted = on.painting((content.shape[0], content.shape[1])).wanted
     mean = [
         np.mean(
             [

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from mmdream.networks.framework import tf
-from mmdream.objectives import STATISTICS, moments
+from mmdream.objectives import STATISTICS, moments, texture
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_a_flat_texture_can_be_wanted(statistic: str):
     cells = np.random.default_rng(0).random((1, 8, 8, 3)).astype(np.float32)
     whole = tf.ones((1, 8, 8, 1))
-    wanted = moments(tf.zeros_like(cells), whole)
+    wanted = texture(moments(tf.zeros_like(cells), whole))
     with tf.GradientTape() as tape:
         x = tf.constant(cells)
         tape.watch(x)

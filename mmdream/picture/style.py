@@ -15,7 +15,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import STATISTICS, Moments, moments
+from mmdream.objectives import STATISTICS, Moments, Texture, moments
 from mmdream.picture.grain import KINDS, grains
 from mmdream.picture.tiles import sewn, windows, within
 
@@ -41,7 +41,8 @@ class Painting:
     """A style and what matters of it, at one size."""
 
     network: Network
-    style: Style
+    wanted: list[Texture]
+    """As `Style`."""
     statistic: str
     content: float
     """Weight of the content, 1 as usual."""
@@ -65,13 +66,13 @@ class Painting:
         rims = rim.integers(PAD[0], PAD[1] + 1, size=2)
         # Of a picture in tiles each tile alone has another style: the rest of the whole belongs to it.
         tiled = len(windows(*picture.shape[:2])) > 1
-        whole = told(self.network, picture) if tiled else self.style
-        widths = tuple(int(firsts.shape[0]) for _, firsts, _ in self.style)
+        whole = told(self.network, picture) if tiled else []
+        widths = tuple(int(each.mean.shape[0]) for each in self.wanted)
         traced = _traced(self.network, self.statistic, tiled, widths)
 
         def at(part: np.ndarray) -> np.ndarray:
             return traced(
-                tf.convert_to_tensor(part[None]), tf.constant(rims), self.style, whole, weights
+                tf.convert_to_tensor(part[None]), tf.constant(rims), self.wanted, whole, weights
             ).numpy()[0]
 
         return sewn(at, picture) - self.smooth * _rougher(picture[..., :3])
@@ -79,7 +80,7 @@ class Painting:
     def distances(self, picture: np.ndarray) -> tuple[float, float]:
         """How far a picture, as `gradient` takes it, is from the style, and from its content."""
         found = told(self.network, picture)
-        style = _apart(self.statistic, found, self.style)
+        style = _apart(self.statistic, found, self.wanted)
         away = _contents(self.network)
         parts = [float(away(tf.constant(picture[seen][None]))) for seen, _ in windows(*picture.shape[:2])]
         # Of like textures rounding can leave less than nothing.
@@ -175,7 +176,7 @@ def _sketched(a: tf.Tensor) -> tf.Tensor:
     return tf.tensordot(tf.cast(a, tf.float32), tf.constant(rotation), 1)
 
 
-def _apart(statistic: str, found: Style, wanted: Style) -> tf.Tensor:
+def _apart(statistic: str, found: Style, wanted: Sequence[Texture]) -> tf.Tensor:
     """Mean over the layers, and the pixels' own by `GRAIN`."""
     apart = [STATISTICS[statistic](a, b) for a, b in zip(found, wanted, strict=True)]
     grain, layers = apart[:KINDS], apart[KINDS:]
@@ -221,16 +222,17 @@ def _kept(network: Network, rgb: tf.Tensor) -> tf.Tensor:
 def _traced(
     network: Network, statistic: str, tiled: bool, widths: tuple[int, ...]
 ) -> Callable[..., tf.Tensor]:
-    """(part [1, h, w, 7], rims [2], wanted style, the whole's style, weights [2]) -> [1, h, w, 3].
+    """(part [1, h, w, 7], rims [2], what is wanted, the whole's style, weights [2]) -> [1, h, w, 3].
 
     Traced once for all sizes, which takes seconds; `widths` are the features' numbers in a style.
     """
-    told = [tuple(tf.TensorSpec(shape) for shape in ([], [width], [width, width])) for width in widths]
-    signature = [_spec(7), tf.TensorSpec([2], tf.int64), told, told, tf.TensorSpec([2])]
+    wanted = [Texture(*(tf.TensorSpec(shape) for shape in ([w], [w, w], [w, w]))) for w in widths]
+    sums = [tuple(tf.TensorSpec(shape) for shape in ([], [w], [w, w])) for w in widths] if tiled else []
+    signature = [_spec(7), tf.TensorSpec([2], tf.int64), wanted, sums, tf.TensorSpec([2])]
 
     @tf.function(input_signature=signature)
     def gradient(
-        part: tf.Tensor, rims: tf.Tensor, wanted: Style, whole: Style, weights: tf.Tensor
+        part: tf.Tensor, rims: tf.Tensor, wanted: list[Texture], whole: Style, weights: tf.Tensor
     ) -> tf.Tensor:
         rgb, content, share = part[..., :3], part[..., 3:6], part[..., 6:]
         with tf.GradientTape() as tape:

@@ -11,6 +11,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.ascent import Canvas, ascend
 from mmdream.networks.network import Network
+from mmdream.objectives import texture
 from mmdream.passes import Style
 from mmdream.picture import style
 from mmdream.picture.octaves import Size, Visit, grey, paced, resized
@@ -57,9 +58,10 @@ class Easel:
                 (style.style_of(self.network, self._sized(model, longest)), weight)
                 for model, weight in self.models
             ]
+            textures = [texture(sums) for sums in style.blended(told)]
             wanted = self.wanted
             self.known[longest] = style.Painting(
-                self.network, style.blended(told), wanted.statistic, wanted.content_weight, wanted.smooth
+                self.network, textures, wanted.statistic, wanted.content_weight, wanted.smooth
             )
         return self.known[longest]
 
