@@ -129,10 +129,13 @@ class Pass:
 
     def __str__(self) -> str:
         """For a person."""
-        name = "dream" if self.style is None else "style"
+        name = "dream"
+        if self.style is not None:
+            name = "style of " + " and ".join(path.name for path, _ in self.style.models)
         until = "" if self.span.stop is None else f" to {self.span.stop:g} s"
         when = f" from {self.span.start:g} s" if self.span.start else ""
-        return f"{name}{when}{until}"
+        where = "" if self.mask is None else f" where {self.mask.path.name} is white"
+        return f"{name}{when}{until}{where}"
 
 
 def weighed(text: str, home: Path = Path()) -> tuple[Path, float]:

@@ -74,6 +74,8 @@ class Plan:
     """None where the system does not tell."""
     disk_mib: float
     """At most, while it works."""
+    passes: tuple[str, ...] = ()
+    """Over the picture in their order, a line each; none: one dream."""
     driven: tuple[str, ...] = ()
     """What follows the film, a line each."""
 
@@ -91,23 +93,32 @@ class Plan:
         whole, dreamed = (f"{w}x{h}" for w, h in (self.size, self.working_size))
         flashes = f", {self.flashes} flashes" if self.flashes else ""
         shots = f"{self.shots} shot{'' if self.shots == 1 else 's'}{flashes}"
+        result = f"{self.output} at {whole}"
+        picture = sound = "kept"
+        if self.network:
+            result += f", dreamed at {dreamed}" if whole != dreamed else ""
+            picture = (
+                f"{self.network} in {self.precision}: {told_time(self.frame_seconds)} a frame, "
+                f"{told_time(self.first_frame_seconds)} where a shot begins"
+            )
+        if self.sound_network:
+            sound = f"{self.sound_network}: {told_time(self.sound_seconds)}"
         rows = {
-            "film": f"{self.source}: {self.seconds:.2f} s, {self.frames} frames, {shots}",
-            "result": f"{self.output} at {whole}"
-            + (f", dreamed at {dreamed}" if self.network and whole != dreamed else ""),
-            "picture": f"{self.network} in {self.precision}: {told_time(self.frame_seconds)} a frame, "
-            f"{told_time(self.first_frame_seconds)} where a shot begins"
-            if self.network
-            else "kept",
-            "sound": f"{self.sound_network}: {told_time(self.sound_seconds)}"
-            if self.sound_network
-            else "kept",
-            **{"driven" if not k else " " * k: line for k, line in enumerate(self.driven)},
-            "time": f"about {told_time(self.expected_seconds)}",
-            "memory": "unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",
-            "disk": f"up to {self.disk_mib:.0f} MiB while it works",
+            "film": (f"{self.source}: {self.seconds:.2f} s, {self.frames} frames, {shots}",),
+            "result": (result,),
+            "picture": (picture,),
+            "passes": self.passes,
+            "sound": (sound,),
+            "driven": self.driven,
+            "time": (f"about {told_time(self.expected_seconds)}",),
+            "memory": ("unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",),
+            "disk": (f"up to {self.disk_mib:.0f} MiB while it works",),
         }
-        return [f"{name:>8}  {text}" for name, text in rows.items()]
+        return [
+            f"{name if not number else '':>8}  {text}"
+            for name, texts in rows.items()
+            for number, text in enumerate(texts)
+        ]
 
 
 def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
@@ -175,6 +186,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         sound_seconds=heard,
         memory_mib=None if most is None else most + waiting / MIB,
         disk_mib=disk / MIB,
+        passes=() if painter is None else tuple(map(str, recipe.passes)),
         driven=over_time.told,
     )
 

@@ -12,7 +12,7 @@ from broken_off import contents, halt
 from make import bursts, constant
 from make import film as made
 
-from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
+from mmdream import Recipe, Schedule, UserError, dream_video, plan_video, resume_video
 from mmdream.film.frames import read as frames_of
 from mmdream.film.source import probe
 from mmdream.jobs.folder import folder_of
@@ -89,6 +89,15 @@ def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
     # The first frames: the second run's flow is that of the dream, and eight bits lie between.
     assert np.abs(two[0] - after[0]).mean() < 0.25 * np.abs(two[0] - one[0]).mean()
     assert np.abs(two - one).mean() > 0.01
+
+
+def test_a_plan_names_the_passes(place):
+    masked = replace(style(place), span=FADED, mask=Mask(place / "half.png"))
+    plan = plan_video(place / "film.mkv", place / "out.mkv", recipe(Pass(), masked), end=0.5)
+    first = next(number for number, line in enumerate(plan.lines()) if line.startswith("  passes"))
+    assert plan.lines()[first].split() == ["passes", "dream"]
+    until = f"from {FADED.start:g} s to {FADED.stop:g} s"
+    assert plan.lines()[first + 1].strip() == f"style of painting.png {until} where half.png is white"
 
 
 def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
