@@ -16,8 +16,8 @@ OPPONENT /= np.linalg.norm(OPPONENT, axis=1, keepdims=True)
 """Brightness, red against green, yellow against blue; orthonormal, rows."""
 SMALLEST = 8
 """px; shortest side of the coarsest octave."""
-LEAST, MOST = 0.85, 1.0
-"""Times the weakest and the strongest of the measure."""
+LEAST = 0.85
+"""Times the weakest of the measure; nothing may be stronger than its strongest."""
 FREE = 2
 """Of the finest octaves, which are never made stronger: there it would only be grain."""
 FASTEST = 0.5
@@ -41,7 +41,7 @@ def measure(pictures: list[np.ndarray]) -> Measure:
     means = [_opponent(picture).mean(axis=(0, 1)) for picture in pictures]
     low = LEAST * strengths.min(axis=0)
     low[:FREE] = 0.0
-    return Measure(low, MOST * strengths.max(axis=0), np.mean(means, axis=0))
+    return Measure(low, strengths.max(axis=0), np.mean(means, axis=0))
 
 
 def poised(picture: np.ndarray, wanted: Measure, share: float) -> np.ndarray:
