@@ -1,16 +1,23 @@
 """Time style transfer against the recipe of the peers, to equal style loss, in one run.
 
-    python scripts/bench_style.py CONTENT PAINTING --weights FILE [--net squeezenet] [--frames FILM]
+    python scripts/bench_style.py CONTENT PAINTING --weights FILE [--net squeezenet] [--judge NET[=FILE]]
+          [--frames FILM]
 
 The peers' recipe (Gatys et al. 2015 as neural-style-tf and others have it): Gram matrices of the style
 layers, squared error of the content layer, with the weights that both have in ours, Adam 0.02, 500 steps from
-the content, one scale, float32. Ours: the default settings. Both are judged by the Gram distances of the
-network's layers, which are what the peers climb down and we do not, over the content's own; the peers' recipe
-is timed up to the step at which it has come as far as ours did, or to its 500th. Told too: the cosine of the
-content layer's features with the content's; and seconds of processors, which say more than those that pass
-where others work on the same machine; ours is painted before and after the peers', and the mean taken. Then
-VGG-19 with random weights: 20 steps of either recipe are timed and scaled. --frames: some frames of a film
-as the film command carries them, beside frames alone, in seconds a frame. Prints one JSON object.
+the content, one scale, float32. Ours: the default settings. Both are judged by three distances from the
+style, each over the content's own:
+
+    layers  Gram matrices of the network's layers: what the peers climb down, and we do not
+    judge   Gram matrices of the layers of a network that did not paint: nobody climbs it down
+    own     what we climb down: W2 of the layers, and the pixels' statistics
+
+and the peers are timed up to the step at which they have come as far as ours did (`reached`), or to their
+500th. Seconds of processors are told too, which say more than those that pass where others work on the same
+machine; ours is painted before and after the peers', and the mean taken. `cos`: of the content layer's
+features with the content's. Then VGG-19 with random weights: 20 steps of either recipe are timed and scaled.
+--frames: 8.4 seconds of a film as the film command styles them, behind their first three frames, beside
+frames alone, in seconds a frame. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -37,11 +44,15 @@ from mmdream.passes import STYLE_SCHEDULE, Pass, Style
 from mmdream.picture import files, style
 from mmdream.picture.octaves import resized
 
-STEPS, TRIED, EVERY = 500, 20, 10
+STEPS, TRIED, EVERY = 500, 20, 20
 RATE = 0.02
 
 Seconds = np.ndarray
 """Float64 [2]: those that pass, and those of processors."""
+
+
+Seen = Callable[[np.ndarray, Seconds], None]
+"""Takes a picture and the seconds that it took."""
 
 
 def now() -> Seconds:
@@ -50,9 +61,9 @@ def now() -> Seconds:
 
 
 def peers(
-    network: Network, content: np.ndarray, model: np.ndarray, steps: int, far: Callable[[np.ndarray], bool]
-) -> tuple[np.ndarray, int, Seconds]:
-    """The peers' recipe, until `far` or for so many steps: picture, steps taken, seconds in them."""
+    network: Network, content: np.ndarray, model: np.ndarray, steps: int, seen: Seen = lambda x, took: None
+) -> Seconds:
+    """The peers' recipe: seconds of so many steps. Every `EVERY` steps the picture is shown."""
     names, own = network.card.style_layers, network.card.content_layer
     layers = network.layers((*names, own))
 
@@ -82,45 +93,63 @@ def peers(
         began = now()
         step()
         took += now() - began
-        if number % EVERY == 0 and far(x.numpy()[0]):
-            break
-    return x.numpy()[0], number, took
+        if number % EVERY == 0:
+            seen(x.numpy()[0], took.copy())
+    return took
 
 
-def compared(network: Network, plain: Network, content: np.ndarray, model: np.ndarray) -> dict[str, float]:
-    """Ours and the peers', to the same Gram distance."""
-    on = easel(network, model)
+def compared(
+    network: Network, plain: Network, judge: Network, content: np.ndarray, model: np.ndarray
+) -> dict[str, object]:
+    """Ours and the peers', to the same distances from the style."""
+    on, strange = easel(network, model), easel(judge, model)
+    distances = {
+        "layers": lambda x: gram_left(on, content, x),
+        "judge": lambda x: gram_left(strange, content, x),
+        "own": lambda x: left(on, content, x),
+    }
     painted(on, content, 1)  # Traces.
     began = now()
     ours = painted(on, content)
     took = now() - began
-    goal = gram_left(on, content, ours)
-    scale = max(content.shape) / max(model.shape)
-    size = (round(model.shape[0] * scale), round(model.shape[1] * scale))
-    theirs, steps, seconds = peers(
-        plain,
-        content,
-        np.clip(resized(model, size), 0, 1),
-        STEPS,
-        lambda x: gram_left(on, content, x) <= goal,
-    )
+    goals = {name: far(ours) for name, far in distances.items()}
+    reached: dict[str, Seconds] = {}
+    ends: dict[str, float] = {}
+
+    def seen(x: np.ndarray, seconds: Seconds) -> None:
+        for name, far in distances.items():
+            ends[name] = far(x)
+            if ends[name] <= goals[name]:
+                reached.setdefault(name, seconds)
+        ends["cos"] = alike(here, features(network, x))
+
+    here = features(network, content)
+    whole = peers(plain, content, np.clip(resized(model, shrunk(model, content)), 0, 1), STEPS, seen)
     began = now()
     painted(on, content)
     took = (took + now() - began) / 2
-    here = features(network, content)
     return {
         "ours_seconds": took[0],
-        "peers_seconds": seconds[0],
-        "peers_steps": steps,
-        "ours_gram_left": goal,
-        "peers_gram_left": gram_left(on, content, theirs),
-        "ours_left": left(on, content, ours),
-        "peers_left": left(on, content, theirs),
+        "peers_seconds": whole[0],
         "ours_cos": alike(here, features(network, ours)),
-        "peers_cos": alike(here, features(network, theirs)),
-        "times": seconds[0] / took[0],
-        "times_by_processors": seconds[1] / took[1],
+        "peers_cos": ends["cos"],
+        **{
+            name: {
+                "ours_left": goals[name],
+                "peers_left": ends[name],
+                "reached": bool(name in reached),
+                "times": reached.get(name, whole)[0] / took[0],
+                "times_by_processors": reached.get(name, whole)[1] / took[1],
+            }
+            for name in distances
+        },
     }
+
+
+def shrunk(model: np.ndarray, content: np.ndarray) -> tuple[int, int]:
+    """Height and width of a painting as large as a content."""
+    scale = max(content.shape) / max(model.shape)
+    return round(model.shape[0] * scale), round(model.shape[1] * scale)
 
 
 def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
@@ -130,15 +159,15 @@ def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
     on = easel(network, model)
     painted(on, content, 1)
     took = []
-    for steps in (1, TRIED // STYLE_SCHEDULE.at(0).octaves):
+    for steps in (1, TRIED // 2):
         began = now()
         painted(on, content, steps)
         took.append((steps, now() - began))
     a_step = (took[1][1] - took[0][1]) / (took[1][0] - took[0][0])
     ours = STYLE_SCHEDULE.at(0).steps * a_step
-    size = (round(model.shape[0] * max(content.shape) / max(model.shape)), max(content.shape[:2]))
-    *_, seconds = peers(plain, content, np.clip(resized(model, size), 0, 1), TRIED, lambda x: False)
-    theirs = STEPS / TRIED * seconds
+    theirs = (
+        STEPS / TRIED * peers(plain, content, np.clip(resized(model, shrunk(model, content)), 0, 1), TRIED)
+    )
     return {
         "ours_seconds": ours[0],
         "peers_seconds": theirs[0],
@@ -151,7 +180,7 @@ def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[st
     """Seconds of a carried frame, and of one alone: of two lengths each, so that starts cancel."""
     recipe = Recipe(net=net, weights=weights, size="360p", passes=(Pass(Style(((painting, 1.0),))),))
     found = {}
-    for name, coherence, ends in (("alone", 0.0, (0.12, 0.24)), ("carried", recipe.coherence, (1.6, 2.4))):
+    for name, coherence, ends in (("alone", 0.0, (0.12, 0.24)), ("carried", recipe.coherence, (0.12, 8.4))):
         seconds, counts = [], []
         with tempfile.TemporaryDirectory() as folder:
             for end in ends:
@@ -174,6 +203,7 @@ def main() -> int:
     parser.add_argument("painting", type=Path)
     parser.add_argument("--net", default="squeezenet")
     parser.add_argument("--weights")
+    parser.add_argument("--judge", default="dreamnet")
     parser.add_argument("--frames", type=Path)
     parser.add_argument("--no-vgg", action="store_true")
     args = parser.parse_args()
@@ -181,7 +211,10 @@ def main() -> int:
     model = files.read(args.painting)
     network = load(card(args.net), args.weights, precision("auto", card(args.net)))
     result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
-    result[args.net] = compared(network, load(card(args.net), args.weights, "float32"), content, model)
+    name, _, own = args.judge.partition("=")
+    judge = load(card(name), own or None, precision("auto", card(name)))
+    plain = load(card(args.net), args.weights, "float32")
+    result[args.net] = compared(network, plain, judge, content, model)
     print(json.dumps(result), file=sys.stderr)
     if not args.no_vgg:
         result["vgg19"] = scaled(content, model)
