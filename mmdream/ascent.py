@@ -34,7 +34,13 @@ BETAS = 0.9, 0.99
 """Shares that Adam's two running means keep."""
 
 
-def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized", last: float = 1.0) -> np.ndarray:
+def ascend(
+    canvas: Canvas,
+    steps: int,
+    optimizer: str = "normalized",
+    last: float = 1.0,
+    betas: tuple[float, float] = BETAS,
+) -> np.ndarray:
     """Take `steps` steps uphill, each of the same RMS, or ever shorter.
 
     Args:
@@ -43,6 +49,7 @@ def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized", last: floa
         optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
             each place (Kingma and Ba 2015), which reaches flat places too.
         last: length of the last step over the first's; what is to settle must not tremble.
+        betas: see `BETAS`.
 
     Returns:
         float32, the shape of `canvas.start`; the start itself for 0 steps.
@@ -53,10 +60,10 @@ def ascend(canvas: Canvas, steps: int, optimizer: str = "normalized", last: floa
         way = canvas.slope(x, number)
         if optimizer == "adam":
             way = unit(way)
-            mean = BETAS[0] * mean + (1 - BETAS[0]) * way
-            square = BETAS[1] * square + (1 - BETAS[1]) * np.square(way)
+            mean = betas[0] * mean + (1 - betas[0]) * way
+            square = betas[1] * square + (1 - betas[1]) * np.square(way)
             # The means' start at nothing scales every place alike; `unit` takes care of it.
-            way = mean / (np.sqrt(square / (1 - BETAS[1] ** (number + 1))) + np.float32(0.1))
+            way = mean / (np.sqrt(square / (1 - betas[1] ** (number + 1))) + np.float32(0.1))
         length = canvas.step * np.float32(1 - (1 - last) * number / max(steps - 1, 1))
         x = canvas.settle(x + length * unit(way, canvas.inside))
     return x

@@ -13,7 +13,7 @@ from mmdream.schedule import Curve, Fade, Schedule
 from mmdream.terms import Wishes
 
 STATISTICS = ("wasserstein", "gram")
-STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=1.6, steps=30)
+STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=2.0, steps=30)
 """How a style is climbed, unless another schedule is asked for."""
 
 

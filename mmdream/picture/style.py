@@ -24,7 +24,7 @@ SKETCH = 96
 costs more than the network, and what random mixtures agree in, the channels agree in."""
 GRAIN = 1.0
 """Weight of the pixels' own statistics, all together, over that of all layers."""
-CONTENT = 0.1
+CONTENT = 0.06
 """Distance of content, over the content's variance, that counts as much as all of a style."""
 PAD = 8, 16
 """Least and largest reflected rim in px: the network's zeros around a picture would be painted, and another

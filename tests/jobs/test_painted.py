@@ -70,7 +70,7 @@ def painted(
 ) -> tuple[np.ndarray, Painted]:
     """Paint without files, at two octaves."""
     given = {name: how.pop(name) for name in ("color", "seed", "size") if name in how}
-    schedule = STYLE_SCHEDULE.with_settings(octaves=2, steps=steps, strength=strength)
+    schedule = STYLE_SCHEDULE.with_settings(octaves=2, octave_scale=1.6, steps=steps, strength=strength)
     wanted = Style((weighed("painting"),))
     return paint_picture(content, [model], Recipe(schedule=schedule, **given), wanted, Listener(), **how)
 
@@ -78,6 +78,7 @@ def painted(
 def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(place)
     words = "style cat.png --style night.png=3 --style square.png --steps 4 --octaves 2 --save-steps --json"
+    words += " --octave-scale 1.6"
     run = CliRunner().invoke(app, words.split())
     assert run.exit_code == 0, run.output
     told = json.loads(run.stdout)
