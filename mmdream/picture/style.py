@@ -25,7 +25,7 @@ costs more than the network, and what random mixtures agree in, the channels agr
 GRAIN = 1.0
 """Weight of the pixels' own statistics, all together, over that of all layers."""
 CONTENT = 0.06
-"""Distance of content, over the content's variance, that counts as much as all of a style."""
+"""Weight of the distance from the content, over the content's variance, beside that from the style."""
 PAD = 8, 16
 """Least and largest reflected rim in px: the network's zeros around a picture would be painted, and another
 rim each step keeps its grid from showing."""
@@ -148,9 +148,6 @@ def _rougher(rgb: np.ndarray) -> np.ndarray:
 
 def _added(a: Style, b: Style) -> Style:
     return [tuple(x + y for x, y in zip(one, other, strict=True)) for one, other in zip(a, b, strict=True)]
-
-
-Features = Callable[[tf.Tensor], list[tf.Tensor]]
 
 
 def _seen(network: Network, rgb: tf.Tensor, share: tf.Tensor) -> tuple[Style, tf.Tensor]:

@@ -35,8 +35,6 @@ MOMENTUM = 0.0
 """See `Card.momentum`: a style settles, and what it adds to one frame is not to go on in the next."""
 SIGMA = 2.0
 """px of the gradient's smoothing: strokes, not grain."""
-
-
 SMALLEST, LARGEST = 16, 1024
 """px: the least side and the longest one that a painting is shrunk or enlarged to."""
 
