@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -22,7 +21,7 @@ from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
 from mmdream.jobs.driven import Driven, driven, followed
-from mmdream.jobs.folder import DRIVEN, SCAN, WORK, picture_file, sweep
+from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, sweep, work_folder
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear
@@ -92,8 +91,8 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
 
     seen: list[Seen] = []
     heard: list[Heard] = []
-    with tempfile.TemporaryDirectory(prefix=WORK, dir=folder, ignore_cleanup_errors=True) as place:
-        work, suffix = Path(place), job.out.suffix.lower()
+    suffix = job.out.suffix.lower()
+    with work_folder(folder) as work:
 
         def see() -> None:
             assert painter is not None

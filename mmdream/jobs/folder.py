@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -18,6 +21,18 @@ JOB, LOCK, SCAN, DRIVEN = "job.json", "lock", "scan.safetensors", "driven.json"
 WORK = "work-"
 """Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
 outlives it still writes, meets nobody."""
+MARKER = "made-by-mmdream"
+"""Lies in every folder that mmdream made or was given empty. Without it nothing in a folder is touched."""
+MADE = b"mmdream made this folder; when its film is finished, mmdream removes it.\n"
+GIVEN = b"mmdream found this folder empty; when its film is finished, mmdream leaves it so.\n"
+"""What the marker says. A kill may have cut it short."""
+PARTS = {
+    "picture": re.compile(r"\d{5}\.(mid|carry)(\.draft)?"),
+    "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
+}
+"""The files in the folders of a job's parts."""
+LOOK = 1.0
+"""Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
 BEGIN, END = ".", ".mmdream"
 """Around the result's name: the job's folder, unless the user names one."""
 
@@ -49,25 +64,74 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run works in it, it holds something else, or it cannot be made.
     """
-    try:
-        if folder.is_dir() and not (folder / JOB).is_file():
-            others = [path.name for path in folder.iterdir() if not _is_ours(path)]
-            if others:
-                raise UserError(
-                    f"{folder}: holds other files ({others[0]}); name a new folder with --job-dir"
-                )
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made for the job ({error.strerror}); see --job-dir") from error
     lock = FileLock(folder / LOCK)
+    for last in (False, False, True):
+        try:
+            _claim(folder)
+            lock.acquire(timeout=LOOK, poll_interval=LOOK / 20)
+            break
+        except Timeout:
+            raise UserError(
+                f"{folder}: another run works on this film; wait for it, or stop it first"
+            ) from None
+        except OSError as error:
+            # A run that ended may have taken the folder away in between.
+            if last or not (isinstance(error, FileNotFoundError) and folder.parent.is_dir()):
+                raise UserError(
+                    f"{folder}: cannot be made for the job ({error.strerror}); see --job-dir"
+                ) from error
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{folder}: another run works on this film; wait for it, or stop it first") from None
-    try:
+        if not is_marked(folder):  # A run that ended has left the folder as it was given.
+            (folder / MARKER).write_bytes(GIVEN)
         yield
     finally:
         lock.release()
+
+
+def _claim(folder: Path) -> None:
+    """Make a job's folder, or take an empty one, and mark it.
+
+    Raises:
+        UserError: it holds what no marker says to be ours.
+        OSError: it cannot be made.
+    """
+    text = GIVEN
+    try:
+        folder.mkdir()
+        text = MADE
+    except FileExistsError:
+        if is_marked(folder):
+            return
+        if others := sorted(path.name for path in folder.iterdir()):
+            raise UserError(
+                f"{folder}: holds other files ({others[0]}), and nothing tells that mmdream made them; "
+                "name a new folder with --job-dir"
+            ) from None
+    try:
+        (folder / MARKER).write_bytes(text)
+    except OSError:  # The disk is full.
+        (folder / MARKER).unlink(missing_ok=True)
+        if text == MADE:
+            folder.rmdir()
+        raise
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder is a job's: mmdream made it, or was given it empty."""
+    path = folder / MARKER
+    # A kill, or a power cut, may have left the beginning only.
+    return path.is_file() and any(text.startswith(path.read_bytes()[: len(text)]) for text in (MADE, GIVEN))
+
+
+@contextmanager
+def work_folder(folder: Path) -> Iterator[Path]:
+    """A run's own folder in the job's; it goes with all that is in it."""
+    path = Path(tempfile.mkdtemp(prefix=WORK, dir=folder))
+    try:
+        (path / MARKER).write_bytes(MADE)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def is_running(folder: Path) -> bool:
@@ -143,35 +207,47 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Throw away all of a job but its lock."""
-    for path in folder.iterdir():
-        if _is_ours(path) and path.name != LOCK:
-            _remove(path)
+    """Throw away all of a job but its lock; what mmdream did not make stays."""
+    for name in (JOB, SCAN, DRIVEN, journal.NAME):
+        (folder / name).unlink(missing_ok=True)
+        (folder / f"{name}.draft").unlink(missing_ok=True)
+    sweep(folder, set())
+    for name in PARTS:
+        with suppress(OSError):  # Something of the user's is in it.
+            (folder / name).rmdir()
 
 
 def sweep(folder: Path, kept: set[str]) -> None:
-    """Throw away what no line of the journal names.
+    """Throw away what no line of the journal names; what mmdream did not make stays.
 
     Args:
         folder: of the job.
         kept: files that stay, named from the folder on.
     """
-    for path in folder.iterdir():
-        if path.name.startswith(WORK):
-            _remove(path)
-    for place in (folder / "picture", folder / "sound"):
-        for path in place.iterdir() if place.is_dir() else ():
-            if path.relative_to(folder).as_posix() not in kept:
-                _remove(path)
+    for path in folder.glob(f"{WORK}*"):
+        if not path.is_symlink() and path.is_dir() and (is_marked(path) or not any(path.iterdir())):
+            shutil.rmtree(path, ignore_errors=True)
+    for name, ours in PARTS.items():
+        for path in (folder / name).iterdir() if (folder / name).is_dir() else ():
+            if ours.fullmatch(path.name) and f"{name}/{path.name}" not in kept and not path.is_dir():
+                path.unlink(missing_ok=True)
 
 
-def _is_ours(path: Path) -> bool:
-    names = {JOB, LOCK, SCAN, DRIVEN, journal.NAME, "picture", "sound"}
-    return path.name.removesuffix(".draft") in names or path.name.startswith(WORK)
+def discard(folder: Path) -> None:
+    """Throw away a job whose lock is ours, and its folder unless it holds what mmdream did not make.
 
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    A run that waits for the lock never meets half of it: a folder that goes has another name by then.
+    """
+    # First what makes it a job: a kill from here on leaves litter, but no job that is done.
+    clear(folder)
+    if not {path.name for path in folder.iterdir()} <= {LOCK, MARKER}:
+        return
+    with suppress(OSError):  # Windows holds on to a folder in which a lock is held.
+        if (folder / MARKER).read_bytes()[: len(MADE)] == MADE:
+            folder = folder.rename(folder.with_name(f".{folder.name}.{uuid.uuid4().hex}"))
+            (folder / MARKER).unlink()
+            (folder / LOCK).unlink()
+            folder.rmdir()
+        else:
+            (folder / MARKER).unlink()
+            (folder / LOCK).unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmdream.errors import UserError
 from mmdream.jobs import journal
-from mmdream.jobs.folder import BEGIN, END, JOB, is_running, job_in
+from mmdream.jobs.folder import BEGIN, END, JOB, is_marked, is_running, job_in
 from mmdream.jobs.journal import Done
 
 
@@ -55,7 +55,7 @@ def listed(place: Path) -> list[Listed]:
 
 def _jobs(place: Path) -> Iterator[Path]:
     for path in (place, *place.iterdir()):
-        if path.is_dir() and (path / JOB).is_file():
+        if is_marked(path) and (path / JOB).is_file():
             yield path
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmdream.errors import NoRoom, UserError
 from mmdream.film.opened import FULL, no_room
 from mmdream.jobs.durable import whole
 
+NUMBERED = re.compile(r"\d{4,}\.png")
+"""The pictures in a folder of steps."""
 LONGEST_NAME = 200
 """Bytes; file systems take 255, and the files on the way have longer names than the result."""
 
@@ -67,21 +70,39 @@ def destination(
 
 
 def folder_beside(path: Path, ending: str, overwrite: bool) -> Path:
-    """The name of a folder that goes with a result, ``OUT.ending``; to be asked before the work.
+    """The name of a folder of numbered pictures beside a result, ``OUT.ending``; to be asked before the work.
 
     Raises:
         UserError: something of that name is there, and may not be replaced.
     """
     folder = path.with_name(f"{path.stem}.{ending}")
-    if folder.exists() and not (overwrite and folder.is_dir()):
+    if not os.path.lexists(folder):
+        return folder
+    if not (overwrite and folder.is_dir()):
         raise UserError(f"{folder}: exists already; choose another name with -o or --overwrite")
+    if others := sorted(each.name for each in folder.iterdir() if not NUMBERED.fullmatch(each.name)):
+        raise UserError(
+            f"{folder}: holds other files ({others[0]}) than the pictures of an earlier run; choose another "
+            "name with -o"
+        )
     return folder
 
 
 def lay_folder(folder: Path, path: Path) -> None:
-    """Give a finished folder on the same disk its name, in place of an older one."""
-    shutil.rmtree(path, ignore_errors=True)
-    folder.rename(path)
+    """Give a finished folder of numbered pictures on the same disk its name, in place of an older one.
+
+    Raises:
+        UserError: something else is in it by now.
+    """
+    for each in path.iterdir() if path.is_dir() else ():
+        if NUMBERED.fullmatch(each.name):
+            each.unlink()
+    try:
+        with suppress(FileNotFoundError):
+            path.rmdir()
+        folder.rename(path)
+    except OSError as error:
+        raise UserError(f"{path}: holds other files by now; choose another name with -o") from error
 
 
 def lay(file: Path, path: Path) -> None:

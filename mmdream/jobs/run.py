@@ -80,7 +80,12 @@ def _run(
 ) -> Report:
     def work(stop: threading.Event) -> Report:
         with folders.locked(folder):
-            prepare()
+            try:
+                prepare()
+            except OSError:
+                if not (folder / folders.JOB).is_file():
+                    folders.discard(folder)  # It could not even be begun.
+                raise
             try:
                 # Imported when all that can be checked is checked: this brings TensorFlow in.
                 from mmdream.jobs.film import render
@@ -88,11 +93,9 @@ def _run(
                 report = render(film, job, folder, listener, stop)
             except UserError as error:
                 if not isinstance(error, NoRoom) and not _is_worth_keeping(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    folders.discard(folder)
                 raise
-            # First what makes it a job: a kill from here on leaves litter, but no job that is done.
-            (folder / folders.JOB).unlink()
-            shutil.rmtree(folder, ignore_errors=True)
+            folders.discard(folder)
             return report
 
     try:
@@ -115,6 +118,5 @@ def _full(job: Job, folder: Path, how: str) -> NoRoom:
     places = [job.out.parent, folder.parent if folder == folders.folder_of(job.out) else folder]
     place = min(places, key=lambda path: shutil.disk_usage(path).free)
     if not (folder / folders.JOB).is_file():
-        shutil.rmtree(folder, ignore_errors=True)
         return NoRoom(f"{place}: no space left; make room or choose another place with -o")
     return NoRoom(f"{place}: no space left; make room, then go on with: {how}")

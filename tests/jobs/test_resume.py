@@ -18,7 +18,7 @@ from broken_off import QUICK, ROOT, WORDS, contents, halt, started
 from filelock import FileLock
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
-from mmdream.jobs.folder import JOB, LOCK, SCAN, folder_of
+from mmdream.jobs.folder import JOB, LOCK, MADE, MARKER, SCAN, folder_of
 from mmdream.jobs.journal import NAME, Journal
 from mmdream.jobs.listing import listed
 from mmdream.listen import Listener
@@ -80,6 +80,7 @@ def strewn(job: Path) -> None:
     (job / "picture/00003.mid").write_bytes(b"no line names me")
     (job / "picture/00009.mid.draft").write_bytes(b"half")
     (job / "work-dead").mkdir()
+    (job / "work-dead" / MARKER).write_bytes(MADE)
     (job / "work-dead/out.mkv").write_bytes(b"an ffmpeg may still write here")
 
 

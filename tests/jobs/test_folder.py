@@ -1,0 +1,92 @@
+"""What is the user's is never removed: a folder is a job's own only where a marker in it says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from broken_off import QUICK, halt
+from make import constant, film
+
+from mmdream import UserError, dream_video, resume_video
+from tests.command import mmdream
+
+FOREIGN = {
+    "folders of our names": ("picture/holiday.jpg", "sound/song.wav", "work-2026/thesis.txt"),
+    "a part's name": ("picture/00000.mid",),
+    "a job's description": ("job.json", "letters.txt"),
+    "a lock": ("lock",),
+}
+"""What a folder of the user's may hold."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return film(tmp_path_factory.mktemp("source") / "in.mp4", constant(12, 12))
+
+
+def filled(folder: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    return folder
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("names", FOREIGN.values(), ids=FOREIGN)
+def test_a_folder_that_mmdream_did_not_make_is_refused_and_left(
+    names: tuple[str, ...], source: Path, tmp_path: Path
+):
+    mine = filled(tmp_path / "mine", names)
+    before = held(mine)
+    for words in (("video", source, "--job-dir", mine), ("video", source, "--job-dir", mine, "--overwrite")):
+        done = mmdream(*words, "-o", tmp_path / "out.mp4")
+        assert done.returncode == 2
+        assert "holds other files" in done.stderr
+    assert mmdream("resume", mine).returncode == 2
+    assert "mine" not in mmdream("jobs", tmp_path).stdout
+    assert held(mine) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_the_user_lays_into_a_jobs_folder_stays(source: Path, tmp_path: Path):
+    out, job = tmp_path / "out.mkv", tmp_path / "job"
+    halt(source, out, job, set(), job_dir=job)
+    names = ("notes.txt", "picture/mine.png", "sound/00000.wav", "work-mine/draft.txt")
+    filled(job, names)
+    resume_video(job)
+    assert out.exists()
+    assert held(job) == {
+        **dict.fromkeys(names, b"mine"),
+        **{k: v for k, v in held(job).items() if k not in names},
+    }
+    assert not list(job.rglob("*.mid"))
+    assert not (job / "job.json").exists()
+    # The folder is still known, and serves the next film.
+    dream_video(source, tmp_path / "next.mkv", QUICK, job_dir=job)
+    assert set(names) <= held(job).keys()
+
+
+def test_an_empty_folder_is_used_and_given_back(source: Path, tmp_path: Path):
+    job = tmp_path / "job"
+    job.mkdir()
+    dream_video(source, tmp_path / "out.mkv", QUICK, job_dir=job)
+    assert list(job.iterdir()) == []
+    with pytest.raises(UserError, match="no job"):
+        resume_video(job)
+
+
+def test_a_folder_of_steps_with_something_else_in_it_stays(tmp_path: Path):
+    words = ("image", "--from", "noise", "--size", "32x32", "--octaves", 1, "--steps", 2, "--save-steps")
+    typed = (*words, "-o", tmp_path / "a.png", "--overwrite")
+    for _ in range(2):
+        assert mmdream(*typed).returncode == 0
+    (tmp_path / "a.steps/notes.txt").write_text("mine")
+    before = held(tmp_path)
+    done = mmdream(*typed)
+    assert done.returncode == 2
+    assert "notes.txt" in done.stderr
+    assert held(tmp_path) == before
