@@ -19,7 +19,7 @@ from mmdream.report import Report
 if TYPE_CHECKING:
     from mmdream.film.source import Film
     from mmdream.jobs.dry import Plan
-    from mmdream.jobs.job import Job
+    from mmdream.jobs.job import Extras, Job
 
 
 def dream_video(
@@ -73,18 +73,16 @@ def dream_video(
         KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
             step then, and holds the job until it is done.
     """
-    from mmdream.jobs import beside, run
+    from mmdream.jobs import run
+    from mmdream.jobs.job import Extras
 
     order = _exact(start), _exact(end), keep_picture, keep_sound, strict
     texture = None if sound_style is None else Path(sound_style)
-    film, out, job = _described(source, output, recipe, order, sound_track, overwrite, texture)
     place = None if job_dir is None else Path(job_dir)
-    live, still = (None if name is None else Path(name) for name in (preview, sheet))
-    extras = beside.wanted_beside(job, out, live, still, compare, place)
-    report = run.begin(film, job, out, place, beside.watching(listener or Listener(), extras, film, job))
-    # The film has its name now, and keeps it whatever happens to what is made from it.
-    beside.finish_beside(extras, film, out, job, report)
-    return report
+    live, still = (None if name is None else Path(name).absolute() for name in (preview, sheet))
+    extras = Extras(live, still, compare)
+    film, out, job = _described(source, output, recipe, order, sound_track, overwrite, texture, extras, place)
+    return run.begin(film, job, out, place, listener or Listener())
 
 
 def plan_video(
@@ -125,13 +123,17 @@ def _described(
     sound_track: int | str | None,
     overwrite: bool,
     sound_style: Path | None = None,
+    extras: Extras | None = None,
+    job_dir: Path | None = None,
 ) -> tuple[Film, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import SUFFIXES
     from mmdream.film.source import probe
     from mmdream.jobs import told_passes
+    from mmdream.jobs.beside import is_delivered
     from mmdream.jobs.driven import check
-    from mmdream.jobs.job import describe
+    from mmdream.jobs.folder import folder_of
+    from mmdream.jobs.job import Extras, describe
     from mmdream.jobs.order import Order, track_of, wanted
 
     path = Path(source)
@@ -140,17 +142,26 @@ def _described(
     if sound_track is not None or (film.sounds and not order.keep_sound):
         # By its number: the same track is the same job, however it was asked for.
         order = replace(order, sound_track=track_of(film, sound_track).number)
-    out = destination(path, None if output is None else Path(output), ".dream.mp4", SUFFIXES, overwrite)
+    out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
+    # A film that has its name already may still lack what is made besides.
+    replaced = overwrite or is_delivered(out, folder_of(out) if job_dir is None else job_dir)
+    destination(path, out, "", SUFFIXES, replaced)
     _, track = wanted(film, order)
     recipe = recipe or Recipe()
     check(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
         told_passes.check(film, stroke)
-    return film, out, describe(path, out, order, recipe, track is not None, overwrite)
+    hears = track is not None
+    return film, out, describe(path, out, order, recipe, hears, overwrite, extras or Extras())
 
 
 def resume_video(
-    job: str | os.PathLike[str], *, anyway: bool = False, listener: Listener | None = None
+    job: str | os.PathLike[str],
+    *,
+    anyway: bool = False,
+    overwrite: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
 ) -> Report:
     """Go on with a film that `dream_video` did not finish, to the same frames and samples.
 
@@ -158,18 +169,22 @@ def resume_video(
         job: the job's folder, or the name of the result where the folder lies beside it.
         anyway: also where another machine, precision or library version makes the rest of the film
             differ in its last bits.
+        overwrite: replace what has the result's name by now.
+        output: another name for the result, of the same suffix; None: the job's.
         listener: told about plan, warnings and progress.
 
     Returns:
         What was done, with the name of the result.
 
     Raises:
-        UserError: no such job, a source or weights that have changed, or another machine.
+        UserError: no such job, a source or weights that have changed, another machine, or a result whose
+            name is taken.
         KeyboardInterrupt: Ctrl-C, as for `dream_video`.
     """
     from mmdream.jobs import run
 
-    return run.resume(Path(job), anyway, listener or Listener())
+    other = None if output is None else Path(output)
+    return run.resume(Path(job), anyway, listener or Listener(), overwrite, other)
 
 
 def dream_image(

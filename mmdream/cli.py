@@ -255,11 +255,12 @@ def sample(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
-    from mmdream.jobs.output import destination
+    from mmdream.jobs.output import destination, workshop
     from mmdream.sample import make_sample
 
     path = destination(None, output, ".mp4", (".mp4",), overwrite)
-    make_sample(path)
+    with workshop(path, overwrite) as work:
+        make_sample(work / path.name)
     typer.echo(f"{path}")
 
 

@@ -54,5 +54,5 @@ def classify(
     with listening(as_json) as listener:
         seen = classify(source, Asked(net, sound_net, weights, sound_weights), top, listener)
     if out is not None:
-        figure.write(timeline(seen), out)
+        figure.write(timeline(seen), out, overwrite)
     show(seen, as_json)

@@ -144,13 +144,18 @@ def resume(
         bool,
         typer.Option("--anyway", help="On another machine too: the rest then differs in its last bits."),
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Another name for the result.", show_default=False),
+    ] = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
     """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
     from mmdream import resume_video
 
     with resumable(), listening(as_json) as listener:
-        report = resume_video(job, anyway=anyway, listener=listener)
+        report = resume_video(job, anyway=anyway, overwrite=overwrite, output=output, listener=listener)
     show(report, as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,13 @@ class Used:
 
     seconds: float
     moment: Moment
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> Used:
+        """What `dataclasses.asdict` gave, through JSON too."""
+        moment = values["moment"]
+        motifs = tuple((name, share) for name, share in moment["motifs"])
+        return Used(values["seconds"], Moment(**{**moment, "motifs": motifs}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,16 @@ class Report:
     def named(self, output: Path) -> Report:
         """The same report with the name of the result."""
         return replace(self, output=str(output))
+
+    def as_plain(self) -> dict[str, Any]:
+        """Plain values, without loss; `from_plain` reads them."""
+        return asdict(self)
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> Report:
+        """What `as_plain` gave, through JSON too."""
+        schedule = {medium: tuple(map(Used.from_plain, uses)) for medium, uses in values["schedule"].items()}
+        return Report(**{**values, "schedule": schedule})
 
     def as_json(self) -> dict[str, Any]:
         """Plain values only; what is not a finite number becomes None."""

@@ -53,7 +53,7 @@ def plot_file(of: Dataset, output: Path, overwrite: bool) -> Path:
         UserError: it cannot go where it should.
     """
     out = figure.place(output, overwrite)
-    figure.write(plot(of), out)
+    figure.write(plot(of), out, overwrite)
     return out
 
 

@@ -1,18 +1,20 @@
-"""What is made beside a dream film to watch it: a live preview, a contact sheet, a comparison."""
+"""A finished film and what is made besides it, given their names; the live preview."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmdream.errors import UserError
 from mmdream.film.codecs import SUFFIXES
 from mmdream.film.source import Film, probe
 from mmdream.jobs.compare import beside_name, compare
-from mmdream.jobs.folder import folder_of
+from mmdream.jobs.folder import is_marked, result_file, work_folder
 from mmdream.jobs.job import Job
-from mmdream.jobs.output import destination
+from mmdream.jobs.journal import Done, Journal
+from mmdream.jobs.output import destination, move_into_place
 from mmdream.jobs.sheet import contact_sheet
 from mmdream.jobs.strip import numbered
 from mmdream.jobs.watch import Preview
@@ -24,73 +26,107 @@ MOMENTS = 12
 """Pictures on a contact sheet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """Names of the files that are wanted; None: not wanted."""
-
-    preview: Path | None = None
-    sheet: Path | None = None
-    compare: Path | None = None
-
-
-def wanted_beside(
-    job: Job, out: Path, preview: Path | None, sheet: Path | None, compared: bool, folder: Path | None
-) -> Beside:
-    """Check the names before the work.
+def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:
+    """Check, before the work, that what is made besides a film can be written.
 
     Args:
         job: what is made of the film.
-        out: the result, as the user names it.
-        preview: of the live picture.
-        sheet: of the contact sheet.
-        compared: whether the comparison is wanted.
-        folder: of the job; None: beside the result. Where it exists, the preview of the earlier run may too.
+        folder: of the job. Where it exists, the preview of the earlier run may too.
+        journal: of the job; what it has given a name already is no other's file.
 
     Raises:
         UserError: a name that cannot be written, two files of one name, or nothing to show.
     """
+    preview, sheet = job.extras.preview, job.extras.sheet
     if preview is not None and job.order.keep_picture:
         raise UserError("--preview shows the picture while it is dreamed; drop it or --keep-picture")
-    if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
+    if preview is not None and preview == sheet:
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
-    goes_on = (folder or folder_of(out)).is_dir()
 
-    def checked(
-        path: Path | None, option: str, suffixes: Sequence[str] = files.SUFFIXES, replaced: bool = False
-    ) -> Path | None:
-        replaced = replaced or job.overwrite
-        return None if path is None else destination(job.source, path, "", suffixes, replaced, option)
+    def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = files.SUFFIXES) -> None:
+        line = None if journal is None else journal.done(kind).get(0)
+        replaced = job.overwrite or (kind == "preview" and folder.is_dir())
+        if path is not None and not (line is not None and line.describes(path)):
+            destination(job.source, path, "", suffixes, replaced, option)
 
-    return Beside(
-        checked(preview, "--preview", replaced=goes_on),
-        checked(sheet, "--sheet"),
-        checked(beside_name(out) if compared else None, "-o", SUFFIXES),
-    )
+    check(preview, "preview", "--preview")
+    check(sheet, "sheet", "--sheet")
+    check(beside_name(job.out) if job.extras.compare else None, "compare", "-o", SUFFIXES)
 
 
-def watching(listener: Listener, beside: Beside, film: Film, job: Job) -> Listener:
+def watching(listener: Listener, film: Film, job: Job) -> Listener:
     """A listener that keeps the preview too, if one is wanted."""
-    if beside.preview is None or film.picture is None:
+    if job.extras.preview is None or film.picture is None:
         return listener
-    return replace(listener, frame=Preview(beside.preview, job.recipe.net, film.picture.sar))
+    return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.picture.sar))
 
 
-def finish_beside(beside: Beside, film: Film, out: Path, job: Job, report: Report) -> None:
-    """Make the contact sheet and the comparison of a finished film, which already has its name.
+def finished(job: Job, folder: Path) -> Done | None:
+    """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
+    line = Journal(folder).done("result").get(0)
+    return line if line is not None and (line.describes(job.out) or line.holds(folder)) else None
+
+
+def is_delivered(out: Path, folder: Path) -> bool:
+    """Whether a film has its name, and the job in a folder is not yet done with what is made besides."""
+    line = Journal(folder).done("result").get(0) if is_marked(folder) else None
+    return line is not None and line.describes(out)
+
+
+def deliver(film: Film, job: Job, folder: Path, done: Done, how: str) -> Report:
+    """Give a finished film its name, and make what is wanted besides.
 
     Args:
-        beside: what is wanted.
         film: the source.
-        out: the finished film.
         job: what was made of it.
-        report: what was done.
+        folder: of the job.
+        done: the journal's line of the finished film.
+        how: the command that goes on with the job.
+
+    Returns:
+        What was done.
 
     Raises:
-        UserError: no room on the disk.
+        UserError: a name that is taken by now, and may not be replaced; no room on the disk.
     """
+    _give_name(done, folder, job.out, job, how)
+    report, journal = Report.from_plain(done.sums["report"]), Journal(folder)
     start, end = job.order.start, job.order.end
-    if beside.sheet is not None:
+
+    def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:
+        line = journal.done(kind).get(0)
+        if line is None or not (line.describes(path) or line.holds(folder)):
+            with work_folder(folder) as work:
+                write(work / path.name)
+                with journal.entry(kind, 0, result_file(kind, path)) as draft:
+                    os.replace(work / path.name, draft.path)
+            line = journal.done(kind)[0]
+        _give_name(line, folder, path, job, how)
+
+    def write_sheet(path: Path) -> None:
         title = film.path.name, job.recipe.net
-        contact_sheet(film, probe(out), beside.sheet, MOMENTS, start, title, numbered(report.driven))
-    if beside.compare is not None:
-        compare(film, probe(out), beside.compare, start, end)
+        contact_sheet(film, probe(job.out), path, MOMENTS, start, title, numbered(report.driven))
+
+    if job.extras.sheet is not None:
+        make("sheet", job.extras.sheet, write_sheet)
+    if job.extras.compare:
+        make("compare", beside_name(job.out), lambda path: compare(film, probe(job.out), path, start, end))
+    return report
+
+
+def _give_name(line: Done, folder: Path, path: Path, job: Job, how: str) -> None:
+    """Move a finished file out of the job's folder to its name.
+
+    Raises:
+        UserError: something else has that name by now, and may not be replaced.
+    """
+    if line.describes(path):
+        return
+    try:
+        move_into_place(folder / line.file, path, job.overwrite)
+    except FileExistsError:
+        other = ", or -o OTHER" if line.kind == "result" else ""
+        raise UserError(
+            f"{path}: has appeared since the work began, and is not replaced; what was made is "
+            f"{folder / line.file}; give it its name with: {how} --overwrite{other}"
+        ) from None

@@ -111,12 +111,12 @@ def dream_each_channel(
         index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
         level = LOUDNESS if isinstance(source, Beginning) else None
         dreams: list[_Dream] = []
-        for dream in _dreamed(film, track, level, outputs, network, recipe, layer, listener):
+        for dream in _dreamed(film, track, level, outputs, overwrite, network, recipe, layer, listener):
             dreams.append(dream)
             if len(dreams) == 1 < len(channels):
                 left = (time.perf_counter() - began) * (len(channels) - 1)
                 listener.say(f"{len(channels)} channels of {layer}: about {told_time(left)} more")
-        with workshop(index) as work:
+        with workshop(index, overwrite) as work:
             title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             cells = [dreams[0].source, *(dream.cell for dream in dreams)]
             picture = sheet(title, cells, track.rate, dreams[0].seconds)
@@ -166,6 +166,7 @@ def _dreamed(
     track: Sound,
     level: float | None,
     outputs: dict[int, Path],
+    overwrite: bool,
     network: Network,
     recipe: Recipe,
     layer: str,
@@ -181,7 +182,7 @@ def _dreamed(
         say = listener.say if place == 0 else Listener().say
         alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, say=say, progress=progress)
         gains = Columns(COLUMNS)
-        with workshop(out) as work:
+        with workshop(out, overwrite) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
                 watch=gains.feed,

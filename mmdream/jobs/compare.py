@@ -12,7 +12,6 @@ import numpy as np
 
 from mmdream.film import frames, mux
 from mmdream.film.source import LARGEST_SIDE, Film, Picture
-from mmdream.jobs.output import workshop
 
 
 def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fraction | None) -> None:
@@ -21,7 +20,8 @@ def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fr
     Args:
         film: the source.
         dream: the finished dream of it.
-        path: of the comparison; its suffix chooses the container.
+        path: of the comparison, in a folder that files on the way may lie in, too; its suffix chooses the
+            container.
         start: second of the source at which the dream begins.
         end: second of the source at which it ends.
 
@@ -31,28 +31,27 @@ def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fr
     assert dream.picture is not None
     size = _each(dream.picture)
     wide = replace(dream.picture, width=2 * size[0], height=size[1], sar=Fraction(1))
-    with workshop(path) as work:
-        middle = work / "picture.mid"
-        writer = frames.Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
-        with (
-            writer,
-            closing(frames.read(film, start, end)) as ones,
-            closing(frames.read(dream)) as others,
-        ):
-            for one, other in zip(ones, others, strict=True):
-                writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
-        # The dream is the source here: all but its picture is kept.
-        mux.join(
-            replace(dream, picture=wide),
-            middle,
-            None,
-            work / path.name,
-            start=None,
-            end=None,
-            keep_picture=False,
-            work=work,
-            on_warning=lambda _line: None,
-        )
+    middle = path.with_name("picture.mid")
+    writer = frames.Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
+    with (
+        writer,
+        closing(frames.read(film, start, end)) as ones,
+        closing(frames.read(dream)) as others,
+    ):
+        for one, other in zip(ones, others, strict=True):
+            writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
+    # The dream is the source here: all but its picture is kept.
+    mux.join(
+        replace(dream, picture=wide),
+        middle,
+        None,
+        path,
+        start=None,
+        end=None,
+        keep_picture=False,
+        work=path.parent,
+        on_warning=lambda _line: None,
+    )
 
 
 def beside_name(out: Path) -> Path:

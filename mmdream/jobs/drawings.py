@@ -26,6 +26,8 @@ class Drawings:
     steps: Path | None
     """A folder: how it grew."""
     evolution: Evolution | None
+    overwrite: bool
+    """Whether existing ones may be replaced."""
     gains: Columns = field(default_factory=Columns)
     """The log gain as it was applied."""
 
@@ -49,7 +51,9 @@ class Drawings:
         ):
             source, sound = FileSource(heard, layout), FileSource(dream, layout)
             if self.plot is not None:
-                figure.write(portrait(name, source, sound, self.gains, schedule, start), self.plot)
+                figure.write(
+                    portrait(name, source, sound, self.gains, schedule, start), self.plot, self.overwrite
+                )
             if self.steps is not None and self.evolution is not None:
                 folder = work / self.steps.name
                 folder.mkdir()
@@ -76,4 +80,4 @@ def planned(
     """
     picture = None if plot is None else figure.place(plot, overwrite)
     steps = folder_beside(out, "steps", overwrite) if plot_steps else None
-    return Drawings(picture, steps, Evolution(schedule, rate) if plot_steps else None)
+    return Drawings(picture, steps, Evolution(schedule, rate) if plot_steps else None, overwrite)

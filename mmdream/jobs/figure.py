@@ -42,7 +42,7 @@ def drawn(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def write(picture: np.ndarray, output: Path) -> None:
+def write(picture: np.ndarray, output: Path, overwrite: bool) -> None:
     """Write a drawn figure; the suffix chooses the format."""
-    with workshop(output) as work:
+    with workshop(output, overwrite) as work:
         files.write(work / output.name, picture.astype(np.float32) / 255)

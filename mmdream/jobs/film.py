@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -21,14 +22,13 @@ from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
 from mmdream.jobs.driven import Driven, driven, followed
-from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, sweep, work_folder
+from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, result_file, sweep, work_folder
 from mmdream.jobs.job import Job
-from mmdream.jobs.journal import Journal
+from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
 from mmdream.jobs.onward import onward
 from mmdream.jobs.order import Order, wanted
-from mmdream.jobs.output import lay
 from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
@@ -40,7 +40,6 @@ from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.strokes import painter_of
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
-from mmdream.report import Report
 from mmdream.sound.dream import SoundReport
 from mmdream.sound.styled import SoundReport as StyledReport
 from mmdream.sound.styling import Styling
@@ -49,8 +48,8 @@ LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
 
 
-def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Report:
-    """Dream a film, or what is left of it, and give it its name.
+def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Done:
+    """Dream a film, or what is left of it, and join, read back and journal the result.
 
     Args:
         film: the source.
@@ -61,7 +60,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         stop: says when to stop.
 
     Returns:
-        The report, without the name of the output.
+        The journal's line of the finished film, with its report, which does not name it.
 
     Raises:
         UserError: see `wanted`; no frame in the excerpt, no room on the disk.
@@ -138,8 +137,11 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             proven = finish(film, work / job.out.name, job.order, found, *tracks, listener)
             if stop.is_set():
                 raise Interrupted
-            lay(work / job.out.name, job.out)
-    return over_time.told_in(report(*tracks, proven, clock, began), job.recipe)
+        done = over_time.told_in(report(*tracks, proven, clock, began), job.recipe)
+        with journal.entry("result", 0, result_file("result", job.out)) as draft:
+            os.replace(work / job.out.name, draft.path)
+            draft.sums = {"report": done.as_plain()}
+    return journal.done("result")[0]
 
 
 def _verified(folder: Path) -> Journal:

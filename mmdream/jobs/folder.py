@@ -31,6 +31,8 @@ PARTS = {
     "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
 }
 """The files in the folders of a job's parts."""
+RESULTS = re.compile(r"(result|sheet|compare)\.\w+(\.draft)?")
+"""What is finished, and has no name of its own yet."""
 LOOK = 1.0
 """Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
 BEGIN, END = ".", ".mmdream"
@@ -50,6 +52,11 @@ def picture_file(number: int) -> str:
 def carry_file(number: int) -> str:
     """What a part's last frame hands on."""
     return f"picture/{number:05d}.carry"
+
+
+def result_file(kind: str, path: Path) -> str:
+    """What is finished until it is given its name: the film, its sheet or its comparison."""
+    return f"{kind}{path.suffix.lower()}"
 
 
 def sound_file(number: int) -> str:
@@ -182,6 +189,7 @@ def begin(job: Job, folder: Path, how: str) -> None:
     # Not the digests: 1 and 1.0 are one setting, and two texts.
     if held is not None and held.settings == job.settings and held.out == job.out:
         check_environment(held, job.environment, how)
+        note(job, folder)
         return
     if held is not None and not job.overwrite:
         other = differences({"output": held.out, **held.settings}, {"output": job.out, **job.settings})
@@ -190,7 +198,14 @@ def begin(job: Job, folder: Path, how: str) -> None:
             "or begin anew: --overwrite"
         )
     clear(folder)
-    write(folder / JOB, job.to_json().encode())
+    note(job, folder)
+
+
+def note(job: Job, folder: Path) -> None:
+    """Write a job down, unless it stands there already."""
+    text = job.to_json().encode()
+    if not (folder / JOB).is_file() or (folder / JOB).read_bytes() != text:
+        write(folder / JOB, text)
 
 
 def check_environment(job: Job, here: dict[str, str], how: str) -> None:
@@ -211,6 +226,9 @@ def clear(folder: Path) -> None:
     for name in (JOB, SCAN, DRIVEN, journal.NAME):
         (folder / name).unlink(missing_ok=True)
         (folder / f"{name}.draft").unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if RESULTS.fullmatch(path.name) and not path.is_dir():
+            path.unlink()
     sweep(folder, set())
     for name in PARTS:
         with suppress(OSError):  # Something of the user's is in it.

@@ -60,7 +60,7 @@ def gallery_file(
     keep_freed_memory()
     for guess in about.guesses:
         listener.say(guess)
-    with workshop(out) as work:
+    with workshop(out, overwrite) as work:
         sheet = gallery(load(about, weights, precision("auto", about, has_gpu)), listener)
         files.write(work / out.name, sheet.astype(np.float32) / 255)
     return out

@@ -28,8 +28,20 @@ SAMPLE = 1 << 20
 BETWEEN = 14
 DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 5
+FORMAT = 6
 """Of job.json; another one is another job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is made besides the film; it decides nothing about the film."""
+
+    preview: Path | None = None
+    """A picture of the newest frame, renewed while the film is dreamed; absolute, as the next."""
+    sheet: Path | None = None
+    """A picture of the finished film's moments."""
+    compare: bool = False
+    """Whether source and dream are laid side by side in a film of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class Job:
     contents: dict[str, str]
     """SHA-256 of what the dream is made of, by role: the source (sampled), cards and weights."""
     environment: dict[str, str]
+    extras: Extras = Extras()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -87,6 +100,7 @@ class Job:
             "recipe": _plain(self.recipe),
             "contents": self.contents,
             "environment": self.environment,
+            "extras": _plain(self.extras),
         }
         return json.dumps(values, indent=1)
 
@@ -125,6 +139,7 @@ class Job:
                 values["overwrite"],
                 values["contents"],
                 values["environment"],
+                _extras(values["extras"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a job: {error}") from error
@@ -133,7 +148,15 @@ class Job:
         return job
 
 
-def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool, overwrite: bool) -> Job:
+def describe(
+    source: Path,
+    out: Path,
+    order: Order,
+    recipe: Recipe,
+    hears: bool,
+    overwrite: bool,
+    extras: Extras = Extras(),
+) -> Job:
     """Write down what is to be made.
 
     Args:
@@ -143,6 +166,7 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         recipe: how to dream.
         hears: whether a sound is dreamed.
         overwrite: whether the result may replace a file.
+        extras: what is made besides.
 
     Raises:
         UserError: weights that are missing or damaged; wishes that the network cannot fulfil.
@@ -178,7 +202,9 @@ def describe(source: Path, out: Path, order: Order, recipe: Recipe, hears: bool,
         weights=_absolute(recipe.weights),
         sound_weights=_absolute(recipe.sound_weights),
     )
-    return Job(source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment(recipe))
+    return Job(
+        source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment(recipe), extras
+    )
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -240,7 +266,12 @@ def _terms(plain: list[dict[str, Any]]) -> tuple[Term, ...]:
     return tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain)
 
 
-def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner) -> dict[str, Any]:
+def _extras(plain: dict[str, Any]) -> Extras:
+    names = {name: None if plain[name] is None else Path(plain[name]) for name in ("preview", "sheet")}
+    return Extras(**names, compare=plain["compare"])
+
+
+def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner | Extras) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)

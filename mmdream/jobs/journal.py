@@ -27,7 +27,7 @@ class Done:
     """One finished file."""
 
     kind: str
-    """scan, driven, picture, carry or sound."""
+    """scan, driven, picture, carry, sound; result, sheet or compare: what is to have a name of its own."""
     number: int
     file: str
     """Its name, from the job's folder on."""
@@ -43,7 +43,10 @@ class Done:
 
     def holds(self, folder: Path) -> bool:
         """Whether the file is there, byte for byte."""
-        path = folder / self.file
+        return self.describes(folder / self.file)
+
+    def describes(self, path: Path) -> bool:
+        """Whether a file is this one, byte for byte."""
         return path.is_file() and path.stat().st_size == self.size and sha256(path) == self.sha256
 
 

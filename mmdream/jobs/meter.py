@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmdream.report import Used
-from mmdream.schedule import Moment
 
 if TYPE_CHECKING:
     from mmdream.jobs.picture import Dreamed
@@ -57,10 +56,4 @@ class Meter:
     @staticmethod
     def from_json(values: dict[str, Any]) -> Meter:
         """What `as_json` gave."""
-        used = [Used(row["seconds"], _moment(row["moment"])) for row in values["used"]]
-        return Meter(**{**values, "used": used})
-
-
-def _moment(values: dict[str, Any]) -> Moment:
-    motifs = tuple((name, share) for name, share in values["motifs"])
-    return Moment(**{**values, "motifs": motifs})
+        return Meter(**{**values, "used": list(map(Used.from_plain, values["used"]))})

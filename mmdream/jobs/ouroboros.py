@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from mmdream.film.waves import create, extract
 from mmdream.jobs.clips import MOST_CLIPS, Clip, Turns, check_lengths, dream_clips
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.order import track_of
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import destination, publish, workshop
 from mmdream.jobs.sound import opened_sound
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
@@ -88,7 +87,7 @@ def dream_ouroboros_file(
         for part in parts:
             destination(name, part, "", sound_files.SUFFIXES, overwrite)
         network = ear(recipe, listener)
-        with workshop(out) as work:
+        with workshop(out, overwrite) as work:
             wave = work / "first.wav"
             laid = extract(film, track, wave)
             check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
@@ -99,7 +98,7 @@ def dream_ouroboros_file(
                 sound_files.encode(clip.file, work / part.name)
             sound_files.encode(joined.file, work / out.name)
             for part in parts:
-                os.replace(work / part.name, part)
+                publish(work / part.name, part, overwrite)
     seconds = joined.report.n_samples / joined.report.rate
     return joined.report.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began)).named(out)
 

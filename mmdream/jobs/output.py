@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmdream.errors import NoRoom, UserError
 from mmdream.film.opened import FULL, no_room
-from mmdream.jobs.durable import whole
+from mmdream.jobs.durable import sync_folder
 
 NUMBERED = re.compile(r"\d{4,}\.png")
 """The pictures in a folder of steps."""
@@ -105,22 +106,85 @@ def lay_folder(folder: Path, path: Path) -> None:
         raise UserError(f"{path}: holds other files by now; choose another name with -o") from error
 
 
-def lay(file: Path, path: Path) -> None:
-    """Give a finished file its name, in one moment, also on another disk."""
-    with whole(path) as draft:
+def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
+    """Move a finished file to its name, in one moment, also on another disk.
+
+    Args:
+        file: what is finished.
+        path: the result.
+        overwrite: whether it may replace what has that name.
+
+    Raises:
+        FileExistsError: something has that name, and may not be replaced; `file` is as it was.
+    """
+    rename = os.replace if overwrite else _rename_to_free
+    try:
+        rename(file, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
-            os.replace(file, draft)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
             shutil.copyfile(file, draft)
+            with open(draft, "rb+") as copied:
+                os.fsync(copied.fileno())
+            rename(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        file.unlink()
+    sync_folder(path.parent)
+
+
+def _rename_to_free(file: Path, path: Path) -> None:
+    """Rename a file to a name that nothing has.
+
+    Raises:
+        FileExistsError: something has it; it may have come in this very moment.
+    """
+    if os.name == "nt":
+        os.rename(file, path)  # Replaces nothing there.
+        return
+    try:
+        os.link(file, path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.EXDEV):
+            raise
+        # A disk without links, such as a FAT stick: the name is taken first, by an empty file of ours.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.replace(file, path)
+    else:
+        os.unlink(file)
+
+
+def publish(file: Path, path: Path, overwrite: bool) -> None:
+    """Give a finished file its name, see `move_into_place`, or if that is taken by now a free one like it.
+
+    Raises:
+        UserError: the name is taken; the line tells the other one.
+    """
+    names = (path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000)))
+    for name in names:
+        try:
+            move_into_place(file, name, overwrite and name == path)
+        except FileExistsError:
+            continue
+        if name != path:
+            raise UserError(
+                f"{path}: has appeared since the work began, and is not replaced; the result is {name}"
+            )
+        return
+    raise UserError(f"{path}: has appeared since the work began, and is not replaced")
 
 
 @contextmanager
-def workshop(path: Path) -> Iterator[Path]:
+def workshop(path: Path, overwrite: bool) -> Iterator[Path]:
     """A folder beside the result to work in; what is left in it under the result's name becomes the result.
 
     The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
+
+    Args:
+        path: the result.
+        overwrite: whether it may replace what has its name by the end; else see `publish`.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
@@ -132,7 +196,7 @@ def workshop(path: Path) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-        os.replace(folder / path.name, path)
+        publish(folder / path.name, path, overwrite)
     except NoRoom as error:
         raise no_room(path) from error  # It names the folder that is gone.
     except OSError as error:

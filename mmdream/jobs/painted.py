@@ -196,7 +196,7 @@ def paint_picture_file(
     rgb, models = read_large(content), [read_large(path) for path, _ in wanted.models]
     share = None if mask is None else _share(mask, rgb)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
-    with workshop(out) as work:
+    with workshop(out, overwrite) as work:
         kept = work / "steps"
         painting, done = paint_picture(
             rgb, models, recipe, wanted, listener, from_noise=from_noise, share=share,

@@ -96,7 +96,7 @@ def style_file(
     out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
     sound_files.check(out, film.sounds[0])
     network = ear(Recipe(seed=styling.seed), listener)
-    with workshop(out) as work:
+    with workshop(out, overwrite) as work:
         _, done = style_track(film, film.sounds[0], (None, None), styles, styling, network, listener, work)
         sound_files.encode(work / "sound.wav", work / out.name)
     return Styled(str(out), shares(styles), done, time.perf_counter() - began)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import shlex
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from mmdream.errors import NoRoom, UserError
+from mmdream.film.codecs import SUFFIXES
 from mmdream.film.opened import FULL
 from mmdream.film.source import Film, probe
 from mmdream.jobs import folder as folders
 from mmdream.jobs.attended import attended
-from mmdream.jobs.durable import write
+from mmdream.jobs.beside import check_extras, deliver, finished, watching
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.order import wanted
+from mmdream.jobs.output import destination
 from mmdream.listen import Listener
 from mmdream.report import Report
 
@@ -37,86 +40,143 @@ def begin(film: Film, job: Job, out: Path, job_dir: Path | None, listener: Liste
         Stopped: Ctrl-C.
     """
     folder = folders.folder_of(out) if job_dir is None else job_dir
-    how = f"mmdream resume {shlex.quote(str(out if job_dir is None else job_dir))}"
-    return _run(film, job, folder, how, listener, lambda: folders.begin(job, folder, how)).named(out)
+    how = _command(out if job_dir is None else job_dir)
+    check_extras(job, folder)
+
+    def prepare() -> tuple[Film, Job]:
+        folders.begin(job, folder, how)
+        return film, job
+
+    return _run(folder, how, listener, prepare).named(out)
 
 
-def resume(name: Path, anyway: bool, listener: Listener) -> Report:
+def resume(
+    name: Path, anyway: bool, listener: Listener, overwrite: bool = False, output: Path | None = None
+) -> Report:
     """Go on with a job.
 
     Args:
         name: its folder, or the result's name where the folder lies beside it.
         anyway: even where another machine or other libraries will make the rest differ in its last bits.
         listener: told about plan and progress.
+        overwrite: the result may replace a file, even if that was not said when the job began.
+        output: another name for the result; None: the job's.
 
     Raises:
-        UserError: there is no such job, its source or weights have changed, or what `render` raises.
+        UserError: there is no such job, its source or weights have changed, the result's name is taken, or
+            what `render` raises.
         Stopped: Ctrl-C.
     """
-    folder = name if name.is_dir() else folders.folder_of(name)
-    held = folders.job_in(folder)
-    if held is None:
-        raise UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
-    if held.out.exists() and not held.overwrite:
-        raise UserError(f"{held.out}: exists already; move it away, then go on")
-    how = f"mmdream resume {shlex.quote(str(name))}"
-    film = probe(held.source)
-    _, track = wanted(film, held.order)
-    now = describe(held.source, held.out, held.order, held.recipe, track is not None, held.overwrite)
-    if other := differences(held.settings, now.settings):
-        raise UserError(f"{name}: cannot go on, {other}; put that back, or begin anew with --overwrite")
+    folder, how = name if name.is_dir() else folders.folder_of(name), _command(name)
+    none = UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
+    if not folders.is_marked(folder):
+        raise none
 
-    def prepare() -> None:
-        if not anyway:
+    def prepare() -> tuple[Film, Job]:
+        # Under the lock: a first run may have ended in between.
+        held = folders.job_in(folder)
+        if held is None:
+            raise none
+        job = replace(held, overwrite=overwrite or held.overwrite)
+        if output is not None:
+            job = replace(job, out=output.resolve())
+        done = finished(job, folder)
+        if done is None or not done.describes(job.out):
+            _check_name(job, how)
+        film = probe(job.source)
+        _, track = wanted(film, job.order)
+        now = describe(
+            job.source, job.out, job.order, job.recipe, track is not None, job.overwrite, job.extras
+        )
+        if other := differences(held.settings, now.settings):
+            raise UserError(f"{name}: cannot go on, {other}; put that back, or begin anew with --overwrite")
+        if done is None and not anyway:
             folders.check_environment(held, now.environment, how)
-        elif held.environment != now.environment:
-            write(folder / folders.JOB, replace(held, environment=now.environment).to_json().encode())
+        check_extras(now, folder, Journal(folder))
+        folders.note(now, folder)
+        return film, now
 
-    return _run(film, now, folder, how, listener, prepare).named(held.out)
+    return _run(folder, how, listener, prepare)
 
 
-def _run(
-    film: Film, job: Job, folder: Path, how: str, listener: Listener, prepare: Callable[[], None]
-) -> Report:
+def _command(name: Path) -> str:
+    """What goes on with a job, by the name of its result or of its folder."""
+    return f"mmdream resume {shlex.quote(str(name))}"
+
+
+def _check_name(job: Job, how: str) -> None:
+    """Refuse a result's name that is taken before the work.
+
+    Raises:
+        UserError: it is, or cannot be written.
+    """
+    if job.out.exists() and not job.overwrite:
+        raise UserError(
+            f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose another "
+            "name with -o"
+        )
+    destination(job.source, job.out, "", SUFFIXES, job.overwrite)
+
+
+def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple[Film, Job]]) -> Report:
+    """Do a job in its folder, under its lock, as far as it is not done.
+
+    Args:
+        folder: of the job.
+        how: the command that goes on with it.
+        listener: told about plan and progress.
+        prepare: makes the folder hold the job, or tells what it holds.
+    """
+
     def work(stop: threading.Event) -> Report:
-        with folders.locked(folder):
+        with _told_if_full(folder, how), folders.locked(folder):
             try:
-                prepare()
-            except OSError:
+                film, job = prepare()
+            except (OSError, UserError):
                 if not (folder / folders.JOB).is_file():
-                    folders.discard(folder)  # It could not even be begun.
+                    folders.discard(folder)  # It could not even be begun, or has ended meanwhile.
                 raise
             try:
-                # Imported when all that can be checked is checked: this brings TensorFlow in.
-                from mmdream.jobs.film import render
+                done = finished(job, folder)
+                if done is None:
+                    # Imported when all that can be checked is checked: this brings TensorFlow in.
+                    from mmdream.jobs.film import render
 
-                report = render(film, job, folder, listener, stop)
+                    done = render(film, job, folder, watching(listener, film, job), stop)
+                report = deliver(film, job, folder, done, how)
             except UserError as error:
                 if not isinstance(error, NoRoom) and not _is_worth_keeping(folder):
                     folders.discard(folder)
                 raise
             folders.discard(folder)
-            return report
+            return report.named(job.out)
 
+    return attended(work, how)
+
+
+@contextmanager
+def _told_if_full(folder: Path, how: str) -> Iterator[None]:
+    """The line for a full disk: which folder lies on it, and how to go on."""
     try:
-        return attended(work, how)
-    except NoRoom as error:
-        raise _full(job, folder, how) from error
+        yield
     except OSError as error:
-        if error.errno in FULL:
-            raise _full(job, folder, how) from error
-        raise
+        if error.errno not in FULL:
+            raise
+        raise _full(folder, how) from error
+    except NoRoom as error:
+        raise _full(folder, how) from error
 
 
 def _is_worth_keeping(folder: Path) -> bool:
     journal = Journal(folder)
-    return bool(journal.done("picture") or journal.done("sound"))
+    return any(journal.done(kind) for kind in ("picture", "sound", "result"))
 
 
-def _full(job: Job, folder: Path, how: str) -> NoRoom:
+def _full(folder: Path, how: str) -> NoRoom:
     """The line for a full disk: which folder lies on it, and how to go on."""
-    places = [job.out.parent, folder.parent if folder == folders.folder_of(job.out) else folder]
+    held = folders.job_in(folder)
+    if held is None:
+        return NoRoom(f"{folder.parent}: no space left; make room or choose another place with -o")
+    places = [held.out.parent, folder.parent if folder == folders.folder_of(held.out) else folder]
     place = min(places, key=lambda path: shutil.disk_usage(path).free)
-    if not (folder / folders.JOB).is_file():
-        return NoRoom(f"{place}: no space left; make room or choose another place with -o")
     return NoRoom(f"{place}: no space left; make room, then go on with: {how}")

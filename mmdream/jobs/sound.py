@@ -187,7 +187,7 @@ def dream_sound_file(
         network = ear(recipe, listener)
         for line in over_time.told:
             listener.say(line)
-        with workshop(out) as work:
+        with workshop(out, overwrite) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
                 loudness=LOUDNESS if isinstance(source, Beginning) else None,

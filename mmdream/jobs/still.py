@@ -118,7 +118,7 @@ def dream_picture_file(
     rgb = started_from(source, recipe)
     where = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
-    with workshop(out) as work:
+    with workshop(out, overwrite) as work:
         kept = work / "steps"
         shown = None if steps is None else keeping(kept)
         dream, report = dream_picture(rgb, recipe, listener, shown, where)

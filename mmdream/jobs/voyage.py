@@ -77,7 +77,7 @@ def dream_voyage_file(
     network = eyes(recipe, listener)
     hearing = None if heard is None else ear(recipe, listener)
     stop = threading.Event()
-    with workshop(out) as work, ThreadPoolExecutor(1, "sound") as beside:
+    with workshop(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
         middle = work / f"picture{form(out).middle}"
         try:
             sound: Future[Joined] | None = None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -51,7 +52,7 @@ def halt(
     job_dir: Path | None = None,
     recipe: Recipe = QUICK,
     at: float = 0.6,
-    sound_track: int | str | None = None,
+    **wishes: Any,
 ) -> None:
     """Break a run off when its journal has something of each kind, with this share of the picture done."""
 
@@ -64,9 +65,8 @@ def halt(
             time.sleep(0.01)
         raise Halted
 
-    wishes = {"job_dir": job_dir, "sound_track": sound_track}
     with pytest.raises(Halted):
-        dream_video(film, out, recipe, **wishes, listener=Listener(progress=progress))
+        dream_video(film, out, recipe, job_dir=job_dir, **wishes, listener=Listener(progress=progress))
 
 
 def contents(path: Path, folder: Path) -> list[str]:

@@ -1,0 +1,150 @@
+"""A finished dream gets its name and takes nobody else's; what is made besides a film is never forgotten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broken_off import QUICK, contents, halt
+from filelock import FileLock
+from make import bursts, constant, film
+
+from mmdream import UserError, dream_video, resume_video
+from mmdream.jobs import run
+from mmdream.jobs.folder import discard, folder_of
+from mmdream.jobs.still import dream_picture_file
+from mmdream.listen import Listener
+from mmdream.picture import files
+from tests.command import mmdream
+
+WORDS = ("--octaves", 1, "--steps", 2)
+"""What `QUICK` says."""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    return film(folder / "in.mp4", constant(24, 12), sound=bursts(2.0))
+
+
+@pytest.fixture(scope="module")
+def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the dream, its sheet and its comparison."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    extras = {"sheet": folder / "sheet.png", "preview": folder / "now.png", "compare": True}
+    dream_video(source, folder / "out.mkv", QUICK, **extras)
+    return folder
+
+
+def when_it_begins(act: Callable[[], object]) -> Listener:
+    """Does something else while the work goes on."""
+    return Listener(progress=lambda *_: act())
+
+
+@pytest.fixture(scope="module")
+def refused(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where the result's name was taken while the film was dreamed."""
+    folder = tmp_path_factory.mktemp("refused")
+    out = folder / "out.mkv"
+    with pytest.raises(
+        UserError, match=r"out.mkv: has appeared.*result.mkv.*resume .*out.mkv --overwrite, or -o"
+    ):
+        dream_video(source, out, QUICK, listener=when_it_begins(lambda: out.write_text("mine")))
+    assert out.read_text() == "mine"
+    return folder
+
+
+@pytest.mark.parametrize("words", ["resume OUT --overwrite", "resume OUT -o OTHER", "again --overwrite"])
+def test_a_name_that_was_taken_meanwhile_is_kept_and_the_film_too(
+    words: str, refused: Path, source: Path, unbroken: Path, tmp_path: Path
+):
+    out, other = refused / "out.mkv", tmp_path / "other.mkv"
+    again = ["video", source, "-o", out, *WORDS]
+    for typed in (["resume", out], again):
+        assert mmdream(*typed).returncode == 2
+    kept = tmp_path / "kept"
+    shutil.copytree(refused, kept)
+    names = {"OUT": out, "OTHER": other}
+    typed = [
+        each for word in words.split() for each in (again if word == "again" else [names.get(word, word)])
+    ]
+    done = mmdream(*typed)
+    assert done.returncode == 0, done.stderr
+    assert "frames at" not in done.stderr  # Nothing is dreamed again.
+    finished = other if "OTHER" in words else out
+    assert contents(finished, tmp_path) == contents(unbroken / "out.mkv", tmp_path)
+    assert out.exists() == (not folder_of(out).exists())
+    assert finished == out or out.read_text() == "mine"
+    assert not folder_of(out).exists()
+    shutil.rmtree(refused)
+    shutil.copytree(kept, refused)
+
+
+def test_a_picture_whose_name_was_taken_meanwhile_gets_one_beside_it(tmp_path: Path):
+    source, out = tmp_path / "in.png", tmp_path / "out.png"
+    files.write(source, np.full((32, 32, 3), 0.5, np.float32))
+    with pytest.raises(UserError, match=r"out.png: has appeared .* the result is .*out-2.png"):
+        dream_picture_file(source, out, QUICK, False, when_it_begins(lambda: out.write_text("mine")))
+    assert out.read_text() == "mine"
+    assert files.read(tmp_path / "out-2.png").shape == (32, 32, 3)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out.mkv"
+    halt(source, out, folder_of(out), set(), keep_sound=True)
+    acquire = FileLock.acquire
+
+    def acquired_late(lock: FileLock, *args: object, **options: object) -> object:
+        if folder_of(out).exists() and not out.exists():
+            discard(folder_of(out))
+            out.write_text("by the first run")
+        return acquire(lock, *args, **options)
+
+    monkeypatch.setattr(FileLock, "acquire", acquired_late)
+    with pytest.raises(UserError, match="no job to go on with"):
+        resume_video(out)
+    assert out.read_text() == "by the first run"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Path, tmp_path: Path):
+    out = tmp_path / "out.mkv"
+    halt(
+        source, out, folder_of(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
+        compare=True,
+    )  # fmt: skip
+    (tmp_path / "now.png").unlink(missing_ok=True)
+    resume_video(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        path.name for path in unbroken.iterdir()
+    )
+    for name in ("sheet.png", "now.png"):
+        assert np.array_equal(files.read(tmp_path / name), files.read(unbroken / name)), name
+    for name in ("out.mkv", "out.compare.mkv"):
+        place = tmp_path / f"of {name}"
+        place.mkdir()
+        assert contents(tmp_path / name, place) == contents(unbroken / name, place), name
+
+
+def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
+    source: Path, unbroken: Path, tmp_path: Path
+):
+    out, sheet = tmp_path / "out.mkv", tmp_path / "sheet.png"
+    taking = when_it_begins(lambda: sheet.write_text("mine"))
+    with pytest.raises(UserError, match=r"sheet.png: has appeared"):
+        dream_video(source, out, QUICK, sheet=sheet, listener=taking)
+    assert contents(out, tmp_path) == contents(unbroken / "out.mkv", tmp_path)
+    assert sheet.read_text() == "mine"
+    sheet.unlink()
+    told: list[str] = []
+    report = run.resume(out, False, Listener(say=told.append))
+    assert report.output == str(out)
+    assert not told  # Nothing is dreamed again.
+    assert np.array_equal(files.read(sheet), files.read(unbroken / "sheet.png"))
+    assert not folder_of(out).exists()
