@@ -21,7 +21,7 @@ from mmdream.networks.weights import RANDOM, locate
 from mmdream.picture.wanted import check
 from mmdream.recipe import Manner, Recipe, SoundManner, Weights
 from mmdream.schedule import Schedule
-from mmdream.terms import Term, Wishes
+from mmdream.terms import Wishes
 
 SAMPLE = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `BETWEEN` places."""
@@ -114,8 +114,11 @@ class Job:
         try:
             values = json.loads(text)
             recipe, order = dict(values["recipe"]), dict(values["order"])
-            schedule, wishes = Schedule(**recipe.pop("schedule")), _wishes(recipe.pop("wishes"))
-            manner, heard = Manner(**recipe.pop("manner")), _wishes(recipe.pop("sound_wishes"))
+            schedule = Schedule(**recipe.pop("schedule"))
+            wishes, heard = (
+                told_passes.passed_wishes(recipe.pop(name)) for name in ("wishes", "sound_wishes")
+            )
+            manner = Manner(**recipe.pop("manner"))
             sound = SoundManner(**recipe.pop("sound_manner"))
             recipe["passes"] = tuple(map(told_passes.passed, recipe["passes"]))
             for name in ("drives", "sound_drives"):
@@ -183,7 +186,7 @@ def describe(
         recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = sha256(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=_resolved(recipe.wishes))
+            recipe = replace(recipe, wishes=told_passes.resolved(recipe.wishes))
     if order.sound_style is not None:
         check_style(order.sound_style)
         contents["sound style"] = sha256(order.sound_style)
@@ -194,7 +197,7 @@ def describe(
         if recipe.sound_wishes.guide is not None:
             guide(recipe.sound_wishes.guide)
             contents["sound guide"] = sha256(recipe.sound_wishes.guide)
-            recipe = replace(recipe, sound_wishes=_resolved(recipe.sound_wishes))
+            recipe = replace(recipe, sound_wishes=told_passes.resolved(recipe.sound_wishes))
     recipe = replace(
         recipe,
         net=_whole(recipe.net),
@@ -252,26 +255,12 @@ def _absolute(weights: Weights) -> Weights:
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
 
-def _resolved(wishes: Wishes) -> Wishes:
-    """The guide by a name that holds in any folder."""
-    return wishes if wishes.guide is None else replace(wishes, guide=wishes.guide.resolve())
-
-
-def _wishes(plain: dict[str, Any]) -> Wishes:
-    guide = None if plain["guide"] is None else Path(plain["guide"])
-    return Wishes(_terms(plain["terms"]), plain["measure"], guide)
-
-
-def _terms(plain: list[dict[str, Any]]) -> tuple[Term, ...]:
-    return tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in plain)
-
-
 def _extras(plain: dict[str, Any]) -> Extras:
     names = {name: None if plain[name] is None else Path(plain[name]) for name in ("preview", "sheet")}
     return Extras(**names, compare=plain["compare"])
 
 
-def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner | Extras) -> dict[str, Any]:
+def _plain(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
@@ -279,7 +268,9 @@ def _plain(settings: Order | Recipe | Wishes | Manner | SoundManner | Extras) ->
             value = [told_passes.plain(stroke) for stroke in value]
         elif isinstance(value, Schedule):
             value = value.as_keys()
-        elif isinstance(value, (Wishes, Manner, SoundManner)):
+        elif isinstance(value, Wishes):
+            value = told_passes.plain_wishes(value)
+        elif isinstance(value, (Manner, SoundManner)):
             value = _plain(value)
         elif isinstance(value, tuple):
             value = [asdict(each) for each in value]

@@ -21,13 +21,30 @@ LATE = 0.05
 """Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
 
 
+def plain_wishes(wishes: Wishes) -> dict[str, Any]:
+    """Wishes as plain JSON; `passed_wishes` reads it."""
+    guide = None if wishes.guide is None else str(wishes.guide)
+    return {"terms": [asdict(term) for term in wishes.terms], "measure": wishes.measure, "guide": guide}
+
+
+def passed_wishes(values: dict[str, Any]) -> Wishes:
+    """What `plain_wishes` was given."""
+    terms = tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in values["terms"])
+    return Wishes(terms, values["measure"], None if values["guide"] is None else Path(values["guide"]))
+
+
+def resolved(wishes: Wishes) -> Wishes:
+    """Wishes whose guide has a name that holds in any folder."""
+    return wishes if wishes.guide is None else replace(wishes, guide=wishes.guide.resolve())
+
+
 def plain(stroke: Pass) -> dict[str, Any]:
     """A pass as plain JSON; `passed` reads it."""
     style, mask = stroke.style, stroke.mask
     return {
         "style": None if style is None else {**asdict(style), "models": _models(style)},
         "settings": {name: _keys(curve) for name, curve in stroke.settings},
-        "terms": None if stroke.wishes is None else [asdict(term) for term in stroke.wishes.terms],
+        "wishes": None if stroke.wishes is None else plain_wishes(stroke.wishes),
         "net": stroke.net,
         "weights": None if stroke.weights is None else str(stroke.weights),
         "span": asdict(stroke.span),
@@ -37,16 +54,14 @@ def plain(stroke: Pass) -> dict[str, Any]:
 
 def passed(values: dict[str, Any]) -> Pass:
     """What `plain` was given."""
-    style, mask, terms = values["style"], values["mask"], values["terms"]
+    style, mask, wishes = values["style"], values["mask"], values["wishes"]
     if style is not None:
         models = tuple((Path(path), weight) for path, weight in style["models"])
         style = Style(**{**style, "models": models})
-    if terms is not None:
-        terms = Wishes(tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in terms))
     return Pass(
         style=style,
         settings=tuple((name, _curve(name, keys)) for name, keys in values["settings"].items()),
-        wishes=terms,
+        wishes=None if wishes is None else passed_wishes(wishes),
         net=values["net"],
         weights=values["weights"],
         span=Span(**values["span"]),
@@ -62,18 +77,21 @@ def told(stroke: Pass) -> dict[str, Any]:
         values["style"]["models"] = [weight for _, weight in values["style"]["models"]]
     if values["mask"] is not None:
         del values["mask"]["path"]
-    if stroke.wishes is not None:
-        values["terms"] = ", ".join(map(str, stroke.wishes.terms))
+    if (wishes := values.pop("wishes")) is not None:
+        del wishes["guide"]
+        values |= {**wishes, "terms": ", ".join(map(str, stroke.wishes.terms)) if stroke.wishes else ""}
     settings = values.pop("settings")
     return {name: value for name, value in {**values, **settings}.items() if value is not None}
 
 
 def contents(stroke: Pass) -> dict[str, str]:
-    """SHA-256 of a pass's paintings and mask, by role."""
+    """SHA-256 of a pass's paintings, guide and mask, by role."""
     found = {}
     if stroke.style is not None:
         models = enumerate(stroke.style.models, 1)
         found = {f"painting {number}": sha256(path) for number, (path, _) in models}
+    if stroke.wishes is not None and stroke.wishes.guide is not None:
+        found["guide"] = sha256(stroke.wishes.guide)
     if stroke.mask is not None:
         found["mask"] = sha256(stroke.mask.path)
     return found
@@ -85,6 +103,8 @@ def absolute(stroke: Pass) -> Pass:
         stroke = replace(stroke, weights=str(Path(str(stroke.weights)).expanduser().resolve()))
     if stroke.net is not None and is_own(stroke.net):
         stroke = replace(stroke, net=str(Path(stroke.net).expanduser().resolve()))
+    if stroke.wishes is not None:
+        stroke = replace(stroke, wishes=resolved(stroke.wishes))
     if stroke.style is not None:
         models = tuple((path.resolve(), weight) for path, weight in stroke.style.models)
         stroke = replace(stroke, style=replace(stroke.style, models=models))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from mmdream import Recipe, Schedule, UserError
@@ -15,6 +16,7 @@ from mmdream.jobs import folder
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
 from mmdream.passes import Mask, Pass, Span, Style
+from mmdream.picture import files
 from mmdream.recipe import Manner, SoundManner
 from mmdream.schedule import Curve, Fade
 from mmdream.terms import Wishes, channel, target
@@ -29,7 +31,7 @@ OTHER: dict[str, Any] = {
     "manner": Manner("adam", 0.25, 0.5, True),
     "passes": (
         Pass(settings=(("motif", Fade(((0.0, ("dog", "eye")), (3.0, ("tower",))))),), span=Span(1, 4, 0.5)),
-        Pass(wishes=Wishes((channel("p4c:7=0.5"),)), net="vgg19", weights="random"),
+        Pass(wishes=Wishes((channel("p4c:7=0.5"),), "cosine", Path("/g.png")), net="vgg19", weights="random"),
         Pass(
             Style(((Path("/a.jpg"), 0.5),), "gram", 2.0, 0.3, 0.5),
             (("strength", Curve(((0.0, 0.2), (2.0, 1.0)))),),
@@ -79,6 +81,25 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
     ):
         with pytest.raises(UserError, match=said):
             folder.begin(job_of(recipe), tmp_path, "how")
+
+
+def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
+    film, guide = tmp_path / "film.mp4", tmp_path / "guide.png"
+    film.write_bytes(b"film")
+
+    def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
+        files.write(guide, np.full((16, 16, 3), pixel, np.float32))
+        recipe = Recipe(passes=(Pass(wishes=Wishes((), measure, guide)),))
+        return describe(film, tmp_path / "out.mkv", Order(), recipe, False, False)
+
+    first = described("energy", 0.5)
+    assert (
+        differences(first.settings, described("mean", 0.5).settings) == "pass 1 measure was energy, is mean"
+    )
+    assert differences(first.settings, described("energy", 0.6).settings) == "pass 1 guide has changed"
+    guide.unlink()
+    with pytest.raises(UserError, match=r"guide.png: no such file"):
+        describe(film, tmp_path / "out.mkv", Order(), first.recipe, False, False)
 
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
