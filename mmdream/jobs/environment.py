@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmdream import __version__
 from mmdream.networks.card import card
-from mmdream.networks.network import precision
+from mmdream.networks.network import has_bfloat16, precision
 from mmdream.recipe import Recipe
 
 LIBRARIES = (
@@ -34,10 +34,15 @@ def environment(recipe: Recipe) -> dict[str, str]:
 
     Nothing here needs TensorFlow, so that a job of another machine is refused at once.
     """
+    passes = {
+        f"pass {number} precision": precision(recipe.precision, card(recipe.of(stroke).net))
+        for number, stroke in enumerate(recipe.passes, 1)
+    }
     return {
         "precision": precision(recipe.precision, card(recipe.net)),
+        **passes,
         "processor": platform.machine(),
-        "bfloat16": precision("auto", card(recipe.net)),
+        "bfloat16": "yes" if has_bfloat16() else "no",
         "cores": str(cores()),
         "GPUs": gpus(),
         "mmdream": __version__,

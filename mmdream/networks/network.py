@@ -216,11 +216,16 @@ def precision(choice: str, card: Card, gpu: bool = False) -> str:
         return choice
     if gpu:
         return "mixed_float16"
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes with bfloat16."""
     try:
         flags = set(CPU_INFO.read_text().split())
     except OSError:  # not Linux
-        return "float32"
-    return "bfloat16" if flags & {"avx512_bf16", "amx_bf16"} else "float32"
+        return False
+    return bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
 def lay(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:

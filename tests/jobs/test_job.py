@@ -13,8 +13,10 @@ import pytest
 from mmdream import Recipe, Schedule, UserError
 from mmdream.drive import Drive
 from mmdream.jobs import folder
+from mmdream.jobs.environment import environment
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.order import Order
+from mmdream.networks import network
 from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.picture import files
 from mmdream.recipe import Manner, SoundManner
@@ -100,6 +102,20 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     guide.unlink()
     with pytest.raises(UserError, match=r"guide.png: no such file"):
         describe(film, tmp_path / "out.mkv", Order(), first.recipe, False, False)
+
+
+def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The sound's network and those of the user's own are computed in float32 on any machine.
+    recipe = Recipe(net="melnet", passes=(Pass(), Pass(net="squeezenet")))
+    told = []
+    for flags in ("flags : avx2 avx512_bf16", "flags : avx2"):
+        (tmp_path / "cpuinfo").write_text(flags)
+        monkeypatch.setattr(network, "CPU_INFO", tmp_path / "cpuinfo")
+        told.append(environment(recipe))
+    assert told[0]["precision"] == told[1]["precision"]
+    assert "pass 2 precision was bfloat16, is float32" in differences(*told)
 
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
