@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import lock_descriptor
 
 from mmdream.errors import UserError
 from mmdream.jobs import journal
@@ -71,28 +73,40 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another run works in it, it holds something else, or it cannot be made.
     """
-    lock = FileLock(folder / LOCK)
-    for last in (False, False, True):
+    handle, late = None, time.monotonic() + LOOK
+    while handle is None:
         try:
             _claim(folder)
-            lock.acquire(timeout=LOOK, poll_interval=LOOK / 20)
-            break
-        except Timeout:
-            raise UserError(
-                f"{folder}: another run works on this film; wait for it, or stop it first"
-            ) from None
+            handle = _lock(folder / LOCK)
         except OSError as error:
             # A run that ended may have taken the folder away in between.
-            if last or not (isinstance(error, FileNotFoundError) and folder.parent.is_dir()):
+            if not (isinstance(error, FileNotFoundError) and folder.parent.is_dir()):
                 raise UserError(
                     f"{folder}: cannot be made for the job ({error.strerror}); see --job-dir"
                 ) from error
+        if handle is None:
+            if time.monotonic() > late:
+                raise UserError(f"{folder}: another run works on this film; wait for it, or stop it first")
+            time.sleep(LOOK / 20)
     try:
-        if not is_marked(folder):  # A run that ended has left the folder as it was given.
-            (folder / MARKER).write_bytes(GIVEN)
+        if not is_marked(folder):
+            (folder / MARKER).write_bytes(GIVEN)  # A run that ended has left the folder as it was given.
         yield
     finally:
-        lock.release()
+        os.close(handle)
+
+
+def _lock(path: Path) -> int | None:
+    """Take a lock that dies with its process, and when its handle is closed; None: somebody else has it.
+
+    Not filelock's FileLock, which makes a folder that is gone.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT)
+    # What a run that ended has unlinked keeps nobody out.
+    if lock_descriptor(handle, blocking=False) and os.fstat(handle).st_nlink:
+        return handle
+    os.close(handle)
+    return None
 
 
 def _claim(folder: Path) -> None:
@@ -142,14 +156,15 @@ def work_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether somebody works in a job's folder now."""
-    if not (folder / LOCK).exists():
+    """Whether somebody works in a job's folder now; makes nothing, also where the folder goes meanwhile."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
         return False
     try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+        return not lock_descriptor(handle, blocking=False)
+    finally:
+        os.close(handle)
 
 
 def job_in(folder: Path) -> Job | None:

@@ -50,7 +50,8 @@ def listed(place: Path) -> list[Listed]:
     """
     if not place.is_dir():
         raise UserError(f"{place}: no such folder")
-    return sorted(map(_look, _jobs(place)), key=lambda job: job.touched, reverse=True)
+    found = [job for job in map(_look, _jobs(place)) if job is not None]
+    return sorted(found, key=lambda job: job.touched, reverse=True)
 
 
 def _jobs(place: Path) -> Iterator[Path]:
@@ -59,20 +60,25 @@ def _jobs(place: Path) -> Iterator[Path]:
             yield path
 
 
-def _look(folder: Path) -> Listed:
-    lines = list(journal.read(folder))
+def _look(folder: Path) -> Listed | None:
+    """How far a job is; None: it ended while it was looked at."""
     try:
-        job = job_in(folder)
-    except UserError:
-        job = None
-    running = is_running(folder)
-    state = "running" if running else "broken" if job is None else "stopped"
-    touched = max((folder / name).stat().st_mtime for name in (JOB, journal.NAME) if (folder / name).exists())
+        lines = list(journal.read(folder))
+        try:
+            job = job_in(folder)
+        except UserError:
+            job = None
+        running = is_running(folder)
+        touched = (folder / JOB).stat().st_mtime
+        if lines:
+            touched = max(touched, (folder / journal.NAME).stat().st_mtime)
+    except FileNotFoundError:
+        return None
     dreams = job is not None and not job.order.keep_picture
     return Listed(
         folder,
         None if job is None else job.out,
-        state,
+        "running" if running else "broken" if job is None else "stopped",
         _count(lines, "picture"),
         next((line.count for line in lines if line.kind == "scan"), None) if dreams else None,
         _count(lines, "sound"),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from broken_off import QUICK, contents, halt
-from filelock import FileLock
 from make import bursts, constant, film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import run
-from mmdream.jobs.folder import discard, folder_of
+from mmdream.jobs.folder import folder_of
 from mmdream.jobs.still import dream_picture_file
 from mmdream.listen import Listener
 from mmdream.picture import files
@@ -98,15 +99,15 @@ def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
 ):
     out = tmp_path / "out.mkv"
     halt(source, out, folder_of(out), set(), keep_sound=True)
-    acquire = FileLock.acquire
+    opened = os.open
 
-    def acquired_late(lock: FileLock, *args: object, **options: object) -> object:
-        if folder_of(out).exists() and not out.exists():
-            discard(folder_of(out))
+    def opened_late(path: object, *args: Any, **options: Any) -> int:
+        if str(path) == str(folder_of(out) / "lock") and not out.exists():
+            shutil.rmtree(folder_of(out))  # The first run ends.
             out.write_text("by the first run")
-        return acquire(lock, *args, **options)
+        return opened(path, *args, **options)
 
-    monkeypatch.setattr(FileLock, "acquire", acquired_late)
+    monkeypatch.setattr(os, "open", opened_late)
     with pytest.raises(UserError, match="no job to go on with"):
         resume_video(out)
     assert out.read_text() == "by the first run"

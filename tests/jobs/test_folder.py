@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from broken_off import QUICK, halt
 from make import constant, film
 
 from mmdream import UserError, dream_video, resume_video
+from mmdream.jobs import listing
+from mmdream.jobs.folder import folder_of, is_running, locked
 from tests.command import mmdream
 
 FOREIGN = {
@@ -90,3 +94,41 @@ def test_a_folder_of_steps_with_something_else_in_it_stays(tmp_path: Path):
     assert done.returncode == 2
     assert "notes.txt" in done.stderr
     assert held(tmp_path) == before
+
+
+def test_a_look_at_a_job_that_ends_in_that_moment_finds_none(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out.mkv"
+    halt(source, out, folder_of(out), set(), keep_sound=True)
+    read = listing.job_in
+
+    def read_late(folder: Path) -> object:
+        shutil.rmtree(folder)  # As the run that ends does.
+        return read(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listing, "job_in", read_late)
+        assert listing.listed(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looks_at_a_job_do_not_keep_a_run_from_starting(tmp_path: Path):
+    job, stop = tmp_path / "job", threading.Event()
+    with locked(job):
+        assert is_running(job)
+
+    def look() -> None:
+        while not stop.is_set():
+            is_running(job)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(300):
+            with locked(job):
+                pass
+    finally:
+        stop.set()
+        looking.join()
+    assert not is_running(job)
