@@ -120,7 +120,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
                 if (style := job.order.sound_style) is not None:
                     laid, done = style_track(
                         film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
-                        stop.is_set,
+                        stop.is_set, kept,
                     )  # fmt: skip
                 else:
                     laid, done = dream_track(

@@ -23,6 +23,7 @@ from mmdream.listen import Listener
 from mmdream.passes import shares
 from mmdream.picture.files import is_picture
 from mmdream.recipe import Recipe
+from mmdream.sound.kept import Kept
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def style_track(
     listener: Listener,
     work: Path,
     stopped: Callable[[], bool] = lambda: False,
+    kept: Kept | None = None,
 ) -> tuple[Extract, SoundReport]:
     """Style one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -125,6 +127,7 @@ def style_track(
         listener: told about progress, in seconds.
         work: where decoded sounds go too.
         stopped: asked now and then; True ends the work.
+        kept: where finished windows outlive the run.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
@@ -159,8 +162,9 @@ def style_track(
         names = [str(film.path), *(str(path) for path, _ in styles)]
         with create(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
             done = style_sound(
-                source, heard, writer.write, network, styling, names=names, folder=work, progress=tell
-            )
+                source, heard, writer.write, network, styling, names=names, folder=work, kept=kept,
+                progress=tell,
+            )  # fmt: skip
     return laid, done
 
 

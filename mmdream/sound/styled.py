@@ -23,6 +23,7 @@ from mmdream.chance import rng
 from mmdream.report import Report
 from mmdream.sound.chunks import Chunk, crossfaded
 from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
+from mmdream.sound.kept import Kept
 from mmdream.sound.level import Meter, level_factor
 from mmdream.sound.mastered import matched, written
 from mmdream.sound.peak import CEILING, PeakMeter
@@ -84,6 +85,7 @@ def style_sound(
     *,
     names: Sequence[str] = (),
     folder: Path | None = None,
+    kept: Kept | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> SoundReport:
     """Give a sound the texture of others: same rate, channels, length and loudness.
@@ -96,6 +98,7 @@ def style_sound(
         styling: how.
         names: of the content and of each style, for what is wrong with them.
         folder: where the temporary file goes; None: the system's place.
+        kept: where finished windows outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
 
     Returns:
@@ -113,7 +116,7 @@ def style_sound(
         path = Path(place) / "raw.wav"
         raw = Meter(content.rate, content.channels, content.layout)
         with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(told, on, aim, styling, progress or (lambda share: None)):
+            for samples in _raw(told, on, aim, styling, kept, progress or (lambda share: None)):
                 raw.feed(samples)
                 append(file, samples)
         with soundfile.SoundFile(path) as file:
@@ -224,7 +227,12 @@ def _not_negative(x: np.ndarray) -> np.ndarray:
 
 
 def _raw(
-    content: Heard, on: Texture, aim: Aim, styling: Styling, tell: Callable[[float], None]
+    content: Heard,
+    on: Texture,
+    aim: Aim,
+    styling: Styling,
+    kept: Kept | None,
+    tell: Callable[[float], None],
 ) -> Iterator[np.ndarray]:
     """The styled sound before its loudness is matched, in order, float32 [channel, sample]."""
     stft, n_samples = content.grid.stft, content.source.n_samples
@@ -237,7 +245,12 @@ def _raw(
             def told(number: int, place: int = place) -> None:
                 tell(0.95 * (place + number / styling.steps) / len(grid_windows))
 
-            yield window, climbed(content, window, way, styling, told)
+            arrays = None if kept is None else kept.load(place)
+            if arrays is None:
+                arrays = {"canvas": climbed(content, window, way, styling, told)}
+                if kept is not None:
+                    kept.save(place, arrays)
+            yield window, arrays["canvas"]
 
     def wanted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, canvas in crossfaded(canvases()):

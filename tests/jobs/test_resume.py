@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from mmdream.jobs.journal import NAME, Journal
 from mmdream.jobs.listing import listed
 from mmdream.listen import Listener
 from mmdream.sample import make_sample
+from mmdream.sound.styling import Styling
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +270,21 @@ def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_
     assert f"{place}: no space left" in said.read_text()
     assert said.read_text().endswith(f"mmdream resume {place}/out.mkv\n")
     assert contents(out, tmp_path) == unbroken[0]
+
+
+def test_a_styled_sound_goes_on_too(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("mmdream.jobs.film.Styling", partial(Styling, steps=2))
+    film, out, whole = tmp_path / "film.mp4", tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    make_sample(film, seconds=12.0, size=(32, 32), rate=1)
+    style = {"sound_style": data / "sounds/voice.ogg"}
+    dream_video(film, whole, QUICK, **style)
+    halt(film, out, folder_of(out), {"sound"}, at=0, **style)
+    told: list[float] = []
+
+    def progress(what: str, done: float, total: float) -> None:
+        if what == "sound":
+            told.append(done / total)
+
+    resume_video(out, listener=Listener(progress=progress))
+    assert told[0] > 0.4  # The first window, of about ten seconds, is not styled again.
+    assert contents(out, tmp_path) == contents(whole, tmp_path)
