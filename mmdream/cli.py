@@ -29,6 +29,7 @@ from mmdream.asked import (
     heard_too,
     manner_of,
     mask_of,
+    passes_of,
     schedule_of,
     turns_of,
     voyage_of,
@@ -128,9 +129,13 @@ def image(
     if voyage is not None and where is not None:
         raise UserError("--mask lies on one picture, and --ouroboros moves it; leave one of them out")
     wanted = wishes_of(layer, channel, target, guide, objective)
+    passes = passes_of(None, None, schedule, where)
+    if voyage is not None and passes:
+        raise UserError("passes lie on one picture, and --ouroboros moves it; leave one of them out")
     recipe = Recipe(
         schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
         wishes=wanted,
+        passes=passes,
         sound_wishes=Wishes() if heard is None else heard_too(Wishes(), wanted.terms, DEFAULT.sound_net),
         net=net,
         weights=weights,
@@ -144,7 +149,7 @@ def image(
         ending = "png" if voyage is None else "mp4"
         out = output if source is not None else output or Path(f"noise.dream.{ending}")
         if voyage is None:
-            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps, where)
+            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
         else:
             from mmdream.jobs.voyage import dream_voyage_file
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,10 +14,13 @@ import pytest
 import soundfile
 
 import mmdream
-from mmdream import Recipe, Schedule, UserError, dream_audio, dream_image
+from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
 from mmdream.film.sound_files import SUFFIXES
 from mmdream.jobs.sound import dream_sound_file
 from mmdream.listen import Listener
+from mmdream.picture import files
+from mmdream.schedule import Curve
+from tests.command import mmdream as command
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 
@@ -106,3 +111,36 @@ def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tm
     if suffix == ".wav":
         assert soundfile.info(out).subtype == "FLOAT"
         assert soundfile.info(out).frames == round(1.2 * rate)
+
+
+def test_each_pass_over_a_picture_works_on_what_the_one_before_it_made():
+    picture = np.random.default_rng(2).random((64, 80, 3)).astype(np.float32)
+    deep = Pass(settings=(("depth", Curve(((0.0, 1.0),))), ("strength", Curve(((0.0, 0.5),)))))
+    once = dream_image(picture, QUICK)
+    np.testing.assert_array_equal(dream_image(picture, replace(QUICK, passes=(Pass(),))), once)
+    twice = dream_image(picture, replace(QUICK, passes=(Pass(), deep)))
+    np.testing.assert_array_equal(twice, dream_image(once, replace(QUICK, passes=(deep,))))
+    assert np.abs(twice - once).max() > 0.01
+
+
+def test_a_schedule_file_s_passes_act_on_a_picture_as_at_second_0(tmp_path: Path):
+    rng = np.random.default_rng(3)
+    for name in ("in.png", "style.png"):
+        files.write(tmp_path / name, rng.random((48, 48, 3)).astype(np.float32))
+    (tmp_path / "plan.toml").write_text(
+        '[[pass]]\nstyle = "style.png"\noctaves = 1\nsteps = 2\n[[pass]]\nfrom = 3\ndepth = 1\n'
+    )
+    words = ("image", tmp_path / "in.png", "--schedule", tmp_path / "plan.toml")
+    done = command(*words, "-o", tmp_path / "out.png", "--json")
+    assert done.returncode == 0, done.stderr
+    assert 0 < json.loads(done.stdout)["style_left"] < 1
+    told = command(*words, "-o", tmp_path / "again.png")
+    assert "the dream from 3 s begins later, and is left out" in told.stderr
+    (tmp_path / "plan.toml").write_text("[[pass]]\nfrom = 3\n")
+    done = command(*words, "-o", tmp_path / "none.png")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "begins later" in done.stderr
+    done = command(*words, "--ouroboros", 2, "-o", tmp_path / "none.mp4")
+    assert done.returncode == 2
+    assert "--ouroboros moves it" in done.stderr
+    assert not list(tmp_path.glob("none*"))

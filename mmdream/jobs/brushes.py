@@ -58,8 +58,12 @@ class Brush(Protocol):
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
+        shown: Callable[[np.ndarray], None] | None = None,
     ) -> np.ndarray:
-        """What a climb adds to `detail`, float32 of the size of `pace`, or of the source [H, W, 3]."""
+        """What a climb adds to `detail`, float32 of the size of `pace`, or of the source [H, W, 3].
+
+        After each step `shown` is called with the picture so far, float32 [H, W, 3].
+        """
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """What is climbed, for both, float32 [H, W, 3]: more is better in a dream, less in a style."""
@@ -110,6 +114,7 @@ class Dreaming:
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
+        shown: Callable[[np.ndarray], None] | None = None,
     ) -> np.ndarray:
         """See `octaves.dream`."""
         return octaves.dream(
@@ -123,6 +128,7 @@ class Dreaming:
             pace=pace,
             color=self.recipe.color,
             manner=self.recipe.manner,
+            shown=shown,
         )
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -184,6 +190,7 @@ class Styling:
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
+        shown: Callable[[np.ndarray], None] | None = None,
     ) -> np.ndarray:
         """See `styled.paint`."""
 
@@ -194,7 +201,7 @@ class Styling:
         with self.clock.time("network"):
             return styled.paint(
                 source, detail, visits, self.easel, seed=self.recipe.seed, place=place, pace=pace,
-                color=self.recipe.color, asked=asked,
+                color=self.recipe.color, shown=shown, asked=asked,
             )  # fmt: skip
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:

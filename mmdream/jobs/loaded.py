@@ -27,9 +27,7 @@ def eyes(recipe: Recipe, listener: Listener) -> Network:
     Raises:
         UserError: weights that are missing, damaged or of another network; wishes that it cannot fulfil.
     """
-    about = card(recipe.net, "picture")
-    check(about, recipe.schedule, recipe.wishes)
-    locate(about, recipe.weights)
+    about = checked(recipe)
     _announce(about, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
@@ -37,6 +35,18 @@ def eyes(recipe: Recipe, listener: Listener) -> Network:
     network = load(about, recipe.weights, precision(recipe.precision, about, has_gpu), recipe.seed)
     network.check_terms(recipe.wishes.terms)
     return network
+
+
+def checked(recipe: Recipe) -> Card:
+    """The card of the picture network, checked as far as can be without TensorFlow.
+
+    Raises:
+        UserError: as `eyes`.
+    """
+    about = card(recipe.net, "picture")
+    check(about, recipe.schedule, recipe.wishes)
+    locate(about, recipe.weights)
+    return about
 
 
 def ear(recipe: Recipe, listener: Listener) -> Network:

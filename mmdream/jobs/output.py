@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import numpy as np
 
 from mmdream.errors import NoRoom, UserError
 from mmdream.film.opened import FULL, no_room
 from mmdream.jobs.durable import sync_folder
+from mmdream.picture import files
 
 NUMBERED = re.compile(r"\d{4,}\.png")
 """The pictures in a folder of steps."""
@@ -104,6 +108,13 @@ def lay_folder(folder: Path, path: Path) -> None:
         folder.rename(path)
     except OSError as error:
         raise UserError(f"{path}: holds other files by now; choose another name with -o") from error
+
+
+def keeping(folder: Path) -> Callable[[np.ndarray], None]:
+    """Write each picture that comes, numbered."""
+    folder.mkdir()
+    numbers = itertools.count(1)
+    return lambda rgb: files.write(folder / f"{next(numbers):04}.png", rgb)
 
 
 def move_into_place(file: Path, path: Path, overwrite: bool) -> None:

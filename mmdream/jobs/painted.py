@@ -17,8 +17,7 @@ from mmdream.errors import UserError
 from mmdream.jobs.loaded import eyes
 from mmdream.jobs.masks import open_mask
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, folder_beside, lay_folder, workshop
-from mmdream.jobs.still import keeping
+from mmdream.jobs.output import destination, folder_beside, keeping, lay_folder, workshop
 from mmdream.listen import Listener
 from mmdream.passes import Mask, Style, shares
 from mmdream.picture import files, octaves

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.film.carry import strength
-from mmdream.jobs.loaded import eyes
-from mmdream.jobs.masks import open_mask
+from mmdream.jobs.loaded import checked
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, folder_beside, lay_folder, workshop
+from mmdream.jobs.output import destination, folder_beside, keeping, lay_folder, workshop
+from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.told_passes import check_files
 from mmdream.listen import Listener
-from mmdream.passes import Mask
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import noise
 from mmdream.recipe import Recipe, working_size
@@ -29,66 +30,81 @@ def dream_picture(
     recipe: Recipe,
     listener: Listener,
     shown: Callable[[np.ndarray], None] | None = None,
-    mask: np.ndarray | None = None,
 ) -> tuple[np.ndarray, Report]:
-    """Dream a picture.
+    """Dream a picture, pass after pass, as a film's frame at second 0.
 
     Args:
         rgb: float32 [H, W, 3], 0..1.
-        recipe: its schedule is asked at second 0.
+        recipe: its schedule is asked at second 0, and passes that begin later are left out.
         listener: told each octave that is done.
-        shown: called after each step with the dream so far, float32 [h, w, 3].
-        mask: float32 [H, W], 0..1, how much of the dream is laid on each pixel; None: all of it.
+        shown: called after each step with the picture so far, float32 [h, w, 3].
 
     Returns:
-        The dream, float32 [H, W, 3], 0..1, and what it amounted to.
+        The dream, float32 [H, W, 3], 0..1, and what it amounted to by its first pass.
 
     Raises:
         UserError: the recipe is to follow a film, or names what is not there.
     """
     if recipe.drives or recipe.sound_drives:
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
-    began = time.perf_counter()
+    began, recipe = time.perf_counter(), _beginning(recipe, listener)
+    for each in recipe.strokes:
+        check_files(each, rgb.shape[1], rgb.shape[0])
+        checked(recipe.of(each))
     keep_freed_memory()
-    network = eyes(recipe, listener)
-    # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.picture.slope import score, slope
-    from mmdream.picture.wanted import objective, step
+    # After all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.jobs.strokes import strokes_of
 
-    moment = recipe.schedule.at(0.0)
-    wanted = objective(network.card, moment, recipe.wishes)
+    strokes = strokes_of(recipe, (rgb.shape[1], rgb.shape[0]), Clock(), lambda: False, listener)
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
-    small = octaves.resized(rgb, (height, width))
-    visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
-    if mask is not None and shown is not None:
-        shown = _masked(shown, small, octaves.resized(mask[..., None], (height, width)))
-    detail, settle = np.zeros_like(small), octaves.allowed(small, recipe.color)
-    for number, visit in enumerate(visits, 1):
-        detail = detail + octaves.dream(
-            small,
-            detail,
-            [visit],
-            slope(network, wanted),
-            step(network.card, wanted),
-            seed=recipe.seed,
-            place=Fraction(0),
-            color=recipe.color,
-            manner=recipe.manner,
-            shown=shown,
-        )
-        listener.progress("still", number, len(visits))
-    detail = settle(detail)
-    laid = np.float32(moment.strength) * octaves.resized(detail, rgb.shape[:2])
-    dream = np.clip(rgb + (laid if mask is None else laid * mask[..., None]), 0, 1)
+    small = begun = octaves.resized(rgb, (height, width))
+    moments = [stroke.brush.schedule.at(0.0) for stroke in strokes]
+    visits = [octaves.in_full(octaves.sizes(height, width, moment), moment.steps) for moment in moments]
+    done = itertools.count(1)
+    dream = rgb
+    for stroke, moment, own in zip(strokes, moments, visits, strict=True):
+        mask = None if stroke.mask is None else stroke.mask(Fraction(0))[..., None]
+        less = None if mask is None else octaves.resized(mask, (height, width))
+        telling = shown if shown is None or less is None else _masked(shown, small, less)
+        detail = np.zeros_like(small)
+        for visit in own:
+            detail = detail + stroke.brush.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
+            listener.progress("still", next(done), sum(map(len, visits)))
+        detail = octaves.allowed(small, recipe.color)(detail)
+        share = np.float32(moment.strength * stroke.span.share(0.0))
+        laid = share * octaves.resized(detail, rgb.shape[:2])
+        dream = np.clip(dream + (laid if mask is None else laid * mask), 0, 1)
+        laid = share * detail
+        small = np.clip(small + (laid if less is None else laid * less), 0, 1)
     seen = octaves.resized(dream, (height, width))
-    base = score(network, wanted, small)
+    first = strokes[0].brush
+    scored = gain(*first.scores(moments[0], begun, seen))
+    styled = recipe.strokes[0].style is not None
     return dream, Report(
-        objective_gain={"picture": gain(base, score(network, wanted, seen))},
-        strength={"picture": strength(seen - small)},
-        precision={"picture": network.precision},
+        objective_gain={} if styled else {"picture": scored},
+        style_left=scored if styled else None,
+        strength={"picture": strength(seen - begun)},
+        precision={"picture": first.network.precision},
         wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (Used(0.0, moment),)},
+        schedule={"picture": (Used(0.0, moments[0]),)},
     )
+
+
+def _beginning(recipe: Recipe, listener: Listener) -> Recipe:
+    """A recipe less the passes that begin later than a picture stands.
+
+    Raises:
+        UserError: none is left.
+    """
+    later = [each for each in recipe.passes if not each.span.share(0.0)]
+    if not later:
+        return recipe
+    passes = tuple(each for each in recipe.passes if each not in later)
+    if not passes:
+        raise UserError(f"a picture is dreamed as it is at second 0, and the {later[0]} begins later")
+    for each in later:
+        listener.say(f"the {each} begins later, and is left out")
+    return replace(recipe, passes=passes)
 
 
 def dream_picture_file(
@@ -98,7 +114,6 @@ def dream_picture_file(
     overwrite: bool,
     listener: Listener,
     save_steps: bool = False,
-    mask: Mask | None = None,
 ) -> Report:
     """Dream a picture file, or noise, into a picture file; see `dream_picture`.
 
@@ -109,19 +124,17 @@ def dream_picture_file(
         overwrite: whether the result may replace a file.
         listener: told each octave that is done.
         save_steps: keep the picture after each step too, in a folder named as the result and ``.steps``.
-        mask: where to dream, a picture, or a film as it is at second 0; None: everywhere.
 
     Raises:
         UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
     """
     out = destination(source, output, ".dream.png", files.SUFFIXES, overwrite)
     rgb = started_from(source, recipe)
-    where = None if mask is None else open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out, overwrite) as work:
         kept = work / "steps"
         shown = None if steps is None else keeping(kept)
-        dream, report = dream_picture(rgb, recipe, listener, shown, where)
+        dream, report = dream_picture(rgb, recipe, listener, shown)
         files.write(work / out.name, dream)
         if steps is not None:
             lay_folder(kept, steps)
@@ -147,10 +160,3 @@ def _masked(
 ) -> Callable[[np.ndarray], None]:
     """Show what a mask leaves of each picture that comes."""
     return lambda rgb: shown(small + mask * (rgb - small))
-
-
-def keeping(folder: Path) -> Callable[[np.ndarray], None]:
-    """Write each picture that comes, numbered."""
-    folder.mkdir()
-    numbers = itertools.count(1)
-    return lambda rgb: files.write(folder / f"{next(numbers):04}.png", rgb)

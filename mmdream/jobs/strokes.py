@@ -1,4 +1,4 @@
-"""A film's painter: the recipe's passes with their networks, paintings and masks loaded."""
+"""A recipe's passes with their networks, paintings and masks loaded, and the painter of a film."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ def painter_of(
     Raises:
         UserError: weights, paintings or masks that are missing or damaged; wishes that cannot be fulfilled.
     """
+    strokes = strokes_of(recipe, (picture.width, picture.height), clock, stopped, listener)
+    width, height = working_size(recipe.size, picture.width, picture.height)
+    rate = 2 * max(1, round(picture.rate or 25))
+    return Painter(recipe, strokes, (height, width), rate, clock)
+
+
+def strokes_of(
+    recipe: Recipe, size: tuple[int, int], clock: Clock, stopped: Callable[[], bool], listener: Listener
+) -> tuple[Stroke, ...]:
+    """The passes of a recipe, over a film or a picture of a width and height.
+
+    Raises:
+        UserError: as `painter_of`.
+    """
     loaded: dict[tuple[str, str], Network] = {}
 
     def brush(each: Pass) -> Brush:
@@ -41,12 +55,7 @@ def painter_of(
         return Styling(Easel(network, each.style, models), own.schedule, own, clock, stopped)
 
     def stroke(each: Pass) -> Stroke:
-        mask = None
-        if each.mask is not None:
-            mask = open_mask(each.mask, picture.width, picture.height).at
+        mask = None if each.mask is None else open_mask(each.mask, *size).at
         return Stroke(brush(each), each.span, mask)
 
-    strokes = tuple(stroke(each) for each in recipe.strokes)
-    width, height = working_size(recipe.size, picture.width, picture.height)
-    rate = 2 * max(1, round(picture.rate or 25))
-    return Painter(recipe, strokes, (height, width), rate, clock)
+    return tuple(map(stroke, recipe.strokes))

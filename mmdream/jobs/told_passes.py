@@ -122,12 +122,21 @@ def check(film: Film, stroke: Pass) -> None:
     span, length = stroke.span, film.duration
     if length is not None and (span.start >= length or (span.stop or 0) > float(length) + LATE):
         raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
+    assert film.picture is not None
+    check_files(stroke, film.picture.width, film.picture.height)
+
+
+def check_files(stroke: Pass, width: int, height: int) -> None:
+    """Refuse a pass whose paintings or mask cannot be used on a film or a picture of a width and height, px.
+
+    Raises:
+        UserError: a painting or a mask that cannot be read, or does not fit.
+    """
     if stroke.style is not None:
         for path, _ in stroke.style.models:
             read_large(path)
     if stroke.mask is not None:
-        assert film.picture is not None
-        check_mask(stroke.mask, film.picture.width, film.picture.height)
+        check_mask(stroke.mask, width, height)
 
 
 def _models(style: Style) -> list[list[Any]]:
