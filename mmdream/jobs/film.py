@@ -26,7 +26,7 @@ from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, result_file, sweep, 
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.loaded import ear
-from mmdream.jobs.memory import keep_freed_memory, leave_loaded_objects_alone
+from mmdream.jobs.memory import keep_freed_memory, loaded_objects_left_alone
 from mmdream.jobs.onward import onward
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.parts import Standing, paint, standing
@@ -129,8 +129,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
 
-        leave_loaded_objects_alone()
-        with clock.time("wall"):
+        with loaded_objects_left_alone(), clock.time("wall"):
             side_by_side([see] * (painter is not None) + [sing] * (hearing is not None), stop)
         with clock.time("join"):
             tracks = seen[0] if seen else None, heard[0] if heard else None

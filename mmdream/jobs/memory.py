@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """glibc's names in malloc.h, M_..."""
@@ -32,14 +34,20 @@ def keep_freed_memory() -> None:
         mallopt(option, value)
 
 
-def leave_loaded_objects_alone() -> None:
-    """Tell Python's collector not to look again and again at the modules and networks that are loaded by now.
+@contextmanager
+def loaded_objects_left_alone() -> Iterator[None]:
+    """Keep Python's collector from looking again and again at modules and networks that are loaded by now.
 
     TensorFlow brings about a million objects; walking them took 8 % of a film's time, with every other thread
-    waiting.
+    waiting. Afterwards they are the collector's again, so that a program that dreams many films can let go of
+    what one of them held.
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def peak() -> float | None:

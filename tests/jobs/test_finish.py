@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -121,7 +122,9 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Pa
         compare=True,
     )  # fmt: skip
     (tmp_path / "now.png").unlink(missing_ok=True)
+    frozen = gc.get_freeze_count()
     resume_video(out)
+    assert gc.get_freeze_count() == frozen  # What the film held can be freed.
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in unbroken.iterdir()
     )
