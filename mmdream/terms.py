@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mmdream.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MEASURES = ("energy", "mean", "cosine")
 """How a layer or a channel is climbed: mean square of its activations, their mean, or their share of all."""
@@ -67,13 +70,23 @@ NOTHING_ASKED = Wishes()
 
 
 @dataclass(frozen=True)
+class Guide:
+    """A picture that is gone towards; two that show the same are the same, wherever they come from."""
+
+    rgb: np.ndarray = field(compare=False, repr=False)
+    """float32 [h, w, 3], 0..1, as the network is shown it."""
+    digest: str
+    """Of the pixels."""
+
+
+@dataclass(frozen=True)
 class Objective:
     """What is climbed at one moment: every term with its weight."""
 
     terms: tuple[Term, ...]
     weights: tuple[float, ...]
     measure: str = "energy"
-    guide: Path | None = None
+    guide: Guide | None = None
 
 
 def layer(text: str) -> Term:

@@ -19,6 +19,7 @@ from mmdream.picture.slope import score, slope
 from mmdream.picture.wanted import objective, step
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment, Schedule
+from mmdream.terms import Guide, Objective
 
 TRIALS = 3
 """Steps that are timed."""
@@ -81,6 +82,8 @@ class Dreaming:
     network: Network
     clock: Clock
     stopped: Callable[[], bool]
+    guide: Guide | None = None
+    """The one that its wishes name."""
 
     @property
     def schedule(self) -> Schedule:
@@ -104,7 +107,7 @@ class Dreaming:
 
     def length(self, moment: Moment) -> float:
         """The card's, along what is climbed."""
-        return step(self.network.card, objective(self.network.card, moment, self.recipe.wishes))
+        return step(self.network.card, self._wanted(moment))
 
     def gain(
         self,
@@ -133,20 +136,24 @@ class Dreaming:
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective."""
-        wanted = objective(self.network.card, moment, self.recipe.wishes)
+        wanted = self._wanted(moment)
         return score(self.network, wanted, source), score(self.network, wanted, result)
 
     def step_seconds(self, size: octaves.Size) -> float:
         """Of the first moment's objective."""
-        wanted = objective(self.network.card, self.schedule.at(0.0), self.recipe.wishes)
+        wanted = self._wanted(self.schedule.at(0.0))
         gradient, still = slope(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
         gradient(still)
         score(self.network, wanted, still)
         return _fastest(lambda: gradient(still))
 
+    def _wanted(self, moment: Moment) -> Objective:
+        """What is climbed at a moment."""
+        return objective(self.network.card, moment, self.recipe.wishes, self.guide)
+
     def _slope(self, moment: Moment) -> Slope:
         """The network's gradient, which gives up between two steps when the user wants to stop."""
-        gradient = slope(self.network, objective(self.network.card, moment, self.recipe.wishes))
+        gradient = slope(self.network, self._wanted(moment))
 
         def at(picture: np.ndarray) -> np.ndarray:
             if self.stopped():

@@ -12,7 +12,7 @@ from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, Rung, card
-from mmdream.networks.network import Network, load, precision
+from mmdream.networks.network import Network, precision, shared
 from mmdream.networks.weights import locate
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import noise
@@ -53,7 +53,7 @@ def gallery_file(
     """
     about = card(name, "picture")
     out = destination(None, output, ".png", files.SUFFIXES, overwrite, "--gallery")
-    locate(about, weights)
+    path = locate(about, weights)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
@@ -61,7 +61,7 @@ def gallery_file(
     for guess in about.guesses:
         listener.say(guess)
     with workshop(out, overwrite) as work:
-        sheet = gallery(load(about, weights, precision("auto", about, has_gpu)), listener)
+        sheet = gallery(shared(about, path, precision("auto", about, has_gpu)), listener)
         files.write(work / out.name, sheet.astype(np.float32) / 255)
     return out
 

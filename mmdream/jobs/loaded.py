@@ -14,7 +14,7 @@ from mmdream.film.source import Film, probe
 from mmdream.film.waves import extract
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, card
-from mmdream.networks.network import Network, load, precision
+from mmdream.networks.network import Network, precision, shared
 from mmdream.networks.weights import locate
 from mmdream.picture.wanted import check
 from mmdream.recipe import Recipe
@@ -27,26 +27,25 @@ def eyes(recipe: Recipe, listener: Listener) -> Network:
     Raises:
         UserError: weights that are missing, damaged or of another network; wishes that it cannot fulfil.
     """
-    about = checked(recipe)
+    about, path = checked(recipe)
     _announce(about, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
-    network = load(about, recipe.weights, precision(recipe.precision, about, has_gpu), recipe.seed)
+    network = shared(about, path, precision(recipe.precision, about, has_gpu), recipe.seed)
     network.check_terms(recipe.wishes.terms)
     return network
 
 
-def checked(recipe: Recipe) -> Card:
-    """The card of the picture network, checked as far as can be without TensorFlow.
+def checked(recipe: Recipe) -> tuple[Card, Path | None]:
+    """The card of the picture network and the file of its weights, checked as far as goes without TensorFlow.
 
     Raises:
         UserError: as `eyes`.
     """
     about = card(recipe.net, "picture")
     check(about, recipe.schedule, recipe.wishes)
-    locate(about, recipe.weights)
-    return about
+    return about, locate(about, recipe.weights)
 
 
 def ear(recipe: Recipe, listener: Listener) -> Network:
@@ -58,7 +57,7 @@ def ear(recipe: Recipe, listener: Listener) -> Network:
     about = card(recipe.sound_net, "sound")
     about.check_classes(recipe.sound_wishes.terms)
     _announce(about, listener)
-    network = load(about, recipe.sound_weights, "float32", recipe.seed)
+    network = shared(about, locate(about, recipe.sound_weights), "float32", recipe.seed)
     network.check_terms(recipe.sound_wishes.terms)
     return network
 

@@ -15,6 +15,7 @@ from mmdream.networks.network import Network
 from mmdream.passes import Pass
 from mmdream.picture import files
 from mmdream.picture.styled import Easel
+from mmdream.picture.wanted import shown
 from mmdream.recipe import Recipe, working_size
 
 
@@ -50,7 +51,7 @@ def strokes_of(
         network = loaded[key]
         if each.style is None:
             network.check_terms(own.wishes.terms)
-            return Dreaming(own, network, clock, stopped)
+            return Dreaming(own, network, clock, stopped, shown(own.wishes))
         models = tuple((files.read(path), weight) for path, weight in each.style.models)
         return Styling(Easel(network, each.style, models), own.schedule, own, clock, stopped)
 

@@ -15,9 +15,10 @@ from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.motion import Motion, laid_back, seen
 from mmdream.picture.poise import Measure, measure, poised
-from mmdream.picture.wanted import objective, step
+from mmdream.picture.wanted import objective, shown, step
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
+from mmdream.terms import Guide
 
 LONGEST = 3600.0
 """Seconds."""
@@ -83,7 +84,8 @@ def dream_frames(
     rate, motion = voyage.rate, voyage.motion
     size = start.shape[0], start.shape[1]
     canvas, anchored = start, 0.0
-    kept = _measured(start, network, recipe)
+    guide = shown(recipe.wishes)
+    kept = _measured(start, network, recipe, guide)
     pace = np.full(half(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
     for number in range(voyage.frames):
         at = number / rate
@@ -96,18 +98,18 @@ def dream_frames(
         if moment.strength and moment.steps:
             steps = min(moment.steps, max(1, round(moment.steps * network.card.carried)))
             visits = octaves.carried(octaves.sizes(*size, moment), steps, number, network.card.smoothing)
-            gain = _gained(view, visits, network, recipe, moment, at, pace)
+            gain = _gained(view, visits, network, recipe, moment, at, guide, pace)
             canvas = canvas + np.float32(moment.strength) * laid_back(gain, way, size)
             canvas = poised(canvas, kept, POISE / float(rate))
             view = np.clip(seen(canvas, way), 0, 1)
         yield view
 
 
-def _measured(start: np.ndarray, network: Network, recipe: Recipe) -> Measure:
+def _measured(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> Measure:
     """How strong detail may be: as in the picture, and in its dream in full."""
     moment = recipe.schedule.at(0.0)
     visits = octaves.in_full(octaves.sizes(start.shape[0], start.shape[1], moment), moment.steps)
-    gain = _gained(start, visits, network, recipe, moment, Fraction(0))
+    gain = _gained(start, visits, network, recipe, moment, Fraction(0), guide)
     return measure([start, start + octaves.allowed(start, recipe.color)(gain)])
 
 
@@ -118,13 +120,14 @@ def _gained(
     recipe: Recipe,
     moment: Moment,
     at: Fraction,
+    guide: Guide | None,
     pace: np.ndarray | None = None,
 ) -> np.ndarray:
     """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.slope import slope
 
-    wanted = objective(network.card, moment, recipe.wishes)
+    wanted = objective(network.card, moment, recipe.wishes, guide)
     return octaves.dream(
         view,
         np.zeros_like(view),

@@ -7,10 +7,11 @@ card and weights has been checked.
 from __future__ import annotations
 
 import difflib
+import gc
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from mmdream.errors import UserError
 from mmdream.networks.card import Card, PictureInput, SoundInput
 from mmdream.networks.fed import fed, turned
 from mmdream.networks.origins import Inside
-from mmdream.networks.weights import ARRAYS, check, locate, read_arrays
+from mmdream.networks.recent import Recent
+from mmdream.networks.weights import ARRAYS, RANDOM, check, locate, read_arrays
 from mmdream.terms import Term
+from mmdream.web import digest
 
 if TYPE_CHECKING:
     import keras
@@ -34,6 +37,10 @@ NUMBERED = (
     *("max_pooling2d", "average_pooling2d", "global_average_pooling2d", "zero_padding2d", "dense"),
 )
 """How Keras begins the names of layers that are given none."""
+MOST_LOADED = 4
+"""Networks that a process keeps: a picture's and a sound's, and as many again of other settings."""
+MOST_TRACES = 32
+"""Of one network: a schedule's depths take one or two for each two neighbouring rungs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,8 @@ class Network:
     model: keras.Model
     outputs: dict[str, Any]
     """What each layer gives, by its name: symbolic tensors of the model's graph."""
+    traces: Recent = field(default_factory=lambda: Recent(MOST_TRACES))
+    """What was traced of it, see `recent.kept_with_it`."""
 
     def rungs(self, wanted: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """Features at some rungs; layers above the deepest of them are never computed.
@@ -138,7 +147,33 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
     Raises:
         UserError: weights that are missing, damaged or of another network.
     """
-    path = locate(card, weights)
+    return _built(card, locate(card, weights), precision, seed)
+
+
+# A network is a ring of references, which the collector would leave where it is for long.
+_loaded = Recent(MOST_LOADED, gone=gc.collect)
+
+
+def shared(card: Card, path: Path | None, precision: str = "float32", seed: int = 0) -> Network:
+    """A network as `load` builds it, one for all who ask for the same: nobody may change its weights.
+
+    The same is what has the same card and the same bytes of weights: a file that has changed is loaded anew.
+
+    Args:
+        card: which network.
+        path: of its weights, as `locate` gives it.
+        precision: as for `load`.
+        seed: of random weights.
+
+    Raises:
+        UserError: as `load`.
+    """
+    weights = f"{RANDOM} {seed}" if path is None else digest(path, "sha256")
+    return _loaded.get((repr(card), weights, precision), lambda: _built(card, path, precision, seed))
+
+
+def _built(card: Card, path: Path | None, precision: str, seed: int) -> Network:
+    """A network with the weights of a file that `locate` has checked; None: random ones."""
     model, outputs = graph(card, precision)
     if path is None:
         scatter(model, seed)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
+from mmdream.networks.recent import kept_with_it
 from mmdream.objectives import energy, likeness, mean, purity, target
-from mmdream.picture import files
-from mmdream.picture.octaves import resized
-from mmdream.terms import Objective, Term
+from mmdream.terms import Guide, Objective, Term
 
 RIVALS = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
 several times as often as those at 0.5."""
-GUIDE = 256
-"""Longest side of a guide in px: its cells are compared with every cell of the picture."""
 
 
 def slope(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndarray]:
@@ -53,13 +48,13 @@ Value = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(picture float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar."""
 
 
-def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None) -> Value:
+def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None) -> Value:
     """The weighted sum of the terms; every layer is computed once."""
     card = network.card
     names = tuple(dict.fromkeys(str(card.head) if t.kind == "target" else t.name for t in terms))
     features = network.layers(names)
     usual = dict(zip(names, (float(energy(a)) for a in features(tf.constant(pink()[None]))), strict=True))
-    model = {} if guide is None else dict(zip(names, features(_shown(guide)), strict=True))
+    model = {} if guide is None else dict(zip(names, features(tf.constant(guide.rgb[None])), strict=True))
 
     def one(term: Term, found: dict[str, tf.Tensor]) -> tf.Tensor:
         if term.kind == "target":
@@ -93,16 +88,16 @@ def _signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
     ]
 
 
-@lru_cache(maxsize=16)
+@kept_with_it
 def _objective(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None
+    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
 ) -> Callable[..., tf.Tensor]:
     return tf.function(_value(network, terms, measure, guide), input_signature=_signature(terms))
 
 
-@lru_cache(maxsize=16)
+@kept_with_it
 def _gradient(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: Path | None
+    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
 ) -> Callable[..., tf.Tensor]:
     value = _value(network, terms, measure, guide)
 
@@ -116,14 +111,6 @@ def _gradient(
         return tape.gradient(climbed, picture)
 
     return gradient
-
-
-def _shown(guide: Path) -> tf.Tensor:
-    """A guide as the network is shown it, float32 [1, h, w, 3]: its details as large as in a dream."""
-    rgb = files.read(guide)
-    factor = min(1.0, GUIDE / max(rgb.shape[:2]))
-    size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
-    return tf.constant(resized(rgb, size)[None])
 
 
 def pink(side: int = 192) -> np.ndarray:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
+from mmdream.networks.recent import kept_with_it
 from mmdream.objectives import STATISTICS, Moments, Texture, moments
 from mmdream.picture.grain import KINDS, grains
 from mmdream.picture.tiles import sewn, windows, within
@@ -184,12 +184,12 @@ def _spec(depth: int) -> tf.TensorSpec:
     return tf.TensorSpec([1, None, None, depth], tf.float32)
 
 
-@lru_cache(maxsize=4)
+@kept_with_it
 def _told(network: Network) -> Callable[[tf.Tensor], Style]:
     return tf.function(lambda x: _seen(network, x[..., :3], x[..., 6:])[0], input_signature=[_spec(7)])
 
 
-@lru_cache(maxsize=4)
+@kept_with_it
 def _contents(network: Network) -> Callable[[tf.Tensor], tf.Tensor]:
     """Mean squared distance of the features of a picture and its content."""
 
@@ -199,7 +199,7 @@ def _contents(network: Network) -> Callable[[tf.Tensor], tf.Tensor]:
     return tf.function(away, input_signature=[_spec(7)])
 
 
-@lru_cache(maxsize=4)
+@kept_with_it
 def _spread(network: Network) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Means over all places of a content's features, and of their squares, [c]."""
 
@@ -215,7 +215,7 @@ def _kept(network: Network, rgb: tf.Tensor) -> tf.Tensor:
     return tf.cast(network.layers((network.card.content_layer,))(rgb)[0], tf.float32)
 
 
-@lru_cache(maxsize=8)
+@kept_with_it
 def _traced(
     network: Network, statistic: str, tiled: bool, widths: tuple[int, ...]
 ) -> Callable[..., tf.Tensor]:

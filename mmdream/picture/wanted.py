@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from mmdream.networks.card import Card
 from mmdream.picture import files
+from mmdream.picture.octaves import resized
 from mmdream.schedule import Moment, Schedule
-from mmdream.terms import Objective, Term, Wishes, channel
+from mmdream.terms import Guide, Objective, Term, Wishes, channel
+
+GUIDE = 256
+"""Longest side of a guide in px: its cells are compared with every cell of the picture."""
 
 
-def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
+def shown(wishes: Wishes) -> Guide | None:
+    """The guide as the network is shown it, its details as large as in a dream; None: there is none.
+
+    Raises:
+        UserError: a guide that is no picture.
+    """
+    if wishes.guide is None:
+        return None
+    rgb = files.read(wishes.guide)
+    factor = min(1.0, GUIDE / max(rgb.shape[:2]))
+    size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
+    small = resized(rgb, size)
+    return Guide(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())
+
+
+def objective(card: Card, moment: Moment, wishes: Wishes, guide: Guide | None = None) -> Objective:
     """The terms asked for and the moment's motifs; where there are neither, the rungs next to its depth.
 
     Those also where a guide has no other layer to be looked for. All motifs of a schedule are among the terms
     at any time, so that a step is traced once for all.
 
+    Args:
+        card: of the network.
+        moment: of the schedule.
+        wishes: the user's.
+        guide: theirs, as `shown` gives it, where it has been read already: whoever asks for many moments
+            reads it once, and is not led elsewhere by a file that changes meanwhile.
+
     Raises:
-        UserError: there is no such motif.
+        UserError: there is no such motif, a guide that is no picture.
     """
     terms = [(term.plain, term.weight) for term in wishes.terms]
     terms += [(card.motif(name), share) for name, share in moment.motifs]
@@ -28,7 +56,7 @@ def objective(card: Card, moment: Moment, wishes: Wishes) -> Objective:
         tuple(term for term, _ in terms),
         tuple(weight for _, weight in terms),
         wishes.measure,
-        wishes.guide,
+        guide or shown(wishes),
     )
 
 

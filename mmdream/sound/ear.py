@@ -6,8 +6,8 @@ other, and what can be climbed.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from mmdream.terms import NOTHING_ASKED, Term, Wishes
 if TYPE_CHECKING:
     from mmdream.networks.card import SoundInput
     from mmdream.networks.network import Network
+    from mmdream.networks.recent import Recent
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class Ear:
     """float32 [group]: bins in each."""
     typical: np.ndarray
     """float32 [band of the canvas]: power of a bin in a sound as the network knows them, levelled."""
+
+    @property
+    def traces(self) -> Recent:
+        """Where what is traced of it is kept: with its network."""
+        return self.network.traces
 
     @property
     def front(self) -> SoundInput:
@@ -185,9 +191,8 @@ GUIDE_SECONDS = 30.0
 """Of a guide that are heard."""
 
 
-@lru_cache(maxsize=4)
 def ear(network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: ArraySource | None = None) -> Ear:
-    """Build a network's hearing at a sample rate; kept, for tracing a step takes a second.
+    """A network's hearing at a sample rate; kept with the network, for tracing a step takes a second.
 
     Args:
         network: a sound network.
@@ -195,6 +200,14 @@ def ear(network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: Arra
         wishes: what to climb in place of, or besides, the rungs next to a depth.
         guide: the sound that the dream goes towards.
     """
+    # By its sound, not by its file, which may be another one the next time.
+    told = None if guide is None else (guide.rate, hashlib.sha256(guide.samples.tobytes()).hexdigest())
+    key = ear, rate, wishes.terms, wishes.measure, told
+    return network.traces.get(key, lambda: _built(network, rate, wishes, guide))
+
+
+def _built(network: Network, rate: int, wishes: Wishes, guide: ArraySource | None) -> Ear:
+    """An ear that is not there yet."""
     front: SoundInput = network.card.input  # type: ignore[assignment]
     stft = stft_of(front, rate)
     starts = bin_groups(stft, EDGES, bands_of(front))

@@ -7,12 +7,12 @@ beside it, and the gradient of the objective comes back to both. A step is trace
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.networks.framework import tf
+from mmdream.networks.recent import kept_with_it
 from mmdream.networks.sounds import window_logits
 from mmdream.objectives import contrast, departures, likeness, mean, purity, target
 from mmdream.sound.canvas import BANDS, HIGHEST, LEAST_NEW, LOWEST, MOST_NEW, new_power
@@ -45,7 +45,7 @@ MOST_CELLS = 2048
 """Of a guide: every cell of the dream is compared with all of them."""
 
 
-@lru_cache(maxsize=16)
+@kept_with_it
 def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) -> Callable[..., tf.Tensor]:
     """Trace one step along some of the terms, and towards events where the card has them."""
     card = on.network.card
@@ -91,7 +91,7 @@ def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) ->
     )
 
 
-@lru_cache(maxsize=16)
+@kept_with_it
 def measure(on: Ear, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
     """Trace `Ear.energies` for some of the terms."""
     wanted = [on.terms[place] for place in places]

@@ -53,7 +53,7 @@ def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.M
 
 
 def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gallery, "load", lambda *_: network)
+    monkeypatch.setattr(gallery, "shared", lambda *_: network)
     monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
     assert gallery.gallery_file("dreamnet", "random", out, False, Listener()) == out

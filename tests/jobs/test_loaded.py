@@ -1,0 +1,142 @@
+"""Many dreams in one process: networks are built and traced once, what is not asked for any more goes."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmdream import Recipe, Schedule, dream_audio, dream_image
+from mmdream.jobs.loaded import ear, eyes
+from mmdream.listen import Listener
+from mmdream.networks.card import card
+from mmdream.networks.framework import keras, tf
+from mmdream.networks.network import MOST_LOADED, MOST_TRACES, Network, load
+from mmdream.picture import files
+from mmdream.picture.slope import slope
+from mmdream.picture.wanted import objective
+from mmdream.terms import Objective, Term, Wishes
+
+# Keras 3.15 calls NumPy in its older way where it saves variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=1))
+TRACED = type(tf.function(lambda x: x))
+
+
+def functions() -> list[Any]:
+    """The functions of the package to be traced that are alive."""
+    gc.collect()
+    alive = [each for each in gc.get_objects() if isinstance(each, TRACED)]
+    return [each for each in alive if each.python_function.__module__.startswith("mmdream.")]
+
+
+def traces() -> list[int]:
+    """How often each of them was traced."""
+    return [each.experimental_get_tracing_count() for each in functions()]
+
+
+def noise(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+
+
+def test_pictures_after_the_first_trace_nothing():
+    first = dream_image(noise(0), QUICK)
+    before = traces()
+    for seed, size in ((1, (48, 64)), (2, (56, 40))):
+        dream_image(noise(seed, *size), QUICK)
+    np.testing.assert_array_equal(dream_image(noise(0), QUICK), first)
+    assert traces() == before
+
+
+def test_sounds_after_the_first_trace_nothing():
+    sound = np.sin(np.arange(8000) / 9).astype(np.float32) * np.linspace(0, 0.5, 8000, dtype=np.float32)
+    dream_audio(sound, 16_000, QUICK)
+    before = traces()
+    dream_audio(sound[::-1].copy(), 16_000, QUICK)
+    assert traces() == before
+
+
+def test_networks_that_were_not_asked_for_lately_are_freed():
+    def networks() -> list[Network]:
+        return [each for each in gc.get_objects() if isinstance(each, Network)]
+
+    known = set(map(id, networks()))
+    dream_image(noise(0), replace(QUICK, weights="random", seed=100))
+    ((net, model),) = ((weakref.ref(n), weakref.ref(n.model)) for n in networks() if id(n) not in known)
+    for seed in range(101, 101 + MOST_LOADED):
+        eyes(replace(QUICK, weights="random", seed=seed), Listener())
+    gc.collect()
+    assert (net(), model()) == (None, None)
+
+
+def test_of_many_settings_the_last_ones_stay_traced():
+    network = eyes(QUICK, Listener())
+
+    def gradient(number: int) -> object:
+        return slope(network, Objective((Term("channel", "c2b", (number,)),), (1.0,)))
+
+    known = set(map(id, functions()))
+    gradient(0)
+    (first,) = (weakref.ref(each) for each in functions() if id(each) not in known)
+    for number in range(1, MOST_TRACES + 1):
+        gradient(number)
+    assert len(network.traces) == MOST_TRACES
+    gc.collect()
+    assert first() is None
+
+
+def test_other_weights_in_the_same_file_are_loaded(tmp_path: Path):
+    path, found = tmp_path / "mine.npz", []
+    for seed in (0, 1):
+        source = load(card("dreamnet"), "random", seed=seed)
+        np.savez(path, **{f"{la.name}_{v.name}": v.numpy() for la in source.model.layers for v in la.weights})
+        found.append(dream_image(noise(0), replace(QUICK, weights=str(path))))
+    assert not np.array_equal(*found)
+
+
+def test_another_network_in_the_same_keras_file_is_loaded(tmp_path: Path):
+    path, found = tmp_path / "mine.keras", []
+    for seed in (0, 1):
+        pixels = keras.Input((None, None, 3))
+        kernel = keras.initializers.HeNormal(seed)
+        keras.Model(pixels, keras.layers.Conv2D(4, 3, name="c", kernel_initializer=kernel)(pixels)).save(path)
+        found.append(dream_image(noise(0), replace(QUICK, net=str(path))))
+    assert not np.array_equal(*found)
+
+
+def test_threads_share_a_network():
+    asked = replace(QUICK, weights="random", sound_weights="random", seed=77)
+    found: list[object] = []
+
+    def both() -> None:
+        found.append((eyes(asked, Listener()), ear(asked, Listener())))
+
+    threads = [threading.Thread(target=both) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+def test_who_changes_weights_has_a_network_of_his_own():
+    shared, own = eyes(replace(QUICK, precision="float32"), Listener()), load(card("dreamnet"))
+    assert own is not shared
+    assert own.model is not shared.model
+
+
+def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
+    network, path, found = eyes(QUICK, Listener()), tmp_path / "guide.png", []
+    for seed in (1, 2):
+        files.write(path, noise(seed))
+        wanted = objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))
+        found.append(slope(network, wanted)(noise(0)))
+    assert not np.array_equal(*found)
