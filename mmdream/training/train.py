@@ -51,11 +51,17 @@ def train(settings: Settings, overwrite: bool = False, listener: Listener | None
 
     Raises:
         UserError: one line that says what is wrong; nothing is left behind.
-        Stopped: Ctrl-C; finished rounds are kept.
+        Stopped: Ctrl-C, at most about a second after it; finished rounds are kept. The work may still be at
+            its last step then, and keeps others out of its folder until it is done.
     """
     about, told = task(settings, overwrite), listener or Listener()
-    with working(about, overwrite) as work:
-        return attended(lambda stop: _trained(about, work, told, stop), about.command)
+
+    def work(stop: threading.Event) -> Report:
+        # In here: who waits for the work may leave before it ends.
+        with working(about, overwrite) as folder:
+            return _trained(about, folder, told, stop)
+
+    return attended(work, about.command)
 
 
 def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event) -> Report:
