@@ -11,6 +11,8 @@ import io
 import logging
 import urllib.parse
 import uuid
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.web import Refused, get
+from mmdream.web import Refused, digest, get
 
 if TYPE_CHECKING:
     from mmdream.networks.origins import KerasFile
@@ -48,21 +50,29 @@ def read_manifest(path: Path) -> list[RawFile]:
     ]
 
 
-def fetch_snapshot(address: str, manifest: Path, into: Path, network: str) -> Path:
-    """Gather a snapshot's raw files into one ``.npz``, unless it is there already.
+def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
+    """Gather a snapshot's raw files into one ``.npz``, unless it is there already and whole.
+
+    Its name tells the manifest, so that a release with other weights fetches them.
 
     Args:
         address: prefix of the files' paths, http or https, ending in a slash.
         manifest: the files with size and SHA-256.
-        into: the ``.npz`` to write.
-        network: its name, for the error.
+        folder: of the ``.npz``.
+        network: its name.
 
     Raises:
         UserError: a file cannot be had or is not what the manifest says; nothing is written.
     """
-    if into.is_file():
+    into = folder / f"{network}-{digest(manifest, 'sha256')[:12]}.npz"
+    if _is_whole(into):
         return into
     files = read_manifest(manifest)
+    earlier = folder / f"{network}.npz"
+    if _holds(earlier, files):
+        # From a release whose names did not tell: what is pinned now is in it.
+        earlier.replace(into)
+        return into
     log.info("%s: downloading %.0f MB", network, sum(file.bytes for file in files) / 1e6)
     arrays = {}
     try:
@@ -104,6 +114,33 @@ def fetch_file(source: KerasFile, into: Path, network: str) -> Path:
             f"{into.parent}, or pass it with --weights FILE, or take --weights random"
         ) from error
     return into
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an archive is there and undamaged; a ZIP has a checksum of each of its files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        return False
+
+
+def _holds(path: Path, files: list[RawFile]) -> bool:
+    """Whether an archive's arrays are, to the bit, those that a manifest pins."""
+    if not _is_whole(path):
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for file in files:
+                array = archive[file.array]
+                if (array.dtype, array.shape) != (np.float32, file.shape):
+                    return False
+                raw = array if array.ndim == 1 else np.moveaxis(array, -1, 0)
+                if hashlib.sha256(raw.astype("<f4").tobytes()).hexdigest() != file.sha256:
+                    return False
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
 
 
 def _matches(data: bytes, md5: str) -> bool:

@@ -120,9 +120,7 @@ def _own(card: Card) -> Path:
             raise UserError(f"{path}: missing or damaged; {again}")
         return path
     if isinstance(how, Snapshot):
-        return fetch_snapshot(
-            how.address, MODELS / how.manifest, caches()["mmdream"] / f"{card.name}.npz", card.name
-        )
+        return fetch_snapshot(how.address, MODELS / how.manifest, caches()["mmdream"], card.name)
     if isinstance(how, Absent):
         raise UserError(
             f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
