@@ -77,7 +77,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy itself leaves a damaged file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (*UNREADABLE, zipfile.BadZipFile, SafetensorError) as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error

@@ -1,12 +1,11 @@
 """The upper blocks, taught in rounds that are kept: what is stopped goes on at the round it was in.
 
-Keras's own loop, schedule and callbacks; a batch is drawn by its number alone, so that a training that was
-stopped sees what an unbroken one sees.
+Keras's own loop and schedule; a batch is drawn by its number alone, so that a training that was stopped sees
+what an unbroken one sees. What goes on is kept by `rounds`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from mmdream.errors import UserError
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import Lesson, drawn, places, smooth
 from mmdream.training.pupil import Pupil
+from mmdream.training.rounds import Kept, begun, weights_file
 from mmdream.training.task import Task
 
 MOST_STEPS = 50
@@ -33,8 +33,8 @@ RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
 """Highest learning rate by what is taught. What is to be robust has to change in all its layers, and far: at
 3e-4 SqueezeNet learned in 12 passes to withstand nearly half of the attacks."""
 DECAY = 1e-4
-BEST, ROUNDS, BACKUP, BOARD = "best.weights.h5", "rounds.jsonl", "backup", "tensorboard"
-"""Files and folders of a training: the best weights yet, a line a round, what goes on, and TensorBoard's."""
+BOARD = "tensorboard"
+"""Folder of TensorBoard's in that of a training."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,12 @@ def teach(
     )
     tried = lesson.material.plain(lesson.tried[:1])
     pupil(tf.constant(tried))
-    first = kept_rounds(folder)
-    best = min((row["val_loss"] for row in read_rounds(folder)[:first]), default=None)
-    with_best = folder / BEST
+    kept = begun(folder)
+    first = len(kept.rounds)
+    if first:
+        # Its steps are weights too, and there are none before it is built.
+        pupil.optimizer.build(pupil.trainable_variables)
+        pupil.load_weights(weights_file(folder, first - 1))
     pupil.fit(
         _batches(lesson, course, first),
         epochs=course.rounds,
@@ -121,26 +124,15 @@ def teach(
         shuffle=False,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.ModelCheckpoint(
-                with_best,
-                "val_loss",
-                save_best_only=True,
-                save_weights_only=True,
-                initial_value_threshold=best,
-            ),
             keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
             _Board(folder / BOARD),
-            _Telling(course, folder / ROUNDS, told, stepped),
-            # Last: when it says that a round is done, all of it is kept.
-            keras.callbacks.BackupAndRestore(
-                folder / BACKUP, delete_checkpoint=False, double_checkpoint=True
-            ),
+            _Telling(course, kept, told, stepped),
         ],
     )
-    rounds = read_rounds(folder)
+    rounds = kept.rows()
     if not all(math.isfinite(row["loss"]) for row in rounds):
         raise UserError(f"the loss grew beyond all numbers in round {len(rounds)}; take a lower --rate")
-    pupil.load_weights(with_best)
+    pupil.load_weights(weights_file(folder, kept.best()))
     return rounds
 
 
@@ -152,24 +144,6 @@ def _optimizer(course: Course) -> keras.optimizers.Optimizer:
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return keras.optimizers.LossScaleOptimizer(optimizer) if course.half else optimizer
-
-
-def kept_rounds(folder: Path) -> int:
-    """Rounds that `BackupAndRestore` goes on from."""
-    path = folder / BACKUP / "training_metadata.json"
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["epoch"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def read_rounds(folder: Path) -> list[dict[str, float]]:
-    """A row for each round; one that was not kept after its row was written is written again."""
-    path = folder / ROUNDS
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return list({row["epoch"]: row for row in rows}.values())
 
 
 def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
@@ -210,17 +184,17 @@ def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data
 
 
 class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Tells each step, and writes down each round; what Keras has for it leaves its file open if stopped."""
+    """Tells each step, and keeps each round."""
 
     def __init__(
         self,
         course: Course,
-        path: Path,
+        kept: Kept,
         told: Callable[[dict[str, float]], None],
         stepped: Callable[[int], None],
     ) -> None:
         super().__init__()
-        self.course, self.path, self.told, self.stepped, self.round = course, path, told, stepped, 0
+        self.course, self.kept, self.told, self.stepped, self.round = course, kept, told, stepped, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember which round it is."""
@@ -236,9 +210,9 @@ class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """A round is done."""
-        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        row = {"epoch": float(epoch), **{name: float(value) for name, value in (logs or {}).items()}}
+        self.kept.add(row, self.model.save_weights)
+        # Last: when it is said that a round is done, all of it is kept.
         self.told(row)
 
 

@@ -113,8 +113,9 @@ def hear(
     """
     rate, path = rate_for(front), folder / "bands.f16"
     lengths = path.with_suffix(".npy")
-    if not lengths.is_file():
-        heard = []
+    heard = _heard(path, lengths, front.bands)
+    if not heard:
+        lengths.unlink(missing_ok=True)
         with open(path, "wb") as file:
             for number, example in enumerate(of.examples):
                 power = band_power(row(of, example, Form(rate=rate)), rate, front)
@@ -123,12 +124,22 @@ def hear(
                 progress(number + 1, len(of.examples))
         # Written last: with it, all is heard.
         np.save(lengths, heard, allow_pickle=False)
-    ends = np.cumsum(np.load(lengths, allow_pickle=False)).tolist()
+    ends = np.cumsum(heard).tolist()
     spans = dict(zip((each.file for each in of.examples), pairwise([0, *ends]), strict=True))
     logs = np.memmap(path, np.float16, "r", shape=(ends[-1], front.bands))
     grid = front.decimation
     columns = grid * math.ceil(seconds * rate / stft_of(front, rate).hop / grid)
     return Sounds(of, front, logs, spans, columns)
+
+
+def _heard(path: Path, lengths: Path, bands: int) -> list[int]:
+    """Columns of each sound that was heard before; none: nothing was, or it is not whole any more."""
+    try:
+        found: list[int] = np.load(lengths, allow_pickle=False).tolist()
+        whole = path.stat().st_size == sum(found) * bands * np.dtype(np.float16).itemsize
+    except (OSError, ValueError, EOFError, TypeError):
+        return []
+    return found if whole else []
 
 
 def events(sounds: Sounds, examples: Sequence[Example]) -> tuple[str, ...]:

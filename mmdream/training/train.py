@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.errors import Interrupted
+from mmdream.errors import Interrupted, UserError
 from mmdream.jobs.attended import attended
 from mmdream.jobs.durable import whole
 from mmdream.listen import Listener
@@ -123,10 +124,12 @@ def _head(pupil: Pupil, lesson: Lesson, settings: Settings, work: Path, tell: Te
     from mmdream.training.pupil import head_of
 
     path, head = work / "head.npz", head_of(pupil.net)
-    if path.is_file():
+    # What was damaged since is taught again.
+    with suppress(UserError, KeyError, ValueError):
         found = read_arrays(path)
-        head.kernel.assign(found["kernel"])
-        head.bias.assign(found["bias"])
+        kernel, bias = found["kernel"], found["bias"]
+        head.kernel.assign(kernel)
+        head.bias.assign(bias)
         return
     teach_head(pupil, lesson, settings.batch, settings.seed, tell)
     with whole(path) as draft, open(draft, "wb") as file:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
-from mmdream.errors import Stopped, UserError
+from mmdream.errors import Interrupted, Stopped, UserError
 from mmdream.listen import Listener
+from mmdream.networks.weights import read_arrays
 from mmdream.training.settings import Settings
 from mmdream.training.train import train
 
@@ -47,3 +50,64 @@ def test_a_folder_is_kept_from_others_until_the_work_has_let_go(sounds: Path, mo
         go_on.set()
     with FileLock(models / ".mine.training" / "lock").acquire(timeout=60):
         assert (models / ".mine.training" / "order.json").is_file()
+
+
+UPPER = replace(HEAD, unfreeze=None)
+
+
+@pytest.fixture(scope="module")
+def stopped(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+    """The folder of a training that was stopped in its fifth round, and the weights of an unbroken one."""
+
+    def stop(what: str, done: float, total: float) -> None:
+        if what == "training" and done == 9:
+            raise Interrupted
+
+    settings = replace(UPPER, data=sounds)
+    with pytest.MonkeyPatch.context() as patch:
+        broken, unbroken = (tmp_path_factory.mktemp(name) for name in ("broken", "unbroken"))
+        patch.setenv("MMDREAM_MODELS", str(unbroken))
+        train(settings)
+        patch.setenv("MMDREAM_MODELS", str(broken))
+        with pytest.raises(Interrupted):
+            train(settings, listener=Listener(progress=stop))
+    return broken / ".mine.training", read_arrays(unbroken / "mine" / "weights.npz")
+
+
+def last_line(folder: Path) -> None:
+    """As a full disk, or a power cut, leaves it."""
+    record = folder / "rounds.jsonl"
+    record.write_bytes(record.read_bytes()[:-30])
+
+
+def line_in_the_midst(folder: Path) -> None:
+    record = folder / "rounds.jsonl"
+    lines = record.read_bytes().splitlines(keepends=True)
+    record.write_bytes(lines[0] + b"\0" * 80 + b"\n" + b"".join(lines[2:]))
+
+
+def files(folder: Path) -> None:
+    """The newest weights, the head, and what was heard."""
+    newest = max(folder.rglob("*.weights.h5"), key=lambda path: path.stat().st_mtime_ns)
+    for path in (newest, folder / "head.npz", folder / "bands.f16"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("tear", [last_line, line_in_the_midst, files])
+def test_a_training_goes_on_from_what_is_whole(
+    tear: Callable[[Path], None], stopped: tuple[Path, dict[str, np.ndarray]], sounds: Path, models: Path
+):
+    folder, wanted = stopped
+    tear(Path(shutil.copytree(folder, models / folder.name)))
+    seen: list[float] = []
+
+    def progress(what: str, done: float, total: float) -> None:
+        if what == "training":
+            seen.append(done)
+
+    train(replace(UPPER, data=sounds), listener=Listener(progress=progress))
+    # Of eight rounds of two steps the fourth is done again, or all that follow the first line.
+    assert seen[0] <= 3 if tear is line_in_the_midst else seen[0] == 7
+    found = read_arrays(models / "mine" / "weights.npz")
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(array, found[name], name)
