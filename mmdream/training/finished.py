@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmdream.errors import UserError
 from mmdream.jobs.durable import write
 from mmdream.networks.card import Card
 from mmdream.networks.origins import Trained
@@ -113,7 +115,7 @@ def finished(
     if rounds:
         plots.curves(rounds, result / CURVES)
         shutil.copytree(work / BOARD, result / BOARD)
-    _named(result, task.folder)
+    name_result(result, task.folder, task.overwrite)
     return report
 
 
@@ -128,14 +130,32 @@ def _weighed(net: keras.Model, path: Path) -> str:
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def _named(result: Path, folder: Path) -> None:
-    """Give a finished network's folder its name, in place of an older one's."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+def name_result(result: Path, folder: Path, overwrite: bool) -> None:
+    """Give a finished network's folder its name, in place of an older one's if that is wanted.
+
+    Raises:
+        UserError: the name is taken by now; the network has a free one like it.
+    """
+    if overwrite and folder.exists():
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
-    os.replace(result, folder)
-    shutil.rmtree(old, ignore_errors=True)
+        os.replace(result, folder)
+        shutil.rmtree(old, ignore_errors=True)
+        return
+    for name in (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000))):
+        try:
+            os.rename(result, name)  # Replaces nothing but an empty folder.
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            continue
+        if name != folder:
+            raise UserError(
+                f"{folder.name}: has appeared since the training began, and is not replaced; "
+                f"the network is called {name.name}"
+            )
+        return
 
 
 def _described(task: Task, card: Card, net: keras.Model, lesson: Lesson) -> Card:

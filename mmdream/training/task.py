@@ -26,6 +26,8 @@ class Task:
     parent: Card
     folder: Path
     """Of the finished network."""
+    overwrite: bool
+    """Whether it may replace an older one."""
 
     @property
     def upper(self) -> int | str:
@@ -85,4 +87,4 @@ def task(settings: Settings, overwrite: bool) -> Task:
     divided = parts(of, settings.fold, settings.seed)
     if not settings.from_scratch:
         locate(parent, settings.weights)
-    return Task(settings, of, divided, parent, folder)
+    return Task(settings, of, divided, parent, folder, overwrite)

@@ -20,7 +20,7 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import load
 from mmdream.networks.weights import read_arrays
 from mmdream.terms import channel, target
-from mmdream.training.finished import Report
+from mmdream.training.finished import Report, name_result
 from mmdream.training.lesson import parts
 from mmdream.training.settings import Settings
 from mmdream.training.train import train
@@ -157,6 +157,19 @@ def test_a_taken_name_needs_overwrite(with_hearing: Report, sounds: Path, models
     train(other, overwrite=True)
     assert card("mine").weights != before.weights
     assert [path.name for path in models.iterdir()] == ["mine"]
+
+
+def test_a_name_that_was_taken_meanwhile_is_kept_and_the_network_too(tmp_path: Path):
+    for name in ("result", "mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.toml").write_text(name)
+    with pytest.raises(UserError, match=r"mine: has appeared .* the network is called mine-2"):
+        name_result(tmp_path / "result", tmp_path / "mine", overwrite=False)
+    assert (tmp_path / "mine/card.toml").read_text() == "mine"
+    assert (tmp_path / "mine-2/card.toml").read_text() == "result"
+    name_result(tmp_path / "mine-2", tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine/card.toml").read_text() == "result"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_fresh_weights_learn(pictures: Path):
