@@ -1,10 +1,13 @@
 """Kill a film's dream again and again, go on each time, and compare the result with an unbroken run's.
 
-    python scripts/check_resume.py FILM [--kills 20] [--seed 0] [--suffix .mp4] [--full FOLDER] -- OPTIONS
+    python scripts/check_resume.py FILM [--kills 20] [--seed 0] [--suffix .mp4] [--extras] [--full FOLDER]
+        -- OPTIONS
 
 OPTIONS go to `mmdream video`. Kills (SIGKILL) come at random moments of the work that an unbroken run took;
 after every third one the newest file in the job's folder is cut short, as a power cut might have left it.
-Then the same command, or `mmdream resume`, goes on.
+Then the same command, or `mmdream resume`, goes on. A film that is finished before there were as many kills
+begins anew.
+--extras: with a contact sheet, a comparison and a preview, which are compared too.
 --full: a small file system (a tmpfs that the job just fits in), which is filled to the brim when the first
 part is done; what fills it is thrown away after the run has failed.
 Prints one JSON object: whether all frames and samples are the same, and the seconds.
@@ -30,7 +33,8 @@ import soundfile
 from mmdream.film.frames import read
 from mmdream.film.source import probe
 from mmdream.film.waves import extract
-from mmdream.jobs.folder import JOB, LOCK, WORK, folder_of, picture_file
+from mmdream.jobs.folder import JOB, LOCK, MARKER, WORK, folder_of, picture_file
+from mmdream.picture.files import read as read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 24 * 3600
@@ -63,7 +67,23 @@ def finished(words: list[str]) -> tuple[int, str, float, float]:
     return run.returncode, said, seconds, seconds - (json.loads(told)["wall_seconds"] if told else 0.0)
 
 
-def hashes(path: Path) -> dict[str, str]:
+def extras(out: Path) -> list[object]:
+    """Options for all that is made besides a film."""
+    return ["--compare", "--sheet", out.with_suffix(".sheet.png"), "--preview", out.with_suffix(".now.png")]
+
+
+def hashes(out: Path) -> dict[str, str]:
+    """Of a film, and of what was made besides it."""
+    found = film_hashes(out)
+    if (beside := out.with_suffix(f".compare{out.suffix}")).exists():
+        found |= {f"compared {kind}": digest for kind, digest in film_hashes(beside).items()}
+    for name in ("sheet", "now"):
+        if (path := out.with_suffix(f".{name}.png")).exists():
+            found[name] = hashlib.sha256(read_picture(path).tobytes()).hexdigest()[:16]
+    return found
+
+
+def film_hashes(path: Path) -> dict[str, str]:
     """Of all pixels with their time stamps, and of all samples."""
     film, picture, sound = probe(path), hashlib.sha256(), hashlib.sha256()
     for frame in read(film):
@@ -82,7 +102,7 @@ def cut_newest(folder: Path, rng: random.Random) -> str | None:
         path
         for path in folder.rglob("*")
         if path.is_file()
-        and path.name not in (LOCK, JOB)
+        and path.name not in (LOCK, JOB, MARKER)
         and not path.relative_to(folder).as_posix().startswith(WORK)  # Nothing counts on these.
     ]
     if not files:
@@ -94,42 +114,35 @@ def cut_newest(folder: Path, rng: random.Random) -> str | None:
 
 
 def killed(
-    film: Path, out: Path, options: list[str], kills: int, seed: int, longest: float
+    film: Path, whole: Path, options: list[str], beside: bool, kills: int, seed: int, longest: float
 ) -> dict[str, Any]:
     """The same film through many kills, each at most `longest` seconds after its run began."""
-    rng, job = random.Random(seed), folder_of(out)
-    seconds, cuts, at, slept = 0.0, [], [], 0
-    again = command("video", film, "-o", out, *options)
-    for number in range(kills):
-        words = command("resume", out) if (job / JOB).is_file() and number % 2 else again
-        wait = rng.uniform(0.0, longest)
-        began = time.monotonic()
-        with started(words) as run:
-            try:
-                run.communicate(timeout=wait)
-                slept += 1  # It was done, or refused, before it could be killed.
-            except subprocess.TimeoutExpired:
-                run.kill()
-        seconds += time.monotonic() - began
-        at.append(round(wait, 2))
-        if out.exists():
-            break
-        if number % 3 == 2 and job.is_dir() and (name := cut_newest(job, rng)):
-            cuts.append(name)
-    status, said = 0, ""
-    if not out.exists():
-        status, said, last, _ = finished(command("resume", out) if (job / JOB).is_file() else again)
-        seconds += last
+    rng, seconds, cuts, at = random.Random(seed), 0.0, [], []
+    films, runs = [], 0
+    while len(at) < kills:
+        out = whole.with_stem(f"broken{len(films)}")
+        job = folder_of(out)
+        again = command("video", film, "-o", out, *options, *(extras(out) if beside else []))
+        status, said = None, ""
+        while status is None:
+            words = command("resume", out) if (job / JOB).is_file() and runs % 2 else again
+            wait = rng.uniform(0.0, longest) if len(at) < kills else LONGEST
+            began, runs = time.monotonic(), runs + 1
+            with started(words) as run:
+                try:
+                    _, said = run.communicate(timeout=wait)
+                    status = run.returncode
+                except subprocess.TimeoutExpired:
+                    run.kill()
+                    at.append(round(wait, 2))
+            seconds += time.monotonic() - began
+            if status is None and len(at) % 3 == 2 and job.is_dir() and (name := cut_newest(job, rng)):
+                cuts.append(name)
+        films.append({"status": status, "said": said, "folder_gone": not job.exists(), **hashes(out)})
     return {
-        "kills": len(at) - slept,
-        "killed_after_s": at,
-        "cut_short": cuts,
-        "status": status,
-        "said": said,
-        "seconds": round(seconds, 2),
-        "folder_gone": not job.exists(),
-        **(hashes(out) if out.exists() else {}),
-    }
+        "kills": len(at), "runs": runs, "killed_after_s": at, "cut_short": cuts,
+        "seconds": round(seconds, 2), "films": films,
+    }  # fmt: skip
 
 
 def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
@@ -166,12 +179,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--suffix", default=".mkv")
+    parser.add_argument("--extras", action="store_true")
     parser.add_argument("--full", type=Path)
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     given, options = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     with tempfile.TemporaryDirectory() as folder:
-        whole, broken = Path(folder) / f"whole{given.suffix}", Path(folder) / f"broken{given.suffix}"
-        status, said, usual, start = finished(command("video", given.film, "-o", whole, *options))
+        whole = Path(folder) / f"whole{given.suffix}"
+        beside = extras(whole) if given.extras else []
+        status, said, usual, start = finished(command("video", given.film, "-o", whole, *options, *beside))
         if status:
             sys.exit(said)
         unbroken = {"seconds_before_the_work": round(start, 2), "seconds": round(usual, 2), **hashes(whole)}
@@ -181,16 +196,20 @@ def main() -> None:
         if given.kills:
             # About half of it gets done: so the kills are spread over all of the work.
             longest = 1.2 * start + 2.5 * usual / given.kills
-            found["killed"] = killed(given.film, broken, options, given.kills, given.seed, longest)
-            runs = len(found["killed"]["killed_after_s"]) + 1
-            found["seconds_ratio"] = round(found["killed"]["seconds"] / usual, 2)
-            less = max(0.0, found["killed"]["seconds"] - runs * start)
-            found["seconds_ratio_without_starts"] = round(less / (usual - start), 2)
-    for run in ("full", "killed"):
-        if run in found:
-            found[f"{run}_is_the_same"] = all(
-                found[run].get(kind) == unbroken[kind] for kind in ("frames", "samples")
+            found["killed"] = killed(
+                given.film, whole, options, given.extras, given.kills, given.seed, longest
             )
+            films = len(found["killed"]["films"])
+            found["seconds_ratio"] = round(found["killed"]["seconds"] / usual / films, 2)
+            less = max(0.0, found["killed"]["seconds"] - found["killed"]["runs"] * start)
+            found["seconds_ratio_without_starts"] = round(less / (usual - start) / films, 2)
+        told = hashes(whole)
+    if "full" in found:
+        found["full_is_the_same"] = all(
+            found["full"].get(kind) == told[kind] for kind in ("frames", "samples")
+        )
+    if "killed" in found:
+        found["killed_is_the_same"] = all(told.items() <= film.items() for film in found["killed"]["films"])
     print(json.dumps(found, indent=1))
 
 
