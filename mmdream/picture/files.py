@@ -14,7 +14,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 TOPS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """White, in each type of sample that picture files hold."""
 LARGEST = 1 << 28
-"""Pixels a picture may have."""
+"""Pixels a picture may have; `mmdream` tells OpenCV the same."""
+JPEG = b"\xff\xd8"
+"""Its first bytes; it has eight bits and is never transparent."""
 
 
 def is_picture(path: Path) -> bool:
@@ -41,15 +43,22 @@ def read(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not len(data):
         raise UserError(f"{path}: the file is empty")
+    refusal = f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file"
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        picture = upright = None
+        if upright is not None and upright.shape[0] * upright.shape[1] > LARGEST:
+            raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
+        # The other way of decoding keeps transparency, and does not turn the picture.
+        again = upright is not None and data[:2].tobytes() != JPEG
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if again else upright
+    except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            raise UserError(f"{path}: claims more than {LARGEST >> 20} million pixels, too many") from None
+        if error.code == cv2.Error.StsNoMem:
+            raise UserError(f"{path}: takes more memory than there is; make the picture smaller") from None
+        raise UserError(refusal) from None
     if picture is None or upright is None or picture.dtype.name not in TOPS:
-        raise UserError(f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file")
-    if upright.shape[0] * upright.shape[1] > LARGEST:
-        raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
+        raise UserError(refusal)
     if picture.ndim == 3 and picture.shape[2] == 4 and picture.shape[:2] == upright.shape[:2]:
         upright = upright * (picture[..., 3:].astype(np.float32) / TOPS[picture.dtype.name])
     top = TOPS[picture.dtype.name]
