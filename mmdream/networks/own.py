@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 import zipfile
 import zlib
@@ -27,16 +28,26 @@ MOST_JSON = 64_000_000
 """Bytes of a graph that are read."""
 MOST_WEIGHTS = 4 << 30
 """Bytes of weights, unpacked."""
-MODULES = (
-    *("layers", "models", "initializers", "regularizers", "constraints", "activations", "dtype_policies"),
-    *("src.layers.", "src.models.", "src.ops."),
+MODULES = re.compile(
+    r"keras(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies))?"
+    r"|keras\.src\.(models|ops)\.\w+"
 )
 """Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
-PLAIN = ("__tuple__", "__keras_tensor__", "__numpy__", "__tensor__", "__ellipsis__", "slice")
+LEARNING = re.compile(r"keras\.(optimizers|losses|metrics)(\.\w+)*|builtins")
+"""Those that how a model was taught may name besides; of an inner model Keras reads that, too."""
+CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")
+"""Names of classes: functions begin small, and Keras would follow a dot into any of its parts."""
+OURS = {
+    ("mmdream.networks.pictures", "LocalResponse"),
+    ("mmdream.networks.pictures", "Stem"),
+    ("mmdream.networks.earlier", "AdaptivePool"),
+}
+"""Module and name of every class that is registered here with Keras, each as ``mmdream>NAME``."""
+PLAIN = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
 """Marks of values that are no classes."""
 NEVER = (
     *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
-    *("StringLookup", "IntegerLookup", "TextVectorization"),
+    *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
 )
 """Keras's own layers that run code of the file's, or read other files."""
 MOST_RUNGS = 8
@@ -158,7 +169,11 @@ def _config(path: Path) -> dict[str, Any]:
                 raise UserError(f"{path}: holds more than {MOST_WEIGHTS >> 30} GiB of weights")
             with archive.open("config.json") as file:
                 text = file.read(MOST_JSON + 1)
-        config = json.loads(text[:MOST_JSON].decode())
+        if len(text) > MOST_JSON:
+            raise UserError(f"{path}: its graph is longer than {MOST_JSON // 10**6} MB")
+        config = json.loads(text.decode())
+        if isinstance(config, dict):
+            config.pop("compile_config", None)  # How the whole was taught is never read.
         foreign = next(_foreign(config), None)
     # RuntimeError is zipfile's word for a locked file and an unknown packing, and json's for endless nesting.
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
@@ -172,22 +187,40 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _foreign(node: Any) -> Iterator[str]:
-    """What in a graph is not Keras's own, or may do more than compute."""
+def _foreign(node: Any, learning: bool = False) -> Iterator[str]:
+    """What in a graph is not Keras's own, or may do more than compute.
+
+    Args:
+        node: of the graph.
+        learning: it tells how a model was taught.
+    """
     if isinstance(node, list):
         for each in node:
-            yield from _foreign(each)
+            yield from _foreign(each, learning)
     if not isinstance(node, dict):
         return
-    if "class_name" in node and node["class_name"] not in PLAIN:
-        name, module = str(node["class_name"]), str(node.get("module") or "")
-        registered = str(node.get("registered_name") or name)
-        own = module == "keras" or module.startswith(tuple(f"keras.{part}" for part in MODULES))
-        if name in (*NEVER, "function", "__lambda__") or not (own or registered.startswith("mmdream>")):
-            yield registered
+    if "class_name" in node and not _known(node, learning):
+        yield str(node.get("registered_name") or node["class_name"])
     for key, each in node.items():
-        if key != "compile_config":  # Training's, which is not read.
-            yield from _foreign(each)
+        yield from _foreign(each, learning or key == "compile_config")
+
+
+def _known(node: dict[str, Any], learning: bool) -> bool:
+    """Whether a class is Keras's own or ours, written in the very form in which Keras saves it.
+
+    Keras asks its registry first, then the module, and takes a name's parts from wherever a dot leads.
+    """
+    name, module, registered = (
+        str(node.get(key) or "") for key in ("class_name", "module", "registered_name")
+    )
+    if name in PLAIN:
+        return True
+    if (module, name) in OURS:
+        return registered == f"mmdream>{name}"
+    if learning and name == "function":
+        return LEARNING.fullmatch(module) is not None and str(node.get("config")).isidentifier()
+    own = MODULES.fullmatch(module) or (learning and LEARNING.fullmatch(module))
+    return bool(own and CLASS.fullmatch(name)) and name not in NEVER and registered in ("", name)
 
 
 def _rungs(graph: Graph, kind: str) -> tuple[Rung, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
+import pkgutil
 import subprocess
 import sys
 import zipfile
@@ -14,12 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmdream import Recipe, dream_image
+from mmdream import Recipe, dream_image, networks
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 from mmdream.networks.card import PictureInput, SoundInput, card, source
 from mmdream.networks.framework import keras
 from mmdream.networks.network import load, precision
+from mmdream.networks.own import OURS
 from mmdream.picture.slope import slope
 from mmdream.picture.wanted import at_depth
 from mmdream.schedule import Schedule
@@ -288,6 +291,28 @@ EVIL = {
     "a saved model": layer("TFSMLayer", filepath="/x"),
     "a module of Torch": layer("TorchModuleWrapper", module="AAAA"),
     "a table from a file": layer("StringLookup", vocabulary="/etc/passwd"),
+    "a table by another way": layer(
+        "IndexLookup", "keras.src.layers.preprocessing.index_lookup", vocabulary="/etc/passwd"
+    ),
+    "a name of ours that there is not": {**layer("system", "os"), "registered_name": "mmdream>Evil"},
+    "our name on another class": {**layer("system", "os"), "registered_name": "mmdream>Stem"},
+    "our name on Keras's class": {**layer("Conv2D"), "registered_name": "mmdream>Stem"},
+    "our name on one of its functions": {
+        **layer("get_file", "keras.utils"),
+        "registered_name": "mmdream>get_file",
+    },
+    "our class by another name": {**layer("Stem", "mmdream.networks.pictures"), "registered_name": "Stem"},
+    "our name in place of a class's": {"class_name": "mmdream>Stem", "config": {"name": "stem"}},
+    "a function behind dots": layer("datasets.mnist.load_data", "keras"),
+    "a function of a part that is known": layer("clone_model", "keras.models"),
+    "how an inner model was taught": {
+        **layer("Sequential", "keras", layers=[]),
+        "compile_config": {"loss": layer("TFSMLayer", filepath="/x")},
+    },
+    "a function that taught an inner model": {
+        **layer("Sequential", "keras", layers=[]),
+        "compile_config": {"loss": {"module": "os", "class_name": "function", "config": "system"}},
+    },
 }
 
 
@@ -299,6 +324,30 @@ def test_what_could_run_code_is_refused_before_keras_sees_it(tmp_path: Path, evi
         with pytest.raises(UserError, match="may run code") as raised:
             card(str(path))
         assert "\n" not in str(raised.value)
+
+
+def test_a_class_of_ours_is_known_by_what_is_registered(tmp_path: Path):
+    for module in pkgutil.iter_modules(networks.__path__, f"{networks.__name__}."):
+        importlib.import_module(module.name)
+    registered = keras.saving.get_custom_objects()
+    ours = {name: kind for name, kind in registered.items() if name.startswith("mmdream>")}
+    assert {f"mmdream>{name}" for _, name in OURS} == ours.keys()
+    assert {(kind.__module__, kind.__name__) for kind in ours.values()} == OURS
+    x = pixels = keras.Input((32, 32, 3))
+    x = ours["mmdream>LocalResponse"]()(ours["mmdream>Stem"](4, 4, 2, name="stem")(x))
+    x = ours["mmdream>AdaptivePool"](4)(convolve("a", 6)(x))
+    keras.Model(pixels, L.Dense(3, name="told")(L.GlobalAveragePooling2D()(x))).save(tmp_path / "a.keras")
+    assert "stem" in load(card(str(tmp_path / "a.keras"))).outputs
+
+
+def test_an_inner_model_that_was_compiled_is_read(tmp_path: Path):
+    body = keras.Sequential([keras.Input((32, 32, 3)), convolve("a", 6), convolve("b", 6, 2)])
+    body.compile("adam", loss=keras.losses.MeanSquaredError(), metrics=["mae"])
+    body.optimizer.build(body.trainable_variables)
+    whole = keras.Sequential([keras.Input((32, 32, 3)), body, convolve("c", 8, 2)])
+    whole.compile(keras.optimizers.SGD(0.1), loss="mse")
+    whole.save(tmp_path / "a.keras")
+    assert {"a", "b", "c"} <= load(card(str(tmp_path / "a.keras"))).outputs.keys()
 
 
 def test_a_real_lambda_is_refused(tmp_path: Path):
