@@ -1,0 +1,198 @@
+"""What a command reads of each kind of file, as far as the first thing that a user would get of it.
+
+`fuzz_media.py` runs each in a process of its own. A reader gets the file, and an empty folder to write in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmdream import pass_text, schedule
+from mmdream.data.check import check
+from mmdream.data.folder import dataset
+from mmdream.data.load import Form, row
+from mmdream.data.prepare import prepare
+from mmdream.errors import UserError
+from mmdream.film.frames import read
+from mmdream.film.shots import scan
+from mmdream.film.source import probe
+from mmdream.film.waves import extract
+from mmdream.jobs.masks import check_mask
+from mmdream.listen import Listener
+from mmdream.networks.card import Card, card
+from mmdream.networks.origins import Absent, Trained
+from mmdream.networks.weights import locate, read_arrays
+from mmdream.passes import Mask
+from mmdream.picture import files
+
+Reader = Callable[[Path, Path], object]
+
+TRAINED = """medium = "picture"
+builder = "dreamnet"
+about = "Two layers."
+licence = "none"
+source = "here"
+credits = "nobody"
+carried = 0.1
+rungs = [{{ layer = "a", step = 0.01 }}, {{ layer = "b", step = 0.01 }}]
+head = "told"
+classes = ["cat", "dog"]
+[input]
+order = "RGB"
+scale = 1.0
+mean = [0.5, 0.5, 0.5]
+[weights]
+how = "trained"
+file = "weights.npz"
+sha256 = "{sha256}"
+"""
+
+
+def film(path: Path, work: Path) -> None:
+    """Every frame and every sample, and the film's shots: what a dream looks at before it begins."""
+    found = probe(path)
+    if found.picture is not None:
+        with closing(read(found)) as frames:
+            scan(frames)
+        with closing(read(found, Fraction(1, 10))) as frames:
+            next(frames, None)
+    for sound in found.sounds:
+        wave = work / f"{sound.number}.wav"
+        extract(found, sound, wave)
+        wave.unlink()
+
+
+def example(path: Path, work: Path) -> None:
+    """A file of a data set: loaded as for a training, and checked."""
+    home = work / "set" / "class"
+    home.mkdir(parents=True)
+    shutil.copyfile(path, home / path.name)
+    of = dataset(home.parent)
+    found = check(home.parent, Listener())
+    values = row(of, of.examples[0], Form(32))
+    if not np.isfinite(values).all():
+        raise AssertionError("an example that is no numbers")
+    found.lines()
+
+
+def sound(path: Path, work: Path) -> None:
+    """A sound to be dreamed, and one of a data set."""
+    after_all(partial(film, path, work), partial(example, path, work))
+
+
+def picture(path: Path, work: Path) -> None:
+    """A picture to be dreamed, a mask, and one of a data set."""
+
+    def itself() -> None:
+        rgb = files.read(path)
+        if rgb.dtype != np.float32 or rgb.ndim != 3 or not ((rgb >= 0) & (rgb <= 1)).all():
+            raise AssertionError("a picture that is none")
+
+    def mask() -> None:
+        check_mask(Mask(path), 32, 24)
+
+    ways: list[Callable[[], object]] = [itself, mask]
+    after_all(*ways, *([] if path.suffix == ".tif" else [partial(example, path, work)]))
+
+
+def settings(path: Path, work: Path) -> None:
+    """A schedule with its passes, a card beside a Keras file, and the card of a network that was trained."""
+
+    def scheduled() -> None:
+        read = schedule.read(path)
+        for stroke in pass_text.read(path):
+            str(stroke.schedule(read).at(0.5)), str(stroke)
+        str(read.at(0.5))
+
+    def beside() -> None:
+        network = work / "ways.keras"
+        shutil.copyfile(os.environ["FUZZ_NETWORK"], network)
+        shutil.copyfile(path, network.with_suffix(".toml"))
+        told(card(str(network)))
+
+    def trained() -> None:
+        os.environ["MMDREAM_MODELS"] = str(work)
+        (work / "mine").mkdir()
+        shutil.copyfile(path, work / "mine" / "card.toml")
+        told(card("mine"))
+
+    after_all(scheduled, beside, trained)
+
+
+def told(about: Card) -> None:
+    """What `mmdream nets NAME` says of a card before TensorFlow is there."""
+    about.mix(0.5)
+    about.usual_names()
+
+
+def weights(path: Path, work: Path) -> None:
+    """Arrays for a network of two layers."""
+    shutil.copyfile(os.environ["FUZZ_WEIGHTS"], work / "weights.npz")
+    sha256 = hashlib.sha256((work / "weights.npz").read_bytes()).hexdigest()
+    found = locate(replace(card("dreamnet"), weights=Trained("weights.npz", sha256), home=work), path)
+    assert found is not None
+    read_arrays(found)
+    locate(replace(card("vgg19_mel"), weights=Absent("it was not kept")), path)
+
+
+def network(path: Path, _work: Path) -> None:
+    """A Keras file as a card, without Keras."""
+    told(card(str(path)))
+
+
+def loaded(path: Path, work: Path) -> None:
+    """A Keras file as a network, with TensorFlow."""
+    from mmdream.networks.network import load
+
+    about = card(str(path))
+    net = load(about)
+    sizes = (1, 32, 32, 3) if about.medium == "picture" else (1, 64, 64, 1)
+    features = net.rungs(tuple(range(len(about.rungs))))(np.zeros(sizes, np.float32))
+    assert len(features) == len(about.rungs)
+    told(about)
+
+
+def prepared(name: str, path: Path, work: Path) -> None:
+    """A data set out of an archive, or out of a folder as its publisher lays it out."""
+    prepare(name, [path], work / "out", None, False, Listener()).lines()
+
+
+def in_folder(path: Path, _work: Path) -> None:
+    """A prepared set, one of whose two tables was changed."""
+    of = dataset(path)
+    of.counts()
+    check(path, Listener()).lines()
+
+
+def after_all(*ways: Callable[[], object]) -> None:
+    """Try each; the first refusal counts when none fell over."""
+    refused = None
+    for way in ways:
+        try:
+            way()
+        except UserError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+
+
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(("mp4", "mov", "mkv", "webm", "gif"), film),
+    **dict.fromkeys(("wav", "flac", "ogg", "mp3"), sound),
+    **dict.fromkeys(("png", "jpg", "webp", "tif"), picture),
+    **dict.fromkeys(("npz", "safetensors"), weights),
+    **dict.fromkeys(("tar", "zip"), partial(prepared, "esc10")),
+    **dict.fromkeys(("tsv", "json"), in_folder),
+    **{"toml": settings, "keras": network, "keras-loaded": loaded},
+}
+"""By kind; of a publisher's table the set's name must be known first, see `prepared`."""
