@@ -35,7 +35,7 @@ from mmdream.asked import (
     voyage_of,
     wishes_of,
 )
-from mmdream.errors import UserError
+from mmdream.errors import UserError, line
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
@@ -309,25 +309,28 @@ def nets(
         return
     from mmdream.networks.network import layers_of
 
+    def tell(text: str) -> None:
+        typer.echo(line(text))  # A card may be somebody else's.
+
     about = card(name)
-    typer.echo(f"{about.name} ({about.medium}): {about.about}")
-    typer.echo("depth  layer, from shallow to deep")
+    tell(f"{about.name} ({about.medium}): {about.about}")
+    tell("depth  layer, from shallow to deep")
     for number, rung in enumerate(about.rungs):
-        typer.echo(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
+        tell(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
     every = (f"{layer} ({channels})" for layer, channels in layers_of(about).items())
-    typer.echo(f"layers, with their channels: {', '.join(every)}")
+    tell(f"layers, with their channels: {', '.join(every)}")
     for guess in about.guesses:
-        typer.echo(guess)
+        tell(guess)
     if about.motifs:
-        typer.echo(f"motifs: {', '.join(sorted(about.motifs))}")
+        tell(f"motifs: {', '.join(sorted(about.motifs))}")
     if called := about.usual_names():
-        typer.echo(f"classes: {', '.join(called)}")
-    typer.echo(f"weights: {about.weights.tell()}")
-    typer.echo(f"licence: {about.licence}")
-    typer.echo(f"source:  {about.source}")
-    typer.echo(f"credits: {about.credits}")
+        tell(f"classes: {', '.join(called)}")
+    tell(f"weights: {about.weights.tell()}")
+    tell(f"licence: {about.licence}")
+    tell(f"source:  {about.source}")
+    tell(f"credits: {about.credits}")
     for fact, value in about.facts.items():
-        typer.echo(f"{fact.replace('_', ' ')}: {value}")
+        tell(f"{fact.replace('_', ' ')}: {value}")
 
 
 def main() -> None:
@@ -347,5 +350,5 @@ def main() -> None:
 
 def _fail(message: str) -> int:
     """One line on stderr, whatever the message holds."""
-    typer.echo(f"mmdream: error: {' '.join(message.split())}", err=True)
+    typer.echo(f"mmdream: error: {line(' '.join(message.split()))}", err=True)
     return 2

@@ -12,6 +12,7 @@ import typer
 
 from mmdream import options
 from mmdream.errors import UserError
+from mmdream.errors import line as plain
 from mmdream.terminal import listening, show
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def shown(
         if as_json:
             typer.echo(json.dumps({"name": folder.resolve().name, "classes": counts}))
         for line in [] if as_json else [f"{count:7} {label}" for label, count in counts.items()]:
-            typer.echo(line)
+            typer.echo(plain(line))
         return
     if as_json:
         typer.echo(json.dumps(_plain(about)))

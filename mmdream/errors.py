@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+LONGEST = 1000
+"""Signs of what is wrong; of longer lines the middle is left out."""
+
+
+def line(text: str) -> str:
+    """What a file may have put into a text as one line of signs that move no terminal's cursor."""
+    whole = " ".join(text.splitlines())
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in whole)
+
 
 class UserError(Exception):
     """One line that says what is wrong and what to do.
 
     Raised anywhere, caught only by the command line, which prints it and exits with status 2.
     """
+
+    def __init__(self, text: str) -> None:
+        told = line(text)
+        half = LONGEST // 2
+        super().__init__(told if len(told) <= LONGEST else f"{told[: half - 5]} ... {told[-half:]}")
 
 
 class NoRoom(UserError):

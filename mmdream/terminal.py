@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import typer
 
 from mmdream.errors import Stopped
+from mmdream.errors import line as plain
 from mmdream.listen import Listener
 
 UNITS = {
@@ -77,10 +78,10 @@ def listening(quiet: bool) -> Iterator[Listener]:
 
     def say(line: str) -> None:
         if not quiet:
-            console.print(f"mmdream: {line}", markup=False)
+            console.print(f"mmdream: {plain(line)}", markup=False)
 
     def warn(line: str) -> None:
-        console.print(f"mmdream: warning: {line}", markup=False)
+        console.print(f"mmdream: warning: {plain(line)}", markup=False)
 
     with bars:
         yield Listener(say=say, warn=warn, progress=progress, left=left)
@@ -121,4 +122,4 @@ def show(report: Told, as_json: bool) -> None:
         typer.echo(json.dumps(report.as_json()))
     else:
         for line in report.lines():
-            typer.echo(line)
+            typer.echo(plain(line))
