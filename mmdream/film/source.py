@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -201,11 +202,19 @@ def _picture(path: Path, index: int) -> Picture | None:
 def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
     """Frames of a stream that may begin with broken packets."""
     context = decoder(stream)
-    for packet in container.demux(stream):
+    for packet in _packets(container, stream):
         try:
             yield from context.decode(packet if packet.size else None)
         except av.FFmpegError:
             continue
+
+
+def _packets(container: InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet[Any]]:
+    """Packets of a stream, as far as the file goes."""
+    try:
+        yield from container.demux(stream)
+    except (av.FFmpegError, OSError):
+        return
 
 
 def _sound(path: Path, index: int, number: int) -> Sound | None:
@@ -213,7 +222,7 @@ def _sound(path: Path, index: int, number: int) -> Sound | None:
         stream = container.streams[index]
         assert isinstance(stream, av.AudioStream)
         frame = None
-        for packet in container.demux(stream):
+        for packet in _packets(container, stream):
             try:
                 frame = next(iter(packet.decode()), None)
             except av.FFmpegError:

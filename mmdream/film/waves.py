@@ -29,6 +29,10 @@ COARSE_GAP = Fraction(1, 25)
 """Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer
 than `FINE_CLOCK` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of
 uneven length are stamped up to 20 ms off, with no sample missing."""
+LEAST_SILENCE = 1 << 27
+MOST_SILENCE = 1000
+"""Bytes of silence that gaps may have, in any file and for each byte of it: a stamp that claims more is not
+believed, or a file of some kilobytes would fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +169,13 @@ def _laid(film: Film, sound: Sound) -> Iterator[tuple[int, np.ndarray]]:
     exact = sound.time_base <= FINE_CLOCK and sound.codec != "vorbis"
     gap = FINE_GAP if exact else COARSE_GAP
     allowed = math.ceil((gap + 2 * sound.time_base) * sound.rate)
+    left = max(LEAST_SILENCE, MOST_SILENCE * film.path.stat().st_size) // (4 * sound.channels)
     place = 0
     for stamped, samples, resumed in _decoded(film, sound):
-        off = 0 if stamped is None else stamped - place
+        off = 0 if stamped is None or stamped - place > left else stamped - place
         if abs(off) > (2 if resumed else allowed):
             if off > 0:
+                left -= off
                 for at in range(place, place + off, BLOCK):
                     yield at, np.zeros((sound.channels, min(BLOCK, place + off - at)), np.float32)
                 place += off

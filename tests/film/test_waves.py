@@ -50,6 +50,20 @@ def test_lossless_tracks_come_out_whole(
     np.testing.assert_allclose(samples, sound, atol=step * 1.01)
 
 
+def test_a_stamp_that_claims_years_of_silence_is_not_believed(tmp_path: Path) -> None:
+    sound = bursts(0.5, 8000)
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream = out.add_stream("pcm_f32le", rate=8000, layout="mono")
+        for first, at in ((0, 0), (2000, 2000 + 8000 * 10), (3000, 8000 * 10**7)):
+            block = sound[:, first : 2000 if not first else first + 1000]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), "flt", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 8000, at, Fraction(1, 8000)
+            out.mux(stream.encode(frame))
+    _, samples = laid(tmp_path / "a.mkv", tmp_path)
+    silence = np.zeros((1, 8000 * 10), np.float32)
+    np.testing.assert_array_equal(samples, np.hstack([sound[:, :2000], silence, sound[:, 2000:]]))
+
+
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "alac", "libopus"])
 def test_an_mp4_track_is_as_long_as_its_edit_list_says(codec: str, tmp_path: Path) -> None:
     sound = bursts(1.3, channels=2)
