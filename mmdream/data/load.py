@@ -24,6 +24,12 @@ CACHE = "cache"
 LONGEST_SECONDS = 60
 """Of a sound that is read; a recording of hours would not fit into memory, and no set here has longer."""
 
+MOST_RATE = 1 << 20
+"""Samples a second that a sound may claim: what brings them to another rate is as long as this is large."""
+
+BLOCK = 1 << 16
+"""Samples decoded at once: a header may claim any number of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -110,7 +116,10 @@ def _sound(path: Path, rate: int) -> np.ndarray:
     try:
         with soundfile.SoundFile(path) as file:
             own = file.samplerate
-            samples = file.read(LONGEST_SECONDS * own, dtype="float32", always_2d=True).mean(axis=1)
+            if not 0 < own <= MOST_RATE:
+                raise UserError(f"{path}: claims {own} samples a second; at most {MOST_RATE} are read")
+            blocks = file.blocks(BLOCK, frames=LONGEST_SECONDS * own, dtype="float32", always_2d=True)
+            samples = np.concatenate([np.zeros(0, np.float32), *(block.mean(axis=1) for block in blocks)])
     except (soundfile.SoundFileError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a sound ({error})") from error
     if own != rate and len(samples):

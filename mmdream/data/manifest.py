@@ -18,6 +18,9 @@ from mmdream.jobs import durable
 
 TABLE, ABOUT, INPUT = "manifest.tsv", "dataset.json", "input"
 
+LONGEST_NAME = 255
+"""Signs; a folder cannot be called by more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -81,6 +84,9 @@ def read(folder: Path) -> tuple[About, list[Row]]:
     try:
         told: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
         about = About(**{**told, "classes": tuple(told["classes"])})
+        for name in (about.name, about.variant, about.medium, about.split, *about.classes):
+            if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+                raise ValueError(f"{str(name)[:LONGEST_NAME]!r} is no name")
         if about.medium not in ENDINGS:
             raise ValueError(f"{about.medium!r} is no medium")
         head, *table = (folder / TABLE).read_text("utf-8").rstrip("\n").split("\n")

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
-
+from mmdream.data.matlab import listed
 from mmdream.data.tree import PICTURES, Item, Tree, matching
-from mmdream.errors import UserError
 
 ENDING = rf"(?:{'|'.join(re.escape(ending) for ending in PICTURES)})"
 WNID = r"n\d{8}"
@@ -34,20 +28,10 @@ def stanford_dogs(trees: Sequence[Tree]) -> Iterator[Item]:
         name: part
         for part, wanted in (("train", r"train_list\.mat"), ("test", r"test_list\.mat"))
         for path, _ in matching(trees, wanted)
-        for name in _listed(path)
+        for name in (entry.rpartition("/")[2] for entry in listed(path))
     }
     for path, match in matching(trees, rf"({WNID})-[^/]*/[^/]*{ENDING}"):
         yield Item(path, match[1], fold=parts.get(path.name, ""))
-
-
-def _listed(path: Path) -> Iterator[str]:
-    """The names of the files in one of the lists, which are MATLAB's."""
-    try:
-        for entry in np.ravel(loadmat(path, squeeze_me=True)["file_list"]):
-            yield str(entry).rpartition("/")[2]
-    # RuntimeError is SciPy's word for MATLAB's newer files, which are HDF5.
-    except (MatReadError, zlib.error, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:
-        raise UserError(f"{path}: is no list of the publisher's that can be read ({error})") from error
 
 
 def tiny_imagenet(trees: Sequence[Tree]) -> Iterator[Item]:

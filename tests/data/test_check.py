@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from mmdream.data.plot import BAR, RATE, TILE, measured, plot, plot_file, spectr
 from mmdream.data.prepare import prepare
 from mmdream.errors import UserError
 from mmdream.listen import Listener
+
+HOSTILE = Path(__file__).parent / "hostile"
 
 
 def prepared(name: str, tmp_path: Path) -> Path:
@@ -33,6 +36,23 @@ def test_what_was_just_prepared_is_well(name: str, tmp_path: Path):
     assert (findings.missing, findings.damaged, findings.unknown, findings.twice) == ((), (), (), ())
     assert not [word for word in findings.trouble.split(", ") if "empty" not in word and word]
     assert told[-1] == ("checking", len(dataset(out).examples), len(dataset(out).examples))
+
+
+def test_a_sound_that_claims_no_end_is_read_to_its_end(tmp_path: Path):
+    (tmp_path / "class").mkdir()
+    shutil.copyfile(HOSTILE / "endless.ogg", tmp_path / "class/a.ogg")
+    assert soundfile.info(tmp_path / "class/a.ogg").frames > 1 << 60
+    assert check(tmp_path, Listener()).damaged == ("class/a.ogg",)
+
+
+@pytest.mark.parametrize("odd", [["dog"], {"a": 1}, 3, "line\nline", "\x1b[31m", "x" * 300])
+def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: Path):
+    out = prepared("esc10", tmp_path)
+    about = json.loads((out / "dataset.json").read_text())
+    for changed in ({"name": odd}, {"variant": odd}, {"classes": [*about["classes"], odd]}):
+        (out / "dataset.json").write_text(json.dumps(about | changed))
+        with pytest.raises(UserError, match="is damaged"):
+            check(out, Listener())
 
 
 def test_every_kind_of_trouble_is_named(tmp_path: Path):

@@ -11,7 +11,7 @@ import soundfile
 from trees import SETS, esc10, picture, sound, sources, speech_commands
 
 from mmdream.data.folder import Dataset, Example, dataset
-from mmdream.data.load import CACHE, LONGEST_SECONDS, Form, rows
+from mmdream.data.load import CACHE, LONGEST_SECONDS, MOST_RATE, Form, rows
 from mmdream.data.prepare import prepare
 from mmdream.data.sort import square
 from mmdream.data.split import divided
@@ -48,6 +48,17 @@ def test_any_folder_of_sounds_is_a_set(ending: str, tmp_path: Path):
     # MP3 pads its ends.
     assert len(samples) == pytest.approx(11_025, abs=1300 if ending == "mp3" else 2)
     assert not (tmp_path / CACHE).exists()  # Nothing is put into a folder that is not ours.
+
+
+@pytest.mark.parametrize("rate", [0, MOST_RATE + 1, 2_288_161_921])
+def test_a_rate_that_no_sound_has_is_refused(rate: int, tmp_path: Path):
+    path = sound(tmp_path / "barks" / "a.wav")
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(data)
+    found = dataset(tmp_path)
+    with pytest.raises(UserError, match=r"a\.wav: c"):
+        rows(found, found.examples, Form())
 
 
 def test_a_prepared_set_knows_its_classes_and_what_to_keep_apart(tmp_path: Path):

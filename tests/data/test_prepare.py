@@ -17,6 +17,7 @@ from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, t
 from mmdream.data import manifest
 from mmdream.data.card import card, names
 from mmdream.data.manifest import Row
+from mmdream.data.matlab import listed
 from mmdream.data.prepare import prepare
 from mmdream.data.prepared import Prepared
 from mmdream.errors import UserError
@@ -349,6 +350,13 @@ MISTAKES = {
     ),
     "no dogs": ("dog_sounds", ["dogs"], r"no meta/esc50.csv, metadata/UrbanSound8K.csv or FSD50K"),
 }
+
+
+@pytest.mark.parametrize("name", ["crash", "index", "unbound"])
+def test_a_list_that_scipy_falls_over_is_told(name: str):
+    path = Path(__file__).parent / "hostile" / f"{name}.mat"
+    with pytest.raises(UserError, match=rf"{name}\.mat: is no list of the publisher's"):
+        listed(path)
 
 
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))

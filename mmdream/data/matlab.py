@@ -1,0 +1,46 @@
+"""A publisher's list in MATLAB's form, read in a process of its own: SciPy crashes on some damaged files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from mmdream.errors import UserError
+
+MEMORY = 4 << 30
+"""Bytes that the reader may take; a list holds some thousand names."""
+SECONDS = 120
+
+
+def listed(path: Path) -> list[str]:
+    """The entries of the array ``file_list``.
+
+    Raises:
+        UserError: it is no such file, or damaged.
+    """
+    words = [sys.executable, "-m", __name__, str(path)]
+    try:
+        ran = subprocess.run(words, capture_output=True, timeout=SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError) as error:
+        raise UserError(f"{path}: is no list of the publisher's that can be read") from error
+    found: list[str] = json.loads(ran.stdout)
+    return found
+
+
+def main() -> None:
+    """Print the entries of a file as JSON."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    import numpy as np
+    from scipy.io import loadmat
+
+    entries = np.ravel(loadmat(sys.argv[1], squeeze_me=True)["file_list"])
+    sys.stdout.write(json.dumps([str(entry) for entry in entries]))
+
+
+if __name__ == "__main__":
+    main()
