@@ -25,8 +25,8 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
     Raises:
         UserError: Keras cannot load it.
     """
+    loaded = _loaded(path)
     try:
-        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
         shape = tuple(loaded.inputs[0].shape)
         pixels = keras.Input((None, None, shape[3]))
         found: dict[str, Tensor] = {}
@@ -34,10 +34,25 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
         return keras.Model(pixels, list(found.values())), found
     # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
     except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: Keras cannot load it as a network for any size of input ({told})"
-        ) from error
+        raise _refusal(path, error) from error
+
+
+def _loaded(path: Path) -> keras.Model:
+    """What Keras makes of a file.
+
+    Raises:
+        UserError: nothing. Keras believes the file, and whatever it then falls over comes up: its own
+            errors, TensorFlow's, zipfile's, HDF5's.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: Exception) -> UserError:
+    told = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: Keras cannot load it as a network for any size of input ({told})")
 
 
 def _through(

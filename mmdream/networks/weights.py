@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from safetensors import SafetensorError
@@ -27,8 +29,12 @@ RANDOM = "random"
 ARRAYS = (".npz", ".safetensors")
 """Files of plain arrays; neither kind can run code."""
 
-UNREADABLE = (ValueError, TypeError, OSError, EOFError, AttributeError)
-"""What numpy raises at a file that is no archive of numbers; it depends on what the file is."""
+UNREADABLE = (
+    *(ValueError, TypeError, OSError, EOFError, AttributeError, LookupError, RuntimeError, SyntaxError),
+    *(MemoryError, OverflowError, TokenError, zlib.error, zipfile.BadZipFile, SafetensorError),
+)
+"""What their readers raise at a file that is no archive of numbers; it depends on what the file is. Out of
+memory runs who believes the shape that an array claims."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -80,7 +86,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         # NumPy itself leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (*UNREADABLE, zipfile.BadZipFile, SafetensorError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
 
 

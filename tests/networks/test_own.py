@@ -384,6 +384,14 @@ def test_what_cannot_be_a_network_is_told_in_one_line(tmp_path: Path, content: b
     assert "\n" not in str(raised.value)
 
 
+def test_weights_that_do_not_fit_their_checksum_are_told(saved: Save, tmp_path: Path):
+    path, data = tmp_path / "mine.keras", bytearray(saved(plain).read_bytes())
+    data[data.rindex(b"TREE")] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="Keras cannot load it"):
+        load(card(str(path)))
+
+
 def test_other_files_and_senses_are_told():
     with pytest.raises(UserError, match="pickled ones are never read"):
         card("mine.pth")

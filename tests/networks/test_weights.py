@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import io
 import subprocess
 import sys
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -26,6 +28,44 @@ RAW = {
     "bias": np.array([1.5, -2.0], "<f4"),
 }
 SHAPES = {"conv_1": "3x3x4x2", "bias": "2"}
+
+
+def archive(name: str, data: bytes, packing: int | None = None) -> bytes:
+    """A zip of one array; a packing that there is not may be claimed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(name, data)
+    changed = bytearray(buffer.getvalue())
+    if packing is not None:
+        for place in (8, changed.index(b"PK\x01\x02") + 10):
+            changed[place] = packing
+    return bytes(changed)
+
+
+def array(head: str) -> bytes:
+    """An array of numpy's that has a header and nothing else."""
+    return b"\x93NUMPY\x01\0" + len(head).to_bytes(2, "little") + head.encode()
+
+
+FLOATS = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive("a.npy", array("{" * 50)),
+        archive("a.npy", array(FLOATS % "206158430160,")),
+        archive("a.npy", array(FLOATS % f"{10**30},")),
+        archive("a.npy", array(FLOATS % "-1,")),
+        archive("a.npy", array(FLOATS % "4,").replace(b"<f4", b"|O ")),
+        archive("a.npy", array(FLOATS % "4,"), packing=97),
+        archive("a.npy", array(FLOATS % "4,"), packing=8),
+    ],
+)
+def test_an_array_that_lies_is_told_in_one_line(data: bytes, tmp_path: Path):
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(UserError, match=r"is no \.npz file of number arrays"):
+        read_arrays(tmp_path / "a.npz")
 
 
 @pytest.fixture
