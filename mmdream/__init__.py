@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-# OpenCV reads it once, when it is loaded, and then refuses larger pictures by their header alone.
+# OpenCV reads these once, when it is loaded. Larger pictures it then refuses by their header alone; what is
+# wrong with a file it does not print by itself.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video

@@ -32,6 +32,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import mmdream  # noqa: F401  # Before OpenCV, which learns its limits when it is loaded.
+
+# isort: split
 import cv2
 from fuzz_mutations import LIES, mutated
 from fuzz_readers import READERS, TRAINED, in_folder, prepared
@@ -46,7 +49,7 @@ MEMORY = 2 << 30
 MEMORY_LOADED = 8 << 30
 """The same where TensorFlow is still to be loaded."""
 SECONDS = 20
-DISK = 256 << 20
+DISK = 512 << 20
 """Bytes of any file that is written."""
 IN_TURN = 50
 """Files a process with TensorFlow takes."""
