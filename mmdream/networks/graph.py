@@ -14,6 +14,9 @@ MODELS = ("Functional", "Sequential")
 KERNELS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
 STRIDES = (*KERNELS, "MaxPooling2D", "AveragePooling2D")
 AFTER = ("Add", "Concatenate", "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
+MOST_CLASSES = 1 << 20
+LARGEST_SIDE = 1 << 20
+"""What a file may claim of its head and of its input."""
 SEES = (*KERNELS, *AFTER)
 """Kinds of layers that may be a rung."""
 POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
@@ -91,15 +94,38 @@ def read_graph(path: Path, config: dict[str, Any]) -> Graph:
         UserError: other than one input of [height, width, channel], or a form that is not Keras's.
     """
     try:
-        inputs = [shape for shape in _inputs(config) if shape is not None]
+        inputs = [_shape(shape) for shape in _inputs(config) if shape is not None]
         layers, models = [each for each, _ in _walk(config, _Seen())], list(_models(config))
-    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+    # Arithmetic fails at a stride of 0, recursion at lists in lists.
+    except (
+        KeyError,
+        TypeError,
+        IndexError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise UserError(f"{path}: its graph is not in the form of Keras 3; save it again") from error
     if len(inputs) != 1 or len(inputs[0]) != 4:
         told = "; ".join("x".join(map(str, shape[1:])) for shape in inputs) or "none"
         raise UserError(f"{path}: takes {told}; one input of height, width and channels is needed")
     _, height, width, channels = inputs[0]
-    return Graph((height, width), int(channels or 0), tuple(layers), tuple(models))
+    graph = Graph((height, width), channels or 0, tuple(layers), tuple(models))
+    if graph.head and not 0 < graph.classes <= MOST_CLASSES:
+        raise UserError(f"{path}: claims {graph.classes} classes; at most {MOST_CLASSES} are read")
+    return graph
+
+
+def _shape(given: list[Any]) -> list[int | None]:
+    """A shape, of whole numbers and of what is left open.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not all(side is None or (type(side) is int and 0 < side <= LARGEST_SIDE) for side in given):
+        raise ValueError(f"{given} is no shape")
+    return given
 
 
 def _inputs(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
@@ -149,6 +175,8 @@ def _walk(model: dict[str, Any], entering: _Seen) -> Iterator[tuple[Layer, _Seen
             fixed = last.fixed or (kind in FLATTENS and not last.pooled)
             pooled = last.pooled or kind in (*POOLS, "Flatten")
             last = _Seen(last.stride * _stride(kind, config), fixed, pooled)
+            if kind == "Dense" and type(config["units"]) is not int:
+                raise ValueError(f"{config['units']} is no number of units")
             yield Layer(str(config["name"]), kind, last.stride, last.fixed, config), last
         at[str(config["name"])] = last
 

@@ -52,7 +52,7 @@ def guessed_picture(graph: Graph, told: dict[str, Any], path: Path) -> tuple[Pic
     Raises:
         UserError: the card says what is no input.
     """
-    front, why = _by_graph(graph)
+    front, why = _by_graph(graph, path)
     guess: dict[str, Any] = {"order": front[0], "scale": front[1], "mean": front[2]}
     if graph.size[0]:
         guess["side"] = graph.size[0]
@@ -90,13 +90,16 @@ def guessed_sound(graph: Graph, told: dict[str, Any], path: Path) -> tuple[Sound
     ]
 
 
-def _by_graph(graph: Graph) -> tuple[tuple[str, float, tuple[float, ...]], str]:
+def _by_graph(graph: Graph, path: Path) -> tuple[tuple[str, float, tuple[float, ...]], str]:
     """Order, scale and mean of a picture network, and why."""
     raw, plain = ("RGB", 255.0, (0.0, 0.0, 0.0)), ("RGB", 1.0, (0.0, 0.0, 0.0))
     for layer in graph.entry():
         if layer.kind == "Rescaling":
             scale = layer.config.get("scale", 1.0)
-            least = float(min(scale) if isinstance(scale, list) else scale)
+            try:
+                least = float(min(scale) if isinstance(scale, list) else scale)
+            except (TypeError, ValueError) as error:
+                raise UserError(f"{path}: its {layer.name} scales by {scale!r}, no number") from error
             return (raw if least < SMALL else plain), "by its Rescaling"
         if layer.kind in ARITHMETIC:
             return raw, f"by its {layer.kind}"

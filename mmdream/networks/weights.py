@@ -82,12 +82,25 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return _numbers(load_file(path))
         # NumPy itself leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return _numbers({name: archive[name] for name in archive.files})
     except UNREADABLE as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
+
+
+def _numbers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of real numbers.
+
+    Raises:
+        TypeError: some are of texts, times or others.
+    """
+    for name, array in arrays.items():
+        # Not asked the other way round: bfloat16 is none of numpy's own kinds.
+        if array.dtype.kind in "OSUMmc" or array.dtype.type is np.void:
+            raise TypeError(f"{name} is of {array.dtype}")
+    return arrays
 
 
 def needs(card: Card) -> Shapes:

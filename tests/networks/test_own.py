@@ -277,6 +277,9 @@ def layer(kind: str, module: str | None = "keras.layers", **rest: Any) -> dict[s
     return {"module": module, "class_name": kind, "config": {"name": kind.lower(), **rest}}
 
 
+NESTED: Any = []
+for _ in range(900):
+    NESTED = [NESTED]
 CONV = layer("Conv2D", strides=[1, 1])
 EVIL = {
     "Lambda": layer("Lambda", function={"class_name": "__lambda__", "config": {"code": "4wEA"}}),
@@ -367,6 +370,16 @@ WRONG = {
     "no model": (archive(layer("Conv2D")), "neither a functional nor a sequential"),
     "no layers": (archive({"module": "keras", "class_name": "Sequential", "config": {}}), "form of Keras 3"),
     "a class of its own": (archive({"module": "mine", "class_name": "Net", "config": {}}), "may run code"),
+    "classes by name": (archive(chain(CONV, layer("Dense", units="/etc/passwd"))), "form of Keras 3"),
+    "classes without end": (archive(chain(CONV, layer("Dense", units=10**30))), "at most 1048576"),
+    "no stride": (archive(chain(layer("Conv2DTranspose", strides=[0, 0]), CONV)), "form of Keras 3"),
+    "a scale by name": (archive(chain(layer("Rescaling", scale="a"), CONV)), "scales by 'a'"),
+    "a side by name": (archive(chain(CONV, shape=(None, "a", 8, 3))), "form of Keras 3"),  # type: ignore[arg-type]
+    "a side without end": (archive(chain(CONV, shape=(None, 10**30, 8, 3))), "form of Keras 3"),
+    "lists in lists": (
+        archive(chain({**CONV, "inbound_nodes": NESTED})),
+        "form of Keras 3|not a Keras|cannot load",
+    ),
     "series": (archive(chain(CONV, shape=(None, 8, 3))), "one input"),
     "two channels": (archive(chain(CONV, shape=(None, 8, 8, 2))), "takes 2 channels"),
     "no convolution": (archive(chain(layer("Flatten"))), "no convolution"),
