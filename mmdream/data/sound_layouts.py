@@ -107,7 +107,7 @@ def fma(trees: Sequence[Tree]) -> Iterator[Item]:
         raise UserError(f"{path}: has no column {' '.join(missing[0])}; is it the publisher's own table?")
     places = [names.index(name) for name in wanted]
     for row in rows:
-        if len(row) != len(names) or not row[0].isdecimal():
+        if len(row) != len(names) or not row[0].isdecimal() or len(row[0]) > LONGEST_NUMBER:
             continue  # The third line names the first column.
         genre, licence, fold, artist, who = (row[place] for place in places)
         sound = sounds.get(f"{int(row[0]):06d}.mp3")
@@ -117,6 +117,8 @@ def fma(trees: Sequence[Tree]) -> Iterator[Item]:
             yield Item(sound, genre, fold, f"artist {artist}", licence, source)
 
 
+LONGEST_NUMBER = 20
+"""Digits of a track; Python refuses to read thousands of them."""
 _FMA = (("track", "genre_top"), ("track", "license"), ("set", "split"), ("artist", "id"), ("artist", "name"))
 """The columns of FMA's table that are read, by the words in its two lines of headings."""
 

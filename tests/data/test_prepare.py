@@ -352,6 +352,13 @@ MISTAKES = {
 }
 
 
+def test_a_number_of_thousands_of_digits_is_passed_over(tmp_path: Path):
+    SETS["fma_small"](tmp_path / "given")
+    with open(tmp_path / "given/fma_metadata/tracks.csv", "a") as table:
+        table.write(f"{'9' * 5000},0,,1,AWOL,training,small,Hip-Hop,CC\n")
+    assert run("fma_small", tmp_path / "set", tmp_path / "given").new == 3
+
+
 @pytest.mark.parametrize("name", ["crash", "index", "unbound"])
 def test_a_list_that_scipy_falls_over_is_told(name: str):
     path = Path(__file__).parent / "hostile" / f"{name}.mat"
