@@ -345,6 +345,8 @@ def main() -> None:
         status = _fail(str(error.format_message()))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
+    except MemoryError as error:
+        status = _fail(f"takes more memory than there is ({error}); take something smaller")
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -43,6 +43,16 @@ def read(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not len(data):
         raise UserError(f"{path}: the file is empty")
+    try:
+        return _decoded(path, data)
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
+            raise
+        raise UserError(f"{path}: takes more memory than there is; make the picture smaller") from None
+
+
+def _decoded(path: Path, data: np.ndarray) -> np.ndarray:
+    """What is in a picture file, see `read`."""
     refusal = f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file"
     try:
         upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
@@ -55,7 +65,7 @@ def read(path: Path) -> np.ndarray:
         if "CV_IO_MAX_IMAGE" in error.err:
             raise UserError(f"{path}: claims more than {LARGEST >> 20} million pixels, too many") from None
         if error.code == cv2.Error.StsNoMem:
-            raise UserError(f"{path}: takes more memory than there is; make the picture smaller") from None
+            raise
         raise UserError(refusal) from None
     if picture is None or upright is None or picture.dtype.name not in TOPS:
         raise UserError(refusal)

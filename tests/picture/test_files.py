@@ -82,6 +82,31 @@ def test_a_bomb_is_refused_by_its_header(
     assert int(taken) < MOST_MB
 
 
+LIMITED = """
+import resource, sys
+from pathlib import Path
+import cv2
+from mmdream.cli import main
+from mmdream.picture import files
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)
+sys.argv[1:] = ["classify", sys.argv[1]]
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
+def test_a_picture_that_memory_does_not_hold_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(16_000, 16_000))
+    ran = subprocess.run(
+        [sys.executable, "-c", LIMITED, tmp_path / "a.png"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert ran.returncode == 2, ran.stderr
+    assert ran.stderr.splitlines()[-1].endswith(
+        "a.png: takes more memory than there is; make the picture smaller"
+    )
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_jpeg_lies_upright(orientation: int, tmp_path: Path) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)
