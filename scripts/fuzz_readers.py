@@ -175,14 +175,15 @@ def in_folder(path: Path, _work: Path) -> None:
 
 
 def after_all(*ways: Callable[[], object]) -> None:
-    """Try each; the first refusal counts when none fell over."""
-    refused = None
+    """Try each; the whole is refused when every one of them refuses."""
+    refused, done = None, False
     for way in ways:
         try:
             way()
+            done = True
         except UserError as error:
             refused = refused or error
-    if refused is not None:
+    if refused is not None and not done:
         raise refused
 
 
