@@ -94,6 +94,6 @@ def seek(container: InputContainer, stream: av.VideoStream, pts: int) -> bool:
     """Go to a keyframe at or before a time stamp; False where the file cannot."""
     try:
         container.seek(pts, stream=stream)
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, OverflowError):
         return False
     return True

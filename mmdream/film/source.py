@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,6 +28,8 @@ LATEST_START = 10
 0."""
 UNSAID = {None, "", "und"}
 """Languages that are none."""
+ENDS = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
+"""Matroska's tag of a stream's end. A fraction of text takes powers of ten too, of any size."""
 RUNNING_CLOCKS = {"mpegts", "mpeg", "h264", "hevc"}
 """Formats whose clock begins anywhere: the first picture or sound is 0."""
 
@@ -270,10 +273,8 @@ def _stated(stream: av.stream.Stream) -> Fraction | None:
     base = Fraction(stream.time_base)
     if stream.duration:
         return stream.duration * base
-    tag = stream.metadata.get("DURATION", "")
-    try:
-        hours, minutes, seconds = tag.split(":")
-        end = int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-    except ValueError:
+    tag = ENDS.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag is None:
         return None
+    end = int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
     return end - (stream.start_time or 0) * base

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,6 +30,17 @@ def test_real_films_are_told_rightly(data: Path) -> None:
     assert films["no_duration.webm"].duration is None
     assert films["chaplin.mp4"].duration == Fraction(964, 100)
     assert [(s.rate, s.channels) for s in films["fire2.mp4"].sounds] == [(48_000, 1)]
+
+
+@pytest.mark.parametrize("tag", ["0:0:1e999999999", "0:0:1/0", "a:b:c", "9999999:0:0", "-1:0:0"])
+def test_an_end_that_is_no_time_is_not_stated(tag: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", constant(5, 25))
+    data = path.read_bytes()
+    stated = re.search(rb"00:00:00\.\d{9}", data)
+    assert stated is not None
+    assert probe(path).picture.duration == Fraction(1, 5)
+    path.write_bytes(data[: stated.start()] + tag.encode().ljust(18, b"\0") + data[stated.end() :])
+    assert probe(path).picture.duration is None
 
 
 def make_missing(path: Path) -> None:
