@@ -252,7 +252,8 @@ def read(path: Path, base: Schedule | None = None) -> Schedule:
         raise UserError(f"{path}: no such schedule file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a schedule: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    # Not TOMLDecodeError alone: Python reads no number of thousands of digits, and no list in so many lists.
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a TOML file: {error}") from None
     for name in text:
         if name not in TABLES:

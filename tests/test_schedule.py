@@ -112,6 +112,8 @@ def test_a_file_builds_on_its_preset(tmp_path: Path):
         ("[[key]]\nat = 1\ndepth = 7", "choose between 0 and 1"),
         ("[key]\nat = 1", r"\[\[key\]\]"),
         ("depth ==", "not a TOML file"),
+        (f"depth = {'9' * 5000}", "not a TOML file"),
+        (f"depth = {'[' * 5000}{']' * 5000}", "not a TOML file"),
         ('preset = "whispr"', "did you mean 'whisper'"),
     ],
 )

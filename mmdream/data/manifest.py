@@ -93,7 +93,7 @@ def read(folder: Path) -> tuple[About, list[Row]]:
         if head.split("\t") != [field.name for field in fields(Row)]:
             raise ValueError("another first line")
         rows = [_row(line.split("\t"), about.classes) for line in table]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{folder}: its {TABLE} or {ABOUT} is damaged ({error}); prepare the set again elsewhere"
         ) from error

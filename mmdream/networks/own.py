@@ -118,7 +118,7 @@ def _told(beside: Path) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(beside.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{beside}: is not a TOML file ({error})") from error
 
 

@@ -55,6 +55,13 @@ def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: P
             check(out, Listener())
 
 
+def test_lists_in_lists_are_no_set(tmp_path: Path):
+    out = prepared("esc10", tmp_path)
+    (out / "dataset.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is damaged"):
+        check(out, Listener())
+
+
 def test_every_kind_of_trouble_is_named(tmp_path: Path):
     out = prepared("esc10", tmp_path)
     first, second = sorted((out / "input/dog").iterdir())

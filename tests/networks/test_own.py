@@ -216,6 +216,8 @@ def test_a_card_beside_the_file_tells(saved: Save, tmp_path: Path):
     [
         ("colour = 1", "unknown key"),
         ("rungs = [", "is not a TOML file"),
+        (f"rungs = {'[' * 5000}{']' * 5000}", "is not a TOML file"),
+        (f"carried = {'9' * 5000}", "is not a TOML file"),
         ('rungs = [{ layer = "aa", step = 0.1 }]', 'no layer "aa"; nearest: a'),
         ('rungs = [{ name = "a" }]', "mine.toml"),
         ('head = "tol"', "nearest: told"),
