@@ -86,7 +86,7 @@ VALUES = (
         "9223372036854775808",
         '"="',
     ),
-    *('"../../etc/passwd"', '"nan"'),
+    *('"../../etc/passwd"', '"nan"', "9" * 5000, "[" * 5000 + "]" * 5000, "{ a = " * 2000 + "}" * 2000),
 )
 """Of TOML."""
 CELLS = (
@@ -505,15 +505,36 @@ def table(data: bytearray, rng: Rng) -> None:
 
 def tree(data: bytearray, rng: Rng) -> None:
     """A value of a JSON file."""
+    if rng.random() < 0.02:
+        data[:] = b"[" * 100_000
     try:
         data[:] = json.dumps(edited(json.loads(bytes(data)), rng)).encode()
     except ValueError:
         return
 
 
+def matroska(data: bytearray, rng: Rng) -> None:
+    """A field, or the text that tells where a stream ends."""
+    places = [match.start() for match in re.finditer(rb"\d\d:\d\d:\d\d\.\d{9}", bytes(data))]
+    if not places or rng.random() < 0.9:
+        behind(ELEMENTS, 10, "big")(data, rng)
+        return
+    texts = (
+        b"99:99:99",
+        b"0:0:1/0",
+        b"1e9:0:0",
+        b"0:0:1e999999999",
+        b"-1:0:0",
+        b"a:b:c",
+        b"0:0:nan",
+        b"999999:0:0",
+    )
+    put(data, rng.choice(places), rng.choice(texts).ljust(18, b"\0"))
+
+
 LIES: dict[str, Callable[[bytearray, Rng], None]] = {
     **dict.fromkeys(("mp4", "mov"), behind(BOXES, 40, "big")),
-    **dict.fromkeys(("mkv", "webm"), behind(ELEMENTS, 10, "big")),
+    **dict.fromkeys(("mkv", "webm"), matroska),
     "wav": behind(
         (b"RIFF", b"RF64", b"fmt ", b"data", b"fact", b"ds64", b"LIST", b"PEAK", b"INFO"), 44, "little"
     ),
