@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "mmdream"
 
 ROWS = (
     {"homes"},
-    {"errors", "chance", "listen", "web"},
+    {"errors", "chance", "hush", "listen", "web"},
     {"terms", "music"},
     {"schedule"},
     {"curves", "drive"},

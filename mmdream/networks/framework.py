@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from mmdream.hush import hushed
 
 __all__ = ["has_gpu", "keras", "tf"]
 
 
-@contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what C++ code writes to stderr from the user.
-
-    TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
-    """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # no stderr, nothing to keep
-        yield
-        return
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with _hushed():
+# TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
+with hushed():
     import keras
     import tensorflow as tf
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mmdream.errors import UserError
+from mmdream.hush import hushed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 TOPS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -43,8 +46,11 @@ def read(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not len(data):
         raise UserError(f"{path}: the file is empty")
+    # Where many are read at once, others have something to say meanwhile.
+    alone = threading.current_thread() is threading.main_thread()
     try:
-        return _decoded(path, data)
+        with hushed() if alone else nullcontext():
+            return _decoded(path, data)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise

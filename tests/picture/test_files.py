@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mmdream.picture import files
+from tests.command import mmdream
 
 ROOT = Path(__file__).parents[2]
 MOST_MB = 300
@@ -24,6 +25,7 @@ import resource, sys
 from pathlib import Path
 from mmdream.errors import UserError
 from mmdream.picture import files
+from tests.command import mmdream
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     files.read(Path(sys.argv[1]))
@@ -82,12 +84,29 @@ def test_a_bomb_is_refused_by_its_header(
     assert int(taken) < MOST_MB
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_a_damaged_picture_is_told_in_one_line_and_by_nobody_else(name: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (24, 40, 3), np.uint8)
+    data = bytearray(cv2.imencode(name[1:], pixels)[1].tobytes())
+    if name == "a.png":
+        data[60:70] = b"\xff" * 10
+    else:
+        del data[200:]
+    (tmp_path / name).write_bytes(data)
+    done = mmdream("classify", tmp_path / name)
+    said = f"{tmp_path / name}: not a picture that can be read; give a .png"
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mmdream: error: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
 import cv2
 from mmdream.cli import main
 from mmdream.picture import files
+from tests.command import mmdream
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)
 sys.argv[1:] = ["classify", sys.argv[1]]
