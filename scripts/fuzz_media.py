@@ -53,8 +53,9 @@ DISK = 512 << 20
 """Bytes of any file that is written."""
 IN_TURN = 50
 """Files a process with TensorFlow takes."""
-SHARE_LOADED = 0.02
-"""Of all files, those that TensorFlow loads."""
+SHARES = {"keras-loaded": 0.02, "mat": 0.01}
+"""Of all files, those of kinds that take a second each: they need TensorFlow, or start a process to read in.
+The other kinds share the rest."""
 GOOD = ("whole", "refused")
 
 
@@ -257,15 +258,16 @@ def main() -> None:
             return reader(path, Path(folder) / "work")
         loaded = "keras-loaded"
         kinds = given.kinds.split(",") if given.kinds else [*LIES, loaded]
-        forking = [kind for kind in kinds if kind != loaded]
-        many = round(given.files * (SHARE_LOADED if forking else 1)) if loaded in kinds else 0
+        counts = {kind: round(given.files * SHARES[kind]) for kind in kinds if kind in SHARES}
+        rest = [kind for kind in kinds if kind not in SHARES]
+        counts |= dict.fromkeys(rest, -(-(given.files - sum(counts.values())) // max(1, len(rest))))
         ends = []
-        for kind in forking:
-            for number in range((given.files - many) // len(forking)):
+        for kind in (kind for kind in kinds if kind != loaded):
+            for number in range(counts[kind]):
                 ends.append(forked(shop, f"{kind}-{number}", given.keep))
                 if ends[-1].end not in GOOD:
                     print(f"{ends[-1].name}: {ends[-1].end}: {ends[-1].said}", flush=True)
-        turned = in_turn(shop, [f"{loaded}-{number}" for number in range(many)], given.keep)
+        turned = in_turn(shop, [f"{loaded}-{number}" for number in range(counts.get(loaded, 0))], given.keep)
         for each in turned:
             if each.end not in GOOD:
                 print(f"{each.name}: {each.end}: {each.said}", flush=True)
