@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from mmdream.film.opened import opened
+from mmdream.film.opened import opened, packets
 from mmdream.film.source import Film
 from mmdream.film.writer import ORIGIN
 
@@ -80,7 +80,7 @@ def _lasts(film: Film, seconds: Fraction) -> Fraction | None:
         stream = container.streams[picture.index]
         try:
             container.seek(wanted, stream=stream)
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 if packet.pts is None:
                     continue
                 if abs(packet.pts - wanted) <= near:

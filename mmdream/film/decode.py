@@ -11,7 +11,7 @@ from typing import cast
 import av
 from av.container import InputContainer
 
-from mmdream.film.opened import decoder
+from mmdream.film.opened import decoder, packets
 
 
 @dataclass
@@ -72,7 +72,7 @@ def _packets(
 ) -> Iterator[av.Packet[av.VideoStream] | None]:
     """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
     try:
-        for packet in container.demux():
+        for packet in packets(container):
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 damage.reached[packet.stream_index] = max(damage.reached.get(packet.stream_index, end), end)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -48,6 +49,17 @@ def _container(path: Path) -> InputContainer:
         raise UserError(
             f"{path}: cannot be read as a film or a sound; it is of another kind, or cut off in its header"
         ) from error
+
+
+def packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
+    """Packets as `container.demux` gives them: at last an empty one for each stream.
+
+    PyAV 18.1 counts the streams when it begins, and falls over at the end where one came on the way.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
 
 
 def decoder(stream: av.VideoStream) -> av.VideoCodecContext:

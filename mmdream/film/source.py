@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from mmdream.errors import UserError
 from mmdream.film.colour import Colour, colour_of
-from mmdream.film.opened import decoder, opened
+from mmdream.film.opened import decoder, opened, packets
 from mmdream.film.turn import Turn, turn_of
 
 LARGEST_SIDE = 16384
@@ -215,7 +215,7 @@ def _frames(container: InputContainer, stream: av.VideoStream) -> Iterator[av.Vi
 def _packets(container: InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet[Any]]:
     """Packets of a stream, as far as the file goes."""
     try:
-        yield from container.demux(stream)
+        yield from packets(container, stream)
     except (av.FFmpegError, OSError):
         return
 

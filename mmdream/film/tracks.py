@@ -16,7 +16,7 @@ import numpy as np
 
 from mmdream.film.binary import run
 from mmdream.film.codecs import Form
-from mmdream.film.opened import opened
+from mmdream.film.opened import opened, packets
 from mmdream.film.source import Film, Sound
 from mmdream.film.waves import Extract, extract, place
 
@@ -101,7 +101,7 @@ def packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarray]:
     found: dict[int, list[float]] = {index: [] for index in streams}
     if streams:
         with opened(path) as container:
-            for packet in container.demux([container.streams[index] for index in streams]):
+            for packet in packets(container, [container.streams[index] for index in streams]):
                 if packet.pts is not None and packet.time_base is not None:
                     found[packet.stream_index].append(float(packet.pts * Fraction(packet.time_base)))
     return {index: np.sort(np.asarray(times, dtype=np.float64)) for index, times in found.items()}

@@ -18,7 +18,7 @@ import av
 import numpy as np
 import soundfile
 
-from mmdream.film.opened import no_room, opened
+from mmdream.film.opened import no_room, opened, packets
 from mmdream.film.source import Film, Sound
 
 BLOCK = 1 << 16
@@ -193,10 +193,10 @@ def _decoded(film: Film, sound: Sound) -> Iterator[tuple[int | None, np.ndarray,
         assert isinstance(stream, av.AudioStream)
         convert = _Float(sound)
         resumed = False
-        packets = container.demux(stream)
+        coming = packets(container, stream)
         while True:
             try:
-                packet = next(packets, None)
+                packet = next(coming, None)
                 if packet is None:
                     return
                 frames = packet.decode()

@@ -50,6 +50,12 @@ def test_lossless_tracks_come_out_whole(
     np.testing.assert_allclose(samples, sound, atol=step * 1.01)
 
 
+def test_a_stream_that_comes_on_the_way_ends_nothing(tmp_path: Path) -> None:
+    found, samples = laid(Path(__file__).parent / "hostile" / "late.ogg", tmp_path)
+    assert samples.shape == (2, found.n_samples)
+    assert found.n_samples > 10_000
+
+
 def test_a_stamp_that_claims_years_of_silence_is_not_believed(tmp_path: Path) -> None:
     sound = bursts(0.5, 8000)
     with av.open(str(tmp_path / "a.mkv"), "w") as out:
