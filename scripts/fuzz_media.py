@@ -6,7 +6,8 @@
 A file is a seed of `fuzz_seeds.py` changed by `fuzz_mutations.py`, and has a name: kind and number; with the
 same seed a name stands for the same bytes. One process has loaded the readers of `fuzz_readers.py` and is
 forked for each file; what needs TensorFlow, which must not be forked, goes through some 50 files a process.
-Good ends are two: the whole result, or a refusal in one line (exit status 2). Anything else is a fault:
+Good ends are two: the whole result, or a refusal in one line (exit status 2), of which one that a picture as
+large as is allowed does not fit into the memory is counted by itself. Anything else is a fault:
 another exception, a signal, too much memory, time or disk, a line with signs that move a terminal's cursor, a
 file left outside of its folder. Prints a table of ends by kind, and each fault with the last line it said.
 """
@@ -41,7 +42,7 @@ from fuzz_readers import READERS, TRAINED, in_folder, prepared
 from fuzz_seeds import Seeds, every, sets
 
 from mmdream.data.prepare import prepare
-from mmdream.errors import LONGEST, UserError
+from mmdream.errors import LONGEST, UserError, line
 from mmdream.listen import Listener
 
 MEMORY = 2 << 30
@@ -56,7 +57,7 @@ IN_TURN = 50
 SHARES = {"keras-loaded": 0.02, "mat": 0.01}
 """Of all files, those of kinds that take a second each: they need TensorFlow, or start a process to read in.
 The other kinds share the rest."""
-GOOD = ("whole", "refused")
+GOOD = ("whole", "refused", "no memory")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def ended(path: Path, reader: Any, work: Path) -> tuple[str, str]:
         reader(path, work)
     except UserError as error:
         end, said = "refused", str(error)
+    except MemoryError as error:  # The command line tells it in one line, too.
+        end, said = "no memory", line(str(error))
     except BaseException as error:
         places = traceback.extract_tb(error.__traceback__)
         ours = [place for place in places if "/mmdream/" in place.filename] or places
