@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import io
+import re
 import subprocess
 import sys
 import threading
