@@ -117,7 +117,7 @@ def _style(table: dict[str, Any], home: Path) -> Style:
 def _number(name: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{name} is {value!r}; give a number") from None
 
 

@@ -278,19 +278,28 @@ def keyed(tables: Any) -> dict[str, list[tuple[float, Any]]]:
     for number, table in enumerate(tables, 1):
         if "at" not in table:
             raise UserError(f"key {number} has no time; add at = SECONDS")
+        when = _plain(number, "at", table["at"])
         for name, value in table.items():
             if name != "at" and name not in known:
                 raise UserError(f"key {number}: unknown setting {name!r}{nearest(name, known)}")
             if name == "motif":
                 if not isinstance(value, str):
                     raise UserError(f'key {number}: motif is {value!r}; give names, "dog,tower"')
-                curves.setdefault(name, []).append((float(table["at"]), value))
+                curves.setdefault(name, []).append((when, value))
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise UserError(f"key {number}: {name} is {value!r}; give a number")
             if name != "at":
-                curves.setdefault(name, []).append((float(table["at"]), float(value)))
+                curves.setdefault(name, []).append((when, _plain(number, name, value)))
     return curves
+
+
+def _plain(number: int, name: str, value: Any) -> float:
+    """A number of a key; TOML has integers of any size."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        return float(value)
+    except (TypeError, OverflowError):
+        raise UserError(f"key {number}: {name} is {value!r}; give a number") from None
 
 
 def nearest(word: str, words: Any) -> str:

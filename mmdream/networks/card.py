@@ -324,6 +324,9 @@ def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
     front: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in given.pop("input").items()
     }
+    classes = tuple(given.pop("classes", ()))
+    if not all(isinstance(each, str) for each in classes):
+        raise TypeError("a class is no name")
     where = dict(given.pop("weights"))
     kind = HOW[where.pop("how")]
     return Card(
@@ -332,7 +335,7 @@ def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
         input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),
         weights=kind(**where),
         rungs=ladder(given.pop("rungs")),
-        classes=tuple(given.pop("classes", ())),
+        classes=classes,
         events=tuple(given.pop("events", ())),
         style=tuple(given.pop("style", ())),
         **given,
