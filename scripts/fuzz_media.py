@@ -6,10 +6,10 @@
 A file is a seed of `fuzz_seeds.py` changed by `fuzz_mutations.py`, and has a name: kind and number; with the
 same seed a name stands for the same bytes. One process has loaded the readers of `fuzz_readers.py` and is
 forked for each file; what needs TensorFlow, which must not be forked, goes through some 50 files a process.
-Good ends are two: the whole result, or a refusal in one line (exit status 2), of which one that a picture as
-large as is allowed does not fit into the memory is counted by itself. Anything else is a fault:
-another exception, a signal, too much memory, time or disk, a line with signs that move a terminal's cursor, a
-file left outside of its folder. Prints a table of ends by kind, and each fault with the last line it said.
+Good ends are two: the whole result, or a refusal in one line (exit status 2); counted by itself is the one
+that memory does not suffice, as for the largest pictures that are allowed. Anything else is a fault: another
+exception, a signal, too much time or disk, a line with signs that move a terminal's cursor, a file left
+outside of its folder. Prints a table of ends by kind, and each fault with the last line it said.
 """
 
 from __future__ import annotations

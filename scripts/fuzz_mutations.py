@@ -507,9 +507,10 @@ def tree(data: bytearray, rng: Rng) -> None:
     """A value of a JSON file."""
     if rng.random() < 0.02:
         data[:] = b"[" * 100_000
+        return
     try:
         data[:] = json.dumps(edited(json.loads(bytes(data)), rng)).encode()
-    except ValueError:
+    except (ValueError, RecursionError):
         return
 
 
