@@ -127,3 +127,18 @@ def test_a_card_knows_its_classes_by_all_their_names():
     assert all(melnet.knows(name) for name in ("dog", "dog bark", "dog_bark", "Sea waves", "rooster"))
     assert not any(melnet.knows(name) for name in ("goldfish", "", "do"))
     assert card("dreamnet").knows("n01443537")
+
+
+@pytest.mark.parametrize("classes", ['[["a"]]', "[1]", f"{'[' * 5000}{']' * 5000}"])
+def test_classes_that_are_no_names_are_told(classes, tmp_path, monkeypatch):
+    monkeypatch.setenv("MMDREAM_MODELS", str(tmp_path))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/card.toml").write_text(
+        'medium = "picture"\nbuilder = "dreamnet"\nabout = "a"\nlicence = "a"\nsource = "a"\ncredits = "a"\n'
+        f'carried = 0.1\nrungs = [{{ layer = "a", step = 0.01 }}]\nhead = "told"\nclasses = {classes}\n'
+        '[input]\norder = "RGB"\nscale = 1.0\nmean = [0.5, 0.5, 0.5]\n'
+        '[weights]\nhow = "trained"\nfile = "weights.npz"\nsha256 = "0"\n'
+    )
+    with pytest.raises(UserError, match=r"is damaged|cannot be read") as raised:
+        card("mine").usual_names()
+    assert "\n" not in str(raised.value)
