@@ -1,4 +1,4 @@
-"""Show that this checkout gives the very frames, samples, time stamps and figures that an earlier commit gave.
+"""Show that this checkout gives the very frames, samples, time stamps and figures of an earlier commit.
 
     python scripts/check_unchanged.py BEFORE_PYTHON [NOW_PYTHON] [--only NAME ...] [--data FOLDER]
     python scripts/check_unchanged.py BEFORE_PYTHON --store hashes.json
@@ -35,14 +35,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from result_hashes import Results, of_command, of_folder
+from result_hashes import Results, of_command, of_folder, plain
 from unchanged_inputs import make
 from unchanged_runs import MEANT, RUNS, Killed, Meant, Python, Run
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
-LONGEST = 300
-"""Seconds that a step may take."""
+LONGEST = 600
+"""Seconds that a process may take."""
 SHOWN, WIDE = 6, 150
 """Differences of a run that are shown, and characters of each side."""
 LINKS = ("in", "data")
@@ -65,6 +65,18 @@ def version(name):
         return "absent"
 found = {{"Python": platform.python_version(), **{{name: version(name) for name in {LIBRARIES}}}}}
 print(json.dumps([mmdream.__file__, found]))
+"""
+
+TOGETHER = """
+import contextlib, io, json, runpy, sys
+for words in json.loads(sys.argv[1]):
+    sys.argv, told, said, status = ["mmdream", *words], io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(said):
+        try:
+            runpy.run_module("mmdream", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, told.getvalue(), said.getvalue()]), flush=True)
 """
 
 
@@ -111,21 +123,38 @@ class Side:
         for link, target in zip(LINKS, (inputs, data), strict=True):
             (folder / link).symlink_to(target, target_is_directory=True)
         found: Results = {}
+        together = [step for step in run.steps if isinstance(step, str) and not run.apart]
+        if together:
+            found |= self.commands(together, folder)
         for number, step in enumerate(run.steps, 1):
             if isinstance(step, Killed):
                 found[f"status: command {number}"] = self.killed(step, folder)
-                continue
-            words = ["-c", step.text] if isinstance(step, Python) else ["-m", "mmdream", *shlex.split(step)]
-            with self.started(words, folder) as process:
-                try:
-                    told, said = process.communicate(timeout=LONGEST)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    told, said = "", "took too long"
-            found |= of_command(number, process.returncode, told, said, folder)
+            elif step not in together:
+                text = isinstance(step, Python)
+                words = ["-c", step.text] if text else ["-m", "mmdream", *shlex.split(step)]
+                found |= of_command(number, *self.finished(words, folder), folder)
         found |= of_folder(folder, LINKS)
         if run.same is not None:
             found["same: " + " and ".join(run.same)] = str(alike(found, *run.same))
+        return found
+
+    def finished(self, words: list[str], folder: Path) -> tuple[int, str, str]:
+        """Run a process to its end: exit status, what stands on stdout and on stderr."""
+        with self.started(words, folder) as process:
+            try:
+                told, said = process.communicate(timeout=LONGEST)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                told, said = "", "took too long"
+        return process.returncode, told, said
+
+    def commands(self, steps: list[str], folder: Path) -> Results:
+        """Run several commands in one process."""
+        words = json.dumps([shlex.split(step) for step in steps])
+        status, told, said = self.finished(["-c", TOGETHER, words], folder)
+        found = {"status: of all": str(status), "messages: of all, stderr": plain(said, folder)}
+        for number, line in enumerate(told.splitlines(), 1):
+            found |= of_command(number, *json.loads(line), folder)
         return found
 
     def killed(self, step: Killed, folder: Path) -> str:
@@ -337,7 +366,7 @@ def compare(
             print(f"{run.name:18} left out: {why}", flush=True)
             counts["left_out"] += 1
             continue
-        began = time.monotonic()
+        began, used = time.monotonic(), processor_seconds()
         # Side by side: both then have the same machine, and its cores are used.
         with ThreadPoolExecutor(2) as pool:
             sides = [side for side in (before, now) if side is not None]
@@ -352,6 +381,12 @@ def compare(
         for line in lines:
             print(line.replace("\n", "\\n"), flush=True)
     return not counts["differ"], counts
+
+
+def processor_seconds() -> float:
+    """Of all processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def hash_of(value: object) -> str:
