@@ -24,161 +24,26 @@ import os
 import platform
 import re
 import resource
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from result_hashes import Results, of_command, of_folder, plain
+from result_hashes import Results
 from unchanged_inputs import make
-from unchanged_runs import MEANT, RUNS, Killed, Meant, Python, Run
+from unchanged_runs import MEANT, RUNS, Meant, Run
+from unchanged_sides import Side
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
-LONGEST = 600
-"""Seconds that a process may take."""
 SHOWN, WIDE = 6, 150
 """Differences of a run that are shown, and characters of each side."""
-LINKS = ("in", "data")
-"""In each run's folder, and no results."""
 THREADS = re.compile("THREADS|^(TF|OMP|MKL|KMP|ONEDNN|DNNL|XLA)_|^CUDA_VISIBLE_DEVICES$|^KERAS_BACKEND$")
 """Variables that change how sums are taken."""
-LIBRARIES = (
-    *("av", "h5py", "imageio-ffmpeg", "keras", "librosa", "matplotlib", "ml-dtypes", "moviepy", "numba"),
-    *("numpy", "opencv-python-headless", "pyloudnorm", "safetensors", "scenedetect-headless"),
-    *("scikit-learn", "scipy", "soundfile", "soxr", "tensorflow", "typer", "rich"),
-)
-"""Those that touch a pixel, a sample or a message."""
-ASK = f"""
-import json, mmdream, platform
-from importlib import metadata
-def version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"
-found = {{"Python": platform.python_version(), **{{name: version(name) for name in {LIBRARIES}}}}}
-print(json.dumps([mmdream.__file__, found]))
-"""
-
-TOGETHER = """
-import contextlib, io, json, runpy, sys
-for words in json.loads(sys.argv[1]):
-    sys.argv, told, said, status = ["mmdream", *words], io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(said):
-        try:
-            runpy.run_module("mmdream", run_name="__main__", alter_sys=True)
-        except SystemExit as end:
-            status = end.code
-    print(json.dumps([status, told.getvalue(), said.getvalue()]), flush=True)
-"""
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two states of the program."""
-
-    name: str
-    python: str
-    path: str | None
-    """Before all else where Python looks for modules; None: as it is installed."""
-
-    def environment(self, models: Path) -> dict[str, str]:
-        """Of its processes; what the caller's says of modules does not count."""
-        own = {name: text for name, text in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        own |= {"MMDREAM_MODELS": str(models), "COLUMNS": "110", "TERM": "dumb"}
-        return own if self.path is None else {**own, "PYTHONPATH": self.path}
-
-    def started(self, words: list[str], folder: Path) -> subprocess.Popen[str]:
-        """Begin a process in a run's folder."""
-        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-        # -P: modules are not looked for in the run's folder.
-        return subprocess.Popen(
-            [self.python, "-P", *words],
-            cwd=folder,
-            env=self.environment(folder / "models"),
-            text=True,
-            **pipes,
-        )
-
-    def asked(self) -> tuple[Path, dict[str, str]]:
-        """Where its package lies, and the versions of Python and the libraries."""
-        with self.started(["-c", ASK], Path(tempfile.gettempdir())) as process:
-            told, said = process.communicate(timeout=LONGEST)
-        if process.returncode:
-            stop(f"{self.python}: cannot import mmdream: {said.strip().splitlines()[-1]}")
-        file, versions = json.loads(told)
-        return Path(file).resolve().parent, versions
-
-    def done(self, run: Run, place: Path, inputs: Path, data: Path) -> Results:
-        """Do a run; all that came of it."""
-        folder = place / self.name / run.name.replace(", ", " ").replace(" ", "-")
-        folder.mkdir(parents=True)
-        for link, target in zip(LINKS, (inputs, data), strict=True):
-            (folder / link).symlink_to(target, target_is_directory=True)
-        found: Results = {}
-        together = [step for step in run.steps if isinstance(step, str) and not run.apart]
-        if together:
-            found |= self.commands(together, folder)
-        for number, step in enumerate(run.steps, 1):
-            if isinstance(step, Killed):
-                found[f"status: command {number}"] = self.killed(step, folder)
-            elif step not in together:
-                text = isinstance(step, Python)
-                words = ["-c", step.text] if text else ["-m", "mmdream", *shlex.split(step)]
-                found |= of_command(number, *self.finished(words, folder), folder)
-        found |= of_folder(folder, LINKS)
-        if run.same is not None:
-            found["same: " + " and ".join(run.same)] = str(alike(found, *run.same))
-        return found
-
-    def finished(self, words: list[str], folder: Path) -> tuple[int, str, str]:
-        """Run a process to its end: exit status, what stands on stdout and on stderr."""
-        with self.started(words, folder) as process:
-            try:
-                told, said = process.communicate(timeout=LONGEST)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                told, said = "", "took too long"
-        return process.returncode, told, said
-
-    def commands(self, steps: list[str], folder: Path) -> Results:
-        """Run several commands in one process."""
-        words = json.dumps([shlex.split(step) for step in steps])
-        status, told, said = self.finished(["-c", TOGETHER, words], folder)
-        found = {"status: of all": str(status), "messages: of all, stderr": plain(said, folder)}
-        for number, line in enumerate(told.splitlines(), 1):
-            found |= of_command(number, *json.loads(line), folder)
-        return found
-
-    def killed(self, step: Killed, folder: Path) -> str:
-        """Begin a film, and kill it when the journal of its job tells of a part of the picture."""
-        with self.started(["-m", "mmdream", *shlex.split(step.words)], folder) as process:
-            end = time.monotonic() + LONGEST
-            while process.poll() is None and time.monotonic() < end:
-                if any('"picture"' in path.read_text() for path in folder.glob("job/*.jsonl")):
-                    process.kill()
-                    process.communicate()
-                    return "killed"
-                time.sleep(0.01)
-            process.kill()
-            _, said = process.communicate()
-        return f"was not killed in the midst of its work: {said}"
-
-
-def alike(found: Results, one: str, other: str) -> bool:
-    """Whether two files of a run have the same content."""
-    rows = [
-        {key.replace(name, ""): text for key, text in found.items() if f": {name}" in key}
-        for name in (one, other)
-    ]
-    return bool(rows[0]) and rows[0] == rows[1]
 
 
 def machine() -> dict[str, str]:
@@ -226,12 +91,13 @@ def stands(meant: Meant, commit: str | None) -> bool:
 def judged(run: Run, before: Results, now: Results, commit: str | None) -> tuple[bool, str, list[str]]:
     """Whether all is well with a run, the word for it, and its differences, a line each."""
     keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
-    # What is wrong on both sides is no proof that nothing has changed.
-    keys += [key for key in now if key.startswith("same:") and now[key] != "True" and key not in keys]
+    # What goes wrong on both sides is no proof that nothing has changed.
+    wanted = run.statuses | {key: "True" for key in now if key.startswith("same:")}
+    keys += [key for key, right in wanted.items() if now.get(key) != right and key not in keys]
     listed = {meant.kind: meant for meant in MEANT if meant.run == run.name and stands(meant, commit)}
     kinds = list(dict.fromkeys(key.partition(":")[0] for key in keys))
     stale = [
-        f"  stale: {kind} no longer differ ({listed[kind].reason})" for kind in listed if kind not in kinds
+        f"  listed, and equal: {kind} ({meant.reason})" for kind, meant in listed.items() if kind not in kinds
     ]
     if not keys:
         return True, "equal", stale
@@ -246,15 +112,21 @@ def short(text: str | None) -> str:
     """A value for a line."""
     if text is None:
         return "nothing"
-    return (
-        text if len(text) <= WIDE else f"{text[:WIDE]}... ({hashlib.sha256(text.encode()).hexdigest()[:8]})"
-    )
+    return text if len(text) <= WIDE else f"{text[:WIDE]}... ({hash_of(text)})"
 
 
 def stop(line: str) -> NoReturn:
     """It cannot be compared."""
     print(f"check_unchanged: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+def asked(side: Side) -> tuple[Path, dict[str, str]]:
+    """Where a side's package lies, and the versions of its libraries."""
+    try:
+        return side.asked()
+    except (OSError, RuntimeError) as error:
+        stop(str(error))
 
 
 def refuse_others(stored: dict[str, str], here: dict[str, str]) -> None:
@@ -289,7 +161,7 @@ def main() -> None:
         parser.error("give BEFORE_PYTHON, or --against")
     began = time.monotonic()
     now = Side("now", given.now, str(ROOT))
-    package, here = now.asked()
+    package, here = asked(now)
     if package.parent != ROOT:
         stop(f"{given.now}: takes mmdream from {package}, not from {ROOT}")
     print(f"now     {package} ({commit_of(package) or 'no checkout'})")
@@ -310,7 +182,7 @@ def main() -> None:
             print(f"before  {given.against} ({commit})")
         else:
             before = Side("before", given.before, None)
-            earlier, versions = before.asked()
+            earlier, versions = asked(before)
             if earlier == package:
                 stop(f"both sides take mmdream from {package}")
             refuse_others(versions, {name: here[name] for name in versions})
@@ -323,14 +195,8 @@ def main() -> None:
     finally:
         if given.keep is None:
             shutil.rmtree(place, ignore_errors=True)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = round(time.monotonic() - began, 1)
-    summary = {
-        **counts,
-        "wall_seconds": seconds,
-        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
-    }
-    print(json.dumps(summary))
+    seconds = {"wall_seconds": time.monotonic() - began, "processor_seconds": processor_seconds()}
+    print(json.dumps(counts | {name: round(value, 1) for name, value in seconds.items()}))
     sys.exit(0 if well else 1)
 
 
@@ -375,9 +241,8 @@ def compare(
             stored[run.name] = results[0]
         well, word, lines = judged(run, stored[run.name], results[-1], commit)
         counts["equal" if word == "equal" else "as_listed" if well else "differ"] += 1
-        print(
-            f"{run.name:18} {word} ({len(results[-1])} results, {time.monotonic() - began:.1f} s)", flush=True
-        )
+        told = f"{time.monotonic() - began:.1f} s, {processor_seconds() - used:.1f} s of processor"
+        print(f"{run.name:18} {word} ({len(results[-1])} results, {told})", flush=True)
         for line in lines:
             print(line.replace("\n", "\\n"), flush=True)
     return not counts["differ"], counts
