@@ -101,18 +101,20 @@ def judged(run: Run, before: Results, now: Results, commit: str | None) -> tuple
     ]
     if not keys:
         return True, "equal", stale
-    lines = [f"  {key}: {short(before.get(key))} -> {short(now.get(key))}" for key in keys[:SHOWN]]
+    lines = [f"  {key}: {apart(before.get(key), now.get(key), wanted.get(key))}" for key in keys[:SHOWN]]
     lines += [f"  and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
     excused = [f"{kind} as listed: {listed[kind].reason}" for kind in kinds if kind in listed]
     others = [kind for kind in kinds if kind not in listed]
     return not others, f"differs: {', '.join(others + excused)}", lines + stale
 
 
-def short(text: str | None) -> str:
-    """A value for a line."""
-    if text is None:
-        return "nothing"
-    return text if len(text) <= WIDE else f"{text[:WIDE]}... ({hash_of(text)})"
+def apart(one: str | None, other: str | None, wanted: str | None) -> str:
+    """Two values for a line, from a little before where they part."""
+    if one == other:
+        return f"{one} on both sides, and must be {wanted}"
+    begin = max(0, len(os.path.commonprefix([one or "", other or ""])) - WIDE // 4)
+    told = ["nothing" if text is None else text[begin : begin + WIDE] for text in (one, other)]
+    return " -> ".join(told)
 
 
 def stop(line: str) -> NoReturn:

@@ -80,10 +80,10 @@ import cv2, numpy, soundfile
 from mmdream import Drive, Recipe, Schedule, UserError, dream_audio, dream_image
 
 picture = cv2.imread("in/picture.png")[..., ::-1]
-small = Schedule(octaves=2, steps=3, depth=0.6)
+small = Schedule(octaves=2, steps=3, depth=0.9)
 for name, one in {"whole": picture, "float": picture.astype(numpy.float32) / 255}.items():
     numpy.savez(f"{name}.npz", dream=dream_image(one, Recipe(schedule=small, seed=4)))
-keyed = Schedule(octaves=2, steps=2, strength=[(0, 0.0), (1, 1.5)], motif=[(0, "dog"), (1, "tower")])
+keyed = Schedule(octaves=2, steps=2, strength=[(0, 1.5), (1, 0.0)], motif=[(0, "dog"), (1, "tower")])
 recipe = Recipe(schedule=keyed, color="source", precision="float32")
 numpy.savez("keyed.npz", dream=dream_image(picture, recipe))
 sound, rate = soundfile.read("in/music.wav", dtype="float32")
