@@ -112,7 +112,8 @@ def apart(one: str | None, other: str | None, wanted: str | None) -> str:
     """Two values for a line, from a little before where they part."""
     if one == other:
         return f"{one} on both sides, and must be {wanted}"
-    begin = max(0, len(os.path.commonprefix([one or "", other or ""])) - WIDE // 4)
+    pairs = enumerate(zip(one or "", other or "", strict=False))
+    begin = max(0, next((place for place, (a, b) in pairs if a != b), 0) - WIDE // 4)
     told = ["nothing" if text is None else text[begin : begin + WIDE] for text in (one, other)]
     return " -> ".join(told)
 
