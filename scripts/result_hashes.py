@@ -27,9 +27,9 @@ SOUNDS, TEXTS = (".wav", ".flac", ".ogg", ".mp3"), (".toml", ".json", ".tsv", ".
 
 TIMED = re.compile(
     r"((?<=about )|(?<=network: ))[\d.:]+ (ms|s|seconds|minutes|min|h|hours)\b"
-    r"|\b[\d.]+ s(?= of work)|[\d.]+ [kMGT]i?B(?= are free)"
+    r"|\b[\d.]+ s(?= of work)|[\d.]+ [kMGT]i?B(?= are free)|(?<=WARN:)\d+@[\d.]+"
 )
-"""Times of work, expected and spent, and free disk space, in what is told to people."""
+"""Times of work, expected and spent, free disk space, and thread and second of OpenCV's warnings."""
 CLOCKED = {"wall_seconds", "timing", "start_seconds", "first_frame_seconds", "frame_seconds"} | {
     "picture_seconds",
     "sound_seconds",
