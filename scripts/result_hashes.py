@@ -97,8 +97,10 @@ def of_film(path: Path) -> Results:
     found: Results = {}
     with av.open(str(path)) as film:
         for one in film.streams:
-            codec, times = one.codec_context.name, (str(one.time_base), str(one.start_time))
-            about = codec, one.profile, *times, int(one.disposition), sorted(one.metadata.items())
+            codec = one.codec_context  # None: FFmpeg has no decoder for it, as for some subtitles.
+            coded = (codec.name, codec.profile) if codec else ()
+            times = str(one.time_base), str(one.start_time)
+            about = *coded, *times, int(one.disposition), sorted(one.metadata.items())
             found[f"streams: {one.index}"] = str(about)
         found["streams: chapters"] = str(film.chapters())
         found["streams: metadata"] = str((sorted(film.metadata.items()), film.duration))
@@ -108,7 +110,7 @@ def of_film(path: Path) -> Results:
         for packet in film.demux():
             number = packet.stream.index
             stamps[number].update(f"{packet.pts} {packet.duration};".encode())
-            if packet.stream.type == "subtitle":
+            if packet.stream.type not in ("video", "audio"):
                 sums[number].update(bytes(packet))
                 continue
             for frame in packet.decode():

@@ -83,11 +83,11 @@ def make(folder: Path) -> None:
 
 
 def pictures(folder: Path) -> None:
-    """What is dreamed on, dreamed towards, painted like, and where."""
-    save(folder / "picture.png", scene(96, 128, 0, 0))
+    """What is dreamed on, dreamed towards, painted like, and where: a mask of the films' aspect."""
+    save(folder / "picture.png", scene(96, 144, 0, 0))
     save(folder / "guide.png", scene(80, 80, 1, 0))
     save(folder / "painting.png", scene(96, 96, 2, 0))
-    mask = np.zeros((48, 64, 3), np.uint8)
+    mask = np.zeros((48, 72, 3), np.uint8)
     mask[8:40, 8:32] = 255
     save(folder / "mask.png", mask)
 
