@@ -149,11 +149,12 @@ def sets(folder: Path) -> None:
 
 
 def scene(height: int, width: int, kind: int, shift: int) -> np.ndarray:
-    """Waves of colour with a disc, uint8 [height, width, 3]; `shift` moves all of it, in px."""
+    """Waves of colour with a disc, of kind 0 to 2, uint8 [height, width, 3]; `shift` moves all, in px."""
     y, x = np.mgrid[:height, :width].astype(np.float64)
     x = x + shift
-    waves = [np.sin((x * a + y * b) / 7.0 + kind) for a, b in ((0.7, 0.3), (0.2, 0.9), (0.5, -0.6))]
-    picture = 128 + 60 * np.stack(waves, axis=-1)
+    turn, wide = (1, 7.0) if kind != 1 else (-1, 4.0)  # Another shot is no shade of this one.
+    waves = [np.sin((x * a + turn * y * b) / wide) for a, b in ((0.7, 0.3), (0.2, 0.9), (0.5, -0.6))]
+    picture = (128, 60, 190)[kind] + 60 * np.stack(waves, axis=-1)
     grain = np.random.default_rng(kind).normal(0, 12, (height, 4 * width))
     picture += grain[:, shift % width : shift % width + width, None]
     disc = (x - shift / 2 - width / 2) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2
