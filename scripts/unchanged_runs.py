@@ -282,7 +282,7 @@ RUNS: tuple[Run, ...] = (
         "beside",
         (
             f"video in/film.mp4 -o out.mkv --json {SMALL} --preview now.png --sheet sheet.png --compare",
-            f"video in/film.mp4 -o out.mkv --json {SMALL}",
+            Refused(f"video in/film.mp4 -o out.mkv --json {SMALL}"),
             f"video in/film.mp4 -o out.mkv --json {SMALL} --overwrite --seed 1",
         ),
     ),
