@@ -1,6 +1,7 @@
 # make dream                      install, make a sample film, dream it
 # make dream VIDEO="my film.mp4"  dream a film of one's own
 # make test                       everything that has to hold
+# make coverage                   the same tests, and how many lines and branches of mmdream they reach
 #
 # Needs a Python that TensorFlow has wheels for, and nothing else: no ffmpeg, no pip on the PATH.
 
@@ -15,7 +16,7 @@ unexport VIDEO
 # Empty unless somebody chose: then the first Python here that fits is taken.
 export CHOSEN := $(if $(filter file default undefined,$(origin PYTHON)),,$(value PYTHON))
 
-.PHONY: dream test lint format clean
+.PHONY: dream test coverage lint format clean
 
 ifndef FILM
 dream: $(VENV)/installed
@@ -36,6 +37,19 @@ endif
 test: lint
 	@$(RUN) -m pytest --numprocesses 2 --dist worksteal
 
+# Parallel data of every process, those that the tests start too, then one table; the run is slower by half.
+coverage: $(VENV)/installed-test
+	@rm -rf .coverage
+	@$(RUN) -m coverage run -m pytest --numprocesses 2 --dist worksteal
+	@$(RUN) -m coverage combine --quiet
+	@$(RUN) -m coverage report
+	@$(RUN) -m coverage json --quiet
+	@$(RUN) -c '$(SHARES)'
+
+SHARES := import json; t = json.load(open(".coverage/report.json"))["totals"]; \
+	print(*(f"{what} {t[of]:.2f} %" for what, of in ( \
+	("lines", "percent_statements_covered"), ("branches", "percent_branches_covered"))), sep=", ")
+
 lint: $(VENV)/installed-test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
@@ -46,7 +60,7 @@ format: $(VENV)/installed-test
 	@$(RUN) -m ruff format .
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache sample.mp4 sample.dream.mp4
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage sample.mp4 sample.dream.mp4
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps lie inside the environment and go with it.
