@@ -55,13 +55,12 @@ def _caught(number: int, stream: TextIO) -> Iterator[None]:
         os.close(kept)
 
 
-def process(*words: object, cwd: Path | None = None) -> Done:
-    """In a process of its own, where what TensorFlow says as it starts is seen too."""
+def alone(code: str) -> Done:
+    """Python in a process of its own, where what TensorFlow says as it starts is seen too."""
     return subprocess.run(
-        [sys.executable, "-m", "mmdream", *map(str, words)],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         check=False,
     )

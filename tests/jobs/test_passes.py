@@ -82,7 +82,7 @@ def test_passes_act_in_their_time_and_their_place_and_come_and_go_softly(place, 
 def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
     dream, painted = Pass(), style(place)
     for name, passes in {"one": (dream,), "none": (), "two": (dream, painted)}.items():
-        dream_video(place / "film.mkv", tmp_path / f"{name}.mkv", recipe(*passes), keep_sound=True, end=1.5)
+        dream_video(place / "film.mkv", tmp_path / f"{name}.mkv", recipe(*passes), keep_sound=True, end=0.5)
     dream_video(tmp_path / "one.mkv", tmp_path / "after.mkv", recipe(painted), keep_sound=True)
     one, none, two, after = (seen(tmp_path / f"{name}.mkv") for name in ("one", "none", "two", "after"))
     assert np.array_equal(one, none)
@@ -103,8 +103,9 @@ def test_a_plan_names_the_passes(place):
 def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
     three = recipe(Pass(), replace(style(place), span=FADED), replace(Pass(), mask=Mask(place / "half.png")))
     whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
-    dream_video(place / "film.mkv", whole, three)
-    halt(place / "film.mkv", broken, folder_of(broken), {"picture"}, recipe=three, at=0.8)
+    wishes = {"keep_sound": True, "end": 4.25}  # 51 frames: two parts, and the style goes in the second.
+    dream_video(place / "film.mkv", whole, three, **wishes)
+    halt(place / "film.mkv", broken, folder_of(broken), {"picture"}, recipe=three, at=0.8, **wishes)
     resume_video(broken)
     assert contents(broken, tmp_path) == contents(whole, tmp_path)
 
@@ -120,15 +121,13 @@ def test_the_short_form_is_a_dream_and_then_a_style(place, tmp_path):
 
 
 def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(place, tmp_path):
-    told = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "2")
+    told = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.5")
     kept = mmdream("style", place / "film.mkv", *told, "-o", tmp_path / "kept.mkv")
     other = mmdream(
         "style", place / "film.mkv", *told, "-o", tmp_path / "other.mkv", "--sound-style", place / "film.mkv"
     )
     assert (kept.returncode, other.returncode) == (0, 0), kept.stderr + other.stderr
-    same = dream_video(
-        place / "film.mkv", tmp_path / "same.mkv", recipe(style(place)), keep_sound=True, end=2
-    )
+    same = dream_video(place / "film.mkv", tmp_path / "same.mkv", recipe(), keep_sound=True, end=0.5)
     assert same.drift_ms is not None
     sounds = [contents(tmp_path / name, tmp_path)[1] for name in ("kept.mkv", "same.mkv", "other.mkv")]
     assert sounds[0] == sounds[1] != sounds[2]

@@ -102,7 +102,7 @@ def test_layers_without_names_of_their_own_are_called_alike_in_every_process():
         "conv2d_2",
         "mixed9_0",
     ]
-    first, second = (list(load(card("inception_v3"), "random").channels()) for _ in range(2))
+    first, second = (list(layers_of(card("inception_v3"))) for _ in range(2))
     assert first == second
     assert "activation_2" in first
 
