@@ -9,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from email import message_from_bytes
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,14 +60,20 @@ def cells(notebook: Path) -> str:
     return "\n".join(lines)
 
 
+@cache
+def within(folder: str) -> frozenset[str]:
+    """The top-level modules that the files of a folder import."""
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        found |= imported(path.read_text(encoding="utf-8"))
+    for path in (ROOT / folder).rglob("*.ipynb"):
+        found |= imported(cells(path))
+    return frozenset(found)
+
+
 def needed(*folders: str) -> set[str]:
     """What the files of these folders import that Python does not bring."""
-    found: set[str] = set()
-    for folder in folders:
-        for path in (ROOT / folder).rglob("*.py"):
-            found |= imported(path.read_text(encoding="utf-8"))
-        for path in (ROOT / folder).rglob("*.ipynb"):
-            found |= imported(cells(path))
+    found = set[str]().union(*map(within, folders))
     own = {"mmdream", "scripts", "tests", "conftest"}
     own |= {path.stem for home in ("scripts", "tests") for path in (ROOT / home).rglob("*.py")}
     return found - set(sys.stdlib_module_names) - own

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.jobs.evolution import MOST, Evolution, pictures
 from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.network import Network, load
 from mmdream.picture import files
 from mmdream.schedule import Schedule
 from mmdream.sound.canvas import BANDS, LEAST_NEW
@@ -27,18 +27,23 @@ def noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(2).normal(0, 0.1, (1, round(seconds * RATE))).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def melnet() -> Network:
+    return load(card("melnet"))
+
+
 @pytest.mark.parametrize(
     "strength",
     [1.0, ((0, 0), (4, 0), (5, 1)), ((0, 1), (1, 0), (7, 0), (8, 1)), ((0, 1), (2, 0)), 0.0],
     ids=["whole", "late", "apart", "early", "none"],
 )
-def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float) -> None:
+def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melnet: Network) -> None:
     schedule = Schedule(octaves=1, steps=2, depth=0.3, strength=strength)
     evolution, applied = Evolution(schedule, RATE), []
     dream_sound(
         ArraySource(noise(9), RATE),
         lambda _: None,
-        load(card("melnet")),
+        melnet,
         schedule,
         0,
         start_seconds=3 if strength == 1.0 else 0,

@@ -23,7 +23,7 @@ from mmdream.jobs.seen import MOST, Asked, classify, looking
 from mmdream.jobs.timeline import plot
 from mmdream.listen import Listener
 from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.network import Network, load
 from mmdream.picture import files
 from mmdream.sound.source import ArraySource
 from mmdream.sound.windows import windows
@@ -96,10 +96,14 @@ def test_a_sound_is_prepared_as_in_training(data: Path):
     assert np.mean(right) == pytest.approx(network.card.facts["accuracy_fold_5"], abs=0.013)  # One clip.
 
 
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return load(card("melnet"), "random")
+
+
 @pytest.mark.parametrize("seconds", [0.01, 1.3, 2.0, 4.1, 9.7])
-def test_windows_hear_all_of_a_sound(seconds: float):
+def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
     rate = 8000
-    network = load(card("melnet"), "random")
     source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
     found = list(windows(source, network, 2.0, MOST))
     begins = np.array([window.seconds for window in found])

@@ -9,7 +9,7 @@ from mmdream.networks.card import card
 from mmdream.networks.network import load
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def network():
     return load(card("dreamnet"))
 
