@@ -236,7 +236,7 @@ def test_jobs_are_listed_with_how_far_they_are(job: Path, tmp_path: Path):
 
 def test_the_job_s_folder_may_lie_elsewhere(film: Path, tmp_path: Path):
     place, out = tmp_path / "elsewhere", tmp_path / "out.mkv"
-    halt(film, out, place, {"picture"}, place, keep_sound=True, end=2)
+    halt(film, out, place, {"picture"}, place, keep_sound=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere"]
     assert [row.name for row in listed(tmp_path)] == [place]
     assert resume_video(place).output == str(out)
