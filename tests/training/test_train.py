@@ -112,7 +112,7 @@ def test_the_report_is_whole(with_seeing: Report):
 
 
 def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
-    settings = Settings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=1.0)
+    settings = Settings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=0.5)
     train(settings)
 
     def stop(what: str, done: float, total: float) -> None:
