@@ -26,12 +26,12 @@ from mmdream.jobs.journal import NAME, Journal
 from mmdream.jobs.journal import read as lines_of
 from mmdream.jobs.listing import listed
 from mmdream.listen import Listener
-
-FRAMES, RATE = 58, 6
-HERTZ = 16_000
 from mmdream.music import music
 from mmdream.sample import make_sample
 from mmdream.sound.styling import Styling
+
+FRAMES, RATE = 58, 6
+HERTZ = 16_000
 
 
 @pytest.fixture(scope="module")
