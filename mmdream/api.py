@@ -79,7 +79,7 @@ def dream_video(
     order = _exact(start), _exact(end), keep_picture, keep_sound, strict
     texture = None if sound_style is None else Path(sound_style)
     place = None if job_dir is None else Path(job_dir)
-    live, still = (None if name is None else Path(name).absolute() for name in (preview, sheet))
+    live, still = (None if name is None else Path(name) for name in (preview, sheet))
     extras = Extras(live, still, compare)
     film, out, job = _described(source, output, recipe, order, sound_track, overwrite, texture, extras, place)
     return run.begin(film, job, out, place, listener or Listener())

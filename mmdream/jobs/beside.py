@@ -40,7 +40,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     preview, sheet = job.extras.preview, job.extras.sheet
     if preview is not None and job.order.keep_picture:
         raise UserError("--preview shows the picture while it is dreamed; drop it or --keep-picture")
-    if preview is not None and preview == sheet:
+    if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
 
     def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = files.SUFFIXES) -> None:

@@ -37,11 +37,17 @@ class Extras:
     """What is made besides the film; it decides nothing about the film."""
 
     preview: Path | None = None
-    """A picture of the newest frame, renewed while the film is dreamed; absolute, as the next."""
+    """A picture of the newest frame, renewed while the film is dreamed."""
     sheet: Path | None = None
     """A picture of the finished film's moments."""
     compare: bool = False
     """Whether source and dream are laid side by side in a film of their own."""
+
+    def absolute(self) -> Extras:
+        """With names that hold in any folder."""
+        return replace(
+            self, preview=self.preview and self.preview.absolute(), sheet=self.sheet and self.sheet.absolute()
+        )
 
 
 @dataclass(frozen=True, slots=True)

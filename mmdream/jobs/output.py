@@ -162,7 +162,11 @@ def _rename_to_free(file: Path, path: Path) -> None:
             raise
         # A disk without links, such as a FAT stick: the name is taken first, by an empty file of ours.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL))
-        os.replace(file, path)
+        try:
+            os.replace(file, path)
+        except OSError:
+            path.unlink()
+            raise
     else:
         os.unlink(file)
 

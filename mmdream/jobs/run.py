@@ -42,6 +42,7 @@ def begin(film: Film, job: Job, out: Path, job_dir: Path | None, listener: Liste
     folder = folders.folder_of(out) if job_dir is None else job_dir
     how = _command(out if job_dir is None else job_dir)
     check_extras(job, folder)
+    job = replace(job, extras=job.extras.absolute())
 
     def prepare() -> tuple[Film, Job]:
         folders.begin(job, folder, how)
