@@ -177,4 +177,6 @@ def jobs(
         if job.state == "stopped":
             typer.echo(f"  mmdream resume {shlex.quote(str(job.name))}")
         elif job.state == "broken":
-            typer.echo(f"  {job.folder} cannot go on; delete it, or begin anew with --overwrite")
+            typer.echo(
+                f"  {job.folder} cannot go on; delete it, or begin anew: mmdream video ... --overwrite"
+            )

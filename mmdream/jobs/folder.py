@@ -181,7 +181,7 @@ def job_in(folder: Path) -> Job | None:
     except ValueError:
         if next(journal.read(folder), None) is None:
             return None
-    raise UserError(f"{path}: is damaged or of another version; begin anew with --overwrite")
+    raise UserError(f"{path}: is damaged or of another version; begin anew: mmdream video ... --overwrite")
 
 
 def begin(job: Job, folder: Path, how: str) -> None:

@@ -90,7 +90,9 @@ def resume(
             job.source, job.out, job.order, job.recipe, track is not None, job.overwrite, job.extras
         )
         if other := differences(held.settings, now.settings):
-            raise UserError(f"{name}: cannot go on, {other}; put that back, or begin anew with --overwrite")
+            raise UserError(
+                f"{name}: cannot go on, {other}; put that back, or begin anew: mmdream video ... --overwrite"
+            )
         if done is None and not anyway:
             folders.check_environment(held, now.environment, how)
         check_extras(now, folder, Journal(folder))
