@@ -144,7 +144,8 @@ def _described(
         order = replace(order, sound_track=track_of(film, sound_track).number)
     out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
     # A film that has its name already may still lack what is made besides.
-    replaced = overwrite or is_delivered(out, folder_of(out) if job_dir is None else job_dir)
+    folder = folder_of(out) if job_dir is None and out.name else job_dir
+    replaced = overwrite or (folder is not None and is_delivered(out, folder))
     destination(path, out, "", SUFFIXES, replaced)
     _, track = wanted(film, order)
     recipe = recipe or Recipe()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from broken_off import QUICK, ROOT, WORDS, contents, halt, started
 from filelock import FileLock
-from make import constant
+from make import bursts, constant
 from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
@@ -27,7 +27,6 @@ from mmdream.jobs.journal import read as lines_of
 from mmdream.jobs.listing import listed
 from mmdream.listen import Listener
 from mmdream.music import music
-from mmdream.sample import make_sample
 from mmdream.sound.styling import Styling
 
 FRAMES, RATE = 58, 6
@@ -284,11 +283,14 @@ def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_
     assert contents(out, tmp_path) == unbroken[0]
 
 
-def test_a_styled_sound_goes_on_too(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_styled_sound_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mmdream.jobs.film.Styling", partial(Styling, steps=2))
-    film, out, whole = tmp_path / "film.mp4", tmp_path / "out.mkv", tmp_path / "whole.mkv"
-    make_sample(film, seconds=12.0, size=(32, 32), rate=1)
-    style = {"sound_style": data / "sounds/voice.ogg"}
+    out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    low = {"sound_codec": "pcm_s16le", "rate": 8000, "size": (32, 32)}
+    film = made(tmp_path / "film.mkv", constant(11, 1), sound=bursts(11.0, 8000), **low)
+    style = {
+        "sound_style": made(tmp_path / "style.mkv", constant(1, 1), sound=bursts(1.0, 8000, 1, 7), **low)
+    }
     dream_video(film, whole, QUICK, **style)
     halt(film, out, folder_of(out), {"sound"}, at=0, **style)
     told: list[float] = []
