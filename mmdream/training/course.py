@@ -210,7 +210,7 @@ class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """A round is done."""
-        row = {"epoch": float(epoch), **{name: float(value) for name, value in (logs or {}).items()}}
+        row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
         self.kept.add(row, self.model.save_weights)
         # Last: when it is said that a round is done, all of it is kept.
         self.told(row)
