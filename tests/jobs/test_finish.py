@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from make import bursts, constant, film
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import run
 from mmdream.jobs.folder import folder_of
+from mmdream.jobs.output import move_into_place
 from mmdream.jobs.still import dream_picture_file
 from mmdream.listen import Listener
 from mmdream.picture import files
@@ -152,3 +155,29 @@ def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
     assert not told  # Nothing is dreamed again.
     assert np.array_equal(files.read(sheet), files.read(unbroken / "sheet.png"))
     assert not folder_of(out).exists()
+
+
+@pytest.mark.parametrize("disk", ["with links", "without links", "another one"])
+def test_a_file_takes_a_free_name_on_any_disk_and_no_other(
+    disk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if disk == "without links":
+        monkeypatch.setattr(os, "link", refuse)  # As FAT does.
+    memory = Path("/dev/shm")
+    if disk == "another one" and not (memory.is_dir() and memory.stat().st_dev != tmp_path.stat().st_dev):
+        pytest.skip("there is no other disk to move from")
+    with tempfile.TemporaryDirectory(dir=memory if disk == "another one" else tmp_path) as place:
+        file, path = Path(place) / "result", tmp_path / "out"
+        for text, overwrite in (("first", False), ("second", True)):
+            file.write_text(text)
+            move_into_place(file, path, overwrite)
+            assert path.read_text() == text
+            assert not file.exists()
+        file.write_text("third")
+        with pytest.raises(FileExistsError):
+            move_into_place(file, path, False)
+        assert (path.read_text(), file.read_text()) == ("second", "third")
+    assert list(tmp_path.iterdir()) == [path]
