@@ -31,7 +31,7 @@ ROWS = (
     {"options_picture", "options_sound"},
     {"options_style"},
     {"asked"},
-    {"films", "cli_classify", "cli_data", "cli_style", "cli_train"},
+    {"films", "cli_classify", "cli_data", "cli_nets", "cli_style", "cli_train"},
     {"cli"},
     {"__main__"},
 )

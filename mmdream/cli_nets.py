@@ -1,0 +1,78 @@
+"""The command about networks: list them, tell all about one, draw what it sees.
+
+Work modules are imported inside the command, so that ``--help`` never meets numpy or TensorFlow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream import options
+from mmdream.errors import UserError, line
+from mmdream.terminal import listening
+
+
+def nets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)
+    ] = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="Draw what the strongest channels of each rung of it see.",
+            show_default=False,
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
+    from mmdream.networks.card import card, names, variants
+
+    if gallery is not None:
+        if name is None:
+            raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
+        from mmdream.jobs.gallery import gallery_file
+
+        with listening(False) as listener:
+            out = gallery_file(name, weights, gallery, overwrite, listener)
+        typer.echo(f"{out}")
+        return
+    if weights is not None:
+        raise UserError("--weights goes with --gallery; nothing else here needs them")
+    if name is None:
+        for each in names():
+            about = card(each)
+            typer.echo(f"{each:14} {about.medium:8} {about.about}")
+            typer.echo(f"{'':23} licence: {about.licence}")
+            if others := variants(each):
+                typer.echo(f"{'':23} also: {', '.join(others)}")
+        return
+    from mmdream.networks.network import layers_of
+
+    def tell(text: str) -> None:
+        typer.echo(line(text))  # A card may be somebody else's.
+
+    about = card(name)
+    tell(f"{about.name} ({about.medium}): {about.about}")
+    tell("depth  layer, from shallow to deep")
+    for number, rung in enumerate(about.rungs):
+        tell(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
+    every = (f"{layer} ({channels})" for layer, channels in layers_of(about).items())
+    tell(f"layers, with their channels: {', '.join(every)}")
+    for guess in about.guesses:
+        tell(guess)
+    if about.motifs:
+        tell(f"motifs: {', '.join(sorted(about.motifs))}")
+    if called := about.usual_names():
+        tell(f"classes: {', '.join(called)}")
+    tell(f"weights: {about.weights.tell()}")
+    tell(f"licence: {about.licence}")
+    tell(f"source:  {about.source}")
+    tell(f"credits: {about.credits}")
+    for fact, value in about.facts.items():
+        tell(f"{fact.replace('_', ' ')}: {value}")
