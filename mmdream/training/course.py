@@ -19,7 +19,7 @@ from mmdream.errors import UserError
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import Lesson, drawn, places, smooth
 from mmdream.training.pupil import Pupil
-from mmdream.training.rounds import Kept, begun, weights_file
+from mmdream.training.rounds import RoundJournal, resumable_rounds, weights_file
 from mmdream.training.task import Task
 
 MOST_STEPS = 50
@@ -108,7 +108,7 @@ def teach(
     )
     tried = lesson.material.plain(lesson.tried[:1])
     pupil(tf.constant(tried))
-    kept = begun(folder)
+    kept = resumable_rounds(folder)
     first = len(kept.rounds)
     if first:
         # Its steps are weights too, and there are none before it is built.
@@ -189,7 +189,7 @@ class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
     def __init__(
         self,
         course: Course,
-        kept: Kept,
+        kept: RoundJournal,
         told: Callable[[dict[str, float]], None],
         stepped: Callable[[int], None],
     ) -> None:

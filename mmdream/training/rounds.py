@@ -29,7 +29,7 @@ class Round:
     """Of the weights after it, with what the optimizer goes on with."""
 
 
-class Kept:
+class RoundJournal:
     """The rounds of a training, in its folder."""
 
     def __init__(self, folder: Path, rounds: list[Round]) -> None:
@@ -75,7 +75,7 @@ class Kept:
                 path.unlink()
 
 
-def begun(folder: Path) -> Kept:
+def resumable_rounds(folder: Path) -> RoundJournal:
     """The rounds that can be gone on with: lines that are whole, up to one whose weights are; the rest goes.
 
     The weights of all but a few rounds are deleted as the training goes on: a torn last line costs one round,
@@ -88,7 +88,7 @@ def begun(folder: Path) -> Kept:
         del rounds[-1]
     if (folder / ROUNDS).is_file():
         write(folder / ROUNDS, b"".join(map(_line, rounds)))
-    kept = Kept(folder, rounds)
+    kept = RoundJournal(folder, rounds)
     kept.tidy()
     return kept
 
