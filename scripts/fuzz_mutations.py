@@ -308,8 +308,8 @@ def zipped_anew(data: bytearray, change: Callable[[dict[str, bytes]], None]) -> 
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             files = {name: file.read(name) for name in file.namelist()}
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, RuntimeError, NotImplementedError):
-        return
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, RuntimeError):
+        return  # An earlier change has broken it: it is tried as it is.
     change(files)
     data[:] = zipped(files)
 

@@ -276,11 +276,10 @@ def discard(folder: Path) -> None:
     if not {path.name for path in folder.iterdir()} <= {LOCK, MARKER}:
         return
     with suppress(OSError):  # Windows holds on to a folder in which a lock is held.
-        if (folder / MARKER).read_bytes()[: len(MADE)] == MADE:
+        made = (folder / MARKER).read_bytes()[: len(MADE)] == MADE
+        if made:
             folder = folder.rename(folder.with_name(f".{folder.name}.{uuid.uuid4().hex}"))
-            (folder / MARKER).unlink()
-            (folder / LOCK).unlink()
+        (folder / MARKER).unlink()
+        (folder / LOCK).unlink()
+        if made:
             folder.rmdir()
-        else:
-            (folder / MARKER).unlink()
-            (folder / LOCK).unlink()

@@ -41,8 +41,8 @@ def _loaded(path: Path) -> keras.Model:
     """What Keras makes of a file.
 
     Raises:
-        UserError: nothing. Keras believes the file, and whatever it then falls over comes up: its own
-            errors, TensorFlow's, zipfile's, HDF5's.
+        UserError: it makes nothing of it. Keras believes the file, and what it then falls over comes up as
+            an error of its own, of TensorFlow's, zipfile's or HDF5's.
     """
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
