@@ -15,9 +15,6 @@ from mmdream.film import decode
 from mmdream.film.colour import HDR, from_film
 from mmdream.film.opened import opened
 from mmdream.film.source import Film, Picture
-from mmdream.film.writer import Writer
-
-__all__ = ["Frame", "Writer", "read"]
 
 STEPS_BACK = (0, 4, 30)
 """Seconds before the wanted frame at which a keyframe is looked for, until it lies before it."""

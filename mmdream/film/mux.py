@@ -17,6 +17,7 @@ from mmdream.film.clock import begins, first_seconds, last_frame, origin_of
 from mmdream.film.codecs import Form, form
 from mmdream.film.source import Film, Subtitle
 from mmdream.film.tracks import SoundTrack, named, sound_tracks
+from mmdream.film.writer import Writer
 
 UNMATCHED = "s:999?"
 """Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
@@ -225,7 +226,7 @@ def _copies_picture(film: Film, kind: Form, start: Fraction | None, end: Fractio
 
 def _encode(film: Film, path: Path, suffix: str, start: Fraction | None, end: Fraction | None) -> None:
     assert film.picture is not None
-    with frames.Writer(path, film.picture, suffix, film.picture.time_base) as writer:
+    with Writer(path, film.picture, suffix, film.picture.time_base) as writer:
         for frame in frames.read(film, start, end):
             writer.write(frame.rgb, frame.pts)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmdream.film import frames, mux
 from mmdream.film.source import LARGEST_SIDE, Film, Picture
+from mmdream.film.writer import Writer
 
 
 def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fraction | None) -> None:
@@ -32,7 +33,7 @@ def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fr
     size = _each(dream.picture)
     wide = replace(dream.picture, width=2 * size[0], height=size[1], sar=Fraction(1))
     middle = path.with_name("picture.mid")
-    writer = frames.Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
+    writer = Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
     with (
         writer,
         closing(frames.read(film, start, end)) as ones,

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from mmdream.errors import UserError
-from mmdream.film import frames
 from mmdream.film.carry import Carries, packed, unpacked
 from mmdream.film.joined import count
 from mmdream.film.opened import no_room
 from mmdream.film.shots import Scan
 from mmdream.film.source import Picture
+from mmdream.film.writer import Writer
 from mmdream.jobs.folder import carry_file, picture_file
 from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.meter import Meter
@@ -102,7 +102,7 @@ def paint(
             meter = Meter()
             with journal.entry("picture", part.number, picture_file(part.number)) as draft:
                 last = None
-                with frames.Writer(draft.path, picture, suffix, found.time_base, part=True) as writer:
+                with Writer(draft.path, picture, suffix, found.time_base, part=True) as writer:
                     for dreamed in islice(dreams, part.frames):
                         began = time.perf_counter()
                         writer.write(dreamed.rgb, dreamed.frame.pts)

@@ -12,6 +12,7 @@ import soundfile
 from mmdream.film import frames, mux, waves
 from mmdream.film.source import Film, probe
 from mmdream.film.tracks import SoundTrack
+from mmdream.film.writer import Writer
 
 
 @dataclass
@@ -62,7 +63,7 @@ def again(
     picture = dream = None
     if not keep_picture:
         picture = folder / "picture"
-        with frames.Writer(picture, source.picture, suffix, source.picture.time_base) as writer:
+        with Writer(picture, source.picture, suffix, source.picture.time_base) as writer:
             for frame in read:
                 writer.write(frame.rgb, frame.pts)
     sound, sound_start = None, Fraction(0)

@@ -12,6 +12,7 @@ from make import constant, film, planes
 from mmdream.film import frames
 from mmdream.film.colour import BT601, BT709, HD_ROWS
 from mmdream.film.source import probe
+from mmdream.film.writer import Writer
 
 LEVEL = 1 / 255
 KR_KB = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}
@@ -130,7 +131,7 @@ def test_writing_takes_colours_out_of_range_to_the_nearest(tmp_path: Path) -> No
     assert source.picture is not None
     wild = np.linspace(-0.5, 1.5, 64 * 48 * 3, dtype=np.float32).reshape(48, 64, 3)
     path = tmp_path / "wild.mkv"
-    with frames.Writer(path, source.picture, ".mkv", Fraction(1, 1000)) as writer:
+    with Writer(path, source.picture, ".mkv", Fraction(1, 1000)) as writer:
         writer.write(wild, 0)
     rgb = next(frames.read(probe(path))).rgb
     np.testing.assert_allclose(rgb, np.clip(wild, 0, 1), atol=LEVEL / 2 + 1e-5)

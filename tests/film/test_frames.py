@@ -12,6 +12,7 @@ from make import TICKS, constant, film, harm, picture, uneven
 from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
+from mmdream.film.writer import Writer
 
 LEVEL = 1 / 255
 
@@ -228,7 +229,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         pytest.skip("this system has no device that is always full")
 
     def fill() -> None:
-        with frames.Writer(Path("/dev/full"), source.picture, ".mkv", TICKS) as writer:
+        with Writer(Path("/dev/full"), source.picture, ".mkv", TICKS) as writer:
             for number in range(300):
                 writer.write(noise, number * 3600)
 

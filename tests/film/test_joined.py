@@ -16,6 +16,7 @@ from mmdream.errors import Interrupted
 from mmdream.film import frames
 from mmdream.film.joined import count, join_parts
 from mmdream.film.source import Film, probe
+from mmdream.film.writer import Writer
 
 FILMS = {
     "NTSC": (".mp4", constant(40, Fraction(30_000, 1001))),
@@ -52,7 +53,7 @@ def in_parts(source: Film, read: list[frames.Frame], suffix: str, folder: Path) 
     for first, stop in pairwise(CUTS):
         found.append(folder / f"{first}.mid")
         base = source.picture.time_base
-        with frames.Writer(found[-1], source.picture, suffix, base, part=True) as writer:
+        with Writer(found[-1], source.picture, suffix, base, part=True) as writer:
             for frame in read[first:stop]:
                 writer.write(frame.rgb, frame.pts)
         assert count(found[-1]) == stop - first
@@ -66,7 +67,7 @@ def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_p
     source = probe(film(tmp_path / f"film{own}", times, size=(70, 50), sar=Fraction(4, 3)))
     assert source.picture is not None
     read, base = list(frames.read(source)), source.picture.time_base
-    with frames.Writer(tmp_path / "one", source.picture, suffix, base) as writer:
+    with Writer(tmp_path / "one", source.picture, suffix, base) as writer:
         for frame in read:
             writer.write(frame.rgb, frame.pts)
     parts = in_parts(source, read, suffix, tmp_path)
@@ -104,7 +105,7 @@ def test_the_encoder_gives_the_same_bytes_every_time(suffix: str, tmp_path: Path
     pictures = [rng.random((124, 200, 3)).astype(np.float32) for _ in range(24)]
     found = set()
     for _ in range(4):
-        with frames.Writer(tmp_path / "a", source.picture, suffix, source.picture.time_base) as writer:
+        with Writer(tmp_path / "a", source.picture, suffix, source.picture.time_base) as writer:
             for number, rgb in enumerate(pictures):
                 writer.write(rgb, number * 3600)
         with av.open(str(tmp_path / "a")) as container:

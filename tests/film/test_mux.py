@@ -11,6 +11,7 @@ from make import TICKS, bursts, constant, enrich, film, uneven
 
 from mmdream.film import frames, mux
 from mmdream.film.source import probe
+from mmdream.film.writer import Writer
 
 MS = Fraction(1, 1000)
 NTSC = Fraction(30_000, 1001)
@@ -192,7 +193,7 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", constant(5, 25))
     source = probe(path)
     assert source.picture is not None
-    with frames.Writer(tmp_path / "picture", source.picture, ".mp4", TICKS) as writer:
+    with Writer(tmp_path / "picture", source.picture, ".mp4", TICKS) as writer:
         for frame in frames.read(source):
             writer.write(frame.rgb, frame.pts)
     with pytest.raises(RuntimeError) as failure:
