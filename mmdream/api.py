@@ -17,7 +17,7 @@ from mmdream.recipe import Recipe
 from mmdream.report import Report
 
 if TYPE_CHECKING:
-    from mmdream.film.source import Film
+    from mmdream.film.source import MediaFile
     from mmdream.jobs.dry import Plan
     from mmdream.jobs.job import Extras, Job
 
@@ -125,13 +125,13 @@ def _described(
     sound_style: Path | None = None,
     extras: Extras | None = None,
     job_dir: Path | None = None,
-) -> tuple[Film, Path, Job]:
+) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
-    from mmdream.film.codecs import SUFFIXES
+    from mmdream.film.codecs import VIDEO_SUFFIXES
     from mmdream.film.source import probe
     from mmdream.jobs import told_passes
     from mmdream.jobs.beside import is_delivered
-    from mmdream.jobs.driven import check
+    from mmdream.jobs.driven import check_drives
     from mmdream.jobs.folder import folder_of
     from mmdream.jobs.job import Extras, describe
     from mmdream.jobs.order import Order, track_of, wanted
@@ -139,17 +139,17 @@ def _described(
     path = Path(source)
     film = probe(path)
     order = Order(*wishes, sound_style=sound_style)
-    if sound_track is not None or (film.sounds and not order.keep_sound):
+    if sound_track is not None or (film.audio_tracks and not order.keep_sound):
         # By its number: the same track is the same job, however it was asked for.
         order = replace(order, sound_track=track_of(film, sound_track).number)
     out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
     # A film that has its name already may still lack what is made besides.
     folder = folder_of(out) if job_dir is None and out.name else job_dir
     replaced = overwrite or (folder is not None and is_delivered(out, folder))
-    destination(path, out, "", SUFFIXES, replaced)
+    destination(path, out, "", VIDEO_SUFFIXES, replaced)
     _, track = wanted(film, order)
     recipe = recipe or Recipe()
-    check(film, recipe, order)
+    check_drives(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
         told_passes.check(film, stroke)
     hears = track is not None
@@ -238,14 +238,14 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.driven import by_itself
+    from mmdream.jobs.driven import modulate_audio_recipe
     from mmdream.jobs.loaded import ear, model
     from mmdream.sound.dream import dream_sound
     from mmdream.sound.source import ArraySource
 
     listener = listener or Listener()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
-    recipe = by_itself(source, recipe or Recipe())
+    recipe = modulate_audio_recipe(source, recipe or Recipe())
     seconds = source.n_samples / rate
     blocks: list[np.ndarray] = []
     dream_sound(

@@ -123,11 +123,11 @@ def _kind(content: Path) -> str:
         UserError: none of them.
     """
     from mmdream.film.source import probe
-    from mmdream.picture.files import is_picture
+    from mmdream.picture.files import is_image
 
-    if is_picture(content):
+    if is_image(content):
         return "picture"
-    return "sound" if probe(content).picture is None else "film"
+    return "sound" if probe(content).video is None else "film"
 
 
 def _refuse_others(context: typer.Context, content: Path, kind: str) -> None:

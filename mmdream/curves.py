@@ -1,6 +1,6 @@
 """From a measured feature to curves of the schedule: brought to 0..1, smoothed, laid on settings, thinned.
 
-All of it is pure arithmetic on one grid of `STEP` seconds; what the features are is told in `mmdream.drive`.
+All of it is pure arithmetic on one grid of `STEP_SECONDS` seconds; what the features are is told in `mmdream.drive`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import scipy.ndimage
 
 from mmdream.schedule import LIMITS, Curve, Fade
 
-STEP = 0.05
+STEP_SECONDS = 0.05
 """Seconds between two values of a feature: a frame or two."""
-LOWEST = 5
+LOW_PERCENTILE = 5
 """Percentile that counts as least."""
-HIGHEST = 95
+HIGH_PERCENTILE = 95
 """Percentile that counts as most, unless that is below the middle between least and the very largest: one
 clap in a quiet minute is an event, and one explosion in a loud film does not make the rest quiet."""
-PRECISE = 0.03
+THINNING_TOLERANCE = 0.03
 """Of a setting's largest value: how far a thinned curve may lie off."""
-SMOOTH = 5
+SMOOTHING_STEPS = 5
 """Values that are averaged: a quarter of a second, in which nobody sees a corner."""
-PARTS = 8
+MOTIF_SHARES = 8
 """Shares that two motifs are mixed in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FeatureKind:
     """How a feature is read."""
 
     least: float
@@ -45,19 +45,19 @@ class Kind:
 
 
 # Loudness and bass are in sones of a kind, where 15 % are 2 dB; see `sound.features`.
-KINDS = {
-    "loudness": Kind(0.0, 0.15, 0.15, 0.8, True),
-    "bass": Kind(0.0, 0.4, 0.1, 0.6, True),
-    "onset": Kind(1.5, 0.5, 0.1, 0.6, True),
-    "pitch": Kind(1 / 6, 0.0, 0.25, 0.25, False),
-    "motion": Kind(0.02, 0.15, 0.3, 1.0, True),
-    "cuts": Kind(0.1, 0.0, 0.1, 0.8, True),
-    "brightness": Kind(0.02, 0.1, 0.3, 0.3, False),
+FEATURE_KINDS = {
+    "loudness": FeatureKind(0.0, 0.15, 0.15, 0.8, True),
+    "bass": FeatureKind(0.0, 0.4, 0.1, 0.6, True),
+    "onset": FeatureKind(1.5, 0.5, 0.1, 0.6, True),
+    "pitch": FeatureKind(1 / 6, 0.0, 0.25, 0.25, False),
+    "motion": FeatureKind(0.02, 0.15, 0.3, 1.0, True),
+    "cuts": FeatureKind(0.1, 0.0, 0.1, 0.8, True),
+    "brightness": FeatureKind(0.02, 0.1, 0.3, 0.3, False),
 }
 
 
 @dataclass(frozen=True)
-class Feature:
+class FeatureCurve:
     """One feature over time."""
 
     start: float
@@ -68,7 +68,7 @@ class Feature:
     @property
     def times(self) -> np.ndarray:
         """Seconds of each value, the middle of its step."""
-        return np.asarray(self.start + STEP * (np.arange(len(self.values)) + 0.5))
+        return np.asarray(self.start + STEP_SECONDS * (np.arange(len(self.values)) + 0.5))
 
     def at(self, seconds: np.ndarray) -> np.ndarray:
         """The feature at some times, held at both ends; the middle where it never changes."""
@@ -77,49 +77,57 @@ class Feature:
         return np.interp(seconds, self.times, self.values)
 
 
-def feature(name: str, start: float, values: np.ndarray) -> Feature:
+def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCurve:
     """Bring a measured feature to 0..1 and smooth it.
 
     Args:
-        name: of `KINDS`.
+        name: of `FEATURE_KINDS`.
         start: seconds at which the first value's step begins.
-        values: float [value], `STEP` seconds apart, in any unit.
+        values: float [value], `STEP_SECONDS` seconds apart, in any unit.
 
     Returns:
         The feature; its slope is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
     """
-    kind = KINDS[name]
+    kind = FEATURE_KINDS[name]
     if not len(values):
-        return Feature(start, np.zeros(0))
-    low, high, largest = np.percentile(values, LOWEST), np.percentile(values, HIGHEST), values.max()
+        return FeatureCurve(start, np.zeros(0))
+    low, high, largest = (
+        np.percentile(values, LOW_PERCENTILE),
+        np.percentile(values, HIGH_PERCENTILE),
+        values.max(),
+    )
     high = max(high, (low + largest) / 2)
     if high - low <= max(kind.least, kind.share * abs(high), 1e-9):
-        return Feature(start, np.zeros(0))
+        return FeatureCurve(start, np.zeros(0))
     brought = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0.0, 1.0)
     if kind.fades:
-        before, after = (round(seconds / STEP) + SMOOTH for seconds in (kind.rise, kind.fall))
-        brought, start = np.pad(brought, (before, after)), start - before * STEP
-    smoothed = scipy.ndimage.uniform_filter1d(envelope(brought, kind.rise, kind.fall), SMOOTH)
-    return Feature(start, np.clip(smoothed, 0.0, 1.0))
+        before, after = (
+            round(seconds / STEP_SECONDS) + SMOOTHING_STEPS for seconds in (kind.rise, kind.fall)
+        )
+        brought, start = np.pad(brought, (before, after)), start - before * STEP_SECONDS
+    smoothed = scipy.ndimage.uniform_filter1d(limit_slope(brought, kind.rise, kind.fall), SMOOTHING_STEPS)
+    return FeatureCurve(start, np.clip(smoothed, 0.0, 1.0))
 
 
-def envelope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
+def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
     """The least curve that lies nowhere below the values and is nowhere steeper than told.
 
     It looks ahead, so that it is up when the event comes and not after it.
 
     Args:
-        values: float64 [value], `STEP` apart.
+        values: float64 [value], `STEP_SECONDS` apart.
         rise: seconds for a rise by 1.
         fall: seconds for a fall by 1.
     """
-    at = STEP * np.arange(len(values))
+    at = STEP_SECONDS * np.arange(len(values))
     down = np.maximum.accumulate(values + at / fall) - at / fall
     up = np.maximum.accumulate((values - at / rise)[::-1])[::-1] + at / rise
     return np.maximum(down, up)
 
 
-def driven(name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], Feature]]) -> Curve:
+def modulate_curve(
+    name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], FeatureCurve]]
+) -> Curve:
     """A setting's curve times its factors, within the setting's limits.
 
     Args:
@@ -128,18 +136,18 @@ def driven(name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], F
         drives: (low, high) and the feature of each drive.
 
     Returns:
-        As few keys as keep it `PRECISE`.
+        As few keys as keep it `THINNING_TOLERANCE`.
     """
     at = np.unique(np.concatenate([np.array([when for when, _ in base.keys]), *(f.times for _, f in drives)]))
     values = np.asarray(base.at(at), np.float64)
     for (low, high), found in drives:
         values = values * (low + (high - low) * found.at(at))
     values = np.clip(values, *LIMITS[name])
-    kept = thinned(at, values, PRECISE * float(values.max()))
+    kept = thin_keys(at, values, THINNING_TOLERANCE * float(values.max()))
     return Curve(tuple(zip(at[kept].tolist(), values[kept].tolist(), strict=True)))
 
 
-def faded(names: Sequence[str], found: Feature) -> Fade:
+def modulate_motifs(names: Sequence[str], found: FeatureCurve) -> Fade:
     """Motifs over time: the first where a feature is least, the last where it is most.
 
     Args:
@@ -151,16 +159,16 @@ def faded(names: Sequence[str], found: Feature) -> Fade:
     """
     at = found.times if len(found.values) else np.zeros(1)
     places = found.at(at) * (len(names) - 1)
-    kept = thinned(at, places, PRECISE * (len(names) - 1))
+    kept = thin_keys(at, places, THINNING_TOLERANCE * (len(names) - 1))
     keys: list[tuple[float, tuple[str, ...]]] = []
-    for when, place in _met(at[kept], places[kept]):
+    for when, place in _split_at_motifs(at[kept], places[kept]):
         below = min(int(place), len(names) - 2)
-        more = round((place - below) * PARTS)
-        keys.append((when, (names[below],) * (PARTS - more) + (names[below + 1],) * more))
+        more = round((place - below) * MOTIF_SHARES)
+        keys.append((when, (names[below],) * (MOTIF_SHARES - more) + (names[below + 1],) * more))
     return Fade(tuple(keys))
 
 
-def thinned(at: np.ndarray, values: np.ndarray, off: float) -> np.ndarray:
+def thin_keys(at: np.ndarray, values: np.ndarray, off: float) -> np.ndarray:
     """Places of the keys that are enough, by Douglas and Peucker (1973), measured upright.
 
     Args:
@@ -189,7 +197,7 @@ def thinned(at: np.ndarray, values: np.ndarray, off: float) -> np.ndarray:
     return found[:1] if flat else found
 
 
-def _met(at: np.ndarray, places: np.ndarray) -> list[tuple[float, float]]:
+def _split_at_motifs(at: np.ndarray, places: np.ndarray) -> list[tuple[float, float]]:
     """The keys, and one more wherever a line passes a whole number: there, one motif stands alone."""
     found = [(float(at[0]), float(places[0]))]
     for when, place in zip(at[1:].tolist(), places[1:].tolist(), strict=True):

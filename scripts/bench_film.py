@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.framework import tf
@@ -116,11 +116,11 @@ def main() -> None:
         if film is None:
             film = Path(folder) / "sample.mp4"
             make_sample(film)
-        picture = probe(film).picture
+        picture = probe(film).video
         assert picture is not None
         end = args.start + args.frames / float(picture.rate or 25)
         width, height = (int(side) for side in (args.size or f"{picture.width}x{picture.height}").split("x"))
-        source = read(probe(film), Fraction(args.start))
+        source = read_frames(probe(film), Fraction(args.start))
         frames = [octaves.resized(next(source).rgb, (height, width)) for _ in range(2)]
         source.close()
         anchor = classic(frames, "vgg16", files.get("vgg16", "random"), BLOCK5)

@@ -205,8 +205,8 @@ def main() -> int:
     parser.add_argument("--frames", type=Path)
     parser.add_argument("--no-vgg", action="store_true")
     args = parser.parse_args()
-    content = resized(files.read(args.content), (360, 640))
-    model = files.read(args.painting)
+    content = resized(files.read_image(args.content), (360, 640))
+    model = files.read_image(args.painting)
     network = load(card(args.net), args.weights, precision("auto", card(args.net)))
     result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
     name, _, own = args.judge.partition("=")

@@ -27,7 +27,7 @@ from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
 from mmdream.chance import rng
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.network import load
@@ -67,7 +67,7 @@ def picture(
     depth = Recipe().schedule.at(0).depth
     judge = load(card("dreamnet"))
     pairs, strengths = [], []
-    for was, now in zip(read(probe(source), *span), read(probe(dream)), strict=True):
+    for was, now in zip(read_frames(probe(source), *span), read_frames(probe(dream)), strict=True):
         strengths.append(float(np.abs(now.rgb - was.rgb).mean()))
         if was.index % every == 0:
             pairs.append((was.rgb, now.rgb))
@@ -179,7 +179,7 @@ def main() -> None:
     figures, pairs = picture(args.source, args.dream, span, args.every, args.googlenet)
     result: dict[str, object] = {"picture": figures}
     heard = None
-    if probe(args.dream).sounds:
+    if probe(args.dream).audio_tracks:
         heard = sounds(args.source, args.dream, span)
         result["sound"] = sound(*heard)
     if args.pictures:

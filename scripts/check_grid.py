@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the dream")
     args = parser.parse_args()
     network, how, passed = load(card(args.net)), recipe([], args.set), True
-    for name in args.sounds:
+    for name in args.audio_tracks:
         found = check(looped(sound(args.data, name), args.seconds), network, how)
         passed &= bool(found["passes"])
         print(json.dumps({"sound": name} | found, default=lambda x: round(float(x), 4)), flush=True)

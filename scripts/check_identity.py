@@ -28,9 +28,9 @@ import numpy as np
 import soundfile
 
 from mmdream import schedule
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.networks.card import card
 from mmdream.sample import make_sample
 from mmdream.sound.stft import stft_for
@@ -81,14 +81,14 @@ def sound(path: Path, end: float | None = None) -> tuple[np.ndarray, int, float]
     film = probe(path)
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "sound.wav"
-        laid = extract(film, film.sounds[0], wave, None, _exact(end))
+        laid = extract_audio(film, film.audio_tracks[0], wave, None, _exact(end))
         samples, rate = soundfile.read(wave, always_2d=True)
     return samples, rate, float(laid.start)
 
 
 def apart(source: Path, out: Path, end: float | None) -> list[tuple[float, float]]:
     """Second and largest difference (of the range 0..1) of each frame."""
-    frames = zip(read(probe(source), None, _exact(end)), read(probe(out)), strict=True)
+    frames = zip(read_frames(probe(source), None, _exact(end)), read_frames(probe(out)), strict=True)
     return [(float(was.seconds), float(np.abs(now.rgb - was.rgb).max())) for was, now in frames]
 
 
@@ -112,7 +112,7 @@ def zero(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
 def hashes(path: Path) -> dict[str, str]:
     """Of all pixels with their time stamps, and of all samples."""
     picture = hashlib.sha256()
-    for frame in read(probe(path)):
+    for frame in read_frames(probe(path)):
         picture.update(str(frame.pts).encode() + frame.rgb.tobytes())
     return {
         "picture": picture.hexdigest()[:16],
@@ -165,7 +165,7 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     out, plan = folder / "ramp.mkv", folder / "ramp.toml"
     plan.write_text(RAMP)
     report = dream(source, out, end, "--schedule", str(plan))
-    frames = [float(frame.seconds) for frame in read(probe(source), None, _exact(end))]
+    frames = [float(frame.seconds) for frame in read_frames(probe(source), None, _exact(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
     held = schedule.read(plan)
     news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]

@@ -30,11 +30,11 @@ from typing import Any
 
 import soundfile
 
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.folder import JOB, LOCK, MARKER, WORK, folder_of, picture_file
-from mmdream.picture.files import read as read_picture
+from mmdream.picture.files import read_image as read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 24 * 3600
@@ -86,11 +86,11 @@ def hashes(out: Path) -> dict[str, str]:
 def film_hashes(path: Path) -> dict[str, str]:
     """Of all pixels with their time stamps, and of all samples."""
     film, picture, sound = probe(path), hashlib.sha256(), hashlib.sha256()
-    for frame in read(film):
+    for frame in read_frames(film):
         picture.update(str(frame.pts).encode() + frame.rgb.tobytes())
     with tempfile.TemporaryDirectory() as folder:
-        for track in film.sounds:
-            extract(film, track, Path(folder) / "sound.wav")
+        for track in film.audio_tracks:
+            extract_audio(film, track, Path(folder) / "sound.wav")
             for block in soundfile.blocks(Path(folder) / "sound.wav", 1 << 16, dtype="float32"):
                 sound.update(block.tobytes())
     return {"frames": picture.hexdigest()[:16], "samples": sound.hexdigest()[:16]}

@@ -139,7 +139,7 @@ def main() -> None:
     told = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     columns = [*LINES, "told", "seconds", "took"]
     print(f"{'':11}" + "".join(f"{name:>9}" for name in columns) + "  missed")
-    for name in args.sounds:
+    for name in args.audio_tracks:
         if name not in told:
             source = sound(args.data, name)
             length = min(args.seconds or math.inf, source.n_samples / source.rate)
@@ -148,7 +148,7 @@ def main() -> None:
                 args.json.write_text(json.dumps(told, indent=1) + "\n")
         row = "".join(f"{told[name][column]:9.2f}" for column in columns)
         print(f"{name:11}{row}  {' '.join(told[name]['missed'])}", flush=True)
-    sys.exit(any(told[name]["missed"] for name in args.sounds))
+    sys.exit(any(told[name]["missed"] for name in args.audio_tracks))
 
 
 if __name__ == "__main__":

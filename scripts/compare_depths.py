@@ -115,7 +115,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in chosen.weights)
-    whole = files.read(chosen.picture)
+    whole = files.read_image(chosen.video)
     factor = chosen.side / max(whole.shape[:2])
     rgb = octaves.resized(whole, (round(whole.shape[0] * factor), round(whole.shape[1] * factor)))
     samples, rate = soundfile.read(chosen.sound, dtype="float32", always_2d=True)

@@ -22,7 +22,7 @@ from measure_sound import decibels, distance
 from measure_sound import read as read_sound
 from scipy.special import logsumexp
 
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.seen import Asked, classify, looking
 from mmdream.listen import Listener
@@ -86,7 +86,7 @@ def log_odds(logits: np.ndarray, wanted: list[int]) -> float:
 def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[list[float], list[list[float]]]:
     """Mean |difference| of the first film to each other one, and the odds of every frame of each."""
     sums, told = [0.0] * (len(films) - 1), [[] for _ in films]  # type: list[float], list[list[float]]
-    for shown in zip(*(read(probe(film)) for film in films), strict=True):
+    for shown in zip(*(read_frames(probe(film)) for film in films), strict=True):
         for number, frame in enumerate(shown):
             told[number].append(odds(frame.rgb))
             if number:

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, written
 from mmdream.jobs.memory import keep_freed_memory
@@ -86,15 +86,15 @@ def sources(data: Path) -> list[Tile]:
     """
     found = []
     for name in PHOTOS:
-        rgb = files.read(data / "photos" / f"{name}.jpg")
+        rgb = files.read_image(data / "photos" / f"{name}.jpg")
         found.append(Tile(_sized(rgb, Fraction(1)), name))
     for name, second, number in FRAMES:
         film = probe(data / "films" / name)
-        assert film.picture is not None
-        with closing(read(film, Fraction(second))) as frames:
+        assert film.video is not None
+        with closing(read_frames(film, Fraction(second))) as frames:
             rgb = next(islice(frames, number, None)).rgb
         at = f"{second} s" if second else f"frame {number}"
-        found.append(Tile(_sized(rgb, film.picture.sar), f"{Path(name).stem}, {at}"))
+        found.append(Tile(_sized(rgb, film.video.sar), f"{Path(name).stem}, {at}"))
     return found
 
 
@@ -156,7 +156,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         # Replaces an older sheet: it is drawn again and again.
-        out = destination(None, args.out, ".jpg", files.SUFFIXES, True, "--out")
+        out = destination(None, args.out, ".jpg", files.IMAGE_SUFFIXES, True, "--out")
         nets = _weighted(args.nets, args.weights)
         for depth in args.depths:
             Schedule(depth=depth)  # Refuses one out of range before anything is dreamed.
@@ -166,7 +166,7 @@ def main() -> int:
             rows += _rows(about, weights, args.depths, pictures)
         title = f"The same pictures dreamed by {', '.join(about.name for about, _ in nets)}"
         with workshop(out) as work:
-            files.write(work / out.name, sheet(title, rows).astype(np.float32) / 255)
+            files.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

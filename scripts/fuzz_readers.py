@@ -23,10 +23,10 @@ from mmdream.data.folder import dataset
 from mmdream.data.load import Form, row
 from mmdream.data.prepare import prepare
 from mmdream.errors import UserError
-from mmdream.film.frames import read
-from mmdream.film.shots import scan
+from mmdream.film.frames import read_frames
+from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.masks import check_mask
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, card
@@ -61,14 +61,14 @@ sha256 = "{sha256}"
 def film(path: Path, work: Path) -> None:
     """Every frame and every sample, and the film's shots: what a dream looks at before it begins."""
     found = probe(path)
-    if found.picture is not None:
-        with closing(read(found)) as frames:
-            scan(frames)
-        with closing(read(found, Fraction(1, 10))) as frames:
+    if found.video is not None:
+        with closing(read_frames(found)) as frames:
+            scan_frames(frames)
+        with closing(read_frames(found, Fraction(1, 10))) as frames:
             next(frames, None)
-    for sound in found.sounds:
+    for sound in found.audio_tracks:
         wave = work / f"{sound.number}.wav"
-        extract(found, sound, wave)
+        extract_audio(found, sound, wave)
         wave.unlink()
 
 
@@ -94,7 +94,7 @@ def picture(path: Path, work: Path) -> None:
     """A picture to be dreamed, a mask, and one of a data set."""
 
     def itself() -> None:
-        rgb = files.read(path)
+        rgb = files.read_image(path)
         if rgb.dtype != np.float32 or rgb.ndim != 3 or not ((rgb >= 0) & (rgb <= 1)).all():
             raise AssertionError("a picture that is none")
 

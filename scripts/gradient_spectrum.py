@@ -39,10 +39,10 @@ def main() -> None:
     options.add_argument("--plot", type=Path)
     chosen = options.parse_args()
     network = load(card(chosen.net), chosen.weights)
-    squares = [square for path in chosen.pictures for square in cut(files.read(path))]
+    squares = [square for path in chosen.pictures for square in cut(files.read_image(path))]
     spectra = {"pictures": np.mean([power(square) for square in squares], 0)}
     tiled = {}
-    large = files.read(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
+    large = files.read_image(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
     for rung in network.card.rungs:
         gradient = slope(network, Objective((Term("layer", rung.layer),), (1.0,)))
         spectra[rung.layer] = np.mean([power(gradient(square)) for square in squares], 0)

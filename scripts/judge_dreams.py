@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import train_judge
 
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.framework import tf
@@ -128,11 +128,11 @@ def into(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
 def pictures(data: Path, kind: str) -> list[np.ndarray]:
     """Squares out of the middle of photographs or of film frames, float32 [SIDE, SIDE, 3]."""
     if kind == "photographs":
-        return [square(files.read(path)) for path in sorted((data / "photos").glob("*.jpg"))]
+        return [square(files.read_image(path)) for path in sorted((data / "photos").glob("*.jpg"))]
     found = []
     for name in ("chaplin.mp4", "big_buck_bunny_0_30.webm", "sintel_854x480.mp4"):
         film = probe(data / "films" / name)
-        every = [frame for number, frame in enumerate(read(film)) if number in (40, 200, 400, 600)]
+        every = [frame for number, frame in enumerate(read_frames(film)) if number in (40, 200, 400, 600)]
         found += [square(frame.rgb) for frame in every]
     return found
 
@@ -193,7 +193,7 @@ def sheet(path: Path, dreams: list[np.ndarray]) -> None:
     small = [cv2.resize(dream, (160, 160), interpolation=cv2.INTER_AREA) for dream in dreams]
     small += [np.ones_like(small[0])] * (-len(small) % 10)
     rows = [np.hstack(small[k : k + 10]) for k in range(0, len(small), 10)]
-    files.write(path, np.vstack(rows))
+    files.write_image(path, np.vstack(rows))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--speed", type=float, default=1.1, help="px of the film a frame")
     args = parser.parse_args()
-    photo = files.read(args.photo)
+    photo = files.read_image(args.photo)
     width, height = SIZE
     # As large as the camera's way allows: the film's last frame ends at the photograph's right edge.
     way = np.array([args.speed, args.speed / 6]) * (args.frames - 1)

@@ -39,8 +39,8 @@ import numpy as np
 from film_figures import LAGS, Figures, Rows, measure, together
 
 from mmdream.errors import UserError
-from mmdream.film.frames import read
-from mmdream.film.shots import scan
+from mmdream.film.frames import read_frames
+from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import card
 from mmdream.networks.network import load
@@ -153,14 +153,16 @@ def main() -> int:
     try:
         film = probe(args.source)
         dreams = [probe(path) for path in (args.dream, args.against) if path]
-        firsts = [shot.first for shot in scan(read(film, args.start, args.end)).shots]
-        assert film.picture is not None
+        firsts = [shot.first for shot in scan_frames(read_frames(film, args.start, args.end)).shots]
+        assert film.video is not None
         found = measure(
-            together(read(film, args.start, args.end), [read(dream) for dream in dreams], args.width),
+            together(
+                read_frames(film, args.start, args.end), [read_frames(dream) for dream in dreams], args.width
+            ),
             firsts,
             lambda rgb: score(judge, at_depth(judge.card, args.depth), rgb),
             len(dreams),
-            min(1.0, (args.width or film.picture.width) / film.picture.width),
+            min(1.0, (args.width or film.video.width) / film.video.width),
             max(1, args.every),
         )
     except UserError as error:

@@ -24,7 +24,7 @@ import scipy.optimize
 import soundfile
 
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.sound.dream import contrast_energies
@@ -38,10 +38,10 @@ FLOOR_DB = 80.0
 def read(path: Path, start: Fraction | None = None, end: Fraction | None = None) -> ArraySource:
     """The first sound track between two times of the file's clock, float32 [channel, sample]."""
     film = probe(path)
-    track = film.sounds[0]
+    track = film.audio_tracks[0]
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "sound.wav"
-        extract(film, track, wave, start, end)
+        extract_audio(film, track, wave, start, end)
         samples, _ = soundfile.read(wave, dtype="float32", always_2d=True)
     return ArraySource(samples.T, track.rate, track.layout)
 

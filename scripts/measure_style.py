@@ -42,7 +42,7 @@ LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
 
 def picture(path: Path, height: int) -> np.ndarray:
     """A file's picture at a height."""
-    rgb = files.read(path)
+    rgb = files.read_image(path)
     return np.ascontiguousarray(resized(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
 
 
@@ -119,7 +119,7 @@ def main() -> int:
         here = features(network, content)
         strange = float(np.mean([alike(here, features(network, other)) for other in others] or [0.0]))
         for path in args.paintings:
-            model = files.read(path)
+            model = files.read_image(path)
             on = easel(network, model)
             began = time.perf_counter()
             result = painted(on, content)
@@ -141,7 +141,7 @@ def main() -> int:
             row.append(result)
         sheet.append(np.hstack(row))
     if args.out:
-        files.write(args.out, np.vstack(sheet))
+        files.write_image(args.out, np.vstack(sheet))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
     met = [

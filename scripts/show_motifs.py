@@ -40,7 +40,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=16)
     chosen = options.parse_args()
     names = motifs(chosen.motifs) if chosen.motifs else tuple(card(chosen.net).motifs)
-    photo = files.read(chosen.photo)
+    photo = files.read_image(chosen.photo)
     photo = octaves.resized(photo, (round(photo.shape[0] * WIDTH / photo.shape[1]), WIDTH))
     tiles = []
     for number, name in enumerate(names, 1):

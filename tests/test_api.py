@@ -15,7 +15,7 @@ import soundfile
 
 import mmdream
 from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
-from mmdream.film.sound_files import SUFFIXES
+from mmdream.film.sound_files import AUDIO_SUFFIXES
 from mmdream.jobs.sound import dream_sound_file
 from mmdream.listen import Listener
 from mmdream.picture import files
@@ -97,7 +97,7 @@ def test_what_is_no_sound_is_refused(sound: np.ndarray, rate: int, says: str):
         dream_audio(sound, rate, QUICK)
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
 def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tmp_path: Path):
     source, rate = tmp_path / "in.wav", 44100
     soundfile.write(source, np.stack([tone(1.2, rate), tone(1.2, rate)], 1), rate)
@@ -126,7 +126,7 @@ def test_each_pass_over_a_picture_works_on_what_the_one_before_it_made():
 def test_a_schedule_file_s_passes_act_on_a_picture_as_at_second_0(tmp_path: Path):
     rng = np.random.default_rng(3)
     for name in ("in.png", "style.png"):
-        files.write(tmp_path / name, rng.random((48, 48, 3)).astype(np.float32))
+        files.write_image(tmp_path / name, rng.random((48, 48, 3)).astype(np.float32))
     (tmp_path / "plan.toml").write_text(
         '[[pass]]\nstyle = "style.png"\noctaves = 1\nsteps = 2\n[[pass]]\nfrom = 3\ndepth = 1\n'
     )

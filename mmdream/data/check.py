@@ -168,7 +168,7 @@ def _decodes(path: Path, decode: Callable[[Path], object]) -> bool:
 
 
 def _picture(path: Path) -> None:
-    files.read(path)
+    files.read_image(path)
 
 
 def _sound(path: Path) -> None:

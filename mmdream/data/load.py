@@ -107,7 +107,7 @@ def _keep(path: Path, whole: np.ndarray) -> None:
 
 def _picture(path: Path, side: int) -> np.ndarray:
     """uint8 [side, side, 3]."""
-    pixels: np.ndarray = np.rint(square(files.read(path), side) * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(square(files.read_image(path), side) * 255).astype(np.uint8)
     return pixels
 
 

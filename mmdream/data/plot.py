@@ -152,7 +152,7 @@ def measured(medium: str, examples: Sequence[Example]) -> np.ndarray:
                 told = soundfile.info(example.file)
                 sizes.append(told.frames / told.samplerate)
             else:
-                sizes.append(min(files.read(example.file).shape[:2]))
+                sizes.append(min(files.read_image(example.file).shape[:2]))
         except (UserError, soundfile.SoundFileError, OSError):
             continue
     return np.array(sizes, np.float64)

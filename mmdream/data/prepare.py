@@ -22,7 +22,7 @@ from mmdream.data.prepared import Prepared, counted
 from mmdream.data.sort import laid
 from mmdream.data.sources import items, usable
 from mmdream.errors import UserError
-from mmdream.film.opened import room_for
+from mmdream.film.opened import reporting_full_disk
 from mmdream.listen import Listener
 
 
@@ -109,7 +109,7 @@ def _work(out: Path) -> Iterator[Path]:
     """A folder beside the set to unpack and sort in; it is gone afterwards, whatever happens."""
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.mmdream-", dir=out.parent))
     try:
-        with room_for(out):
+        with reporting_full_disk(out):
             yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)

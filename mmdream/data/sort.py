@@ -158,7 +158,7 @@ def _put(file: Path, target: Path, side: int | None, move: bool) -> None:
         if side is None:
             shutil.copyfile(file, draft)
         else:
-            files.write(draft, square(_picture(file), side))
+            files.write_image(draft, square(_picture(file), side))
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def _put(file: Path, target: Path, side: int | None, move: bool) -> None:
 
 def _picture(file: Path) -> np.ndarray:
     try:
-        return files.read(file)
+        return files.read_image(file)
     except UserError as error:
         raise _Unreadable from error
 

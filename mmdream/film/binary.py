@@ -9,10 +9,10 @@ from typing import Any
 import ffmpeg
 import imageio_ffmpeg
 
-from mmdream.film.opened import no_room
+from mmdream.film.opened import disk_full_error
 
 
-def merge(picture: Path, sound: Path, out: Path, sound_codec: str) -> None:
+def merge_audio_video(picture: Path, sound: Path, out: Path, sound_codec: str) -> None:
     """Join a picture, copied, and a sound, encoded; both begin at 0.
 
     Raises:
@@ -26,10 +26,10 @@ def merge(picture: Path, sound: Path, out: Path, sound_codec: str) -> None:
     try:
         ffmpeg_merge_video_audio(str(picture), str(sound), str(out), "copy", sound_codec, logger=None)
     except OSError as error:
-        raise _failure(str(error), out) from error
+        raise _ffmpeg_error(str(error), out) from error
 
 
-def run(graph: Any, out: Path) -> None:
+def run_ffmpeg(graph: Any, out: Path) -> None:
     """Run a graph of ffmpeg-python's that writes `out`.
 
     Raises:
@@ -40,11 +40,11 @@ def run(graph: Any, out: Path) -> None:
     try:
         ffmpeg.run(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True, quiet=True)
     except ffmpeg.Error as error:
-        raise _failure(error.stderr.decode(errors="replace"), out) from error
+        raise _ffmpeg_error(error.stderr.decode(errors="replace"), out) from error
 
 
-def _failure(complaint: str, out: Path) -> Exception:
+def _ffmpeg_error(complaint: str, out: Path) -> Exception:
     if "No space left on device" in complaint:
-        return no_room(out)
+        return disk_full_error(out)
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     return RuntimeError(f"ffmpeg could not write {out.name}: {lines[-1] if lines else 'no reason given'}")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.film.flow import Flow, warp
+from mmdream.film.flow import OpticalFlow, warp
 
 EAGERNESS = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
@@ -53,7 +53,7 @@ class Carry:
     fill: np.ndarray
     """float32 [h, w], 0..1: how much of a full dream each place has had."""
     grey: np.ndarray
-    """uint8 [h, w], the frame as `flow.grey` gives it: the next frame's flow leads here."""
+    """uint8 [h, w], the frame as `flow.to_gray` gives it: the next frame's flow leads here."""
     yield_: float
     """Strength of the shot's first dream over its ascent: what a full climb gives here."""
     push: float
@@ -122,7 +122,7 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
 
     Args:
         detail: float32 [H, W, 3], its dream minus its source.
-        grey: of the frame, from `flow.grey`.
+        grey: of the frame, from `flow.to_gray`.
         ascent: length of its climb, steps times size of a step, times the room it had.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
@@ -132,7 +132,13 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
 
 
 def lay(
-    carry: Carry, flow: Flow, share: float, breathe: float, momentum: float, ascent: float, light: float
+    carry: Carry,
+    flow: OpticalFlow,
+    share: float,
+    breathe: float,
+    momentum: float,
+    ascent: float,
+    light: float,
 ) -> Laid:
     """Move the last frame's dream onto this one, and say where it needs how much work.
 
@@ -187,7 +193,7 @@ def gone_on(
         laid: what `lay` made of it.
         gain: float32 [h, w, 3], what the frame's climb added: half size, or full size where strokes are
             finer than that.
-        grey: of the frame, from `flow.grey`.
+        grey: of the frame, from `flow.to_gray`.
         allowed: makes a detail one that leaves the frame's dream within 0..1.
     """
     change, momentum = _enlarged(laid.change, gain), _enlarged(laid.momentum, gain)

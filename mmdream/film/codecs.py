@@ -9,7 +9,7 @@ from mmdream.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class PictureCodec:
+class VideoCodec:
     """How frames are written."""
 
     name: str
@@ -24,7 +24,7 @@ class PictureCodec:
 # Encoder threads are few and fixed: x264's choices depend on their number. Without B-frames its
 # macroblock tree saves nothing here, and with them it changed the output from run to run where a side
 # is no multiple of 16 (PyAV 18.1).
-H264 = PictureCodec(
+H264 = VideoCodec(
     "libx264",
     (
         ("preset", "veryfast"),
@@ -35,8 +35,8 @@ H264 = PictureCodec(
     ),
     even=True,
 )
-FFV1 = PictureCodec("ffv1", (("level", "3"), ("slices", "4"), ("g", "1"), ("threads", "4")), rgb=True)
-VP9 = PictureCodec(
+FFV1 = VideoCodec("ffv1", (("level", "3"), ("slices", "4"), ("g", "1"), ("threads", "4")), rgb=True)
+VP9 = VideoCodec(
     "libvpx-vp9",
     (
         ("deadline", "realtime"),
@@ -51,26 +51,26 @@ VP9 = PictureCodec(
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class VideoFormat:
     """One kind of film file."""
 
     muxer: str
     """FFmpeg's name of the container."""
     middle: str
     """Suffix of the files on the way."""
-    picture: PictureCodec
+    video: VideoCodec
     sound: str
     """FFmpeg's encoder."""
     subtitles: str
     """The encoder that text subtitles are converted with."""
     pictures: frozenset[str] | None
     """Codecs whose packets may be copied; None: all."""
-    sounds: frozenset[str] | None
-    texts: frozenset[str] | None
+    audio_tracks: frozenset[str] | None
+    copyable_subtitles: frozenset[str] | None
     """Subtitle codecs that may be copied."""
 
     @property
-    def middle_muxer(self) -> str:
+    def intermediate_muxer(self) -> str:
         """FFmpeg's name of the container on the way."""
         return "mp4" if self.is_mp4 else self.muxer
 
@@ -80,7 +80,7 @@ class Form:
         return self.middle == ".mp4"
 
 
-_MP4 = Form(
+_MP4 = VideoFormat(
     "mp4",
     ".mp4",
     H264,
@@ -90,7 +90,7 @@ _MP4 = Form(
     frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus"}),
     frozenset({"mov_text"}),
 )
-_MOV = Form(
+_MOV = VideoFormat(
     "mov",
     ".mp4",
     H264,
@@ -100,8 +100,8 @@ _MOV = Form(
     frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"}),
     frozenset({"mov_text"}),
 )
-_MKV = Form("matroska", ".mkv", FFV1, "pcm_f32le", "srt", None, None, None)
-_WEBM = Form(
+_MKV = VideoFormat("matroska", ".mkv", FFV1, "pcm_f32le", "srt", None, None, None)
+_WEBM = VideoFormat(
     "webm",
     ".webm",
     VP9,
@@ -111,18 +111,18 @@ _WEBM = Form(
     frozenset({"opus", "libopus", "vorbis"}),
     frozenset({"webvtt"}),
 )
-FORMS = {".mp4": _MP4, ".mov": _MOV, ".mkv": _MKV, ".webm": _WEBM}
-SUFFIXES = tuple(FORMS)
+VIDEO_FORMATS = {".mp4": _MP4, ".mov": _MOV, ".mkv": _MKV, ".webm": _WEBM}
+VIDEO_SUFFIXES = tuple(VIDEO_FORMATS)
 
 
-def form(path: Path) -> Form:
+def video_format(path: Path) -> VideoFormat:
     """The kind of film that a name asks for.
 
     Raises:
         UserError: an unknown suffix.
     """
     try:
-        return FORMS[path.suffix.lower()]
+        return VIDEO_FORMATS[path.suffix.lower()]
     except KeyError:
         ending = path.suffix or "a file without ending"
-        raise UserError(f"{path}: cannot write a film as {ending}; use {', '.join(FORMS)}") from None
+        raise UserError(f"{path}: cannot write a film as {ending}; use {', '.join(VIDEO_FORMATS)}") from None

@@ -14,9 +14,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 UNSPECIFIED = 2
 RGB, BT709, BT601 = 0, 1, 6
-HDR = {16: "PQ", 18: "HLG"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """Transfer curves of high dynamic range; they pass through untouched."""
-MATRICES = {
+SWSCALE_MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
@@ -26,16 +26,16 @@ MATRICES = {
     10: Colorspace.BT2020,
 }
 """Matrices that swscale converts, as it calls them."""
-HD_ROWS = 720
+HD_HEIGHT = 720
 """Untagged films of so many rows are BT.709, smaller ones BT.601."""
 WHITE_16 = 65283
 """White of a deep YUV film as swscale 9 gives it in 16 bits (not 65535). Its path to rgb48 with
 full chroma gives wrong colours altogether, so planes are asked for."""
-ALPHA_TOP = {"uint8": 255, "uint16": 65535}
+ALPHA_MAX = {"uint8": 255, "uint16": 65535}
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
+class ColorSpace:
     """How a film's numbers stand for colours."""
 
     matrix: int
@@ -46,31 +46,34 @@ class Colour:
     transfer: int = UNSPECIFIED
 
 
-def colour_of(frame: av.VideoFrame) -> Colour:
+def read_color_space(frame: av.VideoFrame) -> ColorSpace:
     """Read a frame's tags, and decide where they are silent or name what cannot be converted."""
-    kept = {"primaries": _known(frame.color_primaries), "transfer": _known(frame.color_trc)}
+    kept = {
+        "primaries": _tag_or_unspecified(frame.color_primaries),
+        "transfer": _tag_or_unspecified(frame.color_trc),
+    }
     if frame.format.is_rgb:
-        return Colour(RGB, True, **kept)
+        return ColorSpace(RGB, True, **kept)
     matrix = frame.colorspace
-    if matrix not in MATRICES:
-        matrix = untagged(frame.height)
+    if matrix not in SWSCALE_MATRICES:
+        matrix = default_matrix(frame.height)
     # Grey and the old yuvj formats are of full range by their nature.
     whole = frame.format.name.startswith(("gray", "yuvj"))
     full = frame.color_range == ColorRange.JPEG or (whole and frame.color_range != ColorRange.MPEG)
-    return Colour(matrix, full, **kept)
+    return ColorSpace(matrix, full, **kept)
 
 
-def untagged(rows: int) -> int:
+def default_matrix(rows: int) -> int:
     """The matrix that is meant where a film of so many rows names none."""
-    return BT709 if rows >= HD_ROWS else BT601
+    return BT709 if rows >= HD_HEIGHT else BT601
 
 
-def _known(tag: int) -> int:
+def _tag_or_unspecified(tag: int) -> int:
     return UNSPECIFIED if tag in (0, 3) else int(tag)  # 0 and 3 are reserved.
 
 
-def from_film(
-    colour: Colour, width: int, height: int, bits: int, alpha: bool
+def make_rgb_decoder(
+    colour: ColorSpace, width: int, height: int, bits: int, alpha: bool
 ) -> Callable[[av.VideoFrame], np.ndarray]:
     """A converter of decoded frames.
 
@@ -88,7 +91,7 @@ def from_film(
         A function from a frame to float32 [row, column, 3], 0..1.
     """
     yuv = colour.matrix != RGB
-    form, white = _rgb_form(yuv, bits, alpha)
+    form, white = _rgb_pixel_format(yuv, bits, alpha)
     reformatter = VideoReformatter()
 
     def convert(frame: av.VideoFrame) -> np.ndarray:
@@ -97,20 +100,20 @@ def from_film(
             width=width,
             height=height,
             format=form,
-            src_colorspace=MATRICES[colour.matrix] if yuv else None,
+            src_colorspace=SWSCALE_MATRICES[colour.matrix] if yuv else None,
             src_color_range=(ColorRange.JPEG if colour.full else ColorRange.MPEG) if yuv else None,
             interpolation=Interpolation.BILINEAR,
             threads=1,
         ).to_ndarray()
         rgb = levels[..., :3] * np.float32(1 / white)
         if alpha:
-            rgb *= levels[..., 3:] * np.float32(1 / ALPHA_TOP[levels.dtype.name])
+            rgb *= levels[..., 3:] * np.float32(1 / ALPHA_MAX[levels.dtype.name])
         return np.minimum(rgb, 1, out=rgb) if bits > 8 else rgb
 
     return convert
 
 
-def _rgb_form(yuv: bool, bits: int, alpha: bool) -> tuple[str, int]:
+def _rgb_pixel_format(yuv: bool, bits: int, alpha: bool) -> tuple[str, int]:
     """FFmpeg's RGB format that a film is converted to, and the level of white in it."""
     if bits <= 8:
         return ("rgba" if alpha else "rgb24"), 255
@@ -121,7 +124,7 @@ def _rgb_form(yuv: bool, bits: int, alpha: bool) -> tuple[str, int]:
     return f"gbrp{bits}le", 2**bits - 1
 
 
-def to_film(colour: Colour, form: str) -> Callable[[np.ndarray], av.VideoFrame]:
+def make_rgb_encoder(colour: ColorSpace, form: str) -> Callable[[np.ndarray], av.VideoFrame]:
     """A converter of finished frames.
 
     Args:
@@ -133,16 +136,16 @@ def to_film(colour: Colour, form: str) -> Callable[[np.ndarray], av.VideoFrame]:
     """
     if form.startswith("gbrp"):
         top = 2 ** int(form[4:6]) - 1
-        return lambda rgb: _deep(rgb, top, form)
+        return lambda rgb: _high_depth_frame(rgb, top, form)
     reformatter = VideoReformatter()
 
     def convert(rgb: np.ndarray) -> av.VideoFrame:
-        frame = av.VideoFrame.from_ndarray(_levels(rgb, 255).astype(np.uint8), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(_scale_to_levels(rgb, 255).astype(np.uint8), format="rgb24")
         yuv = colour.matrix != RGB
         return reformatter.reformat(
             frame,
             format=form,
-            dst_colorspace=MATRICES[colour.matrix] if yuv else None,
+            dst_colorspace=SWSCALE_MATRICES[colour.matrix] if yuv else None,
             dst_color_range=(ColorRange.JPEG if colour.full else ColorRange.MPEG) if yuv else None,
             # Area: the chroma of a 2 x 2 block goes back where the common path took it from.
             interpolation=Interpolation.AREA,
@@ -152,11 +155,11 @@ def to_film(colour: Colour, form: str) -> Callable[[np.ndarray], av.VideoFrame]:
     return convert
 
 
-def _deep(rgb: np.ndarray, top: int, form: str) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(_levels(rgb, top).astype(np.uint16), format=form)
+def _high_depth_frame(rgb: np.ndarray, top: int, form: str) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(_scale_to_levels(rgb, top).astype(np.uint16), format=form)
 
 
-def _levels(rgb: np.ndarray, top: int) -> np.ndarray:
+def _scale_to_levels(rgb: np.ndarray, top: int) -> np.ndarray:
     """float32, 0.5 above whole levels 0..top, ready to be cut down to integers."""
     levels = rgb * np.float32(top)
     levels += np.float32(0.5)

@@ -20,40 +20,40 @@ from scenedetect.detectors import ContentDetector
 
 from mmdream.film import flow
 
-WIDTH = 128
+THUMBNAIL_SIDE = 128
 """px of the longer side: DIS follows 15 % of the width there, and takes 2 ms."""
-BLACK = 20
+BLACK_LEVEL = 20
 """Brightest value of 255 that counts as black: film bars are noisy and rarely at zero."""
-FLAT = 2.5
+FLAT_DEVIATION = 2.5
 """Standard deviation of luma, of 255, under which a picture shows nothing that could be found again."""
-FAINT = 0.2
+FAINT_RATIO = 0.2
 """The same, as a share of the other picture's: what is left of it at the end of a fade is no new picture."""
-CALM = 2.0
+DETECTOR_THRESHOLD = 2.0
 """Score of the content detector (its own threshold is 27) under which a frame cannot begin a shot."""
-LONGEST_FLASH = 3
+MAX_FLASH_FRAMES = 3
 """Frames."""
-SMALLEST = 16
+MIN_FLOW_SIDE = 16
 """px; DIS cannot take less."""
-NEAR = 0.35
+FLOW_TOLERANCE_PX = 0.35
 """px by which flow there and back may miss a pixel."""
 
 # Measured on all pairs of 14 photographs and paintings (n 182), pans, zooms, dissolves and fades, and on five
 # films. Strangeness: cuts 0.5..1 (5 % below, to 0.30), pans of 10 % of the width a frame up to 0.17,
 # dissolves over 6 frames up to 0.26, flames 0.03, a head that fills the screen at once 0.36. Trust: cuts up
 # to 0.15, all others 0.48 and more, but for pans of 15 % of the width a frame, which nothing can follow.
-STRANGE, LOST = 0.28, 0.3
-VERY_STRANGE, BIG = 0.7, 12.0
-LEAST = 2.0
+UNEXPLAINED_BREAK, TRUST_BREAK = 0.28, 0.3
+UNEXPLAINED_CLEARLY, DIFFERENCE_CLEARLY = 0.7, 12.0
+NOISE_DIFFERENCE = 2.0
 """Changes under this, of 255, are noise."""
-LEAST_FLAT, SUDDEN = 6.0, 2.5
+FLAT_CUT_DIFFERENCE, SUDDEN_RATIO = 6.0, 2.5
 """A cut to or from black changes more than this at once, and so many times more than its neighbours do: the
 first step of a fade is as large as the second."""
-FLASHING = 10.0
-RETURNED = 0.35
+FLASH_DIFFERENCE = 10.0
+FLASH_RETURN_RATIO = 0.35
 """After a flash the picture is back: what remains of its change is under this share."""
 
 
-class Mark(Enum):
+class FrameMark(Enum):
     """What a frame is to the one before it."""
 
     START = "first frame of a shot"
@@ -63,28 +63,28 @@ class Mark(Enum):
 
 Box = tuple[int, int, int, int]
 """Top, bottom, left, right, half open."""
-NOTHING: Box = (0, 0, 0, 0)
+EMPTY_BOX: Box = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Thumbnail:
     """A frame in small."""
 
-    ycc: np.ndarray
+    ycrcb: np.ndarray
     """uint8 [h, w, 3], Y, Cr, Cb."""
     box: Box
     """Of what is not black; empty if all is."""
-    stirs: bool
+    has_changed: bool
     """The content detector saw a change since the frame before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FrameChange:
     """What of a frame does not come from another one."""
 
     size: float
     """Mean absolute difference after motion is undone, of 255."""
-    strange: float
+    unexplained: float
     """Share of the luma's variance that the other frame, moved, does not explain, whatever the light."""
     trust: float
     """Share of the pixels whose flow both ways agrees."""
@@ -94,33 +94,37 @@ class Change:
     @property
     def is_break(self) -> bool:
         """Neither the motion nor the light explains this picture."""
-        if self.flat or self.size < LEAST or self.strange < STRANGE:
+        if self.flat or self.size < NOISE_DIFFERENCE or self.unexplained < UNEXPLAINED_BREAK:
             return False
-        return self.trust <= LOST or (self.strange >= VERY_STRANGE and self.size >= BIG)
+        return self.trust <= TRUST_BREAK or (
+            self.unexplained >= UNEXPLAINED_CLEARLY and self.size >= DIFFERENCE_CLEARLY
+        )
 
 
-class Looker:
+class ThumbnailMaker:
     """Makes the small pictures of a film's frames, in order."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self._detector = ContentDetector(threshold=CALM, min_scene_len=1)
+        self._detector = ContentDetector(threshold=DETECTOR_THRESHOLD, min_scene_len=1)
         self._count = 0
 
-    def look(self, rgb: np.ndarray) -> Look:
+    def look(self, rgb: np.ndarray) -> Thumbnail:
         """See the next frame, float32 [H, W, 3], 0..1."""
-        factor = min(1.0, WIDTH / max(rgb.shape[:2]))
+        factor = min(1.0, THUMBNAIL_SIDE / max(rgb.shape[:2]))
         size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
         small = np.rint(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) * 255).astype(np.uint8)
         # The detector only counts; its rate has no meaning.
         stamp = FrameTimecode(self._count, fps=25.0)
         stirs = bool(self._detector.process_frame(stamp, cv2.cvtColor(small, cv2.COLOR_RGB2BGR)))
         self._count += 1
-        box = _inner(lit(small.max(axis=(1, 2)), small.max(axis=(0, 2)), BLACK), *small.shape[:2])
-        return Look(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb), box, stirs)
+        box = _inset_box(
+            lit_box(small.max(axis=(1, 2)), small.max(axis=(0, 2)), BLACK_LEVEL), *small.shape[:2]
+        )
+        return Thumbnail(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb), box, stirs)
 
 
-def lit(rows: np.ndarray, columns: np.ndarray, black: float) -> Box:
+def lit_box(rows: np.ndarray, columns: np.ndarray, black: float) -> Box:
     """The box of what is brighter than `black`; empty if nothing is.
 
     Args:
@@ -130,25 +134,25 @@ def lit(rows: np.ndarray, columns: np.ndarray, black: float) -> Box:
     """
     ys, xs = np.flatnonzero(rows > black), np.flatnonzero(columns > black)
     if not len(ys) or not len(xs):
-        return NOTHING
+        return EMPTY_BOX
     return int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
 
 
-def _inner(box: Box, height: int, width: int) -> Box:
+def _inset_box(box: Box, height: int, width: int) -> Box:
     """The box without its rim where it ends inside the picture: half of a bar's pixel is there."""
     top, bottom, left, right = box
     inner = (top + (top > 0), bottom - (bottom < height), left + (left > 0), right - (right < width))
     return inner if inner[0] < inner[1] and inner[2] < inner[3] else box
 
 
-def around(a: Box, b: Box) -> Box:
+def union_box(a: Box, b: Box) -> Box:
     """The smallest box that holds both; an empty one holds nothing."""
     if a[0] == a[1] or b[0] == b[1]:
         return b if a[0] == a[1] else a
     return min(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), max(a[3], b[3])
 
 
-def change(previous: Look, current: Look, box: Box = NOTHING) -> Change:
+def measure_change(previous: Thumbnail, current: Thumbnail, box: Box = EMPTY_BOX) -> FrameChange:
     """Compare two frames, without borders that are black in both: bars would make all pictures alike.
 
     Args:
@@ -156,82 +160,82 @@ def change(previous: Look, current: Look, box: Box = NOTHING) -> Change:
         current: the one after.
         box: of the shot so far; a small thing that crosses the dark is no picture of its own.
     """
-    top, bottom, left, right = around(box, around(previous.box, current.box))
+    top, bottom, left, right = union_box(box, union_box(previous.box, current.box))
     if top == bottom:
-        return Change(0.0, 0.0, 1.0, True)
-    a, b = (np.ascontiguousarray(look.ycc[top:bottom, left:right]) for look in (previous, current))
-    back, trust = _followed(np.ascontiguousarray(a[..., 0]), np.ascontiguousarray(b[..., 0]))
+        return FrameChange(0.0, 0.0, 1.0, True)
+    a, b = (np.ascontiguousarray(look.ycrcb[top:bottom, left:right]) for look in (previous, current))
+    back, trust = _flow_and_trust(np.ascontiguousarray(a[..., 0]), np.ascontiguousarray(b[..., 0]))
     (moved,) = flow.warp(a.astype(np.float32), (), back)
     size = float(np.abs(moved - b).mean())
     x, y = moved[..., 0].ravel(), b[..., 0].ravel()
     spread = min(float(a[..., 0].std()), float(x.std())), float(y.std())
-    if min(spread) < max(FLAT, FAINT * max(spread)):
-        return Change(size, 1.0, 0.0, True)
+    if min(spread) < max(FLAT_DEVIATION, FAINT_RATIO * max(spread)):
+        return FrameChange(size, 1.0, 0.0, True)
     alike = max(0.0, float(np.corrcoef(x, y)[0, 1]))
-    return Change(size, 1 - alike**2, trust, False)
+    return FrameChange(size, 1 - alike**2, trust, False)
 
 
-def _followed(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
+def _flow_and_trust(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
     """Backward flow and the share of pixels that the forward flow leads back to their place.
 
-    Not `flow.between`, whose trust asks how well a pixel may be carried and leans to yes: here both answers
+    Not `flow.estimate_flow`, whose trust asks how well a pixel may be carried and leans to yes: here both answers
     must weigh the same.
     """
     height, width = current.shape
-    if min(height, width) < SMALLEST:
+    if min(height, width) < MIN_FLOW_SIDE:
         return np.zeros((height, width, 2), np.float32), 0.0
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = dis.calc(current, previous, None), dis.calc(previous, current, None)
     apart = np.square(back + flow.warp(forth, (), back)[0]).sum(-1)
-    return back, float((apart < 0.01 * np.square(back).sum(-1) + NEAR**2).mean())
+    return back, float((apart < 0.01 * np.square(back).sum(-1) + FLOW_TOLERANCE_PX**2).mean())
 
 
-def marks(looks: Iterable[Look]) -> Iterator[tuple[Look, Mark]]:
+def mark_frames(looks: Iterable[Thumbnail]) -> Iterator[tuple[Thumbnail, FrameMark]]:
     """Say of each frame whether it begins a shot, goes on, or is a flash; a few frames are held back.
 
     Flashes may follow each other as they like: in a strobe, the frames between them stay one shot.
     """
-    source, waiting = iter(looks), deque[Look]()
-    base: Look | None = None
-    box, before = NOTHING, 0.0
+    source, waiting = iter(looks), deque[Thumbnail]()
+    base: Thumbnail | None = None
+    box, before = EMPTY_BOX, 0.0
     while True:
-        while len(waiting) <= LONGEST_FLASH and (look := next(source, None)) is not None:
+        while len(waiting) <= MAX_FLASH_FRAMES and (look := next(source, None)) is not None:
             waiting.append(look)
         if not waiting:
             return
-        if base is not None and waiting[0].stirs:
-            found = change(base, waiting[0], box)
-            if length := _flash(base, waiting, found, box):
+        if base is not None and waiting[0].has_changed:
+            found = measure_change(base, waiting[0], box)
+            if length := _flash_length(base, waiting, found, box):
                 for _ in range(length):
-                    yield waiting.popleft(), Mark.FLASH
+                    yield waiting.popleft(), FrameMark.FLASH
                 continue
             cut = _is_cut(found, before, waiting)
             before = 0.0 if cut else found.size
         else:
             cut, before = base is None, 0.0
         base = waiting.popleft()
-        box = around(NOTHING if cut else box, base.box)
-        yield base, Mark.START if cut else Mark.ON
+        box = union_box(EMPTY_BOX if cut else box, base.box)
+        yield base, FrameMark.START if cut else FrameMark.ON
 
 
-def _flash(base: Look, waiting: deque[Look], found: Change, box: Box) -> int:
+def _flash_length(base: Thumbnail, waiting: deque[Thumbnail], found: FrameChange, box: Box) -> int:
     """How many of the waiting frames are a flash: the first frame after them is like the last before."""
-    if found.size < FLASHING and not found.is_break:
+    if found.size < FLASH_DIFFERENCE and not found.is_break:
         return 0
-    for length in range(1, min(LONGEST_FLASH, len(waiting) - 1) + 1):
-        back = change(base, waiting[length], box)
-        same = back.size < LEAST_FLAT if back.flat else back.trust > LOST
-        if same and back.size < RETURNED * found.size:
+    for length in range(1, min(MAX_FLASH_FRAMES, len(waiting) - 1) + 1):
+        back = measure_change(base, waiting[length], box)
+        same = back.size < FLAT_CUT_DIFFERENCE if back.flat else back.trust > TRUST_BREAK
+        if same and back.size < FLASH_RETURN_RATIO * found.size:
             return length
     return 0
 
 
-def _is_cut(found: Change, before: float, waiting: deque[Look]) -> bool:
+def _is_cut(found: FrameChange, before: float, waiting: deque[Thumbnail]) -> bool:
     """Whether the first of the waiting frames begins a shot."""
-    if not found.flat or found.size < LEAST_FLAT:
+    if not found.flat or found.size < FLAT_CUT_DIFFERENCE:
         return found.is_break
     after = 0.0
-    if len(waiting) > 1 and waiting[1].stirs:
-        following = change(waiting[0], waiting[1])
+    if len(waiting) > 1 and waiting[1].has_changed:
+        following = measure_change(waiting[0], waiting[1])
         after = 0.0 if following.is_break else following.size
-    return found.size >= SUDDEN * max(before, after)
+    return found.size >= SUDDEN_RATIO * max(before, after)

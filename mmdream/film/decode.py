@@ -11,21 +11,21 @@ from typing import cast
 import av
 from av.container import InputContainer
 
-from mmdream.film.opened import decoder, packets
+from mmdream.film.opened import demux_packets, video_decoder
 
 
 @dataclass
-class Damage:
+class DecodeDamage:
     """What a reader found on its way; it grows while the frames are read."""
 
-    reached: dict[int, Fraction] = field(default_factory=dict)
+    stream_ends: dict[int, Fraction] = field(default_factory=dict)
     """Seconds on the streams' clocks at which each stream's packets end."""
-    cut_short: bool = False
+    truncated: bool = False
     """The file ended with an error or inside a packet."""
 
 
-def frames(
-    container: InputContainer, stream: av.VideoStream, damage: Damage
+def decode_frames(
+    container: InputContainer, stream: av.VideoStream, damage: DecodeDamage
 ) -> Iterator[av.VideoFrame | int]:
     """Decode a picture stream from where its container stands.
 
@@ -37,12 +37,12 @@ def frames(
         Frames in the order in which they are shown, and in their midst the time stamps (ticks) of
         lost ones.
     """
-    context = decoder(stream)
+    context = video_decoder(stream)
     awaited: list[int] = []
     errors = 0
-    for packet in _packets(container, stream.index, damage):
+    for packet in _stream_packets(container, stream.index, damage):
         if packet is not None and packet.is_corrupt:
-            damage.cut_short = True
+            damage.truncated = True
         try:
             decoded = context.decode(packet)
         except av.EOFError:
@@ -67,30 +67,32 @@ def frames(
     yield from sorted(awaited)[:errors]
 
 
-def _packets(
-    container: InputContainer, index: int, damage: Damage
+def _stream_packets(
+    container: InputContainer, index: int, damage: DecodeDamage
 ) -> Iterator[av.Packet[av.VideoStream] | None]:
     """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
     try:
-        for packet in packets(container):
+        for packet in demux_packets(container):
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                damage.reached[packet.stream_index] = max(damage.reached.get(packet.stream_index, end), end)
+                damage.stream_ends[packet.stream_index] = max(
+                    damage.stream_ends.get(packet.stream_index, end), end
+                )
             if packet.stream_index == index and packet.size:
                 yield cast("av.Packet[av.VideoStream]", packet)
     except (av.FFmpegError, OSError):
-        damage.cut_short = True
+        damage.truncated = True
     yield None
 
 
-def picture_stream(container: InputContainer, index: int) -> av.VideoStream:
+def get_video_stream(container: InputContainer, index: int) -> av.VideoStream:
     """The picture stream of this number."""
     stream = container.streams[index]
     assert isinstance(stream, av.VideoStream)
     return stream
 
 
-def seek(container: InputContainer, stream: av.VideoStream, pts: int) -> bool:
+def seek_keyframe(container: InputContainer, stream: av.VideoStream, pts: int) -> bool:
     """Go to a keyframe at or before a time stamp; False where the file cannot."""
     try:
         container.seek(pts, stream=stream)

@@ -12,13 +12,13 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.film import decode
-from mmdream.film.colour import HDR, from_film
-from mmdream.film.opened import opened
-from mmdream.film.source import Film, Picture
+from mmdream.film.colour import HDR_TRANSFERS, make_rgb_decoder
+from mmdream.film.opened import open_media
+from mmdream.film.source import MediaFile, VideoTrack
 
-STEPS_BACK = (0, 4, 30)
+SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the wanted frame at which a keyframe is looked for, until it lies before it."""
-TOLERATED_END = Fraction(1, 4)
+MAX_EARLY_END = Fraction(1, 4)
 """Seconds by which a film may end before its header says so: containers round and count their
 longest stream."""
 
@@ -40,18 +40,18 @@ class Frame:
     """The frame was broken: the last good one stands in for it."""
 
 
-def _silent(_line: str) -> None:
+def _ignore_warning(_line: str) -> None:
     pass
 
 
-def read(
-    film: Film,
+def read_frames(
+    film: MediaFile,
     start: Fraction | None = None,
     end: Fraction | None = None,
     *,
     every: Fraction | None = None,
     strict: bool = False,
-    on_warning: Callable[[str], None] = _silent,
+    on_warning: Callable[[str], None] = _ignore_warning,
 ) -> Generator[Frame, None, None]:
     """Read frames in the order in which they are shown.
 
@@ -73,24 +73,24 @@ def read(
     Raises:
         UserError: `strict`, and the film is broken.
     """
-    picture = film.picture
+    picture = film.video
     if picture is None:
         raise UserError(f"{film.path}: has no picture")
-    for line in _remarks(film, picture):
+    for line in _source_warnings(film, picture):
         on_warning(line)
 
-    damage = decode.Damage()
+    damage = decode.DecodeDamage()
     lost = 0
     last: Frame | None = None
     before: int | None = None
     due = Fraction(0)
     pending: list[int] = []  # Stamps of lost frames that wait for a good one behind them.
-    convert = _converter(picture)
-    items = _items(film, picture, start, damage)
+    convert = _rgb_converter(picture)
+    items = _decode_from(film, picture, start, damage)
     stopped = False
     try:
         for item in items:
-            before = pts = _stamp(item, picture, before)
+            before = pts = _rising_pts(item, picture, before)
             seconds = pts * picture.time_base - film.start
             if start is not None and seconds < start:
                 continue
@@ -106,7 +106,7 @@ def read(
                 if last is None:
                     pending.append(pts)
                     continue
-                last = _follow(picture, film, last, last.rgb, pts, repeated=True)
+                last = _next_frame(picture, film, last, last.rgb, pts, repeated=True)
                 yield last
                 continue
             if every is not None:
@@ -115,27 +115,27 @@ def read(
                 due = every * (seconds // every + 1)
             rgb = convert(item)
             for early in pending:
-                last = _follow(picture, film, last, rgb, early, repeated=True)
+                last = _next_frame(picture, film, last, rgb, early, repeated=True)
                 yield last
             pending.clear()
-            last = _follow(picture, film, last, rgb, pts)
+            last = _next_frame(picture, film, last, rgb, pts)
             yield last
     finally:
         items.close()
     if lost:
         then = "passed over" if every is not None else "the last good one stands in for each"
         on_warning(f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; {then}")
-    early_by = Fraction(0) if stopped else _lost_seconds(film, picture, damage, end)
-    if early_by > TOLERATED_END:
+    early_by = Fraction(0) if stopped else _missing_seconds(film, picture, damage, end)
+    if early_by > MAX_EARLY_END:
         line = f"{film.path}: ends {float(early_by):.2f} s early; the file is cut off or broken there"
         if strict:
             raise UserError(line)
         on_warning(line)
 
 
-def _follow(
-    picture: Picture,
-    film: Film,
+def _next_frame(
+    picture: VideoTrack,
+    film: MediaFile,
     last: Frame | None,
     rgb: np.ndarray,
     pts: int,
@@ -145,23 +145,23 @@ def _follow(
     return Frame(rgb, pts, picture.time_base, 0 if last is None else last.index + 1, seconds, repeated)
 
 
-def _converter(picture: Picture) -> Callable[[av.VideoFrame], np.ndarray]:
+def _rgb_converter(picture: VideoTrack) -> Callable[[av.VideoFrame], np.ndarray]:
     width, height = picture.width, picture.height
-    if picture.turn.transpose:
+    if picture.orientation.transpose:
         width, height = height, width
-    to_rgb = from_film(picture.colour, width, height, picture.bits, picture.alpha)
-    return lambda frame: picture.turn(to_rgb(frame))
+    to_rgb = make_rgb_decoder(picture.color, width, height, picture.bits, picture.alpha)
+    return lambda frame: picture.orientation(to_rgb(frame))
 
 
-def _remarks(film: Film, picture: Picture) -> Iterator[str]:
+def _source_warnings(film: MediaFile, picture: VideoTrack) -> Iterator[str]:
     if picture.alpha:
         yield f"{film.path}: is transparent; it is laid over black"
-    if picture.colour.transfer in HDR:
-        curve = HDR[picture.colour.transfer]
+    if picture.color.transfer in HDR_TRANSFERS:
+        curve = HDR_TRANSFERS[picture.color.transfer]
         yield (f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched")
 
 
-def _stamp(item: av.VideoFrame | int, picture: Picture, before: int | None) -> int:
+def _rising_pts(item: av.VideoFrame | int, picture: VideoTrack, before: int | None) -> int:
     """The item's time stamp; where the film has none, or one that falls, the next that rises."""
     pts = item if isinstance(item, int) else item.pts
     if before is None:
@@ -171,29 +171,31 @@ def _stamp(item: av.VideoFrame | int, picture: Picture, before: int | None) -> i
     return max(pts, before + 1)
 
 
-def _items(
-    film: Film, picture: Picture, start: Fraction | None, damage: decode.Damage
+def _decode_from(
+    film: MediaFile, picture: VideoTrack, start: Fraction | None, damage: decode.DecodeDamage
 ) -> Generator[av.VideoFrame | int, None, None]:
     """Decoded frames from a keyframe before `start` on, or from the beginning."""
     wanted = None if start is None else math.floor((start + film.start) / picture.time_base)
     if wanted is not None and wanted > picture.first:
-        for back in STEPS_BACK:
-            with opened(film.path) as container:
-                stream = decode.picture_stream(container, picture.index)
-                if not decode.seek(container, stream, wanted - int(back / picture.time_base)):
+        for back in SEEK_BACK_SECONDS:
+            with open_media(film.path) as container:
+                stream = decode.get_video_stream(container, picture.index)
+                if not decode.seek_keyframe(container, stream, wanted - int(back / picture.time_base)):
                     continue
-                items = decode.frames(container, stream, damage)
+                items = decode.decode_frames(container, stream, damage)
                 first = next((item for item in items if not isinstance(item, int)), None)
                 if first is None or first.pts is None or first.pts > wanted:
                     continue  # A keyframe found by its decoding time may be shown too late.
                 yield first
                 yield from items
                 return
-    with opened(film.path) as container:
-        yield from decode.frames(container, decode.picture_stream(container, picture.index), damage)
+    with open_media(film.path) as container:
+        yield from decode.decode_frames(container, decode.get_video_stream(container, picture.index), damage)
 
 
-def _lost_seconds(film: Film, picture: Picture, damage: decode.Damage, end: Fraction | None) -> Fraction:
+def _missing_seconds(
+    film: MediaFile, picture: VideoTrack, damage: decode.DecodeDamage, end: Fraction | None
+) -> Fraction:
     """Seconds of picture that the header promises, and that did not come.
 
     The stream's own length counts where the film states it; else the container's, which is that of
@@ -201,10 +203,10 @@ def _lost_seconds(film: Film, picture: Picture, damage: decode.Damage, end: Frac
     """
     if picture.duration is not None:
         promised = picture.first * picture.time_base + picture.duration
-        reached = damage.reached.get(picture.index, Fraction(0))
+        reached = damage.stream_ends.get(picture.index, Fraction(0))
     elif film.duration is not None:
         promised = film.start + film.duration
-        reached = max(damage.reached.values(), default=Fraction(0))
+        reached = max(damage.stream_ends.values(), default=Fraction(0))
     else:
         return Fraction(0)
     if end is not None:

@@ -10,12 +10,12 @@ from av import Packet, VideoStream
 from av.container import InputContainer
 
 from mmdream.errors import Interrupted
-from mmdream.film.opened import opened
-from mmdream.film.source import Picture
-from mmdream.film.writer import Writer
+from mmdream.film.opened import open_media
+from mmdream.film.source import VideoTrack
+from mmdream.film.writer import VideoWriter
 
 
-def count(path: Path) -> int:
+def count_frames(path: Path) -> int:
     """Frames in a file written by `Writer`.
 
     A full disk may show only when a file is closed, and not even then: whoever has to rely on a file
@@ -24,14 +24,14 @@ def count(path: Path) -> int:
     Raises:
         UserError: the file cannot be read.
     """
-    with opened(path) as container:
-        return sum(not packet.is_corrupt for packet in _packets(container))
+    with open_media(path) as container:
+        return sum(not packet.is_corrupt for packet in _video_packets(container))
 
 
 def join_parts(
     parts: Sequence[Path],
     out: Path,
-    picture: Picture,
+    picture: VideoTrack,
     suffix: str,
     pts: Sequence[int],
     time_base: Fraction,
@@ -55,12 +55,12 @@ def join_parts(
         RuntimeError: the parts do not fit the time stamps.
     """
     number = 0
-    with Writer(out, picture, suffix, time_base) as writer:
+    with VideoWriter(out, picture, suffix, time_base) as writer:
         for part in parts:
             if stopped():
                 raise Interrupted
-            with opened(part) as container:
-                for packet in _packets(container):
+            with open_media(part) as container:
+                for packet in _video_packets(container):
                     if number == len(pts):
                         raise RuntimeError(f"{part.name} has more frames than were planned")
                     writer.copy(packet, pts[number])
@@ -69,5 +69,5 @@ def join_parts(
         raise RuntimeError(f"the parts have {number} frames instead of {len(pts)}")
 
 
-def _packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
+def _video_packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
     return (packet for packet in container.demux(container.streams.video[0]) if packet.size)

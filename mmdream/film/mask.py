@@ -11,19 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.film.feather import laid, luminance
-from mmdream.film.frames import read
-from mmdream.film.source import Film
+from mmdream.film.feather import fit_mask, mask_luminance
+from mmdream.film.frames import read_frames
+from mmdream.film.source import MediaFile
 
-TOLERATED_ASPECT = 0.02
+ASPECT_TOLERANCE = 0.02
 """Share by which a mask may be wider or higher than its film: sides are rounded, to even numbers too."""
-EARLY = Fraction(1, 1000)
+CLOCK_TOLERANCE = Fraction(1, 1000)
 """Seconds by which a mask's frame may be late: Matroska rounds to its tick, other containers do not, and the
 same frame is meant."""
-LOOK_BACK = Fraction(4)
+LOOK_BACK_SECONDS = Fraction(4)
 """Seconds before a moment from which on the frame that is shown then is looked for; doubled until found."""
 
-Values = tuple[Fraction, np.ndarray]
+TimedMask = tuple[Fraction, np.ndarray]
 """Seconds from which on they hold, and a mask's values, float32 [h, w], 0..1."""
 
 
@@ -34,41 +34,41 @@ class MaskSource:
     path: Path
     width: int
     height: int
-    ends: Fraction | None
+    end_seconds: Fraction | None
     """Seconds after which nothing new comes, if that is known."""
-    read: Callable[[Fraction | None], Generator[Values, None, None]]
+    read: Callable[[Fraction | None], Generator[TimedMask, None, None]]
     """Its values in the order of time, from a second or from the beginning on."""
 
 
-def of_picture(path: Path, rgb: np.ndarray) -> MaskSource:
+def mask_from_image(path: Path, rgb: np.ndarray) -> MaskSource:
     """A mask that stands still: float32 [h, w, 3], 0..1."""
 
-    def once(_start: Fraction | None) -> Generator[Values, None, None]:
-        yield Fraction(0), luminance(rgb)
+    def once(_start: Fraction | None) -> Generator[TimedMask, None, None]:
+        yield Fraction(0), mask_luminance(rgb)
 
     return MaskSource(path, rgb.shape[1], rgb.shape[0], Fraction(0), once)
 
 
-def of_film(film: Film) -> MaskSource:
+def mask_from_video(film: MediaFile) -> MaskSource:
     """A mask that moves; where its frames are broken the last good one stands in.
 
     Raises:
         UserError: the file has no picture.
     """
-    if film.picture is None:
+    if film.video is None:
         raise UserError(f"{film.path}: is a sound; a mask is a picture or a film")
 
-    def run(start: Fraction | None) -> Generator[Values, None, None]:
-        with closing(read(film, start)) as frames:
+    def run(start: Fraction | None) -> Generator[TimedMask, None, None]:
+        with closing(read_frames(film, start)) as frames:
             for frame in frames:
-                yield frame.seconds, luminance(frame.rgb)
+                yield frame.seconds, mask_luminance(frame.rgb)
 
     ends = (
         film.duration
-        if film.picture.duration is None
-        else film.picture.duration + (film.picture.first * film.picture.time_base - film.start)
+        if film.video.duration is None
+        else film.video.duration + (film.video.first * film.video.time_base - film.start)
     )
-    return MaskSource(film.path, film.picture.width, film.picture.height, ends, run)
+    return MaskSource(film.path, film.video.width, film.video.height, ends, run)
 
 
 class MaskReader:
@@ -89,7 +89,7 @@ class MaskReader:
         if min(wide, high) < 2:
             raise UserError(f"{source.path}: a mask of {wide}x{high} pixels is too small to say where")
         aspect = (wide * height) / (high * width)
-        if max(aspect, 1 / aspect) > 1 + TOLERATED_ASPECT:
+        if max(aspect, 1 / aspect) > 1 + ASPECT_TOLERANCE:
             raise UserError(
                 f"{source.path}: a mask of {wide}x{high} does not lie on {width}x{height}; "
                 "give it the same ratio of width to height"
@@ -97,10 +97,10 @@ class MaskReader:
         self._source = source
         self._size = width, height
         self._feather = feather
-        self._values: Generator[Values, None, None] | None = None
+        self._values: Generator[TimedMask, None, None] | None = None
         self._since: Fraction | None = None
         self._held: np.ndarray | None = None
-        self._next: Values | None = None
+        self._next: TimedMask | None = None
         self._laid: np.ndarray | None = None
 
     def at(self, seconds: Fraction) -> np.ndarray:
@@ -118,14 +118,14 @@ class MaskReader:
         Raises:
             UserError: the mask cannot be read.
         """
-        moment = seconds + EARLY
+        moment = seconds + CLOCK_TOLERANCE
         if self._values is None or (self._since is not None and moment < self._since):
             self._open(moment)
         while self._next is not None and self._next[0] <= moment:
             self._take(self._next)
         if self._laid is None:
             assert self._held is not None
-            self._laid = laid(self._held, *self._size, self._feather)
+            self._laid = fit_mask(self._held, *self._size, self._feather)
             self._laid.flags.writeable = False
         return self._laid
 
@@ -137,8 +137,8 @@ class MaskReader:
 
     def _open(self, moment: Fraction) -> None:
         """Begin at the frame that is shown at a moment, however long it has been there."""
-        near = moment if self._source.ends is None else min(moment, self._source.ends)
-        back = LOOK_BACK
+        near = moment if self._source.end_seconds is None else min(moment, self._source.end_seconds)
+        back = LOOK_BACK_SECONDS
         while True:
             self.close()
             start = near - back if near > back else None
@@ -153,7 +153,7 @@ class MaskReader:
         if start is None:
             self._since = None  # What comes before the first frame is the first frame.
 
-    def _take(self, values: Values) -> None:
+    def _take(self, values: TimedMask) -> None:
         assert self._values is not None
         self._since, self._held = values
         self._laid = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.film.cuts import FLAT
+from mmdream.film.cuts import FLAT_DEVIATION
 
 
-def motion(previous: np.ndarray, current: np.ndarray) -> float:
+def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:
     """How far a picture moved, as its mean change over its mean slope.
 
     Both pictures are brought to one light and one contrast first, so that flicker and fades are no motion.
@@ -22,7 +22,7 @@ def motion(previous: np.ndarray, current: np.ndarray) -> float:
     """
     before, after = previous.astype(np.float32), current.astype(np.float32)
     spreads = float(before.std()), float(after.std())
-    if min(spreads) < FLAT:
+    if min(spreads) < FLAT_DEVIATION:
         return 0.0
     before, after = (before - before.mean()) / spreads[0], (after - after.mean()) / spreads[1]
     slope = float(np.abs(np.diff(after, axis=0)).mean() + np.abs(np.diff(after, axis=1)).mean())

@@ -14,26 +14,26 @@ from av.container import InputContainer
 
 from mmdream.errors import NoRoom, UserError
 
-OPTIONS = {"protocol_whitelist": "file"}
+OPEN_OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What the system says where a disk is full, or the user's share of it."""
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
+def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a film or a sound for reading.
 
     Raises:
         UserError: no such file, a folder, an empty file, no permission, or nothing that can be
             read.
     """
-    with _container(path) as container:
+    with _open_container(path) as container:
         yield container
 
 
-def _container(path: Path) -> InputContainer:
+def _open_container(path: Path) -> InputContainer:
     if not os.path.exists(path):  # Unlike pathlib's, False for a name that is too long for any file.
         raise UserError(f"{path}: no such file")
     if path.is_dir():
@@ -42,7 +42,7 @@ def _container(path: Path) -> InputContainer:
         raise UserError(f"{path}: is empty")
     try:
         # The absolute path: a name with a colon would be taken for a protocol.
-        return av.open(str(path.resolve()), options=OPTIONS, metadata_errors="replace")
+        return av.open(str(path.resolve()), options=OPEN_OPTIONS, metadata_errors="replace")
     except PermissionError as error:
         raise UserError(f"{path}: no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -51,7 +51,7 @@ def _container(path: Path) -> InputContainer:
         ) from error
 
 
-def packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
+def demux_packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
     """Packets as `container.demux` gives them: at last an empty one for each stream.
 
     PyAV 18.1 counts the streams when it begins, and falls over at the end where one came on the way.
@@ -62,7 +62,7 @@ def packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]
         return
 
 
-def decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     """The decoder of a picture stream.
 
     FFmpeg's own VP9 decoder shows the colours under a transparent ground and leaves the
@@ -78,16 +78,16 @@ def decoder(stream: av.VideoStream) -> av.VideoCodecContext:
 
 
 @contextmanager
-def room_for(path: Path) -> Iterator[None]:
+def reporting_full_disk(path: Path) -> Iterator[None]:
     """Tell a full disk in one line while a file is written."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise no_room(path) from error
+        if error.errno in DISK_FULL_ERRNOS:
+            raise disk_full_error(path) from error
         raise
 
 
-def no_room(path: Path) -> NoRoom:
+def disk_full_error(path: Path) -> NoRoom:
     """The line for a full disk."""
     return NoRoom(f"{path.parent}: no space left; make room or choose another place with -o")

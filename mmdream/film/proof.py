@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.film.opened import opened
-from mmdream.film.proof_sounds import APART, TICK, check_sounds
-from mmdream.film.source import Film, probe
-from mmdream.film.tracks import SoundTrack
+from mmdream.film.opened import open_media
+from mmdream.film.proof_sounds import MAX_DRIFT, STAMP_TOLERANCE, verify_audio_tracks
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.tracks import OutputAudioTrack
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Verification:
     """What a finished film holds."""
 
     frames: int
@@ -28,16 +28,16 @@ class Proof:
     """Of the first sound that was encoded, or else of the first, at its own rate."""
 
 
-def check(
-    film: Film,
+def verify_video(
+    film: MediaFile,
     out: Path,
     expected_pts_seconds: Sequence[float] | np.ndarray | None,
-    tracks: Sequence[SoundTrack],
+    tracks: Sequence[OutputAudioTrack],
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
     on_warning: Callable[[str], None],
-) -> Proof:
+) -> Verification:
     """Read the finished film back.
 
     Args:
@@ -55,7 +55,7 @@ def check(
         AssertionError: the film is not what it should be. That is an error of this program.
     """
     result = probe(out)
-    stamps = shown_at(result) if result.picture is not None else np.zeros(0)
+    stamps = read_frame_times(result) if result.video is not None else np.zeros(0)
     drift = Fraction(0)
     if expected_pts_seconds is not None:
         wanted = np.sort(np.asarray(expected_pts_seconds, dtype=np.float64))
@@ -65,19 +65,19 @@ def check(
             )
         if len(wanted):
             drift = Fraction(float(np.abs(stamps - wanted).max()))
-        if drift > TICK:
+        if drift > STAMP_TOLERANCE:
             raise AssertionError(f"{out.name} shows a frame {float(drift) * 1000:.3f} ms off its time")
-    samples, off = check_sounds(film, result, tracks, (start, end), on_warning)
-    if off > APART:
+    samples, off = verify_audio_tracks(film, result, tracks, (start, end), on_warning)
+    if off > MAX_DRIFT:
         raise AssertionError(f"{out.name} has a sound {float(off) * 1000:.3f} ms off its time")
     seconds = float(result.duration or 0)
-    return Proof(len(stamps), seconds, float(max(drift, off)) * 1000, samples)
+    return Verification(len(stamps), seconds, float(max(drift, off)) * 1000, samples)
 
 
-def shown_at(film: Film) -> np.ndarray:
+def read_frame_times(film: MediaFile) -> np.ndarray:
     """Seconds of every frame on the film's own clock, float64 [frame], in order."""
-    assert film.picture is not None
-    with opened(film.path) as container:
-        stream = container.streams[film.picture.index]
+    assert film.video is not None
+    with open_media(film.path) as container:
+        stream = container.streams[film.video.index]
         pts = [p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard]
-    return np.sort(np.asarray(pts, dtype=np.float64)) * float(film.picture.time_base)
+    return np.sort(np.asarray(pts, dtype=np.float64)) * float(film.video.time_base)

@@ -12,25 +12,25 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from mmdream.film.opened import opened
-from mmdream.film.source import Film, Sound
-from mmdream.film.tracks import SoundTrack, named, packet_times, within
+from mmdream.film.opened import open_media
+from mmdream.film.source import AudioTrack, MediaFile
+from mmdream.film.tracks import OutputAudioTrack, describe_track, read_packet_times, select_times
 
-PADDING = 1024
+AAC_PADDING = 1024
 """Samples of one AAC packet: MP4's sound may be so much longer or, where it starts late,
 earlier."""
-TICK = Fraction(1, 1000)
+STAMP_TOLERANCE = Fraction(1, 1000)
 """Matroska's clock, and the least by which stamps of any film are held apart here."""
-LONGEST = 0.2
+MAX_PCM_PACKET_SECONDS = 0.2
 """Seconds of plain samples that a packet may hold."""
-APART = 2 * TICK
+MAX_DRIFT = 2 * STAMP_TOLERANCE
 """Stamps of one packet may be rounded to that clock in source and result."""
 
 
-def check_sounds(
-    film: Film,
-    result: Film,
-    tracks: Sequence[SoundTrack],
+def verify_audio_tracks(
+    film: MediaFile,
+    result: MediaFile,
+    tracks: Sequence[OutputAudioTrack],
     span: tuple[Fraction | None, Fraction | None],
     on_warning: Callable[[str], None],
 ) -> tuple[int | None, Fraction]:
@@ -50,109 +50,121 @@ def check_sounds(
     Raises:
         AssertionError: they are not. That is an error of this program.
     """
-    count = len(result.sounds) + len(result.mute)
+    count = len(result.audio_tracks) + len(result.undecodable_audio)
     if count != len(tracks):
         raise AssertionError(f"{result.path.name} has {count} sound tracks instead of {len(tracks)}")
-    heard = {sound.number: sound for sound in result.sounds}
+    heard = {sound.number: sound for sound in result.audio_tracks}
     pairs = [(track, heard[number]) for number, track in enumerate(tracks, 1) if number in heard]
-    for number in result.mute:
-        if tracks[number - 1].laid is not None:
+    for number in result.undecodable_audio:
+        if tracks[number - 1].wave_span is not None:
             raise AssertionError(f"{result.path.name} has nothing in its sound track {number}")
-        lost = named(tracks[number - 1].sound)
+        lost = describe_track(tracks[number - 1].sound)
         on_warning(f"{film.path}: nothing of {lost} can be decoded in {result.path.name}")
     for track, sound in pairs:
         _compare_languages(film, result, track.sound, sound, on_warning)
-    _compare_copies(film, result, [pair for pair in pairs if pair[0].laid is None], span, on_warning)
+    _compare_copied_tracks(
+        film, result, [pair for pair in pairs if pair[0].wave_span is None], span, on_warning
+    )
     samples, drift = None, Fraction(0)
     for track, sound in pairs:
-        if track.laid is not None:
-            counted = _samples(result, sound)
+        if track.wave_span is not None:
+            counted = _count_samples(result, sound)
             samples = counted if samples is None else samples
-            drift = max(drift, _drift(result, sound, counted, track, span[0] or Fraction(0)))
-    if samples is None and result.sounds:
-        samples = _samples(result, result.sounds[0])
+            drift = max(drift, _encoded_drift(result, sound, counted, track, span[0] or Fraction(0)))
+    if samples is None and result.audio_tracks:
+        samples = _count_samples(result, result.audio_tracks[0])
     return samples, drift
 
 
 def _compare_languages(
-    film: Film, result: Film, wanted: Sound, sound: Sound, on_warning: Callable[[str], None]
+    film: MediaFile,
+    result: MediaFile,
+    wanted: AudioTrack,
+    sound: AudioTrack,
+    on_warning: Callable[[str], None],
 ) -> None:
     if sound.language == wanted.language:
         return
-    if _tells(result.path.suffix.lower(), wanted.language):
-        raise AssertionError(f"{result.path.name} has {named(sound)} instead of {named(wanted)}")
-    on_warning(f"{film.path}: {result.path.suffix} cannot tell the language of {named(wanted)}")
+    if _can_store_language(result.path.suffix.lower(), wanted.language):
+        raise AssertionError(
+            f"{result.path.name} has {describe_track(sound)} instead of {describe_track(wanted)}"
+        )
+    on_warning(f"{film.path}: {result.path.suffix} cannot tell the language of {describe_track(wanted)}")
 
 
-def _tells(suffix: str, language: str | None) -> bool:
+def _can_store_language(suffix: str, language: str | None) -> bool:
     """Whether a container can tell a language: MP4 has room for three letters, QuickTime for few of those."""
     if suffix == ".mov":
         return language is None
     return suffix != ".mp4" or language is None or re.fullmatch("[a-z]{3}", language) is not None
 
 
-def _compare_copies(
-    film: Film,
-    result: Film,
-    pairs: Sequence[tuple[SoundTrack, Sound]],
+def _compare_copied_tracks(
+    film: MediaFile,
+    result: MediaFile,
+    pairs: Sequence[tuple[OutputAudioTrack, AudioTrack]],
     span: tuple[Fraction | None, Fraction | None],
     on_warning: Callable[[str], None],
 ) -> None:
-    before = packet_times(film.path, [track.sound.index for track, _ in pairs])
-    after = packet_times(result.path, [sound.index for _, sound in pairs])
+    before = read_packet_times(film.path, [track.sound.index for track, _ in pairs])
+    after = read_packet_times(result.path, [sound.index for _, sound in pairs])
     for track, sound in pairs:
         times, got = before[track.sound.index], after[sound.index]
         # What lies within a tick of the excerpt's border may be in it or not.
-        some = within(film, times, *span, margin=-float(TICK))
-        most = within(film, times, *span, margin=float(TICK))
+        some = select_times(film, times, *span, margin=-float(STAMP_TOLERANCE))
+        most = select_times(film, times, *span, margin=float(STAMP_TOLERANCE))
         begins = float(got[0]) if len(got) else np.inf
-        if len(some) and not most[0] - APART <= begins <= some[0] + APART:
+        if len(some) and not most[0] - MAX_DRIFT <= begins <= some[0] + MAX_DRIFT:
             raise AssertionError(
-                f"{result.path.name} begins {named(sound)} at {begins:.3f} s instead of {some[0]:.3f} s"
+                f"{result.path.name} begins {describe_track(sound)} at {begins:.3f} s instead of {some[0]:.3f} s"
             )
         if not len(some):
             continue
         if sound.codec.startswith("pcm"):
             # A container may lay plain samples together in other packets.
             off = abs(float(got[-1] - some[-1]))
-            lost = f"it ends {off:.3f} s off its time" if off > LONGEST else ""
+            lost = f"it ends {off:.3f} s off its time" if off > MAX_PCM_PACKET_SECONDS else ""
         else:
-            n = int(np.count_nonzero(_apart(some, got) > APART))
+            n = int(np.count_nonzero(_distance_to_nearest(some, got) > MAX_DRIFT))
             lost = f"{n} of {len(some)} packets are missing" if n else ""
         if lost:
-            on_warning(f"{film.path}: {named(track.sound)} is not whole in {result.path.name}: {lost}")
+            on_warning(
+                f"{film.path}: {describe_track(track.sound)} is not whole in {result.path.name}: {lost}"
+            )
 
 
-def _apart(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
+def _distance_to_nearest(wanted: np.ndarray, got: np.ndarray) -> np.ndarray:
     """Seconds from each wanted time to the nearest that is there; both float64 [packet], ascending."""
     ends = np.concatenate([[-np.inf], got, [np.inf]])
     after = np.searchsorted(ends, wanted)
     return np.minimum(ends[after] - wanted, wanted - ends[after - 1])
 
 
-def _drift(result: Film, sound: Sound, samples: int, track: SoundTrack, start: Fraction) -> Fraction:
+def _encoded_drift(
+    result: MediaFile, sound: AudioTrack, samples: int, track: OutputAudioTrack, start: Fraction
+) -> Fraction:
     """Seconds by which an encoded track's beginning is off; its length must fit.
 
     A lossless track must have every sample. Of others the length may differ by a packet's padding.
     A late AAC track begins with silent padding, and is judged by its end.
     """
-    assert track.laid is not None
-    wanted, rate = track.laid.n_samples, track.sound.rate
+    assert track.wave_span is not None
+    wanted, rate = track.wave_span.n_samples, track.sound.rate
     exact = sound.codec.startswith("pcm")
     off = Fraction(samples, sound.rate) - Fraction(wanted, rate)
-    if abs(off) > (0 if exact else Fraction(PADDING, sound.rate) + TICK):
+    if abs(off) > (0 if exact else Fraction(AAC_PADDING, sound.rate) + STAMP_TOLERANCE):
         raise AssertionError(
             f"{result.path.name} has {samples} samples at {sound.rate} Hz "
-            f"instead of {wanted} at {rate} Hz in {named(sound)}"
+            f"instead of {wanted} at {rate} Hz in {describe_track(sound)}"
         )
-    early = result.start + sound.start - (track.laid.start - start)
+    early = result.start + sound.start - (track.wave_span.start - start)
     return min(abs(early), abs(early + off))
 
 
-def _samples(film: Film, sound: Sound) -> int:
+def _count_samples(film: MediaFile, sound: AudioTrack) -> int:
     """Samples that a player gives of a track: what decodes, up to the length the file states."""
     count = 0
-    with opened(film.path) as container:
+    with open_media(film.path) as container:
         stream = container.streams[sound.index]
         assert isinstance(stream, av.AudioStream)
         for frame in container.decode(stream):

@@ -12,11 +12,20 @@ from fractions import Fraction
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.film.cuts import BLACK, FLAT, Box, Look, Looker, Mark, lit, marks
+from mmdream.film.cuts import (
+    BLACK_LEVEL,
+    FLAT_DEVIATION,
+    Box,
+    FrameMark,
+    Thumbnail,
+    ThumbnailMaker,
+    lit_box,
+    mark_frames,
+)
 from mmdream.film.frames import Frame
-from mmdream.film.motion import motion
+from mmdream.film.motion import measure_motion
 
-GONE, FADED = 0.1, 0.3
+FADE_GONE, FADE_FULL = 0.1, 0.3
 """Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on
 a frame counts in full."""
 
@@ -35,13 +44,13 @@ class Shot:
     """Frame numbers, half open, of one to three frames that are unlike both sides, which are alike:
     the dream goes on behind them as if they had not been there."""
 
-    def flashing(self, number: int) -> bool:
+    def is_flash(self, number: int) -> bool:
         """Whether a frame is part of a flash."""
         begun = bisect_right(self.flashes, number, key=lambda flash: flash[0])
         return begun > 0 and number < self.flashes[begun - 1][1]
 
 
-def _floats() -> array[float]:
+def _float_array() -> array[float]:
     return array("f")
 
 
@@ -57,15 +66,15 @@ class Scan:
     time_base: Fraction
     repeated: int
     """Broken frames that will be stood in for."""
-    motion: array[float] = field(default_factory=_floats)
+    motion: array[float] = field(default_factory=_float_array)
     """How far each frame moved since the one before it, shares of the longer side, 4 bytes each; see
     `film.motion`."""
-    brightness: array[float] = field(default_factory=_floats)
+    brightness: array[float] = field(default_factory=_float_array)
     """Mean luma of every frame, 0..1, 4 bytes each."""
 
     def presence(self, number: int) -> float:
         """How much of a frame's picture is there: 1, and less the further it has faded, 0..1."""
-        return min(1.0, max(0.0, self.light[number] - GONE) / (FADED - GONE))
+        return min(1.0, max(0.0, self.light[number] - FADE_GONE) / (FADE_FULL - FADE_GONE))
 
     def to_bytes(self) -> bytes:
         """The scan as a safetensors file."""
@@ -102,7 +111,7 @@ class Scan:
         )
 
 
-def scan(frames: Iterable[Frame]) -> Scan:
+def scan_frames(frames: Iterable[Frame]) -> Scan:
     """Read the film once, in flat memory.
 
     Args:
@@ -112,67 +121,67 @@ def scan(frames: Iterable[Frame]) -> Scan:
         The shots, which cover all frames; no shots for no frames.
     """
     pts: array[int] = array("q")
-    light, moved, brightness = _floats(), _floats(), _floats()
+    light, moved, brightness = _float_array(), _float_array(), _float_array()
     clock, repeated = [Fraction(1)], [0]
-    held = deque[_Edges]()  # Of the frames that `marks` holds back.
+    held = deque[_EdgeProfile]()  # Of the frames that `marks` holds back.
 
-    def looks() -> Iterator[Look]:
-        looker, before = Looker(), None
+    def looks() -> Iterator[Thumbnail]:
+        looker, before = ThumbnailMaker(), None
         for frame in frames:
             clock[0] = frame.time_base
             repeated[0] += frame.repeated
             pts.append(frame.pts)
-            held.append(_edges(frame.rgb))
+            held.append(_edge_profile(frame.rgb))
             look = looker.look(frame.rgb)
-            luma = look.ycc[..., 0]
-            moved.append(0.0 if before is None else motion(before, luma))
+            luma = look.ycrcb[..., 0]
+            moved.append(0.0 if before is None else measure_motion(before, luma))
             brightness.append(float(luma.mean()) / 255)
             before = luma
             yield look
 
     shots: list[Shot] = []
-    shot: _Open | None = None
-    for number, (look, mark) in enumerate(marks(looks())):
-        if shot is None or mark is Mark.START:
+    shot: _OpenShot | None = None
+    for number, (look, mark) in enumerate(mark_frames(looks())):
+        if shot is None or mark is FrameMark.START:
             if shot is not None:
                 shots.append(shot.closed(number, light))
-            shot = _Open(number, held[0])
-        light.append(shot.add(number, look, held.popleft(), mark is Mark.FLASH))
+            shot = _OpenShot(number, held[0])
+        light.append(shot.add(number, look, held.popleft(), mark is FrameMark.FLASH))
     if shot is not None:
         shots.append(shot.closed(len(light), light))
     return Scan(tuple(shots), pts, light, clock[0], repeated[0], moved, brightness)
 
 
 @dataclass(frozen=True, slots=True)
-class _Edges:
+class _EdgeProfile:
     """The brightest value of each row and each column."""
 
     rows: np.ndarray
     columns: np.ndarray
 
-    def brightest(self, other: _Edges) -> _Edges:
-        return _Edges(np.maximum(self.rows, other.rows), np.maximum(self.columns, other.columns))
+    def brightest(self, other: _EdgeProfile) -> _EdgeProfile:
+        return _EdgeProfile(np.maximum(self.rows, other.rows), np.maximum(self.columns, other.columns))
 
 
-def _edges(rgb: np.ndarray) -> _Edges:
+def _edge_profile(rgb: np.ndarray) -> _EdgeProfile:
     # Columns in two steps over rows that lie in one piece: numpy takes 20 times as long over axes (0, 2).
     columns = rgb.reshape(rgb.shape[0], -1).max(axis=0).reshape(-1, 3).max(axis=1)
-    return _Edges(rgb.max(axis=(1, 2)), columns)
+    return _EdgeProfile(rgb.max(axis=(1, 2)), columns)
 
 
-class _Open:
+class _OpenShot:
     """A shot whose end was not seen yet."""
 
-    def __init__(self, first: int, edges: _Edges) -> None:
+    def __init__(self, first: int, edges: _EdgeProfile) -> None:
         self.first, self.edges = first, edges
         self.largest = 0.0
         self.flashes: list[list[int]] = []
 
-    def add(self, number: int, look: Look, edges: _Edges, flash: bool) -> float:
+    def add(self, number: int, look: Thumbnail, edges: _EdgeProfile, flash: bool) -> float:
         """Take a frame in; its contrast, of 255."""
         # Of what is lit in this frame: a small thing in the dark is no fade.
         top, bottom, left, right = look.box
-        contrast = float(look.ycc[top:bottom, left:right, 0].std()) if bottom > top else 0.0
+        contrast = float(look.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else 0.0
         if not flash:
             self.edges = self.edges.brightest(edges)
             self.largest = max(self.largest, contrast)
@@ -186,6 +195,8 @@ class _Open:
         """The shot; its frames' contrasts are related to its largest in place."""
         for number in range(self.first, stop):
             # A shot that shows nothing anywhere is not fading.
-            light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT else 1.0
+            light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT_DEVIATION else 1.0
         flashes = tuple((first, end) for first, end in self.flashes)
-        return Shot(self.first, stop, lit(self.edges.rows, self.edges.columns, BLACK / 255), flashes)
+        return Shot(
+            self.first, stop, lit_box(self.edges.rows, self.edges.columns, BLACK_LEVEL / 255), flashes
+        )

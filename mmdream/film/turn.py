@@ -11,12 +11,12 @@ from av.sidedata.sidedata import SideData
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Orientation:
     """Any of the eight ways to lay a rectangle: transposed first, then mirrored."""
 
     transpose: bool = False
-    left_right: bool = False
-    up_down: bool = False
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Lay coded pixels [row, column, 3] as they are shown."""
@@ -24,9 +24,9 @@ class Turn:
             return rgb
         if self.transpose:
             rgb = rgb.swapaxes(0, 1)
-        if self.left_right:
+        if self.flip_horizontal:
             rgb = rgb[:, ::-1]
-        if self.up_down:
+        if self.flip_vertical:
             rgb = rgb[::-1]
         return np.ascontiguousarray(rgb)
 
@@ -34,14 +34,14 @@ class Turn:
     def degrees(self) -> int:
         """Clockwise rotation from coded to shown, of the nearest one without a mirror."""
         if self.transpose:
-            return 90 if self.left_right else 270
-        return 180 if self.up_down else 0
+            return 90 if self.flip_horizontal else 270
+        return 180 if self.flip_vertical else 0
 
 
-UPRIGHT = Turn()
+UPRIGHT = Orientation()
 
 
-def turn_of(frame: av.VideoFrame) -> Turn:
+def read_orientation(frame: av.VideoFrame) -> Orientation:
     """Read a frame's display matrix.
 
     It maps coded to shown places, (x, y) -> (a x + c y, b x + d y) with y downwards; numbers a, b,
@@ -53,5 +53,5 @@ def turn_of(frame: av.VideoFrame) -> Turn:
         return UPRIGHT
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):
-        return Turn(transpose=True, left_right=c < 0, up_down=b < 0)
-    return Turn(left_right=a < 0, up_down=d < 0)
+        return Orientation(transpose=True, flip_horizontal=c < 0, flip_vertical=b < 0)
+    return Orientation(flip_horizontal=a < 0, flip_vertical=d < 0)

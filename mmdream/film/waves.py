@@ -18,25 +18,25 @@ import av
 import numpy as np
 import soundfile
 
-from mmdream.film.opened import no_room, opened, packets
-from mmdream.film.source import Film, Sound
+from mmdream.film.opened import demux_packets, disk_full_error, open_media
+from mmdream.film.source import AudioTrack, MediaFile
 
-BLOCK = 1 << 16
+BLOCK_SAMPLES = 1 << 16
 """Samples handled at once."""
-FINE_CLOCK = Fraction(1, 8000)
+FINE_TIME_BASE = Fraction(1, 8000)
 FINE_GAP = Fraction(1, 200)
 COARSE_GAP = Fraction(1, 25)
 """Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer
-than `FINE_CLOCK` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of
+than `FINE_TIME_BASE` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of
 uneven length are stamped up to 20 ms off, with no sample missing."""
-LEAST_SILENCE = 1 << 27
-MOST_SILENCE = 1000
+MIN_SILENCE_BYTES = 1 << 27
+MAX_SILENCE_RATIO = 1000
 """Bytes of silence that gaps may have, in any file and for each byte of it: a stamp that claims more is not
 believed, or a file of some kilobytes would fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extract:
+class DecodedSpan:
     """What was laid down of a sound track."""
 
     start: Fraction
@@ -44,12 +44,12 @@ class Extract:
     n_samples: int
 
 
-PLACES = (
+CHANNEL_MASK_BITS = (
     *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR"),
     *("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR"),
 )
 """FFmpeg's names of the bits of a wave file's channel mask, lowest first."""
-MASK = 8 + 20
+CHANNEL_MASK_OFFSET = 8 + 20
 """Bytes from the beginning of the format chunk to the channel mask in it."""
 
 
@@ -72,7 +72,7 @@ class WaveWriter:
         try:
             self._file.write(np.ascontiguousarray(samples.T))
         except (soundfile.LibsndfileError, AssertionError) as error:
-            raise no_room(self._path) from error  # libsndfile does not tell why a file stops growing.
+            raise disk_full_error(self._path) from error  # libsndfile does not tell why a file stops growing.
         self.n_samples += samples.shape[1]
 
     def __enter__(self) -> Self:
@@ -86,10 +86,10 @@ class WaveWriter:
     ) -> None:
         self._file.close()
         if self._layout is not None:
-            place(self._path, self._layout)
+            write_channel_mask(self._path, self._layout)
 
 
-def create(path: Path, rate: int, channels: int, layout: str | None = None) -> WaveWriter:
+def create_wave(path: Path, rate: int, channels: int, layout: str | None = None) -> WaveWriter:
     """Begin a float32 wave file.
 
     Args:
@@ -101,29 +101,33 @@ def create(path: Path, rate: int, channels: int, layout: str | None = None) -> W
     return WaveWriter(path, rate, channels, layout)
 
 
-def place(path: Path, layout: str) -> None:
-    """Say in a wave file of `create` where its channels stand, if a wave file has a name for that.
+def write_channel_mask(path: Path, layout: str) -> None:
+    """Say in a wave file of `create_wave` where its channels stand, if a wave file has a name for that.
 
     libsndfile takes the usual places of so many channels, and soundfile cannot tell it others.
     """
-    if marked := mask(layout):
+    if marked := channel_mask(layout):
         with open(path, "rb+") as file:
-            file.seek(file.read(BLOCK).index(b"fmt ") + MASK)
+            file.seek(file.read(BLOCK_SAMPLES).index(b"fmt ") + CHANNEL_MASK_OFFSET)
             file.write(struct.pack("<I", marked))
 
 
-def mask(layout: str) -> int:
+def channel_mask(layout: str) -> int:
     """The channel mask of a wave file; 0: the layout has none.
 
     Wave files and FFmpeg number the places alike, and both store channels in that order.
     """
     names = [channel.name for channel in av.AudioLayout(layout).channels]
-    return sum(1 << PLACES.index(name) for name in names) if set(names) <= set(PLACES) else 0
+    return (
+        sum(1 << CHANNEL_MASK_BITS.index(name) for name in names)
+        if set(names) <= set(CHANNEL_MASK_BITS)
+        else 0
+    )
 
 
-def extract(
-    film: Film, sound: Sound, path: Path, start: Fraction | None = None, end: Fraction | None = None
-) -> Extract:
+def extract_audio(
+    film: MediaFile, sound: AudioTrack, path: Path, start: Fraction | None = None, end: Fraction | None = None
+) -> DecodedSpan:
     """Decode a sound track to a float32 wave file, as it lies on the film's clock.
 
     The track is decoded from its beginning, whatever is kept: so an excerpt has the samples of the
@@ -146,8 +150,8 @@ def extract(
     if end is not None:
         stop = math.ceil((end - sound.start) * sound.rate)
         last = stop if last is None else min(stop, last)
-    with create(path, sound.rate, sound.channels, sound.layout) as wave:
-        for place, samples in _laid(film, sound):
+    with create_wave(path, sound.rate, sound.channels, sound.layout) as wave:
+        for place, samples in _decode_continuous(film, sound):
             stop = place + samples.shape[1]
             if last is not None and place >= last:
                 break
@@ -155,29 +159,29 @@ def extract(
             high = samples.shape[1] if last is None else samples.shape[1] - max(stop - last, 0)
             if low < high:
                 wave.write(samples[:, low:high])
-        return Extract(sound.start + Fraction(first, sound.rate), wave.n_samples)
+        return DecodedSpan(sound.start + Fraction(first, sound.rate), wave.n_samples)
 
 
-def decoded(film: Film, sound: Sound) -> Iterator[np.ndarray]:
+def decode_audio(film: MediaFile, sound: AudioTrack) -> Iterator[np.ndarray]:
     """The samples of a whole track in order, float32 [channel, at most about a second], gaps as silence."""
-    for _, samples in _laid(film, sound):
+    for _, samples in _decode_continuous(film, sound):
         yield samples
 
 
-def _laid(film: Film, sound: Sound) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_continuous(film: MediaFile, sound: AudioTrack) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks without gap or overlap: (first sample's place in the track, [channel, sample])."""
-    exact = sound.time_base <= FINE_CLOCK and sound.codec != "vorbis"
+    exact = sound.time_base <= FINE_TIME_BASE and sound.codec != "vorbis"
     gap = FINE_GAP if exact else COARSE_GAP
     allowed = math.ceil((gap + 2 * sound.time_base) * sound.rate)
-    left = max(LEAST_SILENCE, MOST_SILENCE * film.path.stat().st_size) // (4 * sound.channels)
+    left = max(MIN_SILENCE_BYTES, MAX_SILENCE_RATIO * film.path.stat().st_size) // (4 * sound.channels)
     place = 0
-    for stamped, samples, resumed in _decoded(film, sound):
+    for stamped, samples, resumed in _decode_blocks(film, sound):
         off = 0 if stamped is None or stamped - place > left else stamped - place
         if abs(off) > (2 if resumed else allowed):
             if off > 0:
                 left -= off
-                for at in range(place, place + off, BLOCK):
-                    yield at, np.zeros((sound.channels, min(BLOCK, place + off - at)), np.float32)
+                for at in range(place, place + off, BLOCK_SAMPLES):
+                    yield at, np.zeros((sound.channels, min(BLOCK_SAMPLES, place + off - at)), np.float32)
                 place += off
             else:
                 samples = samples[:, -off:]
@@ -186,14 +190,14 @@ def _laid(film: Film, sound: Sound) -> Iterator[tuple[int, np.ndarray]]:
             place += samples.shape[1]
 
 
-def _decoded(film: Film, sound: Sound) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+def _decode_blocks(film: MediaFile, sound: AudioTrack) -> Iterator[tuple[int | None, np.ndarray, bool]]:
     """Decoded blocks: (stamped place, float32 [channel, sample], whether damage lies before)."""
-    with opened(film.path) as container:
+    with open_media(film.path) as container:
         stream = container.streams[sound.index]
         assert isinstance(stream, av.AudioStream)
-        convert = _Float(sound)
+        convert = _FloatConverter(sound)
         resumed = False
-        coming = packets(container, stream)
+        coming = demux_packets(container, stream)
         while True:
             try:
                 packet = next(coming, None)
@@ -217,10 +221,10 @@ def _decoded(film: Film, sound: Sound) -> Iterator[tuple[int | None, np.ndarray,
                 resumed = False
 
 
-class _Float:
+class _FloatConverter:
     """Brings frames of any form to float32 [channel, sample] at the track's rate and channels."""
 
-    def __init__(self, sound: Sound) -> None:
+    def __init__(self, sound: AudioTrack) -> None:
         self._sound = sound
         self._key: tuple[str, str, int] | None = None
         self._resampler: av.AudioResampler | None = None

@@ -16,29 +16,29 @@ from typing import Self
 import av
 import numpy as np
 
-from mmdream.film.codecs import FORMS, PictureCodec
-from mmdream.film.colour import RGB, Colour, to_film, untagged
-from mmdream.film.opened import room_for
-from mmdream.film.source import Picture
+from mmdream.film.codecs import VIDEO_FORMATS, VideoCodec
+from mmdream.film.colour import RGB, ColorSpace, default_matrix, make_rgb_encoder
+from mmdream.film.opened import reporting_full_disk
+from mmdream.film.source import VideoTrack
 
-ORIGIN = "origin"
+ORIGIN_TAG = "origin"
 """Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what
 is negative."""
-KEYFRAME_EVERY = 120
+KEYFRAME_INTERVAL = 120
 """Frames between two that can be jumped to."""
 
-SMALLEST_SLICED = 16
+MIN_SLICED_SIDE = 16
 """px; FFV1 refuses to slice smaller pictures."""
 
 
-class Writer:
+class VideoWriter:
     """Writes finished frames; used as a context manager.
 
     The file has the codec, colours and pixel shape of the final film, so that joining copies it.
     """
 
     def __init__(
-        self, path: Path, picture: Picture, suffix: str, time_base: Fraction, *, part: bool = False
+        self, path: Path, picture: VideoTrack, suffix: str, time_base: Fraction, *, part: bool = False
     ) -> None:
         """Begin a file.
 
@@ -51,25 +51,25 @@ class Writer:
                 packets as the encoder gave them, where MP4 and Matroska rewrite those of H.264, and
                 what is cut off by a crash is still a file.
         """
-        form = FORMS[suffix]
-        codec = form.picture
+        form = VIDEO_FORMATS[suffix]
+        codec = form.video
         self._path, self._time_base = path, time_base
         self._origin: int | None = None
         self._encodes = False
-        self._pad = _padding(picture, codec)
+        self._pad = _padding_for(picture, codec)
         pixels = _pixel_format(picture, codec)
-        colour = _written(picture, codec)
-        self._convert = to_film(colour, pixels)
-        with room_for(path):
+        colour = _output_color(picture, codec)
+        self._convert = make_rgb_encoder(colour, pixels)
+        with reporting_full_disk(path):
             self._container = av.open(
                 str(path.resolve()),
                 "w",
-                format="nut" if part else form.middle_muxer,
-                container_options=_exact(time_base) if form.is_mp4 and not part else {},
+                format="nut" if part else form.intermediate_muxer,
+                container_options=_mp4_options(time_base) if form.is_mp4 and not part else {},
             )
         rate = (picture.rate or Fraction(25)).limit_denominator(100_000)
         self._usual = max(1, round(1 / (rate * time_base)))
-        stream = self._container.add_stream(codec.name, rate=rate, options=_options(picture, codec))
+        stream = self._container.add_stream(codec.name, rate=rate, options=_encoder_options(picture, codec))
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
         context = stream.codec_context
@@ -81,7 +81,7 @@ class Writer:
         context.colorspace, context.color_range = colour.matrix, 2 if colour.full else 1
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         if codec.name != "ffv1":
-            context.gop_size = KEYFRAME_EVERY
+            context.gop_size = KEYFRAME_INTERVAL
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """Add a frame.
@@ -98,7 +98,7 @@ class Writer:
             rgb = np.pad(rgb, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
         frame = self._convert(rgb)
         frame.pts, frame.time_base = self._place(pts), self._time_base
-        with room_for(self._path):
+        with reporting_full_disk(self._path):
             self._container.mux(self._stream.encode(frame))
 
     def copy(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
@@ -114,7 +114,7 @@ class Writer:
         packet.stream, packet.time_base = self._stream, self._time_base
         packet.pts = packet.dts = self._place(pts)
         packet.duration = self._usual
-        with room_for(self._path):
+        with reporting_full_disk(self._path):
             self._container.start_encoding()
             self._container.mux(packet)
 
@@ -122,7 +122,7 @@ class Writer:
         """A time stamp on the file's clock; the first one decides where that is 0."""
         if self._origin is None:
             self._origin = min(pts, 0)
-            self._container.metadata[ORIGIN] = str(self._origin * self._time_base)
+            self._container.metadata[ORIGIN_TAG] = str(self._origin * self._time_base)
         return pts - self._origin
 
     def __enter__(self) -> Self:
@@ -134,7 +134,7 @@ class Writer:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        with room_for(self._path):
+        with reporting_full_disk(self._path):
             try:
                 if kind is None and self._encodes:
                     self._container.mux(self._stream.encode(None))
@@ -142,7 +142,7 @@ class Writer:
                 self._container.close()
 
 
-def _exact(time_base: Fraction) -> dict[str, str]:
+def _mp4_options(time_base: Fraction) -> dict[str, str]:
     """Options for MP4: starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
     ticks = time_base.denominator
     return {
@@ -151,12 +151,12 @@ def _exact(time_base: Fraction) -> dict[str, str]:
     }
 
 
-def _padding(picture: Picture, codec: PictureCodec) -> tuple[int, int]:
+def _padding_for(picture: VideoTrack, codec: VideoCodec) -> tuple[int, int]:
     """Rows and columns to repeat."""
     return (picture.height % 2, picture.width % 2) if codec.even else (0, 0)
 
 
-def _pixel_format(picture: Picture, codec: PictureCodec) -> str:
+def _pixel_format(picture: VideoTrack, codec: VideoCodec) -> str:
     if not codec.rgb:
         return "yuv420p"
     if picture.bits <= 8:
@@ -164,18 +164,18 @@ def _pixel_format(picture: Picture, codec: PictureCodec) -> str:
     return "gbrp10le" if picture.bits <= 10 else "gbrp12le"
 
 
-def _options(picture: Picture, codec: PictureCodec) -> dict[str, str]:
+def _encoder_options(picture: VideoTrack, codec: VideoCodec) -> dict[str, str]:
     options = dict(codec.options)
-    if min(picture.width, picture.height) < SMALLEST_SLICED:
+    if min(picture.width, picture.height) < MIN_SLICED_SIDE:
         options.pop("slices", None)
     return options
 
 
-def _written(picture: Picture, codec: PictureCodec) -> Colour:
+def _output_color(picture: VideoTrack, codec: VideoCodec) -> ColorSpace:
     """The source's colour as the codec writes it."""
-    source = picture.colour
+    source = picture.color
     if codec.rgb:
-        return Colour(RGB, True, source.primaries, source.transfer)
+        return ColorSpace(RGB, True, source.primaries, source.transfer)
     if source.matrix != RGB:
         return source
-    return Colour(untagged(picture.height), False, source.primaries, source.transfer)
+    return ColorSpace(default_matrix(picture.height), False, source.primaries, source.transfer)

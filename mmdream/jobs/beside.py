@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmdream.errors import UserError
-from mmdream.film.codecs import SUFFIXES
-from mmdream.film.source import Film, probe
+from mmdream.film.codecs import VIDEO_SUFFIXES
+from mmdream.film.source import MediaFile, probe
 from mmdream.jobs.compare import beside_name, compare
 from mmdream.jobs.folder import is_marked, result_file, work_folder
 from mmdream.jobs.job import Job
@@ -43,7 +43,9 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
 
-    def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = files.SUFFIXES) -> None:
+    def check(
+        path: Path | None, kind: str, option: str, suffixes: Sequence[str] = files.IMAGE_SUFFIXES
+    ) -> None:
         line = None if journal is None else journal.done(kind).get(0)
         replaced = job.overwrite or (kind == "preview" and folder.is_dir())
         if path is not None and not (line is not None and line.describes(path)):
@@ -51,14 +53,14 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
 
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
-    check(beside_name(job.out) if job.extras.compare else None, "compare", "-o", SUFFIXES)
+    check(beside_name(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
 
 
-def watching(listener: Listener, film: Film, job: Job) -> Listener:
+def watching(listener: Listener, film: MediaFile, job: Job) -> Listener:
     """A listener that keeps the preview too, if one is wanted."""
-    if job.extras.preview is None or film.picture is None:
+    if job.extras.preview is None or film.video is None:
         return listener
-    return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.picture.sar))
+    return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
 
 
 def finished(job: Job, folder: Path) -> Done | None:
@@ -73,7 +75,7 @@ def is_delivered(out: Path, folder: Path) -> bool:
     return line is not None and line.describes(out)
 
 
-def deliver(film: Film, job: Job, folder: Path, done: Done, how: str) -> Report:
+def deliver(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Report:
     """Give a finished film its name, and make what is wanted besides.
 
     Args:

@@ -14,7 +14,7 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film import sound_files
-from mmdream.film.source import Film, Sound
+from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import Cell, sheet
 from mmdream.jobs.dry import told_time
 from mmdream.jobs.loaded import ear
@@ -103,11 +103,11 @@ def dream_each_channel(
         outputs = {
             channel: destination(
                 name, out.with_name(f"{out.stem}.{plain}.{channel:03}{out.suffix}"), "",
-                sound_files.SUFFIXES, overwrite,
+                sound_files.AUDIO_SUFFIXES, overwrite,
             )
             for channel in channels
         }  # fmt: skip
-        sound_files.check(out, track)
+        sound_files.check_audio_format(out, track)
         index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
         level = LOUDNESS if isinstance(source, Beginning) else None
         dreams: list[_Dream] = []
@@ -120,7 +120,7 @@ def dream_each_channel(
             title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             cells = [dreams[0].source, *(dream.cell for dream in dreams)]
             picture = sheet(title, cells, track.rate, dreams[0].seconds)
-            files.write(work / index.name, picture.astype(np.float32) / 255)
+            files.write_image(work / index.name, picture.astype(np.float32) / 255)
     gains = {channel: dream.objective for channel, dream in zip(outputs, dreams, strict=True)}
     return Channels(index, outputs, gains, time.perf_counter() - began)
 
@@ -162,8 +162,8 @@ class _Dream:
 
 
 def _dreamed(
-    film: Film,
-    track: Sound,
+    film: MediaFile,
+    track: AudioTrack,
     level: float | None,
     outputs: dict[int, Path],
     overwrite: bool,
@@ -189,7 +189,7 @@ def _dreamed(
             )  # fmt: skip
             if not laid.n_samples:
                 raise UserError(f"{film.path}: has no samples to dream on")
-            sound_files.encode(work / "sound.wav", work / out.name)
+            sound_files.encode_audio(work / "sound.wav", work / out.name)
             before, after = (_power(work / name, track.layout) for name in ("source.wav", "sound.wav"))
         gain, answer = gains.means(), done.objective_gain
         caption = f"{channel}   x{answer:.1f}" if np.isfinite(answer) else f"{channel}"

@@ -13,7 +13,7 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film.source import probe
-from mmdream.film.waves import create
+from mmdream.film.waves import create_wave
 from mmdream.jobs.sound import dream_track
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
@@ -103,7 +103,7 @@ def dream_clips(
         UserError: the clips are too long or too short.
     """
     samples, rate = _read(source)
-    layout = probe(source).sounds[0].layout
+    layout = probe(source).audio_tracks[0].layout
     seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
     heard, top = _metered(samples, rate, layout)
     wanted, ceiling = heard.loudness() if loudness is None else loudness, max(CEILING, top)
@@ -124,7 +124,7 @@ def dream_clips(
         dreaming = replace(listener, say=say, progress=_shifted(listener, done, sum(seconds)))
         film = probe(path)
         _, report = dream_track(
-            film, film.sounds[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
+            film, film.audio_tracks[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
             stopped, loudness=loudness,
         )  # fmt: skip
         samples, _ = _read(work / "sound.wav")
@@ -206,7 +206,7 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _write(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
-    with create(path, rate, len(samples), layout) as writer:
+    with create_wave(path, rate, len(samples), layout) as writer:
         for start in range(0, samples.shape[1], BLOCK):
             writer.write(samples[:, start : start + BLOCK])
 

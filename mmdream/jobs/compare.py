@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 
 from mmdream.film import frames, mux
-from mmdream.film.source import LARGEST_SIDE, Film, Picture
-from mmdream.film.writer import Writer
+from mmdream.film.source import MAX_SIDE, MediaFile, VideoTrack
+from mmdream.film.writer import VideoWriter
 
 
-def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fraction | None) -> None:
+def compare(
+    film: MediaFile, dream: MediaFile, path: Path, start: Fraction | None, end: Fraction | None
+) -> None:
     """Write the film.
 
     Args:
@@ -29,21 +31,21 @@ def compare(film: Film, dream: Film, path: Path, start: Fraction | None, end: Fr
     Raises:
         UserError: no room on the disk.
     """
-    assert dream.picture is not None
-    size = _each(dream.picture)
-    wide = replace(dream.picture, width=2 * size[0], height=size[1], sar=Fraction(1))
+    assert dream.video is not None
+    size = _each(dream.video)
+    wide = replace(dream.video, width=2 * size[0], height=size[1], sar=Fraction(1))
     middle = path.with_name("picture.mid")
-    writer = Writer(middle, wide, path.suffix.lower(), dream.picture.time_base)
+    writer = VideoWriter(middle, wide, path.suffix.lower(), dream.video.time_base)
     with (
         writer,
-        closing(frames.read(film, start, end)) as ones,
-        closing(frames.read(dream)) as others,
+        closing(frames.read_frames(film, start, end)) as ones,
+        closing(frames.read_frames(dream)) as others,
     ):
         for one, other in zip(ones, others, strict=True):
             writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
     # The dream is the source here: all but its picture is kept.
-    mux.join(
-        replace(dream, picture=wide),
+    mux.mux_video(
+        replace(dream, video=wide),
         middle,
         None,
         path,
@@ -60,10 +62,10 @@ def beside_name(out: Path) -> Path:
     return out.with_name(f"{out.stem}.compare{out.suffix}")
 
 
-def _each(picture: Picture) -> tuple[int, int]:
+def _each(picture: VideoTrack) -> tuple[int, int]:
     """Width and height of each half: square pixels, an even width, and two that fit into one picture."""
     width = float(picture.width * picture.sar)
-    factor = min(1.0, LARGEST_SIDE / (2 * width))
+    factor = min(1.0, MAX_SIDE / (2 * width))
     return max(2, 2 * round(width * factor / 2)), max(1, round(picture.height * factor))
 
 

@@ -58,7 +58,7 @@ class Drawings:
                 folder = work / self.steps.name
                 folder.mkdir()
                 for number, picture in enumerate(pictures(name, source, self.evolution, start), 1):
-                    files.write(folder / f"{number:04}.png", picture.astype("float32") / 255)
+                    files.write_image(folder / f"{number:04}.png", picture.astype("float32") / 255)
                 lay_folder(folder, self.steps)
 
 

@@ -17,30 +17,32 @@ from mmdream.drive import Drive
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import features as seen
 from mmdream.film.shots import Scan
-from mmdream.film.source import Film, Sound
-from mmdream.film.waves import decoded
+from mmdream.film.source import AudioTrack, MediaFile
+from mmdream.film.waves import decode_audio
 from mmdream.jobs.order import Order
 from mmdream.recipe import Recipe
 from mmdream.report import Report
 from mmdream.schedule import Schedule
-from mmdream.sound.features import Features
+from mmdream.sound.features import AudioFeatures
 from mmdream.sound.source import Source, blocks
 
-NEVER = "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"
+NOTHING_TO_FOLLOW = (
+    "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Driven:
+class ModulatedSchedules:
     """What both media of a film ask for, over time."""
 
-    picture: Schedule
+    video: Schedule
     sound: Schedule
     told: tuple[str, ...] = ()
     """A line for people about each drive."""
 
     def told_in(self, report: Report, recipe: Recipe) -> Report:
         """A report with the keys of what a recipe drives in the media that were dreamed."""
-        media = {"picture": (self.picture, recipe.drives), "sound": (self.sound, sound_drives(recipe))}
+        media = {"picture": (self.video, recipe.drives), "sound": (self.sound, resolve_sound_drives(recipe))}
         found = {}
         for medium, (schedule, drives) in media.items():
             if drives and medium in report.schedule:
@@ -50,21 +52,21 @@ class Driven:
 
     def to_json(self) -> str:
         """The schedules as text, without loss."""
-        return json.dumps([self.picture.as_keys(), self.sound.as_keys(), self.told])
+        return json.dumps([self.video.as_keys(), self.sound.as_keys(), self.told])
 
     @staticmethod
-    def from_json(text: str) -> Driven:
+    def from_json(text: str) -> ModulatedSchedules:
         """What `to_json` gave."""
         picture, sound, told = json.loads(text)
-        return Driven(Schedule(**picture), Schedule(**sound), tuple(told))
+        return ModulatedSchedules(Schedule(**picture), Schedule(**sound), tuple(told))
 
 
-def sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
+def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
     """What drives the sound's dream: its own drives, or else the picture's; motifs it has none."""
     return recipe.sound_drives or tuple(each for each in recipe.drives if each.setting != "motif")
 
 
-def check(film: Film, recipe: Recipe, order: Order | None = None) -> None:
+def check_drives(film: MediaFile, recipe: Recipe, order: Order | None = None) -> None:
     """Refuse, before any work, what cannot be driven.
 
     Args:
@@ -76,33 +78,33 @@ def check(film: Film, recipe: Recipe, order: Order | None = None) -> None:
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
     """
     every = {*recipe.drives, *recipe.sound_drives}
-    if not film.sounds and (lost := _of(every, drive.SOUND)):
+    if not film.audio_tracks and (lost := _first_drive_of(every, drive.SOUND)):
         raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
     if order is None:
-        _check_sound(every)
-    if not film.sounds and recipe.sound_drives:
+        _check_audio_drives(every)
+    if not film.audio_tracks and recipe.sound_drives:
         raise UserError(f"{film.path}: has no sound, so nothing that is heard can follow; drop --drive-sound")
     if order is not None and order.keep_sound and recipe.sound_drives:
         raise UserError("--drive-sound is for the dream of the sound; drop it or --keep-sound")
 
 
-def _check_sound(drives: Iterable[Drive]) -> None:
-    if lost := _of(drives, drive.PICTURE):
+def _check_audio_drives(drives: Iterable[Drive]) -> None:
+    if lost := _first_drive_of(drives, drive.PICTURE):
         choices = ", ".join(drive.SOUND)
         raise UserError(f"drive {lost}: a sound has no {lost.feature}; choose {choices}")
 
 
-def _of(drives: Iterable[Drive], medium: dict[str, str]) -> Drive | None:
+def _first_drive_of(drives: Iterable[Drive], medium: dict[str, str]) -> Drive | None:
     return next((each for each in sorted(drives, key=str) if each.feature in medium), None)
 
 
-def driven(
-    film: Film,
+def modulate_schedules(
+    film: MediaFile,
     recipe: Recipe,
     found: Scan | None,
     stopped: Callable[[], bool],
-    track: Sound | None = None,
-) -> Driven:
+    track: AudioTrack | None = None,
+) -> ModulatedSchedules:
     """Measure what a recipe's drives ask for, and lay it on the schedule.
 
     Args:
@@ -113,62 +115,66 @@ def driven(
         track: the sound to follow; None: the film's first.
 
     Raises:
-        UserError: see `check`.
+        UserError: see `check_drives`.
         Interrupted: `stopped` said so.
     """
     every = [*recipe.drives, *recipe.sound_drives]
     if not every:
-        return Driven(recipe.schedule, recipe.schedule)
+        return ModulatedSchedules(recipe.schedule, recipe.schedule)
     wanted = {each.feature for each in every}
-    measured: dict[str, curves.Feature] = {}
+    measured: dict[str, curves.FeatureCurve] = {}
     if listened := wanted & set(drive.SOUND):
-        track = track or film.sounds[0]
-        measured |= heard(decoded(film, track), track.rate, float(track.start), listened, stopped)
+        track = track or film.audio_tracks[0]
+        measured |= measure_audio_features(
+            decode_audio(film, track), track.rate, float(track.start), listened, stopped
+        )
     if found is not None and (looked := wanted & set(drive.PICTURE)):
-        start, values = seen.features(found, film.start, looked)
-        measured |= {name: curves.feature(name, start, row) for name, row in values.items()}
-    picture = laid(recipe.schedule, recipe.drives, measured)
-    sound = laid(recipe.schedule, sound_drives(recipe), measured)
+        start, values = seen.measure_video_features(found, film.start, looked)
+        measured |= {name: curves.normalize_feature(name, start, row) for name, row in values.items()}
+    picture = modulate_schedule(recipe.schedule, recipe.drives, measured)
+    sound = modulate_schedule(recipe.schedule, resolve_sound_drives(recipe), measured)
     told = [
-        *_told(recipe.schedule, picture, recipe.drives, measured, ""),
-        *_told(recipe.schedule, sound, recipe.sound_drives, measured, "sound: "),
+        *_describe_drives(recipe.schedule, picture, recipe.drives, measured, ""),
+        *_describe_drives(recipe.schedule, sound, recipe.sound_drives, measured, "sound: "),
     ]
-    return Driven(picture, sound, tuple(told))
+    return ModulatedSchedules(picture, sound, tuple(told))
 
 
-def by_itself(source: Source, recipe: Recipe) -> Recipe:
+def modulate_audio_recipe(source: Source, recipe: Recipe) -> Recipe:
     """A recipe whose schedule follows the sound that is dreamed.
 
     Raises:
         UserError: it is to follow a picture.
     """
-    drives = sound_drives(recipe)
-    _check_sound(drives)
+    drives = resolve_sound_drives(recipe)
+    _check_audio_drives(drives)
     if not drives:
         return recipe
-    measured = heard(blocks(source), source.rate, 0.0, {each.feature for each in drives})
-    return followed(recipe, laid(recipe.schedule, drives, measured))
+    measured = measure_audio_features(blocks(source), source.rate, 0.0, {each.feature for each in drives})
+    return with_modulated_schedule(recipe, modulate_schedule(recipe.schedule, drives, measured))
 
 
-def laid(schedule: Schedule, drives: Sequence[Drive], measured: dict[str, curves.Feature]) -> Schedule:
+def modulate_schedule(
+    schedule: Schedule, drives: Sequence[Drive], measured: dict[str, curves.FeatureCurve]
+) -> Schedule:
     """A schedule whose driven settings follow their features."""
     settings: dict[str, object] = {}
     for name in dict.fromkeys(each.setting for each in drives):
         follows = [(each.range, measured[each.feature]) for each in drives if each.setting == name]
         if name == "motif":
-            settings[name] = curves.faded(schedule.fade.names, follows[0][1])
+            settings[name] = curves.modulate_motifs(schedule.fade.names, follows[0][1])
         else:
-            settings[name] = curves.driven(name, schedule.curve(name), follows)
+            settings[name] = curves.modulate_curve(name, schedule.curve(name), follows)
     return schedule.with_settings(**settings)
 
 
-def heard(
+def measure_audio_features(
     sound: Iterable[np.ndarray],
     rate: int,
     start: float,
     wanted: Collection[str],
     stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, curves.Feature]:
+) -> dict[str, curves.FeatureCurve]:
     """Features of a sound.
 
     Args:
@@ -181,26 +187,26 @@ def heard(
     Raises:
         Interrupted: `stopped` said so.
     """
-    measuring = Features(rate, wanted)
+    measuring = AudioFeatures(rate, wanted)
     for samples in sound:
         if stopped():
             raise Interrupted
         measuring.feed(samples)
-    return {name: curves.feature(name, start, values) for name, values in measuring.found().items()}
+    return {name: curves.normalize_feature(name, start, values) for name, values in measuring.found().items()}
 
 
-def _told(
+def _describe_drives(
     base: Schedule,
     schedule: Schedule,
     drives: Sequence[Drive],
-    measured: dict[str, curves.Feature],
+    measured: dict[str, curves.FeatureCurve],
     medium: str,
 ) -> Iterable[str]:
     """A line about each drive, and what it makes of the schedule's own settings."""
     for each in drives:
         name = each.setting.replace("_", "-")
         if not len(measured[each.feature].values):
-            yield medium + NEVER.format(feature=each.feature, setting=name)
+            yield medium + NOTHING_TO_FOLLOW.format(feature=each.feature, setting=name)
         elif name == "motif":
             yield f"{medium}motif follows {each.feature}: {' to '.join(base.fade.names)}"
         else:
@@ -208,6 +214,6 @@ def _told(
             yield f"{medium}{name} follows {each.feature}: {min(values):.2g} to {max(values):.2g}"
 
 
-def followed(recipe: Recipe, schedule: Schedule) -> Recipe:
+def with_modulated_schedule(recipe: Recipe, schedule: Schedule) -> Recipe:
     """A recipe whose schedule was driven already."""
     return replace(recipe, schedule=schedule, drives=(), sound_drives=())

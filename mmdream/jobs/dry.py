@@ -14,10 +14,10 @@ import numpy as np
 
 from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
-from mmdream.film.source import Film, Sound
+from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs import space
 from mmdream.jobs.attended import side_by_side
-from mmdream.jobs.driven import driven, followed
+from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
 from mmdream.jobs.film import expected, look
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import ear, model
@@ -121,7 +121,7 @@ class Plan:
         ]
 
 
-def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
+def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
     """Find out what a run would take.
 
     Args:
@@ -138,8 +138,8 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
     found = look(film, order, listener, lambda: False)
-    over_time = driven(film, recipe, found, lambda: False, track)
-    seeing, hears = (followed(recipe, each) for each in (over_time.picture, over_time.sound))
+    over_time = modulate_schedules(film, recipe, found, lambda: False, track)
+    seeing, hears = (with_modulated_schedule(recipe, each) for each in (over_time.video, over_time.sound))
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
@@ -165,7 +165,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
         len(found.pts),
         track,
         seconds,
-        [sound for sound in film.sounds if sound != track],
+        [sound for sound in film.audio_tracks if sound != track],
     )
     return Plan(
         source=str(film.path),
@@ -191,7 +191,7 @@ def plan(film: Film, job: Job, out: Path, listener: Listener) -> Plan:
     )
 
 
-def _tried(painter: Painter, film: Film, found: Scan, each: np.ndarray) -> tuple[float, float]:
+def _tried(painter: Painter, film: MediaFile, found: Scan, each: np.ndarray) -> tuple[float, float]:
     """Seconds of a frame in full, and how many a second of expected work takes, by a few frames of a shot."""
     # Not one that fades in: nothing is dreamed in the dark.
     shot = max(found.shots, key=lambda s: (s.stop - s.first >= TRIED, found.light[s.first]))
@@ -202,7 +202,7 @@ def _tried(painter: Painter, film: Film, found: Scan, each: np.ndarray) -> tuple
     for end in (shot.first + 1, stop):
         few, took = replace(found, shots=(Shot(shot.first, end, shot.box),)), []
         began = time.perf_counter()
-        with closing(painter.dreams(frames.read(film, at), few, shot.first)) as dreams:
+        with closing(painter.dreams(frames.read_frames(film, at), few, shot.first)) as dreams:
             for _ in dreams:
                 now = time.perf_counter()
                 took.append(now - began)
@@ -210,7 +210,7 @@ def _tried(painter: Painter, film: Film, found: Scan, each: np.ndarray) -> tuple
     return took[0], sum(took) / float(each[shot.first : stop].sum())
 
 
-def _heard(recipe: Recipe, network: Network, track: Sound, seconds: float) -> float:
+def _heard(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) -> float:
     """Seconds that the dream of a sound takes, from a few seconds of noise at its rate."""
     length = min(HEARD, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))

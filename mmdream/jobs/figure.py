@@ -23,7 +23,7 @@ def place(output: Path, overwrite: bool) -> Path:
     Raises:
         UserError: it cannot go there.
     """
-    return destination(None, output, ".png", files.SUFFIXES, overwrite, "--plot")
+    return destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--plot")
 
 
 def blank(tall: float) -> Figure:
@@ -45,4 +45,4 @@ def drawn(figure: Figure) -> np.ndarray:
 def write(picture: np.ndarray, output: Path, overwrite: bool) -> None:
     """Write a drawn figure; the suffix chooses the format."""
     with workshop(output, overwrite) as work:
-        files.write(work / output.name, picture.astype(np.float32) / 255)
+        files.write_image(work / output.name, picture.astype(np.float32) / 255)

@@ -15,19 +15,19 @@ import numpy as np
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import frames
 from mmdream.film.joined import join_parts
-from mmdream.film.shots import Scan, scan
-from mmdream.film.source import Film, Sound
-from mmdream.film.tracks import SoundTrack, named
+from mmdream.film.shots import Scan, scan_frames
+from mmdream.film.source import AudioTrack, MediaFile
+from mmdream.film.tracks import OutputAudioTrack, describe_track
 from mmdream.jobs import space
 from mmdream.jobs.ahead import step_back
 from mmdream.jobs.attended import side_by_side
-from mmdream.jobs.driven import Driven, driven, followed
+from mmdream.jobs.driven import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, result_file, sweep, work_folder
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.memory import keep_freed_memory, loaded_objects_left_alone
-from mmdream.jobs.onward import onward
+from mmdream.jobs.onward import read_from
 from mmdream.jobs.order import Order, wanted
 from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
@@ -48,7 +48,7 @@ LONG = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
 
 
-def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Done:
+def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Done:
     """Dream a film, or what is left of it, and join, read back and journal the result.
 
     Args:
@@ -75,7 +75,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         over_time = _driven(film, job, journal, found, track, stop.is_set)
     for line in over_time.told:
         listener.say(line)
-    seeing, hears = (followed(job.recipe, each) for each in (over_time.picture, over_time.sound))
+    seeing, hears = (with_modulated_schedule(job.recipe, each) for each in (over_time.video, over_time.sound))
     plan = parts(found.shots)
     stand = standing(plan, found, journal)
     painter = None if job.order.keep_picture else painter_of(picture, seeing, clock, stop.is_set, listener)
@@ -84,8 +84,8 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
         ahead = expected(painter, film, found)
         _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
         listener = estimating(listener, ahead, hearing is not None)
-    if track is not None and len(film.sounds) > 1:
-        listener.say(f"dreams {named(track)} of {len(film.sounds)}; the others are kept")
+    if track is not None and len(film.audio_tracks) > 1:
+        listener.say(f"dreams {describe_track(track)} of {len(film.audio_tracks)}; the others are kept")
     _announce_space(film, job, folder, found, painter, track, listener)
 
     seen: list[Seen] = []
@@ -99,7 +99,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
             listener.progress("picture", meter.frames, len(found.pts))
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
-                source = onward(film, job.order, found.pts, first, stand.last, stop.is_set)
+                source = read_from(film, job.order, found.pts, first, stand.last, stop.is_set)
                 dreams = painter.dreams(source, found, first, stand.carries)
                 dreams = shown(dreams, listener, first, len(found.pts))
                 meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
@@ -127,7 +127,7 @@ def render(film: Film, job: Job, folder: Path, listener: Listener, stop: threadi
                         film, track, span, hearing, hears, listener, work, stop.is_set, kept
                     )
             (work / "source.wav").unlink()  # Room on the disk for the join.
-            heard.append(Heard(SoundTrack(track, work / "sound.wav", laid), done))
+            heard.append(Heard(OutputAudioTrack(track, work / "sound.wav", laid), done))
 
         with loaded_objects_left_alone(), clock.time("wall"):
             side_by_side([see] * (painter is not None) + [sing] * (hearing is not None), stop)
@@ -152,7 +152,9 @@ def _verified(folder: Path) -> Journal:
     return journal
 
 
-def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped: Callable[[], bool]) -> Scan:
+def _scanned(
+    film: MediaFile, job: Job, journal: Journal, listener: Listener, stopped: Callable[[], bool]
+) -> Scan:
     """What one look at the film tells; it is taken once a job."""
     if done := journal.done("scan"):
         return Scan.from_bytes((journal.folder / done[0].file).read_bytes())
@@ -164,28 +166,33 @@ def _scanned(film: Film, job: Job, journal: Journal, listener: Listener, stopped
 
 
 def _driven(
-    film: Film, job: Job, journal: Journal, found: Scan, track: Sound | None, stopped: Callable[[], bool]
-) -> Driven:
+    film: MediaFile,
+    job: Job,
+    journal: Journal,
+    found: Scan,
+    track: AudioTrack | None,
+    stopped: Callable[[], bool],
+) -> ModulatedSchedules:
     """The schedules of both media; what follows the film is measured once a job."""
     if not job.recipe.drives and not job.recipe.sound_drives:
-        return driven(film, job.recipe, found, stopped, track)
+        return modulate_schedules(film, job.recipe, found, stopped, track)
     if done := journal.done("driven"):
-        return Driven.from_json((journal.folder / done[0].file).read_text())
-    over_time = driven(film, job.recipe, found, stopped, track)
+        return ModulatedSchedules.from_json((journal.folder / done[0].file).read_text())
+    over_time = modulate_schedules(film, job.recipe, found, stopped, track)
     with journal.entry("driven", 0, DRIVEN) as draft:
         draft.path.write_text(over_time.to_json())
     return over_time
 
 
-def look(film: Film, order: Order, listener: Listener, stopped: Callable[[], bool]) -> Scan:
+def look(film: MediaFile, order: Order, listener: Listener, stopped: Callable[[], bool]) -> Scan:
     """Scan what is wanted of a film.
 
     Raises:
         UserError: there is no frame in it.
         Interrupted: `stopped` said so.
     """
-    source = frames.read(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
-    found = scan(_until(source, stopped))
+    source = frames.read_frames(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
+    found = scan_frames(_until(source, stopped))
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
     return found
@@ -200,9 +207,9 @@ def _until(
         yield frame
 
 
-def expected(painter: Painter, film: Film, found: Scan) -> np.ndarray:
+def expected(painter: Painter, film: MediaFile, found: Scan) -> np.ndarray:
     """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
-    picture = film.picture
+    picture = film.video
     assert picture is not None
     whole = picture.height, picture.width
     demands = [
@@ -224,24 +231,24 @@ def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, li
 
 
 def _announce_space(
-    film: Film,
+    film: MediaFile,
     job: Job,
     folder: Path,
     found: Scan,
     painter: Painter | None,
-    track: Sound | None,
+    track: AudioTrack | None,
     listener: Listener,
 ) -> None:
     start, end = job.order.start or Fraction(0), job.order.end
     last = found.pts[-1] * found.time_base - film.start
     until = min((at for at in (end, film.duration) if at is not None), default=last)
     needed = space.expected(
-        film.picture if painter is not None else None,
+        film.video if painter is not None else None,
         painter.size if painter is not None else (0, 0),
         job.out.suffix.lower(),
         len(found.pts),
         track,
         until - start,
-        [sound for sound in film.sounds if sound != track],
+        [sound for sound in film.audio_tracks if sound != track],
     )
     listener.say(space.announce(folder, needed - space.used(folder)))

@@ -52,7 +52,7 @@ def gallery_file(
         UserError: a sound network, weights that do not fit, or the result cannot go where it should.
     """
     about = card(name, "picture")
-    out = destination(None, output, ".png", files.SUFFIXES, overwrite, "--gallery")
+    out = destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--gallery")
     path = locate(about, weights)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
@@ -62,7 +62,7 @@ def gallery_file(
         listener.say(guess)
     with workshop(out, overwrite) as work:
         sheet = gallery(shared(about, path, precision("auto", about, has_gpu)), listener)
-        files.write(work / out.name, sheet.astype(np.float32) / 255)
+        files.write_image(work / out.name, sheet.astype(np.float32) / 255)
     return out
 
 

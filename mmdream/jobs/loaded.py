@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 
 from mmdream.errors import UserError
-from mmdream.film.source import Film, probe
-from mmdream.film.waves import extract
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.waves import extract_audio
 from mmdream.listen import Listener
 from mmdream.networks.card import Card, card
 from mmdream.networks.network import Network, precision, shared
@@ -62,14 +62,14 @@ def ear(recipe: Recipe, listener: Listener) -> Network:
     return network
 
 
-def guide(path: Path) -> Film:
+def guide(path: Path) -> MediaFile:
     """The file of a sound that a sound dream is to go towards; its samples are not read.
 
     Raises:
         UserError: it has no sound.
     """
     film = probe(path)
-    if not film.sounds:
+    if not film.audio_tracks:
         raise UserError(f"{path}: has no sound to go towards")
     return film
 
@@ -86,10 +86,10 @@ def model(recipe: Recipe) -> ArraySource | None:
     from mmdream.sound.ear import GUIDE_SECONDS
 
     film = guide(path)
-    track = film.sounds[0]
+    track = film.audio_tracks[0]
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         wave = Path(folder) / "guide.wav"
-        extract(film, track, wave, None, Fraction(GUIDE_SECONDS))
+        extract_audio(film, track, wave, None, Fraction(GUIDE_SECONDS))
         samples, rate = soundfile.read(wave, dtype="float32", always_2d=True)
     if not len(samples) or not np.isfinite(samples).all():
         raise UserError(f"{path}: has no samples to go towards, or some that are no numbers")

@@ -6,7 +6,7 @@ import os
 from fractions import Fraction
 
 from mmdream.errors import UserError
-from mmdream.film.mask import MaskReader, MaskSource, of_film, of_picture
+from mmdream.film.mask import MaskReader, MaskSource, mask_from_image, mask_from_video
 from mmdream.film.source import probe
 from mmdream.passes import Mask
 from mmdream.picture import files
@@ -23,7 +23,7 @@ def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
     Raises:
         UserError: no such file, neither a picture nor a film, no picture in it, or another aspect.
     """
-    return MaskReader(_source(mask), width, height, mask.feather)
+    return MaskReader(_open_mask_source(mask), width, height, mask.feather)
 
 
 def check_mask(mask: Mask, width: int, height: int) -> None:
@@ -42,16 +42,16 @@ def check_mask(mask: Mask, width: int, height: int) -> None:
     reader.close()
 
 
-def _source(mask: Mask) -> MaskSource:
+def _open_mask_source(mask: Mask) -> MaskSource:
     path = mask.path
-    if files.is_picture(path):
-        return of_picture(path, files.read(path))
+    if files.is_image(path):
+        return mask_from_image(path, files.read_image(path))
     try:
         film = probe(path)
     except UserError as error:
         if not os.path.isfile(path) or not path.stat().st_size:
             raise
         raise UserError(
-            f"{path}: is no mask that can be read; give a film or a {', '.join(files.SUFFIXES)} file"
+            f"{path}: is no mask that can be read; give a film or a {', '.join(files.IMAGE_SUFFIXES)} file"
         ) from error
-    return of_film(film)
+    return mask_from_video(film)

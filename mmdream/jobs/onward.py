@@ -8,22 +8,22 @@ from collections.abc import Callable, Generator, Sequence
 import numpy as np
 
 from mmdream.errors import Interrupted
-from mmdream.film.frames import Frame, read
-from mmdream.film.source import Film
+from mmdream.film.frames import Frame, read_frames
+from mmdream.film.source import MediaFile
 from mmdream.jobs.order import Order
 
-RUN_UP = 48
+PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,
 and the first frames behind a jump may lack what they refer to."""
 
 
-def mark(frame: Frame) -> str:
+def frame_hash(frame: Frame) -> str:
     """SHA-256 of a frame's pixels, to be recognised by."""
     return hashlib.sha256(np.ascontiguousarray(frame.rgb).data).hexdigest()
 
 
-def onward(
-    film: Film,
+def read_from(
+    film: MediaFile,
     order: Order,
     pts: Sequence[int],
     first: int,
@@ -40,28 +40,28 @@ def onward(
         order: which part of it.
         pts: time stamps of all frames in it.
         first: number of the first frame wanted.
-        before: `mark` of the frame before; None: nobody knows.
+        before: `frame_hash` of the frame before; None: nobody knows.
         stopped: asked at each frame on the way; True ends the reading.
 
     Raises:
         Interrupted: `stopped` said so.
     """
     if first == 0:
-        return read(film, order.start, order.end)
-    assert film.picture is not None
-    if before is not None and first > RUN_UP:
-        at = first - RUN_UP
-        frames = read(film, pts[at] * film.picture.time_base - film.start, order.end)
-        last = _skipped(frames, pts[at:first], stopped)
-        if last is not None and mark(last) == before:
+        return read_frames(film, order.start, order.end)
+    assert film.video is not None
+    if before is not None and first > PREROLL_FRAMES:
+        at = first - PREROLL_FRAMES
+        frames = read_frames(film, pts[at] * film.video.time_base - film.start, order.end)
+        last = _skip_frames(frames, pts[at:first], stopped)
+        if last is not None and frame_hash(last) == before:
             return frames
         frames.close()
-    frames = read(film, order.start, order.end)
-    _skipped(frames, pts[:first], stopped)
+    frames = read_frames(film, order.start, order.end)
+    _skip_frames(frames, pts[:first], stopped)
     return frames
 
 
-def _skipped(
+def _skip_frames(
     frames: Generator[Frame, None, None], pts: Sequence[int], stopped: Callable[[], bool]
 ) -> Frame | None:
     """Pass over frames; the last of them, or None where one has another time stamp."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mmdream.errors import UserError
-from mmdream.film.source import Film, Picture, Sound
+from mmdream.film.source import AudioTrack, MediaFile, VideoTrack
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Order:
     """A sound whose texture the track is given, in place of a dream."""
 
 
-def track_of(film: Film, wish: int | str | None) -> Sound:
+def track_of(film: MediaFile, wish: int | str | None) -> AudioTrack:
     """The sound track that is asked for.
 
     Args:
@@ -37,36 +37,38 @@ def track_of(film: Film, wish: int | str | None) -> Sound:
     Raises:
         UserError: there is no such track.
     """
-    if not film.sounds:
-        raise UserError(f"{film.path}: has no sound" + (" that can be decoded" if film.mute else ""))
+    if not film.audio_tracks:
+        raise UserError(
+            f"{film.path}: has no sound" + (" that can be decoded" if film.undecodable_audio else "")
+        )
     if wish is None:
-        return film.sounds[0]
+        return film.audio_tracks[0]
     asked = str(wish).strip().casefold()
-    for sound in film.sounds:
+    for sound in film.audio_tracks:
         if asked in (str(sound.number), sound.language and sound.language.casefold()):
             return sound
-    there = ", ".join(_told(sound) for sound in film.sounds)
-    if asked in map(str, film.mute):
+    there = ", ".join(_told(sound) for sound in film.audio_tracks)
+    if asked in map(str, film.undecodable_audio):
         raise UserError(f"{film.path}: its sound track {asked} cannot be decoded; there is {there}")
     raise UserError(f"{film.path}: has no sound track {asked!r}; there is {there}")
 
 
-def _told(sound: Sound) -> str:
+def _told(sound: AudioTrack) -> str:
     words = (sound.language, sound.title and repr(sound.title), sound.layout)
     return f"{sound.number} ({', '.join(word for word in words if word)})"
 
 
-def wanted(film: Film, order: Order) -> tuple[Picture, Sound | None]:
+def wanted(film: MediaFile, order: Order) -> tuple[VideoTrack, AudioTrack | None]:
     """The film's picture, and the sound track that is to be dreamed, if one is.
 
     Raises:
         UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
     """
-    if film.picture is None:
+    if film.video is None:
         raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
     if order.keep_sound and order.sound_track is not None:
         raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
-    none = order.keep_sound or (not film.sounds and order.sound_track is None)
+    none = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
     track = None if none else track_of(film, order.sound_track)
     if order.sound_style is not None and track is None:
         raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
@@ -77,4 +79,4 @@ def wanted(film: Film, order: Order) -> tuple[Picture, Sound | None]:
         raise UserError(f"start is {float(start):g} and end {float(end or 0):g}; choose 0 <= start < end")
     if film.duration is not None and start >= film.duration:
         raise UserError(f"start is {float(start):g}, but the film lasts {float(film.duration):.2f} seconds")
-    return film.picture, track
+    return film.video, track

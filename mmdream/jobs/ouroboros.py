@@ -16,7 +16,7 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film import sound_files
-from mmdream.film.waves import create, extract
+from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MOST_CLIPS, Clip, Turns, check_lengths, dream_clips
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.order import track_of
@@ -81,22 +81,22 @@ def dream_ouroboros_file(
     began = time.perf_counter()
     with opened_sound(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
-        out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
-        sound_files.check(out, track)
+        out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+        sound_files.check_audio_format(out, track)
         parts = clip_names(out, turns.count)
         for part in parts:
-            destination(name, part, "", sound_files.SUFFIXES, overwrite)
+            destination(name, part, "", sound_files.AUDIO_SUFFIXES, overwrite)
         network = ear(recipe, listener)
         with workshop(out, overwrite) as work:
             wave = work / "first.wav"
-            laid = extract(film, track, wave)
+            laid = extract_audio(film, track, wave)
             check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
             level = LOUDNESS if isinstance(source, Beginning) else None
             clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
             joined = _join(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
-                sound_files.encode(clip.file, work / part.name)
-            sound_files.encode(joined.file, work / out.name)
+                sound_files.encode_audio(clip.file, work / part.name)
+            sound_files.encode_audio(joined.file, work / out.name)
             for part in parts:
                 publish(work / part.name, part, overwrite)
     seconds = joined.report.n_samples / joined.report.rate
@@ -137,7 +137,7 @@ def dream_along(
     beginning = Beginning("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
     with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
         track, wave = track_of(film, None), work / "first.wav"
-        laid = extract(film, track, wave)
+        laid = extract_audio(film, track, wave)
         count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
         turns = replace(turns, count=count)
         check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
@@ -186,7 +186,7 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_sample
     with _laid_out(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
         meter, top = Meter(sound.rate, sound.channels, layout), PeakMeter(sound.channels)
-        with create(path, sound.rate, sound.channels, layout) as writer:
+        with create_wave(path, sound.rate, sound.channels, layout) as writer:
             for low in range(0, stop, BLOCK):
                 high = min(low + BLOCK, stop)
                 samples = limited(lambda a, b: padded(sound, a, b), low, high, sound.rate, ceiling)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.errors import NoRoom, UserError
-from mmdream.film.opened import FULL, no_room
+from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.jobs.durable import sync_folder
 from mmdream.picture import files
 
@@ -114,7 +114,7 @@ def keeping(folder: Path) -> Callable[[np.ndarray], None]:
     """Write each picture that comes, numbered."""
     folder.mkdir()
     numbers = itertools.count(1)
-    return lambda rgb: files.write(folder / f"{next(numbers):04}.png", rgb)
+    return lambda rgb: files.write_image(folder / f"{next(numbers):04}.png", rgb)
 
 
 def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
@@ -204,8 +204,8 @@ def workshop(path: Path, overwrite: bool) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
     except OSError as error:
-        if error.errno in FULL:
-            raise no_room(path) from error
+        if error.errno in DISK_FULL_ERRNOS:
+            raise disk_full_error(path) from error
         raise UserError(
             f"{path.parent}: cannot be written to ({error.strerror}); choose another place"
         ) from error
@@ -213,10 +213,10 @@ def workshop(path: Path, overwrite: bool) -> Iterator[Path]:
         yield folder
         publish(folder / path.name, path, overwrite)
     except NoRoom as error:
-        raise no_room(path) from error  # It names the folder that is gone.
+        raise disk_full_error(path) from error  # It names the folder that is gone.
     except OSError as error:
-        if error.errno in FULL:
-            raise no_room(path) from error
+        if error.errno in DISK_FULL_ERRNOS:
+            raise disk_full_error(path) from error
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -191,7 +191,7 @@ def paint_picture_file(
         UserError: not a picture, or too small a one; a mask that does not fit it; the result cannot go where
             it should.
     """
-    out = destination(content, output, ".styled.png", files.SUFFIXES, overwrite)
+    out = destination(content, output, ".styled.png", files.IMAGE_SUFFIXES, overwrite)
     rgb, models = read_large(content), [read_large(path) for path, _ in wanted.models]
     share = None if mask is None else _share(mask, rgb)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
@@ -201,7 +201,7 @@ def paint_picture_file(
             rgb, models, recipe, wanted, listener, from_noise=from_noise, share=share,
             shown=None if steps is None else keeping(kept),
         )  # fmt: skip
-        files.write(work / out.name, painting)
+        files.write_image(work / out.name, painting)
         if steps is not None:
             lay_folder(kept, steps)
     return replace(done, output=str(out))
@@ -213,7 +213,7 @@ def read_large(path: Path) -> np.ndarray:
     Raises:
         UserError: it is not.
     """
-    rgb = files.read(path)
+    rgb = files.read_image(path)
     height, width = rgb.shape[:2]
     if min(height, width) < LEAST:
         raise UserError(f"{path}: is {width}x{height} px; a style needs {LEAST} or more on each side")

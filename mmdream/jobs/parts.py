@@ -10,15 +10,15 @@ from itertools import islice
 
 from mmdream.errors import UserError
 from mmdream.film.carry import Carries, packed, unpacked
-from mmdream.film.joined import count
-from mmdream.film.opened import no_room
+from mmdream.film.joined import count_frames
+from mmdream.film.opened import disk_full_error
 from mmdream.film.shots import Scan
-from mmdream.film.source import Picture
-from mmdream.film.writer import Writer
+from mmdream.film.source import VideoTrack
+from mmdream.film.writer import VideoWriter
 from mmdream.jobs.folder import carry_file, picture_file
 from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.meter import Meter
-from mmdream.jobs.onward import mark
+from mmdream.jobs.onward import frame_hash
 from mmdream.jobs.picture import Dreamed
 from mmdream.jobs.plan import Part
 from mmdream.listen import Listener
@@ -70,7 +70,7 @@ def paint(
     dreams: Generator[Dreamed, None, None],
     plan: Sequence[Part],
     stand: Standing,
-    picture: Picture,
+    picture: VideoTrack,
     suffix: str,
     found: Scan,
     journal: Journal,
@@ -102,7 +102,7 @@ def paint(
             meter = Meter()
             with journal.entry("picture", part.number, picture_file(part.number)) as draft:
                 last = None
-                with Writer(draft.path, picture, suffix, found.time_base, part=True) as writer:
+                with VideoWriter(draft.path, picture, suffix, found.time_base, part=True) as writer:
                     for dreamed in islice(dreams, part.frames):
                         began = time.perf_counter()
                         writer.write(dreamed.rgb, dreamed.frame.pts)
@@ -112,12 +112,12 @@ def paint(
                         listener.progress("picture", total.frames + meter.frames, len(found.pts))
                 if last is None or meter.frames < part.frames:
                     raise UserError("the source has fewer frames than when it was scanned; is it changing?")
-                if count(draft.path) != part.frames:
-                    raise no_room(draft.path)  # What did not fit is not always told.
+                if count_frames(draft.path) != part.frames:
+                    raise disk_full_error(draft.path)  # What did not fit is not always told.
                 with journal.entry("carry", part.number, carry_file(part.number)) as handed:
                     handed.path.write_bytes(packed(last.carries))
                 draft.count = part.frames
-                draft.sums = {"meter": meter.as_json(), "last": mark(last.frame)}
+                draft.sums = {"meter": meter.as_json(), "last": frame_hash(last.frame)}
             total.join(meter)
             _forget(journal, part.number - CARRIES)
     return total

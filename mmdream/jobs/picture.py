@@ -73,8 +73,8 @@ class Prepared:
     small: np.ndarray
     """float32 [h, w, 3], what lies within the shot's borders, at the working resolution."""
     grey: np.ndarray
-    """uint8, the same as `flow.grey` gives it."""
-    motion: flow.Flow | None
+    """uint8, the same as `flow.to_gray` gives it."""
+    motion: flow.OpticalFlow | None
     """From this frame back to the one before; None where what is carried begins anew."""
 
     @property
@@ -179,13 +179,13 @@ class Painter:
                     presence = found.presence(index)
                     with self.clock.time("flow"):
                         small = self._small(frame.rgb, shot)
-                        grey = flow.grey(small) if small.size else np.zeros((0, 0), np.uint8)
+                        grey = flow.to_gray(small) if small.size else np.zeros((0, 0), np.uint8)
                         motion = None
                         if index == shot.first or presence == 0 or self.recipe.coherence == 0:
                             before = None
-                        if not shot.flashing(index):
+                        if not shot.is_flash(index):
                             if before is not None:
-                                motion = flow.between(before, grey)
+                                motion = flow.estimate_flow(before, grey)
                             before = grey if presence > 0 and small.size else None
                     light = found.light[index]
                     yield Prepared(frame, index, shot, light, presence, small, grey, motion)
@@ -247,9 +247,9 @@ class Painter:
         behind = carry
         for number in range(len(items) - 2, -1, -1):
             item = items[number]
-            if behind is None or details[number] is None or item.shot.flashing(item.index):
+            if behind is None or details[number] is None or item.shot.is_flash(item.index):
                 continue
-            behind = self._carried(stroke, item, flow.between(behind.grey, item.grey), behind)
+            behind = self._carried(stroke, item, flow.estimate_flow(behind.grey, item.grey), behind)
             details[number] = behind.detail
         return details, carry
 
@@ -267,12 +267,12 @@ class Painter:
         visits = octaves.in_full(self._sizes(item, moment), moment.steps)
         gain = stroke.brush.gain(item.small, np.zeros_like(item.small), visits, moment, item.frame.seconds)
         detail = self._allowed(item)(gain)
-        if item.shot.flashing(item.index):
+        if item.shot.is_flash(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
         return detail, begun(detail, item.grey, self._ascent(stroke, item, moment), item.light)
 
-    def _carried(self, stroke: Stroke, item: Prepared, motion: flow.Flow, carry: Carry) -> Carry:
+    def _carried(self, stroke: Stroke, item: Prepared, motion: flow.OpticalFlow, carry: Carry) -> Carry:
         """A few steps on what the frame before handed on."""
         brush, recipe = stroke.brush, self.recipe
         moment = brush.schedule.at(item.seconds)

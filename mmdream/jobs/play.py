@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ffmpeg
 
-from mmdream.film.binary import run
+from mmdream.film.binary import run_ffmpeg
 from mmdream.listen import Listener
 
 PLAYERS = (
@@ -43,7 +43,7 @@ def play(path: Path, listener: Listener) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         plain = Path(folder) / "sound.wav"
-        run(ffmpeg.input(str(path.resolve())).output(str(plain), **PLAIN), plain)
+        run_ffmpeg(ffmpeg.input(str(path.resolve())).output(str(plain), **PLAIN), plain)
         ended = subprocess.run([*words, str(plain)], capture_output=True, text=True, check=False)
     if ended.returncode:
         told = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]

@@ -15,13 +15,13 @@ import soundfile
 
 from mmdream.errors import Interrupted, UserError
 from mmdream.film import sound_files
-from mmdream.film.source import Film, Sound, probe
-from mmdream.film.waves import Extract, create, extract
+from mmdream.film.source import AudioTrack, MediaFile, probe
+from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
 from mmdream.passes import shares
-from mmdream.picture.files import is_picture
+from mmdream.picture.files import is_image
 from mmdream.recipe import Recipe
 from mmdream.sound.kept import Kept
 from mmdream.sound.source import FileSource
@@ -94,18 +94,20 @@ def style_file(
     film = _sound(content)
     for path, _ in styles:
         _sound(path)
-    out = destination(content, output, ".styled.wav", sound_files.SUFFIXES, overwrite)
-    sound_files.check(out, film.sounds[0])
+    out = destination(content, output, ".styled.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+    sound_files.check_audio_format(out, film.audio_tracks[0])
     network = ear(Recipe(seed=styling.seed), listener)
     with workshop(out, overwrite) as work:
-        _, done = style_track(film, film.sounds[0], (None, None), styles, styling, network, listener, work)
-        sound_files.encode(work / "sound.wav", work / out.name)
+        _, done = style_track(
+            film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
+        )
+        sound_files.encode_audio(work / "sound.wav", work / out.name)
     return Styled(str(out), shares(styles), done, time.perf_counter() - began)
 
 
 def style_track(
-    film: Film,
-    track: Sound,
+    film: MediaFile,
+    track: AudioTrack,
     span: tuple[Fraction | None, Fraction | None],
     styles: Sequence[tuple[Path, float]],
     styling: Styling,
@@ -114,7 +116,7 @@ def style_track(
     work: Path,
     stopped: Callable[[], bool] = lambda: False,
     kept: Kept | None = None,
-) -> tuple[Extract, SoundReport]:
+) -> tuple[DecodedSpan, SoundReport]:
     """Style one sound track into ``work/sound.wav``, float32 at its own rate.
 
     Args:
@@ -138,7 +140,7 @@ def style_track(
     """
     from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
 
-    laid = extract(film, track, work / "source.wav", *span)
+    laid = extract_audio(film, track, work / "source.wav", *span)
     seconds = laid.n_samples / track.rate
 
     def tell(share: float) -> None:
@@ -148,19 +150,19 @@ def style_track(
 
     with ExitStack() as stack:
 
-        def opened(name: str, sound: Sound) -> FileSource:
+        def opened(name: str, sound: AudioTrack) -> FileSource:
             return FileSource(stack.enter_context(soundfile.SoundFile(work / name)), sound.layout)
 
         heard = []
         for number, (path, weight) in enumerate(styles):
             other = probe(path)
             # At the content's rate, whatever the style's is: what the content cannot hold is not wanted.
-            sound = replace(other.sounds[0], rate=track.rate)
-            extract(other, sound, work / f"style{number}.wav")
+            sound = replace(other.audio_tracks[0], rate=track.rate)
+            extract_audio(other, sound, work / f"style{number}.wav")
             heard.append((opened(f"style{number}.wav", sound), weight))
         source = opened("source.wav", track)
         names = [str(film.path), *(str(path) for path, _ in styles)]
-        with create(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
+        with create_wave(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
             done = style_sound(
                 source, heard, writer.write, network, styling, names=names, folder=work, kept=kept,
                 progress=tell,
@@ -174,22 +176,22 @@ def check_style(path: Path) -> None:
     Raises:
         UserError: it does not.
     """
-    if is_picture(path) or not probe(path).sounds:
+    if is_image(path) or not probe(path).audio_tracks:
         raise UserError(f"{path}: has no sound to take the texture of")
 
 
-def _sound(path: Path) -> Film:
+def _sound(path: Path) -> MediaFile:
     """A file that holds a sound and no picture.
 
     Raises:
         UserError: it does not.
     """
-    if is_picture(path):
+    if is_image(path):
         raise UserError(f"{path}: is a picture; a sound takes its style from sounds")
     film = probe(path)
-    if film.picture is not None:
+    if film.video is not None:
         raise UserError(f"{path}: is a film; a sound takes its style from sounds")
-    if not film.sounds:
+    if not film.audio_tracks:
         raise UserError(f"{path}: has no sound")
     return film
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from mmdream.film import mux, proof
 from mmdream.film.shots import Scan
-from mmdream.film.source import Film
-from mmdream.film.tracks import SoundTrack
+from mmdream.film.source import MediaFile
+from mmdream.film.tracks import OutputAudioTrack
 from mmdream.jobs.meter import Meter
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
@@ -38,19 +38,19 @@ class Seen:
 class Heard:
     """A dreamed or styled sound."""
 
-    track: SoundTrack
+    track: OutputAudioTrack
     report: SoundReport | StyledReport
 
 
 def finish(
-    film: Film,
+    film: MediaFile,
     out: Path,
     order: Order,
     found: Scan,
     seen: Seen | None,
     heard: Heard | None,
     listener: Listener,
-) -> proof.Proof:
+) -> proof.Verification:
     """Join the tracks of the result, and read it back.
 
     Args:
@@ -67,7 +67,7 @@ def finish(
     """
     zero = order.start or Fraction(0)  # This second of the source is second 0 of the result.
     stamps = np.asarray(found.pts) * float(found.time_base) - float(film.start + zero)
-    tracks = mux.join(
+    tracks = mux.mux_video(
         film,
         seen.file if seen else None,
         heard.track if heard else None,
@@ -78,7 +78,7 @@ def finish(
         work=out.parent,
         on_warning=listener.warn,
     )
-    return proof.check(
+    return proof.verify_video(
         film,
         out,
         stamps if seen else None,
@@ -89,7 +89,9 @@ def finish(
     )
 
 
-def report(seen: Seen | None, heard: Heard | None, proven: proof.Proof, clock: Clock, began: float) -> Report:
+def report(
+    seen: Seen | None, heard: Heard | None, proven: proof.Verification, clock: Clock, began: float
+) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
     done = Report(
         frames=proven.frames,

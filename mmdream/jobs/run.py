@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmdream.errors import NoRoom, UserError
-from mmdream.film.codecs import SUFFIXES
-from mmdream.film.opened import FULL
-from mmdream.film.source import Film, probe
+from mmdream.film.codecs import VIDEO_SUFFIXES
+from mmdream.film.opened import DISK_FULL_ERRNOS
+from mmdream.film.source import MediaFile, probe
 from mmdream.jobs import folder as folders
 from mmdream.jobs.attended import attended
 from mmdream.jobs.beside import check_extras, deliver, finished, watching
@@ -25,7 +25,7 @@ from mmdream.listen import Listener
 from mmdream.report import Report
 
 
-def begin(film: Film, job: Job, out: Path, job_dir: Path | None, listener: Listener) -> Report:
+def begin(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: Listener) -> Report:
     """Dream a film, from where an earlier run of the same job stopped.
 
     Args:
@@ -44,7 +44,7 @@ def begin(film: Film, job: Job, out: Path, job_dir: Path | None, listener: Liste
     check_extras(job, folder)
     job = replace(job, extras=job.extras.absolute())
 
-    def prepare() -> tuple[Film, Job]:
+    def prepare() -> tuple[MediaFile, Job]:
         folders.begin(job, folder, how)
         return film, job
 
@@ -73,7 +73,7 @@ def resume(
     if not folders.is_marked(folder):
         raise none
 
-    def prepare() -> tuple[Film, Job]:
+    def prepare() -> tuple[MediaFile, Job]:
         # Under the lock: a first run may have ended in between.
         held = folders.job_in(folder)
         if held is None:
@@ -118,10 +118,10 @@ def _check_name(job: Job, how: str) -> None:
             f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose another "
             "name with -o"
         )
-    destination(job.source, job.out, "", SUFFIXES, job.overwrite)
+    destination(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
 
 
-def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple[Film, Job]]) -> Report:
+def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple[MediaFile, Job]]) -> Report:
     """Do a job in its folder, under its lock, as far as it is not done.
 
     Args:
@@ -163,7 +163,7 @@ def _told_if_full(folder: Path, how: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL_ERRNOS:
             raise
         raise _full(folder, how) from error
     except NoRoom as error:

@@ -17,8 +17,8 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film import frames
-from mmdream.film.source import Film, probe
-from mmdream.film.waves import extract
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.answers import Answers, Seen
 from mmdream.jobs.loaded import ear, eyes
 from mmdream.listen import Listener
@@ -88,21 +88,21 @@ def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
     asked = asked.sorted()
-    if files.is_picture(source):
+    if files.is_image(source):
         if asked.sound_net is not None:
             raise UserError(f"{source}: is a picture; {asked.sound_net} hears sounds")
-        rgb = files.read(source)
+        rgb = files.read_image(source)
         network = _classifying(eyes, asked, "picture", listener)
         return Seen(source, (_answers(network, [0.0], None, [looking(network)(rgb)]),), top)
     film = probe(source)
-    if film.picture is None and asked.net is not None:
+    if film.video is None and asked.net is not None:
         raise UserError(f"{source}: has no picture for {asked.net} to see")
-    if not film.sounds and asked.sound_net is not None:
+    if not film.audio_tracks and asked.sound_net is not None:
         raise UserError(f"{source}: has no sound for {asked.sound_net} to hear")
     answers = []
-    if film.picture is not None:
+    if film.video is not None:
         answers.append(_watched(film, _classifying(eyes, asked, "picture", listener), listener))
-    if film.sounds:
+    if film.audio_tracks:
         answers.append(_listened(film, _classifying(ear, asked, "sound", listener), listener))
     return Seen(source, tuple(answers), top)
 
@@ -152,12 +152,12 @@ def _answers(network: Network, at: list[float], span: float | None, logits: list
     return Answers(about.medium, about.name, about.usual_names(), np.array(at), span, np.stack(logits))
 
 
-def _watched(film: Film, network: Network, listener: Listener) -> Answers:
+def _watched(film: MediaFile, network: Network, listener: Listener) -> Answers:
     """What is seen in the frames of a film."""
     every = max(EVERY, (film.duration or Fraction(0)) / MOST)
     expected = 0 if film.duration is None else -(-film.duration // every)
     at, logits, look = [], [], looking(network)
-    for frame in frames.read(film, every=every, on_warning=listener.warn):
+    for frame in frames.read_frames(film, every=every, on_warning=listener.warn):
         at.append(float(frame.seconds))
         logits.append(look(frame.rgb))
         listener.progress("picture", len(at), max(expected, len(at)) if expected else 0)
@@ -166,17 +166,17 @@ def _watched(film: Film, network: Network, listener: Listener) -> Answers:
     return _answers(network, at, None, logits)
 
 
-def _listened(film: Film, network: Network, listener: Listener) -> Answers:
+def _listened(film: MediaFile, network: Network, listener: Listener) -> Answers:
     """What is heard in the first sound track of a film, or in a sound."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.sound.windows import windows
 
-    track = film.sounds[0]
+    track = film.audio_tracks[0]
     head = network.head()
     at, logits = [], []
     with tempfile.TemporaryDirectory(prefix="mmdream-") as folder:
         wave = Path(folder) / "sound.wav"
-        laid = extract(film, track, wave)
+        laid = extract_audio(film, track, wave)
         if not laid.n_samples:
             raise UserError(f"{film.path}: its sound is empty")
         with soundfile.SoundFile(wave) as file:

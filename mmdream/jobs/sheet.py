@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.film.frames import read
-from mmdream.film.proof import shown_at
-from mmdream.film.source import Film
+from mmdream.film.frames import read_frames
+from mmdream.film.proof import read_frame_times
+from mmdream.film.source import MediaFile
 from mmdream.jobs.captions import (
     DIM,
     GROUND,
@@ -38,8 +38,8 @@ ROUNDED = Fraction(1, 500)
 
 
 def contact_sheet(
-    film: Film,
-    dream: Film,
+    film: MediaFile,
+    dream: MediaFile,
     path: Path,
     count: int = 12,
     start: Fraction | None = None,
@@ -57,10 +57,10 @@ def contact_sheet(
         title: words above the sheet, left and right.
         curves: of settings that followed the film, by name; drawn below, each moment marked.
     """
-    assert film.picture is not None
-    size = fitted(film.picture.width, film.picture.height, film.picture.sar, *CELL)
+    assert film.video is not None
+    size = fitted(film.video.width, film.video.height, film.video.sar, *CELL)
     cells = []
-    for seconds in spread([Fraction(at) - dream.start for at in shown_at(dream)], count):
+    for seconds in spread([Fraction(at) - dream.start for at in read_frame_times(dream)], count):
         late = seconds + (start or 0)
         above, below = _at(film, late), _at(dream, seconds)
         cells.append((late, shrunk(above, size), shrunk(below, size)))
@@ -69,7 +69,7 @@ def contact_sheet(
         below = strips(curves, [float(late) for late, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
         below = np.pad(below, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=GROUND)
         sheet = np.concatenate([sheet, below])
-    files.write(path, sheet.astype(np.float32) / 255)
+    files.write_image(path, sheet.astype(np.float32) / 255)
 
 
 def spread(times: Sequence[Fraction], count: int) -> list[Fraction]:
@@ -78,9 +78,9 @@ def spread(times: Sequence[Fraction], count: int) -> list[Fraction]:
     return [times[(2 * k + 1) * len(times) // (2 * count)] for k in range(count)]
 
 
-def _at(film: Film, seconds: Fraction) -> np.ndarray:
+def _at(film: MediaFile, seconds: Fraction) -> np.ndarray:
     """The frame shown from a time on, float32 [H, W, 3]."""
-    with closing(read(film, max(Fraction(0), seconds - ROUNDED))) as frames:
+    with closing(read_frames(film, max(Fraction(0), seconds - ROUNDED))) as frames:
         return next(frames).rgb
 
 

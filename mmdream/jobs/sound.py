@@ -16,8 +16,8 @@ import soundfile
 from safetensors.numpy import load_file, save
 
 from mmdream.film import sound_files
-from mmdream.film.source import Film, Sound, probe
-from mmdream.film.waves import Extract, create, extract
+from mmdream.film.source import AudioTrack, MediaFile, probe
+from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs import driven
 from mmdream.jobs.drawings import planned
 from mmdream.jobs.folder import sound_file
@@ -45,8 +45,8 @@ CUT_SHORT = 0.5
 
 
 def dream_track(
-    film: Film,
-    sound: Sound,
+    film: MediaFile,
+    sound: AudioTrack,
     span: tuple[Fraction | None, Fraction | None],
     network: Network,
     recipe: Recipe,
@@ -57,7 +57,7 @@ def dream_track(
     loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
-) -> tuple[Extract, SoundReport]:
+) -> tuple[DecodedSpan, SoundReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
     Args:
@@ -82,11 +82,11 @@ def dream_track(
 
     manner = _manner(recipe, loudness is not None, listener)
     _announce_octaves(recipe, listener)
-    laid = extract(film, sound, work / "source.wav", *span)
+    laid = extract_audio(film, sound, work / "source.wav", *span)
     seconds = laid.n_samples / sound.rate
     with (
         soundfile.SoundFile(work / "source.wav") as file,
-        create(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
+        create_wave(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
     ):
         report = dream_sound(
             FileSource(file, sound.layout),
@@ -178,11 +178,11 @@ def dream_sound_file(
     began = time.perf_counter()
     with opened_sound(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
-        out = destination(name, output, ".dream.wav", sound_files.SUFFIXES, overwrite)
-        sound_files.check(out, track)
-        driven.check(film, recipe)
-        over_time = driven.driven(film, recipe, None, lambda: False, track)
-        asked, recipe = recipe, driven.followed(recipe, over_time.sound)
+        out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+        sound_files.check_audio_format(out, track)
+        driven.check_drives(film, recipe)
+        over_time = driven.modulate_schedules(film, recipe, None, lambda: False, track)
+        asked, recipe = recipe, driven.with_modulated_schedule(recipe, over_time.sound)
         drawings = planned(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
         network = ear(recipe, listener)
         for line in over_time.told:
@@ -196,7 +196,7 @@ def dream_sound_file(
             )  # fmt: skip
             seconds = laid.n_samples / track.rate
             _doubt(film, name, seconds, listener)
-            sound_files.encode(work / "sound.wav", work / out.name)
+            sound_files.encode_audio(work / "sound.wav", work / out.name)
             if drawings and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif drawings:
@@ -205,20 +205,20 @@ def dream_sound_file(
     return over_time.told_in(report.named(out), asked)
 
 
-def _doubt(film: Film, name: Path, seconds: float, listener: Listener) -> None:
+def _doubt(film: MediaFile, name: Path, seconds: float, listener: Listener) -> None:
     """Say so where a sound file ends before its header tells; other forms do not tell."""
     told = float(film.duration or 0)
-    if film.picture is None and film.form in TELLING and told > seconds + CUT_SHORT:
+    if film.video is None and film.container_format in TELLING and told > seconds + CUT_SHORT:
         listener.warn(f"{name}: seems to be cut off; {seconds:.1f} of {told:.1f} s are there")
 
 
 @contextmanager
-def opened_sound(source: Path | Beginning, seed: int) -> Iterator[tuple[Film, Path]]:
+def opened_sound(source: Path | Beginning, seed: int) -> Iterator[tuple[MediaFile, Path]]:
     """A file, or what is made in its place as a file like any other; and what it is called."""
     if isinstance(source, Beginning):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
             path = Path(folder) / f"{source.kind}.wav"
-            with create(path, RATE, 1) as writer:
+            with create_wave(path, RATE, 1) as writer:
                 for samples in made(source, seed):
                     writer.write(samples)
             yield probe(path), Path(path.name)

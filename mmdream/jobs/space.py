@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from mmdream.errors import UserError
-from mmdream.film.codecs import FORMS
-from mmdream.film.source import Picture, Sound
+from mmdream.film.codecs import VIDEO_FORMATS
+from mmdream.film.source import AudioTrack, VideoTrack
 from mmdream.jobs.parts import CARRIES
 
 BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
@@ -26,13 +26,13 @@ SURE = 2.0
 
 
 def expected(
-    picture: Picture | None,
+    picture: VideoTrack | None,
     size: tuple[int, int],
     suffix: str,
     frames: int,
-    sound: Sound | None,
+    sound: AudioTrack | None,
     seconds: Fraction | float,
-    others: Sequence[Sound] = (),
+    others: Sequence[AudioTrack] = (),
 ) -> int:
     """Bytes that a job takes where it takes most, shortly before its end.
 
@@ -47,14 +47,14 @@ def expected(
     """
     total = 0.0
     if picture is not None:
-        a_pixel = BYTES_PER_PIXEL[FORMS[suffix].picture.name]
-        if FORMS[suffix].picture.rgb and picture.bits > 8:
+        a_pixel = BYTES_PER_PIXEL[VIDEO_FORMATS[suffix].video.name]
+        if VIDEO_FORMATS[suffix].video.rgb and picture.bits > 8:
             a_pixel *= 1.25
         total += COPIES * a_pixel * picture.width * picture.height * frames
         total += CARRIES * CARRY_BYTES * size[0] * size[1]
     if sound is not None:
         total += WAVES * 4 * sound.channels * sound.rate * float(seconds)
-    held = FORMS[suffix].sounds
+    held = VIDEO_FORMATS[suffix].audio_tracks
     for other in others:
         if held is not None and other.codec not in held:
             total += 4 * other.channels * other.rate * float(seconds)

@@ -128,14 +128,14 @@ def dream_picture_file(
     Raises:
         UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
     """
-    out = destination(source, output, ".dream.png", files.SUFFIXES, overwrite)
+    out = destination(source, output, ".dream.png", files.IMAGE_SUFFIXES, overwrite)
     rgb = started_from(source, recipe)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out, overwrite) as work:
         kept = work / "steps"
         shown = None if steps is None else keeping(kept)
         dream, report = dream_picture(rgb, recipe, listener, shown)
-        files.write(work / out.name, dream)
+        files.write_image(work / out.name, dream)
         if steps is not None:
             lay_folder(kept, steps)
     return report.named(out)
@@ -148,7 +148,7 @@ def started_from(source: Path | None, recipe: Recipe) -> np.ndarray:
         UserError: not a picture, or no size for noise.
     """
     if source is not None:
-        return files.read(source)
+        return files.read_image(source)
     if recipe.size is None or "x" not in recipe.size.lower():
         raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
     width, height = working_size(recipe.size, 0, 0)

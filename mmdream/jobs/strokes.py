@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mmdream.film.source import Picture
+from mmdream.film.source import VideoTrack
 from mmdream.jobs.brushes import Brush, Dreaming, Styling
 from mmdream.jobs.loaded import eyes
 from mmdream.jobs.masks import open_mask
@@ -20,7 +20,7 @@ from mmdream.recipe import Recipe, working_size
 
 
 def painter_of(
-    picture: Picture, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: Listener
+    picture: VideoTrack, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: Listener
 ) -> Painter:
     """All that paints a film's picture.
 
@@ -52,7 +52,7 @@ def strokes_of(
         if each.style is None:
             network.check_terms(own.wishes.terms)
             return Dreaming(own, network, clock, stopped, shown(own.wishes))
-        models = tuple((files.read(path), weight) for path, weight in each.style.models)
+        models = tuple((files.read_image(path), weight) for path, weight in each.style.models)
         return Styling(Easel(network, each.style, models), own.schedule, own, clock, stopped)
 
     def stroke(each: Pass) -> Stroke:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.errors import UserError
-from mmdream.film.source import Film
+from mmdream.film.source import MediaFile
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.masks import check_mask
 from mmdream.jobs.painted import read_large
@@ -113,7 +113,7 @@ def absolute(stroke: Pass) -> Pass:
     return stroke
 
 
-def check(film: Film, stroke: Pass) -> None:
+def check(film: MediaFile, stroke: Pass) -> None:
     """Refuse a pass that cannot be done on a film, before any work.
 
     Raises:
@@ -122,8 +122,8 @@ def check(film: Film, stroke: Pass) -> None:
     span, length = stroke.span, film.duration
     if length is not None and (span.start >= length or (span.stop or 0) > float(length) + LATE):
         raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
-    assert film.picture is not None
-    check_files(stroke, film.picture.width, film.picture.height)
+    assert film.video is not None
+    check_files(stroke, film.video.width, film.video.height)
 
 
 def check_files(stroke: Pass, width: int, height: int) -> None:

@@ -15,13 +15,13 @@ import numpy as np
 
 from mmdream.film import mux, proof
 from mmdream.film.carry import strength
-from mmdream.film.codecs import SUFFIXES, form
-from mmdream.film.colour import Colour, untagged
-from mmdream.film.source import Picture, probe
-from mmdream.film.tracks import SoundTrack
+from mmdream.film.codecs import VIDEO_SUFFIXES, video_format
+from mmdream.film.colour import ColorSpace, default_matrix
+from mmdream.film.source import VideoTrack, probe
+from mmdream.film.tracks import OutputAudioTrack
 from mmdream.film.turn import UPRIGHT
-from mmdream.film.waves import Extract
-from mmdream.film.writer import Writer
+from mmdream.film.waves import DecodedSpan
+from mmdream.film.writer import VideoWriter
 from mmdream.jobs.ahead import ahead
 from mmdream.jobs.clips import Turns
 from mmdream.jobs.loaded import ear, eyes
@@ -72,13 +72,13 @@ def dream_voyage_file(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    out = destination(source, output, ".dream.mp4", SUFFIXES, overwrite)
+    out = destination(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
     start = _fitted(started_from(source, recipe), recipe.size)
     network = eyes(recipe, listener)
     hearing = None if heard is None else ear(recipe, listener)
     stop = threading.Event()
     with workshop(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
-        middle = work / f"picture{form(out).middle}"
+        middle = work / f"picture{video_format(out).middle}"
         try:
             sound: Future[Joined] | None = None
             if heard is not None and hearing is not None:
@@ -107,15 +107,15 @@ def _paint(
 ) -> np.ndarray:
     """Write the frames while the next ones are dreamed; returns the last one."""
     height, width = start.shape[:2]
-    matrix = untagged(height)
-    picture = Picture(
-        index=0, codec="", width=width, height=height, turn=UPRIGHT, time_base=1 / voyage.rate, first=0,
+    matrix = default_matrix(height)
+    picture = VideoTrack(
+        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / voyage.rate, first=0,
         rate=voyage.rate, duration=Fraction(voyage.frames) / voyage.rate, sar=Fraction(1),
-        colour=Colour(matrix, False, matrix, matrix), bits=8, alpha=False,
+        color=ColorSpace(matrix, False, matrix, matrix), bits=8, alpha=False,
     )  # fmt: skip
     rgb = start
     with (
-        Writer(path, picture, suffix, 1 / voyage.rate) as writer,
+        VideoWriter(path, picture, suffix, 1 / voyage.rate) as writer,
         closing(ahead(frames, in_front=True)) as done,
     ):
         for number, rgb in enumerate(done):
@@ -128,20 +128,20 @@ def _paint(
 
 def _finish(
     middle: Path, out: Path, voyage: Voyage, joined: Joined | None, listener: Listener
-) -> proof.Proof:
+) -> proof.Verification:
     """Lay the sound beside the picture, and read the film back."""
     film, dream = probe(middle), None
     if joined is not None:
         # The film whose sound this is would have it as its only track.
-        sound = replace(probe(joined.file).sounds[0], language=None, title=None)
-        film = replace(film, sounds=(sound,))
-        dream = SoundTrack(sound, joined.file, Extract(Fraction(0), joined.report.n_samples))
-    tracks = mux.join(
+        sound = replace(probe(joined.file).audio_tracks[0], language=None, title=None)
+        film = replace(film, audio_tracks=(sound,))
+        dream = OutputAudioTrack(sound, joined.file, DecodedSpan(Fraction(0), joined.report.n_samples))
+    tracks = mux.mux_video(
         film, middle, dream, out, start=None, end=None, keep_picture=False, work=out.parent,
         on_warning=listener.warn,
     )  # fmt: skip
     stamps = [float(number / voyage.rate) for number in range(voyage.frames)]
-    return proof.check(film, out, stamps, tracks, on_warning=listener.warn)
+    return proof.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
 
 
 def _report(
@@ -149,7 +149,7 @@ def _report(
     last: np.ndarray,
     network: Network,
     recipe: Recipe,
-    proven: proof.Proof,
+    proven: proof.Verification,
     joined: Joined | None,
     began: float,
 ) -> Report:

@@ -77,7 +77,7 @@ class Preview:
         draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}{self._path.suffix}")
         with contextlib.suppress(OSError):
             try:
-                files.write(draft, picture.astype(np.float32) / 255)
+                files.write_image(draft, picture.astype(np.float32) / 255)
                 os.replace(draft, self._path)
             finally:
                 draft.unlink(missing_ok=True)

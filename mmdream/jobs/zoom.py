@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.film.flow import half
+from mmdream.film.flow import half_size
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
 from mmdream.picture.motion import Motion, laid_back, seen
@@ -86,7 +86,7 @@ def dream_frames(
     canvas, anchored = start, 0.0
     guide = shown(recipe.wishes)
     kept = _measured(start, network, recipe, guide)
-    pace = np.full(half(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
+    pace = np.full(half_size(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
     for number in range(voyage.frames):
         at = number / rate
         moment, since = recipe.schedule.at(float(at)), float(at) - anchored

@@ -13,21 +13,21 @@ import numpy as np
 from mmdream.errors import UserError
 from mmdream.hush import hushed
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-TOPS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
+WHITE_LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """White, in each type of sample that picture files hold."""
-LARGEST = 1 << 28
+MAX_IMAGE_PIXELS = 1 << 28
 """Pixels a picture may have; `mmdream` tells OpenCV the same."""
-JPEG = b"\xff\xd8"
+JPEG_MAGIC = b"\xff\xd8"
 """Its first bytes; it has eight bits and is never transparent."""
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Whether a file is a picture by its first bytes; a GIF is taken for a film, which it may be."""
     return os.path.isfile(path) and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
-def read(path: Path) -> np.ndarray:
+def read_image(path: Path) -> np.ndarray:
     """Read a picture file; its EXIF orientation is applied, transparency is laid over black.
 
     Returns:
@@ -50,39 +50,41 @@ def read(path: Path) -> np.ndarray:
     alone = threading.current_thread() is threading.main_thread()
     try:
         with hushed() if alone else nullcontext():
-            return _decoded(path, data)
+            return _decode_image(path, data)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
             raise
         raise UserError(f"{path}: takes more memory than there is; make the picture smaller") from None
 
 
-def _decoded(path: Path, data: np.ndarray) -> np.ndarray:
-    """What is in a picture file, see `read`."""
-    refusal = f"{path}: not a picture that can be read; give a {', '.join(SUFFIXES)} file"
+def _decode_image(path: Path, data: np.ndarray) -> np.ndarray:
+    """What is in a picture file, see `read_image`."""
+    refusal = f"{path}: not a picture that can be read; give a {', '.join(IMAGE_SUFFIXES)} file"
     try:
         upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        if upright is not None and upright.shape[0] * upright.shape[1] > LARGEST:
+        if upright is not None and upright.shape[0] * upright.shape[1] > MAX_IMAGE_PIXELS:
             raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
         # The other way of decoding keeps transparency, and does not turn the picture.
-        again = upright is not None and data[:2].tobytes() != JPEG
+        again = upright is not None and data[:2].tobytes() != JPEG_MAGIC
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if again else upright
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
-            raise UserError(f"{path}: claims more than {LARGEST >> 20} million pixels, too many") from None
+            raise UserError(
+                f"{path}: claims more than {MAX_IMAGE_PIXELS >> 20} million pixels, too many"
+            ) from None
         if error.code == cv2.Error.StsNoMem:
             raise
         raise UserError(refusal) from None
-    if picture is None or upright is None or picture.dtype.name not in TOPS:
+    if picture is None or upright is None or picture.dtype.name not in WHITE_LEVELS:
         raise UserError(refusal)
     if picture.ndim == 3 and picture.shape[2] == 4 and picture.shape[:2] == upright.shape[:2]:
-        upright = upright * (picture[..., 3:].astype(np.float32) / TOPS[picture.dtype.name])
-    top = TOPS[picture.dtype.name]
+        upright = upright * (picture[..., 3:].astype(np.float32) / WHITE_LEVELS[picture.dtype.name])
+    top = WHITE_LEVELS[picture.dtype.name]
     rgb = cv2.cvtColor(upright.astype(np.float32) / top, cv2.COLOR_BGR2RGB)
     return np.clip(np.nan_to_num(rgb), 0, 1)
 
 
-def write(path: Path, rgb: np.ndarray) -> None:
+def write_image(path: Path, rgb: np.ndarray) -> None:
     """Write float32 [H, W, 3], RGB, 0..1, in 8 bits, in the format of the suffix."""
     bgr = cv2.cvtColor(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
     quality = {

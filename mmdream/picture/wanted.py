@@ -22,7 +22,7 @@ def shown(wishes: Wishes) -> Guide | None:
     """
     if wishes.guide is None:
         return None
-    rgb = files.read(wishes.guide)
+    rgb = files.read_image(wishes.guide)
     factor = min(1.0, GUIDE / max(rgb.shape[:2]))
     size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
     small = resized(rgb, size)
@@ -84,7 +84,7 @@ def check(card: Card, schedule: Schedule, wishes: Wishes) -> None:
         UserError: unknown class or motif (names the nearest ones), a guide that is no picture.
     """
     if wishes.guide is not None:
-        files.read(wishes.guide)
+        files.read_image(wishes.guide)
     for name in schedule.fade.names:
         card.motif(name)
     card.check_classes(wishes.terms)

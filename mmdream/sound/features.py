@@ -11,35 +11,35 @@ from collections.abc import Collection
 import numpy as np
 import scipy.ndimage
 
-from mmdream.curves import STEP
+from mmdream.curves import STEP_SECONDS
 from mmdream.sound.canvas import EDGES
 from mmdream.sound.front import filter_bank
 from mmdream.sound.stft import spectra, stft_for
 
-STRETCH = 160
+BLOCK_STEPS = 160
 """Steps that are heard together, 8 s,"""
-HALO = 10
+HALO_STEPS = 10
 """with so many more on either side."""
-FINER = 4
+SPECTRA_PER_STEP = 4
 """Spectra a step."""
-STEVENS = 0.3
+STEVENS_EXPONENT = 0.3
 """Loudness grows with this power of the sound's (S. S. Stevens, 1957): 10 dB sound twice as loud."""
 BASS_HZ = 150.0
-FLOOR = 1e-8
+POWER_FLOOR = 1e-8
 """Power, of a full-scale sine, under which a band is silent."""
-LAG = 2
+ONSET_LAG = 2
 """Spectra over which a rise is an onset."""
-RIM = 2
+RIM_STEPS = 2
 """Steps at either end that take after their neighbours: that a recording begins is no onset."""
-PITCH_HZ = 50.0, 4000.0
+PITCH_RANGE_HZ = 50.0, 4000.0
 """Where a pitch is looked for: above, there is only the hiss of an s."""
-PAUSE = 1e-3
+PAUSE_RATIO = 1e-3
 """Of the power that 5 % of the steps exceed: in what is softer, the pitch is held."""
-CALM = 7
+PITCH_MEDIAN_STEPS = 7
 """Values of a pitch whose median is taken: a click is no tone."""
 
 
-class Features:
+class AudioFeatures:
     """Measures a sound that comes in blocks.
 
     Args:
@@ -51,13 +51,13 @@ class Features:
         import librosa  # Here, because only driven dreams need it.
 
         self._rate, self._wanted = rate, wanted
-        self._stft = stft_for(rate, STEP / FINER)
+        self._stft = stft_for(rate, STEP_SECONDS / SPECTRA_PER_STEP)
         self._bank = filter_bank(EDGES, self._stft)
         hz = self._stft.hz
         # Its curve has no value at 0 Hz.
         self._ear = np.where(hz > 0, 10 ** (librosa.A_weighting(np.maximum(hz, 1.0)) / 10), 0.0)
         self._low = hz < BASS_HZ
-        self._tones = (hz >= PITCH_HZ[0]) & (hz <= PITCH_HZ[1])
+        self._tones = (hz >= PITCH_RANGE_HZ[0]) & (hz <= PITCH_RANGE_HZ[1])
         self._octaves = np.log2(hz[self._tones])
         self._parts: dict[str, list[np.ndarray]] = {name: [] for name in (*wanted, "power")}
         self._held = np.zeros((0, 0), np.float32)
@@ -69,8 +69,8 @@ class Features:
         clean = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
         self._held = np.concatenate((self._held, clean), axis=1) if self._held.size else clean
         self._seen += samples.shape[1]
-        while self._seen >= self._at(self._done + STRETCH + HALO):
-            self._hear(self._done + STRETCH)
+        while self._seen >= self._at(self._done + BLOCK_STEPS + HALO_STEPS):
+            self._hear(self._done + BLOCK_STEPS)
 
     def found(self) -> dict[str, np.ndarray]:
         """Each wanted feature, float64 [step]: loudness and bass in sones, onset in dB, pitch in octaves.
@@ -80,28 +80,28 @@ class Features:
         there is one of music, crowds and rain, where a tracker finds a tone a quarter of the time. Value k
         belongs to the time from ``k * STEP`` to ``(k + 1) * STEP``. Empty for a sound without samples.
         """
-        last = math.ceil(self._seen / (self._rate * STEP))
+        last = math.ceil(self._seen / (self._rate * STEP_SECONDS))
         if last > self._done:
             self._hear(last)
         whole = {name: np.concatenate(parts or [np.zeros(0)]) for name, parts in self._parts.items()}
         for values in whole.values():
-            if len(values) > 2 * RIM:
-                values[:RIM], values[-RIM:] = values[RIM], values[-RIM - 1]
+            if len(values) > 2 * RIM_STEPS:
+                values[:RIM_STEPS], values[-RIM_STEPS:] = values[RIM_STEPS], values[-RIM_STEPS - 1]
         power = whole.pop("power")
         if "pitch" in whole:
-            whole["pitch"] = _unbroken(whole["pitch"], power)
+            whole["pitch"] = _hold_pitch(whole["pitch"], power)
         return whole
 
     def _at(self, step: int) -> int:
         """First sample of a step."""
-        return round(step * STEP * self._rate)
+        return round(step * STEP_SECONDS * self._rate)
 
     def _hear(self, stop: int) -> None:
         """Measure the steps up to `stop`, and let go of what is not needed any more."""
         first, self._done = self._done, stop
         for name, values in self._measured(first, stop).items():
             self._parts[name].append(values)
-        kept = max(self._at(stop - HALO) - self._begins, 0)
+        kept = max(self._at(stop - HALO_STEPS) - self._begins, 0)
         self._held, self._begins = self._held[:, kept:], self._begins + kept
 
     def _stretch(self, low: int, high: int) -> np.ndarray:
@@ -113,27 +113,27 @@ class Features:
 
     def _measured(self, first: int, stop: int) -> dict[str, np.ndarray]:
         power = self._power(first, stop)
-        steps = power[LAG:].reshape(stop - first, FINER, -1).mean(1)
+        steps = power[ONSET_LAG:].reshape(stop - first, SPECTRA_PER_STEP, -1).mean(1)
         heard = steps * self._ear
         found = {"power": heard.sum(1)}
         if "loudness" in self._wanted:
-            found["loudness"] = found["power"] ** STEVENS
+            found["loudness"] = found["power"] ** STEVENS_EXPONENT
         if "bass" in self._wanted:
-            found["bass"] = steps[:, self._low].sum(1) ** STEVENS
+            found["bass"] = steps[:, self._low].sum(1) ** STEVENS_EXPONENT
         if "onset" in self._wanted:
-            level = 10 * np.log10(power @ self._bank + FLOOR)
-            rise = np.maximum(level[LAG:] - level[:-LAG], 0.0).mean(1)
-            found["onset"] = rise.reshape(stop - first, FINER).max(1)
+            level = 10 * np.log10(power @ self._bank + POWER_FLOOR)
+            rise = np.maximum(level[ONSET_LAG:] - level[:-ONSET_LAG], 0.0).mean(1)
+            found["onset"] = rise.reshape(stop - first, SPECTRA_PER_STEP).max(1)
         if "pitch" in self._wanted:
             tones = heard[:, self._tones]
-            found["pitch"] = tones @ self._octaves / np.maximum(tones.sum(1), FLOOR * FLOOR)
+            found["pitch"] = tones @ self._octaves / np.maximum(tones.sum(1), POWER_FLOOR * POWER_FLOOR)
         return found
 
     def _power(self, first: int, stop: int) -> np.ndarray:
-        """Power of all channels, float32 [spectrum, bin], a full-scale sine near 1; `LAG` more in front."""
-        stft, count = self._stft, (stop - first) * FINER + LAG
+        """Power of all channels, float32 [spectrum, bin], a full-scale sine near 1; `ONSET_LAG` more in front."""
+        stft, count = self._stft, (stop - first) * SPECTRA_PER_STEP + ONSET_LAG
         # Counted from the stretch's own first sample: a step is no whole number of samples at every rate.
-        low = self._at(first) - LAG * stft.hop + stft.hop // 2 - stft.window // 2
+        low = self._at(first) - ONSET_LAG * stft.hop + stft.hop // 2 - stft.window // 2
         heard = self._stretch(low, low + (count - 1) * stft.hop + stft.window)
         total = np.zeros((count, stft.n_bins), np.float32)
         for channel in heard:
@@ -141,11 +141,15 @@ class Features:
         return total
 
 
-def _unbroken(pitch: np.ndarray, power: np.ndarray) -> np.ndarray:
+def _hold_pitch(pitch: np.ndarray, power: np.ndarray) -> np.ndarray:
     """A pitch that is held in pauses and before the first sound, float64 [step]; empty if all is silent."""
-    loud = np.flatnonzero(power > max(PAUSE * np.percentile(power, 95), FLOOR)) if len(power) else power
+    loud = (
+        np.flatnonzero(power > max(PAUSE_RATIO * np.percentile(power, 95), POWER_FLOOR))
+        if len(power)
+        else power
+    )
     if not len(loud):
         return np.zeros(0)
     last = np.searchsorted(loud, np.arange(len(pitch)), side="right") - 1
     held = pitch[loud[np.maximum(last, 0)]]
-    return np.asarray(scipy.ndimage.median_filter(held, CALM, mode="nearest"))
+    return np.asarray(scipy.ndimage.median_filter(held, PITCH_MEDIAN_STEPS, mode="nearest"))

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mmdream.errors import UserError
-from mmdream.film.opened import FULL, no_room
+from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.jobs.durable import sha256, write
 from mmdream.networks.card import source
 from mmdream.networks.weights import RANDOM, locate
@@ -55,8 +55,8 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     except OSError as error:
-        if error.errno in FULL:
-            raise no_room(folder) from error
+        if error.errno in DISK_FULL_ERRNOS:
+            raise disk_full_error(folder) from error
         raise
     finally:
         lock.release()

@@ -10,22 +10,22 @@ import numpy as np
 import soundfile
 
 from mmdream.film import frames, mux, waves
-from mmdream.film.source import Film, probe
-from mmdream.film.tracks import SoundTrack
-from mmdream.film.writer import Writer
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.tracks import OutputAudioTrack
+from mmdream.film.writer import VideoWriter
 
 
 @dataclass
 class Copy:
     """A source, what was read of it, and the result."""
 
-    source: Film
+    source: MediaFile
     read: list[frames.Frame]
     sound: np.ndarray | None
     """Of the track that was laid anew."""
     sound_start: Fraction
-    result: Film
-    tracks: tuple[SoundTrack, ...]
+    result: MediaFile
+    tracks: tuple[OutputAudioTrack, ...]
     warnings: list[str]
 
     @property
@@ -33,15 +33,15 @@ class Copy:
         return [frame.seconds for frame in self.read]
 
 
-def seconds_of(film: Film) -> list[Fraction]:
+def seconds_of(film: MediaFile) -> list[Fraction]:
     """Seconds of the file's own clock at which each frame is shown."""
-    return [frame.seconds + film.start for frame in frames.read(film)]
+    return [frame.seconds + film.start for frame in frames.read_frames(film)]
 
 
-def samples_of(film: Film, folder: Path, number: int = 0) -> tuple[Fraction, np.ndarray]:
+def samples_of(film: MediaFile, folder: Path, number: int = 0) -> tuple[Fraction, np.ndarray]:
     """Second of the file's own clock at which a sound begins, and its samples [channel, sample]."""
     path = folder / "samples.wav"
-    found = waves.extract(film, film.sounds[number], path)
+    found = waves.extract_audio(film, film.audio_tracks[number], path)
     return found.start + film.start, soundfile.read(path, dtype="float32", always_2d=True)[0].T
 
 
@@ -58,24 +58,24 @@ def again(
     """Read, write and join, with the sound track of this number laid anew."""
     source = probe(path)
     warnings: list[str] = []
-    assert source.picture is not None
-    read = list(frames.read(source, start, end, on_warning=warnings.append))
+    assert source.video is not None
+    read = list(frames.read_frames(source, start, end, on_warning=warnings.append))
     picture = dream = None
     if not keep_picture:
         picture = folder / "picture"
-        with Writer(picture, source.picture, suffix, source.picture.time_base) as writer:
+        with VideoWriter(picture, source.video, suffix, source.video.time_base) as writer:
             for frame in read:
                 writer.write(frame.rgb, frame.pts)
     sound, sound_start = None, Fraction(0)
-    if source.sounds and not keep_sound:
+    if source.audio_tracks and not keep_sound:
         wave = folder / "sound.wav"
-        track = next(sound for sound in source.sounds if sound.number == number)
-        dream = SoundTrack(track, wave, waves.extract(source, track, wave, start, end))
-        assert dream.laid is not None
-        sound_start = dream.laid.start
+        track = next(sound for sound in source.audio_tracks if sound.number == number)
+        dream = OutputAudioTrack(track, wave, waves.extract_audio(source, track, wave, start, end))
+        assert dream.wave_span is not None
+        sound_start = dream.wave_span.start
         sound = soundfile.read(wave, dtype="float32", always_2d=True)[0].T
     out = folder / f"again{suffix}"
-    tracks = mux.join(
+    tracks = mux.mux_video(
         source,
         picture,
         dream,

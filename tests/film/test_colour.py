@@ -10,9 +10,9 @@ from again import again
 from make import constant, film, planes
 
 from mmdream.film import frames
-from mmdream.film.colour import BT601, BT709, HD_ROWS
+from mmdream.film.colour import BT601, BT709, HD_HEIGHT
 from mmdream.film.source import probe
-from mmdream.film.writer import Writer
+from mmdream.film.writer import VideoWriter
 
 LEVEL = 1 / 255
 KR_KB = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}
@@ -60,38 +60,38 @@ def test_tagged_colours_come_out_right_and_go_back(matrix: int, full: bool, tmp_
         path = flat(tmp_path / "flat.mp4", rgb, matrix, full, tags)
         for suffix in (".mp4", ".mkv"):
             copy = again(path, suffix, tmp_path)
-            assert copy.source.picture is not None
-            assert copy.result.picture is not None
+            assert copy.source.video is not None
+            assert copy.result.video is not None
             if suffix == ".mp4":
-                assert copy.result.picture.colour == copy.source.picture.colour
-            assert copy.result.picture.colour.primaries == copy.result.picture.colour.transfer == 1
-            back = next(frames.read(copy.result)).rgb
+                assert copy.result.video.color == copy.source.video.color
+            assert copy.result.video.color.primaries == copy.result.video.color.transfer == 1
+            back = next(frames.read_frames(copy.result)).rgb
             read = copy.read[0].rgb
             # The common path of 8-bit films is up to 2 levels low, each time it is taken; see `from_film`.
             np.testing.assert_allclose(read.mean(axis=(0, 1)) * 255, rgb, atol=2.5)
             np.testing.assert_allclose(back.mean(axis=(0, 1)) * 255, read.mean(axis=(0, 1)) * 255, atol=2.5)
 
 
-@pytest.mark.parametrize(("rows", "matrix"), [(48, BT601), (HD_ROWS - 2, BT601), (HD_ROWS, BT709)])
+@pytest.mark.parametrize(("rows", "matrix"), [(48, BT601), (HD_HEIGHT - 2, BT601), (HD_HEIGHT, BT709)])
 def test_untagged_films_are_taken_by_their_size(rows: int, matrix: int, tmp_path: Path) -> None:
     rgb = COLOURS[0]
     path = flat(tmp_path / "flat.mp4", rgb, matrix, False, {}, rows)
     copy = again(path, ".mp4", tmp_path)
-    assert copy.source.picture is not None
-    assert copy.result.picture is not None
-    assert copy.source.picture.colour.matrix == copy.result.picture.colour.matrix == matrix
+    assert copy.source.video is not None
+    assert copy.result.video is not None
+    assert copy.source.video.color.matrix == copy.result.video.color.matrix == matrix
     np.testing.assert_allclose(copy.read[0].rgb.mean(axis=(0, 1)) * 255, rgb, atol=2.5)
-    back = next(frames.read(copy.result)).rgb
+    back = next(frames.read_frames(copy.result)).rgb
     np.testing.assert_allclose(back.mean(axis=(0, 1)), copy.read[0].rgb.mean(axis=(0, 1)), atol=2.5 * LEVEL)
 
 
 @pytest.mark.parametrize("name", ["chaplin.mp4", "sintel_854x480.mp4", "fire2.mp4"])
 def test_a_real_film_keeps_its_colours(name: str, data: Path, tmp_path: Path) -> None:
     copy = again(data / "films" / name, ".mp4", tmp_path, end=Fraction(1, 2))
-    assert copy.source.picture is not None
-    assert copy.result.picture is not None
-    assert copy.result.picture.colour == copy.source.picture.colour
-    for a, b in zip(copy.read, frames.read(copy.result), strict=True):
+    assert copy.source.video is not None
+    assert copy.result.video is not None
+    assert copy.result.video.color == copy.source.video.color
+    for a, b in zip(copy.read, frames.read_frames(copy.result), strict=True):
         assert np.abs(a.rgb - b.rgb).mean() < 3 * LEVEL
         assert np.abs((a.rgb - b.rgb).mean(axis=(0, 1))).max() < 2 * LEVEL  # No cast.
 
@@ -116,22 +116,22 @@ def test_deep_colours_come_out_right(tmp_path: Path) -> None:
     )
     copy = again(path, ".mkv", tmp_path)
     assert any("high dynamic range (PQ)" in line for line in copy.warnings)
-    assert copy.result.picture is not None
+    assert copy.result.video is not None
     assert (
-        copy.result.picture.bits,
-        copy.result.picture.colour.primaries,
-        copy.result.picture.colour.transfer,
+        copy.result.video.bits,
+        copy.result.video.color.primaries,
+        copy.result.video.color.transfer,
     ) == (10, 9, 16)
-    for shown_rgb in (copy.read[0].rgb, next(frames.read(copy.result)).rgb):
+    for shown_rgb in (copy.read[0].rgb, next(frames.read_frames(copy.result)).rgb):
         np.testing.assert_allclose(shown_rgb.mean(axis=(0, 1)) * 255, rgb, atol=0.5)
 
 
 def test_writing_takes_colours_out_of_range_to_the_nearest(tmp_path: Path) -> None:
     source = probe(film(tmp_path / "film.mp4", constant(2, 25)))
-    assert source.picture is not None
+    assert source.video is not None
     wild = np.linspace(-0.5, 1.5, 64 * 48 * 3, dtype=np.float32).reshape(48, 64, 3)
     path = tmp_path / "wild.mkv"
-    with Writer(path, source.picture, ".mkv", Fraction(1, 1000)) as writer:
+    with VideoWriter(path, source.video, ".mkv", Fraction(1, 1000)) as writer:
         writer.write(wild, 0)
-    rgb = next(frames.read(probe(path))).rgb
+    rgb = next(frames.read_frames(probe(path))).rgb
     np.testing.assert_allclose(rgb, np.clip(wild, 0, 1), atol=LEVEL / 2 + 1e-5)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.curves import STEP
-from mmdream.film.features import features
+from mmdream.curves import STEP_SECONDS
+from mmdream.film.features import measure_video_features
 from mmdream.film.frames import Frame
-from mmdream.film.motion import motion
-from mmdream.film.shots import Scan, scan
+from mmdream.film.motion import measure_motion
+from mmdream.film.shots import Scan, scan_frames
 
 
 def texture(seed: int, height: int = 72, width: int = 256) -> np.ndarray:
@@ -32,7 +32,7 @@ def cut(wide: np.ndarray, at: float) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(3))
 def test_motion_grows_with_the_pan_and_is_right_where_it_is_small(seed: int):
     wide = texture(seed)
-    seen = [motion(cut(wide, 20), cut(wide, 20 + px)) for px in (0, 0.5, 1, 2, 4, 8)]
+    seen = [measure_motion(cut(wide, 20), cut(wide, 20 + px)) for px in (0, 0.5, 1, 2, 4, 8)]
     assert seen == sorted(seen)
     assert seen[0] == 0
     # Half of a picture's slope lies across the pan: along it, it changes nothing.
@@ -42,8 +42,8 @@ def test_motion_grows_with_the_pan_and_is_right_where_it_is_small(seed: int):
 def test_flicker_and_darkness_are_no_motion():
     still = cut(texture(1), 20)
     darker = np.rint(still * 0.6 + 10).astype(np.uint8)
-    assert motion(still, darker) < 0.2 * motion(still, cut(texture(1), 21))
-    assert motion(still, np.full_like(still, 30)) == 0
+    assert measure_motion(still, darker) < 0.2 * measure_motion(still, cut(texture(1), 21))
+    assert measure_motion(still, np.full_like(still, 30)) == 0
 
 
 def film(rate: int, seconds: float = 6.0) -> Scan:
@@ -57,7 +57,7 @@ def film(rate: int, seconds: float = 6.0) -> Scan:
             grey = np.rint(0.4 * cut(texture(2), 40) + 140).astype(np.uint8)
         rgb = np.repeat(grey[..., None], 3, axis=2).astype(np.float32) / 255
         shown.append(Frame(rgb, 1000 + number, Fraction(1, rate), number, Fraction(number, rate)))
-    return scan(shown)
+    return scan_frames(shown)
 
 
 def test_motion_is_a_speed_at_any_frame_rate_and_a_cut_is_none():
@@ -65,13 +65,15 @@ def test_motion_is_a_speed_at_any_frame_rate_and_a_cut_is_none():
     for rate in (12, 30):
         found = film(rate)
         assert [shot.first for shot in found.shots] == [0, 4 * rate]
-        first, measured = features(found, Fraction(1000, rate), {"motion", "cuts", "brightness"})
+        first, measured = measure_video_features(
+            found, Fraction(1000, rate), {"motion", "cuts", "brightness"}
+        )
         assert first == 0
-        at = STEP * (np.arange(len(measured["motion"])) + 0.5)
+        at = STEP_SECONDS * (np.arange(len(measured["motion"])) + 0.5)
         still = (at < 1.8) | ((at > 4.3) & (at < 5.8))
         assert measured["motion"][still].max() < 0.01
         speeds[rate] = np.median(measured["motion"][(at > 2.3) & (at < 3.7)])
-        assert at[measured["cuts"] > 0] == pytest.approx([4.0], abs=STEP)
+        assert at[measured["cuts"] > 0] == pytest.approx([4.0], abs=STEP_SECONDS)
         light = measured["brightness"]
         assert light[at > 4.2].mean() - light[at < 3.8].mean() == pytest.approx(0.27, abs=0.1)
     assert speeds[12] == pytest.approx(speeds[30], rel=0.3)
@@ -83,7 +85,7 @@ def test_the_scan_keeps_them_and_one_frame_is_enough():
     assert Scan.from_bytes(found.to_bytes()) == found
     one = Scan(found.shots[:1], array("q", [7]), array("f", [1.0]), Fraction(1, 25), 0, array("f", [0.0]),
                array("f", [0.5]))  # fmt: skip
-    _, measured = features(one, Fraction(0), {"motion", "cuts", "brightness"})
+    _, measured = measure_video_features(one, Fraction(0), {"motion", "cuts", "brightness"})
     assert {name: values.tolist() for name, values in measured.items()} == {
         "motion": [0.0], "cuts": [0.0], "brightness": [0.5]
     }  # fmt: skip

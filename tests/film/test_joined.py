@@ -14,9 +14,9 @@ from make import constant, film, uneven
 
 from mmdream.errors import Interrupted
 from mmdream.film import frames
-from mmdream.film.joined import count, join_parts
-from mmdream.film.source import Film, probe
-from mmdream.film.writer import Writer
+from mmdream.film.joined import count_frames, join_parts
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.writer import VideoWriter
 
 FILMS = {
     "NTSC": (".mp4", constant(40, Fraction(30_000, 1001))),
@@ -47,16 +47,16 @@ def shown(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def in_parts(source: Film, read: list[frames.Frame], suffix: str, folder: Path) -> list[Path]:
-    assert source.picture is not None
+def in_parts(source: MediaFile, read: list[frames.Frame], suffix: str, folder: Path) -> list[Path]:
+    assert source.video is not None
     found = []
     for first, stop in pairwise(CUTS):
         found.append(folder / f"{first}.mid")
-        base = source.picture.time_base
-        with Writer(found[-1], source.picture, suffix, base, part=True) as writer:
+        base = source.video.time_base
+        with VideoWriter(found[-1], source.video, suffix, base, part=True) as writer:
             for frame in read[first:stop]:
                 writer.write(frame.rgb, frame.pts)
-        assert count(found[-1]) == stop - first
+        assert count_frames(found[-1]) == stop - first
     return found
 
 
@@ -65,14 +65,14 @@ def in_parts(source: Film, read: list[frames.Frame], suffix: str, folder: Path) 
 def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_path: Path) -> None:
     own, times = FILMS[name]
     source = probe(film(tmp_path / f"film{own}", times, size=(70, 50), sar=Fraction(4, 3)))
-    assert source.picture is not None
-    read, base = list(frames.read(source)), source.picture.time_base
-    with Writer(tmp_path / "one", source.picture, suffix, base) as writer:
+    assert source.video is not None
+    read, base = list(frames.read_frames(source)), source.video.time_base
+    with VideoWriter(tmp_path / "one", source.video, suffix, base) as writer:
         for frame in read:
             writer.write(frame.rgb, frame.pts)
     parts = in_parts(source, read, suffix, tmp_path)
     pts = [frame.pts for frame in read]
-    join_parts(parts, tmp_path / "joined", source.picture, suffix, pts, base, lambda: False)
+    join_parts(parts, tmp_path / "joined", source.video, suffix, pts, base, lambda: False)
     assert told(tmp_path / "joined") == told(tmp_path / "one")
     one, joined = shown(tmp_path / "one"), shown(tmp_path / "joined")
     if suffix == ".mkv":
@@ -85,15 +85,15 @@ def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_p
 
 def test_parts_that_do_not_fit_and_a_stop_are_told(tmp_path: Path) -> None:
     source = probe(film(tmp_path / "film.mp4", constant(40, 25)))
-    assert source.picture is not None
-    read, base = list(frames.read(source)), source.picture.time_base
+    assert source.video is not None
+    read, base = list(frames.read_frames(source)), source.video.time_base
     parts = in_parts(source, read, ".mp4", tmp_path)
     pts = [frame.pts for frame in read]
     for some in (parts[1:], parts[:-1], [*parts, parts[-1]]):
         with pytest.raises(RuntimeError, match="frames"):
-            join_parts(some, tmp_path / "out", source.picture, ".mp4", pts, base, lambda: False)
+            join_parts(some, tmp_path / "out", source.video, ".mp4", pts, base, lambda: False)
     with pytest.raises(Interrupted):
-        join_parts(parts, tmp_path / "out", source.picture, ".mp4", pts, base, lambda: True)
+        join_parts(parts, tmp_path / "out", source.video, ".mp4", pts, base, lambda: True)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
@@ -101,11 +101,11 @@ def test_the_encoder_gives_the_same_bytes_every_time(suffix: str, tmp_path: Path
     # Sides that are no multiple of 16, which x264 pads with what it finds.
     rng = np.random.default_rng(0)
     source = probe(film(tmp_path / "film.mp4", constant(24, 25), size=(200, 124)))
-    assert source.picture is not None
+    assert source.video is not None
     pictures = [rng.random((124, 200, 3)).astype(np.float32) for _ in range(24)]
     found = set()
     for _ in range(4):
-        with Writer(tmp_path / "a", source.picture, suffix, source.picture.time_base) as writer:
+        with VideoWriter(tmp_path / "a", source.video, suffix, source.video.time_base) as writer:
             for number, rgb in enumerate(pictures):
                 writer.write(rgb, number * 3600)
         with av.open(str(tmp_path / "a")) as container:

@@ -13,7 +13,14 @@ from make import bursts, constant, film, uneven
 
 from mmdream.errors import UserError
 from mmdream.film import feather
-from mmdream.film.mask import EARLY, LOOK_BACK, MaskReader, MaskSource, of_film, of_picture
+from mmdream.film.mask import (
+    CLOCK_TOLERANCE,
+    LOOK_BACK_SECONDS,
+    MaskReader,
+    MaskSource,
+    mask_from_image,
+    mask_from_video,
+)
 from mmdream.film.source import probe
 
 SIZE = (64, 48)
@@ -32,7 +39,7 @@ def level(number: int) -> float:
 
 
 def opened(path: Path) -> MaskReader:
-    return MaskReader(of_film(probe(path)), *SIZE, 0)
+    return MaskReader(mask_from_video(probe(path)), *SIZE, 0)
 
 
 def step(width: int, height: int) -> np.ndarray:
@@ -50,7 +57,7 @@ def test_the_frame_is_the_last_that_has_begun(times: list[Fraction], suffix: str
     reader = opened(levels(tmp_path / f"mask{suffix}", times))
     asked = [k * Fraction(1001, 60_000) for k in range(round((times[-1] + 2) * 60))] + [Fraction(900)]
     for seconds in asked:
-        if any(abs(seconds - at) < 2 * EARLY for at in times):
+        if any(abs(seconds - at) < 2 * CLOCK_TOLERANCE for at in times):
             continue  # Either is right.
         begun = max((k for k, at in enumerate(times) if at <= seconds), default=0)
         assert reader.at(seconds).mean() == pytest.approx(level(begun), abs=2 / 255)
@@ -66,8 +73,8 @@ def test_a_mask_of_the_film_s_own_clock_changes_with_its_frames(tmp_path: Path) 
 
 def test_any_order_of_moments_gives_what_rising_ones_give(tmp_path: Path) -> None:
     # Frames that are held long: more than is looked back at first.
-    times = [k * LOOK_BACK * Fraction(7, 10) for k in range(6)]
-    times += [times[-1] + 5 * LOOK_BACK + k for k in (0, Fraction(1, 25), Fraction(2, 25))]
+    times = [k * LOOK_BACK_SECONDS * Fraction(7, 10) for k in range(6)]
+    times += [times[-1] + 5 * LOOK_BACK_SECONDS + k for k in (0, Fraction(1, 25), Fraction(2, 25))]
     path = levels(tmp_path / "mask.mp4", times)
     moments = [at + Fraction(1, 100) for at in times] + [times[-1] + 1000, times[6] - Fraction(1, 50)]
     rising = opened(path)
@@ -80,14 +87,14 @@ def test_any_order_of_moments_gives_what_rising_ones_give(tmp_path: Path) -> Non
 
 
 def test_before_its_first_frame_and_after_its_last_a_mask_is_opened_once(tmp_path: Path) -> None:
-    source = of_film(probe(levels(tmp_path / "mask.mp4", constant(10, 25, Fraction(3)))))
+    source = mask_from_video(probe(levels(tmp_path / "mask.mp4", constant(10, 25, Fraction(3)))))
     begun: list[Fraction | None] = []
 
     def counted(start: Fraction | None):
         begun.append(start)
         return source.read(start)
 
-    counting = MaskSource(source.path, *SIZE, source.ends, counted)
+    counting = MaskSource(source.path, *SIZE, source.end_seconds, counted)
     reader = MaskReader(counting, *SIZE, 0)
     for seconds in (Fraction(1, 25), Fraction(0), Fraction(2), Fraction(1), Fraction(3)):
         assert reader.at(seconds).mean() == pytest.approx(level(0), abs=2 / 255)
@@ -121,7 +128,7 @@ def test_a_long_mask_costs_the_memory_and_the_decoding_of_what_is_asked() -> Non
     assert 2 <= peak <= 4
     made = 0
     reader.at(Fraction(10))
-    assert made < 2 * LOOK_BACK * 25
+    assert made < 2 * LOOK_BACK_SECONDS * 25
 
 
 def test_the_same_frame_is_the_same_array_and_cannot_be_written_to(tmp_path: Path) -> None:
@@ -140,25 +147,25 @@ def test_black_and_white_of_a_compressed_film_are_nothing_and_everything(codec: 
     frame = np.repeat((step(64, 48) * 255).astype(np.uint8)[..., None], 3, axis=2)
     tick = Fraction(1, 1000)
     path = film(tmp_path / "mask.mkv", constant(30, 25), frames=[frame] * 30, codec=codec, time_base=tick)
-    mask = MaskReader(of_film(probe(path)), *SIZE, 0).at(Fraction(1))
+    mask = MaskReader(mask_from_video(probe(path)), *SIZE, 0).at(Fraction(1))
     assert (mask[:, :24] == 0).all()
     assert (mask[:, 40:] == 1).all()
 
 
 def test_a_mask_is_as_light_as_its_picture() -> None:
     colours = np.eye(3, dtype=np.float32)[None].repeat(4, axis=0)
-    mask = MaskReader(of_picture(Path("mask.png"), colours), 3, 4, 0).at(Fraction(0))
+    mask = MaskReader(mask_from_image(Path("mask.png"), colours), 3, 4, 0).at(Fraction(0))
     np.testing.assert_allclose(mask[0], [0.2126, 0.7152, 0.0722], atol=1e-6)  # ITU-R BT.709
     for grey in (0.02, 0.25, 0.5, 0.98):
         flat = np.full((4, 3, 3), grey, np.float32)
-        np.testing.assert_allclose(feather.luminance(flat), grey, atol=1e-6)
+        np.testing.assert_allclose(feather.mask_luminance(flat), grey, atol=1e-6)
 
 
 @pytest.mark.parametrize("height", [180, 360, 720])
 @pytest.mark.parametrize("wanted", [4, 8, 32, 90])
 def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(wanted: float, height: int) -> None:
     width = 2 * height
-    row = feather.laid(step(width, height), width, height, wanted)[height // 2]
+    row = feather.fit_mask(step(width, height), width, height, wanted)[height // 2]
     rising = np.flatnonzero((row > 0) & (row < 1))
     ramp = wanted * height / 360
     assert len(rising) == pytest.approx(ramp, rel=0.1, abs=1)
@@ -172,19 +179,19 @@ def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(wanted: float, heigh
 def test_what_is_all_black_or_all_white_stays_so(feathered: float, lines: int) -> None:
     for value in (0, 1):
         flat = np.full((9, 16), value, np.float32)
-        laid = feather.laid(flat, lines * 16 // 9, lines, feathered)
+        laid = feather.fit_mask(flat, lines * 16 // 9, lines, feathered)
         assert laid.shape == (lines, lines * 16 // 9)
         assert (laid == value).all()
 
 
 def test_without_a_feather_an_edge_stays_sharp() -> None:
-    np.testing.assert_array_equal(feather.laid(step(64, 48), 64, 48, 0), step(64, 48))
+    np.testing.assert_array_equal(feather.fit_mask(step(64, 48), 64, 48, 0), step(64, 48))
 
 
 @pytest.mark.parametrize("own", [(16, 9), (160, 90), (3840, 2160), (1279, 719)])
 def test_a_mask_of_the_same_aspect_is_resized_in_its_place(own: tuple[int, int]) -> None:
     rgb = step(*own)[..., None].repeat(3, axis=2)
-    mask = MaskReader(of_picture(Path("mask.png"), rgb), 640, 360, 0).at(Fraction(0))
+    mask = MaskReader(mask_from_image(Path("mask.png"), rgb), 640, 360, 0).at(Fraction(0))
     assert mask.shape == (360, 640)
     assert mask.dtype == np.float32
     cell = 640 / own[0] + 1
@@ -197,14 +204,14 @@ def test_a_mask_of_the_same_aspect_is_resized_in_its_place(own: tuple[int, int])
 def test_a_mask_of_another_aspect_is_refused(own: tuple[int, int]) -> None:
     rgb = np.ones((own[1], own[0], 3), np.float32)
     with pytest.raises(UserError, match=rf"mask.png: a mask of {own[0]}x{own[1]} does not lie on 64x48"):
-        MaskReader(of_picture(Path("mask.png"), rgb), *SIZE, 8)
+        MaskReader(mask_from_image(Path("mask.png"), rgb), *SIZE, 8)
 
 
 def test_a_mask_lies_as_a_player_turns_it(tmp_path: Path) -> None:
     times = constant(2, 25)
     frame = np.repeat((step(48, 64) * 255).astype(np.uint8)[..., None], 3, axis=2)
     path = film(tmp_path / "m.mp4", times, frames=[frame] * 2, size=(48, 64), rotate=90)
-    mask = MaskReader(of_film(probe(path)), *SIZE, 0).at(Fraction(0))
+    mask = MaskReader(mask_from_video(probe(path)), *SIZE, 0).at(Fraction(0))
     assert mask.shape == (48, 64)
     assert {mask[:20].mean().round(), mask[-20:].mean().round()} == {0, 1}
     assert mask[:, :30].mean() == pytest.approx(mask[:, 34:].mean(), abs=0.01)
@@ -215,6 +222,6 @@ def test_a_sound_and_a_mask_too_small_to_say_where_are_refused(tmp_path: Path) -
 
     soundfile.write(tmp_path / "mask.wav", bursts(1).T, 48_000)
     with pytest.raises(UserError, match=r"mask.wav: is a sound; a mask is a picture or a film"):
-        of_film(probe(tmp_path / "mask.wav"))
+        mask_from_video(probe(tmp_path / "mask.wav"))
     with pytest.raises(UserError, match=r"mask of 1x1 pixels is too small"):
-        MaskReader(of_picture(Path("m.png"), np.ones((1, 1, 3), np.float32)), 48, 48, 8)
+        MaskReader(mask_from_image(Path("m.png"), np.ones((1, 1, 3), np.float32)), 48, 48, 8)

@@ -11,7 +11,7 @@ from make import TICKS, bursts, constant, enrich, film, uneven
 
 from mmdream.film import frames, mux
 from mmdream.film.source import probe
-from mmdream.film.writer import Writer
+from mmdream.film.writer import VideoWriter
 
 MS = Fraction(1, 1000)
 NTSC = Fraction(30_000, 1001)
@@ -39,17 +39,17 @@ def assert_same(copy: Copy, suffix: str, folder: Path, start: Fraction = Fractio
     tick = 0 if suffix in {".mp4", ".mov"} else MS
     assert max(abs(a - b) for a, b in zip(got, wanted, strict=True)) <= tick
     if copy.sound is None:
-        assert not copy.result.sounds
+        assert not copy.result.audio_tracks
         return
     at, samples = samples_of(copy.result, folder)
-    rate = copy.source.sounds[0].rate
+    rate = copy.source.audio_tracks[0].rate
     assert samples.shape[0] == copy.sound.shape[0]
     if suffix == ".mkv":
         np.testing.assert_array_equal(samples, copy.sound)
         assert abs(at - (copy.sound_start - start)) <= MS
     elif suffix in {".mp4", ".mov"}:
         assert abs(samples.shape[1] - copy.sound.shape[1]) <= 1024
-    if samples.shape[1] and copy.result.sounds[0].rate == rate:
+    if samples.shape[1] and copy.result.audio_tracks[0].rate == rate:
         assert abs(lag((copy.sound_start - start, copy.sound), (at, samples), rate)) <= 0.0005
 
 
@@ -84,10 +84,10 @@ def test_a_copy_has_the_frames_stamps_and_samples_of_its_source(
 def test_the_last_frame_lasts_as_long_as_in_the_source(suffix: str, tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", uneven(30), sound=None)
     copy = again(path, suffix, tmp_path)
-    assert copy.source.picture is not None
-    assert copy.source.picture.duration is not None
+    assert copy.source.video is not None
+    assert copy.source.video.duration is not None
     assert copy.result.duration is not None
-    assert abs(copy.result.duration - copy.source.picture.duration) <= MS
+    assert abs(copy.result.duration - copy.source.video.duration) <= MS
 
 
 def test_an_excerpt_begins_at_zero_and_keeps_its_sync(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_everything_else_survives(suffix: str, tmp_path: Path) -> None:
     for start, end in ((None, None), (Fraction(1), Fraction(5, 2))):
         copy = again(path, suffix, tmp_path, start, end)
         result = copy.result
-        assert [sound.language for sound in result.sounds] == ["eng", "fra"]
+        assert [sound.language for sound in result.audio_tracks] == ["eng", "fra"]
         assert [text.language for text in result.subtitles] == ["deu"]
         with av.open(str(result.path)) as container:
             assert container.metadata["title"] == "A film"
@@ -148,7 +148,7 @@ def test_a_kept_picture_is_the_source_s_packets(suffix: str, tmp_path: Path) -> 
     copy = again(path, suffix, tmp_path, keep_picture=True)
     assert not copy.warnings
     assert_same(copy, suffix, tmp_path)
-    for a, b in zip(frames.read(copy.source), frames.read(copy.result), strict=True):
+    for a, b in zip(frames.read_frames(copy.source), frames.read_frames(copy.result), strict=True):
         np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
@@ -173,10 +173,10 @@ def test_the_pixel_s_shape_is_kept(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", constant(5, 25), sar=Fraction(4, 3), rotate=90)
     for suffix in (".mp4", ".mkv", ".webm"):
         copy = again(path, suffix, tmp_path)
-        assert copy.source.picture is not None
-        assert copy.result.picture is not None
-        assert (copy.source.picture.width, copy.source.picture.height) == (48, 64)
-        assert copy.source.picture.sar == copy.result.picture.sar == Fraction(3, 4)
+        assert copy.source.video is not None
+        assert copy.result.video is not None
+        assert (copy.source.video.width, copy.source.video.height) == (48, 64)
+        assert copy.source.video.sar == copy.result.video.sar == Fraction(3, 4)
 
 
 def test_a_clock_that_began_elsewhere_begins_at_zero(tmp_path: Path) -> None:
@@ -192,12 +192,12 @@ def test_a_clock_that_began_elsewhere_begins_at_zero(tmp_path: Path) -> None:
 def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", constant(5, 25))
     source = probe(path)
-    assert source.picture is not None
-    with Writer(tmp_path / "picture", source.picture, ".mp4", TICKS) as writer:
-        for frame in frames.read(source):
+    assert source.video is not None
+    with VideoWriter(tmp_path / "picture", source.video, ".mp4", TICKS) as writer:
+        for frame in frames.read_frames(source):
             writer.write(frame.rgb, frame.pts)
     with pytest.raises(RuntimeError) as failure:
-        mux.join(
+        mux.mux_video(
             source,
             tmp_path / "picture",
             None,
@@ -219,5 +219,5 @@ def test_real_films(name: str, data: Path, tmp_path: Path) -> None:
     ends = {"chaplin.mp4": Fraction(2), "fire2.mp4": Fraction(1)}
     copy = again(data / "films" / name, ".mkv", tmp_path, None, ends.get(name))
     assert_same(copy, ".mkv", tmp_path)
-    for a, b in zip(copy.read, frames.read(copy.result), strict=True):
+    for a, b in zip(copy.read, frames.read_frames(copy.result), strict=True):
         assert np.abs(a.rgb - b.rgb).max() < 1e-6  # Lossless.

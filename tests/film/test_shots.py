@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mmdream.film.frames import Frame, read
-from mmdream.film.shots import Scan, scan
+from mmdream.film.frames import Frame, read_frames
+from mmdream.film.shots import Scan, scan_frames
 from mmdream.film.source import probe
 
 Clip = list[np.ndarray]
@@ -43,7 +43,7 @@ def pan(photo: np.ndarray, frames: int, step: float = 0.03) -> Clip:
 
 
 def scanned(clip: Clip) -> Scan:
-    return scan(
+    return scan_frames(
         Frame(np.float32(rgb), 3 * k, Fraction(1, 75), k, Fraction(k, 25)) for k, rgb in enumerate(clip)
     )
 
@@ -191,7 +191,7 @@ def test_the_frames_are_read_as_a_stream(photos):
             most[0] = max(most[0], alive[0])
             yield Frame(rgb, k, Fraction(1, 25), k, Fraction(k, 25))
 
-    found = scan(frames())
+    found = scan_frames(frames())
     assert len(found.pts) == len(found.light) == 80
     assert most[0] <= 8
 
@@ -208,7 +208,7 @@ def barred(value: float, rows: slice = slice(8, 56)) -> np.ndarray:
 
 def test_plain_cuts_and_flashes_are_told_apart_and_bars_are_found():
     looks = [0.3] * 10 + [1.0] + [0.3] * 9 + [0.9] * 5
-    found = scan(frame(number, barred(value)) for number, value in enumerate(looks))
+    found = scan_frames(frame(number, barred(value)) for number, value in enumerate(looks))
     assert [(shot.first, shot.stop) for shot in found.shots] == [(0, 20), (20, 25)]
     assert found.shots[0].flashes == ((10, 11),)
     assert list(found.pts) == [3 * number for number in range(25)]
@@ -217,37 +217,39 @@ def test_plain_cuts_and_flashes_are_told_apart_and_bars_are_found():
 
 def test_bars_that_light_up_once_in_the_shot_are_no_bars():
     looks = [barred(0.3)] * 5 + [barred(0.3, slice(0, 64))] * 5
-    assert scan(frame(k, rgb) for k, rgb in enumerate(looks)).shots[-1].box == (0, 64, 0, 96)
+    assert scan_frames(frame(k, rgb) for k, rgb in enumerate(looks)).shots[-1].box == (0, 64, 0, 96)
 
 
 def test_a_black_shot_has_no_inside():
-    found = scan(frame(k, np.zeros((8, 8, 3), np.float32)) for k in range(3))
+    found = scan_frames(frame(k, np.zeros((8, 8, 3), np.float32)) for k in range(3))
     assert found.shots[0].box == (0, 0, 0, 0)
 
 
 def test_chaplin_has_pillars_and_sintel_has_bars(data: Path):
-    top, bottom, left, right = scan(read(probe(data / "films/chaplin.mp4"), None, Fraction(1))).shots[0].box
+    top, bottom, left, right = (
+        scan_frames(read_frames(probe(data / "films/chaplin.mp4"), None, Fraction(1))).shots[0].box
+    )
     assert left > 40
     assert right < 600
-    top, bottom, *_ = scan(read(probe(data / "films/sintel_854x480.mp4"))).shots[0].box
+    top, bottom, *_ = scan_frames(read_frames(probe(data / "films/sintel_854x480.mp4"))).shots[0].box
     assert top > 20
     assert bottom < 460
 
 
 def test_flames_are_one_shot(data: Path):
     """PySceneDetect's own threshold cuts them at nearly every frame."""
-    assert len(scan(read(probe(data / "films/fire2.mp4"))).shots) == 1
+    assert len(scan_frames(read_frames(probe(data / "films/fire2.mp4"))).shots) == 1
 
 
 def test_a_real_films_cuts(data: Path):
     film = probe(data / "films/big_buck_bunny_0_30.webm")
-    found = scan(read(film, Fraction(9), Fraction(18)))
+    found = scan_frames(read_frames(film, Fraction(9), Fraction(18)))
     zero = 9 * 24
     assert [shot.first for shot in found.shots] == [0, 283 - zero, 376 - zero]
 
 
 def test_the_end_of_a_fade_between_bars_is_no_cut(data: Path):
-    found = scan(read(probe(data / "films/sintel_854x480.mp4")))
+    found = scan_frames(read_frames(probe(data / "films/sintel_854x480.mp4")))
     assert [(shot.first, shot.flashes) for shot in found.shots] == [(0, ())]
     assert found.presence(3) < 0.2 < 1 == found.presence(0)
 

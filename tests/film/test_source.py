@@ -16,20 +16,20 @@ from mmdream.film.source import probe
 def test_real_films_are_told_rightly(data: Path) -> None:
     films = {path.name: probe(path) for path in sorted((data / "films").iterdir())}
     assert len(films) == 7
-    pictures = {name: one.picture for name, one in films.items()}
+    pictures = {name: one.video for name, one in films.items()}
     assert all(picture is not None for picture in pictures.values())
     fire, tiny, clear = (pictures[n] for n in ("fire2.mp4", "bitmap.mp4", "transparent.webm"))
     assert fire is not None
-    assert fire.turn.degrees == 180
+    assert fire.orientation.degrees == 180
     assert fire.time_base == Fraction(1, 90_000)
     assert tiny is not None
     assert (tiny.width, tiny.height, tiny.bits) == (1, 1, 8)
     assert clear is not None
     assert clear.alpha
-    assert not films["bitmap.mp4"].sounds
+    assert not films["bitmap.mp4"].audio_tracks
     assert films["no_duration.webm"].duration is None
     assert films["chaplin.mp4"].duration == Fraction(964, 100)
-    assert [(s.rate, s.channels) for s in films["fire2.mp4"].sounds] == [(48_000, 1)]
+    assert [(s.rate, s.channels) for s in films["fire2.mp4"].audio_tracks] == [(48_000, 1)]
 
 
 @pytest.mark.parametrize("tag", ["0:0:1e999999999", "0:0:1/0", "a:b:c", "9999999:0:0", "-1:0:0"])
@@ -38,9 +38,9 @@ def test_an_end_that_is_no_time_is_not_stated(tag: str, tmp_path: Path) -> None:
     data = path.read_bytes()
     stated = re.search(rb"00:00:00\.\d{9}", data)
     assert stated is not None
-    assert probe(path).picture.duration == Fraction(1, 5)
+    assert probe(path).video.duration == Fraction(1, 5)
     path.write_bytes(data[: stated.start()] + tag.encode().ljust(18, b"\0") + data[stated.end() :])
-    assert probe(path).picture.duration is None
+    assert probe(path).video.duration is None
 
 
 def make_missing(path: Path) -> None:
@@ -106,7 +106,7 @@ def test_an_odd_name_is_only_a_name(tmp_path: Path) -> None:
     folder = tmp_path / "a folder, with: colons"
     folder.mkdir()
     path = film(folder / "-http:x 'y' %03d.mp4", constant(3, 25))
-    assert probe(path).picture is not None
+    assert probe(path).video is not None
 
 
 def test_a_single_picture_is_no_film(data: Path) -> None:
@@ -116,21 +116,21 @@ def test_a_single_picture_is_no_film(data: Path) -> None:
 
 def test_a_sound_is_a_film_without_picture(data: Path) -> None:
     voice = probe(data / "sounds" / "voice.ogg")
-    assert voice.picture is None
-    assert voice.sounds[0].rate == 16_000
+    assert voice.video is None
+    assert voice.audio_tracks[0].rate == 16_000
     with pytest.raises(UserError, match="no picture"):
-        next(frames.read(voice))
+        next(frames.read_frames(voice))
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation_is_applied_to_the_pixels(degrees: int, tmp_path: Path) -> None:
     flat = film(tmp_path / "flat.mp4", constant(3, 25), options={"crf": "1"})
     turned = film(tmp_path / "turned.mp4", constant(3, 25), options={"crf": "1"}, rotate=degrees)
-    upright = next(frames.read(probe(flat))).rgb
+    upright = next(frames.read_frames(probe(flat))).rgb
     shown = probe(turned)
-    rgb = next(frames.read(shown)).rgb
-    assert shown.picture is not None
-    assert rgb.shape == (shown.picture.height, shown.picture.width, 3)
+    rgb = next(frames.read_frames(shown)).rgb
+    assert shown.video is not None
+    assert rgb.shape == (shown.video.height, shown.video.width, 3)
     # The maker turns counter-clockwise, as numpy does.
     np.testing.assert_array_equal(rgb, np.rot90(upright, degrees // 90))
 
@@ -149,5 +149,5 @@ def test_what_starts_late_stays_late(late_picture: Fraction, late_sound: Fractio
     )
     found = probe(path)
     assert found.start == 0
-    assert found.sounds[0].start == late_sound
-    assert next(frames.read(found)).seconds == late_picture
+    assert found.audio_tracks[0].start == late_sound
+    assert next(frames.read_frames(found)).seconds == late_picture

@@ -14,8 +14,8 @@ from again import Copy, again, samples_of
 from tracks import Track, clicks, film_of, packets_of, told_of
 
 from mmdream.film import proof
-from mmdream.film.source import Film, probe
-from mmdream.film.tracks import SoundTrack, packet_times
+from mmdream.film.source import MediaFile, probe
+from mmdream.film.tracks import OutputAudioTrack, read_packet_times
 
 MS = Fraction(1, 1000)
 CODECS = {
@@ -44,22 +44,26 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {suffix: film_of(folder / f"film{suffix}", 75, four(suffix)) for suffix in CODECS}
 
 
-def proven(copy: Copy, span: tuple[Fraction | None, Fraction | None]) -> proof.Proof:
+def proven(copy: Copy, span: tuple[Fraction | None, Fraction | None]) -> proof.Verification:
     stamps = [float(second - (span[0] or 0)) for second in copy.seconds]
     path, warn = copy.result.path, copy.warnings.append
-    return proof.check(copy.source, path, stamps, copy.tracks, start=span[0], end=span[1], on_warning=warn)
+    return proof.verify_video(
+        copy.source, path, stamps, copy.tracks, start=span[0], end=span[1], on_warning=warn
+    )
 
 
-def lag(source: Film, result: Film, number: int, folder: Path, start: Fraction = Fraction(0)) -> float:
+def lag(
+    source: MediaFile, result: MediaFile, number: int, folder: Path, start: Fraction = Fraction(0)
+) -> float:
     """Seconds by which a track of a result plays later than the source's, by its clicks."""
-    rate = source.sounds[number].rate
+    rate = source.audio_tracks[number].rate
     lines = []
     for film, zero in ((source, source.start + start), (result, Fraction(0))):
         at, samples = samples_of(film, folder, number)
-        if film.sounds[number].rate != rate:
+        if film.audio_tracks[number].rate != rate:
             n = samples.shape[1]
-            times = np.arange(round(n * rate / film.sounds[number].rate)) / rate
-            samples = np.interp(times, np.arange(n) / film.sounds[number].rate, samples[0])[None]
+            times = np.arange(round(n * rate / film.audio_tracks[number].rate)) / rate
+            samples = np.interp(times, np.arange(n) / film.audio_tracks[number].rate, samples[0])[None]
         first, line = round((at - zero) * rate), np.zeros(8 * rate)
         heard = samples[0, max(0, -first) :]
         line[max(0, first) : max(0, first) + len(heard)] = heard
@@ -79,10 +83,10 @@ def test_the_chosen_track_is_new_and_the_others_are_the_source_s_packets(
     source, result, start = copy.source, copy.result, span[0] or Fraction(0)
     assert not copy.warnings
     for attribute in ("number", "language", "title", "roles"):
-        assert [getattr(s, attribute) for s in result.sounds] == [
-            getattr(s, attribute) for s in source.sounds
+        assert [getattr(s, attribute) for s in result.audio_tracks] == [
+            getattr(s, attribute) for s in source.audio_tracks
         ]
-    for one, other in zip(source.sounds, result.sounds, strict=True):
+    for one, other in zip(source.audio_tracks, result.audio_tracks, strict=True):
         if one.number == number:
             continue
         wanted = [(at - float(start), data) for at, data in packets_of(source.path, one.index)]
@@ -110,7 +114,7 @@ def test_a_hole_is_silent_and_what_follows_lies_where_it_was(
     copy = again(films[suffix], suffix, tmp_path, number=3)
     at, samples = samples_of(copy.result, tmp_path, 2)
     _, whole = samples_of(copy.source, tmp_path, 2)
-    rate = copy.source.sounds[2].rate
+    rate = copy.source.audio_tracks[2].rate
     low, high = (round((second - float(at)) * rate) for second in (HOLE[0] + 0.15, HOLE[1] - 0.15))
     assert np.abs(samples[:, low:high]).max() < 1e-4
     assert np.abs(samples[:, : low // 2]).max() > 0.3 < np.abs(samples[:, high + rate // 2 :]).max()
@@ -128,7 +132,7 @@ def test_what_a_container_refuses_is_encoded_anew_in_its_place(
     copy = again(films[suffix], out, tmp_path, *span, number=number)
     told = [line for line in copy.warnings if "encoded anew" in line]
     assert [f"sound track {n} (" in line for n, line in zip(sorted(anew), told, strict=True)]
-    assert [s.language for s in copy.result.sounds] == ["eng", "fra", "deu", None]
+    assert [s.language for s in copy.result.audio_tracks] == ["eng", "fra", "deu", None]
     assert [role for _, _, _, _, role in told_of(copy.result.path)] == [False, True, False, False]
     assert proven(copy, span).drift_ms <= 1
     for each in range(4):
@@ -136,16 +140,16 @@ def test_what_a_container_refuses_is_encoded_anew_in_its_place(
 
 
 def test_surround_sound_is_dreamed_into_opus_too(films: dict[str, Path], tmp_path: Path) -> None:
-    assert probe(films[".mp4"]).sounds[1].layout == "5.1(side)"
+    assert probe(films[".mp4"]).audio_tracks[1].layout == "5.1(side)"
     copy = again(films[".mp4"], ".webm", tmp_path, number=2)
-    assert copy.result.sounds[1].layout == "5.1"
+    assert copy.result.audio_tracks[1].layout == "5.1"
     assert abs(lag(copy.source, copy.result, 1, tmp_path)) <= 0.0015
 
 
 def test_a_title_survives_a_change_of_container(films: dict[str, Path], tmp_path: Path) -> None:
     for suffix, out in ((".mp4", ".mkv"), (".mkv", ".mp4")):
         copy = again(films[suffix], out, tmp_path)
-        assert [s.title for s in copy.result.sounds] == ["Main", "La voix=off", None, None]
+        assert [s.title for s in copy.result.audio_tracks] == ["Main", "La voix=off", None, None]
 
 
 def test_a_codec_that_matroska_does_not_know_is_encoded_anew(tmp_path: Path) -> None:
@@ -167,7 +171,7 @@ def test_a_track_of_which_an_excerpt_has_nothing_is_named(number: int, tmp_path:
     copy = again(path, ".mp4", tmp_path, *span, number=number)
     [line] = [line for line in copy.warnings if "left out" in line]
     assert "sound track 2 (fra, aac) is left out: the excerpt has nothing of it" in line
-    assert [sound.language for sound in copy.result.sounds] == ["eng"]
+    assert [sound.language for sound in copy.result.audio_tracks] == ["eng"]
     proven(copy, span)
 
 
@@ -177,10 +181,10 @@ def test_a_track_that_cannot_be_decoded_is_named_and_still_counts(tmp_path: Path
         for seconds, language in ((1, "eng"), (0, "fra"), (1, "deu"))
     ]
     copy = again(film_of(tmp_path / "film.mkv", 25, tracks), ".mkv", tmp_path, number=3)
-    assert copy.source.mute == (2,)
-    assert [sound.number for sound in copy.source.sounds] == [1, 3]
+    assert copy.source.undecodable_audio == (2,)
+    assert [sound.number for sound in copy.source.audio_tracks] == [1, 3]
     assert any("sound track 2 is left out: nothing of it can be decoded" in line for line in copy.warnings)
-    assert [sound.language for sound in copy.result.sounds] == ["eng", "deu"]
+    assert [sound.language for sound in copy.result.audio_tracks] == ["eng", "deu"]
     proven(copy, (None, None))
 
 
@@ -192,15 +196,15 @@ def test_a_language_that_a_container_cannot_tell_is_named(tmp_path: Path) -> Non
     path = film_of(tmp_path / "film.mkv", 25, tracks)
     copy = again(path, ".mp4", tmp_path)
     proven(copy, (None, None))
-    assert [s.language for s in copy.result.sounds] == ["eng", None]
+    assert [s.language for s in copy.result.audio_tracks] == ["eng", None]
     assert any(".mp4 cannot tell the language of sound track 2 (en-US, aac)" in w for w in copy.warnings)
 
 
 def checked(source: Path, result: Path) -> list[str]:
     """What the proof says of a result whose tracks should all be copies."""
     film, warnings = probe(source), []
-    tracks = [SoundTrack(sound) for sound in film.sounds]
-    proof.check(film, result, None, tracks, on_warning=warnings.append)
+    tracks = [OutputAudioTrack(sound) for sound in film.audio_tracks]
+    proof.verify_video(film, result, None, tracks, on_warning=warnings.append)
     return warnings
 
 
@@ -243,7 +247,9 @@ def test_a_film_from_a_running_clock_keeps_all_tracks_in_step(tmp_path: Path) ->
         assert not copy.warnings
         for number in (0, 1):
             assert abs(lag(source, copy.result, number, tmp_path)) <= 0.001
-        at = packet_times(copy.result.path, [copy.result.sounds[0].index])[copy.result.sounds[0].index][0]
+        at = read_packet_times(copy.result.path, [copy.result.audio_tracks[0].index])[
+            copy.result.audio_tracks[0].index
+        ][0]
         assert abs(at) < 0.05
 
 
@@ -270,7 +276,7 @@ def test_lossless_tracks_with_a_hole_go_from_matroska_to_quicktime(codec: str, s
     copy = again(film_of(tmp_path / "film.mkv", 75, tracks), ".mov", tmp_path, *span)
     proven(copy, span)
     assert not copy.warnings
-    assert copy.result.sounds[1].codec == codec
+    assert copy.result.audio_tracks[1].codec == codec
     assert lag(copy.source, copy.result, 1, tmp_path, span[0] or Fraction(0)) == 0
     if span[0] is None:
         one, other = (samples_of(film, tmp_path, 1)[1] for film in (copy.source, copy.result))

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.journal import read as lines_of
 from mmdream.listen import Listener
 
@@ -72,8 +72,8 @@ def halt(
 def contents(path: Path, folder: Path) -> list[str]:
     """Hashes of the frames with their stamps, and of the samples."""
     film, frames = probe(path), hashlib.sha256()
-    for frame in read(film):
+    for frame in read_frames(film):
         frames.update(str(frame.pts).encode() + frame.rgb.tobytes())
-    extract(film, film.sounds[0], folder / "sound.wav")
+    extract_audio(film, film.audio_tracks[0], folder / "sound.wav")
     samples, _ = soundfile.read(folder / "sound.wav", dtype="float32")
     return [frames.hexdigest(), hashlib.sha256(samples.tobytes()).hexdigest()]

@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 
 QUICK = Schedule(octaves=2, steps=3)
@@ -42,7 +42,7 @@ def dreamed(film: Path, folder: Path, **settings: object) -> np.ndarray:
     """float32 [frame, H, W, 3], 0..1."""
     out = folder / "dream.mkv"
     dream_video(film, out, Recipe(schedule=QUICK, **settings), overwrite=True)
-    return np.stack([frame.rgb for frame in read(probe(out))])
+    return np.stack([frame.rgb for frame in read_frames(probe(out))])
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_both_ways_changes_the_beginning_of_a_shot_only_up_to_its_last_frame(
 
 
 def test_the_sources_chroma_stays_when_it_is_asked_for(film: Path, tmp_path: Path):
-    source = np.stack([frame.rgb for frame in read(probe(film))])
+    source = np.stack([frame.rgb for frame in read_frames(probe(film))])
     grey = dreamed(film, tmp_path, color="source") - source
     assert np.abs(grey).mean() > 0.01
     assert np.abs(grey - grey.mean(axis=3, keepdims=True)).max() <= 1.01 / 255

@@ -26,10 +26,10 @@ from mmdream import (
     plan_video,
     resume_video,
 )
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
-from mmdream.jobs.driven import driven
+from mmdream.film.waves import extract_audio
+from mmdream.jobs.driven import modulate_schedules
 from mmdream.jobs.folder import DRIVEN, folder_of
 from mmdream.jobs.sheet import contact_sheet
 from mmdream.jobs.sound import dream_sound_file
@@ -71,12 +71,12 @@ def dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
 
 def changed(film: Path, out: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean change of each frame, and RMS of that of each tenth of a second of sound."""
-    frames = zip(read(probe(film)), read(probe(out)), strict=True)
+    frames = zip(read_frames(probe(film)), read_frames(probe(out)), strict=True)
     seen = np.array([np.abs(dreamed.rgb - source.rgb).mean() for source, dreamed in frames])
     waves = []
     for path in (film, out):
         about = probe(path)
-        extract(about, about.sounds[0], folder / f"{path.stem}.wav")
+        extract_audio(about, about.audio_tracks[0], folder / f"{path.stem}.wav")
         waves.append(soundfile.read(folder / f"{path.stem}.wav", dtype="float32")[0])
     apart = (waves[1] - waves[0])[: 8 * 48_000].reshape(80, -1)
     return seen, np.sqrt(np.square(apart).mean(1))
@@ -215,7 +215,7 @@ def test_a_sound_follows_itself(film: Path, tmp_path: Path):
     keys = report.driven["sound"]["strength"]
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
     about = probe(film)
-    extract(about, about.sounds[0], tmp_path / "in.wav")
+    extract_audio(about, about.audio_tracks[0], tmp_path / "in.wav")
     samples, rate = soundfile.read(tmp_path / "in.wav", dtype="float32")
     again = dream_audio(samples, rate, recipe)
     assert np.array_equal(again, soundfile.read(out, dtype="float32")[0])
@@ -246,6 +246,6 @@ def test_sounds_of_a_late_track_are_followed_on_the_films_clock(tmp_path: Path):
         tmp_path / "late.mkv", constant(60, 12), sound=sound.astype(np.float32), sound_at=Fraction(1),
         sound_codec="pcm_s16le",
     )  # fmt: skip
-    curve = driven(probe(source), BY_LOUDNESS, None, lambda: False).picture.curve("strength")
+    curve = modulate_schedules(probe(source), BY_LOUDNESS, None, lambda: False).video.curve("strength")
     first = next(when for when, value in curve.keys if value > 1.5)
     assert 2.8 <= first <= 3.1

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, UserError, dream_video
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.sample import make_sample
 
 QUICK = Schedule(octaves=2, steps=3)
@@ -27,16 +27,16 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pictures(path: Path, **span: Fraction) -> np.ndarray:
-    return np.stack([frame.rgb for frame in read(probe(path), **span)])
+    return np.stack([frame.rgb for frame in read_frames(probe(path), **span)])
 
 
 def stamps(path: Path) -> list[Fraction]:
-    return [frame.seconds for frame in read(probe(path))]
+    return [frame.seconds for frame in read_frames(probe(path))]
 
 
 def samples(path: Path, folder: Path) -> np.ndarray:
     film = probe(path)
-    extract(film, film.sounds[0], folder / f"{path.stem}.wav")
+    extract_audio(film, film.audio_tracks[0], folder / f"{path.stem}.wav")
     sound, _ = soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)
     return sound
 
@@ -91,7 +91,7 @@ def test_both_media_follow_one_schedule(film: Path, tmp_path: Path):
     changed = np.abs(pictures(out) - pictures(film)).max(axis=(1, 2, 3)) > 2.5 / 255
     first = float(stamps(film)[int(np.argmax(changed))])
     assert 1.0 <= first <= 1.1
-    rate = probe(film).sounds[0].rate
+    rate = probe(film).audio_tracks[0].rate
     heard = np.abs(samples(out, tmp_path) - samples(film, tmp_path)).max(axis=1) > 1e-4
     assert abs(np.argmax(heard) / rate - 1.0) <= 0.05
 
@@ -136,7 +136,7 @@ def test_awkward_films_come_back_whole(data: Path, name: str, tmp_path: Path):
     schedule = Schedule(octaves=1, steps=1)
     out = tmp_path / "out.mp4"
     report = dream_video(source, out, Recipe(schedule=schedule, size="96p"), end=0.5)
-    wanted = [frame.seconds for frame in read(probe(source), end=Fraction(1, 2))]
+    wanted = [frame.seconds for frame in read_frames(probe(source), end=Fraction(1, 2))]
     assert report.frames == len(wanted)
     assert max(abs(a - b) for a, b in zip(wanted, stamps(out), strict=True)) <= Fraction(1, 10_000)
 

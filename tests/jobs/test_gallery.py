@@ -57,7 +57,7 @@ def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
     assert gallery.gallery_file("dreamnet", "random", out, False, Listener()) == out
-    assert files.read(out).shape == (8, 9, 3)
+    assert files.read_image(out).shape == (8, 9, 3)
     with pytest.raises(UserError, match="--overwrite"):
         gallery.gallery_file("dreamnet", "random", out, False, Listener())
     gallery.gallery_file("dreamnet", "random", out, True, Listener())

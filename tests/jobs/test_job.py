@@ -90,7 +90,7 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     film.write_bytes(b"film")
 
     def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
-        files.write(guide, np.full((16, 16, 3), pixel, np.float32))
+        files.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
         recipe = Recipe(passes=(Pass(wishes=Wishes((), measure, guide)),))
         return describe(film, tmp_path / "out.mkv", Order(), recipe, False, False)
 

@@ -136,7 +136,7 @@ def test_who_changes_weights_has_a_network_of_his_own():
 def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
     network, path, found = eyes(QUICK, Listener()), tmp_path / "guide.png", []
     for seed in (1, 2):
-        files.write(path, noise(seed))
+        files.write_image(path, noise(seed))
         wanted = objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))
         found.append(slope(network, wanted)(noise(0)))
     assert not np.array_equal(*found)

@@ -10,9 +10,9 @@ import pytest
 from make import constant, film, harm, uneven
 
 from mmdream.errors import Interrupted
-from mmdream.film.frames import Frame, read
+from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import probe
-from mmdream.jobs.onward import RUN_UP, mark, onward
+from mmdream.jobs.onward import PREROLL_FRAMES, frame_hash, read_from
 from mmdream.jobs.order import Order
 
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}
@@ -28,10 +28,10 @@ def same(one: Frame, other: Frame) -> bool:
 
 def check(path: Path, order: Order, firsts: list[int]) -> None:
     source = probe(path)
-    whole = list(read(source, order.start, order.end))
+    whole = list(read_frames(source, order.start, order.end))
     pts = [frame.pts for frame in whole]
     for first in firsts:
-        rest = list(onward(source, order, pts, first, mark(whole[first - 1]), lambda: False))
+        rest = list(read_from(source, order, pts, first, frame_hash(whole[first - 1]), lambda: False))
         assert len(rest) == len(whole) - first
         assert all(same(one, other) for one, other in zip(rest, whole[first:], strict=True))
 
@@ -40,7 +40,7 @@ def check(path: Path, order: Order, firsts: list[int]) -> None:
 @pytest.mark.parametrize("options", [{"bf": "0"}, OPEN], ids=["plain", "open"])
 def test_any_frame_of_a_film(suffix: str, options: dict[str, str], tmp_path: Path):
     path = film(tmp_path / f"film{suffix}", constant(130, 25), options={"g": "40", **options})
-    check(path, Order(), [1, RUN_UP, RUN_UP + 1, 85, 86, 87, 102, 129])
+    check(path, Order(), [1, PREROLL_FRAMES, PREROLL_FRAMES + 1, 85, 86, 87, 102, 129])
 
 
 def test_an_excerpt_of_a_film_of_variable_rate_that_begins_early(tmp_path: Path):
@@ -55,21 +55,21 @@ def test_broken_frames_around_the_beginning_are_repeated_alike(broken: list[int]
     path = film(tmp_path / "film.mkv", constant(130, 25), **shape)
     for number in broken:
         harm(path, number)
-    assert any(frame.repeated for frame in read(probe(path)))
+    assert any(frame.repeated for frame in read_frames(probe(path)))
     check(path, Order(), [86, 87, 88])
 
 
 def test_a_wrong_mark_leads_to_the_same_frames(tmp_path: Path):
     path = film(tmp_path / "film.mp4", constant(100, 25))
     source = probe(path)
-    whole = list(read(source))
-    rest = list(onward(source, Order(), [f.pts for f in whole], 80, "0" * 64, lambda: False))
+    whole = list(read_frames(source))
+    rest = list(read_from(source, Order(), [f.pts for f in whole], 80, "0" * 64, lambda: False))
     assert all(same(one, other) for one, other in zip(rest, whole[80:], strict=True))
 
 
 def test_the_way_to_a_frame_can_be_stopped(tmp_path: Path):
     path = film(tmp_path / "film.mp4", constant(100, 25))
     source = probe(path)
-    pts = [frame.pts for frame in read(source)]
+    pts = [frame.pts for frame in read_frames(source)]
     with pytest.raises(Interrupted):
-        onward(source, Order(), pts, 80, None, lambda: True)
+        read_from(source, Order(), pts, 80, None, lambda: True)

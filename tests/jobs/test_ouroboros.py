@@ -10,7 +10,7 @@ import soundfile
 
 from mmdream.errors import UserError
 from mmdream.film.source import probe
-from mmdream.film.waves import create
+from mmdream.film.waves import create_wave
 from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
 from mmdream.jobs.ouroboros import clip_names
 from mmdream.sound.transform import transform
@@ -120,12 +120,12 @@ def test_a_clip_never_takes_the_place_of_the_source(tune: Path) -> None:
 
 def test_channels_stay_where_they_stand_and_what_holds_for_all_clips_is_said_once(tmp_path: Path) -> None:
     source, out = tmp_path / "in.wav", tmp_path / "o.wav"
-    with create(source, RATE, 3, "3.0") as wave:
+    with create_wave(source, RATE, 3, "3.0") as wave:
         wave.write(np.random.default_rng(0).normal(0, 0.1, (3, RATE)).astype(np.float32))
     words = ("audio", source, "--ouroboros", 2, "--steps", 1, "--octaves", 12, "-o", out)
     run = mmdream(*words)
     assert run.returncode == 0, run.stderr
-    layouts = {path.name: probe(path).sounds[0].layout for path in tmp_path.iterdir()}
+    layouts = {path.name: probe(path).audio_tracks[0].layout for path in tmp_path.iterdir()}
     assert layouts == dict.fromkeys(("in.wav", "o.01.wav", "o.02.wav", "o.wav"), "3.0")
     assert run.stderr.count("octaves fit") == 1
 

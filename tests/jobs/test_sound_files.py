@@ -78,8 +78,8 @@ def claiming(name: str, size: int) -> None:
 def read_back(name: str, folder: Path) -> tuple[np.ndarray, int, str]:
     """A result as mmdream itself reads it, float32 [channel, sample]; its rate; its layout."""
     source = probe(Path(name))
-    (sound,) = source.sounds
-    waves.extract(source, sound, folder / "back.wav")
+    (sound,) = source.audio_tracks
+    waves.extract_audio(source, sound, folder / "back.wav")
     samples, rate = soundfile.read(folder / "back.wav", dtype="float32", always_2d=True)
     (folder / "back.wav").unlink()
     return samples.T, rate, sound.layout
@@ -183,7 +183,7 @@ def test_a_sound_that_is_cut_off_is_dreamed_as_far_as_it_goes(
     assert 1.2 * rate < back.shape[1] < 1.8 * rate
 
 
-@pytest.mark.parametrize("suffix", sound_files.SUFFIXES)
+@pytest.mark.parametrize("suffix", sound_files.AUDIO_SUFFIXES)
 def test_every_form_keeps_a_sound_of_two_channels(suffix: str, call: Call, tmp_path: Path) -> None:
     # Longer than a second: FFmpeg 9 reads 128 samples too few where an Ogg file has but one page.
     write("in.wav", tones(2, 48_000, 1.1), 48_000)
@@ -206,7 +206,7 @@ def tops(samples: np.ndarray, rate: int) -> list[int]:
 def test_channels_stay_where_they_are(layout: str, suffix: str, call: Call, tmp_path: Path) -> None:
     channels = av.AudioLayout(layout).nb_channels
     compressed("in.mkv", "flac", tones(channels, seconds=1.1), layout)
-    assert probe(Path("in.mkv")).sounds[0].layout == layout  # The precondition.
+    assert probe(Path("in.mkv")).audio_tracks[0].layout == layout  # The precondition.
     status, said = call("in.mkv", "-o", f"out{suffix}")
     assert (status, said) == (0, "")
     samples, rate, found = read_back(f"out{suffix}", tmp_path)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from mmdream import Recipe, UserError, cli, dream_video, plan_video, resume_video
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.folder import JOB, folder_of
 from mmdream.jobs.journal import Journal
 from tests.command import mmdream
@@ -37,7 +37,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def samples(path: Path, number: int, folder: Path) -> np.ndarray:
     """Of a track, float32 [channel, sample]."""
     film, wave = probe(path), folder / "samples.wav"
-    extract(film, film.sounds[number - 1], wave)
+    extract_audio(film, film.audio_tracks[number - 1], wave)
     return soundfile.read(wave, dtype="float32", always_2d=True)[0].T
 
 
@@ -55,9 +55,9 @@ def dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_second_track_is_dreamed_and_the_others_stay_bit_for_bit(film: Path, dream: Path, tmp_path: Path):
     source, result = probe(film), probe(dream)
-    assert [s.language for s in result.sounds] == ["eng", "fra", "deu"]
-    assert [s.roles for s in result.sounds] == [("default",), (), ()]
-    for one, other in zip(source.sounds, result.sounds, strict=True):
+    assert [s.language for s in result.audio_tracks] == ["eng", "fra", "deu"]
+    assert [s.dispositions for s in result.audio_tracks] == [("default",), (), ()]
+    for one, other in zip(source.audio_tracks, result.audio_tracks, strict=True):
         assert (packets_of(film, one.index) == packets_of(dream, other.index)) == (one.number != 2)
         assert (one.start, one.rate, one.channels) == (other.start, other.rate, other.channels)
     before, after = samples(film, 2, tmp_path), samples(dream, 2, tmp_path)
@@ -102,8 +102,8 @@ def test_with_keep_sound_all_tracks_are_kept(film: Path, suffix: str, tmp_path: 
     out = tmp_path / f"kept{suffix}"
     dream_video(film, out, QUICK, keep_sound=True, start=0.5, end=1.75)
     source, result = probe(film), probe(out)
-    assert [s.language for s in result.sounds] == ["eng", "fra", "deu"]
-    for one, other in zip(source.sounds, result.sounds, strict=True):
+    assert [s.language for s in result.audio_tracks] == ["eng", "fra", "deu"]
+    for one, other in zip(source.audio_tracks, result.audio_tracks, strict=True):
         if suffix == ".mkv" or one.codec == "aac":
             wanted = [(at - 0.5, data) for at, data in packets_of(film, one.index) if 0.5 <= at < 1.75]
             got = packets_of(out, other.index)

@@ -28,12 +28,12 @@ QUICK = ("--steps", 1, "--octaves", 1)
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "in.png"
-    files.write(path, cv2.GaussianBlur(noise(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    files.write_image(path, cv2.GaussianBlur(noise(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
     return path
 
 
 def watched(path: Path) -> list[np.ndarray]:
-    return [frame.rgb for frame in frames.read(probe(path))]
+    return [frame.rgb for frame in frames.read_frames(probe(path))]
 
 
 @pytest.mark.parametrize("fps", [5, 12])
@@ -44,9 +44,9 @@ def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Pat
     assert status == 0, said
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
-    np.testing.assert_allclose(shown[0], files.read(picture), atol=0.01)
+    np.testing.assert_allclose(shown[0], files.read_image(picture), atol=0.01)
     way = Motion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
-    expected = np.clip(seen(files.read(picture), way), 0, 1)
+    expected = np.clip(seen(files.read_image(picture), way), 0, 1)
     assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]
 
@@ -71,8 +71,8 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
     assert status == 0, said
     assert told["drift_ms"] < 1
     film = probe(tmp_path / "noise.dream.mp4")
-    assert film.sounds[0].duration == pytest.approx(2, abs=0.03)
-    assert film.sounds[0].start == 0
+    assert film.audio_tracks[0].duration == pytest.approx(2, abs=0.03)
+    assert film.audio_tracks[0].start == 0
     assert told["loudness_dream"] == pytest.approx(-23, abs=1)
     assert set(told["schedule"]) == set(told["strength"]) == {"picture", "sound"}
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]

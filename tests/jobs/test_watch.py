@@ -16,9 +16,9 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
-from mmdream.film.frames import read
+from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.film.waves import extract
+from mmdream.film.waves import extract_audio
 from mmdream.jobs.captions import fitted, length, shortened, time_code
 from mmdream.jobs.sheet import contact_sheet, spread
 from mmdream.jobs.watch import GAP, Preview, panel
@@ -54,7 +54,7 @@ def watched(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shown(path: Path, **span: Fraction) -> np.ndarray:
-    return np.stack([frame.rgb for frame in read(probe(path), **span)])
+    return np.stack([frame.rgb for frame in read_frames(probe(path), **span)])
 
 
 def picture(path: Path) -> np.ndarray:
@@ -63,7 +63,7 @@ def picture(path: Path) -> np.ndarray:
 
 def samples(path: Path, folder: Path) -> np.ndarray:
     film = probe(path)
-    extract(film, film.sounds[0], folder / f"{path.stem}.wav")
+    extract_audio(film, film.audio_tracks[0], folder / f"{path.stem}.wav")
     return soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)[0]
 
 
@@ -96,7 +96,9 @@ def test_the_comparison_is_both_films_with_the_dreams_stamps_and_sound(
     assert both.shape[1:] == (96, 256, 3)
     assert np.abs(both[:, :, :128] - shown(film, start=Fraction(1), end=Fraction(5, 2))).mean() < 0.02
     assert np.abs(both[:, :, 128:] - dream).mean() < 0.02
-    stamps = [[f.seconds for f in read(probe(watched / name))] for name in ("dream.mp4", "dream.compare.mp4")]
+    stamps = [
+        [f.seconds for f in read_frames(probe(watched / name))] for name in ("dream.mp4", "dream.compare.mp4")
+    ]
     assert stamps[0] == stamps[1]
     assert np.array_equal(
         samples(watched / "dream.mp4", tmp_path), samples(watched / "dream.compare.mp4", tmp_path)
@@ -108,7 +110,7 @@ def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
 ):
     path = tmp_path / "one.png"
     contact_sheet(probe(film), probe(watched / "dream.mp4"), path, 1, Fraction(1))
-    frames = list(read(probe(film), Fraction(1), Fraction(5, 2)))
+    frames = list(read_frames(probe(film), Fraction(1), Fraction(5, 2)))
     middle = len(frames) // 2
     source, dream = frames[middle].rgb, shown(watched / "dream.mp4")[middle]
     sheet = picture(path)
@@ -135,13 +137,13 @@ def test_a_film_of_oblong_pixels_is_compared_in_square_ones(film: Path, tmp_path
         stream = out.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
         stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
-        for frame in list(read(probe(film)))[:6]:
+        for frame in list(read_frames(probe(film)))[:6]:
             rgb = cv2.resize(np.uint8(frame.rgb * 255), (64, 64))
             out.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
         out.mux(stream.encode())
-    assert probe(anamorphic).picture.sar == Fraction(3, 2)
+    assert probe(anamorphic).video.sar == Fraction(3, 2)
     dream_video(anamorphic, tmp_path / "d.mkv", QUICK, compare=True, sheet=tmp_path / "s.jpg")
-    made = probe(tmp_path / "d.compare.mkv").picture
+    made = probe(tmp_path / "d.compare.mkv").video
     assert (made.width, made.height, made.sar) == (192, 64, 1)
 
 

@@ -25,7 +25,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("guide") / "rings.png"
     y, x = np.mgrid[-48:48, -48:48]
     rings = 0.5 + 0.5 * np.sin(np.hypot(x, y) / 3)
-    files.write(path, np.repeat(rings[..., None], 3, 2).astype(np.float32))
+    files.write_image(path, np.repeat(rings[..., None], 3, 2).astype(np.float32))
     return path
 
 

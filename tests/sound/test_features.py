@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.curves import STEP, feature
-from mmdream.sound.features import Features
+from mmdream.curves import STEP_SECONDS, normalize_feature
+from mmdream.sound.features import AudioFeatures
 
 ALL = ("loudness", "onset", "pitch", "bass")
 
 
 def measured(sound: np.ndarray, rate: int, block: int = 65536) -> dict[str, np.ndarray]:
-    features = Features(rate, ALL)
+    features = AudioFeatures(rate, ALL)
     for at in range(0, sound.shape[1], block):
         features.feed(sound[:, at : at + block])
     return features.found()
@@ -30,7 +30,7 @@ def test_a_click_is_an_onset_and_loud_at_its_time(rate: int):
     found = measured(sound, rate)
     for name in ("onset", "loudness"):
         assert len(found[name]) == 400
-        assert abs((int(found[name].argmax()) + 0.5) * STEP - 13.3) <= 0.05
+        assert abs((int(found[name].argmax()) + 0.5) * STEP_SECONDS - 13.3) <= 0.05
         assert found[name].max() > 4 * np.percentile(found[name], 99)
 
 
@@ -73,7 +73,7 @@ def test_the_pitch_follows_a_melody_through_noise_and_is_held_in_pauses():
     tone = sum(np.sin(2 * np.pi * k * phase) / k for k in range(1, 12)) * 0.1
     sound = (tone[None] + noise(16.0, rate)).astype(np.float32)
     found = measured(sound, rate)["pitch"]
-    truth = np.log2(hz[:: round(STEP * rate)])[: len(found)]
+    truth = np.log2(hz[:: round(STEP_SECONDS * rate)])[: len(found)]
     assert np.corrcoef(found, truth)[0, 1] > 0.95
     sound[:, 8 * rate : 10 * rate] *= 1e-4
     held = measured(sound, rate)["pitch"][165:195]
@@ -83,7 +83,7 @@ def test_the_pitch_follows_a_melody_through_noise_and_is_held_in_pauses():
 @pytest.mark.parametrize("name", ["onset", "loudness", "bass", "pitch"])
 def test_steady_noise_and_silence_have_nothing_to_follow(name: str):
     for sound in (noise(12.0, 44100), np.zeros((2, 12 * 44100), np.float32), np.zeros((1, 0), np.float32)):
-        assert not len(feature(name, 0.0, measured(sound, 44100)[name]).values)
+        assert not len(normalize_feature(name, 0.0, measured(sound, 44100)[name]).values)
 
 
 def test_what_is_not_a_number_counts_as_silence():
