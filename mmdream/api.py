@@ -240,7 +240,7 @@ def dream_audio(
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.jobs.driven import modulate_audio_recipe
     from mmdream.jobs.loaded import ear, model
-    from mmdream.sound.dream import dream_sound
+    from mmdream.sound.dream import dream_source
     from mmdream.sound.source import ArraySource
 
     listener = listener or Listener()
@@ -248,7 +248,7 @@ def dream_audio(
     recipe = modulate_audio_recipe(source, recipe or Recipe())
     seconds = source.n_samples / rate
     blocks: list[np.ndarray] = []
-    dream_sound(
+    dream_source(
         source,
         blocks.append,
         ear(recipe, listener),
@@ -257,7 +257,7 @@ def dream_audio(
         progress=lambda share: listener.progress("sound", share * seconds, seconds),
         wishes=recipe.sound_wishes,
         guide=model(recipe),
-        manner=recipe.sound_manner,
+        options=recipe.sound_manner,
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
 

@@ -96,9 +96,9 @@ def turns_of(
     if drives:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
     from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
-    from mmdream.sound.transform import transform
+    from mmdream.sound.transform import parse_transform
 
-    turns = Turns(count, transform(how or "none"), iterate, guard)
+    turns = Turns(count, parse_transform(how or "none"), iterate, guard)
     return turns, [layer for layer in layers or () if layer != "iterate"]
 
 
@@ -136,13 +136,13 @@ def voyage_of(
     from mmdream.jobs.voyage import Heard
     from mmdream.jobs.zoom import USUAL_RATE, Voyage
     from mmdream.picture.motion import Motion, shift
-    from mmdream.sound.transform import transform
+    from mmdream.sound.transform import parse_transform
 
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:
         given["shift"] = shift(given["shift"])
     rate = Fraction(USUAL_RATE) if fps is None else frames_a_second(fps)
-    heard = Heard(sound, Turns(1, transform(how or "none"))) if with_sound else None
+    heard = Heard(sound, Turns(1, parse_transform(how or "none"))) if with_sound else None
     return Voyage(seconds, Motion(**given), rate), heard
 
 

@@ -199,20 +199,20 @@ def audio(
     The result is IN.dream.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
     """
     from mmdream.jobs.sound import dream_sound_file
-    from mmdream.sound.made import Beginning
-    from mmdream.sound.made import beginning as made
+    from mmdream.sound.made import SignalSpec
+    from mmdream.sound.made import parse_signal as made
 
     if source is not None and beginning is None:
         if seconds is not None:
             raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
-        start: Path | Beginning = source
+        start: Path | SignalSpec = source
     elif source is None and beginning is not None:
         start = made(beginning, options_sound.MADE_SECONDS if seconds is None else seconds)
     else:
         raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
     if source is None and sound_track is not None:
         raise UserError("--sound-track chooses among the sound tracks of a file; drop it or --from")
-    silent = isinstance(start, Beginning) and start.kind == "silence"
+    silent = isinstance(start, SignalSpec) and start.kind == "silence"
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent

@@ -34,7 +34,7 @@ from mmdream.networks.network import load
 from mmdream.picture.slope import score
 from mmdream.picture.wanted import at_depth
 from mmdream.recipe import Recipe
-from mmdream.sound.dream import contrast_energies
+from mmdream.sound.dream import measure_contrast_energies
 from mmdream.sound.source import ArraySource
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -107,10 +107,10 @@ def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:
     apart = distance(decibels(was.samples), decibels(now.samples))
     network = load(card("melnet"))
     mix = network.card.mix(Recipe().schedule.at(0).depth)
-    plain = contrast_energies(was, was, network)
+    plain = measure_contrast_energies(was, was, network)
     smooth = control(was, apart)
-    dreamed = float(mix @ (contrast_energies(was, now, network) / plain))
-    controlled = float(mix @ (contrast_energies(was, smooth, network) / plain))
+    dreamed = float(mix @ (measure_contrast_energies(was, now, network) / plain))
+    controlled = float(mix @ (measure_contrast_energies(was, smooth, network) / plain))
     return {
         "log_spectral_distance": apart,
         "log_spectral_distance_control": distance(decibels(was.samples), decibels(smooth.samples)),

@@ -26,9 +26,9 @@ from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.recipe import Recipe
-from mmdream.sound.chunks import LENGTH
+from mmdream.sound.chunks import CHUNK_HOPS
 from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import stft_for
+from mmdream.sound.stft import make_stft
 
 NEAR = 16
 """Hops to either side of a seam, 0.19 s."""
@@ -42,7 +42,7 @@ MOST_APART, MOST_ENERGY = 1.1, 1.5
 
 def seams(hops: int, start: int) -> np.ndarray:
     """Seams of the grid in a sound that begins at a hop of the absolute clock, in hops from its beginning."""
-    found = np.arange(start // LENGTH, (start + hops) // LENGTH + 2) * LENGTH - start
+    found = np.arange(start // CHUNK_HOPS, (start + hops) // CHUNK_HOPS + 2) * CHUNK_HOPS - start
     return found[(found > RIM) & (found < hops - RIM)]
 
 
@@ -56,7 +56,7 @@ def apart(one: Dream, other: Dream, floor: float, at: np.ndarray) -> tuple[np.nd
     """Log-spectral distances of two dreams, dB, of the frames near seams and of those elsewhere."""
     first, second = (np.maximum(decibels(dream.sound.samples), floor) for dream in (one, other))
     each = np.sqrt(np.square(first - second).mean(axis=1))
-    places = np.arange(len(each)) * 512 / stft_for(one.sound.rate).hop
+    places = np.arange(len(each)) * 512 / make_stft(one.sound.rate).hop
     inside = (places > RIM) & (places < places[-1] - RIM)
     at_seams = near(places, at, 0, NEAR)
     return each[inside & at_seams], each[inside & ~at_seams]
@@ -72,11 +72,11 @@ def energy(dream: Dream, at: np.ndarray) -> float:
 def check(source: ArraySource, network: Network, how: Recipe) -> dict[str, object]:
     """Both figures of one sound."""
     began = time.perf_counter()
-    hops = source.n_samples // stft_for(source.rate).hop
+    hops = source.n_samples // make_stft(source.rate).hop
     floor = decibels(source.samples).max() - FLOOR_DB
     energies, each_pair = [], []
     for pair in PAIRS:
-        starts = [round(share * LENGTH) for share in pair]
+        starts = [round(share * CHUNK_HOPS) for share in pair]
         dreams = [dreamed(source, network, how, start) for start in starts]
         grids = [seams(hops, start) for start in starts]
         energies += [energy(dream, grid) for dream, grid in zip(dreams, grids, strict=True)]

@@ -33,7 +33,7 @@ from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.networks.card import card
 from mmdream.sample import make_sample
-from mmdream.sound.stft import stft_for
+from mmdream.sound.stft import make_stft
 
 ROOT = Path(__file__).resolve().parents[1]
 STEP = """
@@ -148,7 +148,7 @@ def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     (was, rate, start), (now, _, _) = sound(source, end), sound(out)
     changed = np.abs(now - was).max(axis=1) > AUDIBLE
     front = card("melnet").input
-    window = stft_for(rate, front.hop_seconds).window / rate
+    window = make_stft(rate, front.hop_seconds).window / rate
     return {
         "check": "schedule",
         "first_frame_after_2_s": float(seconds[seconds > 2][0]),

@@ -42,7 +42,7 @@ from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.recipe import Recipe
-from mmdream.sound.level import FREE_BELOW, MOST_OVER, Meter
+from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.sound.source import ArraySource
 
 LINES: dict[str, Callable[[dict[str, Any]], bool]] = {
@@ -66,11 +66,13 @@ UNHEARD = 1e-4
 
 def loudest_excess(source: ArraySource, dream: ArraySource) -> float:
     """By how many LU any 400 ms are louder than they may be; negative: by none. 0 for shorter sounds."""
-    meters = [Meter(each.rate, each.channels, each.layout) for each in (source, dream)]
+    meters = [LoudnessMeter(each.rate, each.channels, each.layout) for each in (source, dream)]
     for meter, each in zip(meters, (source, dream), strict=True):
         meter.feed(each.samples)
-    allowed = np.maximum(meters[0].momentary() + MOST_OVER, meters[0].loudness() - FREE_BELOW)
-    return float(np.max(meters[1].momentary() - allowed, initial=-math.inf)) if len(allowed) else 0.0
+    allowed = np.maximum(
+        meters[0].momentary_loudness() + MAX_EXCESS_LU, meters[0].loudness() - QUIET_MARGIN_LU
+    )
+    return float(np.max(meters[1].momentary_loudness() - allowed, initial=-math.inf)) if len(allowed) else 0.0
 
 
 def offset_db(source: ArraySource, dream: ArraySource) -> float:

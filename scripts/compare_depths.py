@@ -36,7 +36,7 @@ from mmdream.picture import files, octaves
 from mmdream.picture.slope import slope
 from mmdream.picture.wanted import objective, step
 from mmdream.schedule import Schedule
-from mmdream.sound.dream import dream_sound
+from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 from mmdream.terms import Wishes
 
@@ -73,7 +73,7 @@ def heard(network: Network, sound: np.ndarray, rate: int) -> Dream:
 
     def dream(depth: float, seed: int) -> np.ndarray:
         blocks: list[np.ndarray] = []
-        dream_sound(ArraySource(sound, rate), blocks.append, network, Schedule(depth=depth), seed)
+        dream_source(ArraySource(sound, rate), blocks.append, network, Schedule(depth=depth), seed)
         return decibels(np.concatenate(blocks, axis=1))
 
     return dream

@@ -40,8 +40,8 @@ from sound_judge import Judge
 
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
-from mmdream.sound.source import ArraySource, padded
-from mmdream.sound.stft import REACH, spectra, stft_for
+from mmdream.sound.source import ArraySource, read_padded
+from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, make_stft
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("rain", "strings", "vibe_ace")
@@ -60,10 +60,10 @@ BACK = 2.0
 
 def shape(sound: ArraySource) -> tuple[float, float, int]:
     """Steepest rise and fall of a sound's bursts, dB a hop, medians; and how many there are."""
-    stft = stft_for(sound.rate)
-    hops, reach = sound.n_samples // stft.hop, REACH * stft.hop
-    within = (stft.hz >= BAND[0]) & (stft.hz <= BAND[1])
-    heard = spectra(padded(sound, -reach, (hops - 1) * stft.hop + reach), stft)[..., within]
+    stft = make_stft(sound.rate)
+    hops, reach = sound.n_samples // stft.hop, HALF_WINDOW_HOPS * stft.hop
+    within = (stft.frequencies >= BAND[0]) & (stft.frequencies <= BAND[1])
+    heard = forward_stft(read_padded(sound, -reach, (hops - 1) * stft.hop + reach), stft)[..., within]
     level = 10 * np.log10(np.square(np.abs(heard)).sum(axis=(0, 2)) + 1e-20)
     level = np.maximum(level, level.max() - DEPTH)
     # A burst at either end rises and falls as any other.

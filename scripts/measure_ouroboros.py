@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from measure_sound import decibels, distance, loudness, read, true_peak
 
-from mmdream.sound.guard import MOST_HIGH, MOST_IN_ONE, TIMES_HIGH, balance
+from mmdream.sound.guard import MAX_HIGH_RATIO, MAX_HIGH_SHARE, MAX_THIRD_SHARE, measure_balance
 from mmdream.sound.source import ArraySource
 
 MADE_LUFS = -23.0
@@ -33,7 +33,7 @@ def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, 
     ceiling = -1.0 if source is None else max(-1.0, true_peak(source))
     rows = []
     for clip, before in zip(clips, [source, *clips[:-1]], strict=True):
-        now = balance(clip.samples, clip.rate)
+        now = measure_balance(clip.samples, clip.rate)
         rows.append(
             {
                 "seconds": clip.n_samples / clip.rate,
@@ -50,8 +50,8 @@ def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, 
     return {
         "loudness_wanted": wanted,
         "clips": rows,
-        "not_one_tone": last["strongest"] <= max(MOST_IN_ONE, first["strongest"]),
-        "no_screech": last["high"] <= max(MOST_HIGH, TIMES_HIGH * first["high"]),
+        "not_one_tone": last["strongest"] <= max(MAX_THIRD_SHARE, first["strongest"]),
+        "no_screech": last["high"] <= max(MAX_HIGH_SHARE, MAX_HIGH_RATIO * first["high"]),
         "level": all(level) and all(row["true_peak"] <= ceiling + 0.05 for row in rows),
         "changes": all(row["distance"] is None or row["distance"] > APART for row in rows),
     }

@@ -27,9 +27,9 @@ from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
-from mmdream.sound.dream import contrast_energies
-from mmdream.sound.level import Meter
-from mmdream.sound.peak import PeakMeter
+from mmdream.sound.dream import measure_contrast_energies
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.peak import TruePeakMeter
 from mmdream.sound.source import ArraySource
 
 FLOOR_DB = 80.0
@@ -113,14 +113,14 @@ def control(source: ArraySource, wanted: float, seed: int = 0) -> ArraySource:
 
 def loudness(source: ArraySource) -> float:
     """Integrated loudness in LUFS."""
-    meter = Meter(source.rate, source.channels, source.layout)
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
     meter.feed(source.samples)
     return meter.loudness()
 
 
 def true_peak(source: ArraySource) -> float:
     """True peak in dBTP."""
-    meter = PeakMeter(source.channels)
+    meter = TruePeakMeter(source.channels)
     meter.feed(source.samples)
     return float(20 * np.log10(max(meter.peak, 1e-12)))
 
@@ -130,9 +130,9 @@ def measure(source: ArraySource, dream: ArraySource, network: Network) -> dict[s
     length = min(source.n_samples, dream.n_samples)
     source_db, dream_db = decibels(source.samples[:, :length]), decibels(dream.samples[:, :length])
     apart = distance(source_db, dream_db)
-    plain = contrast_energies(source, source, network)
-    dreamed = contrast_energies(source, dream, network) / plain
-    smooth = contrast_energies(source, control(source, apart), network) / plain
+    plain = measure_contrast_energies(source, source, network)
+    dreamed = measure_contrast_energies(source, dream, network) / plain
+    smooth = measure_contrast_energies(source, control(source, apart), network) / plain
     floor = source_db.max() - FLOOR_DB
     return {
         "samples": [source.n_samples, dream.n_samples],

@@ -23,12 +23,12 @@ import soundfile
 
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
-from mmdream.sound.bands import band_power, shown
-from mmdream.sound.heard import Heard, heard
+from mmdream.sound.bands import measure_band_power, to_network_input
+from mmdream.sound.heard import MeteredSound, meter_sound
 from mmdream.sound.source import ArraySource
-from mmdream.sound.styled import aimed, style_sound
+from mmdream.sound.styled import make_style_target, style_source
 from mmdream.sound.styling import Styling
-from mmdream.sound.texture import Texture, distances, grams, texture
+from mmdream.sound.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 
 OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}
 """Networks that nobody climbs, and the layers of theirs that are compared."""
@@ -53,7 +53,7 @@ def main() -> None:
     for weight in asked.weights:
         styling, began = Styling(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
         blocks: list[np.ndarray] = []
-        report = style_sound(
+        report = style_source(
             ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, styling
         )
         result = results[weight] = np.concatenate(blocks, axis=1)
@@ -89,25 +89,28 @@ def fell(
     content: np.ndarray, style: np.ndarray, result: np.ndarray, rate: int, network: Network
 ) -> dict[str, float]:
     """How many times smaller the distance to the style's Gram matrices became, by network."""
-    sounds = [heard(ArraySource(samples, rate), "") for samples in (content, style, result)]
-    on, _ = aimed(sounds[0], [(sounds[1], 1.0)], network, Styling())
+    sounds = [meter_sound(ArraySource(samples, rate), "") for samples in (content, style, result)]
+    on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, Styling())
     rivals = {"climbed": on}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
-        rivals[name] = texture(sounds[0].grid, on.middle, None, 1, taps)
+        rivals[name] = build_texture_model(sounds[0].grid, on.middle, None, 1, taps)
     found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
     for name, layers in OTHERS.items():
         other = load(card(name), "random", seed=1)
         each = [_other_grams(samples, rate, other, layers) for samples in (content, style, result)]
         found[f"{name}, random"] = float(
-            np.mean(distances(each[0], each[1]) / np.maximum(distances(each[2], each[1]), 1e-20))
+            np.mean(gram_distances(each[0], each[1]) / np.maximum(gram_distances(each[2], each[1]), 1e-20))
         )
     return found
 
 
-def _ratio(on: Texture, sounds: list[Heard]) -> float:
+def _ratio(on: AudioTextureModel, sounds: list[MeteredSound]) -> float:
     content, style, result = sounds
-    wanted = grams(on, style.counted())
-    before, after = (distances(grams(on, sound.counted(content)), wanted) for sound in (content, result))
+    wanted = compute_grams(on, style.read_weighted_pieces())
+    before, after = (
+        gram_distances(compute_grams(on, sound.read_weighted_pieces(content)), wanted)
+        for sound in (content, result)
+    )
     return float(len(before) / (after / before).sum())
 
 
@@ -115,8 +118,8 @@ def _other_grams(
     samples: np.ndarray, rate: int, network: Network, layers: tuple[str, ...]
 ) -> list[np.ndarray]:
     """Gram matrices of a network on its own front end, of the mean of the channels."""
-    power = band_power(samples.mean(axis=0), rate, network.card.input)  # type: ignore[arg-type]
-    found = network.layers(layers)(shown(power[None], network.card.input))  # type: ignore[arg-type]
+    power = measure_band_power(samples.mean(axis=0), rate, network.card.input)  # type: ignore[arg-type]
+    found = network.layers(layers)(to_network_input(power[None], network.card.input))  # type: ignore[arg-type]
     flat = [np.asarray(a, np.float64).reshape(-1, a.shape[3]) for a in found]
     return [a.T @ a / len(a) for a in flat]
 

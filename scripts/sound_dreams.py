@@ -17,14 +17,14 @@ from measure_sound import loudness, read
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.schedule import LIMITS, Schedule
-from mmdream.sound.canvas import EDGES
-from mmdream.sound.dream import SoundReport, dream_sound
-from mmdream.sound.front import spread
-from mmdream.sound.source import ArraySource, padded
-from mmdream.sound.stft import REACH, samples_of, spectra, stft_for
+from mmdream.sound.canvas import BAND_EDGES
+from mmdream.sound.dream import AudioDreamReport, dream_source
+from mmdream.sound.front import make_band_interpolation
+from mmdream.sound.source import ArraySource, read_padded
+from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
 from mmdream.terms import Wishes, target
 
-FIRST = 1 - REACH
+FIRST = 1 - HALF_WINDOW_HOPS
 """The hop that the first row of a dream's gain belongs to."""
 CLIPS = {
     "dog": "001 - Dog bark/5-203128-A.ogg",
@@ -57,7 +57,7 @@ class Dream:
     sound: ArraySource
     gain: np.ndarray
     """Log gain as it was applied, nepers, float32 [hop, band], from hop `FIRST` on."""
-    report: SoundReport
+    report: AudioDreamReport
 
 
 def sound(data: Path, name: str) -> ArraySource:
@@ -100,10 +100,10 @@ def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int =
     """Dream a sound whose first sample lies at a hop of the absolute clock."""
     blocks: list[np.ndarray] = []
     gains: list[np.ndarray] = []
-    start = Fraction(start_hop * stft_for(source.rate).hop, source.rate)
-    report = dream_sound(
+    start = Fraction(start_hop * make_stft(source.rate).hop, source.rate)
+    report = dream_source(
         source, blocks.append, network, how.schedule, how.seed,
-        start_seconds=start, wishes=how.sound_wishes, manner=how.sound_manner, watch=gains.append,
+        start_seconds=start, wishes=how.sound_wishes, options=how.sound_manner, on_gain=gains.append,
     )  # fmt: skip
     made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)
     return Dream(made, np.concatenate(gains), report)
@@ -111,14 +111,14 @@ def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int =
 
 def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
     """A gain as it acts on the bins of the transform, 1 bin : 1 hop, float32 [hop, bin]."""
-    return np.asarray(gain @ spread(EDGES, stft_for(rate)), np.float32)
+    return np.asarray(gain @ make_band_interpolation(BAND_EDGES, make_stft(rate)), np.float32)
 
 
 def under(source: ArraySource, gain: np.ndarray) -> ArraySource:
     """A sound under a gain as `Dream` has it, made as loud as it was."""
-    stft = stft_for(source.rate)
-    start, stop = (FIRST - REACH) * stft.hop, (FIRST + len(gain) - 1 + REACH) * stft.hop
-    change = spectra(padded(source, start, stop), stft) * np.expm1(in_bins(gain, source.rate))
-    samples = source.samples + samples_of(change, stft)[:, : source.n_samples]
+    stft = make_stft(source.rate)
+    start, stop = (FIRST - HALF_WINDOW_HOPS) * stft.hop, (FIRST + len(gain) - 1 + HALF_WINDOW_HOPS) * stft.hop
+    change = forward_stft(read_padded(source, start, stop), stft) * np.expm1(in_bins(gain, source.rate))
+    samples = source.samples + inverse_stft(change, stft)[:, : source.n_samples]
     more = loudness(source) - loudness(ArraySource(samples, source.rate, source.layout))
     return ArraySource(np.asarray(samples * 10 ** (more / 20), np.float32), source.rate, source.layout)

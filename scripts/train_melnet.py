@@ -25,7 +25,7 @@ from esc10 import classes, recordings
 
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
-from mmdream.sound.bands import band_power
+from mmdream.sound.bands import measure_band_power
 from mmdream.training.attack import signed
 
 TRIES = 5
@@ -241,7 +241,7 @@ def main() -> None:
     front = Front()
     names = classes(args.tar)
     clips = [
-        Clip(each.label, each.fold, band_power(each.sound.samples[0], each.sound.rate, front))
+        Clip(each.label, each.fold, measure_band_power(each.sound.samples[0], each.sound.rate, front))
         for each in recordings(args.tar)
     ]
     folds = {}

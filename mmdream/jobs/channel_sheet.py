@@ -11,7 +11,7 @@ import numpy as np
 
 from mmdream.jobs.captions import DIM, INK, ground, shortened, written
 from mmdream.jobs.portrait import RANGE
-from mmdream.sound.canvas import DB, EDGES, HIGHEST
+from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN
 
 SIZE = 160, 64
 """Width and height of a spectrogram, px."""
@@ -27,7 +27,7 @@ class Cell:
 
     caption: str
     power: np.ndarray
-    """float32 [column, band], see `columns.powers`."""
+    """float32 [column, band], see `columns.measure_column_power`."""
     gain: np.ndarray
     """The log gain that was applied, nepers, float32 [column, band]; zeros for the source."""
 
@@ -44,7 +44,7 @@ def sheet(title: str, cells: Sequence[Cell], rate: int, seconds: float) -> np.nd
     Returns:
         uint8 [H, W, 3].
     """
-    bands = max(1, int(np.count_nonzero(EDGES[1:-1] < rate / 2)))
+    bands = max(1, int(np.count_nonzero(BAND_EDGES[1:-1] < rate / 2)))
     top = 10 * math.log10(max(1e-12, *(float(cell.power.max()) for cell in cells)))
     width, height = SIZE[0] + GAP, 2 * SIZE[1] + SEAM + CAPTION + GAP
     # As wide as four cells at least, for the words above.
@@ -54,15 +54,13 @@ def sheet(title: str, cells: Sequence[Cell], rate: int, seconds: float) -> np.nd
     )
     room = picture.shape[1] - 2 * MARGIN
     written(picture, shortened(title, 17, room), (MARGIN, 29), 17, INK)
-    told = (
-        f"{seconds:.1f} s; {EDGES[1]:.0f} to {EDGES[bands]:,.0f} Hz; below each: gain, -15 dB blue, 15 dB red"
-    )
+    told = f"{seconds:.1f} s; {BAND_EDGES[1]:.0f} to {BAND_EDGES[bands]:,.0f} Hz; below each: gain, -15 dB blue, 15 dB red"
     written(picture, shortened(told, 13, room), (MARGIN, 50), 13, DIM)
     for number, cell in enumerate(cells):
         row, column = divmod(number, columns)
         x, y = MARGIN + column * width, TITLE + row * height
         level = 10 * np.log10(np.maximum(cell.power[:, :bands], 1e-30))
-        gain, most = DB * cell.gain[:, :bands], DB * HIGHEST
+        gain, most = DB_PER_NEPER * cell.gain[:, :bands], DB_PER_NEPER * MAX_GAIN
         for values, colours, ends in ((level, "magma", (top - RANGE, top)), (gain, "RdBu_r", (-most, most))):
             picture[y : y + SIZE[1], x : x + SIZE[0]] = _coloured(values, colours, ends)
             y += SIZE[1] + SEAM

@@ -25,8 +25,8 @@ from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.picture import files
 from mmdream.recipe import Recipe
-from mmdream.sound.columns import Columns, powers
-from mmdream.sound.made import LOUDNESS, Beginning
+from mmdream.sound.columns import ColumnMeans, measure_column_power
+from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
 from mmdream.sound.source import FileSource
 from mmdream.terms import Term, Wishes
 
@@ -69,7 +69,7 @@ class Channels:
 
 
 def dream_each_channel(
-    source: Path | Beginning,
+    source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
     wanted: str,
@@ -109,7 +109,7 @@ def dream_each_channel(
         }  # fmt: skip
         sound_files.check_audio_format(out, track)
         index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
-        level = LOUDNESS if isinstance(source, Beginning) else None
+        level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
         dreams: list[_Dream] = []
         for dream in _dreamed(film, track, level, outputs, overwrite, network, recipe, layer, listener):
             dreams.append(dream)
@@ -181,7 +181,7 @@ def _dreamed(
         # What is said of the first dream holds for all.
         say = listener.say if place == 0 else Listener().say
         alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, say=say, progress=progress)
-        gains = Columns(COLUMNS)
+        gains = ColumnMeans(COLUMNS)
         with workshop(out, overwrite) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
@@ -198,6 +198,6 @@ def _dreamed(
 
 
 def _power(path: Path, layout: str) -> np.ndarray:
-    """A sound's small spectrogram, see `columns.powers`."""
+    """A sound's small spectrogram, see `columns.measure_column_power`."""
     with soundfile.SoundFile(path) as file:
-        return powers(FileSource(file, layout), COLUMNS)[0]
+        return measure_column_power(FileSource(file, layout), COLUMNS)[0]

@@ -18,15 +18,15 @@ from mmdream.jobs.sound import dream_track
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
-from mmdream.sound.guard import Balance, balance, guarded
-from mmdream.sound.level import Meter
-from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.source import BLOCK, ArraySource, blocks, padded
+from mmdream.sound.guard import TonalBalance, guard_balance, measure_balance
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter, limit_peaks
+from mmdream.sound.source import BLOCK_SAMPLES, ArraySource, read_blocks, read_padded
 from mmdream.sound.transform import Transform
 from mmdream.terms import Term
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import SoundReport
+    from mmdream.sound.dream import AudioDreamReport
 
 MOST_CLIPS = 100
 MOST_VALUES = 600 * 48_000 * 2
@@ -67,9 +67,9 @@ class Clip:
 
     file: Path
     """float32 wave."""
-    report: SoundReport
+    report: AudioDreamReport
     """Of its dream, before the guard."""
-    balance: Balance
+    balance: TonalBalance
     drawn: float
     """How far the guard has drawn it towards the first one, 0..1."""
 
@@ -104,9 +104,9 @@ def dream_clips(
     """
     samples, rate = _read(source)
     layout = probe(source).audio_tracks[0].layout
-    seconds = [samples.shape[1] / rate * turns.transform.lengthens**k for k in range(turns.count)]
+    seconds = [samples.shape[1] / rate * turns.transform.length_factor**k for k in range(turns.count)]
     heard, top = _metered(samples, rate, layout)
-    wanted, ceiling = heard.loudness() if loudness is None else loudness, max(CEILING, top)
+    wanted, ceiling = heard.loudness() if loudness is None else loudness, max(PEAK_CEILING, top)
     # The source and clip 1, taken through every transform that the clips go through.
     bed = like = samples
     for number in range(turns.count):
@@ -131,9 +131,9 @@ def dream_clips(
         like = samples if not number else like
         drawn = 0.0
         if turns.guard:
-            samples, drawn = guarded(samples, rate, balance(like, rate))
+            samples, drawn = guard_balance(samples, rate, measure_balance(like, rate))
             samples = _levelled(samples, rate, layout, wanted, ceiling) if drawn else samples
-        now = balance(samples, rate)
+        now = measure_balance(samples, rate)
         listener.say(_told(number, turns.count, now, drawn))
         file = work / f"clip{number + 1}.wav"
         _write(file, samples, rate, layout)
@@ -153,7 +153,7 @@ def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Tu
     Raises:
         UserError: they are too long or too short.
     """
-    most = turns.transform.lengthens ** (turns.count - 1)
+    most = turns.transform.length_factor ** (turns.count - 1)
     longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
     if longest * channels > MOST_VALUES:
         raise UserError(
@@ -184,16 +184,18 @@ def _levelled(samples: np.ndarray, rate: int, layout: str, loudness: float, ceil
         return samples
     source = ArraySource(samples * np.float32(10 ** ((loudness - found) / 20)), rate)
     out = np.empty_like(samples)
-    for start in range(0, samples.shape[1], BLOCK):
-        stop = min(start + BLOCK, samples.shape[1])
-        out[:, start:stop] = limited(lambda low, high: padded(source, low, high), start, stop, rate, ceiling)
+    for start in range(0, samples.shape[1], BLOCK_SAMPLES):
+        stop = min(start + BLOCK_SAMPLES, samples.shape[1])
+        out[:, start:stop] = limit_peaks(
+            lambda low, high: read_padded(source, low, high), start, stop, rate, ceiling
+        )
     return out
 
 
-def _metered(samples: np.ndarray, rate: int, layout: str) -> tuple[Meter, float]:
+def _metered(samples: np.ndarray, rate: int, layout: str) -> tuple[LoudnessMeter, float]:
     """A meter that has heard a clip, and the clip's true peak."""
-    meter, top = Meter(rate, len(samples), layout), PeakMeter(len(samples))
-    for block in blocks(ArraySource(samples, rate)):
+    meter, top = LoudnessMeter(rate, len(samples), layout), TruePeakMeter(len(samples))
+    for block in read_blocks(ArraySource(samples, rate)):
         meter.feed(block)
         top.feed(block)
     return meter, top.peak
@@ -207,8 +209,8 @@ def _read(path: Path) -> tuple[np.ndarray, int]:
 
 def _write(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
     with create_wave(path, rate, len(samples), layout) as writer:
-        for start in range(0, samples.shape[1], BLOCK):
-            writer.write(samples[:, start : start + BLOCK])
+        for start in range(0, samples.shape[1], BLOCK_SAMPLES):
+            writer.write(samples[:, start : start + BLOCK_SAMPLES])
 
 
 def _shifted(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
@@ -216,7 +218,7 @@ def _shifted(listener: Listener, before: float, whole: float) -> Callable[[str, 
     return lambda medium, done, _total: listener.progress(medium, before + done, whole)
 
 
-def _told(number: int, count: int, now: Balance, drawn: float) -> str:
+def _told(number: int, count: int, now: TonalBalance, drawn: float) -> str:
     guarded = f"; guarded, drawn {drawn:.0%} of the way back" if drawn else ""
     return (
         f"clip {number + 1} of {count}: {now.strongest:.0%} in the third-octave at "

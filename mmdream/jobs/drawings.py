@@ -13,7 +13,7 @@ from mmdream.jobs.output import folder_beside, lay_folder
 from mmdream.jobs.portrait import portrait
 from mmdream.picture import files
 from mmdream.schedule import Schedule
-from mmdream.sound.columns import Columns
+from mmdream.sound.columns import ColumnMeans
 from mmdream.sound.source import FileSource
 
 
@@ -28,7 +28,7 @@ class Drawings:
     evolution: Evolution | None
     overwrite: bool
     """Whether existing ones may be replaced."""
-    gains: Columns = field(default_factory=Columns)
+    gains: ColumnMeans = field(default_factory=ColumnMeans)
     """The log gain as it was applied."""
 
     def __bool__(self) -> bool:

@@ -24,7 +24,7 @@ from mmdream.recipe import Recipe
 from mmdream.report import Report
 from mmdream.schedule import Schedule
 from mmdream.sound.features import AudioFeatures
-from mmdream.sound.source import Source, blocks
+from mmdream.sound.source import AudioSource, read_blocks
 
 NOTHING_TO_FOLLOW = (
     "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"
@@ -40,7 +40,7 @@ class ModulatedSchedules:
     told: tuple[str, ...] = ()
     """A line for people about each drive."""
 
-    def told_in(self, report: Report, recipe: Recipe) -> Report:
+    def extend_report(self, report: Report, recipe: Recipe) -> Report:
         """A report with the keys of what a recipe drives in the media that were dreamed."""
         media = {"picture": (self.video, recipe.drives), "sound": (self.sound, resolve_sound_drives(recipe))}
         found = {}
@@ -140,7 +140,7 @@ def modulate_schedules(
     return ModulatedSchedules(picture, sound, tuple(told))
 
 
-def modulate_audio_recipe(source: Source, recipe: Recipe) -> Recipe:
+def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:
     """A recipe whose schedule follows the sound that is dreamed.
 
     Raises:
@@ -150,7 +150,9 @@ def modulate_audio_recipe(source: Source, recipe: Recipe) -> Recipe:
     _check_audio_drives(drives)
     if not drives:
         return recipe
-    measured = measure_audio_features(blocks(source), source.rate, 0.0, {each.feature for each in drives})
+    measured = measure_audio_features(
+        read_blocks(source), source.rate, 0.0, {each.feature for each in drives}
+    )
     return with_modulated_schedule(recipe, modulate_schedule(recipe.schedule, drives, measured))
 
 

@@ -29,7 +29,7 @@ from mmdream.jobs.strokes import painter_of
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
-from mmdream.sound.dream import dream_sound
+from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 
 TRIED = 3
@@ -218,7 +218,7 @@ def _heard(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) 
     guide = model(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
-        dream_sound(
+        dream_source(
             source,
             lambda _samples: None,
             network,
@@ -226,7 +226,7 @@ def _heard(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) 
             recipe.seed,
             wishes=recipe.sound_wishes,
             guide=guide,
-            manner=recipe.sound_manner,
+            options=recipe.sound_manner,
         )
         took = time.perf_counter() - began
     return took * seconds / length

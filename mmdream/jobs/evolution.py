@@ -9,17 +9,28 @@ import numpy as np
 from mmdream.jobs.figure import blank, drawn
 from mmdream.jobs.portrait import GAIN_COLOURS, RANGE, TALL, loudness_colours, spectrogram
 from mmdream.schedule import LIMITS, Schedule
-from mmdream.sound.canvas import BANDS, DB, LEAST_NEW, MOST_NEW, NEW, new_power
-from mmdream.sound.chunks import Chunk, crossfaded
-from mmdream.sound.columns import Columns, powers
-from mmdream.sound.source import Source
-from mmdream.sound.stft import stft_for
+from mmdream.sound.canvas import (
+    DB_PER_NEPER,
+    INVENTED_START,
+    MAX_INVENTED,
+    MIN_INVENTED,
+    N_BANDS,
+    compute_invented_power,
+)
+from mmdream.sound.chunks import Chunk, crossfade_chunks
+from mmdream.sound.columns import ColumnMeans, measure_column_power
+from mmdream.sound.source import AudioSource
+from mmdream.sound.stft import make_stft
 
 MOST = 24
 """Pictures; where there are more steps, they are evenly spaced among them and end with the last."""
 PIECE = 512
 """Hops of silence that are laid down at once."""
-NEW_COLOURS = {"cmap": "magma", "vmin": DB * NEW - 30, "vmax": DB * (NEW + MOST_NEW)}
+NEW_COLOURS = {
+    "cmap": "magma",
+    "vmin": DB_PER_NEPER * INVENTED_START - 30,
+    "vmax": DB_PER_NEPER * (INVENTED_START + MAX_INVENTED),
+}
 """How new energy is coloured: up to its limit."""
 
 
@@ -32,17 +43,17 @@ class Evolution:
     """
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        from mmdream.sound.climb import octave_count  # Here, for it brings TensorFlow in.
+        from mmdream.sound.climb import count_octaves  # Here, for it brings TensorFlow in.
 
         moments = [schedule.at(when) for name in LIMITS for when, _ in schedule.curve(name).keys]
-        octaves = max(octave_count(moment.octaves, moment.octave_scale) for moment in moments)
+        octaves = max(count_octaves(moment.octaves, moment.octave_scale) for moment in moments)
         self.count = max(1, min(MOST, octaves * max(moment.steps for moment in moments)))
         self.totals: set[int] = set()
         """Steps that the chunks took."""
-        self._strength, self._hop = schedule.curve("strength"), stft_for(rate).hop / rate
-        self._columns = Columns()
+        self._strength, self._hop = schedule.curve("strength"), make_stft(rate).hop / rate
+        self._columns = ColumnMeans()
         self._chunk: Chunk | None = None
-        self._canvases = np.zeros((0, self.count, BANDS), np.float32)
+        self._canvases = np.zeros((0, self.count, N_BANDS), np.float32)
         self._held: tuple[Chunk, np.ndarray] | None = None
         self._first: int | None = None
         self._next = 0
@@ -68,10 +79,10 @@ class Evolution:
         """
         self._join()
         if self._held is not None:
-            for first, canvas in crossfaded([self._held]):
+            for first, canvas in crossfade_chunks([self._held]):
                 self._lay(first, canvas)
         if self._first is None:
-            return np.zeros((1, self.count, BANDS), np.float32), 0.0, self._hop
+            return np.zeros((1, self.count, N_BANDS), np.float32), 0.0, self._hop
         means = self._columns.means().reshape(-1, self.count, self._canvases.shape[2])
         return means, self._first * self._hop, self._columns.rows * self._hop
 
@@ -84,7 +95,7 @@ class Evolution:
         if self._held is not None:
             # Chunks of no strength are not dreamed; what lies beside them has faded out before them.
             beside = self._held[0].number + 1 == newest[0].number
-            first, canvas = next(crossfaded([self._held, newest] if beside else [self._held]))
+            first, canvas = next(crossfade_chunks([self._held, newest] if beside else [self._held]))
             self._lay(first, canvas)
         self._held = newest
 
@@ -93,8 +104,8 @@ class Evolution:
         if self._first is None:
             self._first = self._next = first
         # Where there is no strength: no gain, and the least that is invented.
-        planes = canvas.shape[1] // self.count // BANDS
-        nothing = np.tile(np.repeat(np.array([0.0, LEAST_NEW][:planes], np.float32), BANDS), self.count)
+        planes = canvas.shape[1] // self.count // N_BANDS
+        nothing = np.tile(np.repeat(np.array([0.0, MIN_INVENTED][:planes], np.float32), N_BANDS), self.count)
         while self._next < first:
             silent = min(PIECE, first - self._next)
             self._columns.feed(np.tile(nothing, (silent, 1)))
@@ -102,12 +113,12 @@ class Evolution:
         rows = canvas[self._next - first :]
         share = self._strength.at((self._next + np.arange(len(rows))) * self._hop).astype(np.float32)
         shares = np.stack((share, np.minimum(share, 1))[:planes], axis=1)
-        each = np.tile(np.repeat(shares, BANDS, axis=1), self.count)
+        each = np.tile(np.repeat(shares, N_BANDS, axis=1), self.count)
         self._columns.feed(nothing + each * (rows - nothing))
         self._next += len(rows)
 
 
-def pictures(name: str, source: Source, evolution: Evolution, start: float) -> Iterator[np.ndarray]:
+def pictures(name: str, source: AudioSource, evolution: Evolution, start: float) -> Iterator[np.ndarray]:
     """Draw how a dream grew.
 
     Args:
@@ -120,17 +131,17 @@ def pictures(name: str, source: Source, evolution: Evolution, start: float) -> I
         `evolution.count` pictures, uint8 [H, W, 3]: the source under the gain so far, before its loudness is
         matched, the gain, and what is invented, if anything is.
     """
-    power, each = powers(source)
+    power, each = measure_column_power(source)
     canvases, begin, column = evolution.means()
     middles = start + (np.arange(len(power)) + 0.5) * each
     places = np.clip(((middles - begin) / column).astype(int), 0, len(canvases) - 1)
     level = 10 * np.log10(np.maximum(power, 1e-30))
-    top = max(level.max(), (level + DB * canvases[places, -1, :BANDS]).max(), -120.0)
+    top = max(level.max(), (level + DB_PER_NEPER * canvases[places, -1, :N_BANDS]).max(), -120.0)
     ends = start, start + len(power) * each
     last = start + source.n_samples / source.rate
-    invents = canvases.shape[2] > BANDS
+    invents = canvases.shape[2] > N_BANDS
     for number in range(evolution.count):
-        gain = DB * canvases[places, number, :BANDS]
+        gain = DB_PER_NEPER * canvases[places, number, :N_BANDS]
         figure = blank((3 if invents else 2) * TALL + 0.6)
         parts = figure.subplots(3 if invents else 2, sharex=True)
         said = f"{name} after {_told(number + 1, evolution)}"
@@ -138,7 +149,7 @@ def pictures(name: str, source: Source, evolution: Evolution, start: float) -> I
         spectrogram(parts[0], said, shown, ends, source.rate, loudness_colours(top))
         spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLOURS)
         if invents:
-            new = 10 * np.log10(new_power(canvases[places, number, BANDS:], np.ones(BANDS)))
+            new = 10 * np.log10(compute_invented_power(canvases[places, number, N_BANDS:], np.ones(N_BANDS)))
             title = "what is invented so far, over a typical sound"
             spectrogram(parts[2], title, new, ends, source.rate, NEW_COLOURS)
         parts[-1].set(xlabel="seconds", xlim=(start, last))

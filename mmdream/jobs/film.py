@@ -40,8 +40,8 @@ from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.strokes import painter_of
 from mmdream.jobs.watch import shown
 from mmdream.listen import Listener
-from mmdream.sound.dream import SoundReport
-from mmdream.sound.styled import SoundReport as StyledReport
+from mmdream.sound.dream import AudioDreamReport
+from mmdream.sound.styled import AudioStyleReport as StyledReport
 from mmdream.sound.styling import Styling
 
 LONG = 20.0
@@ -116,7 +116,7 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
             step_back()
             span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
             with clock.time("sound"):
-                done: SoundReport | StyledReport
+                done: AudioDreamReport | StyledReport
                 if (style := job.order.sound_style) is not None:
                     laid, done = style_track(
                         film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
@@ -136,7 +136,7 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
             proven = finish(film, work / job.out.name, job.order, found, *tracks, listener)
             if stop.is_set():
                 raise Interrupted
-        done = over_time.told_in(report(*tracks, proven, clock, began), job.recipe)
+        done = over_time.extend_report(report(*tracks, proven, clock, began), job.recipe)
         with journal.entry("result", 0, result_file("result", job.out)) as draft:
             os.replace(work / job.out.name, draft.path)
             draft.sums = {"report": done.as_plain()}

@@ -83,13 +83,13 @@ def model(recipe: Recipe) -> ArraySource | None:
     path = recipe.sound_wishes.guide
     if path is None:
         return None
-    from mmdream.sound.ear import GUIDE_SECONDS
+    from mmdream.sound.ear import MAX_GUIDE_SECONDS
 
     film = guide(path)
     track = film.audio_tracks[0]
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         wave = Path(folder) / "guide.wav"
-        extract_audio(film, track, wave, None, Fraction(GUIDE_SECONDS))
+        extract_audio(film, track, wave, None, Fraction(MAX_GUIDE_SECONDS))
         samples, rate = soundfile.read(wave, dtype="float32", always_2d=True)
     if not len(samples) or not np.isfinite(samples).all():
         raise UserError(f"{path}: has no samples to go towards, or some that are no numbers")

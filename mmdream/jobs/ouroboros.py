@@ -26,14 +26,14 @@ from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report
-from mmdream.sound.crossfade import Crossfaded, length_of
-from mmdream.sound.level import Meter
-from mmdream.sound.made import LOUDNESS, Beginning
-from mmdream.sound.peak import CEILING, PeakMeter, limited
-from mmdream.sound.source import BLOCK, FileSource, blocks, padded
+from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
+from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter, limit_peaks
+from mmdream.sound.source import BLOCK_SAMPLES, FileSource, read_blocks, read_padded
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import SoundReport
+    from mmdream.sound.dream import AudioDreamReport
 
 SHARE = 10
 """Clips that a film's sound is made of where it begins with noise,"""
@@ -49,12 +49,12 @@ class Joined:
 
     file: Path
     """float32 wave."""
-    report: SoundReport
+    report: AudioDreamReport
     """Of the whole; what was gained, and how strongly, are means of the clips'."""
 
 
 def dream_ouroboros_file(
-    source: Path | Beginning,
+    source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
     turns: Turns,
@@ -91,7 +91,7 @@ def dream_ouroboros_file(
             wave = work / "first.wav"
             laid = extract_audio(film, track, wave)
             check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
-            level = LOUDNESS if isinstance(source, Beginning) else None
+            level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
             clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
             joined = _join(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
@@ -100,7 +100,9 @@ def dream_ouroboros_file(
             for part in parts:
                 publish(work / part.name, part, overwrite)
     seconds = joined.report.n_samples / joined.report.rate
-    return joined.report.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began)).named(out)
+    return joined.report.extend_report(
+        Report(seconds=seconds, wall_seconds=time.perf_counter() - began)
+    ).named(out)
 
 
 def clip_names(out: Path, count: int) -> list[Path]:
@@ -134,14 +136,14 @@ def dream_along(
     Raises:
         UserError: no sound in it, or clips too long or too short.
     """
-    beginning = Beginning("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
+    beginning = SignalSpec("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
     with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
         track, wave = track_of(film, None), work / "first.wav"
         laid = extract_audio(film, track, wave)
-        count = _count(str(name), laid.n_samples, track.rate, turns.transform.lengthens, seconds)
+        count = _count(str(name), laid.n_samples, track.rate, turns.transform.length_factor, seconds)
         turns = replace(turns, count=count)
         check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
-        level = LOUDNESS if source is None else None
+        level = SIGNAL_LUFS if source is None else None
         clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped, level))
         return _join(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
 
@@ -153,7 +155,7 @@ def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fractio
         UserError: too many.
     """
     for count in range(1, MOST_CLIPS + 1):
-        if length_of([round(n_samples * factor**k) for k in range(count)], rate) >= seconds * rate:
+        if crossfaded_length([round(n_samples * factor**k) for k in range(count)], rate) >= seconds * rate:
             return count
     raise UserError(
         f"{name}: {MOST_CLIPS} clips of it do not last {float(seconds):g} seconds; give a longer sound"
@@ -161,11 +163,11 @@ def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fractio
 
 
 @contextmanager
-def _laid_out(clips: Sequence[Clip], layout: str) -> Iterator[Crossfaded]:
+def _laid_out(clips: Sequence[Clip], layout: str) -> Iterator[CrossfadedSource]:
     """The clips' files, open."""
     with ExitStack() as stack:
         files = [stack.enter_context(soundfile.SoundFile(clip.file)) for clip in clips]
-        yield Crossfaded(tuple(FileSource(file, layout) for file in files))
+        yield CrossfadedSource(tuple(FileSource(file, layout) for file in files))
 
 
 def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_samples: int | None) -> Joined:
@@ -179,17 +181,17 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_sample
         n_samples: where it is cut, fading out; None: it is as long as it is.
     """
     with soundfile.SoundFile(source) as file:
-        top = PeakMeter(file.channels)
-        for samples in blocks(FileSource(file)):
+        top = TruePeakMeter(file.channels)
+        for samples in read_blocks(FileSource(file)):
             top.feed(samples)
-    ceiling = max(CEILING, top.peak)
+    ceiling = max(PEAK_CEILING, top.peak)
     with _laid_out(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
-        meter, top = Meter(sound.rate, sound.channels, layout), PeakMeter(sound.channels)
+        meter, top = LoudnessMeter(sound.rate, sound.channels, layout), TruePeakMeter(sound.channels)
         with create_wave(path, sound.rate, sound.channels, layout) as writer:
-            for low in range(0, stop, BLOCK):
-                high = min(low + BLOCK, stop)
-                samples = limited(lambda a, b: padded(sound, a, b), low, high, sound.rate, ceiling)
+            for low in range(0, stop, BLOCK_SAMPLES):
+                high = min(low + BLOCK_SAMPLES, stop)
+                samples = limit_peaks(lambda a, b: read_padded(sound, a, b), low, high, sound.rate, ceiling)
                 if stop < sound.n_samples:
                     left = (stop - np.arange(low, high) - 0.5) / (LAST_FADE * sound.rate)
                     samples = samples * np.sin(np.pi / 2 * np.minimum(left, 1.0)).astype(np.float32)

@@ -8,11 +8,11 @@ import numpy as np
 
 from mmdream.jobs.figure import blank, drawn
 from mmdream.schedule import LIMITS, Schedule
-from mmdream.sound.canvas import BANDS, DB, EDGES, HIGHEST
-from mmdream.sound.columns import Columns, powers
-from mmdream.sound.level import Meter
-from mmdream.sound.source import Source, blocks
-from mmdream.sound.stft import stft_for
+from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, N_BANDS
+from mmdream.sound.columns import ColumnMeans, measure_column_power
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.source import AudioSource, read_blocks
+from mmdream.sound.stft import make_stft
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,14 +25,14 @@ HZ = (100, 300, 1000, 3000, 10000)
 """Written beside a spectrogram."""
 TALL, LOW = 2.1, 1.5
 """Inches of a spectrogram and of a part with lines."""
-GAIN_COLOURS = {"cmap": "RdBu_r", "vmin": -DB * HIGHEST, "vmax": DB * HIGHEST}
+GAIN_COLOURS = {"cmap": "RdBu_r", "vmin": -DB_PER_NEPER * MAX_GAIN, "vmax": DB_PER_NEPER * MAX_GAIN}
 """How the log gain is coloured: to its limits."""
 QUIET = -70.0
 """LUFS, where the loudness ends below: BS.1770's gate."""
 
 
 def portrait(
-    name: str, source: Source, dream: Source, gains: Columns, schedule: Schedule, start: float
+    name: str, source: AudioSource, dream: AudioSource, gains: ColumnMeans, schedule: Schedule, start: float
 ) -> np.ndarray:
     """Draw a dream beside its source.
 
@@ -47,10 +47,10 @@ def portrait(
     Returns:
         uint8 [H, W, 3].
     """
-    (before, each), (after, _) = powers(source), powers(dream)
+    (before, each), (after, _) = measure_column_power(source), measure_column_power(dream)
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
     levels = [10 * np.log10(np.maximum(power, 10 ** ((top - RANGE) / 10))) for power in (before, after)]
-    hop = gains.rows * stft_for(source.rate).hop / source.rate
+    hop = gains.rows * make_stft(source.rate).hop / source.rate
     last = start + source.n_samples / source.rate
     heights = [TALL] * 4 + [LOW] * 2
     figure = blank(sum(heights) + 0.6)
@@ -61,15 +61,15 @@ def portrait(
         (name, levels[0], each, loud),
         ("its dream", levels[1], each, loud),
         ("dream over source", levels[1] - levels[0], each, change),
-        ("the gain that was dreamed", DB * gains.means(), hop, GAIN_COLOURS),
+        ("the gain that was dreamed", DB_PER_NEPER * gains.means(), hop, GAIN_COLOURS),
     )
     for axes, (title, values, seconds, colours) in zip(parts, rows, strict=False):
         spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colours)
     for sound, label in ((source, "source"), (dream, "dream")):
-        meter = Meter(sound.rate, sound.channels, sound.layout)
-        for block in blocks(sound):
+        meter = LoudnessMeter(sound.rate, sound.channels, sound.layout)
+        for block in read_blocks(sound):
             meter.feed(block)
-        loudness = np.maximum(meter.momentary(), QUIET)
+        loudness = np.maximum(meter.momentary_loudness(), QUIET)
         parts[4].plot(start + 0.2 + 0.1 * np.arange(len(loudness)), loudness, label=label)
     parts[4].set_title("loudness of 400 ms", loc="left")
     parts[4].set_ylabel("LUFS")
@@ -95,7 +95,7 @@ def spectrogram(
         rate: of the sound, samples a second.
         colours: options of `imshow`, see `loudness_colours` and `GAIN_COLOURS`.
     """
-    extent = *ends, -0.5, BANDS - 0.5
+    extent = *ends, -0.5, N_BANDS - 0.5
     image = axes.imshow(
         values.T, origin="lower", aspect="auto", interpolation="none", extent=extent, **colours
     )
@@ -111,7 +111,7 @@ def loudness_colours(top: float) -> dict[str, Any]:
 
 def _hertz(axes: Axes, rate: int) -> None:
     """Frequencies beside the bands, up to the highest that the sound can hold."""
-    centres = EDGES[1:-1]
+    centres = BAND_EDGES[1:-1]
     shown = [hz for hz in HZ if hz < rate / 2]
     axes.set_yticks(np.interp(shown, centres, np.arange(len(centres))), [f"{hz:,}" for hz in shown])
     axes.set(ylabel="Hz", ylim=(-0.5, float(np.interp(rate / 2, centres, np.arange(len(centres)))) + 0.5))

@@ -23,12 +23,12 @@ from mmdream.listen import Listener
 from mmdream.passes import shares
 from mmdream.picture.files import is_image
 from mmdream.recipe import Recipe
-from mmdream.sound.kept import Kept
+from mmdream.sound.kept import ChunkStore
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
-    from mmdream.sound.styled import SoundReport
+    from mmdream.sound.styled import AudioStyleReport
     from mmdream.sound.styling import Styling
 
 
@@ -39,7 +39,7 @@ class Styled:
     output: str
     styles: dict[str, float]
     """Each file's share, their sum 1."""
-    done: SoundReport
+    done: AudioStyleReport
     wall_seconds: float
 
     def as_json(self) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def style_track(
     listener: Listener,
     work: Path,
     stopped: Callable[[], bool] = lambda: False,
-    kept: Kept | None = None,
-) -> tuple[DecodedSpan, SoundReport]:
+    kept: ChunkStore | None = None,
+) -> tuple[DecodedSpan, AudioStyleReport]:
     """Style one sound track into ``work/sound.wav``, float32 at its own rate.
 
     Args:
@@ -138,7 +138,7 @@ def style_track(
         UserError: a sound that is silent, too short, or holds what is not a number.
         Interrupted: `stopped` said so.
     """
-    from mmdream.sound.styled import style_sound  # After all that can be checked: this brings TensorFlow in.
+    from mmdream.sound.styled import style_source  # After all that can be checked: this brings TensorFlow in.
 
     laid = extract_audio(film, track, work / "source.wav", *span)
     seconds = laid.n_samples / track.rate
@@ -163,8 +163,8 @@ def style_track(
         source = opened("source.wav", track)
         names = [str(film.path), *(str(path) for path, _ in styles)]
         with create_wave(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
-            done = style_sound(
-                source, heard, writer.write, network, styling, names=names, folder=work, kept=kept,
+            done = style_source(
+                source, heard, writer.write, network, styling, names=names, folder=work, store=kept,
                 progress=tell,
             )  # fmt: skip
     return laid, done

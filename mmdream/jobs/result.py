@@ -18,8 +18,8 @@ from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
 from mmdream.listen import Listener
 from mmdream.report import Report, gain
-from mmdream.sound.dream import SoundReport
-from mmdream.sound.styled import SoundReport as StyledReport
+from mmdream.sound.dream import AudioDreamReport
+from mmdream.sound.styled import AudioStyleReport as StyledReport
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Heard:
     """A dreamed or styled sound."""
 
     track: OutputAudioTrack
-    report: SoundReport | StyledReport
+    report: AudioDreamReport | StyledReport
 
 
 def finish(
@@ -111,4 +111,4 @@ def report(
             precision={"picture": seen.precision},
             schedule={"picture": tuple(meter.used)},
         )
-    return done if heard is None else heard.report.told_in(done)
+    return done if heard is None else heard.report.extend_report(done)

@@ -169,7 +169,7 @@ def _watched(film: MediaFile, network: Network, listener: Listener) -> Answers:
 def _listened(film: MediaFile, network: Network, listener: Listener) -> Answers:
     """What is heard in the first sound track of a film, or in a sound."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.sound.windows import windows
+    from mmdream.sound.windows import read_windows
 
     track = film.audio_tracks[0]
     head = network.head()
@@ -181,7 +181,7 @@ def _listened(film: MediaFile, network: Network, listener: Listener) -> Answers:
             raise UserError(f"{film.path}: its sound is empty")
         with soundfile.SoundFile(wave) as file:
             length = laid.n_samples / track.rate
-            for window in windows(FileSource(file, track.layout), network, WINDOW, MOST):
+            for window in read_windows(FileSource(file, track.layout), network, WINDOW, MOST):
                 at.append(float(laid.start) + window.seconds)
                 logits.append(np.asarray(head(window.shown), np.float32)[0])
                 listener.progress("sound", min(window.seconds + WINDOW, length), length)

@@ -31,12 +31,12 @@ from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.report import Report
 from mmdream.sound.chunks import Chunk
-from mmdream.sound.kept import Kept
-from mmdream.sound.made import LOUDNESS, RATE, Beginning, made
+from mmdream.sound.kept import ChunkStore
+from mmdream.sound.made import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import SoundReport
+    from mmdream.sound.dream import AudioDreamReport
 
 TELLING = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
 """Forms whose headers tell how long the whole is."""
@@ -53,11 +53,11 @@ def dream_track(
     listener: Listener,
     work: Path,
     stopped: Callable[[], bool],
-    kept: Kept | None = None,
+    kept: ChunkStore | None = None,
     loudness: float | None = None,
     watch: Callable[[np.ndarray], None] | None = None,
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
-) -> tuple[DecodedSpan, SoundReport]:
+) -> tuple[DecodedSpan, AudioDreamReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
     Args:
@@ -78,7 +78,7 @@ def dream_track(
         Where the sound starts and how long it is, and what was done to it.
     """
     # After all that can be checked: this brings TensorFlow in.
-    from mmdream.sound.dream import dream_sound
+    from mmdream.sound.dream import dream_source
 
     manner = _manner(recipe, loudness is not None, listener)
     _announce_octaves(recipe, listener)
@@ -88,7 +88,7 @@ def dream_track(
         soundfile.SoundFile(work / "source.wav") as file,
         create_wave(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
     ):
-        report = dream_sound(
+        report = dream_source(
             FileSource(file, sound.layout),
             writer.write,
             network,
@@ -96,15 +96,15 @@ def dream_track(
             recipe.seed,
             start_seconds=laid.start,
             folder=work,
-            kept=kept,
+            store=kept,
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
-            stop=stopped,
+            is_stopped=stopped,
             wishes=recipe.sound_wishes,
             guide=model(recipe),
-            manner=manner,
+            options=manner,
             loudness=loudness,
-            watch=watch,
-            shown=shown,
+            on_gain=watch,
+            on_step=shown,
         )
     return laid, report
 
@@ -142,16 +142,16 @@ def _manner(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
 
 def _announce_octaves(recipe: Recipe, listener: Listener) -> None:
     """Tell where fewer octaves fit than are asked for."""
-    from mmdream.sound.climb import octave_count
+    from mmdream.sound.climb import count_octaves
 
     asked = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(asked, key=lambda moment: moment.octaves)
-    if (fit := octave_count(most.octaves, most.octave_scale)) < most.octaves:
+    if (fit := count_octaves(most.octaves, most.octave_scale)) < most.octaves:
         listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 
 def dream_sound_file(
-    source: Path | Beginning,
+    source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
@@ -190,7 +190,7 @@ def dream_sound_file(
         with workshop(out, overwrite) as work:
             laid, done = dream_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
-                loudness=LOUDNESS if isinstance(source, Beginning) else None,
+                loudness=SIGNAL_LUFS if isinstance(source, SignalSpec) else None,
                 watch=None if drawings.plot is None else drawings.gains.feed,
                 shown=None if drawings.evolution is None else drawings.evolution.feed,
             )  # fmt: skip
@@ -201,8 +201,8 @@ def dream_sound_file(
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif drawings:
                 drawings.draw(name.name, track.layout, recipe.schedule, float(laid.start), work)
-    report = done.told_in(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
-    return over_time.told_in(report.named(out), asked)
+    report = done.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
+    return over_time.extend_report(report.named(out), asked)
 
 
 def _doubt(film: MediaFile, name: Path, seconds: float, listener: Listener) -> None:
@@ -213,13 +213,13 @@ def _doubt(film: MediaFile, name: Path, seconds: float, listener: Listener) -> N
 
 
 @contextmanager
-def opened_sound(source: Path | Beginning, seed: int) -> Iterator[tuple[MediaFile, Path]]:
+def opened_sound(source: Path | SignalSpec, seed: int) -> Iterator[tuple[MediaFile, Path]]:
     """A file, or what is made in its place as a file like any other; and what it is called."""
-    if isinstance(source, Beginning):
+    if isinstance(source, SignalSpec):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
             path = Path(folder) / f"{source.kind}.wav"
-            with create_wave(path, RATE, 1) as writer:
-                for samples in made(source, seed):
+            with create_wave(path, SIGNAL_RATE, 1) as writer:
+                for samples in generate_signal(source, seed):
                     writer.write(samples)
             yield probe(path), Path(path.name)
         return

@@ -168,7 +168,7 @@ def _report(
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (Used(0.0, moment),)},
     )
-    return report if joined is None else joined.report.told_in(report)
+    return report if joined is None else joined.report.extend_report(report)
 
 
 def _fitted(rgb: np.ndarray, size: str | None) -> np.ndarray:

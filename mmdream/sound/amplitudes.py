@@ -12,31 +12,31 @@ from functools import lru_cache
 import numpy as np
 import scipy.ndimage
 
-from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import bin_groups
-from mmdream.sound.stft import Stft, stft_for
+from mmdream.sound.canvas import BAND_EDGES
+from mmdream.sound.front import group_bins
+from mmdream.sound.stft import Stft, make_stft
 
-UNIT = 2000.0
+LOG_SCALE = 2000.0
 """Where the scale turns from linear to logarithmic, one over the amplitude: -66 dB under a levelled full
 scale. Ulyanov's audio style has 512 (ln(1 + |S|) of a transform that is not scaled), which leaves out the
 upper octaves of most recordings."""
-LOWEST_HZ = 30.0
+MIN_CANVAS_HZ = 30.0
 """What lies below is no sound, and stays as it is."""
-SINGLE_HZ = 600.0
+MAX_SINGLE_BIN_HZ = 600.0
 """Bins below stay single."""
-LEVELLED = 3 * 10 ** (-23 / 10)
+LEVELLED_ENERGY = 3 * 10 ** (-23 / 10)
 """Energy of a hop of a levelled sound: three times the mean square, for Hann windows spread a sine of
 amplitude 1 over bins whose squares add up to 1.5."""
-AUDIBLE = LEVELLED / 100
+AUDIBLE_ENERGY = LEVELLED_ENERGY / 100
 """Energy of a hop that counts half, 20 dB softer."""
-RING = 5
+RING_HOPS = 5
 """Hops to either side over which what sounds is heard too."""
-NEAR = (5, 5)
+PANNING_SIZE = (5, 5)
 """Hops and bins over which the place of new sound between the channels is averaged."""
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class StyleGrid:
     """Runs of bins at one sample rate."""
 
     stft: Stft
@@ -57,15 +57,15 @@ class Grid:
         """
         power = np.square(spectra.real).sum(axis=0) + np.square(spectra.imag).sum(axis=0)
         means = np.add.reduceat(power, self.starts, axis=1) / self.widths
-        return np.asarray(np.log1p(np.float32(UNIT * factor) * np.sqrt(means)), np.float32)
+        return np.asarray(np.log1p(np.float32(LOG_SCALE * factor) * np.sqrt(means)), np.float32)
 
-    def sounding(self, canvas: np.ndarray) -> np.ndarray:
+    def measure_presence(self, canvas: np.ndarray) -> np.ndarray:
         """How much of a sound there is at each hop of a canvas, float32 [hop], 0 in pauses to 1."""
-        energy = np.square(np.expm1(canvas) / np.float32(UNIT)) @ self.widths
-        near = scipy.ndimage.maximum_filter1d(energy, 2 * RING + 1)
-        return np.asarray(near / (near + AUDIBLE), np.float32)
+        energy = np.square(np.expm1(canvas) / np.float32(LOG_SCALE)) @ self.widths
+        near = scipy.ndimage.maximum_filter1d(energy, 2 * RING_HOPS + 1)
+        return np.asarray(near / (near + AUDIBLE_ENERGY), np.float32)
 
-    def amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
+    def to_amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
         """The amplitudes that a canvas stands for, in the channels and bins of the sound it came from.
 
         What was there keeps its place between the channels and its shape inside a run; what is new is laid
@@ -86,9 +86,9 @@ class Grid:
         heard = power[..., first:]
         whole = np.repeat(np.add.reduceat(heard.sum(axis=0), self.starts - first, axis=1) / self.widths,
                           counts, axis=1)  # fmt: skip
-        wanted = np.repeat(np.square(np.expm1(canvas) / np.float32(UNIT * factor)), counts, axis=1)
+        wanted = np.repeat(np.square(np.expm1(canvas) / np.float32(LOG_SCALE * factor)), counts, axis=1)
         new = np.square(np.maximum(np.sqrt(wanted) - np.sqrt(whole), 0.0))
-        near = np.stack([scipy.ndimage.uniform_filter(channel, NEAR) for channel in heard])
+        near = np.stack([scipy.ndimage.uniform_filter(channel, PANNING_SIZE) for channel in heard])
         share = (near + 1e-20) / (near + 1e-20).sum(axis=0)
         least = np.float32(1e-30)
         mixed = (heard + (new + least) * share) / (whole + new + least)
@@ -98,10 +98,10 @@ class Grid:
 
 
 @lru_cache(maxsize=4)
-def grid(rate: int) -> Grid:
+def make_style_grid(rate: int) -> StyleGrid:
     """The runs at a sample rate."""
-    stft = stft_for(rate)
-    single = np.flatnonzero((stft.hz >= LOWEST_HZ) & (stft.hz < SINGLE_HZ))
-    starts = np.union1d(single, bin_groups(stft, EDGES))
+    stft = make_stft(rate)
+    single = np.flatnonzero((stft.frequencies >= MIN_CANVAS_HZ) & (stft.frequencies < MAX_SINGLE_BIN_HZ))
+    starts = np.union1d(single, group_bins(stft, BAND_EDGES))
     starts = starts[starts >= single[0]]
-    return Grid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))
+    return StyleGrid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.sound.front import bank_of, heard, stft_of
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.source import ArraySource, padded
-from mmdream.sound.stft import spectra
+from mmdream.sound.front import make_network_filterbank, make_network_stft, normalize_bands
+from mmdream.sound.level import LoudnessMeter, compute_level_factor
+from mmdream.sound.source import ArraySource, read_padded
+from mmdream.sound.stft import forward_stft
 
 if TYPE_CHECKING:
     from mmdream.networks.card import SoundInput
 
 
-def band_power(samples: np.ndarray, rate: int, front: SoundInput) -> np.ndarray:
+def measure_band_power(samples: np.ndarray, rate: int, front: SoundInput) -> np.ndarray:
     """Levelled power in a network's bands, before its columns are thinned out.
 
     Args:
@@ -26,18 +26,18 @@ def band_power(samples: np.ndarray, rate: int, front: SoundInput) -> np.ndarray:
     Returns:
         float32 [column, band]; column k is centred on sample k * hop; at least one.
     """
-    stft = stft_of(front, rate)
+    stft = make_network_stft(front, rate)
     columns = max(1, len(samples) // stft.hop)
     reach = stft.window // 2
-    stretch = padded(ArraySource(samples[None], rate), -reach, (columns - 1) * stft.hop + reach)
-    power = np.square(np.abs(spectra(stretch, stft)[0]))
-    meter = Meter(rate, 1)
+    stretch = read_padded(ArraySource(samples[None], rate), -reach, (columns - 1) * stft.hop + reach)
+    power = np.square(np.abs(forward_stft(stretch, stft)[0]))
+    meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    factor = level_factor(meter.level(), front.level_dbfs)
-    return np.asarray(power @ bank_of(front, stft) * np.float32(factor**2), np.float32)
+    factor = compute_level_factor(meter.level(), front.level_dbfs)
+    return np.asarray(power @ make_network_filterbank(front, stft) * np.float32(factor**2), np.float32)
 
 
-def shown(power: np.ndarray, front: SoundInput) -> np.ndarray:
+def to_network_input(power: np.ndarray, front: SoundInput) -> np.ndarray:
     """Band powers as `Network.rungs` takes them: on the network's scale, its columns thinned out.
 
     Args:
@@ -47,4 +47,4 @@ def shown(power: np.ndarray, front: SoundInput) -> np.ndarray:
     Returns:
         float32 [n, column / decimation, band, 1].
     """
-    return np.asarray(heard(power[:, :: front.decimation], front), np.float32)[..., None]
+    return np.asarray(normalize_bands(power[:, :: front.decimation], front), np.float32)[..., None]

@@ -13,29 +13,29 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdream.sound.front import edges_hz
+from mmdream.sound.front import compute_band_edges
 
 Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves both
 
-EDGES = edges_hz(64, 40.0, 16000.0, "htk")
+BAND_EDGES = compute_band_edges(64, 40.0, 16000.0, "htk")
 """Of the canvas's bands, Hz: wide enough that a gain is no musical noise."""
-BANDS = len(EDGES) - 2
-DB = float(20 / np.log(10))
+N_BANDS = len(BAND_EDGES) - 2
+DB_PER_NEPER = float(20 / np.log(10))
 """Decibels in a neper of amplitude."""
-HIGHEST = 15 / DB
-LOWEST = -15 / DB
+MAX_GAIN = 15 / DB_PER_NEPER
+MIN_GAIN = -15 / DB_PER_NEPER
 """Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away and
 leave flat-topped blobs."""
-MOST_NEW, LEAST_NEW = 30 / DB, -16 / DB
+MAX_INVENTED, MIN_INVENTED = 30 / DB_PER_NEPER, -16 / DB_PER_NEPER
 """Soft limits of new energy, nepers over where it starts."""
-NEW = -15 / DB
+INVENTED_START = -15 / DB_PER_NEPER
 """Nepers, against a typical sound, at which new energy starts: half of it is heard there, and soon nothing
 under it, or a faint hiss lay everywhere."""
-GATE = 3 / DB
+INVENTED_GATE = 3 / DB_PER_NEPER
 """Nepers over which it comes and goes."""
 
 
-def softened(canvas: np.ndarray, highest: float = HIGHEST, lowest: float = LOWEST) -> np.ndarray:
+def soft_limit(canvas: np.ndarray, highest: float = MAX_GAIN, lowest: float = MIN_GAIN) -> np.ndarray:
     """What a canvas stands for: softly limited, never cut.
 
     Args:
@@ -50,7 +50,7 @@ def softened(canvas: np.ndarray, highest: float = HIGHEST, lowest: float = LOWES
     return np.asarray(limit * np.tanh(canvas / limit), dtype=np.float32)
 
 
-def new_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
+def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
     """The power of new energy that a canvas stands for.
 
     Args:
@@ -61,11 +61,11 @@ def new_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np
     Returns:
         float32 [hop, band], of a bin.
     """
-    heard = 1.0 / (1.0 + exp(-canvas / GATE))
-    return typical * exp(2.0 * (canvas + NEW)) * heard * heard
+    heard = 1.0 / (1.0 + exp(-canvas / INVENTED_GATE))
+    return typical * exp(2.0 * (canvas + INVENTED_START)) * heard * heard
 
 
-def smoothed(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
+def smooth_gradient(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
     """Blur a gradient along time, and by one band across: grain would sound as musical noise.
 
     The blur along time rises in a third of the time and dies away exponentially, as struck and
@@ -80,14 +80,14 @@ def smoothed(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
     """
     return np.asarray(
         cv2.sepFilter2D(
-            gradient, -1, cv2.getGaussianKernel(7, 1.0, cv2.CV_32F), _decay(sigma_hops),
+            gradient, -1, cv2.getGaussianKernel(7, 1.0, cv2.CV_32F), _decay_kernel(sigma_hops),
             borderType=cv2.BORDER_REFLECT_101,
         )
     )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
-def _decay(sigma: float) -> np.ndarray:
+def _decay_kernel(sigma: float) -> np.ndarray:
     """Kernel over an odd number of hops, sums to 1; reversed, because OpenCV correlates."""
     rise, fall = max(sigma / 3, 0.8), 1.2 * sigma
     reach = int(5 * sigma) + 1

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LENGTH = 640
+CHUNK_HOPS = 640
 """Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN. What lies to either side is heard twice; chunks
 of a third take twice as long."""
-HALO = 192
+HALO_HOPS = 192
 """Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
 two grids of chunks dream twice as far apart near a seam."""
-FADE = 128
+FADE_HOPS = 128
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
-SLIVER = 12
+MAX_SLIVER_HOPS = 12
 """Hops; what is left of the grid at either end and no longer than this goes to the neighbour."""
-ALIGN = 32
+ALIGN_HOPS = 32
 """Canvases start at multiples of this: the pooling grid of any network lies the same way in all of
 them."""
-_LEAST = 64
+_MIN_CANVAS_HOPS = 64
 """Hops of the shortest canvas; deep rungs need some room even when the sound is one sample long."""
 
 
@@ -44,12 +44,12 @@ class Chunk:
     high: int
 
     @property
-    def centre(self) -> float:
+    def center(self) -> float:
         """Hops; where octaves and steps are asked, also where the sound begins inside the chunk."""
-        return (self.number + 0.5) * LENGTH
+        return (self.number + 0.5) * CHUNK_HOPS
 
 
-def chunks(first: int, stop: int) -> list[Chunk]:
+def split_into_chunks(first: int, stop: int) -> list[Chunk]:
     """The grid's chunks over the hops of a sound.
 
     Args:
@@ -59,23 +59,23 @@ def chunks(first: int, stop: int) -> list[Chunk]:
     Returns:
         Chunks in order; their new sound covers every hop once.
     """
-    floor = first // ALIGN * ALIGN
-    first_number, last_number = first // LENGTH, (stop - 1) // LENGTH
-    if first_number < last_number and (first_number + 1) * LENGTH - first <= SLIVER:
+    floor = first // ALIGN_HOPS * ALIGN_HOPS
+    first_number, last_number = first // CHUNK_HOPS, (stop - 1) // CHUNK_HOPS
+    if first_number < last_number and (first_number + 1) * CHUNK_HOPS - first <= MAX_SLIVER_HOPS:
         first_number += 1
-    if first_number < last_number and stop - last_number * LENGTH <= SLIVER:
+    if first_number < last_number and stop - last_number * CHUNK_HOPS <= MAX_SLIVER_HOPS:
         last_number -= 1
     found = []
     for number in range(first_number, last_number + 1):
-        start = first if number == first_number else number * LENGTH
-        end = stop if number == last_number else (number + 1) * LENGTH
-        low = max((start - HALO) // ALIGN * ALIGN, floor)
-        heard = max(min(end + HALO, stop) - low, _LEAST)
+        start = first if number == first_number else number * CHUNK_HOPS
+        end = stop if number == last_number else (number + 1) * CHUNK_HOPS
+        low = max((start - HALO_HOPS) // ALIGN_HOPS * ALIGN_HOPS, floor)
+        heard = max(min(end + HALO_HOPS, stop) - low, _MIN_CANVAS_HOPS)
         found.append(Chunk(number, start, end, low, low + -(-heard // 8) * 8))
     return found
 
 
-def crossfaded(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
     """Join the log gains of neighbouring chunks, a finished stretch at a time.
 
     Args:
@@ -85,7 +85,7 @@ def crossfaded(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int
         First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another
         without gap from the first chunk's `first` to the last one's `stop`.
     """
-    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE, dtype=np.float32) + 0.5) / FADE)[:, None]
+    rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE_HOPS, dtype=np.float32) + 0.5) / FADE_HOPS)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None
     done = 0
     for chunk, gain in dreams:
@@ -94,9 +94,9 @@ def crossfaded(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int
         else:
             before, last = held
             # Chunks at the rims may be shorter than the fade.
-            low = max(chunk.first - FADE // 2, done, chunk.low)
-            high = min(chunk.first + FADE // 2, before.high, chunk.stop)
-            weight = rise[low - chunk.first + FADE // 2 :][: high - low]
+            low = max(chunk.first - FADE_HOPS // 2, done, chunk.low)
+            high = min(chunk.first + FADE_HOPS // 2, before.high, chunk.stop)
+            weight = rise[low - chunk.first + FADE_HOPS // 2 :][: high - low]
             mixed = (1 - weight) * last[low - before.low : high - before.low]
             mixed = mixed + weight * gain[low - chunk.low : high - chunk.low]
             yield done, np.concatenate((last[done - before.low : low - before.low], mixed))

@@ -20,41 +20,48 @@ from mmdream.chance import rng
 from mmdream.errors import Interrupted
 from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.schedule import Moment
-from mmdream.sound.canvas import BANDS, DB, LEAST_NEW, MOST_NEW, smoothed, softened
-from mmdream.sound.chunks import ALIGN, Chunk
-from mmdream.sound.ear import Ear, Heard, ear
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.source import ArraySource, ChannelSource, Source, padded
-from mmdream.sound.stft import REACH, Stft, spectra, stft_for
+from mmdream.sound.canvas import (
+    DB_PER_NEPER,
+    MAX_INVENTED,
+    MIN_INVENTED,
+    N_BANDS,
+    smooth_gradient,
+    soft_limit,
+)
+from mmdream.sound.chunks import ALIGN_HOPS, Chunk
+from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.sound.level import LoudnessMeter, compute_level_factor
+from mmdream.sound.source import ArraySource, AudioSource, ChannelSource, read_padded
+from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, make_stft
 from mmdream.terms import NOTHING_ASKED, Wishes
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
-FINEST_SIGMA = 0.7
+MIN_SIGMA_HOPS = 0.7
 """Hops; blur of the last octave's gradient. Each octave before it is blurred by the square of the
 octave scale more: 1.4 halves the blur from one octave to the next. Hearing the sound resampled in time
 instead dreams worse: the objective rises by up to a third less, and barks in rain begin half as steeply."""
-COARSEST_SIGMA = 24.0
+MAX_SIGMA_HOPS = 24.0
 """Hops; beyond that an octave would only move the volume of the chunk."""
-START_NEPERS = 0.03
+START_GAIN_RMS = 0.03
 """RMS of the noise that a canvas starts from. Where a sound stands still it decides what happens
 when."""
-START_NEW = 0.3
+START_INVENTED_RMS = 0.3
 """The same of new energy; on a smooth one no figure would ever begin."""
-FARTHEST = 10.0
+MAX_DISTANCE_DB = 10.0
 """dB of log-spectral distance that gains may open between source and dream; a voice cannot be made out beyond
 it. What passes it is drawn back: the steps of sources that are overdone come to less and less."""
-FLOOR = 1e-8
+POWER_FLOOR = 1e-8
 """Of the loudest run of bins: 80 dB under it nothing is heard, and no distance counted."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class ChunkContext:
     """What the chunks of a sound share."""
 
-    source: Source
-    ear: Ear
+    source: AudioSource
+    ear: AudioFrontend
     stft: Stft
     factor: float
     """Brings the source to the level that the network expects."""
@@ -66,10 +73,10 @@ class Stage:
     """Asked before each step; True ends the dream."""
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None
     """Takes a chunk of the first voice before its first step and after each: steps done, steps in all, its
-    canvas so far, softly limited, as `climbed` gives it."""
+    canvas so far, softly limited, as `ascend_chunk` gives it."""
 
     @property
-    def voices(self) -> list[Source]:
+    def voices(self) -> list[AudioSource]:
         """What is dreamed for itself: the whole sound, or each of its channels."""
         if self.manner.stereo == "linked" or self.source.channels == 1:
             return [self.source]
@@ -78,13 +85,15 @@ class Stage:
     @property
     def width(self) -> int:
         """Values that a hop of a voice's canvas has: gains, and as many again where something is invented."""
-        return BANDS * (2 if self.manner.invent else 1)
+        return N_BANDS * (2 if self.manner.invent else 1)
 
     @property
     def hops(self) -> tuple[int, int]:
         """First frame that touches the sound and one past the last, on the absolute grid."""
         last = self.offset + max(self.source.n_samples, 1)
-        return self.offset // self.stft.hop - REACH + 1, -(-last // self.stft.hop) + REACH
+        return self.offset // self.stft.hop - HALF_WINDOW_HOPS + 1, -(
+            -last // self.stft.hop
+        ) + HALF_WINDOW_HOPS
 
     @property
     def span(self) -> tuple[int, int]:
@@ -95,13 +104,13 @@ class Stage:
         """Time of a hop as a player shows it."""
         return hop * self.stft.hop / self.stft.rate
 
-    def heard(self, sound: Source, chunk: Chunk, factor: float) -> Heard:
+    def heard(self, sound: AudioSource, chunk: Chunk, factor: float) -> SpectrogramSlice:
         """A chunk of `sound`, which shares the source's clock, as the network hears it under a factor."""
         own = self.ear.stft
         first, stop = self.columns(chunk)
-        power = self.ear.listen(sound, first, stop, self.offset, factor)
+        power = self.ear.read_power(sound, first, stop, self.offset, factor)
         places = np.arange(first, stop) * (own.hop / self.stft.hop) - chunk.low
-        return Heard(power, np.clip(places, 0, chunk.high - chunk.low - 1).astype(np.float32))
+        return SpectrogramSlice(power, np.clip(places, 0, chunk.high - chunk.low - 1).astype(np.float32))
 
     def columns(self, chunk: Chunk) -> tuple[int, int]:
         """The network's columns over a chunk, half open.
@@ -110,28 +119,28 @@ class Stage:
         way in all chunks.
         """
         thinned = self.ear.front.decimation
-        grid = max(ALIGN // thinned, 1) * thinned
+        grid = max(ALIGN_HOPS // thinned, 1) * thinned
         ratio = self.stft.hop / self.ear.stft.hop
         return int(chunk.low * ratio) // grid * grid, math.ceil(chunk.high * ratio)
 
-    def spectra(self, sound: Source, low: int, high: int) -> np.ndarray:
+    def spectra(self, sound: AudioSource, low: int, high: int) -> np.ndarray:
         """Frames low to high (half open) of `sound`, which shares the source's clock."""
-        start = (low - REACH) * self.stft.hop - self.offset
-        stop = (high - 1 + REACH) * self.stft.hop - self.offset
-        return spectra(padded(sound, start, stop), self.stft)
+        start = (low - HALF_WINDOW_HOPS) * self.stft.hop - self.offset
+        stop = (high - 1 + HALF_WINDOW_HOPS) * self.stft.hop - self.offset
+        return forward_stft(read_padded(sound, start, stop), self.stft)
 
 
-def stage(
-    source: Source,
+def make_chunk_context(
+    source: AudioSource,
     network: Network,
-    metered: Meter,
+    metered: LoudnessMeter,
     seed: int,
     start_seconds: float | Fraction,
     stopped: Callable[[], bool],
     wishes: Wishes = NOTHING_ASKED,
     guide: ArraySource | None = None,
     manner: SoundManner = AS_USUAL,
-) -> Stage:
+) -> ChunkContext:
     """Set up what the chunks share.
 
     Args:
@@ -145,18 +154,20 @@ def stage(
         guide: the sound that the dream goes towards.
         manner: how to dream.
     """
-    listening = ear(network, source.rate, wishes, guide)
-    factor = level_factor(metered.level(), listening.front.level_dbfs)
+    listening = get_frontend(network, source.rate, wishes, guide)
+    factor = compute_level_factor(metered.level(), listening.front.level_dbfs)
     offset = round(start_seconds * source.rate)
-    return Stage(source, listening, stft_for(source.rate), factor, offset, seed, manner, stopped)
+    return ChunkContext(source, listening, make_stft(source.rate), factor, offset, seed, manner, stopped)
 
 
-def octave_count(octaves: int, scale: float) -> int:
-    """How many octaves of a sound fit: the next one would be coarser than `COARSEST_SIGMA`."""
-    return min(octaves, 1 + int(math.log(COARSEST_SIGMA / FINEST_SIGMA) / (2 * math.log(scale))))
+def count_octaves(octaves: int, scale: float) -> int:
+    """How many octaves of a sound fit: the next one would be coarser than `MAX_SIGMA_HOPS`."""
+    return min(octaves, 1 + int(math.log(MAX_SIGMA_HOPS / MIN_SIGMA_HOPS) / (2 * math.log(scale))))
 
 
-def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float = 0.0) -> np.ndarray:
+def ascend_chunk(
+    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float = 0.0
+) -> np.ndarray:
     """Dream one chunk.
 
     Args:
@@ -170,45 +181,45 @@ def climbed(on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, lively:
         For each voice its log gain and, where something is invented, that, softly limited: nepers, float32
         [chunk.high - chunk.low, voice * on.width].
     """
-    found = [_climbed(on, chunk, moment, depths, lively, place) for place in range(len(on.voices))]
+    found = [_ascend_voice(on, chunk, moment, depths, lively, place) for place in range(len(on.voices))]
     return np.concatenate(found, axis=1)
 
 
-def _climbed(
-    on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float, place: int
+def _ascend_voice(
+    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float, place: int
 ) -> np.ndarray:
     """Dream one chunk of one voice."""
     voice, count = on.voices[place], len(on.voices)
     # A single channel has its share of the power of all of them.
     stretch = on.heard(voice, chunk, on.factor * math.sqrt(count))
-    invent, columns = on.manner.invent, np.rint(stretch.places).astype(int)
+    invent, columns = on.manner.invent, np.rint(stretch.positions).astype(int)
     # Where the source lies under the network's floor a gain has nothing to lift. This is also the
     # floor under the RMS of nearly silent chunks: their steps shrink instead of being blown up.
-    inside = on.ear.audible(stretch.power)[_nearest(on, chunk)]
-    step = np.tile(on.ear.step(depths)[:, None], (1, BANDS))
-    canvas = START_NEPERS * _start(on, chunk, place, "start") * inside
+    inside = on.ear.measure_audibility(stretch.power)[_nearest_columns(on, chunk)]
+    step = np.tile(on.ear.step(depths)[:, None], (1, N_BANDS))
+    canvas = START_GAIN_RMS * _start_noise(on, chunk, place, "start") * inside
     if invent:
-        open_to = np.tile((on.ear.typical > 0).astype(np.float32), (len(step), 1))
-        new = START_NEW * _start(on, chunk, place, "new") * open_to
+        open_to = np.tile((on.ear.typical_power > 0).astype(np.float32), (len(step), 1))
+        new = START_INVENTED_RMS * _start_noise(on, chunk, place, "new") * open_to
         canvas, inside = np.hstack((canvas, new)), np.hstack((inside, open_to))
         step = np.hstack((step, 2 * step))
-    apart = _distance(on, stretch)
-    octaves = octave_count(moment.octaves, moment.octave_scale)
+    apart = _make_distance(on, stretch)
+    octaves = count_octaves(moment.octaves, moment.octave_scale)
     shown, total = on.shown if place == 0 else None, octaves * moment.steps
     # What lies between two columns that the network hears can only follow them.
-    finest = max(FINEST_SIGMA, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)
+    finest = max(MIN_SIGMA_HOPS, on.ear.front.decimation * on.ear.stft.hop / on.stft.hop / 2)
 
     def settle(x: np.ndarray) -> np.ndarray:
-        x[:, :BANDS] *= min(1.0, FARTHEST / max(apart(x[:, :BANDS]), 1e-9))
+        x[:, :N_BANDS] *= min(1.0, MAX_DISTANCE_DB / max(apart(x[:, :N_BANDS]), 1e-9))
         return x
 
     def limited(x: np.ndarray) -> np.ndarray:
-        gain = softened(x[:, :BANDS])
-        return np.hstack((gain, softened(x[:, BANDS:], MOST_NEW, LEAST_NEW))) if invent else gain
+        gain = soft_limit(x[:, :N_BANDS])
+        return np.hstack((gain, soft_limit(x[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED))) if invent else gain
 
     for octave in range(octaves):
         finer = octaves - 1 - octave
-        sigma = max(FINEST_SIGMA * moment.octave_scale ** (2 * finer), finest)
+        sigma = max(MIN_SIGMA_HOPS * moment.octave_scale ** (2 * finer), finest)
 
         def slope(x: np.ndarray, number: int, finer: int = finer, sigma: float = sigma) -> np.ndarray:
             if on.stopped():
@@ -217,11 +228,11 @@ def _climbed(
                 shown(chunk, total - (finer + 1) * moment.steps + number, total, limited(x))
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
-            roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN))
+            roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN_HOPS))
             way = on.ear.slope(x, stretch, depths[columns], roll, invent, lively)
-            for first in range(0, x.shape[1], BANDS):
-                plane = slice(first, first + BANDS)
-                way[:, plane] = _levelled(smoothed(way[:, plane], sigma), inside[:, plane])
+            for first in range(0, x.shape[1], N_BANDS):
+                plane = slice(first, first + N_BANDS)
+                way[:, plane] = _normalize_rms(smooth_gradient(way[:, plane], sigma), inside[:, plane])
             return way
 
         canvas = ascend(Canvas(canvas, step, slope, settle, inside), moment.steps)
@@ -230,51 +241,55 @@ def _climbed(
     return limited(canvas)
 
 
-def _levelled(gradient: np.ndarray, inside: np.ndarray) -> np.ndarray:
+def _normalize_rms(gradient: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """A plane's gradient brought to RMS 1 where it may change: gains and what is invented weigh alike."""
     power = float(np.sum(np.square(gradient * inside))) / max(float(inside.sum()), 1e-6)
     return gradient * np.float32(1.0 / math.sqrt(power)) if power > 1e-40 else np.zeros_like(gradient)
 
 
-def _distance(on: Stage, stretch: Heard) -> Callable[[np.ndarray], float]:
+def _make_distance(on: ChunkContext, stretch: SpectrogramSlice) -> Callable[[np.ndarray], float]:
     """The log-spectral distance in dB that a canvas of gains [hop, band] opens, where the source is heard.
 
     Mean over the hops of the RMS over bins (Gray and Markel 1976).
     """
-    present = stretch.power / on.ear.widths > FLOOR * (stretch.power / on.ear.widths).max(initial=1e-30)
+    present = stretch.power / on.ear.widths > POWER_FLOOR * (stretch.power / on.ear.widths).max(initial=1e-30)
     share = (present * (on.ear.widths / on.ear.widths.sum())).astype(np.float32)
-    columns = np.rint(stretch.places).astype(int)
+    columns = np.rint(stretch.positions).astype(int)
 
     def apart(canvas: np.ndarray) -> float:
-        gain = (softened(canvas) @ on.ear.spread)[columns]
+        gain = (soft_limit(canvas) @ on.ear.spread)[columns]
         # What the gain makes louder on the whole is turned down again.
         power = np.array([stretch.power.sum(), (stretch.power * np.exp(2 * gain)).sum()]) + 1e-30
         louder = 0.5 * math.log(power[1] / power[0])
-        return float(DB * np.sqrt((np.square(gain - np.float32(louder)) * share).sum(axis=1)).mean())
+        return float(
+            DB_PER_NEPER * np.sqrt((np.square(gain - np.float32(louder)) * share).sum(axis=1)).mean()
+        )
 
     return apart
 
 
-def energies(on: Stage, sound: Source, chunk: Chunk, wanted: tuple[int, ...], factor: float) -> np.ndarray:
+def measure_chunk_energies(
+    on: ChunkContext, sound: AudioSource, chunk: Chunk, wanted: tuple[int, ...], factor: float
+) -> np.ndarray:
     """What some of the ear's terms come to over a chunk's new sound, float32 [term], under a level."""
     ratio, first = on.stft.hop / on.ear.stft.hop, on.columns(chunk)[0]
     inner = chunk.first * ratio - first, chunk.stop * ratio - first
-    return on.ear.energies(on.heard(sound, chunk, factor), wanted, *inner)
+    return on.ear.measure_energies(on.heard(sound, chunk, factor), wanted, *inner)
 
 
-def _nearest(on: Stage, chunk: Chunk) -> np.ndarray:
+def _nearest_columns(on: ChunkContext, chunk: Chunk) -> np.ndarray:
     """The network's column that is nearest to each hop of a chunk, int [hop], counted from its first."""
     first, stop = on.columns(chunk)
     hops = np.arange(chunk.low, chunk.high)
     return np.clip(np.rint(hops * (on.stft.hop / on.ear.stft.hop)).astype(int) - first, 0, stop - first - 1)
 
 
-def _start(on: Stage, chunk: Chunk, voice: int, what: str) -> np.ndarray:
+def _start_noise(on: ChunkContext, chunk: Chunk, voice: int, what: str) -> np.ndarray:
     """Smooth noise of RMS 1 on the absolute grid, float32 [hop, band]; each voice has its own."""
     apart = (voice,) if voice else ()
     rows = [
-        rng(on.seed, "sound", what, number, *apart).standard_normal((ALIGN, BANDS))
-        for number in range(chunk.low // ALIGN, -(-chunk.high // ALIGN))
+        rng(on.seed, "sound", what, number, *apart).standard_normal((ALIGN_HOPS, N_BANDS))
+        for number in range(chunk.low // ALIGN_HOPS, -(-chunk.high // ALIGN_HOPS))
     ]
     noise = np.concatenate(rows)[: chunk.high - chunk.low].astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), sigmaX=1.0, sigmaY=3.0)

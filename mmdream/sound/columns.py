@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import filter_bank
-from mmdream.sound.source import Source, padded
-from mmdream.sound.stft import REACH, spectra, stft_for
+from mmdream.sound.canvas import BAND_EDGES
+from mmdream.sound.front import make_filterbank
+from mmdream.sound.source import AudioSource, read_padded
+from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, make_stft
 
-MOST = 1000
+MAX_COLUMNS = 1000
 """Columns; from twice as many on, neighbours share one."""
-STRETCH = 512
+BLOCK_HOPS = 512
 """Hops that are transformed together."""
 
 
-class Columns:
+class ColumnMeans:
     """Means over rows that come in order: each column of as many rows, so that there are fewer than 2 `most`.
 
     Args:
         most: columns, at least 1.
     """
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_COLUMNS) -> None:
         self._most = most
         self._each = 1
         self._whole: np.ndarray | None = None
@@ -61,7 +61,7 @@ class Columns:
         self._rest = rows[full:]
 
 
-def powers(source: Source, most: int = MOST) -> tuple[np.ndarray, float]:
+def measure_column_power(source: AudioSource, most: int = MAX_COLUMNS) -> tuple[np.ndarray, float]:
     """A sound's power in the bands of the canvas.
 
     Args:
@@ -71,11 +71,13 @@ def powers(source: Source, most: int = MOST) -> tuple[np.ndarray, float]:
     Returns:
         float32 [column, band], the sum over the channels, a full-scale sine near 1; seconds of a column.
     """
-    stft = stft_for(source.rate)
-    bank, found = filter_bank(EDGES, stft), Columns(most)
-    hops, reach = -(-source.n_samples // stft.hop), REACH * stft.hop
-    for first in range(0, hops, STRETCH):
-        stop = min(first + STRETCH, hops)
-        heard = spectra(padded(source, first * stft.hop - reach, (stop - 1) * stft.hop + reach), stft)
+    stft = make_stft(source.rate)
+    bank, found = make_filterbank(BAND_EDGES, stft), ColumnMeans(most)
+    hops, reach = -(-source.n_samples // stft.hop), HALF_WINDOW_HOPS * stft.hop
+    for first in range(0, hops, BLOCK_HOPS):
+        stop = min(first + BLOCK_HOPS, hops)
+        heard = forward_stft(
+            read_padded(source, first * stft.hop - reach, (stop - 1) * stft.hop + reach), stft
+        )
         found.feed(np.square(np.abs(heard)).sum(0) @ bank)
     return found.means(), found.rows * stft.hop / source.rate

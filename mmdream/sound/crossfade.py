@@ -9,23 +9,23 @@ from itertools import pairwise
 
 import numpy as np
 
-from mmdream.sound.source import Source
+from mmdream.sound.source import AudioSource
 
-FADE_SECONDS = 1.0
+CROSSFADE_SECONDS = 1.0
 """Of a crossfade,"""
-MOST = 4
+CROSSFADE_DIVISOR = 4
 """but no more than one such part of either clip."""
 
 
 @dataclass(frozen=True)
-class Crossfaded:
+class CrossfadedSource:
     """A sound made of clips that share rate and channels; read in stretches, as any source.
 
     The fades are of equal power (sine and cosine): what follows a clip is another stretch of sound, whose
     samples have nothing to do with those that it replaces.
     """
 
-    clips: tuple[Source, ...]
+    clips: tuple[AudioSource, ...]
     """At least one."""
 
     @property
@@ -46,7 +46,7 @@ class Crossfaded:
     @cached_property
     def fades(self) -> tuple[int, ...]:
         """Length of the fade into each clip, and behind the last one; samples."""
-        return (0, *_between([clip.n_samples for clip in self.clips], self.rate), 0)
+        return (0, *_fade_lengths([clip.n_samples for clip in self.clips], self.rate), 0)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
@@ -70,22 +70,26 @@ class Crossfaded:
             if low >= high:
                 continue
             at = np.arange(low, high) + 0.5
-            weight = _rise(at - first, self.fades[number]) * _rise(last - at, self.fades[number + 1])
+            weight = _fade_weights(at - first, self.fades[number]) * _fade_weights(
+                last - at, self.fades[number + 1]
+            )
             found[:, low - start : high - start] += clip.read(low - first, high - first) * weight
         return found
 
 
-def length_of(lengths: Sequence[int], rate: int) -> int:
+def crossfaded_length(lengths: Sequence[int], rate: int) -> int:
     """Samples that clips of some lengths last when they are crossfaded."""
-    return sum(lengths) - sum(_between(lengths, rate))
+    return sum(lengths) - sum(_fade_lengths(lengths, rate))
 
 
-def _between(lengths: Sequence[int], rate: int) -> list[int]:
-    most = round(FADE_SECONDS * rate)
-    return [min(most, one // MOST, next_ // MOST) for one, next_ in pairwise(lengths)]
+def _fade_lengths(lengths: Sequence[int], rate: int) -> list[int]:
+    most = round(CROSSFADE_SECONDS * rate)
+    return [
+        min(most, one // CROSSFADE_DIVISOR, next_ // CROSSFADE_DIVISOR) for one, next_ in pairwise(lengths)
+    ]
 
 
-def _rise(samples: np.ndarray, length: int) -> np.ndarray:
+def _fade_weights(samples: np.ndarray, length: int) -> np.ndarray:
     """Weight at so many samples from a clip's end, float32, 1 behind the fade."""
     if not length:
         return np.ones(len(samples), np.float32)

@@ -20,16 +20,16 @@ import soundfile
 from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.report import Report, Used, changes
 from mmdream.schedule import Curve, Moment, Schedule
-from mmdream.sound.canvas import DB
-from mmdream.sound.chunks import Chunk, chunks, crossfaded
-from mmdream.sound.climb import Stage, climbed, energies, stage
-from mmdream.sound.kept import Kept
-from mmdream.sound.laid import laid, stretches
-from mmdream.sound.level import Meter
-from mmdream.sound.mastered import Level, levelling, written
-from mmdream.sound.peak import CEILING, PeakMeter
-from mmdream.sound.phase import fitted
-from mmdream.sound.source import ArraySource, FileSource, Source, append, blocks
+from mmdream.sound.canvas import DB_PER_NEPER
+from mmdream.sound.chunks import Chunk, crossfade_chunks, split_into_chunks
+from mmdream.sound.climb import ChunkContext, ascend_chunk, make_chunk_context, measure_chunk_energies
+from mmdream.sound.kept import ChunkStore
+from mmdream.sound.laid import apply_gains, resynthesize
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.mastered import GainCurve, match_dream_loudness, write_mastered
+from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
+from mmdream.sound.phase import fit_dream_phases
+from mmdream.sound.source import ArraySource, AudioSource, FileSource, append_samples, read_blocks
 from mmdream.terms import NOTHING_ASKED, Wishes
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SoundReport:
+class AudioDreamReport:
     """What was done to a sound."""
 
     n_samples: int
@@ -56,7 +56,7 @@ class SoundReport:
     schedule: tuple[Used, ...]
     """What each chunk asked for at its centre."""
 
-    def told_in(self, report: Report) -> Report:
+    def extend_report(self, report: Report) -> Report:
         """A report with these figures; sounds are dreamed in float32."""
         return replace(
             report,
@@ -71,7 +71,7 @@ class SoundReport:
 
 
 @dataclass
-class _Tally:
+class _ChunkTally:
     """What the chunks leave behind for the report."""
 
     used: list[Used] = field(default_factory=list)
@@ -81,8 +81,8 @@ class _Tally:
     """Chunk, weight of each of the ear's terms, the source's energies of those that have one."""
 
 
-def dream_sound(
-    source: Source,
+def dream_source(
+    source: AudioSource,
     write: Callable[[np.ndarray], None],
     network: Network,
     schedule: Schedule,
@@ -90,16 +90,16 @@ def dream_sound(
     *,
     start_seconds: float | Fraction = 0,
     folder: Path | None = None,
-    kept: Kept | None = None,
+    store: ChunkStore | None = None,
     progress: Callable[[float], None] | None = None,
-    stop: Callable[[], bool] | None = None,
+    is_stopped: Callable[[], bool] | None = None,
     wishes: Wishes = NOTHING_ASKED,
     guide: ArraySource | None = None,
-    manner: SoundManner = AS_USUAL,
+    options: SoundManner = AS_USUAL,
     loudness: float | None = None,
-    watch: Callable[[np.ndarray], None] | None = None,
-    shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
-) -> SoundReport:
+    on_gain: Callable[[np.ndarray], None] | None = None,
+    on_step: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
+) -> AudioDreamReport:
     """Dream a sound: same rate, channels, length and loudness.
 
     Args:
@@ -112,66 +112,68 @@ def dream_sound(
             belong to this clock, so an excerpt is dreamed like that part of the whole.
         folder: where the temporary file goes, as large as the sound in float32; None: the system's
             place.
-        kept: where finished chunks outlive the run; None: nowhere.
+        store: where finished chunks outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
-        stop: asked before each step; True ends the dream.
+        is_stopped: asked before each step; True ends the dream.
         wishes: what to climb in place of, or besides, the rungs next to the schedule's depth.
         guide: the sound that the dream goes towards; of `wishes` its file's name is not looked at.
-        manner: how to dream.
+        options: how to dream.
         loudness: LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the
             source's.
-        watch: takes the log gain as it is applied, in order, float32 [hop, band], nepers.
-        shown: takes the chunks that are dreamed as they climb, see `Stage.shown`.
+        on_gain: takes the log gain as it is applied, in order, float32 [hop, band], nepers.
+        on_step: takes the chunks that are dreamed as they climb, see `Stage.shown`.
 
     Returns:
         What was done.
 
     Raises:
         UserError: a sample is not a number.
-        Interrupted: `stop` said so.
+        Interrupted: `is_stopped` said so.
         OSError: ENOSPC, no room for the temporary file.
     """
     tell = progress or (lambda share: None)
-    heard, peaks = _meters(source)
-    for samples in blocks(source):
+    heard, peaks = _make_meters(source)
+    for samples in read_blocks(source):
         heard.feed(samples)
         peaks.feed(samples)
     if not source.n_samples:
-        return SoundReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
+        return AudioDreamReport(0, source.rate, source.channels, -math.inf, -math.inf, -math.inf,
                            1.0, 0.0, ())  # fmt: skip
-    on = stage(source, network, heard, seed, start_seconds, stop or _never, wishes, guide, manner)
-    on = replace(on, shown=shown)
-    tally = _Tally()
+    on = make_chunk_context(
+        source, network, heard, seed, start_seconds, is_stopped or _never_stop, wishes, guide, options
+    )
+    on = replace(on, shown=on_step)
+    tally = _ChunkTally()
 
     def applied(gain: np.ndarray) -> None:
-        tally.applied += float(DB * np.abs(gain).mean(axis=(0, 2)).sum())
+        tally.applied += float(DB_PER_NEPER * np.abs(gain).mean(axis=(0, 2)).sum())
         tally.hops += gain.shape[1]
-        if watch is not None:
-            watch(gain.mean(axis=0))
+        if on_gain is not None:
+            on_gain(gain.mean(axis=0))
 
     def share(samples: np.ndarray) -> np.ndarray:
         """How much of the loudness gain acts at these samples, 0..1."""
         at = (on.offset + samples) / source.rate
         return np.asarray(np.minimum(schedule.curve("strength").at(at), 1.0))
 
-    dreamed, _ = _meters(source)
+    dreamed, _ = _make_meters(source)
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
         with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
-            canvases = crossfaded(_gains(on, schedule, tally, kept, tell))
-            spectra = stretches(on, canvases, schedule.curve("strength"), applied)
-            if manner.phase == "griffin-lim":
-                spectra = fitted(spectra, on.stft)
-            for samples in laid(on, spectra):
+            canvases = crossfade_chunks(_dream_chunks(on, schedule, tally, store, tell))
+            spectra = apply_gains(on, canvases, schedule.curve("strength"), applied)
+            if options.phase == "griffin-lim":
+                spectra = fit_dream_phases(spectra, on.stft)
+            for samples in resynthesize(on, spectra):
                 dreamed.feed(samples)
-                append(file, samples)
-        level = levelling(dreamed, heard, source.rate, share, loudness)
+                append_samples(file, samples)
+        level = match_dream_loudness(dreamed, heard, source.rate, share, loudness)
         with soundfile.SoundFile(path) as file:
             raw = FileSource(file)
-            final, top = written(raw, source.layout, level, max(CEILING, peaks.peak), write)
-            gain = _objective_gain(on, raw, tally, level)
+            final, top = write_mastered(raw, source.layout, level, max(PEAK_CEILING, peaks.peak), write)
+            gain = _measure_objective_gain(on, raw, tally, level)
     tell(1.0)
-    return SoundReport(
+    return AudioDreamReport(
         n_samples=source.n_samples,
         rate=source.rate,
         channels=source.channels,
@@ -184,66 +186,66 @@ def dream_sound(
     )
 
 
-def _never() -> bool:
+def _never_stop() -> bool:
     return False
 
 
-def _meters(source: Source) -> tuple[Meter, PeakMeter]:
-    return Meter(source.rate, source.channels, source.layout), PeakMeter(source.channels)
+def _make_meters(source: AudioSource) -> tuple[LoudnessMeter, TruePeakMeter]:
+    return LoudnessMeter(source.rate, source.channels, source.layout), TruePeakMeter(source.channels)
 
 
-def _gains(
-    on: Stage,
+def _dream_chunks(
+    on: ChunkContext,
     schedule: Schedule,
-    tally: _Tally,
-    kept: Kept | None,
+    tally: _ChunkTally,
+    kept: ChunkStore | None,
     tell: Callable[[float], None],
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Each chunk with what `climbed` makes of all it heard; those that are kept are not dreamed again."""
-    grid = chunks(*on.hops)
+    grid = split_into_chunks(*on.hops)
     for place, chunk in enumerate(grid):
-        moment = schedule.at(float(on.seconds(chunk.centre)))
+        moment = schedule.at(float(on.seconds(chunk.center)))
         depths = schedule.curve("depth").at(on.seconds(np.arange(chunk.low, chunk.high)))
         mix = np.abs(on.ear.weights(depths)).mean(axis=0)
         arrays = None if kept is None else kept.load(place)
         if arrays is None:
-            heard, gain = _dreamed(on, chunk, moment, depths, mix, schedule.curve("strength"))
+            heard, gain = _dream_audible_chunk(on, chunk, moment, depths, mix, schedule.curve("strength"))
             if kept is not None:
                 kept.save(place, {"energies": heard, "gain": gain})
         else:
             heard, gain = arrays["energies"], arrays["gain"]
-        tally.used.append(Used(float(on.seconds(chunk.centre)), moment))
+        tally.used.append(Used(float(on.seconds(chunk.center)), moment))
         tally.heard.append((chunk, mix, heard))
         yield chunk, gain
         tell(0.95 * (place + 1) / len(grid))
 
 
-def _dreamed(
-    on: Stage, chunk: Chunk, moment: Moment, depths: np.ndarray, mix: np.ndarray, strength: Curve
+def _dream_audible_chunk(
+    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, mix: np.ndarray, strength: Curve
 ) -> tuple[np.ndarray, np.ndarray]:
     """A chunk's contrast energies as the source has them, and its canvas, zero if it is not heard."""
     rungs = tuple(int(rung) for rung in np.flatnonzero(mix))
-    heard = energies(on, on.source, chunk, rungs, on.factor)
+    heard = measure_chunk_energies(on, on.source, chunk, rungs, on.factor)
     if np.any(strength.at(on.seconds(np.arange(chunk.low, chunk.high)))):
         lively = float(np.average(heard, weights=mix[list(rungs)])) if rungs else 0.0
-        return heard, climbed(on, chunk, moment, depths, lively)
+        return heard, ascend_chunk(on, chunk, moment, depths, lively)
     return heard, np.zeros((chunk.high - chunk.low, len(on.voices) * on.width), np.float32)
 
 
-def _objective_gain(
-    on: Stage,
-    raw: Source,
-    tally: _Tally,
-    level: Level,
+def _measure_objective_gain(
+    on: ChunkContext,
+    raw: AudioSource,
+    tally: _ChunkTally,
+    level: GainCurve,
 ) -> float:
     """Contrast energy of the result over the source's, as the network hears both."""
     n_rungs = len(on.ear.terms)
     weights, before, after = np.zeros(n_rungs), np.zeros(n_rungs), np.zeros(n_rungs)
     for chunk, mix, source_energies in tally.heard:
         rungs = np.flatnonzero(mix)
-        centre = np.array([chunk.centre * on.stft.hop - on.offset])
+        centre = np.array([chunk.center * on.stft.hop - on.offset])
         factor = on.factor * math.exp(float(level(centre)[0]))
-        found = energies(on, raw, chunk, tuple(int(rung) for rung in rungs), factor)
+        found = measure_chunk_energies(on, raw, chunk, tuple(int(rung) for rung in rungs), factor)
         here = (chunk.stop - chunk.first) * mix[rungs]
         weights[rungs] += here
         before[rungs] += here * source_energies
@@ -253,7 +255,7 @@ def _objective_gain(
     return float(weights @ (after / np.maximum(before, 1e-12)) / max(weights.sum(), 1e-12))
 
 
-def contrast_energies(source: Source, sound: Source, network: Network) -> np.ndarray:
+def measure_contrast_energies(source: AudioSource, sound: AudioSource, network: Network) -> np.ndarray:
     """How much happens in a sound, by the network's ear: what a dream raises.
 
     Args:
@@ -264,11 +266,11 @@ def contrast_energies(source: Source, sound: Source, network: Network) -> np.nda
     Returns:
         float64 [rung]: contrast energy, mean over all hops.
     """
-    heard, _ = _meters(source)
-    for samples in blocks(source):
+    heard, _ = _make_meters(source)
+    for samples in read_blocks(source):
         heard.feed(samples)
-    on = stage(source, network, heard, 0, 0, _never)
-    grid = chunks(*on.hops)
+    on = make_chunk_context(source, network, heard, 0, 0, _never_stop)
+    grid = split_into_chunks(*on.hops)
     rungs = tuple(range(len(on.ear.terms)))
-    found = [energies(on, sound, chunk, rungs, on.factor) for chunk in grid]
+    found = [measure_chunk_energies(on, sound, chunk, rungs, on.factor) for chunk in grid]
     return np.average(found, axis=0, weights=[chunk.stop - chunk.first for chunk in grid])

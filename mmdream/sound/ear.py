@@ -12,12 +12,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.sound.bands import band_power, shown
-from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import average, bands_of, bank_of, bin_groups, filter_bank, spread, stft_of
-from mmdream.sound.slope import EVENT_DEPTH, MOST_EVENT, STILL, cells, gradient, measure
-from mmdream.sound.source import ArraySource, Source, padded
-from mmdream.sound.stft import Stft, spectra, stft_for
+from mmdream.sound.bands import measure_band_power, to_network_input
+from mmdream.sound.canvas import BAND_EDGES
+from mmdream.sound.front import (
+    compute_typical_power,
+    group_bins,
+    make_band_interpolation,
+    make_filterbank,
+    make_network_filterbank,
+    make_network_stft,
+    network_band_edges,
+)
+from mmdream.sound.slope import (
+    EVENT_WEIGHT,
+    MIN_EVENT_DEPTH,
+    STATIONARY_ENERGY,
+    extract_guide_cells,
+    trace_energies,
+    trace_gradient,
+)
+from mmdream.sound.source import ArraySource, AudioSource, read_padded
+from mmdream.sound.stft import Stft, forward_stft, make_stft
 from mmdream.terms import NOTHING_ASKED, Term, Wishes
 
 if TYPE_CHECKING:
@@ -27,17 +42,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpectrogramSlice:
     """A stretch of sound in the columns of a network's spectrogram."""
 
     power: np.ndarray
     """float32 [column, group], levelled."""
-    places: np.ndarray
+    positions: np.ndarray
     """float32 [column]: where each lies on the canvas, in hops, held at its rims."""
 
 
 @dataclass(frozen=True, eq=False)
-class Ear:
+class AudioFrontend:
     """A network's hearing at one sample rate."""
 
     network: Network
@@ -55,13 +70,13 @@ class Ear:
     """First bins of the runs that `gather` sums."""
     bank: np.ndarray
     """float32 [group, band of the network]."""
-    canvas_bank: np.ndarray
+    canvas_filterbank: np.ndarray
     """float32 [group, band of the canvas], zero where the network hears nothing."""
     spread: np.ndarray
     """float32 [band of the canvas, group]."""
     widths: np.ndarray
     """float32 [group]: bins in each."""
-    typical: np.ndarray
+    typical_power: np.ndarray
     """float32 [band of the canvas]: power of a bin in a sound as the network knows them, levelled."""
 
     @property
@@ -77,9 +92,9 @@ class Ear:
     @property
     def alike(self) -> bool:
         """Whether the network's columns are the canvas's hops."""
-        return self.stft.hop == stft_for(self.stft.rate).hop
+        return self.stft.hop == make_stft(self.stft.rate).hop
 
-    def guided(self, term: Term) -> bool:
+    def is_guided(self, term: Term) -> bool:
         """Whether a term goes towards the guide."""
         return term.kind == "layer" and term.name in self.guide
 
@@ -96,7 +111,7 @@ class Ear:
         found = [self.network.card.step_along(self.terms, row) for row in weights]
         return np.array(found, np.float32)[places.reshape(-1)]
 
-    def listen(self, sound: Source, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
+    def read_power(self, sound: AudioSource, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
         """A stretch of sound, silent beyond its ends.
 
         Args:
@@ -111,7 +126,7 @@ class Ear:
         """
         low = first * self.stft.hop - self.stft.window // 2 - offset
         high = (stop - 1) * self.stft.hop + self.stft.window // 2 - offset
-        return self.gather(spectra(padded(sound, low, high), self.stft)) * np.float32(factor**2)
+        return self.gather(forward_stft(read_padded(sound, low, high), self.stft)) * np.float32(factor**2)
 
     def gather(self, spectra: np.ndarray) -> np.ndarray:
         """Power of all channels in runs of bins, float32 [column, group] of [channel, column, bin]."""
@@ -120,9 +135,9 @@ class Ear:
 
     def shown(self, power: np.ndarray) -> np.ndarray:
         """What the network is given of a stretch, float32 [1, column, band, 1] of [column, group]."""
-        return shown((power @ self.bank)[None], self.front)
+        return to_network_input((power @ self.bank)[None], self.front)
 
-    def audible(self, power: np.ndarray) -> np.ndarray:
+    def measure_audibility(self, power: np.ndarray) -> np.ndarray:
         """How far what is heard stands over the network's floor, in the canvas's bands.
 
         Args:
@@ -131,13 +146,13 @@ class Ear:
         Returns:
             float32 [column, band], 0..1.
         """
-        bands = power @ self.canvas_bank
+        bands = power @ self.canvas_filterbank
         return np.asarray(bands / (bands + np.float32(self.front.floor / self.front.unit)))
 
     def slope(
         self,
         canvas: np.ndarray,
-        stretch: Heard,
+        stretch: SpectrogramSlice,
         depth: float | np.ndarray,
         roll: int,
         invent: float = 0.0,
@@ -161,13 +176,15 @@ class Ear:
         wanted = tuple(int(place) for place in np.flatnonzero(weights.any(axis=0)))
         if not wanted:  # All that is asked for has weight 0.
             return np.zeros_like(canvas)
-        event = MOST_EVENT * (np.maximum(depths - EVENT_DEPTH, 0.0) / (1 - EVENT_DEPTH)) ** 2
-        event = event / (1 + lively / STILL)
+        event = EVENT_WEIGHT * (np.maximum(depths - MIN_EVENT_DEPTH, 0.0) / (1 - MIN_EVENT_DEPTH)) ** 2
+        event = event / (1 + lively / STATIONARY_ENERGY)
         free = not self.asked and not self.guide
-        found = gradient(self, wanted, free and bool(event.any()), canvas.shape[1] > len(EDGES) - 2)(
+        found = trace_gradient(
+            self, wanted, free and bool(event.any()), canvas.shape[1] > len(BAND_EDGES) - 2
+        )(
             canvas,
             stretch.power,
-            stretch.places,
+            stretch.positions,
             weights[:, list(wanted)],
             event.astype(np.float32),
             np.int32(roll),
@@ -175,7 +192,9 @@ class Ear:
         )
         return np.asarray(found.numpy())
 
-    def energies(self, stretch: Heard, wanted: tuple[int, ...], first: float, stop: float) -> np.ndarray:
+    def measure_energies(
+        self, stretch: SpectrogramSlice, wanted: tuple[int, ...], first: float, stop: float
+    ) -> np.ndarray:
         """What some terms come to between two columns of a stretch, float32 [term].
 
         Contrast energy of layers, plain energy of those without time, likeness to a guide, and the chance of
@@ -183,15 +202,17 @@ class Ear:
         """
         if not wanted:
             return np.zeros(0, np.float32)
-        found = measure(self, wanted)(stretch.power, np.float32(first), np.float32(stop))
+        found = trace_energies(self, wanted)(stretch.power, np.float32(first), np.float32(stop))
         return np.asarray(found.numpy())
 
 
-GUIDE_SECONDS = 30.0
+MAX_GUIDE_SECONDS = 30.0
 """Of a guide that are heard."""
 
 
-def ear(network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: ArraySource | None = None) -> Ear:
+def get_frontend(
+    network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: ArraySource | None = None
+) -> AudioFrontend:
     """A network's hearing at a sample rate; kept with the network, for tracing a step takes a second.
 
     Args:
@@ -202,44 +223,48 @@ def ear(network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: Arra
     """
     # By its sound, not by its file, which may be another one the next time.
     told = None if guide is None else (guide.rate, hashlib.sha256(guide.samples.tobytes()).hexdigest())
-    key = ear, rate, wishes.terms, wishes.measure, told
-    return network.traces.get(key, lambda: _built(network, rate, wishes, guide))
+    key = get_frontend, rate, wishes.terms, wishes.measure, told
+    return network.traces.get(key, lambda: _build_frontend(network, rate, wishes, guide))
 
 
-def _built(network: Network, rate: int, wishes: Wishes, guide: ArraySource | None) -> Ear:
+def _build_frontend(network: Network, rate: int, wishes: Wishes, guide: ArraySource | None) -> AudioFrontend:
     """An ear that is not there yet."""
     front: SoundInput = network.card.input  # type: ignore[assignment]
-    stft = stft_of(front, rate)
-    starts = bin_groups(stft, EDGES, bands_of(front))
+    stft = make_network_stft(front, rate)
+    starts = group_bins(stft, BAND_EDGES, network_band_edges(front))
     widths = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
-    bank = np.add.reduceat(bank_of(front, stft), starts, axis=0) / widths[:, None]
-    canvas_bank = np.add.reduceat(filter_bank(EDGES, stft), starts, axis=0) / widths[:, None]
+    bank = np.add.reduceat(make_network_filterbank(front, stft), starts, axis=0) / widths[:, None]
+    canvas_bank = np.add.reduceat(make_filterbank(BAND_EDGES, stft), starts, axis=0) / widths[:, None]
     canvas_bank[~bank.any(axis=1)] = 0.0
     # Where the network hears nothing nothing is invented either.
-    typical = average(front, EDGES) * canvas_bank.any(axis=0)
+    typical = compute_typical_power(front, BAND_EDGES) * canvas_bank.any(axis=0)
     terms = wishes.terms
     if not terms or (guide is not None and all(term.kind != "layer" for term in terms)):
         # A guide alone says what is wanted.
         terms += tuple(Term("layer", rung.layer) for rung in network.card.rungs)
-    return Ear(
+    return AudioFrontend(
         network=network,
         terms=terms,
         asked=tuple(term.weight for term in wishes.terms),
         measure=wishes.measure,
-        guide={} if guide is None else _features(network, guide, terms),
+        guide={} if guide is None else _extract_guide_features(network, guide, terms),
         stft=stft,
         groups=starts,
         bank=bank,
-        canvas_bank=canvas_bank,
-        spread=np.add.reduceat(spread(EDGES, stft), starts, axis=1) / widths,
+        canvas_filterbank=canvas_bank,
+        spread=np.add.reduceat(make_band_interpolation(BAND_EDGES, stft), starts, axis=1) / widths,
         widths=widths,
-        typical=typical.astype(np.float32),
+        typical_power=typical.astype(np.float32),
     )
 
 
-def _features(network: Network, guide: ArraySource, terms: tuple[Term, ...]) -> dict[str, np.ndarray]:
+def _extract_guide_features(
+    network: Network, guide: ArraySource, terms: tuple[Term, ...]
+) -> dict[str, np.ndarray]:
     """What a network makes of a guide at the layers among some terms."""
     front: SoundInput = network.card.input  # type: ignore[assignment]
-    samples = guide.read(0, min(guide.n_samples, round(GUIDE_SECONDS * guide.rate))).mean(axis=0)
-    given = shown(band_power(samples, guide.rate, front)[None], front)
-    return {term.name: cells(network, given, term.name) for term in terms if term.kind == "layer"}
+    samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
+    given = to_network_input(measure_band_power(samples, guide.rate, front)[None], front)
+    return {
+        term.name: extract_guide_cells(network, given, term.name) for term in terms if term.kind == "layer"
+    }

@@ -12,9 +12,9 @@ import numpy as np
 import scipy.ndimage
 
 from mmdream.curves import STEP_SECONDS
-from mmdream.sound.canvas import EDGES
-from mmdream.sound.front import filter_bank
-from mmdream.sound.stft import spectra, stft_for
+from mmdream.sound.canvas import BAND_EDGES
+from mmdream.sound.front import make_filterbank
+from mmdream.sound.stft import forward_stft, make_stft
 
 BLOCK_STEPS = 160
 """Steps that are heard together, 8 s,"""
@@ -51,9 +51,9 @@ class AudioFeatures:
         import librosa  # Here, because only driven dreams need it.
 
         self._rate, self._wanted = rate, wanted
-        self._stft = stft_for(rate, STEP_SECONDS / SPECTRA_PER_STEP)
-        self._bank = filter_bank(EDGES, self._stft)
-        hz = self._stft.hz
+        self._stft = make_stft(rate, STEP_SECONDS / SPECTRA_PER_STEP)
+        self._bank = make_filterbank(BAND_EDGES, self._stft)
+        hz = self._stft.frequencies
         # Its curve has no value at 0 Hz.
         self._ear = np.where(hz > 0, 10 ** (librosa.A_weighting(np.maximum(hz, 1.0)) / 10), 0.0)
         self._low = hz < BASS_HZ
@@ -137,7 +137,7 @@ class AudioFeatures:
         heard = self._stretch(low, low + (count - 1) * stft.hop + stft.window)
         total = np.zeros((count, stft.n_bins), np.float32)
         for channel in heard:
-            total += np.square(np.abs(spectra(channel[None], stft)[0]))
+            total += np.square(np.abs(forward_stft(channel[None], stft)[0]))
         return total
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import librosa
 import numpy as np
 
-from mmdream.sound.stft import Stft, stft_for
+from mmdream.sound.stft import Stft, make_stft
 
 if TYPE_CHECKING:
     from mmdream.networks.card import SoundInput
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves both
 
 
-def edges_hz(bands: int, low_hz: float, high_hz: float, scale: str) -> np.ndarray:
+def compute_band_edges(bands: int, low_hz: float, high_hz: float, scale: str) -> np.ndarray:
     """Band centres, evenly spaced on a scale, with an edge beyond each end.
 
     Args:
@@ -39,23 +39,23 @@ def edges_hz(bands: int, low_hz: float, high_hz: float, scale: str) -> np.ndarra
     return np.linspace(low_hz - width, high_hz + width, bands + 2)
 
 
-def bands_of(front: SoundInput) -> np.ndarray:
+def network_band_edges(front: SoundInput) -> np.ndarray:
     """The edges of a network's bands: mel, or bins where it hears linear power."""
     scale = "linear" if front.kind == "power" else front.mel
-    return edges_hz(front.bands, front.low_hz, front.high_hz, scale)
+    return compute_band_edges(front.bands, front.low_hz, front.high_hz, scale)
 
 
-def stft_of(front: SoundInput, rate: int) -> Stft:
+def make_network_stft(front: SoundInput, rate: int) -> Stft:
     """A network's own transform at a sample rate, before its columns are thinned out."""
-    return stft_for(rate, front.hop_seconds, front.window_seconds / front.hop_seconds)
+    return make_stft(rate, front.hop_seconds, front.window_seconds / front.hop_seconds)
 
 
-def bank_of(front: SoundInput, stft: Stft) -> np.ndarray:
-    """A network's own bands, as `filter_bank` gives them; bins stay as narrow as they are."""
-    return filter_bank(bands_of(front), stft, 1.0 if front.kind == "power" else 1.5)
+def make_network_filterbank(front: SoundInput, stft: Stft) -> np.ndarray:
+    """A network's own bands, as `make_filterbank` gives them; bins stay as narrow as they are."""
+    return make_filterbank(network_band_edges(front), stft, 1.0 if front.kind == "power" else 1.5)
 
 
-def filter_bank(edges: np.ndarray, stft: Stft, least: float = 1.5) -> np.ndarray:
+def make_filterbank(edges: np.ndarray, stft: Stft, least: float = 1.5) -> np.ndarray:
     """Triangles that average the power of bins into bands.
 
     Each reaches a number of bins at least to either side, so that no low band falls between two bins
@@ -63,7 +63,7 @@ def filter_bank(edges: np.ndarray, stft: Stft, least: float = 1.5) -> np.ndarray
     band.
 
     Args:
-        edges: of the bands, Hz, as `edges_hz` gives them.
+        edges: of the bands, Hz, as `compute_band_edges` gives them.
         stft: the transform.
         least: bins; at 1 a band for each bin reads that bin alone.
 
@@ -74,13 +74,13 @@ def filter_bank(edges: np.ndarray, stft: Stft, least: float = 1.5) -> np.ndarray
     centre = edges[1:-1]
     below = np.maximum(centre - edges[:-2], least * width)
     above = np.maximum(edges[2:] - centre, least * width)
-    offset = stft.hz[:, None] - centre
+    offset = stft.frequencies[:, None] - centre
     bank = np.clip(1.0 - np.where(offset < 0, -offset / below, offset / above), 0.0, None)
     bank[:, centre > stft.rate / 2] = 0.0
     return np.asarray(bank / np.maximum(bank.sum(axis=0), 1e-12), dtype=np.float32)
 
 
-def spread(edges: np.ndarray, stft: Stft) -> np.ndarray:
+def make_band_interpolation(edges: np.ndarray, stft: Stft) -> np.ndarray:
     """Linear interpolation from bands to bins, held beyond the outermost centres.
 
     No band has a hard edge.
@@ -89,10 +89,12 @@ def spread(edges: np.ndarray, stft: Stft) -> np.ndarray:
         float32 [band, bin]; each bin's weights sum to 1.
     """
     centre = edges[1:-1]
-    return np.stack([np.interp(stft.hz, centre, row) for row in np.eye(len(centre))]).astype(np.float32)
+    return np.stack([np.interp(stft.frequencies, centre, row) for row in np.eye(len(centre))]).astype(
+        np.float32
+    )
 
 
-def heard(
+def normalize_bands(
     power: Array, front: SoundInput, log: Callable[..., Any] = np.log, exp: Callable[..., Any] = np.exp
 ) -> Array:
     """Band powers as the network takes them.
@@ -114,12 +116,12 @@ def heard(
     return (scaled - np.asarray(front.mu, np.float32)) / np.float32(front.divisor)
 
 
-def average(front: SoundInput, edges: np.ndarray) -> np.ndarray:
-    """The power, levelled, of a bin of the sound that a network finds average: where `heard` gives 0.
+def compute_typical_power(front: SoundInput, edges: np.ndarray) -> np.ndarray:
+    """The power, levelled, of a bin of the sound that a network finds average: where `normalize_bands` gives 0.
 
     Args:
         front: the network's front end.
-        edges: of the bands that are wanted, Hz, as `edges_hz` gives them.
+        edges: of the bands that are wanted, Hz, as `compute_band_edges` gives them.
 
     Returns:
         float64 [band].
@@ -130,11 +132,11 @@ def average(front: SoundInput, edges: np.ndarray) -> np.ndarray:
     elif front.kind == "power":
         scaled = np.log(np.maximum(scaled, 1e-12)) / front.exponent
     power = np.maximum(np.exp(scaled) - front.floor, front.floor) / front.unit
-    own = bands_of(front)[1:-1]
+    own = network_band_edges(front)[1:-1]
     return np.exp(np.interp(edges[1:-1], own, np.log(np.broadcast_to(power, own.shape))))
 
 
-def bin_groups(stft: Stft, *grids: np.ndarray) -> np.ndarray:
+def group_bins(stft: Stft, *grids: np.ndarray) -> np.ndarray:
     """Runs of bins that one gain may serve while a canvas is climbed: a quarter of any band at most.
 
     Low bins stay single, high ones are gathered by the dozen, which makes a step four times
@@ -142,12 +144,12 @@ def bin_groups(stft: Stft, *grids: np.ndarray) -> np.ndarray:
 
     Args:
         stft: the transform.
-        grids: edges of bands, as `edges_hz` gives them.
+        grids: edges of bands, as `compute_band_edges` gives them.
 
     Returns:
         int [group], the first bin of each run; fit for ``np.add.reduceat``.
     """
-    places = [np.interp(stft.hz, edges[1:-1], np.arange(len(edges) - 2)) for edges in grids]
+    places = [np.interp(stft.frequencies, edges[1:-1], np.arange(len(edges) - 2)) for edges in grids]
     quarters = np.floor(4 * np.stack(places)).astype(int)
     begins = np.any(np.diff(quarters, axis=1) > 0, axis=0)
     return np.flatnonzero(np.concatenate(([True], begins)))

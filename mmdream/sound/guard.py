@@ -13,30 +13,30 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
-LOWEST_HZ = 25.0
+MIN_THIRD_HZ = 25.0
 """Centre of the lowest third-octave; what lies under it counts with it."""
 HIGH_HZ = 4000.0
 """A screech is narrow and lies above."""
-MOST_IN_ONE = 0.5
+MAX_THIRD_SHARE = 0.5
 """Share of the energy that the strongest third-octave may hold, or what the first clip's holds,"""
-MOST_HIGH = 0.05
+MAX_HIGH_SHARE = 0.05
 """that may lie above `HIGH_HZ`, or"""
-TIMES_HIGH = 2.0
+MAX_HIGH_RATIO = 2.0
 """so many times what does in the first clip."""
-KEPT_FREE = 0.9
+TARGET_SHARE = 0.9
 """A clip that passes a bound is brought to this share of it: later stages move levels a little."""
-CUT_DB, BOOST_DB = 30.0, 6.0
+MAX_CUT_DB, MAX_BOOST_DB = 30.0, 6.0
 """Most that the equaliser takes away and adds: more would lift hiss."""
-EXTRA_DB, ROUNDS = 0.25, 60
+LOWERING_STEP_DB, LOWERING_ROUNDS = 0.25, 60
 """Steps by which an equaliser is lowered that leads back and still passes a bound."""
-FLOOR = 1e-8
+SHARE_FLOOR = 1e-8
 """Of the energy; emptier third-octaves are all alike."""
-TAPS_SECONDS = 0.09
+FILTER_SECONDS = 0.09
 """Length of its filter: about 11 Hz fine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class TonalBalance:
     """Where the energy of a clip lies."""
 
     thirds: np.ndarray
@@ -52,41 +52,43 @@ class Balance:
     @property
     def strongest_hz(self) -> float:
         """Its centre."""
-        return float(centres(len(self.thirds))[self.thirds.argmax()])
+        return float(third_octave_centers(len(self.thirds))[self.thirds.argmax()])
 
 
-def centres(count: int) -> np.ndarray:
+def third_octave_centers(count: int) -> np.ndarray:
     """Centres of the lowest third-octaves, base 2, float64 [count], Hz."""
-    return LOWEST_HZ * 2.0 ** (np.arange(count) / 3)
+    return MIN_THIRD_HZ * 2.0 ** (np.arange(count) / 3)
 
 
-def balance(samples: np.ndarray, rate: int) -> Balance:
+def measure_balance(samples: np.ndarray, rate: int) -> TonalBalance:
     """Measure a clip over its whole length.
 
     Args:
         samples: float32 [channel, sample].
         rate: samples a second.
     """
-    return _shares(*_power(samples, rate))
+    return _compute_balance(*_measure_spectrum(samples, rate))
 
 
-def bounds(first: Balance, room: float = 1.0) -> tuple[float, float]:
+def compute_bounds(first: TonalBalance, room: float = 1.0) -> tuple[float, float]:
     """What a clip's strongest third-octave, and what lies above `HIGH_HZ`, may hold.
 
     Args:
         first: the first clip's balance, which every clip may have.
         room: share of the fixed bounds that may be filled.
     """
-    return max(room * MOST_IN_ONE, first.strongest), room * max(MOST_HIGH, TIMES_HIGH * first.high)
+    return max(room * MAX_THIRD_SHARE, first.strongest), room * max(
+        MAX_HIGH_SHARE, MAX_HIGH_RATIO * first.high
+    )
 
 
-def passes(now: Balance, first: Balance, room: float = 1.0) -> bool:
-    """Whether a clip lies within its bounds; arguments as in `bounds`."""
-    most, high = bounds(first, room)
+def is_within_bounds(now: TonalBalance, first: TonalBalance, room: float = 1.0) -> bool:
+    """Whether a clip lies within its bounds; arguments as in `compute_bounds`."""
+    most, high = compute_bounds(first, room)
     return now.strongest <= most and now.high <= high
 
 
-def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray, float]:
+def guard_balance(samples: np.ndarray, rate: int, first: TonalBalance) -> tuple[np.ndarray, float]:
     """A clip within the bounds.
 
     Args:
@@ -97,56 +99,58 @@ def guarded(samples: np.ndarray, rate: int, first: Balance) -> tuple[np.ndarray,
     Returns:
         The clip, untouched where it is within the bounds, and how far it was drawn, 0..1.
     """
-    power, hz = _power(samples, rate)
-    now = _shares(power, hz)
-    if passes(now, first):
+    power, hz = _measure_spectrum(samples, rate)
+    now = _compute_balance(power, hz)
+    if is_within_bounds(now, first):
         return samples, 0.0
-    back = 10 * np.log10((first.thirds + FLOOR) / (now.thirds + FLOOR))
+    back = 10 * np.log10((first.thirds + SHARE_FLOOR) / (now.thirds + SHARE_FLOOR))
 
-    def under(knots: np.ndarray) -> Balance:
-        return _shares(power * 10 ** (_curve(knots, hz) / 10), hz)
+    def under(knots: np.ndarray) -> TonalBalance:
+        return _compute_balance(power * 10 ** (_interpolate_curve(knots, hz) / 10), hz)
 
     low, far = 0.0, 1.0
-    if passes(under(back), first, KEPT_FREE):
+    if is_within_bounds(under(back), first, TARGET_SHARE):
         for _ in range(12):
             middle = (low + far) / 2
-            if passes(under(middle * back), first, KEPT_FREE):
+            if is_within_bounds(under(middle * back), first, TARGET_SHARE):
                 far = middle
             else:
                 low = middle
-        return _filtered(samples, rate, hz, _curve(far * back, hz)), far
-    return _filtered(samples, rate, hz, _curve(_lowered(back, under, first), hz)), 1.0
+        return _apply_equalizer(samples, rate, hz, _interpolate_curve(far * back, hz)), far
+    return _apply_equalizer(samples, rate, hz, _interpolate_curve(_lower_excess(back, under, first), hz)), 1.0
 
 
-def _lowered(knots: np.ndarray, under: Callable[[np.ndarray], Balance], first: Balance) -> np.ndarray:
+def _lower_excess(
+    knots: np.ndarray, under: Callable[[np.ndarray], TonalBalance], first: TonalBalance
+) -> np.ndarray:
     """An equaliser that leads all the way back and still passes a bound, lowered where it does.
 
     Between its knots it is no more than about right.
     """
-    most, high = bounds(first, KEPT_FREE)
+    most, high = compute_bounds(first, TARGET_SHARE)
     most *= 0.998  # What is measured after the filter differs a little.
-    above = centres(len(knots)) > HIGH_HZ
+    above = third_octave_centers(len(knots)) > HIGH_HZ
     knots = knots.copy()
-    for _ in range(ROUNDS):
+    for _ in range(LOWERING_ROUNDS):
         now = under(knots)
         if now.strongest <= most and now.high <= high:
             break
         if now.strongest > most:
-            knots[now.thirds.argmax()] -= EXTRA_DB
+            knots[now.thirds.argmax()] -= LOWERING_STEP_DB
         if now.high > high:
-            knots[above] -= EXTRA_DB
+            knots[above] -= LOWERING_STEP_DB
     return knots
 
 
-def _curve(knots: np.ndarray, hz: np.ndarray) -> np.ndarray:
+def _interpolate_curve(knots: np.ndarray, hz: np.ndarray) -> np.ndarray:
     """A smooth equaliser from its values at the third-octaves' centres, dB at each frequency."""
-    places, at = np.log2(np.maximum(hz, 1.0)), np.log2(centres(len(knots)))
-    return np.interp(places, at, np.clip(knots, -CUT_DB, BOOST_DB))
+    places, at = np.log2(np.maximum(hz, 1.0)), np.log2(third_octave_centers(len(knots)))
+    return np.interp(places, at, np.clip(knots, -MAX_CUT_DB, MAX_BOOST_DB))
 
 
-def _power(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+def _measure_spectrum(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Long-term power spectrum of the channels' sum, and its frequencies in Hz, both float64 [bin]."""
-    size = 2 * round(TAPS_SECONDS * rate)
+    size = 2 * round(FILTER_SECONDS * rate)
     size = min(size, samples.shape[1])
     hz, power = scipy.signal.welch(
         samples.astype(np.float64), rate, nperseg=size, detrend=False, scaling="spectrum"
@@ -154,19 +158,19 @@ def _power(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     return power.sum(axis=0), hz
 
 
-def _shares(power: np.ndarray, hz: np.ndarray) -> Balance:
-    count = max(1, 1 + round(3 * np.log2(max(hz[-1], LOWEST_HZ) / LOWEST_HZ)))
-    place = np.clip(np.rint(3 * np.log2(np.maximum(hz, 1e-3) / LOWEST_HZ)), 0, count - 1).astype(int)
+def _compute_balance(power: np.ndarray, hz: np.ndarray) -> TonalBalance:
+    count = max(1, 1 + round(3 * np.log2(max(hz[-1], MIN_THIRD_HZ) / MIN_THIRD_HZ)))
+    place = np.clip(np.rint(3 * np.log2(np.maximum(hz, 1e-3) / MIN_THIRD_HZ)), 0, count - 1).astype(int)
     whole = power.sum()
     if not whole > 0:
-        return Balance(np.zeros(count), 0.0)
+        return TonalBalance(np.zeros(count), 0.0)
     thirds = np.bincount(place, power, count) / whole
-    return Balance(thirds, float(power[hz > HIGH_HZ].sum() / whole))
+    return TonalBalance(thirds, float(power[hz > HIGH_HZ].sum() / whole))
 
 
-def _filtered(samples: np.ndarray, rate: int, hz: np.ndarray, db: np.ndarray) -> np.ndarray:
+def _apply_equalizer(samples: np.ndarray, rate: int, hz: np.ndarray, db: np.ndarray) -> np.ndarray:
     """A clip under a smooth gain, without delay."""
-    taps = 2 * round(TAPS_SECONDS * rate / 2) + 1
+    taps = 2 * round(FILTER_SECONDS * rate / 2) + 1
     n = scipy.fft.next_fast_len(4 * taps)
     wanted = np.interp(scipy.fft.rfftfreq(n, 1 / rate), hz, 10 ** (db / 20))
     impulse = np.roll(scipy.fft.irfft(wanted, n), taps // 2)[:taps] * np.hanning(taps + 2)[1:-1]

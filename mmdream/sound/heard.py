@@ -8,55 +8,57 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.sound.amplitudes import Grid, grid
-from mmdream.sound.chunks import HALO, Chunk
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.source import Source, blocks, padded
-from mmdream.sound.stft import REACH, spectra
+from mmdream.sound.amplitudes import StyleGrid, make_style_grid
+from mmdream.sound.chunks import HALO_HOPS, Chunk
+from mmdream.sound.level import LoudnessMeter, compute_level_factor
+from mmdream.sound.source import AudioSource, read_blocks, read_padded
+from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft
 
-LEVEL_DBFS = -23.0
+STYLE_LEVEL_DBFS = -23.0
 """That contents and styles are brought to before they are compared."""
-SHORTEST = 0.25
+MIN_SECONDS = 0.25
 """Seconds; a shorter sound has no texture, and fewer hops than the longest filter needs."""
-LENGTH = 860
+WINDOW_HOPS = 860
 """Hops of a window, 10 s."""
-LEAST = 64
+MIN_CANVAS_HOPS = 64
 """Hops of the shortest canvas."""
-OVERLAP = 32
+OVERLAP_HOPS = 32
 """Hops by which pieces overlap: no filter is longer."""
-QUIETEST = -100.0
+MIN_LOUDNESS = -100.0
 """LUFS or dBFS; the noise of 16 bits is louder."""
 
 
-def heard(source: Source, name: str) -> Heard:
+def meter_sound(source: AudioSource, name: str) -> MeteredSound:
     """Meter a sound.
 
     Raises:
         UserError: it is silent, too short, or holds what is not a number.
     """
-    meter = Meter(source.rate, source.channels, source.layout)
-    if source.n_samples < SHORTEST * source.rate:
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
+    if source.n_samples < MIN_SECONDS * source.rate:
         raise UserError(
-            f"{name}: lasts {source.n_samples / source.rate:.3g} s; a style shows in {SHORTEST:g} s or more"
+            f"{name}: lasts {source.n_samples / source.rate:.3g} s; a style shows in {MIN_SECONDS:g} s or more"
         )
     try:
-        for samples in blocks(source):
+        for samples in read_blocks(source):
             meter.feed(samples)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
-    if meter.loudness() < QUIETEST:
+    if meter.loudness() < MIN_LOUDNESS:
         raise UserError(f"{name}: is silent; give a sound that can be heard")
-    return Heard(source, meter, level_factor(meter.level(), LEVEL_DBFS), grid(source.rate))
+    return MeteredSound(
+        source, meter, compute_level_factor(meter.level(), STYLE_LEVEL_DBFS), make_style_grid(source.rate)
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class MeteredSound:
     """A sound that was metered, on the canvas's clock: hop h is centred on sample h * hop."""
 
-    source: Source
-    meter: Meter
+    source: AudioSource
+    meter: LoudnessMeter
     factor: float
-    grid: Grid
+    grid: StyleGrid
 
     @property
     def hops(self) -> int:
@@ -65,41 +67,45 @@ class Heard:
 
     def spectra(self, first: int, stop: int) -> np.ndarray:
         """Complex64 [channel, hop, bin], silent beyond its ends."""
-        reach, hop = REACH * self.grid.stft.hop, self.grid.stft.hop
-        return spectra(padded(self.source, first * hop - reach, (stop - 1) * hop + reach), self.grid.stft)
+        reach, hop = HALF_WINDOW_HOPS * self.grid.stft.hop, self.grid.stft.hop
+        return forward_stft(
+            read_padded(self.source, first * hop - reach, (stop - 1) * hop + reach), self.grid.stft
+        )
 
     def canvas(self, first: int, stop: int) -> np.ndarray:
         """float32 [hop, run]."""
         return self.grid.told(self.spectra(first, stop), self.factor)
 
-    def pieces(self) -> Iterator[np.ndarray]:
+    def read_pieces(self) -> Iterator[np.ndarray]:
         """The whole canvas, in pieces that overlap by what the filters reach."""
-        for window in windows(0, self.hops):
-            yield self.canvas(window.first, window.stop + OVERLAP)
+        for window in split_into_windows(0, self.hops):
+            yield self.canvas(window.first, window.stop + OVERLAP_HOPS)
 
-    def counted(self, like: Heard | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def read_weighted_pieces(
+        self, like: MeteredSound | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The pieces, and how much each of their hops counts: in pauses there is no texture.
 
         Args:
             like: the sound whose pauses are meant, of equal length; None: this one.
         """
-        others = self.pieces() if like is None else like.pieces()
-        for piece, other in zip(self.pieces(), others, strict=True):
-            yield piece, self.grid.sounding(other)
+        others = self.read_pieces() if like is None else like.read_pieces()
+        for piece, other in zip(self.read_pieces(), others, strict=True):
+            yield piece, self.grid.measure_presence(other)
 
 
-def windows(first: int, stop: int) -> list[Chunk]:
+def split_into_windows(first: int, stop: int) -> list[Chunk]:
     """A sound's hops in windows of nearly equal length, each with what it hears to either side."""
-    count = -(-(stop - first) // LENGTH)
+    count = -(-(stop - first) // WINDOW_HOPS)
     edges = [first + (stop - first) * k // count for k in range(count + 1)]
     found = []
     for number in range(count):
-        low, high = max(edges[number] - HALO, first), min(edges[number + 1] + HALO, stop)
-        found.append(Chunk(number, edges[number], edges[number + 1], low, max(high, low + LEAST)))
+        low, high = max(edges[number] - HALO_HOPS, first), min(edges[number + 1] + HALO_HOPS, stop)
+        found.append(Chunk(number, edges[number], edges[number + 1], low, max(high, low + MIN_CANVAS_HOPS)))
     return found
 
 
-def moments(
+def weighted_moments(
     pieces: Iterator[tuple[np.ndarray, np.ndarray]], shape: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance over the hops, as they count, of what pieces are in other bands; float64 [band]."""

@@ -8,24 +8,24 @@ from __future__ import annotations
 import numpy as np
 
 from mmdream.chance import rng
-from mmdream.sound.stft import REACH, Stft, spectra
+from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft
 
-PULSES = 0.5
+PULSE_SHARE = 0.5
 """Share of the energy that is pulses where there is a pitch; the rest is noise."""
-VIBRATO_HZ, VIBRATO = 5.5, 0.02
+VIBRATO_HZ, VIBRATO_DEPTH = 5.5, 0.02
 """How often, and by how much of itself, a pitch wavers."""
-RUMBLE_HZ = 60.0
+HIGH_PASS_HZ = 60.0
 """What is lower fades by 12 dB an octave: it would be felt, not heard, and a direct current is no sound."""
-EDGE = 2, 8
+EDGE_HOPS = 2, 8
 """Hops from the sound's beginning, and from its end, between which what is invented rises: no click."""
-BLOCK = 8192
+NOISE_BLOCK_SAMPLES = 8192
 """Samples whose noise is drawn together."""
 
 
-def edges(hops: np.ndarray, first: int, last: int) -> np.ndarray:
+def fade_at_edges(hops: np.ndarray, first: int, last: int) -> np.ndarray:
     """How much of what is invented is heard near a sound's first and last hop, 0..1, float64 [hop]."""
     near = np.minimum(hops - first, last - hops)
-    return np.clip((near - EDGE[0]) / (EDGE[1] - EDGE[0]), 0.0, 1.0)
+    return np.clip((near - EDGE_HOPS[0]) / (EDGE_HOPS[1] - EDGE_HOPS[0]), 0.0, 1.0)
 
 
 class Excitation:
@@ -52,7 +52,7 @@ class Excitation:
         Returns:
             complex64 [frame, bin].
         """
-        hop, reach = self._stft.hop, REACH * self._stft.hop
+        hop, reach = self._stft.hop, HALF_WINDOW_HOPS * self._stft.hop
         low, high = first * hop - reach, (first + len(pitch) - 1) * hop + reach
         noise = self._noise(low, high)
         # A frame reaches to either side of its centre; behind the last one its pitch is held.
@@ -61,19 +61,21 @@ class Excitation:
         hz = np.interp(at, np.arange(len(pitch)), np.where(pitch > 0, pitch, pitch.max()))
         self._pulses = np.concatenate((self._pulses, self._drawn(begin, hz)))[-(high - low) :]
         self._next = high
-        share = np.sqrt(PULSES) * (pitch > 0)
+        share = np.sqrt(PULSE_SHARE) * (pitch > 0)
         # White noise of variance 1 has 6 / window of power in a bin of a Hann window that reads amplitudes.
         level = np.sqrt(self._stft.window / 6)
-        parts = spectra(np.stack((noise, self._pulses)), self._stft) * np.float32(level)
+        parts = forward_stft(np.stack((noise, self._pulses)), self._stft) * np.float32(level)
         found = parts[0] * np.sqrt(1 - share**2)[:, None] + parts[1] * share[:, None]
-        return np.asarray(found * np.minimum(self._stft.hz / RUMBLE_HZ, 1.0) ** 2, dtype=np.complex64)
+        return np.asarray(
+            found * np.minimum(self._stft.frequencies / HIGH_PASS_HZ, 1.0) ** 2, dtype=np.complex64
+        )
 
     def _drawn(self, begin: int, hz: np.ndarray) -> np.ndarray:
         """Pulses of variance 1, float32 [sample]; between samples they are shared out over two."""
         if not len(hz):
             return np.zeros(0, np.float32)
         seconds = (begin + np.arange(len(hz))) / self._stft.rate
-        hz = hz * (1 + VIBRATO * np.sin(2 * np.pi * VIBRATO_HZ * seconds))
+        hz = hz * (1 + VIBRATO_DEPTH * np.sin(2 * np.pi * VIBRATO_HZ * seconds))
         turns = self._turns + np.cumsum(hz) / self._stft.rate
         whole = np.floor(turns)
         beats = np.flatnonzero(np.diff(whole, prepend=np.floor(self._turns)) > 0)
@@ -88,8 +90,8 @@ class Excitation:
     def _noise(self, low: int, high: int) -> np.ndarray:
         """White noise that belongs to the absolute clock, float32 [sample]."""
         blocks = [
-            rng(self._seed, "sound", "invented", number).standard_normal(BLOCK)
-            for number in range(low // BLOCK, -(-high // BLOCK))
+            rng(self._seed, "sound", "invented", number).standard_normal(NOISE_BLOCK_SAMPLES)
+            for number in range(low // NOISE_BLOCK_SAMPLES, -(-high // NOISE_BLOCK_SAMPLES))
         ]
-        start = low - low // BLOCK * BLOCK
+        start = low - low // NOISE_BLOCK_SAMPLES * NOISE_BLOCK_SAMPLES
         return np.concatenate(blocks)[start : start + high - low].astype(np.float32)

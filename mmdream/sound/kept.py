@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 
-class Kept(Protocol):
+class ChunkStore(Protocol):
     """A place for chunks, by their number in the sound; one is what a kill may cost."""
 
     def load(self, number: int) -> dict[str, np.ndarray] | None:

@@ -13,30 +13,30 @@ import scipy.optimize
 import scipy.signal
 from pyloudnorm import IIRfilter
 
-_LAYOUTS = {
+_DEFAULT_LAYOUTS = {
     1: "FC", 2: "FL FR", 3: "FL FR FC", 4: "FL FR FC BC", 5: "FL FR FC BL BR",
     6: "FL FR FC LFE BL BR", 7: "FL FR FC LFE BC SL SR", 8: "FL FR FC LFE BL BR SL SR",
 }  # fmt: skip
 """FFmpeg's channels for a bare channel count."""
-_NAMED = {
+_NAMED_LAYOUTS = {
     "2.1": "FL FR LFE", "3.0(back)": "FL FR BC", "3.1": "FL FR FC LFE", "4.1": "FL FR FC LFE BC",
     "quad": "FL FR BL BR", "quad(side)": "FL FR SL SR", "6.0": "FL FR FC BC SL SR",
     "7.0": "FL FR FC BL BR SL SR",
 }  # fmt: skip
 """FFmpeg's layouts whose channels differ from the bare count's in weight."""
 _BLOCKS_A_SECOND = 10
-MOST_OVER = 3.0
+MAX_EXCESS_LU = 3.0
 """LU that 400 ms of a dream may be louder than those of its source,"""
-FREE_BELOW = 10.0
+QUIET_MARGIN_LU = 10.0
 """LU: unless it lies so far under the source's integrated loudness. A rattle that was hardly there must not
 become a blow, but a dream may fill a pause."""
-_MARGIN = 0.1
+_BLOCK_MARGIN_LU = 0.1
 """LU that are left for what lies between the tenths of a second."""
-_MOST_NEPERS = np.log(10 ** (40 / 20))
+_MAX_NEPERS = np.log(10 ** (40 / 20))
 """No loudness match needs more than 40 dB."""
 
 
-def channel_weights(channels: int, layout: str | None) -> np.ndarray:
+def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
     """Weights of BS.1770: 1 in front, 1.41 beside and behind, 0 for the low-frequency channel.
 
     Args:
@@ -46,21 +46,21 @@ def channel_weights(channels: int, layout: str | None) -> np.ndarray:
     Returns:
         float64 [channel].
     """
-    names = _NAMED.get(layout or "", "").split()
+    names = _NAMED_LAYOUTS.get(layout or "", "").split()
     if len(names) != channels:
-        names = _LAYOUTS.get(channels, "").split()
+        names = _DEFAULT_LAYOUTS.get(channels, "").split()
     if len(names) != channels:
         return np.ones(channels)
     return np.array([0.0 if n == "LFE" else 1.41 if n[0] in "BS" else 1.0 for n in names])
 
 
-class Meter:
+class LoudnessMeter:
     """Meters a sound that comes in blocks of any length."""
 
     def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
         self._rate = rate
-        self._weights = channel_weights(channels, layout)
-        # The K-weighting of pyloudnorm (its `Meter` keeps the same two to itself).
+        self._weights = compute_channel_weights(channels, layout)
+        # The K-weighting of pyloudnorm (its `LoudnessMeter` keeps the same two to itself).
         filters = (
             IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, rate, "high_shelf"),
             IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
@@ -108,7 +108,7 @@ class Meter:
         gated = self._gated(nepers)
         return gated if np.isfinite(gated) else self._rms(nepers)
 
-    def momentary(self, nepers: np.ndarray | float = 0.0) -> np.ndarray:
+    def momentary_loudness(self, nepers: np.ndarray | float = 0.0) -> np.ndarray:
         """Loudness of each 400 ms, a tenth of a second apart, LUFS, float64 [window]; -inf for silence.
 
         Empty for sounds that are shorter. `nepers` as in `loudness`.
@@ -116,7 +116,7 @@ class Meter:
         with np.errstate(divide="ignore"):
             return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
-    def over(self, source: Meter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
+    def measure_excess(self, source: LoudnessMeter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
         """By how much this sound has to be turned down, so that no 400 ms are much louder than the source's.
 
         Args:
@@ -124,22 +124,24 @@ class Meter:
             nepers: a log gain in front of this meter, one a tenth-second block or one for all.
 
         Returns:
-            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MOST_OVER`
-            and `FREE_BELOW`. Zero for sounds without a loudness.
+            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`
+            and `QUIET_MARGIN_LU`. Zero for sounds without a loudness.
         """
         found = np.zeros(len(self._power))
-        quiet = source.loudness() - FREE_BELOW
-        allowed = np.maximum(source.momentary() + MOST_OVER, quiet) - _MARGIN
+        quiet = source.loudness() - QUIET_MARGIN_LU
+        allowed = np.maximum(source.momentary_loudness() + MAX_EXCESS_LU, quiet) - _BLOCK_MARGIN_LU
         if not len(allowed) or not np.isfinite(quiet):
             return found
-        excess = np.maximum(self.momentary(nepers) - allowed, 0.0) * np.log(10) / 20
+        excess = np.maximum(self.momentary_loudness(nepers) - allowed, 0.0) * np.log(10) / 20
         # A window's four blocks, and one more at either end, because the gain moves between their centres.
         for block in range(-1, 5):
             places = np.clip(np.arange(len(excess)) + block, 0, len(found) - 1)
             np.maximum.at(found, places, excess)
         return found
 
-    def gain_to(self, target: Meter | float, share: np.ndarray, before: np.ndarray | float = 0.0) -> float:
+    def find_gain_to(
+        self, target: LoudnessMeter | float, share: np.ndarray, before: np.ndarray | float = 0.0
+    ) -> float:
         """The gain that makes this sound as loud as `target` when it acts as gain^share.
 
         Args:
@@ -150,10 +152,10 @@ class Meter:
         Returns:
             Nepers; 0 where either is silent or no block has a share.
         """
-        measure = Meter._gated
-        if isinstance(target, Meter):
+        measure = LoudnessMeter._gated
+        if isinstance(target, LoudnessMeter):
             if not np.isfinite(measure(target, 0.0)) or not np.isfinite(measure(self, 0.0)):
-                measure = Meter._rms
+                measure = LoudnessMeter._rms
             wanted = measure(target, 0.0)
         else:
             wanted = target
@@ -163,7 +165,7 @@ class Meter:
         def excess(nepers: float) -> float:
             return max(measure(self, nepers * share + before), -200.0) - wanted
 
-        low, high = -_MOST_NEPERS, _MOST_NEPERS
+        low, high = -_MAX_NEPERS, _MAX_NEPERS
         if excess(low) >= 0 or excess(high) <= 0:
             # Hardly any of the sound is open to the gain: leave it as it is.
             return 0.0
@@ -218,7 +220,7 @@ class Meter:
         return block + 1 if self._edge(block + 1) <= sample else block
 
 
-def level_factor(level: float, level_dbfs: float) -> float:
+def compute_level_factor(level: float, level_dbfs: float) -> float:
     """What brings a sound of this level to the one that a network expects; 1 for silence.
 
     Args:

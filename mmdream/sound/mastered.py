@@ -7,26 +7,26 @@ from collections.abc import Callable
 import numpy as np
 import scipy.optimize
 
-from mmdream.sound.level import Meter
-from mmdream.sound.peak import PeakMeter, limited
-from mmdream.sound.source import BLOCK, Source, padded
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.peak import TruePeakMeter, limit_peaks
+from mmdream.sound.source import BLOCK_SAMPLES, AudioSource, read_padded
 
-ROUNDS = 6
+MATCH_ROUNDS = 6
 """Of the loudness match of a dream; the last ones move it by hundredths of a decibel."""
-MOST_NEPERS = 4.6
+MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 
-Level = Callable[[np.ndarray], np.ndarray]
+GainCurve = Callable[[np.ndarray], np.ndarray]
 """(samples, int [sample]) -> log gain there, nepers."""
 
 
-def levelling(
-    dreamed: Meter,
-    source: Meter,
+def match_dream_loudness(
+    dreamed: LoudnessMeter,
+    source: LoudnessMeter,
     rate: int,
     share: Callable[[np.ndarray], np.ndarray],
     loudness: float | None,
-) -> Level:
+) -> GainCurve:
     """The log gain, by sample, that makes a dream as loud as it should be, and nowhere a shock.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
@@ -41,11 +41,11 @@ def levelling(
     """
     at = dreamed.block_seconds() * rate
     shares, down = share(at), np.zeros(len(at))
-    for _ in range(ROUNDS):
-        nepers = dreamed.gain_to(source if loudness is None else loudness, shares, -down * shares)
+    for _ in range(MATCH_ROUNDS):
+        nepers = dreamed.find_gain_to(source if loudness is None else loudness, shares, -down * shares)
         if loudness is not None:
             break
-        down = dreamed.over(source, nepers * shares)
+        down = dreamed.measure_excess(source, nepers * shares)
         if not down.any():
             break
 
@@ -55,10 +55,10 @@ def levelling(
     return level
 
 
-def matched(made: Meter, source: Meter, rate: int) -> Level:
+def match_loudness(made: LoudnessMeter, source: LoudnessMeter, rate: int) -> GainCurve:
     """The log gain behind which a sound is as loud as another: one for all, less where that would be a shock.
 
-    Looks at every gain, for a sound whose course is not its source's: there the rounds of `levelling` can end
+    Looks at every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness` can end
     beside the loudness that is wanted.
 
     Args:
@@ -68,7 +68,7 @@ def matched(made: Meter, source: Meter, rate: int) -> Level:
     """
 
     def behind(nepers: float) -> np.ndarray:
-        return nepers - made.over(source, nepers)
+        return nepers - made.measure_excess(source, nepers)
 
     def excess(nepers: float) -> float:
         return max(made.loudness(behind(nepers)), -200.0) - source.loudness()
@@ -78,7 +78,7 @@ def matched(made: Meter, source: Meter, rate: int) -> Level:
             return np.zeros(len(made.block_seconds()))
         # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
         # neighbours down.
-        steps = np.linspace(-MOST_NEPERS, MOST_NEPERS, 93)
+        steps = np.linspace(-MAX_NEPERS, MAX_NEPERS, 93)
         over = np.array([excess(float(nepers)) for nepers in steps])
         place = int(np.argmax(over >= 0)) if over.max() >= 0 else 0
         if not place:
@@ -89,9 +89,13 @@ def matched(made: Meter, source: Meter, rate: int) -> Level:
     return lambda samples: np.interp(samples, at, gain)
 
 
-def written(
-    raw: Source, layout: str | None, level: Level, ceiling: float, write: Callable[[np.ndarray], None]
-) -> tuple[Meter, float]:
+def write_mastered(
+    raw: AudioSource,
+    layout: str | None,
+    level: GainCurve,
+    ceiling: float,
+    write: Callable[[np.ndarray], None],
+) -> tuple[LoudnessMeter, float]:
     """Write a sound under a gain, its true peaks held.
 
     Args:
@@ -107,11 +111,11 @@ def written(
 
     def levelled(start: int, stop: int) -> np.ndarray:
         gain = np.exp(level(np.arange(start, stop)))
-        return padded(raw, start, stop) * gain.astype(np.float32)
+        return read_padded(raw, start, stop) * gain.astype(np.float32)
 
-    final, top = Meter(raw.rate, raw.channels, layout), PeakMeter(raw.channels)
-    for start in range(0, raw.n_samples, BLOCK):
-        samples = limited(levelled, start, min(start + BLOCK, raw.n_samples), raw.rate, ceiling)
+    final, top = LoudnessMeter(raw.rate, raw.channels, layout), TruePeakMeter(raw.channels)
+    for start in range(0, raw.n_samples, BLOCK_SAMPLES):
+        samples = limit_peaks(levelled, start, min(start + BLOCK_SAMPLES, raw.n_samples), raw.rate, ceiling)
         final.feed(samples)
         top.feed(samples)
         write(samples)

@@ -11,36 +11,36 @@ from collections.abc import Callable
 import numpy as np
 import scipy.ndimage
 
-CEILING = 10 ** (-1 / 20)
+PEAK_CEILING = 10 ** (-1 / 20)
 """-1 dBTP, after EBU R 128."""
-_PHASES = 4
+_OVERSAMPLING = 4
 _TAPS = 32
-_PIECE = 4096
+_BLOCK_SAMPLES = 4096
 """Samples interpolated at a time, so that the windows stay in the cache."""
-LOOK_SECONDS = 0.01
+LOOKAHEAD_SECONDS = 0.01
 """How far the limiter looks ahead, and back; its gain moves over twice that."""
-_UNDER = 0.98
+_LIMITED_SHARE = 0.98
 """What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself
 bends the wave a little between the samples."""
 
 
-def _interpolator() -> np.ndarray:
+def _make_interpolator() -> np.ndarray:
     """Windowed sinc, float32 [tap, phase], for the points 1/4, 1/2 and 3/4 after a sample."""
-    offsets = np.arange(1, _PHASES) / _PHASES
+    offsets = np.arange(1, _OVERSAMPLING) / _OVERSAMPLING
     t = np.arange(_TAPS)[:, None] - (_TAPS // 2 - 1) - offsets
     window = np.i0(9.0 * np.sqrt(np.clip(1 - (2 * t / _TAPS) ** 2, 0, 1))) / np.i0(9.0)
     taps = np.sinc(t) * window
     return np.asarray(taps / taps.sum(axis=0), dtype=np.float32)
 
 
-_BETWEEN = _interpolator()
-_GROWTH = float(np.abs(_BETWEEN).sum(axis=0).max())
+_INTERPOLATOR = _make_interpolator()
+_MAX_OVERSHOOT = float(np.abs(_INTERPOLATOR).sum(axis=0).max())
 """No point between samples is larger than the largest sample near it times this."""
-REACH = _TAPS // 2
+INTERPOLATION_REACH = _TAPS // 2
 """Samples that an interpolated point depends on, to either side."""
 
 
-def heights(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
+def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
     """The largest magnitude at and between samples, over all channels.
 
     Args:
@@ -53,46 +53,46 @@ def heights(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
     """
     n_samples = samples.shape[1]
     height = np.abs(samples).max(axis=0)
-    padded = np.pad(samples, ((0, 0), (REACH - 1, REACH)))
-    for start in range(0, n_samples, _PIECE):
-        stop = min(start + _PIECE, n_samples)
-        near = padded[:, start : stop + 2 * REACH - 1]
-        if np.abs(near).max() * _GROWTH <= over:
+    padded = np.pad(samples, ((0, 0), (INTERPOLATION_REACH - 1, INTERPOLATION_REACH)))
+    for start in range(0, n_samples, _BLOCK_SAMPLES):
+        stop = min(start + _BLOCK_SAMPLES, n_samples)
+        near = padded[:, start : stop + 2 * INTERPOLATION_REACH - 1]
+        if np.abs(near).max() * _MAX_OVERSHOOT <= over:
             continue
         for channel in near:
             windows = np.lib.stride_tricks.sliding_window_view(channel, _TAPS)
-            between = np.abs(np.ascontiguousarray(windows) @ _BETWEEN).max(axis=1)
+            between = np.abs(np.ascontiguousarray(windows) @ _INTERPOLATOR).max(axis=1)
             np.maximum(height[start:stop], between, out=height[start:stop])
     return np.asarray(height)
 
 
-class PeakMeter:
+class TruePeakMeter:
     """True peak of a sound that comes in blocks of any length."""
 
     def __init__(self, channels: int) -> None:
-        self._tail = np.zeros((channels, 2 * REACH), np.float32)
+        self._tail = np.zeros((channels, 2 * INTERPOLATION_REACH), np.float32)
         self._peak = 0.0
 
     def feed(self, samples: np.ndarray) -> None:
         """Take the next block, float32 [channel, sample]."""
         joined = np.concatenate((self._tail, samples), axis=1)
         # Points near the block's ends lack neighbours; they are seen again with the next block.
-        self._peak = max(self._peak, _highest(joined, self._peak))
-        self._tail = joined[:, -2 * REACH :].copy()
+        self._peak = max(self._peak, _find_highest_peak(joined, self._peak))
+        self._tail = joined[:, -2 * INTERPOLATION_REACH :].copy()
 
     @property
     def peak(self) -> float:
         """Linear, of what came so far."""
-        ended = np.pad(self._tail, ((0, 0), (0, 2 * REACH)))
-        return max(self._peak, _highest(ended, self._peak))
+        ended = np.pad(self._tail, ((0, 0), (0, 2 * INTERPOLATION_REACH)))
+        return max(self._peak, _find_highest_peak(ended, self._peak))
 
 
-def _highest(samples: np.ndarray, over: float) -> float:
-    whole = heights(samples, over)[REACH:-REACH]
+def _find_highest_peak(samples: np.ndarray, over: float) -> float:
+    whole = measure_peaks(samples, over)[INTERPOLATION_REACH:-INTERPOLATION_REACH]
     return float(whole.max()) if whole.size else 0.0
 
 
-def limited(
+def limit_peaks(
     read: Callable[[int, int], np.ndarray], start: int, stop: int, rate: int, ceiling: float
 ) -> np.ndarray:
     """A stretch of a sound with its true peaks held under a ceiling.
@@ -112,15 +112,15 @@ def limited(
     Returns:
         float32 [channel, stop - start].
     """
-    look = max(1, round(LOOK_SECONDS * rate))
-    margin = 2 * look + REACH
+    look = max(1, round(LOOKAHEAD_SECONDS * rate))
+    margin = 2 * look + INTERPOLATION_REACH
     samples = read(start - margin, stop + margin)
-    height = heights(samples, ceiling)
+    height = measure_peaks(samples, ceiling)
     # A height belongs to the gap after its sample too.
     height[1:] = np.maximum(height[1:], height[:-1])
     if height.max() <= ceiling:
         return samples[:, margin:-margin]
-    need = np.where(height > ceiling, _UNDER * ceiling / np.maximum(height, 1e-12), 1.0)
+    need = np.where(height > ceiling, _LIMITED_SHARE * ceiling / np.maximum(height, 1e-12), 1.0)
     width = 2 * look + 1
     least = scipy.ndimage.minimum_filter1d(need, width, mode="nearest")
     weights = np.hanning(width + 2)[1:-1]

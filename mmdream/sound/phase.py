@@ -17,19 +17,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmdream.sound.stft import REACH, Stft, samples_of, spectra
+from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft
 
-ROUNDS = 32
+GRIFFIN_LIM_ITERATIONS = 32
 """Twice as many take another 0.01 off the inconsistency."""
 MOMENTUM = 0.99
 """Of the fast variant (Perraudin, Balazs and Sondergaard 2013)."""
-AROUND = 2 * REACH - 1
+OVERLAPPING_FRAMES = 2 * HALF_WINDOW_HOPS - 1
 """Frames on either side that share samples with one."""
-AHEAD = 4 * REACH
+LOOKAHEAD_FRAMES = 4 * HALF_WINDOW_HOPS
 """Frames at the end of a stretch that wait for the next one."""
 
 
-def phased(stretches: Iterable[tuple[np.ndarray, np.ndarray]], stft: Stft) -> Iterator[np.ndarray]:
+def stream_griffin_lim(
+    stretches: Iterable[tuple[np.ndarray, np.ndarray]], stft: Stft
+) -> Iterator[np.ndarray]:
     """Spectra of a long sound, a stretch at a time, whose phases fit together across the stretches.
 
     Frames that are given out stay as they are, and those that follow are fitted to them.
@@ -47,23 +49,23 @@ def phased(stretches: Iterable[tuple[np.ndarray, np.ndarray]], stft: Stft) -> It
         if waiting is not None:
             amplitudes = np.concatenate((waiting[0], amplitudes), axis=1)
             start = np.concatenate((waiting[1], start), axis=1)
-        found = consistent(amplitudes, start, stft, held)
-        ready = max(0, found.shape[1] - AHEAD)
+        found = griffin_lim(amplitudes, start, stft, held)
+        ready = max(0, found.shape[1] - LOOKAHEAD_FRAMES)
         waiting = amplitudes[:, ready:], found[:, ready:]
         if ready:
             before = found[:, :ready] if held is None else np.concatenate((held, found[:, :ready]), axis=1)
-            held = before[:, -AROUND:]
+            held = before[:, -OVERLAPPING_FRAMES:]
             yield found[:, :ready]
     if waiting is not None:
         yield waiting[1]
 
 
-def consistent(
+def griffin_lim(
     amplitudes: np.ndarray,
     start: np.ndarray,
     stft: Stft,
     held: np.ndarray | None = None,
-    rounds: int = ROUNDS,
+    rounds: int = GRIFFIN_LIM_ITERATIONS,
 ) -> np.ndarray:
     """Phases under which amplitudes change least on their way through samples.
 
@@ -80,33 +82,36 @@ def consistent(
     Returns:
         complex64, of exactly these amplitudes.
     """
-    current = _turned(amplitudes, start)
+    current = _apply_phases(amplitudes, start)
     last = np.zeros_like(current)
     for number in range(rounds):
-        found = projected(current, stft, held)
+        found = project_spectra(current, stft, held)
         way = found + MOMENTUM * (found - last) if number else found
-        current, last = _turned(amplitudes, way), found
+        current, last = _apply_phases(amplitudes, way), found
     return current
 
 
-def projected(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np.ndarray:
+def project_spectra(found: np.ndarray, stft: Stft, held: np.ndarray | None = None) -> np.ndarray:
     """Spectra [channel, frame, bin] on their way through samples: those of the sound that they come to.
 
     The projection of Griffin and Lim (1984). Silence lies behind them, and before them too unless `held`
-    does, see `consistent`.
+    does, see `griffin_lim`.
     """
-    around = np.zeros((len(found), AROUND, stft.n_bins), np.complex64)
-    before = around if held is None else np.concatenate((around, held), axis=1)[:, -AROUND:]
-    return spectra(samples_of(np.concatenate((before, found, around), axis=1), stft), stft)
+    around = np.zeros((len(found), OVERLAPPING_FRAMES, stft.n_bins), np.complex64)
+    before = around if held is None else np.concatenate((around, held), axis=1)[:, -OVERLAPPING_FRAMES:]
+    return forward_stft(inverse_stft(np.concatenate((before, found, around), axis=1), stft), stft)
 
 
-def inconsistency(found: np.ndarray, stft: Stft) -> float:
+def measure_inconsistency(found: np.ndarray, stft: Stft) -> float:
     """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
-    away = (projected(found, stft) - found)[:, AROUND:-AROUND]
-    return float(np.linalg.norm(away) / max(float(np.linalg.norm(found[:, AROUND:-AROUND])), 1e-20))
+    away = (project_spectra(found, stft) - found)[:, OVERLAPPING_FRAMES:-OVERLAPPING_FRAMES]
+    return float(
+        np.linalg.norm(away)
+        / max(float(np.linalg.norm(found[:, OVERLAPPING_FRAMES:-OVERLAPPING_FRAMES])), 1e-20)
+    )
 
 
-def _turned(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:
+def _apply_phases(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:
     """Amplitudes with the phases of other spectra, complex64."""
     size = np.abs(way)
     turns = np.divide(way, size, out=np.ones_like(way), where=size > 1e-30)
@@ -114,7 +119,7 @@ def _turned(amplitudes: np.ndarray, way: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class SpectraBlock:
     """Some frames of a sound and what a dream makes of them."""
 
     first: int
@@ -125,7 +130,7 @@ class Stretch:
     """complex64, the same shape."""
 
 
-def fitted(stretches: Iterable[Stretch], stft: Stft) -> Iterator[Stretch]:
+def fit_dream_phases(stretches: Iterable[SpectraBlock], stft: Stft) -> Iterator[SpectraBlock]:
     """Dreams with phases that fit together; frames that no dream has changed stay as they are.
 
     Args:
@@ -135,19 +140,19 @@ def fitted(stretches: Iterable[Stretch], stft: Stft) -> Iterator[Stretch]:
     Yields:
         The same frames in order, in other stretches.
     """
-    waiting: list[Stretch] = []
+    waiting: list[SpectraBlock] = []
 
     def asked() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for stretch in stretches:
             waiting.append(stretch)
             yield np.abs(stretch.dream), stretch.dream
 
-    for found in phased(asked(), stft):
+    for found in stream_griffin_lim(asked(), stft):
         first, done = waiting[0].first, found.shape[1]
         source, dream = (
             np.concatenate([getattr(stretch, name) for stretch in waiting], axis=1)
             for name in ("source", "dream")
         )
         changed = np.any(dream[:, :done] != source[:, :done], axis=(0, 2))
-        yield Stretch(first, source[:, :done], np.where(changed[:, None], found, source[:, :done]))
-        waiting[:] = [Stretch(first + done, source[:, done:], dream[:, done:])]
+        yield SpectraBlock(first, source[:, :done], np.where(changed[:, None], found, source[:, :done]))
+        waiting[:] = [SpectraBlock(first + done, source[:, done:], dream[:, done:])]

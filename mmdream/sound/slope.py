@@ -15,43 +15,52 @@ from mmdream.networks.framework import tf
 from mmdream.networks.recent import kept_with_it
 from mmdream.networks.sounds import window_logits
 from mmdream.objectives import contrast, departures, likeness, mean, purity, target
-from mmdream.sound.canvas import BANDS, HIGHEST, LEAST_NEW, LOWEST, MOST_NEW, new_power
-from mmdream.sound.front import heard
+from mmdream.sound.canvas import (
+    MAX_GAIN,
+    MAX_INVENTED,
+    MIN_GAIN,
+    MIN_INVENTED,
+    N_BANDS,
+    compute_invented_power,
+)
+from mmdream.sound.front import normalize_bands
 from mmdream.terms import Term
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
-    from mmdream.sound.ear import Ear
+    from mmdream.sound.ear import AudioFrontend
 
-Features = dict[str, "tf.Tensor"]
+LayerFeatures = dict[str, "tf.Tensor"]
 
-MOST_EVENT = 6.0
+EVENT_WEIGHT = 6.0
 """Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
 a window is nearest to. In noise it gives figures attack and decay, where contrast alone draws long glides
 from the lowest to the highest bands ("falling aeroplanes"); standing classes (rain, sea, helicopter) would
 be equalisers. It sets in at EVENT_DEPTH."""
-STILL = 0.008
+STATIONARY_ENERGY = 0.008
 """Contrast energy of pink noise. Sounds of more have figures of their own, and need less of that target: with
 all of it everything becomes a bark, and the contrast of a voice grows by half instead of twofold."""
-TARGET = 6.0
+TARGET_WEIGHT = 6.0
 """Weight of a class that is asked for, in units of contrast."""
-RIVALS = 0.5
+RIVAL_SHARE = 0.5
 """Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside
 the contrast once it is reached (measured on barks in rain)."""
-EVENT_DEPTH = 0.25
-MEAN_SECONDS = 2.0
+MIN_EVENT_DEPTH = 0.25
+RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
-MOST_CELLS = 2048
+MAX_GUIDE_CELLS = 2048
 """Of a guide: every cell of the dream is compared with all of them."""
 
 
 @kept_with_it
-def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) -> Callable[..., tf.Tensor]:
+def trace_gradient(
+    on: AudioFrontend, places: tuple[int, ...], eventful: bool, invents: bool
+) -> Callable[..., tf.Tensor]:
     """Trace one step along some of the terms, and towards events where the card has them."""
     card = on.network.card
     wanted = [on.terms[place] for place in places]
     events = [card.classes.index(name) for name in card.events] if eventful else []
-    width = BANDS * (1 + invents)
+    width = N_BANDS * (1 + invents)
 
     def step(
         canvas: tf.Tensor,
@@ -64,16 +73,24 @@ def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) ->
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            gain = _softened(canvas[:, :BANDS], HIGHEST, LOWEST)
-            laid = power * tf.exp(2.0 * (_columns(on, gain, at) @ tf.constant(on.spread)))
+            gain = _soft_limit(canvas[:, :N_BANDS], MAX_GAIN, MIN_GAIN)
+            laid = power * tf.exp(2.0 * (_sample_at_columns(on, gain, at) @ tf.constant(on.spread)))
             if invents:
-                new = new_power(_softened(canvas[:, BANDS:], MOST_NEW, LEAST_NEW), on.typical, tf.exp)
-                laid += invent**2 * (_columns(on, new, at) @ tf.constant(on.spread)) * tf.constant(on.widths)
-            found = _hear(on, laid, roll, wanted, bool(events))
-            value = _value(on, wanted, tf.roll(mix, roll, axis=0), found, _share(on, power))
+                new = compute_invented_power(
+                    _soft_limit(canvas[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED), on.typical_power, tf.exp
+                )
+                laid += (
+                    invent**2
+                    * (_sample_at_columns(on, new, at) @ tf.constant(on.spread))
+                    * tf.constant(on.widths)
+                )
+            found = _compute_features(on, laid, roll, wanted, bool(events))
+            value = _compute_objective(
+                on, wanted, tf.roll(mix, roll, axis=0), found, _running_mean_share(on, power)
+            )
             if events:
-                told = target(_logits(on.network, found), events, RIVALS)
-                value += tf.reduce_mean(_over_time(tf.roll(event, roll, axis=0), told) * told)
+                told = target(_compute_logits(on.network, found), events, RIVAL_SHARE)
+                value += tf.reduce_mean(_resample_weight(tf.roll(event, roll, axis=0), told) * told)
         return tape.gradient(value, canvas)
 
     return tf.function(
@@ -92,26 +109,28 @@ def gradient(on: Ear, places: tuple[int, ...], eventful: bool, invents: bool) ->
 
 
 @kept_with_it
-def measure(on: Ear, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
+def trace_energies(on: AudioFrontend, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
     """Trace `Ear.energies` for some of the terms."""
     wanted = [on.terms[place] for place in places]
 
-    def one(term: Term, found: Features, power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
+    def one(
+        term: Term, found: LayerFeatures, power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor
+    ) -> tf.Tensor:
         if term.kind == "target":
-            chances = tf.nn.softmax(_logits(on.network, found))
+            chances = tf.nn.softmax(_compute_logits(on.network, found))
             return tf.reduce_mean(chances[:, on.network.card.class_place(term.name)])
-        if on.guided(term):
-            return _like(on, term, tf.cast(found[term.name], tf.float32))
-        a = _picked(found, term)
+        if on.is_guided(term):
+            return _guide_similarity(on, term, tf.cast(found[term.name], tf.float32))
+        a = _select_channels(found, term)
         if a.shape[1] == 1:
             return tf.reduce_mean(tf.square(a))
         n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
         low = tf.cast(first * n / columns, tf.int32)
         high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
-        return tf.reduce_mean(departures(a, _share(on, power))[:, low:high])
+        return tf.reduce_mean(departures(a, _running_mean_share(on, power))[:, low:high])
 
     def measured(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        found = _hear(on, power, tf.constant(0), wanted, False)
+        found = _compute_features(on, power, tf.constant(0), wanted, False)
         return tf.stack([one(term, found, power, first, stop) for term in wanted])
 
     return tf.function(
@@ -121,8 +140,8 @@ def measure(on: Ear, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
     )
 
 
-def cells(network: Network, shown: np.ndarray, name: str) -> np.ndarray:
-    """Features of a guide at a layer, float32 [cell, channel], at most `MOST_CELLS`, evenly spread.
+def extract_guide_cells(network: Network, shown: np.ndarray, name: str) -> np.ndarray:
+    """Features of a guide at a layer, float32 [cell, channel], at most `MAX_GUIDE_CELLS`, evenly spread.
 
     Args:
         network: a sound network.
@@ -131,21 +150,23 @@ def cells(network: Network, shown: np.ndarray, name: str) -> np.ndarray:
     """
     found = network.layers((name,))(tf.constant(shown))[0]
     flat = tf.cast(found, tf.float32).numpy().reshape(-1, found.shape[3])
-    return np.asarray(flat[:: -(-len(flat) // MOST_CELLS)])
+    return np.asarray(flat[:: -(-len(flat) // MAX_GUIDE_CELLS)])
 
 
-def _hear(on: Ear, power: tf.Tensor, roll: tf.Tensor, wanted: Sequence[Term], events: bool) -> Features:
+def _compute_features(
+    on: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, wanted: Sequence[Term], events: bool
+) -> LayerFeatures:
     """Features that some terms need, by layer, of a stretch's power [column, group]."""
     card = on.network.card
     names = dict.fromkeys(term.name for term in wanted if term.kind != "target")
     if events or any(term.kind == "target" for term in wanted):
         names[card.rungs[-1].layer if card.events else str(card.head)] = None
-    told = heard(power @ tf.constant(on.bank), on.front, tf.math.log, tf.exp)
+    told = normalize_bands(power @ tf.constant(on.bank), on.front, tf.math.log, tf.exp)
     shown = tf.roll(told, roll, axis=0)[None, :: on.front.decimation, :, None]
     return dict(zip(names, on.network.layers(tuple(names))(shown), strict=True))
 
 
-def _logits(network: Network, found: Features) -> tf.Tensor:
+def _compute_logits(network: Network, found: LayerFeatures) -> tf.Tensor:
     """What a network names, [window, class]: in short windows where it tells events, else in the whole."""
     card = network.card
     if card.events:
@@ -153,30 +174,32 @@ def _logits(network: Network, found: Features) -> tf.Tensor:
     return tf.cast(found[str(card.head)][:, 0, 0], tf.float32)
 
 
-def _picked(found: Features, term: Term) -> tf.Tensor:
+def _select_channels(found: LayerFeatures, term: Term) -> tf.Tensor:
     """The features of a layer's or a channel's term, float32 [1, time, band, channel]."""
     a = tf.cast(found[term.name], tf.float32)
     return tf.gather(a, list(term.channels), axis=3) if term.channels else a
 
 
-def _share(on: Ear, power: tf.Tensor) -> tf.Tensor:
+def _running_mean_share(on: AudioFrontend, power: tf.Tensor) -> tf.Tensor:
     """Length of the running mean over that of a stretch [column, group]."""
-    columns = MEAN_SECONDS * on.stft.rate / on.stft.hop
+    columns = RUNNING_MEAN_SECONDS * on.stft.rate / on.stft.hop
     return tf.cast(columns, tf.float32) / tf.cast(tf.shape(power)[0], tf.float32)
 
 
-def _value(on: Ear, wanted: Sequence[Term], mix: tf.Tensor, found: Features, share: tf.Tensor) -> tf.Tensor:
+def _compute_objective(
+    on: AudioFrontend, wanted: Sequence[Term], mix: tf.Tensor, found: LayerFeatures, share: tf.Tensor
+) -> tf.Tensor:
     """The weighted sum of the terms, nepers of energy; `mix` is float32 [column, term]."""
     values, timed, weights = [], [], []
     for term, weight in zip(wanted, tf.unstack(mix, axis=1), strict=True):
         if term.kind == "target":
             place = on.network.card.class_place(term.name)
-            told = target(_logits(on.network, found), [place], RIVALS)
-            values.append(TARGET * tf.reduce_mean(_over_time(weight, told) * told))
+            told = target(_compute_logits(on.network, found), [place], RIVAL_SHARE)
+            values.append(TARGET_WEIGHT * tf.reduce_mean(_resample_weight(weight, told) * told))
             continue
-        a, whole = _picked(found, term), tf.reduce_mean(weight)
-        if on.guided(term):
-            values.append(whole * _like(on, term, a))
+        a, whole = _select_channels(found, term), tf.reduce_mean(weight)
+        if on.is_guided(term):
+            values.append(whole * _guide_similarity(on, term, a))
         elif on.measure == "cosine" and term.channels:
             values.append(whole * purity(found[term.name], term.channels))
         elif on.measure == "mean":
@@ -188,11 +211,11 @@ def _value(on: Ear, wanted: Sequence[Term], mix: tf.Tensor, found: Features, sha
             values.append(whole * tf.math.log(tf.reduce_mean(tf.square(a)) + 1e-12))
         else:
             timed.append(a)
-            weights.append(_over_time(weight, a[0]))
+            weights.append(_resample_weight(weight, a[0]))
     return tf.add_n([*values, contrast(timed, weights, share)] if timed else values)
 
 
-def _like(on: Ear, term: Term, a: tf.Tensor) -> tf.Tensor:
+def _guide_similarity(on: AudioFrontend, term: Term, a: tf.Tensor) -> tf.Tensor:
     """How well each place finds its like in the guide; 1 where it is as strong as the guide itself."""
     guide = on.guide[term.name]
     cosine = on.measure == "cosine"
@@ -200,13 +223,13 @@ def _like(on: Ear, term: Term, a: tf.Tensor) -> tf.Tensor:
     return likeness(a, tf.constant(guide), cosine) / usual
 
 
-def _softened(canvas: tf.Tensor, highest: float, lowest: float) -> tf.Tensor:
-    """A canvas within its soft limits; see `canvas.softened`."""
+def _soft_limit(canvas: tf.Tensor, highest: float, lowest: float) -> tf.Tensor:
+    """A canvas within its soft limits; see `canvas.soft_limit`."""
     limit = tf.where(canvas > 0, highest, lowest)
     return limit * tf.tanh(canvas / limit)
 
 
-def _columns(on: Ear, values: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+def _sample_at_columns(on: AudioFrontend, values: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     """Values [hop, band] of the canvas at the network's columns, which lie at places [column] on it."""
     if on.alike:
         return values
@@ -217,7 +240,7 @@ def _columns(on: Ear, values: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     return tf.gather(values, low) * (1.0 - share) + tf.gather(values, high) * share
 
 
-def _over_time(weight: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+def _resample_weight(weight: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
     """A weight [column] at the times of features [time, ...] over the same stretch, float32 [time]."""
     n, columns = tf.shape(features)[0], tf.cast(tf.shape(weight)[0], tf.float32)
     places = (tf.range(tf.cast(n, tf.float32)) + 0.5) * columns / tf.cast(n, tf.float32)

@@ -14,14 +14,14 @@ import soundfile
 
 from mmdream.errors import UserError
 
-BLOCK = 65536
+BLOCK_SAMPLES = 65536
 """Samples read, metered or written at a time."""
-LOUDEST = 1e10
+MAX_AMPLITUDE = 1e10
 """Full scale is 1. Integers of 32 bits that were stored as floats lie below; the power of what lies far above
 overflows."""
 
 
-class Source(Protocol):
+class AudioSource(Protocol):
     """A sound with random access."""
 
     @property
@@ -101,7 +101,7 @@ class FileSource:
 class ChannelSource:
     """One channel of a sound."""
 
-    whole: Source
+    whole: AudioSource
     channel: int
 
     @property
@@ -129,7 +129,7 @@ class ChannelSource:
         return self.whole.read(start, stop)[self.channel : self.channel + 1]
 
 
-def append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
+def append_samples(file: soundfile.SoundFile, samples: np.ndarray) -> None:
     """Write a block, float32 [channel, sample].
 
     Raises:
@@ -141,7 +141,7 @@ def append(file: soundfile.SoundFile, samples: np.ndarray) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
 
 
-def padded(source: Source, start: int, stop: int) -> np.ndarray:
+def read_padded(source: AudioSource, start: int, stop: int) -> np.ndarray:
     """A stretch that may reach over both ends, zeros there; float32 [channel, stop - start]."""
     low, high = (min(max(at, 0), source.n_samples) for at in (start, stop))
     samples = source.read(low, high)
@@ -150,15 +150,15 @@ def padded(source: Source, start: int, stop: int) -> np.ndarray:
     return np.pad(samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low)))
 
 
-def blocks(source: Source) -> Iterator[np.ndarray]:
+def read_blocks(source: AudioSource) -> Iterator[np.ndarray]:
     """The whole sound in order, float32 [channel, at most BLOCK].
 
     Raises:
-        UserError: a sample is not a number, or beyond `LOUDEST`.
+        UserError: a sample is not a number, or beyond `MAX_AMPLITUDE`.
     """
-    for start in range(0, source.n_samples, BLOCK):
-        samples = source.read(start, min(start + BLOCK, source.n_samples))
-        good = np.abs(samples) <= LOUDEST  # False for what is not a number, too.
+    for start in range(0, source.n_samples, BLOCK_SAMPLES):
+        samples = source.read(start, min(start + BLOCK_SAMPLES, source.n_samples))
+        good = np.abs(samples) <= MAX_AMPLITUDE  # False for what is not a number, too.
         if not good.all():
             at = int(np.flatnonzero(~good.all(axis=0))[0])
             worst = float(samples[:, at][~good[:, at]][0])

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
-REACH = 2
+HALF_WINDOW_HOPS = 2
 """Hops that a canvas's frame reaches to either side of its centre; its window is twice as long."""
 HOP_SECONDS = 512 / 44100
 """Hop of every canvas, whatever network climbs it."""
@@ -38,12 +38,12 @@ class Stft:
         return self.n_fft // 2 + 1
 
     @property
-    def hz(self) -> np.ndarray:
+    def frequencies(self) -> np.ndarray:
         """float64 [bin], the centre of each bin."""
         return np.asarray(scipy.fft.rfftfreq(self.n_fft, 1.0 / self.rate))
 
 
-def stft_for(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * REACH) -> Stft:
+def make_stft(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * HALF_WINDOW_HOPS) -> Stft:
     """The transform for a rate: the same time and frequency resolution at every rate.
 
     Args:
@@ -59,7 +59,7 @@ def stft_for(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * REAC
     return Stft(rate, hop, window, int(scipy.fft.next_fast_len(window, real=True)))
 
 
-def spectra(samples: np.ndarray, stft: Stft) -> np.ndarray:
+def forward_stft(samples: np.ndarray, stft: Stft) -> np.ndarray:
     """Transform samples whose first one lies half a window before the first frame's centre.
 
     Scaled so that a sine reads its amplitude.
@@ -71,13 +71,13 @@ def spectra(samples: np.ndarray, stft: Stft) -> np.ndarray:
     Returns:
         complex64 [channel, frame, bin].
     """
-    window = _hann(stft.window)
+    window = _hann_window(stft.window)
     frames = np.lib.stride_tricks.sliding_window_view(samples, stft.window, axis=-1)
     weighted = frames[:, :: stft.hop] * (window * np.float32(2.0 / window.sum()))
     return np.asarray(scipy.fft.rfft(weighted, n=stft.n_fft))
 
 
-def samples_of(spectra: np.ndarray, stft: Stft) -> np.ndarray:
+def inverse_stft(spectra: np.ndarray, stft: Stft) -> np.ndarray:
     """Overlap and add frames: the hops that lie under all frames that can reach them.
 
     `F` frames, the first centred on hop ``h``, give the samples of the hops ``h + REACH - 1`` to
@@ -90,21 +90,21 @@ def samples_of(spectra: np.ndarray, stft: Stft) -> np.ndarray:
     Returns:
         float32 [channel, (F - 2 REACH + 1) * hop].
     """
-    window = _hann(stft.window)
+    window = _hann_window(stft.window)
     n_channels, n_frames, _ = spectra.shape
     # The squares of Hann windows four to a window add up to 3/2.
     scale = window * np.float32(window.sum() / 2.0 / 1.5)
     frames = np.asarray(scipy.fft.irfft(spectra, n=stft.n_fft))[..., : stft.window] * scale
-    cells = frames.reshape(n_channels, n_frames, 2 * REACH, stft.hop)
-    last = n_frames - 2 * REACH + 1
-    added = cells[:, :last, 2 * REACH - 1].copy()
-    for part in range(2 * REACH - 1):
-        shift = 2 * REACH - 1 - part
+    cells = frames.reshape(n_channels, n_frames, 2 * HALF_WINDOW_HOPS, stft.hop)
+    last = n_frames - 2 * HALF_WINDOW_HOPS + 1
+    added = cells[:, :last, 2 * HALF_WINDOW_HOPS - 1].copy()
+    for part in range(2 * HALF_WINDOW_HOPS - 1):
+        shift = 2 * HALF_WINDOW_HOPS - 1 - part
         added += cells[:, shift : shift + last, part]
     return added.reshape(n_channels, last * stft.hop)
 
 
 @lru_cache(maxsize=8)
-def _hann(length: int) -> np.ndarray:
+def _hann_window(length: int) -> np.ndarray:
     """Periodic Hann window, float32 [length]."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)

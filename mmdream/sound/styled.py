@@ -21,36 +21,52 @@ import soundfile
 from mmdream.ascent import Canvas, ascend
 from mmdream.chance import rng
 from mmdream.report import Report
-from mmdream.sound.chunks import Chunk, crossfaded
-from mmdream.sound.heard import LEVEL_DBFS, Heard, heard, moments, windows
-from mmdream.sound.kept import Kept
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.mastered import matched, written
-from mmdream.sound.peak import CEILING, PeakMeter
-from mmdream.sound.phase import consistent, phased, projected
-from mmdream.sound.source import FileSource, Source, append, blocks
-from mmdream.sound.stft import REACH, samples_of
+from mmdream.sound.chunks import Chunk, crossfade_chunks
+from mmdream.sound.heard import (
+    STYLE_LEVEL_DBFS,
+    MeteredSound,
+    meter_sound,
+    split_into_windows,
+    weighted_moments,
+)
+from mmdream.sound.kept import ChunkStore
+from mmdream.sound.level import LoudnessMeter, compute_level_factor
+from mmdream.sound.mastered import match_loudness, write_mastered
+from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
+from mmdream.sound.phase import griffin_lim, project_spectra, stream_griffin_lim
+from mmdream.sound.source import AudioSource, FileSource, append_samples, read_blocks
+from mmdream.sound.stft import HALF_WINDOW_HOPS, inverse_stft
 from mmdream.sound.styling import Styling
-from mmdream.sound.texture import ROLL, Aim, Texture, distances, envelope, grams, paced, slope, texture
+from mmdream.sound.texture import (
+    MAX_ROLL_HOPS,
+    AudioStyleTarget,
+    AudioTextureModel,
+    build_texture_model,
+    compute_grams,
+    gram_distances,
+    limit_hop_energy,
+    make_envelope_bands,
+    trace_style_gradient,
+)
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
-LEGS = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
+STAGES = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
 """Share of the steps, and RMS of each on the canvas's scale, nepers. After each leg the canvas is brought to
 amplitudes that a sound can have: without that half of what was drawn cancelled in the overlaps (inconsistency
 0.51 in place of 0.06, vibraphone in the style of strings), at the same distance to the style."""
-BETWEEN = 8
+STAGE_ITERATIONS = 8
 """Rounds of Griffin-Lim after each leg."""
-BLUR = 2.0, 1.0
+GRADIENT_SIGMA = 2.0, 1.0
 """Sigma in hops and runs of the gradient's smoothing: about what one window and one partial reach. Without it
 networks draw dots that no sound can have, and that are heard as musical noise."""
-LEAST_SPREAD = 0.05
+MIN_VARIANCE = 0.05
 """Square nepers; a standing tone hardly varies."""
 
 
 @dataclass(frozen=True)
-class SoundReport:
+class AudioStyleReport:
     """What was done to a sound."""
 
     n_samples: int
@@ -65,7 +81,7 @@ class SoundReport:
     """What is left of the content's distance to the styles' Gram matrices, for the wide network and the
     trained one, as the finished sound has it."""
 
-    def told_in(self, report: Report) -> Report:
+    def extend_report(self, report: Report) -> Report:
         """A film's report with these figures; sounds are styled in float32."""
         return replace(
             report,
@@ -76,18 +92,18 @@ class SoundReport:
         )
 
 
-def style_sound(
-    content: Source,
-    styles: Sequence[tuple[Source, float]],
+def style_source(
+    content: AudioSource,
+    styles: Sequence[tuple[AudioSource, float]],
     write: Callable[[np.ndarray], None],
     network: Network,
     styling: Styling,
     *,
     names: Sequence[str] = (),
     folder: Path | None = None,
-    kept: Kept | None = None,
+    store: ChunkStore | None = None,
     progress: Callable[[float], None] | None = None,
-) -> SoundReport:
+) -> AudioStyleReport:
     """Give a sound the texture of others: same rate, channels, length and loudness.
 
     Args:
@@ -98,7 +114,7 @@ def style_sound(
         styling: how.
         names: of the content and of each style, for what is wrong with them.
         folder: where the temporary file goes; None: the system's place.
-        kept: where finished windows outlive the run; None: nowhere.
+        store: where finished windows outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
 
     Returns:
@@ -109,25 +125,29 @@ def style_sound(
         OSError: ENOSPC, no room for the temporary file.
     """
     called = [*names, *["the sound"] * (1 + len(styles))]
-    told = heard(content, called[0])
-    on, aim = aimed(told, [(heard(s, n), w) for (s, w), n in zip(styles, called[1:], strict=False)],
+    told = meter_sound(content, called[0])
+    on, aim = make_style_target(told, [(meter_sound(s, n), w) for (s, w), n in zip(styles, called[1:], strict=False)],
                     network, styling)  # fmt: skip
     with tempfile.TemporaryDirectory(dir=folder, prefix="style") as place:
         path = Path(place) / "raw.wav"
-        raw = Meter(content.rate, content.channels, content.layout)
+        raw = LoudnessMeter(content.rate, content.channels, content.layout)
         with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
-            for samples in _raw(told, on, aim, styling, kept, progress or (lambda share: None)):
+            for samples in _style_windows(told, on, aim, styling, store, progress or (lambda share: None)):
                 raw.feed(samples)
-                append(file, samples)
+                append_samples(file, samples)
         with soundfile.SoundFile(path) as file:
-            level, top = matched(raw, told.meter, content.rate), PeakMeter(content.channels)
-            for samples in blocks(content):
+            level, top = match_loudness(raw, told.meter, content.rate), TruePeakMeter(content.channels)
+            for samples in read_blocks(content):
                 top.feed(samples)
-            final, peak = written(FileSource(file), content.layout, level, max(CEILING, top.peak), write)
-            result = Heard(FileSource(file), raw, level_factor(raw.level(), LEVEL_DBFS), told.grid)
-            left = distances(grams(on, result.counted(told)), aim.grams) / aim.away
+            final, peak = write_mastered(
+                FileSource(file), content.layout, level, max(PEAK_CEILING, top.peak), write
+            )
+            result = MeteredSound(
+                FileSource(file), raw, compute_level_factor(raw.level(), STYLE_LEVEL_DBFS), told.grid
+            )
+            left = gram_distances(compute_grams(on, result.read_weighted_pieces(told)), aim.grams) / aim.away
     wide = len(on.filters)
-    return SoundReport(
+    return AudioStyleReport(
         n_samples=content.n_samples,
         rate=content.rate,
         channels=content.channels,
@@ -138,40 +158,44 @@ def style_sound(
     )
 
 
-def aimed(
-    content: Heard, styles: Sequence[tuple[Heard, float]], network: Network | None, styling: Styling
-) -> tuple[Texture, Aim]:
+def make_style_target(
+    content: MeteredSound,
+    styles: Sequence[tuple[MeteredSound, float]],
+    network: Network | None,
+    styling: Styling,
+) -> tuple[AudioTextureModel, AudioStyleTarget]:
     """Hear the styles, and how far the content is from them.
 
     Args:
         content: what is styled.
         styles: each with its share.
-        network: as in `style_sound`; None: the wide one alone.
+        network: as in `style_source`; None: the wide one alone.
         styling: how.
     """
     shares = np.array([weight for _, weight in styles]) / sum(weight for _, weight in styles)
     sounds = [sound for sound, _ in styles]
-    middles = [moments(sound.counted())[0] for sound in sounds]
+    middles = [weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
     middle = (shares @ np.stack(middles)).astype(np.float32)
-    on = texture(content.grid, middle, network, styling.seed)
-    each = [grams(on, sound.counted()) for sound in sounds]
+    on = build_texture_model(content.grid, middle, network, styling.seed)
+    each = [compute_grams(on, sound.read_weighted_pieces()) for sound in sounds]
     wanted = [
         np.sum([share * gram for share, gram in zip(shares, layer, strict=True)], axis=0)
         for layer in zip(*each, strict=True)
     ]
-    away = distances(grams(on, content.counted()), wanted)
+    away = gram_distances(compute_grams(on, content.read_weighted_pieces()), wanted)
     least = [1e-4 * float(np.sum(np.square(gram))) for gram in wanted]  # A content that is its own style.
-    bands = envelope(content.grid)
+    bands = make_envelope_bands(content.grid)
     spreads = [
-        max(LEAST_SPREAD, float(moments(content.counted(), shape)[1].mean())) for shape in (None, bands)
+        max(MIN_VARIANCE, float(weighted_moments(content.read_weighted_pieces(), shape)[1].mean()))
+        for shape in (None, bands)
     ]
-    aim = Aim(wanted, np.maximum(away, least), (spreads[0], spreads[1]),
+    aim = AudioStyleTarget(wanted, np.maximum(away, least), (spreads[0], spreads[1]),
               styling.content_weight, styling.keep_rhythm)  # fmt: skip
     return on, aim
 
 
-def climbed(
-    content: Heard,
+def ascend_window(
+    content: MeteredSound,
     window: Chunk,
     way: Callable[..., np.ndarray],
     styling: Styling,
@@ -192,52 +216,54 @@ def climbed(
     Returns:
         float32 [hop, run].
     """
-    grid, spectra = content.grid, begun(content, window.low, window.high, styling.seed)
+    grid, spectra = content.grid, read_start_spectra(content, window.low, window.high, styling.seed)
     x = was = grid.told(spectra, content.factor)
     # Where the content hardly counts, its pauses are filled too.
-    counts = grid.sounding(was) ** np.float32(min(styling.content_weight, 1.0))
+    counts = grid.measure_presence(was) ** np.float32(min(styling.content_weight, 1.0))
     phases, done = spectra, 0
-    for share, step in LEGS:
+    for share, step in STAGES:
         count = round(share * styling.steps)
 
         def smooth(x: np.ndarray, number: int, done: int = done) -> np.ndarray:
             tell(done + number)
-            found = way(x, was, counts, np.int32((done + number) % ROLL))
-            return np.asarray(scipy.ndimage.gaussian_filter(found, BLUR), np.float32)
+            found = way(x, was, counts, np.int32((done + number) % MAX_ROLL_HOPS))
+            return np.asarray(scipy.ndimage.gaussian_filter(found, GRADIENT_SIGMA), np.float32)
 
-        x = ascend(Canvas(x, step, smooth, _not_negative, counts[:, None]), count, "adam")
+        x = ascend(Canvas(x, step, smooth, _clip_negative, counts[:, None]), count, "adam")
         if count:
-            x = paced(x, was, grid.widths, styling.keep_rhythm).numpy()
-            wanted = grid.amplitudes(x, spectra, content.factor)
-            phases = projected(consistent(wanted, phases, grid.stft, rounds=BETWEEN), grid.stft)
+            x = limit_hop_energy(x, was, grid.widths, styling.keep_rhythm).numpy()
+            wanted = grid.to_amplitudes(x, spectra, content.factor)
+            phases = project_spectra(
+                griffin_lim(wanted, phases, grid.stft, rounds=STAGE_ITERATIONS), grid.stft
+            )
             x = grid.told(phases, content.factor)
         done += count
     return x
 
 
-def begun(content: Heard, first: int, stop: int, seed: int) -> np.ndarray:
+def read_start_spectra(content: MeteredSound, first: int, stop: int, seed: int) -> np.ndarray:
     """The content's spectra [channel, hop, bin]; where it is silent they have a phase to begin with too."""
     found = content.spectra(first, stop)
     draw = rng(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
     return np.asarray(found + np.float32(1e-7) * draw.view(np.complex64)[..., 0])
 
 
-def _not_negative(x: np.ndarray) -> np.ndarray:
+def _clip_negative(x: np.ndarray) -> np.ndarray:
     return np.maximum(x, np.float32(0))
 
 
-def _raw(
-    content: Heard,
-    on: Texture,
-    aim: Aim,
+def _style_windows(
+    content: MeteredSound,
+    on: AudioTextureModel,
+    aim: AudioStyleTarget,
     styling: Styling,
-    kept: Kept | None,
+    kept: ChunkStore | None,
     tell: Callable[[float], None],
 ) -> Iterator[np.ndarray]:
     """The styled sound before its loudness is matched, in order, float32 [channel, sample]."""
     stft, n_samples = content.grid.stft, content.source.n_samples
-    grid_windows = windows(1 - REACH, content.hops + REACH)
-    way = slope(on, content.grid, aim)
+    grid_windows = split_into_windows(1 - HALF_WINDOW_HOPS, content.hops + HALF_WINDOW_HOPS)
+    way = trace_style_gradient(on, content.grid, aim)
 
     def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
         for place, window in enumerate(grid_windows):
@@ -247,25 +273,25 @@ def _raw(
 
             arrays = None if kept is None else kept.load(place)
             if arrays is None:
-                arrays = {"canvas": climbed(content, window, way, styling, told)}
+                arrays = {"canvas": ascend_window(content, window, way, styling, told)}
                 if kept is not None:
                     kept.save(place, arrays)
             yield window, arrays["canvas"]
 
     def wanted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, canvas in crossfaded(canvases()):
-            start = begun(content, first, first + len(canvas), styling.seed)
-            yield content.grid.amplitudes(canvas, start, content.factor), start
+        for first, canvas in crossfade_chunks(canvases()):
+            start = read_start_spectra(content, first, first + len(canvas), styling.seed)
+            yield content.grid.to_amplitudes(canvas, start, content.factor), start
 
     done = 0
     before = np.zeros((content.source.channels, 0, stft.n_bins), np.complex64)
-    for found in phased(wanted(), stft):
+    for found in stream_griffin_lim(wanted(), stft):
         joined = np.concatenate((before, found), axis=1)
-        if joined.shape[1] < 2 * REACH:
+        if joined.shape[1] < 2 * HALF_WINDOW_HOPS:
             before = joined
             continue
-        samples = samples_of(joined, stft)[:, : n_samples - done]
-        before = joined[:, -(2 * REACH - 1) :]
+        samples = inverse_stft(joined, stft)[:, : n_samples - done]
+        before = joined[:, -(2 * HALF_WINDOW_HOPS - 1) :]
         done += samples.shape[1]
         yield samples
     tell(1.0)

@@ -15,38 +15,38 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.networks.framework import tf
-from mmdream.sound.amplitudes import LEVELLED, UNIT, Grid
-from mmdream.sound.front import bank_of, edges_hz, heard
+from mmdream.sound.amplitudes import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
+from mmdream.sound.front import compute_band_edges, make_network_filterbank, normalize_bands
 
 if TYPE_CHECKING:
     from mmdream.networks.card import SoundInput
     from mmdream.networks.network import Network
 
-TAPS = 3, 7, 15
+FILTER_HOPS = 3, 7, 15
 """Lengths of the random filters, hops: 35, 81 and 174 ms. Ulyanov's has one length of 11; of several, short
 ones hold attacks and long ones the way a note goes on."""
-FILTERS = 512
+FILTERS_PER_LENGTH = 512
 """Of each length; 4096 of one length cost six times as much and hold no more of what can be measured."""
-LAYERS = "c2", "c4", "c6"
+TRAINED_LAYERS = "c2", "c4", "c6"
 """Of the trained network."""
-TRAINED = 0.3
+TRAINED_WEIGHT = 0.3
 """Weight of the trained network's layers beside the wide one's; at 1 it draws dots."""
 ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
-ENVELOPE, PARTIALS = 0.15, 0.02
+ENVELOPE_WEIGHT, PARTIALS_WEIGHT = 0.15, 0.02
 """Weight of the content's envelope at content weight 1, and of its partials, which grows with the square:
 at 1 the style chooses the pitch, at 30 the content does."""
-SOFTER, LOUDER = 0.1, 2.0
+MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
 """Energy that a hop may have, over the content's: -10 to +3 dB;"""
-FILLED = LEVELLED / 10
+PAUSE_ENERGY = LEVELLED_ENERGY / 10
 """and in pauses that of a levelled sound less 10 dB."""
-ROLL = 8
+MAX_ROLL_HOPS = 8
 """Hops to one column of the trained network's deepest layer; its grid is moved by up to as many, or it would
 show."""
 
 
 @dataclass(frozen=True, eq=False)
-class Texture:
+class AudioTextureModel:
     """Two networks' hearing of one canvas; `network` None: the wide one alone."""
 
     middle: np.ndarray
@@ -65,26 +65,30 @@ class Texture:
         if self.network is None:
             return found
         front: SoundInput = self.network.card.input  # type: ignore[assignment]
-        power = tf.square((tf.exp(canvas[roll:]) - 1.0) / UNIT) @ tf.constant(self.bank)
-        shown = heard(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
-        return found + [a[0] for a in self.network.layers(LAYERS)(shown)]
+        power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.bank)
+        shown = normalize_bands(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
+        return found + [a[0] for a in self.network.layers(TRAINED_LAYERS)(shown)]
 
     def weights(self) -> np.ndarray:
         """How much each layer counts, float32 [layer]; their sum is 1."""
         wide = np.ones(len(self.filters)) / len(self.filters)
-        trained = np.full(len(LAYERS), TRAINED / len(LAYERS)) if self.network else np.zeros(0)
+        trained = (
+            np.full(len(TRAINED_LAYERS), TRAINED_WEIGHT / len(TRAINED_LAYERS))
+            if self.network
+            else np.zeros(0)
+        )
         whole = np.concatenate((wide, trained))
         return np.asarray(whole / whole.sum(), np.float32)
 
 
-def texture(
-    grid: Grid,
+def build_texture_model(
+    grid: StyleGrid,
     middle: np.ndarray,
     network: Network | None,
     seed: int,
-    taps: Sequence[int] = TAPS,
-    count: int = FILTERS,
-) -> Texture:
+    taps: Sequence[int] = FILTER_HOPS,
+    count: int = FILTERS_PER_LENGTH,
+) -> AudioTextureModel:
     """Draw the wide network's filters, and lay the trained one's bands on the canvas.
 
     Args:
@@ -102,12 +106,12 @@ def texture(
         for length, scale in zip(taps, scales, strict=True)
     )
     if network is None:
-        return Texture(middle, filters, np.zeros((runs, 0), np.float32), None)
-    full = bank_of(network.card.input, grid.stft)  # type: ignore[arg-type]
-    return Texture(middle, filters, np.add.reduceat(full, grid.starts, axis=0), network)
+        return AudioTextureModel(middle, filters, np.zeros((runs, 0), np.float32), None)
+    full = make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
+    return AudioTextureModel(middle, filters, np.add.reduceat(full, grid.starts, axis=0), network)
 
 
-def grams(on: Texture, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+def compute_grams(on: AudioTextureModel, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     """The texture of a sound that comes in pieces.
 
     Args:
@@ -120,7 +124,7 @@ def grams(on: Texture, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[
     """
 
     def both(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        return [products(a, counts) for a in on.features(canvas)]
+        return [sum_feature_products(a, counts) for a in on.features(canvas)]
 
     signature = [tf.TensorSpec((None, len(on.middle))), tf.TensorSpec((None,))]
     traced = tf.function(both, input_signature=signature, autograph=False)
@@ -133,7 +137,7 @@ def grams(on: Texture, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[
     return [total / max(count, 1.0) for total, count in zip(sums, whole, strict=True)]
 
 
-def products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def sum_feature_products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Products of features, summed over all places.
 
     Args:
@@ -149,15 +153,15 @@ def products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.matmul(told, told, transpose_a=True), tf.reduce_sum(here) * a.shape[1]
 
 
-def distances(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
+def gram_distances(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
     """Squared distances between Gram matrices, float64 [layer]."""
     return np.array([np.sum(np.square(a - b)) for a, b in zip(found, wanted, strict=True)])
 
 
-def envelope(grid: Grid) -> np.ndarray:
+def make_envelope_bands(grid: StyleGrid) -> np.ndarray:
     """Averages of a canvas's runs over wide bands, float32 [run, band]."""
     hz = (grid.starts + (grid.widths - 1) / 2) * grid.stft.rate / grid.stft.n_fft
-    edges = edges_hz(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
+    edges = compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     offset = hz[:, None] - centre
     bank = np.clip(1 - np.where(offset < 0, -offset / (centre - low), offset / (high - centre)), 0, None)
@@ -166,39 +170,41 @@ def envelope(grid: Grid) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class AudioStyleTarget:
     """Where a canvas is to go."""
 
     grams: Sequence[np.ndarray]
     """Of the style."""
     away: np.ndarray
     """float [layer]: squared distance of the whole content's Gram matrices from them."""
-    spreads: tuple[float, float]
+    content_variances: tuple[float, float]
     """Variance over time of the content's partials, and of its envelope."""
     content_weight: float
     keep_rhythm: bool
 
 
-def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
+def trace_style_gradient(
+    on: AudioTextureModel, grid: StyleGrid, aim: AudioStyleTarget
+) -> Callable[..., tf.Tensor]:
     """Trace the way to a style that stays near a content.
 
     Returns:
         (canvas, content, counts, roll) -> gradient to *climb*: canvases and gradient float32 [hop, run], how
         much each hop counts float32 [hop], the roll int32.
     """
-    wide_bands = envelope(grid)
+    wide_bands = make_envelope_bands(grid)
     wanted = [np.asarray(gram, np.float32) for gram in aim.grams]
     weights = np.asarray(on.weights() / aim.away, np.float32)
-    partials = np.float32(PARTIALS * aim.content_weight**2 / aim.spreads[0])
-    shape = np.float32(ENVELOPE * aim.content_weight / aim.spreads[1])
+    partials = np.float32(PARTIALS_WEIGHT * aim.content_weight**2 / aim.content_variances[0])
+    shape = np.float32(ENVELOPE_WEIGHT * aim.content_weight / aim.content_variances[1])
 
     def step(canvas: tf.Tensor, content: tf.Tensor, counts: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            x = paced(canvas, content, grid.widths, aim.keep_rhythm)
+            x = limit_hop_energy(canvas, content, grid.widths, aim.keep_rhythm)
             parts = []
             for a, gram, weight in zip(on.features(x, roll), wanted, weights, strict=True):
-                found, whole = products(a, counts)
+                found, whole = sum_feature_products(a, counts)
                 parts.append(weight * tf.reduce_sum(tf.square(found / tf.maximum(whole, 1.0) - gram)))
             parts.append(partials * tf.reduce_mean(tf.square(x - content)))
             parts.append(shape * tf.reduce_mean(tf.square((x - content) @ tf.constant(wide_bands))))
@@ -210,7 +216,7 @@ def slope(on: Texture, grid: Grid, aim: Aim) -> Callable[..., tf.Tensor]:
     return tf.function(step, input_signature=signature, autograph=False)
 
 
-def paced(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, exactly: bool) -> tf.Tensor:
+def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, exactly: bool) -> tf.Tensor:
     """A canvas whose energy in each hop is near the content's, or the same.
 
     Near is what mastering allows a finished sound: a style of few loud events would gather them in one place,
@@ -229,5 +235,5 @@ def paced(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, exactly: bo
     has = tf.reduce_sum(widths * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6
     low = high = tf.reduce_sum(widths * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True) + 1e-6
     if not exactly:
-        low, high = SOFTER * low, tf.maximum(LOUDER * high, FILLED * UNIT**2)
+        low, high = MIN_ENERGY_RATIO * low, tf.maximum(MAX_ENERGY_RATIO * high, PAUSE_ENERGY * LOG_SCALE**2)
     return tf.math.log1p(amplitudes * tf.sqrt(tf.clip_by_value(has, low, high) / has))

@@ -18,7 +18,7 @@ LIMITS = {"stretch": (0.5, 2.0), "shift": (-10_000.0, 10_000.0), "pitch": (-24.0
 """Least and most of each: a factor of the length, Hz, semitones."""
 WINDOW_SECONDS = 2048 / 44100
 """Of the phase vocoder."""
-OVERLAP = 4
+WINDOW_OVERLAP = 4
 """Windows over each sample."""
 
 
@@ -38,13 +38,13 @@ class Transform:
         if self.kind == "none":
             return
         if self.kind not in LIMITS:
-            raise _unknown(self.kind)
+            raise _unknown_transform(self.kind)
         low, high = LIMITS[self.kind]
         if not low <= self.amount <= high:
             raise UserError(f"{self.kind} is {self.amount:g}; choose between {low:g} and {high:g}")
 
     @property
-    def lengthens(self) -> float:
+    def length_factor(self) -> float:
         """Length of its result over that of what it is given."""
         return self.amount if self.kind == "stretch" else 1.0
 
@@ -58,10 +58,10 @@ class Transform:
         Returns:
             float32 [channel, sample], `lengthens` times as long, rounded, at least one sample.
         """
-        return WAYS[self.kind](samples, rate, self.amount)
+        return TRANSFORMS[self.kind](samples, rate, self.amount)
 
 
-def transform(text: str) -> Transform:
+def parse_transform(text: str) -> Transform:
     """Read what a user asks for: "none", "stretch=0.95", "shift=500" or "pitch=-2".
 
     Raises:
@@ -73,17 +73,17 @@ def transform(text: str) -> Transform:
     try:
         amount = float(number)
     except ValueError:
-        raise _unknown(text) from None
+        raise _unknown_transform(text) from None
     if kind not in LIMITS:
-        raise _unknown(text)
+        raise _unknown_transform(text)
     return Transform(kind, amount)
 
 
-def _unknown(text: str) -> UserError:
+def _unknown_transform(text: str) -> UserError:
     return UserError(f"transform is {text!r}; write none, stretch=0.95, shift=HZ or pitch=SEMITONES")
 
 
-def stretched(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
+def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     """A clip made longer or shorter at the same pitch.
 
     A phase vocoder whose peaks keep their surroundings in step (Laroche and Dolson 1999, "Improved phase
@@ -99,11 +99,11 @@ def stretched(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     Returns:
         float32 [channel, round(sample * factor)], at least one sample.
     """
-    hop = max(1, round(rate * WINDOW_SECONDS / OVERLAP))
-    size = OVERLAP * hop
+    hop = max(1, round(rate * WINDOW_SECONDS / WINDOW_OVERLAP))
+    size = WINDOW_OVERLAP * hop
     window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(size) + 0.5) / size)).astype(np.float32)
     length = max(1, round(samples.shape[1] * factor))
-    frames = -(-length // hop) + OVERLAP
+    frames = -(-length // hop) + WINDOW_OVERLAP
     # Room for the first window, for the look one hop back, and for the last one.
     source = np.pad(samples, ((0, 0), (size + hop, size + hop)))
     out = np.zeros((samples.shape[0], frames * hop + size), np.float32)
@@ -116,19 +116,19 @@ def stretched(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     written = np.zeros(0)
     for frame in range(frames):
         # Centre of the window in the result is frame * hop - size / 2, and the same time in the clip.
-        at = round((frame - OVERLAP // 2) * hop / factor)
+        at = round((frame - WINDOW_OVERLAP // 2) * hop / factor)
         here = heard(at)
         if not frame:
             written = here
         else:
             turn = np.sum(written * np.conj(heard(at - hop)), axis=0)
-            written = here * _locked(turn, np.sum(np.square(np.abs(here)), axis=0))
+            written = here * _lock_phases(turn, np.sum(np.square(np.abs(here)), axis=0))
         out[:, frame * hop : frame * hop + size] += scipy.fft.irfft(written, size) * window
     # Squared roots of Hann windows, four over each sample, add up to 2.
-    return np.ascontiguousarray(out[:, size : size + length]) / np.float32(OVERLAP / 2)
+    return np.ascontiguousarray(out[:, size : size + length]) / np.float32(WINDOW_OVERLAP / 2)
 
 
-def _locked(turn: np.ndarray, power: np.ndarray) -> np.ndarray:
+def _lock_phases(turn: np.ndarray, power: np.ndarray) -> np.ndarray:
     """Turns of length 1, each bin's that of the spectral peak nearest to it; complex64 [bin]."""
     padded = np.pad(power, 2, constant_values=-1.0)
     neighbours = np.maximum.reduce([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
@@ -142,7 +142,7 @@ def _locked(turn: np.ndarray, power: np.ndarray) -> np.ndarray:
     return np.asarray(at[nearest])
 
 
-def pitched(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
+def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
     """A clip moved in pitch, as long as before: stretched, then resampled.
 
     Args:
@@ -154,12 +154,12 @@ def pitched(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
         float32 [channel, sample].
     """
     ratio = 2 ** (semitones / 12)
-    longer = stretched(samples, rate, ratio)
+    longer = stretch_time(samples, rate, ratio)
     back = librosa.resample(longer, orig_sr=rate * ratio, target_sr=rate, res_type="soxr_hq")
     return np.asarray(librosa.util.fix_length(back, size=samples.shape[1]), np.float32)
 
 
-def shifted(samples: np.ndarray, _rate: int, hz: float) -> np.ndarray:
+def shift_frequency(samples: np.ndarray, _rate: int, hz: float) -> np.ndarray:
     """A clip with every frequency moved by the same number of Hz: single sideband by the analytic signal.
 
     What would pass 0 Hz or half the rate is left out: it would come back from there, mirrored.
@@ -183,14 +183,14 @@ def shifted(samples: np.ndarray, _rate: int, hz: float) -> np.ndarray:
     return np.ascontiguousarray((analytic * turns).real, np.float32)
 
 
-def _same(samples: np.ndarray, _rate: int, _amount: float) -> np.ndarray:
+def _keep_samples(samples: np.ndarray, _rate: int, _amount: float) -> np.ndarray:
     return samples
 
 
-WAYS: dict[str, Callable[[np.ndarray, int, float], np.ndarray]] = {
-    "none": _same,
-    "stretch": stretched,
-    "shift": shifted,
-    "pitch": pitched,
+TRANSFORMS: dict[str, Callable[[np.ndarray, int, float], np.ndarray]] = {
+    "none": _keep_samples,
+    "stretch": stretch_time,
+    "shift": shift_frequency,
+    "pitch": shift_pitch,
 }
 """How each kind goes: (samples, rate, amount) -> samples."""

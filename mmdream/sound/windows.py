@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.sound.ear import ear
-from mmdream.sound.level import Meter, level_factor
-from mmdream.sound.source import Source, blocks
+from mmdream.sound.ear import get_frontend
+from mmdream.sound.level import LoudnessMeter, compute_level_factor
+from mmdream.sound.source import AudioSource, read_blocks
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 
 @dataclass(frozen=True)
-class Window:
+class AudioWindow:
     """A stretch of sound as a network is given it."""
 
     seconds: float
@@ -29,7 +29,7 @@ class Window:
     """float32 [1, column, band, 1]."""
 
 
-def windows(source: Source, network: Network, seconds: float, most: int) -> Iterator[Window]:
+def read_windows(source: AudioSource, network: Network, seconds: float, most: int) -> Iterator[AudioWindow]:
     """Windows over a whole sound, as many as it takes to hear all of it, evenly spaced.
 
     Args:
@@ -44,14 +44,14 @@ def windows(source: Source, network: Network, seconds: float, most: int) -> Iter
     Raises:
         UserError: a sample is not a number.
     """
-    meter = Meter(source.rate, source.channels, source.layout)
-    for samples in blocks(source):
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
+    for samples in read_blocks(source):
         meter.feed(samples)
-    on = ear(network, source.rate)
-    factor = level_factor(meter.level(), on.front.level_dbfs)
+    on = get_frontend(network, source.rate)
+    factor = compute_level_factor(meter.level(), on.front.level_dbfs)
     columns = max(1, round(seconds * source.rate / on.stft.hop))
     whole = max(columns, -(-source.n_samples // on.stft.hop))
     count = min(most, -(-whole // columns))
     for first in np.rint(np.linspace(0, whole - columns, count)).astype(int).tolist():
-        power = on.listen(source, first, first + columns, 0, factor)
-        yield Window(first * on.stft.hop / source.rate, on.shown(power))
+        power = on.read_power(source, first, first + columns, 0, factor)
+        yield AudioWindow(first * on.stft.hop / source.rate, on.shown(power))

@@ -18,8 +18,8 @@ import numpy as np
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import Form, row
 from mmdream.networks.card import SoundInput
-from mmdream.sound.bands import band_power, shown
-from mmdream.sound.front import stft_of
+from mmdream.sound.bands import measure_band_power, to_network_input
+from mmdream.sound.front import make_network_stft
 from mmdream.training.lesson import places
 
 RATES = (8000, 16_000, 22_050, 44_100, 48_000)
@@ -62,7 +62,7 @@ class Sounds:
         share = np.maximum(share, 1 - share)
         powers = share[:, None, None] * powers + (1 - share)[:, None, None] * powers[other]
         labels = share[:, None] * labels + (1 - share)[:, None] * labels[other]
-        return masked(shown(powers, self.front), rng), labels
+        return masked(to_network_input(powers, self.front), rng), labels
 
     def alike(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
         """Those of one length together."""
@@ -72,11 +72,13 @@ class Sounds:
     def plain(self, examples: Sequence[Example]) -> np.ndarray:
         """Each whole, all of one length, float32 [n, column, band, 1]."""
         columns = self.length(examples[0])
-        return shown(np.stack([tiled(self.power(each), columns)[:columns] for each in examples]), self.front)
+        return to_network_input(
+            np.stack([tiled(self.power(each), columns)[:columns] for each in examples]), self.front
+        )
 
     def length(self, example: Example) -> int:
         """Columns of one that are fed: at least a crop, at most `LONGEST_SECONDS`."""
-        stft = stft_of(self.front, rate_for(self.front))
+        stft = make_network_stft(self.front, rate_for(self.front))
         first, stop = self.spans[example.file]
         return min(max(stop - first, self.columns), round(LONGEST_SECONDS * stft.rate / stft.hop))
 
@@ -118,7 +120,7 @@ def hear(
         lengths.unlink(missing_ok=True)
         with open(path, "wb") as file:
             for number, example in enumerate(of.examples):
-                power = band_power(row(of, example, Form(rate=rate)), rate, front)
+                power = measure_band_power(row(of, example, Form(rate=rate)), rate, front)
                 file.write(np.log(power + np.float32(TINY)).astype(np.float16).tobytes())
                 heard.append(len(power))
                 progress(number + 1, len(of.examples))
@@ -128,7 +130,7 @@ def hear(
     spans = dict(zip((each.file for each in of.examples), pairwise([0, *ends]), strict=True))
     logs = np.memmap(path, np.float16, "r", shape=(ends[-1], front.bands))
     grid = front.decimation
-    columns = grid * math.ceil(seconds * rate / stft_of(front, rate).hop / grid)
+    columns = grid * math.ceil(seconds * rate / make_network_stft(front, rate).hop / grid)
     return Sounds(of, front, logs, spans, columns)
 
 
@@ -148,7 +150,7 @@ def events(sounds: Sounds, examples: Sequence[Example]) -> tuple[str, ...]:
     Of ESC-10 these are dogs, babies, clocks, sneezes and roosters (0.3 to 0.88 of the time), and not rain,
     sea, helicopters, chainsaws and fire (hardly any).
     """
-    stft = stft_of(sounds.front, rate_for(sounds.front))
+    stft = make_network_stft(sounds.front, rate_for(sounds.front))
     block = max(1, round(0.1 * stft.rate / stft.hop))
     quiet: dict[int, list[float]] = defaultdict(list)
     for each in examples:

@@ -15,7 +15,7 @@ from mmdream.errors import UserError
 from mmdream.jobs.channel_sheet import SIZE, Cell, sheet
 from mmdream.jobs.channels import chosen
 from mmdream.picture import files
-from mmdream.sound.canvas import BANDS
+from mmdream.sound.canvas import N_BANDS
 
 RATE = 16_000
 
@@ -98,8 +98,8 @@ def test_channels_are_climbed_as_the_objective_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 97])
 @pytest.mark.parametrize("rate", [100, 192_000])
 def test_the_index_has_a_place_for_every_dream(count: int, rate: int) -> None:
-    power = np.full((30, BANDS), 1e-4, np.float32)
-    louder = np.full((45, BANDS), 0.8, np.float32)
+    power = np.full((30, N_BANDS), 1e-4, np.float32)
+    louder = np.full((45, N_BANDS), 0.8, np.float32)
     cells = [Cell("source", power, 0 * louder), *(Cell(f"{k}", power, louder) for k in range(count - 1))]
     picture = sheet("a title", cells, rate, 3.0)
     red = (picture[..., 0] > picture[..., 2].astype(int) + 50) & (picture[..., 1] < 160)

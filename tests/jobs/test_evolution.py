@@ -15,9 +15,9 @@ from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.picture import files
 from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS, LEAST_NEW
-from mmdream.sound.chunks import chunks
-from mmdream.sound.dream import dream_sound
+from mmdream.sound.canvas import MIN_INVENTED, N_BANDS
+from mmdream.sound.chunks import split_into_chunks
+from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 
 RATE = 16_000
@@ -40,20 +40,20 @@ def melnet() -> Network:
 def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melnet: Network) -> None:
     schedule = Schedule(octaves=1, steps=2, depth=0.3, strength=strength)
     evolution, applied = Evolution(schedule, RATE), []
-    dream_sound(
+    dream_source(
         ArraySource(noise(9), RATE),
         lambda _: None,
         melnet,
         schedule,
         0,
         start_seconds=3 if strength == 1.0 else 0,
-        watch=applied.append,
-        shown=evolution.feed,
+        on_gain=applied.append,
+        on_step=evolution.feed,
     )
     gains, begin, column = evolution.means()
     whole = np.concatenate(applied)
     hop = 186 / RATE  # Of any canvas: 512 / 44100 s.
-    assert (gains.shape[1:], column) == ((2, BANDS), hop)
+    assert (gains.shape[1:], column) == ((2, N_BANDS), hop)
     first = round(begin / hop) - ((3 * RATE if strength == 1.0 else 0) // 186 - 1)
     shown = np.zeros_like(whole)
     if strength:
@@ -64,9 +64,9 @@ def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melne
 
 def test_many_steps_become_few_pictures_that_end_with_the_last() -> None:
     evolution = Evolution(Schedule(octaves=4, steps=25), RATE)
-    (chunk,) = chunks(0, 100)
+    (chunk,) = split_into_chunks(0, 100)
     for done in range(101):
-        evolution.feed(chunk, done, 100, np.full((chunk.high - chunk.low, BANDS), done / 100, np.float32))
+        evolution.feed(chunk, done, 100, np.full((chunk.high - chunk.low, N_BANDS), done / 100, np.float32))
     gains, _, _ = evolution.means()
     assert evolution.count == MOST
     np.testing.assert_allclose(gains[10, :, 0], np.arange(1, MOST + 1) / MOST, atol=0.006)
@@ -75,10 +75,10 @@ def test_many_steps_become_few_pictures_that_end_with_the_last() -> None:
 
 def test_a_long_sound_takes_no_more_room_than_a_short_one() -> None:
     evolution = Evolution(Schedule(octaves=1, steps=2), RATE)
-    grid = chunks(0, 40_000)
+    grid = split_into_chunks(0, 40_000)
     for chunk in (grid[0], *grid[-13:]):  # What lies between has no strength.
         for done in range(3):
-            evolution.feed(chunk, done, 2, np.full((chunk.high - chunk.low, BANDS), 0.1, np.float32))
+            evolution.feed(chunk, done, 2, np.full((chunk.high - chunk.low, N_BANDS), 0.1, np.float32))
     gains, begin, column = evolution.means()
     assert len(gains) < 2000
     assert begin == 0
@@ -117,13 +117,13 @@ def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
 
 def test_what_is_invented_has_a_part_of_its_own() -> None:
     evolution = Evolution(Schedule(octaves=1, steps=1, strength=((0, 1), (1, 0))), RATE)
-    (chunk,) = chunks(0, 170)
-    canvas = np.full((chunk.high - chunk.low, 2 * BANDS), 0.5, np.float32)
+    (chunk,) = split_into_chunks(0, 170)
+    canvas = np.full((chunk.high - chunk.low, 2 * N_BANDS), 0.5, np.float32)
     evolution.feed(chunk, 1, 1, canvas)
     canvases, _, _ = evolution.means()
-    assert canvases.shape[1:] == (1, 2 * BANDS)
+    assert canvases.shape[1:] == (1, 2 * N_BANDS)
     np.testing.assert_allclose(canvases[[0, -1], 0, 0], [0.5, 0], atol=1e-6)
-    np.testing.assert_allclose(canvases[[0, -1], 0, BANDS], [0.5, LEAST_NEW], atol=1e-6)
+    np.testing.assert_allclose(canvases[[0, -1], 0, N_BANDS], [0.5, MIN_INVENTED], atol=1e-6)
     sound = ArraySource(np.zeros((1, 2 * RATE), np.float32), RATE)
     (invented,) = pictures("a.wav", sound, evolution, 0.0)
     (plain,) = pictures("a.wav", sound, Evolution(Schedule(octaves=1, steps=1), RATE), 0.0)

@@ -13,7 +13,7 @@ from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
 from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
 from mmdream.jobs.ouroboros import clip_names
-from mmdream.sound.transform import transform
+from mmdream.sound.transform import parse_transform
 from tests.command import called, mmdream
 
 RATE = 22_050
@@ -142,4 +142,4 @@ def test_lengths_are_refused_before_anything_is_dreamed() -> None:
     with pytest.raises(UserError, match="shortest clip"):
         check_lengths("x", 0, 1, 48_000, Turns(1))
     with pytest.raises(UserError, match="longest clip"):
-        check_lengths("x", 48_000, 1, 48_000, Turns(50, transform("stretch=1.5")))
+        check_lengths("x", 48_000, 1, 48_000, Turns(50, parse_transform("stretch=1.5")))

@@ -14,16 +14,16 @@ from mmdream.cli import app
 from mmdream.jobs.portrait import portrait
 from mmdream.picture import files
 from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS
-from mmdream.sound.columns import Columns
+from mmdream.sound.canvas import N_BANDS
+from mmdream.sound.columns import ColumnMeans
 from mmdream.sound.source import ArraySource
 
 RATE = 16_000
 
 
 def drawn(before: np.ndarray, after: np.ndarray, name: str = "a.wav", rate: int = RATE) -> np.ndarray:
-    gains = Columns()
-    gains.feed(np.zeros((before.shape[1] * 86 // rate + 1, BANDS), np.float32))
+    gains = ColumnMeans()
+    gains.feed(np.zeros((before.shape[1] * 86 // rate + 1, N_BANDS), np.float32))
     return portrait(name, ArraySource(before, rate), ArraySource(after, rate), gains, Schedule(), 1.5)
 
 

@@ -26,7 +26,7 @@ from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.picture import files
 from mmdream.sound.source import ArraySource
-from mmdream.sound.windows import windows
+from mmdream.sound.windows import read_windows
 
 QUIET = Listener()
 
@@ -89,7 +89,7 @@ def test_a_sound_is_prepared_as_in_training(data: Path):
             if not clip.startswith("5-"):  # The fold that the weights have not heard.
                 continue
             samples, rate = soundfile.read(io.BytesIO(tar.extractfile(member).read()), dtype="float32")
-            (window,) = windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
+            (window,) = read_windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
             best = int(np.argmax(head(window.shown)))
             right.append(best == network.card.class_place(folder.partition(" - ")[2]))
     assert len(right) == 80
@@ -105,19 +105,19 @@ def network() -> Network:
 def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
     rate = 8000
     source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
-    found = list(windows(source, network, 2.0, MOST))
+    found = list(read_windows(source, network, 2.0, MOST))
     begins = np.array([window.seconds for window in found])
     assert begins[0] == 0
     assert begins[-1] + 2 >= seconds - 0.012
     assert (np.diff(begins) > 0).all()
     assert (np.diff(begins) <= 2.001).all()
     assert {window.shown.shape for window in found} == {found[0].shown.shape}
-    assert len(list(windows(source, network, 2.0, 2))) == min(2, len(found))
+    assert len(list(read_windows(source, network, 2.0, 2))) == min(2, len(found))
 
 
 def test_a_network_of_another_front_end_hears_short_sounds():
     network = load(card("residual_spec"), "random")  # The others of the zoo take ten times as long to build.
-    (window,) = windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MOST)
+    (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MOST)
     logits = np.asarray(network.head()(window.shown))
     assert logits.shape == (1, len(network.card.classes))
     assert np.isfinite(logits).all()

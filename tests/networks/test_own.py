@@ -26,7 +26,7 @@ from mmdream.networks.own import OURS
 from mmdream.picture.slope import slope
 from mmdream.picture.wanted import at_depth
 from mmdream.schedule import Schedule
-from mmdream.sound.dream import dream_sound
+from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 
 # Keras 3.15 saves its variables through an array protocol older than numpy 2's.
@@ -188,7 +188,7 @@ def test_a_sound_network_hears_bands_first(saved: Save):
     net = load(about)
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 22050)).astype(np.float32)
     blocks: list[np.ndarray] = []
-    dream_sound(ArraySource(sound, 22050), blocks.append, net, Schedule(octaves=1, steps=2), 0)
+    dream_source(ArraySource(sound, 22050), blocks.append, net, Schedule(octaves=1, steps=2), 0)
     assert np.abs(np.concatenate(blocks, axis=1) - sound).max() > 1e-3
     features = net.rungs((0,))(np.zeros((1, 30, 64, 1), np.float32))
     assert features[0].shape[1:3] == (30, 64)

@@ -17,11 +17,11 @@ from mmdream.networks.origins import Absent, KerasFile
 from mmdream.networks.weights import locate
 from mmdream.objectives import energy
 from mmdream.schedule import Schedule
-from mmdream.sound.canvas import BANDS, smoothed, softened
-from mmdream.sound.dream import dream_sound
-from mmdream.sound.ear import Ear, Heard, ear
+from mmdream.sound.canvas import N_BANDS, smooth_gradient, soft_limit
+from mmdream.sound.dream import dream_source
+from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import stft_for
+from mmdream.sound.stft import make_stft
 from mmdream.terms import Term, Wishes, channel, target
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
@@ -190,32 +190,36 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
     net, rate, hops = network(name), 16000, 96
     rung, chosen = Term("layer", net.card.rungs[1].layer), target(net.card.classes[1])
     for term in (rung, chosen):
-        on = ear(net, rate, Wishes((term,)))
-        own, canvas = on.stft.hop, stft_for(rate).hop
+        on = get_frontend(net, rate, Wishes((term,)))
+        own, canvas = on.stft.hop, make_stft(rate).hop
         places = np.arange(0, hops, own / canvas, dtype=np.float32)
         rng = np.random.default_rng(0)
         power = (1e-4 * rng.exponential(1.0, (len(places), len(on.groups)))).astype(np.float32)
-        stretch = Heard(power, np.minimum(places, hops - 1))
-        start = np.zeros((hops, BANDS), np.float32)
+        stretch = SpectrogramSlice(power, np.minimum(places, hops - 1))
+        start = np.zeros((hops, N_BANDS), np.float32)
 
-        def slope(x: np.ndarray, _: int, on: Ear = on, stretch: Heard = stretch) -> np.ndarray:
-            return smoothed(on.slope(x, stretch, 0.5, 0), 1.5)
+        def slope(
+            x: np.ndarray, _: int, on: AudioFrontend = on, stretch: SpectrogramSlice = stretch
+        ) -> np.ndarray:
+            return smooth_gradient(on.slope(x, stretch, 0.5, 0), 1.5)
 
-        gain = softened(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
-        along = np.stack([np.interp(stretch.places, np.arange(hops), row) for row in gain.T], axis=1)
-        gained = Heard((power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.places)
-        before, after = (float(on.energies(x, (0,), 0, len(places))[0]) for x in (stretch, gained))
+        gain = soft_limit(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
+        along = np.stack([np.interp(stretch.positions, np.arange(hops), row) for row in gain.T], axis=1)
+        gained = SpectrogramSlice(
+            (power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.positions
+        )
+        before, after = (float(on.measure_energies(x, (0,), 0, len(places))[0]) for x in (stretch, gained))
         # Random residual blocks make logits so large that a chance of 0 is exact.
         assert after > before or (term is chosen and before in (0, 1)), term
 
 
 def test_nothing_is_climbed_where_all_weights_are_zero():
     nothing = Wishes((Term("layer", "c4", weight=0.0),))
-    on = ear(network("melnet"), 16000, nothing)
-    stretch = Heard(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
-    assert not on.slope(np.zeros((96, BANDS), np.float32), stretch, 0.5, 0).any()
+    on = get_frontend(network("melnet"), 16000, nothing)
+    stretch = SpectrogramSlice(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
+    assert not on.slope(np.zeros((96, N_BANDS), np.float32), stretch, 0.5, 0).any()
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 8000)).astype(np.float32)
-    report = dream_sound(
+    report = dream_source(
         ArraySource(sound, 16000),
         lambda _: None,
         network("melnet"),
@@ -236,7 +240,7 @@ def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
         blocks: list[np.ndarray] = []
         source = ArraySource(sound, rate)
         schedule = Schedule(octaves=1, steps=2, depth=0.5)
-        report = dream_sound(source, blocks.append, net, schedule, 0, wishes=Wishes(wanted))
+        report = dream_source(source, blocks.append, net, schedule, 0, wishes=Wishes(wanted))
         out = np.concatenate(blocks, axis=1)
         assert out.shape == sound.shape
         assert np.isfinite(out).all()

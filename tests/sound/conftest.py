@@ -10,7 +10,7 @@ import pytest
 from mmdream.networks.card import card
 from mmdream.networks.network import Network, load
 from mmdream.schedule import Schedule
-from mmdream.sound.dream import SoundReport, dream_sound
+from mmdream.sound.dream import AudioDreamReport, dream_source
 from mmdream.sound.source import ArraySource
 
 
@@ -21,7 +21,7 @@ def melnet() -> Network:
 
 
 @pytest.fixture(scope="session")
-def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
+def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioDreamReport]]:
     """(samples, rate, schedule, seed, **options) -> (dream, report)."""
 
     def run(
@@ -31,10 +31,10 @@ def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
         seed: int = 0,
         layout: str | None = None,
         **options: object,
-    ) -> tuple[np.ndarray, SoundReport]:
+    ) -> tuple[np.ndarray, AudioDreamReport]:
         blocks: list[np.ndarray] = []
         source = ArraySource(samples, rate, layout)
-        report = dream_sound(
+        report = dream_source(
             source,
             blocks.append,
             melnet,

@@ -9,19 +9,19 @@ from mmdream.ascent import Canvas, ascend
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import contrast, departures, target
-from mmdream.sound.canvas import HIGHEST, LOWEST, smoothed, softened
-from mmdream.sound.ear import Ear, Heard, ear
+from mmdream.sound.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
+from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 
 
 @pytest.fixture(scope="module")
-def hearing(melnet: Network) -> Ear:
-    return ear(melnet, 44100)
+def hearing(melnet: Network) -> AudioFrontend:
+    return get_frontend(melnet, 44100)
 
 
-def power(hearing: Ear, hops: int = 64) -> Heard:
+def power(hearing: AudioFrontend, hops: int = 64) -> SpectrogramSlice:
     rng = np.random.default_rng(0)
     found = (1e-4 * rng.exponential(1.0, (hops, len(hearing.groups)))).astype(np.float32)
-    return Heard(found, np.arange(hops, dtype=np.float32))
+    return SpectrogramSlice(found, np.arange(hops, dtype=np.float32))
 
 
 def test_contrast_gradient_agrees_with_central_differences() -> None:
@@ -62,23 +62,25 @@ def test_target_rises_with_the_wanted_class_only() -> None:
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])
-def test_the_slope_climbs_and_has_the_canvas_shape(hearing: Ear, depth: float) -> None:
+def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth: float) -> None:
     heard, start = power(hearing), np.zeros((64, 64), np.float32)
     gradient = hearing.slope(start, heard, depth, 0)
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
-    canvas = Canvas(start, 0.05, lambda x, _: smoothed(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x)
-    gained = heard.power * np.exp(2 * softened(ascend(canvas, 6)) @ hearing.spread)
+    canvas = Canvas(
+        start, 0.05, lambda x, _: smooth_gradient(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x
+    )
+    gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.spread)
     rungs = (int(np.floor(3 * depth + 0.5)),)
     before, after = (
-        hearing.energies(Heard(x.astype(np.float32), heard.places), rungs, 0, 64)
+        hearing.measure_energies(SpectrogramSlice(x.astype(np.float32), heard.positions), rungs, 0, 64)
         for x in (heard.power, gained)
     )
     assert after[0] > 1.2 * before[0]
 
 
-def test_a_rolled_slope_is_the_slope_moved_back(hearing: Ear) -> None:
+def test_a_rolled_slope_is_the_slope_moved_back(hearing: AudioFrontend) -> None:
     """Rolls by the network's whole stride change nothing but the rims."""
     heard, canvas = power(hearing, 160), np.zeros((160, 64), np.float32)
     plain, rolled = (hearing.slope(canvas, heard, 0.0, roll)[48:-48] for roll in (0, 16))
@@ -87,8 +89,8 @@ def test_a_rolled_slope_is_the_slope_moved_back(hearing: Ear) -> None:
 
 def test_limits_are_soft_and_never_crossed() -> None:
     canvas = np.linspace(-9, 9, 1001, dtype=np.float32)
-    gain = softened(canvas)
-    assert LOWEST <= gain.min() < gain.max() <= HIGHEST
+    gain = soft_limit(canvas)
+    assert MIN_GAIN <= gain.min() < gain.max() <= MAX_GAIN
     assert (np.diff(gain) >= 0).all()
     np.testing.assert_allclose(gain[490:511], canvas[490:511], atol=2e-3)
 
@@ -96,14 +98,14 @@ def test_limits_are_soft_and_never_crossed() -> None:
 def test_smoothing_keeps_the_mean_and_dies_away_slower_than_it_rises() -> None:
     click = np.zeros((201, 64), np.float32)
     click[100, 30] = 1.0
-    out = smoothed(click, 6.0)
+    out = smooth_gradient(click, 6.0)
     assert out.sum() == pytest.approx(1.0, rel=1e-4)
     line = out.sum(axis=1)
     assert line.argmax() == 100
     assert line[101:].sum() > 2 * line[:100].sum()
 
 
-def test_gathered_power_is_the_power_of_all_channels(hearing: Ear) -> None:
+def test_gathered_power_is_the_power_of_all_channels(hearing: AudioFrontend) -> None:
     rng = np.random.default_rng(2)
     shape = (3, 5, 1025)
     spectra = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)

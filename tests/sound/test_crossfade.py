@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.sound.crossfade import Crossfaded, length_of
+from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
 from mmdream.sound.source import ArraySource
 
 RATE = 8000
 
 
-def clips(*lengths: int, channels: int = 2) -> Crossfaded:
+def clips(*lengths: int, channels: int = 2) -> CrossfadedSource:
     rng = np.random.default_rng(2)
-    return Crossfaded(
+    return CrossfadedSource(
         tuple(ArraySource(rng.standard_normal((channels, n)).astype(np.float32), RATE) for n in lengths)
     )
 
@@ -22,7 +22,7 @@ def clips(*lengths: int, channels: int = 2) -> Crossfaded:
 def test_any_stretch_is_that_part_of_the_whole(lengths: tuple[int, ...]) -> None:
     sound = clips(*lengths)
     whole = sound.read(0, sound.n_samples)
-    assert whole.shape == (2, length_of(lengths, RATE))
+    assert whole.shape == (2, crossfaded_length(lengths, RATE))
     for low, high in (
         (0, 1),
         (sound.n_samples // 3, sound.n_samples // 2),

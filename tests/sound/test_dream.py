@@ -14,15 +14,15 @@ import soundfile
 from mmdream.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.schedule import Schedule
-from mmdream.sound.chunks import LENGTH
-from mmdream.sound.dream import SoundReport, contrast_energies, dream_sound
-from mmdream.sound.level import FREE_BELOW, MOST_OVER, Meter
-from mmdream.sound.source import BLOCK, ArraySource, FileSource
-from mmdream.sound.stft import stft_for
+from mmdream.sound.chunks import CHUNK_HOPS
+from mmdream.sound.dream import AudioDreamReport, dream_source, measure_contrast_energies
+from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
+from mmdream.sound.source import BLOCK_SAMPLES, ArraySource, FileSource
+from mmdream.sound.stft import make_stft
 
 from .conftest import QUICK, music
 
-Dream = Callable[..., tuple[np.ndarray, SoundReport]]
+Dream = Callable[..., tuple[np.ndarray, AudioDreamReport]]
 STILL = Schedule(octaves=2, steps=3, strength=0.0)
 
 
@@ -100,7 +100,7 @@ def test_the_dream_begins_where_strength_begins(dream: Dream) -> None:
     out, report = dream(sound, 44100, schedule)
     apart = np.abs(out - sound).max(axis=0)
     first = int(np.flatnonzero(apart > 1e-7)[0]) / 44100
-    window = stft_for(44100, 512 / 44100).window / 44100
+    window = make_stft(44100, 512 / 44100).window / 44100
     assert abs(first - 2.0) <= window
     assert apart[int(2.2 * 44100) :].max() > 0.01
     assert all(used.moment == schedule.at(used.seconds) for used in report.schedule)
@@ -119,7 +119,7 @@ def test_an_excerpt_is_dreamed_like_that_part_of_the_whole(dream: Dream) -> None
     whole, _ = dream(sound, rate)
     start = Fraction(7, 2)
     excerpt, report = dream(sound[:, 56000:], rate, start_seconds=start)
-    assert report.schedule[1].seconds == pytest.approx(1.5 * LENGTH * 186 / 16000)
+    assert report.schedule[1].seconds == pytest.approx(1.5 * CHUNK_HOPS * 186 / 16000)
     inner = slice(int(3.5 * rate), int(6.5 * rate))
     part = whole[:, 56000:][:, inner]
     apart = excerpt[:, inner] - part
@@ -137,7 +137,7 @@ def test_no_step_at_the_seams(dream: Dream) -> None:
     hops = np.sqrt(np.square(out[0, : len(out[0]) // 512 * 512]).reshape(-1, 512).mean(axis=1))
     steps = np.abs(np.diff(20 * np.log10(hops)))
     seams = np.zeros(len(steps), bool)
-    for seam in range(LENGTH, len(steps), LENGTH):
+    for seam in range(CHUNK_HOPS, len(steps), CHUNK_HOPS):
         seams[seam - 4 : seam + 4] = True
     assert steps[seams].mean() < 1.3 * steps[~seams].mean()
 
@@ -148,7 +148,7 @@ def test_the_dream_climbs_the_rung_of_its_depth(dream: Dream, melnet: Network) -
     (shallow, report), (deep, _) = (dream(sound, 44100, schedule) for schedule in schedules)
     source = ArraySource(sound, 44100)
     plain, low, high = (
-        contrast_energies(source, ArraySource(x, 44100), melnet) for x in (sound, shallow, deep)
+        measure_contrast_energies(source, ArraySource(x, 44100), melnet) for x in (sound, shallow, deep)
     )
     assert low[0] / plain[0] == pytest.approx(report.objective_gain, rel=0.05)
     assert low[0] > 2 * plain[0]
@@ -168,11 +168,11 @@ def test_no_moment_is_much_louder_than_the_source_s(dream: Dream, data) -> None:
     file = data / "sounds" / "vibe_ace.ogg"
     sound, rate = soundfile.read(file, dtype="float32", stop=4 * 44100, always_2d=True)
     out, report = dream(sound.T, rate, Schedule())
-    before, after = (Meter(rate, len(out)) for _ in range(2))
+    before, after = (LoudnessMeter(rate, len(out)) for _ in range(2))
     before.feed(sound.T)
     after.feed(out)
-    most = np.maximum(before.momentary() + MOST_OVER, before.loudness() - FREE_BELOW)
-    assert np.all(after.momentary() <= most)
+    most = np.maximum(before.momentary_loudness() + MAX_EXCESS_LU, before.loudness() - QUIET_MARGIN_LU)
+    assert np.all(after.momentary_loudness() <= most)
     assert report.loudness_dream == pytest.approx(report.loudness_source, abs=0.5)
 
 
@@ -208,10 +208,10 @@ def test_memory_does_not_grow_with_length(melnet: Network) -> None:
     for seconds in (15, 30, 90):
         source = Watched(8000, 1, 8000 * seconds)
         tracemalloc.start()
-        dream_sound(source, lambda block: None, melnet, schedule, 0)
+        dream_source(source, lambda block: None, melnet, schedule, 0)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert source.longest <= max(BLOCK, 13 * source.rate)
+        assert source.longest <= max(BLOCK_SAMPLES, 13 * source.rate)
     # Python's own caches make up some; the samples alone would make it 1.35.
     assert peaks[2] < 1.15 * peaks[1]
 
@@ -224,7 +224,7 @@ def test_a_full_disk_is_told_as_one(melnet: Network, tmp_path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     try:
         with pytest.raises(OSError, match="No space left"):
-            dream_sound(source, lambda block: None, melnet, QUICK, 0, folder=tmp_path)
+            dream_source(source, lambda block: None, melnet, QUICK, 0, folder=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
@@ -236,7 +236,7 @@ def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
     blocks: list[np.ndarray] = []
     shares: list[float] = []
     with soundfile.SoundFile(tmp_path / "in.wav") as file:
-        dream_sound(
+        dream_source(
             FileSource(file),
             blocks.append,
             melnet,
@@ -246,7 +246,7 @@ def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
             progress=shares.append,
         )
     again: list[np.ndarray] = []
-    dream_sound(ArraySource(sound, 16000), again.append, melnet, QUICK, 0)
+    dream_source(ArraySource(sound, 16000), again.append, melnet, QUICK, 0)
     np.testing.assert_array_equal(np.concatenate(blocks, 1), np.concatenate(again, 1))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from mmdream.networks.card import SoundInput, card
-from mmdream.sound.front import bands_of, bank_of, bin_groups, heard, spread, stft_of
-from mmdream.sound.stft import spectra, stft_for
+from mmdream.sound.front import (
+    group_bins,
+    make_band_interpolation,
+    make_network_filterbank,
+    make_network_stft,
+    network_band_edges,
+    normalize_bands,
+)
+from mmdream.sound.stft import forward_stft, make_stft
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 
@@ -24,9 +31,9 @@ def front() -> SoundInput:
 
 @pytest.mark.parametrize("rate", RATES)
 def test_white_power_reads_alike_in_every_band_below_nyquist(front: SoundInput, rate: int) -> None:
-    stft = stft_for(rate, front.hop_seconds)
-    bands = np.ones((1, stft.n_bins), np.float32) @ bank_of(front, stft)
-    below = bands_of(front)[1:-1] <= rate / 2
+    stft = make_stft(rate, front.hop_seconds)
+    bands = np.ones((1, stft.n_bins), np.float32) @ make_network_filterbank(front, stft)
+    below = network_band_edges(front)[1:-1] <= rate / 2
     np.testing.assert_allclose(bands[0, below], 1.0, rtol=1e-5)
     assert not bands[0, ~below].any()
     assert below.any()
@@ -34,42 +41,42 @@ def test_white_power_reads_alike_in_every_band_below_nyquist(front: SoundInput, 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_a_level_gain_stays_level_in_every_bin(front: SoundInput, rate: int) -> None:
-    weights = spread(bands_of(front), stft_for(rate, front.hop_seconds))
+    weights = make_band_interpolation(network_band_edges(front), make_stft(rate, front.hop_seconds))
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-5)
 
 
 def test_a_sine_lands_in_its_band_at_any_rate(front: SoundInput) -> None:
-    centre = bands_of(front)[1:-1]
+    centre = network_band_edges(front)[1:-1]
     found = []
     for rate in RATES:
-        stft = stft_for(rate, front.hop_seconds)
+        stft = make_stft(rate, front.hop_seconds)
         power = np.zeros((1, stft.n_bins), np.float32)
-        power[0, np.argmin(np.abs(stft.hz - 1500.0))] = 1.0
-        found.append(int(np.argmax(power @ bank_of(front, stft))))
+        power[0, np.argmin(np.abs(stft.frequencies - 1500.0))] = 1.0
+        found.append(int(np.argmax(power @ make_network_filterbank(front, stft))))
     assert max(found) - min(found) <= 1
     assert centre[found[0]] == pytest.approx(1500, rel=0.06)
 
 
 def test_groups_of_bins_hear_what_bins_hear(front: SoundInput) -> None:
-    stft = stft_for(44100, front.hop_seconds)
-    groups = bin_groups(stft, bands_of(front))
+    stft = make_stft(44100, front.hop_seconds)
+    groups = group_bins(stft, network_band_edges(front))
     assert groups[0] == 0
     assert len(groups) < stft.n_bins / 3
     power = np.random.default_rng(0).exponential(1.0, (50, stft.n_bins)).astype(np.float32)
-    bank = bank_of(front, stft)
+    bank = make_network_filterbank(front, stft)
     widths = np.diff(np.append(groups, stft.n_bins))[:, None]
     coarse = np.add.reduceat(power, groups, axis=1) @ (np.add.reduceat(bank, groups) / widths)
-    difference = heard(coarse, front) - heard(power @ bank, front)
+    difference = normalize_bands(coarse, front) - normalize_bands(power @ bank, front)
     # Less than the attack that the network was trained against.
     assert np.abs(difference).max() < 0.25
 
 
 def heard_by(front: SoundInput, sound: np.ndarray, rate: int) -> np.ndarray:
     """What a network takes of a mono sound, float32 [column, band]; columns centred on multiples of a hop."""
-    stft = stft_of(front, rate)
+    stft = make_network_stft(front, rate)
     reach = stft.window // 2
-    found = spectra(np.pad(sound, (reach, reach))[None], stft)[0]
-    return heard(np.abs(found) ** 2 @ bank_of(front, stft), front)
+    found = forward_stft(np.pad(sound, (reach, reach))[None], stft)[0]
+    return normalize_bands(np.abs(found) ** 2 @ make_network_filterbank(front, stft), front)
 
 
 def chords(rate: int, seconds: float = 1.0) -> np.ndarray:
@@ -115,8 +122,8 @@ def test_bands_above_nyquist_hold_the_floor(name: str, rate: int) -> None:
     told = heard_by(front, chords(rate), rate)
     assert told.shape[1] == front.bands
     assert np.isfinite(told).all()
-    above = bands_of(front)[1:-1] > rate / 2
-    nothing = heard(np.zeros((1, front.bands), np.float32), front)
+    above = network_band_edges(front)[1:-1] > rate / 2
+    nothing = normalize_bands(np.zeros((1, front.bands), np.float32), front)
     np.testing.assert_allclose(told[:, above], np.broadcast_to(nothing, told.shape)[:, above])
 
 
@@ -125,7 +132,7 @@ def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
     front = card(name).input
     assert isinstance(front, SoundInput)
     low, high = (heard_by(front, chords(rate, 2.0) * 0.1, rate) for rate in (22050, 44100))
-    below = (bands_of(front)[1:-1] > 600) & (bands_of(front)[1:-1] < 4000)
+    below = (network_band_edges(front)[1:-1] > 600) & (network_band_edges(front)[1:-1] < 4000)
     means = [np.median(x[:, below]) for x in (low, high)]
     scale = np.abs(np.ptp(low[:, below]))
     assert abs(means[0] - means[1]) < 0.1 * scale
@@ -134,7 +141,7 @@ def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
 def test_linear_bands_at_the_networks_own_rate_are_its_bins() -> None:
     front = card("conv5_spec").input
     assert isinstance(front, SoundInput)
-    bank = bank_of(front, stft_of(front, 8000))
+    bank = make_network_filterbank(front, make_network_stft(front, 8000))
     np.testing.assert_allclose(bank, np.eye(129), atol=1e-6)
 
 
@@ -143,6 +150,10 @@ def test_a_gain_is_heard_as_a_gain() -> None:
     power = np.full((1, 4), 0.01, np.float32)
     for kind, expected in (("log-mel", np.log(4)), ("db-mel", 20 * np.log10(2))):
         front = SoundInput(kind, 0.04, 0.01, 4, 0.0, 4000.0, 1e-12, 1.0, -23.0, (0.0,))
-        assert (heard(4 * power, front) - heard(power, front))[0, 0] == pytest.approx(expected, rel=1e-4)
+        assert (normalize_bands(4 * power, front) - normalize_bands(power, front))[0, 0] == pytest.approx(
+            expected, rel=1e-4
+        )
     front = dataclasses.replace(front, kind="power", exponent=0.25)
-    assert (heard(4 * power, front) / heard(power, front))[0, 0] == pytest.approx(4**0.25, rel=1e-4)
+    assert (normalize_bands(4 * power, front) / normalize_bands(power, front))[0, 0] == pytest.approx(
+        4**0.25, rel=1e-4
+    )

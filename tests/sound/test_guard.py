@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mmdream.sound.guard import MOST_HIGH, MOST_IN_ONE, TIMES_HIGH, balance, guarded, passes
+from mmdream.sound.guard import (
+    MAX_HIGH_RATIO,
+    MAX_HIGH_SHARE,
+    MAX_THIRD_SHARE,
+    guard_balance,
+    is_within_bounds,
+    measure_balance,
+)
 
 RATE = 44_100
 
@@ -22,7 +29,7 @@ def tone(hz: float, amplitude: float, n: int = 4 * RATE) -> np.ndarray:
 
 @pytest.mark.parametrize("hz", [100.0, 1000.0, 6350.0])
 def test_a_tone_lies_in_its_third_octave(hz: float) -> None:
-    found = balance(tone(hz, 0.1)[None], RATE)
+    found = measure_balance(tone(hz, 0.1)[None], RATE)
     assert found.strongest == pytest.approx(1, abs=0.02)
     assert found.strongest_hz == pytest.approx(hz, rel=0.1)
     assert found.high == pytest.approx(float(hz > 4000), abs=0.01)
@@ -30,22 +37,22 @@ def test_a_tone_lies_in_its_third_octave(hz: float) -> None:
 
 def test_what_is_within_the_bounds_is_left_alone() -> None:
     clip = pink(1)
-    same, drawn = guarded(clip, RATE, balance(pink(0), RATE))
+    same, drawn = guard_balance(clip, RATE, measure_balance(pink(0), RATE))
     assert same is clip
     assert drawn == 0
 
 
 @pytest.mark.parametrize("hz", [200.0, 1000.0, 8000.0])
 def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: float) -> None:
-    first = balance(pink(0), RATE)
+    first = measure_balance(pink(0), RATE)
     clip = pink(1)
     whistling = clip + tone(hz, 3 * float(clip.std()))
-    assert not passes(balance(whistling, RATE), first)
-    held, drawn = guarded(whistling, RATE, first)
-    after = balance(held, RATE)
+    assert not is_within_bounds(measure_balance(whistling, RATE), first)
+    held, drawn = guard_balance(whistling, RATE, first)
+    after = measure_balance(held, RATE)
     assert 0 < drawn <= 1
-    assert after.strongest <= max(MOST_IN_ONE, first.strongest)
-    assert after.high <= max(MOST_HIGH, TIMES_HIGH * first.high)
+    assert after.strongest <= max(MAX_THIRD_SHARE, first.strongest)
+    assert after.high <= max(MAX_HIGH_SHARE, MAX_HIGH_RATIO * first.high)
     assert held.shape == clip.shape
     assert held.dtype == np.float32
     # Two octaves away hardly anything happens, and nothing is delayed.
@@ -55,21 +62,21 @@ def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: floa
 
 
 def test_what_was_narrow_from_the_beginning_gets_no_narrower() -> None:
-    first = balance(pink(0) + tone(500, 0.2), RATE)
-    assert first.strongest > MOST_IN_ONE
+    first = measure_balance(pink(0) + tone(500, 0.2), RATE)
+    assert first.strongest > MAX_THIRD_SHARE
     clip = pink(1) + tone(500, 0.3) * (1 + 0.2 * np.sin(np.arange(4 * RATE) / 700)).astype(np.float32)
-    held, drawn = guarded(clip, RATE, first)
+    held, drawn = guard_balance(clip, RATE, first)
     assert drawn > 0
-    assert balance(held, RATE).strongest <= first.strongest
+    assert measure_balance(held, RATE).strongest <= first.strongest
 
 
 def test_a_sine_may_stay_a_sine() -> None:
     clip = tone(440, 0.1)[None]
-    assert guarded(clip, RATE, balance(clip, RATE))[1] == 0
+    assert guard_balance(clip, RATE, measure_balance(clip, RATE))[1] == 0
 
 
 @pytest.mark.parametrize("n", [1, 100, RATE])
 def test_silence_is_nothing_to_guard(n: int) -> None:
     still = np.zeros((1, n), np.float32)
-    assert balance(still, RATE).strongest == 0
-    assert guarded(still, RATE, balance(still, RATE))[1] == 0
+    assert measure_balance(still, RATE).strongest == 0
+    assert guard_balance(still, RATE, measure_balance(still, RATE))[1] == 0

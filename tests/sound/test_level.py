@@ -9,11 +9,17 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from mmdream.sound.level import FREE_BELOW, MOST_OVER, Meter, channel_weights, level_factor
+from mmdream.sound.level import (
+    MAX_EXCESS_LU,
+    QUIET_MARGIN_LU,
+    LoudnessMeter,
+    compute_channel_weights,
+    compute_level_factor,
+)
 
 
-def metered(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> Meter:
-    meter = Meter(rate, sound.shape[0], layout)
+def metered(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> LoudnessMeter:
+    meter = LoudnessMeter(rate, sound.shape[0], layout)
     for start in range(0, sound.shape[1], block):
         meter.feed(sound[:, start : start + block])
     return meter
@@ -48,8 +54,8 @@ def test_blocks_do_not_matter() -> None:
 
 
 def test_the_low_frequency_channel_is_left_out_and_surround_weighs_more() -> None:
-    np.testing.assert_array_equal(channel_weights(6, "5.1(side)"), [1, 1, 1, 0, 1.41, 1.41])
-    np.testing.assert_array_equal(channel_weights(6, None), channel_weights(6, "5.1"))
+    np.testing.assert_array_equal(compute_channel_weights(6, "5.1(side)"), [1, 1, 1, 0, 1.41, 1.41])
+    np.testing.assert_array_equal(compute_channel_weights(6, None), compute_channel_weights(6, "5.1"))
     sound = gusts(6, 48000)
     five = np.delete(sound, 3, axis=0)
     assert metered(sound, 48000).loudness() == pytest.approx(metered(five, 48000).loudness())
@@ -68,7 +74,7 @@ def test_the_gain_found_brings_the_sound_to_the_target(held: float) -> None:
     dream = 0.3 * source[:, ::-1]
     meter = metered(dream, 44100)
     share = (meter.block_seconds() >= held).astype(float)
-    nepers = meter.gain_to(metered(source, 44100), share)
+    nepers = meter.find_gain_to(metered(source, 44100), share)
     gain = np.where(np.arange(dream.shape[1]) >= held * 44100, np.exp(nepers), 1.0)
     found = metered((dream * gain).astype(np.float32), 44100).loudness()
     assert found == pytest.approx(metered(source, 44100).loudness(), abs=0.05)
@@ -76,13 +82,13 @@ def test_the_gain_found_brings_the_sound_to_the_target(held: float) -> None:
 
 def test_no_gain_where_nothing_is_open_to_it_or_heard() -> None:
     sound, silence = gusts(1, 8000), np.zeros((1, 24000), np.float32)
-    assert metered(0.1 * sound, 8000).gain_to(metered(sound, 8000), np.zeros(30)) == 0.0
-    assert metered(silence, 8000).gain_to(metered(sound, 8000), np.ones(30)) == 0.0
+    assert metered(0.1 * sound, 8000).find_gain_to(metered(sound, 8000), np.zeros(30)) == 0.0
+    assert metered(silence, 8000).find_gain_to(metered(sound, 8000), np.ones(30)) == 0.0
 
 
-def allowed(source: Meter) -> np.ndarray:
+def allowed(source: LoudnessMeter) -> np.ndarray:
     """LUFS that each 400 ms of a dream may have."""
-    return np.maximum(source.momentary() + MOST_OVER, source.loudness() - FREE_BELOW)
+    return np.maximum(source.momentary_loudness() + MAX_EXCESS_LU, source.loudness() - QUIET_MARGIN_LU)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
@@ -91,11 +97,11 @@ def test_blows_are_turned_down_and_what_is_not_one_is_left_alone(rate: int) -> N
     source = np.random.default_rng(0).normal(0, 0.05, (1, 6 * rate)).astype(np.float32)
     blow = np.where(np.abs(at - 2 * rate) < 0.1 * rate, 8.0, 1.0).astype(np.float32)
     before, loud = metered(source, rate), metered(source * blow, rate)
-    assert np.max(loud.momentary() - allowed(before)) > 5
-    down = loud.over(before)
+    assert np.max(loud.momentary_loudness() - allowed(before)) > 5
+    down = loud.measure_excess(before)
     gain = np.exp(-np.interp(at, loud.block_seconds() * rate, down)).astype(np.float32)
     after = metered(source * blow * gain, rate)
-    assert np.all(after.momentary() <= allowed(before))
+    assert np.all(after.momentary_loudness() <= allowed(before))
     assert not down[:12].any()
     assert not down[28:].any()
     assert down.max() < 1.5
@@ -106,27 +112,27 @@ def test_a_pause_may_be_filled_up_to_ten_units_under_the_whole() -> None:
     source[:, 16000:] = 0
     before = metered(source, 8000)
     dream[:, 16000:] *= 10 ** (-11 / 20)
-    assert not metered(dream, 8000).over(before).any()
+    assert not metered(dream, 8000).measure_excess(before).any()
     dream[:, 16000:] *= 10 ** (4 / 20)
-    assert metered(dream, 8000).over(before)[24:].min() > 0.2
-    assert not metered(dream, 8000).over(metered(np.zeros_like(source), 8000)).any()
+    assert metered(dream, 8000).measure_excess(before)[24:].min() > 0.2
+    assert not metered(dream, 8000).measure_excess(metered(np.zeros_like(source), 8000)).any()
 
 
 def test_the_level_ignores_pauses_and_direct_current() -> None:
     sound = gusts(1, 44100)
     quiet = np.concatenate((sound, np.zeros_like(sound)), axis=1) + 0.3
     assert metered(quiet, 44100).level() == pytest.approx(metered(sound, 44100).level(), rel=0.02)
-    assert level_factor(0.5, -23.0) == pytest.approx(10 ** (-23 / 20) / 0.5)
-    assert level_factor(0.0, -23.0) == 1.0
+    assert compute_level_factor(0.5, -23.0) == pytest.approx(10 ** (-23 / 20) / 0.5)
+    assert compute_level_factor(0.0, -23.0) == 1.0
 
 
 def test_momentary_loudness_follows_the_sound() -> None:
     tone = np.sin(2 * np.pi * 997 * np.arange(3 * 48000) / 48000)[None]
     tone[:, :48000] = 0
-    metered = Meter(48000, 1)
+    metered = LoudnessMeter(48000, 1)
     metered.feed(tone.astype(np.float32))
-    found = metered.momentary()
+    found = metered.momentary_loudness()
     assert len(found) == 27
     assert np.all(found[:7] == -np.inf)
     np.testing.assert_allclose(found[11:], -3.01, atol=0.1)  # ITU-R BS.1770: a full-scale sine of 997 Hz.
-    assert not len(Meter(48000, 1).momentary())
+    assert not len(LoudnessMeter(48000, 1).momentary_loudness())

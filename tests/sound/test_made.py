@@ -7,24 +7,26 @@ import pyloudnorm
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.sound.made import RATE, beginning, made
+from mmdream.sound.made import SIGNAL_RATE, generate_signal, parse_signal
 
 
 def sound(text: str, seconds: float = 4.0, seed: int = 0) -> np.ndarray:
-    return np.concatenate(list(made(beginning(text, seconds), seed)), axis=1)[0]
+    return np.concatenate(list(generate_signal(parse_signal(text, seconds), seed)), axis=1)[0]
 
 
 def pitch(samples: np.ndarray) -> float:
     """Hz of the strongest frequency."""
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
-    return float(power.argmax() * RATE / len(samples))
+    return float(power.argmax() * SIGNAL_RATE / len(samples))
 
 
 @pytest.mark.parametrize("text", ["noise", "sine:440", "sine:12000", "sweep:100-8000"])
 def test_it_is_as_long_and_as_loud_as_it_should_and_begins_softly(text: str) -> None:
     samples = sound(text)
-    assert len(samples) == 4 * RATE
-    assert pyloudnorm.Meter(RATE).integrated_loudness(samples.astype(float)) == pytest.approx(-23, abs=0.1)
+    assert len(samples) == 4 * SIGNAL_RATE
+    assert pyloudnorm.Meter(SIGNAL_RATE).integrated_loudness(samples.astype(float)) == pytest.approx(
+        -23, abs=0.1
+    )
     assert max(abs(samples[0]), abs(samples[-1])) < 1e-3 * np.abs(samples).max()
 
 
@@ -34,7 +36,7 @@ def test_what_is_hardly_heard_is_not_made_too_loud() -> None:
 
 def test_noise_falls_by_three_decibels_an_octave() -> None:
     power = np.square(np.abs(np.fft.rfft(sound("noise", 20.0))))
-    hz = np.fft.rfftfreq(20 * RATE, 1 / RATE)
+    hz = np.fft.rfftfreq(20 * SIGNAL_RATE, 1 / SIGNAL_RATE)
     levels = [10 * np.log10(power[(hz >= low) & (hz < 2 * low)].mean()) for low in 62.5 * 2.0 ** np.arange(8)]
     np.testing.assert_allclose(np.diff(levels), -3.0, atol=0.5)
 
@@ -44,10 +46,10 @@ def test_sines_and_sweeps_have_their_pitch() -> None:
     swept = sound("sweep:200-3200")
     # An octave a second; a quarter of a second around its middle.
     for second in range(4):
-        middle = swept[int((second + 0.375) * RATE) : int((second + 0.625) * RATE)]
+        middle = swept[int((second + 0.375) * SIGNAL_RATE) : int((second + 0.625) * SIGNAL_RATE)]
         assert pitch(middle) == pytest.approx(200 * 2 ** (second + 0.5), rel=0.1)
     down = sound("sweep:3200-200")
-    assert pitch(down[:RATE]) > 4 * pitch(down[-RATE:])
+    assert pitch(down[:SIGNAL_RATE]) > 4 * pitch(down[-SIGNAL_RATE:])
 
 
 def test_a_seed_is_one_sound() -> None:
@@ -73,10 +75,10 @@ def test_a_seed_is_one_sound() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_what_can(text: str) -> None:
     with pytest.raises(UserError, match=r"sine:440|between 20 and 20000"):
-        beginning(text, 1.0)
+        parse_signal(text, 1.0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e9, float("nan")])
 def test_lengths_out_of_reason_are_refused(seconds: float) -> None:
     with pytest.raises(UserError, match="seconds is"):
-        beginning("noise", seconds)
+        parse_signal("noise", seconds)

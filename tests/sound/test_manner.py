@@ -11,19 +11,19 @@ import pytest
 from mmdream.errors import UserError
 from mmdream.recipe import SoundManner
 from mmdream.schedule import Schedule
-from mmdream.sound.climb import FARTHEST, octave_count
-from mmdream.sound.dream import SoundReport
+from mmdream.sound.climb import MAX_DISTANCE_DB, count_octaves
+from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.invented import Excitation
-from mmdream.sound.level import Meter
-from mmdream.sound.phase import Stretch, fitted
-from mmdream.sound.pitch import pitches
+from mmdream.sound.level import LoudnessMeter
+from mmdream.sound.phase import SpectraBlock, fit_dream_phases
+from mmdream.sound.pitch import detect_pitch
 from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import REACH, Stft, samples_of, spectra, stft_for
+from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
 from mmdream.terms import Wishes, layer, target
 
 from .conftest import QUICK, music
 
-Dream = Callable[..., tuple[np.ndarray, SoundReport]]
+Dream = Callable[..., tuple[np.ndarray, AudioDreamReport]]
 MANNERS = [SoundManner(invent=1.0), SoundManner(stereo="wide"), SoundManner(phase="griffin-lim")]
 
 
@@ -62,9 +62,9 @@ def test_silence_begins_to_sound_and_has_the_loudness_that_is_asked_for(dream: D
         assert report.objective_gain > 3  # The network hears more of the class in it.
         assert abs(out.mean()) < 1e-4
         assert np.abs(out[0, [0, -1]]).max() < 1e-3 * np.abs(out).max()  # No click at either end.
-        meter = Meter(44100, 1)
+        meter = LoudnessMeter(44100, 1)
         meter.feed(out)
-        heard.append(np.ptp(meter.momentary()))
+        heard.append(np.ptp(meter.momentary_loudness()))
     assert heard[0] > heard[1] + 3  # Barks come and go, rain does not.
 
 
@@ -108,21 +108,21 @@ def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> No
 def test_a_gain_goes_no_farther_than_it_may(dream: Dream) -> None:
     sound = music(16000, 3.0)
     strong, _ = dream(sound, 16000, Schedule(octaves=3, steps=40))
-    bins = [np.abs(spectra(x, stft_for(16000))[0]) for x in (sound, strong)]
+    bins = [np.abs(forward_stft(x, make_stft(16000))[0]) for x in (sound, strong)]
     floor = 1e-4 * bins[0].max()
     apart = 20 * np.log10(np.maximum(bins[0], floor) / np.maximum(bins[1], floor))
-    assert 2 < np.sqrt(np.square(apart).mean(axis=1)).mean() < FARTHEST + 2
+    assert 2 < np.sqrt(np.square(apart).mean(axis=1)).mean() < MAX_DISTANCE_DB + 2
 
 
 def test_fewer_octaves_fit_when_they_lie_far_apart() -> None:
-    assert octave_count(4, 1.4) == 4
-    assert octave_count(12, 1.4) == 6
-    assert octave_count(12, 2.0) == 3
-    assert octave_count(1, 4.0) == 1
+    assert count_octaves(4, 1.4) == 4
+    assert count_octaves(12, 1.4) == 6
+    assert count_octaves(12, 2.0) == 3
+    assert count_octaves(1, 4.0) == 1
 
 
 def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
-    stft = stft_for(44100)
+    stft = make_stft(44100)
     pitch = np.full(200, 500.0)
     for hz in (0.0, 500.0):
         noise = Excitation(stft, 0)
@@ -132,7 +132,7 @@ def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
         assert np.square(np.abs(found[:, : stft.n_bins // 4])).mean() == pytest.approx(1.0, rel=0.1)
         power = np.square(np.abs(found)).mean(axis=0)
         on, between = (
-            power[np.rint((np.arange(2, 10) + at) * 500 / stft.hz[1]).astype(int)] for at in (0, 0.5)
+            power[np.rint((np.arange(2, 10) + at) * 500 / stft.frequencies[1]).astype(int)] for at in (0, 0.5)
         )
         assert (on.mean() > 2 * between.mean()) == bool(hz)
     again = Excitation(stft, 0)
@@ -144,28 +144,28 @@ def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
 def test_the_pitch_of_a_tone_is_found(rate: int, hz: float) -> None:
     t = np.arange(rate) / rate
     tone = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 4))
-    stft = stft_for(rate)
-    power = np.square(np.abs(spectra(tone[None].astype(np.float32), stft)[0]))
-    found = pitches(power, stft)
+    stft = make_stft(rate)
+    power = np.square(np.abs(forward_stft(tone[None].astype(np.float32), stft)[0]))
+    found = detect_pitch(power, stft)
     assert (found > 0).mean() > 0.9
     assert np.median(found[found > 0]) == pytest.approx(hz, rel=0.08)
 
 
 def inconsistency(frames: np.ndarray, stft: Stft) -> float:
     """How far a spectrogram is from that of any sound, in magnitude."""
-    again = spectra(samples_of(frames, stft), stft)
-    inner = frames[:, 2 * REACH - 1 : 2 * REACH - 1 + again.shape[1]]
+    again = forward_stft(inverse_stft(frames, stft), stft)
+    inner = frames[:, 2 * HALF_WINDOW_HOPS - 1 : 2 * HALF_WINDOW_HOPS - 1 + again.shape[1]]
     return float(np.linalg.norm(np.abs(again) - np.abs(inner)) / np.linalg.norm(inner))
 
 
 def test_fitted_phases_agree_better_and_stretches_fit_together() -> None:
-    stft = stft_for(16000)
-    source = spectra(music(16000, 4.0), stft)
+    stft = make_stft(16000)
+    source = forward_stft(music(16000, 4.0), stft)
     rng = np.random.default_rng(0)
     dream = (source * np.exp(1.5j * rng.standard_normal(source.shape))).astype(np.complex64)
     cuts = [0, 100, 103, 220, source.shape[1]]
-    parts = [Stretch(a, source[:, a:b], dream[:, a:b]) for a, b in itertools.pairwise(cuts)]
-    found = list(fitted(iter(parts), stft))
+    parts = [SpectraBlock(a, source[:, a:b], dream[:, a:b]) for a, b in itertools.pairwise(cuts)]
+    found = list(fit_dream_phases(iter(parts), stft))
     joined = np.concatenate([part.dream for part in found], axis=1)
     np.testing.assert_array_equal(np.concatenate([part.source for part in found], axis=1), source)
     assert [part.first for part in found] == np.cumsum([0, *(p.dream.shape[1] for p in found)])[:-1].tolist()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mmdream.sound.peak import PeakMeter, limited
-from mmdream.sound.source import ArraySource, padded
+from mmdream.sound.peak import TruePeakMeter, limit_peaks
+from mmdream.sound.source import ArraySource, read_padded
 
 
 def peak(sound: np.ndarray, block: int = 3001) -> float:
-    meter = PeakMeter(sound.shape[0])
+    meter = TruePeakMeter(sound.shape[0])
     for start in range(0, sound.shape[1], block):
         meter.feed(sound[:, start : start + block])
     return meter.peak
@@ -27,7 +27,7 @@ def held(sound: np.ndarray, rate: int, ceiling: float, block: int = 7001) -> np.
     n = sound.shape[1]
     return np.concatenate(
         [
-            limited(lambda a, b: padded(source, a, b), at, min(at + block, n), rate, ceiling)
+            limit_peaks(lambda a, b: read_padded(source, a, b), at, min(at + block, n), rate, ceiling)
             for at in range(0, n, block)
         ],
         axis=1,

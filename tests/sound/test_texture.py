@@ -11,14 +11,20 @@ import pytest
 
 from mmdream.errors import UserError
 from mmdream.networks.network import Network
-from mmdream.sound.amplitudes import grid
-from mmdream.sound.heard import Heard, heard, windows
-from mmdream.sound.peak import CEILING, heights
-from mmdream.sound.phase import AROUND, consistent, inconsistency, phased
+from mmdream.sound.amplitudes import make_style_grid
+from mmdream.sound.heard import MeteredSound, meter_sound, split_into_windows
+from mmdream.sound.peak import PEAK_CEILING, measure_peaks
+from mmdream.sound.phase import OVERLAPPING_FRAMES, griffin_lim, measure_inconsistency, stream_griffin_lim
 from mmdream.sound.source import ArraySource
-from mmdream.sound.styled import SoundReport, aimed, style_sound
+from mmdream.sound.styled import AudioStyleReport, make_style_target, style_source
 from mmdream.sound.styling import Styling
-from mmdream.sound.texture import distances, grams, products, slope, texture
+from mmdream.sound.texture import (
+    build_texture_model,
+    compute_grams,
+    gram_distances,
+    sum_feature_products,
+    trace_style_gradient,
+)
 from tests.sound.conftest import music
 
 RATE = 16_000
@@ -32,16 +38,16 @@ def rattle(seconds: float, rate: int = RATE, hz: float = 311.0) -> np.ndarray:
     return (0.2 * (tone + 0.3 * noise) * np.exp(-12 * (t % (1 / 9))))[None].astype(np.float32)
 
 
-def listened(samples: np.ndarray, rate: int = RATE) -> Heard:
-    return heard(ArraySource(samples, rate), "it")
+def listened(samples: np.ndarray, rate: int = RATE) -> MeteredSound:
+    return meter_sound(ArraySource(samples, rate), "it")
 
 
 @pytest.fixture(scope="module")
-def style(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
+def style(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioStyleReport]]:
     def run(content: np.ndarray, *styles: np.ndarray, rate: int = RATE, **wanted: float):
         blocks: list[np.ndarray] = []
         others = [(ArraySource(each, rate), 1.0) for each in styles]
-        report = style_sound(ArraySource(content, rate), others, blocks.append, melnet, Styling(**wanted))
+        report = style_source(ArraySource(content, rate), others, blocks.append, melnet, Styling(**wanted))
         return np.concatenate(blocks, axis=1), report
 
     return run
@@ -51,14 +57,14 @@ def style(melnet: Network) -> Callable[..., tuple[np.ndarray, SoundReport]]:
 def test_the_canvas_of_a_sound_stands_for_its_own_amplitudes(rate: int):
     sound = listened(music(rate, 0.6, channels=2) * [[1.0], [0.05]], rate)
     spectra = sound.spectra(0, 30)
-    back = sound.grid.amplitudes(sound.canvas(0, 30), spectra, sound.factor)
+    back = sound.grid.to_amplitudes(sound.canvas(0, 30), spectra, sound.factor)
     np.testing.assert_allclose(back, np.abs(spectra), rtol=2e-3, atol=1e-7)
 
 
 def test_a_canvas_that_grew_reads_back_and_lies_where_the_sound_lies():
     sound = listened(music(RATE, 0.6, channels=2) * np.array([[1.0], [0.0]], np.float32))
     spectra, canvas = sound.spectra(0, 30), sound.canvas(0, 30) + np.float32(0.7)
-    grown = sound.grid.amplitudes(canvas, spectra, sound.factor)
+    grown = sound.grid.to_amplitudes(canvas, spectra, sound.factor)
     np.testing.assert_allclose(sound.grid.told(grown.astype(complex), sound.factor), canvas, atol=2e-3)
     above = grown[:, :, sound.grid.starts[0] :]
     assert np.square(above[1]).sum() < 1e-3 * np.square(above[0]).sum()
@@ -67,13 +73,13 @@ def test_a_canvas_that_grew_reads_back_and_lies_where_the_sound_lies():
 def test_what_lies_below_hearing_stays():
     sound = listened(music(RATE, 0.6) + np.float32(0.3))
     spectra = sound.spectra(0, 20)
-    grown = sound.grid.amplitudes(sound.canvas(0, 20) + 1, spectra, sound.factor)
+    grown = sound.grid.to_amplitudes(sound.canvas(0, 20) + 1, spectra, sound.factor)
     np.testing.assert_allclose(grown[..., 0], np.abs(spectra[..., 0]), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("first", "stop"), [(-1, 40), (-1, 861), (0, 5000), (-1, 862)])
 def test_windows_cover_every_hop_once_and_hear_their_neighbours(first: int, stop: int):
-    found = windows(first, stop)
+    found = split_into_windows(first, stop)
     assert [w.first for w in found] == [first, *(w.stop for w in found[:-1])]
     assert found[-1].stop == stop
     for window in found:
@@ -84,23 +90,23 @@ def test_windows_cover_every_hop_once_and_hear_their_neighbours(first: int, stop
 def test_texture_comes_in_pieces_and_leaves_pauses_out(melnet: Network):
     sound = listened(rattle(6.0))
     canvas = sound.canvas(0, sound.hops)
-    on = texture(sound.grid, canvas.mean(axis=0), None, 0)
+    on = build_texture_model(sound.grid, canvas.mean(axis=0), None, 0)
     ones = np.ones(len(canvas), np.float32)
-    whole = grams(on, [(canvas, ones)])
+    whole = compute_grams(on, [(canvas, ones)])
     half = len(canvas) // 2
-    pieces = grams(on, [(canvas[: half + 14], ones[: half + 14]), (canvas[half:], ones[half:])])
-    assert (distances(pieces, whole) < 1e-3 * distances(whole, [0 * g for g in whole])).all()
+    pieces = compute_grams(on, [(canvas[: half + 14], ones[: half + 14]), (canvas[half:], ones[half:])])
+    assert (gram_distances(pieces, whole) < 1e-3 * gram_distances(whole, [0 * g for g in whole])).all()
     silence = np.zeros_like(canvas)
     joined, counts = np.concatenate((canvas, silence)), np.concatenate((ones, 0 * ones))
-    paused = grams(on, [(joined, counts)])
+    paused = compute_grams(on, [(joined, counts)])
     # Filters of 15 hops look a little into the pause.
-    assert (distances(paused, whole) < 0.1 * distances(whole, [0 * g for g in whole])).all()
+    assert (gram_distances(paused, whole) < 0.1 * gram_distances(whole, [0 * g for g in whole])).all()
 
 
 def test_products_count_every_place_as_its_hop_counts():
     a = np.arange(12, dtype=np.float32).reshape(4, 1, 3)
     counts = np.repeat(np.array([1, 0, 0, 2], np.float32), 5)
-    found, whole = products(a, counts)
+    found, whole = sum_feature_products(a, counts)
     expected = np.outer(a[0, 0], a[0, 0]) + 2 * np.outer(a[3, 0], a[3, 0])
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert float(whole) == pytest.approx(3)
@@ -110,11 +116,11 @@ def test_products_count_every_place_as_its_hop_counts():
 def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
     content = listened(music(RATE, 1.5))
     styling = Styling(0.5, keep_rhythm)
-    on, aim = aimed(content, [(listened(rattle(1.5)), 1.0)], melnet, styling)
+    on, aim = make_style_target(content, [(listened(rattle(1.5)), 1.0)], melnet, styling)
     was = content.canvas(0, content.hops)
     x = was + np.float32(0.1)
     counts, roll = np.ones(len(was), np.float32), np.int32(0)
-    way = slope(on, content.grid, aim)
+    way = trace_style_gradient(on, content.grid, aim)
     gradient = np.asarray(way(x, was, counts, roll), np.float64)
     # Half a step along it: the mean of the slopes at both ends has to carry the same sign, and its size.
     step = (0.02 / np.abs(gradient).max() * gradient).astype(np.float32)
@@ -128,13 +134,13 @@ def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
 def test_phases_that_fit_stay_and_others_come_to_fit():
     sound = listened(music(44_100, 1.5), 44_100)
     spectra, stft = sound.spectra(-1, sound.hops + 2), sound.grid.stft
-    assert inconsistency(spectra, stft) < 1e-4
-    same = consistent(np.abs(spectra), spectra, stft)
+    assert measure_inconsistency(spectra, stft) < 1e-4
+    same = griffin_lim(np.abs(spectra), spectra, stft)
     assert np.linalg.norm(same - spectra) < 0.02 * np.linalg.norm(spectra)
     draw = np.random.default_rng(0).random(spectra.shape)
     scattered = np.abs(spectra) * np.exp(2j * np.pi * draw).astype(np.complex64)
-    before = inconsistency(scattered, stft)
-    assert inconsistency(consistent(np.abs(spectra), scattered, stft), stft) < 0.5 * before
+    before = measure_inconsistency(scattered, stft)
+    assert measure_inconsistency(griffin_lim(np.abs(spectra), scattered, stft), stft) < 0.5 * before
 
 
 def test_stretches_fit_together_as_well_as_one():
@@ -142,14 +148,14 @@ def test_stretches_fit_together_as_well_as_one():
     stft = sound.grid.stft
     spectra = sound.spectra(-1, sound.hops + 2)
     wanted = np.abs(spectra) * np.float32(1 + 0.5 * np.sin(np.arange(spectra.shape[2]) / 9))
-    whole = consistent(wanted, spectra, stft)
+    whole = griffin_lim(wanted, spectra, stft)
     edges = [0, 5, 90, 91, 180, spectra.shape[1]]
     parts = [(wanted[:, a:b], spectra[:, a:b]) for a, b in pairwise(edges)]
-    joined = np.concatenate(list(phased(parts, stft)), axis=1)
+    joined = np.concatenate(list(stream_griffin_lim(parts, stft)), axis=1)
     np.testing.assert_allclose(np.abs(joined), wanted, rtol=1e-3, atol=1e-6)
-    assert inconsistency(joined, stft) < 1.2 * inconsistency(whole, stft)
-    seam = slice(90 - 4 - AROUND, 91 + AROUND + 4)
-    assert inconsistency(joined[:, seam], stft) < 2 * inconsistency(whole, stft)
+    assert measure_inconsistency(joined, stft) < 1.2 * measure_inconsistency(whole, stft)
+    seam = slice(90 - 4 - OVERLAPPING_FRAMES, 91 + OVERLAPPING_FRAMES + 4)
+    assert measure_inconsistency(joined[:, seam], stft) < 2 * measure_inconsistency(whole, stft)
 
 
 @pytest.mark.parametrize(("seconds", "channels", "rate"), [(0.3, 1, 16_000), (23.0, 2, 8_000)])
@@ -165,7 +171,7 @@ def pitch_classes(samples: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def results(style) -> dict[float, tuple[np.ndarray, SoundReport]]:
+def results(style) -> dict[float, tuple[np.ndarray, AudioStyleReport]]:
     return {
         weight: style(music(RATE, 3.0), rattle(3.0), content_weight=weight, steps=60)
         for weight in (0.1, 30.0)
@@ -177,9 +183,12 @@ def test_the_texture_comes_near_in_networks_that_were_climbed_and_in_others(resu
     result, report = results[0.1]
     assert max(report.style_left.values()) < 0.1
     middle = wanted.canvas(0, wanted.hops).mean(axis=0)
-    other = texture(content.grid, middle, None, 9, taps=(11,))
-    aim = grams(other, wanted.counted())
-    before, after = (distances(grams(other, s.counted()), aim) for s in (content, listened(result)))
+    other = build_texture_model(content.grid, middle, None, 9, taps=(11,))
+    aim = compute_grams(other, wanted.read_weighted_pieces())
+    before, after = (
+        gram_distances(compute_grams(other, s.read_weighted_pieces()), aim)
+        for s in (content, listened(result))
+    )
     assert after < before / 2
 
 
@@ -193,7 +202,7 @@ def test_little_content_weight_takes_the_pitch_of_the_style_and_much_keeps_the_c
 def test_loudness_and_peak_are_the_content_s(results):
     for result, report in results.values():
         assert report.loudness == pytest.approx(report.loudness_source, abs=0.5)
-        assert heights(result).max() <= max(CEILING, np.abs(music(RATE, 3.0)).max()) * 1.01
+        assert measure_peaks(result).max() <= max(PEAK_CEILING, np.abs(music(RATE, 3.0)).max()) * 1.01
 
 
 def test_rhythm_is_kept_on_demand(style):
@@ -224,8 +233,8 @@ def test_channels_that_are_alike_stay_alike_and_the_seed_alone_decides(style):
 
 def test_styles_are_blended_by_their_shares(melnet: Network):
     content, a, b = (listened(each) for each in (music(RATE, 1.0), rattle(1.0), rattle(1.0, hz=880)))
-    both, _ = aimed(content, [(a, 3.0), (b, 1.0)], None, Styling())
-    alone = [aimed(content, [(each, 1.0)], None, Styling())[0].middle for each in (a, b)]
+    both, _ = make_style_target(content, [(a, 3.0), (b, 1.0)], None, Styling())
+    alone = [make_style_target(content, [(each, 1.0)], None, Styling())[0].middle for each in (a, b)]
     np.testing.assert_allclose(both.middle, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
 
 
@@ -247,5 +256,5 @@ def test_settings_out_of_range_are_refused(name: str, value: float):
 
 
 def test_runs_are_as_wide_at_every_rate():
-    counts = [len(grid(rate).starts) for rate in (44_100, 48_000, 96_000)]
+    counts = [len(make_style_grid(rate).starts) for rate in (44_100, 48_000, 96_000)]
     assert max(counts) - min(counts) <= 2

@@ -11,10 +11,10 @@ from mmdream.chance import rng
 from mmdream.data.folder import Dataset, Example, dataset
 from mmdream.networks.card import card
 from mmdream.networks.network import load
-from mmdream.sound.bands import band_power, shown
-from mmdream.sound.chunks import chunks
-from mmdream.sound.climb import stage
-from mmdream.sound.level import Meter
+from mmdream.sound.bands import measure_band_power, to_network_input
+from mmdream.sound.chunks import split_into_chunks
+from mmdream.sound.climb import make_chunk_context
+from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.source import ArraySource
 from mmdream.training import pictures as seen
 from mmdream.training import sounds as heard
@@ -57,12 +57,12 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
     about = card("melnet")
     rate = heard.rate_for(about.input)  # type: ignore[arg-type]
     samples = rng(0, "sound").normal(0, 0.1, rate).astype(np.float32)
-    power = band_power(samples, rate, about.input)  # type: ignore[arg-type]
+    power = measure_band_power(samples, rate, about.input)  # type: ignore[arg-type]
     source = ArraySource(samples[None], rate)
-    meter = Meter(rate, 1)
+    meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    on = stage(source, load(about), meter, 0, 0, lambda: False)
-    (chunk,) = chunks(*on.hops)
+    on = make_chunk_context(source, load(about), meter, 0, 0, lambda: False)
+    (chunk,) = split_into_chunks(*on.hops)
     own = on.heard(source, chunk, on.factor)
     first = on.columns(chunk)[0]
     dreamed = (own.power @ on.ear.bank)[-first : -first + len(power)]
@@ -84,7 +84,7 @@ def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path,
     assert np.isfinite(mixed).all()
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
     whole = material.plain(examples[:1])
-    exact = shown(material.power(examples[0])[None], front)  # type: ignore[arg-type]
+    exact = to_network_input(material.power(examples[0])[None], front)  # type: ignore[arg-type]
     np.testing.assert_array_equal(whole, exact[:, : whole.shape[1]])
     again = heard.hear(of, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice"))  # type: ignore[arg-type]
     np.testing.assert_array_equal(again.plain(examples[:1]), whole)
