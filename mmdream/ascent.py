@@ -14,7 +14,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Canvas:
+class AscentProblem:
     """What is climbed and how."""
 
     start: np.ndarray
@@ -30,16 +30,16 @@ class Canvas:
     """Where steps may go, 0..1, broadcastable to `start`; None: everywhere."""
 
 
-BETAS = 0.9, 0.99
+ADAM_BETAS = 0.9, 0.99
 """Shares that Adam's two running means keep."""
 
 
 def ascend(
-    canvas: Canvas,
+    canvas: AscentProblem,
     steps: int,
     optimizer: str = "normalized",
     last: float = 1.0,
-    betas: tuple[float, float] = BETAS,
+    betas: tuple[float, float] = ADAM_BETAS,
 ) -> np.ndarray:
     """Take `steps` steps uphill, each of the same RMS, or ever shorter.
 
@@ -49,7 +49,7 @@ def ascend(
         optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
             each place (Kingma and Ba 2015), which reaches flat places too.
         last: length of the last step over the first's; what is to settle must not tremble.
-        betas: see `BETAS`.
+        betas: see `ADAM_BETAS`.
 
     Returns:
         float32, the shape of `canvas.start`; the start itself for 0 steps.
@@ -59,17 +59,17 @@ def ascend(
     for number in range(steps):
         way = canvas.slope(x, number)
         if optimizer == "adam":
-            way = unit(way)
+            way = normalize_rms(way)
             mean = betas[0] * mean + (1 - betas[0]) * way
             square = betas[1] * square + (1 - betas[1]) * np.square(way)
-            # The means' start at nothing scales every place alike; `unit` takes care of it.
+            # The means' start at nothing scales every place alike; `normalize_rms` takes care of it.
             way = mean / (np.sqrt(square / (1 - betas[1] ** (number + 1))) + np.float32(0.1))
         length = canvas.step * np.float32(1 - (1 - last) * number / max(steps - 1, 1))
-        x = canvas.settle(x + length * unit(way, canvas.inside))
+        x = canvas.settle(x + length * normalize_rms(way, canvas.inside))
     return x
 
 
-def unit(gradient: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
+def normalize_rms(gradient: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
     """Scale a gradient to RMS 1 over the part that may change.
 
     The RMS of the *whole* canvas is taken: normalising tile by tile would draw the tiles. A gradient of

@@ -135,15 +135,15 @@ def voyage_of(
     from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
     from mmdream.jobs.voyage import Heard
     from mmdream.jobs.zoom import USUAL_RATE, Voyage
-    from mmdream.picture.motion import Motion, shift
+    from mmdream.picture.motion import CameraMotion, parse_shift
     from mmdream.sound.transform import parse_transform
 
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:
-        given["shift"] = shift(given["shift"])
+        given["shift"] = parse_shift(given["shift"])
     rate = Fraction(USUAL_RATE) if fps is None else frames_a_second(fps)
     heard = Heard(sound, Turns(1, parse_transform(how or "none"))) if with_sound else None
-    return Voyage(seconds, Motion(**given), rate), heard
+    return Voyage(seconds, CameraMotion(**given), rate), heard
 
 
 def frames_a_second(fps: float) -> Fraction:
@@ -225,7 +225,7 @@ def heard_too(own: Wishes, seen: tuple[Term, ...], net: str, preset: str | None 
         targets = (target(wished),)
     if own.terms or own.guide is not None or not targets:
         return own
-    from mmdream.networks.card import card  # Here, so that --help does not wait for numpy.
+    from mmdream.networks.card import load_card  # Here, so that --help does not wait for numpy.
 
-    about = card(net, "sound")
-    return replace(own, terms=tuple(term for term in targets if about.knows(term.name)))
+    about = load_card(net, "sound")
+    return replace(own, terms=tuple(term for term in targets if about.has_class(term.name)))

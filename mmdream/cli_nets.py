@@ -31,7 +31,7 @@ def nets(
     overwrite: options.Overwrite = False,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
-    from mmdream.networks.card import card, names, variants
+    from mmdream.networks.card import list_networks, list_variants, load_card
 
     if gallery is not None:
         if name is None:
@@ -45,30 +45,30 @@ def nets(
     if weights is not None:
         raise UserError("--weights goes with --gallery; nothing else here needs them")
     if name is None:
-        for each in names():
-            about = card(each)
+        for each in list_networks():
+            about = load_card(each)
             typer.echo(f"{each:14} {about.medium:8} {about.about}")
             typer.echo(f"{'':23} licence: {about.licence}")
-            if others := variants(each):
+            if others := list_variants(each):
                 typer.echo(f"{'':23} also: {', '.join(others)}")
         return
-    from mmdream.networks.network import layers_of
+    from mmdream.networks.network import list_layers
 
     def tell(text: str) -> None:
         typer.echo(line(text))  # A card may be somebody else's.
 
-    about = card(name)
+    about = load_card(name)
     tell(f"{about.name} ({about.medium}): {about.about}")
     tell("depth  layer, from shallow to deep")
     for number, rung in enumerate(about.rungs):
         tell(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
-    every = (f"{layer} ({channels})" for layer, channels in layers_of(about).items())
+    every = (f"{layer} ({channels})" for layer, channels in list_layers(about).items())
     tell(f"layers, with their channels: {', '.join(every)}")
     for guess in about.guesses:
         tell(guess)
     if about.motifs:
         tell(f"motifs: {', '.join(sorted(about.motifs))}")
-    if called := about.usual_names():
+    if called := about.primary_names():
         tell(f"classes: {', '.join(called)}")
     tell(f"weights: {about.weights.tell()}")
     tell(f"licence: {about.licence}")

@@ -13,12 +13,12 @@ def energy(a: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.square(tf.cast(a, tf.float32)))
 
 
-def mean(a: tf.Tensor) -> tf.Tensor:
+def mean_activation(a: tf.Tensor) -> tf.Tensor:
     """Mean of the activations, [1, h, w, c]; less spotty than their squares."""
     return tf.reduce_mean(tf.cast(a, tf.float32))
 
 
-def purity(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
+def channel_cosine(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
     """Cosine between each cell's features [1, h, w, c] and the wanted channels; mean over the cells.
 
     Raised by what shows these channels and nothing else (the cosine of Olah et al. 2017, "Feature
@@ -29,7 +29,7 @@ def purity(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
     return tf.reduce_mean(wanted * tf.math.rsqrt(tf.reduce_sum(tf.square(a), axis=3) + 1e-6))
 
 
-def likeness(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
+def guide_similarity(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
     """How well each cell finds its like among a guide's features.
 
     google/deepdream's guided dream (2015): each cell goes towards the guide's cell that it is most like
@@ -52,7 +52,7 @@ def likeness(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
     return tf.reduce_mean(products) / (1.0 if cosine else float(a.shape[3]))
 
 
-def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
+def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
     """Contrast energy of sound features: events in time, not a louder standing sound.
 
     Plain energy of a sound network is climbed fastest by a standing equaliser; squared departures
@@ -70,11 +70,14 @@ def contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.
         float32 scalar, nepers of energy.
     """
     return tf.add_n(
-        [_local(departures(a, share), share / 5, weight) for a, weight in zip(features, mix, strict=True)]
+        [
+            _mean_log_energy(squared_deviation(a, share), share / 5, weight)
+            for a, weight in zip(features, mix, strict=True)
+        ]
     )
 
 
-def target(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor:
+def class_evidence(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor:
     """Likeness to any of the wanted classes, in every window of time.
 
     Args:
@@ -91,11 +94,11 @@ def target(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor
     return chosen - rivals * tf.reduce_logsumexp(logits, axis=1)
 
 
-Moments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+FeatureMoments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Sums over cells: of their weights, float32 scalar; of features, [c]; of products of features, [c, c]."""
 
 
-def moments(a: tf.Tensor, weight: tf.Tensor) -> Moments:
+def measure_feature_moments(a: tf.Tensor, weight: tf.Tensor) -> FeatureMoments:
     """What textures are told by: sums of features and of their products, wherever they stand.
 
     Args:
@@ -112,8 +115,8 @@ def moments(a: tf.Tensor, weight: tf.Tensor) -> Moments:
     )
 
 
-class Texture(NamedTuple):
-    """What features are to be like: `moments` as the distances take them, float32."""
+class TextureStatistics(NamedTuple):
+    """What features are to be like: `measure_feature_moments` as the distances take them, float32."""
 
     mean: tf.Tensor
     """[c]"""
@@ -123,15 +126,15 @@ class Texture(NamedTuple):
     """[c, c]: the covariance's square root."""
 
 
-def texture(sums: Moments) -> Texture:
+def to_texture_statistics(sums: FeatureMoments) -> TextureStatistics:
     """The texture that moments tell of."""
-    mean, covariance = _normal(sums)
+    mean, covariance = _mean_and_covariance(sums)
     values, vectors = tf.linalg.eigh(covariance)
     root = tf.matmul(vectors * tf.sqrt(tf.maximum(values, 0.0)), vectors, transpose_b=True)
-    return Texture(mean, sums[2] / sums[0], root)
+    return TextureStatistics(mean, sums[2] / sums[0], root)
 
 
-def gram(found: Moments, wanted: Texture) -> tf.Tensor:
+def gram_distance(found: FeatureMoments, wanted: TextureStatistics) -> tf.Tensor:
     """Squared distance of two Gram matrices, over the wanted one's square (Gatys et al. 2015).
 
     A little is added to the latter: a flat painting's pixels do not differ at all.
@@ -144,7 +147,7 @@ def gram(found: Moments, wanted: Texture) -> tf.Tensor:
     return tf.reduce_sum(tf.square(apart)) / (tf.reduce_sum(tf.square(wanted.products)) + 1e-10)
 
 
-def wasserstein(found: Moments, wanted: Texture) -> tf.Tensor:
+def wasserstein_distance(found: FeatureMoments, wanted: TextureStatistics) -> tf.Tensor:
     """Squared Wasserstein-2 distance of the normal distributions with these means and covariances.
 
     After crowsonkb/style-transfer-pytorch. Over the wanted one's variance, so that layers weigh alike.
@@ -153,18 +156,18 @@ def wasserstein(found: Moments, wanted: Texture) -> tf.Tensor:
         found: of a picture.
         wanted: what it is to be like.
     """
-    mean, covariance = _normal(found)
-    between = _root_trace(wanted.root @ covariance @ wanted.root)
+    mean, covariance = _mean_and_covariance(found)
+    between = _trace_of_root(wanted.root @ covariance @ wanted.root)
     wide = tf.reduce_sum(tf.square(wanted.root))
     spread = tf.linalg.trace(covariance) + wide - 2 * between
     return (tf.reduce_sum(tf.square(mean - wanted.mean)) + spread) / wide
 
 
-STATISTICS = {"wasserstein": wasserstein, "gram": gram}
+STYLE_DISTANCES = {"wasserstein": wasserstein_distance, "gram": gram_distance}
 """How far two textures are apart, by name."""
 
 
-def _normal(sums: Moments) -> tuple[tf.Tensor, tf.Tensor]:
+def _mean_and_covariance(sums: FeatureMoments) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean [c] and covariance [c, c]; flat textures keep a little variance."""
     count, firsts, seconds = sums
     mean = firsts / count
@@ -173,7 +176,7 @@ def _normal(sums: Moments) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @tf.custom_gradient
-def _root_trace(matrix: tf.Tensor) -> Any:
+def _trace_of_root(matrix: tf.Tensor) -> Any:
     """Trace of a positive matrix's square root; its gradient is half the inverse of that root."""
     values, vectors = tf.linalg.eigh(matrix)
 
@@ -185,7 +188,7 @@ def _root_trace(matrix: tf.Tensor) -> Any:
     return tf.reduce_sum(tf.sqrt(tf.maximum(values, 0.0))), slope
 
 
-def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+def squared_deviation(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """Squared departure of activations from their running mean over time.
 
     Args:
@@ -199,7 +202,7 @@ def departures(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     return tf.square(a - _running_mean(a, share))
 
 
-def _local(squares: tf.Tensor, share: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+def _mean_log_energy(squares: tf.Tensor, share: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     """Weighted mean over time of the log of the energy in windows of a share of the stretch."""
     energy = tf.reduce_mean(squares, axis=(2, 3), keepdims=True)
     # A floor 20 dB under the mean: a pause is no reason to shout.

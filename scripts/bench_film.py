@@ -29,13 +29,13 @@ import numpy as np
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import load
-from mmdream.networks.origins import Shipped
+from mmdream.networks.network import load_network
+from mmdream.networks.origins import ShippedWeights
 from mmdream.picture import octaves
-from mmdream.picture.slope import slope
-from mmdream.picture.wanted import at_depth
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.wanted import objective_at_depth
 from mmdream.sample import make_sample
 
 CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)
@@ -48,17 +48,17 @@ VGG_BLOCKS = ((2, 3, 64), (2, 64, 128), (3, 128, 256), (3, 256, 512), (1, 512, 5
 
 def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: float) -> float:
     """Seconds a frame of the classic recipe, on float32 frames [H, W, 3]."""
-    about = card(net)
-    network = load(about, weights, "float32")
-    gradient = slope(network, at_depth(network.card, depth))
+    about = load_card(net)
+    network = load_network(about, weights, "float32")
+    gradient = build_gradient(network, objective_at_depth(network.card, depth))
     moment = replace(CLASSIC.at(0), depth=depth)
-    visits = octaves.in_full(octaves.sizes(*frames[0].shape[:2], moment), moment.steps)
+    visits = octaves.plan_full_passes(octaves.octave_sizes(*frames[0].shape[:2], moment), moment.steps)
     for visit in visits:
-        gradient(octaves.resized(frames[0], visit.size))  # The first call at a size is slower.
+        gradient(octaves.resize(frames[0], visit.size))  # The first call at a size is slower.
     began = time.perf_counter()
     for number, frame in enumerate(frames):
-        octaves.dream(
-            frame, np.zeros_like(frame), visits, gradient, about.step(depth), seed=0, place=Fraction(number)
+        octaves.dream_octaves(
+            frame, np.zeros_like(frame), visits, gradient, about.step(depth), seed=0, time=Fraction(number)
         )
     return (time.perf_counter() - began) / len(frames)
 
@@ -78,8 +78,8 @@ def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
     """GFLOP/s of a vgg16 step to block5_conv1 and of a plain convolution with its input gradient."""
     height, width = size
     picture = np.random.default_rng(0).random((height, width, 3), np.float32)
-    network = load(card("vgg16"), "random", precision)
-    gradient = slope(network, at_depth(network.card, BLOCK5))
+    network = load_network(load_card("vgg16"), "random", precision)
+    gradient = build_gradient(network, objective_at_depth(network.card, BLOCK5))
     flops = 0
     for block, (count, before, after) in enumerate(VGG_BLOCKS):
         cells = (height >> block) * (width >> block)
@@ -121,13 +121,13 @@ def main() -> None:
         end = args.start + args.frames / float(picture.rate or 25)
         width, height = (int(side) for side in (args.size or f"{picture.width}x{picture.height}").split("x"))
         source = read_frames(probe(film), Fraction(args.start))
-        frames = [octaves.resized(next(source).rgb, (height, width)) for _ in range(2)]
+        frames = [octaves.resize(next(source).rgb, (height, width)) for _ in range(2)]
         source.close()
         anchor = classic(frames, "vgg16", files.get("vgg16", "random"), BLOCK5)
         print(f"classic recipe, vgg16 to block5_conv1, float32: {anchor:.2f} s a frame of {width}x{height}")
         print(f"{'ms a frame':22}" + "".join(f"{kind:>8}" for kind in (*KINDS, "share", "x vgg16", "x own")))
         for net in args.nets:
-            weights = files.get(net, None if isinstance(card(net).weights, Shipped) else "random")
+            weights = files.get(net, None if isinstance(load_card(net).weights, ShippedWeights) else "random")
             own = classic(frames, net, weights, 0.9) if net != "vgg16" else anchor
             for precision in args.precisions:
                 recipe = Recipe(net=net, weights=weights, precision=precision, size=args.size)

@@ -36,9 +36,9 @@ import numpy as np
 import soundfile
 from sound_dreams import dreamed, looped, recipe, sound
 
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import load
+from mmdream.networks.network import load_network
 from mmdream.sound.source import ArraySource
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,14 +67,14 @@ def command(source: ArraySource, folder: Path, settings: list[str]) -> tuple[flo
 
 def engine(source: ArraySource, settings: list[str], repeats: int) -> list[tuple[float, float]]:
     """Seconds of the engine in memory, after a dream of six seconds."""
-    network, how = load(card("melnet")), recipe([], settings)
+    network, how = load_network(load_card("melnet")), recipe([], settings)
     dreamed(looped(source, 6.0), network, how)
     return [clocked(lambda: dreamed(source, network, how)) for _ in range(repeats)]
 
 
 def gradient(net: str, layer: str, square: bool) -> Gradient:
     """The gradient of a layer of a network of the zoo, with random weights."""
-    layers = load(card(net), "random").layers((layer,))
+    layers = load_network(load_card(net), "random").layers((layer,))
 
     @tf.function(input_signature=[tf.TensorSpec((1, None, None, 1))])
     def slope(x: tf.Tensor) -> tf.Tensor:

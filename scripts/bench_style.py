@@ -38,12 +38,12 @@ import numpy as np
 from measure_style import alike, easel, features, gram_left, left, painted
 
 from mmdream import Recipe, dream_video
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, load, precision
+from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.passes import STYLE_SCHEDULE, Pass, Style
 from mmdream.picture import files, style
-from mmdream.picture.octaves import resized
+from mmdream.picture.octaves import resize
 
 STEPS, TRIED, EVERY = 500, 20, 20
 RATE = 0.02
@@ -73,7 +73,7 @@ def peers(
 
     aims = [tf.constant(gram) for gram in grams(layers(tf.constant(model[None]))[:-1])]
     kept = layers(tf.constant(content[None]))[-1]
-    spread = style.variance(network, content)
+    spread = style.measure_content_variance(network, content)
     x, adam = tf.Variable(content[None]), keras.optimizers.Adam(RATE)
 
     @tf.function
@@ -82,7 +82,7 @@ def peers(
             *found, there = layers(x)
             pairs = zip(grams(found), aims, strict=True)
             loss = tf.add_n([tf.reduce_sum((a - b) ** 2) / tf.reduce_sum(b**2) for a, b in pairs])
-            loss = loss / len(aims) + style.CONTENT * tf.reduce_mean(tf.square(there - kept)) / spread
+            loss = loss / len(aims) + style.CONTENT_WEIGHT * tf.reduce_mean(tf.square(there - kept)) / spread
         adam.apply([tape.gradient(loss, x)], [x])
         x.assign(tf.clip_by_value(x, 0.0, 1.0))
 
@@ -149,13 +149,13 @@ def compared(
 def shrunk(model: np.ndarray, content: np.ndarray) -> np.ndarray:
     """A painting as large as a content."""
     scale = max(content.shape) / max(model.shape)
-    return np.clip(resized(model, (round(model.shape[0] * scale), round(model.shape[1] * scale))), 0, 1)
+    return np.clip(resize(model, (round(model.shape[0] * scale), round(model.shape[1] * scale))), 0, 1)
 
 
 def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
     """VGG-19, by some steps of each."""
-    network = load(card("vgg19"), "random", precision("auto", card("vgg19")))
-    plain = load(card("vgg19"), "random", "float32")
+    network = load_network(load_card("vgg19"), "random", choose_precision("auto", load_card("vgg19")))
+    plain = load_network(load_card("vgg19"), "random", "float32")
     on = easel(network, model)
     painted(on, content, 1)
     took = []
@@ -205,13 +205,13 @@ def main() -> int:
     parser.add_argument("--frames", type=Path)
     parser.add_argument("--no-vgg", action="store_true")
     args = parser.parse_args()
-    content = resized(files.read_image(args.content), (360, 640))
+    content = resize(files.read_image(args.content), (360, 640))
     model = files.read_image(args.painting)
-    network = load(card(args.net), args.weights, precision("auto", card(args.net)))
+    network = load_network(load_card(args.net), args.weights, choose_precision("auto", load_card(args.net)))
     result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
     name, _, own = args.judge.partition("=")
-    judge = load(card(name), own or None, precision("auto", card(name)))
-    plain = load(card(args.net), args.weights, "float32")
+    judge = load_network(load_card(name), own or None, choose_precision("auto", load_card(name)))
+    plain = load_network(load_card(args.net), args.weights, "float32")
     result[args.net] = compared(network, plain, judge, content, model)
     print(json.dumps(result), file=sys.stderr)
     if not args.no_vgg:

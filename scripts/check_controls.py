@@ -29,10 +29,10 @@ from measure_sound import read as read_sound
 from mmdream.chance import rng
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.networks.card import card
-from mmdream.networks.network import load
-from mmdream.picture.slope import score
-from mmdream.picture.wanted import at_depth
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
+from mmdream.picture.slope import evaluate_objective
+from mmdream.picture.wanted import objective_at_depth
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import measure_contrast_energies
 from mmdream.sound.source import ArraySource
@@ -65,7 +65,7 @@ def picture(
 ) -> tuple[dict[str, float], list[Pair]]:
     """The picture's figures, and the frames they were taken from."""
     depth = Recipe().schedule.at(0).depth
-    judge = load(card("dreamnet"))
+    judge = load_network(load_card("dreamnet"))
     pairs, strengths = [], []
     for was, now in zip(read_frames(probe(source), *span), read_frames(probe(dream)), strict=True):
         strengths.append(float(np.abs(now.rgb - was.rgb).mean()))
@@ -74,7 +74,9 @@ def picture(
     sums = np.zeros(3)
     for number, (was, now) in enumerate(pairs):
         noise = np.clip(was + scrambled(now - was, number), 0, 1)
-        sums += [score(judge, at_depth(judge.card, depth), rgb) for rgb in (was, now, noise)]
+        sums += [
+            evaluate_objective(judge, objective_at_depth(judge.card, depth), rgb) for rgb in (was, now, noise)
+        ]
     figures = {
         "frames": len(strengths),
         "frames_scored": len(pairs),
@@ -88,11 +90,11 @@ def picture(
         "mean_change": np.mean([now - was for was, now in pairs], axis=(0, 1, 2)).tolist(),
     }
     if googlenet:
-        teacher = load(card("googlenet"), googlenet)
+        teacher = load_network(load_card("googlenet"), googlenet)
         layers = [rung.layer for rung in teacher.card.rungs]
         at = layers.index("inception_4c_output") / (len(layers) - 1)
-        wanted = at_depth(teacher.card, at)
-        energies = np.array([[score(teacher, wanted, rgb) for rgb in pair] for pair in pairs])
+        wanted = objective_at_depth(teacher.card, at)
+        energies = np.array([[evaluate_objective(teacher, wanted, rgb) for rgb in pair] for pair in pairs])
         figures["googlenet_4c_gain"] = float(energies[:, 1].sum() / energies[:, 0].sum())
     return figures, pairs
 
@@ -105,7 +107,7 @@ def sounds(source: Path, dream: Path, span: Span) -> tuple[ArraySource, ArraySou
 def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:
     """The sound's figures; rungs weigh as at the default depth."""
     apart = distance(decibels(was.samples), decibels(now.samples))
-    network = load(card("melnet"))
+    network = load_network(load_card("melnet"))
     mix = network.card.mix(Recipe().schedule.at(0).depth)
     plain = measure_contrast_energies(was, was, network)
     smooth = control(was, apart)

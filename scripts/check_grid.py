@@ -23,8 +23,8 @@ import numpy as np
 from measure_sound import FLOOR_DB, decibels
 from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
 
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.recipe import Recipe
 from mmdream.sound.chunks import CHUNK_HOPS
 from mmdream.sound.source import ArraySource
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--net", default="melnet")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the dream")
     args = parser.parse_args()
-    network, how, passed = load(card(args.net)), recipe([], args.set), True
+    network, how, passed = load_network(load_card(args.net)), recipe([], args.set), True
     for name in args.audio_tracks:
         found = check(looped(sound(args.data, name), args.seconds), network, how)
         passed &= bool(found["passes"])

@@ -31,7 +31,7 @@ from mmdream import schedule
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.sample import make_sample
 from mmdream.sound.stft import make_stft
 
@@ -147,7 +147,7 @@ def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     seconds, differences = (np.array(row) for row in zip(*apart(source, out, end), strict=True))
     (was, rate, start), (now, _, _) = sound(source, end), sound(out)
     changed = np.abs(now - was).max(axis=1) > AUDIBLE
-    front = card("melnet").input
+    front = load_card("melnet").input
     window = make_stft(rate, front.hop_seconds).window / rate
     return {
         "check": "schedule",

@@ -39,8 +39,8 @@ import numpy as np
 from measure_sound import diagonal_share, measure
 from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
 
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.recipe import Recipe
 from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.sound.source import ArraySource
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the dream")
     parser.add_argument("--json", type=Path, help="where the figures are kept")
     args = parser.parse_args()
-    network, how = load(card(args.net)), recipe([], args.set)
+    network, how = load_network(load_card(args.net)), recipe([], args.set)
     told = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     columns = [*LINES, "told", "seconds", "took"]
     print(f"{'':11}" + "".join(f"{name:>9}" for name in columns) + "  missed")

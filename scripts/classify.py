@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from mmdream.jobs.seen import looking
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 
 NETWORKS = ("googlenet", "squeezenet")
 
@@ -32,7 +32,7 @@ def main() -> None:
         options.add_argument(f"--{name}", type=Path, help="weights (default: the card's own)")
     chosen = options.parse_args()
     for name in NETWORKS:
-        network = load(card(name), getattr(chosen, name))
+        network = load_network(load_card(name), getattr(chosen, name))
         first, five = accuracy(network, chosen.source, chosen.count)
         print(f"{name}: top-1 {first:.1%}, top-5 {five:.1%} of {chosen.count} pictures", flush=True)
 

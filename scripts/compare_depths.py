@@ -28,13 +28,13 @@ import soundfile
 from measure_sound import decibels, distance
 
 from mmdream.errors import UserError
-from mmdream.networks.card import card, names
-from mmdream.networks.network import Network, load
-from mmdream.networks.origins import Inside, Shipped
+from mmdream.networks.card import list_networks, load_card
+from mmdream.networks.network import Network, load_network
+from mmdream.networks.origins import ModelFileWeights, ShippedWeights
 from mmdream.networks.weights import RANDOM
 from mmdream.picture import files, octaves
-from mmdream.picture.slope import slope
-from mmdream.picture.wanted import objective, step
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.wanted import build_objective, step_size
 from mmdream.schedule import Schedule
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
@@ -52,18 +52,18 @@ def seen(network: Network, rgb: np.ndarray) -> Dream:
 
     def dream(depth: float, seed: int) -> np.ndarray:
         moment = Schedule(depth=depth).at(0)
-        wanted = objective(network.card, moment, Wishes())
-        visits = octaves.in_full(octaves.sizes(*rgb.shape[:2], moment), moment.steps)
-        gain = octaves.dream(
+        wanted = build_objective(network.card, moment, Wishes())
+        visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
+        gain = octaves.dream_octaves(
             rgb,
             np.zeros_like(rgb),
             visits,
-            slope(network, wanted),
-            step(network.card, wanted),
+            build_gradient(network, wanted),
+            step_size(network.card, wanted),
             seed=seed,
-            place=Fraction(0),
+            time=Fraction(0),
         )
-        return 255 * (rgb + octaves.allowed(rgb, "full")(gain))
+        return 255 * (rgb + octaves.make_detail_limiter(rgb, "full")(gain))
 
     return dream
 
@@ -96,7 +96,7 @@ def compare(
 
 def weights_of(name: str, given: dict[str, str]) -> str | None:
     """A file that was given, the network's own if it ships them, or random ones."""
-    own = isinstance(card(name).weights, (Shipped, Inside))
+    own = isinstance(load_card(name).weights, (ShippedWeights, ModelFileWeights))
     return given.get(name, None if own else RANDOM)
 
 
@@ -117,17 +117,17 @@ def main() -> int:
     given = dict(pair.split("=", 1) for pair in chosen.weights)
     whole = files.read_image(chosen.video)
     factor = chosen.side / max(whole.shape[:2])
-    rgb = octaves.resized(whole, (round(whole.shape[0] * factor), round(whole.shape[1] * factor)))
+    rgb = octaves.resize(whole, (round(whole.shape[0] * factor), round(whole.shape[1] * factor)))
     samples, rate = soundfile.read(chosen.sound, dtype="float32", always_2d=True)
     sound = np.ascontiguousarray(samples[: round(chosen.seconds * rate)].T)
 
     rows, failed = [], False
     if not chosen.json:
         print(f"{'network':24} {'weights':8} {'depths':>7} {'least':>7} {'seeds':>7} {'ratio':>6} {'s':>5}")
-    for name in chosen.networks or names():
+    for name in chosen.networks or list_networks():
         began = time.perf_counter()
         weights = weights_of(name, given)
-        network = load(card(name), weights)
+        network = load_network(load_card(name), weights)
         if network.card.medium == "picture":
             found = compare(
                 seen(network, rgb), tuple(chosen.depths), lambda a, b: float(np.abs(a - b).mean())

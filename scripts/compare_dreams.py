@@ -26,8 +26,8 @@ from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.seen import Asked, classify, looking
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
 
 DOGS = ("n02085620", "n02113978")
 """First and last of ImageNet's 118 breeds, in the order of WordNet ids."""
@@ -54,7 +54,7 @@ def main() -> None:
         asked = Asked(sound_net=given.judge, sound_weights=given.weights)
         odds = [heard(film, asked, wanted) for film in films]
     else:
-        look = looking(load(card(given.judge, "picture"), given.weights))
+        look = looking(load_network(load_card(given.judge, "picture"), given.weights))
         apart, odds = watched(films, lambda rgb: log_odds(look(rgb), wanted))
     before, _, now = (np.array(each) for each in odds)
     found = {
@@ -70,11 +70,11 @@ def main() -> None:
 
 def places(judge: str, wanted: list[str]) -> list[int]:
     """The classes that are looked for, by their place among the judge's logits."""
-    about = card(judge)
-    breeds = [n for n, names in enumerate(about.named_classes()) if DOGS[0] <= names[0] <= DOGS[1]]
+    about = load_card(judge)
+    breeds = [n for n, names in enumerate(about.class_names()) if DOGS[0] <= names[0] <= DOGS[1]]
     if wanted == ["dog"] and breeds:
         return breeds
-    return [about.class_place(name) for name in wanted]
+    return [about.class_index(name) for name in wanted]
 
 
 def log_odds(logits: np.ndarray, wanted: list[int]) -> float:

@@ -33,14 +33,14 @@ from mmdream.film.source import probe
 from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, written
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
-from mmdream.networks.card import Card, card
+from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.framework import has_gpu
-from mmdream.networks.network import Network, load, precision
-from mmdream.networks.origins import Shipped
-from mmdream.networks.weights import RANDOM, locate
+from mmdream.networks.network import Network, choose_precision, load_network
+from mmdream.networks.origins import ShippedWeights
+from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture import files, octaves
-from mmdream.picture.slope import score, slope
-from mmdream.picture.wanted import objective, step
+from mmdream.picture.slope import build_gradient, evaluate_objective
+from mmdream.picture.wanted import build_objective, step_size
 from mmdream.report import gain
 from mmdream.schedule import Schedule
 from mmdream.terms import Wishes
@@ -101,24 +101,24 @@ def sources(data: Path) -> list[Tile]:
 def dreamed(network: Network, depth: float, rgb: np.ndarray) -> Tile:
     """One dream with its time and its gain; `rgb` is float32 [H, W, 3], 0..1."""
     moment = Schedule(depth=depth).at(0)
-    wanted = objective(network.card, moment, Wishes())
-    gradient = slope(network, wanted)
-    visits = octaves.in_full(octaves.sizes(*rgb.shape[:2], moment), moment.steps)
+    wanted = build_objective(network.card, moment, Wishes())
+    gradient = build_gradient(network, wanted)
+    visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
     for visit in visits:
-        gradient(octaves.resized(rgb, visit.size))  # The first call at a size is slower.
+        gradient(octaves.resize(rgb, visit.size))  # The first call at a size is slower.
     began = time.perf_counter()
-    detail = octaves.dream(
+    detail = octaves.dream_octaves(
         rgb,
         np.zeros_like(rgb),
         visits,
         gradient,
-        step(network.card, wanted),
+        step_size(network.card, wanted),
         seed=0,
-        place=Fraction(0),
+        time=Fraction(0),
     )
-    milliseconds = 1000 * (time.perf_counter() - began) / octaves.work(visits)
-    dream = rgb + octaves.allowed(rgb, "full")(detail)
-    gained = gain(score(network, wanted, rgb), score(network, wanted, dream))
+    milliseconds = 1000 * (time.perf_counter() - began) / octaves.octave_cost(visits)
+    dream = rgb + octaves.make_detail_limiter(rgb, "full")(detail)
+    gained = gain(evaluate_objective(network, wanted, rgb), evaluate_objective(network, wanted, dream))
     return Tile(dream, f"{milliseconds:.0f} ms a step, gain ×{gained:.3g}")
 
 
@@ -174,9 +174,11 @@ def main() -> int:
     return 0
 
 
-def _rows(about: Card, weights: str | None, depths: Sequence[float], pictures: Sequence[Tile]) -> list[Row]:
+def _rows(
+    about: NetworkCard, weights: str | None, depths: Sequence[float], pictures: Sequence[Tile]
+) -> list[Row]:
     """A row for each depth of one network."""
-    network = load(about, weights, precision("auto", about, has_gpu))
+    network = load_network(about, weights, choose_precision("auto", about, has_gpu))
     found = []
     for depth in depths:
         began = time.perf_counter()
@@ -192,7 +194,7 @@ def _rows(about: Card, weights: str | None, depths: Sequence[float], pictures: S
     return found
 
 
-def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[Card, str | None]]:
+def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[NetworkCard, str | None]]:
     """Cards with their weights: the file that is given, those that ship, or random ones.
 
     Raises:
@@ -203,9 +205,9 @@ def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[Card, st
         if name not in names or not file:
             raise UserError(f"--weights {name}={file}: write NET=FILE with one of {', '.join(names)}")
     found = []
-    for about in (card(name, "picture") for name in names):
-        weights = pairs.get(about.name, None if isinstance(about.weights, Shipped) else RANDOM)
-        locate(about, weights)
+    for about in (load_card(name, "picture") for name in names):
+        weights = pairs.get(about.name, None if isinstance(about.weights, ShippedWeights) else RANDOM)
+        locate_weights(about, weights)
         found.append((about, weights))
     return found
 
@@ -213,7 +215,7 @@ def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[Card, st
 def _sized(rgb: np.ndarray, sar: Fraction) -> np.ndarray:
     """A picture with square pixels, its longest side `SIDE` px."""
     width, height = fitted(rgb.shape[1], rgb.shape[0], sar, SIDE, SIDE)
-    return octaves.resized(rgb, (height, width))
+    return octaves.resize(rgb, (height, width))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mmdream.networks.network import lay
-from mmdream.networks.pictures import STUDENT, dreamnet
+from mmdream.networks.network import assign_arrays
+from mmdream.networks.pictures import DREAMNET_LAYERS, dreamnet
 from mmdream.networks.weights import read_arrays
 
 
@@ -41,7 +41,7 @@ def fold(trained, units):  # type: ignore[no-untyped-def]
     A ReLU lets a positive factor through, so a head's unit may go into its kernel.
     """
     folded = {}
-    for name in STUDENT:
+    for name in DREAMNET_LAYERS:
         norm = trained.get_layer(f"{name}_norm")
         kernel = trained.get_layer(f"{name}_conv").kernel.numpy()
         gain = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
@@ -59,7 +59,7 @@ def fold(trained, units):  # type: ignore[no-untyped-def]
 def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
     """Folded and unfolded must agree, at odd sizes too."""
     plain = dreamnet("float32")
-    lay(plain, folded, "dreamnet", "folded")
+    assign_arrays(plain, folded, "dreamnet", "folded")
     pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
     told = [*units.values(), np.float32(1)]
     found = [[keras.ops.convert_to_numpy(y) for y in net(pictures)] for net in (plain, trained)]

@@ -29,9 +29,9 @@ from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.masks import check_mask
 from mmdream.listen import Listener
-from mmdream.networks.card import Card, card
-from mmdream.networks.origins import Absent, Trained
-from mmdream.networks.weights import locate, read_arrays
+from mmdream.networks.card import NetworkCard, load_card
+from mmdream.networks.origins import NoWeights, TrainedWeights
+from mmdream.networks.weights import locate_weights, read_arrays
 from mmdream.passes import Mask
 from mmdream.picture import files
 
@@ -118,44 +118,46 @@ def settings(path: Path, work: Path) -> None:
         network = work / "ways.keras"
         shutil.copyfile(os.environ["FUZZ_NETWORK"], network)
         shutil.copyfile(path, network.with_suffix(".toml"))
-        told(card(str(network)))
+        told(load_card(str(network)))
 
     def trained() -> None:
         os.environ["MMDREAM_MODELS"] = str(work)
         (work / "mine").mkdir()
         shutil.copyfile(path, work / "mine" / "card.toml")
-        told(card("mine"))
+        told(load_card("mine"))
 
     after_all(scheduled, beside, trained)
 
 
-def told(about: Card) -> None:
+def told(about: NetworkCard) -> None:
     """What `mmdream nets NAME` says of a card before TensorFlow is there."""
     about.mix(0.5)
-    about.usual_names()
+    about.primary_names()
 
 
 def weights(path: Path, work: Path) -> None:
     """Arrays for a network of two layers."""
     shutil.copyfile(os.environ["FUZZ_WEIGHTS"], work / "weights.npz")
     sha256 = hashlib.sha256((work / "weights.npz").read_bytes()).hexdigest()
-    found = locate(replace(card("dreamnet"), weights=Trained("weights.npz", sha256), home=work), path)
+    found = locate_weights(
+        replace(load_card("dreamnet"), weights=TrainedWeights("weights.npz", sha256), home=work), path
+    )
     assert found is not None
     read_arrays(found)
-    locate(replace(card("vgg19_mel"), weights=Absent("it was not kept")), path)
+    locate_weights(replace(load_card("vgg19_mel"), weights=NoWeights("it was not kept")), path)
 
 
 def network(path: Path, _work: Path) -> None:
     """A Keras file as a card, without Keras."""
-    told(card(str(path)))
+    told(load_card(str(path)))
 
 
 def loaded(path: Path, work: Path) -> None:
     """A Keras file as a network, with TensorFlow."""
-    from mmdream.networks.network import load
+    from mmdream.networks.network import load_network
 
-    about = card(str(path))
-    net = load(about)
+    about = load_card(str(path))
+    net = load_network(about)
     sizes = (1, 32, 32, 3) if about.medium == "picture" else (1, 64, 64, 1)
     features = net.rungs(tuple(range(len(about.rungs))))(np.zeros(sizes, np.float32))
     assert len(features) == len(about.rungs)

@@ -17,11 +17,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
 from mmdream.picture import files
-from mmdream.picture.slope import slope
-from mmdream.picture.tiles import sewn
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.tiles import apply_tiled
 from mmdream.terms import Objective, Term
 
 SIDE = 256
@@ -38,15 +38,15 @@ def main() -> None:
     options.add_argument("--weights")
     options.add_argument("--plot", type=Path)
     chosen = options.parse_args()
-    network = load(card(chosen.net), chosen.weights)
+    network = load_network(load_card(chosen.net), chosen.weights)
     squares = [square for path in chosen.pictures for square in cut(files.read_image(path))]
     spectra = {"pictures": np.mean([power(square) for square in squares], 0)}
     tiled = {}
     large = files.read_image(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
     for rung in network.card.rungs:
-        gradient = slope(network, Objective((Term("layer", rung.layer),), (1.0,)))
+        gradient = build_gradient(network, Objective((Term("layer", rung.layer),), (1.0,)))
         spectra[rung.layer] = np.mean([power(gradient(square)) for square in squares], 0)
-        whole, sewed = gradient(large).ravel(), sewn(gradient, large, core=SIDE).ravel()
+        whole, sewed = gradient(large).ravel(), apply_tiled(gradient, large, core=SIDE).ravel()
         tiled[rung.layer] = round(float(whole @ sewed / np.linalg.norm(whole) / np.linalg.norm(sewed)), 4)
     peaks = {name: {f"1/{stride}": peak(p, stride) for stride in STRIDES} for name, p in spectra.items()}
     print(json.dumps({"squares": len(squares), "peaks": peaks, "tiled_cosine": tiled}, indent=1))

@@ -27,13 +27,13 @@ import train_judge
 
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, load, precision
+from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.picture import files, octaves
-from mmdream.picture.slope import slope
-from mmdream.picture.spectrum import noise
-from mmdream.picture.wanted import step
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.spectrum import make_noise_image
+from mmdream.picture.wanted import step_size
 from mmdream.recipe import Manner
 from mmdream.terms import Objective, Term
 
@@ -65,12 +65,14 @@ def main() -> None:
     chosen = options.parse_args()
     given = dict(pair.split("=", 1) for pair in chosen.weights)
     wnids = (chosen.data / "wnids.txt").read_text().split()
-    others = {name: load(card(name), given.get(name)) for name in chosen.judges if name != chosen.net}
+    others = {
+        name: load_network(load_card(name), given.get(name)) for name in chosen.judges if name != chosen.net
+    }
     judges = {name: of_card(judge, wnids) for name, judge in others.items()}
     if chosen.trained is not None:
         judges["trained"] = of_tiny(chosen.trained)
-    about = card(chosen.net)
-    network = load(about, given.get(chosen.net), precision("auto", about))
+    about = load_card(chosen.net)
+    network = load_network(about, given.get(chosen.net), choose_precision("auto", about))
     told: dict[str, object] = {"real pictures": rates(judges, *real(chosen.data, wnids))}
     for kind in chosen.kinds:
         began = time.perf_counter()
@@ -99,17 +101,17 @@ def dreamed(network: Network, wnid: str, source: np.ndarray, seed: int, natural:
     """One class dreamed on float32 [SIDE, SIDE, 3]."""
     wanted = Objective((Term("target", wnid),), (1.0,))
     sizes = [(round(SIDE / RATIO**k),) * 2 for k in reversed(range(OCTAVES))]
-    gain = octaves.dream(
+    gain = octaves.dream_octaves(
         source,
         np.zeros_like(source),
-        octaves.in_full(sizes, STEPS),
-        slope(network, wanted),
-        step(network.card, wanted),
+        octaves.plan_full_passes(sizes, STEPS),
+        build_gradient(network, wanted),
+        step_size(network.card, wanted),
         seed=seed,
-        place=Fraction(0),
-        manner=Manner(natural=natural),
+        time=Fraction(0),
+        options=Manner(natural=natural),
     )
-    detail = octaves.allowed(source, "full")(gain)
+    detail = octaves.make_detail_limiter(source, "full")(gain)
     if not natural:
         detail = detail * min(1.0, STRONGEST / float(np.abs(detail).mean()))
     return np.clip(source + detail, 0, 1).astype(np.float32)
@@ -117,7 +119,7 @@ def dreamed(network: Network, wnid: str, source: np.ndarray, seed: int, natural:
 
 def from_noise(place: int, seed: int) -> np.ndarray:
     """Noise of its own for each class and seed."""
-    return noise(SIDE, SIDE, 1000 * seed + place)
+    return make_noise_image(SIDE, SIDE, 1000 * seed + place)
 
 
 def into(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
@@ -160,7 +162,7 @@ def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
 def of_card(network: Network, wnids: list[str]) -> Judge:
     """A network of the zoo as a judge."""
     head = network.head()
-    columns = [network.card.class_place(wnid) for wnid in wnids]
+    columns = [network.card.class_index(wnid) for wnid in wnids]
     return lambda shown: head(tf.constant(shown)).numpy()[:, columns]
 
 

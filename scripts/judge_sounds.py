@@ -38,8 +38,8 @@ from measure_sound import read
 from sound_dreams import dreamed, recipe, sound, under
 from sound_judge import Judge
 
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.sound.source import ArraySource, read_padded
 from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, make_stft
 
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the dreams from silence")
     parser.add_argument("--json", type=Path, help="where all figures go")
     args = parser.parse_args()
-    judge, network = sound_judge.load(args.judge), load(card(args.net))
+    judge, network = sound_judge.load(args.judge), load_network(load_card(args.net))
     # The network that dreams has the whole names.
     wanted = judge.classes[judge.place(args.target)]
     told: dict[str, Any] = {"target": wanted, "barks": barks(judge, args.data, judge.place(wanted))}

@@ -42,10 +42,10 @@ from mmdream.errors import UserError
 from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe
-from mmdream.networks.card import card
-from mmdream.networks.network import load
-from mmdream.picture.slope import score
-from mmdream.picture.wanted import at_depth
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
+from mmdream.picture.slope import evaluate_objective
+from mmdream.picture.wanted import objective_at_depth
 
 LEAST_VISIBLE = 0.1
 
@@ -149,7 +149,7 @@ def main() -> int:
     parser.add_argument("--weights")
     parser.add_argument("--depth", type=float, default=0.9)
     args = parser.parse_args()
-    judge = load(card(args.net), args.weights, "float32")
+    judge = load_network(load_card(args.net), args.weights, "float32")
     try:
         film = probe(args.source)
         dreams = [probe(path) for path in (args.dream, args.against) if path]
@@ -160,7 +160,7 @@ def main() -> int:
                 read_frames(film, args.start, args.end), [read_frames(dream) for dream in dreams], args.width
             ),
             firsts,
-            lambda rgb: score(judge, at_depth(judge.card, args.depth), rgb),
+            lambda rgb: evaluate_objective(judge, objective_at_depth(judge.card, args.depth), rgb),
             len(dreams),
             min(1.0, (args.width or film.video.width) / film.video.width),
             max(1, args.every),

@@ -25,8 +25,8 @@ import soundfile
 
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.sound.dream import measure_contrast_energies
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.peak import TruePeakMeter
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--net", default="melnet")
     args = parser.parse_args()
     source, dream = read(args.source, args.start, args.end), read(args.dream)
-    print(json.dumps(measure(source, dream, load(card(args.net))), indent=1))
+    print(json.dumps(measure(source, dream, load_network(load_card(args.net))), indent=1))
 
 
 if __name__ == "__main__":

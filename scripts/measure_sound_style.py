@@ -21,8 +21,8 @@ import librosa
 import numpy as np
 import soundfile
 
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.sound.bands import measure_band_power, to_network_input
 from mmdream.sound.heard import MeteredSound, meter_sound
 from mmdream.sound.source import ArraySource
@@ -48,7 +48,7 @@ def main() -> None:
     asked = parser.parse_args()
     content, rate = _read(asked.content)
     style, _ = _read(asked.style, rate)
-    network = load(card("melnet"))
+    network = load_network(load_card("melnet"))
     results = {}
     for weight in asked.weights:
         styling, began = Styling(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
@@ -96,7 +96,7 @@ def fell(
         rivals[name] = build_texture_model(sounds[0].grid, on.middle, None, 1, taps)
     found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
     for name, layers in OTHERS.items():
-        other = load(card(name), "random", seed=1)
+        other = load_network(load_card(name), "random", seed=1)
         each = [_other_grams(samples, rate, other, layers) for samples in (content, style, result)]
         found[f"{name}, random"] = float(
             np.mean(gram_distances(each[0], each[1]) / np.maximum(gram_distances(each[2], each[1]), 1e-20))

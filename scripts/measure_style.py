@@ -26,16 +26,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, load, precision
-from mmdream.objectives import STATISTICS
+from mmdream.networks.network import Network, choose_precision, load_network
+from mmdream.objectives import STYLE_DISTANCES
 from mmdream.passes import STYLE_SCHEDULE, Style
 from mmdream.picture import files, octaves
-from mmdream.picture.grain import KINDS
-from mmdream.picture.octaves import resized
-from mmdream.picture.style import told
-from mmdream.picture.styled import Easel, paint
+from mmdream.picture.grain import PIXEL_FEATURE_SETS
+from mmdream.picture.octaves import resize
+from mmdream.picture.style import measure_masked_moments
+from mmdream.picture.styled import StyleTarget, stylize_octaves
 
 LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
 
@@ -43,12 +43,12 @@ LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
 def picture(path: Path, height: int) -> np.ndarray:
     """A file's picture at a height."""
     rgb = files.read_image(path)
-    return np.ascontiguousarray(resized(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
+    return np.ascontiguousarray(resize(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
 
 
-def easel(network: Network, model: np.ndarray) -> Easel:
+def easel(network: Network, model: np.ndarray) -> StyleTarget:
     """One painting with the default settings."""
-    return Easel(network, Style(((Path("style"), 1.0),)), ((model, 1.0),))
+    return StyleTarget(network, Style(((Path("style"), 1.0),)), ((model, 1.0),))
 
 
 def beside(rgb: np.ndarray, content: np.ndarray) -> np.ndarray:
@@ -56,12 +56,14 @@ def beside(rgb: np.ndarray, content: np.ndarray) -> np.ndarray:
     return np.concatenate((rgb, content, np.ones((*rgb.shape[:2], 1), np.float32)), axis=2)
 
 
-def painted(on: Easel, content: np.ndarray, steps: int | None = None) -> np.ndarray:
+def painted(on: StyleTarget, content: np.ndarray, steps: int | None = None) -> np.ndarray:
     """The content in the style, as `mmdream style` paints it."""
     moment = STYLE_SCHEDULE.with_settings(steps=steps).at(0.0)
-    visits = octaves.in_full(octaves.sizes(content.shape[0], content.shape[1], moment), moment.steps)
-    gain = paint(content, np.zeros_like(content), visits, on, seed=0, place=Fraction(0))
-    return content + octaves.allowed(content, "full")(gain)
+    visits = octaves.plan_full_passes(
+        octaves.octave_sizes(content.shape[0], content.shape[1], moment), moment.steps
+    )
+    gain = stylize_octaves(content, np.zeros_like(content), visits, on, seed=0, time=Fraction(0))
+    return content + octaves.make_detail_limiter(content, "full")(gain)
 
 
 def features(network: Network, rgb: np.ndarray) -> np.ndarray:
@@ -75,19 +77,23 @@ def alike(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
+def left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
     """Distance from the style over the content's own."""
     return on.distance(result, content) / on.distance(content, content)
 
 
-def gram_left(on: Easel, content: np.ndarray, result: np.ndarray) -> float:
+def gram_left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
     """The same of the Gram matrices of the layers alone."""
     wanted = on.painting((content.shape[0], content.shape[1])).wanted
     mean = [
         np.mean(
             [
-                float(STATISTICS["gram"](a, b))
-                for a, b in zip(told(on.network, beside(rgb, content))[KINDS:], wanted[KINDS:], strict=True)
+                float(STYLE_DISTANCES["gram"](a, b))
+                for a, b in zip(
+                    measure_masked_moments(on.network, beside(rgb, content))[PIXEL_FEATURE_SETS:],
+                    wanted[PIXEL_FEATURE_SETS:],
+                    strict=True,
+                )
             ]
         )
         for rgb in (result, content)
@@ -110,9 +116,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     own = dict(text.split("=", 1) for text in args.weights)
-    nets = [load(card(name), own.get(name), precision("auto", card(name))) for name in args.nets]
+    nets = [
+        load_network(load_card(name), own.get(name), choose_precision("auto", load_card(name)))
+        for name in args.nets
+    ]
     content = picture(args.content, args.height)
-    others = [resized(picture(path, args.height), content.shape[:2]) for path in args.others]
+    others = [resize(picture(path, args.height), content.shape[:2]) for path in args.others]
     rows, sheet = [], []
     for place, network in enumerate(nets):
         judge, row = nets[(place + 1) % len(nets)], []

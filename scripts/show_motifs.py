@@ -18,7 +18,7 @@ import numpy as np
 from mmdream.jobs.captions import written
 from mmdream.jobs.still import dream_picture
 from mmdream.listen import Listener
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
 from mmdream.recipe import Recipe
 from mmdream.schedule import Schedule
@@ -39,9 +39,9 @@ def main() -> None:
     options.add_argument("--strength", type=float, default=1.0)
     options.add_argument("--steps", type=int, default=16)
     chosen = options.parse_args()
-    names = motifs(chosen.motifs) if chosen.motifs else tuple(card(chosen.net).motifs)
+    names = motifs(chosen.motifs) if chosen.motifs else tuple(load_card(chosen.net).motifs)
     photo = files.read_image(chosen.photo)
-    photo = octaves.resized(photo, (round(photo.shape[0] * WIDTH / photo.shape[1]), WIDTH))
+    photo = octaves.resize(photo, (round(photo.shape[0] * WIDTH / photo.shape[1]), WIDTH))
     tiles = []
     for number, name in enumerate(names, 1):
         schedule = Schedule(motif=name, steps=chosen.steps, strength=chosen.strength, octaves=3)

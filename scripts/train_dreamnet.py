@@ -31,8 +31,8 @@ from dreamnet_export import export
 from keras import ops
 from training_pictures import Batch, batch, batches, pools
 
-from mmdream.networks.card import card
-from mmdream.networks.network import lay
+from mmdream.networks.card import load_card
+from mmdream.networks.network import assign_arrays
 from mmdream.networks.pictures import dreamnet, googlenet
 from mmdream.networks.weights import read_arrays
 from mmdream.training.attack import pushed
@@ -83,7 +83,7 @@ def train(chosen: argparse.Namespace) -> None:
     shape = chosen.batch, chosen.side
     if not units:
         units = deviations(teacher, [batch(trained_on, *shape, 10**9 + place) for place in range(16)])
-    columns = [card("googlenet").class_place(names[0]) for names in card("dreamnet").named_classes()]
+    columns = [load_card("googlenet").class_index(names[0]) for names in load_card("dreamnet").class_names()]
     step_of = make_step(student, teacher, optimizer, units, columns)
     trial_of = make_trial(student, teacher, units, columns)
     trials = [batch(kept, *shape, 2 * 10**9 + place) for place in range(12)]
@@ -115,7 +115,7 @@ def rate(progress: float) -> float:
 def load_teacher(weights: Path) -> keras.Model:
     """GoogLeNet, bfloat16, its own input: the rungs and the logits."""
     whole = googlenet("bfloat16")
-    lay(whole, read_arrays(weights), "googlenet", weights)
+    assign_arrays(whole, read_arrays(weights), "googlenet", weights)
     teacher = keras.Model(whole.inputs, [*(whole.get_layer(layer).output for layer in RUNGS), whole.output])
     teacher.trainable = False
     return teacher

@@ -25,7 +25,7 @@ from backends import compiled, differentiated
 from keras import layers, ops
 from training_pictures import read_archive, read_folder
 
-from mmdream.networks.network import lay
+from mmdream.networks.network import assign_arrays
 from mmdream.networks.weights import read_arrays
 
 SIDE = 64
@@ -99,7 +99,7 @@ def judge(dtype: str = "float32", weights: Path | None = None) -> keras.Model:
     x = layers.GlobalAveragePooling2D(dtype=dtype, name="pool")(norm(x, "last"))
     network = keras.Model(pixels, layers.Dense(200, dtype="float32", name="classes")(x), name="judge")
     if weights is not None:
-        lay(network, read_arrays(weights), "judge", weights)
+        assign_arrays(network, read_arrays(weights), "judge", weights)
     return network
 
 

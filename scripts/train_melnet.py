@@ -24,7 +24,7 @@ import numpy as np
 from esc10 import classes, recordings
 
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.sounds import LAYERS, fold, melnet_trainer
+from mmdream.networks.sounds import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
 from mmdream.sound.bands import measure_band_power
 from mmdream.training.attack import signed
 
@@ -208,7 +208,7 @@ def taught(
     teach = [clip for clip in clips if clip.fold != held_out]
     mu = np.mean([np.log(clip.power + front.floor).mean(axis=0) for clip in teach], axis=0).astype(np.float32)
     mu = np.round(mu, 3)
-    model = fold(train(teach, mu, front, classes, args))
+    model = fold_batch_normalization(train(teach, mu, front, classes, args))
     for layer in model.layers:
         layer.set_weights([w.astype(np.float16).astype(np.float32) for w in layer.get_weights()])
     return model, mu
@@ -217,7 +217,7 @@ def taught(
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
     """Weights by the names of the file, float16."""
     arrays = {}
-    for name in (*LAYERS, "logits"):
+    for name in (*MELNET_LAYERS, "logits"):
         kernel, bias = (w.astype(np.float16) for w in model.get_layer(name).get_weights())
         arrays[f"{name}_kernel"], arrays[f"{name}_bias"] = kernel, bias
     return arrays

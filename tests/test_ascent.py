@@ -7,12 +7,12 @@ from fractions import Fraction
 import numpy as np
 
 from mmdream import chance
-from mmdream.ascent import Canvas, ascend, unit
+from mmdream.ascent import AscentProblem, ascend, normalize_rms
 
 
 def test_an_ascent_climbs_to_the_top_of_a_hill():
     top = np.linspace(-1, 1, 12, dtype=np.float32)
-    canvas = Canvas(np.zeros(12, np.float32), 0.05, lambda x, _: top - x, lambda x: x)
+    canvas = AscentProblem(np.zeros(12, np.float32), 0.05, lambda x, _: top - x, lambda x: x)
     heights = [np.square(ascend(canvas, steps) - top).sum() for steps in range(0, 12, 2)]
     assert heights == sorted(heights, reverse=True)
 
@@ -20,17 +20,17 @@ def test_an_ascent_climbs_to_the_top_of_a_hill():
 def test_a_step_has_the_size_it_was_given():
     rng = np.random.default_rng(1)
     gradient = rng.normal(size=(8, 9, 3)).astype(np.float32) * 1e-7
-    assert np.isclose(np.sqrt(np.mean(unit(gradient) ** 2)), 1, atol=1e-5)
+    assert np.isclose(np.sqrt(np.mean(normalize_rms(gradient) ** 2)), 1, atol=1e-5)
     inside = np.zeros((8, 9, 1), np.float32)
     inside[:, 3:7] = 1
-    masked = unit(gradient, inside)
+    masked = normalize_rms(gradient, inside)
     assert np.all(masked[:, :3] == 0)
     assert np.isclose(np.sqrt(np.mean(masked[:, 3:7] ** 2)), 1, atol=1e-5)
 
 
 def test_a_network_that_does_not_answer_moves_nothing():
     start = np.ones(4, np.float32)
-    canvas = Canvas(start, 1.0, lambda x, _: np.zeros_like(x), lambda x: x)
+    canvas = AscentProblem(start, 1.0, lambda x, _: np.zeros_like(x), lambda x: x)
     assert np.array_equal(ascend(canvas, 5), start)
 
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from mmdream.networks.framework import tf
-from mmdream.objectives import STATISTICS, moments, texture
+from mmdream.objectives import STYLE_DISTANCES, measure_feature_moments, to_texture_statistics
 
 
-@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("statistic", STYLE_DISTANCES)
 def test_a_flat_texture_can_be_wanted(statistic: str):
     cells = np.random.default_rng(0).random((1, 8, 8, 3)).astype(np.float32)
     whole = tf.ones((1, 8, 8, 1))
-    wanted = texture(moments(tf.zeros_like(cells), whole))
+    wanted = to_texture_statistics(measure_feature_moments(tf.zeros_like(cells), whole))
     with tf.GradientTape() as tape:
         x = tf.constant(cells)
         tape.watch(x)
-        apart = STATISTICS[statistic](moments(x, whole), wanted)
+        apart = STYLE_DISTANCES[statistic](measure_feature_moments(x, whole), wanted)
     slope = tape.gradient(apart, x).numpy()
     assert 0 < float(apart) < 1e12
     # The engine squares it in float32.

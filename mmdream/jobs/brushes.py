@@ -14,9 +14,9 @@ from mmdream.errors import Interrupted
 from mmdream.jobs.stopwatch import Clock
 from mmdream.networks.network import Network
 from mmdream.picture import octaves, styled
-from mmdream.picture.octaves import Slope, Visit
-from mmdream.picture.slope import score, slope
-from mmdream.picture.wanted import objective, step
+from mmdream.picture.octaves import GradientFunction, OctavePass
+from mmdream.picture.slope import build_gradient, evaluate_objective
+from mmdream.picture.wanted import build_objective, step_size
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment, Schedule
 from mmdream.terms import Guide, Objective
@@ -42,7 +42,7 @@ class Brush(Protocol):
 
     @property
     def smoothing(self) -> float | None:
-        """Of a carried frame's steps, see `octaves.Visit`."""
+        """Of a carried frame's steps, see `octaves.OctavePass`."""
 
     @property
     def momentum(self) -> float:
@@ -55,7 +55,7 @@ class Brush(Protocol):
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[Visit],
+        visits: Sequence[OctavePass],
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
@@ -107,53 +107,55 @@ class Dreaming:
 
     def length(self, moment: Moment) -> float:
         """The card's, along what is climbed."""
-        return step(self.network.card, self._wanted(moment))
+        return step_size(self.network.card, self._wanted(moment))
 
     def gain(
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[Visit],
+        visits: Sequence[OctavePass],
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
         shown: Callable[[np.ndarray], None] | None = None,
     ) -> np.ndarray:
-        """See `octaves.dream`."""
-        return octaves.dream(
+        """See `octaves.dream_octaves`."""
+        return octaves.dream_octaves(
             source,
             detail,
             visits,
             self._slope(moment),
             self.length(moment),
             seed=self.recipe.seed,
-            place=place,
-            pace=pace,
+            time=place,
+            step_scale=pace,
             color=self.recipe.color,
-            manner=self.recipe.manner,
-            shown=shown,
+            options=self.recipe.manner,
+            on_step=shown,
         )
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective."""
         wanted = self._wanted(moment)
-        return score(self.network, wanted, source), score(self.network, wanted, result)
+        return evaluate_objective(self.network, wanted, source), evaluate_objective(
+            self.network, wanted, result
+        )
 
     def step_seconds(self, size: octaves.Size) -> float:
         """Of the first moment's objective."""
         wanted = self._wanted(self.schedule.at(0.0))
-        gradient, still = slope(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
+        gradient, still = build_gradient(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
         gradient(still)
-        score(self.network, wanted, still)
+        evaluate_objective(self.network, wanted, still)
         return _fastest(lambda: gradient(still))
 
     def _wanted(self, moment: Moment) -> Objective:
         """What is climbed at a moment."""
-        return objective(self.network.card, moment, self.recipe.wishes, self.guide)
+        return build_objective(self.network.card, moment, self.recipe.wishes, self.guide)
 
-    def _slope(self, moment: Moment) -> Slope:
+    def _slope(self, moment: Moment) -> GradientFunction:
         """The network's gradient, which gives up between two steps when the user wants to stop."""
-        gradient = slope(self.network, self._wanted(moment))
+        gradient = build_gradient(self.network, self._wanted(moment))
 
         def at(picture: np.ndarray) -> np.ndarray:
             if self.stopped():
@@ -168,7 +170,7 @@ class Dreaming:
 class Styling:
     """A style."""
 
-    easel: styled.Easel
+    easel: styled.StyleTarget
     schedule: Schedule
     recipe: Recipe
     """Its seed and colour."""
@@ -177,7 +179,7 @@ class Styling:
 
     smoothing = None
     """Strokes are as fine as pixels."""
-    carried = styled.CARRIED
+    carried = styled.CARRIED_SHARE
     momentum = styled.MOMENTUM
 
     @property
@@ -187,28 +189,28 @@ class Styling:
 
     def length(self, moment: Moment) -> float:
         """The same at any moment."""
-        return styled.STEP * (1 + styled.LAST) / 2
+        return styled.FIRST_STEP * (1 + styled.LAST_STEP_SCALE) / 2
 
     def gain(
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[Visit],
+        visits: Sequence[OctavePass],
         moment: Moment,
         place: Fraction,
         pace: np.ndarray | None = None,
         shown: Callable[[np.ndarray], None] | None = None,
     ) -> np.ndarray:
-        """See `styled.paint`."""
+        """See `styled.stylize_octaves`."""
 
         def asked() -> None:
             if self.stopped():
                 raise Interrupted
 
         with self.clock.time("network"):
-            return styled.paint(
-                source, detail, visits, self.easel, seed=self.recipe.seed, place=place, pace=pace,
-                color=self.recipe.color, shown=shown, asked=asked,
+            return styled.stylize_octaves(
+                source, detail, visits, self.easel, seed=self.recipe.seed, time=place, step_scale=pace,
+                color=self.recipe.color, on_step=shown, before_step=asked,
             )  # fmt: skip
 
     def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -218,10 +220,12 @@ class Styling:
     def step_seconds(self, size: octaves.Size) -> float:
         """Of a step on a picture without anything in it."""
         still = np.full((*size, 3), 0.5, np.float32)
-        visits = [Visit(size, 1)]
+        visits = [OctavePass(size, 1)]
 
         def one() -> np.ndarray:
-            return styled.paint(still, np.zeros_like(still), visits, self.easel, seed=0, place=Fraction(0))
+            return styled.stylize_octaves(
+                still, np.zeros_like(still), visits, self.easel, seed=0, time=Fraction(0)
+            )
 
         one()
         return _fastest(one)

@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 from mmdream import __version__
-from mmdream.networks.card import card
-from mmdream.networks.network import has_bfloat16, precision
+from mmdream.networks.card import load_card
+from mmdream.networks.network import choose_precision, has_bfloat16
 from mmdream.recipe import Recipe
 
 LIBRARIES = (
@@ -35,11 +35,11 @@ def environment(recipe: Recipe) -> dict[str, str]:
     Nothing here needs TensorFlow, so that a job of another machine is refused at once.
     """
     passes = {
-        f"pass {number} precision": precision(recipe.precision, card(recipe.of(stroke).net))
+        f"pass {number} precision": choose_precision(recipe.precision, load_card(recipe.of(stroke).net))
         for number, stroke in enumerate(recipe.passes, 1)
     }
     return {
-        "precision": precision(recipe.precision, card(recipe.net)),
+        "precision": choose_precision(recipe.precision, load_card(recipe.net)),
         **passes,
         "processor": platform.machine(),
         "bfloat16": "yes" if has_bfloat16() else "no",

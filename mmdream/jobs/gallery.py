@@ -11,11 +11,11 @@ from mmdream.jobs.captions import DIM, INK, ground, length, written
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
-from mmdream.networks.card import Card, Rung, card
-from mmdream.networks.network import Network, precision, shared
-from mmdream.networks.weights import locate
+from mmdream.networks.card import NetworkCard, Rung, load_card
+from mmdream.networks.network import Network, choose_precision, load_shared_network
+from mmdream.networks.weights import locate_weights
 from mmdream.picture import files, octaves
-from mmdream.picture.spectrum import noise
+from mmdream.picture.spectrum import make_noise_image
 from mmdream.sample import pictures
 from mmdream.terms import Objective, Term
 
@@ -51,9 +51,9 @@ def gallery_file(
     Raises:
         UserError: a sound network, weights that do not fit, or the result cannot go where it should.
     """
-    about = card(name, "picture")
+    about = load_card(name, "picture")
     out = destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--gallery")
-    path = locate(about, weights)
+    path = locate_weights(about, weights)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
@@ -61,7 +61,7 @@ def gallery_file(
     for guess in about.guesses:
         listener.say(guess)
     with workshop(out, overwrite) as work:
-        sheet = gallery(shared(about, path, precision("auto", about, has_gpu)), listener)
+        sheet = gallery(load_shared_network(about, path, choose_precision("auto", about, has_gpu)), listener)
         files.write_image(work / out.name, sheet.astype(np.float32) / 255)
     return out
 
@@ -106,7 +106,7 @@ def strongest(network: Network, most: int) -> list[tuple[int, ...]]:
     features = network.rungs(tuple(range(len(network.card.rungs))))
     photos = (photo.astype(np.float32) / 255 for photo in pictures(2, (2 * TILE, 2 * TILE)))
     ranks: list[np.ndarray | float] = [0.0] * len(network.card.rungs)
-    for cue in (noise(TILE, TILE, 0), *photos):
+    for cue in (make_noise_image(TILE, TILE, 0), *photos):
         for place, a in enumerate(features(cue[None])):
             square = np.square(np.asarray(a).astype(np.float64)).mean(axis=(0, 1, 2))
             ranks[place] += np.log(square / max(square.mean(), 1e-30) + 1e-9)
@@ -116,26 +116,26 @@ def strongest(network: Network, most: int) -> list[tuple[int, ...]]:
 
 def _dreamed(network: Network, rung: Rung, channels: tuple[int, ...], number: int) -> np.ndarray:
     """One of some channels of a rung alone, float32 [TILE, TILE, 3], 0..1."""
-    from mmdream.picture.slope import slope
+    from mmdream.picture.slope import build_gradient
 
     # All of them are terms, so that a step is traced once for the whole row.
     terms = tuple(Term("channel", rung.layer, (channel,)) for channel in channels)
     wanted = Objective(terms, tuple(float(k == number) for k in range(len(terms))))
-    visits = octaves.in_full([(side, side) for side in SIZES], STEPS)
-    start = noise(TILE, TILE, 0)
-    gain = octaves.dream(
+    visits = octaves.plan_full_passes([(side, side) for side in SIZES], STEPS)
+    start = make_noise_image(TILE, TILE, 0)
+    gain = octaves.dream_octaves(
         start,
         np.zeros_like(start),
         visits,
-        slope(network, wanted),
+        build_gradient(network, wanted),
         LENGTH * rung.step,
         seed=0,
-        place=Fraction(0),
+        time=Fraction(0),
     )
     return np.clip(start + gain, 0, 1)
 
 
-def _laid(about: Card, chosen: list[tuple[int, ...]], rows: list[list[np.ndarray]]) -> np.ndarray:
+def _laid(about: NetworkCard, chosen: list[tuple[int, ...]], rows: list[list[np.ndarray]]) -> np.ndarray:
     """The sheet, uint8 [H, W, 3]."""
     captions = [
         [f"{rung.layer}:{channel}" for channel in channels]

@@ -16,9 +16,9 @@ from mmdream.jobs.environment import environment
 from mmdream.jobs.loaded import guide
 from mmdream.jobs.order import Order
 from mmdream.jobs.restyle import check_style
-from mmdream.networks.card import card, is_own, source
-from mmdream.networks.weights import RANDOM, locate
-from mmdream.picture.wanted import check
+from mmdream.networks.card import card_path, is_user_model, load_card
+from mmdream.networks.weights import RANDOM, locate_weights
+from mmdream.picture.wanted import check_targets
 from mmdream.recipe import Manner, Recipe, SoundManner, Weights
 from mmdream.schedule import Schedule
 from mmdream.terms import Wishes
@@ -85,7 +85,7 @@ class Job:
         found["drives"] = ", ".join(map(str, self.recipe.drives))
         found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
-        found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_own(found[role])}
+        found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_user_model(found[role])}
         return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
 
     @property
@@ -183,10 +183,10 @@ def describe(
     contents = {"source": fingerprint(source)}
     if not order.keep_picture:
         contents |= _network(recipe.net, "picture", "network", recipe.weights)
-        check(card(recipe.net), recipe.schedule, recipe.wishes)
+        check_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
         for number, stroke in enumerate(recipe.passes, 1):
             own = recipe.of(stroke)
-            check(card(own.net, "picture"), own.schedule, own.wishes)
+            check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
             found = _network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
         recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
@@ -199,7 +199,7 @@ def describe(
         order = replace(order, sound_style=order.sound_style.resolve())
     if hears:
         contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
-        card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
+        load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if recipe.sound_wishes.guide is not None:
             guide(recipe.sound_wishes.guide)
             contents["sound guide"] = sha256(recipe.sound_wishes.guide)
@@ -244,7 +244,7 @@ def fingerprint(path: Path) -> str:
 
 
 def _network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
-    path, told = locate(card(name, medium), weights), source(name)
+    path, told = locate_weights(load_card(name, medium), weights), card_path(name)
     return {
         f"{role}'s card": "guessed" if told is None else sha256(told),
         f"{role}'s weights": RANDOM if path is None else sha256(path),
@@ -253,7 +253,7 @@ def _network(name: str, medium: str, role: str, weights: Weights) -> dict[str, s
 
 def _whole(network: str) -> str:
     """A network of the user's own by a name that holds in any folder."""
-    return str(Path(network).expanduser().resolve()) if is_own(network) else network
+    return str(Path(network).expanduser().resolve()) if is_user_model(network) else network
 
 
 def _absolute(weights: Weights) -> Weights:

@@ -13,10 +13,10 @@ from mmdream.errors import UserError
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
 from mmdream.listen import Listener
-from mmdream.networks.card import Card, card
-from mmdream.networks.network import Network, precision, shared
-from mmdream.networks.weights import locate
-from mmdream.picture.wanted import check
+from mmdream.networks.card import NetworkCard, load_card
+from mmdream.networks.network import Network, choose_precision, load_shared_network
+from mmdream.networks.weights import locate_weights
+from mmdream.picture.wanted import check_targets
 from mmdream.recipe import Recipe
 from mmdream.sound.source import ArraySource
 
@@ -32,20 +32,22 @@ def eyes(recipe: Recipe, listener: Listener) -> Network:
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
-    network = shared(about, path, precision(recipe.precision, about, has_gpu), recipe.seed)
+    network = load_shared_network(
+        about, path, choose_precision(recipe.precision, about, has_gpu), recipe.seed
+    )
     network.check_terms(recipe.wishes.terms)
     return network
 
 
-def checked(recipe: Recipe) -> tuple[Card, Path | None]:
+def checked(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
     """The card of the picture network and the file of its weights, checked as far as goes without TensorFlow.
 
     Raises:
         UserError: as `eyes`.
     """
-    about = card(recipe.net, "picture")
-    check(about, recipe.schedule, recipe.wishes)
-    return about, locate(about, recipe.weights)
+    about = load_card(recipe.net, "picture")
+    check_targets(about, recipe.schedule, recipe.wishes)
+    return about, locate_weights(about, recipe.weights)
 
 
 def ear(recipe: Recipe, listener: Listener) -> Network:
@@ -54,10 +56,10 @@ def ear(recipe: Recipe, listener: Listener) -> Network:
     Raises:
         UserError: as `eyes`.
     """
-    about = card(recipe.sound_net, "sound")
+    about = load_card(recipe.sound_net, "sound")
     about.check_classes(recipe.sound_wishes.terms)
     _announce(about, listener)
-    network = shared(about, locate(about, recipe.sound_weights), "float32", recipe.seed)
+    network = load_shared_network(about, locate_weights(about, recipe.sound_weights), "float32", recipe.seed)
     network.check_terms(recipe.sound_wishes.terms)
     return network
 
@@ -96,6 +98,6 @@ def model(recipe: Recipe) -> ArraySource | None:
     return ArraySource(samples.T, rate, track.layout)
 
 
-def _announce(about: Card, listener: Listener) -> None:
+def _announce(about: NetworkCard, listener: Listener) -> None:
     for guess in about.guesses:
         listener.say(guess)

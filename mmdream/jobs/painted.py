@@ -21,8 +21,8 @@ from mmdream.jobs.output import destination, folder_beside, keeping, lay_folder,
 from mmdream.listen import Listener
 from mmdream.passes import Mask, Style, shares
 from mmdream.picture import files, octaves
-from mmdream.picture.octaves import Visit, resized
-from mmdream.picture.spectrum import noise
+from mmdream.picture.octaves import OctavePass, resize
+from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe, working_size
 
 LEAST = 16
@@ -116,40 +116,40 @@ def paint_picture(
     keep_freed_memory()
     network = eyes(recipe, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.picture.styled import Easel, paint
+    from mmdream.picture.styled import StyleTarget, stylize_octaves
 
     moment = recipe.schedule.at(0.0)
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
-    small = resized(rgb, (height, width))
+    small = resize(rgb, (height, width))
     inside = np.ones((height, width, 1), np.float32)
     if share is not None:
-        inside = np.clip(resized(share[..., None], (height, width)), 0, 1)
-    visits = octaves.in_full(octaves.sizes(height, width, moment), moment.steps)
+        inside = np.clip(resize(share[..., None], (height, width)), 0, 1)
+    visits = octaves.plan_full_passes(octaves.octave_sizes(height, width, moment), moment.steps)
     weights = [weight for _, weight in wanted.models]
-    easel = Easel(network, wanted, tuple(zip(models, weights, strict=True)))
-    settle = octaves.allowed(small, recipe.color)
+    easel = StyleTarget(network, wanted, tuple(zip(models, weights, strict=True)))
+    settle = octaves.make_detail_limiter(small, recipe.color)
     begun = np.zeros_like(small)
     if from_noise:
-        begun = settle(inside * (noise(height, width, recipe.seed) - small))
-    gain = paint(
+        begun = settle(inside * (make_noise_image(height, width, recipe.seed) - small))
+    gain = stylize_octaves(
         small,
         begun,
         visits,
         easel,
         seed=recipe.seed,
-        place=Fraction(0),
+        time=Fraction(0),
         color=recipe.color,
-        share=None if share is None else inside[..., 0],
-        shown=_told(visits, listener, shown),
+        mask=None if share is None else inside[..., 0],
+        on_step=_told(visits, listener, shown),
     )
-    detail = resized(settle(begun + gain), rgb.shape[:2])
+    detail = resize(settle(begun + gain), rgb.shape[:2])
     if share is not None:
         # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
         detail = detail * (share[..., None] > 0)
     painting = np.clip(rgb + np.float32(moment.strength) * detail, 0, 1)
     judge = easel.painting((height, width))
     before, _ = judge.distances(np.concatenate((small, small, inside), axis=2))
-    seen = resized(painting, (height, width))
+    seen = resize(painting, (height, width))
     after, away = judge.distances(np.concatenate((seen, small, inside), axis=2))
     return painting, Painted(
         styles=shares(wanted.models),
@@ -233,7 +233,7 @@ def _share(mask: Mask, rgb: np.ndarray) -> np.ndarray:
 
 
 def _told(
-    visits: Sequence[Visit], listener: Listener, shown: Callable[[np.ndarray], None] | None
+    visits: Sequence[OctavePass], listener: Listener, shown: Callable[[np.ndarray], None] | None
 ) -> Callable[[np.ndarray], None]:
     """Tell the work that is done after each step, and hand the painting on."""
     areas = [visit.size[0] * visit.size[1] for visit in visits for _ in range(visit.steps)]

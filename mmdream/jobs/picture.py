@@ -202,7 +202,7 @@ class Painter:
         )
         if not all(size):
             return np.zeros((0, 0, 3), np.float32)
-        return np.ascontiguousarray(octaves.resized(rgb[top:bottom, left:right], size))
+        return np.ascontiguousarray(octaves.resize(rgb[top:bottom, left:right], size))
 
     def _climb(
         self, prepared: Generator[Prepared, None, None], carries: Carries
@@ -264,7 +264,7 @@ class Painter:
             carry = self._carried(stroke, item, item.motion, carry)
             return carry.detail, carry
         moment = stroke.brush.schedule.at(item.seconds)
-        visits = octaves.in_full(self._sizes(item, moment), moment.steps)
+        visits = octaves.plan_full_passes(self._sizes(item, moment), moment.steps)
         gain = stroke.brush.gain(item.small, np.zeros_like(item.small), visits, moment, item.frame.seconds)
         detail = self._allowed(item)(gain)
         if item.shot.is_flash(item.index):
@@ -284,20 +284,20 @@ class Painter:
             new = turn < SETTLING or laid.whole < WHOLE
             pace = laid.pace * np.float32(SHORTER) if new else laid.pace
             steps = carried_steps(moment, brush.carried, new)
-            visits = octaves.carried(self._sizes(item, moment), steps, turn, brush.smoothing)
+            visits = octaves.plan_carried_passes(self._sizes(item, moment), steps, turn, brush.smoothing)
             gain = brush.gain(item.small, laid.detail, visits, moment, item.frame.seconds, pace)
         return gone_on(carry, laid, gain, item.grey, self._allowed(item))
 
     def _sizes(self, item: Prepared, moment: Moment) -> list[octaves.Size]:
         """The frame's octaves, small to large."""
-        return octaves.sizes(item.small.shape[0], item.small.shape[1], moment)
+        return octaves.octave_sizes(item.small.shape[0], item.small.shape[1], moment)
 
     def _ascent(self, stroke: Stroke, item: Prepared, moment: Moment) -> float:
         """Length of a full climb, as far as the frame leaves room for it."""
         return stroke.brush.length(moment) * moment.steps * room(item.grey)
 
     def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
-        return octaves.allowed(item.small, self.recipe.color)
+        return octaves.make_detail_limiter(item.small, self.recipe.color)
 
     def _layer(self, stroke: Stroke, item: Prepared, detail: np.ndarray | None) -> Layer | None:
         """What of a pass is seen in a frame; None: nothing."""
@@ -311,7 +311,7 @@ class Painter:
         """A frame with a layer on it, at the working resolution: what the next pass works on."""
         shown = layer.detail * np.float32(layer.share)
         if layer.mask is not None:
-            shown = shown * octaves.resized(_within(layer.mask, item.shot)[..., None], shown.shape[:2])
+            shown = shown * octaves.resize(_within(layer.mask, item.shot)[..., None], shown.shape[:2])
         return np.clip(item.small + shown, 0.0, 1.0)
 
     def _finish(self, item: Prepared, layers: Sequence[Layer], carries: Carries) -> Dreamed:
@@ -325,7 +325,7 @@ class Painter:
                 rgb = rgb.copy()
                 part = _within(rgb, item.shot)
                 for layer in layers:
-                    shown = octaves.resized(layer.detail, part.shape[:2]) * np.float32(layer.share)
+                    shown = octaves.resize(layer.detail, part.shape[:2]) * np.float32(layer.share)
                     if layer.mask is not None:
                         shown *= _within(layer.mask, item.shot)[..., None]
                     np.clip(part + shown, 0.0, 1.0, out=part)

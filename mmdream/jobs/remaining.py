@@ -169,14 +169,18 @@ def expected_work(
 
 def _steps(moment: Moment, share: float, size: Size) -> tuple[float, float, float]:
     """Steps at the working resolution of a frame in full, one behind a cut, and a usual one."""
-    sizes = octaves.sizes(*size, moment)
+    sizes = octaves.octave_sizes(*size, moment)
     turns = range(3 * max(1, len(sizes) - 1))
 
     def carried(new: bool) -> float:
         steps = carried_steps(moment, share, new)
-        return float(np.mean([octaves.work(octaves.carried(sizes, steps, turn, 0)) for turn in turns]))
+        return float(
+            np.mean(
+                [octaves.octave_cost(octaves.plan_carried_passes(sizes, steps, turn, 0)) for turn in turns]
+            )
+        )
 
-    return octaves.work(octaves.in_full(sizes, moment.steps)), carried(True), carried(False)
+    return octaves.octave_cost(octaves.plan_full_passes(sizes, moment.steps)), carried(True), carried(False)
 
 
 def estimating(

@@ -22,10 +22,10 @@ from mmdream.film.waves import extract_audio
 from mmdream.jobs.answers import Answers, Seen
 from mmdream.jobs.loaded import ear, eyes
 from mmdream.listen import Listener
-from mmdream.networks.card import Card, PictureInput, card, names
+from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
 from mmdream.picture import files
-from mmdream.picture.octaves import resized
+from mmdream.picture.octaves import resize
 from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
@@ -53,7 +53,7 @@ class Asked:
         Raises:
             UserError: no such network, two of one medium, or one without classes.
         """
-        if self.net is None or card(self.net).medium == "picture":
+        if self.net is None or load_card(self.net).medium == "picture":
             return self
         if self.sound_net is not None:
             raise UserError(f"{self.net} and {self.sound_net} both hear; give one of them")
@@ -121,9 +121,9 @@ def looking(network: Network) -> Callable[[np.ndarray], np.ndarray]:
         A function from a picture, float32 [H, W, 3], 0..1, to its logits, float32 [class].
     """
     front, head = network.card.input, network.head()
-    assert isinstance(front, PictureInput)
+    assert isinstance(front, ImageInput)
     size = front.side, front.side
-    return lambda rgb: np.asarray(head(resized(rgb, size)[None]), np.float32)[0]
+    return lambda rgb: np.asarray(head(resize(rgb, size)[None]), np.float32)[0]
 
 
 def _classifying(
@@ -131,25 +131,25 @@ def _classifying(
 ) -> Network:
     """A network, loaded when it is known to have classes."""
     recipe = asked.recipe()
-    about = card(recipe.net if medium == "picture" else recipe.sound_net, medium)
+    about = load_card(recipe.net if medium == "picture" else recipe.sound_net, medium)
     check(about)
     return load(recipe, listener)
 
 
-def check(about: Card) -> None:
+def check(about: NetworkCard) -> None:
     """Refuse a network that cannot tell one thing from another.
 
     Raises:
         UserError: names those that can.
     """
-    if about.head is None or len(about.named_classes()) < 2:
-        having = ", ".join(name for name in names(about.medium) if card(name).head is not None)
+    if about.head is None or len(about.class_names()) < 2:
+        having = ", ".join(name for name in list_networks(about.medium) if load_card(name).head is not None)
         raise UserError(f"{about.name} has no classes to name; these have: {having}")
 
 
 def _answers(network: Network, at: list[float], span: float | None, logits: list[np.ndarray]) -> Answers:
     about = network.card
-    return Answers(about.medium, about.name, about.usual_names(), np.array(at), span, np.stack(logits))
+    return Answers(about.medium, about.name, about.primary_names(), np.array(at), span, np.stack(logits))
 
 
 def _watched(film: MediaFile, network: Network, listener: Listener) -> Answers:

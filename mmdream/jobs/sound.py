@@ -26,7 +26,7 @@ from mmdream.jobs.loaded import ear, model
 from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, workshop
 from mmdream.listen import Listener
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
 from mmdream.report import Report
@@ -131,9 +131,9 @@ class JournalledChunks:
 
 def _manner(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
     """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
-    wanted, about = recipe.sound_manner, card(recipe.sound_net, "sound")
+    wanted, about = recipe.sound_manner, load_card(recipe.sound_net, "sound")
     targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
-    standing = [name for name in targets if about.classes[about.class_place(name)] not in about.events]
+    standing = [name for name in targets if about.classes[about.class_index(name)] not in about.events]
     if made or not wanted.invent or not about.events or not targets or len(standing) < len(targets):
         return wanted
     listener.say(f"{', '.join(standing)} would fill every pause: --invent is left out")

@@ -20,7 +20,7 @@ from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.told_passes import check_files
 from mmdream.listen import Listener
 from mmdream.picture import files, octaves
-from mmdream.picture.spectrum import noise
+from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report, Used, gain
 
@@ -57,26 +57,29 @@ def dream_picture(
 
     strokes = strokes_of(recipe, (rgb.shape[1], rgb.shape[0]), Clock(), lambda: False, listener)
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
-    small = begun = octaves.resized(rgb, (height, width))
+    small = begun = octaves.resize(rgb, (height, width))
     moments = [stroke.brush.schedule.at(0.0) for stroke in strokes]
-    visits = [octaves.in_full(octaves.sizes(height, width, moment), moment.steps) for moment in moments]
+    visits = [
+        octaves.plan_full_passes(octaves.octave_sizes(height, width, moment), moment.steps)
+        for moment in moments
+    ]
     done = itertools.count(1)
     dream = rgb
     for stroke, moment, own in zip(strokes, moments, visits, strict=True):
         mask = None if stroke.mask is None else stroke.mask(Fraction(0))[..., None]
-        less = None if mask is None else octaves.resized(mask, (height, width))
+        less = None if mask is None else octaves.resize(mask, (height, width))
         telling = shown if shown is None or less is None else _masked(shown, small, less)
         detail = np.zeros_like(small)
         for visit in own:
             detail = detail + stroke.brush.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
             listener.progress("still", next(done), sum(map(len, visits)))
-        detail = octaves.allowed(small, recipe.color)(detail)
+        detail = octaves.make_detail_limiter(small, recipe.color)(detail)
         share = np.float32(moment.strength * stroke.span.share(0.0))
-        laid = share * octaves.resized(detail, rgb.shape[:2])
+        laid = share * octaves.resize(detail, rgb.shape[:2])
         dream = np.clip(dream + (laid if mask is None else laid * mask), 0, 1)
         laid = share * detail
         small = np.clip(small + (laid if less is None else laid * less), 0, 1)
-    seen = octaves.resized(dream, (height, width))
+    seen = octaves.resize(dream, (height, width))
     first = strokes[0].brush
     scored = gain(*first.scores(moments[0], begun, seen))
     styled = recipe.strokes[0].style is not None
@@ -152,7 +155,7 @@ def started_from(source: Path | None, recipe: Recipe) -> np.ndarray:
     if recipe.size is None or "x" not in recipe.size.lower():
         raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
     width, height = working_size(recipe.size, 0, 0)
-    return noise(height, width, recipe.seed)
+    return make_noise_image(height, width, recipe.seed)
 
 
 def _masked(

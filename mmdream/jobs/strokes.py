@@ -14,8 +14,8 @@ from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.passes import Pass
 from mmdream.picture import files
-from mmdream.picture.styled import Easel
-from mmdream.picture.wanted import shown
+from mmdream.picture.styled import StyleTarget
+from mmdream.picture.wanted import read_guide
 from mmdream.recipe import Recipe, working_size
 
 
@@ -51,9 +51,9 @@ def strokes_of(
         network = loaded[key]
         if each.style is None:
             network.check_terms(own.wishes.terms)
-            return Dreaming(own, network, clock, stopped, shown(own.wishes))
+            return Dreaming(own, network, clock, stopped, read_guide(own.wishes))
         models = tuple((files.read_image(path), weight) for path, weight in each.style.models)
-        return Styling(Easel(network, each.style, models), own.schedule, own, clock, stopped)
+        return Styling(StyleTarget(network, each.style, models), own.schedule, own, clock, stopped)
 
     def stroke(each: Pass) -> Stroke:
         mask = None if each.mask is None else open_mask(each.mask, *size).at

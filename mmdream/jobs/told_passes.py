@@ -11,7 +11,7 @@ from mmdream.film.source import MediaFile
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.masks import check_mask
 from mmdream.jobs.painted import read_large
-from mmdream.networks.card import is_own
+from mmdream.networks.card import is_user_model
 from mmdream.networks.weights import RANDOM
 from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.schedule import Curve, Fade
@@ -101,7 +101,7 @@ def absolute(stroke: Pass) -> Pass:
     """A pass whose files have names that hold in any folder."""
     if stroke.weights not in (None, RANDOM):
         stroke = replace(stroke, weights=str(Path(str(stroke.weights)).expanduser().resolve()))
-    if stroke.net is not None and is_own(stroke.net):
+    if stroke.net is not None and is_user_model(stroke.net):
         stroke = replace(stroke, net=str(Path(stroke.net).expanduser().resolve()))
     if stroke.wishes is not None:
         stroke = replace(stroke, wishes=resolved(stroke.wishes))

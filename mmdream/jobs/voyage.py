@@ -32,7 +32,7 @@ from mmdream.jobs.still import started_from
 from mmdream.jobs.zoom import Voyage, dream_frames
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
-from mmdream.picture.octaves import resized
+from mmdream.picture.octaves import resize
 from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report, Used, gain
 
@@ -153,16 +153,20 @@ def _report(
     joined: Joined | None,
     began: float,
 ) -> Report:
-    from mmdream.picture.slope import score
-    from mmdream.picture.wanted import objective
+    from mmdream.picture.slope import evaluate_objective
+    from mmdream.picture.wanted import build_objective
 
     moment = recipe.schedule.at(0.0)
-    wanted = objective(network.card, moment, recipe.wishes)
+    wanted = build_objective(network.card, moment, recipe.wishes)
     report = Report(
         frames=proven.frames,
         seconds=proven.seconds,
         drift_ms=proven.drift_ms,
-        objective_gain={"picture": gain(score(network, wanted, start), score(network, wanted, last))},
+        objective_gain={
+            "picture": gain(
+                evaluate_objective(network, wanted, start), evaluate_objective(network, wanted, last)
+            )
+        },
         strength={"picture": strength(last - start)},
         precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
@@ -177,4 +181,4 @@ def _fitted(rgb: np.ndarray, size: str | None) -> np.ndarray:
     factor = max(width / rgb.shape[1], height / rgb.shape[0])
     rows, columns = min(rgb.shape[0], round(height / factor)), min(rgb.shape[1], round(width / factor))
     top, left = (rgb.shape[0] - rows) // 2, (rgb.shape[1] - columns) // 2
-    return np.ascontiguousarray(resized(rgb[top : top + rows, left : left + columns], (height, width)))
+    return np.ascontiguousarray(resize(rgb[top : top + rows, left : left + columns], (height, width)))

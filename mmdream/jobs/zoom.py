@@ -13,9 +13,9 @@ from mmdream.errors import UserError
 from mmdream.film.flow import half_size
 from mmdream.networks.network import Network
 from mmdream.picture import octaves
-from mmdream.picture.motion import Motion, laid_back, seen
-from mmdream.picture.poise import Measure, measure, poised
-from mmdream.picture.wanted import objective, shown, step
+from mmdream.picture.motion import CameraMotion, unwarp_change, warp_affine
+from mmdream.picture.poise import PyramidLimits, balance_pyramid, measure_pyramid_limits
+from mmdream.picture.wanted import build_objective, read_guide, step_size
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
 from mmdream.terms import Guide
@@ -44,7 +44,7 @@ class Voyage:
     """
 
     seconds: float
-    motion: Motion = field(default_factory=Motion)
+    motion: CameraMotion = field(default_factory=CameraMotion)
     rate: Fraction = Fraction(USUAL_RATE)
     """Frames a second."""
 
@@ -84,38 +84,42 @@ def dream_frames(
     rate, motion = voyage.rate, voyage.motion
     size = start.shape[0], start.shape[1]
     canvas, anchored = start, 0.0
-    guide = shown(recipe.wishes)
+    guide = read_guide(recipe.wishes)
     kept = _measured(start, network, recipe, guide)
     pace = np.full(half_size(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
     for number in range(voyage.frames):
         at = number / rate
         moment, since = recipe.schedule.at(float(at)), float(at) - anchored
         if motion.reach(since, size) > FARTHEST:
-            canvas = np.clip(seen(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
+            canvas = np.clip(warp_affine(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
             anchored, since = float(at), 0.0
         way = motion.after(since, size)
-        view = np.clip(seen(canvas, way), 0, 1)
+        view = np.clip(warp_affine(canvas, way), 0, 1)
         if moment.strength and moment.steps:
             steps = min(moment.steps, max(1, round(moment.steps * network.card.carried)))
-            visits = octaves.carried(octaves.sizes(*size, moment), steps, number, network.card.smoothing)
+            visits = octaves.plan_carried_passes(
+                octaves.octave_sizes(*size, moment), steps, number, network.card.smoothing
+            )
             gain = _gained(view, visits, network, recipe, moment, at, guide, pace)
-            canvas = canvas + np.float32(moment.strength) * laid_back(gain, way, size)
-            canvas = poised(canvas, kept, POISE / float(rate))
-            view = np.clip(seen(canvas, way), 0, 1)
+            canvas = canvas + np.float32(moment.strength) * unwarp_change(gain, way, size)
+            canvas = balance_pyramid(canvas, kept, POISE / float(rate))
+            view = np.clip(warp_affine(canvas, way), 0, 1)
         yield view
 
 
-def _measured(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> Measure:
+def _measured(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> PyramidLimits:
     """How strong detail may be: as in the picture, and in its dream in full."""
     moment = recipe.schedule.at(0.0)
-    visits = octaves.in_full(octaves.sizes(start.shape[0], start.shape[1], moment), moment.steps)
+    visits = octaves.plan_full_passes(
+        octaves.octave_sizes(start.shape[0], start.shape[1], moment), moment.steps
+    )
     gain = _gained(start, visits, network, recipe, moment, Fraction(0), guide)
-    return measure([start, start + octaves.allowed(start, recipe.color)(gain)])
+    return measure_pyramid_limits([start, start + octaves.make_detail_limiter(start, recipe.color)(gain)])
 
 
 def _gained(
     view: np.ndarray,
-    visits: list[octaves.Visit],
+    visits: list[octaves.OctavePass],
     network: Network,
     recipe: Recipe,
     moment: Moment,
@@ -125,18 +129,18 @@ def _gained(
 ) -> np.ndarray:
     """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.picture.slope import slope
+    from mmdream.picture.slope import build_gradient
 
-    wanted = objective(network.card, moment, recipe.wishes, guide)
-    return octaves.dream(
+    wanted = build_objective(network.card, moment, recipe.wishes, guide)
+    return octaves.dream_octaves(
         view,
         np.zeros_like(view),
         visits,
-        slope(network, wanted),
-        step(network.card, wanted),
+        build_gradient(network, wanted),
+        step_size(network.card, wanted),
         seed=recipe.seed,
-        place=at,
-        pace=pace,
+        time=at,
+        step_scale=pace,
         color=recipe.color,
-        manner=recipe.manner,
+        options=recipe.manner,
     )

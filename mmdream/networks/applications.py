@@ -6,35 +6,35 @@ from collections.abc import Callable
 
 import keras
 
-layers = keras.layers
+_keras_layers = keras.layers
 
 
 def vgg16(dtype: str = "float32", classes: int = 0) -> keras.Model:
     """VGG16; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _application(keras.applications.VGG16, dtype, classes)
+    return _build_application(keras.applications.VGG16, dtype, classes)
 
 
 def vgg19(dtype: str = "float32", classes: int = 0) -> keras.Model:
     """VGG19; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _application(keras.applications.VGG19, dtype, classes)
+    return _build_application(keras.applications.VGG19, dtype, classes)
 
 
 def inception_v3(dtype: str = "float32", classes: int = 0) -> keras.Model:
     """InceptionV3; input RGB -1..1."""
-    return _application(keras.applications.InceptionV3, dtype, classes)
+    return _build_application(keras.applications.InceptionV3, dtype, classes)
 
 
 def resnet50(dtype: str = "float32", classes: int = 1000) -> keras.Model:
     """ResNet50; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _application(keras.applications.ResNet50, dtype, classes)
+    return _build_application(keras.applications.ResNet50, dtype, classes)
 
 
 def mobilenet_v2(dtype: str = "float32", classes: int = 1000) -> keras.Model:
     """MobileNetV2; input RGB -1..1."""
-    return _application(keras.applications.MobileNetV2, dtype, classes)
+    return _build_application(keras.applications.MobileNetV2, dtype, classes)
 
 
-def _application(build: Callable[..., keras.Model], dtype: str, classes: int) -> keras.Model:
+def _build_application(build: Callable[..., keras.Model], dtype: str, classes: int) -> keras.Model:
     """One of Keras's own networks, without its dense layers or with one for its classes behind a global mean.
 
     By itself Keras has a head for one size of picture only. The layers lie in the order of Keras's weights
@@ -48,5 +48,7 @@ def _application(build: Callable[..., keras.Model], dtype: str, classes: int) ->
         keras.config.set_dtype_policy(before)
     if not classes:
         return body
-    x = layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(body.output)
-    return keras.Model(body.input, layers.Dense(classes, dtype=dtype, name="predictions")(x), name=body.name)
+    x = _keras_layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(body.output)
+    return keras.Model(
+        body.input, _keras_layers.Dense(classes, dtype=dtype, name="predictions")(x), name=body.name
+    )

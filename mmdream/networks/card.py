@@ -19,11 +19,11 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.networks import places
-from mmdream.networks.origins import HOW, Origin
-from mmdream.networks.places import FOREIGN, MODELS
+from mmdream.networks.origins import WEIGHT_SOURCES, WeightSource
+from mmdream.networks.places import FOREIGN_SUFFIXES, MODELS_FOLDER
 from mmdream.terms import Term, channel
 
-STYLE_RUNGS = 6
+MAX_STYLE_LAYERS = 6
 """Of a network whose card names no layers of style."""
 
 
@@ -40,7 +40,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class PictureInput:
+class ImageInput:
     """How a network wants its pixels: ``order(pixels) * scale - mean``, pixels RGB 0..1."""
 
     order: Literal["RGB", "BGR"]
@@ -54,7 +54,7 @@ class PictureInput:
 
 
 @dataclass(frozen=True)
-class SoundInput:
+class AudioInput:
     """How a network wants its sound: (bands of a spectrogram on a scale - mu) / divisor."""
 
     kind: Literal["log-mel", "db-mel", "power"]
@@ -82,7 +82,7 @@ class SoundInput:
 
 
 @dataclass(frozen=True)
-class Card:
+class NetworkCard:
     """Everything about a network but its weights."""
 
     name: str
@@ -97,8 +97,8 @@ class Card:
     """Shallow to deep; rung i lies at depth i / (n - 1)."""
     carried: float
     """Share of `steps` that a carried film frame takes."""
-    input: PictureInput | SoundInput
-    weights: Origin
+    input: ImageInput | AudioInput
+    weights: WeightSource
     build: dict[str, Any] = field(default_factory=dict)
     """What the builder is told besides the bands and the number of classes."""
     smoothing: float = 0.9
@@ -125,12 +125,12 @@ class Card:
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
-    home: Path = MODELS
+    home: Path = MODELS_FOLDER
     """Folder of the card, and of the files that it names."""
     guesses: tuple[str, ...] = ()
     """What nobody told of a network of the user's own; each a line for the user."""
 
-    def named_classes(self) -> tuple[tuple[str, ...], ...]:
+    def class_names(self) -> tuple[tuple[str, ...], ...]:
         """The names of each class: WordNet id, usual name, synonyms; or the one name there is."""
         if self.class_file is None:
             return tuple((name, *self.synonyms.get(name, ())) for name in self.classes)
@@ -138,11 +138,11 @@ class Card:
         rows = (line.split("\t") for line in lines)
         return tuple((wnid, *(word.strip() for word in words.split(","))) for wnid, words in rows)
 
-    def usual_names(self) -> tuple[str, ...]:
+    def primary_names(self) -> tuple[str, ...]:
         """The one name that each class goes by."""
-        return tuple(names[0 if self.class_file is None else 1] for names in self.named_classes())
+        return tuple(names[0 if self.class_file is None else 1] for names in self.class_names())
 
-    def class_place(self, name: str) -> int:
+    def class_index(self, name: str) -> int:
         """Place among the logits of a class, by any of its names, with blanks or underscores.
 
         Raises:
@@ -150,23 +150,23 @@ class Card:
         """
         if self.head is None:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
-        wanted = _plain(name)
+        wanted = _normalize_class_name(name)
         if (place := self._place(wanted)) is not None:
             return place
-        known = {_plain(word): word for word in self.usual_names()}
-        known |= {_plain(names[-1]): names[-1] for names in self.named_classes()}
+        known = {_normalize_class_name(word): word for word in self.primary_names()}
+        known |= {_normalize_class_name(names[-1]): names[-1] for names in self.class_names()}
         near = difflib.get_close_matches(wanted, list(known), 3, 0.5) or list(known)[:3]
         nearest = ", ".join(known[word] for word in near)
         raise UserError(
             f'{self.name} has no class "{name}"; nearest: {nearest} (see `mmdream nets {self.name}`)'
         )
 
-    def knows(self, name: str) -> bool:
+    def has_class(self, name: str) -> bool:
         """Whether there is a class of this name, see `class_place`."""
-        return self.head is not None and self._place(_plain(name)) is not None
+        return self.head is not None and self._place(_normalize_class_name(name)) is not None
 
     def _place(self, wanted: str) -> int | None:
-        every = [[_plain(each) for each in names] for names in self.named_classes()]
+        every = [[_normalize_class_name(each) for each in names] for names in self.class_names()]
         # The usual name goes before a synonym: one class's synonym may be another's name.
         for place in range(max(map(len, every), default=0)):
             for number, names in enumerate(every):
@@ -182,7 +182,7 @@ class Card:
         """
         for term in terms:
             if term.kind == "target":
-                self.class_place(term.name)
+                self.class_index(term.name)
 
     def motif(self, name: str) -> Term:
         """What a motif stands for.
@@ -192,7 +192,7 @@ class Card:
         """
         if name not in self.motifs:
             if not self.motifs:
-                having = [name for name in names(self.medium) if card(name).motifs]
+                having = [name for name in list_networks(self.medium) if load_card(name).motifs]
                 raise UserError(f"{self.name} has no motifs; {' and '.join(having)} have some")
             near = difflib.get_close_matches(name.lower(), self.motifs, 3, 0.5) or list(self.motifs)[:3]
             raise UserError(
@@ -205,7 +205,7 @@ class Card:
     @property
     def style_layers(self) -> tuple[str, ...]:
         """Where textures are told, shallow to deep."""
-        places = np.linspace(0, len(self.rungs) - 1, min(len(self.rungs), STYLE_RUNGS)).round()
+        places = np.linspace(0, len(self.rungs) - 1, min(len(self.rungs), MAX_STYLE_LAYERS)).round()
         return self.style or tuple(self.rungs[int(place)].layer for place in places)
 
     @property
@@ -233,30 +233,32 @@ class Card:
         return float(np.average([own.get(term.name, self.rungs[-1].step) for term in terms], weights=shares))
 
 
-def names(medium: str | None = None) -> list[str]:
+def list_networks(medium: str | None = None) -> list[str]:
     """The networks there are, of one medium or of both, sorted; without their variants."""
-    return [name for name in places.names() if medium is None or card(name).medium == medium]
+    return [name for name in places.list_card_names() if medium is None or load_card(name).medium == medium]
 
 
-def variants(name: str) -> list[str]:
-    """The other forms of a network, as `card` takes them: ``NAME:VARIANT``."""
-    return [f"{name}:{variant}" for variant in _read(places.card_file(name)).get("variants", {})]
+def list_variants(name: str) -> list[str]:
+    """The other forms of a network, as `load_card` takes them: ``NAME:VARIANT``."""
+    return [
+        f"{name}:{variant}" for variant in _read_card_toml(places.find_card_file(name)).get("variants", {})
+    ]
 
 
-def is_own(name: str) -> bool:
+def is_user_model(name: str) -> bool:
     """Whether a network's name is that of a Keras file of the user's own."""
     return Path(name).suffix == ".keras"
 
 
-def source(name: str) -> Path | None:
+def card_path(name: str) -> Path | None:
     """The file that a network's card is read from; None: the card of a user's network is all guessed."""
-    if not is_own(name):
-        return places.card_file(name.partition(":")[0])
+    if not is_user_model(name):
+        return places.find_card_file(name.partition(":")[0])
     told = Path(name).expanduser().with_suffix(".toml")
     return told if told.is_file() else None
 
 
-def card(name: str, medium: str | None = None) -> Card:
+def load_card(name: str, medium: str | None = None) -> NetworkCard:
     """Read a card.
 
     Args:
@@ -267,55 +269,55 @@ def card(name: str, medium: str | None = None) -> Card:
         UserError: there is no such network, or it is of the other medium; names the nearest ones. A file
             that cannot be a network.
     """
-    if is_own(name):
+    if is_user_model(name):
         # It reads into this module's forms what this module asks it for.
-        from mmdream.networks.own import own_card
+        from mmdream.networks.own import build_user_card
 
-        return own_card(Path(name).expanduser(), medium)
-    if Path(name).suffix in FOREIGN:
+        return build_user_card(Path(name).expanduser(), medium)
+    if Path(name).suffix in FOREIGN_SUFFIXES:
         raise UserError(
             f"{name}: a network of your own is a Keras 3 file, NAME.keras; pickled ones are never read, "
             "older Keras files are loaded in Keras and saved anew"
         )
     own = name.partition(":")[0]
-    if own not in names() or name not in (own, *variants(own)):
-        choice = [each for network in names(medium) for each in (network, *variants(network))]
-        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or names(medium)
+    if own not in list_networks() or name not in (own, *list_variants(own)):
+        choice = [each for network in list_networks(medium) for each in (network, *list_variants(network))]
+        near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or list_networks(medium)
         raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
-    file = places.card_file(own)
-    found = _parsed(name, file, file.stat().st_mtime_ns)
+    file = places.find_card_file(own)
+    found = _load_cached(name, file, file.stat().st_mtime_ns)
     if medium not in (None, found.medium):
-        choice = names(medium)
+        choice = list_networks(medium)
         raise UserError(f"{name} is a {found.medium} network; {medium} networks: {', '.join(choice)}")
     return found
 
 
 @cache
-def _parsed(name: str, file: Path, changed: int) -> Card:
+def _load_cached(name: str, file: Path, changed: int) -> NetworkCard:
     """The card in a file; its time tells a newly trained network from the one before it."""
     try:
-        return parse(name, _read(file), file.parent)
+        return parse_card(name, _read_card_toml(file), file.parent)
     except (TypeError, KeyError, AttributeError, ValueError) as error:
-        if file.parent == MODELS:
+        if file.parent == MODELS_FOLDER:
             raise
         raise UserError(
             f"{file}: is damaged ({error}); train the network again or delete its folder"
         ) from error
 
 
-def _plain(name: str) -> str:
+def _normalize_class_name(name: str) -> str:
     """A class's name as it is compared; data sets name folders, which have no blanks."""
     return name.lower().replace("_", " ")
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_card_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read as a card ({error})") from error
 
 
-def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
+def parse_card(name: str, text: dict[str, Any], home: Path = MODELS_FOLDER) -> NetworkCard:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
     given = {key: value for key, value in text.items() if key != "variants"}
     if variant := name.partition(":")[2]:
@@ -328,13 +330,13 @@ def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
     if not all(isinstance(each, str) for each in classes):
         raise TypeError("a class is no name")
     where = dict(given.pop("weights"))
-    kind = HOW[where.pop("how")]
-    return Card(
+    kind = WEIGHT_SOURCES[where.pop("how")]
+    return NetworkCard(
         name=name,
         home=home,
-        input=(PictureInput if given["medium"] == "picture" else SoundInput)(**front),
+        input=(ImageInput if given["medium"] == "picture" else AudioInput)(**front),
         weights=kind(**where),
-        rungs=ladder(given.pop("rungs")),
+        rungs=parse_rungs(given.pop("rungs")),
         classes=classes,
         events=tuple(given.pop("events", ())),
         style=tuple(given.pop("style", ())),
@@ -342,6 +344,6 @@ def parse(name: str, text: dict[str, Any], home: Path = MODELS) -> Card:
     )
 
 
-def ladder(tables: Sequence[dict[str, Any]]) -> tuple[Rung, ...]:
+def parse_rungs(tables: Sequence[dict[str, Any]]) -> tuple[Rung, ...]:
     """The rungs of a card's TOML; an unknown or missing key is a TypeError."""
     return tuple(Rung(**{**table, "away": tuple(table.get("away", ()))}) for table in tables)

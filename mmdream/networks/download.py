@@ -23,7 +23,7 @@ from mmdream.errors import UserError
 from mmdream.web import Refused, digest, get
 
 if TYPE_CHECKING:
-    from mmdream.networks.origins import KerasFile
+    from mmdream.networks.origins import KerasWeights
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> 
     return into
 
 
-def fetch_file(source: KerasFile, into: Path, network: str) -> Path:
+def fetch_file(source: KerasWeights, into: Path, network: str) -> Path:
     """One of Keras's weight files, from Keras's cache or into it.
 
     Raises:

@@ -15,10 +15,10 @@ layers, ops = keras.layers, keras.ops
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
-VGG19 = {1: (64, 2), 2: (128, 2), 3: (256, 4), 4: (512, 4), 5: (512, 4)}
+VGG19_BLOCKS = {1: (64, 2), 2: (128, 2), 3: (256, 4), 4: (512, 4), 5: (512, 4)}
 """Channels and convolutions of each block (Simonyan and Zisserman 2014, table 1, E)."""
 
-RESIDUAL = {
+RESIDUAL_BLOCKS = {
     1: {"a": (16, 7, 2)},
     2: {"a": (64, 3, 1), "b": (64, 3, 1)},
     3: {"a": (128, 3, 1), "b": (128, 3, 1)},
@@ -27,7 +27,7 @@ RESIDUAL = {
 }
 """Channels, kernel side and stride of each block; a maximum of 2 x 2 between the groups."""
 
-CONV5 = {
+CONV5_SIZES = {
     "fat_shallow": {"conv1": 64, "conv2": 128, "conv3": 256, "conv4": 512, "conv4_1": 512}
     | {"fc1": 2048, "fc1_1": 2048},
     "xsmall": {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 128}
@@ -84,7 +84,7 @@ def vgg19_mel(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
         dtype: Keras dtype policy.
     """
     x = heard = keras.Input((None, bands, 1), name="heard")
-    for block, (channels, count) in VGG19.items():
+    for block, (channels, count) in VGG19_BLOCKS.items():
         for number in range(1, count + 1):
             name = f"conv{block}_{number}"
             x = layers.Conv2D(channels, 3, padding="same", dtype=dtype, name=name)(x)
@@ -127,10 +127,10 @@ def residual_spec(bands: int, classes: int, dtype: str = "float32") -> keras.Mod
         return layers.ReLU(dtype=dtype, name=name)(y)
 
     x = heard = keras.Input((None, bands, 1), name="heard")
-    for group, blocks in RESIDUAL.items():
+    for group, blocks in RESIDUAL_BLOCKS.items():
         for letter, (channels, side, stride) in blocks.items():
             x = block(x, f"residual_{group}{letter}", channels, side, stride)
-        if group < len(RESIDUAL):
+        if group < len(RESIDUAL_BLOCKS):
             x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool_{group}")(x)
     x = layers.GlobalAveragePooling2D(dtype=dtype, name="average")(x)
     logits = layers.Dense(classes, dtype="float32", name="classification_1")(x)
@@ -147,7 +147,7 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
         bands: bins of the input.
         classes: of its head.
         dtype: Keras dtype policy.
-        size: a key of `CONV5`.
+        size: a key of `CONV5_SIZES`.
     """
 
     def convolve(x: Tensor, name: str, channels: int, sides: tuple[int, int], padding: str) -> Tensor:
@@ -159,7 +159,7 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
         x = layers.MaxPooling2D(2, padding="same", dtype=dtype, name=name)(x)
         return layers.Dropout(0.5, dtype=dtype, name=f"{name}_dropout")(x) if name == "pool2" else x
 
-    shape = CONV5[size]
+    shape = CONV5_SIZES[size]
     convolutions = [name for name in shape if name.startswith("conv")]
     second = convolutions[1]
     x = heard = keras.Input((None, bands, 1), name="heard")

@@ -10,21 +10,30 @@ from typing import Any
 
 from mmdream.errors import UserError
 
-MODELS = ("Functional", "Sequential")
-KERNELS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
-STRIDES = (*KERNELS, "MaxPooling2D", "AveragePooling2D")
-AFTER = ("Add", "Concatenate", "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU")
-MOST_CLASSES = 1 << 20
-LARGEST_SIDE = 1 << 20
+MODEL_KINDS = ("Functional", "Sequential")
+KERNEL_LAYERS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
+STRIDED_LAYERS = (*KERNEL_LAYERS, "MaxPooling2D", "AveragePooling2D")
+ELEMENTWISE_LAYERS = (
+    "Add",
+    "Concatenate",
+    "BatchNormalization",
+    "Activation",
+    "ReLU",
+    "LeakyReLU",
+    "PReLU",
+    "ELU",
+)
+MAX_CLASSES = 1 << 20
+MAX_SIDE = 1 << 20
 """What a file may claim of its head and of its input."""
-SEES = (*KERNELS, *AFTER)
+RUNG_LAYERS = (*KERNEL_LAYERS, *ELEMENTWISE_LAYERS)
 """Kinds of layers that may be a rung."""
-POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
-FLATTENS = ("Flatten", "Reshape")
+GLOBAL_POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
+FLATTENING_LAYERS = ("Flatten", "Reshape")
 
 
 @dataclass(frozen=True)
-class Layer:
+class GraphLayer:
     """One layer of a graph, wherever it is nested."""
 
     name: str
@@ -37,12 +46,12 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Graph:
+class ModelGraph:
     """What a file tells of its network."""
 
     size: tuple[int | None, int | None]
     channels: int
-    layers: tuple[Layer, ...]
+    layers: tuple[GraphLayer, ...]
     """In the order of the graph."""
     models: tuple[str, ...]
     """Names of the model and of those nested in it."""
@@ -63,18 +72,18 @@ class Graph:
         """Whether there is a head for inputs of one size only."""
         return self.head is None and any(la.kind == "Dense" and la.fixed for la in self.layers)
 
-    def entry(self) -> list[Layer]:
+    def entry(self) -> list[GraphLayer]:
         """What lies before the first layer with kernels."""
         found = []
         for layer in self.layers:
-            if layer.kind in KERNELS:
+            if layer.kind in KERNEL_LAYERS:
                 break
             found.append(layer)
         return found
 
     def ladder(self, most: int) -> list[str]:
         """Layers to dream, shallow to deep: the last at each stride, and more where that are few."""
-        seen = [la for la in self.layers if la.kind in SEES and not la.fixed]
+        seen = [la for la in self.layers if la.kind in RUNG_LAYERS and not la.fixed]
         groups = [list(group) for _, group in groupby(seen, lambda layer: layer.stride)]
         chosen = {group[-1].name for group in groups}
         for group in sorted(groups, key=len, reverse=True):
@@ -83,7 +92,7 @@ class Graph:
         return [la.name for la in seen if la.name in chosen][-most:]
 
 
-def read_graph(path: Path, config: dict[str, Any]) -> Graph:
+def read_graph(path: Path, config: dict[str, Any]) -> ModelGraph:
     """Read what a file's configuration tells.
 
     Args:
@@ -94,8 +103,8 @@ def read_graph(path: Path, config: dict[str, Any]) -> Graph:
         UserError: other than one input of [height, width, channel], or a form that is not Keras's.
     """
     try:
-        inputs = [_shape(shape) for shape in _inputs(config) if shape is not None]
-        layers, models = [each for each, _ in _walk(config, _Seen())], list(_models(config))
+        inputs = [_check_shape(shape) for shape in _input_shapes(config) if shape is not None]
+        layers, models = [each for each, _ in _walk_layers(config, _LayerState())], list(_model_names(config))
     # Arithmetic fails at a stride of 0, recursion at lists in lists.
     except (
         KeyError,
@@ -111,44 +120,44 @@ def read_graph(path: Path, config: dict[str, Any]) -> Graph:
         told = "; ".join("x".join(map(str, shape[1:])) for shape in inputs) or "none"
         raise UserError(f"{path}: takes {told}; one input of height, width and channels is needed")
     _, height, width, channels = inputs[0]
-    graph = Graph((height, width), channels or 0, tuple(layers), tuple(models))
-    if graph.head and not 0 < graph.classes <= MOST_CLASSES:
-        raise UserError(f"{path}: claims {graph.classes} classes; at most {MOST_CLASSES} are read")
+    graph = ModelGraph((height, width), channels or 0, tuple(layers), tuple(models))
+    if graph.head and not 0 < graph.classes <= MAX_CLASSES:
+        raise UserError(f"{path}: claims {graph.classes} classes; at most {MAX_CLASSES} are read")
     return graph
 
 
-def _shape(given: list[Any]) -> list[int | None]:
+def _check_shape(given: list[Any]) -> list[int | None]:
     """A shape, of whole numbers and of what is left open.
 
     Raises:
         ValueError: it is none.
     """
-    if not all(side is None or (type(side) is int and 0 < side <= LARGEST_SIDE) for side in given):
+    if not all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in given):
         raise ValueError(f"{given} is no shape")
     return given
 
 
-def _inputs(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
+def _input_shapes(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
     """Shapes of the inputs of the outermost model."""
     layers = model["config"]["layers"]
     given = [layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer"]
     if given:
         yield from given
-    elif layers[0]["class_name"] in MODELS:
-        yield from _inputs(layers[0])
+    elif layers[0]["class_name"] in MODEL_KINDS:
+        yield from _input_shapes(layers[0])
     else:
         yield model["config"].get("build_input_shape")
 
 
-def _models(model: dict[str, Any]) -> Iterator[str]:
+def _model_names(model: dict[str, Any]) -> Iterator[str]:
     yield str(model["config"]["name"])
     for layer in model["config"]["layers"]:
-        if layer["class_name"] in MODELS:
-            yield from _models(layer)
+        if layer["class_name"] in MODEL_KINDS:
+            yield from _model_names(layer)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _LayerState:
     """How a layer's output lies to the network's input."""
 
     stride: float = 1.0
@@ -157,55 +166,55 @@ class _Seen:
     """Whether it has lost height and width."""
 
 
-def _walk(model: dict[str, Any], entering: _Seen) -> Iterator[tuple[Layer, _Seen]]:
+def _walk_layers(model: dict[str, Any], entering: _LayerState) -> Iterator[tuple[GraphLayer, _LayerState]]:
     """The layers of a model with what each lets through."""
     chain = model["class_name"] == "Sequential"
-    at: dict[str, _Seen] = {}
+    at: dict[str, _LayerState] = {}
     last = entering
     for layer in model["config"]["layers"]:
-        before = [at[name] for name in _before(layer.get("inbound_nodes", [])) if name in at]
+        before = [at[name] for name in _input_layer_names(layer.get("inbound_nodes", [])) if name in at]
         if not chain:
-            last = _merged(before) if before else entering
+            last = _merge_states(before) if before else entering
         kind, config = str(layer["class_name"]), layer["config"]
-        if kind in MODELS:
-            for inner, seen in _walk(layer, last):
+        if kind in MODEL_KINDS:
+            for inner, seen in _walk_layers(layer, last):
                 yield inner, seen
                 last = seen
         elif kind != "InputLayer":
-            fixed = last.fixed or (kind in FLATTENS and not last.pooled)
-            pooled = last.pooled or kind in (*POOLS, "Flatten")
-            last = _Seen(last.stride * _stride(kind, config), fixed, pooled)
+            fixed = last.fixed or (kind in FLATTENING_LAYERS and not last.pooled)
+            pooled = last.pooled or kind in (*GLOBAL_POOLS, "Flatten")
+            last = _LayerState(last.stride * _layer_stride(kind, config), fixed, pooled)
             if kind == "Dense" and type(config["units"]) is not int:
                 raise ValueError(f"{config['units']} is no number of units")
-            yield Layer(str(config["name"]), kind, last.stride, last.fixed, config), last
+            yield GraphLayer(str(config["name"]), kind, last.stride, last.fixed, config), last
         at[str(config["name"])] = last
 
 
-def _merged(before: list[_Seen]) -> _Seen:
-    return _Seen(
+def _merge_states(before: list[_LayerState]) -> _LayerState:
+    return _LayerState(
         max(each.stride for each in before),
         any(each.fixed for each in before),
         all(each.pooled for each in before),
     )
 
 
-def _before(node: Any) -> Iterator[str]:
+def _input_layer_names(node: Any) -> Iterator[str]:
     """Names of the layers that a layer takes its input from."""
     if isinstance(node, dict):
         if "keras_history" in node:
             yield str(node["keras_history"][0])
         for each in node.values():
-            yield from _before(each)
+            yield from _input_layer_names(each)
     elif isinstance(node, list):
         for each in node:
-            yield from _before(each)
+            yield from _input_layer_names(each)
 
 
-def _stride(kind: str, config: dict[str, Any]) -> float:
+def _layer_stride(kind: str, config: dict[str, Any]) -> float:
     """How much coarser a layer's output is than its input."""
     given = config.get("strides") or config.get("pool_size") or 1
     step = float(max(given) if isinstance(given, list) else given)
-    if kind in STRIDES:
+    if kind in STRIDED_LAYERS:
         return step
     if kind == "Conv2DTranspose":
         return 1 / step

@@ -19,11 +19,11 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, PictureInput, SoundInput
-from mmdream.networks.fed import fed, turned
-from mmdream.networks.origins import Inside
-from mmdream.networks.recent import Recent
-from mmdream.networks.weights import ARRAYS, RANDOM, check, locate, read_arrays
+from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
+from mmdream.networks.fed import preprocess, swap_time_and_bands
+from mmdream.networks.origins import ModelFileWeights
+from mmdream.networks.recent import LruCache
+from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.terms import Term
 from mmdream.web import digest
 
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 CPU_INFO = Path("/proc/cpuinfo")
-NUMBERED = (
+AUTO_NAMED_LAYERS = (
     *("conv2d", "depthwise_conv2d", "batch_normalization", "activation", "re_lu", "add", "concatenate"),
     *("max_pooling2d", "average_pooling2d", "global_average_pooling2d", "zero_padding2d", "dense"),
 )
 """How Keras begins the names of layers that are given none."""
-MOST_LOADED = 4
+MAX_LOADED_NETWORKS = 4
 """Networks that a process keeps: a picture's and a sound's, and as many again of other settings."""
-MOST_TRACES = 32
+MAX_TRACES = 32
 """Of one network: a schedule's depths take one or two for each two neighbouring rungs."""
 
 
@@ -47,14 +47,14 @@ MOST_TRACES = 32
 class Network:
     """A card with its weights laid in."""
 
-    card: Card
+    card: NetworkCard
     precision: str
     """"float32" or "bfloat16": weights and activations; "mixed_float16": activations alone."""
     model: keras.Model
     outputs: dict[str, Any]
     """What each layer gives, by its name: symbolic tensors of the model's graph."""
-    traces: Recent = field(default_factory=lambda: Recent(MOST_TRACES))
-    """What was traced of it, see `recent.kept_with_it`."""
+    traces: LruCache = field(default_factory=lambda: LruCache(MAX_TRACES))
+    """What was traced of it, see `recent.cache_in_traces`."""
 
     def rungs(self, wanted: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """Features at some rungs; layers above the deepest of them are never computed.
@@ -127,15 +127,17 @@ class Network:
         front = self.card.input
 
         def features(x: tf.Tensor) -> list[tf.Tensor]:
-            found = part(fed(x, front), training=False)
-            if isinstance(front, SoundInput) and front.transposed:
-                return [turned(found[name]) for name in names]
+            found = part(preprocess(x, front), training=False)
+            if isinstance(front, AudioInput) and front.transposed:
+                return [swap_time_and_bands(found[name]) for name in names]
             return [found[name] for name in names]
 
         return features
 
 
-def load(card: Card, weights: str | Path | None = None, precision: str = "float32", seed: int = 0) -> Network:
+def load_network(
+    card: NetworkCard, weights: str | Path | None = None, precision: str = "float32", seed: int = 0
+) -> Network:
     """Build a network and lay its weights in.
 
     Args:
@@ -147,74 +149,78 @@ def load(card: Card, weights: str | Path | None = None, precision: str = "float3
     Raises:
         UserError: weights that are missing, damaged or of another network.
     """
-    return _built(card, locate(card, weights), precision, seed)
+    return _build_network(card, locate_weights(card, weights), precision, seed)
 
 
 # A network is a ring of references, which the collector would leave where it is for long.
-_loaded = Recent(MOST_LOADED, gone=gc.collect)
+_loaded_networks = LruCache(MAX_LOADED_NETWORKS, gone=gc.collect)
 
 
-def shared(card: Card, path: Path | None, precision: str = "float32", seed: int = 0) -> Network:
-    """A network as `load` builds it, one for all who ask for the same: nobody may change its weights.
+def load_shared_network(
+    card: NetworkCard, path: Path | None, precision: str = "float32", seed: int = 0
+) -> Network:
+    """A network as `load_network` builds it, one for all who ask for the same: nobody may change its weights.
 
     The same is what has the same card and the same bytes of weights: a file that has changed is loaded anew.
 
     Args:
         card: which network.
         path: of its weights, as `locate` gives it.
-        precision: as for `load`.
+        precision: as for `load_network`.
         seed: of random weights.
 
     Raises:
-        UserError: as `load`.
+        UserError: as `load_network`.
     """
     weights = f"{RANDOM} {seed}" if path is None else digest(path, "sha256")
-    return _loaded.get((repr(card), weights, precision), lambda: _built(card, path, precision, seed))
+    return _loaded_networks.get(
+        (repr(card), weights, precision), lambda: _build_network(card, path, precision, seed)
+    )
 
 
-def _built(card: Card, path: Path | None, precision: str, seed: int) -> Network:
+def _build_network(card: NetworkCard, path: Path | None, precision: str, seed: int) -> Network:
     """A network with the weights of a file that `locate` has checked; None: random ones."""
-    model, outputs = graph(card, precision)
+    model, outputs = build_graph(card, precision)
     if path is None:
-        scatter(model, seed)
-    elif path.suffix in ARRAYS:
-        lay(model, read_arrays(path), card.name, path)
-    elif not isinstance(card.weights, Inside):
-        _load_keras(model, path, card.name)
+        initialize_random(model, seed)
+    elif path.suffix in ARRAY_SUFFIXES:
+        assign_arrays(model, read_arrays(path), card.name, path)
+    elif not isinstance(card.weights, ModelFileWeights):
+        _load_keras_weights(model, path, card.name)
     return Network(card, precision, model, outputs)
 
 
-def graph(card: Card, precision: str) -> tuple[keras.Model, dict[str, Any]]:
+def build_graph(card: NetworkCard, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     """A network's graph, and what each of its layers gives."""
     # Brings Keras in quietly; the builders of pictures themselves run on any of its backends.
     from mmdream.networks import framework, pictures, sounds
 
-    if isinstance(card.weights, Inside):
-        from mmdream.networks.unrolled import unrolled
+    if isinstance(card.weights, ModelFileWeights):
+        from mmdream.networks.unrolled import load_flat_graph
 
-        return unrolled(card.weights.path, card.head, card.weights.fixed)
-    told = {"classes": len(card.named_classes()), "dtype": precision, **card.build}
-    if isinstance(card.input, PictureInput):
-        model = pictures.BUILDERS[card.builder](**told)
+        return load_flat_graph(card.weights.path, card.head, card.weights.fixed)
+    told = {"classes": len(card.class_names()), "dtype": precision, **card.build}
+    if isinstance(card.input, ImageInput):
+        model = pictures.IMAGE_BUILDERS[card.builder](**told)
     else:
-        model = sounds.BUILDERS[card.builder](bands=card.input.bands, **told)
+        model = sounds.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **told)
     inputs = framework.keras.layers.InputLayer
     return model, {
-        name: layer.output for name, layer in by_name(model).items() if not isinstance(layer, inputs)
+        name: layer.output for name, layer in layers_by_name(model).items() if not isinstance(layer, inputs)
     }
 
 
-def by_name(model: keras.Model) -> dict[str, Any]:
-    """A model's layers by their `stable` names, in the order of the graph."""
-    return dict(zip(stable([layer.name for layer in model.layers]), model.layers, strict=True))
+def layers_by_name(model: keras.Model) -> dict[str, Any]:
+    """A model's layers by their `stable_layer_names` names, in the order of the graph."""
+    return dict(zip(stable_layer_names([layer.name for layer in model.layers]), model.layers, strict=True))
 
 
-def stable(names: list[str]) -> list[str]:
+def stable_layer_names(names: list[str]) -> list[str]:
     """Layers' names as the first model of a process has them.
 
     Keras numbers those that have no name of their own through all models: conv2d, conv2d_1, ...
     """
-    split = [re.fullmatch(rf"({'|'.join(NUMBERED)})(?:_(\d+))?", name) for name in names]
+    split = [re.fullmatch(rf"({'|'.join(AUTO_NAMED_LAYERS)})(?:_(\d+))?", name) for name in names]
     least: dict[str, int] = {}
     for match in filter(None, split):
         least[match[1]] = min(least.get(match[1], 1 << 30), int(match[2] or 0))
@@ -225,12 +231,12 @@ def stable(names: list[str]) -> list[str]:
     return renamed
 
 
-def layers_of(card: Card) -> dict[str, int]:
+def list_layers(card: NetworkCard) -> dict[str, int]:
     """Every layer of a network that can be dreamed, with its channels, in the order of the graph."""
-    return Network(card, "float32", *graph(card, "float32")).channels()
+    return Network(card, "float32", *build_graph(card, "float32")).channels()
 
 
-def precision(choice: str, card: Card, gpu: bool = False) -> str:
+def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:
     """The number format to dream in.
 
     By what the machine has, never by timing: the same machine always takes the same. A GPU takes Keras's
@@ -245,7 +251,7 @@ def precision(choice: str, card: Card, gpu: bool = False) -> str:
     Returns:
         "float32", "bfloat16" or "mixed_float16".
     """
-    if card.medium == "sound" or isinstance(card.weights, Inside):
+    if card.medium == "sound" or isinstance(card.weights, ModelFileWeights):
         return "float32"
     if choice != "auto":
         return choice
@@ -263,29 +269,29 @@ def has_bfloat16() -> bool:
     return bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
-def lay(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:
+def assign_arrays(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:
     """Lay arrays into a model's variables by name, ``<layer>_<variable>``.
 
     Raises:
         UserError: an array is missing or has another shape; names `path` and `network`.
     """
-    places = variables(model)
+    places = variables_by_name(model)
     shapes = {name: tuple(variable.shape) for name, variable in places.items()}
-    check(path, network, {name: array.shape for name, array in arrays.items()}, shapes)
+    check_shapes(path, network, {name: array.shape for name, array in arrays.items()}, shapes)
     for name, variable in places.items():
         variable.assign(arrays[name].astype(np.float32))
 
 
-def variables(model: keras.Model) -> dict[str, Any]:
+def variables_by_name(model: keras.Model) -> dict[str, Any]:
     """What a model's weights files hold, by name: ``<layer>_<variable>``."""
     return {
         f"{name}_{variable.name}": variable
-        for name, layer in by_name(model).items()
+        for name, layer in layers_by_name(model).items()
         for variable in layer.weights
     }
 
 
-def scatter(model: keras.Model, seed: int) -> None:
+def initialize_random(model: keras.Model, seed: int) -> None:
     """He-normal kernels (He et al. 2015), drawn by place; all else as a fresh layer has it."""
     for place, variable in enumerate(model.variables):
         if variable.name != "kernel":
@@ -296,7 +302,7 @@ def scatter(model: keras.Model, seed: int) -> None:
         variable.assign(kernel * np.float32(scale))
 
 
-def _load_keras(model: keras.Model, path: Path, network: str) -> None:
+def _load_keras_weights(model: keras.Model, path: Path, network: str) -> None:
     """Weights from a file of Keras's; reads arrays only, never code.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Shipped:
+class ShippedWeights:
     """Weights inside the package."""
 
     file: str
@@ -19,7 +19,7 @@ class Shipped:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedWeights:
     """Weights beside the card of a network that the user has trained."""
 
     file: str
@@ -31,7 +31,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class SnapshotWeights:
     """Weights as many raw float32 files below one address, each pinned in a manifest."""
 
     address: str
@@ -43,7 +43,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class KerasFile:
+class KerasWeights:
     """One HDF5 file of Keras's applications, kept in Keras's own cache."""
 
     address: str
@@ -60,7 +60,7 @@ class KerasFile:
 
 
 @dataclass(frozen=True)
-class Absent:
+class NoWeights:
     """No weights that may be read: a form to be trained, or filled from a file of the user's."""
 
     why: str
@@ -71,7 +71,7 @@ class Absent:
 
 
 @dataclass(frozen=True)
-class Inside:
+class ModelFileWeights:
     """Weights in one file with the graph: a Keras file of the user's own."""
 
     path: Path
@@ -83,13 +83,20 @@ class Inside:
         return f"inside {self.path}"
 
 
-Origin = Shipped | Trained | Snapshot | KerasFile | Absent | Inside
+WeightSource = ShippedWeights | TrainedWeights | SnapshotWeights | KerasWeights | NoWeights | ModelFileWeights
 
-HOW: dict[str, type[Shipped] | type[Trained] | type[Snapshot] | type[KerasFile] | type[Absent]] = {
-    "shipped": Shipped,
-    "trained": Trained,
-    "snapshot": Snapshot,
-    "keras": KerasFile,
-    "none": Absent,
+WEIGHT_SOURCES: dict[
+    str,
+    type[ShippedWeights]
+    | type[TrainedWeights]
+    | type[SnapshotWeights]
+    | type[KerasWeights]
+    | type[NoWeights],
+] = {
+    "shipped": ShippedWeights,
+    "trained": TrainedWeights,
+    "snapshot": SnapshotWeights,
+    "keras": KerasWeights,
+    "none": NoWeights,
 }
 """What a card calls them."""

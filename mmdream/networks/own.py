@@ -19,43 +19,43 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, Rung, ladder
-from mmdream.networks.graph import Graph, read_graph
-from mmdream.networks.guess import guessed_picture, guessed_sound
-from mmdream.networks.origins import Inside
+from mmdream.networks.card import NetworkCard, Rung, parse_rungs
+from mmdream.networks.graph import ModelGraph, read_graph
+from mmdream.networks.guess import guess_audio_input, guess_image_input
+from mmdream.networks.origins import ModelFileWeights
 
-MOST_JSON = 64_000_000
+MAX_GRAPH_BYTES = 64_000_000
 """Bytes of a graph that are read."""
-MOST_WEIGHTS = 4 << 30
+MAX_WEIGHTS_BYTES = 4 << 30
 """Bytes of weights, unpacked."""
-MODULES = re.compile(
+KERAS_MODULES = re.compile(
     r"keras(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies))?"
     r"|keras\.src\.(models|ops)\.\w+"
 )
 """Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
-LEARNING = re.compile(r"keras\.(optimizers|losses|metrics)(\.\w+)*|builtins")
+TRAINING_MODULES = re.compile(r"keras\.(optimizers|losses|metrics)(\.\w+)*|builtins")
 """Those that how a model was taught may name besides; of an inner model Keras reads that, too."""
-CLASS = re.compile(r"[A-Z][A-Za-z0-9_]*")
+CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
 """Names of classes: functions begin small, and Keras would follow a dot into any of its parts."""
-OURS = {
+REGISTERED_CLASSES = {
     ("mmdream.networks.pictures", "LocalResponse"),
     ("mmdream.networks.pictures", "Stem"),
     ("mmdream.networks.earlier", "AdaptivePool"),
 }
 """Module and name of every class that is registered here with Keras, each as ``mmdream>NAME``."""
-PLAIN = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
+VALUE_MARKS = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
 """Marks of values that are no classes."""
-NEVER = (
+FORBIDDEN_LAYERS = (
     *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
     *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
 )
 """Keras's own layers that run code of the file's, or read other files."""
-MOST_RUNGS = 8
-STEPS = {"picture": (0.008, 0.012), "sound": (0.030, 0.034)}
+MAX_RUNGS = 8
+STEP_RANGES = {"picture": (0.008, 0.012), "sound": (0.030, 0.034)}
 """Of the shallowest and the deepest rung, as the cards have them."""
 
 
-def own_card(path: Path, medium: str | None = None) -> Card:
+def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
     """The card of a Keras file.
 
     Args:
@@ -65,9 +65,9 @@ def own_card(path: Path, medium: str | None = None) -> Card:
     Raises:
         UserError: no such file, one that cannot be a network here, or a card beside it that does not fit.
     """
-    graph = read_graph(path, _config(path))
+    graph = read_graph(path, _read_safe_config(path))
     beside = path.with_suffix(".toml")
-    told = _told(beside)
+    told = _read_user_card(beside)
     kind = told.get("medium", medium or ("sound" if graph.channels == 1 else "picture"))
     if kind not in ("picture", "sound"):
         raise UserError(f"{beside}: medium is {kind!r}; choose picture or sound")
@@ -75,16 +75,18 @@ def own_card(path: Path, medium: str | None = None) -> Card:
         raise UserError(f"{path}: is a {kind} network by {beside.name}; a {medium} network is wanted")
     if graph.channels != (needed := 3 if kind == "picture" else 1):
         raise UserError(f"{path}: takes {graph.channels} channels; a {kind} network takes {needed}")
-    return _told_over(_guessed(path, graph, kind, told), told, graph, beside)
+    return _override_card(_guess_card(path, graph, kind, told), told, graph, beside)
 
 
-def _guessed(path: Path, graph: Graph, kind: Literal["picture", "sound"], told: dict[str, Any]) -> Card:
+def _guess_card(
+    path: Path, graph: ModelGraph, kind: Literal["picture", "sound"], told: dict[str, Any]
+) -> NetworkCard:
     """The card that a graph suggests; its input as far as it is told, which is taken out of `told`."""
     given, beside = told.pop("input", {}), path.with_suffix(".toml")
     if not isinstance(given, dict):
         raise UserError(f"{beside}: input is no table; write it under [input]")
-    front, said = (guessed_picture if kind == "picture" else guessed_sound)(graph, given, path)
-    rungs = _rungs(graph, kind)
+    front, said = (guess_image_input if kind == "picture" else guess_audio_input)(graph, given, path)
+    rungs = _guess_rungs(graph, kind)
     if "rungs" not in told:
         if not rungs:
             raise UserError(f"{path}: has no convolution to dream")
@@ -94,7 +96,7 @@ def _guessed(path: Path, graph: Graph, kind: Literal["picture", "sound"], told: 
     if graph.fixed_head:
         said.append("classes not to be dreamed, because it flattens inputs of one size")
     line = f"{path.name} taken for: {'; '.join(said)}. Tell what is wrong in {beside.name}"
-    return Card(
+    return NetworkCard(
         name=str(path),
         medium=kind,
         builder="own",
@@ -105,14 +107,14 @@ def _guessed(path: Path, graph: Graph, kind: Literal["picture", "sound"], told: 
         rungs=rungs,
         carried=0.1 if kind == "picture" else 1.0,
         input=front,
-        weights=Inside(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
+        weights=ModelFileWeights(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
         head=graph.head,
         classes=tuple(map(str, range(graph.classes))) if graph.head else (),
         guesses=(line,) if said else (),
     )
 
 
-def _told(beside: Path) -> dict[str, Any]:
+def _read_user_card(beside: Path) -> dict[str, Any]:
     """The card beside a file, where there is one."""
     if not beside.is_file():
         return {}
@@ -122,13 +124,17 @@ def _told(beside: Path) -> dict[str, Any]:
         raise UserError(f"{beside}: is not a TOML file ({error})") from error
 
 
-def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) -> Card:
+def _override_card(guess: NetworkCard, told: dict[str, Any], graph: ModelGraph, beside: Path) -> NetworkCard:
     """What is told in place of what is guessed.
 
     Raises:
         UserError: a key that no card has, a layer that the network does not have, or a value of another form.
     """
-    known = [each.name for each in fields(Card) if each.name not in ("name", "builder", "weights", "guesses")]
+    known = [
+        each.name
+        for each in fields(NetworkCard)
+        if each.name not in ("name", "builder", "weights", "guesses")
+    ]
     layers = [layer.name for layer in graph.layers if not layer.fixed]
     for key in told:
         if key not in known:
@@ -138,11 +144,11 @@ def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) ->
             key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
         }
         if "rungs" in given:
-            given["rungs"] = ladder(given["rungs"])
+            given["rungs"] = parse_rungs(given["rungs"])
         if "class_file" in given:
             given["class_file"] = str((beside.parent / given["class_file"]).resolve())
         found = replace(guess, **given)
-        classes = len(found.named_classes())
+        classes = len(found.class_names())
         named = [*(rung.layer for rung in found.rungs), *([found.head] if found.head else [])]
         found.mix(0.5)
     except (TypeError, ValueError, AttributeError, OSError) as error:
@@ -156,7 +162,7 @@ def _told_over(guess: Card, told: dict[str, Any], graph: Graph, beside: Path) ->
     return found
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _read_safe_config(path: Path) -> dict[str, Any]:
     """The graph's description, of nothing but layers that run no code of the file's."""
     if not path.is_file():
         raise UserError(f"{path}: no such network; save one with model.save('NAME.keras')")
@@ -165,16 +171,16 @@ def _config(path: Path) -> dict[str, Any]:
             names = set(archive.namelist())
             if not {"config.json", "model.weights.h5"} <= names:
                 raise UserError(f"{path}: is no Keras 3 file of a graph and HDF5 weights; save it again")
-            if archive.getinfo("model.weights.h5").file_size > MOST_WEIGHTS:
-                raise UserError(f"{path}: holds more than {MOST_WEIGHTS >> 30} GiB of weights")
+            if archive.getinfo("model.weights.h5").file_size > MAX_WEIGHTS_BYTES:
+                raise UserError(f"{path}: holds more than {MAX_WEIGHTS_BYTES >> 30} GiB of weights")
             with archive.open("config.json") as file:
-                text = file.read(MOST_JSON + 1)
-        if len(text) > MOST_JSON:
-            raise UserError(f"{path}: its graph is longer than {MOST_JSON // 10**6} MB")
+                text = file.read(MAX_GRAPH_BYTES + 1)
+        if len(text) > MAX_GRAPH_BYTES:
+            raise UserError(f"{path}: its graph is longer than {MAX_GRAPH_BYTES // 10**6} MB")
         config = json.loads(text.decode())
         if isinstance(config, dict):
             config.pop("compile_config", None)  # How the whole was taught is never read.
-        foreign = next(_foreign(config), None)
+        foreign = next(_find_foreign_classes(config), None)
     # RuntimeError is zipfile's word for a locked file and an unknown packing, and json's for endless nesting.
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
         raise UserError(f"{path}: is not a Keras file, or is damaged") from error
@@ -187,7 +193,7 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _foreign(node: Any, learning: bool = False) -> Iterator[str]:
+def _find_foreign_classes(node: Any, learning: bool = False) -> Iterator[str]:
     """What in a graph is not Keras's own, or may do more than compute.
 
     Args:
@@ -196,16 +202,16 @@ def _foreign(node: Any, learning: bool = False) -> Iterator[str]:
     """
     if isinstance(node, list):
         for each in node:
-            yield from _foreign(each, learning)
+            yield from _find_foreign_classes(each, learning)
     if not isinstance(node, dict):
         return
-    if "class_name" in node and not _known(node, learning):
+    if "class_name" in node and not _is_allowed_class(node, learning):
         yield str(node.get("registered_name") or node["class_name"])
     for key, each in node.items():
-        yield from _foreign(each, learning or key == "compile_config")
+        yield from _find_foreign_classes(each, learning or key == "compile_config")
 
 
-def _known(node: dict[str, Any], learning: bool) -> bool:
+def _is_allowed_class(node: dict[str, Any], learning: bool) -> bool:
     """Whether a class is Keras's own or ours, written in the very form in which Keras saves it.
 
     Keras asks its registry first, then the module, and takes a name's parts from wherever a dot leads.
@@ -213,19 +219,21 @@ def _known(node: dict[str, Any], learning: bool) -> bool:
     name, module, registered = (
         str(node.get(key) or "") for key in ("class_name", "module", "registered_name")
     )
-    if name in PLAIN:
+    if name in VALUE_MARKS:
         return True
-    if (module, name) in OURS:
+    if (module, name) in REGISTERED_CLASSES:
         return registered == f"mmdream>{name}"
     if learning and name == "function":
-        return LEARNING.fullmatch(module) is not None and str(node.get("config")).isidentifier()
-    own = MODULES.fullmatch(module) or (learning and LEARNING.fullmatch(module))
-    return bool(own and CLASS.fullmatch(name)) and name not in NEVER and registered in ("", name)
+        return TRAINING_MODULES.fullmatch(module) is not None and str(node.get("config")).isidentifier()
+    own = KERAS_MODULES.fullmatch(module) or (learning and TRAINING_MODULES.fullmatch(module))
+    return (
+        bool(own and CLASS_NAME.fullmatch(name)) and name not in FORBIDDEN_LAYERS and registered in ("", name)
+    )
 
 
-def _rungs(graph: Graph, kind: str) -> tuple[Rung, ...]:
+def _guess_rungs(graph: ModelGraph, kind: str) -> tuple[Rung, ...]:
     """The last layer at each stride, and more of the same stride where these are few; shallow to deep."""
-    wanted = graph.ladder(MOST_RUNGS)
-    low, high = STEPS[kind]
+    wanted = graph.ladder(MAX_RUNGS)
+    low, high = STEP_RANGES[kind]
     last = max(1, len(wanted) - 1)
     return tuple(Rung(name, round(low + (high - low) * n / last, 4)) for n, name in enumerate(wanted))

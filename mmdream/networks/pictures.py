@@ -18,7 +18,7 @@ layers, ops = keras.layers, keras.ops
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
-INCEPTION = {
+INCEPTION_CHANNELS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
     "4a": (192, 96, 208, 16, 48, 64),
@@ -31,13 +31,13 @@ INCEPTION = {
 }
 """Channels of 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj (Szegedy et al. 2014, table 1)."""
 
-FIRE = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192)} | {
+FIRE_CHANNELS = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192)} | {
     8: (64, 256),
     9: (64, 256),
 }
 """Channels of squeeze1x1 and of each expand (SqueezeNet v1.1)."""
 
-STUDENT = {
+DREAMNET_LAYERS = {
     "c1a": (8, 4, 48),
     "c2a": (4, 2, 96),
     "c2b": (3, 1, 96),
@@ -148,7 +148,7 @@ def dreamnet(dtype: str = "float32", classes: int = 200, normalised: bool = Fals
     """
     x = pixels = keras.Input((None, None, 3))
     heads = []
-    for name, (side, stride, channels) in STUDENT.items():
+    for name, (side, stride, channels) in DREAMNET_LAYERS.items():
         head = name.startswith("p")
         convolution = Stem if x is pixels else layers.Conv2D
         y = convolution(
@@ -192,7 +192,7 @@ def googlenet(dtype: str = "float32", classes: int = 1000) -> keras.Model:
         return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
 
     def inception(x: Tensor, block: str) -> Tensor:
-        one, three_in, three, five_in, five, pooled = INCEPTION[block]
+        one, three_in, three, five_in, five, pooled = INCEPTION_CHANNELS[block]
         name = f"inception_{block}"
         pool = layers.MaxPooling2D(3, 1, "same", dtype=dtype, name=f"{name}_pool")(x)
         branches = [
@@ -207,14 +207,14 @@ def googlenet(dtype: str = "float32", classes: int = 1000) -> keras.Model:
     # Caffe pads 3 on every side; "same" would pad 2 and 3 on even sizes and shift the picture.
     x = layers.ZeroPadding2D(3, dtype=dtype, name="conv1_pad")(pixels)
     x = layers.Conv2D(64, 7, 2, activation="relu", dtype=dtype, name="conv1_7x7_s2")(x)
-    x = _halve(x, "pool1_3x3_s2", dtype)
+    x = _max_pool_ceil(x, "pool1_3x3_s2", dtype)
     x = LocalResponse(dtype=dtype, name="pool1_norm1")(x)
     x = convolve(convolve(x, "conv2_3x3_reduce", 64, 1), "conv2_3x3", 192, 3)
     x = LocalResponse(dtype=dtype, name="conv2_norm2")(x)
-    x = _halve(x, "pool2_3x3_s2", dtype)
-    for block in INCEPTION:
+    x = _max_pool_ceil(x, "pool2_3x3_s2", dtype)
+    for block in INCEPTION_CHANNELS:
         if block in ("4a", "5a"):
-            x = _halve(x, f"pool{int(block[0]) - 1}_3x3_s2", dtype)
+            x = _max_pool_ceil(x, f"pool{int(block[0]) - 1}_3x3_s2", dtype)
         x = inception(x, block)
     x = layers.GlobalAveragePooling2D(dtype=dtype, name="pool5")(x)
     logits = layers.Dense(classes, dtype=dtype, name="loss3_classifier")(x)
@@ -239,10 +239,10 @@ def squeezenet(dtype: str = "float32", classes: int = 1000, rectified: bool = Fa
 
     pixels = keras.Input((None, None, 3))
     x = layers.Conv2D(64, 3, 2, activation="relu", dtype=dtype, name="conv1")(pixels)
-    x = _halve(x, "pool1", dtype)
-    for block, (narrow, wide) in FIRE.items():
+    x = _max_pool_ceil(x, "pool1", dtype)
+    for block, (narrow, wide) in FIRE_CHANNELS.items():
         if block in (4, 6):
-            x = _halve(x, f"pool{block - 1}", dtype)
+            x = _max_pool_ceil(x, f"pool{block - 1}", dtype)
         x = convolve(x, f"fire{block}_squeeze1x1", narrow, 1)
         wings = [convolve(x, f"fire{block}_expand{side}x{side}", wide, side) for side in (1, 3)]
         x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(wings)
@@ -253,7 +253,7 @@ def squeezenet(dtype: str = "float32", classes: int = 1000, rectified: bool = Fa
     )
 
 
-def _halve(x: Tensor, name: str, dtype: str) -> Tensor:
+def _max_pool_ceil(x: Tensor, name: str, dtype: str) -> Tensor:
     """Max pool 3x3 / 2 with Caffe's ceil mode.
 
     One more row and column after, then "valid": "same" would also pad before on odd sizes. What
@@ -263,7 +263,7 @@ def _halve(x: Tensor, name: str, dtype: str) -> Tensor:
     return layers.MaxPooling2D(3, 2, dtype=dtype, name=name)(padded)
 
 
-BUILDERS: dict[str, Callable[..., keras.Model]] = {
+IMAGE_BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "dreamnet": dreamnet,
     "googlenet": googlenet,
     "squeezenet": squeezenet,

@@ -12,7 +12,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Recent:
+class LruCache:
     """The last few things; threads may share it, and wait for what another of them makes."""
 
     def __init__(self, most: int, gone: Callable[[], object] = lambda: None) -> None:
@@ -39,18 +39,18 @@ class Recent:
         return len(self._kept)
 
 
-class Tracing(Protocol):
+class HasTraces(Protocol):
     """A network, or what belongs to one."""
 
     @property
-    def traces(self) -> Recent:
+    def traces(self) -> LruCache:
         """What was traced of the network."""
 
 
-Traced = TypeVar("Traced", bound=Tracing)
+Traceable = TypeVar("Traceable", bound=HasTraces)
 
 
-def kept_with_it(make: Callable[Concatenate[Traced, P], T]) -> Callable[Concatenate[Traced, P], T]:
+def cache_in_traces(make: Callable[Concatenate[Traceable, P], T]) -> Callable[Concatenate[Traceable, P], T]:
     """Let what a function makes of a network live as long as the network, and be made once.
 
     Kept in any other place it would hold the network for ever: what is traced refers to it.
@@ -60,7 +60,7 @@ def kept_with_it(make: Callable[Concatenate[Traced, P], T]) -> Callable[Concaten
     """
 
     @functools.wraps(make)
-    def found(of: Traced, /, *args: P.args, **named: P.kwargs) -> T:
+    def found(of: Traceable, /, *args: P.args, **named: P.kwargs) -> T:
         key = make, of, args, tuple(sorted(named.items()))
         return of.traces.get(key, lambda: make(of, *args, **named))
 

@@ -11,7 +11,9 @@ from mmdream.networks.framework import keras
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
 
-def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras.Model, dict[str, Tensor]]:
+def load_flat_graph(
+    path: Path, head: str | None, fixed: frozenset[str]
+) -> tuple[keras.Model, dict[str, Tensor]]:
     """Load a file that `own` has found to be of Keras's own layers.
 
     Args:
@@ -25,19 +27,19 @@ def unrolled(path: Path, head: str | None, fixed: frozenset[str]) -> tuple[keras
     Raises:
         UserError: Keras cannot load it.
     """
-    loaded = _loaded(path)
+    loaded = _load_model(path)
     try:
         shape = tuple(loaded.inputs[0].shape)
         pixels = keras.Input((None, None, shape[3]))
         found: dict[str, Tensor] = {}
-        _through(loaded, pixels, head, fixed, found)
+        _apply_layers(loaded, pixels, head, fixed, found)
         return keras.Model(pixels, list(found.values())), found
     # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
     except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
-        raise _refusal(path, error) from error
+        raise _load_error(path, error) from error
 
 
-def _loaded(path: Path) -> keras.Model:
+def _load_model(path: Path) -> keras.Model:
     """What Keras makes of a file.
 
     Raises:
@@ -47,15 +49,15 @@ def _loaded(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise _refusal(path, error) from error
+        raise _load_error(path, error) from error
 
 
-def _refusal(path: Path, error: Exception) -> UserError:
+def _load_error(path: Path, error: Exception) -> UserError:
     told = " ".join(str(error).split())[:200]
     return UserError(f"{path}: Keras cannot load it as a network for any size of input ({told})")
 
 
-def _through(
+def _apply_layers(
     model: keras.Model, x: Tensor, head: str | None, fixed: frozenset[str], found: dict[str, Tensor]
 ) -> Tensor:
     """Lead a tensor through a model, layer by layer, and remember what each gives."""
@@ -63,7 +65,7 @@ def _through(
 
     def call(layer: Any, *args: Any, **rest: Any) -> Tensor:
         if isinstance(layer, keras.Model):
-            y = _through(layer, args[0], head, fixed, found)
+            y = _apply_layers(layer, args[0], head, fixed, found)
         else:
             if layer.name == head and layer.activation is keras.activations.softmax:
                 layer.activation = keras.activations.linear
@@ -78,13 +80,13 @@ def _through(
             x = call(layer, x)
         return x
     if any(layer.name in fixed for layer in model.layers):
-        model = _before(model, fixed)
+        model = _cut_before_fixed(model, fixed)
     # Not copies: the layers themselves, called anew. What comes back is: it may begin at a new input.
     keras.models.clone_model(model, x, lambda layer: layer, call)
     return given[model.output_names[0]]
 
 
-def _before(model: keras.Model, fixed: frozenset[str]) -> keras.Model:
+def _cut_before_fixed(model: keras.Model, fixed: frozenset[str]) -> keras.Model:
     """The part of a functional model that lies before its fixed layers."""
     here = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     kept = [la.output for la in here if la.name not in fixed and not isinstance(la, keras.Model)]

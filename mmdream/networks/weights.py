@@ -17,19 +17,26 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import Card
+from mmdream.networks.card import NetworkCard
 from mmdream.networks.download import fetch_file, fetch_snapshot, read_manifest
-from mmdream.networks.origins import Absent, Inside, KerasFile, Shipped, Snapshot, Trained
-from mmdream.networks.places import MODELS
+from mmdream.networks.origins import (
+    KerasWeights,
+    ModelFileWeights,
+    NoWeights,
+    ShippedWeights,
+    SnapshotWeights,
+    TrainedWeights,
+)
+from mmdream.networks.places import MODELS_FOLDER
 from mmdream.web import caches
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
 
-ARRAYS = (".npz", ".safetensors")
+ARRAY_SUFFIXES = (".npz", ".safetensors")
 """Files of plain arrays; neither kind can run code."""
 
-UNREADABLE = (
+READ_ERRORS = (
     *(ValueError, TypeError, OSError, EOFError, AttributeError, LookupError, RuntimeError, SyntaxError),
     *(MemoryError, OverflowError, TokenError, zlib.error, zipfile.BadZipFile, SafetensorError),
 )
@@ -39,7 +46,7 @@ memory runs who believes the shape that an array claims."""
 Shapes = dict[str, tuple[int, ...]]
 
 
-def locate(card: Card, weights: str | Path | None = None) -> Path | None:
+def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path | None:
     """The file that holds a network's weights, checked as far as can be without TensorFlow.
 
     Args:
@@ -56,17 +63,17 @@ def locate(card: Card, weights: str | Path | None = None) -> Path | None:
     """
     if weights == RANDOM:
         return None
-    if weights is None and isinstance(card.weights, Inside):
+    if weights is None and isinstance(card.weights, ModelFileWeights):
         return card.weights.path
-    path = _own(card) if weights is None else Path(weights).expanduser()
+    path = _find_card_weights(card) if weights is None else Path(weights).expanduser()
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
-    by_keras = isinstance(card.weights, (KerasFile, Absent))
-    kinds = (*ARRAYS, ".h5", ".keras") if by_keras else ARRAYS
+    by_keras = isinstance(card.weights, (KerasWeights, NoWeights))
+    kinds = (*ARRAY_SUFFIXES, ".h5", ".keras") if by_keras else ARRAY_SUFFIXES
     if path.suffix not in kinds:
         raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
-    if path.suffix in ARRAYS and (needed := needs(card)):
-        check(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, needed)
+    if path.suffix in ARRAY_SUFFIXES and (needed := required_shapes(card)):
+        check_shapes(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, needed)
     elif path.suffix == ".h5" and path.read_bytes()[:4] != b"\x89HDF":
         raise UserError(f"{path}: is not an HDF5 file")
     elif path.suffix == ".keras" and not zipfile.is_zipfile(path):
@@ -82,15 +89,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix == ".safetensors":
-            return _numbers(load_file(path))
+            return _check_numeric(load_file(path))
         # NumPy itself leaves a damaged file open.
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _numbers({name: archive[name] for name in archive.files})
-    except UNREADABLE as error:
+            return _check_numeric({name: archive[name] for name in archive.files})
+    except READ_ERRORS as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
 
 
-def _numbers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _check_numeric(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Arrays of real numbers.
 
     Raises:
@@ -103,16 +110,16 @@ def _numbers(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def needs(card: Card) -> Shapes:
+def required_shapes(card: NetworkCard) -> Shapes:
     """Names and shapes of the arrays that a network wants; empty where only Keras knows."""
-    if isinstance(card.weights, (Shipped, Trained)):
+    if isinstance(card.weights, (ShippedWeights, TrainedWeights)):
         return {name: a.shape for name, a in read_arrays(card.home / card.weights.file).items()}
-    if isinstance(card.weights, Snapshot):
-        return {file.array: file.shape for file in read_manifest(MODELS / card.weights.manifest)}
+    if isinstance(card.weights, SnapshotWeights):
+        return {file.array: file.shape for file in read_manifest(MODELS_FOLDER / card.weights.manifest)}
     return {}
 
 
-def check(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None:
+def check_shapes(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None:
     """Refuse a file that does not fit a network, naming the first array that is wrong.
 
     Raises:
@@ -130,21 +137,21 @@ def check(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None
         raise UserError(f"{path}: weights of another network? {wrong}; {network} needs {wanted}")
 
 
-def _own(card: Card) -> Path:
+def _find_card_weights(card: NetworkCard) -> Path:
     """Where the card's own weights are, after a download if need be."""
     how = card.weights
-    if isinstance(how, (Shipped, Trained)):
+    if isinstance(how, (ShippedWeights, TrainedWeights)):
         path = card.home / how.file
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != how.sha256:
-            again = "install mmdream again" if isinstance(how, Shipped) else "train the network again"
+            again = "install mmdream again" if isinstance(how, ShippedWeights) else "train the network again"
             raise UserError(f"{path}: missing or damaged; {again}")
         return path
-    if isinstance(how, Snapshot):
-        return fetch_snapshot(how.address, MODELS / how.manifest, caches()["mmdream"], card.name)
-    if isinstance(how, Absent):
+    if isinstance(how, SnapshotWeights):
+        return fetch_snapshot(how.address, MODELS_FOLDER / how.manifest, caches()["mmdream"], card.name)
+    if isinstance(how, NoWeights):
         raise UserError(
             f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
             "(--sound-weights for the sound of a film)"
         )
-    assert isinstance(how, KerasFile)
+    assert isinstance(how, KerasWeights)
     return fetch_file(how, caches()["keras"] / how.file, card.name)

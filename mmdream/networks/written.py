@@ -8,25 +8,28 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from mmdream.networks.card import Card
-from mmdream.networks.origins import HOW
+from mmdream.networks.card import NetworkCard
+from mmdream.networks.origins import WEIGHT_SOURCES
 
-BARE = re.compile(r"[A-Za-z0-9_-]+")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that need no quotes."""
 
 
-def text_of(card: Card) -> str:
-    """TOML from which `mmdream.networks.card.parse` makes the same card again, under any name."""
+def card_to_toml(card: NetworkCard) -> str:
+    """TOML from which `mmdream.networks.card.parse_card` makes the same card again, under any name."""
     lines, tables = [], []
-    for name, value in _told(card).items():
+    for name, value in _changed_keys(card).items():
         if isinstance(value, dict):
-            tables.append(f"\n[{name}]\n" + "".join(f"{_key(k)} = {_value(v)}\n" for k, v in value.items()))
+            tables.append(
+                f"\n[{name}]\n"
+                + "".join(f"{_format_key(k)} = {_format_value(v)}\n" for k, v in value.items())
+            )
         else:
-            lines.append(f"{name} = {_value(value)}\n")
+            lines.append(f"{name} = {_format_value(value)}\n")
     return "".join(lines + tables)
 
 
-def _told(card: Card) -> dict[str, Any]:
+def _changed_keys(card: NetworkCard) -> dict[str, Any]:
     """The keys of a card that are not as they would be without."""
     found: dict[str, Any] = {}
     for field in fields(card):
@@ -34,25 +37,29 @@ def _told(card: Card) -> dict[str, Any]:
         default = field.default if field.default_factory is MISSING else field.default_factory()
         if field.name not in ("name", "home", "guesses") and (field.default is MISSING or value != default):
             found[field.name] = value
-    how = next(how for how, kind in HOW.items() if isinstance(card.weights, kind))
+    how = next(how for how, kind in WEIGHT_SOURCES.items() if isinstance(card.weights, kind))
     return {
         **{key: value for key, value in found.items() if value != {}},
-        "rungs": [_plain(rung) for rung in card.rungs],
-        "input": _plain(card.input),
-        "weights": {"how": how, **_plain(card.weights)},
+        "rungs": [_field_values(rung) for rung in card.rungs],
+        "input": _field_values(card.input),
+        "weights": {"how": how, **_field_values(card.weights)},
     }
 
 
-def _plain(settings: Any) -> dict[str, Any]:
+def _field_values(settings: Any) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in fields(settings)}
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A value in TOML; its texts are JSON's but for one sign."""
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_key(k)} = {_value(v)}' for k, v in value.items())} }}" if value else "{}"
+        return (
+            f"{{ {', '.join(f'{_format_key(k)} = {_format_value(v)}' for k, v in value.items())} }}"
+            if value
+            else "{}"
+        )
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(_format_value, value))}]"
     if isinstance(value, float) and not isinstance(value, bool):
         return repr(float(value))
     if isinstance(value, Path):
@@ -60,5 +67,5 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _key(name: str) -> str:
-    return name if BARE.fullmatch(name) else _value(name)
+def _format_key(name: str) -> str:
+    return name if BARE_KEY.fullmatch(name) else _format_value(name)

@@ -11,12 +11,12 @@ import numpy as np
 
 from mmdream.errors import UserError
 
-LIMITS = {"zoom": (0.25, 4.0), "rotate": (-360.0, 360.0), "shift": (-2000.0, 2000.0)}
+MOTION_LIMITS = {"zoom": (0.25, 4.0), "rotate": (-360.0, 360.0), "shift": (-2000.0, 2000.0)}
 """Least and most of each, a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
+class CameraMotion:
     """What happens to a picture in each second; checked where it is made.
 
     Raises:
@@ -33,7 +33,7 @@ class Motion:
     def __post_init__(self) -> None:
         shifts = (("shift", value) for value in self.shift)
         for name, value in (("zoom", self.zoom), ("rotate", self.rotate), *shifts):
-            low, high = LIMITS[name]
+            low, high = MOTION_LIMITS[name]
             if not low <= value <= high:
                 raise UserError(f"{name} is {value:g} a second; choose between {low:g} and {high:g}")
 
@@ -66,7 +66,7 @@ class Motion:
         return float(np.abs(corners @ self.after(seconds, size).T - corners[:, :2]).max())
 
 
-def shift(text: str) -> tuple[float, float]:
+def parse_shift(text: str) -> tuple[float, float]:
     """Read "X,Y".
 
     Raises:
@@ -79,7 +79,7 @@ def shift(text: str) -> tuple[float, float]:
     return x, y
 
 
-def seen(picture: np.ndarray, way: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:
+def warp_affine(picture: np.ndarray, way: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:
     """A picture after a motion, mirrored where it does not reach.
 
     Args:
@@ -95,7 +95,7 @@ def seen(picture: np.ndarray, way: np.ndarray, method: int = cv2.INTER_CUBIC) ->
     return cv2.warpAffine(picture, way, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def laid_back(change: np.ndarray, way: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def unwarp_change(change: np.ndarray, way: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A change of the moved picture as one of the picture before the motion; none where it was not seen.
 
     Args:

@@ -9,16 +9,16 @@ import numpy as np
 from mmdream import chance
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.networks.recent import kept_with_it
-from mmdream.objectives import energy, likeness, mean, purity, target
+from mmdream.networks.recent import cache_in_traces
+from mmdream.objectives import channel_cosine, class_evidence, energy, guide_similarity, mean_activation
 from mmdream.terms import Guide, Objective, Term
 
-RIVALS = 1.0
+RIVAL_WEIGHT = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
 several times as often as those at 0.5."""
 
 
-def slope(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndarray]:
+def build_gradient(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndarray]:
     """The gradient of an objective.
 
     Args:
@@ -28,7 +28,7 @@ def slope(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndar
     Returns:
         float32 [H, W, 3], 0..1 -> float32 [H, W, 3]; any H and W, traced once for all sizes and weights.
     """
-    traced = _gradient(network, wanted.terms, wanted.measure, wanted.guide)
+    traced = _traced_gradient(network, wanted.terms, wanted.measure, wanted.guide)
     weights = tf.constant(wanted.weights, tf.float32)
 
     def gradient(picture: np.ndarray) -> np.ndarray:
@@ -38,39 +38,47 @@ def slope(network: Network, wanted: Objective) -> Callable[[np.ndarray], np.ndar
     return gradient
 
 
-def score(network: Network, wanted: Objective, picture: np.ndarray) -> float:
+def evaluate_objective(network: Network, wanted: Objective, picture: np.ndarray) -> float:
     """The objective of a picture, float32 [H, W, 3], 0..1; no unit."""
-    traced = _objective(network, wanted.terms, wanted.measure, wanted.guide)
+    traced = _traced_objective(network, wanted.terms, wanted.measure, wanted.guide)
     return float(traced(tf.convert_to_tensor(picture[None]), tf.constant(wanted.weights, tf.float32)))
 
 
-Value = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """(picture float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar."""
 
 
-def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None) -> Value:
+def _objective_function(
+    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
+) -> ObjectiveFunction:
     """The weighted sum of the terms; every layer is computed once."""
     card = network.card
     names = tuple(dict.fromkeys(str(card.head) if t.kind == "target" else t.name for t in terms))
     features = network.layers(names)
-    usual = dict(zip(names, (float(energy(a)) for a in features(tf.constant(pink()[None]))), strict=True))
+    usual = dict(
+        zip(
+            names,
+            (float(energy(a)) for a in features(tf.constant(make_reference_noise()[None]))),
+            strict=True,
+        )
+    )
     model = {} if guide is None else dict(zip(names, features(tf.constant(guide.rgb[None])), strict=True))
 
     def one(term: Term, found: dict[str, tf.Tensor]) -> tf.Tensor:
         if term.kind == "target":
             logits = tf.cast(found[str(card.head)][:, 0, 0], tf.float32)
-            return tf.reduce_mean(target(logits, [card.class_place(term.name)], RIVALS))
+            return tf.reduce_mean(class_evidence(logits, [card.class_index(term.name)], RIVAL_WEIGHT))
         a, scale = found[term.name], max(usual[term.name], 1e-12)
         if term.kind == "layer" and guide is not None:
             cells = tf.reshape(tf.cast(model[term.name], tf.float32), (-1, a.shape[3]))
-            return likeness(a, cells, measure == "cosine") / (1.0 if measure == "cosine" else scale)
+            return guide_similarity(a, cells, measure == "cosine") / (1.0 if measure == "cosine" else scale)
         if term.channels and measure == "cosine":
-            return purity(a, term.channels)
+            return channel_cosine(a, term.channels)
         if term.channels:
             a = tf.gather(a, list(term.channels), axis=3)
         # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
         # is met here, so that tiles add up to the whole.
-        return mean(a) / scale**0.5 if measure == "mean" else energy(a) / scale
+        return mean_activation(a) / scale**0.5 if measure == "mean" else energy(a) / scale
 
     def value(picture: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         found = dict(zip(names, features(picture), strict=True))
@@ -80,7 +88,7 @@ def _value(network: Network, terms: tuple[Term, ...], measure: str, guide: Guide
     return value
 
 
-def _signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
+def _input_signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
     # One trace for all sizes: a trace costs a second or two, and four octaves would pay it four times.
     return [
         tf.TensorSpec([1, None, None, 3], tf.float32),
@@ -88,20 +96,22 @@ def _signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
     ]
 
 
-@kept_with_it
-def _objective(
+@cache_in_traces
+def _traced_objective(
     network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
 ) -> Callable[..., tf.Tensor]:
-    return tf.function(_value(network, terms, measure, guide), input_signature=_signature(terms))
+    return tf.function(
+        _objective_function(network, terms, measure, guide), input_signature=_input_signature(terms)
+    )
 
 
-@kept_with_it
-def _gradient(
+@cache_in_traces
+def _traced_gradient(
     network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
 ) -> Callable[..., tf.Tensor]:
-    value = _value(network, terms, measure, guide)
+    value = _objective_function(network, terms, measure, guide)
 
-    @tf.function(input_signature=_signature(terms))
+    @tf.function(input_signature=_input_signature(terms))
     def gradient(picture: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(picture)
@@ -113,7 +123,7 @@ def _gradient(
     return gradient
 
 
-def pink(side: int = 192) -> np.ndarray:
+def make_reference_noise(side: int = 192) -> np.ndarray:
     """A fixed picture of 1/f noise, the spectrum of natural pictures (Field, 1987).
 
     Returns:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-TURN = 10.0
+MAX_ROTATION = 10.0
 """Degrees either way, and"""
-GROWTH = 0.1
+MAX_SCALING = 0.1
 """share of the size either way, that a picture wanders at most, as in tensorflow/lucid."""
 
 
-def wandered(slope: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+def gradient_under_affine(
+    slope: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, drawn: np.ndarray
+) -> np.ndarray:
     """The gradient at a picture, by way of one that is turned and scaled about its middle.
 
     Args:
@@ -26,7 +28,7 @@ def wandered(slope: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, dra
     """
     height, width = picture.shape[:2]
     middle = (width - 1) / 2, (height - 1) / 2
-    way = cv2.getRotationMatrix2D(middle, TURN * float(drawn[0]), 1 + GROWTH * float(drawn[1]))
+    way = cv2.getRotationMatrix2D(middle, MAX_ROTATION * float(drawn[0]), 1 + MAX_SCALING * float(drawn[1]))
     there = cv2.warpAffine(picture, way, (width, height), borderMode=cv2.BORDER_REFLECT)
     back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
     return cv2.warpAffine(slope(there), way, (width, height), flags=back)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 
-from mmdream.networks.card import Card
+from mmdream.networks.card import NetworkCard
 from mmdream.picture import files
-from mmdream.picture.octaves import resized
+from mmdream.picture.octaves import resize
 from mmdream.schedule import Moment, Schedule
 from mmdream.terms import Guide, Objective, Term, Wishes, channel
 
-GUIDE = 256
+MAX_GUIDE_SIDE = 256
 """Longest side of a guide in px: its cells are compared with every cell of the picture."""
 
 
-def shown(wishes: Wishes) -> Guide | None:
+def read_guide(wishes: Wishes) -> Guide | None:
     """The guide as the network is shown it, its details as large as in a dream; None: there is none.
 
     Raises:
@@ -23,13 +23,15 @@ def shown(wishes: Wishes) -> Guide | None:
     if wishes.guide is None:
         return None
     rgb = files.read_image(wishes.guide)
-    factor = min(1.0, GUIDE / max(rgb.shape[:2]))
+    factor = min(1.0, MAX_GUIDE_SIDE / max(rgb.shape[:2]))
     size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
-    small = resized(rgb, size)
+    small = resize(rgb, size)
     return Guide(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())
 
 
-def objective(card: Card, moment: Moment, wishes: Wishes, guide: Guide | None = None) -> Objective:
+def build_objective(
+    card: NetworkCard, moment: Moment, wishes: Wishes, guide: Guide | None = None
+) -> Objective:
     """The terms asked for and the moment's motifs; where there are neither, the rungs next to its depth.
 
     Those also where a guide has no other layer to be looked for. All motifs of a schedule are among the terms
@@ -39,7 +41,7 @@ def objective(card: Card, moment: Moment, wishes: Wishes, guide: Guide | None = 
         card: of the network.
         moment: of the schedule.
         wishes: the user's.
-        guide: theirs, as `shown` gives it, where it has been read already: whoever asks for many moments
+        guide: theirs, as `read_guide` gives it, where it has been read already: whoever asks for many moments
             reads it once, and is not led elsewhere by a file that changes meanwhile.
 
     Raises:
@@ -50,17 +52,17 @@ def objective(card: Card, moment: Moment, wishes: Wishes, guide: Guide | None = 
     unguided = wishes.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
         # A guide alone says what is wanted.
-        rungs = at_depth(card, moment.depth, away=wishes.guide is None)
+        rungs = objective_at_depth(card, moment.depth, away=wishes.guide is None)
         terms += zip(rungs.terms, rungs.weights, strict=True)
     return Objective(
         tuple(term for term, _ in terms),
         tuple(weight for _, weight in terms),
         wishes.measure,
-        guide or shown(wishes),
+        guide or read_guide(wishes),
     )
 
 
-def at_depth(card: Card, depth: float, away: bool = True) -> Objective:
+def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Objective:
     """The energy of the two rungs next to a depth of 0..1, blended; less that of what they go away from."""
     found: list[tuple[Term, float]] = []
     for rung, share in zip(card.rungs, map(float, card.mix(depth)), strict=True):
@@ -72,12 +74,12 @@ def at_depth(card: Card, depth: float, away: bool = True) -> Objective:
     return Objective(tuple(term for term, _ in found), tuple(weight for _, weight in found))
 
 
-def step(card: Card, objective: Objective) -> float:
+def step_size(card: NetworkCard, objective: Objective) -> float:
     """RMS of one ascent step in the range 0..1."""
     return card.step_along(objective.terms, objective.weights)
 
 
-def check(card: Card, schedule: Schedule, wishes: Wishes) -> None:
+def check_targets(card: NetworkCard, schedule: Schedule, wishes: Wishes) -> None:
     """Refuse what the card does not know, before the network is loaded.
 
     Raises:

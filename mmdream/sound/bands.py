@@ -12,10 +12,10 @@ from mmdream.sound.source import ArraySource, read_padded
 from mmdream.sound.stft import forward_stft
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import SoundInput
+    from mmdream.networks.card import AudioInput
 
 
-def measure_band_power(samples: np.ndarray, rate: int, front: SoundInput) -> np.ndarray:
+def measure_band_power(samples: np.ndarray, rate: int, front: AudioInput) -> np.ndarray:
     """Levelled power in a network's bands, before its columns are thinned out.
 
     Args:
@@ -37,7 +37,7 @@ def measure_band_power(samples: np.ndarray, rate: int, front: SoundInput) -> np.
     return np.asarray(power @ make_network_filterbank(front, stft) * np.float32(factor**2), np.float32)
 
 
-def to_network_input(power: np.ndarray, front: SoundInput) -> np.ndarray:
+def to_network_input(power: np.ndarray, front: AudioInput) -> np.ndarray:
     """Band powers as `Network.rungs` takes them: on the network's scale, its columns thinned out.
 
     Args:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmdream.ascent import Canvas, ascend
+from mmdream.ascent import AscentProblem, ascend
 from mmdream.chance import rng
 from mmdream.errors import Interrupted
 from mmdream.recipe import AS_USUAL, SoundManner
@@ -235,7 +235,7 @@ def _ascend_voice(
                 way[:, plane] = _normalize_rms(smooth_gradient(way[:, plane], sigma), inside[:, plane])
             return way
 
-        canvas = ascend(Canvas(canvas, step, slope, settle, inside), moment.steps)
+        canvas = ascend(AscentProblem(canvas, step, slope, settle, inside), moment.steps)
     if shown is not None:
         shown(chunk, total, total, limited(canvas))
     return limited(canvas)

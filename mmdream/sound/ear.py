@@ -36,9 +36,9 @@ from mmdream.sound.stft import Stft, forward_stft, make_stft
 from mmdream.terms import NOTHING_ASKED, Term, Wishes
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import SoundInput
+    from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
-    from mmdream.networks.recent import Recent
+    from mmdream.networks.recent import LruCache
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class AudioFrontend:
     """float32 [band of the canvas]: power of a bin in a sound as the network knows them, levelled."""
 
     @property
-    def traces(self) -> Recent:
+    def traces(self) -> LruCache:
         """Where what is traced of it is kept: with its network."""
         return self.network.traces
 
     @property
-    def front(self) -> SoundInput:
+    def front(self) -> AudioInput:
         """The network's front end."""
         return self.network.card.input  # type: ignore[return-value]
 
@@ -229,7 +229,7 @@ def get_frontend(
 
 def _build_frontend(network: Network, rate: int, wishes: Wishes, guide: ArraySource | None) -> AudioFrontend:
     """An ear that is not there yet."""
-    front: SoundInput = network.card.input  # type: ignore[assignment]
+    front: AudioInput = network.card.input  # type: ignore[assignment]
     stft = make_network_stft(front, rate)
     starts = group_bins(stft, BAND_EDGES, network_band_edges(front))
     widths = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
@@ -262,7 +262,7 @@ def _extract_guide_features(
     network: Network, guide: ArraySource, terms: tuple[Term, ...]
 ) -> dict[str, np.ndarray]:
     """What a network makes of a guide at the layers among some terms."""
-    front: SoundInput = network.card.input  # type: ignore[assignment]
+    front: AudioInput = network.card.input  # type: ignore[assignment]
     samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
     given = to_network_input(measure_band_power(samples, guide.rate, front)[None], front)
     return {

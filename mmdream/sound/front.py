@@ -16,7 +16,7 @@ import numpy as np
 from mmdream.sound.stft import Stft, make_stft
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import SoundInput
+    from mmdream.networks.card import AudioInput
 
 Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves both
 
@@ -39,18 +39,18 @@ def compute_band_edges(bands: int, low_hz: float, high_hz: float, scale: str) ->
     return np.linspace(low_hz - width, high_hz + width, bands + 2)
 
 
-def network_band_edges(front: SoundInput) -> np.ndarray:
+def network_band_edges(front: AudioInput) -> np.ndarray:
     """The edges of a network's bands: mel, or bins where it hears linear power."""
     scale = "linear" if front.kind == "power" else front.mel
     return compute_band_edges(front.bands, front.low_hz, front.high_hz, scale)
 
 
-def make_network_stft(front: SoundInput, rate: int) -> Stft:
+def make_network_stft(front: AudioInput, rate: int) -> Stft:
     """A network's own transform at a sample rate, before its columns are thinned out."""
     return make_stft(rate, front.hop_seconds, front.window_seconds / front.hop_seconds)
 
 
-def make_network_filterbank(front: SoundInput, stft: Stft) -> np.ndarray:
+def make_network_filterbank(front: AudioInput, stft: Stft) -> np.ndarray:
     """A network's own bands, as `make_filterbank` gives them; bins stay as narrow as they are."""
     return make_filterbank(network_band_edges(front), stft, 1.0 if front.kind == "power" else 1.5)
 
@@ -95,7 +95,7 @@ def make_band_interpolation(edges: np.ndarray, stft: Stft) -> np.ndarray:
 
 
 def normalize_bands(
-    power: Array, front: SoundInput, log: Callable[..., Any] = np.log, exp: Callable[..., Any] = np.exp
+    power: Array, front: AudioInput, log: Callable[..., Any] = np.log, exp: Callable[..., Any] = np.exp
 ) -> Array:
     """Band powers as the network takes them.
 
@@ -116,7 +116,7 @@ def normalize_bands(
     return (scaled - np.asarray(front.mu, np.float32)) / np.float32(front.divisor)
 
 
-def compute_typical_power(front: SoundInput, edges: np.ndarray) -> np.ndarray:
+def compute_typical_power(front: AudioInput, edges: np.ndarray) -> np.ndarray:
     """The power, levelled, of a bin of the sound that a network finds average: where `normalize_bands` gives 0.
 
     Args:

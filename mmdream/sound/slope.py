@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.networks.framework import tf
-from mmdream.networks.recent import kept_with_it
+from mmdream.networks.recent import cache_in_traces
 from mmdream.networks.sounds import window_logits
-from mmdream.objectives import contrast, departures, likeness, mean, purity, target
+from mmdream.objectives import (
+    channel_cosine,
+    class_evidence,
+    guide_similarity,
+    mean_activation,
+    squared_deviation,
+    temporal_contrast,
+)
 from mmdream.sound.canvas import (
     MAX_GAIN,
     MAX_INVENTED,
@@ -52,7 +59,7 @@ MAX_GUIDE_CELLS = 2048
 """Of a guide: every cell of the dream is compared with all of them."""
 
 
-@kept_with_it
+@cache_in_traces
 def trace_gradient(
     on: AudioFrontend, places: tuple[int, ...], eventful: bool, invents: bool
 ) -> Callable[..., tf.Tensor]:
@@ -89,7 +96,7 @@ def trace_gradient(
                 on, wanted, tf.roll(mix, roll, axis=0), found, _running_mean_share(on, power)
             )
             if events:
-                told = target(_compute_logits(on.network, found), events, RIVAL_SHARE)
+                told = class_evidence(_compute_logits(on.network, found), events, RIVAL_SHARE)
                 value += tf.reduce_mean(_resample_weight(tf.roll(event, roll, axis=0), told) * told)
         return tape.gradient(value, canvas)
 
@@ -108,7 +115,7 @@ def trace_gradient(
     )
 
 
-@kept_with_it
+@cache_in_traces
 def trace_energies(on: AudioFrontend, places: tuple[int, ...]) -> Callable[..., tf.Tensor]:
     """Trace `Ear.energies` for some of the terms."""
     wanted = [on.terms[place] for place in places]
@@ -118,7 +125,7 @@ def trace_energies(on: AudioFrontend, places: tuple[int, ...]) -> Callable[..., 
     ) -> tf.Tensor:
         if term.kind == "target":
             chances = tf.nn.softmax(_compute_logits(on.network, found))
-            return tf.reduce_mean(chances[:, on.network.card.class_place(term.name)])
+            return tf.reduce_mean(chances[:, on.network.card.class_index(term.name)])
         if on.is_guided(term):
             return _guide_similarity(on, term, tf.cast(found[term.name], tf.float32))
         a = _select_channels(found, term)
@@ -127,7 +134,7 @@ def trace_energies(on: AudioFrontend, places: tuple[int, ...]) -> Callable[..., 
         n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
         low = tf.cast(first * n / columns, tf.int32)
         high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
-        return tf.reduce_mean(departures(a, _running_mean_share(on, power))[:, low:high])
+        return tf.reduce_mean(squared_deviation(a, _running_mean_share(on, power))[:, low:high])
 
     def measured(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         found = _compute_features(on, power, tf.constant(0), wanted, False)
@@ -193,26 +200,26 @@ def _compute_objective(
     values, timed, weights = [], [], []
     for term, weight in zip(wanted, tf.unstack(mix, axis=1), strict=True):
         if term.kind == "target":
-            place = on.network.card.class_place(term.name)
-            told = target(_compute_logits(on.network, found), [place], RIVAL_SHARE)
+            place = on.network.card.class_index(term.name)
+            told = class_evidence(_compute_logits(on.network, found), [place], RIVAL_SHARE)
             values.append(TARGET_WEIGHT * tf.reduce_mean(_resample_weight(weight, told) * told))
             continue
         a, whole = _select_channels(found, term), tf.reduce_mean(weight)
         if on.is_guided(term):
             values.append(whole * _guide_similarity(on, term, a))
         elif on.measure == "cosine" and term.channels:
-            values.append(whole * purity(found[term.name], term.channels))
+            values.append(whole * channel_cosine(found[term.name], term.channels))
         elif on.measure == "mean":
             # Over what is met here, which is held, so that weights mean the same on every layer.
             usual = tf.stop_gradient(tf.reduce_mean(tf.square(a)))
-            values.append(whole * mean(a) * tf.math.rsqrt(usual + 1e-12))
+            values.append(whole * mean_activation(a) * tf.math.rsqrt(usual + 1e-12))
         elif a.shape[1] == 1:
             # Nothing begins or ends in a layer that has lost time.
             values.append(whole * tf.math.log(tf.reduce_mean(tf.square(a)) + 1e-12))
         else:
             timed.append(a)
             weights.append(_resample_weight(weight, a[0]))
-    return tf.add_n([*values, contrast(timed, weights, share)] if timed else values)
+    return tf.add_n([*values, temporal_contrast(timed, weights, share)] if timed else values)
 
 
 def _guide_similarity(on: AudioFrontend, term: Term, a: tf.Tensor) -> tf.Tensor:
@@ -220,7 +227,7 @@ def _guide_similarity(on: AudioFrontend, term: Term, a: tf.Tensor) -> tf.Tensor:
     guide = on.guide[term.name]
     cosine = on.measure == "cosine"
     usual = 1.0 if cosine else max(float(np.mean(np.square(guide))), 1e-12)
-    return likeness(a, tf.constant(guide), cosine) / usual
+    return guide_similarity(a, tf.constant(guide), cosine) / usual
 
 
 def _soft_limit(canvas: tf.Tensor, highest: float, lowest: float) -> tf.Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 import scipy.ndimage
 import soundfile
 
-from mmdream.ascent import Canvas, ascend
+from mmdream.ascent import AscentProblem, ascend
 from mmdream.chance import rng
 from mmdream.report import Report
 from mmdream.sound.chunks import Chunk, crossfade_chunks
@@ -229,7 +229,7 @@ def ascend_window(
             found = way(x, was, counts, np.int32((done + number) % MAX_ROLL_HOPS))
             return np.asarray(scipy.ndimage.gaussian_filter(found, GRADIENT_SIGMA), np.float32)
 
-        x = ascend(Canvas(x, step, smooth, _clip_negative, counts[:, None]), count, "adam")
+        x = ascend(AscentProblem(x, step, smooth, _clip_negative, counts[:, None]), count, "adam")
         if count:
             x = limit_hop_energy(x, was, grid.widths, styling.keep_rhythm).numpy()
             wanted = grid.to_amplitudes(x, spectra, content.factor)

@@ -19,7 +19,7 @@ from mmdream.sound.amplitudes import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
 from mmdream.sound.front import compute_band_edges, make_network_filterbank, normalize_bands
 
 if TYPE_CHECKING:
-    from mmdream.networks.card import SoundInput
+    from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
 
 FILTER_HOPS = 3, 7, 15
@@ -64,7 +64,7 @@ class AudioTextureModel:
         found = [tf.nn.relu(tf.nn.conv1d(told, kernel, 1, "VALID"))[0, :, None] for kernel in self.filters]
         if self.network is None:
             return found
-        front: SoundInput = self.network.card.input  # type: ignore[assignment]
+        front: AudioInput = self.network.card.input  # type: ignore[assignment]
         power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.bank)
         shown = normalize_bands(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
         return found + [a[0] for a in self.network.layers(TRAINED_LAYERS)(shown)]

@@ -17,10 +17,10 @@ import numpy as np
 
 from mmdream.errors import UserError
 from mmdream.jobs.durable import write
-from mmdream.networks.card import Card
-from mmdream.networks.origins import Trained
-from mmdream.networks.places import CARD
-from mmdream.networks.written import text_of
+from mmdream.networks.card import NetworkCard
+from mmdream.networks.origins import TrainedWeights
+from mmdream.networks.places import CARD_FILE
+from mmdream.networks.written import card_to_toml
 from mmdream.training.lesson import Lesson
 from mmdream.training.sounds import Sounds, events
 from mmdream.training.task import Task
@@ -74,7 +74,7 @@ class Report:
 
 def finished(
     task: Task,
-    card: Card,
+    card: NetworkCard,
     net: keras.Model,
     lesson: Lesson,
     longest: float,
@@ -96,7 +96,7 @@ def finished(
         seconds: that it took.
         tell: takes the number of files that are tested, and of all; may raise `Interrupted`.
     """
-    from mmdream.networks.network import load
+    from mmdream.networks.network import load_network
     from mmdream.training import plots
     from mmdream.training.course import BOARD
     from mmdream.training.figures import measured
@@ -105,9 +105,9 @@ def finished(
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
     digest = _weighed(net, result / WEIGHTS)
-    card = replace(_described(task, card, net, lesson), weights=Trained(WEIGHTS, digest), home=result)
-    figures = measured(load(card), lesson, task.parts.tested, task.settings.batch, longest / 2, tell)
-    write(result / CARD, text_of(replace(card, facts=card.facts | figures.facts())).encode())
+    card = replace(_described(task, card, net, lesson), weights=TrainedWeights(WEIGHTS, digest), home=result)
+    figures = measured(load_network(card), lesson, task.parts.tested, task.settings.batch, longest / 2, tell)
+    write(result / CARD_FILE, card_to_toml(replace(card, facts=card.facts | figures.facts())).encode())
     report = Report(card.name, card.medium, task.folder, figures, seconds)
     told = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
     write(result / REPORT, json.dumps(told, indent=1, ensure_ascii=False).encode())
@@ -121,10 +121,10 @@ def finished(
 
 def _weighed(net: keras.Model, path: Path) -> str:
     """Write a network's weights; their SHA-256."""
-    from mmdream.networks.network import variables
+    from mmdream.networks.network import variables_by_name
 
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables(net).items()}
+    arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables_by_name(net).items()}
     np.savez(buffer, **arrays)
     write(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
@@ -158,14 +158,14 @@ def name_result(result: Path, folder: Path, overwrite: bool) -> None:
         return
 
 
-def _described(task: Task, card: Card, net: keras.Model, lesson: Lesson) -> Card:
+def _described(task: Task, card: NetworkCard, net: keras.Model, lesson: Lesson) -> NetworkCard:
     """The card with all that is to be said of the network but its figures."""
-    from mmdream.networks.network import by_name
+    from mmdream.networks.network import layers_by_name
 
     settings, parent, of = task.settings, task.parent, task.of
     terms = of.about.licence if of.about else "yours to know"
     credit = of.about.citation if of.about else f"{of.name}: yours to give."
-    still = {name for name, layer in by_name(net).items() if not layer.trainable}
+    still = {name for name, layer in layers_by_name(net).items() if not layer.trainable}
     motifs = {name: meant for name, meant in parent.motifs.items() if meant.partition(":")[0] in still}
     begun = "its form, with fresh weights" if settings.from_scratch else settings.weights or "its own weights"
     kept = f"fold {settings.fold}" if settings.fold else f"kept apart by {of.split}"

@@ -15,7 +15,7 @@ import numpy as np
 from mmdream import chance
 from mmdream.data.folder import Example
 from mmdream.errors import UserError
-from mmdream.networks.fed import fed
+from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import Lesson, drawn, places, smooth
 from mmdream.training.pupil import Pupil, head_of
@@ -69,7 +69,7 @@ def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 
     @tf.function(reduce_retracing=True, autograph=False)
     def features(x: tf.Tensor) -> tf.Tensor:
-        a = tf.cast(body(fed(x, pupil.front), training=False), tf.float32)
+        a = tf.cast(body(preprocess(x, pupil.front), training=False), tf.float32)
         return tf.reduce_mean(a, (1, 2)) if len(a.shape) == 4 else a
 
     return features

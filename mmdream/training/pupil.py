@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, PictureInput, SoundInput
-from mmdream.networks.fed import fed
+from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
+from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.network import by_name, graph, load, scatter, variables
+from mmdream.networks.network import (
+    build_graph,
+    initialize_random,
+    layers_by_name,
+    load_network,
+    variables_by_name,
+)
 from mmdream.training.attack import pushed, signed
 from mmdream.training.settings import Settings
 
@@ -23,7 +29,7 @@ HEAD = "predictions"
 """Layer of the classes in the networks that have a head only when they are told classes."""
 
 
-def child(parent: Card, name: str, classes: tuple[str, ...], side: int = 224) -> Card:
+def child(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 224) -> NetworkCard:
     """The card of a network with its parent's body and other classes, as far as its graph goes.
 
     Args:
@@ -39,7 +45,7 @@ def child(parent: Card, name: str, classes: tuple[str, ...], side: int = 224) ->
     return replace(
         parent,
         name=name,
-        input=replace(front, side=side) if isinstance(front, PictureInput) else front,
+        input=replace(front, side=side) if isinstance(front, ImageInput) else front,
         # What the parent's dreams had too much of may be the very thing that is taught.
         rungs=tuple(replace(rung, away=()) for rung in parent.rungs),
         classes=classes,
@@ -66,14 +72,14 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A network from what the dreamer feeds it to logits, float32; it may be attacked while it is taught."""
 
     def __init__(
-        self, net: keras.Model, front: PictureInput | SoundInput, attack: Attack | None = None
+        self, net: keras.Model, front: ImageInput | AudioInput, attack: Attack | None = None
     ) -> None:
         super().__init__(name="pupil")
         self.net, self.front, self.attack = net, front, attack
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """[n, h, w, 3] RGB 0..1, or [n, column, band, 1] as it is heard -> [n, class]."""
-        return tf.cast(self.net(fed(x, self.front), training=training), tf.float32)
+        return tf.cast(self.net(preprocess(x, self.front), training=training), tf.float32)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Keras's own, on what is attacked first."""
@@ -82,7 +88,7 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
             done = tf.cast(self.optimizer.iterations, tf.float32) / self.attack.steps
             longest = self.attack.length * tf.minimum(1.0, done / WARM_UP)
             seed = tf.stack([self.attack.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-            if isinstance(self.front, PictureInput):
+            if isinstance(self.front, ImageInput):
                 # Of all lengths: what is shown clean is to be told, too.
                 longest *= tf.random.stateless_uniform((tf.shape(x)[0],), seed)
             x = self.attacked(x, y, longest, seed)
@@ -93,7 +99,7 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.attack is not None:
             length = tf.constant(self.attack.length, tf.float32)
-            if isinstance(self.front, PictureInput):
+            if isinstance(self.front, ImageInput):
                 length = tf.fill((tf.shape(x)[0],), length)
             seed = tf.constant([self.attack.seed, 0], tf.int32)
             x = self.attacked(x, tf.cast(y, tf.float32), length, seed)
@@ -108,7 +114,7 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
             length: see `Attack.length`; of each picture [n], or of every sound [].
             seed: int32 [2]; a sound is first moved at random.
         """
-        picture = isinstance(self.front, PictureInput)
+        picture = isinstance(self.front, ImageInput)
         start = (
             tf.zeros_like(x) if picture else length * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
         )
@@ -120,7 +126,7 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
         return pushed(x, uphill, length) if picture else x + signed(start, uphill, length)
 
 
-def prepared(about: Card, parent: Card, settings: Settings, dtype: str) -> keras.Model:
+def prepared(about: NetworkCard, parent: NetworkCard, settings: Settings, dtype: str) -> keras.Model:
     """A child's graph with its parent's weights below the head, or fresh ones.
 
     Args:
@@ -129,20 +135,20 @@ def prepared(about: Card, parent: Card, settings: Settings, dtype: str) -> keras
         settings: of the training.
         dtype: Keras's dtype policy of the layers.
     """
-    net, _ = graph(about, dtype)
-    scatter(net, settings.seed)
+    net, _ = build_graph(about, dtype)
+    initialize_random(net, settings.seed)
     if not settings.from_scratch:
-        known = variables(load(parent, settings.weights, seed=settings.seed).model)
+        known = variables_by_name(load_network(parent, settings.weights, seed=settings.seed).model)
         own = {id(variable) for variable in head_of(net).variables}
-        for name, variable in variables(net).items():
+        for name, variable in variables_by_name(net).items():
             if id(variable) not in own:
                 variable.assign(known[name].numpy())
     return net
 
 
-def to_logits(net: keras.Model, about: Card) -> keras.Model:
+def to_logits(net: keras.Model, about: NetworkCard) -> keras.Model:
     """The part of a graph that leads from its input to its logits, [n, class]."""
-    return keras.Model(net.input, by_name(net)[str(about.head)].output)
+    return keras.Model(net.input, layers_by_name(net)[str(about.head)].output)
 
 
 def head_of(net: keras.Model) -> Any:
@@ -150,7 +156,7 @@ def head_of(net: keras.Model) -> Any:
     return [layer for layer in net.layers if layer.weights][-1]
 
 
-def free_above(net: keras.Model, about: Card, upper: str | int) -> None:
+def free_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
     """Let a network change above a rung or from a layer on, and nowhere else.
 
     Args:
@@ -161,7 +167,7 @@ def free_above(net: keras.Model, about: Card, upper: str | int) -> None:
     Raises:
         UserError: there is no such layer; names the nearest ones.
     """
-    layers, head = by_name(net), head_of(net)
+    layers, head = layers_by_name(net), head_of(net)
     for layer in net.layers:
         layer.trainable = upper != 0 or layer is head
     if isinstance(upper, str):
@@ -180,12 +186,12 @@ def free_above(net: keras.Model, about: Card, upper: str | int) -> None:
             layer.trainable = False
 
 
-def settled(net: keras.Model, front: PictureInput | SoundInput, x: np.ndarray) -> None:
+def settled(net: keras.Model, front: ImageInput | AudioInput, x: np.ndarray) -> None:
     """Scale fresh weights to what they will be shown: the first layer's answers are of about 1.
 
     He's weights (2015) keep the size of what comes in, and 0..255 would come out as 255.
     """
-    size = float(np.std(fed(tf.constant(x), front).numpy())) or 1.0
+    size = float(np.std(preprocess(tf.constant(x), front).numpy())) or 1.0
     first = next(layer for layer in net.layers if layer.weights)
     first.kernel.assign(first.kernel / size)
     head = head_of(net)

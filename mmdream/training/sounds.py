@@ -17,7 +17,7 @@ import numpy as np
 
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import Form, row
-from mmdream.networks.card import SoundInput
+from mmdream.networks.card import AudioInput
 from mmdream.sound.bands import measure_band_power, to_network_input
 from mmdream.sound.front import make_network_stft
 from mmdream.training.lesson import places
@@ -41,7 +41,7 @@ class Sounds:
     """The sounds of a set, in a network's bands."""
 
     of: Dataset
-    front: SoundInput
+    front: AudioInput
     logs: np.ndarray
     """float16 [column of all, band], ln power."""
     spans: dict[Path, tuple[int, int]]
@@ -93,13 +93,13 @@ class Sounds:
         return float(np.std(np.concatenate([self.plain([each]).ravel() for each in some])))
 
 
-def rate_for(front: SoundInput) -> int:
+def rate_for(front: AudioInput) -> int:
     """Samples a second at which a network's sounds are read."""
     return next((rate for rate in RATES if rate >= 2 * front.high_hz), RATES[-1])
 
 
 def hear(
-    of: Dataset, front: SoundInput, seconds: float, folder: Path, progress: Callable[[int, int], None]
+    of: Dataset, front: AudioInput, seconds: float, folder: Path, progress: Callable[[int, int], None]
 ) -> Sounds:
     """Take every sound of a set into a network's bands, once.
 

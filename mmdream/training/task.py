@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mmdream.data.folder import Dataset, dataset
 from mmdream.errors import UserError
-from mmdream.networks.card import Card, card
-from mmdream.networks.origins import Inside
-from mmdream.networks.places import new_folder
-from mmdream.networks.weights import locate
+from mmdream.networks.card import NetworkCard, load_card
+from mmdream.networks.origins import ModelFileWeights
+from mmdream.networks.places import new_network_folder
+from mmdream.networks.weights import locate_weights
 from mmdream.training.lesson import Parts, parts
 from mmdream.training.settings import Settings
 
@@ -23,7 +23,7 @@ class Task:
     settings: Settings
     of: Dataset
     parts: Parts
-    parent: Card
+    parent: NetworkCard
     folder: Path
     """Of the finished network."""
     overwrite: bool
@@ -70,9 +70,9 @@ def task(settings: Settings, overwrite: bool) -> Task:
     Raises:
         UserError: a taken name, no such network, weights or folder, a set of the other medium or too small.
     """
-    folder = new_folder(settings.name, overwrite)
-    parent = card(settings.net, settings.medium)
-    if isinstance(parent.weights, Inside):
+    folder = new_network_folder(settings.name, overwrite)
+    parent = load_card(settings.net, settings.medium)
+    if isinstance(parent.weights, ModelFileWeights):
         raise UserError(
             f"{settings.net}: train a Keras file with Keras; here those of `mmdream nets` are trained"
         )
@@ -86,5 +86,5 @@ def task(settings: Settings, overwrite: bool) -> Task:
             raise UserError(f"{of.folder}: class folder {name!r} has signs that cannot be printed; rename it")
     divided = parts(of, settings.fold, settings.seed)
     if not settings.from_scratch:
-        locate(parent, settings.weights)
+        locate_weights(parent, settings.weights)
     return Task(settings, of, divided, parent, folder, overwrite)

@@ -15,7 +15,7 @@ from mmdream.errors import Interrupted, UserError
 from mmdream.jobs.attended import attended
 from mmdream.jobs.durable import whole
 from mmdream.listen import Listener
-from mmdream.networks.card import SoundInput
+from mmdream.networks.card import AudioInput
 from mmdream.networks.weights import read_arrays
 from mmdream.training.finished import Report, finished
 from mmdream.training.lesson import Lesson, Material, class_weights
@@ -69,7 +69,7 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
     """The work itself."""
     # After everything that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
-    from mmdream.networks.network import precision
+    from mmdream.networks.network import choose_precision
     from mmdream.training import pupil as pupils
     from mmdream.training.course import planned
 
@@ -82,7 +82,7 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
         return tell
 
     began, settings, examples = time.monotonic(), about.settings, about.parts
-    dtype = TRAINABLE[precision("auto", about.parent, has_gpu)]
+    dtype = TRAINABLE[choose_precision("auto", about.parent, has_gpu)]
     card = pupils.child(about.parent, settings.name, about.of.classes, settings.side)
     graph = pupils.prepared(card, about.parent, settings, dtype)
     pupils.free_above(graph, card, about.upper)
@@ -109,7 +109,7 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
 def _material(about: Task, work: Path, tell: Tell) -> Material:
     """The set's pictures or sounds, as the network is fed."""
     front = about.parent.input
-    if isinstance(front, SoundInput):
+    if isinstance(front, AudioInput):
         from mmdream.training.sounds import hear
 
         return hear(about.of, front, about.settings.seconds, work, tell)

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from mmdream.errors import UserError
 from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.jobs.durable import sha256, write
-from mmdream.networks.card import source
-from mmdream.networks.weights import RANDOM, locate
+from mmdream.networks.card import card_path
+from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import Task
 
 ORDER, LOCK = "order.json", "lock"
@@ -90,8 +90,8 @@ def _order(task: Task) -> dict[str, Any]:
         key: str(value) if isinstance(value, Path) else value for key, value in asdict(task.settings).items()
     }
     files = "\n".join(f"{each.file} {each.label} {each.fold} {each.group}" for each in task.of.examples)
-    told, fresh = source(task.settings.net), task.settings.from_scratch
-    weights = None if fresh else locate(task.parent, task.settings.weights)
+    told, fresh = card_path(task.settings.net), task.settings.from_scratch
+    weights = None if fresh else locate_weights(task.parent, task.settings.weights)
     return settings | {
         "command": task.command,
         "files": hashlib.sha256(files.encode("utf-8", "surrogateescape")).hexdigest(),

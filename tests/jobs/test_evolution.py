@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.jobs.evolution import MOST, Evolution, pictures
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
 from mmdream.schedule import Schedule
 from mmdream.sound.canvas import MIN_INVENTED, N_BANDS
@@ -29,7 +29,7 @@ def noise(seconds: float) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def melnet() -> Network:
-    return load(card("melnet"))
+    return load_network(load_card("melnet"))
 
 
 @pytest.mark.parametrize(

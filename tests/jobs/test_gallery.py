@@ -13,14 +13,14 @@ from mmdream.errors import UserError
 from mmdream.jobs import gallery
 from mmdream.jobs.captions import GROUND
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return load(card("dreamnet"), "random")
+    return load_network(load_card("dreamnet"), "random")
 
 
 def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):

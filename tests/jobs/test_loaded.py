@@ -15,12 +15,12 @@ import pytest
 from mmdream import Recipe, Schedule, dream_audio, dream_image
 from mmdream.jobs.loaded import ear, eyes
 from mmdream.listen import Listener
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.network import MOST_LOADED, MOST_TRACES, Network, load
+from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
 from mmdream.picture import files
-from mmdream.picture.slope import slope
-from mmdream.picture.wanted import objective
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.wanted import build_objective
 from mmdream.terms import Objective, Term, Wishes
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
@@ -70,7 +70,7 @@ def test_networks_that_were_not_asked_for_lately_are_freed():
     known = set(map(id, networks()))
     dream_image(noise(0), replace(QUICK, weights="random", seed=100))
     ((net, model),) = ((weakref.ref(n), weakref.ref(n.model)) for n in networks() if id(n) not in known)
-    for seed in range(101, 101 + MOST_LOADED):
+    for seed in range(101, 101 + MAX_LOADED_NETWORKS):
         eyes(replace(QUICK, weights="random", seed=seed), Listener())
     gc.collect()
     assert (net(), model()) == (None, None)
@@ -80,14 +80,14 @@ def test_of_many_settings_the_last_ones_stay_traced():
     network = eyes(QUICK, Listener())
 
     def gradient(number: int) -> object:
-        return slope(network, Objective((Term("channel", "c2b", (number,)),), (1.0,)))
+        return build_gradient(network, Objective((Term("channel", "c2b", (number,)),), (1.0,)))
 
     known = set(map(id, functions()))
     gradient(0)
     (first,) = (weakref.ref(each) for each in functions() if id(each) not in known)
-    for number in range(1, MOST_TRACES + 1):
+    for number in range(1, MAX_TRACES + 1):
         gradient(number)
-    assert len(network.traces) == MOST_TRACES
+    assert len(network.traces) == MAX_TRACES
     gc.collect()
     assert first() is None
 
@@ -95,7 +95,7 @@ def test_of_many_settings_the_last_ones_stay_traced():
 def test_other_weights_in_the_same_file_are_loaded(tmp_path: Path):
     path, found = tmp_path / "mine.npz", []
     for seed in (0, 1):
-        source = load(card("dreamnet"), "random", seed=seed)
+        source = load_network(load_card("dreamnet"), "random", seed=seed)
         np.savez(path, **{f"{la.name}_{v.name}": v.numpy() for la in source.model.layers for v in la.weights})
         found.append(dream_image(noise(0), replace(QUICK, weights=str(path))))
     assert not np.array_equal(*found)
@@ -128,7 +128,7 @@ def test_threads_share_a_network():
 
 
 def test_who_changes_weights_has_a_network_of_his_own():
-    shared, own = eyes(replace(QUICK, precision="float32"), Listener()), load(card("dreamnet"))
+    shared, own = eyes(replace(QUICK, precision="float32"), Listener()), load_network(load_card("dreamnet"))
     assert own is not shared
     assert own.model is not shared.model
 
@@ -137,6 +137,6 @@ def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
     network, path, found = eyes(QUICK, Listener()), tmp_path / "guide.png", []
     for seed in (1, 2):
         files.write_image(path, noise(seed))
-        wanted = objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))
-        found.append(slope(network, wanted)(noise(0)))
+        wanted = build_objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))
+        found.append(build_gradient(network, wanted)(noise(0)))
     assert not np.array_equal(*found)

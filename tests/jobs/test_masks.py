@@ -19,7 +19,7 @@ from mmdream.errors import UserError
 from mmdream.jobs.masks import check_mask, open_mask
 from mmdream.passes import Mask
 from mmdream.picture import files
-from mmdream.picture.spectrum import noise
+from mmdream.picture.spectrum import make_noise_image
 
 QUICK = ("--steps", 2, "--octaves", 1)
 BLACK, WHITE = np.s_[:, :44], np.s_[:, 52:]
@@ -45,7 +45,7 @@ def halved(width: int, height: int) -> np.ndarray:
 def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture and its dream."""
     folder = tmp_path_factory.mktemp("dreamed")
-    files.write_image(folder / "in.png", cv2.GaussianBlur(noise(72, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    files.write_image(folder / "in.png", cv2.GaussianBlur(make_noise_image(72, 96, 1) * 4 - 1.5, (0, 0), 1.5))
     assert call(folder / "in.png", *QUICK, "-o", folder / "whole.png")[0] == 0
     return folder
 
@@ -153,7 +153,9 @@ def test_what_cannot_be_a_mask_is_told_in_one_line(name: str, said: str, tmp_pat
     import soundfile
 
     for number, (wide, high) in enumerate([(64, 48), (128, 48), (1, 1)]):
-        files.write_image(tmp_path / ("cut.png", "wide.png", "dot.png")[number], noise(high, wide, 1))
+        files.write_image(
+            tmp_path / ("cut.png", "wide.png", "dot.png")[number], make_noise_image(high, wide, 1)
+        )
     for short in ("cut.mp4", "wide.mp4"):
         film(tmp_path / short, constant(3, 25), size=(128, 48))
     with av.open(str(tmp_path / "bare.avi"), "w") as out:
@@ -193,7 +195,7 @@ def test_the_command_refuses_and_leaves_nothing(
     tmp_path: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files.write_image(tmp_path / "in.png", noise(72, 96, 1))
+    files.write_image(tmp_path / "in.png", make_noise_image(72, 96, 1))
     files.write_image(tmp_path / "mask.png", halved(96, 72))
     files.write_image(tmp_path / "tall.png", halved(72, 96))
     before = sorted(tmp_path.iterdir())

@@ -19,8 +19,8 @@ from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.passes import STYLE_SCHEDULE, Style, weighed
 from mmdream.picture import files
-from mmdream.picture.octaves import resized
-from mmdream.picture.spectrum import noise
+from mmdream.picture.octaves import resize
+from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe
 
 SIZE = 104, 156
@@ -30,13 +30,13 @@ SIZE = 104, 156
 @pytest.fixture(scope="module")
 def cat(data: Path) -> np.ndarray:
     """A photograph, as 8 bits hold it."""
-    small = resized(files.read_image(data / "photos" / "cat.jpg"), SIZE)
+    small = resize(files.read_image(data / "photos" / "cat.jpg"), SIZE)
     return np.rint(np.clip(small, 0, 1) * 255).astype(np.float32) / 255
 
 
 @pytest.fixture(scope="module")
 def night(data: Path) -> np.ndarray:
-    return resized(files.read_image(data / "paintings" / "starry_night.jpg"), (120, 152))
+    return resize(files.read_image(data / "paintings" / "starry_night.jpg"), (120, 152))
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_without_a_step_there_is_what_it_begins_with(cat: np.ndarray, night: np.
     content, _ = painted(cat, night, steps=0)
     np.testing.assert_allclose(content, cat, atol=1e-6)
     begun, _ = painted(cat, night, steps=0, from_noise=True, seed=5)
-    np.testing.assert_allclose(begun, noise(*SIZE, 5), atol=1e-6)
+    np.testing.assert_allclose(begun, make_noise_image(*SIZE, 5), atol=1e-6)
 
 
 @pytest.mark.usefixtures("loaded")

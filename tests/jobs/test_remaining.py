@@ -11,7 +11,7 @@ import pytest
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.remaining import CLOSING, FILM, Demand, Tally, estimating, expected_work, seconds_left
 from mmdream.listen import Listener
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.passes import Span
 from mmdream.recipe import Recipe
 from mmdream.schedule import Schedule
@@ -42,7 +42,7 @@ STEP = 0.0079
 
 
 def demand(recipe: Recipe, seconds: float) -> Demand:
-    return Demand(recipe.schedule, card("dreamnet").carried, Span(), seconds)
+    return Demand(recipe.schedule, load_card("dreamnet").carried, Span(), seconds)
 
 
 def work(shots: list[int], frames: int, schedule: Schedule | None = None, **settings: float) -> np.ndarray:

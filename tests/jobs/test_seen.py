@@ -22,8 +22,8 @@ from mmdream.jobs.answers import Answers, Seen
 from mmdream.jobs.seen import MOST, Asked, classify, looking
 from mmdream.jobs.timeline import plot
 from mmdream.listen import Listener
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
 from mmdream.sound.source import ArraySource
 from mmdream.sound.windows import read_windows
@@ -80,7 +80,7 @@ def test_a_picture_is_told_for_what_it_shows(data: Path):
 
 
 def test_a_sound_is_prepared_as_in_training(data: Path):
-    network = load(card("melnet"))
+    network = load_network(load_card("melnet"))
     head = network.head()
     right = []
     with tarfile.open(data / "esc10.tar") as tar:
@@ -91,14 +91,14 @@ def test_a_sound_is_prepared_as_in_training(data: Path):
             samples, rate = soundfile.read(io.BytesIO(tar.extractfile(member).read()), dtype="float32")
             (window,) = read_windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
             best = int(np.argmax(head(window.shown)))
-            right.append(best == network.card.class_place(folder.partition(" - ")[2]))
+            right.append(best == network.card.class_index(folder.partition(" - ")[2]))
     assert len(right) == 80
     assert np.mean(right) == pytest.approx(network.card.facts["accuracy_fold_5"], abs=0.013)  # One clip.
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return load(card("melnet"), "random")
+    return load_network(load_card("melnet"), "random")
 
 
 @pytest.mark.parametrize("seconds", [0.01, 1.3, 2.0, 4.1, 9.7])
@@ -116,7 +116,9 @@ def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
 
 
 def test_a_network_of_another_front_end_hears_short_sounds():
-    network = load(card("residual_spec"), "random")  # The others of the zoo take ten times as long to build.
+    network = load_network(
+        load_card("residual_spec"), "random"
+    )  # The others of the zoo take ten times as long to build.
     (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MOST)
     logits = np.asarray(network.head()(window.shown))
     assert logits.shape == (1, len(network.card.classes))
@@ -131,7 +133,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     assert seen.seconds.tolist() == [0, 1, 2, 3]
     assert heard.seconds[0] == 0
     assert heard.seconds[-1] == pytest.approx(2.5, abs=0.1)
-    network = load(card("dreamnet"), "random")
+    network = load_network(load_card("dreamnet"), "random")
     every = list(frames.read_frames(probe(moving)))
     for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
         np.testing.assert_allclose(row, looking(network)(every[index].rgb), rtol=1e-4, atol=1e-5)

@@ -18,8 +18,8 @@ from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.voyage import _fitted
 from mmdream.picture import files
-from mmdream.picture.motion import Motion, seen
-from mmdream.picture.spectrum import noise
+from mmdream.picture.motion import CameraMotion, warp_affine
+from mmdream.picture.spectrum import make_noise_image
 from tests.command import called
 
 QUICK = ("--steps", 1, "--octaves", 1)
@@ -28,7 +28,7 @@ QUICK = ("--steps", 1, "--octaves", 1)
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "in.png"
-    files.write_image(path, cv2.GaussianBlur(noise(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    files.write_image(path, cv2.GaussianBlur(make_noise_image(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
     return path
 
 
@@ -45,8 +45,8 @@ def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Pat
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
     np.testing.assert_allclose(shown[0], files.read_image(picture), atol=0.01)
-    way = Motion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
-    expected = np.clip(seen(files.read_image(picture), way), 0, 1)
+    way = CameraMotion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
+    expected = np.clip(warp_affine(files.read_image(picture), way), 0, 1)
     assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]
 

@@ -7,10 +7,10 @@ import pytest
 
 from mmdream.data.card import card as dataset
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, PictureInput, SoundInput, card, names
+from mmdream.networks.card import MODELS, AudioInput, ImageInput, list_networks, load_card
 from mmdream.networks.download import read_manifest
-from mmdream.networks.origins import Shipped, Snapshot
-from mmdream.networks.weights import locate
+from mmdream.networks.origins import ShippedWeights, SnapshotWeights
+from mmdream.networks.weights import locate_weights
 
 SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]
 EVERY = sorted(
@@ -29,14 +29,14 @@ EVERY = sorted(
 
 
 def test_zoo_is_complete():
-    assert names() == EVERY
-    assert names("sound") == SOUNDS
-    assert names("picture") == [name for name in EVERY if name not in SOUNDS]
+    assert list_networks() == EVERY
+    assert list_networks("sound") == SOUNDS
+    assert list_networks("picture") == [name for name in EVERY if name not in SOUNDS]
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_card_is_complete(name):
-    found = card(name)
+    found = load_card(name)
     assert found.name == name
     for text in (found.about, found.licence, found.source, found.credits):
         assert text.strip()
@@ -47,17 +47,17 @@ def test_card_is_complete(name):
     assert len({rung.layer for rung in found.rungs}) == len(found.rungs)
     assert all(0 < rung.step < 0.2 for rung in found.rungs)
     front = found.input
-    if isinstance(front, SoundInput):
+    if isinstance(front, AudioInput):
         assert len(front.mu) in (1, front.bands)
     else:
-        assert isinstance(front, PictureInput)
+        assert isinstance(front, ImageInput)
         assert len(front.mean) == 3
 
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("depth", [0.0, 0.123, 1 / 3, 0.5, 0.99, 1.0])
 def test_mix_sums_to_one_over_two_neighbours(name, depth):
-    mix = card(name).mix(depth)
+    mix = load_card(name).mix(depth)
     assert mix.dtype == np.float32
     assert mix.sum() == pytest.approx(1, abs=1e-6)
     places = np.flatnonzero(mix)
@@ -68,7 +68,7 @@ def test_mix_sums_to_one_over_two_neighbours(name, depth):
 
 
 def test_step_is_blended_as_the_rungs_are():
-    found = card("dreamnet")
+    found = load_card("dreamnet")
     steps = [rung.step for rung in found.rungs]
     assert found.step(0) == pytest.approx(steps[0])
     assert found.step(1) == pytest.approx(steps[-1])
@@ -80,14 +80,14 @@ def test_step_is_blended_as_the_rungs_are():
 )
 def test_unknown_name_tells_the_nearest(typed, meant):
     with pytest.raises(UserError, match=meant) as raised:
-        card(typed)
+        load_card(typed)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "squeezenet"])
 def test_manifest_pins_every_file(name):
-    where = card(name).weights
-    assert isinstance(where, Snapshot)
+    where = load_card(name).weights
+    assert isinstance(where, SnapshotWeights)
     files = read_manifest(MODELS / where.manifest)
     for file in files:
         assert len(file.sha256) == 64
@@ -97,36 +97,36 @@ def test_manifest_pins_every_file(name):
 
 @pytest.mark.parametrize("name", ["dreamnet", "melnet"])
 def test_shipped_weights_are_pinned_and_small(name):
-    found = card(name)
-    assert isinstance(found.weights, Shipped)
-    path = locate(found)
+    found = load_card(name)
+    assert isinstance(found.weights, ShippedWeights)
+    path = locate_weights(found)
     assert path is not None
     assert path.stat().st_size < 6_000_000
-    wrong = dataclasses.replace(found, weights=Shipped(found.weights.file, "0" * 64))
+    wrong = dataclasses.replace(found, weights=ShippedWeights(found.weights.file, "0" * 64))
     with pytest.raises(UserError, match="missing or damaged"):
-        locate(wrong)
+        locate_weights(wrong)
 
 
 def test_a_class_goes_by_the_names_of_its_data_set_too():
-    melnet = card("melnet")
-    assert [melnet.class_place(each.name) for each in dataset("esc10").classes] == list(range(10))
-    assert [melnet.class_place(name) for name in melnet.usual_names()] == list(range(10))
-    assert melnet.class_place("Dog_Bark") == melnet.class_place("dog") == 0
+    melnet = load_card("melnet")
+    assert [melnet.class_index(each.name) for each in dataset("esc10").classes] == list(range(10))
+    assert [melnet.class_index(name) for name in melnet.primary_names()] == list(range(10))
+    assert melnet.class_index("Dog_Bark") == melnet.class_index("dog") == 0
     with pytest.raises(UserError, match='melnet has no class "dig"; nearest: dog'):
-        melnet.class_place("dig")
+        melnet.class_index("dig")
 
 
 def test_a_class_of_a_table_goes_by_its_first_word():
-    imagenet = card("googlenet")
-    assert imagenet.usual_names()[:3] == ("tench", "goldfish", "great white shark")
-    assert len(imagenet.usual_names()) == 1000
+    imagenet = load_card("googlenet")
+    assert imagenet.primary_names()[:3] == ("tench", "goldfish", "great white shark")
+    assert len(imagenet.primary_names()) == 1000
 
 
 def test_a_card_knows_its_classes_by_all_their_names():
-    melnet = card("melnet")
-    assert all(melnet.knows(name) for name in ("dog", "dog bark", "dog_bark", "Sea waves", "rooster"))
-    assert not any(melnet.knows(name) for name in ("goldfish", "", "do"))
-    assert card("dreamnet").knows("n01443537")
+    melnet = load_card("melnet")
+    assert all(melnet.has_class(name) for name in ("dog", "dog bark", "dog_bark", "Sea waves", "rooster"))
+    assert not any(melnet.has_class(name) for name in ("goldfish", "", "do"))
+    assert load_card("dreamnet").has_class("n01443537")
 
 
 @pytest.mark.parametrize("classes", ['[["a"]]', "[1]", f"{'[' * 5000}{']' * 5000}"])
@@ -140,5 +140,5 @@ def test_classes_that_are_no_names_are_told(classes, tmp_path, monkeypatch):
         '[weights]\nhow = "trained"\nfile = "weights.npz"\nsha256 = "0"\n'
     )
     with pytest.raises(UserError, match=r"is damaged|cannot be read") as raised:
-        card("mine").usual_names()
+        load_card("mine").primary_names()
     assert "\n" not in str(raised.value)

@@ -9,8 +9,8 @@ import pytest
 
 from mmdream.errors import UserError
 from mmdream.networks import network as module
-from mmdream.networks.card import Rung, card
-from mmdream.networks.network import load, precision
+from mmdream.networks.card import Rung, load_card
+from mmdream.networks.network import choose_precision, load_network
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -21,7 +21,7 @@ def noise(height, width, seed=0):
 
 @pytest.mark.parametrize("name", ["dreamnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inception_v3"])
 def test_every_rung_exists_and_takes_odd_and_small_sizes(name):
-    net = load(card(name), "random", "bfloat16")
+    net = load_network(load_card(name), "random", "bfloat16")
     features = net.rungs(tuple(range(len(net.card.rungs))))
     for size in ((95, 131), (33, 40), (1, 1)):
         found = features(noise(*size))
@@ -34,7 +34,7 @@ def test_every_rung_exists_and_takes_odd_and_small_sizes(name):
 
 
 def test_layers_above_the_deepest_rung_are_left_out():
-    net = load(card("googlenet"), "random")
+    net = load_network(load_card("googlenet"), "random")
     net_2 = dataclasses.replace(net, model=net.model)
     traced = []
     for layer in net.model.layers:
@@ -50,7 +50,7 @@ def test_layers_above_the_deepest_rung_are_left_out():
 
 
 def test_one_rung_and_its_order():
-    net = load(card("dreamnet"))
+    net = load_network(load_card("dreamnet"))
     (one,) = net.rungs((1,))(noise(64, 80))
     assert one.shape == (1, 8, 10, 480)
     deep, shallow = net.rungs((3, 1))(noise(64, 80))
@@ -59,7 +59,10 @@ def test_one_rung_and_its_order():
 
 
 def test_random_weights_belong_to_their_seed():
-    seen = [load(card("dreamnet"), "random", seed=seed).rungs((3,))(noise(64, 64))[0] for seed in (1, 1, 2)]
+    seen = [
+        load_network(load_card("dreamnet"), "random", seed=seed).rungs((3,))(noise(64, 64))[0]
+        for seed in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert not np.allclose(seen[0], seen[2])
     # He normal keeps the scale through the layers: neither silence nor explosion.
@@ -70,7 +73,9 @@ def test_bfloat16_is_close(data):
     import cv2
 
     picture = cv2.imread(str(data / "photos" / "china.jpg"))[None, :256, :320, ::-1].astype(np.float32) / 255
-    wide, narrow = (load(card("dreamnet"), None, p).rungs((1, 3))(picture) for p in ("float32", "bfloat16"))
+    wide, narrow = (
+        load_network(load_card("dreamnet"), None, p).rungs((1, 3))(picture) for p in ("float32", "bfloat16")
+    )
     for a, b in zip(wide, narrow, strict=True):
         a, b = np.asarray(a, np.float32).ravel(), np.asarray(b, np.float32).ravel()
         assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.999
@@ -80,7 +85,7 @@ def test_bfloat16_is_close(data):
 def test_dynamic_size_is_traced_once():
     import tensorflow as tf
 
-    features = load(card("dreamnet")).rungs((3,))
+    features = load_network(load_card("dreamnet")).rungs((3,))
     traces = []
 
     @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)])
@@ -99,7 +104,7 @@ def test_dynamic_size_is_traced_once():
 
 
 def test_precision_goes_by_flags_alone(tmp_path, monkeypatch):
-    picture, sound = card("dreamnet"), card("melnet")
+    picture, sound = load_card("dreamnet"), load_card("melnet")
     for flags, expected in (
         ("avx512f avx512_bf16", "bfloat16"),
         ("amx_bf16", "bfloat16"),
@@ -107,11 +112,11 @@ def test_precision_goes_by_flags_alone(tmp_path, monkeypatch):
     ):
         (tmp_path / "cpuinfo").write_text(f"flags\t\t: fpu {flags} sse\n")
         monkeypatch.setattr(module, "CPU_INFO", tmp_path / "cpuinfo")
-        assert precision("auto", picture) == expected
-        assert precision("auto", sound) == "float32"
+        assert choose_precision("auto", picture) == expected
+        assert choose_precision("auto", sound) == "float32"
     monkeypatch.setattr(module, "CPU_INFO", tmp_path / "nowhere")
-    assert precision("auto", picture) == "float32"
-    assert precision("bfloat16", picture) == "bfloat16"
+    assert choose_precision("auto", picture) == "float32"
+    assert choose_precision("bfloat16", picture) == "bfloat16"
 
 
 def test_local_response_is_tensorflows_own():
@@ -133,13 +138,13 @@ def test_local_response_is_tensorflows_own():
 
 def test_head_only_where_there_are_classes():
     with pytest.raises(UserError, match="no classes"):
-        load(card("vgg16"), "random").head()
-    logits = load(card("googlenet"), "random").head()
+        load_network(load_card("vgg16"), "random").head()
+    logits = load_network(load_card("googlenet"), "random").head()
     assert logits(noise(96, 96)).shape == (1, 1000)
 
 
 def test_sound_network_hears():
-    net = load(card("melnet"))
+    net = load_network(load_card("melnet"))
     hops = np.zeros((1, 101, net.card.input.bands, 1), np.float32)
     assert all(a.shape[0] == 1 for a in net.rungs((0, len(net.card.rungs) - 1))(hops))
     assert net.head()(hops).shape == (1, len(net.card.classes))
@@ -148,13 +153,15 @@ def test_sound_network_hears():
 # Keras 3.15 saves its variables through an array protocol older than numpy 2's.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_application_weights_by_file(tmp_path):
-    net = load(card("vgg16"), "random", seed=3)
+    net = load_network(load_card("vgg16"), "random", seed=3)
     path = tmp_path / "vgg.weights.h5"
     net.model.save_weights(path)
     wanted = net.rungs((2,))(noise(64, 64))[0]
-    np.testing.assert_array_equal(load(card("vgg16"), path).rungs((2,))(noise(64, 64))[0], wanted)
+    np.testing.assert_array_equal(
+        load_network(load_card("vgg16"), path).rungs((2,))(noise(64, 64))[0], wanted
+    )
     with pytest.raises(UserError, match="weights of another network") as raised:
-        load(card("vgg19"), path)
+        load_network(load_card("vgg19"), path)
     assert "\n" not in str(raised.value)
 
 
@@ -165,12 +172,12 @@ def test_squeezenet_knows_its_classes(data, monkeypatch):
 
     weights = data / "weights" / "squeezenet_v1_1.npz"
     archive = data / "imagenet_samples.tar"
-    right = load(card("squeezenet"), weights)
+    right = load_network(load_card("squeezenet"), weights)
     first, five = accuracy(right, archive, 40)
     assert first > 0.45
     assert five > first
-    swapped = dataclasses.replace(card("squeezenet").input, order="RGB")
-    wrong = load(dataclasses.replace(card("squeezenet"), input=swapped), weights)
+    swapped = dataclasses.replace(load_card("squeezenet").input, order="RGB")
+    wrong = load_network(dataclasses.replace(load_card("squeezenet"), input=swapped), weights)
     assert accuracy(wrong, archive, 40)[0] < first
 
 
@@ -180,7 +187,7 @@ def test_normalisation_folds_away():
         sys.path.insert(0, str(SCRIPTS))
     from dreamnet_export import fold
 
-    from mmdream.networks.network import lay
+    from mmdream.networks.network import assign_arrays
     from mmdream.networks.pictures import dreamnet
 
     rng = np.random.default_rng(5)
@@ -191,29 +198,30 @@ def test_normalisation_folds_away():
         elif variable.name != "kernel":
             variable.assign(rng.normal(0.2, 0.3, variable.shape))
     plain, units = dreamnet(), {"p4c": np.full(512, 3, np.float32), "p5b": np.full(1024, 2, np.float32)}
-    lay(plain, fold(trained, units), "dreamnet", "folded")
+    assign_arrays(plain, fold(trained, units), "dreamnet", "folded")
     x = noise(67, 90) - 0.5
     for a, b, unit in zip(plain(x), trained(x), (1, 3, 2, 1), strict=True):
         np.testing.assert_allclose(a, b * unit, rtol=1e-3, atol=1e-3)
 
 
 def test_unknown_layer_is_a_bug_of_the_card():
-    broken = dataclasses.replace(card("dreamnet"), rungs=(Rung("c9", 0.01),) * 3)
+    broken = dataclasses.replace(load_card("dreamnet"), rungs=(Rung("c9", 0.01),) * 3)
     with pytest.raises(ValueError, match="c9"):
-        load(broken, "random").rungs((0,))
+        load_network(broken, "random").rungs((0,))
 
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "mixed_float16"])
 def test_half_as_many_bits_give_the_same_gradient(number_format: str):
-    from mmdream.picture.slope import slope
-    from mmdream.picture.wanted import at_depth
+    from mmdream.picture.slope import build_gradient
+    from mmdream.picture.wanted import objective_at_depth
 
     y, x = np.mgrid[0:96, 0:128] / 32
     picture = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5
     exact, short = (
-        slope(load(card("dreamnet"), precision=form), at_depth(card("dreamnet"), 0.9))(
-            picture.astype(np.float32)
-        ).ravel()
+        build_gradient(
+            load_network(load_card("dreamnet"), precision=form),
+            objective_at_depth(load_card("dreamnet"), 0.9),
+        )(picture.astype(np.float32)).ravel()
         for form in ("float32", number_format)
     )
     assert np.isfinite(short).all()

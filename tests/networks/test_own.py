@@ -19,12 +19,12 @@ import pytest
 from mmdream import Recipe, dream_image, networks
 from mmdream.errors import UserError
 from mmdream.listen import Listener
-from mmdream.networks.card import PictureInput, SoundInput, card, source
+from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
-from mmdream.networks.network import load, precision
-from mmdream.networks.own import OURS
-from mmdream.picture.slope import slope
-from mmdream.picture.wanted import at_depth
+from mmdream.networks.network import choose_precision, load_network
+from mmdream.networks.own import REGISTERED_CLASSES
+from mmdream.picture.slope import build_gradient
+from mmdream.picture.wanted import objective_at_depth
 from mmdream.schedule import Schedule
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
@@ -117,9 +117,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[], ke
 )
 def test_features_are_those_of_the_model_itself(saved: Save, build: Any, rungs: list[str], size: int):
     path = saved(build)
-    net = load(card(str(path)))
+    net = load_network(load_card(str(path)))
     assert set(rungs) <= {rung.layer for rung in net.card.rungs}
-    assert isinstance(net.card.input, PictureInput)
+    assert isinstance(net.card.input, ImageInput)
     picture = np.random.default_rng(0).random((1, size, size, 3), np.float32)
     loaded = keras.saving.load_model(path)
     part = keras.Model(loaded.inputs[0], loaded.get_layer(rungs[-1]).output)
@@ -130,10 +130,10 @@ def test_features_are_those_of_the_model_itself(saved: Save, build: Any, rungs: 
 
 @pytest.mark.parametrize("build", [plain, nested, residual, flattened])
 def test_any_size_can_be_dreamed_and_every_layer_is_listed(saved: Save, build: Any):
-    about = card(str(saved(build)))
-    net = load(about)
+    about = load_card(str(saved(build)))
+    net = load_network(about)
     picture = np.random.default_rng(0).random((41, 70, 3), np.float32)
-    gradient = slope(net, at_depth(about, 0.6))(picture)
+    gradient = build_gradient(net, objective_at_depth(about, 0.6))(picture)
     assert gradient.shape == picture.shape
     assert np.isfinite(gradient).all()
     assert gradient.any()
@@ -144,16 +144,16 @@ def test_any_size_can_be_dreamed_and_every_layer_is_listed(saved: Save, build: A
 
 
 def test_what_is_guessed_is_said(saved: Save):
-    (line,) = card(str(saved(plain))).guesses
+    (line,) = load_card(str(saved(plain))).guesses
     for part in ("rungs a, b, c", "0..255, by its Rescaling", "classes 0 to 3", "plain.toml"):
         assert part in line
-    (line,) = card(str(saved(nested))).guesses
+    (line,) = load_card(str(saved(nested))).guesses
     assert "0..255, by its TrueDivide" in line
-    (line,) = card(str(saved(flattened))).guesses
+    (line,) = load_card(str(saved(flattened))).guesses
     assert "0..1, which its graph does not tell" in line
     assert "flattens" in line
-    assert card(str(saved(flattened))).head is None
-    assert card(str(saved(residual))).head == "told"
+    assert load_card(str(saved(flattened))).head is None
+    assert load_card(str(saved(residual))).head == "told"
 
 
 def test_what_is_guessed_is_announced_before_the_dream(saved: Save):
@@ -162,11 +162,11 @@ def test_what_is_guessed_is_announced_before_the_dream(saved: Save):
     picture = np.random.default_rng(0).random((24, 32, 3), np.float32)
     dream = dream_image(picture, recipe, listener=Listener(say=said.append))
     assert not np.array_equal(dream, picture)
-    assert said == list(card(str(saved(plain))).guesses)
+    assert said == list(load_card(str(saved(plain))).guesses)
 
 
 def test_softmax_is_taken_off_the_logits(saved: Save):
-    net = load(card(str(saved(plain))))
+    net = load_network(load_card(str(saved(plain))))
     logits = net.head()(np.random.default_rng(0).random((1, 32, 32, 3), np.float32)).numpy()
     assert not np.isclose(logits.sum(), 1)
 
@@ -175,17 +175,17 @@ def test_known_bodies_are_fed_as_keras_feeds_them(tmp_path: Path):
     path = tmp_path / "body.keras"
     build = keras.applications.MobileNetV2
     build(include_top=False, weights=None, input_shape=(32, 32, 3), alpha=0.35).save(path)
-    found = card(str(path))
-    assert found.input == PictureInput("RGB", 2.0, (1.0, 1.0, 1.0), side=32)
+    found = load_card(str(path))
+    assert found.input == ImageInput("RGB", 2.0, (1.0, 1.0, 1.0), side=32)
     assert "as mobilenetv2" in found.guesses[0]
 
 
 def test_a_sound_network_hears_bands_first(saved: Save):
-    about = card(str(saved(heard)), "sound")
-    assert isinstance(about.input, SoundInput)
+    about = load_card(str(saved(heard)), "sound")
+    assert isinstance(about.input, AudioInput)
     assert (about.input.bands, about.input.transposed) == (64, True)
     assert "64 bands, band by time" in about.guesses[0]
-    net = load(about)
+    net = load_network(about)
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 22050)).astype(np.float32)
     blocks: list[np.ndarray] = []
     dream_source(ArraySource(sound, 22050), blocks.append, net, Schedule(octaves=1, steps=2), 0)
@@ -197,18 +197,18 @@ def test_a_sound_network_hears_bands_first(saved: Save):
 def test_a_card_beside_the_file_tells(saved: Save, tmp_path: Path):
     path = tmp_path / "mine.keras"
     path.write_bytes(saved(plain).read_bytes())
-    assert source(str(path)) is None
+    assert card_path(str(path)) is None
     (tmp_path / "mine.toml").write_text(
         'classes = ["cat", "dog", "hen", "owl"]\nabout = "Mine."\n'
         'rungs = [{ layer = "half", step = 0.02 }]\n[input]\norder = "BGR"\nscale = 2.0\nmean = [1, 1, 1]\n'
     )
-    found = card(str(path), "picture")
-    assert source(str(path)) == tmp_path / "mine.toml"
+    found = load_card(str(path), "picture")
+    assert card_path(str(path)) == tmp_path / "mine.toml"
     assert [rung.layer for rung in found.rungs] == ["half"]
-    assert found.class_place("owl") == 3
-    assert found.input == PictureInput("BGR", 2.0, (1, 1, 1), side=32)
+    assert found.class_index("owl") == 3
+    assert found.input == ImageInput("BGR", 2.0, (1, 1, 1), side=32)
     assert found.guesses == ()
-    assert precision("bfloat16", found) == "float32"
+    assert choose_precision("bfloat16", found) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_wrong_card_is_told_in_one_line(saved: Save, tmp_path: Path, text: str
     path.write_bytes(saved(plain).read_bytes())
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(UserError, match=says) as raised:
-        card(str(path))
+        load_card(str(path))
     assert "\n" not in str(raised.value)
 
 
@@ -327,7 +327,7 @@ def test_what_could_run_code_is_refused_before_keras_sees_it(tmp_path: Path, evi
     for graph in (chain(CONV, evil), chain({**chain(evil), "name": "inner"}, CONV)):
         path.write_bytes(archive(graph))
         with pytest.raises(UserError, match="may run code") as raised:
-            card(str(path))
+            load_card(str(path))
         assert "\n" not in str(raised.value)
 
 
@@ -336,13 +336,13 @@ def test_a_class_of_ours_is_known_by_what_is_registered(tmp_path: Path):
         importlib.import_module(module.name)
     registered = keras.saving.get_custom_objects()
     ours = {name: kind for name, kind in registered.items() if name.startswith("mmdream>")}
-    assert {f"mmdream>{name}" for _, name in OURS} == ours.keys()
-    assert {(kind.__module__, kind.__name__) for kind in ours.values()} == OURS
+    assert {f"mmdream>{name}" for _, name in REGISTERED_CLASSES} == ours.keys()
+    assert {(kind.__module__, kind.__name__) for kind in ours.values()} == REGISTERED_CLASSES
     x = pixels = keras.Input((32, 32, 3))
     x = ours["mmdream>LocalResponse"]()(ours["mmdream>Stem"](4, 4, 2, name="stem")(x))
     x = ours["mmdream>AdaptivePool"](4)(convolve("a", 6)(x))
     keras.Model(pixels, L.Dense(3, name="told")(L.GlobalAveragePooling2D()(x))).save(tmp_path / "a.keras")
-    assert "stem" in load(card(str(tmp_path / "a.keras"))).outputs
+    assert "stem" in load_network(load_card(str(tmp_path / "a.keras"))).outputs
 
 
 def test_an_inner_model_that_was_compiled_is_read(tmp_path: Path):
@@ -352,14 +352,14 @@ def test_an_inner_model_that_was_compiled_is_read(tmp_path: Path):
     whole = keras.Sequential([keras.Input((32, 32, 3)), body, convolve("c", 8, 2)])
     whole.compile(keras.optimizers.SGD(0.1), loss="mse")
     whole.save(tmp_path / "a.keras")
-    assert {"a", "b", "c"} <= load(card(str(tmp_path / "a.keras"))).outputs.keys()
+    assert {"a", "b", "c"} <= load_network(load_card(str(tmp_path / "a.keras"))).outputs.keys()
 
 
 def test_a_real_lambda_is_refused(tmp_path: Path):
     path = tmp_path / "lambda.keras"
     keras.Sequential([keras.Input((8, 8, 3)), L.Lambda(lambda x: x * 2), convolve("a", 2)]).save(path)
     with pytest.raises(UserError, match="Lambda"):
-        card(str(path))
+        load_card(str(path))
 
 
 WRONG = {
@@ -394,7 +394,7 @@ def test_what_cannot_be_a_network_is_told_in_one_line(tmp_path: Path, content: b
     path = tmp_path / "mine.keras"
     path.write_bytes(content)
     with pytest.raises(UserError, match=says) as raised:
-        load(card(str(path)))
+        load_network(load_card(str(path)))
     assert str(path) in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -404,21 +404,21 @@ def test_weights_that_do_not_fit_their_checksum_are_told(saved: Save, tmp_path: 
     data[data.rindex(b"TREE")] ^= 1
     path.write_bytes(data)
     with pytest.raises(UserError, match="Keras cannot load it"):
-        load(card(str(path)))
+        load_network(load_card(str(path)))
 
 
 def test_other_files_and_senses_are_told():
     with pytest.raises(UserError, match="pickled ones are never read"):
-        card("mine.pth")
+        load_card("mine.pth")
     with pytest.raises(UserError, match="no such network"):
-        card("nowhere.keras")
+        load_card("nowhere.keras")
 
 
 def test_a_picture_network_is_no_sound_network(saved: Save):
     with pytest.raises(UserError, match="a sound network takes 1"):
-        card(str(saved(plain)), "sound")
+        load_card(str(saved(plain)), "sound")
     with pytest.raises(UserError, match="a picture network takes 3"):
-        card(str(saved(heard)), "picture")
+        load_card(str(saved(heard)), "picture")
 
 
 def test_a_card_is_read_without_keras(saved: Save):

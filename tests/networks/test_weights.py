@@ -18,10 +18,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, card
+from mmdream.networks.card import MODELS, load_card
 from mmdream.networks.download import fetch_file, fetch_snapshot
-from mmdream.networks.origins import KerasFile
-from mmdream.networks.weights import locate, read_arrays
+from mmdream.networks.origins import KerasWeights
+from mmdream.networks.weights import locate_weights, read_arrays
 
 RAW = {
     "conv_1": np.arange(2 * 3 * 3 * 4, dtype="<f4"),  # out 2, y 3, x 3, in 4
@@ -200,7 +200,7 @@ def test_keras_file_goes_through_keras_cache(site, tmp_path):
     data = b"weights"
     served["/a.h5"] = (200, data, len(data))
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    source = KerasFile(address + "a.h5", "a.h5", md5)
+    source = KerasWeights(address + "a.h5", "a.h5", md5)
     into = tmp_path / "models" / "a.h5"
     assert fetch_file(source, into, "net").read_bytes() == data
     into.write_bytes(b"other")
@@ -214,11 +214,11 @@ def test_keras_file_goes_through_keras_cache(site, tmp_path):
 
 def test_offline_application_names_file_and_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    vgg = card("vgg16")
-    assert isinstance(vgg.weights, KerasFile)
+    vgg = load_card("vgg16")
+    assert isinstance(vgg.weights, KerasWeights)
     gone = dataclasses.replace(vgg.weights, address="http://127.0.0.1:9/x")
     with pytest.raises(UserError) as raised:
-        locate(dataclasses.replace(vgg, weights=gone))
+        locate_weights(dataclasses.replace(vgg, weights=gone))
     for part in (
         "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
         str(tmp_path / "keras" / "models"),
@@ -238,8 +238,8 @@ def test_keras_checksums_are_keras_own():
         "vgg19": keras.applications.VGG19,
         "inception_v3": keras.applications.InceptionV3,
     }.items():
-        where = card(name).weights
-        assert isinstance(where, KerasFile)
+        where = load_card(name).weights
+        assert isinstance(where, KerasWeights)
         source = inspect.getsource(build)
         assert where.md5 in source
         assert where.file in source
@@ -251,13 +251,13 @@ def test_real_files_fit(data):
         ("squeezenet", "squeezenet_v1_1.npz"),
     ):
         path = data / "weights" / file
-        assert locate(card(name), path) == path
+        assert locate_weights(load_card(name), path) == path
 
 
 def test_safetensors_are_read_like_npz(tmp_path):
     arrays = read_arrays(MODELS / "melnet.npz")
     save_file(arrays, tmp_path / "mine.safetensors")
-    back = read_arrays(locate(card("melnet"), tmp_path / "mine.safetensors"))
+    back = read_arrays(locate_weights(load_card("melnet"), tmp_path / "mine.safetensors"))
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[name], arrays[name]) for name in arrays)
 

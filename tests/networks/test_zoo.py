@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mmdream.ascent import Canvas, ascend
+from mmdream.ascent import AscentProblem, ascend
 from mmdream.errors import UserError
-from mmdream.networks.card import MODELS, card, names, source, variants
+from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, layers_of, load
-from mmdream.networks.origins import Absent, KerasFile
-from mmdream.networks.weights import locate
+from mmdream.networks.network import Network, list_layers, load_network
+from mmdream.networks.origins import KerasWeights, NoWeights
+from mmdream.networks.weights import locate_weights
 from mmdream.objectives import energy
 from mmdream.schedule import Schedule
 from mmdream.sound.canvas import N_BANDS, smooth_gradient, soft_limit
@@ -31,10 +31,10 @@ SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 @cache
 def network(name: str) -> Network:
     """A network with random weights, built once."""
-    return load(card(name), "random")
+    return load_network(load_card(name), "random")
 
 
-@pytest.mark.parametrize("name", [*names("picture"), *SOUNDS])
+@pytest.mark.parametrize("name", [*list_networks("picture"), *SOUNDS])
 def test_every_listed_layer_can_be_dreamed(name: str):
     """Features of the promised shape, through which the objective's gradient comes back to the input."""
     net = network(name)
@@ -80,29 +80,29 @@ def test_the_layers_that_earlier_projects_name_are_there():
 
 @pytest.mark.parametrize("size", ["fat_shallow", "xsmall", "slim_deep", "vgg16_skipped", "vgg16"])
 def test_sizes_have_the_published_layers(size: str):
-    from mmdream.networks.earlier import CONV5
+    from mmdream.networks.earlier import CONV5_SIZES
 
-    shape = CONV5[size]
+    shape = CONV5_SIZES[size]
     convolutions = [name for name in shape if name.startswith("conv")]
     dense = [name for name in shape if name.startswith("fc")]
     published = {"fat_shallow": (5, 2), "xsmall": (7, 1), "slim_deep": (9, 1), "vgg16_skipped": (5, 1)}
     assert (len(convolutions), len(dense)) == (published | {"vgg16": (13, 2)})[size]
     name = "conv5_spec" if size == "fat_shallow" else f"conv5_spec:{size}"
-    assert card(name).build.get("size", "fat_shallow") == size
-    assert {rung.layer for rung in card(name).rungs} <= set(convolutions)
+    assert load_card(name).build.get("size", "fat_shallow") == size
+    assert {rung.layer for rung in load_card(name).rungs} <= set(convolutions)
 
 
 def test_layers_without_names_of_their_own_are_called_alike_in_every_process():
     """Keras numbers them through all models that a process builds."""
-    from mmdream.networks.network import stable
+    from mmdream.networks.network import stable_layer_names
 
-    assert stable(["conv2d_94", "activation_7", "conv2d_96", "mixed9_0"]) == [
+    assert stable_layer_names(["conv2d_94", "activation_7", "conv2d_96", "mixed9_0"]) == [
         "conv2d",
         "activation",
         "conv2d_2",
         "mixed9_0",
     ]
-    first, second = (list(layers_of(card("inception_v3"))) for _ in range(2))
+    first, second = (list(list_layers(load_card("inception_v3"))) for _ in range(2))
     assert first == second
     assert "activation_2" in first
 
@@ -122,21 +122,21 @@ def test_adaptive_pooling_is_pytorchs():
 
 
 def test_variants_are_cards_of_their_own():
-    us8k, fma = card("vgg19_mel"), card("vgg19_mel:fma_small")
+    us8k, fma = load_card("vgg19_mel"), load_card("vgg19_mel:fma_small")
     assert (len(us8k.classes), len(fma.classes)) == (10, 8)
     assert us8k.input.mu == (-23.5891,)
     assert (fma.input.mu, fma.input.divisor) == ((-24.1847,), 16.8729)
     assert fma.input.bands == us8k.input.bands == 128
-    assert "residual_spec:slow" in variants("residual_spec")
-    assert source("vgg19_mel:fma_small") == MODELS / "vgg19_mel.toml"
+    assert "residual_spec:slow" in list_variants("residual_spec")
+    assert card_path("vgg19_mel:fma_small") == MODELS / "vgg19_mel.toml"
     with pytest.raises(UserError, match="fma_small"):
-        card("vgg19_mel:fma_smal")
+        load_card("vgg19_mel:fma_smal")
 
 
 @pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
 def test_classes_of_an_application_are_found_by_name(name: str):
     net = network(name)
-    assert net.card.class_place("goldfish") == 1
+    assert net.card.class_index("goldfish") == 1
     picture = np.random.default_rng(0).random((1, 70, 50, 3), np.float32)
     assert net.head()(picture).shape == (1, 1000)
 
@@ -156,21 +156,21 @@ def test_weights_of_kerass_own_form_fit(name: str):
 def test_checksum_and_file_are_what_keras_states():
     import keras
 
-    where = card("resnet50").weights
-    assert isinstance(where, KerasFile)
+    where = load_card("resnet50").weights
+    assert isinstance(where, KerasWeights)
     assert where.md5 in inspect.getsource(inspect.getmodule(keras.applications.ResNet50))
-    light = card("mobilenet_v2").weights
-    assert isinstance(light, KerasFile)
+    light = load_card("mobilenet_v2").weights
+    assert isinstance(light, KerasWeights)
     assert light.md5 == ""
     assert "not verified" in light.tell()
 
 
 @pytest.mark.parametrize("name", ["vgg19_mel", "residual_spec", "conv5_spec"])
 def test_a_network_without_weights_says_what_to_do(name: str):
-    assert isinstance(card(name).weights, Absent)
+    assert isinstance(load_card(name).weights, NoWeights)
     with pytest.raises(UserError, match="--weights random"):
-        locate(card(name))
-    assert "pickle" in card("vgg19_mel").weights.tell()
+        locate_weights(load_card(name))
+    assert "pickle" in load_card("vgg19_mel").weights.tell()
 
 
 def test_wrong_names_tell_the_nearest_and_how_to_list_all():
@@ -181,7 +181,7 @@ def test_wrong_names_tell_the_nearest_and_how_to_list_all():
         net.check_terms((channel("residual_1a:16"),))
     with pytest.raises(UserError, match="female"):
         net.card.check_classes((target("femal"),))
-    assert layers_of(net.card) == net.channels()
+    assert list_layers(net.card) == net.channels()
 
 
 @pytest.mark.parametrize("name", SOUNDS)
@@ -203,7 +203,7 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
         ) -> np.ndarray:
             return smooth_gradient(on.slope(x, stretch, 0.5, 0), 1.5)
 
-        gain = soft_limit(ascend(Canvas(start, 0.05, slope, lambda x: x), 8))
+        gain = soft_limit(ascend(AscentProblem(start, 0.05, slope, lambda x: x), 8))
         along = np.stack([np.interp(stretch.positions, np.arange(hops), row) for row in gain.T], axis=1)
         gained = SpectrogramSlice(
             (power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.positions

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
 
 
 @pytest.fixture(scope="session")
 def network():
-    return load(card("dreamnet"))
+    return load_network(load_card("dreamnet"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.picture.motion import Motion, laid_back, seen, shift
+from mmdream.picture.motion import CameraMotion, parse_shift, unwarp_change, warp_affine
 
 SIZE = (90, 160)
 MIDDLE = np.array([79.5, 44.5, 1.0])
@@ -17,36 +17,44 @@ def whole(way: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "motion", [Motion(), Motion(1.04, 1, (2, 0)), Motion(0.5, -90, (0, -30)), Motion(1, 0, (7, 3))]
+    "motion",
+    [
+        CameraMotion(),
+        CameraMotion(1.04, 1, (2, 0)),
+        CameraMotion(0.5, -90, (0, -30)),
+        CameraMotion(1, 0, (7, 3)),
+    ],
 )
 @pytest.mark.parametrize("rate", [1, 12, 25, 60])
-def test_a_second_of_frames_moves_as_far_at_any_rate(motion: Motion, rate: int) -> None:
+def test_a_second_of_frames_moves_as_far_at_any_rate(motion: CameraMotion, rate: int) -> None:
     step = whole(motion.after(1 / rate, SIZE))
     moved = np.linalg.matrix_power(step, rate)
     np.testing.assert_allclose(moved, whole(motion.after(1.0, SIZE)), atol=1e-9)
 
 
 def test_each_does_what_it_says() -> None:
-    np.testing.assert_allclose(Motion(shift=(2, -3)).after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3]))
+    np.testing.assert_allclose(
+        CameraMotion(shift=(2, -3)).after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3])
+    )
     right = MIDDLE + np.array([10, 0, 0])
-    np.testing.assert_allclose(Motion(zoom=1.5).after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0]))
+    np.testing.assert_allclose(CameraMotion(zoom=1.5).after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0]))
     # Against the clock: what lay to the right lies above, and rows run down.
-    turned = Motion(rotate=90).after(1, SIZE) @ right
+    turned = CameraMotion(rotate=90).after(1, SIZE) @ right
     np.testing.assert_allclose(turned, MIDDLE[:2] - np.array([0, 10]), atol=1e-9)
 
 
 def test_reach_is_the_way_of_the_farthest_corner() -> None:
-    assert Motion().reach(5, SIZE) == 0
-    assert Motion(shift=(3, 0)).reach(2, SIZE) == pytest.approx(6)
-    assert Motion(zoom=2).reach(1, SIZE) == pytest.approx(79.5)
+    assert CameraMotion().reach(5, SIZE) == 0
+    assert CameraMotion(shift=(3, 0)).reach(2, SIZE) == pytest.approx(6)
+    assert CameraMotion(zoom=2).reach(1, SIZE) == pytest.approx(79.5)
 
 
 def test_what_is_changed_in_the_view_is_found_there_again() -> None:
-    way = Motion(1.1, 8, (5, -2)).after(1, SIZE)
+    way = CameraMotion(1.1, 8, (5, -2)).after(1, SIZE)
     blob = np.zeros((*SIZE, 3), np.float32)
     blob[40:60, 70:100] = 1
     for change in (blob, blob[::2, ::2]):
-        back = seen(laid_back(change, way, SIZE), way)
+        back = warp_affine(unwarp_change(change, way, SIZE), way)
         assert np.corrcoef(back.ravel(), blob.ravel())[0, 1] > 0.9
         there, here = (np.argwhere(x[..., 0] > 0.5).mean(0) for x in (blob, back))
         np.testing.assert_allclose(here, there, atol=0.6)
@@ -54,7 +62,7 @@ def test_what_is_changed_in_the_view_is_found_there_again() -> None:
 
 def test_a_change_that_is_not_seen_changes_nothing() -> None:
     ones = np.ones((*SIZE, 3), np.float32)
-    back = laid_back(ones, Motion(shift=(50, 0)).after(1, SIZE), SIZE)
+    back = unwarp_change(ones, CameraMotion(shift=(50, 0)).after(1, SIZE), SIZE)
     assert back[:, :100].min() == pytest.approx(1)
     assert not back[:, 115:].any()
 
@@ -70,11 +78,11 @@ def test_a_change_that_is_not_seen_changes_nothing() -> None:
 )
 def test_what_is_out_of_range_is_refused(values: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        Motion(**values)
+        CameraMotion(**values)
 
 
 def test_a_shift_is_read_as_two_numbers() -> None:
-    assert shift("2,-0.5") == (2, -0.5)
+    assert parse_shift("2,-0.5") == (2, -0.5)
     for text in ("", "2", "2,3,4", "a,b", "2;3"):
         with pytest.raises(UserError, match="write X,Y"):
-            shift(text)
+            parse_shift(text)

@@ -7,51 +7,51 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.picture import octaves, tiles
-from mmdream.picture.slope import score, slope
-from mmdream.picture.smooth import cascade
-from mmdream.picture.spectrum import noise
-from mmdream.picture.wander import wandered
-from mmdream.picture.wanted import at_depth
+from mmdream.picture.slope import build_gradient, evaluate_objective
+from mmdream.picture.smooth import blur_cascade
+from mmdream.picture.spectrum import make_noise_image
+from mmdream.picture.wander import gradient_under_affine
+from mmdream.picture.wanted import objective_at_depth
 from mmdream.recipe import Manner
 from mmdream.schedule import Schedule
 
 DEPTH = 0.9
-DEEP = at_depth(card("dreamnet"), DEPTH)
+DEEP = objective_at_depth(load_card("dreamnet"), DEPTH)
 
 
 def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:
     moment = Schedule(steps=steps, octaves=2, depth=DEPTH).at(0)
-    visits = octaves.in_full(octaves.sizes(*picture.shape[:2], moment), steps)
-    gain = octaves.dream(
+    visits = octaves.plan_full_passes(octaves.octave_sizes(*picture.shape[:2], moment), steps)
+    gain = octaves.dream_octaves(
         picture,
         np.zeros_like(picture),
         visits,
-        slope(network, DEEP),
+        build_gradient(network, DEEP),
         0.01,
         seed=seed,
-        place=place,
+        time=place,
         **more,
     )
-    return octaves.allowed(picture, more.get("color", "full"))(gain)
+    return octaves.make_detail_limiter(picture, more.get("color", "full"))(gain)
 
 
 def test_sizes_grow_to_the_picture_and_never_get_too_small():
     moment = Schedule(octaves=9, octave_scale=1.4).at(0)
-    sizes = octaves.sizes(360, 641, moment)
+    sizes = octaves.octave_sizes(360, 641, moment)
     assert sizes[-1] == (360, 641)
     assert sizes == sorted(sizes)
-    assert min(sizes[0]) >= octaves.SMALLEST
-    assert octaves.sizes(1, 1, moment) == [(1, 1)]
+    assert min(sizes[0]) >= octaves.MIN_SIDE
+    assert octaves.octave_sizes(1, 1, moment) == [(1, 1)]
 
 
 def test_a_carried_frame_visits_the_largest_and_the_others_now_and_then_in_turn():
-    sizes = octaves.sizes(360, 640, Schedule().at(0))
-    seen = [octaves.carried(sizes, 1, turn, 2.0) for turn in range(18)]
+    sizes = octaves.octave_sizes(360, 640, Schedule().at(0))
+    seen = [octaves.plan_carried_passes(sizes, 1, turn, 2.0) for turn in range(18)]
     assert all(visits[-1].size == (360, 640) for visits in seen)
     assert [visits[0].size for visits in seen if len(visits) == 2] == [*sizes[:3], *sizes[:3]]
-    assert [visit.size for visit in octaves.carried([(64, 64)], 1, 5, 2.0)] == [(64, 64)]
+    assert [visit.size for visit in octaves.plan_carried_passes([(64, 64)], 1, 5, 2.0)] == [(64, 64)]
 
 
 def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(network, picture):
@@ -59,9 +59,9 @@ def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(netwo
     spectrum = np.fft.fft2(detail, axes=(0, 1))
     phases = np.exp(1j * np.angle(np.fft.fft2(np.random.default_rng(0).normal(size=detail.shape[:2]))))
     scrambled = np.fft.ifft2(spectrum * phases[..., None], axes=(0, 1)).real.astype(np.float32)
-    base = score(network, DEEP, picture)
-    gain = score(network, DEEP, picture + detail) / base
-    control = score(network, DEEP, np.clip(picture + scrambled, 0, 1)) / base
+    base = evaluate_objective(network, DEEP, picture)
+    gain = evaluate_objective(network, DEEP, picture + detail) / base
+    control = evaluate_objective(network, DEEP, np.clip(picture + scrambled, 0, 1)) / base
     assert gain > 1.5
     assert control - 1 < (gain - 1) / 3
 
@@ -92,10 +92,10 @@ def test_the_sources_chroma_can_be_kept(network, picture):
 def test_longer_steps_where_they_are_asked_for(network, picture):
     pace = np.zeros((48, 64), np.float32)
     pace[:24] = 1
-    visits = [octaves.Visit((96, 128), 1, 2.0)]
-    gain = octaves.dream(
-        picture, np.zeros_like(picture), visits, slope(network, DEEP), 0.01, seed=0, place=Fraction(0),
-        pace=pace,
+    visits = [octaves.OctavePass((96, 128), 1, 2.0)]
+    gain = octaves.dream_octaves(
+        picture, np.zeros_like(picture), visits, build_gradient(network, DEEP), 0.01, seed=0, time=Fraction(0),
+        step_scale=pace,
     )  # fmt: skip
     assert gain.shape == (48, 64, 3)
     assert np.abs(gain[:24]).mean() > 0.002
@@ -103,17 +103,17 @@ def test_longer_steps_where_they_are_asked_for(network, picture):
 
 
 def test_tiles_cover_every_pixel_and_agree_with_the_whole(network, picture):
-    gradient = slope(network, at_depth(network.card, 0.0))
+    gradient = build_gradient(network, objective_at_depth(network.card, 0.0))
     whole = gradient(picture)
-    sewn = tiles.sewn(gradient, picture, core=50, halo=24)
+    sewn = tiles.apply_tiled(gradient, picture, core=50, halo=24)
     cosine = (whole * sewn).sum() / np.linalg.norm(whole) / np.linalg.norm(sewn)
     assert cosine > 0.98
-    assert np.array_equal(tiles.sewn(lambda x: x, picture, core=31, halo=8), picture)
+    assert np.array_equal(tiles.apply_tiled(lambda x: x, picture, core=31, halo=8), picture)
 
 
 @pytest.mark.parametrize("length", [1, 49, 50, 51, 333])
 def test_tiles_cover_every_length(length: int):
-    cuts = tiles._cuts(length, 50)
+    cuts = tiles._split_evenly(length, 50)
     assert cuts[0][0] == 0
     assert cuts[-1][1] == length
     assert max(stop - start for start, stop in cuts) <= 50
@@ -121,7 +121,7 @@ def test_tiles_cover_every_length(length: int):
 
 def test_blur_keeps_the_mean_and_takes_the_grain():
     noise = np.random.default_rng(0).normal(size=(64, 64, 3)).astype(np.float32) + 1
-    blurred = cascade(noise, 1.5)
+    blurred = blur_cascade(noise, 1.5)
     assert np.allclose(blurred.mean(), noise.mean(), atol=0.02)
     assert blurred.std() < 0.5 * noise.std()
 
@@ -137,8 +137,8 @@ def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
 )
 def test_every_manner_climbs_and_none_is_the_plain_one(manner: Manner, network, picture):
     plain, detail = (dreamed(network, picture, steps=6, manner=m) for m in (Manner(), manner))
-    base = score(network, DEEP, picture)
-    assert score(network, DEEP, picture + detail) > 1.3 * base
+    base = evaluate_objective(network, DEEP, picture)
+    assert evaluate_objective(network, DEEP, picture + detail) > 1.3 * base
     assert np.abs(detail - plain).max() > 0.01
 
 
@@ -151,10 +151,10 @@ def test_flattening_makes_a_dream_smoother(network, picture):
 
 
 def test_a_gradient_comes_back_from_where_its_picture_wandered(picture):
-    way = wandered(lambda there: there, picture, np.array([1.0, -1.0]))
+    way = gradient_under_affine(lambda there: there, picture, np.array([1.0, -1.0]))
     inner = (slice(20, -20), slice(25, -25))
     assert np.abs(way - picture)[inner].mean() < 0.05
-    still = wandered(lambda there: there, picture, np.zeros(2))
+    still = gradient_under_affine(lambda there: there, picture, np.zeros(2))
     np.testing.assert_allclose(still, picture, atol=1e-6)
 
 
@@ -167,10 +167,10 @@ def test_each_step_is_shown(network, picture):
 
 
 def test_noise_has_the_spectrum_of_pictures_and_its_own_seed():
-    first = noise(96, 160, 0)
+    first = make_noise_image(96, 160, 0)
     assert first.shape == (96, 160, 3)
-    np.testing.assert_array_equal(first, noise(96, 160, 0))
-    assert np.abs(first - noise(96, 160, 1)).mean() > 0.01
+    np.testing.assert_array_equal(first, make_noise_image(96, 160, 0))
+    assert np.abs(first - make_noise_image(96, 160, 1)).mean() > 0.01
     amplitude = np.abs(np.fft.rfft2(first.mean(2) - first.mean())).ravel()
     frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(160)[None]).ravel()
     low, high = (amplitude[np.abs(frequency - f) < 0.01].mean() for f in (0.05, 0.4))

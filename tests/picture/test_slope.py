@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import load
+from mmdream.networks.network import load_network
 from mmdream.picture import files, octaves
-from mmdream.picture.slope import score, slope
-from mmdream.picture.wanted import at_depth, objective, step
+from mmdream.picture.slope import build_gradient, evaluate_objective
+from mmdream.picture.wanted import build_objective, objective_at_depth, step_size
 from mmdream.schedule import Schedule
 from mmdream.terms import Objective, Term, Wishes, channel, layer, target
 
@@ -34,13 +34,15 @@ def both(weights: tuple[float, ...], terms=(P3B, P4C)) -> Objective:
 
 
 def test_gradients_and_scores_add_up(network, picture):
-    one, other = (slope(network, both(w))(picture) for w in ((1, 0), (0, 1)))
-    scores = [score(network, both(w), picture) for w in ((1, 0), (0, 1))]
+    one, other = (build_gradient(network, both(w))(picture) for w in ((1, 0), (0, 1)))
+    scores = [evaluate_objective(network, both(w), picture) for w in ((1, 0), (0, 1))]
     for a, b in ((2, 0), (1, -1), (0.5, 3)):
-        mixed = slope(network, both((a, b)))(picture)
+        mixed = build_gradient(network, both((a, b)))(picture)
         np.testing.assert_allclose(mixed, a * one + b * other, atol=2e-3 * np.abs(mixed).max())
-        assert score(network, both((a, b)), picture) == pytest.approx(a * scores[0] + b * scores[1], rel=1e-4)
-    alone = slope(network, Objective((P3B,), (1,)))(picture)
+        assert evaluate_objective(network, both((a, b)), picture) == pytest.approx(
+            a * scores[0] + b * scores[1], rel=1e-4
+        )
+    alone = build_gradient(network, Objective((P3B,), (1,)))(picture)
     np.testing.assert_allclose(alone, one, atol=1e-4 * np.abs(one).max())
 
 
@@ -64,25 +66,25 @@ def test_it_rises_within_three_steps(name: str, network, picture, guide):
     measure, terms = OBJECTIVES[name]
     wishes = Wishes(tuple(terms), measure, guide if "guide" in name else None)
     moment = Schedule(octaves=1, steps=3, depth=0.7).at(0)
-    wanted = objective(network.card, moment, wishes)
-    visits = octaves.in_full([picture.shape[:2]], 3)
-    gain = octaves.dream(
+    wanted = build_objective(network.card, moment, wishes)
+    visits = octaves.plan_full_passes([picture.shape[:2]], 3)
+    gain = octaves.dream_octaves(
         picture,
         np.zeros_like(picture),
         visits,
-        slope(network, wanted),
-        step(network.card, wanted),
+        build_gradient(network, wanted),
+        step_size(network.card, wanted),
         seed=0,
-        place=Fraction(0),
+        time=Fraction(0),
     )
-    before = score(network, wanted, picture)
-    after = score(network, wanted, octaves.allowed(picture, "full")(gain) + picture)
+    before = evaluate_objective(network, wanted, picture)
+    after = evaluate_objective(network, wanted, octaves.make_detail_limiter(picture, "full")(gain) + picture)
     assert after > before + 0.01 * abs(before)
 
 
 def test_a_target_is_climbed_towards(network):
     wanted = Objective((Term("target", "goldfish"),), (1.0,))
-    place = network.card.class_place("goldfish")
+    place = network.card.class_index("goldfish")
 
     def chance_of(picture: np.ndarray) -> float:
         return float(tf.nn.softmax(network.head()(tf.constant(picture[None])))[0, place])
@@ -90,14 +92,14 @@ def test_a_target_is_climbed_towards(network):
     nearer = 0
     for seed in range(10):
         noise = np.random.default_rng(seed).uniform(0.3, 0.7, (96, 96, 3)).astype(np.float32)
-        gain = octaves.dream(
+        gain = octaves.dream_octaves(
             noise,
             np.zeros_like(noise),
-            octaves.in_full([(96, 96)], 4),
-            slope(network, wanted),
+            octaves.plan_full_passes([(96, 96)], 4),
+            build_gradient(network, wanted),
             0.01,
             seed=seed,
-            place=Fraction(0),
+            time=Fraction(0),
         )
         nearer += chance_of(np.clip(noise + gain, 0, 1)) > chance_of(noise)
     assert nearer >= 9
@@ -105,12 +107,12 @@ def test_a_target_is_climbed_towards(network):
 
 def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
     about = network.card
-    wanted = at_depth(about, 0.9, away=False)
+    wanted = objective_at_depth(about, 0.9, away=False)
     assert [term.name for term in wanted.terms] == [rung.layer for rung in about.rungs[-2:]]
-    assert step(about, wanted) == pytest.approx(about.step(0.9))
-    assert step(about, at_depth(about, 0.9)) == pytest.approx(about.step(0.9), rel=0.01)
-    assert step(about, Objective((Term("target", "goldfish"),), (-1.0,))) == about.rungs[-1].step
-    assert step(about, Objective((P3B,), (0.0,))) == 0.0
+    assert step_size(about, wanted) == pytest.approx(about.step(0.9))
+    assert step_size(about, objective_at_depth(about, 0.9)) == pytest.approx(about.step(0.9), rel=0.01)
+    assert step_size(about, Objective((Term("target", "goldfish"),), (-1.0,))) == about.rungs[-1].step
+    assert step_size(about, Objective((P3B,), (0.0,))) == 0.0
 
 
 def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
@@ -118,17 +120,17 @@ def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
     filling = Objective((channel(f"p4c:{about.rungs[-1].away[0]}").plain,), (1.0,))
 
     def left(away: bool) -> float:
-        wanted = at_depth(about, 1.0, away)
-        gain = octaves.dream(
+        wanted = objective_at_depth(about, 1.0, away)
+        gain = octaves.dream_octaves(
             picture,
             np.zeros_like(picture),
-            octaves.in_full([picture.shape[:2]], 10),
-            slope(network, wanted),
-            step(about, wanted),
+            octaves.plan_full_passes([picture.shape[:2]], 10),
+            build_gradient(network, wanted),
+            step_size(about, wanted),
             seed=0,
-            place=Fraction(0),
+            time=Fraction(0),
         )
-        return score(network, filling, np.clip(picture + gain, 0, 1))
+        return evaluate_objective(network, filling, np.clip(picture + gain, 0, 1))
 
     assert left(away=True) < 0.9 * left(away=False)
 
@@ -136,32 +138,32 @@ def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
 def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
     about = network.card
     fading = Schedule(motif=((0, "dog"), (2, "spiral"))).at(0.5)
-    wanted = objective(about, fading, Wishes((target("goldfish=2"),)))
+    wanted = build_objective(about, fading, Wishes((target("goldfish=2"),)))
     assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
     assert wanted.weights == (2.0, 0.75, 0.25)
-    guided = objective(about, fading, Wishes(guide=guide))
+    guided = build_objective(about, fading, Wishes(guide=guide))
     assert {term.kind for term in guided.terms} == {"channel", "layer"}
 
 
 @pytest.mark.parametrize("name", ["dreamnet", "googlenet"])
 def test_every_motif_of_a_card_is_one_of_its_network(name: str):
-    about = card(name)
-    known = load(about, "random").channels()
+    about = load_card(name)
+    known = load_network(about, "random").channels()
     assert len(about.motifs) >= 40
     for motif in about.motifs:
         term = about.motif(motif)
         if term.kind == "target":
-            about.class_place(term.name)
+            about.class_index(term.name)
         else:
             assert max(term.channels) < known[term.name]
 
 
 @pytest.mark.parametrize(("name", "count"), [("dreamnet", 200), ("googlenet", 1000), ("squeezenet", 1000)])
 def test_classes_go_by_every_name_and_there_are_as_many_as_logits(name: str, count: int):
-    about = card(name)
-    every = about.named_classes()
+    about = load_card(name)
+    every = about.class_names()
     assert len(every) == count
-    assert load(about, "random").head()(tf.zeros((1, 96, 96, 3))).shape == (1, count)
-    goldfish = about.class_place("goldfish")
-    assert about.class_place("n01443537") == about.class_place("Goldfish") == goldfish
-    assert all(about.class_place(names[0]) == place for place, names in enumerate(every))
+    assert load_network(about, "random").head()(tf.zeros((1, 96, 96, 3))).shape == (1, count)
+    goldfish = about.class_index("goldfish")
+    assert about.class_index("n01443537") == about.class_index("Goldfish") == goldfish
+    assert all(about.class_index(names[0]) == place for place, names in enumerate(every))

@@ -8,26 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.networks.card import card
+from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, load
-from mmdream.objectives import gram, moments, texture, wasserstein
+from mmdream.networks.network import Network, load_network
+from mmdream.objectives import (
+    gram_distance,
+    measure_feature_moments,
+    to_texture_statistics,
+    wasserstein_distance,
+)
 from mmdream.passes import Style
 from mmdream.picture import style, tiles
-from mmdream.picture.octaves import Visit, allowed
-from mmdream.picture.spectrum import noise
-from mmdream.picture.styled import Easel, paint
+from mmdream.picture.octaves import OctavePass, make_detail_limiter
+from mmdream.picture.spectrum import make_noise_image
+from mmdream.picture.styled import StyleTarget, stylize_octaves
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return load(card("dreamnet"), None, "float32")
+    return load_network(load_card("dreamnet"), None, "float32")
 
 
 @pytest.fixture(scope="module")
-def easel(network: Network) -> Easel:
-    model = np.clip(0.2 + 1.5 * noise(96, 96, 4)[..., ::-1] * [0.9, 0.5, 0.3], 0, 1).astype(np.float32)
-    return Easel(network, Style(((Path("model"), 1.0),)), ((model, 1.0),))
+def easel(network: Network) -> StyleTarget:
+    model = np.clip(0.2 + 1.5 * make_noise_image(96, 96, 4)[..., ::-1] * [0.9, 0.5, 0.3], 0, 1).astype(
+        np.float32
+    )
+    return StyleTarget(network, Style(((Path("model"), 1.0),)), ((model, 1.0),))
 
 
 def cells(rng: np.random.Generator, spread: np.ndarray, mean: np.ndarray) -> tf.Tensor:
@@ -36,7 +43,7 @@ def cells(rng: np.random.Generator, spread: np.ndarray, mean: np.ndarray) -> tf.
 
 
 def sums(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return moments(a, tf.ones((*a.shape[:3], 1)))
+    return measure_feature_moments(a, tf.ones((*a.shape[:3], 1)))
 
 
 def test_the_distance_of_normal_distributions_is_what_the_formula_says():
@@ -46,16 +53,16 @@ def test_the_distance_of_normal_distributions_is_what_the_formula_says():
     a, b = sums(cells(rng, first, np.zeros(3))), sums(cells(rng, second, mean))
     # For axes alike: the squared distance of the means and of the deviations.
     wanted = (np.square(mean).sum() + np.square(first - second).sum()) / np.square(second).sum()
-    assert float(wasserstein(a, texture(b))) == pytest.approx(wanted, rel=0.03)
-    assert float(wasserstein(a, texture(a))) == pytest.approx(0, abs=1e-4)
-    assert float(gram(a, texture(a))) == pytest.approx(0, abs=1e-6)
+    assert float(wasserstein_distance(a, to_texture_statistics(b))) == pytest.approx(wanted, rel=0.03)
+    assert float(wasserstein_distance(a, to_texture_statistics(a))) == pytest.approx(0, abs=1e-4)
+    assert float(gram_distance(a, to_texture_statistics(a))) == pytest.approx(0, abs=1e-6)
 
 
 def test_moments_count_only_what_weighs():
     a = tf.constant(np.random.default_rng(2).random((1, 8, 8, 3), np.float32))
     half = np.zeros((1, 8, 8, 1), np.float32)
     half[:, :, :4] = 1
-    for got, wanted in zip(moments(a, tf.constant(half)), sums(a[:, :, :4]), strict=True):
+    for got, wanted in zip(measure_feature_moments(a, tf.constant(half)), sums(a[:, :, :4]), strict=True):
         assert np.allclose(got, wanted, rtol=1e-5)
 
 
@@ -64,20 +71,20 @@ def beside(rgb: np.ndarray, content: np.ndarray | None = None) -> np.ndarray:
     return np.concatenate((rgb, rgb if content is None else content, whole), axis=2)
 
 
-def variance(easel: Easel, content: np.ndarray) -> float:
-    return style.variance(easel.network, content)
+def variance(easel: StyleTarget, content: np.ndarray) -> float:
+    return style.measure_content_variance(easel.network, content)
 
 
 def test_the_gradient_is_that_of_the_distances(easel, monkeypatch):
     monkeypatch.setattr(style, "PAD", (0, 0))  # The distances are of pictures without a rim.
-    content, here = noise(64, 96, 7), 0.2 + 0.6 * noise(64, 96, 8)
+    content, here = make_noise_image(64, 96, 7), 0.2 + 0.6 * make_noise_image(64, 96, 8)
     painting = easel.painting((64, 96))
     way = painting.gradient(beside(here, content), variance(easel, content), np.random.default_rng(0))
 
     def far(rgb: np.ndarray) -> float:
         from_style, from_content = painting.distances(beside(rgb, content))
         rough = sum(float(np.abs(np.diff(rgb, axis=axis)).sum()) for axis in (0, 1))
-        return rgb.size * (from_style + style.CONTENT * from_content) + painting.smooth * rough
+        return rgb.size * (from_style + style.CONTENT_WEIGHT * from_content) + painting.smooth * rough
 
     step = 0.002 * way / np.sqrt(np.square(way).mean())
     expected = 2 * float((step * way).sum())
@@ -85,13 +92,13 @@ def test_the_gradient_is_that_of_the_distances(easel, monkeypatch):
 
 
 def test_a_tile_has_the_gradient_of_the_whole(easel, monkeypatch):
-    content, here = noise(96, 640, 7), 0.2 + 0.6 * noise(96, 640, 8)
+    content, here = make_noise_image(96, 640, 7), 0.2 + 0.6 * make_noise_image(96, 640, 8)
     # One tile differs little: its content weighs as in the whole all the same.
     here[:, 320:480], content[:, 320:480] = (0.5 + 0.2 * (x[:, 320:480] - 0.5) for x in (here, content))
     painting, varied = easel.painting((96, 640)), variance(easel, content)
     whole = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
-    monkeypatch.setattr(style, "windows", lambda h, w: tiles.windows(h, w, 160, 160))
-    monkeypatch.setattr(style, "sewn", lambda slope, x: tiles.sewn(slope, x, 160, 160))
+    monkeypatch.setattr(style, "windows", lambda h, w: tiles.split_tiles(h, w, 160, 160))
+    monkeypatch.setattr(style, "sewn", lambda slope, x: tiles.apply_tiled(slope, x, 160, 160))
     assert variance(easel, content) == pytest.approx(varied, rel=0.1)
     tiled = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
     # The whole counts its rim among its pixels, tiles do not: all of it is longer by a factor.
@@ -103,8 +110,10 @@ def test_a_tile_has_the_gradient_of_the_whole(easel, monkeypatch):
 
 
 def test_a_blend_has_the_moments_of_its_paintings_by_their_weights(network):
-    first, second = (style.style_of(network, noise(*size, 1)) for size in ((32, 64), (96, 64)))
-    mixed = style.blended([(first, 3.0), (second, 1.0)])
+    first, second = (
+        style.measure_moments(network, make_noise_image(*size, 1)) for size in ((32, 64), (96, 64))
+    )
+    mixed = style.blend_moments([(first, 3.0), (second, 1.0)])
     for a, b, both in zip(first, second, mixed, strict=True):
         for place in (1, 2):
             wanted = 0.75 * a[place] / a[0] + 0.25 * b[place] / b[0]
@@ -112,36 +121,38 @@ def test_a_blend_has_the_moments_of_its_paintings_by_their_weights(network):
 
 
 def test_a_picture_in_tiles_has_the_style_of_the_whole(easel, monkeypatch):
-    content = beside(noise(128, 256, 3))
-    whole = style.told(easel.network, content)
+    content = beside(make_noise_image(128, 256, 3))
+    whole = style.measure_masked_moments(easel.network, content)
 
-    def small(height: int, width: int) -> list[tuple[tiles.Window, tiles.Window]]:
-        return tiles.windows(height, width, 128, 64)
+    def small(height: int, width: int) -> list[tuple[tiles.TileSlices, tiles.TileSlices]]:
+        return tiles.split_tiles(height, width, 128, 64)
 
     monkeypatch.setattr(style, "windows", small)
-    for got, wanted in zip(style.told(easel.network, content), whole, strict=True):
+    for got, wanted in zip(style.measure_masked_moments(easel.network, content), whole, strict=True):
         # Means and powers; at the rim a layer's cells see the picture end.
         assert np.allclose(got[1] / got[0], wanted[1] / wanted[0], rtol=0.05, atol=0.02)
 
 
-def painted(easel: Easel, content: np.ndarray, **settings: object) -> np.ndarray:
+def painted(easel: StyleTarget, content: np.ndarray, **settings: object) -> np.ndarray:
     visits = [
-        Visit((max(16, content.shape[0] // 2), max(16, content.shape[1] // 2)), 6),
-        Visit(content.shape[:2], 6),
+        OctavePass((max(16, content.shape[0] // 2), max(16, content.shape[1] // 2)), 6),
+        OctavePass(content.shape[:2], 6),
     ]
-    gain = paint(content, np.zeros_like(content), visits, easel, seed=1, place=Fraction(0), **settings)
-    return content + allowed(content, str(settings.get("color", "full")))(gain)
+    gain = stylize_octaves(
+        content, np.zeros_like(content), visits, easel, seed=1, time=Fraction(0), **settings
+    )
+    return content + make_detail_limiter(content, str(settings.get("color", "full")))(gain)
 
 
 def test_painting_comes_nearer_to_the_style_and_is_the_same_again(easel):
-    content = noise(96, 128, 5)
+    content = make_noise_image(96, 128, 5)
     result = painted(easel, content)
     assert easel.distance(result, content) < 0.6 * easel.distance(content, content)
     assert np.array_equal(result, painted(easel, content))
 
 
 def test_where_nothing_is_shared_nothing_is_painted(easel):
-    content, share = noise(96, 128, 5), np.zeros((96, 128), np.float32)
+    content, share = make_noise_image(96, 128, 5), np.zeros((96, 128), np.float32)
     share[:, :64] = 1
     result = painted(easel, content, share=share)
     assert np.array_equal(result[:, 72:], content[:, 72:])
@@ -149,7 +160,7 @@ def test_where_nothing_is_shared_nothing_is_painted(easel):
 
 
 def test_the_source_keeps_its_chroma(easel):
-    content = 0.3 + 0.4 * noise(64, 96, 5)
+    content = 0.3 + 0.4 * make_noise_image(64, 96, 5)
     change = painted(easel, content, color="source") - content
     assert np.abs(change - change.mean(axis=2, keepdims=True)).max() < 1e-5
     assert np.abs(change).mean() > 0.005
@@ -157,14 +168,14 @@ def test_the_source_keeps_its_chroma(easel):
 
 @pytest.mark.parametrize("size", [(17, 17), (640, 20)])
 def test_small_and_narrow_pictures_are_painted(easel, size):
-    content = noise(*size, 2)
+    content = make_noise_image(*size, 2)
     assert np.isfinite(painted(easel, content)).all()
 
 
 @pytest.mark.parametrize("size", [(1, 300), (300, 1), (1, 1)])
 def test_a_painting_may_be_a_line(network, size):
     model = np.full((*size, 3), [0.8, 0.3, 0.1], np.float32)
-    narrow = Easel(network, Style(((Path("model"), 1.0),)), ((model, 1.0),))
-    result = painted(narrow, noise(48, 64, 2))
+    narrow = StyleTarget(network, Style(((Path("model"), 1.0),)), ((model, 1.0),))
+    result = painted(narrow, make_noise_image(48, 64, 2))
     assert np.isfinite(result).all()
     assert result[..., 0].mean() > result[..., 2].mean()

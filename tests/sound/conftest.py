@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mmdream.networks.card import card
-from mmdream.networks.network import Network, load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import Network, load_network
 from mmdream.schedule import Schedule
 from mmdream.sound.dream import AudioDreamReport, dream_source
 from mmdream.sound.source import ArraySource
@@ -17,7 +17,7 @@ from mmdream.sound.source import ArraySource
 @pytest.fixture(scope="session")
 def melnet() -> Network:
     """The sound network that ships."""
-    return load(card("melnet"))
+    return load_network(load_card("melnet"))
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.ascent import Canvas, ascend
+from mmdream.ascent import AscentProblem, ascend
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import contrast, departures, target
+from mmdream.objectives import class_evidence, squared_deviation, temporal_contrast
 from mmdream.sound.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
 from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 
@@ -34,7 +34,7 @@ def test_contrast_gradient_agrees_with_central_differences() -> None:
     def value(x: tf.Tensor) -> tf.Tensor:
         a = tf.nn.silu(tf.nn.conv2d(x, kernel, 1, "SAME"))
         # The floor under quiet windows is held back from the gradient, hence the tolerance.
-        return contrast([a], [tf.linspace(0.5, 1.5, 40)], tf.constant(0.5))
+        return temporal_contrast([a], [tf.linspace(0.5, 1.5, 40)], tf.constant(0.5))
 
     given = tf.constant(x)
     with tf.GradientTape() as tape:
@@ -47,7 +47,7 @@ def test_contrast_gradient_agrees_with_central_differences() -> None:
 
 def test_a_standing_sound_has_no_contrast() -> None:
     standing = tf.ones((1, 50, 4, 3)) * tf.random.stateless_uniform((4, 3), (0, 1))
-    assert float(tf.reduce_max(departures(standing, tf.constant(0.3)))) < 1e-10
+    assert float(tf.reduce_max(squared_deviation(standing, tf.constant(0.3)))) < 1e-10
 
 
 def test_target_rises_with_the_wanted_class_only() -> None:
@@ -55,7 +55,7 @@ def test_target_rises_with_the_wanted_class_only() -> None:
     more, other = logits.copy(), logits.copy()
     more[:, 1] += 1
     other[:, 2] += 1
-    low, plain, high = (target(tf.constant(x), (0, 1), 0.5).numpy() for x in (other, logits, more))
+    low, plain, high = (class_evidence(tf.constant(x), (0, 1), 0.5).numpy() for x in (other, logits, more))
     assert plain.shape == (5,)
     assert np.all(low < plain)
     assert np.all(plain < high)
@@ -68,7 +68,7 @@ def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
-    canvas = Canvas(
+    canvas = AscentProblem(
         start, 0.05, lambda x, _: smooth_gradient(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x
     )
     gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.spread)

@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from mmdream.networks.card import SoundInput, card
+from mmdream.networks.card import AudioInput, load_card
 from mmdream.sound.front import (
     group_bins,
     make_band_interpolation,
@@ -23,14 +23,14 @@ RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 
 
 @pytest.fixture(scope="module")
-def front() -> SoundInput:
-    found = card("melnet").input
-    assert isinstance(found, SoundInput)
+def front() -> AudioInput:
+    found = load_card("melnet").input
+    assert isinstance(found, AudioInput)
     return found
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_white_power_reads_alike_in_every_band_below_nyquist(front: SoundInput, rate: int) -> None:
+def test_white_power_reads_alike_in_every_band_below_nyquist(front: AudioInput, rate: int) -> None:
     stft = make_stft(rate, front.hop_seconds)
     bands = np.ones((1, stft.n_bins), np.float32) @ make_network_filterbank(front, stft)
     below = network_band_edges(front)[1:-1] <= rate / 2
@@ -40,12 +40,12 @@ def test_white_power_reads_alike_in_every_band_below_nyquist(front: SoundInput, 
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_level_gain_stays_level_in_every_bin(front: SoundInput, rate: int) -> None:
+def test_a_level_gain_stays_level_in_every_bin(front: AudioInput, rate: int) -> None:
     weights = make_band_interpolation(network_band_edges(front), make_stft(rate, front.hop_seconds))
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-5)
 
 
-def test_a_sine_lands_in_its_band_at_any_rate(front: SoundInput) -> None:
+def test_a_sine_lands_in_its_band_at_any_rate(front: AudioInput) -> None:
     centre = network_band_edges(front)[1:-1]
     found = []
     for rate in RATES:
@@ -57,7 +57,7 @@ def test_a_sine_lands_in_its_band_at_any_rate(front: SoundInput) -> None:
     assert centre[found[0]] == pytest.approx(1500, rel=0.06)
 
 
-def test_groups_of_bins_hear_what_bins_hear(front: SoundInput) -> None:
+def test_groups_of_bins_hear_what_bins_hear(front: AudioInput) -> None:
     stft = make_stft(44100, front.hop_seconds)
     groups = group_bins(stft, network_band_edges(front))
     assert groups[0] == 0
@@ -71,7 +71,7 @@ def test_groups_of_bins_hear_what_bins_hear(front: SoundInput) -> None:
     assert np.abs(difference).max() < 0.25
 
 
-def heard_by(front: SoundInput, sound: np.ndarray, rate: int) -> np.ndarray:
+def heard_by(front: AudioInput, sound: np.ndarray, rate: int) -> np.ndarray:
     """What a network takes of a mono sound, float32 [column, band]; columns centred on multiples of a hop."""
     stft = make_network_stft(front, rate)
     reach = stft.window // 2
@@ -89,7 +89,7 @@ def chords(rate: int, seconds: float = 1.0) -> np.ndarray:
 
 def test_decibels_are_librosas() -> None:
     """DreamSound's own calls, where its bands are wide enough to hold bins of 50 Hz."""
-    front = card("vgg19_mel").input
+    front = load_card("vgg19_mel").input
     sound = chords(22050)
     mel = librosa.feature.melspectrogram(y=sound, sr=22050, n_fft=441, hop_length=200, n_mels=128)
     theirs = (librosa.power_to_db(mel).T - front.mu[0]) / front.divisor
@@ -102,7 +102,7 @@ def test_decibels_are_librosas() -> None:
 
 def test_linear_power_is_audio_deep_dreams() -> None:
     """1 - (|S| / max) ** (1/8), times 255, less 127.5; the maximum is the sound's own here."""
-    front = dataclasses.replace(card("residual_spec").input, floor=1e-15)
+    front = dataclasses.replace(load_card("residual_spec").input, floor=1e-15)
     sound = chords(44100, 0.5)
     magnitude = np.abs(librosa.stft(sound, n_fft=512, hop_length=128, window="hann"))
     root = (magnitude / magnitude.max()) ** (1 / 8)
@@ -117,8 +117,8 @@ def test_linear_power_is_audio_deep_dreams() -> None:
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec", "conv5_spec"])
 @pytest.mark.parametrize("rate", [8000, 48000])
 def test_bands_above_nyquist_hold_the_floor(name: str, rate: int) -> None:
-    front = card(name).input
-    assert isinstance(front, SoundInput)
+    front = load_card(name).input
+    assert isinstance(front, AudioInput)
     told = heard_by(front, chords(rate), rate)
     assert told.shape[1] == front.bands
     assert np.isfinite(told).all()
@@ -129,8 +129,8 @@ def test_bands_above_nyquist_hold_the_floor(name: str, rate: int) -> None:
 
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec"])
 def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
-    front = card(name).input
-    assert isinstance(front, SoundInput)
+    front = load_card(name).input
+    assert isinstance(front, AudioInput)
     low, high = (heard_by(front, chords(rate, 2.0) * 0.1, rate) for rate in (22050, 44100))
     below = (network_band_edges(front)[1:-1] > 600) & (network_band_edges(front)[1:-1] < 4000)
     means = [np.median(x[:, below]) for x in (low, high)]
@@ -139,8 +139,8 @@ def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
 
 
 def test_linear_bands_at_the_networks_own_rate_are_its_bins() -> None:
-    front = card("conv5_spec").input
-    assert isinstance(front, SoundInput)
+    front = load_card("conv5_spec").input
+    assert isinstance(front, AudioInput)
     bank = make_network_filterbank(front, make_network_stft(front, 8000))
     np.testing.assert_allclose(bank, np.eye(129), atol=1e-6)
 
@@ -149,7 +149,7 @@ def test_a_gain_is_heard_as_a_gain() -> None:
     """Twice the amplitude: ln 4 nepers of power, 6.02 dB, 4 ** exponent."""
     power = np.full((1, 4), 0.01, np.float32)
     for kind, expected in (("log-mel", np.log(4)), ("db-mel", 20 * np.log10(2))):
-        front = SoundInput(kind, 0.04, 0.01, 4, 0.0, 4000.0, 1e-12, 1.0, -23.0, (0.0,))
+        front = AudioInput(kind, 0.04, 0.01, 4, 0.0, 4000.0, 1e-12, 1.0, -23.0, (0.0,))
         assert (normalize_bands(4 * power, front) - normalize_bands(power, front))[0, 0] == pytest.approx(
             expected, rel=1e-4
         )

@@ -9,8 +9,8 @@ import pytest
 
 from mmdream.chance import rng
 from mmdream.data.folder import Dataset, Example, dataset
-from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.networks.card import load_card
+from mmdream.networks.network import load_network
 from mmdream.sound.bands import measure_band_power, to_network_input
 from mmdream.sound.chunks import split_into_chunks
 from mmdream.sound.climb import make_chunk_context
@@ -54,14 +54,14 @@ def test_crops_show_what_is_there(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_sound_is_heard_in_training_as_in_a_dream():
     """The bands of a recording are those that the dreamer's ear gathers, on the same grid and level."""
-    about = card("melnet")
+    about = load_card("melnet")
     rate = heard.rate_for(about.input)  # type: ignore[arg-type]
     samples = rng(0, "sound").normal(0, 0.1, rate).astype(np.float32)
     power = measure_band_power(samples, rate, about.input)  # type: ignore[arg-type]
     source = ArraySource(samples[None], rate)
     meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    on = make_chunk_context(source, load(about), meter, 0, 0, lambda: False)
+    on = make_chunk_context(source, load_network(about), meter, 0, 0, lambda: False)
     (chunk,) = split_into_chunks(*on.hops)
     own = on.heard(source, chunk, on.factor)
     first = on.columns(chunk)[0]
@@ -75,7 +75,7 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec", "conv5_spec:xsmall"])
 def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path, name: str):
     of = dataset(sounds)
-    front = card(name).input
+    front = load_card(name).input
     material = heard.hear(of, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
     examples = of.examples[::8]
     mixed, labels = material.changed(examples, rng(0))

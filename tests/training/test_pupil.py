@@ -9,31 +9,31 @@ import numpy as np
 import pytest
 
 from mmdream.data.folder import Example
-from mmdream.networks.card import card, names
+from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.network import Network, by_name, graph, load
-from mmdream.networks.places import MODELS
+from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
+from mmdream.networks.places import MODELS_FOLDER
 from mmdream.training.lesson import drawn
 from mmdream.training.pupil import Pupil, child, free_above, head_of, prepared, to_logits
 from mmdream.training.settings import Settings
 
 CLASSES = ("one", "two", "three")
-PICTURES = [file.stem for file in MODELS.glob("*.toml") if card(file.stem).medium == "picture"]
+PICTURES = [file.stem for file in MODELS_FOLDER.glob("*.toml") if load_card(file.stem).medium == "picture"]
 SMALL = ("melnet", "residual_spec", "conv5_spec:slim_deep")
 
 
 @pytest.mark.parametrize("name", [*PICTURES, *SMALL])
 def test_every_network_takes_other_classes(name: str):
-    parent = card(name)
+    parent = load_card(name)
     about = child(parent, "mine", CLASSES)
-    whole, outputs = graph(about, "float32")
+    whole, outputs = build_graph(about, "float32")
     assert {rung.layer for rung in about.rungs} <= outputs.keys()
     assert outputs[str(about.head)].shape[-1] == len(CLASSES)
     head = head_of(whole)
     assert head.kernel.shape[-1] == len(CLASSES)
     assert head in to_logits(whole, about).layers
     free_above(whole, about, len(about.rungs) // 2)
-    layers = by_name(whole)
+    layers = layers_by_name(whole)
     weighted = [layer for layer in layers.values() if layer.weights]
     fixed = [layer for layer in weighted if not layer.trainable]
     assert fixed
@@ -53,32 +53,32 @@ def test_every_network_takes_other_classes(name: str):
 @pytest.mark.parametrize(("name", "shape"), [("squeezenet", (2, 70, 81, 3)), ("melnet", (2, 90, 64, 1))])
 def test_a_pupil_is_fed_as_a_dream_is(name: str, shape: tuple[int, ...]):
     """Channel order, range and mean of the input: one function for both."""
-    about = child(card(name), "mine", CLASSES)
+    about = child(load_card(name), "mine", CLASSES)
     settings = Settings(about.medium, name, Path(), "mine", weights="random")
-    whole = prepared(about, card(name), settings, "float32")
+    whole = prepared(about, load_card(name), settings, "float32")
     x = np.random.default_rng(0).random(shape, np.float32)
     pupil = Pupil(to_logits(whole, about), about.input)
-    outputs = {layer: each.output for layer, each in by_name(whole).items()}
+    outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
     network = Network(about, "float32", whole, outputs)
     np.testing.assert_allclose(pupil(x).numpy(), network.head()(tf.constant(x)).numpy(), atol=1e-5)
 
 
 def test_a_child_has_its_parents_body():
-    about = child(card("melnet"), "mine", CLASSES)
-    whole = prepared(about, card("melnet"), Settings("sound", "melnet", Path(), "mine"), "float32")
-    parent = load(card("melnet"))
+    about = child(load_card("melnet"), "mine", CLASSES)
+    whole = prepared(about, load_card("melnet"), Settings("sound", "melnet", Path(), "mine"), "float32")
+    parent = load_network(load_card("melnet"))
     x = np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype(np.float32)
-    outputs = {layer: each.output for layer, each in by_name(whole).items()}
+    outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
     mine = Network(about, "float32", whole, outputs).layers(("c6",))(tf.constant(x))[0]
     np.testing.assert_array_equal(mine.numpy(), parent.layers(("c6",))(tf.constant(x))[0].numpy())
 
 
 @pytest.mark.parametrize(("name", "shape"), [("dreamnet", (4, 64, 64, 3)), ("melnet", (4, 64, 64, 1))])
 def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[int, ...]):
-    about = card(name)
-    pupil = Pupil(to_logits(load(about).model, about), about.input)
+    about = load_card(name)
+    pupil = Pupil(to_logits(load_network(about).model, about), about.input)
     x = np.random.default_rng(0).uniform(0.2, 0.8, shape).astype(np.float32)
-    y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.named_classes()))
+    y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.class_names()))
     picture = about.medium == "picture"
     length = tf.fill((4,), 0.5) if picture else tf.constant(0.1)
     attacked = pupil.attacked(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
@@ -105,13 +105,15 @@ def test_a_head_sees_every_example_as_often_as_any_other():
 def test_what_is_written_is_read_again(tmp_path: Path):
     import tomllib
 
-    from mmdream.networks.card import parse, variants
-    from mmdream.networks.written import text_of
+    from mmdream.networks.card import list_variants, parse_card
+    from mmdream.networks.written import card_to_toml
 
-    for name in [each for own in names() for each in (own, *variants(own))]:
-        about = card(name)
-        again = parse("again", tomllib.loads(text_of(about)), about.home)
+    for name in [each for own in list_networks() for each in (own, *list_variants(own))]:
+        about = load_card(name)
+        again = parse_card("again", tomllib.loads(card_to_toml(about)), about.home)
         assert replace(again, name=name) == about
         assert again.facts == about.facts
-    odd = replace(card("melnet"), classes=('a "b"', "c\\d", "ü = [1]", "# no\x7f", "\t"), facts={"x y": 1e-9})
-    assert parse("again", tomllib.loads(text_of(odd)), odd.home).classes == odd.classes
+    odd = replace(
+        load_card("melnet"), classes=('a "b"', "c\\d", "ü = [1]", "# no\x7f", "\t"), facts={"x y": 1e-9}
+    )
+    assert parse_card("again", tomllib.loads(card_to_toml(odd)), odd.home).classes == odd.classes

@@ -13,7 +13,7 @@ import pytest
 from mmdream.data.folder import dataset
 from mmdream.errors import UserError
 from mmdream.networks import places
-from mmdream.networks.card import card, names
+from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.weights import read_arrays
 from mmdream.training.settings import Settings
@@ -95,7 +95,7 @@ def test_weights_that_are_no_numbers_are_told(sounds: Path, models: Path):
 
 def _endless(models: Path) -> Path:
     """Weights of a melnet that answers with no numbers."""
-    arrays = read_arrays(places.MODELS / "melnet.npz")
+    arrays = read_arrays(places.MODELS_FOLDER / "melnet.npz")
     models.mkdir()
     np.savez(models / "endless.npz", **{**arrays, "c6_bias": np.full_like(arrays["c6_bias"], np.inf)})
     return models / "endless.npz"
@@ -127,10 +127,10 @@ def test_a_keras_file_is_trained_elsewhere(pictures: Path, tmp_path: Path):
 def test_a_damaged_card_of_a_trained_network_is_named(models: Path):
     (models / "mine").mkdir(parents=True)
     for text in ("no toml", "medium = 'picture'"):
-        (models / "mine" / places.CARD).write_text(text, encoding="utf-8")
-        assert "mine" in names()
+        (models / "mine" / places.CARD_FILE).write_text(text, encoding="utf-8")
+        assert "mine" in list_networks()
         with pytest.raises(UserError, match=r"mine.card\.toml: .*"):
-            card("mine")
+            load_card("mine")
 
 
 def test_the_command_tells_in_one_line(tmp_path: Path):

@@ -15,9 +15,9 @@ from mmdream.data.folder import dataset
 from mmdream.data.load import Form, rows
 from mmdream.errors import Interrupted, UserError
 from mmdream.listen import Listener
-from mmdream.networks.card import card, names
+from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
-from mmdream.networks.network import load
+from mmdream.networks.network import load_network
 from mmdream.networks.weights import read_arrays
 from mmdream.terms import channel, target
 from mmdream.training.finished import Report, name_result
@@ -66,15 +66,15 @@ def with_hearing(hearing: tuple[Report, Path], models: Path) -> Report:
 def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictures: Path):
     assert with_seeing.figures.accuracy == 1.0
     assert with_seeing.figures.baseline == 0.5
-    assert "mine" in names("picture")
+    assert "mine" in list_networks("picture")
     assert [path.name for path in with_seeing.folder.parent.iterdir()] == ["mine"]
-    about, parent = card("mine", "picture"), card("dreamnet")
-    assert about.named_classes() == (("level",), ("upright",))
+    about, parent = load_card("mine", "picture"), load_card("dreamnet")
+    assert about.class_names() == (("level",), ("upright",))
     assert [(r.layer, r.step, r.away) for r in about.rungs] == [(r.layer, r.step, ()) for r in parent.rungs]
     assert (about.input, about.carried) == (replace(parent.input, side=64), parent.carried)
     assert about.facts["accuracy"] == 1.0
     assert about.facts["accuracy_of_the_commonest_class"] == 0.5
-    network = load(about)
+    network = load_network(about)
     network.check_terms((target("upright"),))
     # What the report says of its classes, the dreamer's own head says.
     of = dataset(pictures)
@@ -84,14 +84,14 @@ def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictur
 
 
 def test_only_what_was_let_free_has_changed(with_seeing: Report):
-    before = read_arrays(card("dreamnet").home / "dreamnet.npz")
+    before = read_arrays(load_card("dreamnet").home / "dreamnet.npz")
     after = read_arrays(with_seeing.folder / "weights.npz")
     same = {name for name, array in after.items() if np.array_equal(array, before[name].astype(np.float32))}
     below = ("c1a", "c2a", "c2b", "c2c", "c3a", "c3b")
     assert {f"{layer}_{kind}" for layer in below for kind in ("kernel", "bias")} <= same
     assert not same & {"c3c_kernel", "c4b_kernel", "classes_kernel"}
     # Motifs of layers that are as they were are true still; classes are other ones.
-    kept, known = card("mine").motifs, card("dreamnet").motifs
+    kept, known = load_card("mine").motifs, load_card("dreamnet").motifs
     assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("c2b", "c3b")}
 
 
@@ -105,7 +105,7 @@ def test_the_report_is_whole(with_seeing: Report):
     for name in ("curves.png", "confusion.png"):
         assert cv2.imread(str(folder / name)) is not None, name
     assert list((folder / "tensorboard").glob("events.*"))
-    network = load(card("mine"))
+    network = load_network(load_card("mine"))
     for row in told["classes"]:
         assert row["channels"]
         network.check_terms(tuple(channel(named) for named in row["channels"] if not named.endswith(":")))
@@ -122,7 +122,7 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
     broken = replace(settings, name="broken")
     with pytest.raises(Interrupted):
         train(broken, listener=Listener(progress=stop))
-    assert names("sound").count("broken") == 0
+    assert list_networks("sound").count("broken") == 0
     with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o broken.*--overwrite"):
         train(replace(broken, rate=0.01))
     seen: list[float] = []
@@ -139,23 +139,23 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
 
 def test_a_retrained_sound_network_knows_its_events(with_hearing: Report):
     assert with_hearing.figures.accuracy == 1.0
-    assert card("mine", "sound").events == ("beep",)
+    assert load_card("mine", "sound").events == ("beep",)
 
 
 def test_a_retrained_network_can_be_retrained(with_hearing: Report, sounds: Path):
     train(replace(HEAD, data=sounds, net="mine", name="second"))
-    first, second = (read_arrays(card(name).home / "weights.npz") for name in ("mine", "second"))
+    first, second = (read_arrays(load_card(name).home / "weights.npz") for name in ("mine", "second"))
     np.testing.assert_array_equal(first["c6_kernel"], second["c6_kernel"])
-    assert card("second").facts["from"] == "mine, its own weights"
+    assert load_card("second").facts["from"] == "mine, its own weights"
 
 
 def test_a_taken_name_needs_overwrite(with_hearing: Report, sounds: Path, models: Path):
     other = replace(HEAD, data=sounds, seed=1)
     with pytest.raises(UserError, match=r"mine: exists already .*--overwrite"):
         train(other)
-    before = card("mine")
+    before = load_card("mine")
     train(other, overwrite=True)
-    assert card("mine").weights != before.weights
+    assert load_card("mine").weights != before.weights
     assert [path.name for path in models.iterdir()] == ["mine"]
 
 
@@ -176,11 +176,11 @@ def test_fresh_weights_learn(pictures: Path):
     settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
     report = train(settings)
     assert report.figures.accuracy > 0.8
-    assert card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
+    assert load_card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
 
 
 def test_a_robust_training_bears_more(sounds: Path):
     settings = Settings("sound", "melnet", sounds, "plain", epochs=2, batch=8, seconds=1.0, robust=True)
     report = train(settings)
     assert report.figures.attacked > report.figures.baseline
-    assert card("plain").facts["robust"].startswith("yes")  # type: ignore[union-attr]
+    assert load_card("plain").facts["robust"].startswith("yes")  # type: ignore[union-attr]
