@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 
-def rng(seed: int, *place: str | int | Fraction) -> np.random.Generator:
+def rng_for(seed: int, *place: str | int | Fraction) -> np.random.Generator:
     """The generator that belongs to one place.
 
     Args:

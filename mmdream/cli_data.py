@@ -16,7 +16,7 @@ from mmdream.errors import line as plain
 from mmdream.terminal import listening, show
 
 if TYPE_CHECKING:
-    from mmdream.data.card import Card
+    from mmdream.data.card import DatasetCard
 
 app = typer.Typer(
     help="Data sets to train on: list, show, prepare, check.",
@@ -35,9 +35,9 @@ def listed(as_json: options.Json = False) -> None:
     """List the data sets that have cards."""
     import json
 
-    from mmdream.data.card import card, names
+    from mmdream.data.card import dataset_names, read_dataset_card
 
-    cards = [card(name) for name in names()]
+    cards = [read_dataset_card(name) for name in dataset_names()]
     if as_json:
         typer.echo(json.dumps([_plain(about) for about in cards]))
         return
@@ -72,23 +72,23 @@ def shown(
     """Tell all about one: classes, counts, licence, source, citation; or draw what is in it."""
     import json
 
-    from mmdream.data.card import card, names
-    from mmdream.data.folder import dataset
+    from mmdream.data.card import dataset_names, read_dataset_card
+    from mmdream.data.folder import read_dataset
 
-    about = card(name) if name in names() or not Path(name).is_dir() else None
+    about = read_dataset_card(name) if name in dataset_names() or not Path(name).is_dir() else None
     folder = data or Path(name)
     if plot is not None:
-        from mmdream.data.plot import plot_file
+        from mmdream.data.plot import write_dataset_plot
 
         if about is not None and not folder.is_dir():
             raise UserError(
                 f"{folder}: no such folder; `mmdream data prepare {name}` makes it, or --data names another"
             )
-        out = plot_file(dataset(folder), plot, overwrite)
+        out = write_dataset_plot(read_dataset(folder), plot, overwrite)
         typer.echo(json.dumps({"plot": str(out)}) if as_json else f"{out}")
         return
     if about is None:
-        counts = dataset(folder).counts()
+        counts = read_dataset(folder).counts()
         if as_json:
             typer.echo(json.dumps({"name": folder.resolve().name, "classes": counts}))
         for line in [] if as_json else [f"{count:7} {label}" for label, count in counts.items()]:
@@ -132,7 +132,7 @@ def prepare(
     as_json: options.Json = False,
 ) -> None:
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
-    from mmdream.data.prepare import prepare as prepared
+    from mmdream.data.prepare import prepare_dataset as prepared
 
     with listening(as_json) as listener:
         report = prepared(name, sources or [], output, variant, download, listener)
@@ -148,16 +148,16 @@ def check(
     as_json: options.Json = False,
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
-    from mmdream.data.check import check as checked
+    from mmdream.data.check import check_dataset as checked
 
     with listening(as_json) as listener:
         findings = checked(folder, listener)
     show(findings, as_json)
-    if findings.trouble:
-        raise UserError(f"{folder}: {findings.trouble}; prepare the set again, or delete what is damaged")
+    if findings.problems:
+        raise UserError(f"{folder}: {findings.problems}; prepare the set again, or delete what is damaged")
 
 
-def _plain(about: Card) -> dict[str, object]:
+def _plain(about: DatasetCard) -> dict[str, object]:
     """A card as plain values; what is not verified is null."""
     from dataclasses import asdict
 
@@ -169,7 +169,7 @@ def _plain(about: Card) -> dict[str, object]:
     return told
 
 
-def _told(about: Card) -> list[str]:
+def _told(about: DatasetCard) -> list[str]:
     """A card for people, a fact a line."""
     from mmdream.data.card import NOT_VERIFIED
 

@@ -14,7 +14,7 @@ from mmdream import options
 from mmdream.terminal import listening, resumable, show
 
 if TYPE_CHECKING:
-    from mmdream.training.settings import Settings
+    from mmdream.training.settings import TrainingSettings
 
 app = typer.Typer(
     help="Retrain a network on a folder of classes of your own: picture, sound.",
@@ -90,9 +90,9 @@ def picture(
 
     The same command goes on where it was stopped.
     """
-    from mmdream.training.settings import Settings
+    from mmdream.training.settings import TrainingSettings
 
-    settings = Settings(
+    settings = TrainingSettings(
         "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
         seed, side=side,
     )  # fmt: skip
@@ -121,18 +121,18 @@ def sound(
 
     The same command goes on where it was stopped.
     """
-    from mmdream.training.settings import Settings
+    from mmdream.training.settings import TrainingSettings
 
-    settings = Settings(
+    settings = TrainingSettings(
         "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
         seed, seconds=seconds,
     )  # fmt: skip
     _train(settings, overwrite, as_json)
 
 
-def _train(settings: Settings, overwrite: bool, as_json: bool) -> None:
-    from mmdream.training.train import train
+def _train(settings: TrainingSettings, overwrite: bool, as_json: bool) -> None:
+    from mmdream.training.train import train_network
 
     with resumable(), listening(as_json) as listener:
-        report = train(settings, overwrite, listener)
+        report = train_network(settings, overwrite, listener)
     show(report, as_json)

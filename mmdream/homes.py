@@ -11,7 +11,7 @@ DATA = ("XDG_DATA_HOME", ".local/share", "Library/Application Support")
 """The variable that names a kind's folder, its usual place below the home, and that on a Mac."""
 
 
-def home(kind: tuple[str, str, str]) -> Path:
+def user_folder(kind: tuple[str, str, str]) -> Path:
     """Our folder for a kind of files, `CACHE` or `DATA`; it may not exist yet."""
     variable, usual, mac = kind
     own = Path.home() / (mac if sys.platform == "darwin" else usual)

@@ -1,6 +1,6 @@
 """A few bars of synthesised music: something with pitch, onsets and a room for the sample film.
 
-Strings, drum and hall are each a pure function to an array; `music` lays them out in time.
+Strings, drum and hall are each a pure function to an array; `synthesize_music` lays them out in time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyloudnorm
 
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 
 SOUND_RATE = 48_000
 BEAT = 0.625
@@ -22,7 +22,7 @@ CHORDS = (
 """Bass and strings as MIDI notes (69 = 440 Hz); each chord lasts two beats."""
 
 
-def music(samples: int) -> np.ndarray:
+def synthesize_music(samples: int) -> np.ndarray:
     """Plucked strings over a bowed chord and a bass, a soft drum and a brush, in a small hall.
 
     Args:
@@ -34,22 +34,22 @@ def music(samples: int) -> np.ndarray:
     bar = 2 * BEAT
     dry = np.zeros((samples + 4 * SOUND_RATE, 2))
     notes = {note for _, strings in CHORDS for note in strings}
-    strings = {note: pluck(note, seconds=1.6) for note in notes}
-    drum, brush = _drum(), _brush()
+    strings = {note: pluck_string(note, seconds=1.6) for note in notes}
+    drum, brush = _synthesize_drum(), _synthesize_brush()
     for number in range(int(np.ceil(samples / SOUND_RATE / bar))):
         start = number * bar
         bass, chord = CHORDS[number % len(CHORDS)]
-        _add(dry, start, pluck(bass, seconds=2.0), level=0.55, pan=0.0)
+        _mix_in(dry, start, pluck_string(bass, seconds=2.0), level=0.55, pan=0.0)
         for note, pan in zip(chord, (-0.7, 0.7, -0.35, 0.35), strict=True):
-            _add(dry, start, bow(note - 12, bar + 0.4), level=0.07, pan=pan)
+            _mix_in(dry, start, bow_string(note - 12, bar + 0.4), level=0.07, pan=pan)
         for eighth, string in enumerate((0, 2, 3, 1)):
             accent = 1.0 if eighth == 0 else 0.7
             pan = 0.5 * (-1) ** eighth
-            _add(dry, start + eighth * BEAT / 2, strings[chord[string]], level=accent, pan=pan)
-        _add(dry, start, drum, level=0.6, pan=0.0)
-        _add(dry, start + BEAT, brush, level=0.22, pan=0.15)
-        _add(dry, start + 1.5 * BEAT, brush, level=0.1, pan=-0.15)
-    wet = (dry + 0.4 * _hall(dry))[:samples]
+            _mix_in(dry, start + eighth * BEAT / 2, strings[chord[string]], level=accent, pan=pan)
+        _mix_in(dry, start, drum, level=0.6, pan=0.0)
+        _mix_in(dry, start + BEAT, brush, level=0.22, pan=0.15)
+        _mix_in(dry, start + 1.5 * BEAT, brush, level=0.1, pan=-0.15)
+    wet = (dry + 0.4 * _reverberate(dry))[:samples]
 
     fade_in, fade_out = round(0.01 * SOUND_RATE), round(0.5 * SOUND_RATE)
     wet[:fade_in] *= np.linspace(0, 1, fade_in)[:, None]
@@ -60,7 +60,7 @@ def music(samples: int) -> np.ndarray:
     return level
 
 
-def pluck(note: int, seconds: float) -> np.ndarray:
+def pluck_string(note: int, seconds: float) -> np.ndarray:
     """A plucked string as the sum of its partials.
 
     Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first
@@ -75,7 +75,7 @@ def pluck(note: int, seconds: float) -> np.ndarray:
         float64 [sample], about -1..1.
     """
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
-    pitch = _hertz(note)
+    pitch = _midi_to_hertz(note)
     sound = np.zeros_like(t)
     for partial in range(1, 25):
         frequency = partial * pitch * np.sqrt(1 + 1e-4 * partial**2)
@@ -86,7 +86,7 @@ def pluck(note: int, seconds: float) -> np.ndarray:
     return sound * np.minimum(1, t / 0.002) * np.minimum(1, (seconds - t) / 0.1)
 
 
-def bow(note: int, seconds: float) -> np.ndarray:
+def bow_string(note: int, seconds: float) -> np.ndarray:
     """A bowed string: a slow swell, a little vibrato, partials falling by 9 dB an octave.
 
     Args:
@@ -98,7 +98,7 @@ def bow(note: int, seconds: float) -> np.ndarray:
     """
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     # 0.3 % at 5 Hz is 5 cents; the note decides the phase so that a chord does not waver as one.
-    phase = 2 * np.pi * _hertz(note) * (t + 0.003 / (10 * np.pi) * np.sin(10 * np.pi * t + note))
+    phase = 2 * np.pi * _midi_to_hertz(note) * (t + 0.003 / (10 * np.pi) * np.sin(10 * np.pi * t + note))
     sound: np.ndarray = sum(
         np.sin(partial * phase + note * partial) / partial**1.5 for partial in range(1, 9)
     )
@@ -106,25 +106,25 @@ def bow(note: int, seconds: float) -> np.ndarray:
     return sound
 
 
-def _hertz(note: int) -> float:
+def _midi_to_hertz(note: int) -> float:
     return float(440 * 2 ** ((note - 69) / 12))
 
 
-def _drum() -> np.ndarray:
+def _synthesize_drum() -> np.ndarray:
     """A soft bass drum: a sine that glides from 120 to 50 Hz."""
     t = np.arange(round(0.35 * SOUND_RATE)) / SOUND_RATE
     phase = 2 * np.pi * (50 * t + 70 * 0.04 * (1 - np.exp(-t / 0.04)))
     return np.sin(phase) * np.exp(-t / 0.09) * np.minimum(1, t / 0.002)
 
 
-def _brush() -> np.ndarray:
+def _synthesize_brush() -> np.ndarray:
     """A stroke of the brush: differenced noise, so that only its high part is heard."""
     t = np.arange(round(0.18 * SOUND_RATE)) / SOUND_RATE
-    noise = rng(0, "sample", "brush").standard_normal(len(t) + 1)
+    noise = rng_for(0, "sample", "brush").standard_normal(len(t) + 1)
     return np.diff(noise) * np.exp(-t / 0.035) * np.minimum(1, t / 0.004)
 
 
-def _hall(dry: np.ndarray) -> np.ndarray:
+def _reverberate(dry: np.ndarray) -> np.ndarray:
     """The reverberation of a small hall: independent noise for both ears, gone after a second.
 
     Args:
@@ -134,7 +134,7 @@ def _hall(dry: np.ndarray) -> np.ndarray:
         float64 [sample, 2], of about the energy of `dry`.
     """
     t = np.arange(SOUND_RATE) / SOUND_RATE
-    noise = rng(0, "sample", "hall").standard_normal((len(t) + 7, 2))
+    noise = rng_for(0, "sample", "hall").standard_normal((len(t) + 7, 2))
     # A running mean of 8 samples: walls and air swallow the treble.
     soft = np.stack([np.convolve(ear, np.ones(8) / 8, "valid") for ear in noise.T], axis=1)
     answer = soft * np.exp(-t / 0.16)[:, None] * np.minimum(1, t / 0.012)[:, None]
@@ -144,7 +144,7 @@ def _hall(dry: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum, length, axis=0)[: len(dry)]
 
 
-def _add(mix: np.ndarray, seconds: float, sound: np.ndarray, *, level: float, pan: float) -> None:
+def _mix_in(mix: np.ndarray, seconds: float, sound: np.ndarray, *, level: float, pan: float) -> None:
     """Lay a mono sound into a stereo mix at constant power; pan -1 (left) to 1 (right)."""
     start = round(seconds * SOUND_RATE)
     angle = (pan + 1) * np.pi / 4

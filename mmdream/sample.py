@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from mmdream.errors import UserError
-from mmdream.music import SOUND_RATE, music
+from mmdream.music import SOUND_RATE, synthesize_music
 
 CREDITS = (
     "Photographs shipped by scikit-learn, CC BY 2.0: china.jpg by danielbuechele "
@@ -58,19 +58,19 @@ def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[in
         raise UserError(f"size is {width}x{height}; choose even sides of at least 32")
 
     frames = round(seconds * rate)
-    sound = music(round(Fraction(frames, rate) * SOUND_RATE))
+    sound = synthesize_music(round(Fraction(frames, rate) * SOUND_RATE))
     try:
         # A folder of its own keeps the name's ending, which names the container, and takes every
         # leftover with it whatever happens.
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.mmdream-", dir=path.parent) as folder:
             draft = Path(folder) / "sample.mp4"
-            _write(draft, pictures(frames, size), sound, rate, size)
+            _encode_film(draft, render_frames(frames, size), sound, rate, size)
             draft.replace(path)
     except PermissionError as error:
         raise UserError(f"{path}: cannot be written; choose a folder you may write to") from error
 
 
-def pictures(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def render_frames(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
     """The moving camera: every photograph once, for an equal share of the film.
 
     Args:
@@ -85,13 +85,13 @@ def pictures(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
 
     cuts = np.linspace(0, frames, len(SHOTS) + 1).round().astype(int)
     for (name, first, last), start, stop in zip(SHOTS, cuts, cuts[1:], strict=False):
-        photo = _fitted(load_sample_image(name), size)
+        photo = _resize_to_fit(load_sample_image(name), size)
         for number in range(stop - start):
             way = (number + 0.5) / (stop - start)
-            yield view(photo, size, np.asarray(first) * (1 - way) + np.asarray(last) * way)
+            yield crop_view(photo, size, np.asarray(first) * (1 - way) + np.asarray(last) * way)
 
 
-def view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> np.ndarray:
+def crop_view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> np.ndarray:
     """One framing of a photograph, placed to a fraction of a pixel.
 
     Drawn at twice the size and averaged down: OpenCV's warp rounds places to 1/32 pixel and has no
@@ -124,7 +124,7 @@ def view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> np.nd
     return cv2.resize(large, size, interpolation=cv2.INTER_AREA)
 
 
-def _fitted(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize_to_fit(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The photograph at the scale where its largest view has twice the film's size."""
     rows, columns = photo.shape[:2]
     scale = max(2 * size[0] / columns, 2 * size[1] / rows)
@@ -132,7 +132,7 @@ def _fitted(photo: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(photo, shape, interpolation=cv2.INTER_LANCZOS4 if scale > 1 else cv2.INTER_AREA)
 
 
-def _write(
+def _encode_film(
     path: Path, film: Iterator[np.ndarray], sound: np.ndarray, rate: int, size: tuple[int, int]
 ) -> None:
     """Encode picture and sound side by side, so that neither waits for the other in the file."""

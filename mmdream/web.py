@@ -16,53 +16,53 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmdream.homes import CACHE, home
+from mmdream.homes import CACHE, user_folder
 
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 """Bytes read at once."""
 
 
-_PART, _NOTHING_LEFT = 206, 416
+_PARTIAL_CONTENT, _RANGE_NOT_SATISFIABLE = 206, 416
 """Statuses: the part that was asked for; there is no such part."""
 
 
-class Refused(Exception):
+class DownloadError(Exception):
     """Why a file could not be had, in half a sentence."""
 
 
-def caches() -> dict[str, Path]:
+def cache_folders() -> dict[str, Path]:
     """Folders of what was downloaded: ours by the platform's custom, and Keras's own."""
     keras = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")).expanduser()
-    return {"mmdream": home(CACHE), "keras": keras / "models"}
+    return {"mmdream": user_folder(CACHE), "keras": keras / "models"}
 
 
-def get(address: str, most: int) -> bytes:
+def download_bytes(address: str, most: int) -> bytes:
     """The body behind an address, at most `most` bytes.
 
     Raises:
         Refused: no answer, another status than 200, too many bytes, or fewer than announced.
     """
-    with _answer(address, {}) as answer:
+    with _request(address, {}) as answer:
         data: bytes = answer.read(most + 1)
     if len(data) > most:
-        raise Refused(f"{address} is larger than {most} bytes")
+        raise DownloadError(f"{address} is larger than {most} bytes")
     return data
 
 
-def size(address: str) -> int | None:
+def remote_size(address: str) -> int | None:
     """Bytes that the server announces, without fetching them; None: it does not say.
 
     Raises:
         Refused: no answer.
     """
-    with _answer(address, {}) as answer:
-        return _length(answer)
+    with _request(address, {}) as answer:
+        return _content_length(answer)
 
 
-def download(
+def download_file(
     address: str,
     into: Path,
     most: int,
@@ -88,11 +88,11 @@ def download(
     into.parent.mkdir(parents=True, exist_ok=True)
     part, mark = into.with_name(f"{into.name}.part"), into.with_name(f"{into.name}.mark")
     try:
-        _grow(address, part, mark, most, progress)
+        _download_rest(address, part, mark, most, progress)
         method, _, known = checksum.partition(":")
-        if known and digest(part, method) != known:
-            raise _Wrong(f"{address}: its checksum is not the known one")
-    except _Wrong:
+        if known and file_digest(part, method) != known:
+            raise _WrongContent(f"{address}: its checksum is not the known one")
+    except _WrongContent:
         part.unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         raise
@@ -105,34 +105,36 @@ def download(
     mark.unlink(missing_ok=True)
 
 
-def digest(path: Path, method: str) -> str:
+def file_digest(path: Path, method: str) -> str:
     """Of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()
 
 
-class _Wrong(Refused):
+class _WrongContent(DownloadError):
     """What has come is of no use."""
 
 
-def _grow(address: str, part: Path, mark: Path, most: int, progress: Callable[[float, float], None]) -> None:
+def _download_rest(
+    address: str, part: Path, mark: Path, most: int, progress: Callable[[float, float], None]
+) -> None:
     """Fetch what the part file does not have yet."""
     had = part.stat().st_size if part.exists() and mark.exists() else 0
     # The mark is the server's name for this very content: for any other it sends the whole file.
     wanted = {"Range": f"bytes={had}-", "If-Range": mark.read_text("utf-8")} if had else {}
-    with _answer(address, wanted) as answer:
-        if answer.status == _NOTHING_LEFT:
+    with _request(address, wanted) as answer:
+        if answer.status == _RANGE_NOT_SATISFIABLE:
             if answer.headers.get("Content-Range", "") != f"bytes */{had}":
-                raise _Wrong(f"{address}: what came before is not a part of it; try again")
+                raise _WrongContent(f"{address}: what came before is not a part of it; try again")
             return
-        went_on = answer.status == _PART
+        went_on = answer.status == _PARTIAL_CONTENT
         if went_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {had}-"):
-            raise _Wrong(f"{address}: the server sent another part than asked for; try again")
+            raise _WrongContent(f"{address}: the server sent another part than asked for; try again")
         done = had if went_on else 0
-        announced = _length(answer)
+        announced = _content_length(answer)
         total = 0 if announced is None else done + announced
         if max(total, done) > most:
-            raise _Wrong(f"{address} is larger than {most} bytes")
+            raise _WrongContent(f"{address} is larger than {most} bytes")
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         # A weak tag may stand for other bytes with the same meaning.
         if tag and not tag.startswith("W/"):
@@ -140,36 +142,36 @@ def _grow(address: str, part: Path, mark: Path, most: int, progress: Callable[[f
         else:
             mark.unlink(missing_ok=True)
         with open(part, "ab" if went_on else "wb") as file:
-            while block := answer.read(BLOCK):
+            while block := answer.read(BLOCK_BYTES):
                 done += len(block)
                 if done > most:
-                    raise _Wrong(f"{address} is larger than {most} bytes")
+                    raise _WrongContent(f"{address} is larger than {most} bytes")
                 file.write(block)
                 progress(done, total)
     if total and done != total:
-        raise Refused(f"{address}: the connection broke off after {done} of {total} bytes")
+        raise DownloadError(f"{address}: the connection broke off after {done} of {total} bytes")
 
 
-def _length(answer: http.client.HTTPResponse) -> int | None:
+def _content_length(answer: http.client.HTTPResponse) -> int | None:
     """Bytes of the body, as announced."""
     text = answer.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() else None
 
 
 @contextmanager
-def _answer(address: str, headers: dict[str, str]) -> Iterator[Any]:
+def _request(address: str, headers: dict[str, str]) -> Iterator[Any]:
     """Ask, and translate what can go wrong until the answer is read."""
     try:
-        with _opened(address, headers) as answer:
+        with _open_url(address, headers) as answer:
             yield answer
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise Refused(f"{address}: {getattr(error, 'reason', None) or error}") from error
+        raise DownloadError(f"{address}: {getattr(error, 'reason', None) or error}") from error
 
 
-def _opened(address: str, headers: dict[str, str]) -> Any:
+def _open_url(address: str, headers: dict[str, str]) -> Any:
     """The answer, before its body is read."""
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise Refused(f"{address} is neither http nor https")
+        raise DownloadError(f"{address} is neither http nor https")
     # Only these handlers: urllib's usual opener would follow a redirection to ftp.
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -185,7 +187,7 @@ def _opened(address: str, headers: dict[str, str]) -> Any:
     try:
         return opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
-        if headers and error.code == _NOTHING_LEFT:
+        if headers and error.code == _RANGE_NOT_SATISFIABLE:
             return error
         error.close()  # it holds the answer's socket
-        raise Refused(f"{address}: {error.code} {error.reason}") from error
+        raise DownloadError(f"{address}: {error.code} {error.reason}") from error

@@ -26,7 +26,7 @@ import numpy as np
 from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import load_card
@@ -43,7 +43,7 @@ Span = tuple[Fraction | None, Fraction | None]
 
 def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
     """Detail [H, W, 3] of the same power spectrum with random phase, the same in all channels."""
-    noise = rng(0, "scrambled", number).standard_normal(detail.shape[:2])
+    noise = rng_for(0, "scrambled", number).standard_normal(detail.shape[:2])
     turn = np.fft.rfft2(noise)
     turn /= np.abs(turn)
     turn[0, 0] = 1  # The mean of each channel stays.

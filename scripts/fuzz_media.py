@@ -41,7 +41,7 @@ from fuzz_mutations import LIES, mutated
 from fuzz_readers import READERS, TRAINED, in_folder, prepared
 from fuzz_seeds import Seeds, every, sets
 
-from mmdream.data.prepare import prepare
+from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import LONGEST, UserError, line
 from mmdream.listen import Listener
 
@@ -79,7 +79,7 @@ class Workshop:
         self.folder, self.seed = folder, seed
         (folder / "sets").mkdir()
         self.sets = sets(folder / "sets")
-        prepare("esc10", [folder / "sets/esc10"], folder / "sets/prepared", None, False, Listener())
+        prepare_dataset("esc10", [folder / "sets/esc10"], folder / "sets/prepared", None, False, Listener())
         self.seeds: Seeds = every(folder, TRAINED.format(sha256="0" * 64))
         self.seeds["keras-loaded"] = self.seeds["keras"]
         for kind, laid in self.sets.items():

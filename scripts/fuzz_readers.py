@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from mmdream import pass_text, schedule
-from mmdream.data.check import check
-from mmdream.data.folder import dataset
-from mmdream.data.load import Form, row
-from mmdream.data.prepare import prepare
+from mmdream.data.check import check_dataset
+from mmdream.data.folder import read_dataset
+from mmdream.data.load import ExampleFormat, load_example
+from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
 from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
@@ -77,9 +77,9 @@ def example(path: Path, work: Path) -> None:
     home = work / "set" / "class"
     home.mkdir(parents=True)
     shutil.copyfile(path, home / path.name)
-    of = dataset(home.parent)
-    found = check(home.parent, Listener())
-    values = row(of, of.examples[0], Form(32))
+    of = read_dataset(home.parent)
+    found = check_dataset(home.parent, Listener())
+    values = load_example(of, of.examples[0], ExampleFormat(32))
     if not np.isfinite(values).all():
         raise AssertionError("an example that is no numbers")
     found.lines()
@@ -166,14 +166,14 @@ def loaded(path: Path, work: Path) -> None:
 
 def prepared(name: str, path: Path, work: Path) -> None:
     """A data set out of an archive, or out of a folder as its publisher lays it out."""
-    prepare(name, [path], work / "out", None, False, Listener()).lines()
+    prepare_dataset(name, [path], work / "out", None, False, Listener()).lines()
 
 
 def in_folder(path: Path, _work: Path) -> None:
     """A prepared set, one of whose two tables was changed."""
-    of = dataset(path)
+    of = read_dataset(path)
     of.counts()
-    check(path, Listener()).lines()
+    check_dataset(path, Listener()).lines()
 
 
 def after_all(*ways: Callable[[], object]) -> None:

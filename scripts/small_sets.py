@@ -23,9 +23,9 @@ import numpy as np
 import soundfile
 from compare_dreams import DOGS
 
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.data import manifest
-from mmdream.data.card import card
+from mmdream.data.card import read_dataset_card
 
 PICTURES = 250
 """Training pictures of a class."""
@@ -73,15 +73,15 @@ def dogs26(data: Path, tiny: Path, out: Path) -> None:
 
 def dog_or_not(source: Path, out: Path) -> None:
     """A prepared set with two classes."""
-    about, rows = manifest.read(source)
+    about, rows = manifest.read_manifest(source)
     sorted_rows = []
     for row in rows:
         label = "dog" if row.label == "dog" else "not_dog"
-        file = f"{manifest.INPUT}/{label}/{Path(row.file).name}"
+        file = f"{manifest.INPUT_FOLDER}/{label}/{Path(row.file).name}"
         (out / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / row.file, out / file)
         sorted_rows.append(replace(row, file=file, label=label))
-    manifest.write(out, replace(about, name="dog_or_not", classes=("dog", "not_dog")), sorted_rows)
+    manifest.write_manifest(out, replace(about, name="dog_or_not", classes=("dog", "not_dog")), sorted_rows)
 
 
 def fsdkaggle2018(out: Path) -> None:
@@ -89,7 +89,7 @@ def fsdkaggle2018(out: Path) -> None:
     header = "fname,label,manually_verified,freesound_id,license"
     parts = {"train": "train_post_competition", "test": "test_post_competition_scoring_clips"}
     lines = {"train": [header], "test": [header.replace("manually_verified", "usage")]}
-    chosen = [each.name for each in card("fsdkaggle2018").classes if not each.only]
+    chosen = [each.name for each in read_dataset_card("fsdkaggle2018").classes if not each.only]
     for place, label in enumerate(chosen):
         for number in range(sum(CLIPS)):
             part = "train" if number < CLIPS[0] else "test"
@@ -106,7 +106,7 @@ def fsdkaggle2018(out: Path) -> None:
 
 def synthetic(place: int, number: int) -> np.ndarray:
     """A sound, float32 [sample]: a class has its pitch, its partials, its decay and its share of noise."""
-    recipe, clip = rng(0, "class", place), rng(0, "clip", place, number)
+    recipe, clip = rng_for(0, "class", place), rng_for(0, "clip", place, number)
     t = np.arange(round(RATE * SECONDS)) / RATE
     pitch = 110 * 2 ** recipe.uniform(0, 4.5) * 2 ** clip.uniform(-0.1, 0.1)
     partials = pitch * np.sort(recipe.uniform(1, 6, 4)) * [[1]]

@@ -35,7 +35,7 @@ from mmdream.networks.card import load_card
 from mmdream.networks.network import assign_arrays
 from mmdream.networks.pictures import dreamnet, googlenet
 from mmdream.networks.weights import read_arrays
-from mmdream.training.attack import pushed
+from mmdream.training.attack import perturb_images
 
 RUNGS = ("inception_3b_output", "inception_4c_output", "inception_5b_output")
 CAFFE_MEAN = (104.0, 117.0, 123.0)
@@ -174,7 +174,7 @@ def attack(student, pictures, targets, length):  # type: ignore[no-untyped-def]
     def loss(pictures):  # type: ignore[no-untyped-def]
         return ops.sum(shortfall(student(pictures - 0.5, training=False), targets))
 
-    return pushed(pictures, differentiated(loss, pictures)[1], length)
+    return perturb_images(pictures, differentiated(loss, pictures)[1], length)
 
 
 def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-untyped-def]

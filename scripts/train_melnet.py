@@ -26,7 +26,7 @@ from esc10 import classes, recordings
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.sounds import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
 from mmdream.sound.bands import measure_band_power
-from mmdream.training.attack import signed
+from mmdream.training.attack import perturb_signed
 
 TRIES = 5
 SILENT = 1e-3
@@ -143,7 +143,7 @@ def train(
         with tf.GradientTape() as tape:
             tape.watch(start)
             loss = loss_of(label, model(heard + start, training=False))
-        return heard + signed(start, tape.gradient(loss, start), eps)
+        return heard + perturb_signed(start, tape.gradient(loss, start), eps)
 
     @tf.function(reduce_retracing=True)
     def step(heard: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:

@@ -36,7 +36,7 @@ def test_a_network_that_does_not_answer_moves_nothing():
 
 def test_chance_depends_on_place_and_seed_alone():
     def draw(*place):
-        return chance.rng(*place).integers(1 << 60)
+        return chance.rng_for(*place).integers(1 << 60)
 
     assert draw(1, "jitter", Fraction(1, 25)) == draw(1, "jitter", Fraction(1, 25))
     assert len({draw(1, "a"), draw(2, "a"), draw(1, "b"), draw(1, "a", 1), draw(11, "a")}) == 5

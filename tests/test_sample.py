@@ -15,8 +15,8 @@ import pytest
 from av.video.reformatter import Interpolation
 
 from mmdream.errors import UserError
-from mmdream.music import SOUND_RATE, music
-from mmdream.sample import make_sample, pictures
+from mmdream.music import SOUND_RATE, synthesize_music
+from mmdream.sample import make_sample, render_frames
 
 SMALL = (192, 108)
 
@@ -62,7 +62,7 @@ def test_sound_is_heard_and_not_clipped(film: Path) -> None:
 
 def test_music_has_onsets() -> None:
     # What is new in the spectrum is bunched, not spread: half of it falls into a fifth of the time.
-    sound = music(5 * SOUND_RATE).mean(axis=1)
+    sound = synthesize_music(5 * SOUND_RATE).mean(axis=1)
     blocks = sound[: len(sound) // 1024 * 1024].reshape(-1, 1024) * np.hanning(1024)
     spectrum = np.log1p(1000 * np.abs(np.fft.rfft(blocks, axis=1)))
     rise = np.sort(np.maximum(np.diff(spectrum, axis=0), 0).sum(axis=1))
@@ -70,7 +70,7 @@ def test_music_has_onsets() -> None:
 
 
 def test_camera_glides_and_cuts_once() -> None:
-    frames = list(pictures(48, SMALL))
+    frames = list(render_frames(48, SMALL))
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     change = np.array([np.abs(b - a).mean() for a, b in pairwise(grey)])
     assert change.argmax() == 23
@@ -90,7 +90,7 @@ def test_colours_survive(tmp_path: Path, size: tuple[int, int], tag: int) -> Non
         (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) for frame in frames
     } == {(tag, tag, tag, 1)}
     exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    for frame, drawn in zip(frames, pictures(2, size), strict=True):
+    for frame, drawn in zip(frames, render_frames(2, size), strict=True):
         shown = frame.reformat(format="rgb24", interpolation=exact).to_ndarray().astype(float)
         # The wrong matrix shifts the flower's green by 6 levels.
         np.testing.assert_allclose((shown - drawn).mean(axis=(0, 1)), 0, atol=0.7)
@@ -128,11 +128,11 @@ def test_mistakes_leave_nothing(tmp_path: Path, name: str, settings: dict[str, o
 
 def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-        yield next(iter(pictures(2, size)))
+        yield next(iter(render_frames(2, size)))
         raise OSError(28, "No space left on device")
 
     (tmp_path / "x.mp4").write_text("an older film")
-    monkeypatch.setattr("mmdream.sample.pictures", torn)
+    monkeypatch.setattr("mmdream.sample.render_frames", torn)
     with pytest.raises(OSError, match="No space"):
         make_sample(tmp_path / "x.mp4", seconds=1, size=SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]

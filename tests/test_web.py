@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mmdream.web import BLOCK, Refused, digest, download, get, size
+from mmdream.web import BLOCK_BYTES, DownloadError, download_bytes, download_file, file_digest, remote_size
 
-BODY = bytes(range(256)) * (3 * BLOCK // 256)
+BODY = bytes(range(256)) * (3 * BLOCK_BYTES // 256)
 SHA = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
 
 
@@ -76,25 +76,25 @@ def left(into: Path) -> list[str]:
 def test_a_file_comes_whole_and_is_told_as_it_comes(site: Site, tmp_path: Path):
     into = tmp_path / "cache" / "set.zip"
     told: list[tuple[float, float]] = []
-    download(site.address, into, len(BODY), SHA, lambda done, total: told.append((done, total)))
+    download_file(site.address, into, len(BODY), SHA, lambda done, total: told.append((done, total)))
     assert into.read_bytes() == BODY
     assert left(into) == ["set.zip"]
     assert told[-1] == (len(BODY), len(BODY))
     assert [done for done, _ in told] == sorted({done for done, _ in told})
-    assert size(site.address) == len(BODY)
-    assert get(site.address, len(BODY)) == BODY
+    assert remote_size(site.address) == len(BODY)
+    assert download_bytes(site.address, len(BODY)) == BODY
 
 
 def test_what_broke_off_is_gone_on_with(site: Site, tmp_path: Path):
     into = tmp_path / "set.zip"
     site.stop_after = len(BODY) // 3
     for attempt in range(2):
-        with pytest.raises(Refused, match="the connection broke off after"):
-            download(site.address, into, len(BODY), SHA)
+        with pytest.raises(DownloadError, match="the connection broke off after"):
+            download_file(site.address, into, len(BODY), SHA)
         assert left(into) == ["set.zip.mark", "set.zip.part"]
         assert (tmp_path / "set.zip.part").stat().st_size == (attempt + 1) * len(BODY) // 3
     site.stop_after = None
-    download(site.address, into, len(BODY), SHA)
+    download_file(site.address, into, len(BODY), SHA)
     assert into.read_bytes() == BODY
     assert left(into) == ["set.zip"]
     assert site.asked == [None, f"bytes={len(BODY) // 3}-", f"bytes={2 * len(BODY) // 3}-"]
@@ -102,11 +102,11 @@ def test_what_broke_off_is_gone_on_with(site: Site, tmp_path: Path):
 
 def test_another_file_under_the_same_address_begins_anew(site: Site, tmp_path: Path):
     into = tmp_path / "set.zip"
-    site.stop_after = BLOCK
-    with pytest.raises(Refused):
-        download(site.address, into, len(BODY))
+    site.stop_after = BLOCK_BYTES
+    with pytest.raises(DownloadError):
+        download_file(site.address, into, len(BODY))
     site.stop_after, site.tag, site.body = None, '"second"', BODY[::-1]
-    download(site.address, into, len(BODY))
+    download_file(site.address, into, len(BODY))
     assert into.read_bytes() == BODY[::-1]
 
 
@@ -115,22 +115,22 @@ def test_nothing_is_kept_that_could_not_be_told_from_another_file(
     site: Site, tmp_path: Path, tag: str | None
 ):
     into = tmp_path / "set.zip"
-    site.stop_after, site.tag = BLOCK, tag
-    with pytest.raises(Refused):
-        download(site.address, into, len(BODY))
+    site.stop_after, site.tag = BLOCK_BYTES, tag
+    with pytest.raises(DownloadError):
+        download_file(site.address, into, len(BODY))
     assert left(into) == []
     site.stop_after = None
-    download(site.address, into, len(BODY))
+    download_file(site.address, into, len(BODY))
     assert into.read_bytes() == BODY
 
 
 def test_a_server_without_ranges_sends_the_whole(site: Site, tmp_path: Path):
     into = tmp_path / "set.zip"
-    site.stop_after, site.ranges = BLOCK, False
-    with pytest.raises(Refused):
-        download(site.address, into, len(BODY))
+    site.stop_after, site.ranges = BLOCK_BYTES, False
+    with pytest.raises(DownloadError):
+        download_file(site.address, into, len(BODY))
     site.stop_after = None
-    download(site.address, into, len(BODY), SHA)
+    download_file(site.address, into, len(BODY), SHA)
     assert into.read_bytes() == BODY
 
 
@@ -138,50 +138,50 @@ def test_a_part_that_is_whole_is_only_checked(site: Site, tmp_path: Path):
     into = tmp_path / "set.zip"
     (tmp_path / "set.zip.part").write_bytes(BODY)
     (tmp_path / "set.zip.mark").write_text('"first"')
-    download(site.address, into, len(BODY), SHA)
+    download_file(site.address, into, len(BODY), SHA)
     assert into.read_bytes() == BODY
 
 
 @pytest.mark.parametrize("method", ["sha256", "sha1", "md5"])
 def test_a_wrong_checksum_leaves_nothing(site: Site, tmp_path: Path, method: str):
     into = tmp_path / "set.zip"
-    with pytest.raises(Refused, match="its checksum is not the known one"):
-        download(site.address, into, len(BODY), f"{method}:0123")
+    with pytest.raises(DownloadError, match="its checksum is not the known one"):
+        download_file(site.address, into, len(BODY), f"{method}:0123")
     assert left(into) == []
     known = hashlib.new(method, BODY).hexdigest()
-    download(site.address, into, len(BODY), f"{method}:{known}")
-    assert digest(into, method) == known
+    download_file(site.address, into, len(BODY), f"{method}:{known}")
+    assert file_digest(into, method) == known
 
 
 @pytest.mark.parametrize("odd", ["", "no length"])
 def test_more_than_the_bound_is_not_taken(site: Site, tmp_path: Path, odd: str):
     site.odd = odd
-    with pytest.raises(Refused, match=f"is larger than {BLOCK} bytes"):
-        download(site.address, tmp_path / "set.zip", BLOCK)
+    with pytest.raises(DownloadError, match=f"is larger than {BLOCK_BYTES} bytes"):
+        download_file(site.address, tmp_path / "set.zip", BLOCK_BYTES)
     assert left(tmp_path / "set.zip") == []
-    with pytest.raises(Refused, match="is larger than 10 bytes"):
-        get(site.address, 10)
+    with pytest.raises(DownloadError, match="is larger than 10 bytes"):
+        download_bytes(site.address, 10)
 
 
-@pytest.mark.parametrize(("odd", "had"), [("other part", BLOCK), ("longer", len(BODY))])
+@pytest.mark.parametrize(("odd", "had"), [("other part", BLOCK_BYTES), ("longer", len(BODY))])
 def test_another_part_than_asked_for_is_refused(site: Site, tmp_path: Path, odd: str, had: int):
     (tmp_path / "set.zip.part").write_bytes(BODY[:had])
     (tmp_path / "set.zip.mark").write_text('"first"')
     site.odd = odd
-    with pytest.raises(Refused, match="try again"):
-        download(site.address, tmp_path / "set.zip", len(BODY))
+    with pytest.raises(DownloadError, match="try again"):
+        download_file(site.address, tmp_path / "set.zip", len(BODY))
     assert left(tmp_path / "set.zip") == []
 
 
 def test_no_length_is_told_as_unknown(site: Site, tmp_path: Path):
     site.odd = "no length"
-    assert size(site.address) is None
-    download(site.address, tmp_path / "set.zip", len(BODY), SHA)
+    assert remote_size(site.address) is None
+    download_file(site.address, tmp_path / "set.zip", len(BODY), SHA)
     assert (tmp_path / "set.zip").read_bytes() == BODY
 
 
 def test_only_the_web_is_asked_and_nobody_there_is_told(tmp_path: Path):
-    with pytest.raises(Refused, match="neither http nor https"):
-        download(tmp_path.as_uri(), tmp_path / "set.zip", 10)
-    with pytest.raises(Refused, match=r"127\.0\.0\.1:9"):
-        download("http://127.0.0.1:9/set.zip", tmp_path / "set.zip", 10)
+    with pytest.raises(DownloadError, match="neither http nor https"):
+        download_file(tmp_path.as_uri(), tmp_path / "set.zip", 10)
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:9"):
+        download_file("http://127.0.0.1:9/set.zip", tmp_path / "set.zip", 10)

@@ -16,20 +16,20 @@ from typing import Any, Literal
 
 from mmdream.errors import UserError
 
-_PACKAGED = Path(__file__).parents[1] / "datasets"
-DATASETS = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "datasets"
+_PACKAGED_CARDS = Path(__file__).parents[1] / "datasets"
+CARDS_FOLDER = _PACKAGED_CARDS if _PACKAGED_CARDS.is_dir() else Path(__file__).parents[2] / "datasets"
 """Where the cards lie: inside the wheel, or beside the package in a checkout."""
 
 NOT_VERIFIED = "not verified"
 
 Medium = Literal["picture", "sound"]
-Split = Literal["fold", "speaker", "source", "publisher", "file"]
+SplitKind = Literal["fold", "speaker", "source", "publisher", "file"]
 """What keeps training and test apart: the publisher's folds, speakers, recordings, or its own parts; or each
 file stands alone."""
 
 
 @dataclass(frozen=True)
-class Class:
+class DatasetClass:
     """One class of a set."""
 
     name: str
@@ -45,7 +45,7 @@ class Class:
 
 
 @dataclass(frozen=True)
-class Archive:
+class DatasetArchive:
     """One file of the publisher's."""
 
     address: str
@@ -68,7 +68,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Variant:
+class DatasetVariant:
     """Another choice of a set's files."""
 
     name: str
@@ -82,7 +82,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Card:
+class DatasetCard:
     """Everything about a set but its files."""
 
     name: str
@@ -98,11 +98,11 @@ class Card:
     citation: str
     publisher: str
     """Its page."""
-    split: Split
-    classes: tuple[Class, ...]
+    split: SplitKind
+    classes: tuple[DatasetClass, ...]
     facts_source: str
     """Where counts, addresses and checksums were read."""
-    archives: tuple[Archive, ...] = ()
+    archives: tuple[DatasetArchive, ...] = ()
     """What `prepare --download` fetches; empty: the publisher wants an account, or no address is verified."""
     inside: tuple[str, ...] = ()
     """Names of archives that are unpacked where they lie in a folder that is given, with * and ?."""
@@ -110,18 +110,18 @@ class Card:
     """How many there should be in all; 0: not verified."""
     side: int | None = None
     """Pictures are cut to squares of so many px; None: they stay as they are."""
-    variants: tuple[Variant, ...] = ()
+    variants: tuple[DatasetVariant, ...] = ()
     not_verified: tuple[str, ...] = ()
     """What could not be verified, in words."""
 
-    def variant(self, name: str | None) -> Variant:
+    def variant(self, name: str | None) -> DatasetVariant:
         """One of the variants; None: the set as the card has it.
 
         Raises:
             UserError: there is no such variant; names those there are.
         """
         if name is None:
-            return Variant("", self.about)
+            return DatasetVariant("", self.about)
         for each in self.variants:
             if each.name == name:
                 return each
@@ -130,44 +130,44 @@ class Card:
             f'{self.name} has no variant "{name}"; ' + (f"it has {having}" if having else "it has none")
         )
 
-    def chosen(self, variant: Variant) -> tuple[Class, ...]:
+    def variant_classes(self, variant: DatasetVariant) -> tuple[DatasetClass, ...]:
         """The classes of a variant."""
         return tuple(
             each for each in self.classes if each.only in ("", variant.name) and each.name not in variant.drop
         )
 
 
-def names() -> list[str]:
+def dataset_names() -> list[str]:
     """The sets that have cards, sorted."""
-    return sorted(file.stem for file in DATASETS.glob("*.toml"))
+    return sorted(file.stem for file in CARDS_FOLDER.glob("*.toml"))
 
 
 @cache
-def card(name: str) -> Card:
+def read_dataset_card(name: str) -> DatasetCard:
     """Read a card.
 
     Raises:
         UserError: there is no such set; names the nearest ones.
     """
-    every = names()
+    every = dataset_names()
     if name not in every:
         near = difflib.get_close_matches(name.lower(), every, 3, 0.4) or every
         raise UserError(f'no dataset "{name}"; nearest: {", ".join(near)} (see `mmdream data list`)')
-    return _parse(name, tomllib.loads((DATASETS / f"{name}.toml").read_text(encoding="utf-8")))
+    return _parse_card(name, tomllib.loads((CARDS_FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
 
 
-def _parse(name: str, text: dict[str, Any]) -> Card:
+def _parse_card(name: str, text: dict[str, Any]) -> DatasetCard:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
-    given = _tuples(text)
-    return Card(
+    given = _lists_to_tuples(text)
+    return DatasetCard(
         name=name,
-        classes=tuple(Class(**each) for each in given.pop("classes")),
-        archives=tuple(Archive(**each) for each in given.pop("archives", ())),
-        variants=tuple(Variant(**_tuples(each)) for each in given.pop("variants", ())),
+        classes=tuple(DatasetClass(**each) for each in given.pop("classes")),
+        archives=tuple(DatasetArchive(**each) for each in given.pop("archives", ())),
+        variants=tuple(DatasetVariant(**_lists_to_tuples(each)) for each in given.pop("variants", ())),
         **given,
     )
 
 
-def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+def _lists_to_tuples(table: dict[str, Any]) -> dict[str, Any]:
     """A table whose lists are tuples, as frozen things hold them."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

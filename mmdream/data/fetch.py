@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mmdream.data.card import NOT_VERIFIED, Archive, Card
+from mmdream.data.card import NOT_VERIFIED, DatasetArchive, DatasetCard
 from mmdream.errors import UserError
 from mmdream.listen import Listener
-from mmdream.web import Refused, caches, digest, download, size
+from mmdream.web import DownloadError, cache_folders, download_file, file_digest, remote_size
 
-MOST = 500_000_000_000
+MAX_ARCHIVE_BYTES = 500_000_000_000
 """Bytes that an archive of unknown size may have."""
 
 
-def fetch(about: Card, listener: Listener) -> list[Path]:
+def fetch_archives(about: DatasetCard, listener: Listener) -> list[Path]:
     """Download a set's archives, unless they are there from another time.
 
     What is about to come, how large it is and on which terms, is told first.
@@ -34,16 +34,16 @@ def fetch(about: Card, listener: Listener) -> list[Path]:
             f"{about.name}: no address to download it from is known; get it at {about.publisher} and give it "
             "with --from"
         )
-    folder = caches()["mmdream"] / "data" / about.name
+    folder = cache_folders()["mmdream"] / "data" / about.name
     listener.say(f"{about.name}: {about.about}")
     listener.say(f"licence: {about.licence}")
     for archive in about.archives:
         checked = archive.checksum.partition(":")[0] or NOT_VERIFIED
         listener.say(f"{archive.address}: {archive.size}; checksum: {checked}")
-    return [_fetched(about, archive, folder / archive.file, listener) for archive in about.archives]
+    return [_fetch_archive(about, archive, folder / archive.file, listener) for archive in about.archives]
 
 
-def verify(archive: Path, about: Card) -> bool:
+def verify_checksum(archive: Path, about: DatasetCard) -> bool:
     """Compare an archive that bears the publisher's name with its checksum.
 
     Returns:
@@ -55,7 +55,7 @@ def verify(archive: Path, about: Card) -> bool:
     for known in about.archives:
         if archive.name == known.file and known.checksum:
             method, _, wanted = known.checksum.partition(":")
-            if digest(archive, method) != wanted:
+            if file_digest(archive, method) != wanted:
                 raise UserError(
                     f"{archive}: its {method.upper()} is not the one of {known.address}; fetch it again, or "
                     "unpack it yourself and give the folder if it is meant to differ"
@@ -64,23 +64,23 @@ def verify(archive: Path, about: Card) -> bool:
     return False
 
 
-def _fetched(about: Card, archive: Archive, into: Path, listener: Listener) -> Path:
+def _fetch_archive(about: DatasetCard, archive: DatasetArchive, into: Path, listener: Listener) -> Path:
     """One archive, in the cache."""
     if into.is_file():
-        verify(into, about)
+        verify_checksum(into, about)
         return into
 
     def progress(done: float, total: float) -> None:
         listener.progress("download", done / 1e6, total / 1e6)
 
     try:
-        expected = archive.bytes or size(archive.address)
+        expected = archive.bytes or remote_size(archive.address)
         if expected and not archive.bytes:
             listener.say(f"{archive.file}: {expected / 1e6:,.0f} MB, says the server")
         into.parent.mkdir(parents=True, exist_ok=True)
-        _room(into, expected or 0)
-        download(archive.address, into, archive.bytes or MOST, archive.checksum, progress)
-    except (Refused, OSError) as error:
+        _check_disk_space(into, expected or 0)
+        download_file(archive.address, into, archive.bytes or MAX_ARCHIVE_BYTES, archive.checksum, progress)
+    except (DownloadError, OSError) as error:
         raise UserError(
             f"{about.name}: {archive.file} could not be downloaded ({error}); the same command goes on, or "
             f"get it at {about.publisher} and give it with --from"
@@ -89,7 +89,7 @@ def _fetched(about: Card, archive: Archive, into: Path, listener: Listener) -> P
     return into
 
 
-def _room(into: Path, wanted: int) -> None:
+def _check_disk_space(into: Path, wanted: int) -> None:
     """See whether the disk takes an archive."""
     free = shutil.disk_usage(into.parent).free
     if wanted > free:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdream.data import manifest
-from mmdream.data.manifest import About
-from mmdream.data.tree import ENDINGS
+from mmdream.data.manifest import DatasetInfo
+from mmdream.data.tree import MEDIA_SUFFIXES
 from mmdream.errors import UserError
 
 
@@ -36,8 +36,8 @@ class Dataset:
     classes: tuple[str, ...]
     examples: tuple[Example, ...]
     split: str
-    """fold, speaker, source, publisher or file; see `mmdream.data.card.Split`."""
-    about: About | None
+    """fold, speaker, source, publisher or file; see `mmdream.data.card.SplitKind`."""
+    about: DatasetInfo | None
     """What a prepared set says of itself; what is made of its files may be kept beside them. None: not
     prepared."""
 
@@ -49,7 +49,7 @@ class Dataset:
         return found
 
 
-def dataset(folder: Path) -> Dataset:
+def read_dataset(folder: Path) -> Dataset:
     """Look at a folder.
 
     Raises:
@@ -59,12 +59,12 @@ def dataset(folder: Path) -> Dataset:
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder that has one folder for each class")
-    return _prepared(folder) if manifest.is_prepared(folder) else _plain(folder)
+    return _read_prepared(folder) if manifest.is_prepared(folder) else _read_class_folders(folder)
 
 
-def _prepared(folder: Path) -> Dataset:
+def _read_prepared(folder: Path) -> Dataset:
     """A set with a table."""
-    about, rows = manifest.read(folder)
+    about, rows = manifest.read_manifest(folder)
     # A class of which nothing was found is none that could be learned.
     having = {row.label for row in rows}
     classes = tuple(name for name in about.classes if name in having)
@@ -73,12 +73,12 @@ def _prepared(folder: Path) -> Dataset:
     return Dataset(about.name, folder, about.medium, classes, tuple(examples), about.split, about)
 
 
-def _plain(folder: Path) -> Dataset:
+def _read_class_folders(folder: Path) -> Dataset:
     """A set without: every folder in it is a class."""
-    found = {medium: list(_examples(folder, endings)) for medium, endings in ENDINGS.items()}
+    found = {medium: list(_list_examples(folder, endings)) for medium, endings in MEDIA_SUFFIXES.items()}
     media = [medium for medium, examples in found.items() if examples]
     if not media:
-        every = " ".join(ending for endings in ENDINGS.values() for ending in endings)
+        every = " ".join(ending for endings in MEDIA_SUFFIXES.values() for ending in endings)
         raise UserError(f"{folder}: no class folders with pictures or sounds in it ({every})")
     if len(media) > 1:
         raise UserError(f"{folder}: has pictures and sounds; keep them in two folders")
@@ -89,14 +89,14 @@ def _plain(folder: Path) -> Dataset:
     return Dataset(folder.resolve().name, folder, medium, classes, examples, "file", None)
 
 
-def _examples(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+def _list_examples(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
     """The files of one medium, with their classes, sorted."""
-    for home in class_folders(folder):
+    for home in list_class_folders(folder):
         for path in sorted(home.iterdir()):
             if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file():
                 yield home.name, path
 
 
-def class_folders(folder: Path) -> list[Path]:
+def list_class_folders(folder: Path) -> list[Path]:
     """The folders that stand for classes, sorted."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -12,18 +12,18 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mmdream.data.tree import ENDINGS
+from mmdream.data.tree import MEDIA_SUFFIXES
 from mmdream.errors import UserError
 from mmdream.jobs import durable
 
-TABLE, ABOUT, INPUT = "manifest.tsv", "dataset.json", "input"
+TABLE_FILE, INFO_FILE, INPUT_FOLDER = "manifest.tsv", "dataset.json", "input"
 
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 """Signs; a folder cannot be called by more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ManifestRow:
     """One file."""
 
     file: str
@@ -43,7 +43,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class About:
+class DatasetInfo:
     """The whole set."""
 
     name: str
@@ -57,10 +57,10 @@ class About:
 
 def is_prepared(folder: Path) -> bool:
     """Whether a folder holds a prepared set."""
-    return (folder / ABOUT).is_file()
+    return (folder / INFO_FILE).is_file()
 
 
-def write(folder: Path, about: About, rows: Sequence[Row]) -> None:
+def write_manifest(folder: Path, about: DatasetInfo, rows: Sequence[ManifestRow]) -> None:
     """Write both, the table first: a folder without the words about it is not prepared.
 
     Args:
@@ -68,47 +68,51 @@ def write(folder: Path, about: About, rows: Sequence[Row]) -> None:
         about: the whole.
         rows: its files; no cell holds what ends cells or lines.
     """
-    table = ["\t".join(field.name for field in fields(Row))]
+    table = ["\t".join(field.name for field in fields(ManifestRow))]
     table += ["\t".join(map(str, astuple(row))) for row in rows]
-    durable.write(folder / TABLE, ("\n".join(table) + "\n").encode())
+    durable.write(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
     text = json.dumps(asdict(about), indent=2, ensure_ascii=False)
-    durable.write(folder / ABOUT, f"{text}\n".encode())
+    durable.write(folder / INFO_FILE, f"{text}\n".encode())
 
 
-def read(folder: Path) -> tuple[About, list[Row]]:
+def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:
     """Read both.
 
     Raises:
         UserError: they are damaged, or name files outside of the set.
     """
     try:
-        told: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
-        about = About(**{**told, "classes": tuple(told["classes"])})
+        told: dict[str, Any] = json.loads((folder / INFO_FILE).read_text("utf-8"))
+        about = DatasetInfo(**{**told, "classes": tuple(told["classes"])})
         for name in (about.name, about.variant, about.medium, about.split, *about.classes):
-            if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
-                raise ValueError(f"{str(name)[:LONGEST_NAME]!r} is no name")
-        if about.medium not in ENDINGS:
+            if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+                raise ValueError(f"{str(name)[:MAX_NAME_LENGTH]!r} is no name")
+        if about.medium not in MEDIA_SUFFIXES:
             raise ValueError(f"{about.medium!r} is no medium")
-        head, *table = (folder / TABLE).read_text("utf-8").rstrip("\n").split("\n")
-        if head.split("\t") != [field.name for field in fields(Row)]:
+        head, *table = (folder / TABLE_FILE).read_text("utf-8").rstrip("\n").split("\n")
+        if head.split("\t") != [field.name for field in fields(ManifestRow)]:
             raise ValueError("another first line")
-        rows = [_row(line.split("\t"), about.classes) for line in table]
+        rows = [_parse_row(line.split("\t"), about.classes) for line in table]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{folder}: its {TABLE} or {ABOUT} is damaged ({error}); prepare the set again elsewhere"
+            f"{folder}: its {TABLE_FILE} or {INFO_FILE} is damaged ({error}); prepare the set again elsewhere"
         ) from error
     return about, rows
 
 
-def _row(cells: list[str], classes: tuple[str, ...]) -> Row:
+def _parse_row(cells: list[str], classes: tuple[str, ...]) -> ManifestRow:
     file, label, fold, group, licence, source, size, sha256, origin = cells
-    row = Row(file, label, fold, group, licence, source, int(size), sha256, origin)
+    row = ManifestRow(file, label, fold, group, licence, source, int(size), sha256, origin)
     folder, home, name = file.split("/")
-    if (folder, home) != (INPUT, label) or label not in classes or not (_plain(label) and _plain(name)):
+    if (
+        (folder, home) != (INPUT_FOLDER, label)
+        or label not in classes
+        or not (_is_safe_name(label) and _is_safe_name(name))
+    ):
         raise ValueError(f"it names {row.file!r} of {row.label!r}")
     return row
 
 
-def _plain(name: str) -> bool:
+def _is_safe_name(name: str) -> bool:
     """Whether a name is one, on any system, and leads nowhere."""
     return name not in ("", ".", "..") and not any(sign in name for sign in "/\\:\0")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from mmdream.errors import UserError
 
-MEMORY = 4 << 30
+MAX_MEMORY_BYTES = 4 << 30
 """Bytes that the reader may take; a list holds some thousand names."""
-SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
-def listed(path: Path) -> list[str]:
+def read_file_list(path: Path) -> list[str]:
     """The entries of the array ``file_list``.
 
     Raises:
@@ -22,7 +22,7 @@ def listed(path: Path) -> list[str]:
     """
     words = [sys.executable, "-m", __name__, str(path)]
     try:
-        ran = subprocess.run(words, capture_output=True, timeout=SECONDS, check=True)
+        ran = subprocess.run(words, capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     except (subprocess.SubprocessError, OSError) as error:
         raise UserError(f"{path}: is no list of the publisher's that can be read") from error
     found: list[str] = json.loads(ran.stdout)
@@ -35,7 +35,7 @@ def main() -> None:
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_AS)
-        wanted = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+        wanted = MAX_MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, most)
         resource.setrlimit(resource.RLIMIT_AS, (wanted, most))
     import numpy as np
     from scipy.io import loadmat

@@ -11,34 +11,34 @@ import soundfile
 from scipy.signal import stft
 
 from mmdream.data.folder import Dataset, Example
-from mmdream.data.load import Form, row
+from mmdream.data.load import ExampleFormat, load_example
 from mmdream.errors import UserError
 from mmdream.jobs import figure
 from mmdream.jobs.captions import DIM, INK, ground, length, shortened, written
 from mmdream.picture import files
 
-TILE = 96
+TILE_SIZE = 96
 """Side of a sample, px."""
-SAMPLES = 6
+SAMPLES_PER_CLASS = 6
 """Of each class."""
-MOST_CLASSES = 60
+MAX_CLASSES = 60
 """That are drawn; the largest ones, where a set has more."""
-BINS = 24
+HISTOGRAM_BINS = 24
 """Of the histogram."""
-MOST_MEASURED = 2000
+MAX_MEASURED = 2000
 """Files whose length or size is read for it; of more, evenly spaced ones."""
-GAP, MARGIN, TITLE, NAMES, BARS = 8, 16, 44, 190, 220
+GAP, MARGIN, TITLE_HEIGHT, NAME_WIDTH, BAR_WIDTH = 8, 16, 44, 190, 220
 """px: between samples, round the sheet, of the title, of the names and of the bars."""
-HEADING, HISTOGRAM, FOOT = 48, 130, 40
+HEADING_HEIGHT, HISTOGRAM_HEIGHT, FOOT_HEIGHT = 48, 130, 40
 """px: of the words above the histogram, of its bars, and of the numbers below."""
-BAR = (86, 140, 186)
+BAR_COLOR = (86, 140, 186)
 """Colour of bars, RGB."""
-RATE = 22_050
-LOUDEST_DB = 70
+SAMPLE_RATE = 22_050
+RANGE_DB = 70
 """Range of a drawn spectrum, below its loudest place."""
 
 
-def plot_file(of: Dataset, output: Path, overwrite: bool) -> Path:
+def write_dataset_plot(of: Dataset, output: Path, overwrite: bool) -> Path:
     """Write the picture of a set.
 
     Args:
@@ -53,97 +53,102 @@ def plot_file(of: Dataset, output: Path, overwrite: bool) -> Path:
         UserError: it cannot go where it should.
     """
     out = figure.place(output, overwrite)
-    figure.write(plot(of), out, overwrite)
+    figure.write(plot_dataset(of), out, overwrite)
     return out
 
 
-def plot(of: Dataset) -> np.ndarray:
+def plot_dataset(of: Dataset) -> np.ndarray:
     """The sheet, uint8 [H, W, 3]: a row for each class, with its count and samples, and a histogram below."""
     counts = of.counts()
-    shown = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CLASSES]
+    shown = sorted(counts, key=lambda name: (-counts[name], name))[:MAX_CLASSES]
     most = max(counts.values())
-    wide, tall = 2 * MARGIN + NAMES + BARS + SAMPLES * (TILE + GAP), len(shown) * (TILE + GAP)
-    sheet = ground(TITLE + tall + HEADING + HISTOGRAM + FOOT, wide)
+    wide, tall = (
+        2 * MARGIN + NAME_WIDTH + BAR_WIDTH + SAMPLES_PER_CLASS * (TILE_SIZE + GAP),
+        len(shown) * (TILE_SIZE + GAP),
+    )
+    sheet = ground(TITLE_HEIGHT + tall + HEADING_HEIGHT + HISTOGRAM_HEIGHT + FOOT_HEIGHT, wide)
     files_in_all = f"{sum(counts.values())} files in {len(counts)} classes"
     left = f", the largest {len(shown)}" if len(shown) < len(counts) else ""
     written(sheet, f"{of.name}: {files_in_all}{left}", (MARGIN, 29), 17, INK)
     for number, name in enumerate(shown):
-        top = TITLE + number * (TILE + GAP)
-        middle = top + TILE // 2
-        written(sheet, shortened(name, 14, NAMES - GAP), (MARGIN, middle + 5), 14, INK)
-        x = MARGIN + NAMES
-        bar = round((BARS - 60) * counts[name] / most)
-        sheet[middle - 8 : middle + 8, x : x + bar] = BAR
+        top = TITLE_HEIGHT + number * (TILE_SIZE + GAP)
+        middle = top + TILE_SIZE // 2
+        written(sheet, shortened(name, 14, NAME_WIDTH - GAP), (MARGIN, middle + 5), 14, INK)
+        x = MARGIN + NAME_WIDTH
+        bar = round((BAR_WIDTH - 60) * counts[name] / most)
+        sheet[middle - 8 : middle + 8, x : x + bar] = BAR_COLOR
         written(sheet, str(counts[name]), (x + bar + GAP, middle + 5), 14, DIM)
-        for column, tile in enumerate(_samples(of, name)):
-            left_edge = x + BARS + column * (TILE + GAP)
-            sheet[top : top + TILE, left_edge : left_edge + TILE] = tile
-    _histogram(sheet, of)
+        for column, tile in enumerate(_draw_samples(of, name)):
+            left_edge = x + BAR_WIDTH + column * (TILE_SIZE + GAP)
+            sheet[top : top + TILE_SIZE, left_edge : left_edge + TILE_SIZE] = tile
+    _draw_histogram(sheet, of)
     return sheet
 
 
-def _samples(of: Dataset, name: str) -> list[np.ndarray]:
+def _draw_samples(of: Dataset, name: str) -> list[np.ndarray]:
     """Some examples of a class, evenly spaced among its files; a damaged one is left dark."""
     examples = [example for example in of.examples if of.classes[example.label] == name]
     tiles = []
-    for k in range(min(SAMPLES, len(examples))):
+    for k in range(min(SAMPLES_PER_CLASS, len(examples))):
         try:
-            tiles.append(_tile(of, examples[k * len(examples) // min(SAMPLES, len(examples))]))
+            tiles.append(_draw_tile(of, examples[k * len(examples) // min(SAMPLES_PER_CLASS, len(examples))]))
         except UserError:
-            tiles.append(ground(TILE, TILE))
+            tiles.append(ground(TILE_SIZE, TILE_SIZE))
     return tiles
 
 
-def _tile(of: Dataset, example: Example) -> np.ndarray:
+def _draw_tile(of: Dataset, example: Example) -> np.ndarray:
     """What an example looks like, uint8 [TILE, TILE, 3]."""
-    whole = row(of, example, Form(side=TILE, rate=RATE))
+    whole = load_example(of, example, ExampleFormat(side=TILE_SIZE, rate=SAMPLE_RATE))
     if of.medium == "picture":
         return np.rint(whole * 255).astype(np.uint8)
-    return spectrum(whole)
+    return draw_spectrogram(whole)
 
 
-def spectrum(samples: np.ndarray) -> np.ndarray:
+def draw_spectrogram(samples: np.ndarray) -> np.ndarray:
     """A sound's spectrum over time, low tones below, uint8 [TILE, TILE, 3].
 
     Args:
-        samples: float32 [samples], at `RATE`.
+        samples: float32 [samples], at `SAMPLE_RATE`.
     """
     if len(samples) < 1024:
         samples = np.pad(samples, (0, 1024 - len(samples)))
-    power = np.square(np.abs(stft(samples, RATE, nperseg=512, noverlap=256)[2])) + 1e-12
+    power = np.square(np.abs(stft(samples, SAMPLE_RATE, nperseg=512, noverlap=256)[2])) + 1e-12
     level = 10 * np.log10(power / power.max())
-    bright = np.clip(1 + level[::-1] / LOUDEST_DB, 0, 1).astype(np.float32)
-    grey = np.rint(cv2.resize(bright, (TILE, TILE), interpolation=cv2.INTER_AREA) * 255).astype(np.uint8)
+    bright = np.clip(1 + level[::-1] / RANGE_DB, 0, 1).astype(np.float32)
+    grey = np.rint(cv2.resize(bright, (TILE_SIZE, TILE_SIZE), interpolation=cv2.INTER_AREA) * 255).astype(
+        np.uint8
+    )
     coloured: np.ndarray = cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return coloured
 
 
-def _histogram(sheet: np.ndarray, of: Dataset) -> None:
+def _draw_histogram(sheet: np.ndarray, of: Dataset) -> None:
     """Draw how long the sounds are, or how large the pictures, at the foot of the sheet."""
-    step = max(1, len(of.examples) // MOST_MEASURED)
-    sizes = measured(of.medium, of.examples[::step])
+    step = max(1, len(of.examples) // MAX_MEASURED)
+    sizes = measure_examples(of.medium, of.examples[::step])
     what, unit = ("length", "s") if of.medium == "sound" else ("shorter side", "px")
-    foot = sheet.shape[0] - FOOT
-    heading = (MARGIN, foot - HISTOGRAM - 16)
+    foot = sheet.shape[0] - FOOT_HEIGHT
+    heading = (MARGIN, foot - HISTOGRAM_HEIGHT - 16)
     if not len(sizes):
         written(sheet, f"{what}: no file can be read", heading, 14, INK)
         return
     low, half, far = (float(each) for each in np.quantile(sizes, (0, 0.5, 1)))
     written(sheet, f"{what}: {low:.4g} to {far:.4g} {unit}, median {half:.4g} {unit}", heading, 14, INK)
-    found, edges = np.histogram(sizes, BINS, (low, far if far > low else low + 1))
-    pitch = (sheet.shape[1] - 2 * MARGIN) / BINS
+    found, edges = np.histogram(sizes, HISTOGRAM_BINS, (low, far if far > low else low + 1))
+    pitch = (sheet.shape[1] - 2 * MARGIN) / HISTOGRAM_BINS
     for k, count in enumerate(found):
         # The smallest one shows too: it is what one looks for.
-        high = max(2 * bool(count), round(HISTOGRAM * count / found.max()))
+        high = max(2 * bool(count), round(HISTOGRAM_HEIGHT * count / found.max()))
         x = MARGIN + round(k * pitch)
-        sheet[foot - high : foot, x : x + max(1, round(pitch) - 2)] = BAR
-    for k in range(0, BINS + 1, 4):
+        sheet[foot - high : foot, x : x + max(1, round(pitch) - 2)] = BAR_COLOR
+    for k in range(0, HISTOGRAM_BINS + 1, 4):
         text = f"{edges[k]:.3g}"
         x = min(max(MARGIN + round(k * pitch), MARGIN + length(text, 12) // 2), sheet.shape[1] - MARGIN)
         written(sheet, text, (x, foot + 18), 12, DIM, 0.5)
 
 
-def measured(medium: str, examples: Sequence[Example]) -> np.ndarray:
+def measure_examples(medium: str, examples: Sequence[Example]) -> np.ndarray:
     """Seconds of sounds, or px of pictures' shorter sides, float64 [n]; damaged files are passed over."""
     sizes = []
     for example in examples:

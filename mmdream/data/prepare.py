@@ -15,25 +15,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmdream.data import manifest
-from mmdream.data.card import Card, Variant, card
-from mmdream.data.fetch import fetch
-from mmdream.data.manifest import About
-from mmdream.data.prepared import Prepared, counted
-from mmdream.data.sort import laid
-from mmdream.data.sources import items, usable
+from mmdream.data.card import DatasetCard, DatasetVariant, read_dataset_card
+from mmdream.data.fetch import fetch_archives
+from mmdream.data.manifest import DatasetInfo
+from mmdream.data.prepared import PreparedDataset, summarize_dataset
+from mmdream.data.sort import place_files
+from mmdream.data.sources import check_sources, find_files
 from mmdream.errors import UserError
 from mmdream.film.opened import reporting_full_disk
 from mmdream.listen import Listener
 
 
-def prepare(
+def prepare_dataset(
     name: str,
     sources: Sequence[Path],
     out: Path | None,
     variant: str | None,
     download: bool,
     listener: Listener,
-) -> Prepared:
+) -> PreparedDataset:
     """Sort a set's files into classes.
 
     Args:
@@ -48,30 +48,32 @@ def prepare(
         UserError: no such set or source, nothing of the set in it, an archive that is damaged or hostile, or
             a folder that holds something else. A set that was not there is not there then.
     """
-    about, out = card(name), out or Path(name)
+    about, out = read_dataset_card(name), out or Path(name)
     choice = about.variant(variant)
-    there = _there(out, about, choice)
-    usable(sources)
+    there = _is_prepared_already(out, about, choice)
+    check_sources(sources)
     if download:
-        sources = [*sources, *fetch(about, listener)]
+        sources = [*sources, *fetch_archives(about, listener)]
     if not sources:
         raise UserError(
             f"give {name} with --from ARCHIVE or --from FOLDER ({about.laid_out})"
             + (", or --download" if about.archives else f"; it is to be had at {about.publisher}")
         )
-    with _work(out) as work:
-        found = items(sources, about, choice, work, out, listener)
+    with _work_folder(out) as work:
+        found = find_files(sources, about, choice, work, out, listener)
         whole = out if there else work / "whole"
-        done = laid(found, whole, about, choice, manifest.read(out)[1] if there else [], work, listener)
+        done = place_files(
+            found, whole, about, choice, manifest.read_manifest(out)[1] if there else [], work, listener
+        )
         if not done.rows:
             raise UserError(f"{name}: none of its files could be read")
-        manifest.write(whole, _told(about, choice), done.rows)
+        manifest.write_manifest(whole, _make_info(about, choice), done.rows)
         if not there:
-            _appear(whole, out)
-    return counted(about, choice, out, done)
+            _rename_into_place(whole, out)
+    return summarize_dataset(about, choice, out, done)
 
 
-def _there(out: Path, about: Card, choice: Variant) -> bool:
+def _is_prepared_already(out: Path, about: DatasetCard, choice: DatasetVariant) -> bool:
     """Whether the set is there already; anything else there is in the way."""
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder; create it first")
@@ -85,14 +87,14 @@ def _there(out: Path, about: Card, choice: Variant) -> bool:
         if any(out.iterdir()):
             raise UserError(f"{out}: exists and is no prepared set; choose another folder with -o")
         return False
-    told, _ = manifest.read(out)
+    told, _ = manifest.read_manifest(out)
     if (told.name, told.variant) != (about.name, choice.name):
         holds = f"{told.name}{f' ({told.variant})' if told.variant else ''}"
         raise UserError(f"{out}: holds {holds}; choose another folder with -o")
     return True
 
 
-def _appear(whole: Path, out: Path) -> None:
+def _rename_into_place(whole: Path, out: Path) -> None:
     """Give a finished set its name."""
     try:
         if out.exists():
@@ -105,7 +107,7 @@ def _appear(whole: Path, out: Path) -> None:
 
 
 @contextmanager
-def _work(out: Path) -> Iterator[Path]:
+def _work_folder(out: Path) -> Iterator[Path]:
     """A folder beside the set to unpack and sort in; it is gone afterwards, whatever happens."""
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}.mmdream-", dir=out.parent))
     try:
@@ -115,7 +117,9 @@ def _work(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _told(about: Card, choice: Variant) -> About:
+def _make_info(about: DatasetCard, choice: DatasetVariant) -> DatasetInfo:
     """What stays with the set."""
-    classes = tuple(each.name for each in about.chosen(choice))
-    return About(about.name, choice.name, about.medium, about.split, classes, about.licence, about.citation)
+    classes = tuple(each.name for each in about.variant_classes(choice))
+    return DatasetInfo(
+        about.name, choice.name, about.medium, about.split, classes, about.licence, about.citation
+    )

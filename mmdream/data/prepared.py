@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.data import manifest
-from mmdream.data.card import Card, Variant
-from mmdream.data.sort import Sorted
+from mmdream.data.card import DatasetCard, DatasetVariant
+from mmdream.data.sort import PlacedFiles
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDataset:
     """A set that is ready."""
 
     name: str
@@ -50,31 +50,33 @@ class Prepared:
         """The counts for people, beside the card's."""
         wide = max(map(len, self.counts), default=0)
         found = [f"{self.folder}"]
-        found += [f"  {name:{wide}} {_beside(*count)}" for name, count in self.counts.items()]
+        found += [f"  {name:{wide}} {_format_count(*count)}" for name, count in self.counts.items()]
         left = f", {self.left_out} left out" if self.left_out else ""
-        found.append(f"  {'in all':{wide}} {_beside(*self.files)}; {self.new} new{left}")
-        found.append(f"  licence: {self.licence}; of each file: {self.folder / manifest.TABLE}")
+        found.append(f"  {'in all':{wide}} {_format_count(*self.files)}; {self.new} new{left}")
+        found.append(f"  licence: {self.licence}; of each file: {self.folder / manifest.TABLE_FILE}")
         return found
 
 
-def _beside(found: int, expected: int) -> str:
+def _format_count(found: int, expected: int) -> str:
     """A count beside the card's."""
     if not expected:
         return f"{found} (the card's count is not verified)"
     return f"{found} of {expected}" + ("" if found == expected else ": differs from the card")
 
 
-def counted(about: Card, choice: Variant, out: Path, done: Sorted) -> Prepared:
+def summarize_dataset(
+    about: DatasetCard, choice: DatasetVariant, out: Path, done: PlacedFiles
+) -> PreparedDataset:
     """The counts beside the card's."""
     found = Counter(row.label for row in done.rows)
     # A variant that goes by length has counts of its own, which the card does not know.
     known = choice.seconds is None
-    return Prepared(
+    return PreparedDataset(
         about.name,
         choice.name,
         out,
         about.licence,
-        {each.name: (found[each.name], each.files if known else 0) for each in about.chosen(choice)},
+        {each.name: (found[each.name], each.files if known else 0) for each in about.variant_classes(choice)},
         (len(done.rows), choice.files if choice.name else about.files),
         done.new,
         done.left_out,

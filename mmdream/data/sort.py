@@ -15,53 +15,55 @@ import cv2
 import numpy as np
 import soundfile
 
-from mmdream.data.card import Card, Variant
-from mmdream.data.manifest import INPUT, Row
-from mmdream.data.tree import Item
+from mmdream.data.card import DatasetCard, DatasetVariant
+from mmdream.data.manifest import INPUT_FOLDER, ManifestRow
+from mmdream.data.tree import SourceFile
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 from mmdream.picture import files
-from mmdream.web import digest
+from mmdream.web import file_digest
 
 
 @dataclass(frozen=True)
-class Sorted:
+class PlacedFiles:
     """What became of a set's files."""
 
-    rows: list[Row]
+    rows: list[ManifestRow]
     """Of all files that the set now has, by their paths."""
     new: int
     left_out: int
     """Files that could not be read, or are not of the variant's length."""
 
 
-def chosen(items: Iterable[Item], about: Card, choice: Variant) -> dict[str, Item]:
+def select_files(
+    items: Iterable[SourceFile], about: DatasetCard, choice: DatasetVariant
+) -> dict[str, SourceFile]:
     """The files of the variant's classes, by the place that each will have below the set's folder.
 
     A file that is there twice is taken once; another one of the same name gets a number.
     """
     classes: dict[str, str] = {}
-    for each in about.chosen(choice):
+    for each in about.variant_classes(choice):
         classes |= {each.name: each.name, each.label or each.name: each.name}
-    found: dict[str, Item] = {}
+    found: dict[str, SourceFile] = {}
     taken: dict[str, Path] = {}
     for item in items:
         if item.label in classes:
-            place = _place(item, classes[item.label], ".jpg" if about.side else None, taken)
+            place = _assign_path(item, classes[item.label], ".jpg" if about.side else None, taken)
             if place is not None:
                 taken[place.lower()] = item.file
                 found[place] = item
     return found
 
 
-def _place(item: Item, label: str, ending: str | None, taken: dict[str, Path]) -> str | None:
+def _assign_path(item: SourceFile, label: str, ending: str | None, taken: dict[str, Path]) -> str | None:
     """A name that no file has, in any case of letters; None: the very file is there."""
     name = item.name or item.file.name
     # A name that every system can have and a table can hold.
     plain = Path(re.sub(r"[\s\\\\:]+", " ", name.encode(errors="replace").decode()))
     for number in itertools.count():
         again = f"~{number}" if number else ""
-        place = f"{INPUT}/{label}/{plain.stem}{again}{ending or plain.suffix}"
+        place = f"{INPUT_FOLDER}/{label}/{plain.stem}{again}{ending or plain.suffix}"
         other = taken.get(place.lower())
         if other is None:
             return place
@@ -70,15 +72,15 @@ def _place(item: Item, label: str, ending: str | None, taken: dict[str, Path]) -
     raise AssertionError
 
 
-def laid(
-    items: dict[str, Item],
+def place_files(
+    items: dict[str, SourceFile],
     whole: Path,
-    about: Card,
-    choice: Variant,
-    before: Sequence[Row],
+    about: DatasetCard,
+    choice: DatasetVariant,
+    before: Sequence[ManifestRow],
     work: Path,
     listener: Listener,
-) -> Sorted:
+) -> PlacedFiles:
     """Put files where they belong; those that are there already stay.
 
     Args:
@@ -94,60 +96,60 @@ def laid(
     new = left_out = 0
     for number, (place, item) in enumerate(items.items(), 1):
         try:
-            origin = _origin(item.file)
+            origin = _hash_source(item.file)
             old = rows.get(place)
             if old is None or old.origin != origin or old.bytes != (whole / place).stat().st_size:
-                if not _fits(item.file, choice):
+                if not _has_length(item.file, choice):
                     left_out += 1
                     continue
-                _put(item.file, whole / place, about.side, move=work in item.file.parents)
+                _place_file(item.file, whole / place, about.side, move=work in item.file.parents)
                 new += 1
-            rows[place] = _row(item, place, whole, about, origin)
-        except _Unreadable:
+            rows[place] = _make_row(item, place, whole, about, origin)
+        except _UnreadableFile:
             left_out += 1
         listener.progress("sorting", number, len(items))
-    return Sorted([rows[place] for place in sorted(rows)], new, left_out)
+    return PlacedFiles([rows[place] for place in sorted(rows)], new, left_out)
 
 
-class _Unreadable(Exception):
+class _UnreadableFile(Exception):
     """A file of the publisher's that cannot be read."""
 
 
-def _origin(file: Path) -> str:
+def _hash_source(file: Path) -> str:
     """SHA-256 of a publisher's file."""
     try:
-        return digest(file, "sha256")
+        return file_digest(file, "sha256")
     except OSError as error:
-        raise _Unreadable from error
+        raise _UnreadableFile from error
 
 
-def _row(item: Item, place: str, whole: Path, about: Card, origin: str) -> Row:
+def _make_row(item: SourceFile, place: str, whole: Path, about: DatasetCard, origin: str) -> ManifestRow:
     """A line of the table for a file that has its place."""
-    return Row(
+    return ManifestRow(
         place,
         place.split("/")[1],
         item.fold,
-        _clean(item.group),
-        _clean(item.licence or about.licence),
-        _clean(item.source or about.publisher),
+        _clean_cell(item.group),
+        _clean_cell(item.licence or about.licence),
+        _clean_cell(item.source or about.publisher),
         (whole / place).stat().st_size,
-        digest(whole / place, "sha256") if about.side else origin,
+        file_digest(whole / place, "sha256") if about.side else origin,
         origin,
     )
 
 
-def _fits(file: Path, choice: Variant) -> bool:
+def _has_length(file: Path, choice: DatasetVariant) -> bool:
     """Whether a sound has the length that the variant asks for."""
     if choice.seconds is None:
         return True
     try:
         told = soundfile.info(file)
     except soundfile.SoundFileError as error:
-        raise _Unreadable from error
+        raise _UnreadableFile from error
     return bool(abs(told.frames / told.samplerate - choice.seconds) < 0.005)
 
 
-def _put(file: Path, target: Path, side: int | None, move: bool) -> None:
+def _place_file(file: Path, target: Path, side: int | None, move: bool) -> None:
     """Give a file its place, in one moment."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if move and side is None:
@@ -158,20 +160,20 @@ def _put(file: Path, target: Path, side: int | None, move: bool) -> None:
         if side is None:
             shutil.copyfile(file, draft)
         else:
-            files.write_image(draft, square(_picture(file), side))
+            files.write_image(draft, crop_square(_read_source_image(file), side))
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _picture(file: Path) -> np.ndarray:
+def _read_source_image(file: Path) -> np.ndarray:
     try:
         return files.read_image(file)
     except UserError as error:
-        raise _Unreadable from error
+        raise _UnreadableFile from error
 
 
-def square(rgb: np.ndarray, side: int) -> np.ndarray:
+def crop_square(rgb: np.ndarray, side: int) -> np.ndarray:
     """The middle of a picture, as large as it goes, at another size.
 
     Args:
@@ -190,6 +192,6 @@ def square(rgb: np.ndarray, side: int) -> np.ndarray:
     return clipped
 
 
-def _clean(text: str) -> str:
+def _clean_cell(text: str) -> str:
     """Text for one cell of a table."""
     return " ".join(text.encode(errors="replace").decode().split())

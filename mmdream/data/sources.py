@@ -8,20 +8,20 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mmdream.data.archive import SUFFIXES, is_archive, unpack
-from mmdream.data.card import Card, Variant
-from mmdream.data.fetch import verify
-from mmdream.data.layouts import READERS
-from mmdream.data.picture_layouts import WNID
-from mmdream.data.sort import chosen
-from mmdream.data.tree import Item, Tree, tree
+from mmdream.data.card import DatasetCard, DatasetVariant
+from mmdream.data.fetch import verify_checksum
+from mmdream.data.layouts import LAYOUT_READERS
+from mmdream.data.picture_layouts import WORDNET_ID
+from mmdream.data.sort import select_files
+from mmdream.data.tree import FileTree, SourceFile, scan_folder
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
-TABLES = (".csv", ".txt", ".json", ".mat")
+TABLE_SUFFIXES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""
 
 
-def usable(sources: Sequence[Path]) -> None:
+def check_sources(sources: Sequence[Path]) -> None:
     """See whether something can be read from all of them.
 
     Raises:
@@ -30,7 +30,7 @@ def usable(sources: Sequence[Path]) -> None:
     for source in sources:
         if not source.exists():
             raise UserError(f"{source}: no such file or folder")
-        if source.is_file() and not is_archive(source) and source.suffix.lower() not in TABLES:
+        if source.is_file() and not is_archive(source) and source.suffix.lower() not in TABLE_SUFFIXES:
             raise UserError(
                 f"{source}: is no archive that can be unpacked; give {', '.join(SUFFIXES)}, or a folder"
             )
@@ -41,9 +41,14 @@ def usable(sources: Sequence[Path]) -> None:
             )
 
 
-def items(
-    sources: Sequence[Path], about: Card, choice: Variant, work: Path, out: Path, listener: Listener
-) -> dict[str, Item]:
+def find_files(
+    sources: Sequence[Path],
+    about: DatasetCard,
+    choice: DatasetVariant,
+    work: Path,
+    out: Path,
+    listener: Listener,
+) -> dict[str, SourceFile]:
     """The set's files by the place that each will have, unpacked as far as need be.
 
     Args:
@@ -57,21 +62,21 @@ def items(
     Raises:
         UserError: nothing of the set is there, or an archive is refused.
     """
-    newest = [_opened(source, about, work, out, listener) for source in sources]
-    trees: list[Tree] = []
-    found: dict[str, Item] = {}
+    newest = [_open_source(source, about, work, out, listener) for source in sources]
+    trees: list[FileTree] = []
+    found: dict[str, SourceFile] = {}
     lacks = ""
     # What lies packed inside is unpacked where nothing is found without: archives in a folder, or in an
     # archive, as ImageNet's are, which may lie in a folder too.
     while newest:
         trees += newest
         try:
-            found = chosen(READERS[about.layout](trees), about, choice)
+            found = select_files(LAYOUT_READERS[about.layout](trees), about, choice)
         except UserError as error:
             lacks = f" ({error})"
         labels = {item.label for item in found.values()}
-        inside = [(each, path) for each in newest for path in _inside(each, about, labels)]
-        newest = [_unpacked(path, each.told, about, work, listener) for each, path in inside]
+        inside = [(each, path) for each in newest for path in _nested_archives(each, about, labels)]
+        newest = [_unpack_archive(path, each.told, about, work, listener) for each, path in inside]
     if found:
         return found
     for each in trees:
@@ -80,27 +85,29 @@ def items(
     raise UserError(f"{told}: nothing of {about.name} is there{lacks}; it is laid out as {about.laid_out}")
 
 
-def _opened(source: Path, about: Card, work: Path, out: Path, listener: Listener) -> Tree:
+def _open_source(source: Path, about: DatasetCard, work: Path, out: Path, listener: Listener) -> FileTree:
     """What one source holds."""
     if source.is_dir():
-        return tree(source.absolute(), source, out.absolute())
+        return scan_folder(source.absolute(), source, out.absolute())
     if is_archive(source):
-        return _unpacked(source, source, about, work, listener)
-    return Tree(source.parent.absolute(), (source.name,), str(source))
+        return _unpack_archive(source, source, about, work, listener)
+    return FileTree(source.parent.absolute(), (source.name,), str(source))
 
 
-def _inside(each: Tree, about: Card, found: set[str]) -> Iterator[Path]:
+def _nested_archives(each: FileTree, about: DatasetCard, found: set[str]) -> Iterator[Path]:
     """The archives in a folder with what is not found yet: the whole set, or one of ImageNet's classes."""
     lacking = {known.label for known in about.classes} - found
     for path in (each.root / name for name in each.files if is_archive(Path(name))):
-        wanted = path.stem in lacking if re.fullmatch(WNID, path.stem) else not found
+        wanted = path.stem in lacking if re.fullmatch(WORDNET_ID, path.stem) else not found
         if wanted and any(fnmatch(path.name, pattern) for pattern in about.inside):
             yield path
 
 
-def _unpacked(archive: Path, told: object, about: Card, work: Path, listener: Listener) -> Tree:
+def _unpack_archive(
+    archive: Path, told: object, about: DatasetCard, work: Path, listener: Listener
+) -> FileTree:
     """An archive's files, in a folder of their own."""
-    verify(archive, about)
+    verify_checksum(archive, about)
     into = work / f"unpacked{len(list(work.iterdir()))}"
 
     def progress(done: float, total: float) -> None:
@@ -108,4 +115,4 @@ def _unpacked(archive: Path, told: object, about: Card, work: Path, listener: Li
 
     listener.say(f"unpacking {archive.name}, {archive.stat().st_size / 1e6:.0f} MB")
     unpack(archive, into, progress=progress)
-    return tree(into, told)
+    return scan_folder(into, told)

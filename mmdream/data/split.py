@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from mmdream.data.folder import Dataset, Example
 from mmdream.errors import UserError
 
-SHARE = 0.2
+TEST_SHARE = 0.2
 """Of the examples that are kept from training, where the set does not say which."""
 
 
-def divided(
-    of: Dataset, fold: str | None = None, share: float = SHARE, seed: int = 0
+def split_examples(
+    of: Dataset, fold: str | None = None, share: float = TEST_SHARE, seed: int = 0
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Examples to train on, and examples to test on, with no speaker or recording in both.
 
@@ -33,11 +33,11 @@ def divided(
         having = ", ".join(sorted(folds - {""})) or "none"
         raise UserError(f'{of.name} has no fold "{fold}"; it has {having}')
     if fold is None and of.split in ("fold", "publisher"):
-        fold = _usual(folds)
+        fold = _default_fold(folds)
     if fold is not None:
         held = {example for example in of.examples if example.fold == fold}
     else:
-        held = _drawn(of, share, seed)
+        held = _draw_groups(of, share, seed)
     if not held:
         raise UserError(
             f"{of.name}: too few files to keep some from training; each class needs two, of two groups"
@@ -48,7 +48,7 @@ def divided(
     )
 
 
-def _usual(folds: set[str]) -> str | None:
+def _default_fold(folds: set[str]) -> str | None:
     """The fold to test on; None: the files that are there are all of one."""
     for part in ("test", "validation"):
         if part in folds and len(folds) > 1:
@@ -57,14 +57,14 @@ def _usual(folds: set[str]) -> str | None:
     return numbers[-1] if len(numbers) > 1 else None
 
 
-def _drawn(of: Dataset, share: float, seed: int) -> set[Example]:
+def _draw_groups(of: Dataset, share: float, seed: int) -> set[Example]:
     """Whole groups, drawn until each class has its share; one group of a class always stays."""
     groups: dict[str, list[Example]] = defaultdict(list)
     for example in of.examples:
         groups[example.group or str(example.file)].append(example)
     homes: dict[int, list[str]] = defaultdict(list)
     for name in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
-        homes[_main(groups[name])].append(name)
+        homes[_majority_label(groups[name])].append(name)
     totals = Counter(example.label for example in of.examples)
     held: set[Example] = set()
     counts: Counter[int] = Counter()
@@ -77,6 +77,6 @@ def _drawn(of: Dataset, share: float, seed: int) -> set[Example]:
     return held
 
 
-def _main(examples: Sequence[Example]) -> int:
+def _majority_label(examples: Sequence[Example]) -> int:
     """The class that most of a group are of."""
     return Counter(example.label for example in examples).most_common(1)[0][0]

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from mmdream.errors import UserError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
-ENDINGS = {"picture": PICTURES, "sound": SOUNDS}
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+MEDIA_SUFFIXES = {"picture": IMAGE_SUFFIXES, "sound": AUDIO_SUFFIXES}
 """Of the files of each medium, in any case of letters."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceFile:
     """One file of a set."""
 
     file: Path
@@ -37,7 +37,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Tree:
+class FileTree:
     """The files below a folder."""
 
     root: Path
@@ -47,21 +47,21 @@ class Tree:
     """What the user calls it: the archive that it came from, or the folder."""
 
 
-def tree(root: Path, told: object, without: Path | None = None) -> Tree:
+def scan_folder(root: Path, told: object, without: Path | None = None) -> FileTree:
     """Look through a folder, but for one in it; hidden files and what macOS adds are passed over."""
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not _hidden(name) and Path(folder, name) != without]
+        folders[:] = [name for name in folders if not _is_hidden(name) and Path(folder, name) != without]
         here = Path(folder).relative_to(root)
-        found += [(here / name).as_posix() for name in files if not _hidden(name)]
-    return Tree(root, tuple(sorted(found)), str(told))
+        found += [(here / name).as_posix() for name in files if not _is_hidden(name)]
+    return FileTree(root, tuple(sorted(found)), str(told))
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def matching(trees: Sequence[Tree], pattern: str) -> Iterator[tuple[Path, re.Match[str]]]:
+def match_paths(trees: Sequence[FileTree], pattern: str) -> Iterator[tuple[Path, re.Match[str]]]:
     """The files whose path, or the end of it from a folder on, a pattern describes."""
     wanted = re.compile(rf"(?:.*?/)??{pattern}", re.IGNORECASE)
     for each in trees:
@@ -70,7 +70,7 @@ def matching(trees: Sequence[Tree], pattern: str) -> Iterator[tuple[Path, re.Mat
                 yield each.root / name, match
 
 
-def by_name(trees: Sequence[Tree], endings: tuple[str, ...]) -> dict[str, Path]:
+def index_by_name(trees: Sequence[FileTree], endings: tuple[str, ...]) -> dict[str, Path]:
     """The files of some endings by the last part of their path; of equal ones the first."""
     found: dict[str, Path] = {}
     for each in trees:
@@ -80,18 +80,18 @@ def by_name(trees: Sequence[Tree], endings: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
-def only(trees: Sequence[Tree], pattern: str, what: str) -> Path:
+def find_required(trees: Sequence[FileTree], pattern: str, what: str) -> Path:
     """The one file that a layout cannot do without.
 
     Raises:
         UserError: it is not there.
     """
-    for path, _ in matching(trees, pattern):
+    for path, _ in match_paths(trees, pattern):
         return path
     raise UserError(f"no {what}")
 
 
-def lines(path: Path) -> Iterator[list[str]]:
+def read_csv(path: Path) -> Iterator[list[str]]:
     """The lines of a comma-separated table.
 
     Raises:
@@ -105,7 +105,7 @@ def lines(path: Path) -> Iterator[list[str]]:
         raise UserError(f"{path}: is no table that can be read ({error})") from error
 
 
-def table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     """The lines of a table, by the names in its first line; short lines are filled up.
 
     Args:
@@ -115,7 +115,7 @@ def table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
     Raises:
         UserError: it is no such table.
     """
-    rows = lines(path)
+    rows = read_csv(path)
     names = next(rows, [])
     if missing := [name for name in columns if name not in names]:
         raise UserError(f"{path}: has no column {missing[0]}; is it the publisher's own table?")

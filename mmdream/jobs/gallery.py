@@ -16,7 +16,7 @@ from mmdream.networks.network import Network, choose_precision, load_shared_netw
 from mmdream.networks.weights import locate_weights
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.sample import pictures
+from mmdream.sample import render_frames
 from mmdream.terms import Objective, Term
 
 MOST = 8
@@ -104,7 +104,7 @@ def strongest(network: Network, most: int) -> list[tuple[int, ...]]:
         For each rung at most so many channels, the strongest first.
     """
     features = network.rungs(tuple(range(len(network.card.rungs))))
-    photos = (photo.astype(np.float32) / 255 for photo in pictures(2, (2 * TILE, 2 * TILE)))
+    photos = (photo.astype(np.float32) / 255 for photo in render_frames(2, (2 * TILE, 2 * TILE)))
     ranks: list[np.ndarray | float] = [0.0] * len(network.card.rungs)
     for cue in (make_noise_image(TILE, TILE, 0), *photos):
         for place, a in enumerate(features(cue[None])):

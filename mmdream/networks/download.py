@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.web import Refused, digest, get
+from mmdream.web import DownloadError, download_bytes, file_digest
 
 if TYPE_CHECKING:
     from mmdream.networks.origins import KerasWeights
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class RawFile:
+class SnapshotFile:
     """One line of a manifest: a raw little-endian float32 array, kernels in order out, y, x, in."""
 
     path: str
@@ -41,16 +41,16 @@ class RawFile:
     """As the network wants it: (y, x, in, out), (in, out) or (out,)."""
 
 
-def read_manifest(path: Path) -> list[RawFile]:
+def read_snapshot_manifest(path: Path) -> list[SnapshotFile]:
     """The files of a snapshot, from tab-separated columns path, bytes, sha256, array, shape."""
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [
-        RawFile(where, int(size), sha256, array, tuple(int(side) for side in shape.split("x")))
+        SnapshotFile(where, int(size), sha256, array, tuple(int(side) for side in shape.split("x")))
         for where, size, sha256, array, shape in rows
     ]
 
 
-def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
+def download_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
     """Gather a snapshot's raw files into one ``.npz``, unless it is there already and whole.
 
     Its name tells the manifest, so that a release with other weights fetches them.
@@ -64,12 +64,12 @@ def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> 
     Raises:
         UserError: a file cannot be had or is not what the manifest says; nothing is written.
     """
-    into = folder / f"{network}-{digest(manifest, 'sha256')[:12]}.npz"
-    if _is_whole(into):
+    into = folder / f"{network}-{file_digest(manifest, 'sha256')[:12]}.npz"
+    if _is_intact_zip(into):
         return into
-    files = read_manifest(manifest)
+    files = read_snapshot_manifest(manifest)
     earlier = folder / f"{network}.npz"
-    if _holds(earlier, files):
+    if _has_pinned_arrays(earlier, files):
         # From a release whose names did not tell: what is pinned now is in it.
         earlier.replace(into)
         return into
@@ -77,14 +77,14 @@ def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> 
     arrays = {}
     try:
         for file in files:
-            data = get(address + urllib.parse.quote(file.path), file.bytes)
+            data = download_bytes(address + urllib.parse.quote(file.path), file.bytes)
             if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
-                raise Refused(f"{file.path} is not the file that the manifest pins")
-            arrays[file.array] = _arrange(np.frombuffer(data, "<f4"), file.shape)
+                raise DownloadError(f"{file.path} is not the file that the manifest pins")
+            arrays[file.array] = _to_keras_layout(np.frombuffer(data, "<f4"), file.shape)
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes **kwds for allow_pickle
-        _keep(buffer.getvalue(), into)
-    except (Refused, OSError) as error:
+        _write_whole(buffer.getvalue(), into)
+    except (DownloadError, OSError) as error:
         raise UserError(
             f"{network}: its weights could not be downloaded ({error}); go online once, or pass an "
             f".npz file with --weights FILE (or save it as {into}), or take --weights random"
@@ -92,23 +92,23 @@ def fetch_snapshot(address: str, manifest: Path, folder: Path, network: str) -> 
     return into
 
 
-def fetch_file(source: KerasWeights, into: Path, network: str) -> Path:
+def download_keras_file(source: KerasWeights, into: Path, network: str) -> Path:
     """One of Keras's weight files, from Keras's cache or into it.
 
     Raises:
         UserError: it cannot be had, or its checksum is not Keras's.
     """
     if into.is_file():
-        if not _matches(into.read_bytes(), source.md5):
+        if not _matches_md5(into.read_bytes(), source.md5):
             raise UserError(f"{into}: damaged (checksum is not Keras's); delete it and try again")
         return into
     log.info("%s: downloading %s", network, source.file)
     try:
-        data = get(source.address, source.most_bytes)
-        if not _matches(data, source.md5):
-            raise Refused("the checksum is not Keras's")
-        _keep(data, into)
-    except (Refused, OSError) as error:
+        data = download_bytes(source.address, source.most_bytes)
+        if not _matches_md5(data, source.md5):
+            raise DownloadError("the checksum is not Keras's")
+        _write_whole(data, into)
+    except (DownloadError, OSError) as error:
         raise UserError(
             f"{network}: {source.file} could not be downloaded ({error}); put it into "
             f"{into.parent}, or pass it with --weights FILE, or take --weights random"
@@ -116,7 +116,7 @@ def fetch_file(source: KerasWeights, into: Path, network: str) -> Path:
     return into
 
 
-def _is_whole(path: Path) -> bool:
+def _is_intact_zip(path: Path) -> bool:
     """Whether an archive is there and undamaged; a ZIP has a checksum of each of its files."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -125,9 +125,9 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _holds(path: Path, files: list[RawFile]) -> bool:
+def _has_pinned_arrays(path: Path, files: list[SnapshotFile]) -> bool:
     """Whether an archive's arrays are, to the bit, those that a manifest pins."""
-    if not _is_whole(path):
+    if not _is_intact_zip(path):
         return False
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -143,19 +143,19 @@ def _holds(path: Path, files: list[RawFile]) -> bool:
     return True
 
 
-def _matches(data: bytes, md5: str) -> bool:
+def _matches_md5(data: bytes, md5: str) -> bool:
     """Whether a file is the one that Keras means; Keras states no checksum of some."""
     return not md5 or hashlib.md5(data, usedforsecurity=False).hexdigest() == md5
 
 
-def _arrange(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _to_keras_layout(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A raw array (out, y, x, in) as the network wants it (y, x, in, out)."""
     if len(shape) == 1:
         return flat.reshape(shape)
     return np.ascontiguousarray(np.moveaxis(flat.reshape(shape[-1], *shape[:-1]), 0, -1))
 
 
-def _keep(data: bytes, into: Path) -> None:
+def _write_whole(data: bytes, into: Path) -> None:
     """Write under a name of its own, then rename: two runs at once do not disturb each other."""
     into.parent.mkdir(parents=True, exist_ok=True)
     part = into.with_name(f".{into.name}.{uuid.uuid4().hex}.part")

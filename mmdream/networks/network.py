@@ -25,7 +25,7 @@ from mmdream.networks.origins import ModelFileWeights
 from mmdream.networks.recent import LruCache
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.terms import Term
-from mmdream.web import digest
+from mmdream.web import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -172,7 +172,7 @@ def load_shared_network(
     Raises:
         UserError: as `load_network`.
     """
-    weights = f"{RANDOM} {seed}" if path is None else digest(path, "sha256")
+    weights = f"{RANDOM} {seed}" if path is None else file_digest(path, "sha256")
     return _loaded_networks.get(
         (repr(card), weights, precision), lambda: _build_network(card, path, precision, seed)
     )
@@ -298,7 +298,7 @@ def initialize_random(model: keras.Model, seed: int) -> None:
             continue
         shape = tuple(variable.shape)
         scale = np.sqrt(2 / np.prod(shape[:-1]))
-        kernel = chance.rng(seed, "weights", place).standard_normal(shape, np.float32)
+        kernel = chance.rng_for(seed, "weights", place).standard_normal(shape, np.float32)
         variable.assign(kernel * np.float32(scale))
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from mmdream.errors import UserError
-from mmdream.homes import DATA, home
+from mmdream.homes import DATA, user_folder
 
 _PACKAGED_MODELS = Path(__file__).parents[1] / "models"
 MODELS_FOLDER = _PACKAGED_MODELS if _PACKAGED_MODELS.is_dir() else Path(__file__).parents[2] / "models"
@@ -42,7 +42,7 @@ def trained_folder() -> Path:
     """The folder of the networks that were trained: ``MMDREAM_MODELS``, or by the platform's custom."""
     if told := os.environ.get("MMDREAM_MODELS"):
         return Path(told).expanduser()
-    return home(DATA) / "models"
+    return user_folder(DATA) / "models"
 
 
 def list_card_names() -> list[str]:

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.download import fetch_file, fetch_snapshot, read_manifest
+from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
 from mmdream.networks.origins import (
     KerasWeights,
     ModelFileWeights,
@@ -28,7 +28,7 @@ from mmdream.networks.origins import (
     TrainedWeights,
 )
 from mmdream.networks.places import MODELS_FOLDER
-from mmdream.web import caches
+from mmdream.web import cache_folders
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
@@ -115,7 +115,9 @@ def required_shapes(card: NetworkCard) -> Shapes:
     if isinstance(card.weights, (ShippedWeights, TrainedWeights)):
         return {name: a.shape for name, a in read_arrays(card.home / card.weights.file).items()}
     if isinstance(card.weights, SnapshotWeights):
-        return {file.array: file.shape for file in read_manifest(MODELS_FOLDER / card.weights.manifest)}
+        return {
+            file.array: file.shape for file in read_snapshot_manifest(MODELS_FOLDER / card.weights.manifest)
+        }
     return {}
 
 
@@ -147,11 +149,13 @@ def _find_card_weights(card: NetworkCard) -> Path:
             raise UserError(f"{path}: missing or damaged; {again}")
         return path
     if isinstance(how, SnapshotWeights):
-        return fetch_snapshot(how.address, MODELS_FOLDER / how.manifest, caches()["mmdream"], card.name)
+        return download_snapshot(
+            how.address, MODELS_FOLDER / how.manifest, cache_folders()["mmdream"], card.name
+        )
     if isinstance(how, NoWeights):
         raise UserError(
             f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
             "(--sound-weights for the sound of a film)"
         )
     assert isinstance(how, KerasWeights)
-    return fetch_file(how, caches()["keras"] / how.file, card.name)
+    return download_keras_file(how, cache_folders()["keras"] / how.file, card.name)

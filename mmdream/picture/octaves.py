@@ -136,7 +136,7 @@ def dream_octaves(
             dreamed = source + detail + resize(gain, source.shape[:2])
         base = _clip(resize(dreamed, visit.size))
         size = visit.size if visit.smoothing is None else _half_size(visit.size)
-        shifts = chance.rng(seed, "jitter", time, *visit.size)
+        shifts = chance.rng_for(seed, "jitter", time, *visit.size)
         canvas = AscentProblem(
             start=np.zeros((*size, 3), np.float32),
             step=step if step_scale is None else step * resize_step_scale(step_scale, size),

@@ -129,7 +129,7 @@ def make_reference_noise(side: int = 192) -> np.ndarray:
     Returns:
         float32 [side, side, 3], mean 0.5, deviation 0.2, mostly grey, clipped to 0..1.
     """
-    noise = chance.rng(0, "pink").standard_normal((side, side, 4))
+    noise = chance.rng_for(0, "pink").standard_normal((side, side, 4))
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     falloff = 1.0 / np.maximum(np.hypot(fy, fx), 1.0 / side)
     layers = np.fft.irfft2(np.fft.rfft2(noise, axes=(0, 1)) * falloff[..., None], (side, side), (0, 1))

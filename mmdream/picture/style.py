@@ -174,7 +174,7 @@ def _reduce_channels(a: tf.Tensor) -> tf.Tensor:
     wide = a.shape[3]
     if wide <= MAX_STYLE_CHANNELS:
         return a
-    draw = chance.rng(0, "sketch", wide).standard_normal((wide, MAX_STYLE_CHANNELS))
+    draw = chance.rng_for(0, "sketch", wide).standard_normal((wide, MAX_STYLE_CHANNELS))
     rotation = np.linalg.qr(draw)[0].astype(np.float32)
     return tf.tensordot(tf.cast(a, tf.float32), tf.constant(rotation), 1)
 

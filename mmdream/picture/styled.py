@@ -114,7 +114,7 @@ def stylize_octaves(
     gain = np.zeros_like(source)
     for visit in visits:
         on = _StyleOctave(source, source + detail + gain, visit.size, mask)
-        rims = chance.rng(seed, "rims", time, *visit.size)
+        rims = chance.rng_for(seed, "rims", time, *visit.size)
         canvas = AscentProblem(
             start=np.zeros_like(on.base),
             step=FIRST_STEP

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from mmdream.ascent import AscentProblem, ascend
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.errors import Interrupted
 from mmdream.recipe import AS_USUAL, SoundManner
 from mmdream.schedule import Moment
@@ -228,7 +228,7 @@ def _ascend_voice(
                 shown(chunk, total - (finer + 1) * moment.steps + number, total, limited(x))
             # The same roll for every chunk: the network's pooling grid then lies alike on both
             # sides of a seam.
-            roll = int(rng(on.seed, "sound", "roll", finer, number).integers(ALIGN_HOPS))
+            roll = int(rng_for(on.seed, "sound", "roll", finer, number).integers(ALIGN_HOPS))
             way = on.ear.slope(x, stretch, depths[columns], roll, invent, lively)
             for first in range(0, x.shape[1], N_BANDS):
                 plane = slice(first, first + N_BANDS)
@@ -288,7 +288,7 @@ def _start_noise(on: ChunkContext, chunk: Chunk, voice: int, what: str) -> np.nd
     """Smooth noise of RMS 1 on the absolute grid, float32 [hop, band]; each voice has its own."""
     apart = (voice,) if voice else ()
     rows = [
-        rng(on.seed, "sound", what, number, *apart).standard_normal((ALIGN_HOPS, N_BANDS))
+        rng_for(on.seed, "sound", what, number, *apart).standard_normal((ALIGN_HOPS, N_BANDS))
         for number in range(chunk.low // ALIGN_HOPS, -(-chunk.high // ALIGN_HOPS))
     ]
     noise = np.concatenate(rows)[: chunk.high - chunk.low].astype(np.float32)

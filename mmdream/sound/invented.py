@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft
 
 PULSE_SHARE = 0.5
@@ -90,7 +90,7 @@ class Excitation:
     def _noise(self, low: int, high: int) -> np.ndarray:
         """White noise that belongs to the absolute clock, float32 [sample]."""
         blocks = [
-            rng(self._seed, "sound", "invented", number).standard_normal(NOISE_BLOCK_SAMPLES)
+            rng_for(self._seed, "sound", "invented", number).standard_normal(NOISE_BLOCK_SAMPLES)
             for number in range(low // NOISE_BLOCK_SAMPLES, -(-high // NOISE_BLOCK_SAMPLES))
         ]
         start = low - low // NOISE_BLOCK_SAMPLES * NOISE_BLOCK_SAMPLES

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.signal
 
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.errors import UserError
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.peak import PEAK_CEILING
@@ -108,7 +108,7 @@ def _generate_raw(wanted: SignalSpec, seed: int) -> Iterator[np.ndarray]:
     for start in range(0, total, BLOCK_SAMPLES):
         at = np.arange(start, min(start + BLOCK_SAMPLES, total))
         if wanted.kind == "noise":
-            white = rng(seed, "sound", "from", start).standard_normal(len(at))
+            white = rng_for(seed, "sound", "from", start).standard_normal(len(at))
             wave, state = scipy.signal.lfilter(*PINK_FILTER, white, zi=state)
         else:
             wave = np.sin(2 * np.pi * _phase_turns(wanted, at / SIGNAL_RATE))

@@ -19,7 +19,7 @@ import scipy.ndimage
 import soundfile
 
 from mmdream.ascent import AscentProblem, ascend
-from mmdream.chance import rng
+from mmdream.chance import rng_for
 from mmdream.report import Report
 from mmdream.sound.chunks import Chunk, crossfade_chunks
 from mmdream.sound.heard import (
@@ -244,7 +244,7 @@ def ascend_window(
 def read_start_spectra(content: MeteredSound, first: int, stop: int, seed: int) -> np.ndarray:
     """The content's spectra [channel, hop, bin]; where it is silent they have a phase to begin with too."""
     found = content.spectra(first, stop)
-    draw = rng(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
+    draw = rng_for(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
     return np.asarray(found + np.float32(1e-7) * draw.view(np.complex64)[..., 0])
 
 

@@ -102,7 +102,7 @@ def build_texture_model(
     runs = len(grid.starts)
     scales = [np.float32(np.sqrt(2 / (length * runs))) for length in taps]  # He et al. 2015
     filters = tuple(
-        chance.rng(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
+        chance.rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
         for length, scale in zip(taps, scales, strict=True)
     )
     if network is None:

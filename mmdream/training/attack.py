@@ -12,7 +12,7 @@ from keras import ops
 Tensor = Any  # Keras ships no types
 
 
-def pushed(pictures: Tensor, uphill: Tensor, length: Tensor) -> Tensor:
+def perturb_images(pictures: Tensor, uphill: Tensor, length: Tensor) -> Tensor:
     """Pictures moved along a gradient by an L2 length each.
 
     Args:
@@ -27,7 +27,7 @@ def pushed(pictures: Tensor, uphill: Tensor, length: Tensor) -> Tensor:
     return ops.clip(pictures + ops.reshape(length, (-1, 1, 1, 1)) * uphill / norm, 0.0, 1.0)
 
 
-def signed(start: Tensor, uphill: Tensor, most: Tensor) -> Tensor:
+def perturb_signed(start: Tensor, uphill: Tensor, most: Tensor) -> Tensor:
     """A change of each number by at most `most` (FGSM), from a random start.
 
     Args:

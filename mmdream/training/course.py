@@ -17,28 +17,28 @@ import numpy as np
 from mmdream import chance
 from mmdream.errors import UserError
 from mmdream.networks.framework import keras, tf
-from mmdream.training.lesson import Lesson, drawn, places, smooth
-from mmdream.training.pupil import Pupil
-from mmdream.training.rounds import RoundJournal, resumable_rounds, weights_file
-from mmdream.training.task import Task
+from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
+from mmdream.training.pupil import TrainableModel
+from mmdream.training.rounds import RoundJournal, read_resumable_rounds, weights_path
+from mmdream.training.task import TrainingTask
 
-MOST_STEPS = 50
+MAX_ROUND_STEPS = 50
 """Of a round: what is lost at most when a training is stopped."""
-FEWEST_ROUNDS = 8
-FEWEST_STEPS = 10
+MIN_ROUNDS = 8
+MIN_EPOCH_STEPS = 10
 """Of a pass over the data: small sets are seen more often."""
-WARMING = 0.05
+WARMUP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
-RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
+LEARNING_RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
 """Highest learning rate by what is taught. What is to be robust has to change in all its layers, and far: at
 3e-4 SqueezeNet learned in 12 passes to withstand nearly half of the attacks."""
-DECAY = 1e-4
-BOARD = "tensorboard"
+WEIGHT_DECAY = 1e-4
+TENSORBOARD_FOLDER = "tensorboard"
 """Folder of TensorBoard's in that of a training."""
 
 
 @dataclass(frozen=True)
-class Course:
+class FitSchedule:
     """How long, in which portions and how fast a network is taught."""
 
     rounds: int
@@ -49,7 +49,7 @@ class Course:
     patience: int
     """Rounds without progress before it stops."""
     seed: int
-    half: bool
+    float16: bool
     """Whether float16 is computed with, whose small gradients need scaling."""
 
     @property
@@ -58,7 +58,7 @@ class Course:
         return self.rounds * self.steps
 
 
-def planned(task: Task, examples: int, half: bool) -> Course:
+def make_fit_schedule(task: TrainingTask, examples: int, half: bool) -> FitSchedule:
     """The course of a training.
 
     Args:
@@ -67,18 +67,20 @@ def planned(task: Task, examples: int, half: bool) -> Course:
         half: whether float16 is computed with.
     """
     told = task.settings
-    total = told.passes * max(FEWEST_STEPS, math.ceil(examples / told.batch))
-    rounds = min(total, max(FEWEST_ROUNDS, math.ceil(total / MOST_STEPS)))
+    total = told.passes * max(MIN_EPOCH_STEPS, math.ceil(examples / told.batch))
+    rounds = min(total, max(MIN_ROUNDS, math.ceil(total / MAX_ROUND_STEPS)))
     taught = "all" if task.upper == len(task.parent.rungs) else "upper"
     kind = "fresh" if told.from_scratch else "robust" if told.robust else taught
-    rate = told.rate or RATES[kind]
-    return Course(rounds, math.ceil(total / rounds), told.batch, rate, max(4, rounds // 3), told.seed, half)
+    rate = told.rate or LEARNING_RATES[kind]
+    return FitSchedule(
+        rounds, math.ceil(total / rounds), told.batch, rate, max(4, rounds // 3), told.seed, half
+    )
 
 
-def teach(
-    pupil: Pupil,
-    lesson: Lesson,
-    course: Course,
+def fit_model(
+    pupil: TrainableModel,
+    lesson: TrainingData,
+    course: FitSchedule,
     folder: Path,
     told: Callable[[dict[str, float]], None],
     stepped: Callable[[int], None],
@@ -100,60 +102,62 @@ def teach(
         UserError: the loss is no number any more.
     """
     pupil.compile(
-        _optimizer(course),
+        _make_optimizer(course),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
         metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=False,
     )
-    tried = lesson.material.plain(lesson.tried[:1])
+    tried = lesson.inputs.plain(lesson.validation[:1])
     pupil(tf.constant(tried))
-    kept = resumable_rounds(folder)
+    kept = read_resumable_rounds(folder)
     first = len(kept.rounds)
     if first:
         # Its steps are weights too, and there are none before it is built.
         pupil.optimizer.build(pupil.trainable_variables)
-        pupil.load_weights(weights_file(folder, first - 1))
+        pupil.load_weights(weights_path(folder, first - 1))
     pupil.fit(
-        _batches(lesson, course, first),
+        _train_batches(lesson, course, first),
         epochs=course.rounds,
         initial_epoch=first,
         steps_per_epoch=course.steps,
-        validation_data=_kept_batches(lesson, course.batch, tried.shape),
+        validation_data=_validation_batches(lesson, course.batch, tried.shape),
         verbose=0,
         shuffle=False,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
-            _Board(folder / BOARD),
-            _Telling(course, kept, told, stepped),
+            _TensorBoardCallback(folder / TENSORBOARD_FOLDER),
+            _RoundCallback(course, kept, told, stepped),
         ],
     )
     rounds = kept.rows()
     if not all(math.isfinite(row["loss"]) for row in rounds):
         raise UserError(f"the loss grew beyond all numbers in round {len(rounds)}; take a lower --rate")
-    pupil.load_weights(weights_file(folder, kept.best()))
+    pupil.load_weights(weights_path(folder, kept.best_round()))
     return rounds
 
 
-def _optimizer(course: Course) -> keras.optimizers.Optimizer:
-    warming = max(1, round(WARMING * course.total))
+def _make_optimizer(course: FitSchedule) -> keras.optimizers.Optimizer:
+    warming = max(1, round(WARMUP_SHARE * course.total))
     schedule = keras.optimizers.schedules.CosineDecay(
         course.rate / 20, max(1, course.total - warming), warmup_target=course.rate, warmup_steps=warming
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=DECAY, global_clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return keras.optimizers.LossScaleOptimizer(optimizer) if course.half else optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer) if course.float16 else optimizer
 
 
-def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
+def _train_batches(lesson: TrainingData, course: FitSchedule, first: int) -> tf.data.Dataset:
     """Batches from a round on: (shown, labels, weights)."""
 
     def batch(step: np.int64) -> tuple[np.ndarray, ...]:
         at = int(step) * course.batch
-        examples = drawn(lesson.taught, at, at + course.batch, course.seed, "order")
-        shown, labels = lesson.material.changed(examples, chance.rng(course.seed, "step", int(step)))
-        return shown, smooth(labels), (labels @ lesson.weights).astype(np.float32)
+        examples = draw_examples(lesson.train, at, at + course.batch, course.seed, "order")
+        shown, labels = lesson.inputs.augmented_batch(
+            examples, chance.rng_for(course.seed, "step", int(step))
+        )
+        return shown, smooth_labels(labels), (labels @ lesson.weights).astype(np.float32)
 
     shapes = [array.shape for array in batch(np.int64(0))]
 
@@ -165,14 +169,14 @@ def _batches(lesson: Lesson, course: Course, first: int) -> tf.data.Dataset:
     return numbers.map(shaped, num_parallel_calls=2).prefetch(2)
 
 
-def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
+def _validation_batches(lesson: TrainingData, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
     """What tells when to stop: (shown, labels, weights)."""
-    groups = lesson.material.alike(lesson.tried, batch)
+    groups = lesson.inputs.alike(lesson.validation, batch)
 
     def every() -> Iterator[tuple[np.ndarray, ...]]:
         for some in groups:
-            at = places(some)
-            yield lesson.material.plain(some), np.eye(len(lesson.weights))[at], lesson.weights[at]
+            at = label_array(some)
+            yield lesson.inputs.plain(some), np.eye(len(lesson.weights))[at], lesson.weights[at]
 
     signature = (
         tf.TensorSpec((None, None, *shape[2:]), tf.float32),
@@ -183,12 +187,12 @@ def _kept_batches(lesson: Lesson, batch: int, shape: tuple[int, ...]) -> tf.data
     return batches.apply(tf.data.experimental.assert_cardinality(len(groups))).prefetch(1)
 
 
-class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class _RoundCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Tells each step, and keeps each round."""
 
     def __init__(
         self,
-        course: Course,
+        course: FitSchedule,
         kept: RoundJournal,
         told: Callable[[dict[str, float]], None],
         stepped: Callable[[int], None],
@@ -216,7 +220,7 @@ class _Telling(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         self.told(row)
 
 
-class _Board(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+class _TensorBoardCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Each round's figures for TensorBoard; Keras's own callback needs TensorBoard itself to write them."""
 
     SCALARS = tf.compat.v1.SummaryMetadata(

@@ -12,19 +12,19 @@ import numpy as np
 from mmdream.data.folder import Example
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.training.lesson import Lesson, places
-from mmdream.training.pupil import Pupil, to_logits
+from mmdream.training.lesson import TrainingData, label_array
+from mmdream.training.pupil import TrainableModel, make_logits_model
 
-DEEPEST = 2
+DEEPEST_RUNGS = 2
 """Rungs whose channels are asked what they answer to."""
-MOST_ATTACKED = 400
+MAX_ATTACKED = 400
 """Examples, evenly spaced."""
-MOST_CHANNELS = 8
+MAX_CHANNELS = 8
 """Named for a class at a rung."""
 
 
 @dataclass(frozen=True)
-class Figures:
+class Evaluation:
     """Held-out figures."""
 
     classes: tuple[str, ...]
@@ -64,7 +64,7 @@ class Figures:
                 "class": name,
                 "tested": int(row.sum()),
                 "accuracy": recall,
-                "taken_for": _others(self.classes, row, place),
+                "taken_for": _top_confusions(self.classes, row, place),
                 "channels": [
                     f"{layer}:{','.join(map(str, best))}" for layer, best in self.channels[name].items()
                 ],
@@ -83,14 +83,14 @@ class Figures:
         }
 
 
-def measured(
+def evaluate_network(
     network: Network,
-    lesson: Lesson,
+    lesson: TrainingData,
     tested: Sequence[Example],
     batch: int,
     length: float,
     tell: Callable[[int, int], None],
-) -> Figures:
+) -> Evaluation:
     """Show a network what it has not seen.
 
     Args:
@@ -102,37 +102,39 @@ def measured(
         tell: takes the number of examples that are done, and of all; may raise `Interrupted`.
     """
     card = network.card
-    rungs = [rung.layer for rung in card.rungs[-DEEPEST:]]
+    rungs = [rung.layer for rung in card.rungs[-DEEPEST_RUNGS:]]
     features = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True, autograph=False)
     confusion = np.zeros((len(card.classes),) * 2, np.int64)
     answers: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
     order: list[Example] = []
-    for some in lesson.material.alike(tested, batch):
-        *seen, told = features(tf.constant(lesson.material.plain(some)))
-        np.add.at(confusion, (places(some), np.argmax(told.numpy()[:, 0, 0], 1)), 1)
+    for some in lesson.inputs.alike(tested, batch):
+        *seen, told = features(tf.constant(lesson.inputs.plain(some)))
+        np.add.at(confusion, (label_array(some), np.argmax(told.numpy()[:, 0, 0], 1)), 1)
         for layer, a in zip(rungs, seen, strict=True):
             answers[layer].append(tf.reduce_mean(tf.cast(a, tf.float32), (1, 2)).numpy())
         order += some
         tell(len(order), len(tested))
     found = {
-        layer: answering(np.concatenate(rows), places(order), len(card.classes))
+        layer: rank_channels(np.concatenate(rows), label_array(order), len(card.classes))
         for layer, rows in answers.items()
     }
-    most = Counter(example.label for example in (*lesson.taught, *lesson.tried)).most_common(1)[0][0]
-    return Figures(
+    most = Counter(example.label for example in (*lesson.train, *lesson.validation)).most_common(1)[0][0]
+    return Evaluation(
         classes=card.classes,
         confusion=confusion,
-        baseline=float(np.mean(places(order) == most)),
-        attacked=_under_attack(network, lesson, tested[:: -(-len(tested) // MOST_ATTACKED)], batch, length),
+        baseline=float(np.mean(label_array(order) == most)),
+        attacked=_accuracy_under_attack(
+            network, lesson, tested[:: -(-len(tested) // MAX_ATTACKED)], batch, length
+        ),
         channels={name: {layer: found[layer][k] for layer in rungs} for k, name in enumerate(card.classes)},
     )
 
 
-def _under_attack(
-    network: Network, lesson: Lesson, examples: Sequence[Example], batch: int, length: float
+def _accuracy_under_attack(
+    network: Network, lesson: TrainingData, examples: Sequence[Example], batch: int, length: float
 ) -> float:
     """Share that is told right when each example has been attacked once."""
-    pupil = Pupil(to_logits(network.model, network.card), network.card.input)
+    pupil = TrainableModel(make_logits_model(network.model, network.card), network.card.input)
     picture, right = network.card.medium == "picture", 0
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -140,13 +142,13 @@ def _under_attack(
         far = tf.fill((tf.shape(x)[0],), length) if picture else tf.constant(length)
         return tf.argmax(pupil(pupil.attacked(x, y, far, tf.constant([0, 0]))), 1)
 
-    for some in lesson.material.alike(examples, batch):
-        y = tf.one_hot(places(some), len(network.card.classes))
-        right += int(np.sum(told(tf.constant(lesson.material.plain(some)), y).numpy() == places(some)))
+    for some in lesson.inputs.alike(examples, batch):
+        y = tf.one_hot(label_array(some), len(network.card.classes))
+        right += int(np.sum(told(tf.constant(lesson.inputs.plain(some)), y).numpy() == label_array(some)))
     return right / len(examples)
 
 
-def answering(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
+def rank_channels(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
     """The channels that tell each class from the rest best.
 
     Args:
@@ -166,12 +168,12 @@ def answering(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[lis
             found.append([])
             continue
         above = (answers[own].mean(0) - answers[~own].mean(0)) / unit
-        best = np.argsort(-above, kind="stable")[:MOST_CHANNELS]
+        best = np.argsort(-above, kind="stable")[:MAX_CHANNELS]
         found.append([int(channel) for channel in best if above[channel] > 0])
     return found
 
 
-def _others(classes: Sequence[str], row: np.ndarray, place: int) -> dict[str, int]:
+def _top_confusions(classes: Sequence[str], row: np.ndarray, place: int) -> dict[str, int]:
     """What a class was taken for, most often first."""
     wrong = [
         (int(count), name)

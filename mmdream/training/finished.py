@@ -21,25 +21,30 @@ from mmdream.networks.card import NetworkCard
 from mmdream.networks.origins import TrainedWeights
 from mmdream.networks.places import CARD_FILE
 from mmdream.networks.written import card_to_toml
-from mmdream.training.lesson import Lesson
-from mmdream.training.sounds import Sounds, events
-from mmdream.training.task import Task
+from mmdream.training.lesson import TrainingData
+from mmdream.training.sounds import AudioInputs, find_event_classes
+from mmdream.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-    from mmdream.training.figures import Figures
+    from mmdream.training.figures import Evaluation
 
-WEIGHTS, REPORT, CURVES, CONFUSION = "weights.npz", "report.json", "curves.png", "confusion.png"
+WEIGHTS_FILE, REPORT_FILE, CURVES_FILE, CONFUSION_FILE = (
+    "weights.npz",
+    "report.json",
+    "curves.png",
+    "confusion.png",
+)
 
 
 @dataclass(frozen=True)
-class Report:
+class TrainingReport:
     """What a training came to."""
 
     name: str
     medium: str
     folder: Path
-    figures: Figures
+    figures: Evaluation
     seconds: float
     """Of this run."""
 
@@ -72,17 +77,17 @@ class Report:
         }
 
 
-def finished(
-    task: Task,
+def export_network(
+    task: TrainingTask,
     card: NetworkCard,
     net: keras.Model,
-    lesson: Lesson,
+    lesson: TrainingData,
     longest: float,
     rounds: Sequence[dict[str, float]],
     work: Path,
     seconds: float,
     tell: Callable[[int, int], None],
-) -> Report:
+) -> TrainingReport:
     """Write a network, load it as a dream does, test it, and give its folder its name.
 
     Args:
@@ -98,28 +103,32 @@ def finished(
     """
     from mmdream.networks.network import load_network
     from mmdream.training import plots
-    from mmdream.training.course import BOARD
-    from mmdream.training.figures import measured
+    from mmdream.training.course import TENSORBOARD_FOLDER
+    from mmdream.training.figures import evaluate_network
 
     result = work / "result"
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir()
-    digest = _weighed(net, result / WEIGHTS)
-    card = replace(_described(task, card, net, lesson), weights=TrainedWeights(WEIGHTS, digest), home=result)
-    figures = measured(load_network(card), lesson, task.parts.tested, task.settings.batch, longest / 2, tell)
+    digest = _write_weights(net, result / WEIGHTS_FILE)
+    card = replace(
+        _describe_network(task, card, net, lesson), weights=TrainedWeights(WEIGHTS_FILE, digest), home=result
+    )
+    figures = evaluate_network(
+        load_network(card), lesson, task.parts.test, task.settings.batch, longest / 2, tell
+    )
     write(result / CARD_FILE, card_to_toml(replace(card, facts=card.facts | figures.facts())).encode())
-    report = Report(card.name, card.medium, task.folder, figures, seconds)
+    report = TrainingReport(card.name, card.medium, task.folder, figures, seconds)
     told = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
-    write(result / REPORT, json.dumps(told, indent=1, ensure_ascii=False).encode())
-    plots.confusion(figures, result / CONFUSION)
+    write(result / REPORT_FILE, json.dumps(told, indent=1, ensure_ascii=False).encode())
+    plots.plot_confusion(figures, result / CONFUSION_FILE)
     if rounds:
-        plots.curves(rounds, result / CURVES)
-        shutil.copytree(work / BOARD, result / BOARD)
-    name_result(result, task.folder, task.overwrite)
+        plots.plot_curves(rounds, result / CURVES_FILE)
+        shutil.copytree(work / TENSORBOARD_FOLDER, result / TENSORBOARD_FOLDER)
+    move_into_place(result, task.folder, task.overwrite)
     return report
 
 
-def _weighed(net: keras.Model, path: Path) -> str:
+def _write_weights(net: keras.Model, path: Path) -> str:
     """Write a network's weights; their SHA-256."""
     from mmdream.networks.network import variables_by_name
 
@@ -130,7 +139,7 @@ def _weighed(net: keras.Model, path: Path) -> str:
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-def name_result(result: Path, folder: Path, overwrite: bool) -> None:
+def move_into_place(result: Path, folder: Path, overwrite: bool) -> None:
     """Give a finished network's folder its name, in place of an older one's if that is wanted.
 
     Raises:
@@ -158,7 +167,9 @@ def name_result(result: Path, folder: Path, overwrite: bool) -> None:
         return
 
 
-def _described(task: Task, card: NetworkCard, net: keras.Model, lesson: Lesson) -> NetworkCard:
+def _describe_network(
+    task: TrainingTask, card: NetworkCard, net: keras.Model, lesson: TrainingData
+) -> NetworkCard:
     """The card with all that is to be said of the network but its figures."""
     from mmdream.networks.network import layers_by_name
 
@@ -171,8 +182,8 @@ def _described(task: Task, card: NetworkCard, net: keras.Model, lesson: Lesson) 
     kept = f"fold {settings.fold}" if settings.fold else f"kept apart by {of.split}"
     facts: dict[str, str | float] = {
         "from": f"{settings.net}, {begun}",
-        "data": f"{of.name}, {len(of.classes)} classes: {len(lesson.taught)} files to learn from, "
-        f"{len(lesson.tried)} to stop by; tested on {len(task.parts.tested)} others ({kept})",
+        "data": f"{of.name}, {len(of.classes)} classes: {len(lesson.train)} files to learn from, "
+        f"{len(lesson.validation)} to stop by; tested on {len(task.parts.test)} others ({kept})",
         "data_terms": terms,
         "robust": "yes, taught against small attacks" if settings.robust else "no",
         "command": task.command,
@@ -184,8 +195,8 @@ def _described(task: Task, card: NetworkCard, net: keras.Model, lesson: Lesson) 
         licence=f"{parent.licence}; {how} on {of.name}: {terms}",
         source=f"mmdream train {settings.medium}",
         credits=f"{parent.credits} Data: {credit}",
-        events=events(lesson.material, lesson.taught)
-        if parent.events and isinstance(lesson.material, Sounds)
+        events=find_event_classes(lesson.inputs, lesson.train)
+        if parent.events and isinstance(lesson.inputs, AudioInputs)
         else (),
         motifs=motifs,
         facts=facts,

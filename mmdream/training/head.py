@@ -17,16 +17,18 @@ from mmdream.data.folder import Example
 from mmdream.errors import UserError
 from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
-from mmdream.training.lesson import Lesson, drawn, places, smooth
-from mmdream.training.pupil import Pupil, head_of
+from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
+from mmdream.training.pupil import TrainableModel, find_head
 
-ENOUGH = 3000
+MIN_EXAMPLES_SEEN = 3000
 """Examples that the head sees, changed anew each time, where a set has fewer."""
-MOST_TIMES = 8
-EPOCHS, BATCH, RATE = 60, 64, 3e-3
+MAX_REPEATS = 8
+EPOCHS, BATCH, LEARNING_RATE = 60, 64, 3e-3
 
 
-def teach_head(pupil: Pupil, lesson: Lesson, batch: int, seed: int, tell: Callable[[int, int], None]) -> None:
+def fit_head(
+    pupil: TrainableModel, lesson: TrainingData, batch: int, seed: int, tell: Callable[[int, int], None]
+) -> None:
     """Teach a network's head on a body that stays as it is.
 
     Args:
@@ -36,34 +38,34 @@ def teach_head(pupil: Pupil, lesson: Lesson, batch: int, seed: int, tell: Callab
         seed: of what is drawn.
         tell: takes the number of examples that the body has seen, and of all; may raise `Interrupted`.
     """
-    head = head_of(pupil.net)
-    features = _features(pupil, head)
-    times = min(MOST_TIMES, max(1, ENOUGH // len(lesson.taught)))
-    last = times * len(lesson.taught)
-    total, done = last + len(lesson.tried), 0
+    head = find_head(pupil.net)
+    features = _make_feature_extractor(pupil, head)
+    times = min(MAX_REPEATS, max(1, MIN_EXAMPLES_SEEN // len(lesson.train)))
+    last = times * len(lesson.train)
+    total, done = last + len(lesson.validation), 0
     seen: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for place in range(0, last, batch):
-        some = drawn(lesson.taught, place, min(place + batch, last), seed, "head order")
-        shown, shares = lesson.material.changed(some, chance.rng(seed, "head", place))
+        some = draw_examples(lesson.train, place, min(place + batch, last), seed, "head order")
+        shown, shares = lesson.inputs.augmented_batch(some, chance.rng_for(seed, "head", place))
         seen.append(features(tf.constant(shown)).numpy())
         labels.append(shares)
         done += len(some)
         tell(done, total)
     tried: list[np.ndarray] = []
     order: list[Example] = []
-    for some in lesson.material.alike(lesson.tried, batch):
-        tried.append(features(tf.constant(lesson.material.plain(some))).numpy())
+    for some in lesson.inputs.alike(lesson.validation, batch):
+        tried.append(features(tf.constant(lesson.inputs.plain(some))).numpy())
         order += some
         tell(done + len(order), total)
-    kernel, bias = _solved(
-        np.concatenate(seen), np.concatenate(labels), np.concatenate(tried), places(order), lesson, seed
+    kernel, bias = _fit_linear(
+        np.concatenate(seen), np.concatenate(labels), np.concatenate(tried), label_array(order), lesson, seed
     )
     head.kernel.assign(kernel.reshape(head.kernel.shape))
     head.bias.assign(bias)
 
 
-def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+def _make_feature_extractor(pupil: TrainableModel, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     """What comes to the head, averaged over places: [n, channel]."""
     body = keras.Model(pupil.net.input, head.input)
 
@@ -75,8 +77,8 @@ def _features(pupil: Pupil, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     return features
 
 
-def _solved(
-    seen: np.ndarray, labels: np.ndarray, tried: np.ndarray, at: np.ndarray, lesson: Lesson, seed: int
+def _fit_linear(
+    seen: np.ndarray, labels: np.ndarray, tried: np.ndarray, at: np.ndarray, lesson: TrainingData, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [channel, class] and bias [class] that tell the classes of what is tried best."""
     if not np.isfinite(seen).all():
@@ -90,13 +92,15 @@ def _solved(
     model = keras.Sequential([keras.Input((seen.shape[1],)), dense])
     steps = EPOCHS * -(-len(seen) // BATCH)
     model.compile(
-        keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(RATE, steps), weight_decay=1e-2),
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps), weight_decay=1e-2
+        ),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         jit_compile=False,
     )
     model.fit(
         (seen - mean) / unit,
-        smooth(labels),
+        smooth_labels(labels),
         BATCH,
         EPOCHS,
         verbose=0,

@@ -11,23 +11,25 @@ import numpy as np
 
 from mmdream import chance
 from mmdream.data.folder import Dataset, Example
-from mmdream.data.split import divided
+from mmdream.data.split import split_examples
 from mmdream.errors import UserError
 
-TRIED, MOST_TRIED = 0.15, 400
+VALIDATION_SHARE, MAX_VALIDATION = 0.15, 400
 """Share, and number at most, of the examples for learning that tell when to stop."""
-FEWEST = 3
+MIN_PER_CLASS = 3
 """Of a class: to learn from, to stop by and to test on."""
-MOST_WEIGHT = 10.0
+MAX_CLASS_WEIGHT = 10.0
 """Of a rare class over the usual weight 1."""
-SMOOTHING = 0.05
+LABEL_SMOOTHING = 0.05
 """Share of a label that all classes have (Szegedy et al. 2016)."""
 
 
-class Material(Protocol):
+class TrainingInputs(Protocol):
     """Pictures or sounds."""
 
-    def changed(self, examples: Sequence[Example], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def augmented_batch(
+        self, examples: Sequence[Example], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Some, changed at random, as the network is fed; shares of the classes, float32 [n, class]."""
 
     def alike(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
@@ -41,27 +43,27 @@ class Material(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class DatasetSplit:
     """A set, divided; no recording or speaker is in two parts."""
 
-    taught: tuple[Example, ...]
-    tried: tuple[Example, ...]
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
     """That tell when to stop."""
-    tested: tuple[Example, ...]
+    test: tuple[Example, ...]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingData:
     """All that a network is taught on."""
 
-    material: Material
-    taught: tuple[Example, ...]
-    tried: tuple[Example, ...]
+    inputs: TrainingInputs
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
     weights: np.ndarray
     """float32 [class]: of an example of each."""
 
 
-def parts(of: Dataset, fold: str | None, seed: int) -> Parts:
+def split_dataset(of: Dataset, fold: str | None, seed: int) -> DatasetSplit:
     """Divide a set for training.
 
     Args:
@@ -77,15 +79,17 @@ def parts(of: Dataset, fold: str | None, seed: int) -> Parts:
             f"{of.folder}: has one class only, {of.classes[0]}; a network learns to tell two or more apart"
         )
     for name, count in of.counts().items():
-        if count < FEWEST:
+        if count < MIN_PER_CLASS:
             raise UserError(
-                f"{of.folder}: class {name} has {count} files; each needs {FEWEST}, and is better with 30"
+                f"{of.folder}: class {name} has {count} files; each needs {MIN_PER_CLASS}, and is better with 30"
             )
-    learning, tested = divided(of, fold, seed=seed)
+    learning, tested = split_examples(of, fold, seed=seed)
     # The publisher's folds are too large a part; their groups are kept together all the same.
     rest = replace(of, examples=learning, split="source" if of.split == "fold" else of.split)
     try:
-        taught, tried = divided(rest, share=min(TRIED, MOST_TRIED / len(learning)), seed=seed)
+        taught, tried = split_examples(
+            rest, share=min(VALIDATION_SHARE, MAX_VALIDATION / len(learning)), seed=seed
+        )
     except UserError as error:
         raise UserError(
             f"{of.folder}: too few files to learn from, stop by and test on; add some to each class"
@@ -96,17 +100,19 @@ def parts(of: Dataset, fold: str | None, seed: int) -> Parts:
             f"{of.folder}: nothing is left to learn {of.classes[min(missing)]} from; add files, or choose "
             "another --fold"
         )
-    return Parts(taught, tried, tested)
+    return DatasetSplit(taught, tried, tested)
 
 
-def class_weights(examples: Sequence[Example], classes: int) -> np.ndarray:
+def compute_class_weights(examples: Sequence[Example], classes: int) -> np.ndarray:
     """Weights that make unequal classes count alike, 1 on average over the examples; float32 [class]."""
     counts = Counter(example.label for example in examples)
     even = len(examples) / classes
-    return np.array([min(even / max(counts[k], 1), MOST_WEIGHT) for k in range(classes)], np.float32)
+    return np.array([min(even / max(counts[k], 1), MAX_CLASS_WEIGHT) for k in range(classes)], np.float32)
 
 
-def drawn(examples: Sequence[Example], first: int, stop: int, seed: int, purpose: str) -> list[Example]:
+def draw_examples(
+    examples: Sequence[Example], first: int, stop: int, seed: int, purpose: str
+) -> list[Example]:
     """A stretch of all examples in turn, again and again, each time in another order.
 
     Args:
@@ -117,15 +123,15 @@ def drawn(examples: Sequence[Example], first: int, stop: int, seed: int, purpose
         purpose: what for; another one is drawn in other orders.
     """
     wanted = [divmod(place, len(examples)) for place in range(first, stop)]
-    orders = {turn: chance.rng(seed, purpose, turn).permutation(len(examples)) for turn, _ in wanted}
+    orders = {turn: chance.rng_for(seed, purpose, turn).permutation(len(examples)) for turn, _ in wanted}
     return [examples[orders[turn][place]] for turn, place in wanted]
 
 
-def places(examples: Sequence[Example]) -> np.ndarray:
+def label_array(examples: Sequence[Example]) -> np.ndarray:
     """The places of their classes, int [n]."""
     return np.array([each.label for each in examples])
 
 
-def smooth(labels: np.ndarray) -> np.ndarray:
+def smooth_labels(labels: np.ndarray) -> np.ndarray:
     """Labels a network need not be quite sure of, float32 [n, class]."""
-    return np.asarray((1 - SMOOTHING) * labels + SMOOTHING / labels.shape[1], np.float32)
+    return np.asarray((1 - LABEL_SMOOTHING) * labels + LABEL_SMOOTHING / labels.shape[1], np.float32)

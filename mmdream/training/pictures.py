@@ -10,36 +10,38 @@ import cv2
 import numpy as np
 
 from mmdream.data.folder import Dataset, Example
-from mmdream.data.load import Form, rows
-from mmdream.training.lesson import places
+from mmdream.data.load import ExampleFormat, load_examples
+from mmdream.training.lesson import label_array
 
-SEEN, READ = "seen", 32
+READ_MARKER, READ_BATCH = "seen", 32
 """The file that says that all were read, and how many are at once."""
-MARGIN = 8 / 7
+MARGIN_RATIO = 8 / 7
 """Side of a picture before it is cropped over the crop's."""
-TURN = 12.0
+MAX_ROTATION_DEGREES = 12.0
 """Degrees to either side."""
-LEAST = 0.55
+MIN_CROP_SHARE = 0.55
 """Of the picture's side that a crop shows."""
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageInputs:
     """The pictures of a set."""
 
     of: Dataset
     side: int
     """px."""
 
-    def changed(self, examples: Sequence[Example], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def augmented_batch(
+        self, examples: Sequence[Example], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Some, changed at random.
 
         Returns:
             float32 [n, side, side, 3], RGB 0..1; shares of the classes, float32 [n, class].
         """
-        whole = rows(self.of, examples, Form(side=round(self.side * MARGIN)))
-        shown = np.stack([changed(picture, self.side, rng) for picture in whole])
-        return shown, np.eye(len(self.of.classes), dtype=np.float32)[places(examples)]
+        whole = load_examples(self.of, examples, ExampleFormat(side=round(self.side * MARGIN_RATIO)))
+        shown = np.stack([augment_image(picture, self.side, rng) for picture in whole])
+        return shown, np.eye(len(self.of.classes), dtype=np.float32)[label_array(examples)]
 
     def alike(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
         """Any can be fed together."""
@@ -47,14 +49,16 @@ class Pictures:
 
     def plain(self, examples: Sequence[Example]) -> np.ndarray:
         """The middle of each, float32 [n, side, side, 3]."""
-        return np.stack(rows(self.of, examples, Form(side=self.side)))
+        return np.stack(load_examples(self.of, examples, ExampleFormat(side=self.side)))
 
     def unit(self, examples: Sequence[Example]) -> float:
         """What an attack's length is counted in: as many px as are shown tell an attack apart as well."""
         return self.side / 160
 
 
-def see(of: Dataset, side: int, folder: Path, progress: Callable[[int, int], None]) -> Pictures:
+def load_image_inputs(
+    of: Dataset, side: int, folder: Path, progress: Callable[[int, int], None]
+) -> ImageInputs:
     """The pictures of a set, each of them read once: a damaged one is to be told now, and not in an hour.
 
     Args:
@@ -66,15 +70,17 @@ def see(of: Dataset, side: int, folder: Path, progress: Callable[[int, int], Non
     Raises:
         UserError: a file is damaged.
     """
-    if not (folder / SEEN).is_file():
-        for first in range(0, len(of.examples), READ):
-            rows(of, of.examples[first : first + READ], Form(side=round(side * MARGIN)))
-            progress(min(first + READ, len(of.examples)), len(of.examples))
-        (folder / SEEN).touch()
-    return Pictures(of, side)
+    if not (folder / READ_MARKER).is_file():
+        for first in range(0, len(of.examples), READ_BATCH):
+            load_examples(
+                of, of.examples[first : first + READ_BATCH], ExampleFormat(side=round(side * MARGIN_RATIO))
+            )
+            progress(min(first + READ_BATCH, len(of.examples)), len(of.examples))
+        (folder / READ_MARKER).touch()
+    return ImageInputs(of, side)
 
 
-def changed(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+def augment_image(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Crop, turn, flip, colour and noise in one: the picture is sampled once, so that it stays sharp.
 
     Args:
@@ -86,11 +92,11 @@ def changed(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndar
         float32 [side, side, 3], 0..1.
     """
     whole = picture.shape[0]
-    seen = whole * rng.uniform(LEAST, 1.0)
+    seen = whole * rng.uniform(MIN_CROP_SHARE, 1.0)
     stretch = np.exp(rng.uniform(-0.12, 0.12))
     width, height = min(seen * stretch, whole), min(seen / stretch, whole)
     x, y = rng.uniform(width / 2, whole - width / 2), rng.uniform(height / 2, whole - height / 2)
-    angle = np.deg2rad(rng.uniform(-TURN, TURN))
+    angle = np.deg2rad(rng.uniform(-MAX_ROTATION_DEGREES, MAX_ROTATION_DEGREES))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     across = np.diag([width / side * rng.choice([-1.0, 1.0]), height / side])
     matrix = turn @ across
@@ -100,10 +106,10 @@ def changed(picture: np.ndarray, side: int, rng: np.random.Generator) -> np.ndar
     shown = cv2.warpAffine(
         picture, np.column_stack([matrix, shift]), (side, side), flags=how, borderMode=cv2.BORDER_REFLECT_101
     )
-    return coloured(shown, rng)
+    return jitter_color(shown, rng)
 
 
-def coloured(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def jitter_color(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another saturation, contrast, light and tint, and some noise; float32 [h, w, 3], 0..1."""
     grey = picture.mean(2, keepdims=True)
     saturation, contrast = np.float32(rng.uniform(0.3, 1.4)), np.float32(rng.uniform(0.7, 1.3))

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmdream.training.figures import Figures
+from mmdream.training.figures import Evaluation
 
-MOST_NAMED = 40
+MAX_NAMED_CLASSES = 40
 """Classes whose names stand beside a confusion matrix."""
-MOST_COUNTED = 16
+MAX_COUNTED_CLASSES = 16
 """Classes whose counts stand in it."""
 
 
-def curves(rounds: Sequence[dict[str, float]], path: Path) -> None:
+def plot_curves(rounds: Sequence[dict[str, float]], path: Path) -> None:
     """Draw loss and accuracy of each round, on what is learned from and what is kept to stop by."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -31,7 +31,7 @@ def curves(rounds: Sequence[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def confusion(figures: Figures, path: Path) -> None:
+def plot_confusion(figures: Evaluation, path: Path) -> None:
     """Draw what each class was told as, in shares of the class."""
     count = len(figures.classes)
     side = min(6 + 0.25 * count, 16)
@@ -41,12 +41,12 @@ def confusion(figures: Figures, path: Path) -> None:
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     shown = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis")
     figure.colorbar(shown, ax=axes, shrink=0.8)
-    if count <= MOST_NAMED:
+    if count <= MAX_NAMED_CLASSES:
         # Names are data: a dollar sign would begin a formula.
         names = [name.replace("$", r"\$") for name in figures.classes]
         axes.set_xticks(range(count), names, rotation=90)
         axes.set_yticks(range(count), names)
-    if count <= MOST_COUNTED:
+    if count <= MAX_COUNTED_CLASSES:
         for row, column in np.ndindex(matrix.shape):
             ink = "white" if shares[row, column] < 0.5 else "black"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink)

@@ -19,17 +19,17 @@ from mmdream.networks.network import (
     load_network,
     variables_by_name,
 )
-from mmdream.training.attack import pushed, signed
-from mmdream.training.settings import Settings
+from mmdream.training.attack import perturb_images, perturb_signed
+from mmdream.training.settings import TrainingSettings
 
-WARM_UP = 0.3
+ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""
 
-HEAD = "predictions"
+HEAD_LAYER = "predictions"
 """Layer of the classes in the networks that have a head only when they are told classes."""
 
 
-def child(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 224) -> NetworkCard:
+def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 224) -> NetworkCard:
     """The card of a network with its parent's body and other classes, as far as its graph goes.
 
     Args:
@@ -52,7 +52,7 @@ def child(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 
         class_file=None,
         synonyms={},
         events=(),
-        head=parent.head or HEAD,
+        head=parent.head or HEAD_LAYER,
         build=build,
     )
 
@@ -68,7 +68,7 @@ class Attack:
     seed: int
 
 
-class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
+class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A network from what the dreamer feeds it to logits, float32; it may be attacked while it is taught."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.attack is not None:
             done = tf.cast(self.optimizer.iterations, tf.float32) / self.attack.steps
-            longest = self.attack.length * tf.minimum(1.0, done / WARM_UP)
+            longest = self.attack.length * tf.minimum(1.0, done / ATTACK_WARMUP_SHARE)
             seed = tf.stack([self.attack.seed, tf.cast(self.optimizer.iterations, tf.int32)])
             if isinstance(self.front, ImageInput):
                 # Of all lengths: what is shown clean is to be told, too.
@@ -123,10 +123,12 @@ class Pupil(keras.Model):  # type: ignore[misc]  # Keras has no types
             told = self(x + start, training=False)
             loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(y, told))
         uphill = tape.gradient(loss, start)
-        return pushed(x, uphill, length) if picture else x + signed(start, uphill, length)
+        return perturb_images(x, uphill, length) if picture else x + perturb_signed(start, uphill, length)
 
 
-def prepared(about: NetworkCard, parent: NetworkCard, settings: Settings, dtype: str) -> keras.Model:
+def build_child_graph(
+    about: NetworkCard, parent: NetworkCard, settings: TrainingSettings, dtype: str
+) -> keras.Model:
     """A child's graph with its parent's weights below the head, or fresh ones.
 
     Args:
@@ -139,24 +141,24 @@ def prepared(about: NetworkCard, parent: NetworkCard, settings: Settings, dtype:
     initialize_random(net, settings.seed)
     if not settings.from_scratch:
         known = variables_by_name(load_network(parent, settings.weights, seed=settings.seed).model)
-        own = {id(variable) for variable in head_of(net).variables}
+        own = {id(variable) for variable in find_head(net).variables}
         for name, variable in variables_by_name(net).items():
             if id(variable) not in own:
                 variable.assign(known[name].numpy())
     return net
 
 
-def to_logits(net: keras.Model, about: NetworkCard) -> keras.Model:
+def make_logits_model(net: keras.Model, about: NetworkCard) -> keras.Model:
     """The part of a graph that leads from its input to its logits, [n, class]."""
     return keras.Model(net.input, layers_by_name(net)[str(about.head)].output)
 
 
-def head_of(net: keras.Model) -> Any:
+def find_head(net: keras.Model) -> Any:
     """The layer whose weights tell the classes: the last that has any."""
     return [layer for layer in net.layers if layer.weights][-1]
 
 
-def free_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
+def unfreeze_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
     """Let a network change above a rung or from a layer on, and nowhere else.
 
     Args:
@@ -167,7 +169,7 @@ def free_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
     Raises:
         UserError: there is no such layer; names the nearest ones.
     """
-    layers, head = layers_by_name(net), head_of(net)
+    layers, head = layers_by_name(net), find_head(net)
     for layer in net.layers:
         layer.trainable = upper != 0 or layer is head
     if isinstance(upper, str):
@@ -186,7 +188,7 @@ def free_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
             layer.trainable = False
 
 
-def settled(net: keras.Model, front: ImageInput | AudioInput, x: np.ndarray) -> None:
+def scale_initial_weights(net: keras.Model, front: ImageInput | AudioInput, x: np.ndarray) -> None:
     """Scale fresh weights to what they will be shown: the first layer's answers are of about 1.
 
     He's weights (2015) keep the size of what comes in, and 0..255 would come out as 255.
@@ -194,7 +196,7 @@ def settled(net: keras.Model, front: ImageInput | AudioInput, x: np.ndarray) -> 
     size = float(np.std(preprocess(tf.constant(x), front).numpy())) or 1.0
     first = next(layer for layer in net.layers if layer.weights)
     first.kernel.assign(first.kernel / size)
-    head = head_of(net)
+    head = find_head(net)
     head.kernel.assign(tf.zeros_like(head.kernel))
     for layer in net.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from mmdream.jobs.durable import sha256, whole, write
 
-ROUNDS, WEIGHTS = "rounds.jsonl", "weights"
+ROUNDS_FILE, WEIGHTS_FOLDER = "rounds.jsonl", "weights"
 """A line a round; the folder of their weights."""
 
 
 @dataclass(frozen=True)
-class Round:
+class TrainingRound:
     """A round that is done."""
 
     figures: dict[str, float]
@@ -32,7 +32,7 @@ class Round:
 class RoundJournal:
     """The rounds of a training, in its folder."""
 
-    def __init__(self, folder: Path, rounds: list[Round]) -> None:
+    def __init__(self, folder: Path, rounds: list[TrainingRound]) -> None:
         """Take over the rounds that are there."""
         self.folder, self.rounds = folder, rounds
 
@@ -40,91 +40,93 @@ class RoundJournal:
         """The figures of each round."""
         return [each.figures for each in self.rounds]
 
-    def best(self) -> int:
+    def best_round(self) -> int:
         """The round with the lowest loss over what it is stopped by."""
-        return _best(self.rounds)
+        return _find_best_round(self.rounds)
 
     def add(self, figures: dict[str, float], save: Callable[[Path], object]) -> None:
         """Keep the next round.
 
         Args:
-            figures: as in `Round`.
+            figures: as in `TrainingRound`.
             save: writes the weights to a path.
         """
-        path = weights_file(self.folder, len(self.rounds))
+        path = weights_path(self.folder, len(self.rounds))
         path.parent.mkdir(exist_ok=True)
         # Keras tells a file's kind by the end of its name.
         with whole(path) as draft:
             named = draft.with_name(f"draft.{path.name}")
             save(named)
             os.replace(named, draft)
-        self.rounds.append(Round(figures, sha256(path)))
-        with open(self.folder / ROUNDS, "ab") as file:
-            file.write(_line(self.rounds[-1]))
+        self.rounds.append(TrainingRound(figures, sha256(path)))
+        with open(self.folder / ROUNDS_FILE, "ab") as file:
+            file.write(_format_line(self.rounds[-1]))
             file.flush()
             os.fsync(file.fileno())
-        self.tidy()
+        self.delete_unneeded_weights()
 
-    def tidy(self) -> None:
+    def delete_unneeded_weights(self) -> None:
         """Delete weights that nothing goes back to: of the last two rounds, and of the best until each."""
         count = len(self.rounds)
-        needed = {place for end in (count, count - 1) if end > 0 for place in _needed(self.rounds[:end])}
-        names = {weights_file(self.folder, place).name for place in needed}
-        for path in (self.folder / WEIGHTS).glob("*"):
+        needed = {
+            place for end in (count, count - 1) if end > 0 for place in _needed_rounds(self.rounds[:end])
+        }
+        names = {weights_path(self.folder, place).name for place in needed}
+        for path in (self.folder / WEIGHTS_FOLDER).glob("*"):
             if path.name not in names:
                 path.unlink()
 
 
-def resumable_rounds(folder: Path) -> RoundJournal:
+def read_resumable_rounds(folder: Path) -> RoundJournal:
     """The rounds that can be gone on with: lines that are whole, up to one whose weights are; the rest goes.
 
     The weights of all but a few rounds are deleted as the training goes on: a torn last line costs one round,
     one in the midst nearly all of them.
     """
-    rounds = list(_read(folder / ROUNDS))
+    rounds = list(_read_rounds(folder / ROUNDS_FILE))
     while rounds and not all(
-        _is(weights_file(folder, place), rounds[place].sha256) for place in _needed(rounds)
+        _has_sha256(weights_path(folder, place), rounds[place].sha256) for place in _needed_rounds(rounds)
     ):
         del rounds[-1]
-    if (folder / ROUNDS).is_file():
-        write(folder / ROUNDS, b"".join(map(_line, rounds)))
+    if (folder / ROUNDS_FILE).is_file():
+        write(folder / ROUNDS_FILE, b"".join(map(_format_line, rounds)))
     kept = RoundJournal(folder, rounds)
-    kept.tidy()
+    kept.delete_unneeded_weights()
     return kept
 
 
-def weights_file(folder: Path, place: int) -> Path:
+def weights_path(folder: Path, place: int) -> Path:
     """Where a round's weights are."""
-    return folder / WEIGHTS / f"{place}.weights.h5"
+    return folder / WEIGHTS_FOLDER / f"{place}.weights.h5"
 
 
-def _best(rounds: list[Round]) -> int:
+def _find_best_round(rounds: list[TrainingRound]) -> int:
     losses = [each.figures["val_loss"] for each in rounds]
     # What is no number is worse than any.
     return min(range(len(losses)), key=lambda place: (math.isnan(losses[place]), losses[place]))
 
 
-def _needed(rounds: list[Round]) -> set[int]:
+def _needed_rounds(rounds: list[TrainingRound]) -> set[int]:
     """The rounds without whose weights it does not go on."""
-    return {len(rounds) - 1, _best(rounds)}
+    return {len(rounds) - 1, _find_best_round(rounds)}
 
 
-def _is(path: Path, digest: str) -> bool:
+def _has_sha256(path: Path, digest: str) -> bool:
     return path.is_file() and sha256(path) == digest
 
 
-def _line(each: Round) -> bytes:
+def _format_line(each: TrainingRound) -> bytes:
     return json.dumps(asdict(each)).encode() + b"\n"
 
 
-def _read(path: Path) -> list[Round]:
+def _read_rounds(path: Path) -> list[TrainingRound]:
     """The rounds of a file, up to the first line that is not whole, or not the next one's."""
-    rounds: list[Round] = []
+    rounds: list[TrainingRound] = []
     if not path.is_file():
         return rounds
     for text in path.read_bytes().splitlines(keepends=True):
         try:
-            found = Round(**json.loads(text))
+            found = TrainingRound(**json.loads(text))
             right = found.figures["epoch"] == len(rounds) and "val_loss" in found.figures
         except (ValueError, TypeError, KeyError):
             break

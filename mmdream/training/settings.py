@@ -12,7 +12,7 @@ Medium = Literal["picture", "sound"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TrainingSettings:
     """One training."""
 
     medium: Medium
@@ -33,7 +33,7 @@ class Settings:
     rate: float | None = None
     """Highest learning rate; None: by how much is taught."""
     fold: str | None = None
-    """Kept from training, to test on; None: as `mmdream.data.split.divided` has it."""
+    """Kept from training, to test on; None: as `mmdream.data.split.split_examples` has it."""
     robust: bool = False
     """Taught against small attacks."""
     from_scratch: bool = False

@@ -6,23 +6,23 @@ import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from mmdream.data.folder import Dataset, dataset
+from mmdream.data.folder import Dataset, read_dataset
 from mmdream.errors import UserError
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import ModelFileWeights
 from mmdream.networks.places import new_network_folder
 from mmdream.networks.weights import locate_weights
-from mmdream.training.lesson import Parts, parts
-from mmdream.training.settings import Settings
+from mmdream.training.lesson import DatasetSplit, split_dataset
+from mmdream.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """All that is known before the work begins."""
 
-    settings: Settings
+    settings: TrainingSettings
     of: Dataset
-    parts: Parts
+    parts: DatasetSplit
     parent: NetworkCard
     folder: Path
     """Of the finished network."""
@@ -64,7 +64,7 @@ class Task:
         return shlex.join(words)
 
 
-def task(settings: Settings, overwrite: bool) -> Task:
+def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
     """Check a training.
 
     Raises:
@@ -76,7 +76,7 @@ def task(settings: Settings, overwrite: bool) -> Task:
         raise UserError(
             f"{settings.net}: train a Keras file with Keras; here those of `mmdream nets` are trained"
         )
-    of = dataset(settings.data)
+    of = read_dataset(settings.data)
     medium = settings.medium
     if of.medium != medium:
         raise UserError(f"{of.folder}: has {of.medium}s; use `mmdream train {of.medium}`, or give {medium}s")
@@ -84,7 +84,7 @@ def task(settings: Settings, overwrite: bool) -> Task:
         # A file system may hold names that are no text; a card cannot.
         if not name.isprintable():
             raise UserError(f"{of.folder}: class folder {name!r} has signs that cannot be printed; rename it")
-    divided = parts(of, settings.fold, settings.seed)
+    divided = split_dataset(of, settings.fold, settings.seed)
     if not settings.from_scratch:
         locate_weights(parent, settings.weights)
-    return Task(settings, of, divided, parent, folder, overwrite)
+    return TrainingTask(settings, of, divided, parent, folder, overwrite)

@@ -17,27 +17,29 @@ from mmdream.jobs.durable import whole
 from mmdream.listen import Listener
 from mmdream.networks.card import AudioInput
 from mmdream.networks.weights import read_arrays
-from mmdream.training.finished import Report, finished
-from mmdream.training.lesson import Lesson, Material, class_weights
-from mmdream.training.settings import Settings
-from mmdream.training.task import Task, task
-from mmdream.training.working import working
+from mmdream.training.finished import TrainingReport, export_network
+from mmdream.training.lesson import TrainingData, TrainingInputs, compute_class_weights
+from mmdream.training.settings import TrainingSettings
+from mmdream.training.task import TrainingTask, make_task
+from mmdream.training.working import open_workdir
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-    from mmdream.training.course import Course
-    from mmdream.training.pupil import Pupil
+    from mmdream.training.course import FitSchedule
+    from mmdream.training.pupil import TrainableModel
 
-ATTACK = {"picture": 1.5, "sound": 0.25}
+MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
 """Longest attack, in the material's unit: over a picture of 160 px; deviations of what is heard, with melnet
 about 1 neper of power."""
-TRAINABLE = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
+TRAINING_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
 """The number format to be taught in, by that to dream in: weights stay float32."""
 
-Tell = Callable[[int, int], None]
+StepCallback = Callable[[int, int], None]
 
 
-def train(settings: Settings, overwrite: bool = False, listener: Listener | None = None) -> Report:
+def train_network(
+    settings: TrainingSettings, overwrite: bool = False, listener: Listener | None = None
+) -> TrainingReport:
     """Retrain a network, test it, and keep it in the user's folder of networks.
 
     The same call goes on with a training that was stopped.
@@ -55,25 +57,27 @@ def train(settings: Settings, overwrite: bool = False, listener: Listener | None
         Stopped: Ctrl-C, at most about a second after it; finished rounds are kept. The work may still be at
             its last step then, and keeps others out of its folder until it is done.
     """
-    about, told = task(settings, overwrite), listener or Listener()
+    about, told = make_task(settings, overwrite), listener or Listener()
 
-    def work(stop: threading.Event) -> Report:
+    def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
-        with working(about, overwrite) as folder:
-            return _trained(about, folder, told, stop)
+        with open_workdir(about, overwrite) as folder:
+            return _run_training(about, folder, told, stop)
 
     return attended(work, about.command)
 
 
-def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event) -> Report:
+def _run_training(
+    about: TrainingTask, work: Path, listener: Listener, stop: threading.Event
+) -> TrainingReport:
     """The work itself."""
     # After everything that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
     from mmdream.networks.network import choose_precision
     from mmdream.training import pupil as pupils
-    from mmdream.training.course import planned
+    from mmdream.training.course import make_fit_schedule
 
-    def telling(what: str) -> Tell:
+    def telling(what: str) -> StepCallback:
         def tell(done: int, total: int) -> None:
             if stop.is_set():
                 raise Interrupted
@@ -82,48 +86,52 @@ def _trained(about: Task, work: Path, listener: Listener, stop: threading.Event)
         return tell
 
     began, settings, examples = time.monotonic(), about.settings, about.parts
-    dtype = TRAINABLE[choose_precision("auto", about.parent, has_gpu)]
-    card = pupils.child(about.parent, settings.name, about.of.classes, settings.side)
-    graph = pupils.prepared(card, about.parent, settings, dtype)
-    pupils.free_above(graph, card, about.upper)
-    net = pupils.to_logits(graph, card)
+    dtype = TRAINING_DTYPES[choose_precision("auto", about.parent, has_gpu)]
+    card = pupils.make_child_card(about.parent, settings.name, about.of.classes, settings.side)
+    graph = pupils.build_child_graph(card, about.parent, settings, dtype)
+    pupils.unfreeze_above(graph, card, about.upper)
+    net = pupils.make_logits_model(graph, card)
     listener.say(
-        f"{settings.net} on {about.of.name}, {len(card.classes)} classes: {len(examples.taught)} files to "
-        f"learn from, {len(examples.tried)} to stop by, {len(examples.tested)} to test on; {dtype}"
+        f"{settings.net} on {about.of.name}, {len(card.classes)} classes: {len(examples.train)} files to "
+        f"learn from, {len(examples.validation)} to stop by, {len(examples.test)} to test on; {dtype}"
     )
-    material = _material(about, work, telling("hearing" if settings.medium == "sound" else "looking"))
-    weights = class_weights(examples.taught, len(card.classes))
-    lesson = Lesson(material, examples.taught, examples.tried, weights)
-    longest = ATTACK[settings.medium] * material.unit(lesson.taught)
+    material = _load_inputs(about, work, telling("hearing" if settings.medium == "sound" else "looking"))
+    weights = compute_class_weights(examples.train, len(card.classes))
+    lesson = TrainingData(material, examples.train, examples.validation, weights)
+    longest = MAX_ATTACK[settings.medium] * material.unit(lesson.train)
     if settings.from_scratch:
-        pupils.settled(net, card.input, material.plain(material.alike(lesson.taught[:32], 32)[0]))
+        pupils.scale_initial_weights(
+            net, card.input, material.plain(material.alike(lesson.train[:32], 32)[0])
+        )
     else:
-        _head(pupils.Pupil(net, card.input), lesson, settings, work, telling("features"))
-    course = planned(about, len(lesson.taught), dtype == "mixed_float16")
-    rounds = _upper(about, net, lesson, course, longest, work, listener, telling("training"))
-    return finished(
+        _fit_head(pupils.TrainableModel(net, card.input), lesson, settings, work, telling("features"))
+    course = make_fit_schedule(about, len(lesson.train), dtype == "mixed_float16")
+    rounds = _fit_upper_layers(about, net, lesson, course, longest, work, listener, telling("training"))
+    return export_network(
         about, card, graph, lesson, longest, rounds, work, time.monotonic() - began, telling("testing")
     )
 
 
-def _material(about: Task, work: Path, tell: Tell) -> Material:
+def _load_inputs(about: TrainingTask, work: Path, tell: StepCallback) -> TrainingInputs:
     """The set's pictures or sounds, as the network is fed."""
     front = about.parent.input
     if isinstance(front, AudioInput):
-        from mmdream.training.sounds import hear
+        from mmdream.training.sounds import load_audio_inputs
 
-        return hear(about.of, front, about.settings.seconds, work, tell)
-    from mmdream.training.pictures import see
+        return load_audio_inputs(about.of, front, about.settings.seconds, work, tell)
+    from mmdream.training.pictures import load_image_inputs
 
-    return see(about.of, about.settings.side, work, tell)
+    return load_image_inputs(about.of, about.settings.side, work, tell)
 
 
-def _head(pupil: Pupil, lesson: Lesson, settings: Settings, work: Path, tell: Tell) -> None:
+def _fit_head(
+    pupil: TrainableModel, lesson: TrainingData, settings: TrainingSettings, work: Path, tell: StepCallback
+) -> None:
     """Teach the head, or take the one that was taught before the training was stopped."""
-    from mmdream.training.head import teach_head
-    from mmdream.training.pupil import head_of
+    from mmdream.training.head import fit_head
+    from mmdream.training.pupil import find_head
 
-    path, head = work / "head.npz", head_of(pupil.net)
+    path, head = work / "head.npz", find_head(pupil.net)
     # What was damaged since is taught again.
     with suppress(UserError, KeyError, ValueError):
         found = read_arrays(path)
@@ -131,24 +139,24 @@ def _head(pupil: Pupil, lesson: Lesson, settings: Settings, work: Path, tell: Te
         head.kernel.assign(kernel)
         head.bias.assign(bias)
         return
-    teach_head(pupil, lesson, settings.batch, settings.seed, tell)
+    fit_head(pupil, lesson, settings.batch, settings.seed, tell)
     with whole(path) as draft, open(draft, "wb") as file:
         np.savez(file, kernel=head.kernel.numpy(), bias=head.bias.numpy())
 
 
-def _upper(
-    about: Task,
+def _fit_upper_layers(
+    about: TrainingTask,
     net: keras.Model,
-    lesson: Lesson,
-    course: Course,
+    lesson: TrainingData,
+    course: FitSchedule,
     longest: float,
     work: Path,
     listener: Listener,
-    tell: Tell,
+    tell: StepCallback,
 ) -> list[dict[str, float]]:
     """Teach what of a network may change beside its head; a row for each round."""
-    from mmdream.training.course import teach
-    from mmdream.training.pupil import Attack, Pupil
+    from mmdream.training.course import fit_model
+    from mmdream.training.pupil import Attack, TrainableModel
 
     if about.upper == 0:
         return []
@@ -163,5 +171,5 @@ def _upper(
             f"{row['val_accuracy']:.1%}, loss {row['val_loss']:.3f}"
         )
 
-    pupil = Pupil(net, about.parent.input, attack)
-    return teach(pupil, lesson, course, work, round_told, lambda step: tell(step, course.total))
+    pupil = TrainableModel(net, about.parent.input, attack)
+    return fit_model(pupil, lesson, course, work, round_told, lambda step: tell(step, course.total))

@@ -18,13 +18,13 @@ from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.jobs.durable import sha256, write
 from mmdream.networks.card import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
-from mmdream.training.task import Task
+from mmdream.training.task import TrainingTask
 
-ORDER, LOCK = "order.json", "lock"
+TASK_FILE, LOCK_FILE = "order.json", "lock"
 
 
 @contextmanager
-def working(task: Task, overwrite: bool) -> Iterator[Path]:
+def open_workdir(task: TrainingTask, overwrite: bool) -> Iterator[Path]:
     """Have a training's own folder, beside that of its network, to oneself.
 
     What a training that was stopped has left in it stays, and is gone on with. The folder is gone when all is
@@ -40,7 +40,7 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
         raise UserError(
             f"{folder}: cannot be made ({error.strerror}); MMDREAM_MODELS names another place"
         ) from error
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -48,7 +48,7 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
             f"{task.settings.name}: another run is training it; wait for it, or stop it"
         ) from None
     try:
-        _begin(folder, task, overwrite)
+        _prepare_workdir(folder, task, overwrite)
         try:
             yield folder
         except UserError:
@@ -63,9 +63,9 @@ def working(task: Task, overwrite: bool) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _begin(folder: Path, task: Task, overwrite: bool) -> None:
+def _prepare_workdir(folder: Path, task: TrainingTask, overwrite: bool) -> None:
     """Make the folder this training's: go on with what is there, or begin anew."""
-    path, order = folder / ORDER, _order(task)
+    path, order = folder / TASK_FILE, _describe_task(task)
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -79,12 +79,12 @@ def _begin(folder: Path, task: Task, overwrite: bool) -> None:
             f"its command: {held.get('command')}; or begin anew with --overwrite"
         )
     for each in folder.iterdir():
-        if each.name != LOCK:
+        if each.name != LOCK_FILE:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
     write(path, json.dumps(order, indent=1).encode())
 
 
-def _order(task: Task) -> dict[str, Any]:
+def _describe_task(task: TrainingTask) -> dict[str, Any]:
     """All that a training depends on, as plain values."""
     settings = {
         key: str(value) if isinstance(value, Path) else value for key, value in asdict(task.settings).items()

@@ -16,14 +16,14 @@ from trees import esc10, tarred, zipped
 
 from mmdream.data import archive as unpacking
 from mmdream.data import prepare as preparing
-from mmdream.data.archive import BOUNDS, Bounds, is_archive, unpack
-from mmdream.data.card import Archive, card
-from mmdream.data.fetch import verify
-from mmdream.data.prepare import prepare
+from mmdream.data.archive import DEFAULT_LIMITS, UnpackLimits, is_archive, unpack
+from mmdream.data.card import DatasetArchive, read_dataset_card
+from mmdream.data.fetch import verify_checksum
+from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
-SMALL = Bounds(times=20, least=1_000_000, files=50)
+SMALL = UnpackLimits(times=20, least=1_000_000, files=50)
 
 
 def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -239,8 +239,8 @@ def test_an_honest_archive_comes_out_whole(tmp_path: Path):
 
 
 def test_bounds_leave_room_for_what_sets_hold():
-    assert BOUNDS.bytes(1_000) == 64_000_000
-    assert BOUNDS.bytes(6_000_000_000) == 120_000_000_000
+    assert DEFAULT_LIMITS.bytes(1_000) == 64_000_000
+    assert DEFAULT_LIMITS.bytes(6_000_000_000) == 120_000_000_000
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
@@ -258,7 +258,7 @@ def test_a_refused_archive_leaves_no_set(tmp_path: Path):
     bad = tar(tmp_path / "bad.tar", (member("../evil.wav"), b"x"))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=OUT):
-        prepare("esc10", [good, bad], tmp_path / "out", None, False, Listener())
+        prepare_dataset("esc10", [good, bad], tmp_path / "out", None, False, Listener())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -266,14 +266,15 @@ def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.Monkey
     esc10(tmp_path / "set")
     archive = zipped(tmp_path / "set", tmp_path / "known.zip")
     about = dataclasses.replace(
-        card("esc10"), archives=(Archive("https://example.org/known.zip", checksum="md5:0"),)
+        read_dataset_card("esc10"),
+        archives=(DatasetArchive("https://example.org/known.zip", checksum="md5:0"),),
     )
     monkeypatch.setattr(preparing, "card", lambda _name: about)
     with pytest.raises(
         UserError, match=r"known\.zip: its MD5 is not the one of https://example.org/known.zip"
     ):
-        prepare("esc10", [archive], tmp_path / "out", None, False, Listener())
+        prepare_dataset("esc10", [archive], tmp_path / "out", None, False, Listener())
     assert not (tmp_path / "out").exists()
     other = archive.rename(tmp_path / "other.zip")
-    assert not verify(other, about)
-    assert prepare("esc10", [other], tmp_path / "out", None, False, Listener()).new == 3
+    assert not verify_checksum(other, about)
+    assert prepare_dataset("esc10", [other], tmp_path / "out", None, False, Listener()).new == 3

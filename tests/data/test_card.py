@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from mmdream.data.card import DATASETS, NOT_VERIFIED, card, names
-from mmdream.data.layouts import READERS
+from mmdream.data.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
+from mmdream.data.layouts import LAYOUT_READERS
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS
 
@@ -18,13 +18,13 @@ ISSUE = (
 
 
 def test_every_set_of_the_list_has_a_card():
-    assert names() == sorted(ISSUE.split())
+    assert dataset_names() == sorted(ISSUE.split())
 
 
 @pytest.mark.parametrize("name", ISSUE.split())
 def test_a_card_tells_what_a_stranger_needs(name: str):
-    about = card(name)
-    assert about.layout in READERS
+    about = read_dataset_card(name)
+    assert about.layout in LAYOUT_READERS
     for words in (about.about, about.laid_out, about.licence, about.licence_source, about.citation):
         assert words.strip()
     assert about.facts_source
@@ -55,7 +55,7 @@ hot-air balloon; motor scooter; ambulance; sports car; Model T; jeep; stock car
 
 
 def test_imagenet25_is_the_issues_and_16_of_it_are_new():
-    about = card("imagenet25")
+    about = read_dataset_card("imagenet25")
     wanted = [name.strip() for name in IMAGENET25.split(";")]
     assert [each.words or each.name for each in about.classes] == wanted
     lines = (MODELS / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
@@ -71,7 +71,7 @@ def test_dogs_and_tiny_pictures_bear_imagenets_names():
     lines = (MODELS / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
     known = {line.split("\t")[0]: line.split("\t")[1].lower() for line in lines}
     for name, count in (("stanford_dogs", 120), ("tiny_imagenet", 200)):
-        about = card(name)
+        about = read_dataset_card(name)
         assert len(about.classes) == count
         assert all(each.name.replace("_", " ").lower() in known[each.label] for each in about.classes)
 
@@ -86,16 +86,16 @@ def test_the_other_lists_have_their_lengths():
         "speech_commands": 35,
         "nsynth": 11,
     }
-    assert {name: len(card(name).classes) for name in lengths} == lengths
+    assert {name: len(read_dataset_card(name).classes) for name in lengths} == lengths
 
 
 def test_an_unknown_name_gets_the_nearest_ones():
     with pytest.raises(UserError, match=r'no dataset "urbansounds"; nearest: urbansound8k'):
-        card("urbansounds")
+        read_dataset_card("urbansounds")
     with pytest.raises(UserError, match="bird_audio, dog_sounds"):
-        card("???")
+        read_dataset_card("???")
 
 
 def test_the_readme_names_every_card():
-    text = (DATASETS / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{name}`" in text for name in names())
+    text = (CARDS_FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in dataset_names())

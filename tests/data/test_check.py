@@ -12,10 +12,18 @@ import pytest
 import soundfile
 from trees import SETS, picture, sound, sources
 
-from mmdream.data.check import SHOWN, check
-from mmdream.data.folder import dataset
-from mmdream.data.plot import BAR, RATE, TILE, measured, plot, plot_file, spectrum
-from mmdream.data.prepare import prepare
+from mmdream.data.check import MAX_LISTED, check_dataset
+from mmdream.data.folder import read_dataset
+from mmdream.data.plot import (
+    BAR_COLOR,
+    SAMPLE_RATE,
+    TILE_SIZE,
+    draw_spectrogram,
+    measure_examples,
+    plot_dataset,
+    write_dataset_plot,
+)
+from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
@@ -24,7 +32,7 @@ HOSTILE = Path(__file__).parent / "hostile"
 
 def prepared(name: str, tmp_path: Path) -> Path:
     SETS[name](tmp_path / "given")
-    prepare(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
+    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
     return tmp_path / "set"
 
 
@@ -32,17 +40,17 @@ def prepared(name: str, tmp_path: Path) -> Path:
 def test_what_was_just_prepared_is_well(name: str, tmp_path: Path):
     told: list[tuple[str, float, float]] = []
     out = prepared(name, tmp_path)
-    findings = check(out, Listener(progress=lambda *step: told.append(step)))
-    assert (findings.missing, findings.damaged, findings.unknown, findings.twice) == ((), (), (), ())
-    assert not [word for word in findings.trouble.split(", ") if "empty" not in word and word]
-    assert told[-1] == ("checking", len(dataset(out).examples), len(dataset(out).examples))
+    findings = check_dataset(out, Listener(progress=lambda *step: told.append(step)))
+    assert (findings.missing, findings.damaged, findings.unknown, findings.duplicates) == ((), (), (), ())
+    assert not [word for word in findings.problems.split(", ") if "empty" not in word and word]
+    assert told[-1] == ("checking", len(read_dataset(out).examples), len(read_dataset(out).examples))
 
 
 def test_a_sound_that_claims_no_end_is_read_to_its_end(tmp_path: Path):
     (tmp_path / "class").mkdir()
     shutil.copyfile(HOSTILE / "endless.ogg", tmp_path / "class/a.ogg")
     assert soundfile.info(tmp_path / "class/a.ogg").frames > 1 << 60
-    assert check(tmp_path, Listener()).damaged == ("class/a.ogg",)
+    assert check_dataset(tmp_path, Listener()).damaged == ("class/a.ogg",)
 
 
 @pytest.mark.parametrize("odd", [["dog"], {"a": 1}, 3, "line\nline", "\x1b[31m", "x" * 300])
@@ -52,14 +60,14 @@ def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: P
     for changed in ({"name": odd}, {"variant": odd}, {"classes": [*about["classes"], odd]}):
         (out / "dataset.json").write_text(json.dumps(about | changed))
         with pytest.raises(UserError, match="is damaged"):
-            check(out, Listener())
+            check_dataset(out, Listener())
 
 
 def test_lists_in_lists_are_no_set(tmp_path: Path):
     out = prepared("esc10", tmp_path)
     (out / "dataset.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="is damaged"):
-        check(out, Listener())
+        check_dataset(out, Listener())
 
 
 def test_every_kind_of_trouble_is_named(tmp_path: Path):
@@ -69,15 +77,15 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
     first.unlink()
     second.write_bytes(second.read_bytes()[:-400])
     fire.with_name("more.ogg").write_bytes(fire.read_bytes())
-    findings = check(out, Listener())
+    findings = check_dataset(out, Listener())
     assert findings.missing == ("input/dog/1-100032-A.ogg",)
     assert findings.damaged == ("input/dog/2-114587-A.ogg",)
     assert findings.unknown == ("input/crackling_fire/more.ogg",)
     assert set(findings.empty) >= {"rain", "rooster"}
     assert findings.counts["dog"] == (1, 40)
-    assert findings.trouble == "1 missing, 1 damaged, 1 unknown, 8 classes are empty"
+    assert findings.problems == "1 missing, 1 damaged, 1 unknown, 8 classes are empty"
     lines = "\n".join(findings.lines())
-    for part in ("dog: 1 of 40", "missing: 1\n  input/dog/1-100032-A.ogg", findings.trouble):
+    for part in ("dog: 1 of 40", "missing: 1\n  input/dog/1-100032-A.ogg", findings.problems):
         assert part in lines
     assert json.loads(json.dumps(findings.as_json()))["damaged"] == ["input/dog/2-114587-A.ogg"]
 
@@ -85,75 +93,75 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
 def test_a_file_that_was_changed_is_damaged_though_it_can_be_read(tmp_path: Path):
     out = prepared("stanford_dogs", tmp_path)
     picture(out / "input/pug/n02110958_1.jpg", 80, 70)
-    assert check(out, Listener()).damaged == ("input/pug/n02110958_1.jpg",)
+    assert check_dataset(out, Listener()).damaged == ("input/pug/n02110958_1.jpg",)
 
 
 def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
     for name in ("barks/a.wav", "barks/b.flac", "growls/c.ogg", "growls/d.mp3"):
         sound(tmp_path / name, 0.2, 44_100)
-    assert check(tmp_path, Listener()).trouble == ""
+    assert check_dataset(tmp_path, Listener()).problems == ""
     (tmp_path / "howls").mkdir()
     (tmp_path / "growls/e.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes())
     (tmp_path / "growls/f.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes()[:60])
     soundfile.write(tmp_path / "growls/g.wav", np.zeros(0), 8000)
-    findings = check(tmp_path, Listener())
+    findings = check_dataset(tmp_path, Listener())
     assert findings.damaged == ("growls/f.wav", "growls/g.wav")
-    assert findings.twice == (("barks/a.wav", "growls/e.wav"),)
+    assert findings.duplicates == (("barks/a.wav", "growls/e.wav"),)
     assert findings.empty == ("howls",)
     assert "barks/a.wav = growls/e.wav" in "\n".join(findings.lines())
 
 
 def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path):
     original = picture(tmp_path / "cats/0.png")
-    for number in range(SHOWN + 5):
+    for number in range(MAX_LISTED + 5):
         (tmp_path / "dogs").mkdir(exist_ok=True)
         (tmp_path / f"dogs/{number}.png").write_bytes(b"no picture")
     (tmp_path / "dogs/again.png").write_bytes(original.read_bytes())
-    findings = check(tmp_path, Listener())
-    assert findings.trouble == f"{SHOWN + 5} damaged"
+    findings = check_dataset(tmp_path, Listener())
+    assert findings.problems == f"{MAX_LISTED + 5} damaged"
     assert "  and 5 more" in findings.lines()
     for path in (tmp_path / "dogs").glob("[0-9]*.png"):
         path.unlink()
-    assert check(tmp_path, Listener()).trouble == ""
+    assert check_dataset(tmp_path, Listener()).problems == ""
 
 
 @pytest.mark.parametrize("name", ["esc10", "stanford_dogs"])
 def test_a_picture_of_a_set(name: str, tmp_path: Path):
     out = prepared(name, tmp_path)
-    sheet = plot(dataset(out))
+    sheet = plot_dataset(read_dataset(out))
     assert sheet.dtype == np.uint8
-    bars = (sheet == BAR).all(axis=2)
+    bars = (sheet == BAR_COLOR).all(axis=2)
     # The bar of two files is twice as long as that of one.
-    lengths = sorted({int(row.sum()) for row in bars[: 44 + 2 * (TILE + 8)]} - {0})
+    lengths = sorted({int(row.sum()) for row in bars[: 44 + 2 * (TILE_SIZE + 8)]} - {0})
     assert lengths[1] == 2 * lengths[0]
-    assert plot_file(dataset(out), tmp_path / "sheet.png", False) == tmp_path / "sheet.png"
+    assert write_dataset_plot(read_dataset(out), tmp_path / "sheet.png", False) == tmp_path / "sheet.png"
     assert np.array_equal(cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1], sheet)
     with pytest.raises(UserError, match=r"sheet.png: exists already; add --overwrite .* --plot"):
-        plot_file(dataset(out), tmp_path / "sheet.png", False)
+        write_dataset_plot(read_dataset(out), tmp_path / "sheet.png", False)
 
 
 def test_a_damaged_sample_is_left_dark(tmp_path: Path):
     out = prepared("stanford_dogs", tmp_path)
-    whole = plot(dataset(out))
+    whole = plot_dataset(read_dataset(out))
     (out / "input/pug/n02110958_1.jpg").write_bytes(b"no picture")
-    assert plot(dataset(out)).shape == whole.shape
+    assert plot_dataset(read_dataset(out)).shape == whole.shape
     for path in (out / "input").rglob("*.jpg"):
         path.write_bytes(b"no picture")
-    assert (plot(dataset(out)) == BAR).any()
+    assert (plot_dataset(read_dataset(out)) == BAR_COLOR).any()
 
 
 def test_lengths_and_sizes_are_measured(tmp_path: Path):
     sound(tmp_path / "a/x.wav", 0.5)
     sound(tmp_path / "a/y.wav", 0.25)
     (tmp_path / "a/z.wav").write_bytes(b"no sound")
-    assert measured("sound", dataset(tmp_path).examples).tolist() == [0.5, 0.25]
+    assert measure_examples("sound", read_dataset(tmp_path).examples).tolist() == [0.5, 0.25]
     picture(tmp_path / "p/b/x.png", 40, 30)
-    assert measured("picture", dataset(tmp_path / "p").examples).tolist() == [30]
+    assert measure_examples("picture", read_dataset(tmp_path / "p").examples).tolist() == [30]
 
 
 def test_a_spectrum_shows_its_tone_where_it_is():
-    tone = np.sin(2 * np.pi * RATE / 8 * np.arange(RATE) / RATE).astype(np.float32)
-    seen = spectrum(tone).astype(int).sum(axis=(1, 2))
+    tone = np.sin(2 * np.pi * SAMPLE_RATE / 8 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    seen = draw_spectrogram(tone).astype(int).sum(axis=(1, 2))
     # A quarter of the way up from the lowest tone.
-    assert abs(int(np.argmax(seen)) - 0.75 * TILE) <= 2
-    assert spectrum(np.zeros(10, np.float32)).shape == (TILE, TILE, 3)
+    assert abs(int(np.argmax(seen)) - 0.75 * TILE_SIZE) <= 2
+    assert draw_spectrogram(np.zeros(10, np.float32)).shape == (TILE_SIZE, TILE_SIZE, 3)

@@ -10,19 +10,19 @@ import pytest
 import soundfile
 from trees import SETS, esc10, picture, sound, sources, speech_commands
 
-from mmdream.data.folder import Dataset, Example, dataset
-from mmdream.data.load import CACHE, LONGEST_SECONDS, MOST_RATE, Form, rows
-from mmdream.data.prepare import prepare
-from mmdream.data.sort import square
-from mmdream.data.split import divided
+from mmdream.data.folder import Dataset, Example, read_dataset
+from mmdream.data.load import CACHE_FOLDER, MAX_SAMPLE_RATE, MAX_SECONDS, ExampleFormat, load_examples
+from mmdream.data.prepare import prepare_dataset
+from mmdream.data.sort import crop_square
+from mmdream.data.split import split_examples
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
 
 def prepared(name: str, tmp_path: Path) -> Dataset:
     SETS[name](tmp_path / "given")
-    prepare(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
-    return dataset(tmp_path / "set")
+    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
+    return read_dataset(tmp_path / "set")
 
 
 @pytest.mark.parametrize("ending", ["jpg", "jpeg", "png", "webp", "JPG"])
@@ -32,7 +32,7 @@ def test_any_folder_of_pictures_is_a_set(ending: str, tmp_path: Path):
             picture(tmp_path / name / f"{number}.{ending}")
     (tmp_path / "dogs" / "notes.txt").write_text("not a picture")
     (tmp_path / ".git").mkdir()
-    found = dataset(tmp_path)
+    found = read_dataset(tmp_path)
     assert found.classes == ("cats", "dogs")
     assert (found.medium, found.split, found.about) == ("picture", "file", None)
     assert found.counts() == {"cats": 2, "dogs": 3}
@@ -41,24 +41,24 @@ def test_any_folder_of_pictures_is_a_set(ending: str, tmp_path: Path):
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
 def test_any_folder_of_sounds_is_a_set(ending: str, tmp_path: Path):
     sound(tmp_path / "barks" / f"a.{ending}", 0.5, 44_100)
-    found = dataset(tmp_path)
+    found = read_dataset(tmp_path)
     assert (found.medium, found.counts()) == ("sound", {"barks": 1})
-    (samples,) = rows(found, found.examples, Form(rate=22_050))
+    (samples,) = load_examples(found, found.examples, ExampleFormat(rate=22_050))
     assert samples.dtype == np.float32
     # MP3 pads its ends.
     assert len(samples) == pytest.approx(11_025, abs=1300 if ending == "mp3" else 2)
-    assert not (tmp_path / CACHE).exists()  # Nothing is put into a folder that is not ours.
+    assert not (tmp_path / CACHE_FOLDER).exists()  # Nothing is put into a folder that is not ours.
 
 
-@pytest.mark.parametrize("rate", [0, MOST_RATE + 1, 2_288_161_921])
+@pytest.mark.parametrize("rate", [0, MAX_SAMPLE_RATE + 1, 2_288_161_921])
 def test_a_rate_that_no_sound_has_is_refused(rate: int, tmp_path: Path):
     path = sound(tmp_path / "barks" / "a.wav")
     data = bytearray(path.read_bytes())
     data[24:28] = rate.to_bytes(4, "little")
     path.write_bytes(data)
-    found = dataset(tmp_path)
+    found = read_dataset(tmp_path)
     with pytest.raises(UserError, match=r"a\.wav: c"):
-        rows(found, found.examples, Form())
+        load_examples(found, found.examples, ExampleFormat())
 
 
 def test_a_prepared_set_knows_its_classes_and_what_to_keep_apart(tmp_path: Path):
@@ -69,30 +69,30 @@ def test_a_prepared_set_knows_its_classes_and_what_to_keep_apart(tmp_path: Path)
 
 
 def test_rows_of_a_real_set_come_the_same_from_the_cache(data: Path, tmp_path: Path):
-    prepare("esc10", [data / "esc10.tar"], tmp_path / "set", None, False, Listener())
-    found = dataset(tmp_path / "set")
-    first, form = found.examples[:100], Form(rate=22_050)
-    decoded, kept = rows(found, first, form), rows(found, first, form)
+    prepare_dataset("esc10", [data / "esc10.tar"], tmp_path / "set", None, False, Listener())
+    found = read_dataset(tmp_path / "set")
+    first, form = found.examples[:100], ExampleFormat(rate=22_050)
+    decoded, kept = load_examples(found, first, form), load_examples(found, first, form)
     assert all(np.array_equal(a, b) for a, b in zip(decoded, kept, strict=True))
-    assert len(list((tmp_path / "set" / CACHE).rglob("*.npy"))) == 100
+    assert len(list((tmp_path / "set" / CACHE_FOLDER).rglob("*.npy"))) == 100
 
 
 def test_what_is_kept_is_read_and_another_file_is_not_it(tmp_path: Path):
     found = prepared("stanford_dogs", tmp_path)
-    form = Form(side=16)
-    before = rows(found, found.examples, form)
-    kept = sorted((found.folder / CACHE).rglob("*.npy"))
+    form = ExampleFormat(side=16)
+    before = load_examples(found, found.examples, form)
+    kept = sorted((found.folder / CACHE_FOLDER).rglob("*.npy"))
     assert len(kept) == 3
     marked = np.load(kept[0])
     marked[0, 0] = 7
     np.save(kept[0], marked)
-    assert rows(found, found.examples, form)[0][0, 0] == pytest.approx(7 / 255)
+    assert load_examples(found, found.examples, form)[0][0, 0] == pytest.approx(7 / 255)
     kept[1].write_bytes(b"damaged")
-    assert np.array_equal(rows(found, found.examples, form)[1], before[1])
+    assert np.array_equal(load_examples(found, found.examples, form)[1], before[1])
     picture(found.examples[0].file, 80, 60)
-    assert not np.array_equal(rows(found, found.examples, form)[0], before[0])
+    assert not np.array_equal(load_examples(found, found.examples, form)[0], before[0])
     # Another form is another thing to keep.
-    assert rows(found, found.examples, Form(side=8))[0].shape == (8, 8, 3)
+    assert load_examples(found, found.examples, ExampleFormat(side=8))[0].shape == (8, 8, 3)
 
 
 def test_sounds_are_mixed_resampled_and_bounded(tmp_path: Path):
@@ -100,23 +100,23 @@ def test_sounds_are_mixed_resampled_and_bounded(tmp_path: Path):
     at = np.arange(44_100) / 44_100
     left, right = 0.5 * np.sin(2 * np.pi * 440 * at), 0.25 * np.sin(2 * np.pi * 440 * at)
     soundfile.write(tmp_path / "tones/a.wav", np.stack([left, right], 1), 44_100)
-    soundfile.write(tmp_path / "tones/b.wav", np.zeros((LONGEST_SECONDS + 1) * 1000), 1000)
+    soundfile.write(tmp_path / "tones/b.wav", np.zeros((MAX_SECONDS + 1) * 1000), 1000)
     soundfile.write(tmp_path / "tones/c.wav", np.zeros(0), 1000)
-    found = dataset(tmp_path)
-    tone, long, nothing = rows(found, found.examples, Form(rate=16_000))
+    found = read_dataset(tmp_path)
+    tone, long, nothing = load_examples(found, found.examples, ExampleFormat(rate=16_000))
     assert len(tone) == 16_000
     assert np.sqrt(np.mean(tone[1000:-1000] ** 2)) == pytest.approx(0.375 / np.sqrt(2), rel=0.01)
     assert np.argmax(np.abs(np.fft.rfft(tone))) == 440
-    assert len(long) == LONGEST_SECONDS * 16_000
+    assert len(long) == MAX_SECONDS * 16_000
     assert len(nothing) == 0
 
 
 def test_a_square_is_the_middle():
     wide = np.zeros((10, 30, 3), np.float32)
     wide[:, 10:20] = 1
-    assert square(wide, 5).shape == (5, 5, 3)
-    assert square(wide, 5).min() == pytest.approx(1)
-    assert square(wide.transpose(1, 0, 2), 20).min() == pytest.approx(1)
+    assert crop_square(wide, 5).shape == (5, 5, 3)
+    assert crop_square(wide, 5).min() == pytest.approx(1)
+    assert crop_square(wide.transpose(1, 0, 2), 20).min() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -133,17 +133,17 @@ def test_a_square_is_the_middle():
 )
 def test_what_is_no_set_is_told(make, message: str, tmp_path: Path):
     with pytest.raises(UserError, match=message):
-        dataset(make(tmp_path))
+        read_dataset(make(tmp_path))
 
 
 def test_damaged_and_missing_files_are_named(tmp_path: Path):
     found = prepared("esc10", tmp_path)
     found.examples[0].file.write_bytes(b"no sound")
     with pytest.raises(UserError, match=r"\.ogg: cannot be read as a sound"):
-        rows(found, found.examples, Form())
+        load_examples(found, found.examples, ExampleFormat())
     found.examples[0].file.unlink()
     with pytest.raises(UserError, match=r"\.ogg: is missing; see `mmdream data check"):
-        rows(found, found.examples, Form())
+        load_examples(found, found.examples, ExampleFormat())
 
 
 def a_set(split: str, examples: list[Example], classes: int = 2) -> Dataset:
@@ -164,7 +164,7 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(split: str, seed: int):
         )
         for n in range(400)
     ]
-    train, held = divided(a_set(split, examples), seed=seed)
+    train, held = split_examples(a_set(split, examples), seed=seed)
     assert Counter(train + held) == Counter(examples)
     if split in ("fold", "publisher"):
         assert {example.fold for example in held} == {"5"}
@@ -173,23 +173,23 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(split: str, seed: int):
     for label in range(2):
         share = sum(e.label == label for e in held) / sum(e.label == label for e in examples)
         assert 0.1 < share < 0.35
-    assert divided(a_set(split, examples), seed=seed) == (train, held)
-    assert divided(a_set(split, examples), seed=seed + 1) != (train, held)
+    assert split_examples(a_set(split, examples), seed=seed) == (train, held)
+    assert split_examples(a_set(split, examples), seed=seed + 1) != (train, held)
 
 
 def test_the_publishers_test_part_is_tested_on(tmp_path: Path):
     speech_commands(tmp_path / "given")
-    prepare("speech_commands", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
-    found = dataset(tmp_path / "set")
-    assert [example.file.parent.name for example in divided(found)[1]] == ["yes"]
-    assert [example.fold for example in divided(found, "validation")[1]] == ["validation"]
+    prepare_dataset("speech_commands", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
+    found = read_dataset(tmp_path / "set")
+    assert [example.file.parent.name for example in split_examples(found)[1]] == ["yes"]
+    assert [example.fold for example in split_examples(found, "validation")[1]] == ["validation"]
     with pytest.raises(UserError, match=r'speech_commands has no fold "7"; it has test, train, validation'):
-        divided(found, "7")
+        split_examples(found, "7")
 
 
 def test_a_part_alone_is_divided_by_files():
     examples = [Example(Path(f"{n}.wav"), n % 2, "validation") for n in range(50)]
-    train, held = divided(a_set("publisher", examples))
+    train, held = split_examples(a_set("publisher", examples))
     assert len(held) == 10
     assert Counter(e.label for e in held) == {0: 5, 1: 5}
     assert len(train) == 40
@@ -200,16 +200,16 @@ def test_one_group_of_a_class_always_stays():
     with pytest.raises(
         UserError, match="made: too few files to keep some from training; each class needs two"
     ):
-        divided(a_set("speaker", examples))
+        split_examples(a_set("speaker", examples))
     more = [*examples, Example(Path("20.wav"), 0, group="speaker 2")]
-    train, held = divided(a_set("speaker", more))
+    train, held = split_examples(a_set("speaker", more))
     assert held
     assert {example.label for example in train} == {0, 1}
 
 
 def test_esc10s_clips_keep_to_their_folds(tmp_path: Path):
     esc10(tmp_path / "given")
-    prepare("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
-    train, held = divided(dataset(tmp_path / "set"), "2")
+    prepare_dataset("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
+    train, held = split_examples(read_dataset(tmp_path / "set"), "2")
     assert {example.fold for example in held} == {"2"}
     assert {example.fold for example in train} == {"1", "5"}

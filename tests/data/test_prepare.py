@@ -15,41 +15,41 @@ from scipy.io import savemat
 from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, text, urbansound8k, zipped
 
 from mmdream.data import manifest
-from mmdream.data.card import card, names
-from mmdream.data.manifest import Row
-from mmdream.data.matlab import listed
-from mmdream.data.prepare import prepare
-from mmdream.data.prepared import Prepared
+from mmdream.data.card import dataset_names, read_dataset_card
+from mmdream.data.manifest import ManifestRow
+from mmdream.data.matlab import read_file_list
+from mmdream.data.prepare import prepare_dataset
+from mmdream.data.prepared import PreparedDataset
 from mmdream.errors import UserError
 from mmdream.listen import Listener
 
 
-def run(name: str, out: Path, *given: Path, variant: str | None = None) -> Prepared:
-    return prepare(name, given, out, variant, False, Listener())
+def run(name: str, out: Path, *given: Path, variant: str | None = None) -> PreparedDataset:
+    return prepare_dataset(name, given, out, variant, False, Listener())
 
 
-def having(report: Prepared) -> dict[str, int]:
+def having(report: PreparedDataset) -> dict[str, int]:
     return {name: found for name, (found, _) in report.counts.items() if found}
 
 
-def rows(out: Path) -> dict[str, Row]:
-    return {row.file: row for row in manifest.read(out)[1]}
+def rows(out: Path) -> dict[str, ManifestRow]:
+    return {row.file: row for row in manifest.read_manifest(out)[1]}
 
 
-def by_name(out: Path) -> dict[str, Row]:
-    return {Path(row.file).name: row for row in manifest.read(out)[1]}
+def by_name(out: Path) -> dict[str, ManifestRow]:
+    return {Path(row.file).name: row for row in manifest.read_manifest(out)[1]}
 
 
 def snapshot(out: Path) -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(out)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in out.rglob("*")
-        if path.is_file() and path.name not in (manifest.ABOUT, manifest.TABLE)
+        if path.is_file() and path.name not in (manifest.INFO_FILE, manifest.TABLE_FILE)
     }
 
 
 def test_every_card_has_its_tree():
-    assert sorted(SETS) == names()
+    assert sorted(SETS) == dataset_names()
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
@@ -75,12 +75,12 @@ def test_a_second_time_changes_nothing(name: str, tmp_path: Path):
     out = tmp_path / "set"
     given = sources(name, tmp_path / "given")
     first = run(name, out, *given)
-    files, table = snapshot(out), (out / manifest.TABLE).read_bytes()
+    files, table = snapshot(out), (out / manifest.TABLE_FILE).read_bytes()
     again = run(name, out, *given)
     assert first.new == again.files[0] == first.files[0]
     assert again.new == 0
     assert snapshot(out) == files
-    assert (out / manifest.TABLE).read_bytes() == table
+    assert (out / manifest.TABLE_FILE).read_bytes() == table
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar.gz"])
@@ -131,7 +131,9 @@ def test_esc10_from_the_real_archive(data: Path, tmp_path: Path):
     assert {row.licence for row in table} == {"CC0", "CC-BY", "CC-Sampling+"}
     recordings = {row.group: row.fold for row in table}
     assert all(recordings[row.group] == row.fold for row in table)
-    assert all(line.count("\t") == 8 for line in (tmp_path / "set" / manifest.TABLE).read_text().splitlines())
+    assert all(
+        line.count("\t") == 8 for line in (tmp_path / "set" / manifest.TABLE_FILE).read_text().splitlines()
+    )
 
 
 def test_tiny_imagenet_from_the_real_archive(data: Path, tmp_path: Path):
@@ -214,7 +216,14 @@ def test_all_classes_on_request(tmp_path: Path):
     assert having(report) == {"Gong": 2, "Bus": 2, "Cello": 1}
     assert len(report.counts) == 41
     assert report.files == (5, 11_073)
-    assert len(card("fsdkaggle2018").chosen(card("fsdkaggle2018").variant(None))) == 20
+    assert (
+        len(
+            read_dataset_card("fsdkaggle2018").variant_classes(
+                read_dataset_card("fsdkaggle2018").variant(None)
+            )
+        )
+        == 20
+    )
 
 
 def test_imagenet25s_pictures_are_squares_of_224(tmp_path: Path):
@@ -261,7 +270,9 @@ def test_what_appears_meanwhile_is_not_written_over(tmp_path: Path):
         (tmp_path / "set" / what).write_text("somebody else's")
 
     with pytest.raises(UserError, match="set: has appeared while the set was prepared; try again"):
-        prepare("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=meanwhile))
+        prepare_dataset(
+            "esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=meanwhile)
+        )
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["sorting"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given", "set"]
 
@@ -273,7 +284,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=stop))
+        prepare_dataset("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=stop))
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 
@@ -363,7 +374,7 @@ def test_a_number_of_thousands_of_digits_is_passed_over(tmp_path: Path):
 def test_a_list_that_scipy_falls_over_is_told(name: str):
     path = Path(__file__).parent / "hostile" / f"{name}.mat"
     with pytest.raises(UserError, match=rf"{name}\.mat: is no list of the publisher's"):
-        listed(path)
+        read_file_list(path)
 
 
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
@@ -425,7 +436,7 @@ def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
     esc10(tmp_path / "given")
     out = tmp_path / "set"
     run("esc10", out, tmp_path / "given")
-    table, about = out / manifest.TABLE, out / manifest.ABOUT
+    table, about = out / manifest.TABLE_FILE, out / manifest.INFO_FILE
     whole, told = table.read_text(), json.loads(about.read_text())
     if how == "cells":
         table.write_text(whole + "input/dog/x.ogg\tdog\n")
@@ -441,4 +452,4 @@ def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
     else:
         table.unlink()
     with pytest.raises(UserError, match=r"manifest.tsv or dataset.json is damaged .*; prepare the set again"):
-        manifest.read(out)
+        manifest.read_manifest(out)

@@ -26,7 +26,7 @@ from mmdream.jobs.journal import NAME, Journal
 from mmdream.jobs.journal import read as lines_of
 from mmdream.jobs.listing import listed
 from mmdream.listen import Listener
-from mmdream.music import music
+from mmdream.music import synthesize_music
 from mmdream.sound.styling import Styling
 
 FRAMES, RATE = 58, 6
@@ -41,7 +41,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(
         tmp_path_factory.mktemp("film") / "film.mkv",
         constant(FRAMES, RATE),
-        sound=np.ascontiguousarray(music(round(FRAMES / RATE * HERTZ)).T[:1], np.float32),
+        sound=np.ascontiguousarray(synthesize_music(round(FRAMES / RATE * HERTZ)).T[:1], np.float32),
         rate=HERTZ,
         sound_codec="pcm_s16le",
         frames=[255 - moving[-1 - k] for k in range(6)] + moving[6:],

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmdream.data.card import card as dataset
+from mmdream.data.card import read_dataset_card as dataset
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, AudioInput, ImageInput, list_networks, load_card
-from mmdream.networks.download import read_manifest
+from mmdream.networks.download import read_snapshot_manifest
 from mmdream.networks.origins import ShippedWeights, SnapshotWeights
 from mmdream.networks.weights import locate_weights
 
@@ -88,7 +88,7 @@ def test_unknown_name_tells_the_nearest(typed, meant):
 def test_manifest_pins_every_file(name):
     where = load_card(name).weights
     assert isinstance(where, SnapshotWeights)
-    files = read_manifest(MODELS / where.manifest)
+    files = read_snapshot_manifest(MODELS / where.manifest)
     for file in files:
         assert len(file.sha256) == 64
         assert file.bytes == 4 * np.prod(file.shape)

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from mmdream.errors import UserError
 from mmdream.networks.card import MODELS, load_card
-from mmdream.networks.download import fetch_file, fetch_snapshot
+from mmdream.networks.download import download_keras_file, download_snapshot
 from mmdream.networks.origins import KerasWeights
 from mmdream.networks.weights import locate_weights, read_arrays
 
@@ -112,7 +112,7 @@ def snapshot(site, tmp_path):
 
 def test_snapshot_arrives_in_the_networks_order(snapshot):
     address, served, manifest, folder = snapshot
-    into = fetch_snapshot(address, manifest, folder, "net")
+    into = download_snapshot(address, manifest, folder, "net")
     assert into.parent == folder
     arrays = read_arrays(into)
     stored = RAW["conv_1"].reshape(2, 3, 3, 4)
@@ -120,42 +120,42 @@ def test_snapshot_arrives_in_the_networks_order(snapshot):
     assert arrays["conv_1"][1, 2, 3, 0] == stored[0, 1, 2, 3]
     np.testing.assert_array_equal(arrays["bias"], RAW["bias"])
     served.clear()  # the second time nothing is asked for
-    assert fetch_snapshot(address, manifest, folder, "net") == into
+    assert download_snapshot(address, manifest, folder, "net") == into
 
 
 def test_another_release_of_a_snapshot_is_fetched(snapshot):
     address, served, manifest, folder = snapshot
-    fetch_snapshot(address, manifest, folder, "net")
+    download_snapshot(address, manifest, folder, "net")
     other = np.array([3.0, 4.0], "<f4").tobytes()
     served["/net/bias.bin"] = (200, other, len(other))
     old, new = (hashlib.sha256(data).hexdigest() for data in (RAW["bias"].tobytes(), other))
     manifest.write_text(manifest.read_text().replace(old, new))
-    found = read_arrays(fetch_snapshot(address, manifest, folder, "net"))
+    found = read_arrays(download_snapshot(address, manifest, folder, "net"))
     np.testing.assert_array_equal(found["bias"], [3.0, 4.0])
 
 
 def test_what_an_earlier_release_fetched_is_taken_where_it_is_the_same(snapshot):
     address, served, manifest, folder = snapshot
-    into = fetch_snapshot(address, manifest, folder, "net")
+    into = download_snapshot(address, manifest, folder, "net")
     kept, earlier = dict(served), folder / "net.npz"
     into.rename(earlier)
     served.clear()
-    assert fetch_snapshot(address, manifest, folder, "net") == into
+    assert download_snapshot(address, manifest, folder, "net") == into
     served.update(kept)
     arrays = read_arrays(into)
     into.unlink()
     np.savez(earlier, **{**arrays, "bias": arrays["bias"] + 1})
-    found = read_arrays(fetch_snapshot(address, manifest, folder, "net"))
+    found = read_arrays(download_snapshot(address, manifest, folder, "net"))
     np.testing.assert_array_equal(found["bias"], RAW["bias"])
 
 
 def test_a_damaged_snapshot_is_fetched_again(snapshot):
     address, _, manifest, folder = snapshot
-    into = fetch_snapshot(address, manifest, folder, "net")
+    into = download_snapshot(address, manifest, folder, "net")
     data = bytearray(into.read_bytes())
     for damaged in (data[: len(data) // 2], bytes(data).replace(RAW["bias"].tobytes(), bytes(8))):
         into.write_bytes(damaged)
-        found = read_arrays(fetch_snapshot(address, manifest, folder, "net"))
+        found = read_arrays(download_snapshot(address, manifest, folder, "net"))
         np.testing.assert_array_equal(found["bias"], RAW["bias"])
 
 
@@ -173,26 +173,26 @@ def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
         "ftp": (302, b"ftp://127.0.0.1/bias.bin", 0),
     }[wrong]
     with pytest.raises(UserError, match="--weights FILE") as raised:
-        fetch_snapshot(address, manifest, folder, "net")
+        download_snapshot(address, manifest, folder, "net")
     assert "\n" not in str(raised.value)
     assert not folder.exists() or not list(folder.iterdir())
     # Where it is told to be saved, it is taken from.
     into = Path(re.search(r"save it as (\S+\.npz)\)", str(raised.value))[1])
     into.parent.mkdir(exist_ok=True)
     np.savez(into, bias=np.zeros(2, np.float16))
-    assert fetch_snapshot(address, manifest, folder, "net") == into
+    assert download_snapshot(address, manifest, folder, "net") == into
 
 
 def test_only_the_web_is_asked(snapshot, tmp_path):
     _, _, manifest, folder = snapshot
     with pytest.raises(UserError, match="neither http nor https"):
-        fetch_snapshot(tmp_path.as_uri() + "/", manifest, folder, "net")
+        download_snapshot(tmp_path.as_uri() + "/", manifest, folder, "net")
 
 
 def test_nobody_there_says_what_to_do(snapshot, site):
     _, _, manifest, folder = snapshot
     with pytest.raises(UserError, match="could not be downloaded"):
-        fetch_snapshot("http://127.0.0.1:9/", manifest, folder, "net")
+        download_snapshot("http://127.0.0.1:9/", manifest, folder, "net")
 
 
 def test_keras_file_goes_through_keras_cache(site, tmp_path):
@@ -202,13 +202,13 @@ def test_keras_file_goes_through_keras_cache(site, tmp_path):
     md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
     source = KerasWeights(address + "a.h5", "a.h5", md5)
     into = tmp_path / "models" / "a.h5"
-    assert fetch_file(source, into, "net").read_bytes() == data
+    assert download_keras_file(source, into, "net").read_bytes() == data
     into.write_bytes(b"other")
     with pytest.raises(UserError, match="delete it"):
-        fetch_file(source, into, "net")
+        download_keras_file(source, into, "net")
     into.unlink()
     with pytest.raises(UserError, match=r"a\.h5 could not be downloaded.*models"):
-        fetch_file(dataclasses.replace(source, md5="0"), into, "net")
+        download_keras_file(dataclasses.replace(source, md5="0"), into, "net")
     assert not into.exists()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.chance import rng
-from mmdream.data.folder import Dataset, Example, dataset
+from mmdream.chance import rng_for
+from mmdream.data.folder import Dataset, Example, read_dataset
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.sound.bands import measure_band_power, to_network_input
@@ -18,19 +18,19 @@ from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.source import ArraySource
 from mmdream.training import pictures as seen
 from mmdream.training import sounds as heard
-from mmdream.training.lesson import class_weights, parts, smooth
+from mmdream.training.lesson import compute_class_weights, smooth_labels, split_dataset
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_changed_picture_is_one_and_drawn_by_its_number(seed: int):
-    picture = rng(seed, "picture").random((80, 80, 3), np.float32)
-    changed = seen.changed(picture, 64, rng(seed))
+    picture = rng_for(seed, "picture").random((80, 80, 3), np.float32)
+    changed = seen.augment_image(picture, 64, rng_for(seed))
     assert changed.shape == (64, 64, 3)
     assert changed.dtype == np.float32
     assert changed.min() >= 0
     assert changed.max() <= 1
-    np.testing.assert_array_equal(changed, seen.changed(picture, 64, rng(seed)))
-    assert np.abs(changed - seen.changed(picture, 64, rng(seed + 100))).mean() > 0.02
+    np.testing.assert_array_equal(changed, seen.augment_image(picture, 64, rng_for(seed)))
+    assert np.abs(changed - seen.augment_image(picture, 64, rng_for(seed + 100))).mean() > 0.02
 
 
 def test_crops_show_what_is_there(monkeypatch: pytest.MonkeyPatch):
@@ -38,7 +38,7 @@ def test_crops_show_what_is_there(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(seen, "coloured", lambda picture, _: picture)
     y, x = np.mgrid[0:96, 0:96].astype(np.float32) / 95
     picture = np.stack([x, y, np.zeros_like(x)], -1)
-    views = [seen.changed(picture, 64, rng(k)) for k in range(200)]
+    views = [seen.augment_image(picture, 64, rng_for(k)) for k in range(200)]
     flipped = 0
     for view in views:
         across = np.diff(view[:, :, 0], axis=1)[8:-8, 8:-8]
@@ -55,8 +55,8 @@ def test_crops_show_what_is_there(monkeypatch: pytest.MonkeyPatch):
 def test_a_sound_is_heard_in_training_as_in_a_dream():
     """The bands of a recording are those that the dreamer's ear gathers, on the same grid and level."""
     about = load_card("melnet")
-    rate = heard.rate_for(about.input)  # type: ignore[arg-type]
-    samples = rng(0, "sound").normal(0, 0.1, rate).astype(np.float32)
+    rate = heard.choose_sample_rate(about.input)  # type: ignore[arg-type]
+    samples = rng_for(0, "sound").normal(0, 0.1, rate).astype(np.float32)
     power = measure_band_power(samples, rate, about.input)  # type: ignore[arg-type]
     source = ArraySource(samples[None], rate)
     meter = LoudnessMeter(rate, 1)
@@ -74,11 +74,11 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
 
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec", "conv5_spec:xsmall"])
 def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path, name: str):
-    of = dataset(sounds)
+    of = read_dataset(sounds)
     front = load_card(name).input
-    material = heard.hear(of, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
+    material = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
     examples = of.examples[::8]
-    mixed, labels = material.changed(examples, rng(0))
+    mixed, labels = material.augmented_batch(examples, rng_for(0))
     columns = material.columns // front.decimation  # type: ignore[union-attr]
     assert mixed.shape == (len(examples), columns, front.bands, 1)  # type: ignore[union-attr]
     assert np.isfinite(mixed).all()
@@ -86,25 +86,27 @@ def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path,
     whole = material.plain(examples[:1])
     exact = to_network_input(material.power(examples[0])[None], front)  # type: ignore[arg-type]
     np.testing.assert_array_equal(whole, exact[:, : whole.shape[1]])
-    again = heard.hear(of, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice"))  # type: ignore[arg-type]
+    again = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice"))  # type: ignore[arg-type]
     np.testing.assert_array_equal(again.plain(examples[:1]), whole)
     assert [len(each) for each in material.alike(of.examples, 10)] == [10, 10, 10, 2]
 
 
 def test_a_piece_is_of_its_sound_and_short_ones_are_repeated():
     power = np.arange(1, 11, dtype=np.float32)[:, None] * np.ones((1, 6), np.float32)
-    piece = heard.changed(power, 25, rng(3))
+    piece = heard.augment_power(power, 25, rng_for(3))
     assert piece.shape == (25, 6)
     # Louder, tinged and rolled, but nothing that is not in the sound: ratios of neighbours stay.
     steps = np.diff(np.log(piece[:, 0]))
     known = np.diff(np.log(np.tile(power[:, 0], 4)))
     assert all(np.abs(known - step).min() < 1e-3 or abs(step) < 4 for step in steps)
-    np.testing.assert_array_equal(heard.tiled(power, 25)[:10], heard.tiled(power, 25)[10:20])
+    np.testing.assert_array_equal(
+        heard.tile_to_length(power, 25)[:10], heard.tile_to_length(power, 25)[10:20]
+    )
 
 
 def test_masks_are_stripes_of_the_mean():
     told = np.ones((40, 64, 32, 1), np.float32)
-    masked = heard.masked(told, rng(0))
+    masked = heard.mask_spectrogram(told, rng_for(0))
     assert (told == 1).all()
     for one in masked[..., 0]:
         silent = one == 0
@@ -121,18 +123,18 @@ def test_no_recording_is_in_two_parts():
         for take in range(2)
     )
     of = Dataset("set", Path(), "sound", ("a", "b", "c"), examples, "fold", None)
-    divided = parts(of, "2", 0)
-    assert {each.fold for each in divided.tested} == {"2"}
-    groups = [{each.group for each in part} for part in (divided.taught, divided.tried, divided.tested)]
+    divided = split_dataset(of, "2", 0)
+    assert {each.fold for each in divided.test} == {"2"}
+    groups = [{each.group for each in part} for part in (divided.train, divided.validation, divided.test)]
     assert not groups[0] & groups[1]
     assert not groups[0] & groups[2]
     assert not groups[1] & groups[2]
-    assert sum(map(len, (divided.taught, divided.tried, divided.tested))) == len(examples)
-    assert {each.label for each in divided.tried} == {0, 1, 2}
+    assert sum(map(len, (divided.train, divided.validation, divided.test))) == len(examples)
+    assert {each.label for each in divided.validation} == {0, 1, 2}
 
 
 def test_rare_classes_weigh_as_much_as_common_ones():
     examples = [Example(Path(), label) for label in (0,) * 30 + (1,) * 10]
-    weights = class_weights(examples, 2)
+    weights = compute_class_weights(examples, 2)
     np.testing.assert_allclose(weights * [30, 10], 20)
-    np.testing.assert_allclose(smooth(np.eye(4)).sum(1), 1)
+    np.testing.assert_allclose(smooth_labels(np.eye(4)).sum(1), 1)

@@ -13,9 +13,16 @@ from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
 from mmdream.networks.places import MODELS_FOLDER
-from mmdream.training.lesson import drawn
-from mmdream.training.pupil import Pupil, child, free_above, head_of, prepared, to_logits
-from mmdream.training.settings import Settings
+from mmdream.training.lesson import draw_examples
+from mmdream.training.pupil import (
+    TrainableModel,
+    build_child_graph,
+    find_head,
+    make_child_card,
+    make_logits_model,
+    unfreeze_above,
+)
+from mmdream.training.settings import TrainingSettings
 
 CLASSES = ("one", "two", "three")
 PICTURES = [file.stem for file in MODELS_FOLDER.glob("*.toml") if load_card(file.stem).medium == "picture"]
@@ -25,14 +32,14 @@ SMALL = ("melnet", "residual_spec", "conv5_spec:slim_deep")
 @pytest.mark.parametrize("name", [*PICTURES, *SMALL])
 def test_every_network_takes_other_classes(name: str):
     parent = load_card(name)
-    about = child(parent, "mine", CLASSES)
+    about = make_child_card(parent, "mine", CLASSES)
     whole, outputs = build_graph(about, "float32")
     assert {rung.layer for rung in about.rungs} <= outputs.keys()
     assert outputs[str(about.head)].shape[-1] == len(CLASSES)
-    head = head_of(whole)
+    head = find_head(whole)
     assert head.kernel.shape[-1] == len(CLASSES)
-    assert head in to_logits(whole, about).layers
-    free_above(whole, about, len(about.rungs) // 2)
+    assert head in make_logits_model(whole, about).layers
+    unfreeze_above(whole, about, len(about.rungs) // 2)
     layers = layers_by_name(whole)
     weighted = [layer for layer in layers.values() if layer.weights]
     fixed = [layer for layer in weighted if not layer.trainable]
@@ -41,11 +48,11 @@ def test_every_network_takes_other_classes(name: str):
     assert head.trainable
     assert not layers[about.rungs[0].layer].trainable
     assert layers[about.rungs[-1].layer].trainable
-    free_above(whole, about, 0)
+    unfreeze_above(whole, about, 0)
     assert [layer for layer in weighted if layer.trainable] == [head]
-    free_above(whole, about, len(about.rungs))
+    unfreeze_above(whole, about, len(about.rungs))
     assert all(layer.trainable for layer in weighted)
-    free_above(whole, about, about.rungs[1].layer)
+    unfreeze_above(whole, about, about.rungs[1].layer)
     assert layers[about.rungs[1].layer].trainable
     assert not layers[about.rungs[0].layer].trainable
 
@@ -53,19 +60,21 @@ def test_every_network_takes_other_classes(name: str):
 @pytest.mark.parametrize(("name", "shape"), [("squeezenet", (2, 70, 81, 3)), ("melnet", (2, 90, 64, 1))])
 def test_a_pupil_is_fed_as_a_dream_is(name: str, shape: tuple[int, ...]):
     """Channel order, range and mean of the input: one function for both."""
-    about = child(load_card(name), "mine", CLASSES)
-    settings = Settings(about.medium, name, Path(), "mine", weights="random")
-    whole = prepared(about, load_card(name), settings, "float32")
+    about = make_child_card(load_card(name), "mine", CLASSES)
+    settings = TrainingSettings(about.medium, name, Path(), "mine", weights="random")
+    whole = build_child_graph(about, load_card(name), settings, "float32")
     x = np.random.default_rng(0).random(shape, np.float32)
-    pupil = Pupil(to_logits(whole, about), about.input)
+    pupil = TrainableModel(make_logits_model(whole, about), about.input)
     outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
     network = Network(about, "float32", whole, outputs)
     np.testing.assert_allclose(pupil(x).numpy(), network.head()(tf.constant(x)).numpy(), atol=1e-5)
 
 
 def test_a_child_has_its_parents_body():
-    about = child(load_card("melnet"), "mine", CLASSES)
-    whole = prepared(about, load_card("melnet"), Settings("sound", "melnet", Path(), "mine"), "float32")
+    about = make_child_card(load_card("melnet"), "mine", CLASSES)
+    whole = build_child_graph(
+        about, load_card("melnet"), TrainingSettings("sound", "melnet", Path(), "mine"), "float32"
+    )
     parent = load_network(load_card("melnet"))
     x = np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype(np.float32)
     outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
@@ -76,7 +85,7 @@ def test_a_child_has_its_parents_body():
 @pytest.mark.parametrize(("name", "shape"), [("dreamnet", (4, 64, 64, 3)), ("melnet", (4, 64, 64, 1))])
 def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[int, ...]):
     about = load_card(name)
-    pupil = Pupil(to_logits(load_network(about).model, about), about.input)
+    pupil = TrainableModel(make_logits_model(load_network(about).model, about), about.input)
     x = np.random.default_rng(0).uniform(0.2, 0.8, shape).astype(np.float32)
     y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.class_names()))
     picture = about.medium == "picture"
@@ -95,7 +104,7 @@ def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[i
 
 def test_a_head_sees_every_example_as_often_as_any_other():
     every = [Example(Path(str(number)), 0) for number in range(7)]
-    batches = [drawn(every, first, min(first + 4, 21), 0, "head order") for first in range(0, 21, 4)]
+    batches = [draw_examples(every, first, min(first + 4, 21), 0, "head order") for first in range(0, 21, 4)]
     shown = [example for batch in batches for example in batch]
     assert len(shown) == 21
     assert all(shown.count(each) == 3 for each in every)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.data.folder import dataset
+from mmdream.data.folder import read_dataset
 from mmdream.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.weights import read_arrays
-from mmdream.training.settings import Settings
-from mmdream.training.train import train
+from mmdream.training.settings import TrainingSettings
+from mmdream.training.train import train_network
 from tests.command import mmdream
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
@@ -56,9 +56,9 @@ def two_files(root: Path) -> Path:
     ],
 )
 def test_wrong_wishes(pictures: Path, models: Path, wishes: dict[str, object], line: str):
-    settings = Settings("picture", "dreamnet", pictures, "mine", batch=8, side=64, epochs=1)
+    settings = TrainingSettings("picture", "dreamnet", pictures, "mine", batch=8, side=64, epochs=1)
     with pytest.raises(UserError, match=f"^{line}$|{line}$"):
-        train(replace(settings, **wishes))  # type: ignore[arg-type]
+        train_network(replace(settings, **wishes))  # type: ignore[arg-type]
     assert not models.exists() or not list(models.iterdir())
 
 
@@ -73,9 +73,9 @@ def test_sets_that_are_too_small(
     pictures: Path, tmp_path: Path, models: Path, spoil: Callable[[Path], Path], line: str
 ):
     data = spoil(Path(shutil.copytree(pictures, tmp_path / "set")))
-    assert len(dataset(data).examples) > 0
+    assert len(read_dataset(data).examples) > 0
     with pytest.raises(UserError, match=line):
-        train(Settings("picture", "dreamnet", data, "mine"))
+        train_network(TrainingSettings("picture", "dreamnet", data, "mine"))
     assert not models.exists()
 
 
@@ -83,14 +83,14 @@ def test_a_damaged_picture_is_told_before_the_work(pictures: Path, tmp_path: Pat
     data = Path(shutil.copytree(pictures, tmp_path / "set"))
     (data / "level" / "3.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"3\.png"):
-        train(Settings("picture", "dreamnet", data, "mine", side=64, from_scratch=True))
+        train_network(TrainingSettings("picture", "dreamnet", data, "mine", side=64, from_scratch=True))
     assert not list(models.iterdir())
 
 
 def test_weights_that_are_no_numbers_are_told(sounds: Path, models: Path):
-    settings = Settings("sound", "melnet", sounds, "mine", batch=8, seconds=1.0)
+    settings = TrainingSettings("sound", "melnet", sounds, "mine", batch=8, seconds=1.0)
     with pytest.raises(UserError, match="answers with what is no number; start from other --weights"):
-        train(replace(settings, weights=str(_endless(models))))
+        train_network(replace(settings, weights=str(_endless(models))))
 
 
 def _endless(models: Path) -> Path:
@@ -114,14 +114,14 @@ def _endless(models: Path) -> Path:
 )
 def test_settings_out_of_range(wishes: dict[str, object], line: str):
     with pytest.raises(UserError, match=line):
-        Settings("picture", "dreamnet", Path(), "mine", **wishes)  # type: ignore[arg-type]
+        TrainingSettings("picture", "dreamnet", Path(), "mine", **wishes)  # type: ignore[arg-type]
 
 
 def test_a_keras_file_is_trained_elsewhere(pictures: Path, tmp_path: Path):
     pixels = keras.Input((None, None, 3))
     keras.Model(pixels, keras.layers.Conv2D(4, 3, name="c")(pixels)).save(tmp_path / "own.keras")
     with pytest.raises(UserError, match=r"own\.keras: train a Keras file with Keras"):
-        train(Settings("picture", str(tmp_path / "own.keras"), pictures, "mine"))
+        train_network(TrainingSettings("picture", str(tmp_path / "own.keras"), pictures, "mine"))
 
 
 def test_a_damaged_card_of_a_trained_network_is_named(models: Path):

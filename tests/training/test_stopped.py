@@ -16,13 +16,13 @@ from filelock import FileLock
 from mmdream.errors import Interrupted, Stopped, UserError
 from mmdream.listen import Listener
 from mmdream.networks.weights import read_arrays
-from mmdream.training.settings import Settings
-from mmdream.training.train import train
+from mmdream.training.settings import TrainingSettings
+from mmdream.training.train import train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-HEAD = Settings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
+HEAD = TrainingSettings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_a_folder_is_kept_from_others_until_the_work_has_let_go(sounds: Path, mo
 
     try:
         with pytest.raises(Stopped):
-            train(settings, listener=Listener(progress=long_step))
+            train_network(settings, listener=Listener(progress=long_step))
         with pytest.raises(UserError, match="mine: another run is training it"):
-            train(settings)
+            train_network(settings)
     finally:
         go_on.set()
     with FileLock(models / ".mine.training" / "lock").acquire(timeout=60):
@@ -67,10 +67,10 @@ def stopped(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     with pytest.MonkeyPatch.context() as patch:
         broken, unbroken = (tmp_path_factory.mktemp(name) for name in ("broken", "unbroken"))
         patch.setenv("MMDREAM_MODELS", str(unbroken))
-        train(settings)
+        train_network(settings)
         patch.setenv("MMDREAM_MODELS", str(broken))
         with pytest.raises(Interrupted):
-            train(settings, listener=Listener(progress=stop))
+            train_network(settings, listener=Listener(progress=stop))
     return broken / ".mine.training", read_arrays(unbroken / "mine" / "weights.npz")
 
 
@@ -105,7 +105,7 @@ def test_a_training_goes_on_from_what_is_whole(
         if what == "training":
             seen.append(done)
 
-    train(replace(UPPER, data=sounds), listener=Listener(progress=progress))
+    train_network(replace(UPPER, data=sounds), listener=Listener(progress=progress))
     # Of eight rounds of two steps the fourth is done again, or all that follow the first line.
     assert seen[0] <= 3 if tear is line_in_the_midst else seen[0] == 7
     found = read_arrays(models / "mine" / "weights.npz")

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.data.folder import dataset
-from mmdream.data.load import Form, rows
+from mmdream.data.folder import read_dataset
+from mmdream.data.load import ExampleFormat, load_examples
 from mmdream.errors import Interrupted, UserError
 from mmdream.listen import Listener
 from mmdream.networks.card import list_networks, load_card
@@ -20,50 +20,50 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weights import read_arrays
 from mmdream.terms import channel, target
-from mmdream.training.finished import Report, name_result
-from mmdream.training.lesson import parts
-from mmdream.training.settings import Settings
-from mmdream.training.train import train
+from mmdream.training.finished import TrainingReport, move_into_place
+from mmdream.training.lesson import split_dataset
+from mmdream.training.settings import TrainingSettings
+from mmdream.training.train import train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-QUICK = Settings("picture", "dreamnet", Path(), "mine", epochs=1, batch=8, side=64, unfreeze="1")
-HEAD = Settings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
+QUICK = TrainingSettings("picture", "dreamnet", Path(), "mine", epochs=1, batch=8, side=64, unfreeze="1")
+HEAD = TrainingSettings("sound", "melnet", Path(), "mine", epochs=1, batch=8, seconds=1.0, unfreeze="0")
 
 
 @pytest.fixture(scope="module")
-def seeing(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+def seeing(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
     """A picture network whose head and last rung were taught, and the folder that it lies in."""
     return _in(tmp_path_factory.mktemp("seeing"), replace(QUICK, data=pictures))
 
 
 @pytest.fixture(scope="module")
-def hearing(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+def hearing(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
     """A sound network whose head was taught."""
     return _in(tmp_path_factory.mktemp("hearing"), replace(HEAD, data=sounds))
 
 
-def _in(folder: Path, settings: Settings) -> tuple[Report, Path]:
+def _in(folder: Path, settings: TrainingSettings) -> tuple[TrainingReport, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMDREAM_MODELS", str(folder))
-        return train(settings), folder
+        return train_network(settings), folder
 
 
 @pytest.fixture
-def with_seeing(seeing: tuple[Report, Path], monkeypatch: pytest.MonkeyPatch) -> Report:
+def with_seeing(seeing: tuple[TrainingReport, Path], monkeypatch: pytest.MonkeyPatch) -> TrainingReport:
     monkeypatch.setenv("MMDREAM_MODELS", str(seeing[1]))
     return seeing[0]
 
 
 @pytest.fixture
-def with_hearing(hearing: tuple[Report, Path], models: Path) -> Report:
+def with_hearing(hearing: tuple[TrainingReport, Path], models: Path) -> TrainingReport:
     """A copy, because tests add to it."""
     shutil.copytree(hearing[1], models)
     return hearing[0]
 
 
-def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictures: Path):
+def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport, pictures: Path):
     assert with_seeing.figures.accuracy == 1.0
     assert with_seeing.figures.baseline == 0.5
     assert "mine" in list_networks("picture")
@@ -77,13 +77,16 @@ def test_a_retrained_network_can_be_used_by_its_name(with_seeing: Report, pictur
     network = load_network(about)
     network.check_terms((target("upright"),))
     # What the report says of its classes, the dreamer's own head says.
-    of = dataset(pictures)
-    tested = parts(of, None, 0).tested
-    told = [network.head()(tf.constant(row[None])).numpy()[0] for row in rows(of, tested, Form(side=64))]
+    of = read_dataset(pictures)
+    tested = split_dataset(of, None, 0).test
+    told = [
+        network.head()(tf.constant(row[None])).numpy()[0]
+        for row in load_examples(of, tested, ExampleFormat(side=64))
+    ]
     assert [int(np.argmax(each)) for each in told] == [example.label for example in tested]
 
 
-def test_only_what_was_let_free_has_changed(with_seeing: Report):
+def test_only_what_was_let_free_has_changed(with_seeing: TrainingReport):
     before = read_arrays(load_card("dreamnet").home / "dreamnet.npz")
     after = read_arrays(with_seeing.folder / "weights.npz")
     same = {name for name, array in after.items() if np.array_equal(array, before[name].astype(np.float32))}
@@ -95,7 +98,7 @@ def test_only_what_was_let_free_has_changed(with_seeing: Report):
     assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("c2b", "c3b")}
 
 
-def test_the_report_is_whole(with_seeing: Report):
+def test_the_report_is_whole(with_seeing: TrainingReport):
     folder = with_seeing.folder
     told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert told["confusion"] == with_seeing.figures.confusion.tolist()
@@ -112,8 +115,8 @@ def test_the_report_is_whole(with_seeing: Report):
 
 
 def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
-    settings = Settings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=0.5)
-    train(settings)
+    settings = TrainingSettings("sound", "melnet", sounds, "whole", epochs=1, batch=8, seconds=0.5)
+    train_network(settings)
 
     def stop(what: str, done: float, total: float) -> None:
         if what == "training" and done == 9:
@@ -121,12 +124,12 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
 
     broken = replace(settings, name="broken")
     with pytest.raises(Interrupted):
-        train(broken, listener=Listener(progress=stop))
+        train_network(broken, listener=Listener(progress=stop))
     assert list_networks("sound").count("broken") == 0
     with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o broken.*--overwrite"):
-        train(replace(broken, rate=0.01))
+        train_network(replace(broken, rate=0.01))
     seen: list[float] = []
-    train(
+    train_network(
         broken,
         listener=Listener(progress=lambda what, done, _: seen.append(done) if what == "training" else None),
     )
@@ -137,24 +140,24 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
         np.testing.assert_array_equal(array, other[name], name)
 
 
-def test_a_retrained_sound_network_knows_its_events(with_hearing: Report):
+def test_a_retrained_sound_network_knows_its_events(with_hearing: TrainingReport):
     assert with_hearing.figures.accuracy == 1.0
     assert load_card("mine", "sound").events == ("beep",)
 
 
-def test_a_retrained_network_can_be_retrained(with_hearing: Report, sounds: Path):
-    train(replace(HEAD, data=sounds, net="mine", name="second"))
+def test_a_retrained_network_can_be_retrained(with_hearing: TrainingReport, sounds: Path):
+    train_network(replace(HEAD, data=sounds, net="mine", name="second"))
     first, second = (read_arrays(load_card(name).home / "weights.npz") for name in ("mine", "second"))
     np.testing.assert_array_equal(first["c6_kernel"], second["c6_kernel"])
     assert load_card("second").facts["from"] == "mine, its own weights"
 
 
-def test_a_taken_name_needs_overwrite(with_hearing: Report, sounds: Path, models: Path):
+def test_a_taken_name_needs_overwrite(with_hearing: TrainingReport, sounds: Path, models: Path):
     other = replace(HEAD, data=sounds, seed=1)
     with pytest.raises(UserError, match=r"mine: exists already .*--overwrite"):
-        train(other)
+        train_network(other)
     before = load_card("mine")
-    train(other, overwrite=True)
+    train_network(other, overwrite=True)
     assert load_card("mine").weights != before.weights
     assert [path.name for path in models.iterdir()] == ["mine"]
 
@@ -164,23 +167,25 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_network_too(tmp_path: P
         (tmp_path / name).mkdir()
         (tmp_path / name / "card.toml").write_text(name)
     with pytest.raises(UserError, match=r"mine: has appeared .* the network is called mine-2"):
-        name_result(tmp_path / "result", tmp_path / "mine", overwrite=False)
+        move_into_place(tmp_path / "result", tmp_path / "mine", overwrite=False)
     assert (tmp_path / "mine/card.toml").read_text() == "mine"
     assert (tmp_path / "mine-2/card.toml").read_text() == "result"
-    name_result(tmp_path / "mine-2", tmp_path / "mine", overwrite=True)
+    move_into_place(tmp_path / "mine-2", tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine/card.toml").read_text() == "result"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_fresh_weights_learn(pictures: Path):
     settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
-    report = train(settings)
+    report = train_network(settings)
     assert report.figures.accuracy > 0.8
     assert load_card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
 
 
 def test_a_robust_training_bears_more(sounds: Path):
-    settings = Settings("sound", "melnet", sounds, "plain", epochs=2, batch=8, seconds=1.0, robust=True)
-    report = train(settings)
+    settings = TrainingSettings(
+        "sound", "melnet", sounds, "plain", epochs=2, batch=8, seconds=1.0, robust=True
+    )
+    report = train_network(settings)
     assert report.figures.attacked > report.figures.baseline
     assert load_card("plain").facts["robust"].startswith("yes")  # type: ignore[union-attr]
