@@ -204,7 +204,7 @@ def dream_image(
     Raises:
         UserError: another shape, type or range.
     """
-    from mmdream.jobs.still import dream_picture
+    from mmdream.jobs.still import render_image
 
     if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape) < 1:
         raise UserError(f"a picture has the shape (height, width, 3); this one has {picture.shape}")
@@ -212,7 +212,7 @@ def dream_image(
     rgb = picture.astype(np.float32) / 255 if whole else picture.astype(np.float32)
     if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
         raise UserError("a picture is uint8 or holds floats between 0 and 1")
-    dream, _ = dream_picture(rgb, recipe or Recipe(), listener or Listener())
+    dream, _ = render_image(rgb, recipe or Recipe(), listener or Listener())
     return np.rint(dream * 255).astype(np.uint8) if whole else dream.astype(picture.dtype)
 
 

@@ -21,9 +21,9 @@ from mmdream.schedule import preset as named
 from mmdream.terms import Term, Wishes, channel, layer, target
 
 if TYPE_CHECKING:
-    from mmdream.jobs.clips import Turns
-    from mmdream.jobs.voyage import Heard
-    from mmdream.jobs.zoom import Voyage
+    from mmdream.jobs.clips import FeedbackSettings
+    from mmdream.jobs.voyage import ZoomAudio
+    from mmdream.jobs.zoom import ZoomSettings
 
 
 def schedule_of(
@@ -81,7 +81,7 @@ def turns_of(
     layers: list[str] | None,
     drawn: bool,
     drives: list[str] | None,
-) -> tuple[Turns | None, list[str] | None]:
+) -> tuple[FeedbackSettings | None, list[str] | None]:
     """How a sound is to be dreamed again (None: it is not), and the layers without "iterate".
 
     Raises:
@@ -95,10 +95,10 @@ def turns_of(
         raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
     if drives:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
-    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
+    from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
     from mmdream.sound.transform import parse_transform
 
-    turns = Turns(count, parse_transform(how or "none"), iterate, guard)
+    turns = FeedbackSettings(count, parse_transform(how or "none"), iterate, guard)
     return turns, [layer for layer in layers or () if layer != "iterate"]
 
 
@@ -109,7 +109,7 @@ def voyage_of(
     with_sound: bool,
     sound: Path | None,
     how: str | None,
-) -> tuple[Voyage | None, Heard | None]:
+) -> tuple[ZoomSettings | None, ZoomAudio | None]:
     """The film that a picture is to become, and the sound beside it; None: none.
 
     Args:
@@ -132,18 +132,18 @@ def voyage_of(
                 raise UserError(f"{option} goes with --with-sound")
     if seconds is None:
         return None, None
-    from mmdream.jobs.clips import Turns  # Here, so that --help does not wait for numpy.
-    from mmdream.jobs.voyage import Heard
-    from mmdream.jobs.zoom import USUAL_RATE, Voyage
+    from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
+    from mmdream.jobs.voyage import ZoomAudio
+    from mmdream.jobs.zoom import DEFAULT_FRAME_RATE, ZoomSettings
     from mmdream.picture.motion import CameraMotion, parse_shift
     from mmdream.sound.transform import parse_transform
 
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:
         given["shift"] = parse_shift(given["shift"])
-    rate = Fraction(USUAL_RATE) if fps is None else frames_a_second(fps)
-    heard = Heard(sound, Turns(1, parse_transform(how or "none"))) if with_sound else None
-    return Voyage(seconds, CameraMotion(**given), rate), heard
+    rate = Fraction(DEFAULT_FRAME_RATE) if fps is None else frames_a_second(fps)
+    heard = ZoomAudio(sound, FeedbackSettings(1, parse_transform(how or "none"))) if with_sound else None
+    return ZoomSettings(seconds, CameraMotion(**given), rate), heard
 
 
 def frames_a_second(fps: float) -> Fraction:

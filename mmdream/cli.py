@@ -118,7 +118,7 @@ def image(
     The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
     With --ouroboros it is a film, IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
     """
-    from mmdream.jobs.still import dream_picture_file
+    from mmdream.jobs.still import render_image_file
 
     if (source is None) == (beginning is None):
         raise UserError("give a picture to dream on, or --from noise")
@@ -150,11 +150,11 @@ def image(
         ending = "png" if voyage is None else "mp4"
         out = output if source is not None else output or Path(f"noise.dream.{ending}")
         if voyage is None:
-            report = dream_picture_file(source, out, recipe, overwrite, listener, save_steps)
+            report = render_image_file(source, out, recipe, overwrite, listener, save_steps)
         else:
-            from mmdream.jobs.voyage import dream_voyage_file
+            from mmdream.jobs.voyage import render_zoom_video
 
-            report = dream_voyage_file(source, out, recipe, voyage, overwrite, listener, heard)
+            report = render_zoom_video(source, out, recipe, voyage, overwrite, listener, heard)
     show(report, as_json)
 
 
@@ -198,7 +198,7 @@ def audio(
 
     The result is IN.dream.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
     """
-    from mmdream.jobs.sound import dream_sound_file
+    from mmdream.jobs.sound import render_audio_file
     from mmdream.sound.made import SignalSpec
     from mmdream.sound.made import parse_signal as made
 
@@ -227,7 +227,7 @@ def audio(
         seed=seed,
     )
     if each_channel is not None:
-        from mmdream.jobs.channels import dream_each_channel
+        from mmdream.jobs.channels import render_each_channel
 
         if layer or channel or target or guide or drive or turns or plot or plot_steps or play:
             raise UserError(
@@ -235,18 +235,18 @@ def audio(
                 "--channel, --target, --guide, --drive, --ouroboros, --plot, --plot-steps and --play"
             )
         with listening(as_json) as listener:
-            every = dream_each_channel(start, output, recipe, each_channel, overwrite, listener, sound_track)
+            every = render_each_channel(start, output, recipe, each_channel, overwrite, listener, sound_track)
         show(every, as_json)
         return
     with listening(as_json) as listener:
         if turns is None:
-            report = dream_sound_file(
+            report = render_audio_file(
                 start, output, recipe, overwrite, listener, plot, plot_steps, sound_track
             )
         else:
-            from mmdream.jobs.ouroboros import dream_ouroboros_file
+            from mmdream.jobs.ouroboros import render_feedback_audio
 
-            report = dream_ouroboros_file(start, output, recipe, turns, overwrite, listener, sound_track)
+            report = render_feedback_audio(start, output, recipe, turns, overwrite, listener, sound_track)
     show(report, as_json)
     if play and report.output is not None:
         from mmdream.jobs.play import play as played

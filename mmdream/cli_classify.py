@@ -47,12 +47,12 @@ def classify(
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
     from mmdream.jobs import figure
-    from mmdream.jobs.seen import Asked, classify
-    from mmdream.jobs.timeline import plot as timeline
+    from mmdream.jobs.seen import ClassifierChoice, classify_file
+    from mmdream.jobs.timeline import draw_predictions as timeline
 
-    out = None if plot is None else figure.place(plot, overwrite)
+    out = None if plot is None else figure.check_figure_path(plot, overwrite)
     with listening(as_json) as listener:
-        seen = classify(source, Asked(net, sound_net, weights, sound_weights), top, listener)
+        seen = classify_file(source, ClassifierChoice(net, sound_net, weights, sound_weights), top, listener)
     if out is not None:
-        figure.write(timeline(seen), out, overwrite)
+        figure.write_figure(timeline(seen), out, overwrite)
     show(seen, as_json)

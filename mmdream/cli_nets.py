@@ -36,10 +36,10 @@ def nets(
     if gallery is not None:
         if name is None:
             raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
-        from mmdream.jobs.gallery import gallery_file
+        from mmdream.jobs.gallery import write_gallery
 
         with listening(False) as listener:
-            out = gallery_file(name, weights, gallery, overwrite, listener)
+            out = write_gallery(name, weights, gallery, overwrite, listener)
         typer.echo(f"{out}")
         return
     if weights is not None:

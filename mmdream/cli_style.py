@@ -64,7 +64,7 @@ def style(
     _refuse_others(context, content, kind)
     models = tuple(map(weighed, styles))
     if kind == "sound":
-        from mmdream.jobs.restyle import style_file
+        from mmdream.jobs.restyle import style_audio_file
 
         styling = Styling(
             USUAL_SOUND.content_weight if content_weight is None else content_weight,
@@ -73,7 +73,7 @@ def style(
             seed,
         )
         with listening(as_json) as listener:
-            done: Told = style_file(content, models, output, styling, overwrite, listener)
+            done: Told = style_audio_file(content, models, output, styling, overwrite, listener)
         return show(done, as_json)
     weight = USUAL["content_weight"] if content_weight is None else content_weight
     wanted = Style(models, statistic.value, weight, smooth, style_scale)
@@ -89,10 +89,10 @@ def style(
         precision=precision.value,
     )
     if kind == "picture":
-        from mmdream.jobs.painted import paint_picture_file
+        from mmdream.jobs.painted import style_image_file
 
         with listening(as_json) as listener:
-            done = paint_picture_file(
+            done = style_image_file(
                 content, output, recipe, wanted, overwrite, listener,
                 from_noise=beginning is Beginning.noise, mask=where, save_steps=save_steps,
             )  # fmt: skip

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.jobs.seen import looking
+from mmdream.jobs.seen import image_classifier
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 
@@ -39,7 +39,7 @@ def main() -> None:
 
 def accuracy(network: Network, source: Path, count: int = 1000) -> tuple[float, float]:
     """Share of pictures whose class comes first, and among the first five."""
-    ranks, look = [], looking(network)
+    ranks, look = [], image_classifier(network)
     for label, picture in pictures(source, count):
         logits = look(picture)
         ranks.append(int(np.sum(logits > logits[label])))

@@ -24,7 +24,7 @@ from scipy.special import logsumexp
 
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.jobs.seen import Asked, classify, looking
+from mmdream.jobs.seen import ClassifierChoice, classify_file, image_classifier
 from mmdream.listen import Listener
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
@@ -51,10 +51,10 @@ def main() -> None:
     if given.sound:
         first, second, after = (decibels(read_sound(film).samples) for film in films)
         apart = [distance(first, each) for each in (second, after)]
-        asked = Asked(sound_net=given.judge, sound_weights=given.weights)
+        asked = ClassifierChoice(sound_net=given.judge, sound_weights=given.weights)
         odds = [heard(film, asked, wanted) for film in films]
     else:
-        look = looking(load_network(load_card(given.judge, "picture"), given.weights))
+        look = image_classifier(load_network(load_card(given.judge, "picture"), given.weights))
         apart, odds = watched(films, lambda rgb: log_odds(look(rgb), wanted))
     before, _, now = (np.array(each) for each in odds)
     found = {
@@ -94,9 +94,11 @@ def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[lis
     return [each / len(told[0]) for each in sums], told
 
 
-def heard(film: Path, asked: Asked, wanted: list[int]) -> list[float]:
+def heard(film: Path, asked: ClassifierChoice, wanted: list[int]) -> list[float]:
     """The odds in each window of a film's sound."""
-    (answers,) = (each for each in classify(film, asked, 1, Listener()).answers if each.medium == "sound")
+    (answers,) = (
+        each for each in classify_file(film, asked, 1, Listener()).answers if each.medium == "sound"
+    )
     return [log_odds(logits, wanted) for logits in answers.logits]
 
 

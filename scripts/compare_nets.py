@@ -30,7 +30,15 @@ import numpy as np
 from mmdream.errors import UserError
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
-from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, written
+from mmdream.jobs.captions import (
+    DIM_GREY,
+    TEXT_GREY,
+    blank_canvas,
+    draw_text,
+    fit_size,
+    resize_to_uint8,
+    text_width,
+)
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.output import destination, workshop
 from mmdream.networks.card import NetworkCard, load_card
@@ -126,19 +134,19 @@ def sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
     """All rows under each other, the sources first; uint8 [H, W, 3]."""
     sizes = [(round(tile.rgb.shape[1] * HEIGHT / tile.rgb.shape[0]), HEIGHT) for tile in rows[0].tiles]
     each = HEADING + HEIGHT + CAPTION
-    drawn = ground(
+    drawn = blank_canvas(
         TITLE + len(rows) * each + MARGIN,
         2 * MARGIN + sum(width + GAP for width, _ in sizes) - GAP,
     )
-    written(drawn, title, (MARGIN, 30), 18, INK)
+    draw_text(drawn, title, (MARGIN, 30), 18, TEXT_GREY)
     for number, row in enumerate(rows):
         top, x = TITLE + number * each, MARGIN
-        written(drawn, row.title, (x, top + 23), 16, INK)
-        written(drawn, row.detail, (x + length(row.title, 16) + 14, top + 23), 13, DIM)
+        draw_text(drawn, row.title, (x, top + 23), 16, TEXT_GREY)
+        draw_text(drawn, row.detail, (x + text_width(row.title, 16) + 14, top + 23), 13, DIM_GREY)
         for tile, size in zip(row.tiles, sizes, strict=True):
             y = top + HEADING
-            drawn[y : y + HEIGHT, x : x + size[0]] = shrunk(tile.rgb, size)
-            written(drawn, tile.words, (x, y + HEIGHT + 17), 13, DIM)
+            drawn[y : y + HEIGHT, x : x + size[0]] = resize_to_uint8(tile.rgb, size)
+            draw_text(drawn, tile.words, (x, y + HEIGHT + 17), 13, DIM_GREY)
             x += size[0] + GAP
     return drawn
 
@@ -214,7 +222,7 @@ def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[NetworkC
 
 def _sized(rgb: np.ndarray, sar: Fraction) -> np.ndarray:
     """A picture with square pixels, its longest side `SIDE` px."""
-    width, height = fitted(rgb.shape[1], rgb.shape[0], sar, SIDE, SIDE)
+    width, height = fit_size(rgb.shape[1], rgb.shape[0], sar, SIDE, SIDE)
     return octaves.resize(rgb, (height, width))
 
 

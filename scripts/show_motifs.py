@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.jobs.captions import written
-from mmdream.jobs.still import dream_picture
+from mmdream.jobs.captions import draw_text
+from mmdream.jobs.still import render_image
 from mmdream.listen import Listener
 from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
@@ -46,10 +46,10 @@ def main() -> None:
     for number, name in enumerate(names, 1):
         schedule = Schedule(motif=name, steps=chosen.steps, strength=chosen.strength, octaves=3)
         recipe = Recipe(schedule=schedule, net=chosen.net, weights=chosen.weights)
-        dream, _ = dream_picture(photo, recipe, Listener())
+        dream, _ = render_image(photo, recipe, Listener())
         tile = np.full((photo.shape[0] + CAPTION, WIDTH + 4, 3), 24, np.uint8)
         tile[: photo.shape[0], :WIDTH] = np.rint(255 * dream)
-        written(tile, str(number) if chosen.unnamed else name, (6, tile.shape[0] - 6), 15, 230)
+        draw_text(tile, str(number) if chosen.unnamed else name, (6, tile.shape[0] - 6), 15, 230)
         tiles.append(tile)
         print(number, name, flush=True)
     tiles += [np.full_like(tiles[0], 24)] * (-len(tiles) % COLUMNS)

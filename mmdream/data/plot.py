@@ -14,7 +14,7 @@ from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.errors import UserError
 from mmdream.jobs import figure
-from mmdream.jobs.captions import DIM, INK, ground, length, shortened, written
+from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text
 from mmdream.picture import files
 
 TILE_SIZE = 96
@@ -52,8 +52,8 @@ def write_dataset_plot(of: Dataset, output: Path, overwrite: bool) -> Path:
     Raises:
         UserError: it cannot go where it should.
     """
-    out = figure.place(output, overwrite)
-    figure.write(plot_dataset(of), out, overwrite)
+    out = figure.check_figure_path(output, overwrite)
+    figure.write_figure(plot_dataset(of), out, overwrite)
     return out
 
 
@@ -66,18 +66,18 @@ def plot_dataset(of: Dataset) -> np.ndarray:
         2 * MARGIN + NAME_WIDTH + BAR_WIDTH + SAMPLES_PER_CLASS * (TILE_SIZE + GAP),
         len(shown) * (TILE_SIZE + GAP),
     )
-    sheet = ground(TITLE_HEIGHT + tall + HEADING_HEIGHT + HISTOGRAM_HEIGHT + FOOT_HEIGHT, wide)
+    sheet = blank_canvas(TITLE_HEIGHT + tall + HEADING_HEIGHT + HISTOGRAM_HEIGHT + FOOT_HEIGHT, wide)
     files_in_all = f"{sum(counts.values())} files in {len(counts)} classes"
     left = f", the largest {len(shown)}" if len(shown) < len(counts) else ""
-    written(sheet, f"{of.name}: {files_in_all}{left}", (MARGIN, 29), 17, INK)
+    draw_text(sheet, f"{of.name}: {files_in_all}{left}", (MARGIN, 29), 17, TEXT_GREY)
     for number, name in enumerate(shown):
         top = TITLE_HEIGHT + number * (TILE_SIZE + GAP)
         middle = top + TILE_SIZE // 2
-        written(sheet, shortened(name, 14, NAME_WIDTH - GAP), (MARGIN, middle + 5), 14, INK)
+        draw_text(sheet, truncate_text(name, 14, NAME_WIDTH - GAP), (MARGIN, middle + 5), 14, TEXT_GREY)
         x = MARGIN + NAME_WIDTH
         bar = round((BAR_WIDTH - 60) * counts[name] / most)
         sheet[middle - 8 : middle + 8, x : x + bar] = BAR_COLOR
-        written(sheet, str(counts[name]), (x + bar + GAP, middle + 5), 14, DIM)
+        draw_text(sheet, str(counts[name]), (x + bar + GAP, middle + 5), 14, DIM_GREY)
         for column, tile in enumerate(_draw_samples(of, name)):
             left_edge = x + BAR_WIDTH + column * (TILE_SIZE + GAP)
             sheet[top : top + TILE_SIZE, left_edge : left_edge + TILE_SIZE] = tile
@@ -93,7 +93,7 @@ def _draw_samples(of: Dataset, name: str) -> list[np.ndarray]:
         try:
             tiles.append(_draw_tile(of, examples[k * len(examples) // min(SAMPLES_PER_CLASS, len(examples))]))
         except UserError:
-            tiles.append(ground(TILE_SIZE, TILE_SIZE))
+            tiles.append(blank_canvas(TILE_SIZE, TILE_SIZE))
     return tiles
 
 
@@ -131,10 +131,12 @@ def _draw_histogram(sheet: np.ndarray, of: Dataset) -> None:
     foot = sheet.shape[0] - FOOT_HEIGHT
     heading = (MARGIN, foot - HISTOGRAM_HEIGHT - 16)
     if not len(sizes):
-        written(sheet, f"{what}: no file can be read", heading, 14, INK)
+        draw_text(sheet, f"{what}: no file can be read", heading, 14, TEXT_GREY)
         return
     low, half, far = (float(each) for each in np.quantile(sizes, (0, 0.5, 1)))
-    written(sheet, f"{what}: {low:.4g} to {far:.4g} {unit}, median {half:.4g} {unit}", heading, 14, INK)
+    draw_text(
+        sheet, f"{what}: {low:.4g} to {far:.4g} {unit}, median {half:.4g} {unit}", heading, 14, TEXT_GREY
+    )
     found, edges = np.histogram(sizes, HISTOGRAM_BINS, (low, far if far > low else low + 1))
     pitch = (sheet.shape[1] - 2 * MARGIN) / HISTOGRAM_BINS
     for k, count in enumerate(found):
@@ -144,8 +146,8 @@ def _draw_histogram(sheet: np.ndarray, of: Dataset) -> None:
         sheet[foot - high : foot, x : x + max(1, round(pitch) - 2)] = BAR_COLOR
     for k in range(0, HISTOGRAM_BINS + 1, 4):
         text = f"{edges[k]:.3g}"
-        x = min(max(MARGIN + round(k * pitch), MARGIN + length(text, 12) // 2), sheet.shape[1] - MARGIN)
-        written(sheet, text, (x, foot + 18), 12, DIM, 0.5)
+        x = min(max(MARGIN + round(k * pitch), MARGIN + text_width(text, 12) // 2), sheet.shape[1] - MARGIN)
+        draw_text(sheet, text, (x, foot + 18), 12, DIM_GREY, 0.5)
 
 
 def measure_examples(medium: str, examples: Sequence[Example]) -> np.ndarray:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.jobs.captions import time_code
+from mmdream.jobs.captions import format_time_code
 
-BESIDE = 3
+CLASSES_PER_MOMENT = 3
 """Classes that are told of each moment, to a person."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What one network says of one file."""
 
     medium: str
@@ -60,9 +60,12 @@ class Answers:
         return {
             "network": self.network,
             "span": self.span,
-            "mean": self._rows(self.top(top), *means),
+            "mean": self._to_rows(self.top(top), *means),
             "moments": [
-                {"seconds": round(float(at), 6), "classes": self._rows(_best(chances, top), chances, odds)}
+                {
+                    "seconds": round(float(at), 6),
+                    "classes": self._to_rows(_top_classes(chances, top), chances, odds),
+                }
                 for at, chances, odds in every
             ],
         }
@@ -81,12 +84,12 @@ class Answers:
             for at, chances in zip(self.seconds, self.probabilities, strict=True):
                 best = (
                     f"{self.classes[place]} {chances[place]:.0%}"
-                    for place in _best(chances, min(top, BESIDE))
+                    for place in _top_classes(chances, min(top, CLASSES_PER_MOMENT))
                 )
-                told.append(f"  {time_code(at):>9}  {', '.join(best)}")
+                told.append(f"  {format_time_code(at):>9}  {', '.join(best)}")
         return told
 
-    def _rows(self, places: list[int], chances: np.ndarray, odds: np.ndarray) -> list[dict[str, Any]]:
+    def _to_rows(self, places: list[int], chances: np.ndarray, odds: np.ndarray) -> list[dict[str, Any]]:
         return [
             {
                 "class": self.classes[place],
@@ -97,16 +100,16 @@ class Answers:
         ]
 
 
-def _best(chances: np.ndarray, count: int) -> list[int]:
+def _top_classes(chances: np.ndarray, count: int) -> list[int]:
     return np.argsort(-chances, kind="stable")[:count].tolist()
 
 
 @dataclass(frozen=True)
-class Seen:
+class FilePredictions:
     """What is seen and heard in a file."""
 
     source: Path
-    answers: tuple[Answers, ...]
+    answers: tuple[Predictions, ...]
     """Of its picture and its sound, or of one of them."""
     top: int
     """Classes that are told."""

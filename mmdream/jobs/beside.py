@@ -10,19 +10,19 @@ from pathlib import Path
 from mmdream.errors import UserError
 from mmdream.film.codecs import VIDEO_SUFFIXES
 from mmdream.film.source import MediaFile, probe
-from mmdream.jobs.compare import beside_name, compare
+from mmdream.jobs.compare import comparison_path, write_comparison
 from mmdream.jobs.folder import is_marked, result_file, work_folder
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Done, Journal
 from mmdream.jobs.output import destination, move_into_place
-from mmdream.jobs.sheet import contact_sheet
-from mmdream.jobs.strip import numbered
+from mmdream.jobs.sheet import write_contact_sheet
+from mmdream.jobs.strip import select_numeric_curves
 from mmdream.jobs.watch import Preview
 from mmdream.listen import Listener
 from mmdream.picture import files
 from mmdream.report import Report
 
-MOMENTS = 12
+SHEET_MOMENTS = 12
 """Pictures on a contact sheet."""
 
 
@@ -53,17 +53,17 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
 
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
-    check(beside_name(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
+    check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
 
 
-def watching(listener: Listener, film: MediaFile, job: Job) -> Listener:
+def attach_preview(listener: Listener, film: MediaFile, job: Job) -> Listener:
     """A listener that keeps the preview too, if one is wanted."""
     if job.extras.preview is None or film.video is None:
         return listener
     return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
 
 
-def finished(job: Job, folder: Path) -> Done | None:
+def find_result(job: Job, folder: Path) -> Done | None:
     """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
     line = Journal(folder).done("result").get(0)
     return line if line is not None and (line.describes(job.out) or line.holds(folder)) else None
@@ -75,7 +75,7 @@ def is_delivered(out: Path, folder: Path) -> bool:
     return line is not None and line.describes(out)
 
 
-def deliver(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Report:
+def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Report:
     """Give a finished film its name, and make what is wanted besides.
 
     Args:
@@ -91,7 +91,7 @@ def deliver(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Re
     Raises:
         UserError: a name that is taken by now, and may not be replaced; no room on the disk.
     """
-    _give_name(done, folder, job.out, job, how)
+    _publish_output(done, folder, job.out, job, how)
     report, journal = Report.from_plain(done.sums["report"]), Journal(folder)
     start, end = job.order.start, job.order.end
 
@@ -103,20 +103,26 @@ def deliver(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Re
                 with journal.entry(kind, 0, result_file(kind, path)) as draft:
                     os.replace(work / path.name, draft.path)
             line = journal.done(kind)[0]
-        _give_name(line, folder, path, job, how)
+        _publish_output(line, folder, path, job, how)
 
     def write_sheet(path: Path) -> None:
         title = film.path.name, job.recipe.net
-        contact_sheet(film, probe(job.out), path, MOMENTS, start, title, numbered(report.driven))
+        write_contact_sheet(
+            film, probe(job.out), path, SHEET_MOMENTS, start, title, select_numeric_curves(report.driven)
+        )
 
     if job.extras.sheet is not None:
         make("sheet", job.extras.sheet, write_sheet)
     if job.extras.compare:
-        make("compare", beside_name(job.out), lambda path: compare(film, probe(job.out), path, start, end))
+        make(
+            "compare",
+            comparison_path(job.out),
+            lambda path: write_comparison(film, probe(job.out), path, start, end),
+        )
     return report
 
 
-def _give_name(line: Done, folder: Path, path: Path, job: Job, how: str) -> None:
+def _publish_output(line: Done, folder: Path, path: Path, job: Job, how: str) -> None:
     """Move a finished file out of the job's folder to its name.
 
     Raises:

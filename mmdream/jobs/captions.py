@@ -8,16 +8,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-GROUND, INK, DIM = 18, 228, 150
+BACKGROUND, TEXT_GREY, DIM_GREY = 18, 228, 150
 """Greys of the ground, of words, and of words that matter less, of 255."""
 
 
-def ground(height: int, width: int) -> np.ndarray:
+def blank_canvas(height: int, width: int) -> np.ndarray:
     """An empty sheet, uint8 [height, width, 3]."""
-    return np.full((height, width, 3), GROUND, np.uint8)
+    return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
-def fitted(width: int, height: int, sar: Fraction, wide: int, tall: int) -> tuple[int, int]:
+def fit_size(width: int, height: int, sar: Fraction, wide: int, tall: int) -> tuple[int, int]:
     """Width and height of a picture with square pixels that just fits into a box.
 
     Args:
@@ -32,7 +32,7 @@ def fitted(width: int, height: int, sar: Fraction, wide: int, tall: int) -> tupl
     return max(1, round(shown * factor)), max(1, round(height * factor))
 
 
-def shrunk(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_to_uint8(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture at another size, for the eye.
 
     Args:
@@ -47,7 +47,7 @@ def shrunk(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8)
 
 
-def time_code(seconds: float) -> str:
+def format_time_code(seconds: float) -> str:
     """``1:02:03.4``, or ``2:03.4`` within the first hour."""
     tenths = round(max(0.0, seconds) * 10)
     minutes, tenths = divmod(tenths, 600)
@@ -56,7 +56,9 @@ def time_code(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
 
 
-def written(sheet: np.ndarray, text: str, at: tuple[int, int], px: int, ink: int, align: float = 0.0) -> None:
+def draw_text(
+    sheet: np.ndarray, text: str, at: tuple[int, int], px: int, ink: int, align: float = 0.0
+) -> None:
     """Write into a sheet.
 
     Args:
@@ -67,25 +69,25 @@ def written(sheet: np.ndarray, text: str, at: tuple[int, int], px: int, ink: int
         ink: grey, of 255.
         align: share of the line that lies left of x: 0 begins there, 0.5 is centred, 1 ends there.
     """
-    x = at[0] - round(align * length(text, px))
-    cv2.putText(sheet, text, (x, at[1]), (ink, ink, ink), _face(), px, 400)
+    x = at[0] - round(align * text_width(text, px))
+    cv2.putText(sheet, text, (x, at[1]), (ink, ink, ink), _load_font(), px, 400)
 
 
-def length(text: str, px: int) -> int:
+def text_width(text: str, px: int) -> int:
     """Width of a line, px."""
-    box: Any = cv2.getTextSize((1, 1), text, (0, 0), _face(), px, 400)
+    box: Any = cv2.getTextSize((1, 1), text, (0, 0), _load_font(), px, 400)
     return int(box[0]) + int(box[2])
 
 
-def shortened(text: str, px: int, room: int) -> str:
+def truncate_text(text: str, px: int, room: int) -> str:
     """The text, with an ellipsis for what does not fit into so many pixels."""
-    if length(text, px) <= room:
+    if text_width(text, px) <= room:
         return text
-    while text and length(f"{text}…", px) > room:
+    while text and text_width(f"{text}…", px) > room:
         text = text[:-1]
     return f"{text}…"
 
 
-def _face() -> Any:
+def _load_font() -> Any:
     # The font that OpenCV 5 brings along. Not kept: a face must not be shared between threads.
     return cv2.FontFace("sans")

@@ -15,12 +15,12 @@ import soundfile
 from mmdream.errors import UserError
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile
-from mmdream.jobs.channel_sheet import Cell, sheet
+from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.jobs.dry import told_time
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.sound import dream_track, opened_sound
+from mmdream.jobs.sound import open_audio_source, render_audio_track
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.picture import files
@@ -30,12 +30,12 @@ from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
 from mmdream.sound.source import FileSource
 from mmdream.terms import Term, Wishes
 
-COLUMNS = 160
+SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
 
 
 @dataclass(frozen=True)
-class Channels:
+class ChannelsReport:
     """What was written: see `Report`, which tells of one dream."""
 
     index: Path
@@ -68,15 +68,15 @@ class Channels:
         }
 
 
-def dream_each_channel(
+def render_each_channel(
     source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
-    wanted: str,
+    channels_text: str,
     overwrite: bool,
     listener: Listener,
     sound_track: int | str | None = None,
-) -> Channels:
+) -> ChannelsReport:
     """Dream a sound once for each channel of a layer.
 
     Args:
@@ -84,7 +84,7 @@ def dream_each_channel(
         output: names the results: ``OUT.LAYER.007.wav`` and so on, and ``OUT.LAYER.png``; None: beside the
             source, named after it.
         recipe: how to dream; what it climbs is replaced, its measure is not.
-        wanted: ``LAYER`` or ``LAYER:0-15,20``.
+        channels_text: ``LAYER`` or ``LAYER:0-15,20``.
         overwrite: whether existing files may be replaced.
         listener: told about progress, in dreams.
         sound_track: number, from 1, or language of the track; None: the first.
@@ -93,11 +93,11 @@ def dream_each_channel(
         UserError: no such layer, channel or track, no sound, or the results cannot go where they should.
     """
     began = time.perf_counter()
-    layer, some = chosen(wanted)
-    with opened_sound(source, recipe.seed) as (film, name):
+    layer, some = parse_channels(channels_text)
+    with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
         out = output or name.with_name(f"{name.stem}.dream.wav")
-        network = ear(_climbing(recipe, layer, some), listener)
+        network = ear(_target_channels(recipe, layer, some), listener)
         channels = some or tuple(range(network.channels()[layer]))
         plain = re.sub(r"[^\w.-]", "_", layer)
         outputs = {
@@ -110,8 +110,10 @@ def dream_each_channel(
         sound_files.check_audio_format(out, track)
         index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
         level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
-        dreams: list[_Dream] = []
-        for dream in _dreamed(film, track, level, outputs, overwrite, network, recipe, layer, listener):
+        dreams: list[_ChannelDream] = []
+        for dream in _dream_channels(
+            film, track, level, outputs, overwrite, network, recipe, layer, listener
+        ):
             dreams.append(dream)
             if len(dreams) == 1 < len(channels):
                 left = (time.perf_counter() - began) * (len(channels) - 1)
@@ -119,13 +121,13 @@ def dream_each_channel(
         with workshop(index, overwrite) as work:
             title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             cells = [dreams[0].source, *(dream.cell for dream in dreams)]
-            picture = sheet(title, cells, track.rate, dreams[0].seconds)
+            picture = draw_channel_sheet(title, cells, track.rate, dreams[0].seconds)
             files.write_image(work / index.name, picture.astype(np.float32) / 255)
     gains = {channel: dream.objective for channel, dream in zip(outputs, dreams, strict=True)}
-    return Channels(index, outputs, gains, time.perf_counter() - began)
+    return ChannelsReport(index, outputs, gains, time.perf_counter() - began)
 
 
-def chosen(text: str) -> tuple[str, tuple[int, ...]]:
+def parse_channels(text: str) -> tuple[str, tuple[int, ...]]:
     """The layer and the channels in ``LAYER:0-15,20``; none: all.
 
     Raises:
@@ -144,24 +146,24 @@ def chosen(text: str) -> tuple[str, tuple[int, ...]]:
     return layer, tuple(dict.fromkeys(found))
 
 
-def _climbing(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
+def _target_channels(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
     """The recipe, climbing some channels of a layer, by the measure that it asks for; none: all."""
     term = Term("channel", layer, channels) if channels else Term("layer", layer)
     return replace(recipe, sound_wishes=Wishes((term,), recipe.sound_wishes.measure))
 
 
 @dataclass(frozen=True)
-class _Dream:
+class _ChannelDream:
     """What is kept of one dream for the index."""
 
-    source: Cell
-    cell: Cell
+    source: SheetCell
+    cell: SheetCell
     objective: float
     """Over the source's."""
     seconds: float
 
 
-def _dreamed(
+def _dream_channels(
     film: MediaFile,
     track: AudioTrack,
     level: float | None,
@@ -171,7 +173,7 @@ def _dreamed(
     recipe: Recipe,
     layer: str,
     listener: Listener,
-) -> Iterator[_Dream]:
+) -> Iterator[_ChannelDream]:
     """Write one dream after the other."""
     for place, (channel, out) in enumerate(outputs.items()):
 
@@ -180,24 +182,27 @@ def _dreamed(
 
         # What is said of the first dream holds for all.
         say = listener.say if place == 0 else Listener().say
-        alone, quiet = _climbing(recipe, layer, (channel,)), replace(listener, say=say, progress=progress)
-        gains = ColumnMeans(COLUMNS)
+        alone, quiet = (
+            _target_channels(recipe, layer, (channel,)),
+            replace(listener, say=say, progress=progress),
+        )
+        gains = ColumnMeans(SPECTROGRAM_COLUMNS)
         with workshop(out, overwrite) as work:
-            laid, done = dream_track(
+            laid, done = render_audio_track(
                 film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
-                watch=gains.feed,
+                on_gain=gains.feed,
             )  # fmt: skip
             if not laid.n_samples:
                 raise UserError(f"{film.path}: has no samples to dream on")
             sound_files.encode_audio(work / "sound.wav", work / out.name)
-            before, after = (_power(work / name, track.layout) for name in ("source.wav", "sound.wav"))
+            before, after = (_read_powers(work / name, track.layout) for name in ("source.wav", "sound.wav"))
         gain, answer = gains.means(), done.objective_gain
         caption = f"{channel}   x{answer:.1f}" if np.isfinite(answer) else f"{channel}"
-        source = Cell("source", before, np.zeros_like(gain))
-        yield _Dream(source, Cell(caption, after, gain), answer, laid.n_samples / track.rate)
+        source = SheetCell("source", before, np.zeros_like(gain))
+        yield _ChannelDream(source, SheetCell(caption, after, gain), answer, laid.n_samples / track.rate)
 
 
-def _power(path: Path, layout: str) -> np.ndarray:
+def _read_powers(path: Path, layout: str) -> np.ndarray:
     """A sound's small spectrogram, see `columns.measure_column_power`."""
     with soundfile.SoundFile(path) as file:
-        return measure_column_power(FileSource(file, layout), COLUMNS)[0]
+        return measure_column_power(FileSource(file, layout), SPECTROGRAM_COLUMNS)[0]

@@ -14,7 +14,7 @@ import soundfile
 from mmdream.errors import UserError
 from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
-from mmdream.jobs.sound import dream_track
+from mmdream.jobs.sound import render_audio_track
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
@@ -28,19 +28,19 @@ from mmdream.terms import Term
 if TYPE_CHECKING:
     from mmdream.sound.dream import AudioDreamReport
 
-MOST_CLIPS = 100
-MOST_VALUES = 600 * 48_000 * 2
+MAX_CLIPS = 100
+MAX_CLIP_VALUES = 600 * 48_000 * 2
 """Samples of all channels of a clip, ten minutes in stereo: a clip is held in memory."""
-BED = 0.1
+BED_SHARE = 0.1
 """Share of the source, taken through the same transforms, that the guard lays under each clip before it is
 dreamed: a gain lifts nothing out of silence, and dreams of dreams of noise leave silence between their
 figures, which then stand still."""
-SHORTEST = 0.1
+MIN_CLIP_SECONDS = 0.1
 """Seconds of the shortest clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class FeedbackSettings:
     """How a sound is dreamed again; checked where it is made.
 
     Raises:
@@ -57,12 +57,12 @@ class Turns:
     """Whether clips are held back from collapsing into one tone or a screech, and from falling silent."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.count <= MOST_CLIPS:
-            raise UserError(f"--ouroboros is {self.count}; choose between 1 and {MOST_CLIPS} clips")
+        if not 1 <= self.count <= MAX_CLIPS:
+            raise UserError(f"--ouroboros is {self.count}; choose between 1 and {MAX_CLIPS} clips")
 
 
 @dataclass(frozen=True)
-class Clip:
+class FeedbackClip:
     """One finished clip."""
 
     file: Path
@@ -78,22 +78,22 @@ def dream_clips(
     source: Path,
     network: Network,
     recipe: Recipe,
-    turns: Turns,
+    settings: FeedbackSettings,
     listener: Listener,
     work: Path,
-    stopped: Callable[[], bool],
+    should_stop: Callable[[], bool],
     loudness: float | None = None,
-) -> Iterator[Clip]:
+) -> Iterator[FeedbackClip]:
     """Dream a sound again and again.
 
     Args:
         source: a wave file.
         network: a sound network.
         recipe: how to dream; clip 1 takes its seed, each later one the next number.
-        turns: what comes between, and how many.
+        settings: what comes between, and how many.
         listener: told about progress, in seconds, and of each clip.
         work: a folder; every clip stays there.
-        stopped: asked now and then; True ends the dream.
+        should_stop: asked now and then; True ends the dream.
         loudness: LUFS of every clip; None: the source's, and no moment much louder than before.
 
     Yields:
@@ -102,45 +102,47 @@ def dream_clips(
     Raises:
         UserError: the clips are too long or too short.
     """
-    samples, rate = _read(source)
+    samples, rate = _read_wave(source)
     layout = probe(source).audio_tracks[0].layout
-    seconds = [samples.shape[1] / rate * turns.transform.length_factor**k for k in range(turns.count)]
-    heard, top = _metered(samples, rate, layout)
+    seconds = [samples.shape[1] / rate * settings.transform.length_factor**k for k in range(settings.count)]
+    heard, top = _measure_levels(samples, rate, layout)
     wanted, ceiling = heard.loudness() if loudness is None else loudness, max(PEAK_CEILING, top)
     # The source and clip 1, taken through every transform that the clips go through.
     bed = like = samples
-    for number in range(turns.count):
+    for number in range(settings.count):
         path = source
         if number:
             path = work / "turned.wav"
-            samples = turns.transform(samples, rate)
-            if turns.guard:
-                bed, like = turns.transform(bed, rate), turns.transform(like, rate)
-                samples = samples + np.float32(BED) * bed
-            _write(path, _levelled(samples, rate, layout, wanted, ceiling), rate, layout)
+            samples = settings.transform(samples, rate)
+            if settings.guard:
+                bed, like = settings.transform(bed, rate), settings.transform(like, rate)
+                samples = samples + np.float32(BED_SHARE) * bed
+            _write_wave(path, _match_loudness(samples, rate, layout, wanted, ceiling), rate, layout)
         done = sum(seconds[:number])
         # What is said of the first clip's settings holds for all.
         say = Listener().say if number else listener.say
-        dreaming = replace(listener, say=say, progress=_shifted(listener, done, sum(seconds)))
+        dreaming = replace(listener, say=say, progress=_offset_progress(listener, done, sum(seconds)))
         film = probe(path)
-        _, report = dream_track(
-            film, film.audio_tracks[0], (None, None), network, _own(recipe, turns, network, number), dreaming, work,
-            stopped, loudness=loudness,
+        _, report = render_audio_track(
+            film, film.audio_tracks[0], (None, None), network, _clip_recipe(recipe, settings, network, number), dreaming, work,
+            should_stop, loudness=loudness,
         )  # fmt: skip
-        samples, _ = _read(work / "sound.wav")
+        samples, _ = _read_wave(work / "sound.wav")
         like = samples if not number else like
         drawn = 0.0
-        if turns.guard:
+        if settings.guard:
             samples, drawn = guard_balance(samples, rate, measure_balance(like, rate))
-            samples = _levelled(samples, rate, layout, wanted, ceiling) if drawn else samples
+            samples = _match_loudness(samples, rate, layout, wanted, ceiling) if drawn else samples
         now = measure_balance(samples, rate)
-        listener.say(_told(number, turns.count, now, drawn))
+        listener.say(_format_clip(number, settings.count, now, drawn))
         file = work / f"clip{number + 1}.wav"
-        _write(file, samples, rate, layout)
-        yield Clip(file, report, now, drawn)
+        _write_wave(file, samples, rate, layout)
+        yield FeedbackClip(file, report, now, drawn)
 
 
-def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Turns) -> None:
+def check_clip_lengths(
+    name: str, n_samples: int, channels: int, rate: int, settings: FeedbackSettings
+) -> None:
     """Refuse clips that would not fit in memory, or would be nothing.
 
     Args:
@@ -148,25 +150,25 @@ def check_lengths(name: str, n_samples: int, channels: int, rate: int, turns: Tu
         n_samples: of the source.
         channels: likewise.
         rate: samples a second.
-        turns: what comes between the clips, and how many.
+        settings: what comes between the clips, and how many.
 
     Raises:
         UserError: they are too long or too short.
     """
-    most = turns.transform.length_factor ** (turns.count - 1)
+    most = settings.transform.length_factor ** (settings.count - 1)
     longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
-    if longest * channels > MOST_VALUES:
+    if longest * channels > MAX_CLIP_VALUES:
         raise UserError(
-            f"{name}: its longest clip would last {_clock(longest / rate)}; a clip is held in memory, at "
-            f"most {_clock(MOST_VALUES / channels / rate)} of {channels} channels at {rate} Hz: give a part"
+            f"{name}: its longest clip would last {_format_minutes(longest / rate)}; a clip is held in memory, at "
+            f"most {_format_minutes(MAX_CLIP_VALUES / channels / rate)} of {channels} channels at {rate} Hz: give a part"
         )
-    if shortest < SHORTEST * rate:
+    if shortest < MIN_CLIP_SECONDS * rate:
         raise UserError(
-            f"{name}: its shortest clip would last {shortest / rate:.3f} s; {SHORTEST:g} s is the least"
+            f"{name}: its shortest clip would last {shortest / rate:.3f} s; {MIN_CLIP_SECONDS:g} s is the least"
         )
 
 
-def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
+def _clip_recipe(recipe: Recipe, turns: FeedbackSettings, network: Network, number: int) -> Recipe:
     """The recipe of one clip."""
     recipe = replace(recipe, seed=recipe.seed + number)
     if not turns.iterate:
@@ -177,9 +179,11 @@ def _own(recipe: Recipe, turns: Turns, network: Network, number: int) -> Recipe:
     return replace(recipe, sound_wishes=replace(own, terms=(*own.terms, rung)))
 
 
-def _levelled(samples: np.ndarray, rate: int, layout: str, loudness: float, ceiling: float) -> np.ndarray:
+def _match_loudness(
+    samples: np.ndarray, rate: int, layout: str, loudness: float, ceiling: float
+) -> np.ndarray:
     """A clip at a loudness, its peaks held under a ceiling; silence stays as it is."""
-    found = _metered(samples, rate, layout)[0].loudness()
+    found = _measure_levels(samples, rate, layout)[0].loudness()
     if not (math.isfinite(found) and math.isfinite(loudness)):
         return samples
     source = ArraySource(samples * np.float32(10 ** ((loudness - found) / 20)), rate)
@@ -192,7 +196,7 @@ def _levelled(samples: np.ndarray, rate: int, layout: str, loudness: float, ceil
     return out
 
 
-def _metered(samples: np.ndarray, rate: int, layout: str) -> tuple[LoudnessMeter, float]:
+def _measure_levels(samples: np.ndarray, rate: int, layout: str) -> tuple[LoudnessMeter, float]:
     """A meter that has heard a clip, and the clip's true peak."""
     meter, top = LoudnessMeter(rate, len(samples), layout), TruePeakMeter(len(samples))
     for block in read_blocks(ArraySource(samples, rate)):
@@ -201,24 +205,24 @@ def _metered(samples: np.ndarray, rate: int, layout: str) -> tuple[LoudnessMeter
     return meter, top.peak
 
 
-def _read(path: Path) -> tuple[np.ndarray, int]:
+def _read_wave(path: Path) -> tuple[np.ndarray, int]:
     """A wave file, float32 [channel, sample], and its rate."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return np.ascontiguousarray(samples.T), rate
 
 
-def _write(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
+def _write_wave(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
     with create_wave(path, rate, len(samples), layout) as writer:
         for start in range(0, samples.shape[1], BLOCK_SAMPLES):
             writer.write(samples[:, start : start + BLOCK_SAMPLES])
 
 
-def _shifted(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
+def _offset_progress(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
     """Progress of a clip as that of all."""
     return lambda medium, done, _total: listener.progress(medium, before + done, whole)
 
 
-def _told(number: int, count: int, now: TonalBalance, drawn: float) -> str:
+def _format_clip(number: int, count: int, now: TonalBalance, drawn: float) -> str:
     guarded = f"; guarded, drawn {drawn:.0%} of the way back" if drawn else ""
     return (
         f"clip {number + 1} of {count}: {now.strongest:.0%} in the third-octave at "
@@ -226,5 +230,5 @@ def _told(number: int, count: int, now: TonalBalance, drawn: float) -> str:
     )
 
 
-def _clock(seconds: float) -> str:
+def _format_minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -15,7 +15,7 @@ from mmdream.film.source import MAX_SIDE, MediaFile, VideoTrack
 from mmdream.film.writer import VideoWriter
 
 
-def compare(
+def write_comparison(
     film: MediaFile, dream: MediaFile, path: Path, start: Fraction | None, end: Fraction | None
 ) -> None:
     """Write the film.
@@ -32,7 +32,7 @@ def compare(
         UserError: no room on the disk.
     """
     assert dream.video is not None
-    size = _each(dream.video)
+    size = _half_size(dream.video)
     wide = replace(dream.video, width=2 * size[0], height=size[1], sar=Fraction(1))
     middle = path.with_name("picture.mid")
     writer = VideoWriter(middle, wide, path.suffix.lower(), dream.video.time_base)
@@ -42,7 +42,7 @@ def compare(
         closing(frames.read_frames(dream)) as others,
     ):
         for one, other in zip(ones, others, strict=True):
-            writer.write(np.hstack([_sized(one.rgb, size), _sized(other.rgb, size)]), other.pts)
+            writer.write(np.hstack([_resize(one.rgb, size), _resize(other.rgb, size)]), other.pts)
     # The dream is the source here: all but its picture is kept.
     mux.mux_video(
         replace(dream, video=wide),
@@ -57,19 +57,19 @@ def compare(
     )
 
 
-def beside_name(out: Path) -> Path:
+def comparison_path(out: Path) -> Path:
     """The name of a result's comparison: ``film.dream.mp4`` has ``film.dream.compare.mp4``."""
     return out.with_name(f"{out.stem}.compare{out.suffix}")
 
 
-def _each(picture: VideoTrack) -> tuple[int, int]:
+def _half_size(picture: VideoTrack) -> tuple[int, int]:
     """Width and height of each half: square pixels, an even width, and two that fit into one picture."""
     width = float(picture.width * picture.sar)
     factor = min(1.0, MAX_SIDE / (2 * width))
     return max(2, 2 * round(width * factor / 2)), max(1, round(picture.height * factor))
 
 
-def _sized(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if rgb.shape[1::-1] == size:
         return rgb
     smaller = size[0] < rgb.shape[1]

@@ -8,9 +8,9 @@ from pathlib import Path
 import soundfile
 
 from mmdream.jobs import figure
-from mmdream.jobs.evolution import Evolution, pictures
+from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
 from mmdream.jobs.output import folder_beside, lay_folder
-from mmdream.jobs.portrait import portrait
+from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
 from mmdream.schedule import Schedule
 from mmdream.sound.columns import ColumnMeans
@@ -18,14 +18,14 @@ from mmdream.sound.source import FileSource
 
 
 @dataclass(frozen=True)
-class Drawings:
+class AudioFigures:
     """What is to be drawn of one dream, and what is gathered for it while it is dreamed."""
 
     plot: Path | None
     """The dream beside its source."""
     steps: Path | None
     """A folder: how it grew."""
-    evolution: Evolution | None
+    evolution: CanvasHistory | None
     overwrite: bool
     """Whether existing ones may be replaced."""
     gains: ColumnMeans = field(default_factory=ColumnMeans)
@@ -51,20 +51,22 @@ class Drawings:
         ):
             source, sound = FileSource(heard, layout), FileSource(dream, layout)
             if self.plot is not None:
-                figure.write(
-                    portrait(name, source, sound, self.gains, schedule, start), self.plot, self.overwrite
+                figure.write_figure(
+                    draw_audio_dream(name, source, sound, self.gains, schedule, start),
+                    self.plot,
+                    self.overwrite,
                 )
             if self.steps is not None and self.evolution is not None:
                 folder = work / self.steps.name
                 folder.mkdir()
-                for number, picture in enumerate(pictures(name, source, self.evolution, start), 1):
+                for number, picture in enumerate(draw_canvas_steps(name, source, self.evolution, start), 1):
                     files.write_image(folder / f"{number:04}.png", picture.astype("float32") / 255)
                 lay_folder(folder, self.steps)
 
 
-def planned(
+def plan_audio_figures(
     out: Path, plot: Path | None, plot_steps: bool, schedule: Schedule, rate: int, overwrite: bool
-) -> Drawings:
+) -> AudioFigures:
     """Look whether the drawings can go where they should.
 
     Args:
@@ -78,6 +80,6 @@ def planned(
     Raises:
         UserError: they cannot.
     """
-    picture = None if plot is None else figure.place(plot, overwrite)
+    picture = None if plot is None else figure.check_figure_path(plot, overwrite)
     steps = folder_beside(out, "steps", overwrite) if plot_steps else None
-    return Drawings(picture, steps, Evolution(schedule, rate) if plot_steps else None, overwrite)
+    return AudioFigures(picture, steps, CanvasHistory(schedule, rate) if plot_steps else None, overwrite)

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmdream.jobs.figure import blank, drawn
-from mmdream.jobs.portrait import GAIN_COLOURS, RANGE, TALL, loudness_colours, spectrogram
+from mmdream.jobs.figure import new_figure, rasterize_figure
+from mmdream.jobs.portrait import (
+    DYNAMIC_RANGE,
+    GAIN_COLORS,
+    SPECTROGRAM_INCHES,
+    draw_spectrogram,
+    level_colors,
+)
 from mmdream.schedule import LIMITS, Schedule
 from mmdream.sound.canvas import (
     DB_PER_NEPER,
@@ -22,11 +28,11 @@ from mmdream.sound.columns import ColumnMeans, measure_column_power
 from mmdream.sound.source import AudioSource
 from mmdream.sound.stft import make_stft
 
-MOST = 24
+MAX_FIGURES = 24
 """Pictures; where there are more steps, they are evenly spaced among them and end with the last."""
-PIECE = 512
+SILENCE_HOPS = 512
 """Hops of silence that are laid down at once."""
-NEW_COLOURS = {
+EXCITATION_COLORS = {
     "cmap": "magma",
     "vmin": DB_PER_NEPER * INVENTED_START - 30,
     "vmax": DB_PER_NEPER * (INVENTED_START + MAX_INVENTED),
@@ -34,7 +40,7 @@ NEW_COLOURS = {
 """How new energy is coloured: up to its limit."""
 
 
-class Evolution:
+class CanvasHistory:
     """The canvases of all chunks at evenly spaced steps, in as many columns as a picture has room for.
 
     Args:
@@ -47,7 +53,7 @@ class Evolution:
 
         moments = [schedule.at(when) for name in LIMITS for when, _ in schedule.curve(name).keys]
         octaves = max(count_octaves(moment.octaves, moment.octave_scale) for moment in moments)
-        self.count = max(1, min(MOST, octaves * max(moment.steps for moment in moments)))
+        self.count = max(1, min(MAX_FIGURES, octaves * max(moment.steps for moment in moments)))
         self.totals: set[int] = set()
         """Steps that the chunks took."""
         self._strength, self._hop = schedule.curve("strength"), make_stft(rate).hop / rate
@@ -107,7 +113,7 @@ class Evolution:
         planes = canvas.shape[1] // self.count // N_BANDS
         nothing = np.tile(np.repeat(np.array([0.0, MIN_INVENTED][:planes], np.float32), N_BANDS), self.count)
         while self._next < first:
-            silent = min(PIECE, first - self._next)
+            silent = min(SILENCE_HOPS, first - self._next)
             self._columns.feed(np.tile(nothing, (silent, 1)))
             self._next += silent
         rows = canvas[self._next - first :]
@@ -118,7 +124,9 @@ class Evolution:
         self._next += len(rows)
 
 
-def pictures(name: str, source: AudioSource, evolution: Evolution, start: float) -> Iterator[np.ndarray]:
+def draw_canvas_steps(
+    name: str, source: AudioSource, evolution: CanvasHistory, start: float
+) -> Iterator[np.ndarray]:
     """Draw how a dream grew.
 
     Args:
@@ -142,21 +150,21 @@ def pictures(name: str, source: AudioSource, evolution: Evolution, start: float)
     invents = canvases.shape[2] > N_BANDS
     for number in range(evolution.count):
         gain = DB_PER_NEPER * canvases[places, number, :N_BANDS]
-        figure = blank((3 if invents else 2) * TALL + 0.6)
+        figure = new_figure((3 if invents else 2) * SPECTROGRAM_INCHES + 0.6)
         parts = figure.subplots(3 if invents else 2, sharex=True)
-        said = f"{name} after {_told(number + 1, evolution)}"
-        shown = np.maximum(level + gain, top - RANGE)
-        spectrogram(parts[0], said, shown, ends, source.rate, loudness_colours(top))
-        spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLOURS)
+        said = f"{name} after {_format_steps(number + 1, evolution)}"
+        shown = np.maximum(level + gain, top - DYNAMIC_RANGE)
+        draw_spectrogram(parts[0], said, shown, ends, source.rate, level_colors(top))
+        draw_spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLORS)
         if invents:
             new = 10 * np.log10(compute_invented_power(canvases[places, number, N_BANDS:], np.ones(N_BANDS)))
             title = "what is invented so far, over a typical sound"
-            spectrogram(parts[2], title, new, ends, source.rate, NEW_COLOURS)
+            draw_spectrogram(parts[2], title, new, ends, source.rate, EXCITATION_COLORS)
         parts[-1].set(xlabel="seconds", xlim=(start, last))
-        yield drawn(figure)
+        yield rasterize_figure(figure)
 
 
-def _told(number: int, evolution: Evolution) -> str:
+def _format_steps(number: int, evolution: CanvasHistory) -> str:
     """How far a picture's dream has come, in words."""
     if len(evolution.totals) == 1:
         (total,) = evolution.totals

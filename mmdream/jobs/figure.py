@@ -13,11 +13,11 @@ from mmdream.picture import files
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE, DPI = 10.0, 120
+FIGURE_INCHES, DPI = 10.0, 120
 """Inches of a figure, and dots to an inch."""
 
 
-def place(output: Path, overwrite: bool) -> Path:
+def check_figure_path(output: Path, overwrite: bool) -> Path:
     """Where a plot can go; to be asked before the work.
 
     Raises:
@@ -26,14 +26,14 @@ def place(output: Path, overwrite: bool) -> Path:
     return destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--plot")
 
 
-def blank(tall: float) -> Figure:
+def new_figure(tall: float) -> Figure:
     """An empty figure of some inches, without pyplot, which keeps every figure and asks for a screen."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDE, tall), dpi=DPI, layout="constrained")
+    return Figure(figsize=(FIGURE_INCHES, tall), dpi=DPI, layout="constrained")
 
 
-def drawn(figure: Figure) -> np.ndarray:
+def rasterize_figure(figure: Figure) -> np.ndarray:
     """A figure as a picture, uint8 [H, W, 3]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -42,7 +42,7 @@ def drawn(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
 
-def write(picture: np.ndarray, output: Path, overwrite: bool) -> None:
+def write_figure(picture: np.ndarray, output: Path, overwrite: bool) -> None:
     """Write a drawn figure; the suffix chooses the format."""
     with workshop(output, overwrite) as work:
         files.write_image(work / output.name, picture.astype(np.float32) / 255)

@@ -33,12 +33,12 @@ from mmdream.jobs.parts import Standing, paint, standing
 from mmdream.jobs.picture import Painter
 from mmdream.jobs.plan import parts
 from mmdream.jobs.remaining import Demand, estimating, expected_work
-from mmdream.jobs.restyle import style_track
+from mmdream.jobs.restyle import style_audio_track
 from mmdream.jobs.result import Heard, Seen, finish, report
-from mmdream.jobs.sound import JournalledChunks, dream_track
+from mmdream.jobs.sound import JournalChunkStore, render_audio_track
 from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.strokes import painter_of
-from mmdream.jobs.watch import shown
+from mmdream.jobs.watch import notify_frames
 from mmdream.listen import Listener
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
@@ -101,7 +101,7 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
                 first = plan[stand.parts].first
                 source = read_from(film, job.order, found.pts, first, stand.last, stop.is_set)
                 dreams = painter.dreams(source, found, first, stand.carries)
-                dreams = shown(dreams, listener, first, len(found.pts))
+                dreams = notify_frames(dreams, listener, first, len(found.pts))
                 meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
             painted = [folder / picture_file(part.number) for part in plan]
             with clock.time("parts"):
@@ -114,16 +114,16 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
             assert track is not None
             assert hearing is not None
             step_back()
-            span, kept = (job.order.start, job.order.end), JournalledChunks(journal)
+            span, kept = (job.order.start, job.order.end), JournalChunkStore(journal)
             with clock.time("sound"):
                 done: AudioDreamReport | StyledReport
                 if (style := job.order.sound_style) is not None:
-                    laid, done = style_track(
+                    laid, done = style_audio_track(
                         film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
                         stop.is_set, kept,
                     )  # fmt: skip
                 else:
-                    laid, done = dream_track(
+                    laid, done = render_audio_track(
                         film, track, span, hearing, hears, listener, work, stop.is_set, kept
                     )
             (work / "source.wav").unlink()  # Room on the disk for the join.

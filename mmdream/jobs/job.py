@@ -15,7 +15,7 @@ from mmdream.jobs.durable import sha256
 from mmdream.jobs.environment import environment
 from mmdream.jobs.loaded import guide
 from mmdream.jobs.order import Order
-from mmdream.jobs.restyle import check_style
+from mmdream.jobs.restyle import check_audio_style
 from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture.wanted import check_targets
@@ -194,7 +194,7 @@ def describe(
             contents["guide"] = sha256(recipe.wishes.guide)
             recipe = replace(recipe, wishes=told_passes.resolved(recipe.wishes))
     if order.sound_style is not None:
-        check_style(order.sound_style)
+        check_audio_style(order.sound_style)
         contents["sound style"] = sha256(order.sound_style)
         order = replace(order, sound_style=order.sound_style.resolve())
     if hears:

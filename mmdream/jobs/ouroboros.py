@@ -17,11 +17,11 @@ import soundfile
 from mmdream.errors import UserError
 from mmdream.film import sound_files
 from mmdream.film.waves import create_wave, extract_audio
-from mmdream.jobs.clips import MOST_CLIPS, Clip, Turns, check_lengths, dream_clips
+from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
 from mmdream.jobs.loaded import ear
 from mmdream.jobs.order import track_of
 from mmdream.jobs.output import destination, publish, workshop
-from mmdream.jobs.sound import opened_sound
+from mmdream.jobs.sound import open_audio_source
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
@@ -35,16 +35,16 @@ from mmdream.sound.source import BLOCK_SAMPLES, FileSource, read_blocks, read_pa
 if TYPE_CHECKING:
     from mmdream.sound.dream import AudioDreamReport
 
-SHARE = 10
+NOISE_CLIP_COUNT = 10
 """Clips that a film's sound is made of where it begins with noise,"""
-LEAST_CLIP = 2.0
+MIN_NOISE_CLIP_SECONDS = 2.0
 """seconds of the shortest of them."""
-LAST_FADE = 0.5
+FINAL_FADE_SECONDS = 0.5
 """Seconds in which a sound that is cut where its film ends fades out."""
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedClips:
     """Clips in one file."""
 
     file: Path
@@ -53,11 +53,11 @@ class Joined:
     """Of the whole; what was gained, and how strongly, are means of the clips'."""
 
 
-def dream_ouroboros_file(
+def render_feedback_audio(
     source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
-    turns: Turns,
+    settings: FeedbackSettings,
     overwrite: bool,
     listener: Listener,
     sound_track: str | None = None,
@@ -69,7 +69,7 @@ def dream_ouroboros_file(
         output: the result; None: beside the source, or in the current folder, named after it. Clip 1 of
             ``rain.wav`` becomes ``rain.01.wav``.
         recipe: how to dream.
-        turns: what comes between the clips, and how many.
+        settings: what comes between the clips, and how many.
         overwrite: whether existing files may be replaced.
         listener: told about progress, in seconds, and of each clip.
         sound_track: number, from 1, or language of the track; None: the first.
@@ -79,21 +79,21 @@ def dream_ouroboros_file(
             where it should.
     """
     began = time.perf_counter()
-    with opened_sound(source, recipe.seed) as (film, name):
+    with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
         out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
-        parts = clip_names(out, turns.count)
+        parts = clip_paths(out, settings.count)
         for part in parts:
             destination(name, part, "", sound_files.AUDIO_SUFFIXES, overwrite)
         network = ear(recipe, listener)
         with workshop(out, overwrite) as work:
             wave = work / "first.wav"
             laid = extract_audio(film, track, wave)
-            check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
+            check_clip_lengths(str(name), laid.n_samples, track.channels, track.rate, settings)
             level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
-            clips = list(dream_clips(wave, network, recipe, turns, listener, work, lambda: False, level))
-            joined = _join(clips, wave, work / "joined.wav", track.layout, None)
+            clips = list(dream_clips(wave, network, recipe, settings, listener, work, lambda: False, level))
+            joined = _join_clips(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
                 sound_files.encode_audio(clip.file, work / part.name)
             sound_files.encode_audio(joined.file, work / out.name)
@@ -105,72 +105,76 @@ def dream_ouroboros_file(
     ).named(out)
 
 
-def clip_names(out: Path, count: int) -> list[Path]:
+def clip_paths(out: Path, count: int) -> list[Path]:
     """Where the clips of a result go: beside it, numbered from 01."""
     digits = max(2, len(str(count)))
     return [out.with_name(f"{out.stem}.{number:0{digits}}{out.suffix}") for number in range(1, count + 1)]
 
 
-def dream_along(
+def render_feedback_track(
     source: Path | None,
-    turns: Turns,
+    settings: FeedbackSettings,
     seconds: Fraction,
     network: Network,
     recipe: Recipe,
     listener: Listener,
     work: Path,
-    stopped: Callable[[], bool],
-) -> Joined:
+    should_stop: Callable[[], bool],
+) -> JoinedClips:
     """Dream a sound again and again, as long as a film.
 
     Args:
         source: a file with sound; None: noise, of a tenth of the film.
-        turns: what comes between the clips; there are as many as it takes.
+        settings: what comes between the clips; there are as many as it takes.
         seconds: of the film.
         network: a sound network.
         recipe: how to dream.
         listener: told about progress, in seconds, and of each clip.
         work: a folder for files on the way.
-        stopped: asked now and then; True ends the dream.
+        should_stop: asked now and then; True ends the dream.
 
     Raises:
         UserError: no sound in it, or clips too long or too short.
     """
-    beginning = SignalSpec("noise", min(max(LEAST_CLIP, float(seconds) / SHARE + 1), 600.0))
-    with opened_sound(beginning if source is None else source, recipe.seed) as (film, name):
+    beginning = SignalSpec(
+        "noise", min(max(MIN_NOISE_CLIP_SECONDS, float(seconds) / NOISE_CLIP_COUNT + 1), 600.0)
+    )
+    with open_audio_source(beginning if source is None else source, recipe.seed) as (film, name):
         track, wave = track_of(film, None), work / "first.wav"
         laid = extract_audio(film, track, wave)
-        count = _count(str(name), laid.n_samples, track.rate, turns.transform.length_factor, seconds)
-        turns = replace(turns, count=count)
-        check_lengths(str(name), laid.n_samples, track.channels, track.rate, turns)
+        count = _count_clips(str(name), laid.n_samples, track.rate, settings.transform.length_factor, seconds)
+        settings = replace(settings, count=count)
+        check_clip_lengths(str(name), laid.n_samples, track.channels, track.rate, settings)
         level = SIGNAL_LUFS if source is None else None
-        clips = list(dream_clips(wave, network, recipe, turns, listener, work, stopped, level))
-        return _join(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
+        clips = list(dream_clips(wave, network, recipe, settings, listener, work, should_stop, level))
+        return _join_clips(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
 
 
-def _count(name: str, n_samples: int, rate: int, factor: float, seconds: Fraction) -> int:
+def _count_clips(name: str, n_samples: int, rate: int, factor: float, seconds: Fraction) -> int:
     """Clips that it takes to last as long as a film.
 
     Raises:
         UserError: too many.
     """
-    for count in range(1, MOST_CLIPS + 1):
+    for count in range(1, MAX_CLIPS + 1):
         if crossfaded_length([round(n_samples * factor**k) for k in range(count)], rate) >= seconds * rate:
             return count
     raise UserError(
-        f"{name}: {MOST_CLIPS} clips of it do not last {float(seconds):g} seconds; give a longer sound"
+        f"{name}: {MAX_CLIPS} clips of it do not last {float(seconds):g} seconds; give a longer sound"
     )
 
 
 @contextmanager
-def _laid_out(clips: Sequence[Clip], layout: str) -> Iterator[CrossfadedSource]:
+def _open_clips(clips: Sequence[FeedbackClip], layout: str) -> Iterator[CrossfadedSource]:
     """The clips' files, open."""
     with ExitStack() as stack:
         files = [stack.enter_context(soundfile.SoundFile(clip.file)) for clip in clips]
         yield CrossfadedSource(tuple(FileSource(file, layout) for file in files))
 
 
-def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_samples: int | None) -> Joined:
+def _join_clips(
+    clips: Sequence[FeedbackClip], source: Path, path: Path, layout: str, n_samples: int | None
+) -> JoinedClips:
     """Crossfade clips into one wave file, its peaks held under the ceiling of their source.
 
     Args:
@@ -185,7 +189,7 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_sample
         for samples in read_blocks(FileSource(file)):
             top.feed(samples)
     ceiling = max(PEAK_CEILING, top.peak)
-    with _laid_out(clips, layout) as sound:
+    with _open_clips(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
         meter, top = LoudnessMeter(sound.rate, sound.channels, layout), TruePeakMeter(sound.channels)
         with create_wave(path, sound.rate, sound.channels, layout) as writer:
@@ -193,7 +197,7 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_sample
                 high = min(low + BLOCK_SAMPLES, stop)
                 samples = limit_peaks(lambda a, b: read_padded(sound, a, b), low, high, sound.rate, ceiling)
                 if stop < sound.n_samples:
-                    left = (stop - np.arange(low, high) - 0.5) / (LAST_FADE * sound.rate)
+                    left = (stop - np.arange(low, high) - 0.5) / (FINAL_FADE_SECONDS * sound.rate)
                     samples = samples * np.sin(np.pi / 2 * np.minimum(left, 1.0)).astype(np.float32)
                 meter.feed(samples)
                 top.feed(samples)
@@ -207,4 +211,4 @@ def _join(clips: Sequence[Clip], source: Path, path: Path, layout: str, n_sample
         objective_gain=float(np.mean([report.objective_gain for report in reports])),
         strength=float(np.mean([report.strength for report in reports])),
     )
-    return Joined(path, whole)
+    return JoinedClips(path, whole)

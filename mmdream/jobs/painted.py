@@ -25,12 +25,12 @@ from mmdream.picture.octaves import OctavePass, resize
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe, working_size
 
-LEAST = 16
+MIN_SIDE = 16
 """px of each side of a picture that has a style or takes one on: four cells of a first layer of stride 4."""
 
 
 @dataclass(frozen=True, slots=True)
-class Painted:
+class ImageStyleReport:
     """One finished picture."""
 
     styles: dict[str, float]
@@ -83,28 +83,28 @@ class Painted:
         ]
 
 
-def paint_picture(
+def style_image(
     rgb: np.ndarray,
-    models: Sequence[np.ndarray],
+    style_images: Sequence[np.ndarray],
     recipe: Recipe,
-    wanted: Style,
+    style: Style,
     listener: Listener,
     *,
     from_noise: bool = False,
-    share: np.ndarray | None = None,
-    shown: Callable[[np.ndarray], None] | None = None,
-) -> tuple[np.ndarray, Painted]:
+    mask: np.ndarray | None = None,
+    on_step: Callable[[np.ndarray], None] | None = None,
+) -> tuple[np.ndarray, ImageStyleReport]:
     """Paint a picture in a style.
 
     Args:
         rgb: float32 [H, W, 3], 0..1: the content.
-        models: the paintings of `wanted`, float32 [h, w, 3], 0..1.
+        style_images: the paintings of `style`, float32 [h, w, 3], 0..1.
         recipe: of its settings, those of the picture that are no wishes; its schedule is asked at second 0.
-        wanted: the style.
+        style: the style.
         listener: told each step.
         from_noise: begin with soft noise in place of the content.
-        share: float32 [H, W], 0..1, how much of each place is painted; None: all.
-        shown: called after each step with the painting so far, float32 [h, w, 3].
+        mask: float32 [H, W], 0..1, how much of each place is painted; None: all.
+        on_step: called after each step with the painting so far, float32 [h, w, 3].
 
     Returns:
         The painting, float32 [H, W, 3], 0..1, and what it amounted to.
@@ -122,11 +122,11 @@ def paint_picture(
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = resize(rgb, (height, width))
     inside = np.ones((height, width, 1), np.float32)
-    if share is not None:
-        inside = np.clip(resize(share[..., None], (height, width)), 0, 1)
+    if mask is not None:
+        inside = np.clip(resize(mask[..., None], (height, width)), 0, 1)
     visits = octaves.plan_full_passes(octaves.octave_sizes(height, width, moment), moment.steps)
-    weights = [weight for _, weight in wanted.models]
-    easel = StyleTarget(network, wanted, tuple(zip(models, weights, strict=True)))
+    weights = [weight for _, weight in style.models]
+    easel = StyleTarget(network, style, tuple(zip(style_images, weights, strict=True)))
     settle = octaves.make_detail_limiter(small, recipe.color)
     begun = np.zeros_like(small)
     if from_noise:
@@ -139,20 +139,20 @@ def paint_picture(
         seed=recipe.seed,
         time=Fraction(0),
         color=recipe.color,
-        mask=None if share is None else inside[..., 0],
-        on_step=_told(visits, listener, shown),
+        mask=None if mask is None else inside[..., 0],
+        on_step=_count_steps(visits, listener, on_step),
     )
     detail = resize(settle(begun + gain), rgb.shape[:2])
-    if share is not None:
+    if mask is not None:
         # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
-        detail = detail * (share[..., None] > 0)
+        detail = detail * (mask[..., None] > 0)
     painting = np.clip(rgb + np.float32(moment.strength) * detail, 0, 1)
     judge = easel.painting((height, width))
     before, _ = judge.distances(np.concatenate((small, small, inside), axis=2))
     seen = resize(painting, (height, width))
     after, away = judge.distances(np.concatenate((seen, small, inside), axis=2))
-    return painting, Painted(
-        styles=shares(wanted.models),
+    return painting, ImageStyleReport(
+        styles=shares(style.models),
         style=(before, after),
         content=away,
         size=(width, height),
@@ -162,25 +162,25 @@ def paint_picture(
     )
 
 
-def paint_picture_file(
+def style_image_file(
     content: Path,
     output: Path | None,
     recipe: Recipe,
-    wanted: Style,
+    style: Style,
     overwrite: bool,
     listener: Listener,
     *,
     from_noise: bool = False,
     mask: Mask | None = None,
     save_steps: bool = False,
-) -> Painted:
-    """Paint a picture file in the style of others, into a picture file; see `paint_picture`.
+) -> ImageStyleReport:
+    """Paint a picture file in the style of others, into a picture file; see `style_image`.
 
     Args:
         content: a picture.
         output: the result; None: beside the content.
         recipe: how to paint.
-        wanted: the style.
+        style: the style.
         overwrite: whether the result may replace a file.
         listener: told each step.
         from_noise: begin with soft noise in place of the content.
@@ -192,14 +192,14 @@ def paint_picture_file(
             it should.
     """
     out = destination(content, output, ".styled.png", files.IMAGE_SUFFIXES, overwrite)
-    rgb, models = read_large(content), [read_large(path) for path, _ in wanted.models]
-    share = None if mask is None else _share(mask, rgb)
+    rgb, models = read_style_image(content), [read_style_image(path) for path, _ in style.models]
+    share = None if mask is None else _read_mask_weights(mask, rgb)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out, overwrite) as work:
         kept = work / "steps"
-        painting, done = paint_picture(
-            rgb, models, recipe, wanted, listener, from_noise=from_noise, share=share,
-            shown=None if steps is None else keeping(kept),
+        painting, done = style_image(
+            rgb, models, recipe, style, listener, from_noise=from_noise, mask=share,
+            on_step=None if steps is None else keeping(kept),
         )  # fmt: skip
         files.write_image(work / out.name, painting)
         if steps is not None:
@@ -207,7 +207,7 @@ def paint_picture_file(
     return replace(done, output=str(out))
 
 
-def read_large(path: Path) -> np.ndarray:
+def read_style_image(path: Path) -> np.ndarray:
     """A picture that is large enough for a style.
 
     Raises:
@@ -215,12 +215,12 @@ def read_large(path: Path) -> np.ndarray:
     """
     rgb = files.read_image(path)
     height, width = rgb.shape[:2]
-    if min(height, width) < LEAST:
-        raise UserError(f"{path}: is {width}x{height} px; a style needs {LEAST} or more on each side")
+    if min(height, width) < MIN_SIDE:
+        raise UserError(f"{path}: is {width}x{height} px; a style needs {MIN_SIDE} or more on each side")
     return rgb
 
 
-def _share(mask: Mask, rgb: np.ndarray) -> np.ndarray:
+def _read_mask_weights(mask: Mask, rgb: np.ndarray) -> np.ndarray:
     """How much of each place of a picture is to be painted, float32 [H, W], 0..1.
 
     Raises:
@@ -232,7 +232,7 @@ def _share(mask: Mask, rgb: np.ndarray) -> np.ndarray:
     return share
 
 
-def _told(
+def _count_steps(
     visits: Sequence[OctavePass], listener: Listener, shown: Callable[[np.ndarray], None] | None
 ) -> Callable[[np.ndarray], None]:
     """Tell the work that is done after each step, and hand the painting on."""

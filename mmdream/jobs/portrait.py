@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdream.jobs.figure import blank, drawn
+from mmdream.jobs.figure import new_figure, rasterize_figure
 from mmdream.schedule import LIMITS, Schedule
 from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, N_BANDS
 from mmdream.sound.columns import ColumnMeans, measure_column_power
@@ -17,21 +17,21 @@ from mmdream.sound.stft import make_stft
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RANGE = 80.0
+DYNAMIC_RANGE = 80.0
 """dB below the loudest place of both sounds that are drawn."""
-CHANGE = 20.0
+MAX_CHANGE = 20.0
 """dB of change at which the colours end."""
-HZ = (100, 300, 1000, 3000, 10000)
+TICKS_HZ = (100, 300, 1000, 3000, 10000)
 """Written beside a spectrogram."""
-TALL, LOW = 2.1, 1.5
+SPECTROGRAM_INCHES, CURVES_INCHES = 2.1, 1.5
 """Inches of a spectrogram and of a part with lines."""
-GAIN_COLOURS = {"cmap": "RdBu_r", "vmin": -DB_PER_NEPER * MAX_GAIN, "vmax": DB_PER_NEPER * MAX_GAIN}
+GAIN_COLORS = {"cmap": "RdBu_r", "vmin": -DB_PER_NEPER * MAX_GAIN, "vmax": DB_PER_NEPER * MAX_GAIN}
 """How the log gain is coloured: to its limits."""
-QUIET = -70.0
+MIN_LOUDNESS = -70.0
 """LUFS, where the loudness ends below: BS.1770's gate."""
 
 
-def portrait(
+def draw_audio_dream(
     name: str, source: AudioSource, dream: AudioSource, gains: ColumnMeans, schedule: Schedule, start: float
 ) -> np.ndarray:
     """Draw a dream beside its source.
@@ -49,40 +49,42 @@ def portrait(
     """
     (before, each), (after, _) = measure_column_power(source), measure_column_power(dream)
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
-    levels = [10 * np.log10(np.maximum(power, 10 ** ((top - RANGE) / 10))) for power in (before, after)]
+    levels = [
+        10 * np.log10(np.maximum(power, 10 ** ((top - DYNAMIC_RANGE) / 10))) for power in (before, after)
+    ]
     hop = gains.rows * make_stft(source.rate).hop / source.rate
     last = start + source.n_samples / source.rate
-    heights = [TALL] * 4 + [LOW] * 2
-    figure = blank(sum(heights) + 0.6)
+    heights = [SPECTROGRAM_INCHES] * 4 + [CURVES_INCHES] * 2
+    figure = new_figure(sum(heights) + 0.6)
     parts = figure.subplots(6, sharex=True, height_ratios=heights)
-    loud = loudness_colours(top)
-    change = {"cmap": "RdBu_r", "vmin": -CHANGE, "vmax": CHANGE}
+    loud = level_colors(top)
+    change = {"cmap": "RdBu_r", "vmin": -MAX_CHANGE, "vmax": MAX_CHANGE}
     rows = (
         (name, levels[0], each, loud),
         ("its dream", levels[1], each, loud),
         ("dream over source", levels[1] - levels[0], each, change),
-        ("the gain that was dreamed", DB_PER_NEPER * gains.means(), hop, GAIN_COLOURS),
+        ("the gain that was dreamed", DB_PER_NEPER * gains.means(), hop, GAIN_COLORS),
     )
     for axes, (title, values, seconds, colours) in zip(parts, rows, strict=False):
-        spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colours)
+        draw_spectrogram(axes, title, values, (start, start + len(values) * seconds), source.rate, colours)
     for sound, label in ((source, "source"), (dream, "dream")):
         meter = LoudnessMeter(sound.rate, sound.channels, sound.layout)
         for block in read_blocks(sound):
             meter.feed(block)
-        loudness = np.maximum(meter.momentary_loudness(), QUIET)
+        loudness = np.maximum(meter.momentary_loudness(), MIN_LOUDNESS)
         parts[4].plot(start + 0.2 + 0.1 * np.arange(len(loudness)), loudness, label=label)
     parts[4].set_title("loudness of 400 ms", loc="left")
     parts[4].set_ylabel("LUFS")
-    _settings(parts[5], schedule, np.linspace(start, last, 800))
+    _draw_schedule(parts[5], schedule, np.linspace(start, last, 800))
     for axes in parts[4:]:
         axes.grid(alpha=0.3)
         # Above, on the title's line: beside it would take the width from all parts.
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.97), ncols=5, frameon=False, fontsize="small")
     parts[5].set(xlabel="seconds", xlim=(start, last))
-    return drawn(figure)
+    return rasterize_figure(figure)
 
 
-def spectrogram(
+def draw_spectrogram(
     axes: Axes, title: str, values: np.ndarray, ends: tuple[float, float], rate: int, colours: dict[str, Any]
 ) -> None:
     """Draw values over time and the canvas's bands.
@@ -93,7 +95,7 @@ def spectrogram(
         values: dB, float [column, band].
         ends: seconds at which the first column begins and the last one ends.
         rate: of the sound, samples a second.
-        colours: options of `imshow`, see `loudness_colours` and `GAIN_COLOURS`.
+        colours: options of `imshow`, see `level_colors` and `GAIN_COLORS`.
     """
     extent = *ends, -0.5, N_BANDS - 0.5
     image = axes.imshow(
@@ -101,23 +103,23 @@ def spectrogram(
     )
     axes.figure.colorbar(image, ax=axes, label="dB", pad=0.01)
     axes.set_title(title, loc="left", parse_math=False)
-    _hertz(axes, rate)
+    _label_frequencies(axes, rate)
 
 
-def loudness_colours(top: float) -> dict[str, Any]:
+def level_colors(top: float) -> dict[str, Any]:
     """How levels are coloured, up to some dB."""
-    return {"cmap": "magma", "vmin": top - RANGE, "vmax": top}
+    return {"cmap": "magma", "vmin": top - DYNAMIC_RANGE, "vmax": top}
 
 
-def _hertz(axes: Axes, rate: int) -> None:
+def _label_frequencies(axes: Axes, rate: int) -> None:
     """Frequencies beside the bands, up to the highest that the sound can hold."""
     centres = BAND_EDGES[1:-1]
-    shown = [hz for hz in HZ if hz < rate / 2]
+    shown = [hz for hz in TICKS_HZ if hz < rate / 2]
     axes.set_yticks(np.interp(shown, centres, np.arange(len(centres))), [f"{hz:,}" for hz in shown])
     axes.set(ylabel="Hz", ylim=(-0.5, float(np.interp(rate / 2, centres, np.arange(len(centres)))) + 0.5))
 
 
-def _settings(axes: Axes, schedule: Schedule, at: np.ndarray) -> None:
+def _draw_schedule(axes: Axes, schedule: Schedule, at: np.ndarray) -> None:
     """The schedule's curves, each over the largest value it takes here, which stands beside its name."""
     for name in LIMITS:
         values = np.asarray(schedule.curve(name).at(at))

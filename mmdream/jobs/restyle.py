@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Styled:
+class AudioStyleFileReport:
     """One finished sound."""
 
     output: str
@@ -48,10 +48,10 @@ class Styled:
             "output": self.output,
             "styles": self.styles,
             "seconds": self.done.n_samples / self.done.rate,
-            "loudness_source": _finite(self.done.loudness_source),
-            "loudness": _finite(self.done.loudness),
-            "true_peak": _finite(self.done.true_peak),
-            "style_left": {name: _finite(left) for name, left in self.done.style_left.items()},
+            "loudness_source": _finite_or_none(self.done.loudness_source),
+            "loudness": _finite_or_none(self.done.loudness),
+            "true_peak": _finite_or_none(self.done.true_peak),
+            "style_left": {name: _finite_or_none(left) for name, left in self.done.style_left.items()},
             "wall_seconds": self.wall_seconds,
         }
 
@@ -67,14 +67,14 @@ class Styled:
         ]
 
 
-def style_file(
+def style_audio_file(
     content: Path,
     styles: Sequence[tuple[Path, float]],
     output: Path | None,
     styling: Styling,
     overwrite: bool,
     listener: Listener,
-) -> Styled:
+) -> AudioStyleFileReport:
     """Give an audio file the texture of others.
 
     Args:
@@ -91,21 +91,21 @@ def style_file(
     began = time.perf_counter()
     if not styles:
         raise UserError("a style is missing; add --style SOUND")
-    film = _sound(content)
+    film = _probe_audio_file(content)
     for path, _ in styles:
-        _sound(path)
+        _probe_audio_file(path)
     out = destination(content, output, ".styled.wav", sound_files.AUDIO_SUFFIXES, overwrite)
     sound_files.check_audio_format(out, film.audio_tracks[0])
     network = ear(Recipe(seed=styling.seed), listener)
     with workshop(out, overwrite) as work:
-        _, done = style_track(
+        _, done = style_audio_track(
             film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
         )
         sound_files.encode_audio(work / "sound.wav", work / out.name)
-    return Styled(str(out), shares(styles), done, time.perf_counter() - began)
+    return AudioStyleFileReport(str(out), shares(styles), done, time.perf_counter() - began)
 
 
-def style_track(
+def style_audio_track(
     film: MediaFile,
     track: AudioTrack,
     span: tuple[Fraction | None, Fraction | None],
@@ -114,8 +114,8 @@ def style_track(
     network: Network,
     listener: Listener,
     work: Path,
-    stopped: Callable[[], bool] = lambda: False,
-    kept: ChunkStore | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    store: ChunkStore | None = None,
 ) -> tuple[DecodedSpan, AudioStyleReport]:
     """Style one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -128,15 +128,15 @@ def style_track(
         network: a sound network.
         listener: told about progress, in seconds.
         work: where decoded sounds go too.
-        stopped: asked now and then; True ends the work.
-        kept: where finished windows outlive the run.
+        should_stop: asked now and then; True ends the work.
+        store: where finished windows outlive the run.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
-        Interrupted: `stopped` said so.
+        Interrupted: `should_stop` said so.
     """
     from mmdream.sound.styled import style_source  # After all that can be checked: this brings TensorFlow in.
 
@@ -144,7 +144,7 @@ def style_track(
     seconds = laid.n_samples / track.rate
 
     def tell(share: float) -> None:
-        if stopped():
+        if should_stop():
             raise Interrupted
         listener.progress("sound", share * seconds, seconds)
 
@@ -164,13 +164,13 @@ def style_track(
         names = [str(film.path), *(str(path) for path, _ in styles)]
         with create_wave(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
             done = style_source(
-                source, heard, writer.write, network, styling, names=names, folder=work, store=kept,
+                source, heard, writer.write, network, styling, names=names, folder=work, store=store,
                 progress=tell,
             )  # fmt: skip
     return laid, done
 
 
-def check_style(path: Path) -> None:
+def check_audio_style(path: Path) -> None:
     """Refuse, before any work, a file that holds no sound.
 
     Raises:
@@ -180,7 +180,7 @@ def check_style(path: Path) -> None:
         raise UserError(f"{path}: has no sound to take the texture of")
 
 
-def _sound(path: Path) -> MediaFile:
+def _probe_audio_file(path: Path) -> MediaFile:
     """A file that holds a sound and no picture.
 
     Raises:
@@ -196,5 +196,5 @@ def _sound(path: Path) -> MediaFile:
     return film
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

@@ -16,7 +16,7 @@ from mmdream.film.opened import DISK_FULL_ERRNOS
 from mmdream.film.source import MediaFile, probe
 from mmdream.jobs import folder as folders
 from mmdream.jobs.attended import attended
-from mmdream.jobs.beside import check_extras, deliver, finished, watching
+from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.job import Job, describe, differences
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.order import wanted
@@ -81,7 +81,7 @@ def resume(
         job = replace(held, overwrite=overwrite or held.overwrite)
         if output is not None:
             job = replace(job, out=output.resolve())
-        done = finished(job, folder)
+        done = find_result(job, folder)
         if done is None or not done.describes(job.out):
             _check_name(job, how)
         film = probe(job.source)
@@ -140,13 +140,13 @@ def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple
                     folders.discard(folder)  # It could not even be begun, or has ended meanwhile.
                 raise
             try:
-                done = finished(job, folder)
+                done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
                     from mmdream.jobs.film import render
 
-                    done = render(film, job, folder, watching(listener, film, job), stop)
-                report = deliver(film, job, folder, done, how)
+                    done = render(film, job, folder, attach_preview(listener, film, job), stop)
+                report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
                 if not isinstance(error, NoRoom) and not _is_worth_keeping(folder):
                     folders.discard(folder)

@@ -19,7 +19,7 @@ from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
-from mmdream.jobs.answers import Answers, Seen
+from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.loaded import ear, eyes
 from mmdream.listen import Listener
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
@@ -29,16 +29,16 @@ from mmdream.picture.octaves import resize
 from mmdream.recipe import Recipe
 from mmdream.sound.source import FileSource
 
-EVERY = Fraction(1)
+FRAME_INTERVAL = Fraction(1)
 """Seconds from one frame that is looked at to the next."""
-WINDOW = 2.0
+WINDOW_SECONDS = 2.0
 """Seconds of sound that are named together: a bark or two; melnet was taught on 2.5."""
-MOST = 600
+MAX_MOMENTS = 600
 """Frames or windows of a film; in longer ones they lie further apart."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class ClassifierChoice:
     """The networks that are asked, and where their weights are; None: the default, or the card's own."""
 
     net: str | None = None
@@ -47,7 +47,7 @@ class Asked:
     weights: str | None = None
     sound_weights: str | None = None
 
-    def sorted(self) -> Asked:
+    def sorted(self) -> ClassifierChoice:
         """The same, with each network in the place of its medium.
 
         Raises:
@@ -57,7 +57,7 @@ class Asked:
             return self
         if self.sound_net is not None:
             raise UserError(f"{self.net} and {self.sound_net} both hear; give one of them")
-        return Asked(None, self.net, None, self.weights)
+        return ClassifierChoice(None, self.net, None, self.weights)
 
     def recipe(self) -> Recipe:
         """What loads them, in float32: a name should not depend on the machine."""
@@ -72,12 +72,12 @@ class Asked:
         )
 
 
-def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
+def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Listener) -> FilePredictions:
     """Say what networks see and hear in a file.
 
     Args:
         source: a picture, a sound or a film.
-        asked: which networks.
+        choice: which networks.
         top: so many classes are told.
         listener: told about progress.
 
@@ -87,27 +87,29 @@ def classify(source: Path, asked: Asked, top: int, listener: Listener) -> Seen:
     """
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
-    asked = asked.sorted()
+    choice = choice.sorted()
     if files.is_image(source):
-        if asked.sound_net is not None:
-            raise UserError(f"{source}: is a picture; {asked.sound_net} hears sounds")
+        if choice.sound_net is not None:
+            raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
         rgb = files.read_image(source)
-        network = _classifying(eyes, asked, "picture", listener)
-        return Seen(source, (_answers(network, [0.0], None, [looking(network)(rgb)]),), top)
+        network = _load_classifier(eyes, choice, "picture", listener)
+        return FilePredictions(
+            source, (_make_predictions(network, [0.0], None, [image_classifier(network)(rgb)]),), top
+        )
     film = probe(source)
-    if film.video is None and asked.net is not None:
-        raise UserError(f"{source}: has no picture for {asked.net} to see")
-    if not film.audio_tracks and asked.sound_net is not None:
-        raise UserError(f"{source}: has no sound for {asked.sound_net} to hear")
+    if film.video is None and choice.net is not None:
+        raise UserError(f"{source}: has no picture for {choice.net} to see")
+    if not film.audio_tracks and choice.sound_net is not None:
+        raise UserError(f"{source}: has no sound for {choice.sound_net} to hear")
     answers = []
     if film.video is not None:
-        answers.append(_watched(film, _classifying(eyes, asked, "picture", listener), listener))
+        answers.append(_classify_frames(film, _load_classifier(eyes, choice, "picture", listener), listener))
     if film.audio_tracks:
-        answers.append(_listened(film, _classifying(ear, asked, "sound", listener), listener))
-    return Seen(source, tuple(answers), top)
+        answers.append(_classify_windows(film, _load_classifier(ear, choice, "sound", listener), listener))
+    return FilePredictions(source, tuple(answers), top)
 
 
-def looking(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     """What a network sees in pictures.
 
     The whole picture is warped to the square that the network was taught on: the protocol "warp", by which
@@ -126,17 +128,17 @@ def looking(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rgb: np.asarray(head(resize(rgb, size)[None]), np.float32)[0]
 
 
-def _classifying(
-    load: Callable[[Recipe, Listener], Network], asked: Asked, medium: str, listener: Listener
+def _load_classifier(
+    load: Callable[[Recipe, Listener], Network], asked: ClassifierChoice, medium: str, listener: Listener
 ) -> Network:
     """A network, loaded when it is known to have classes."""
     recipe = asked.recipe()
     about = load_card(recipe.net if medium == "picture" else recipe.sound_net, medium)
-    check(about)
+    check_classes(about)
     return load(recipe, listener)
 
 
-def check(about: NetworkCard) -> None:
+def check_classes(about: NetworkCard) -> None:
     """Refuse a network that cannot tell one thing from another.
 
     Raises:
@@ -147,26 +149,28 @@ def check(about: NetworkCard) -> None:
         raise UserError(f"{about.name} has no classes to name; these have: {having}")
 
 
-def _answers(network: Network, at: list[float], span: float | None, logits: list[np.ndarray]) -> Answers:
+def _make_predictions(
+    network: Network, at: list[float], span: float | None, logits: list[np.ndarray]
+) -> Predictions:
     about = network.card
-    return Answers(about.medium, about.name, about.primary_names(), np.array(at), span, np.stack(logits))
+    return Predictions(about.medium, about.name, about.primary_names(), np.array(at), span, np.stack(logits))
 
 
-def _watched(film: MediaFile, network: Network, listener: Listener) -> Answers:
+def _classify_frames(film: MediaFile, network: Network, listener: Listener) -> Predictions:
     """What is seen in the frames of a film."""
-    every = max(EVERY, (film.duration or Fraction(0)) / MOST)
+    every = max(FRAME_INTERVAL, (film.duration or Fraction(0)) / MAX_MOMENTS)
     expected = 0 if film.duration is None else -(-film.duration // every)
-    at, logits, look = [], [], looking(network)
+    at, logits, look = [], [], image_classifier(network)
     for frame in frames.read_frames(film, every=every, on_warning=listener.warn):
         at.append(float(frame.seconds))
         logits.append(look(frame.rgb))
         listener.progress("picture", len(at), max(expected, len(at)) if expected else 0)
     if not at:
         raise UserError(f"{film.path}: no frame of it can be decoded")
-    return _answers(network, at, None, logits)
+    return _make_predictions(network, at, None, logits)
 
 
-def _listened(film: MediaFile, network: Network, listener: Listener) -> Answers:
+def _classify_windows(film: MediaFile, network: Network, listener: Listener) -> Predictions:
     """What is heard in the first sound track of a film, or in a sound."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.sound.windows import read_windows
@@ -181,8 +185,8 @@ def _listened(film: MediaFile, network: Network, listener: Listener) -> Answers:
             raise UserError(f"{film.path}: its sound is empty")
         with soundfile.SoundFile(wave) as file:
             length = laid.n_samples / track.rate
-            for window in read_windows(FileSource(file, track.layout), network, WINDOW, MOST):
+            for window in read_windows(FileSource(file, track.layout), network, WINDOW_SECONDS, MAX_MOMENTS):
                 at.append(float(laid.start) + window.seconds)
                 logits.append(np.asarray(head(window.shown), np.float32)[0])
-                listener.progress("sound", min(window.seconds + WINDOW, length), length)
-    return _answers(network, at, WINDOW, logits)
+                listener.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
+    return _make_predictions(network, at, WINDOW_SECONDS, logits)

@@ -14,37 +14,37 @@ from mmdream.film.frames import read_frames
 from mmdream.film.proof import read_frame_times
 from mmdream.film.source import MediaFile
 from mmdream.jobs.captions import (
-    DIM,
-    GROUND,
-    INK,
-    fitted,
-    ground,
-    length,
-    shortened,
-    shrunk,
-    time_code,
-    written,
+    BACKGROUND,
+    DIM_GREY,
+    TEXT_GREY,
+    blank_canvas,
+    draw_text,
+    fit_size,
+    format_time_code,
+    resize_to_uint8,
+    text_width,
+    truncate_text,
 )
-from mmdream.jobs.strip import Keys, strips
+from mmdream.jobs.strip import CurveKeys, draw_curves
 from mmdream.picture import files
 
-CELL = (320, 240)
+MAX_CELL = (320, 240)
 """px that each picture has at most."""
-GAP, SEAM, MARGIN, TIME, TITLE = 12, 2, 16, 26, 40
-LANDSCAPE = 1.4
+GAP, SEAM, MARGIN, TIME_HEIGHT, TITLE_HEIGHT = 12, 2, 16, 26, 40
+TARGET_ASPECT = 1.4
 """Wished width of the sheet over its height."""
-ROUNDED = Fraction(1, 500)
+TIMESTAMP_TOLERANCE = Fraction(1, 500)
 """Seconds by which containers may round a time stamp, twice."""
 
 
-def contact_sheet(
+def write_contact_sheet(
     film: MediaFile,
     dream: MediaFile,
     path: Path,
     count: int = 12,
     start: Fraction | None = None,
     title: tuple[str, str] = ("", ""),
-    curves: dict[str, Keys] | None = None,
+    curves: dict[str, CurveKeys] | None = None,
 ) -> None:
     """Write the sheet; each moment is looked up in both films.
 
@@ -58,51 +58,51 @@ def contact_sheet(
         curves: of settings that followed the film, by name; drawn below, each moment marked.
     """
     assert film.video is not None
-    size = fitted(film.video.width, film.video.height, film.video.sar, *CELL)
+    size = fit_size(film.video.width, film.video.height, film.video.sar, *MAX_CELL)
     cells = []
-    for seconds in spread([Fraction(at) - dream.start for at in read_frame_times(dream)], count):
+    for seconds in select_evenly([Fraction(at) - dream.start for at in read_frame_times(dream)], count):
         late = seconds + (start or 0)
-        above, below = _at(film, late), _at(dream, seconds)
-        cells.append((late, shrunk(above, size), shrunk(below, size)))
-    sheet = _laid(cells, size, title)
+        above, below = _read_frame_at(film, late), _read_frame_at(dream, seconds)
+        cells.append((late, resize_to_uint8(above, size), resize_to_uint8(below, size)))
+    sheet = _draw_cells(cells, size, title)
     if curves:
-        below = strips(curves, [float(late) for late, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
-        below = np.pad(below, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=GROUND)
+        below = draw_curves(curves, [float(late) for late, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
+        below = np.pad(below, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=BACKGROUND)
         sheet = np.concatenate([sheet, below])
     files.write_image(path, sheet.astype(np.float32) / 255)
 
 
-def spread(times: Sequence[Fraction], count: int) -> list[Fraction]:
+def select_evenly(times: Sequence[Fraction], count: int) -> list[Fraction]:
     """Evenly spaced ones of a film's time stamps, neither its first nor its last if there are more."""
     count = min(count, len(times))
     return [times[(2 * k + 1) * len(times) // (2 * count)] for k in range(count)]
 
 
-def _at(film: MediaFile, seconds: Fraction) -> np.ndarray:
+def _read_frame_at(film: MediaFile, seconds: Fraction) -> np.ndarray:
     """The frame shown from a time on, float32 [H, W, 3]."""
-    with closing(read_frames(film, max(Fraction(0), seconds - ROUNDED))) as frames:
+    with closing(read_frames(film, max(Fraction(0), seconds - TIMESTAMP_TOLERANCE))) as frames:
         return next(frames).rgb
 
 
-def _laid(
+def _draw_cells(
     cells: list[tuple[Fraction, np.ndarray, np.ndarray]], size: tuple[int, int], title: tuple[str, str]
 ) -> np.ndarray:
     """The sheet, uint8 [H, W, 3]."""
-    width, height = size[0] + GAP, 2 * size[1] + SEAM + TIME + GAP
-    columns = max(1, min(len(cells), round(math.sqrt(len(cells) * LANDSCAPE * height / width))))
+    width, height = size[0] + GAP, 2 * size[1] + SEAM + TIME_HEIGHT + GAP
+    columns = max(1, min(len(cells), round(math.sqrt(len(cells) * TARGET_ASPECT * height / width))))
     # No row should be left with a single picture where one column less would fill it better.
     columns = math.ceil(len(cells) / math.ceil(len(cells) / columns))
     rows = math.ceil(len(cells) / columns)
-    sheet = ground(TITLE + rows * height - GAP + MARGIN, 2 * MARGIN + columns * width - GAP)
+    sheet = blank_canvas(TITLE_HEIGHT + rows * height - GAP + MARGIN, 2 * MARGIN + columns * width - GAP)
     room = sheet.shape[1] - 3 * MARGIN
-    written(sheet, shortened(title[0], 17, room), (MARGIN, 27), 17, INK)
-    if length(title[0], 17) + length(title[1], 14) <= room:
-        written(sheet, title[1], (sheet.shape[1] - MARGIN, 27), 14, DIM, align=1)
+    draw_text(sheet, truncate_text(title[0], 17, room), (MARGIN, 27), 17, TEXT_GREY)
+    if text_width(title[0], 17) + text_width(title[1], 14) <= room:
+        draw_text(sheet, title[1], (sheet.shape[1] - MARGIN, 27), 14, DIM_GREY, align=1)
     for number, (seconds, above, below) in enumerate(cells):
         row, column = divmod(number, columns)
-        x, y = MARGIN + column * width, TITLE + row * height
+        x, y = MARGIN + column * width, TITLE_HEIGHT + row * height
         sheet[y : y + size[1], x : x + size[0]] = above
         sheet[y + size[1] + SEAM : y + 2 * size[1] + SEAM, x : x + size[0]] = below
         foot = (x + size[0] // 2, y + 2 * size[1] + SEAM + 18)
-        written(sheet, time_code(float(seconds)), foot, 14, DIM, 0.5)
+        draw_text(sheet, format_time_code(float(seconds)), foot, 14, DIM_GREY, 0.5)
     return sheet

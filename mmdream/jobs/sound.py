@@ -19,7 +19,7 @@ from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs import driven
-from mmdream.jobs.drawings import planned
+from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import ear, model
@@ -38,13 +38,13 @@ from mmdream.sound.source import FileSource
 if TYPE_CHECKING:
     from mmdream.sound.dream import AudioDreamReport
 
-TELLING = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
+FORMATS_WITH_LENGTH = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
 """Forms whose headers tell how long the whole is."""
-CUT_SHORT = 0.5
+TRUNCATED_SECONDS = 0.5
 """Seconds missing from which on a file is called cut off: MP3's padding alone is under a tenth."""
 
 
-def dream_track(
+def render_audio_track(
     film: MediaFile,
     sound: AudioTrack,
     span: tuple[Fraction | None, Fraction | None],
@@ -52,11 +52,11 @@ def dream_track(
     recipe: Recipe,
     listener: Listener,
     work: Path,
-    stopped: Callable[[], bool],
-    kept: ChunkStore | None = None,
+    should_stop: Callable[[], bool],
+    store: ChunkStore | None = None,
     loudness: float | None = None,
-    watch: Callable[[np.ndarray], None] | None = None,
-    shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
+    on_gain: Callable[[np.ndarray], None] | None = None,
+    on_canvas: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
 ) -> tuple[DecodedSpan, AudioDreamReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
 
@@ -68,11 +68,11 @@ def dream_track(
         recipe: how to dream.
         listener: told about progress, in seconds.
         work: where the decoded sound, ``source.wav``, goes too.
-        stopped: asked now and then; True ends the dream.
-        kept: where finished chunks outlive the run.
+        should_stop: asked now and then; True ends the dream.
+        store: where finished chunks outlive the run.
         loudness: LUFS, see `dream_sound`.
-        watch: takes the log gain, see `dream_sound`.
-        shown: takes the chunks as they climb, see `dream_sound`.
+        on_gain: takes the log gain, see `dream_sound`.
+        on_canvas: takes the chunks as they climb, see `dream_sound`.
 
     Returns:
         Where the sound starts and how long it is, and what was done to it.
@@ -80,7 +80,7 @@ def dream_track(
     # After all that can be checked: this brings TensorFlow in.
     from mmdream.sound.dream import dream_source
 
-    manner = _manner(recipe, loudness is not None, listener)
+    manner = _resolve_options(recipe, loudness is not None, listener)
     _announce_octaves(recipe, listener)
     laid = extract_audio(film, sound, work / "source.wav", *span)
     seconds = laid.n_samples / sound.rate
@@ -96,21 +96,21 @@ def dream_track(
             recipe.seed,
             start_seconds=laid.start,
             folder=work,
-            store=kept,
+            store=store,
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
-            is_stopped=stopped,
+            is_stopped=should_stop,
             wishes=recipe.sound_wishes,
             guide=model(recipe),
             options=manner,
             loudness=loudness,
-            on_gain=watch,
-            on_step=shown,
+            on_gain=on_gain,
+            on_step=on_canvas,
         )
     return laid, report
 
 
 @dataclass(frozen=True)
-class JournalledChunks:
+class JournalChunkStore:
     """Finished chunks of a sound, kept in a job's journal."""
 
     journal: Journal
@@ -129,7 +129,7 @@ class JournalledChunks:
             draft.count = 1
 
 
-def _manner(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
+def _resolve_options(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
     """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
     wanted, about = recipe.sound_manner, load_card(recipe.sound_net, "sound")
     targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
@@ -150,7 +150,7 @@ def _announce_octaves(recipe: Recipe, listener: Listener) -> None:
         listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 
-def dream_sound_file(
+def render_audio_file(
     source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
@@ -176,26 +176,26 @@ def dream_sound_file(
         UserError: no sound in it, no such track, or the result, or the picture, cannot go where it should.
     """
     began = time.perf_counter()
-    with opened_sound(source, recipe.seed) as (film, name):
+    with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
         out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
         driven.check_drives(film, recipe)
         over_time = driven.modulate_schedules(film, recipe, None, lambda: False, track)
         asked, recipe = recipe, driven.with_modulated_schedule(recipe, over_time.sound)
-        drawings = planned(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
+        drawings = plan_audio_figures(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
         network = ear(recipe, listener)
         for line in over_time.told:
             listener.say(line)
         with workshop(out, overwrite) as work:
-            laid, done = dream_track(
+            laid, done = render_audio_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
                 loudness=SIGNAL_LUFS if isinstance(source, SignalSpec) else None,
-                watch=None if drawings.plot is None else drawings.gains.feed,
-                shown=None if drawings.evolution is None else drawings.evolution.feed,
+                on_gain=None if drawings.plot is None else drawings.gains.feed,
+                on_canvas=None if drawings.evolution is None else drawings.evolution.feed,
             )  # fmt: skip
             seconds = laid.n_samples / track.rate
-            _doubt(film, name, seconds, listener)
+            _warn_if_truncated(film, name, seconds, listener)
             sound_files.encode_audio(work / "sound.wav", work / out.name)
             if drawings and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
@@ -205,15 +205,19 @@ def dream_sound_file(
     return over_time.extend_report(report.named(out), asked)
 
 
-def _doubt(film: MediaFile, name: Path, seconds: float, listener: Listener) -> None:
+def _warn_if_truncated(film: MediaFile, name: Path, seconds: float, listener: Listener) -> None:
     """Say so where a sound file ends before its header tells; other forms do not tell."""
     told = float(film.duration or 0)
-    if film.video is None and film.container_format in TELLING and told > seconds + CUT_SHORT:
+    if (
+        film.video is None
+        and film.container_format in FORMATS_WITH_LENGTH
+        and told > seconds + TRUNCATED_SECONDS
+    ):
         listener.warn(f"{name}: seems to be cut off; {seconds:.1f} of {told:.1f} s are there")
 
 
 @contextmanager
-def opened_sound(source: Path | SignalSpec, seed: int) -> Iterator[tuple[MediaFile, Path]]:
+def open_audio_source(source: Path | SignalSpec, seed: int) -> Iterator[tuple[MediaFile, Path]]:
     """A file, or what is made in its place as a file like any other; and what it is called."""
     if isinstance(source, SignalSpec):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:

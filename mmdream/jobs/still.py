@@ -25,11 +25,11 @@ from mmdream.recipe import Recipe, working_size
 from mmdream.report import Report, Used, gain
 
 
-def dream_picture(
+def render_image(
     rgb: np.ndarray,
     recipe: Recipe,
     listener: Listener,
-    shown: Callable[[np.ndarray], None] | None = None,
+    on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Report]:
     """Dream a picture, pass after pass, as a film's frame at second 0.
 
@@ -37,7 +37,7 @@ def dream_picture(
         rgb: float32 [H, W, 3], 0..1.
         recipe: its schedule is asked at second 0, and passes that begin later are left out.
         listener: told each octave that is done.
-        shown: called after each step with the picture so far, float32 [h, w, 3].
+        on_step: called after each step with the picture so far, float32 [h, w, 3].
 
     Returns:
         The dream, float32 [H, W, 3], 0..1, and what it amounted to by its first pass.
@@ -47,7 +47,7 @@ def dream_picture(
     """
     if recipe.drives or recipe.sound_drives:
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
-    began, recipe = time.perf_counter(), _beginning(recipe, listener)
+    began, recipe = time.perf_counter(), _drop_later_passes(recipe, listener)
     for each in recipe.strokes:
         check_files(each, rgb.shape[1], rgb.shape[0])
         checked(recipe.of(each))
@@ -68,7 +68,7 @@ def dream_picture(
     for stroke, moment, own in zip(strokes, moments, visits, strict=True):
         mask = None if stroke.mask is None else stroke.mask(Fraction(0))[..., None]
         less = None if mask is None else octaves.resize(mask, (height, width))
-        telling = shown if shown is None or less is None else _masked(shown, small, less)
+        telling = on_step if on_step is None or less is None else _mask_steps(on_step, small, less)
         detail = np.zeros_like(small)
         for visit in own:
             detail = detail + stroke.brush.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
@@ -93,7 +93,7 @@ def dream_picture(
     )
 
 
-def _beginning(recipe: Recipe, listener: Listener) -> Recipe:
+def _drop_later_passes(recipe: Recipe, listener: Listener) -> Recipe:
     """A recipe less the passes that begin later than a picture stands.
 
     Raises:
@@ -110,7 +110,7 @@ def _beginning(recipe: Recipe, listener: Listener) -> Recipe:
     return replace(recipe, passes=passes)
 
 
-def dream_picture_file(
+def render_image_file(
     source: Path | None,
     output: Path | None,
     recipe: Recipe,
@@ -118,7 +118,7 @@ def dream_picture_file(
     listener: Listener,
     save_steps: bool = False,
 ) -> Report:
-    """Dream a picture file, or noise, into a picture file; see `dream_picture`.
+    """Dream a picture file, or noise, into a picture file; see `render_image`.
 
     Args:
         source: a picture; None: noise of the recipe's size.
@@ -132,19 +132,19 @@ def dream_picture_file(
         UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
     """
     out = destination(source, output, ".dream.png", files.IMAGE_SUFFIXES, overwrite)
-    rgb = started_from(source, recipe)
+    rgb = read_start_image(source, recipe)
     steps = folder_beside(out, "steps", overwrite) if save_steps else None
     with workshop(out, overwrite) as work:
         kept = work / "steps"
         shown = None if steps is None else keeping(kept)
-        dream, report = dream_picture(rgb, recipe, listener, shown)
+        dream, report = render_image(rgb, recipe, listener, shown)
         files.write_image(work / out.name, dream)
         if steps is not None:
             lay_folder(kept, steps)
     return report.named(out)
 
 
-def started_from(source: Path | None, recipe: Recipe) -> np.ndarray:
+def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
     """The picture to dream on, float32 [H, W, 3].
 
     Raises:
@@ -158,7 +158,7 @@ def started_from(source: Path | None, recipe: Recipe) -> np.ndarray:
     return make_noise_image(height, width, recipe.seed)
 
 
-def _masked(
+def _mask_steps(
     shown: Callable[[np.ndarray], None], small: np.ndarray, mask: np.ndarray
 ) -> Callable[[np.ndarray], None]:
     """Show what a mask leaves of each picture that comes."""

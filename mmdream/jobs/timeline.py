@@ -6,30 +6,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.jobs.answers import Answers, Seen
-from mmdream.jobs.figure import blank, drawn
+from mmdream.jobs.answers import FilePredictions, Predictions
+from mmdream.jobs.figure import new_figure, rasterize_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_LINES = 10
+MAX_LINES = 10
 """Colours that can be told apart."""
-TALL = 3.6
+PANEL_INCHES = 3.6
 """Inches of a medium's part."""
 
 
-def plot(seen: Seen) -> np.ndarray:
+def draw_predictions(seen: FilePredictions) -> np.ndarray:
     """The picture, uint8 [H, W, 3]: a part for each medium, lines over time, or bars of a single moment."""
-    figure = blank(TALL * len(seen.answers))
+    figure = new_figure(PANEL_INCHES * len(seen.answers))
     parts = figure.subplots(len(seen.answers), squeeze=False)[:, 0]
     for axes, answers in zip(parts, seen.answers, strict=True):
         what = "sees" if answers.medium == "picture" else "hears"
         axes.set_title(f"what {answers.network} {what} in {seen.source.name}", loc="left", parse_math=False)
-        (_lines if len(answers.seconds) > 1 else _bars)(axes, answers, min(seen.top, MOST_LINES))
-    return drawn(figure)
+        (_draw_lines if len(answers.seconds) > 1 else _draw_bars)(axes, answers, min(seen.top, MAX_LINES))
+    return rasterize_figure(figure)
 
 
-def _lines(axes: Axes, answers: Answers, top: int) -> None:
+def _draw_lines(axes: Axes, answers: Predictions, top: int) -> None:
     """The classes of the highest mean probability over time; a window's place is its middle."""
     at = answers.seconds + (answers.span or 0.0) / 2
     for place in answers.top(top):
@@ -39,7 +39,7 @@ def _lines(axes: Axes, answers: Answers, top: int) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 
-def _bars(axes: Axes, answers: Answers, top: int) -> None:
+def _draw_bars(axes: Axes, answers: Predictions, top: int) -> None:
     """A single moment's classes, the first one above."""
     places = answers.top(top)
     # By number: ImageNet has two classes called crane, which would share a bar.

@@ -10,7 +10,7 @@ from mmdream.errors import UserError
 from mmdream.film.source import MediaFile
 from mmdream.jobs.durable import sha256
 from mmdream.jobs.masks import check_mask
-from mmdream.jobs.painted import read_large
+from mmdream.jobs.painted import read_style_image
 from mmdream.networks.card import is_user_model
 from mmdream.networks.weights import RANDOM
 from mmdream.passes import Mask, Pass, Span, Style
@@ -134,7 +134,7 @@ def check_files(stroke: Pass, width: int, height: int) -> None:
     """
     if stroke.style is not None:
         for path, _ in stroke.style.models:
-            read_large(path)
+            read_style_image(path)
     if stroke.mask is not None:
         check_mask(stroke.mask, width, height)
 

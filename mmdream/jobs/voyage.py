@@ -23,13 +23,13 @@ from mmdream.film.turn import UPRIGHT
 from mmdream.film.waves import DecodedSpan
 from mmdream.film.writer import VideoWriter
 from mmdream.jobs.ahead import ahead
-from mmdream.jobs.clips import Turns
+from mmdream.jobs.clips import FeedbackSettings
 from mmdream.jobs.loaded import ear, eyes
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.ouroboros import Joined, dream_along
+from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
 from mmdream.jobs.output import destination, workshop
-from mmdream.jobs.still import started_from
-from mmdream.jobs.zoom import Voyage, dream_frames
+from mmdream.jobs.still import read_start_image
+from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
@@ -38,23 +38,23 @@ from mmdream.report import Report, Used, gain
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ZoomAudio:
     """The sound that is dreamed beside a picture."""
 
     source: Path | None
     """A file with sound; None: noise."""
-    turns: Turns
+    turns: FeedbackSettings
     """What comes between its clips; there are as many as it takes."""
 
 
-def dream_voyage_file(
+def render_zoom_video(
     source: Path | None,
     output: Path | None,
     recipe: Recipe,
-    voyage: Voyage,
+    zoom: ZoomSettings,
     overwrite: bool,
     listener: Listener,
-    heard: Heard | None = None,
+    audio: ZoomAudio | None = None,
 ) -> Report:
     """Dream a picture, or noise, into a film.
 
@@ -62,10 +62,10 @@ def dream_voyage_file(
         source: a picture; None: noise of the recipe's size.
         output: the result; None: beside the source.
         recipe: how to dream; its size, if there is one, is the film's: the picture is cut to its shape.
-        voyage: how long, how fast and whereto.
+        zoom: how long, how fast and whereto.
         overwrite: whether the result may replace a file.
         listener: told about progress, in frames and in seconds.
-        heard: the sound that is dreamed beside it; None: none.
+        audio: the sound that is dreamed beside it; None: none.
 
     Raises:
         UserError: not a picture, or a sound that cannot be dreamed, or the result cannot go where it should.
@@ -73,37 +73,37 @@ def dream_voyage_file(
     began = time.perf_counter()
     keep_freed_memory()
     out = destination(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
-    start = _fitted(started_from(source, recipe), recipe.size)
+    start = _crop_to_size(read_start_image(source, recipe), recipe.size)
     network = eyes(recipe, listener)
-    hearing = None if heard is None else ear(recipe, listener)
+    hearing = None if audio is None else ear(recipe, listener)
     stop = threading.Event()
     with workshop(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
         middle = work / f"picture{video_format(out).middle}"
         try:
-            sound: Future[Joined] | None = None
-            if heard is not None and hearing is not None:
-                seconds = Fraction(voyage.frames) / voyage.rate
+            sound: Future[JoinedClips] | None = None
+            if audio is not None and hearing is not None:
+                seconds = Fraction(zoom.frames) / zoom.rate
                 sound = beside.submit(
-                    dream_along, heard.source, heard.turns, seconds, hearing, recipe, listener, work,
+                    render_feedback_track, audio.source, audio.turns, seconds, hearing, recipe, listener, work,
                     stop.is_set,
                 )  # fmt: skip
-            frames = dream_frames(start, network, recipe, voyage)
-            last = _paint(frames, start, middle, out.suffix.lower(), voyage, listener, sound)
+            frames = dream_zoom_frames(start, network, recipe, zoom)
+            last = _write_frames(frames, start, middle, out.suffix.lower(), zoom, listener, sound)
             joined = None if sound is None else sound.result()
         finally:
             stop.set()
-        proven = _finish(middle, work / out.name, voyage, joined, listener)
-    return _report(start, last, network, recipe, proven, joined, began).named(out)
+        proven = _mux_and_verify(middle, work / out.name, zoom, joined, listener)
+    return _make_report(start, last, network, recipe, proven, joined, began).named(out)
 
 
-def _paint(
+def _write_frames(
     frames: Generator[np.ndarray, None, None],
     start: np.ndarray,
     path: Path,
     suffix: str,
-    voyage: Voyage,
+    voyage: ZoomSettings,
     listener: Listener,
-    sound: Future[Joined] | None,
+    sound: Future[JoinedClips] | None,
 ) -> np.ndarray:
     """Write the frames while the next ones are dreamed; returns the last one."""
     height, width = start.shape[:2]
@@ -126,8 +126,8 @@ def _paint(
     return rgb
 
 
-def _finish(
-    middle: Path, out: Path, voyage: Voyage, joined: Joined | None, listener: Listener
+def _mux_and_verify(
+    middle: Path, out: Path, voyage: ZoomSettings, joined: JoinedClips | None, listener: Listener
 ) -> proof.Verification:
     """Lay the sound beside the picture, and read the film back."""
     film, dream = probe(middle), None
@@ -144,13 +144,13 @@ def _finish(
     return proof.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
 
 
-def _report(
+def _make_report(
     start: np.ndarray,
     last: np.ndarray,
     network: Network,
     recipe: Recipe,
     proven: proof.Verification,
-    joined: Joined | None,
+    joined: JoinedClips | None,
     began: float,
 ) -> Report:
     from mmdream.picture.slope import evaluate_objective
@@ -175,7 +175,7 @@ def _report(
     return report if joined is None else joined.report.extend_report(report)
 
 
-def _fitted(rgb: np.ndarray, size: str | None) -> np.ndarray:
+def _crop_to_size(rgb: np.ndarray, size: str | None) -> np.ndarray:
     """A picture at the film's size, its sides cut off where the film has another shape."""
     width, height = working_size(size, rgb.shape[1], rgb.shape[0])
     factor = max(width / rgb.shape[1], height / rgb.shape[0])

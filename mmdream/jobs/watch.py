@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.jobs.captions import DIM, INK, fitted, ground, length, shrunk, time_code, written
+from mmdream.jobs.captions import (
+    DIM_GREY,
+    TEXT_GREY,
+    blank_canvas,
+    draw_text,
+    fit_size,
+    format_time_code,
+    resize_to_uint8,
+    text_width,
+)
 from mmdream.listen import Listener
 from mmdream.picture import files
 from mmdream.schedule import Moment
@@ -21,11 +30,11 @@ from mmdream.schedule import Moment
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
     from mmdream.jobs.picture import Dreamed
 
-INTERVAL = 3.0
+PREVIEW_INTERVAL = 3.0
 """Seconds between two pictures."""
-WIDEST, TALLEST = 638, 720
+MAX_WIDTH, MAX_HEIGHT = 638, 720
 """px of each of the two pictures."""
-GAP, CAPTION = 4, 58
+GAP, CAPTION_HEIGHT = 4, 58
 
 
 class Preview:
@@ -40,7 +49,7 @@ class Preview:
         path: Path,
         network: str,
         sar: Fraction = Fraction(1),
-        interval: float = INTERVAL,
+        interval: float = PREVIEW_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare a preview.
@@ -73,7 +82,9 @@ class Preview:
         if self._last is not None and now - self._last < self._interval and index != total - 1:
             return
         self._last = now
-        picture = panel(source, dream, self._sar, _captions(self._network, seconds, moment, index, total))
+        picture = draw_preview(
+            source, dream, self._sar, _format_captions(self._network, seconds, moment, index, total)
+        )
         draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}{self._path.suffix}")
         with contextlib.suppress(OSError):
             try:
@@ -83,7 +94,7 @@ class Preview:
                 draft.unlink(missing_ok=True)
 
 
-def shown(
+def notify_frames(
     dreams: Generator[Dreamed, None, None], listener: Listener, first: int, total: int
 ) -> Generator[Dreamed, None, None]:
     """Pass dreams on, and show them to a listener on the way.
@@ -101,7 +112,7 @@ def shown(
             yield dreamed
 
 
-def _captions(network: str, seconds: float, moment: Moment, index: int, total: int) -> list[list[str]]:
+def _format_captions(network: str, seconds: float, moment: Moment, index: int, total: int) -> list[list[str]]:
     settings = [
         f"octaves {moment.octaves} × {moment.octave_scale:.2f}",
         f"steps {moment.steps}",
@@ -111,10 +122,10 @@ def _captions(network: str, seconds: float, moment: Moment, index: int, total: i
     if moment.motifs:
         shown = [f"{name} {share:.0%}" for name, share in moment.motifs if share]
         settings[2] = " + ".join(shown)
-    return [[time_code(seconds), f"frame {index + 1} of {total}", network], settings]
+    return [[format_time_code(seconds), f"frame {index + 1} of {total}", network], settings]
 
 
-def panel(source: np.ndarray, dream: np.ndarray, sar: Fraction, lines: list[list[str]]) -> np.ndarray:
+def draw_preview(source: np.ndarray, dream: np.ndarray, sar: Fraction, lines: list[list[str]]) -> np.ndarray:
     """Source and dream side by side, with two lines of words below.
 
     Args:
@@ -127,13 +138,13 @@ def panel(source: np.ndarray, dream: np.ndarray, sar: Fraction, lines: list[list
         uint8 [h, w, 3], at most 1,280 px wide.
     """
     height, width = source.shape[:2]
-    size = fitted(width, height, sar, WIDEST, TALLEST)
-    sheet = ground(size[1] + CAPTION, 2 * size[0] + GAP)
-    sheet[: size[1], : size[0]] = shrunk(source, size)
-    sheet[: size[1], size[0] + GAP :] = shrunk(dream, size)
+    size = fit_size(width, height, sar, MAX_WIDTH, MAX_HEIGHT)
+    sheet = blank_canvas(size[1] + CAPTION_HEIGHT, 2 * size[0] + GAP)
+    sheet[: size[1], : size[0]] = resize_to_uint8(source, size)
+    sheet[: size[1], size[0] + GAP :] = resize_to_uint8(dream, size)
     for number, words in enumerate(lines):
         text = "     ".join(words)
         px = 16 if number == 0 else 14
-        px = max(6, min(px, int(px * (sheet.shape[1] - 24) / max(1, length(text, px)))))
-        written(sheet, text, (12, size[1] + 24 + 23 * number), px, INK if number == 0 else DIM)
+        px = max(6, min(px, int(px * (sheet.shape[1] - 24) / max(1, text_width(text, px)))))
+        draw_text(sheet, text, (12, size[1] + 24 + 23 * number), px, TEXT_GREY if number == 0 else DIM_GREY)
     return sheet

@@ -20,23 +20,23 @@ from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
 from mmdream.terms import Guide
 
-LONGEST = 3600.0
+MAX_SECONDS = 3600.0
 """Seconds."""
-RATES = 1.0, 120.0
+FRAME_RATE_RANGE = 1.0, 120.0
 """Frames a second, least and most."""
-USUAL_RATE = 25
+DEFAULT_FRAME_RATE = 25
 """Frames a second at which a frame takes steps of the usual length, times"""
-EAGERNESS = 1.0
+STEP_SCALE = 1.0
 """this: a dream renews itself within about a second. At other rates steps are as much longer or shorter."""
-FARTHEST = 16.0
+MAX_CORNER_DISTANCE = 16.0
 """px that the frame's corners may have moved away from the canvas before the canvas is moved after them. It
 is moved by Lanczos then; moved at every frame, a picture would blur, or creep by steps of 1/32 px."""
-POISE = 4.0
+BALANCE_RATE = 4.0
 """Part of what is too strong or too weak in a picture that is made good in a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Voyage:
+class ZoomSettings:
     """A film that is made of one picture; checked where it is made.
 
     Raises:
@@ -45,15 +45,17 @@ class Voyage:
 
     seconds: float
     motion: CameraMotion = field(default_factory=CameraMotion)
-    rate: Fraction = Fraction(USUAL_RATE)
+    rate: Fraction = Fraction(DEFAULT_FRAME_RATE)
     """Frames a second."""
 
     def __post_init__(self) -> None:
-        if not RATES[0] <= self.rate <= RATES[1]:
-            raise UserError(f"--fps is {float(self.rate):g}; choose between {RATES[0]:g} and {RATES[1]:g}")
-        if not 1 / self.rate <= self.seconds <= LONGEST:
+        if not FRAME_RATE_RANGE[0] <= self.rate <= FRAME_RATE_RANGE[1]:
             raise UserError(
-                f"--ouroboros is {self.seconds:g} seconds; choose between one frame and {LONGEST:g}"
+                f"--fps is {float(self.rate):g}; choose between {FRAME_RATE_RANGE[0]:g} and {FRAME_RATE_RANGE[1]:g}"
+            )
+        if not 1 / self.rate <= self.seconds <= MAX_SECONDS:
+            raise UserError(
+                f"--ouroboros is {self.seconds:g} seconds; choose between one frame and {MAX_SECONDS:g}"
             )
 
     @property
@@ -62,8 +64,8 @@ class Voyage:
         return max(1, round(self.seconds * self.rate))
 
 
-def dream_frames(
-    start: np.ndarray, network: Network, recipe: Recipe, voyage: Voyage
+def dream_zoom_frames(
+    start: np.ndarray, network: Network, recipe: Recipe, voyage: ZoomSettings
 ) -> Generator[np.ndarray, None, None]:
     """Dream a picture on and on.
 
@@ -85,12 +87,12 @@ def dream_frames(
     size = start.shape[0], start.shape[1]
     canvas, anchored = start, 0.0
     guide = read_guide(recipe.wishes)
-    kept = _measured(start, network, recipe, guide)
-    pace = np.full(half_size(size), EAGERNESS * USUAL_RATE / float(rate), np.float32)
+    kept = _measure_start(start, network, recipe, guide)
+    pace = np.full(half_size(size), STEP_SCALE * DEFAULT_FRAME_RATE / float(rate), np.float32)
     for number in range(voyage.frames):
         at = number / rate
         moment, since = recipe.schedule.at(float(at)), float(at) - anchored
-        if motion.reach(since, size) > FARTHEST:
+        if motion.reach(since, size) > MAX_CORNER_DISTANCE:
             canvas = np.clip(warp_affine(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
             anchored, since = float(at), 0.0
         way = motion.after(since, size)
@@ -100,24 +102,24 @@ def dream_frames(
             visits = octaves.plan_carried_passes(
                 octaves.octave_sizes(*size, moment), steps, number, network.card.smoothing
             )
-            gain = _gained(view, visits, network, recipe, moment, at, guide, pace)
+            gain = _dream_view(view, visits, network, recipe, moment, at, guide, pace)
             canvas = canvas + np.float32(moment.strength) * unwarp_change(gain, way, size)
-            canvas = balance_pyramid(canvas, kept, POISE / float(rate))
+            canvas = balance_pyramid(canvas, kept, BALANCE_RATE / float(rate))
             view = np.clip(warp_affine(canvas, way), 0, 1)
         yield view
 
 
-def _measured(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> PyramidLimits:
+def _measure_start(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> PyramidLimits:
     """How strong detail may be: as in the picture, and in its dream in full."""
     moment = recipe.schedule.at(0.0)
     visits = octaves.plan_full_passes(
         octaves.octave_sizes(start.shape[0], start.shape[1], moment), moment.steps
     )
-    gain = _gained(start, visits, network, recipe, moment, Fraction(0), guide)
+    gain = _dream_view(start, visits, network, recipe, moment, Fraction(0), guide)
     return measure_pyramid_limits([start, start + octaves.make_detail_limiter(start, recipe.color)(gain)])
 
 
-def _gained(
+def _dream_view(
     view: np.ndarray,
     visits: list[octaves.OctavePass],
     network: Network,

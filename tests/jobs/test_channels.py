@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.errors import UserError
-from mmdream.jobs.channel_sheet import SIZE, Cell, sheet
-from mmdream.jobs.channels import chosen
+from mmdream.jobs.channel_sheet import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet
+from mmdream.jobs.channels import parse_channels
 from mmdream.picture import files
 from mmdream.sound.canvas import N_BANDS
 
@@ -31,13 +31,13 @@ RATE = 16_000
     ],
 )
 def test_layers_and_channels_are_read(text: str, found: tuple[str, tuple[int, ...]]) -> None:
-    assert chosen(text) == found
+    assert parse_channels(text) == found
 
 
 @pytest.mark.parametrize("text", ["", ":1", "c6:", "c6:a", "c6:3-1", "c6:-2", "c6:1,,2", "c6:0-9999999"])
 def test_what_is_no_list_of_channels_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="--each-channel is"):
-        chosen(text)
+        parse_channels(text)
 
 
 def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
     one, other = (soundfile.read(tmp_path / name)[0] for name in names)
     assert len(one) == len(other) == RATE
     assert np.abs(one - other).max() > 0.01
-    assert files.read_image(tmp_path / "out.c5.png").shape[1] > 4 * SIZE[0]
+    assert files.read_image(tmp_path / "out.c5.png").shape[1] > 4 * SPECTROGRAM_SIZE[0]
 
     again = CliRunner().invoke(app, [*words, "--each-channel", "c5:3"])
     assert "out.c5.003.flac: exists already" in str(again.exception)
@@ -100,7 +100,12 @@ def test_channels_are_climbed_as_the_objective_says(tmp_path: Path) -> None:
 def test_the_index_has_a_place_for_every_dream(count: int, rate: int) -> None:
     power = np.full((30, N_BANDS), 1e-4, np.float32)
     louder = np.full((45, N_BANDS), 0.8, np.float32)
-    cells = [Cell("source", power, 0 * louder), *(Cell(f"{k}", power, louder) for k in range(count - 1))]
-    picture = sheet("a title", cells, rate, 3.0)
+    cells = [
+        SheetCell("source", power, 0 * louder),
+        *(SheetCell(f"{k}", power, louder) for k in range(count - 1)),
+    ]
+    picture = draw_channel_sheet("a title", cells, rate, 3.0)
     red = (picture[..., 0] > picture[..., 2].astype(int) + 50) & (picture[..., 1] < 160)
-    assert red.sum() == pytest.approx((count - 1) * SIZE[0] * SIZE[1], rel=0.01, abs=1)
+    assert red.sum() == pytest.approx(
+        (count - 1) * SPECTROGRAM_SIZE[0] * SPECTROGRAM_SIZE[1], rel=0.01, abs=1
+    )

@@ -31,9 +31,9 @@ from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.driven import modulate_schedules
 from mmdream.jobs.folder import DRIVEN, folder_of
-from mmdream.jobs.sheet import contact_sheet
-from mmdream.jobs.sound import dream_sound_file
-from mmdream.jobs.strip import WORDS, numbered
+from mmdream.jobs.sheet import write_contact_sheet
+from mmdream.jobs.sound import render_audio_file
+from mmdream.jobs.strip import LABEL_HEIGHT, select_numeric_curves
 from mmdream.listen import Listener
 from mmdream.report import Report
 from tests.command import mmdream
@@ -160,14 +160,14 @@ def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, dream, tmp_path: 
     plan = plan_video(film, tmp_path / "out.mkv", BY_LOUDNESS, end=0.5)
     (row,) = [line for line in plan.lines() if "driven" in line]
     assert row.split()[:4] == ["driven", "strength", "follows", "loudness:"]
-    films, shown = (probe(film), probe(dream[0])), numbered(dream[1].driven)
+    films, shown = (probe(film), probe(dream[0])), select_numeric_curves(dream[1].driven)
     assert list(shown) == ["strength"]
-    contact_sheet(*films, tmp_path / "plain.png", 3)
-    contact_sheet(*films, tmp_path / "driven.png", 3, curves=shown)
+    write_contact_sheet(*films, tmp_path / "plain.png", 3)
+    write_contact_sheet(*films, tmp_path / "driven.png", 3, curves=shown)
     low, tall = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("plain", "driven"))
     assert np.array_equal(tall[: len(low)], low)
     # Its row in each column, under the words: high where it is loud, in the middle of 8 s, and low before.
-    line = tall[len(low) + WORDS :, 24:-24].max(axis=2).argmax(axis=0)
+    line = tall[len(low) + LABEL_HEIGHT :, 24:-24].max(axis=2).argmax(axis=0)
     middle, early = line[len(line) // 2 : len(line) * 9 // 16], line[len(line) // 8 : len(line) // 3]
     assert middle.max() < 22
     assert early.min() > 50
@@ -211,7 +211,7 @@ def test_a_silent_film_follows_its_own_picture(tmp_path: Path):
 def test_a_sound_follows_itself(film: Path, tmp_path: Path):
     recipe = replace(QUICK, sound_drives=BY_LOUDNESS.drives)
     out = tmp_path / "out.wav"
-    report = dream_sound_file(film, out, recipe, False, Listener(), tmp_path / "plot.png")
+    report = render_audio_file(film, out, recipe, False, Listener(), tmp_path / "plot.png")
     keys = report.driven["sound"]["strength"]
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
     about = probe(film)

@@ -10,7 +10,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.jobs.evolution import MOST, Evolution, pictures
+from mmdream.jobs.evolution import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
@@ -39,7 +39,7 @@ def melnet() -> Network:
 )
 def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melnet: Network) -> None:
     schedule = Schedule(octaves=1, steps=2, depth=0.3, strength=strength)
-    evolution, applied = Evolution(schedule, RATE), []
+    evolution, applied = CanvasHistory(schedule, RATE), []
     dream_source(
         ArraySource(noise(9), RATE),
         lambda _: None,
@@ -63,18 +63,18 @@ def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melne
 
 
 def test_many_steps_become_few_pictures_that_end_with_the_last() -> None:
-    evolution = Evolution(Schedule(octaves=4, steps=25), RATE)
+    evolution = CanvasHistory(Schedule(octaves=4, steps=25), RATE)
     (chunk,) = split_into_chunks(0, 100)
     for done in range(101):
         evolution.feed(chunk, done, 100, np.full((chunk.high - chunk.low, N_BANDS), done / 100, np.float32))
     gains, _, _ = evolution.means()
-    assert evolution.count == MOST
-    np.testing.assert_allclose(gains[10, :, 0], np.arange(1, MOST + 1) / MOST, atol=0.006)
+    assert evolution.count == MAX_FIGURES
+    np.testing.assert_allclose(gains[10, :, 0], np.arange(1, MAX_FIGURES + 1) / MAX_FIGURES, atol=0.006)
     np.testing.assert_array_equal(gains[:, -1], 1)
 
 
 def test_a_long_sound_takes_no_more_room_than_a_short_one() -> None:
-    evolution = Evolution(Schedule(octaves=1, steps=2), RATE)
+    evolution = CanvasHistory(Schedule(octaves=1, steps=2), RATE)
     grid = split_into_chunks(0, 40_000)
     for chunk in (grid[0], *grid[-13:]):  # What lies between has no strength.
         for done in range(3):
@@ -90,9 +90,9 @@ def test_a_long_sound_takes_no_more_room_than_a_short_one() -> None:
 @pytest.mark.parametrize("samples", [1, 400, RATE])
 @pytest.mark.parametrize("level", [0.0, 0.1])
 def test_short_and_silent_sounds_are_drawn(samples: int, level: float) -> None:
-    evolution = Evolution(Schedule(octaves=1, steps=1), RATE)
+    evolution = CanvasHistory(Schedule(octaves=1, steps=1), RATE)
     sound = ArraySource(np.full((2, samples), level, np.float32), RATE)
-    (picture,) = pictures("$x_{1$.wav", sound, evolution, 1.0)
+    (picture,) = draw_canvas_steps("$x_{1$.wav", sound, evolution, 1.0)
     assert picture.shape[2] == 3
 
 
@@ -116,7 +116,7 @@ def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
 
 
 def test_what_is_invented_has_a_part_of_its_own() -> None:
-    evolution = Evolution(Schedule(octaves=1, steps=1, strength=((0, 1), (1, 0))), RATE)
+    evolution = CanvasHistory(Schedule(octaves=1, steps=1, strength=((0, 1), (1, 0))), RATE)
     (chunk,) = split_into_chunks(0, 170)
     canvas = np.full((chunk.high - chunk.low, 2 * N_BANDS), 0.5, np.float32)
     evolution.feed(chunk, 1, 1, canvas)
@@ -125,6 +125,6 @@ def test_what_is_invented_has_a_part_of_its_own() -> None:
     np.testing.assert_allclose(canvases[[0, -1], 0, 0], [0.5, 0], atol=1e-6)
     np.testing.assert_allclose(canvases[[0, -1], 0, N_BANDS], [0.5, MIN_INVENTED], atol=1e-6)
     sound = ArraySource(np.zeros((1, 2 * RATE), np.float32), RATE)
-    (invented,) = pictures("a.wav", sound, evolution, 0.0)
-    (plain,) = pictures("a.wav", sound, Evolution(Schedule(octaves=1, steps=1), RATE), 0.0)
+    (invented,) = draw_canvas_steps("a.wav", sound, evolution, 0.0)
+    (plain,) = draw_canvas_steps("a.wav", sound, CanvasHistory(Schedule(octaves=1, steps=1), RATE), 0.0)
     assert invented.shape[0] > plain.shape[0]

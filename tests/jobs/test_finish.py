@@ -20,7 +20,7 @@ from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import run
 from mmdream.jobs.folder import folder_of
 from mmdream.jobs.output import move_into_place
-from mmdream.jobs.still import dream_picture_file
+from mmdream.jobs.still import render_image_file
 from mmdream.listen import Listener
 from mmdream.picture import files
 from tests.command import mmdream
@@ -92,7 +92,7 @@ def test_a_picture_whose_name_was_taken_meanwhile_gets_one_beside_it(tmp_path: P
     source, out = tmp_path / "in.png", tmp_path / "out.png"
     files.write_image(source, np.full((32, 32, 3), 0.5, np.float32))
     with pytest.raises(UserError, match=r"out.png: has appeared .* the result is .*out-2.png"):
-        dream_picture_file(source, out, QUICK, False, when_it_begins(lambda: out.write_text("mine")))
+        render_image_file(source, out, QUICK, False, when_it_begins(lambda: out.write_text("mine")))
     assert out.read_text() == "mine"
     assert files.read_image(tmp_path / "out-2.png").shape == (32, 32, 3)
     assert len(list(tmp_path.iterdir())) == 3

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.errors import UserError
 from mmdream.jobs import gallery
-from mmdream.jobs.captions import GROUND
+from mmdream.jobs.captions import BACKGROUND
 from mmdream.listen import Listener
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
@@ -24,43 +24,53 @@ def network() -> Network:
 
 
 def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):
-    chosen = gallery.strongest(network, 3)
+    chosen = gallery.rank_channels(network, 3)
     features = network.rungs(tuple(range(len(chosen))))
     assert len(chosen) == len(network.card.rungs)
-    for channels, a in zip(chosen, features(gallery.noise(gallery.TILE, gallery.TILE, 0)[None]), strict=True):
+    for channels, a in zip(
+        chosen, features(gallery.noise(gallery.TILE_SIZE, gallery.TILE_SIZE, 0)[None]), strict=True
+    ):
         square = np.square(np.asarray(a)).mean(axis=(0, 1, 2))
         assert len(set(channels)) == 3
         assert min(square[list(channels)]) > np.median(square)
 
 
 def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gallery, "SIZES", (gallery.TILE,))
+    monkeypatch.setattr(gallery, "SIZES", (gallery.TILE_SIZE,))
     monkeypatch.setattr(gallery, "STEPS", 2)
     told: list[tuple[float, float]] = []
-    sheet = gallery.gallery(network, Listener(progress=lambda _, done, total: told.append((done, total))), 2)
+    sheet = gallery.draw_gallery(
+        network, Listener(progress=lambda _, done, total: told.append((done, total))), 2
+    )
     count = 2 * len(network.card.rungs)
     assert told == [(number, count) for number in range(1, count + 1)]
     assert sheet.dtype == np.uint8
-    each = gallery.HEADING + gallery.TILE + gallery.CAPTION
+    each = gallery.HEADING_HEIGHT + gallery.TILE_SIZE + gallery.CAPTION_HEIGHT
     for row in range(len(network.card.rungs)):
-        top = gallery.TITLE + row * each
-        left = sheet[top + gallery.HEADING :][: gallery.TILE, gallery.MARGIN :][:, : gallery.TILE]
+        top = gallery.TITLE_HEIGHT + row * each
+        left = sheet[top + gallery.HEADING_HEIGHT :][: gallery.TILE_SIZE, gallery.MARGIN :][
+            :, : gallery.TILE_SIZE
+        ]
         assert left.std() > 5  # A dream,
-        assert (sheet[top + gallery.HEADING + gallery.TILE : top + each] > GROUND + 50).any()  # and its name.
+        assert (
+            sheet[top + gallery.HEADING_HEIGHT + gallery.TILE_SIZE : top + each] > BACKGROUND + 50
+        ).any()  # and its name.
     # Each tile is a dream of its own channel.
-    right = sheet[top + gallery.HEADING :][: gallery.TILE, gallery.MARGIN + gallery.TILE + gallery.GAP :]
-    assert not np.array_equal(left, right[:, : gallery.TILE])
+    right = sheet[top + gallery.HEADING_HEIGHT :][
+        : gallery.TILE_SIZE, gallery.MARGIN + gallery.TILE_SIZE + gallery.GAP :
+    ]
+    assert not np.array_equal(left, right[:, : gallery.TILE_SIZE])
 
 
 def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gallery, "shared", lambda *_: network)
     monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
-    assert gallery.gallery_file("dreamnet", "random", out, False, Listener()) == out
+    assert gallery.write_gallery("dreamnet", "random", out, False, Listener()) == out
     assert files.read_image(out).shape == (8, 9, 3)
     with pytest.raises(UserError, match="--overwrite"):
-        gallery.gallery_file("dreamnet", "random", out, False, Listener())
-    gallery.gallery_file("dreamnet", "random", out, True, Listener())
+        gallery.write_gallery("dreamnet", "random", out, False, Listener())
+    gallery.write_gallery("dreamnet", "random", out, True, Listener())
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -78,7 +88,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
     name: str, weights: str, file: str, says: str, tmp_path: Path
 ):
     with pytest.raises(UserError, match=says) as raised:
-        gallery.gallery_file(name, weights, tmp_path / file, False, Listener())
+        gallery.write_gallery(name, weights, tmp_path / file, False, Listener())
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 

@@ -11,8 +11,8 @@ import soundfile
 from mmdream.errors import UserError
 from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
-from mmdream.jobs.clips import MOST_VALUES, Turns, check_lengths
-from mmdream.jobs.ouroboros import clip_names
+from mmdream.jobs.clips import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths
+from mmdream.jobs.ouroboros import clip_paths
 from mmdream.sound.transform import parse_transform
 from tests.command import called, mmdream
 
@@ -131,15 +131,15 @@ def test_channels_stay_where_they_stand_and_what_holds_for_all_clips_is_said_onc
 
 
 def test_numbers_have_as_many_digits_as_they_need() -> None:
-    assert [path.name for path in clip_names(Path("a.flac"), 2)] == ["a.01.flac", "a.02.flac"]
-    assert clip_names(Path("a.wav"), 100)[0].name == "a.001.wav"
+    assert [path.name for path in clip_paths(Path("a.flac"), 2)] == ["a.01.flac", "a.02.flac"]
+    assert clip_paths(Path("a.wav"), 100)[0].name == "a.001.wav"
 
 
 def test_lengths_are_refused_before_anything_is_dreamed() -> None:
-    check_lengths("x", MOST_VALUES // 2, 2, 48_000, Turns(10))
+    check_clip_lengths("x", MAX_CLIP_VALUES // 2, 2, 48_000, FeedbackSettings(10))
     with pytest.raises(UserError, match="longest clip would last 10:00"):
-        check_lengths("x", MOST_VALUES // 2 + 1, 2, 48_000, Turns(10))
+        check_clip_lengths("x", MAX_CLIP_VALUES // 2 + 1, 2, 48_000, FeedbackSettings(10))
     with pytest.raises(UserError, match="shortest clip"):
-        check_lengths("x", 0, 1, 48_000, Turns(1))
+        check_clip_lengths("x", 0, 1, 48_000, FeedbackSettings(1))
     with pytest.raises(UserError, match="longest clip"):
-        check_lengths("x", 48_000, 1, 48_000, Turns(50, parse_transform("stretch=1.5")))
+        check_clip_lengths("x", 48_000, 1, 48_000, FeedbackSettings(50, parse_transform("stretch=1.5")))

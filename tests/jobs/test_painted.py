@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.errors import UserError
 from mmdream.jobs.loaded import eyes
-from mmdream.jobs.painted import Painted, paint_picture
+from mmdream.jobs.painted import ImageStyleReport, style_image
 from mmdream.listen import Listener
 from mmdream.networks.network import Network
 from mmdream.passes import STYLE_SCHEDULE, Style, weighed
@@ -67,12 +67,12 @@ def loaded(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def painted(
     content: np.ndarray, model: np.ndarray, *, steps: int = 2, strength: float = 1, **how: object
-) -> tuple[np.ndarray, Painted]:
+) -> tuple[np.ndarray, ImageStyleReport]:
     """Paint without files, at two octaves."""
     given = {name: how.pop(name) for name in ("color", "seed", "size") if name in how}
     schedule = STYLE_SCHEDULE.with_settings(octaves=2, octave_scale=1.6, steps=steps, strength=strength)
     wanted = Style((weighed("painting"),))
-    return paint_picture(content, [model], Recipe(schedule=schedule, **given), wanted, Listener(), **how)
+    return style_image(content, [model], Recipe(schedule=schedule, **given), wanted, Listener(), **how)
 
 
 def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pytest.MonkeyPatch):
@@ -116,7 +116,7 @@ def test_the_parts_of_a_blend_weigh(cat: np.ndarray, night: np.ndarray):
     def redness(weight: float) -> float:
         wanted = Style(((Path("red"), weight), (Path("blue"), 1.0)), content_weight=0)
         recipe = Recipe(schedule=STYLE_SCHEDULE.with_settings(octaves=1, steps=8))
-        result, _ = paint_picture(cat, [red, blue], recipe, wanted, Listener())
+        result, _ = style_image(cat, [red, blue], recipe, wanted, Listener())
         return float((result[..., 0] - result[..., 2]).mean())
 
     assert redness(8) > redness(1 / 8) + 0.05

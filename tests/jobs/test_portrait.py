@@ -11,7 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.jobs.portrait import portrait
+from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
 from mmdream.schedule import Schedule
 from mmdream.sound.canvas import N_BANDS
@@ -24,7 +24,7 @@ RATE = 16_000
 def drawn(before: np.ndarray, after: np.ndarray, name: str = "a.wav", rate: int = RATE) -> np.ndarray:
     gains = ColumnMeans()
     gains.feed(np.zeros((before.shape[1] * 86 // rate + 1, N_BANDS), np.float32))
-    return portrait(name, ArraySource(before, rate), ArraySource(after, rate), gains, Schedule(), 1.5)
+    return draw_audio_dream(name, ArraySource(before, rate), ArraySource(after, rate), gains, Schedule(), 1.5)
 
 
 def colours(picture: np.ndarray) -> float:

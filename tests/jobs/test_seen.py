@@ -18,9 +18,9 @@ from mmdream.cli import app
 from mmdream.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
-from mmdream.jobs.answers import Answers, Seen
-from mmdream.jobs.seen import MOST, Asked, classify, looking
-from mmdream.jobs.timeline import plot
+from mmdream.jobs.answers import FilePredictions, Predictions
+from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
+from mmdream.jobs.timeline import draw_predictions
 from mmdream.listen import Listener
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
@@ -31,9 +31,9 @@ from mmdream.sound.windows import read_windows
 QUIET = Listener()
 
 
-def answers(logits: np.ndarray, medium: str = "picture") -> Answers:
+def answers(logits: np.ndarray, medium: str = "picture") -> Predictions:
     names = tuple(f"class {k}" for k in range(logits.shape[1]))
-    return Answers(medium, "toy", names, np.arange(float(len(logits))), None, logits.astype(np.float32))
+    return Predictions(medium, "toy", names, np.arange(float(len(logits))), None, logits.astype(np.float32))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_log_odds_of_the_sure_stay_finite():
     sure = answers(np.array([[200.0, 0.0, 0.0], [0.0, -900.0, 900.0]]))
     np.testing.assert_allclose(sure.log_odds[0], [200 - np.log(2), -200, -200])
     assert np.isfinite(sure.log_odds).all()
-    json.dumps(Seen(Path("a"), (sure,), 3).as_json(), allow_nan=False)
+    json.dumps(FilePredictions(Path("a"), (sure,), 3).as_json(), allow_nan=False)
 
 
 def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
@@ -72,11 +72,11 @@ def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
 
 
 def test_a_picture_is_told_for_what_it_shows(data: Path):
-    found = classify(data / "photos" / "cat.jpg", Asked(), 5, QUIET)
+    found = classify_file(data / "photos" / "cat.jpg", ClassifierChoice(), 5, QUIET)
     (seen,) = found.answers
     assert seen.network == "dreamnet"
     assert seen.classes[seen.top(1)[0]] == "Egyptian cat"
-    assert plot(found).std() > 10
+    assert draw_predictions(found).std() > 10
 
 
 def test_a_sound_is_prepared_as_in_training(data: Path):
@@ -105,7 +105,7 @@ def network() -> Network:
 def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
     rate = 8000
     source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
-    found = list(read_windows(source, network, 2.0, MOST))
+    found = list(read_windows(source, network, 2.0, MAX_MOMENTS))
     begins = np.array([window.seconds for window in found])
     assert begins[0] == 0
     assert begins[-1] + 2 >= seconds - 0.012
@@ -119,16 +119,16 @@ def test_a_network_of_another_front_end_hears_short_sounds():
     network = load_network(
         load_card("residual_spec"), "random"
     )  # The others of the zoo take ten times as long to build.
-    (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MOST)
+    (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
     logits = np.asarray(network.head()(window.shown))
     assert logits.shape == (1, len(network.card.classes))
     assert np.isfinite(logits).all()
 
 
 def test_a_film_is_seen_and_heard_over_time(moving: Path):
-    asked = Asked(weights="random", sound_weights="random")
+    asked = ClassifierChoice(weights="random", sound_weights="random")
     told: list[tuple[str, float, float]] = []
-    found = classify(moving, asked, 2, Listener(progress=lambda *each: told.append(each)))
+    found = classify_file(moving, asked, 2, Listener(progress=lambda *each: told.append(each)))
     seen, heard = found.answers
     assert seen.seconds.tolist() == [0, 1, 2, 3]
     assert heard.seconds[0] == 0
@@ -136,17 +136,17 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     network = load_network(load_card("dreamnet"), "random")
     every = list(frames.read_frames(probe(moving)))
     for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
-        np.testing.assert_allclose(row, looking(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(row, image_classifier(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
     assert {medium for medium, _, _ in told} == {"picture", "sound"}
     assert all(done <= total for _, done, total in told)
-    assert plot(found).shape[0] > plot(Seen(moving, (seen,), 2)).shape[0]
+    assert draw_predictions(found).shape[0] > draw_predictions(FilePredictions(moving, (seen,), 2)).shape[0]
     lines = "\n".join(found.lines())
     assert "picture, dreamnet, mean of 4 frames" in lines
     assert "0:03.0" in lines
 
 
 def test_a_network_of_either_medium_can_be_named(moving: Path):
-    found = classify(moving, Asked("melnet", weights="random"), 1, QUIET)
+    found = classify_file(moving, ClassifierChoice("melnet", weights="random"), 1, QUIET)
     assert [each.network for each in found.answers] == ["dreamnet", "melnet"]
 
 
@@ -165,38 +165,50 @@ def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "asked", "message"),
     [
-        ("text.md", Asked(), "cannot be read as a film or a sound"),
-        ("text.txt", Asked(), "is a text, and no film or sound"),
-        ("nowhere.png", Asked(), "no such file"),
-        ("a.png", Asked("melnet"), "a.png: is a picture; melnet hears sounds"),
-        ("a.png", Asked(sound_net="melnet"), "a.png: is a picture; melnet hears sounds"),
-        ("a.png", Asked("vgg16"), "vgg16 has no classes to name; these have: dreamnet, googlenet"),
-        ("a.png", Asked("dreamnot"), 'no network "dreamnot"; nearest: dreamnet'),
-        ("a.wav", Asked("dreamnet"), "a.wav: has no picture for dreamnet to see"),
-        ("a.wav", Asked("melnet", "conv5_spec"), "melnet and conv5_spec both hear; give one of them"),
-        ("a.wav", Asked(sound_net="dreamnet"), "dreamnet is a picture network; sound networks: conv5_spec"),
-        ("silent.mp4", Asked(sound_net="melnet"), "silent.mp4: has no sound for melnet to hear"),
+        ("text.md", ClassifierChoice(), "cannot be read as a film or a sound"),
+        ("text.txt", ClassifierChoice(), "is a text, and no film or sound"),
+        ("nowhere.png", ClassifierChoice(), "no such file"),
+        ("a.png", ClassifierChoice("melnet"), "a.png: is a picture; melnet hears sounds"),
+        ("a.png", ClassifierChoice(sound_net="melnet"), "a.png: is a picture; melnet hears sounds"),
+        ("a.png", ClassifierChoice("vgg16"), "vgg16 has no classes to name; these have: dreamnet, googlenet"),
+        ("a.png", ClassifierChoice("dreamnot"), 'no network "dreamnot"; nearest: dreamnet'),
+        ("a.wav", ClassifierChoice("dreamnet"), "a.wav: has no picture for dreamnet to see"),
+        (
+            "a.wav",
+            ClassifierChoice("melnet", "conv5_spec"),
+            "melnet and conv5_spec both hear; give one of them",
+        ),
+        (
+            "a.wav",
+            ClassifierChoice(sound_net="dreamnet"),
+            "dreamnet is a picture network; sound networks: conv5_spec",
+        ),
+        ("silent.mp4", ClassifierChoice(sound_net="melnet"), "silent.mp4: has no sound for melnet to hear"),
     ],
 )
-def test_a_mistake_is_one_line(name: str, asked: Asked, message: str, pixels: np.ndarray, tmp_path: Path):
+def test_a_mistake_is_one_line(
+    name: str, asked: ClassifierChoice, message: str, pixels: np.ndarray, tmp_path: Path
+):
     (tmp_path / "text.md").write_text("words\n")
     (tmp_path / "text.txt").write_text("n02124075\tEgyptian cat\n" * 200)
     files.write_image(tmp_path / "a.png", pixels)
     soundfile.write(tmp_path / "a.wav", bursts(0.5)[0], 48_000)
     film(tmp_path / "silent.mp4", constant(3, 10))
     with pytest.raises(UserError) as error:
-        classify(tmp_path / name, asked, 5, QUIET)
+        classify_file(tmp_path / name, asked, 5, QUIET)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_at_least_one_class_is_told(tmp_path: Path):
     with pytest.raises(UserError, match="--top is 0"):
-        classify(tmp_path / "a.png", Asked(), 0, QUIET)
+        classify_file(tmp_path / "a.png", ClassifierChoice(), 0, QUIET)
 
 
 def test_frames_further_apart_in_a_long_film(moving: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mmdream.jobs.seen.MOST", 3)
-    (seen, _) = classify(moving, Asked(weights="random", sound_weights="random"), 1, QUIET).answers
+    monkeypatch.setattr("mmdream.jobs.seen.MAX_MOMENTS", 3)
+    (seen, _) = classify_file(
+        moving, ClassifierChoice(weights="random", sound_weights="random"), 1, QUIET
+    ).answers
     assert len(seen.seconds) <= 3
     assert (np.diff(seen.seconds) >= Fraction(45, 10) / 3 - 0.1).all()

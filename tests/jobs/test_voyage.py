@@ -16,7 +16,7 @@ from broken_off import started
 from mmdream.asked import frames_a_second
 from mmdream.film import frames
 from mmdream.film.source import probe
-from mmdream.jobs.voyage import _fitted
+from mmdream.jobs.voyage import _crop_to_size
 from mmdream.picture import files
 from mmdream.picture.motion import CameraMotion, warp_affine
 from mmdream.picture.spectrum import make_noise_image
@@ -116,9 +116,9 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
 def test_a_picture_is_cut_to_the_films_shape_and_not_squeezed() -> None:
     wide = np.zeros((100, 300, 3), np.float32)
     wide[:, 100:200] = 1
-    assert _fitted(wide, "50x50").min() == 1
-    assert _fitted(wide, None).shape == wide.shape
-    assert _fitted(wide, "50p").shape == (50, 150, 3)
+    assert _crop_to_size(wide, "50x50").min() == 1
+    assert _crop_to_size(wide, None).shape == wide.shape
+    assert _crop_to_size(wide, "50p").shape == (50, 150, 3)
 
 
 def test_rates_of_television_are_exact() -> None:

@@ -19,9 +19,9 @@ from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.jobs.captions import fitted, length, shortened, time_code
-from mmdream.jobs.sheet import contact_sheet, spread
-from mmdream.jobs.watch import GAP, Preview, panel
+from mmdream.jobs.captions import fit_size, format_time_code, text_width, truncate_text
+from mmdream.jobs.sheet import select_evenly, write_contact_sheet
+from mmdream.jobs.watch import GAP, Preview, draw_preview
 from mmdream.sample import make_sample
 from mmdream.schedule import Moment
 
@@ -80,7 +80,7 @@ def test_the_preview_ends_with_the_last_frame_beside_its_dream(film: Path, watch
     live = picture(watched / "live.png")
     source = shown(film, start=Fraction(1), end=Fraction(5, 2))[-1]
     dream = shown(watched / "dream.mp4")[-1]
-    size = fitted(128, 96, Fraction(1), 638, 720)
+    size = fit_size(128, 96, Fraction(1), 638, 720)
     halves = live[: size[1], : size[0]], live[: size[1], size[0] + GAP :]
     for half, frame in zip(halves, (source, dream), strict=True):
         assert np.abs(cv2.resize(half, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
@@ -109,7 +109,7 @@ def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
     film: Path, watched: Path, tmp_path: Path
 ):
     path = tmp_path / "one.png"
-    contact_sheet(probe(film), probe(watched / "dream.mp4"), path, 1, Fraction(1))
+    write_contact_sheet(probe(film), probe(watched / "dream.mp4"), path, 1, Fraction(1))
     frames = list(read_frames(probe(film), Fraction(1), Fraction(5, 2)))
     middle = len(frames) // 2
     source, dream = frames[middle].rgb, shown(watched / "dream.mp4")[middle]
@@ -122,13 +122,13 @@ def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
 
 def test_moments_are_spread_evenly():
     stamps = [Fraction(k, 25) for k in range(1000)]
-    found = spread(stamps, 12)
+    found = select_evenly(stamps, 12)
     gaps = np.diff([float(at) for at in found])
     assert len(found) == 12
     assert gaps.max() - gaps.min() <= 0.05
     assert float(found[0]) == pytest.approx(gaps.mean() / 2, abs=0.05)
-    assert spread(stamps[:3], 12) == stamps[:3]
-    assert spread([], 12) == []
+    assert select_evenly(stamps[:3], 12) == stamps[:3]
+    assert select_evenly([], 12) == []
 
 
 def test_a_film_of_oblong_pixels_is_compared_in_square_ones(film: Path, tmp_path: Path):
@@ -190,7 +190,9 @@ def test_a_preview_that_cannot_be_written_ends_nothing(tmp_path: Path):
 @pytest.mark.parametrize("size", [(1, 1), (4, 2000), (2000, 4), (3840, 2160), (720, 576)])
 def test_panels_of_any_film_fit_a_screen(size: tuple[int, int]):
     frame = np.full((*size[::-1], 3), 0.5, np.float32)
-    sheet = panel(frame, frame, Fraction(64, 45), [["0:00.0", "frame 1 of 9", "dreamnet"], ["steps 10"]])
+    sheet = draw_preview(
+        frame, frame, Fraction(64, 45), [["0:00.0", "frame 1 of 9", "dreamnet"], ["steps 10"]]
+    )
     assert sheet.shape[1] <= 1280
     assert sheet.shape[0] <= 800
 
@@ -199,13 +201,13 @@ def test_panels_of_any_film_fit_a_screen(size: tuple[int, int]):
     ("seconds", "text"), [(0, "0:00.0"), (59.96, "1:00.0"), (3599.99, "1:00:00.0"), (3723.45, "1:02:03.4")]
 )
 def test_time_codes(seconds: float, text: str):
-    assert time_code(seconds) == text
+    assert format_time_code(seconds) == text
 
 
 def test_long_names_are_shortened():
     name = "a very long name of a film " * 9
-    assert length(shortened(name, 17, 300), 17) <= 300
-    assert shortened("film.mp4", 17, 300) == "film.mp4"
+    assert text_width(truncate_text(name, 17, 300), 17) <= 300
+    assert truncate_text("film.mp4", 17, 300) == "film.mp4"
 
 
 @pytest.mark.parametrize(
