@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.jobs.output import destination
-from mmdream.listen import Listener
+from mmdream.jobs.output import check_output_file
+from mmdream.listen import EventSink
 from mmdream.recipe import Recipe
 from mmdream.report import Report
 
 if TYPE_CHECKING:
     from mmdream.film.source import MediaFile
-    from mmdream.jobs.dry import Plan
+    from mmdream.jobs.dry import Estimate
     from mmdream.jobs.job import Extras, Job
 
 
@@ -39,7 +39,7 @@ def dream_video(
     sheet: str | os.PathLike[str] | None = None,
     compare: bool = False,
     sound_style: str | os.PathLike[str] | None = None,
-    listener: Listener | None = None,
+    listener: EventSink | None = None,
 ) -> Report:
     """Turn a film into a dream film.
 
@@ -76,13 +76,15 @@ def dream_video(
     from mmdream.jobs import run
     from mmdream.jobs.job import Extras
 
-    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
+    order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
     texture = None if sound_style is None else Path(sound_style)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
     extras = Extras(live, still, compare)
-    film, out, job = _described(source, output, recipe, order, sound_track, overwrite, texture, extras, place)
-    return run.begin(film, job, out, place, listener or Listener())
+    film, out, job = _describe_job(
+        source, output, recipe, order, sound_track, overwrite, texture, extras, place
+    )
+    return run.start_job(film, job, out, place, listener or EventSink())
 
 
 def plan_video(
@@ -97,8 +99,8 @@ def plan_video(
     strict: bool = False,
     sound_track: int | str | None = None,
     overwrite: bool = False,
-    listener: Listener | None = None,
-) -> Plan:
+    listener: EventSink | None = None,
+) -> Estimate:
     """Tell what `dream_video` would take with these arguments, from a trial of its first frames.
 
     Returns:
@@ -107,15 +109,15 @@ def plan_video(
     Raises:
         UserError: what `dream_video` would raise before its work.
     """
-    order = _exact(start), _exact(end), keep_picture, keep_sound, strict
-    film, out, job = _described(source, output, recipe, order, sound_track, overwrite)
+    order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
+    film, out, job = _describe_job(source, output, recipe, order, sound_track, overwrite)
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.dry import plan
+    from mmdream.jobs.dry import estimate_run
 
-    return plan(film, job, out, listener or Listener())
+    return estimate_run(film, job, out, listener or EventSink())
 
 
-def _described(
+def _describe_job(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     recipe: Recipe | None,
@@ -132,8 +134,8 @@ def _described(
     from mmdream.jobs import told_passes
     from mmdream.jobs.beside import is_delivered
     from mmdream.jobs.driven import check_drives
-    from mmdream.jobs.folder import folder_of
-    from mmdream.jobs.job import Extras, describe
+    from mmdream.jobs.folder import job_folder
+    from mmdream.jobs.job import Extras, describe_job
     from mmdream.jobs.order import Order, track_of, wanted
 
     path = Path(source)
@@ -144,16 +146,16 @@ def _described(
         order = replace(order, sound_track=track_of(film, sound_track).number)
     out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
     # A film that has its name already may still lack what is made besides.
-    folder = folder_of(out) if job_dir is None and out.name else job_dir
+    folder = job_folder(out) if job_dir is None and out.name else job_dir
     replaced = overwrite or (folder is not None and is_delivered(out, folder))
-    destination(path, out, "", VIDEO_SUFFIXES, replaced)
+    check_output_file(path, out, "", VIDEO_SUFFIXES, replaced)
     _, track = wanted(film, order)
     recipe = recipe or Recipe()
     check_drives(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
         told_passes.check(film, stroke)
     hears = track is not None
-    return film, out, describe(path, out, order, recipe, hears, overwrite, extras or Extras())
+    return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or Extras())
 
 
 def resume_video(
@@ -162,7 +164,7 @@ def resume_video(
     anyway: bool = False,
     overwrite: bool = False,
     output: str | os.PathLike[str] | None = None,
-    listener: Listener | None = None,
+    listener: EventSink | None = None,
 ) -> Report:
     """Go on with a film that `dream_video` did not finish, to the same frames and samples.
 
@@ -185,11 +187,11 @@ def resume_video(
     from mmdream.jobs import run
 
     other = None if output is None else Path(output)
-    return run.resume(Path(job), anyway, listener or Listener(), overwrite, other)
+    return run.resume_job(Path(job), anyway, listener or EventSink(), overwrite, other)
 
 
 def dream_image(
-    picture: np.ndarray, recipe: Recipe | None = None, *, listener: Listener | None = None
+    picture: np.ndarray, recipe: Recipe | None = None, *, listener: EventSink | None = None
 ) -> np.ndarray:
     """Dream a picture.
 
@@ -212,12 +214,12 @@ def dream_image(
     rgb = picture.astype(np.float32) / 255 if whole else picture.astype(np.float32)
     if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
         raise UserError("a picture is uint8 or holds floats between 0 and 1")
-    dream, _ = render_image(rgb, recipe or Recipe(), listener or Listener())
+    dream, _ = render_image(rgb, recipe or Recipe(), listener or EventSink())
     return np.rint(dream * 255).astype(np.uint8) if whole else dream.astype(picture.dtype)
 
 
 def dream_audio(
-    sound: np.ndarray, rate: int, recipe: Recipe | None = None, *, listener: Listener | None = None
+    sound: np.ndarray, rate: int, recipe: Recipe | None = None, *, listener: EventSink | None = None
 ) -> np.ndarray:
     """Dream a sound.
 
@@ -239,11 +241,11 @@ def dream_audio(
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.jobs.driven import modulate_audio_recipe
-    from mmdream.jobs.loaded import ear, model
+    from mmdream.jobs.loaded import load_audio_network, load_guide_sound
     from mmdream.sound.dream import dream_source
     from mmdream.sound.source import ArraySource
 
-    listener = listener or Listener()
+    listener = listener or EventSink()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)
     recipe = modulate_audio_recipe(source, recipe or Recipe())
     seconds = source.n_samples / rate
@@ -251,17 +253,17 @@ def dream_audio(
     dream_source(
         source,
         blocks.append,
-        ear(recipe, listener),
+        load_audio_network(recipe, listener),
         recipe.schedule,
         recipe.seed,
         progress=lambda share: listener.progress("sound", share * seconds, seconds),
         wishes=recipe.sound_wishes,
-        guide=model(recipe),
+        guide=load_guide_sound(recipe),
         options=recipe.sound_manner,
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
 
 
-def _exact(seconds: float | None) -> Fraction | None:
+def _to_fraction(seconds: float | None) -> Fraction | None:
     """A time as the user wrote it: 0.1 is a tenth, not the nearest binary fraction."""
     return None if seconds is None else Fraction(str(seconds))

@@ -36,7 +36,7 @@ from mmdream.asked import (
     voyage_of,
     wishes_of,
 )
-from mmdream.errors import UserError, line
+from mmdream.errors import UserError, to_one_line
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
@@ -261,11 +261,11 @@ def sample(
     overwrite: options.Overwrite = False,
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
-    from mmdream.jobs.output import destination, workshop
+    from mmdream.jobs.output import check_output_file, output_workspace
     from mmdream.sample import make_sample
 
-    path = destination(None, output, ".mp4", (".mp4",), overwrite)
-    with workshop(path, overwrite) as work:
+    path = check_output_file(None, output, ".mp4", (".mp4",), overwrite)
+    with output_workspace(path, overwrite) as work:
         make_sample(work / path.name)
     typer.echo(f"{path}")
 
@@ -292,5 +292,5 @@ def main() -> None:
 
 def _fail(message: str) -> int:
     """One line on stderr, whatever the message holds."""
-    typer.echo(f"mmdream: error: {line(' '.join(message.split()))}", err=True)
+    typer.echo(f"mmdream: error: {to_one_line(' '.join(message.split()))}", err=True)
     return 2

@@ -12,7 +12,7 @@ import typer
 
 from mmdream import options
 from mmdream.errors import UserError
-from mmdream.errors import line as plain
+from mmdream.errors import to_one_line as plain
 from mmdream.terminal import listening, show
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mmdream import options
-from mmdream.errors import UserError, line
+from mmdream.errors import UserError, to_one_line
 from mmdream.terminal import listening
 
 
@@ -55,7 +55,7 @@ def nets(
     from mmdream.networks.network import list_layers
 
     def tell(text: str) -> None:
-        typer.echo(line(text))  # A card may be somebody else's.
+        typer.echo(to_one_line(text))  # A card may be somebody else's.
 
     about = load_card(name)
     tell(f"{about.name} ({about.medium}): {about.about}")

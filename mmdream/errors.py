@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-LONGEST = 1000
+MAX_MESSAGE_LENGTH = 1000
 """Signs of what is wrong; of longer lines the middle is left out."""
 
 
-def line(text: str) -> str:
+def to_one_line(text: str) -> str:
     """What a file may have put into a text as one line of signs that move no terminal's cursor."""
     whole = " ".join(text.splitlines())
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in whole)
@@ -19,12 +19,14 @@ class UserError(Exception):
     """
 
     def __init__(self, text: str) -> None:
-        told = line(text)
-        half = LONGEST // 2
-        super().__init__(told if len(told) <= LONGEST else f"{told[: half - 5]} ... {told[-half:]}")
+        told = to_one_line(text)
+        half = MAX_MESSAGE_LENGTH // 2
+        super().__init__(
+            told if len(told) <= MAX_MESSAGE_LENGTH else f"{told[: half - 5]} ... {told[-half:]}"
+        )
 
 
-class NoRoom(UserError):
+class DiskFull(UserError):
     """The disk is full; what is being written says which file does not fit."""
 
 

@@ -168,9 +168,9 @@ def jobs(
     import shlex
     import time
 
-    from mmdream.jobs.listing import listed
+    from mmdream.jobs.listing import list_jobs
 
-    for job in listed(folder):
+    for job in list_jobs(folder):
         share = "" if job.percent is None else f"{job.percent} %, {job.frames} of {job.total} frames, "
         touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.touched))
         typer.echo(f"{job.name}  {job.state}, {share}last touched {touched}")

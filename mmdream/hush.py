@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 
-_LOCK = RLock()
+_STDERR_LOCK = RLock()
 """A process has one stderr: who is hushed second would keep the first one's silence for ever."""
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
+def silence_stderr() -> Iterator[None]:
     """Let nothing through to stderr meanwhile."""
-    with _LOCK:
+    with _STDERR_LOCK:
         try:
             stderr = os.dup(2)
         except OSError:  # no stderr, nothing to keep

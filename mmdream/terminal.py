@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import typer
 
 from mmdream.errors import Stopped
-from mmdream.errors import line as plain
-from mmdream.listen import Listener
+from mmdream.errors import to_one_line as plain
+from mmdream.listen import EventSink
 
 UNITS = {
     "picture": "frames",
@@ -38,7 +38,7 @@ UNITS = {
 
 
 @contextmanager
-def listening(quiet: bool) -> Iterator[Listener]:
+def listening(quiet: bool) -> Iterator[EventSink]:
     """Progress bars and lines on stderr; when `quiet`, warnings only."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -84,7 +84,7 @@ def listening(quiet: bool) -> Iterator[Listener]:
         console.print(f"mmdream: warning: {plain(line)}", markup=False)
 
     with bars:
-        yield Listener(say=say, warn=warn, progress=progress, left=left)
+        yield EventSink(say=say, warn=warn, progress=progress, left=left)
 
 
 def clock(seconds: float) -> str:

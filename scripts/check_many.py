@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from mmdream import Recipe, dream_image, dream_video
-from mmdream.jobs.memory import peak
+from mmdream.jobs.memory import peak_memory_mib
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.sample import make_sample
@@ -69,7 +69,7 @@ def repeated(work: Callable[[int], object], count: int, early: int, settled: int
         began = time.perf_counter()
         work(number)
         seconds.append(time.perf_counter() - began)
-        peaks.append(peak() or 0.0)
+        peaks.append(peak_memory_mib() or 0.0)
         counted.look()
         first = first or counted.traces
     at = min(early, count) - 1

@@ -33,7 +33,7 @@ import soundfile
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.jobs.folder import JOB, LOCK, MARKER, WORK, folder_of, picture_file
+from mmdream.jobs.folder import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder, picture_part_file
 from mmdream.picture.files import read_image as read_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,8 +102,8 @@ def cut_newest(folder: Path, rng: random.Random) -> str | None:
         path
         for path in folder.rglob("*")
         if path.is_file()
-        and path.name not in (LOCK, JOB, MARKER)
-        and not path.relative_to(folder).as_posix().startswith(WORK)  # Nothing counts on these.
+        and path.name not in (LOCK_FILE, JOB_FILE, MARKER_FILE)
+        and not path.relative_to(folder).as_posix().startswith(WORK_PREFIX)  # Nothing counts on these.
     ]
     if not files:
         return None
@@ -121,11 +121,11 @@ def killed(
     films, runs = [], 0
     while len(at) < kills:
         out = whole.with_stem(f"broken{len(films)}")
-        job = folder_of(out)
+        job = job_folder(out)
         again = command("video", film, "-o", out, *options, *(extras(out) if beside else []))
         status, said = None, ""
         while status is None:
-            words = command("resume", out) if (job / JOB).is_file() and runs % 2 else again
+            words = command("resume", out) if (job / JOB_FILE).is_file() and runs % 2 else again
             wait = rng.uniform(0.0, longest) if len(at) < kills else LONGEST
             began, runs = time.monotonic(), runs + 1
             with started(words) as run:
@@ -148,9 +148,9 @@ def killed(
 def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
     """The same film where the disk fills up once the first part is done, and then is emptied."""
     out, ballast = place / f"full{suffix}", place / "ballast"
-    job, began = folder_of(out), time.monotonic()
+    job, began = job_folder(out), time.monotonic()
     with started(command("video", film, "-o", out, *options)) as run:
-        while run.poll() is None and not (job / picture_file(0)).exists():
+        while run.poll() is None and not (job / picture_part_file(0)).exists():
             time.sleep(0.02)
         with open(ballast, "wb") as file:
             file.write(bytes(shutil.disk_usage(place).free))

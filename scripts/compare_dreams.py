@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.seen import ClassifierChoice, classify_file, image_classifier
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 
@@ -97,7 +97,7 @@ def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[lis
 def heard(film: Path, asked: ClassifierChoice, wanted: list[int]) -> list[float]:
     """The odds in each window of a film's sound."""
     (answers,) = (
-        each for each in classify_file(film, asked, 1, Listener()).answers if each.medium == "sound"
+        each for each in classify_file(film, asked, 1, EventSink()).answers if each.medium == "sound"
     )
     return [log_odds(logits, wanted) for logits in answers.logits]
 

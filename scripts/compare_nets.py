@@ -40,7 +40,7 @@ from mmdream.jobs.captions import (
     text_width,
 )
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
@@ -164,7 +164,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         # Replaces an older sheet: it is drawn again and again.
-        out = destination(None, args.out, ".jpg", files.IMAGE_SUFFIXES, True, "--out")
+        out = check_output_file(None, args.out, ".jpg", files.IMAGE_SUFFIXES, True, "--out")
         nets = _weighted(args.nets, args.weights)
         for depth in args.depths:
             Schedule(depth=depth)  # Refuses one out of range before anything is dreamed.
@@ -173,7 +173,7 @@ def main() -> int:
         for about, weights in nets:
             rows += _rows(about, weights, args.depths, pictures)
         title = f"The same pictures dreamed by {', '.join(about.name for about, _ in nets)}"
-        with workshop(out) as work:
+        with output_workspace(out) as work:
             files.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -42,8 +42,8 @@ from fuzz_readers import READERS, TRAINED, in_folder, prepared
 from fuzz_seeds import Seeds, every, sets
 
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import LONGEST, UserError, line
-from mmdream.listen import Listener
+from mmdream.errors import MAX_MESSAGE_LENGTH, UserError, to_one_line
+from mmdream.listen import EventSink
 
 MEMORY = 2 << 30
 """Bytes of address space beside what the libraries have taken."""
@@ -79,7 +79,7 @@ class Workshop:
         self.folder, self.seed = folder, seed
         (folder / "sets").mkdir()
         self.sets = sets(folder / "sets")
-        prepare_dataset("esc10", [folder / "sets/esc10"], folder / "sets/prepared", None, False, Listener())
+        prepare_dataset("esc10", [folder / "sets/esc10"], folder / "sets/prepared", None, False, EventSink())
         self.seeds: Seeds = every(folder, TRAINED.format(sha256="0" * 64))
         self.seeds["keras-loaded"] = self.seeds["keras"]
         for kind, laid in self.sets.items():
@@ -118,13 +118,13 @@ def ended(path: Path, reader: Any, work: Path) -> tuple[str, str]:
     except UserError as error:
         end, said = "refused", str(error)
     except MemoryError as error:  # The command line tells it in one line, too.
-        end, said = "no memory", line(str(error))
+        end, said = "no memory", to_one_line(str(error))
     except BaseException as error:
         places = traceback.extract_tb(error.__traceback__)
         ours = [place for place in places if "/mmdream/" in place.filename] or places
         where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
         return type(error).__name__, f"{' '.join(str(error).split())[:200]} ({where})"
-    if not said.isprintable() or len(said) > LONGEST:
+    if not said.isprintable() or len(said) > MAX_MESSAGE_LENGTH:
         return "badly told", repr(said[:200])
     if sorted(path.parent.rglob("*")) != before:
         return "files left beside", ""

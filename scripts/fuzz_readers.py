@@ -28,7 +28,7 @@ from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.masks import check_mask
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays
@@ -78,7 +78,7 @@ def example(path: Path, work: Path) -> None:
     home.mkdir(parents=True)
     shutil.copyfile(path, home / path.name)
     of = read_dataset(home.parent)
-    found = check_dataset(home.parent, Listener())
+    found = check_dataset(home.parent, EventSink())
     values = load_example(of, of.examples[0], ExampleFormat(32))
     if not np.isfinite(values).all():
         raise AssertionError("an example that is no numbers")
@@ -166,14 +166,14 @@ def loaded(path: Path, work: Path) -> None:
 
 def prepared(name: str, path: Path, work: Path) -> None:
     """A data set out of an archive, or out of a folder as its publisher lays it out."""
-    prepare_dataset(name, [path], work / "out", None, False, Listener()).lines()
+    prepare_dataset(name, [path], work / "out", None, False, EventSink()).lines()
 
 
 def in_folder(path: Path, _work: Path) -> None:
     """A prepared set, one of whose two tables was changed."""
     of = read_dataset(path)
     of.counts()
-    check_dataset(path, Listener()).lines()
+    check_dataset(path, EventSink()).lines()
 
 
 def after_all(*ways: Callable[[], object]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from mmdream.jobs.captions import draw_text
 from mmdream.jobs.still import render_image
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
 from mmdream.recipe import Recipe
@@ -46,7 +46,7 @@ def main() -> None:
     for number, name in enumerate(names, 1):
         schedule = Schedule(motif=name, steps=chosen.steps, strength=chosen.strength, octaves=3)
         recipe = Recipe(schedule=schedule, net=chosen.net, weights=chosen.weights)
-        dream, _ = render_image(photo, recipe, Listener())
+        dream, _ = render_image(photo, recipe, EventSink())
         tile = np.full((photo.shape[0] + CAPTION, WIDTH + 4, 3), 24, np.uint8)
         tile[: photo.shape[0], :WIDTH] = np.rint(255 * dream)
         draw_text(tile, str(number) if chosen.unnamed else name, (6, tile.shape[0] - 6), 15, 230)

@@ -17,7 +17,7 @@ import mmdream
 from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
 from mmdream.film.sound_files import AUDIO_SUFFIXES
 from mmdream.jobs.sound import render_audio_file
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.schedule import Curve
 from tests.command import mmdream as command
@@ -102,7 +102,7 @@ def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tm
     source, rate = tmp_path / "in.wav", 44100
     soundfile.write(source, np.stack([tone(1.2, rate), tone(1.2, rate)], 1), rate)
     out = tmp_path / f"out{suffix}"
-    report = render_audio_file(source, out, QUICK, False, Listener())
+    report = render_audio_file(source, out, QUICK, False, EventSink())
     assert report.seconds == pytest.approx(1.2)
     with av.open(str(out)) as container:
         decoded = sum(frame.samples for frame in container.decode(audio=0))

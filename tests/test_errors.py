@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from mmdream.errors import LONGEST, NoRoom, UserError
+from mmdream.errors import MAX_MESSAGE_LENGTH, DiskFull, UserError
 
 
-@pytest.mark.parametrize("kind", [UserError, NoRoom])
+@pytest.mark.parametrize("kind", [UserError, DiskFull])
 def test_a_line_holds_no_signs_that_move_a_cursor(kind: type[UserError]) -> None:
     told = str(kind("a.mp4: \x1b[31mred\x07, one\r\ntwo, \u202ebackwards, \x85 and \udc80; é ≤ 日本"))
     assert told == "a.mp4: \\x1b[31mred\\x07, one two, \\u202ebackwards,   and \\udc80; é ≤ 日本"
@@ -18,7 +18,7 @@ def test_a_line_holds_no_signs_that_move_a_cursor(kind: type[UserError]) -> None
 
 def test_of_a_long_line_the_ends_are_told() -> None:
     told = str(UserError(f"a.toml: unknown name {'x' * 100_000}; choose another"))
-    assert len(told) <= LONGEST
+    assert len(told) <= MAX_MESSAGE_LENGTH
     assert told.startswith("a.toml: unknown name xxx")
     assert told.endswith("xxx; choose another")
     assert str(pickle.loads(pickle.dumps(UserError(told)))) == told

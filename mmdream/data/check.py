@@ -17,7 +17,7 @@ from mmdream.data.card import dataset_names, read_dataset_card
 from mmdream.data.folder import Dataset, list_class_folders, read_dataset
 from mmdream.data.manifest import INPUT_FOLDER
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.web import file_digest
 
@@ -94,7 +94,7 @@ def _format_section(kind: str, found: Sequence[str]) -> list[str]:
     return [f"{kind}: {len(found)}", *found[:MAX_LISTED], *more] if found else []
 
 
-def check_dataset(folder: Path, listener: Listener) -> DatasetFindings:
+def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
     """Look at every file of a set.
 
     Args:

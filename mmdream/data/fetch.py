@@ -7,14 +7,14 @@ from pathlib import Path
 
 from mmdream.data.card import NOT_VERIFIED, DatasetArchive, DatasetCard
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.web import DownloadError, cache_folders, download_file, file_digest, remote_size
 
 MAX_ARCHIVE_BYTES = 500_000_000_000
 """Bytes that an archive of unknown size may have."""
 
 
-def fetch_archives(about: DatasetCard, listener: Listener) -> list[Path]:
+def fetch_archives(about: DatasetCard, listener: EventSink) -> list[Path]:
     """Download a set's archives, unless they are there from another time.
 
     What is about to come, how large it is and on which terms, is told first.
@@ -64,7 +64,7 @@ def verify_checksum(archive: Path, about: DatasetCard) -> bool:
     return False
 
 
-def _fetch_archive(about: DatasetCard, archive: DatasetArchive, into: Path, listener: Listener) -> Path:
+def _fetch_archive(about: DatasetCard, archive: DatasetArchive, into: Path, listener: EventSink) -> Path:
     """One archive, in the cache."""
     if into.is_file():
         verify_checksum(into, about)

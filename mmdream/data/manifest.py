@@ -70,9 +70,9 @@ def write_manifest(folder: Path, about: DatasetInfo, rows: Sequence[ManifestRow]
     """
     table = ["\t".join(field.name for field in fields(ManifestRow))]
     table += ["\t".join(map(str, astuple(row))) for row in rows]
-    durable.write(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
+    durable.write_atomically(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
     text = json.dumps(asdict(about), indent=2, ensure_ascii=False)
-    durable.write(folder / INFO_FILE, f"{text}\n".encode())
+    durable.write_atomically(folder / INFO_FILE, f"{text}\n".encode())
 
 
 def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:

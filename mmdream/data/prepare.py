@@ -23,7 +23,7 @@ from mmdream.data.sort import place_files
 from mmdream.data.sources import check_sources, find_files
 from mmdream.errors import UserError
 from mmdream.film.opened import reporting_full_disk
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 
 def prepare_dataset(
@@ -32,7 +32,7 @@ def prepare_dataset(
     out: Path | None,
     variant: str | None,
     download: bool,
-    listener: Listener,
+    listener: EventSink,
 ) -> PreparedDataset:
     """Sort a set's files into classes.
 

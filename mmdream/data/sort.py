@@ -19,7 +19,7 @@ from mmdream.data.card import DatasetCard, DatasetVariant
 from mmdream.data.manifest import INPUT_FOLDER, ManifestRow
 from mmdream.data.tree import SourceFile
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.web import file_digest
 
@@ -79,7 +79,7 @@ def place_files(
     choice: DatasetVariant,
     before: Sequence[ManifestRow],
     work: Path,
-    listener: Listener,
+    listener: EventSink,
 ) -> PlacedFiles:
     """Put files where they belong; those that are there already stay.
 

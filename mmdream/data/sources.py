@@ -15,7 +15,7 @@ from mmdream.data.picture_layouts import WORDNET_ID
 from mmdream.data.sort import select_files
 from mmdream.data.tree import FileTree, SourceFile, scan_folder
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 TABLE_SUFFIXES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""
@@ -47,7 +47,7 @@ def find_files(
     choice: DatasetVariant,
     work: Path,
     out: Path,
-    listener: Listener,
+    listener: EventSink,
 ) -> dict[str, SourceFile]:
     """The set's files by the place that each will have, unpacked as far as need be.
 
@@ -85,7 +85,7 @@ def find_files(
     raise UserError(f"{told}: nothing of {about.name} is there{lacks}; it is laid out as {about.laid_out}")
 
 
-def _open_source(source: Path, about: DatasetCard, work: Path, out: Path, listener: Listener) -> FileTree:
+def _open_source(source: Path, about: DatasetCard, work: Path, out: Path, listener: EventSink) -> FileTree:
     """What one source holds."""
     if source.is_dir():
         return scan_folder(source.absolute(), source, out.absolute())
@@ -104,7 +104,7 @@ def _nested_archives(each: FileTree, about: DatasetCard, found: set[str]) -> Ite
 
 
 def _unpack_archive(
-    archive: Path, told: object, about: DatasetCard, work: Path, listener: Listener
+    archive: Path, told: object, about: DatasetCard, work: Path, listener: EventSink
 ) -> FileTree:
     """An archive's files, in a folder of their own."""
     verify_checksum(archive, about)

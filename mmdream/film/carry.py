@@ -15,31 +15,31 @@ from safetensors.numpy import load, save
 
 from mmdream.film.flow import OpticalFlow, warp
 
-EAGERNESS = 4.0
+PROPORTIONAL_GAIN = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
-PATIENCE = 0.1
+INTEGRAL_GAIN = 0.1
 """Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
-GOAL = 1.0
+TARGET_STRENGTH = 1.0
 """Strength that is steered to, before a frame adds its own, over that of a full climb: some always lacks."""
-FIRST_PUSH = 1.2
+FIRST_STEP_GAIN = 1.2
 """Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
-MOST = 3.0
+MAX_STEP_SCALE = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""
-BOOST = 6.5
+BARE_STEP_BOOST = 6.5
 """Steps are so many times the usual length more where nothing could be carried: moving people would stay
 bare."""
-RANGE = 0.3
+DREAM_RANGE = 0.3
 """What a dream moves a pixel by at most places: one nearer to black or white is cut short on that side."""
-GROWTH = 0.1
+FILL_RATE = 0.1
 """Share of a full dream that a place gains with one usual step."""
-ARRAYS = "detail", "change", "fill", "grey"
+STATE_ARRAYS = "detail", "change", "fill", "grey"
 """Of a carry."""
-STILL = 0.3
+STILL_PIXELS = 0.3
 """px a frame; a place that moves less counts, by degrees, as standing still."""
 
 
 @dataclass(frozen=True, slots=True)
-class Carry:
+class TemporalState:
     """The dream of the previous frame of the same shot.
 
     The *difference* is carried and not the dream: the source stays sharp under any number of warps, and
@@ -54,9 +54,9 @@ class Carry:
     """float32 [h, w], 0..1: how much of a full dream each place has had."""
     grey: np.ndarray
     """uint8 [h, w], the frame as `flow.to_gray` gives it: the next frame's flow leads here."""
-    yield_: float
+    unit_gain: float
     """Strength of the shot's first dream over its ascent: what a full climb gives here."""
-    push: float
+    step_gain: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
     """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was
@@ -65,37 +65,37 @@ class Carry:
     """Frames since the dream began."""
 
 
-Carries = tuple[Carry | None, ...]
+TemporalStates = tuple[TemporalState | None, ...]
 """What a frame hands on, for each pass over the film."""
 
 
-def packed(carries: Carries) -> bytes:
+def pack_states(carries: TemporalStates) -> bytes:
     """Carries without loss, as a safetensors file."""
     arrays = {"passes": np.array([len(carries)])}
     for number, carry in enumerate(carries):
         if carry is not None:
-            own = {name: getattr(carry, name) for name in ARRAYS}
-            own["numbers"] = np.array([carry.yield_, carry.push, carry.light, carry.age])
+            own = {name: getattr(carry, name) for name in STATE_ARRAYS}
+            own["numbers"] = np.array([carry.unit_gain, carry.step_gain, carry.light, carry.age])
             arrays |= {f"{number}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
     return save(arrays)
 
 
-def unpacked(data: bytes) -> Carries:
-    """What `packed` was given."""
+def unpack_states(data: bytes) -> TemporalStates:
+    """What `pack_states` was given."""
     arrays = load(data)
 
-    def one(number: int) -> Carry | None:
+    def one(number: int) -> TemporalState | None:
         if f"{number}.numbers" not in arrays:
             return None
         yield_, push, light, age = (float(value) for value in arrays[f"{number}.numbers"])
-        own = {name: arrays[f"{number}.{name}"] for name in ARRAYS}
-        return Carry(**own, yield_=yield_, push=push, light=light, age=int(age))
+        own = {name: arrays[f"{number}.{name}"] for name in STATE_ARRAYS}
+        return TemporalState(**own, unit_gain=yield_, step_gain=push, light=light, age=int(age))
 
     return tuple(one(number) for number in range(int(arrays["passes"][0])))
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class WarpedState:
     """What a frame starts from."""
 
     detail: np.ndarray
@@ -108,7 +108,7 @@ class Laid:
     """float32 [h, w], 0..1: the share of the frame's change that the last one decides."""
     fill: np.ndarray
     """float32 [h, w], 0..1, after this frame's steps."""
-    push: float
+    step_gain: float
     """The push of the next frame."""
     light: float
     """The best so far."""
@@ -117,7 +117,7 @@ class Laid:
     grows."""
 
 
-def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> Carry:
+def start_state(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> TemporalState:
     """The carry of a shot's first frame.
 
     Args:
@@ -126,20 +126,20 @@ def begun(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> 
         ascent: length of its climb, steps times size of a step, times the room it had.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
-    yield_ = strength(detail) / ascent if ascent else 0.0
+    yield_ = measure_strength(detail) / ascent if ascent else 0.0
     change, fill = np.zeros((*grey.shape, 3), np.float32), np.ones(grey.shape, np.float32)
-    return Carry(detail, change, fill, grey, yield_, FIRST_PUSH, light)
+    return TemporalState(detail, change, fill, grey, yield_, FIRST_STEP_GAIN, light)
 
 
-def lay(
-    carry: Carry,
+def warp_state(
+    carry: TemporalState,
     flow: OpticalFlow,
     share: float,
     breathe: float,
     momentum: float,
     ascent: float,
     light: float,
-) -> Laid:
+) -> WarpedState:
     """Move the last frame's dream onto this one, and say where it needs how much work.
 
     Args:
@@ -156,54 +156,58 @@ def lay(
     back, trust = flow.back, flow.trust
     across, down = carry.detail.shape[1] / back.shape[1], carry.detail.shape[0] / back.shape[0]
     squared = np.square(back[..., 0] * np.float32(across)) + np.square(back[..., 1] * np.float32(down))
-    hold = np.maximum(1 - squared / STILL**2, 0) * trust * np.float32(1 - breathe)
+    hold = np.maximum(1 - squared / STILL_PIXELS**2, 0) * trust * np.float32(1 - breathe)
     best = max(light, carry.light)
     old = np.float32(carry.light / best)
     fill *= trust
-    detail *= _three(_enlarged(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail))
+    detail *= _to_three_channels(
+        _enlarge_like(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail)
+    )
     # What this frame adds comes on top of what is found here.
-    wanted = GOAL * carry.yield_ * ascent * float(old) * share
-    lack = 1.0 - strength(detail) / max(wanted, 1e-9)
-    effort = float(np.clip(carry.push * (1 + EAGERNESS * lack), 0, MOST))
+    wanted = TARGET_STRENGTH * carry.unit_gain * ascent * float(old) * share
+    lack = 1.0 - measure_strength(detail) / max(wanted, 1e-9)
+    effort = float(np.clip(carry.step_gain * (1 + PROPORTIONAL_GAIN * lack), 0, MAX_STEP_SCALE))
     going_on = np.float32(momentum) * fill
-    bare = np.float32(BOOST) * (1 - fill)
-    return Laid(
+    bare = np.float32(BARE_STEP_BOOST) * (1 - fill)
+    return WarpedState(
         detail=detail,
         pace=(np.float32(effort) + bare) * (1 - hold * fill),
-        change=change * _three(going_on),
+        change=change * _to_three_channels(going_on),
         momentum=going_on,
-        fill=fill + (1 - fill) * np.minimum(np.float32(GROWTH) * (1 + bare), 1),
-        push=float(np.clip(carry.push * (1 + PATIENCE * lack), 0.25, 2.5)),
+        fill=fill + (1 - fill) * np.minimum(np.float32(FILL_RATE) * (1 + bare), 1),
+        step_gain=float(np.clip(carry.step_gain * (1 + INTEGRAL_GAIN * lack), 0.25, 2.5)),
         light=best,
         whole=float(old) ** 4 * cv2.mean(fill)[0],
     )
 
 
-def gone_on(
-    carry: Carry,
-    laid: Laid,
+def advance_state(
+    carry: TemporalState,
+    laid: WarpedState,
     gain: np.ndarray,
     grey: np.ndarray,
     allowed: Callable[[np.ndarray], np.ndarray],
-) -> Carry:
+) -> TemporalState:
     """The carry of a frame that began from `laid`.
 
     Args:
         carry: of the previous frame.
-        laid: what `lay` made of it.
+        laid: what `warp_state` made of it.
         gain: float32 [h, w, 3], what the frame's climb added: half size, or full size where strokes are
             finer than that.
         grey: of the frame, from `flow.to_gray`.
         allowed: makes a detail one that leaves the frame's dream within 0..1.
     """
-    change, momentum = _enlarged(laid.change, gain), _enlarged(laid.momentum, gain)
-    change = change + _three(1 - momentum) * gain
-    detail = allowed(laid.detail + _enlarged(change, laid.detail))
-    change = _shrunk(change, laid.change)
-    return Carry(detail, change, laid.fill, grey, carry.yield_, laid.push, laid.light, carry.age + 1)
+    change, momentum = _enlarge_like(laid.change, gain), _enlarge_like(laid.momentum, gain)
+    change = change + _to_three_channels(1 - momentum) * gain
+    detail = allowed(laid.detail + _enlarge_like(change, laid.detail))
+    change = _shrink_like(change, laid.change)
+    return TemporalState(
+        detail, change, laid.fill, grey, carry.unit_gain, laid.step_gain, laid.light, carry.age + 1
+    )
 
 
-def room(grey: np.ndarray) -> float:
+def measure_room(grey: np.ndarray) -> float:
     """Share of a dream that a frame leaves room for: white skies and black bars hold half of one.
 
     Without it a dream that began on a white sky would stay as weak over the meadow that follows.
@@ -212,29 +216,29 @@ def room(grey: np.ndarray) -> float:
         grey: uint8 [h, w], of the frame.
     """
     levels = np.arange(256, dtype=np.float32) / 255
-    free = np.minimum(levels, RANGE) + np.minimum(1 - levels, RANGE)
-    return float(free[grey].mean()) / (2 * RANGE)
+    free = np.minimum(levels, DREAM_RANGE) + np.minimum(1 - levels, DREAM_RANGE)
+    return float(free[grey].mean()) / (2 * DREAM_RANGE)
 
 
-def strength(detail: np.ndarray) -> float:
+def measure_strength(detail: np.ndarray) -> float:
     """Mean absolute difference that a dream makes, of the range 0..1."""
     return cv2.norm(detail, cv2.NORM_L1) / detail.size
 
 
-def _shrunk(fine: np.ndarray, like: np.ndarray) -> np.ndarray:
+def _shrink_like(fine: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A picture at the size of a smaller one, or as it is."""
     if fine.shape[:2] == like.shape[:2]:
         return fine
     return cv2.resize(fine, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_AREA)
 
 
-def _enlarged(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:
+def _enlarge_like(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A picture of half size at the full size of another, or as it is."""
     if smooth.shape[:2] == like.shape[:2]:
         return smooth
     return cv2.resize(smooth, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def _three(mask: np.ndarray) -> np.ndarray:
+def _to_three_channels(mask: np.ndarray) -> np.ndarray:
     """The mask for each of three channels: numpy is four times as slow at stretching it itself."""
     return cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)

@@ -12,7 +12,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from mmdream.errors import NoRoom, UserError
+from mmdream.errors import DiskFull, UserError
 
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""
@@ -88,6 +88,6 @@ def reporting_full_disk(path: Path) -> Iterator[None]:
         raise
 
 
-def disk_full_error(path: Path) -> NoRoom:
+def disk_full_error(path: Path) -> DiskFull:
     """The line for a full disk."""
-    return NoRoom(f"{path.parent}: no space left; make room or choose another place with -o")
+    return DiskFull(f"{path.parent}: no space left; make room or choose another place with -o")

@@ -9,14 +9,14 @@ import threading
 from collections.abc import Generator
 from typing import TypeVar
 
-T = TypeVar("T")
+Item = TypeVar("Item")
 
 
-LESS = 19
+BACKGROUND_NICENESS = 19
 """Niceness of what is done beside the ascent."""
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Let this thread, and those it starts, run where others leave a processor free.
 
     A network's step waits for the slowest of its threads; one that is held up by a decoder holds up all.
@@ -24,12 +24,12 @@ def step_back() -> None:
     """
     if sys.platform == "linux":
         here = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, here, max(LESS, os.getpriority(os.PRIO_PROCESS, here)))
+        os.setpriority(os.PRIO_PROCESS, here, max(BACKGROUND_NICENESS, os.getpriority(os.PRIO_PROCESS, here)))
 
 
-def ahead(
-    items: Generator[T, None, None], room: int = 3, *, in_front: bool = False
-) -> Generator[T, None, None]:
+def prefetch(
+    items: Generator[Item, None, None], room: int = 3, *, in_front: bool = False
+) -> Generator[Item, None, None]:
     """Iterate `items` in another thread, at most `room` items before the reader.
 
     Args:
@@ -40,14 +40,14 @@ def ahead(
     Close the result (`contextlib.closing`): the other thread then stops too, and `items` is closed in it.
     What ends the other thread, its last item or an exception, reaches the reader in its place.
     """
-    box: queue.Queue[tuple[T, ...] | BaseException | None] = queue.Queue(room)
+    box: queue.Queue[tuple[Item, ...] | BaseException | None] = queue.Queue(room)
     gone = threading.Event()
 
     def work() -> None:
         last: BaseException | None = None
         try:
             if not in_front:
-                step_back()
+                lower_priority()
             for item in items:
                 box.put((item,))
                 if gone.is_set():

@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from mmdream.errors import Interrupted, Stopped
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
-GRACE = 1.0
+STOP_GRACE_SECONDS = 1.0
 """Seconds that the work is given to stop. A step on a large frame may take longer: whoever ends the process
 then loses that step and nothing else."""
 
 
-def attended(work: Callable[[threading.Event], T], how: str) -> T:
+def run_interruptible(work: Callable[[threading.Event], Result], how: str) -> Result:
     """Do some work, and answer Ctrl-C within about a second, whatever the work is at.
 
     Args:
@@ -30,7 +30,7 @@ def attended(work: Callable[[threading.Event], T], how: str) -> T:
     # Not Thread.join: Python 3.11 takes a thread whose join was interrupted for ended (bpo-45274), and what
     # the work still has to say would come after the last line.
     done = threading.Event()
-    results: list[T] = []
+    results: list[Result] = []
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -49,7 +49,7 @@ def attended(work: Callable[[threading.Event], T], how: str) -> T:
     except KeyboardInterrupt:
         stop.set()
         with suppress(KeyboardInterrupt):
-            done.wait(GRACE)
+            done.wait(STOP_GRACE_SECONDS)
         if results:
             raise  # It was finished in that moment: there is nothing to go on with.
         raise Stopped(how) from None
@@ -58,7 +58,7 @@ def attended(work: Callable[[threading.Event], T], how: str) -> T:
     return results[0]
 
 
-def side_by_side(jobs: Sequence[Callable[[], None]], stop: threading.Event) -> None:
+def run_in_threads(jobs: Sequence[Callable[[], None]], stop: threading.Event) -> None:
     """Run jobs in threads; the first that fails stops the others.
 
     Raises:

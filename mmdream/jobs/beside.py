@@ -11,14 +11,14 @@ from mmdream.errors import UserError
 from mmdream.film.codecs import VIDEO_SUFFIXES
 from mmdream.film.source import MediaFile, probe
 from mmdream.jobs.compare import comparison_path, write_comparison
-from mmdream.jobs.folder import is_marked, result_file, work_folder
+from mmdream.jobs.folder import is_job_folder, make_work_folder, result_file
 from mmdream.jobs.job import Job
-from mmdream.jobs.journal import Done, Journal
-from mmdream.jobs.output import destination, move_into_place
+from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.output import check_output_file, move_into_place
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.strip import select_numeric_curves
 from mmdream.jobs.watch import Preview
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.report import Report
 
@@ -48,34 +48,34 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     ) -> None:
         line = None if journal is None else journal.done(kind).get(0)
         replaced = job.overwrite or (kind == "preview" and folder.is_dir())
-        if path is not None and not (line is not None and line.describes(path)):
-            destination(job.source, path, "", suffixes, replaced, option)
+        if path is not None and not (line is not None and line.matches(path)):
+            check_output_file(job.source, path, "", suffixes, replaced, option)
 
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
     check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
 
 
-def attach_preview(listener: Listener, film: MediaFile, job: Job) -> Listener:
+def attach_preview(listener: EventSink, film: MediaFile, job: Job) -> EventSink:
     """A listener that keeps the preview too, if one is wanted."""
     if job.extras.preview is None or film.video is None:
         return listener
     return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
 
 
-def find_result(job: Job, folder: Path) -> Done | None:
+def find_result(job: Job, folder: Path) -> JournalEntry | None:
     """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
     line = Journal(folder).done("result").get(0)
-    return line if line is not None and (line.describes(job.out) or line.holds(folder)) else None
+    return line if line is not None and (line.matches(job.out) or line.holds(folder)) else None
 
 
 def is_delivered(out: Path, folder: Path) -> bool:
     """Whether a film has its name, and the job in a folder is not yet done with what is made besides."""
-    line = Journal(folder).done("result").get(0) if is_marked(folder) else None
-    return line is not None and line.describes(out)
+    line = Journal(folder).done("result").get(0) if is_job_folder(folder) else None
+    return line is not None and line.matches(out)
 
 
-def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: Done, how: str) -> Report:
+def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry, how: str) -> Report:
     """Give a finished film its name, and make what is wanted besides.
 
     Args:
@@ -97,8 +97,8 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: Done, how: st
 
     def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:
         line = journal.done(kind).get(0)
-        if line is None or not (line.describes(path) or line.holds(folder)):
-            with work_folder(folder) as work:
+        if line is None or not (line.matches(path) or line.holds(folder)):
+            with make_work_folder(folder) as work:
                 write(work / path.name)
                 with journal.entry(kind, 0, result_file(kind, path)) as draft:
                     os.replace(work / path.name, draft.path)
@@ -122,13 +122,13 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: Done, how: st
     return report
 
 
-def _publish_output(line: Done, folder: Path, path: Path, job: Job, how: str) -> None:
+def _publish_output(line: JournalEntry, folder: Path, path: Path, job: Job, how: str) -> None:
     """Move a finished file out of the job's folder to its name.
 
     Raises:
         UserError: something else has that name by now, and may not be replaced.
     """
-    if line.describes(path):
+    if line.matches(path):
         return
     try:
         move_into_place(folder / line.file, path, job.overwrite)

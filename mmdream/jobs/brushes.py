@@ -21,11 +21,11 @@ from mmdream.recipe import Recipe
 from mmdream.schedule import Moment, Schedule
 from mmdream.terms import Guide, Objective
 
-TRIALS = 3
+TIMED_STEPS = 3
 """Steps that are timed."""
 
 
-class Brush(Protocol):
+class PassRenderer(Protocol):
     """What a painter asks of a pass."""
 
     @property
@@ -74,7 +74,7 @@ class Brush(Protocol):
 
 
 @dataclass(frozen=True)
-class Dreaming:
+class DreamPass:
     """A dream."""
 
     recipe: Recipe
@@ -147,7 +147,7 @@ class Dreaming:
         gradient, still = build_gradient(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
         gradient(still)
         evaluate_objective(self.network, wanted, still)
-        return _fastest(lambda: gradient(still))
+        return _time_fastest(lambda: gradient(still))
 
     def _wanted(self, moment: Moment) -> Objective:
         """What is climbed at a moment."""
@@ -167,7 +167,7 @@ class Dreaming:
 
 
 @dataclass(frozen=True)
-class Styling:
+class StylePass:
     """A style."""
 
     easel: styled.StyleTarget
@@ -228,12 +228,12 @@ class Styling:
             )
 
         one()
-        return _fastest(one)
+        return _time_fastest(one)
 
 
-def _fastest(work: Callable[[], object]) -> float:
+def _time_fastest(work: Callable[[], object]) -> float:
     took = []
-    for _ in range(TRIALS):
+    for _ in range(TIMED_STEPS):
         start = time.perf_counter()
         work()
         took.append(time.perf_counter() - start)

@@ -16,12 +16,12 @@ from mmdream.errors import UserError
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
-from mmdream.jobs.dry import told_time
-from mmdream.jobs.loaded import ear
+from mmdream.jobs.dry import format_duration
+from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.order import track_of
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.jobs.sound import open_audio_source, render_audio_track
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.picture import files
 from mmdream.recipe import Recipe
@@ -74,7 +74,7 @@ def render_each_channel(
     recipe: Recipe,
     channels_text: str,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     sound_track: int | str | None = None,
 ) -> ChannelsReport:
     """Dream a sound once for each channel of a layer.
@@ -97,18 +97,18 @@ def render_each_channel(
     with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
         out = output or name.with_name(f"{name.stem}.dream.wav")
-        network = ear(_target_channels(recipe, layer, some), listener)
+        network = load_audio_network(_target_channels(recipe, layer, some), listener)
         channels = some or tuple(range(network.channels()[layer]))
         plain = re.sub(r"[^\w.-]", "_", layer)
         outputs = {
-            channel: destination(
+            channel: check_output_file(
                 name, out.with_name(f"{out.stem}.{plain}.{channel:03}{out.suffix}"), "",
                 sound_files.AUDIO_SUFFIXES, overwrite,
             )
             for channel in channels
         }  # fmt: skip
         sound_files.check_audio_format(out, track)
-        index = destination(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
+        index = check_output_file(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
         level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
         dreams: list[_ChannelDream] = []
         for dream in _dream_channels(
@@ -117,8 +117,8 @@ def render_each_channel(
             dreams.append(dream)
             if len(dreams) == 1 < len(channels):
                 left = (time.perf_counter() - began) * (len(channels) - 1)
-                listener.say(f"{len(channels)} channels of {layer}: about {told_time(left)} more")
-        with workshop(index, overwrite) as work:
+                listener.say(f"{len(channels)} channels of {layer}: about {format_duration(left)} more")
+        with output_workspace(index, overwrite) as work:
             title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             cells = [dreams[0].source, *(dream.cell for dream in dreams)]
             picture = draw_channel_sheet(title, cells, track.rate, dreams[0].seconds)
@@ -172,7 +172,7 @@ def _dream_channels(
     network: Network,
     recipe: Recipe,
     layer: str,
-    listener: Listener,
+    listener: EventSink,
 ) -> Iterator[_ChannelDream]:
     """Write one dream after the other."""
     for place, (channel, out) in enumerate(outputs.items()):
@@ -181,13 +181,13 @@ def _dream_channels(
             listener.progress("channels", place + done / max(total, 1e-9), len(outputs))
 
         # What is said of the first dream holds for all.
-        say = listener.say if place == 0 else Listener().say
+        say = listener.say if place == 0 else EventSink().say
         alone, quiet = (
             _target_channels(recipe, layer, (channel,)),
             replace(listener, say=say, progress=progress),
         )
         gains = ColumnMeans(SPECTROGRAM_COLUMNS)
-        with workshop(out, overwrite) as work:
+        with output_workspace(out, overwrite) as work:
             laid, done = render_audio_track(
                 film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
                 on_gain=gains.feed,

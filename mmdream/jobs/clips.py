@@ -15,7 +15,7 @@ from mmdream.errors import UserError
 from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
 from mmdream.jobs.sound import render_audio_track
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.sound.guard import TonalBalance, guard_balance, measure_balance
@@ -79,7 +79,7 @@ def dream_clips(
     network: Network,
     recipe: Recipe,
     settings: FeedbackSettings,
-    listener: Listener,
+    listener: EventSink,
     work: Path,
     should_stop: Callable[[], bool],
     loudness: float | None = None,
@@ -120,7 +120,7 @@ def dream_clips(
             _write_wave(path, _match_loudness(samples, rate, layout, wanted, ceiling), rate, layout)
         done = sum(seconds[:number])
         # What is said of the first clip's settings holds for all.
-        say = Listener().say if number else listener.say
+        say = EventSink().say if number else listener.say
         dreaming = replace(listener, say=say, progress=_offset_progress(listener, done, sum(seconds)))
         film = probe(path)
         _, report = render_audio_track(
@@ -217,7 +217,7 @@ def _write_wave(path: Path, samples: np.ndarray, rate: int, layout: str) -> None
             writer.write(samples[:, start : start + BLOCK_SAMPLES])
 
 
-def _offset_progress(listener: Listener, before: float, whole: float) -> Callable[[str, float, float], None]:
+def _offset_progress(listener: EventSink, before: float, whole: float) -> Callable[[str, float, float], None]:
     """Progress of a clip as that of all."""
     return lambda medium, done, _total: listener.progress(medium, before + done, whole)
 

@@ -9,7 +9,7 @@ import soundfile
 
 from mmdream.jobs import figure
 from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
-from mmdream.jobs.output import folder_beside, lay_folder
+from mmdream.jobs.output import check_output_folder, move_folder_into_place
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
 from mmdream.schedule import Schedule
@@ -61,7 +61,7 @@ class AudioFigures:
                 folder.mkdir()
                 for number, picture in enumerate(draw_canvas_steps(name, source, self.evolution, start), 1):
                     files.write_image(folder / f"{number:04}.png", picture.astype("float32") / 255)
-                lay_folder(folder, self.steps)
+                move_folder_into_place(folder, self.steps)
 
 
 def plan_audio_figures(
@@ -81,5 +81,5 @@ def plan_audio_figures(
         UserError: they cannot.
     """
     picture = None if plot is None else figure.check_figure_path(plot, overwrite)
-    steps = folder_beside(out, "steps", overwrite) if plot_steps else None
+    steps = check_output_folder(out, "steps", overwrite) if plot_steps else None
     return AudioFigures(picture, steps, CanvasHistory(schedule, rate) if plot_steps else None, overwrite)

@@ -16,33 +16,33 @@ from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs import space
-from mmdream.jobs.attended import side_by_side
+from mmdream.jobs.attended import run_in_threads
 from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
-from mmdream.jobs.film import expected, look
+from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
-from mmdream.jobs.loaded import ear, model
-from mmdream.jobs.memory import keep_freed_memory, peak
+from mmdream.jobs.loaded import load_audio_network, load_guide_sound
+from mmdream.jobs.memory import keep_freed_memory, peak_memory_mib
 from mmdream.jobs.order import wanted
-from mmdream.jobs.picture import Painter
+from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.stopwatch import Clock
-from mmdream.jobs.strokes import painter_of
-from mmdream.listen import Listener
+from mmdream.jobs.strokes import build_frame_pipeline
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 
-TRIED = 3
+TRIAL_FRAMES = 3
 """Frames of the trial: one in full, and some that are carried."""
-HEARD = 4.0
+TRIAL_SOUND_SECONDS = 4.0
 """Seconds of noise that stand in for the sound, where it has so many."""
-WAITING, ENCODER = 10, 24
+QUEUED_FRAMES, ENCODER_FRAMES = 10, 24
 """Frames that wait between threads as float32, and frames of the encoder's memory at 1.5 bytes a pixel."""
 MIB = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Estimate:
     """What a run would be."""
 
     source: str
@@ -98,11 +98,11 @@ class Plan:
         if self.network:
             result += f", dreamed at {dreamed}" if whole != dreamed else ""
             picture = (
-                f"{self.network} in {self.precision}: {told_time(self.frame_seconds)} a frame, "
-                f"{told_time(self.first_frame_seconds)} where a shot begins"
+                f"{self.network} in {self.precision}: {format_duration(self.frame_seconds)} a frame, "
+                f"{format_duration(self.first_frame_seconds)} where a shot begins"
             )
         if self.sound_network:
-            sound = f"{self.sound_network}: {told_time(self.sound_seconds)}"
+            sound = f"{self.sound_network}: {format_duration(self.sound_seconds)}"
         rows = {
             "film": (f"{self.source}: {self.seconds:.2f} s, {self.frames} frames, {shots}",),
             "result": (result,),
@@ -110,7 +110,7 @@ class Plan:
             "passes": self.passes,
             "sound": (sound,),
             "driven": self.driven,
-            "time": (f"about {told_time(self.expected_seconds)}",),
+            "time": (f"about {format_duration(self.expected_seconds)}",),
             "memory": ("unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",),
             "disk": (f"up to {self.disk_mib:.0f} MiB while it works",),
         }
@@ -121,7 +121,7 @@ class Plan:
         ]
 
 
-def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
+def estimate_run(film: MediaFile, job: Job, out: Path, listener: EventSink) -> Estimate:
     """Find out what a run would take.
 
     Args:
@@ -137,28 +137,28 @@ def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
     keep_freed_memory()
     picture, track = wanted(film, job.order)
     order, recipe = job.order, job.recipe
-    found = look(film, order, listener, lambda: False)
+    found = scan_video(film, order, listener, lambda: False)
     over_time = modulate_schedules(film, recipe, found, lambda: False, track)
     seeing, hears = (with_modulated_schedule(recipe, each) for each in (over_time.video, over_time.sound))
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
-        painter = painter_of(picture, seeing, Clock(), lambda: False, listener)
-        each = expected(painter, film, found)
-    hearing = None if track is None else ear(hears, listener)
+        painter = build_frame_pipeline(picture, seeing, Clock(), lambda: False, listener)
+        each = estimate_frame_seconds(painter, film, found)
+    hearing = None if track is None else load_audio_network(hears, listener)
     start = time.perf_counter() - began
     if painter is not None:
-        tried = partial(_tried, painter, film, found, each)
+        tried = partial(_time_trial_frames, painter, film, found, each)
         trials: list[tuple[float, float]] = []
         # Who takes the frames steps back, and so would the caller's thread, and all that it starts later.
-        side_by_side([lambda: trials.append(tried())], Event())
+        run_in_threads([lambda: trials.append(tried())], Event())
         ((first, pace),) = trials
         frame, work = pace * float(np.median(each)), pace * float(each.sum())
-    heard = 0.0 if track is None or hearing is None else _heard(hears, hearing, track, seconds)
-    waiting = (WAITING * 3 * 4 + ENCODER * 3 / 2) * picture.width * picture.height
+    heard = 0.0 if track is None or hearing is None else _time_trial_sound(hears, hearing, track, seconds)
+    waiting = (QUEUED_FRAMES * 3 * 4 + ENCODER_FRAMES * 3 / 2) * picture.width * picture.height
     small = (0, 0) if painter is None else painter.size
-    most = peak()
-    disk = space.expected(
+    most = peak_memory_mib()
+    disk = space.estimate_disk_bytes(
         None if painter is None else picture,
         small,
         out.suffix.lower(),
@@ -167,7 +167,7 @@ def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
         seconds,
         [sound for sound in film.audio_tracks if sound != track],
     )
-    return Plan(
+    return Estimate(
         source=str(film.path),
         output=str(out),
         seconds=seconds,
@@ -177,7 +177,7 @@ def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
         size=(picture.width, picture.height),
         working_size=small[::-1],
         network=None if painter is None else ", ".join(painter.networks),
-        precision=None if painter is None else painter.strokes[0].brush.network.precision,
+        precision=None if painter is None else painter.strokes[0].renderer.network.precision,
         sound_network=None if track is None else recipe.sound_net,
         start_seconds=start,
         first_frame_seconds=first,
@@ -191,12 +191,14 @@ def plan(film: MediaFile, job: Job, out: Path, listener: Listener) -> Plan:
     )
 
 
-def _tried(painter: Painter, film: MediaFile, found: Scan, each: np.ndarray) -> tuple[float, float]:
+def _time_trial_frames(
+    painter: FramePipeline, film: MediaFile, found: Scan, each: np.ndarray
+) -> tuple[float, float]:
     """Seconds of a frame in full, and how many a second of expected work takes, by a few frames of a shot."""
     # Not one that fades in: nothing is dreamed in the dark.
-    shot = max(found.shots, key=lambda s: (s.stop - s.first >= TRIED, found.light[s.first]))
+    shot = max(found.shots, key=lambda s: (s.stop - s.first >= TRIAL_FRAMES, found.light[s.first]))
     at = found.pts[shot.first] * found.time_base - film.start
-    stop = min(shot.stop, shot.first + TRIED)
+    stop = min(shot.stop, shot.first + TRIAL_FRAMES)
     took: list[float] = []
     # The first frame is dreamed twice: what its tracing takes is paid once and not by each shot.
     for end in (shot.first + 1, stop):
@@ -210,12 +212,12 @@ def _tried(painter: Painter, film: MediaFile, found: Scan, each: np.ndarray) -> 
     return took[0], sum(took) / float(each[shot.first : stop].sum())
 
 
-def _heard(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) -> float:
+def _time_trial_sound(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) -> float:
     """Seconds that the dream of a sound takes, from a few seconds of noise at its rate."""
-    length = min(HEARD, seconds)
+    length = min(TRIAL_SOUND_SECONDS, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
-    guide = model(recipe)
+    guide = load_guide_sound(recipe)
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_source(
@@ -232,7 +234,7 @@ def _heard(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) 
     return took * seconds / length
 
 
-def told_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time in the unit that suits it."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"

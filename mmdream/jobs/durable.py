@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 """Bytes read at once."""
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A draft beside `path` that takes its name when the block ends well, and is gone otherwise.
 
     The bytes are on the disk before the name is, and the name before the block is left.
@@ -29,9 +29,9 @@ def whole(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def write(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a small file so."""
-    with whole(path) as draft:
+    with atomic_file(path) as draft:
         draft.write_bytes(data)
 
 
@@ -46,10 +46,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Of a file's bytes."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()

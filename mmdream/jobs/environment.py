@@ -26,10 +26,10 @@ LIBRARIES = (
     "tensorflow",
 )
 """Those that touch a pixel or a sample."""
-GPUS = Path("/proc/driver/nvidia/gpus")
+GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
 
 
-def environment(recipe: Recipe) -> dict[str, str]:
+def describe_environment(recipe: Recipe) -> dict[str, str]:
     """Where a recipe is dreamed: two runs with equal values give equal bits.
 
     Nothing here needs TensorFlow, so that a job of another machine is refused at once.
@@ -43,35 +43,35 @@ def environment(recipe: Recipe) -> dict[str, str]:
         **passes,
         "processor": platform.machine(),
         "bfloat16": "yes" if has_bfloat16() else "no",
-        "cores": str(cores()),
-        "GPUs": gpus(),
+        "cores": str(count_cores()),
+        "GPUs": list_gpus(),
         "mmdream": __version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        **{name: _version(name) for name in LIBRARIES},
+        **{name: _library_version(name) for name in LIBRARIES},
     }
 
 
-def cores() -> int:
+def count_cores() -> int:
     """Processors that this process may use: TensorFlow sums in as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def gpus() -> str:
+def list_gpus() -> str:
     """Models of the graphics cards that may be used, as NVIDIA's driver tells them."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return "none"
     found = [
         line.partition(":")[2].strip()
-        for file in sorted(GPUS.glob("*/information"))
+        for file in sorted(GPU_FOLDER.glob("*/information"))
         for line in file.read_text(errors="replace").splitlines()
         if line.startswith("Model")
     ]
     return ", ".join(found) or "none"
 
 
-def _version(name: str) -> str:
+def _library_version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

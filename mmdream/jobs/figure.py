@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.picture import files
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_figure_path(output: Path, overwrite: bool) -> Path:
     Raises:
         UserError: it cannot go there.
     """
-    return destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--plot")
+    return check_output_file(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--plot")
 
 
 def new_figure(tall: float) -> Figure:
@@ -44,5 +44,5 @@ def rasterize_figure(figure: Figure) -> np.ndarray:
 
 def write_figure(picture: np.ndarray, output: Path, overwrite: bool) -> None:
     """Write a drawn figure; the suffix chooses the format."""
-    with workshop(output, overwrite) as work:
+    with output_workspace(output, overwrite) as work:
         files.write_image(work / output.name, picture.astype(np.float32) / 255)

@@ -19,36 +19,45 @@ from mmdream.film.shots import Scan, scan_frames
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.film.tracks import OutputAudioTrack, describe_track
 from mmdream.jobs import space
-from mmdream.jobs.ahead import step_back
-from mmdream.jobs.attended import side_by_side
+from mmdream.jobs.ahead import lower_priority
+from mmdream.jobs.attended import run_in_threads
 from mmdream.jobs.driven import ModulatedSchedules, modulate_schedules, with_modulated_schedule
-from mmdream.jobs.folder import DRIVEN, SCAN, picture_file, result_file, sweep, work_folder
+from mmdream.jobs.folder import (
+    MODULATION_FILE,
+    SCAN_FILE,
+    make_work_folder,
+    picture_part_file,
+    remove_unlisted,
+    result_file,
+)
 from mmdream.jobs.job import Job
-from mmdream.jobs.journal import Done, Journal
-from mmdream.jobs.loaded import ear
-from mmdream.jobs.memory import keep_freed_memory, loaded_objects_left_alone
+from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.loaded import load_audio_network
+from mmdream.jobs.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.jobs.onward import read_from
 from mmdream.jobs.order import Order, wanted
-from mmdream.jobs.parts import Standing, paint, standing
-from mmdream.jobs.picture import Painter
-from mmdream.jobs.plan import parts
-from mmdream.jobs.remaining import Demand, estimating, expected_work
+from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
+from mmdream.jobs.picture import FramePipeline
+from mmdream.jobs.plan import plan_parts
+from mmdream.jobs.remaining import PassCost, estimate_frame_work, report_time_left
 from mmdream.jobs.restyle import style_audio_track
-from mmdream.jobs.result import Heard, Seen, finish, report
+from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.jobs.sound import JournalChunkStore, render_audio_track
 from mmdream.jobs.stopwatch import Clock
-from mmdream.jobs.strokes import painter_of
+from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 from mmdream.sound.styling import Styling
 
-LONG = 20.0
+LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
 
 
-def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: threading.Event) -> Done:
+def render_video(
+    film: MediaFile, job: Job, folder: Path, listener: EventSink, stop: threading.Event
+) -> JournalEntry:
     """Dream a film, or what is left of it, and join, read back and journal the result.
 
     Args:
@@ -69,29 +78,33 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
     began = time.perf_counter()
     keep_freed_memory()
     picture, track = wanted(film, job.order)
-    clock, journal = Clock(), _verified(folder)
+    clock, journal = Clock(), _open_journal(folder)
     with clock.time("scan"):
-        found = _scanned(film, job, journal, listener, stop.is_set)
-        over_time = _driven(film, job, journal, found, track, stop.is_set)
+        found = _scan_once(film, job, journal, listener, stop.is_set)
+        over_time = _modulate_once(film, job, journal, found, track, stop.is_set)
     for line in over_time.told:
         listener.say(line)
     seeing, hears = (with_modulated_schedule(job.recipe, each) for each in (over_time.video, over_time.sound))
-    plan = parts(found.shots)
-    stand = standing(plan, found, journal)
-    painter = None if job.order.keep_picture else painter_of(picture, seeing, clock, stop.is_set, listener)
-    hearing = None if track is None else ear(hears, listener)
+    plan = plan_parts(found.shots)
+    stand = find_resume_point(plan, found, journal)
+    painter = (
+        None
+        if job.order.keep_picture
+        else build_frame_pipeline(picture, seeing, clock, stop.is_set, listener)
+    )
+    hearing = None if track is None else load_audio_network(hears, listener)
     if painter is not None:
-        ahead = expected(painter, film, found)
-        _announce(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
-        listener = estimating(listener, ahead, hearing is not None)
+        ahead = estimate_frame_seconds(painter, film, found)
+        _announce_work(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
+        listener = report_time_left(listener, ahead, hearing is not None)
     if track is not None and len(film.audio_tracks) > 1:
         listener.say(f"dreams {describe_track(track)} of {len(film.audio_tracks)}; the others are kept")
     _announce_space(film, job, folder, found, painter, track, listener)
 
-    seen: list[Seen] = []
-    heard: list[Heard] = []
+    seen: list[RenderedPicture] = []
+    heard: list[RenderedSound] = []
     suffix = job.out.suffix.lower()
-    with work_folder(folder) as work:
+    with make_work_folder(folder) as work:
 
         def see() -> None:
             assert painter is not None
@@ -102,18 +115,20 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
                 source = read_from(film, job.order, found.pts, first, stand.last, stop.is_set)
                 dreams = painter.dreams(source, found, first, stand.carries)
                 dreams = notify_frames(dreams, listener, first, len(found.pts))
-                meter = paint(dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds)
-            painted = [folder / picture_file(part.number) for part in plan]
+                meter = write_parts(
+                    dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds
+                )
+            painted = [folder / picture_part_file(part.number) for part in plan]
             with clock.time("parts"):
                 join_parts(painted, file, picture, suffix, found.pts, found.time_base, stop.is_set)
-            brush = painter.strokes[0].brush
+            brush = painter.strokes[0].renderer
             styled = job.recipe.strokes[0].style is not None
-            seen.append(Seen(file, meter, brush.network.precision, styled))
+            seen.append(RenderedPicture(file, meter, brush.network.precision, styled))
 
         def sing() -> None:
             assert track is not None
             assert hearing is not None
-            step_back()
+            lower_priority()
             span, kept = (job.order.start, job.order.end), JournalChunkStore(journal)
             with clock.time("sound"):
                 done: AudioDreamReport | StyledReport
@@ -127,45 +142,45 @@ def render(film: MediaFile, job: Job, folder: Path, listener: Listener, stop: th
                         film, track, span, hearing, hears, listener, work, stop.is_set, kept
                     )
             (work / "source.wav").unlink()  # Room on the disk for the join.
-            heard.append(Heard(OutputAudioTrack(track, work / "sound.wav", laid), done))
+            heard.append(RenderedSound(OutputAudioTrack(track, work / "sound.wav", laid), done))
 
-        with loaded_objects_left_alone(), clock.time("wall"):
-            side_by_side([see] * (painter is not None) + [sing] * (hearing is not None), stop)
+        with freeze_loaded_objects(), clock.time("wall"):
+            run_in_threads([see] * (painter is not None) + [sing] * (hearing is not None), stop)
         with clock.time("join"):
             tracks = seen[0] if seen else None, heard[0] if heard else None
-            proven = finish(film, work / job.out.name, job.order, found, *tracks, listener)
+            proven = join_and_verify(film, work / job.out.name, job.order, found, *tracks, listener)
             if stop.is_set():
                 raise Interrupted
-        done = over_time.extend_report(report(*tracks, proven, clock, began), job.recipe)
+        done = over_time.extend_report(build_report(*tracks, proven, clock, began), job.recipe)
         with journal.entry("result", 0, result_file("result", job.out)) as draft:
             os.replace(work / job.out.name, draft.path)
             draft.sums = {"report": done.as_plain()}
     return journal.done("result")[0]
 
 
-def _verified(folder: Path) -> Journal:
+def _open_journal(folder: Path) -> Journal:
     """The journal of a job, less all that is not on the disk as it says; what it does not name is gone."""
     journal = Journal(folder)
     journal.verify()
     kinds = ("picture", "carry", "sound")
-    sweep(folder, {line.file for kind in kinds for line in journal.done(kind).values()})
+    remove_unlisted(folder, {line.file for kind in kinds for line in journal.done(kind).values()})
     return journal
 
 
-def _scanned(
-    film: MediaFile, job: Job, journal: Journal, listener: Listener, stopped: Callable[[], bool]
+def _scan_once(
+    film: MediaFile, job: Job, journal: Journal, listener: EventSink, stopped: Callable[[], bool]
 ) -> Scan:
     """What one look at the film tells; it is taken once a job."""
     if done := journal.done("scan"):
         return Scan.from_bytes((journal.folder / done[0].file).read_bytes())
-    found = look(film, job.order, listener, stopped)
-    with journal.entry("scan", 0, SCAN) as draft:
+    found = scan_video(film, job.order, listener, stopped)
+    with journal.entry("scan", 0, SCAN_FILE) as draft:
         draft.path.write_bytes(found.to_bytes())
         draft.count = len(found.pts)
     return found
 
 
-def _driven(
+def _modulate_once(
     film: MediaFile,
     job: Job,
     journal: Journal,
@@ -179,12 +194,12 @@ def _driven(
     if done := journal.done("driven"):
         return ModulatedSchedules.from_json((journal.folder / done[0].file).read_text())
     over_time = modulate_schedules(film, job.recipe, found, stopped, track)
-    with journal.entry("driven", 0, DRIVEN) as draft:
+    with journal.entry("driven", 0, MODULATION_FILE) as draft:
         draft.path.write_text(over_time.to_json())
     return over_time
 
 
-def look(film: MediaFile, order: Order, listener: Listener, stopped: Callable[[], bool]) -> Scan:
+def scan_video(film: MediaFile, order: Order, listener: EventSink, stopped: Callable[[], bool]) -> Scan:
     """Scan what is wanted of a film.
 
     Raises:
@@ -192,13 +207,13 @@ def look(film: MediaFile, order: Order, listener: Listener, stopped: Callable[[]
         Interrupted: `stopped` said so.
     """
     source = frames.read_frames(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
-    found = scan_frames(_until(source, stopped))
+    found = scan_frames(_stop_between_frames(source, stopped))
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
     return found
 
 
-def _until(
+def _stop_between_frames(
     source: Generator[frames.Frame, None, None], stopped: Callable[[], bool]
 ) -> Iterator[frames.Frame]:
     for frame in source:
@@ -207,24 +222,30 @@ def _until(
         yield frame
 
 
-def expected(painter: Painter, film: MediaFile, found: Scan) -> np.ndarray:
+def estimate_frame_seconds(painter: FramePipeline, film: MediaFile, found: Scan) -> np.ndarray:
     """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
     picture = film.video
     assert picture is not None
     whole = picture.height, picture.width
     demands = [
-        Demand(stroke.brush.schedule, stroke.brush.carried, stroke.span, seconds)
+        PassCost(stroke.renderer.schedule, stroke.renderer.carried, stroke.span, seconds)
         for stroke, seconds in zip(painter.strokes, painter.step_seconds(), strict=True)
     ]
-    return expected_work(found, film.start, painter.recipe, demands, painter.size, whole)
+    return estimate_frame_work(found, film.start, painter.recipe, demands, painter.size, whole)
 
 
-def _announce(painter: Painter, frames: int, stand: Standing, seconds: float, listener: Listener) -> None:
+def _announce_work(
+    painter: FramePipeline, frames: int, stand: ResumePoint, seconds: float, listener: EventSink
+) -> None:
     """Before the run: frames, expected minutes and, if it is long, a cheaper choice."""
     height, width = painter.size
     done = stand.meter.frames
     wait_for = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
-    cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p" if seconds > LONG and not done else ""
+    cheaper = (
+        f"; cheaper: --size {min(height, width) * 2 // 3}p"
+        if seconds > LONG_WORK_SECONDS and not done
+        else ""
+    )
     before = f", {done} of them done before" if done else ""
     networks = " and ".join(painter.networks)
     listener.say(f"{frames} frames at {width}x{height} with {networks}{before}: about {wait_for}{cheaper}")
@@ -235,14 +256,14 @@ def _announce_space(
     job: Job,
     folder: Path,
     found: Scan,
-    painter: Painter | None,
+    painter: FramePipeline | None,
     track: AudioTrack | None,
-    listener: Listener,
+    listener: EventSink,
 ) -> None:
     start, end = job.order.start or Fraction(0), job.order.end
     last = found.pts[-1] * found.time_base - film.start
     until = min((at for at in (end, film.duration) if at is not None), default=last)
-    needed = space.expected(
+    needed = space.estimate_disk_bytes(
         film.video if painter is not None else None,
         painter.size if painter is not None else (0, 0),
         job.out.suffix.lower(),
@@ -251,4 +272,4 @@ def _announce_space(
         until - start,
         [sound for sound in film.audio_tracks if sound != track],
     )
-    listener.say(space.announce(folder, needed - space.used(folder)))
+    listener.say(space.check_disk_space(folder, needed - space.count_used_bytes(folder)))

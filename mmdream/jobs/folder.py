@@ -16,42 +16,42 @@ from filelock import lock_descriptor
 
 from mmdream.errors import UserError
 from mmdream.jobs import journal
-from mmdream.jobs.durable import write
-from mmdream.jobs.job import Job, differences
+from mmdream.jobs.durable import write_atomically
+from mmdream.jobs.job import Job, format_differences
 
-JOB, LOCK, SCAN, DRIVEN = "job.json", "lock", "scan.safetensors", "driven.json"
-WORK = "work-"
+JOB_FILE, LOCK_FILE, SCAN_FILE, MODULATION_FILE = "job.json", "lock", "scan.safetensors", "driven.json"
+WORK_PREFIX = "work-"
 """Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
 outlives it still writes, meets nobody."""
-MARKER = "made-by-mmdream"
+MARKER_FILE = "made-by-mmdream"
 """Lies in every folder that mmdream made or was given empty. Without it nothing in a folder is touched."""
-MADE = b"mmdream made this folder; when its film is finished, mmdream removes it.\n"
-GIVEN = b"mmdream found this folder empty; when its film is finished, mmdream leaves it so.\n"
+CREATED_TEXT = b"mmdream made this folder; when its film is finished, mmdream removes it.\n"
+ADOPTED_TEXT = b"mmdream found this folder empty; when its film is finished, mmdream leaves it so.\n"
 """What the marker says. A kill may have cut it short."""
-PARTS = {
+PART_FILES = {
     "picture": re.compile(r"\d{5}\.(mid|carry)(\.draft)?"),
     "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
 }
 """The files in the folders of a job's parts."""
-RESULTS = re.compile(r"(result|sheet|compare)\.\w+(\.draft)?")
+RESULT_FILES = re.compile(r"(result|sheet|compare)\.\w+(\.draft)?")
 """What is finished, and has no name of its own yet."""
-LOOK = 1.0
+LOCK_WAIT_SECONDS = 1.0
 """Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
-BEGIN, END = ".", ".mmdream"
+FOLDER_PREFIX, FOLDER_SUFFIX = ".", ".mmdream"
 """Around the result's name: the job's folder, unless the user names one."""
 
 
-def folder_of(out: Path) -> Path:
+def job_folder(out: Path) -> Path:
     """The job's folder beside a result."""
-    return out.with_name(f"{BEGIN}{out.name}{END}")
+    return out.with_name(f"{FOLDER_PREFIX}{out.name}{FOLDER_SUFFIX}")
 
 
-def picture_file(number: int) -> str:
+def picture_part_file(number: int) -> str:
     """A part's frames."""
     return f"picture/{number:05d}.mid"
 
 
-def carry_file(number: int) -> str:
+def state_file(number: int) -> str:
     """What a part's last frame hands on."""
     return f"picture/{number:05d}.carry"
 
@@ -61,23 +61,23 @@ def result_file(kind: str, path: Path) -> str:
     return f"{kind}{path.suffix.lower()}"
 
 
-def sound_file(number: int) -> str:
+def sound_chunk_file(number: int) -> str:
     """A group of chunks."""
     return f"sound/{number:05d}.safetensors"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Have a job's folder to oneself; it is made if need be. The lock dies with its process.
 
     Raises:
         UserError: another run works in it, it holds something else, or it cannot be made.
     """
-    handle, late = None, time.monotonic() + LOOK
+    handle, late = None, time.monotonic() + LOCK_WAIT_SECONDS
     while handle is None:
         try:
-            _claim(folder)
-            handle = _lock(folder / LOCK)
+            _claim_folder(folder)
+            handle = _try_lock(folder / LOCK_FILE)
         except OSError as error:
             # A run that ended may have taken the folder away in between.
             if not (isinstance(error, FileNotFoundError) and folder.parent.is_dir()):
@@ -87,16 +87,18 @@ def locked(folder: Path) -> Iterator[None]:
         if handle is None:
             if time.monotonic() > late:
                 raise UserError(f"{folder}: another run works on this film; wait for it, or stop it first")
-            time.sleep(LOOK / 20)
+            time.sleep(LOCK_WAIT_SECONDS / 20)
     try:
-        if not is_marked(folder):
-            (folder / MARKER).write_bytes(GIVEN)  # A run that ended has left the folder as it was given.
+        if not is_job_folder(folder):
+            (folder / MARKER_FILE).write_bytes(
+                ADOPTED_TEXT
+            )  # A run that ended has left the folder as it was given.
         yield
     finally:
         os.close(handle)
 
 
-def _lock(path: Path) -> int | None:
+def _try_lock(path: Path) -> int | None:
     """Take a lock that dies with its process, and when its handle is closed; None: somebody else has it.
 
     Not filelock's FileLock, which makes a folder that is gone.
@@ -109,19 +111,19 @@ def _lock(path: Path) -> int | None:
     return None
 
 
-def _claim(folder: Path) -> None:
+def _claim_folder(folder: Path) -> None:
     """Make a job's folder, or take an empty one, and mark it.
 
     Raises:
         UserError: it holds what no marker says to be ours.
         OSError: it cannot be made.
     """
-    text = GIVEN
+    text = ADOPTED_TEXT
     try:
         folder.mkdir()
-        text = MADE
+        text = CREATED_TEXT
     except FileExistsError:
-        if is_marked(folder):
+        if is_job_folder(folder):
             return
         if others := sorted(path.name for path in folder.iterdir()):
             raise UserError(
@@ -129,27 +131,29 @@ def _claim(folder: Path) -> None:
                 "name a new folder with --job-dir"
             ) from None
     try:
-        (folder / MARKER).write_bytes(text)
+        (folder / MARKER_FILE).write_bytes(text)
     except OSError:  # The disk is full.
-        (folder / MARKER).unlink(missing_ok=True)
-        if text == MADE:
+        (folder / MARKER_FILE).unlink(missing_ok=True)
+        if text == CREATED_TEXT:
             folder.rmdir()
         raise
 
 
-def is_marked(folder: Path) -> bool:
+def is_job_folder(folder: Path) -> bool:
     """Whether a folder is a job's: mmdream made it, or was given it empty."""
-    path = folder / MARKER
+    path = folder / MARKER_FILE
     # A kill, or a power cut, may have left the beginning only.
-    return path.is_file() and any(text.startswith(path.read_bytes()[: len(text)]) for text in (MADE, GIVEN))
+    return path.is_file() and any(
+        text.startswith(path.read_bytes()[: len(text)]) for text in (CREATED_TEXT, ADOPTED_TEXT)
+    )
 
 
 @contextmanager
-def work_folder(folder: Path) -> Iterator[Path]:
+def make_work_folder(folder: Path) -> Iterator[Path]:
     """A run's own folder in the job's; it goes with all that is in it."""
-    path = Path(tempfile.mkdtemp(prefix=WORK, dir=folder))
+    path = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=folder))
     try:
-        (path / MARKER).write_bytes(MADE)
+        (path / MARKER_FILE).write_bytes(CREATED_TEXT)
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
@@ -158,7 +162,7 @@ def work_folder(folder: Path) -> Iterator[Path]:
 def is_running(folder: Path) -> bool:
     """Whether somebody works in a job's folder now; makes nothing, also where the folder goes meanwhile."""
     try:
-        handle = os.open(folder / LOCK, os.O_RDWR)
+        handle = os.open(folder / LOCK_FILE, os.O_RDWR)
     except OSError:
         return False
     try:
@@ -167,24 +171,24 @@ def is_running(folder: Path) -> bool:
         os.close(handle)
 
 
-def job_in(folder: Path) -> Job | None:
+def read_job(folder: Path) -> Job | None:
     """The job that a folder holds; None: none, or one that was torn before its first part.
 
     Raises:
         UserError: the job's description is damaged.
     """
-    path = folder / JOB
+    path = folder / JOB_FILE
     if not path.is_file():
         return None
     try:
         return Job.from_json(path.read_text(encoding="utf-8"))
     except ValueError:
-        if next(journal.read(folder), None) is None:
+        if next(journal.read_journal(folder), None) is None:
             return None
     raise UserError(f"{path}: is damaged or of another version; begin anew: mmdream video ... --overwrite")
 
 
-def begin(job: Job, folder: Path, how: str) -> None:
+def begin_job(job: Job, folder: Path, how: str) -> None:
     """Make a folder hold this job, whose lock is ours: go on with what is there, or begin.
 
     Args:
@@ -196,7 +200,7 @@ def begin(job: Job, folder: Path, how: str) -> None:
         UserError: the folder holds another job, or one from another machine.
     """
     try:
-        held = job_in(folder)
+        held = read_job(folder)
     except UserError:
         if not job.overwrite:
             raise
@@ -204,23 +208,23 @@ def begin(job: Job, folder: Path, how: str) -> None:
     # Not the digests: 1 and 1.0 are one setting, and two texts.
     if held is not None and held.settings == job.settings and held.out == job.out:
         check_environment(held, job.environment, how)
-        note(job, folder)
+        write_job(job, folder)
         return
     if held is not None and not job.overwrite:
-        other = differences({"output": held.out, **held.settings}, {"output": job.out, **job.settings})
+        other = format_differences({"output": held.out, **held.settings}, {"output": job.out, **job.settings})
         raise UserError(
             f"{job.out}: a film with other settings is half done ({other}); go on with it: {how}, "
             "or begin anew: --overwrite"
         )
-    clear(folder)
-    note(job, folder)
+    clear_folder(folder)
+    write_job(job, folder)
 
 
-def note(job: Job, folder: Path) -> None:
+def write_job(job: Job, folder: Path) -> None:
     """Write a job down, unless it stands there already."""
     text = job.to_json().encode()
-    if not (folder / JOB).is_file() or (folder / JOB).read_bytes() != text:
-        write(folder / JOB, text)
+    if not (folder / JOB_FILE).is_file() or (folder / JOB_FILE).read_bytes() != text:
+        write_atomically(folder / JOB_FILE, text)
 
 
 def check_environment(job: Job, here: dict[str, str], how: str) -> None:
@@ -229,57 +233,57 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
     Raises:
         UserError: precision, processor, cores or libraries differ.
     """
-    if other := differences(job.environment, here):
+    if other := format_differences(job.environment, here):
         raise UserError(
             f"{job.out}: begun where the dream would differ in its last bits ({other}); go on there, "
             f"or here: {how} --anyway"
         )
 
 
-def clear(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Throw away all of a job but its lock; what mmdream did not make stays."""
-    for name in (JOB, SCAN, DRIVEN, journal.NAME):
+    for name in (JOB_FILE, SCAN_FILE, MODULATION_FILE, journal.JOURNAL_FILE):
         (folder / name).unlink(missing_ok=True)
         (folder / f"{name}.draft").unlink(missing_ok=True)
     for path in folder.iterdir():
-        if RESULTS.fullmatch(path.name) and not path.is_dir():
+        if RESULT_FILES.fullmatch(path.name) and not path.is_dir():
             path.unlink()
-    sweep(folder, set())
-    for name in PARTS:
+    remove_unlisted(folder, set())
+    for name in PART_FILES:
         with suppress(OSError):  # Something of the user's is in it.
             (folder / name).rmdir()
 
 
-def sweep(folder: Path, kept: set[str]) -> None:
+def remove_unlisted(folder: Path, kept: set[str]) -> None:
     """Throw away what no line of the journal names; what mmdream did not make stays.
 
     Args:
         folder: of the job.
         kept: files that stay, named from the folder on.
     """
-    for path in folder.glob(f"{WORK}*"):
-        if not path.is_symlink() and path.is_dir() and (is_marked(path) or not any(path.iterdir())):
+    for path in folder.glob(f"{WORK_PREFIX}*"):
+        if not path.is_symlink() and path.is_dir() and (is_job_folder(path) or not any(path.iterdir())):
             shutil.rmtree(path, ignore_errors=True)
-    for name, ours in PARTS.items():
+    for name, ours in PART_FILES.items():
         for path in (folder / name).iterdir() if (folder / name).is_dir() else ():
             if ours.fullmatch(path.name) and f"{name}/{path.name}" not in kept and not path.is_dir():
                 path.unlink(missing_ok=True)
 
 
-def discard(folder: Path) -> None:
+def discard_job(folder: Path) -> None:
     """Throw away a job whose lock is ours, and its folder unless it holds what mmdream did not make.
 
     A run that waits for the lock never meets half of it: a folder that goes has another name by then.
     """
     # First what makes it a job: a kill from here on leaves litter, but no job that is done.
-    clear(folder)
-    if not {path.name for path in folder.iterdir()} <= {LOCK, MARKER}:
+    clear_folder(folder)
+    if not {path.name for path in folder.iterdir()} <= {LOCK_FILE, MARKER_FILE}:
         return
     with suppress(OSError):  # Windows holds on to a folder in which a lock is held.
-        made = (folder / MARKER).read_bytes()[: len(MADE)] == MADE
+        made = (folder / MARKER_FILE).read_bytes()[: len(CREATED_TEXT)] == CREATED_TEXT
         if made:
             folder = folder.rename(folder.with_name(f".{folder.name}.{uuid.uuid4().hex}"))
-        (folder / MARKER).unlink()
-        (folder / LOCK).unlink()
+        (folder / MARKER_FILE).unlink()
+        (folder / LOCK_FILE).unlink()
         if made:
             folder.rmdir()

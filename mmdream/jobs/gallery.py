@@ -9,8 +9,8 @@ import numpy as np
 
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, workshop
-from mmdream.listen import Listener
+from mmdream.jobs.output import check_output_file, output_workspace
+from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
@@ -34,7 +34,7 @@ GAP, MARGIN, TITLE_HEIGHT, HEADING_HEIGHT, CAPTION_HEIGHT = 12, 16, 44, 28, 24
 
 
 def write_gallery(
-    name: str, weights: str | Path | None, output: Path, overwrite: bool, listener: Listener
+    name: str, weights: str | Path | None, output: Path, overwrite: bool, listener: EventSink
 ) -> Path:
     """Write the gallery of a picture network.
 
@@ -52,7 +52,7 @@ def write_gallery(
         UserError: a sound network, weights that do not fit, or the result cannot go where it should.
     """
     about = load_card(name, "picture")
-    out = destination(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--gallery")
+    out = check_output_file(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--gallery")
     path = locate_weights(about, weights)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
@@ -60,7 +60,7 @@ def write_gallery(
     keep_freed_memory()
     for guess in about.guesses:
         listener.say(guess)
-    with workshop(out, overwrite) as work:
+    with output_workspace(out, overwrite) as work:
         sheet = draw_gallery(
             load_shared_network(about, path, choose_precision("auto", about, has_gpu)), listener
         )
@@ -68,7 +68,7 @@ def write_gallery(
     return out
 
 
-def draw_gallery(network: Network, listener: Listener, most: int = MAX_CHANNELS) -> np.ndarray:
+def draw_gallery(network: Network, listener: EventSink, most: int = MAX_CHANNELS) -> np.ndarray:
     """The sheet: a row for each rung, shallow to deep, its strongest channel first.
 
     Args:

@@ -11,9 +11,9 @@ from typing import Any
 
 from mmdream.drive import Drive
 from mmdream.jobs import told_passes
-from mmdream.jobs.durable import sha256
-from mmdream.jobs.environment import environment
-from mmdream.jobs.loaded import guide
+from mmdream.jobs.durable import hash_file
+from mmdream.jobs.environment import describe_environment
+from mmdream.jobs.loaded import probe_guide_sound
 from mmdream.jobs.order import Order
 from mmdream.jobs.restyle import check_audio_style
 from mmdream.networks.card import card_path, is_user_model, load_card
@@ -23,12 +23,12 @@ from mmdream.recipe import Manner, Recipe, SoundManner, Weights
 from mmdream.schedule import Schedule
 from mmdream.terms import Wishes
 
-SAMPLE = 1 << 20
-"""Bytes of the source that are read at its beginning, at its end, and at `BETWEEN` places."""
-BETWEEN = 14
-DIGITS = 64
+SAMPLE_BYTES = 1 << 20
+"""Bytes of the source that are read at its beginning, at its end, and at `MIDDLE_SAMPLES` places."""
+MIDDLE_SAMPLES = 14
+DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-FORMAT = 6
+JOB_FORMAT = 6
 """Of job.json; another one is another job."""
 
 
@@ -69,7 +69,7 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides what is made, flat, as plain JSON."""
-        found = {**_plain(self.order), **_plain(self.recipe), **self.contents}
+        found = {**_to_dict(self.order), **_to_dict(self.recipe), **self.contents}
         schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
         heard = {**found.pop("sound_wishes"), **found.pop("sound_manner")}
         del found["sound_style"]
@@ -91,22 +91,22 @@ class Job:
     @property
     def digest(self) -> str:
         """SHA-256 of the settings."""
-        text = json.dumps([FORMAT, self.settings], sort_keys=True, separators=(",", ":"))
+        text = json.dumps([JOB_FORMAT, self.settings], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
         """The job as it is written down."""
         values = {
-            "format": FORMAT,
+            "format": JOB_FORMAT,
             "digest": self.digest,
             "source": str(self.source),
             "out": str(self.out),
             "overwrite": self.overwrite,
-            "order": _plain(self.order),
-            "recipe": _plain(self.recipe),
+            "order": _to_dict(self.order),
+            "recipe": _to_dict(self.recipe),
             "contents": self.contents,
             "environment": self.environment,
-            "extras": _plain(self.extras),
+            "extras": _to_dict(self.extras),
         }
         return json.dumps(values, indent=1)
 
@@ -148,7 +148,7 @@ class Job:
                 values["overwrite"],
                 values["contents"],
                 values["environment"],
-                _extras(values["extras"]),
+                _extras_from_dict(values["extras"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a job: {error}") from error
@@ -157,7 +157,7 @@ class Job:
         return job
 
 
-def describe(
+def describe_job(
     source: Path,
     out: Path,
     order: Order,
@@ -180,56 +180,63 @@ def describe(
     Raises:
         UserError: weights that are missing or damaged; wishes that the network cannot fulfil.
     """
-    contents = {"source": fingerprint(source)}
+    contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
-        contents |= _network(recipe.net, "picture", "network", recipe.weights)
+        contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
         check_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
         for number, stroke in enumerate(recipe.passes, 1):
             own = recipe.of(stroke)
             check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
-            found = _network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
+            found = _hash_network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
         recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
         if recipe.wishes.guide is not None:
-            contents["guide"] = sha256(recipe.wishes.guide)
+            contents["guide"] = hash_file(recipe.wishes.guide)
             recipe = replace(recipe, wishes=told_passes.resolved(recipe.wishes))
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
-        contents["sound style"] = sha256(order.sound_style)
+        contents["sound style"] = hash_file(order.sound_style)
         order = replace(order, sound_style=order.sound_style.resolve())
     if hears:
-        contents |= _network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
+        contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if recipe.sound_wishes.guide is not None:
-            guide(recipe.sound_wishes.guide)
-            contents["sound guide"] = sha256(recipe.sound_wishes.guide)
+            probe_guide_sound(recipe.sound_wishes.guide)
+            contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
             recipe = replace(recipe, sound_wishes=told_passes.resolved(recipe.sound_wishes))
     recipe = replace(
         recipe,
-        net=_whole(recipe.net),
-        sound_net=_whole(recipe.sound_net),
-        weights=_absolute(recipe.weights),
-        sound_weights=_absolute(recipe.sound_weights),
+        net=_absolute_network(recipe.net),
+        sound_net=_absolute_network(recipe.sound_net),
+        weights=_absolute_weights(recipe.weights),
+        sound_weights=_absolute_weights(recipe.sound_weights),
     )
     return Job(
-        source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment(recipe), extras
+        source.resolve(),
+        out.resolve(),
+        order,
+        recipe,
+        overwrite,
+        contents,
+        describe_environment(recipe),
+        extras,
     )
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+def format_differences(before: dict[str, Any], now: dict[str, Any]) -> str:
     """What differs between two sets of settings, for a person: ``steps was 10, is 3; ...``."""
     found = []
     for name in {**before, **now}:
         old, new = before.get(name), now.get(name)
         if old == new:
             continue
-        secret = any(isinstance(value, str) and len(value) == DIGITS for value in (old, new))
-        said = "has changed" if secret else f"was {_told(old)}, is {_told(new)}"
+        secret = any(isinstance(value, str) and len(value) == DIGEST_DIGITS for value in (old, new))
+        said = "has changed" if secret else f"was {_format_value(old)}, is {_format_value(new)}"
         found.append(f"{name.replace('_', '-')} {said}")
     return "; ".join(found)
 
 
-def fingerprint(path: Path) -> str:
+def fingerprint_file(path: Path) -> str:
     """SHA-256 of a file's size and of samples of it: quick for a film of any length.
 
     The time of its last change is left out: a copy is the same film.
@@ -237,36 +244,36 @@ def fingerprint(path: Path) -> str:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
-        for number in range(BETWEEN + 2):
-            file.seek(max(0, size - SAMPLE) * number // (BETWEEN + 1))
-            digest.update(file.read(SAMPLE))
+        for number in range(MIDDLE_SAMPLES + 2):
+            file.seek(max(0, size - SAMPLE_BYTES) * number // (MIDDLE_SAMPLES + 1))
+            digest.update(file.read(SAMPLE_BYTES))
     return digest.hexdigest()
 
 
-def _network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
+def _hash_network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
     path, told = locate_weights(load_card(name, medium), weights), card_path(name)
     return {
-        f"{role}'s card": "guessed" if told is None else sha256(told),
-        f"{role}'s weights": RANDOM if path is None else sha256(path),
+        f"{role}'s card": "guessed" if told is None else hash_file(told),
+        f"{role}'s weights": RANDOM if path is None else hash_file(path),
     }
 
 
-def _whole(network: str) -> str:
+def _absolute_network(network: str) -> str:
     """A network of the user's own by a name that holds in any folder."""
     return str(Path(network).expanduser().resolve()) if is_user_model(network) else network
 
 
-def _absolute(weights: Weights) -> Weights:
+def _absolute_weights(weights: Weights) -> Weights:
     """A weights file by a name that holds in any folder."""
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
 
-def _extras(plain: dict[str, Any]) -> Extras:
+def _extras_from_dict(plain: dict[str, Any]) -> Extras:
     names = {name: None if plain[name] is None else Path(plain[name]) for name in ("preview", "sheet")}
     return Extras(**names, compare=plain["compare"])
 
 
-def _plain(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str, Any]:
+def _to_dict(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
@@ -277,7 +284,7 @@ def _plain(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str
         elif isinstance(value, Wishes):
             value = told_passes.plain_wishes(value)
         elif isinstance(value, (Manner, SoundManner)):
-            value = _plain(value)
+            value = _to_dict(value)
         elif isinstance(value, tuple):
             value = [asdict(each) for each in value]
         elif isinstance(value, (Path, Fraction)):
@@ -286,7 +293,7 @@ def _plain(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str
     return found
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return "not set"
     if isinstance(value, list):

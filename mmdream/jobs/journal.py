@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmdream.jobs.durable import sha256, whole, write
+from mmdream.jobs.durable import atomic_file, hash_file, write_atomically
 
-NAME = "journal.jsonl"
+JOURNAL_FILE = "journal.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class JournalEntry:
     """One finished file."""
 
     kind: str
@@ -43,15 +43,15 @@ class Done:
 
     def holds(self, folder: Path) -> bool:
         """Whether the file is there, byte for byte."""
-        return self.describes(folder / self.file)
+        return self.matches(folder / self.file)
 
-    def describes(self, path: Path) -> bool:
+    def matches(self, path: Path) -> bool:
         """Whether a file is this one, byte for byte."""
-        return path.is_file() and path.stat().st_size == self.size and sha256(path) == self.sha256
+        return path.is_file() and path.stat().st_size == self.size and hash_file(path) == self.sha256
 
 
 @dataclass
-class Draft:
+class DraftFile:
     """A file on its way into the journal; the figures may be set until it is finished."""
 
     path: Path
@@ -63,28 +63,30 @@ class Journal:
     """The journal of a job; threads may share it."""
 
     def __init__(self, folder: Path) -> None:
-        """Read a journal, an empty one where there is none; see `read`."""
+        """Read a journal, an empty one where there is none; see `read_journal`."""
         self.folder = folder
         self._lock = threading.Lock()
-        self._lines = list(read(folder))
+        self._lines = list(read_journal(folder))
 
-    def done(self, kind: str) -> dict[int, Done]:
+    def done(self, kind: str) -> dict[int, JournalEntry]:
         """Finished files of a kind by number; the last line of a number counts."""
         with self._lock:
             return {line.number: line for line in self._lines if line.kind == kind}
 
     @contextmanager
-    def entry(self, kind: str, number: int, file: str) -> Iterator[Draft]:
+    def entry(self, kind: str, number: int, file: str) -> Iterator[DraftFile]:
         """Write one file: the block writes the draft's `path`, the journal's line follows."""
         began = time.perf_counter()
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as place:
-            draft = Draft(place)
+        with atomic_file(path) as place:
+            draft = DraftFile(place)
             yield draft
-            digest, size = sha256(place), place.stat().st_size
+            digest, size = hash_file(place), place.stat().st_size
         self._add(
-            Done(kind, number, file, digest, size, draft.count, time.perf_counter() - began, draft.sums)
+            JournalEntry(
+                kind, number, file, digest, size, draft.count, time.perf_counter() - began, draft.sums
+            )
         )
 
     def verify(self) -> None:
@@ -95,15 +97,15 @@ class Journal:
         """
         with self._lock:
             self._lines = [line for line in self._lines if line.holds(self.folder)]
-            data = b"".join(map(_line, self._lines))
-            path = self.folder / NAME
+            data = b"".join(map(_format_line, self._lines))
+            path = self.folder / JOURNAL_FILE
             if path.is_file() and path.read_bytes() != data:
-                write(path, data)
+                write_atomically(path, data)
 
-    def _add(self, line: Done) -> None:
-        data = _line(line)
+    def _add(self, line: JournalEntry) -> None:
+        data = _format_line(line)
         with self._lock:
-            with open(self.folder / NAME, "ab", buffering=0) as file:
+            with open(self.folder / JOURNAL_FILE, "ab", buffering=0) as file:
                 before = file.tell()
                 try:
                     if file.write(data) < len(data):
@@ -115,12 +117,12 @@ class Journal:
             self._lines.append(line)
 
 
-def read(folder: Path) -> Iterator[Done]:
+def read_journal(folder: Path) -> Iterator[JournalEntry]:
     """The lines of a job's journal, up to the first that is torn."""
-    path = folder / NAME
+    path = folder / JOURNAL_FILE
     if not path.is_file():
         return
-    names = {each.name for each in fields(Done)}
+    names = {each.name for each in fields(JournalEntry)}
     for text in path.read_bytes().splitlines(keepends=True):
         try:
             values = json.loads(text)
@@ -128,8 +130,8 @@ def read(folder: Path) -> Iterator[Done]:
             return
         if not text.endswith(b"\n") or not isinstance(values, dict) or set(values) != names:
             return
-        yield Done(**values)
+        yield JournalEntry(**values)
 
 
-def _line(done: Done) -> bytes:
+def _format_line(done: JournalEntry) -> bytes:
     return json.dumps(asdict(done)).encode() + b"\n"

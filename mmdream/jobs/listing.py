@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mmdream.errors import UserError
 from mmdream.jobs import journal
-from mmdream.jobs.folder import BEGIN, END, JOB, is_marked, is_running, job_in
-from mmdream.jobs.journal import Done
+from mmdream.jobs.folder import FOLDER_PREFIX, FOLDER_SUFFIX, JOB_FILE, is_job_folder, is_running, read_job
+from mmdream.jobs.journal import JournalEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class JobStatus:
     """One job."""
 
     folder: Path
@@ -37,12 +37,12 @@ class Listed:
     @property
     def name(self) -> Path:
         """What `mmdream resume` takes."""
-        beside = self.folder.name.startswith(BEGIN) and self.folder.name.endswith(END)
-        own = self.folder.name.removeprefix(BEGIN).removesuffix(END)
+        beside = self.folder.name.startswith(FOLDER_PREFIX) and self.folder.name.endswith(FOLDER_SUFFIX)
+        own = self.folder.name.removeprefix(FOLDER_PREFIX).removesuffix(FOLDER_SUFFIX)
         return self.folder.with_name(own) if beside else self.folder
 
 
-def listed(place: Path) -> list[Listed]:
+def list_jobs(place: Path) -> list[JobStatus]:
     """The jobs in a folder, the last touched first.
 
     Raises:
@@ -50,42 +50,42 @@ def listed(place: Path) -> list[Listed]:
     """
     if not place.is_dir():
         raise UserError(f"{place}: no such folder")
-    found = [job for job in map(_look, _jobs(place)) if job is not None]
+    found = [job for job in map(_read_status, _find_job_folders(place)) if job is not None]
     return sorted(found, key=lambda job: job.touched, reverse=True)
 
 
-def _jobs(place: Path) -> Iterator[Path]:
+def _find_job_folders(place: Path) -> Iterator[Path]:
     for path in (place, *place.iterdir()):
-        if is_marked(path) and (path / JOB).is_file():
+        if is_job_folder(path) and (path / JOB_FILE).is_file():
             yield path
 
 
-def _look(folder: Path) -> Listed | None:
+def _read_status(folder: Path) -> JobStatus | None:
     """How far a job is; None: it ended while it was looked at."""
     try:
-        lines = list(journal.read(folder))
+        lines = list(journal.read_journal(folder))
         try:
-            job = job_in(folder)
+            job = read_job(folder)
         except UserError:
             job = None
         running = is_running(folder)
-        touched = (folder / JOB).stat().st_mtime
+        touched = (folder / JOB_FILE).stat().st_mtime
         if lines:
-            touched = max(touched, (folder / journal.NAME).stat().st_mtime)
+            touched = max(touched, (folder / journal.JOURNAL_FILE).stat().st_mtime)
     except FileNotFoundError:
         return None
     dreams = job is not None and not job.order.keep_picture
-    return Listed(
+    return JobStatus(
         folder,
         None if job is None else job.out,
         "running" if running else "broken" if job is None else "stopped",
-        _count(lines, "picture"),
+        _count_finished(lines, "picture"),
         next((line.count for line in lines if line.kind == "scan"), None) if dreams else None,
-        _count(lines, "sound"),
+        _count_finished(lines, "sound"),
         touched,
     )
 
 
-def _count(lines: list[Done], kind: str) -> int:
+def _count_finished(lines: list[JournalEntry], kind: str) -> int:
     """Frames or chunks that are done; a number counts once."""
     return sum({line.number: line.count for line in lines if line.kind == kind}.values())

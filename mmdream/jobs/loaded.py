@@ -12,7 +12,7 @@ import soundfile
 from mmdream.errors import UserError
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
@@ -21,14 +21,14 @@ from mmdream.recipe import Recipe
 from mmdream.sound.source import ArraySource
 
 
-def eyes(recipe: Recipe, listener: Listener) -> Network:
+def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
     """The picture network; what had to be guessed of it is said.
 
     Raises:
         UserError: weights that are missing, damaged or of another network; wishes that it cannot fulfil.
     """
-    about, path = checked(recipe)
-    _announce(about, listener)
+    about, path = locate_image_network(recipe)
+    _announce_guesses(about, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
@@ -39,32 +39,32 @@ def eyes(recipe: Recipe, listener: Listener) -> Network:
     return network
 
 
-def checked(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
+def locate_image_network(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
     """The card of the picture network and the file of its weights, checked as far as goes without TensorFlow.
 
     Raises:
-        UserError: as `eyes`.
+        UserError: as `load_image_network`.
     """
     about = load_card(recipe.net, "picture")
     check_targets(about, recipe.schedule, recipe.wishes)
     return about, locate_weights(about, recipe.weights)
 
 
-def ear(recipe: Recipe, listener: Listener) -> Network:
+def load_audio_network(recipe: Recipe, listener: EventSink) -> Network:
     """The sound network; what had to be guessed of it is said.
 
     Raises:
-        UserError: as `eyes`.
+        UserError: as `load_image_network`.
     """
     about = load_card(recipe.sound_net, "sound")
     about.check_classes(recipe.sound_wishes.terms)
-    _announce(about, listener)
+    _announce_guesses(about, listener)
     network = load_shared_network(about, locate_weights(about, recipe.sound_weights), "float32", recipe.seed)
     network.check_terms(recipe.sound_wishes.terms)
     return network
 
 
-def guide(path: Path) -> MediaFile:
+def probe_guide_sound(path: Path) -> MediaFile:
     """The file of a sound that a sound dream is to go towards; its samples are not read.
 
     Raises:
@@ -76,18 +76,18 @@ def guide(path: Path) -> MediaFile:
     return film
 
 
-def model(recipe: Recipe) -> ArraySource | None:
+def load_guide_sound(recipe: Recipe) -> ArraySource | None:
     """The sound that a sound dream goes towards, as far as it is heard; None: none.
 
     Raises:
-        UserError: as `guide`; it has no samples, or some that are no numbers.
+        UserError: as `probe_guide_sound`; it has no samples, or some that are no numbers.
     """
     path = recipe.sound_wishes.guide
     if path is None:
         return None
     from mmdream.sound.ear import MAX_GUIDE_SECONDS
 
-    film = guide(path)
+    film = probe_guide_sound(path)
     track = film.audio_tracks[0]
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         wave = Path(folder) / "guide.wav"
@@ -98,6 +98,6 @@ def model(recipe: Recipe) -> ArraySource | None:
     return ArraySource(samples.T, rate, track.layout)
 
 
-def _announce(about: NetworkCard, listener: Listener) -> None:
+def _announce_guesses(about: NetworkCard, listener: EventSink) -> None:
     for guess in about.guesses:
         listener.say(guess)

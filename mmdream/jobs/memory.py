@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """glibc's names in malloc.h, M_..."""
-LARGEST_KEPT = 1 << 25
+MAX_KEPT_BYTES = 1 << 25
 """Bytes; glibc takes no larger threshold."""
 
 
@@ -25,7 +25,7 @@ def keep_freed_memory() -> None:
     except (OSError, TypeError, AttributeError):
         return
     for option, value in (
-        (MMAP_THRESHOLD, LARGEST_KEPT),
+        (MMAP_THRESHOLD, MAX_KEPT_BYTES),
         (TRIM_THRESHOLD, 1 << 30),
         (TOP_PAD, 1 << 26),
         # Every part of a film has an encoder with threads of its own; each must not leave a heap behind.
@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def loaded_objects_left_alone() -> Iterator[None]:
+def freeze_loaded_objects() -> Iterator[None]:
     """Keep Python's collector from looking again and again at modules and networks that are loaded by now.
 
     TensorFlow brings about a million objects; walking them took 8 % of a film's time, with every other thread
@@ -50,7 +50,7 @@ def loaded_objects_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
-def peak() -> float | None:
+def peak_memory_mib() -> float | None:
     """MiB that this process had at most, so far; None where the system does not tell."""
     try:
         import resource

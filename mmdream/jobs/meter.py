@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mmdream.report import Used
 
 if TYPE_CHECKING:
-    from mmdream.jobs.picture import Dreamed
+    from mmdream.jobs.picture import DreamedFrame
 
 
 @dataclass
-class Meter:
+class FrameStats:
     """Sums over the frames of a part, or of all."""
 
     frames: int = 0
@@ -22,7 +22,7 @@ class Meter:
     dream: float = 0.0
     used: list[Used] = field(default_factory=list)
 
-    def add(self, dreamed: Dreamed) -> None:
+    def add(self, dreamed: DreamedFrame) -> None:
         """Count one frame."""
         self.frames += 1
         self.repeated += dreamed.frame.repeated
@@ -32,7 +32,7 @@ class Meter:
             self.dream += dreamed.scores[1]
         self._use(Used(float(dreamed.frame.seconds), dreamed.moment))
 
-    def join(self, later: Meter) -> None:
+    def join(self, later: FrameStats) -> None:
         """Count the part that follows.
 
         Sums are taken part by part in an unbroken run too: other orders round otherwise.
@@ -54,6 +54,6 @@ class Meter:
         return asdict(self)
 
     @staticmethod
-    def from_json(values: dict[str, Any]) -> Meter:
+    def from_json(values: dict[str, Any]) -> FrameStats:
         """What `as_json` gave."""
-        return Meter(**{**values, "used": list(map(Used.from_plain, values["used"]))})
+        return FrameStats(**{**values, "used": list(map(Used.from_plain, values["used"]))})

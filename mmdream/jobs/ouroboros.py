@@ -18,11 +18,11 @@ from mmdream.errors import UserError
 from mmdream.film import sound_files
 from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
-from mmdream.jobs.loaded import ear
+from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.order import track_of
-from mmdream.jobs.output import destination, publish, workshop
+from mmdream.jobs.output import check_output_file, output_workspace, publish_file
 from mmdream.jobs.sound import open_audio_source
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.report import Report
@@ -59,7 +59,7 @@ def render_feedback_audio(
     recipe: Recipe,
     settings: FeedbackSettings,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     sound_track: str | None = None,
 ) -> Report:
     """Dream a sound again and again into one file, and into one for each clip.
@@ -81,13 +81,13 @@ def render_feedback_audio(
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
-        out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+        out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
         parts = clip_paths(out, settings.count)
         for part in parts:
-            destination(name, part, "", sound_files.AUDIO_SUFFIXES, overwrite)
-        network = ear(recipe, listener)
-        with workshop(out, overwrite) as work:
+            check_output_file(name, part, "", sound_files.AUDIO_SUFFIXES, overwrite)
+        network = load_audio_network(recipe, listener)
+        with output_workspace(out, overwrite) as work:
             wave = work / "first.wav"
             laid = extract_audio(film, track, wave)
             check_clip_lengths(str(name), laid.n_samples, track.channels, track.rate, settings)
@@ -98,7 +98,7 @@ def render_feedback_audio(
                 sound_files.encode_audio(clip.file, work / part.name)
             sound_files.encode_audio(joined.file, work / out.name)
             for part in parts:
-                publish(work / part.name, part, overwrite)
+                publish_file(work / part.name, part, overwrite)
     seconds = joined.report.n_samples / joined.report.rate
     return joined.report.extend_report(
         Report(seconds=seconds, wall_seconds=time.perf_counter() - began)
@@ -117,7 +117,7 @@ def render_feedback_track(
     seconds: Fraction,
     network: Network,
     recipe: Recipe,
-    listener: Listener,
+    listener: EventSink,
     work: Path,
     should_stop: Callable[[], bool],
 ) -> JoinedClips:

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.errors import NoRoom, UserError
+from mmdream.errors import DiskFull, UserError
 from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.jobs.durable import sync_folder
 from mmdream.picture import files
 
-NUMBERED = re.compile(r"\d{4,}\.png")
+NUMBERED_IMAGE = re.compile(r"\d{4,}\.png")
 """The pictures in a folder of steps."""
-LONGEST_NAME = 200
+MAX_NAME_BYTES = 200
 """Bytes; file systems take 255, and the files on the way have longer names than the result."""
 
 
-def destination(
+def check_output_file(
     source: Path | None,
     output: Path | None,
     ending: str,
@@ -52,7 +52,7 @@ def destination(
         assert source is not None
         output = source.with_name(source.stem + ending)
     path = output
-    if len(os.fsencode(path.name)) > LONGEST_NAME:
+    if len(os.fsencode(path.name)) > MAX_NAME_BYTES:
         raise UserError(f"{path.name[:40]}...: is too long a name; give a shorter one with {option}")
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it, for example {path / 'dream'}{suffixes[0]}")
@@ -74,7 +74,7 @@ def destination(
     return path
 
 
-def folder_beside(path: Path, ending: str, overwrite: bool) -> Path:
+def check_output_folder(path: Path, ending: str, overwrite: bool) -> Path:
     """The name of a folder of numbered pictures beside a result, ``OUT.ending``; to be asked before the work.
 
     Raises:
@@ -85,7 +85,7 @@ def folder_beside(path: Path, ending: str, overwrite: bool) -> Path:
         return folder
     if not (overwrite and folder.is_dir()):
         raise UserError(f"{folder}: exists already; choose another name with -o or --overwrite")
-    if others := sorted(each.name for each in folder.iterdir() if not NUMBERED.fullmatch(each.name)):
+    if others := sorted(each.name for each in folder.iterdir() if not NUMBERED_IMAGE.fullmatch(each.name)):
         raise UserError(
             f"{folder}: holds other files ({others[0]}) than the pictures of an earlier run; choose another "
             "name with -o"
@@ -93,14 +93,14 @@ def folder_beside(path: Path, ending: str, overwrite: bool) -> Path:
     return folder
 
 
-def lay_folder(folder: Path, path: Path) -> None:
+def move_folder_into_place(folder: Path, path: Path) -> None:
     """Give a finished folder of numbered pictures on the same disk its name, in place of an older one.
 
     Raises:
         UserError: something else is in it by now.
     """
     for each in path.iterdir() if path.is_dir() else ():
-        if NUMBERED.fullmatch(each.name):
+        if NUMBERED_IMAGE.fullmatch(each.name):
             each.unlink()
     try:
         with suppress(FileNotFoundError):
@@ -110,7 +110,7 @@ def lay_folder(folder: Path, path: Path) -> None:
         raise UserError(f"{path}: holds other files by now; choose another name with -o") from error
 
 
-def keeping(folder: Path) -> Callable[[np.ndarray], None]:
+def write_numbered_images(folder: Path) -> Callable[[np.ndarray], None]:
     """Write each picture that comes, numbered."""
     folder.mkdir()
     numbers = itertools.count(1)
@@ -128,7 +128,7 @@ def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
     Raises:
         FileExistsError: something has that name, and may not be replaced; `file` is as it was.
     """
-    rename = os.replace if overwrite else _rename_to_free
+    rename = os.replace if overwrite else _rename_without_replacing
     try:
         rename(file, path)
     except OSError as error:
@@ -146,7 +146,7 @@ def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
     sync_folder(path.parent)
 
 
-def _rename_to_free(file: Path, path: Path) -> None:
+def _rename_without_replacing(file: Path, path: Path) -> None:
     """Rename a file to a name that nothing has.
 
     Raises:
@@ -171,7 +171,7 @@ def _rename_to_free(file: Path, path: Path) -> None:
         os.unlink(file)
 
 
-def publish(file: Path, path: Path, overwrite: bool) -> None:
+def publish_file(file: Path, path: Path, overwrite: bool) -> None:
     """Give a finished file its name, see `move_into_place`, or if that is taken by now a free one like it.
 
     Raises:
@@ -192,14 +192,14 @@ def publish(file: Path, path: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def workshop(path: Path, overwrite: bool) -> Iterator[Path]:
+def output_workspace(path: Path, overwrite: bool) -> Iterator[Path]:
     """A folder beside the result to work in; what is left in it under the result's name becomes the result.
 
     The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
 
     Args:
         path: the result.
-        overwrite: whether it may replace what has its name by the end; else see `publish`.
+        overwrite: whether it may replace what has its name by the end; else see `publish_file`.
     """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
@@ -211,8 +211,8 @@ def workshop(path: Path, overwrite: bool) -> Iterator[Path]:
         ) from error
     try:
         yield folder
-        publish(folder / path.name, path, overwrite)
-    except NoRoom as error:
+        publish_file(folder / path.name, path, overwrite)
+    except DiskFull as error:
         raise disk_full_error(path) from error  # It names the folder that is gone.
     except OSError as error:
         if error.errno in DISK_FULL_ERRNOS:

@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.jobs.loaded import eyes
+from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.masks import open_mask
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, folder_beside, keeping, lay_folder, workshop
-from mmdream.listen import Listener
+from mmdream.jobs.output import (
+    check_output_file,
+    check_output_folder,
+    move_folder_into_place,
+    output_workspace,
+    write_numbered_images,
+)
+from mmdream.listen import EventSink
 from mmdream.passes import Mask, Style, shares
 from mmdream.picture import files, octaves
 from mmdream.picture.octaves import OctavePass, resize
@@ -88,7 +94,7 @@ def style_image(
     style_images: Sequence[np.ndarray],
     recipe: Recipe,
     style: Style,
-    listener: Listener,
+    listener: EventSink,
     *,
     from_noise: bool = False,
     mask: np.ndarray | None = None,
@@ -114,7 +120,7 @@ def style_image(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    network = eyes(recipe, listener)
+    network = load_image_network(recipe, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.picture.styled import StyleTarget, stylize_octaves
 
@@ -168,7 +174,7 @@ def style_image_file(
     recipe: Recipe,
     style: Style,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     *,
     from_noise: bool = False,
     mask: Mask | None = None,
@@ -191,19 +197,19 @@ def style_image_file(
         UserError: not a picture, or too small a one; a mask that does not fit it; the result cannot go where
             it should.
     """
-    out = destination(content, output, ".styled.png", files.IMAGE_SUFFIXES, overwrite)
+    out = check_output_file(content, output, ".styled.png", files.IMAGE_SUFFIXES, overwrite)
     rgb, models = read_style_image(content), [read_style_image(path) for path, _ in style.models]
     share = None if mask is None else _read_mask_weights(mask, rgb)
-    steps = folder_beside(out, "steps", overwrite) if save_steps else None
-    with workshop(out, overwrite) as work:
+    steps = check_output_folder(out, "steps", overwrite) if save_steps else None
+    with output_workspace(out, overwrite) as work:
         kept = work / "steps"
         painting, done = style_image(
             rgb, models, recipe, style, listener, from_noise=from_noise, mask=share,
-            on_step=None if steps is None else keeping(kept),
+            on_step=None if steps is None else write_numbered_images(kept),
         )  # fmt: skip
         files.write_image(work / out.name, painting)
         if steps is not None:
-            lay_folder(kept, steps)
+            move_folder_into_place(kept, steps)
     return replace(done, output=str(out))
 
 
@@ -233,7 +239,7 @@ def _read_mask_weights(mask: Mask, rgb: np.ndarray) -> np.ndarray:
 
 
 def _count_steps(
-    visits: Sequence[OctavePass], listener: Listener, shown: Callable[[np.ndarray], None] | None
+    visits: Sequence[OctavePass], listener: EventSink, shown: Callable[[np.ndarray], None] | None
 ) -> Callable[[np.ndarray], None]:
     """Tell the work that is done after each step, and hand the painting on."""
     areas = [visit.size[0] * visit.size[1] for visit in visits for _ in range(visit.steps)]

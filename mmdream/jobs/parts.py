@@ -9,39 +9,39 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from mmdream.errors import UserError
-from mmdream.film.carry import Carries, packed, unpacked
+from mmdream.film.carry import TemporalStates, pack_states, unpack_states
 from mmdream.film.joined import count_frames
 from mmdream.film.opened import disk_full_error
 from mmdream.film.shots import Scan
 from mmdream.film.source import VideoTrack
 from mmdream.film.writer import VideoWriter
-from mmdream.jobs.folder import carry_file, picture_file
-from mmdream.jobs.journal import Done, Journal
-from mmdream.jobs.meter import Meter
+from mmdream.jobs.folder import picture_part_file, state_file
+from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.meter import FrameStats
 from mmdream.jobs.onward import frame_hash
-from mmdream.jobs.picture import Dreamed
+from mmdream.jobs.picture import DreamedFrame
 from mmdream.jobs.plan import Part
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
-CARRIES = 3
+KEPT_STATES = 3
 """The last carries that are kept: one may be damaged, and they are large."""
 
 
 @dataclass(frozen=True)
-class Standing:
+class ResumePoint:
     """How far the picture is."""
 
     parts: int = 0
     """Parts that are done, from the first on."""
-    meter: Meter = field(default_factory=Meter)
+    meter: FrameStats = field(default_factory=FrameStats)
     """Sums over their frames."""
-    carries: Carries = ()
+    carries: TemporalStates = ()
     """What their last frame hands on; none where the next part begins a shot."""
     last: str | None = None
     """`mark` of the source's last frame in them."""
 
 
-def standing(plan: Sequence[Part], found: Scan, journal: Journal) -> Standing:
+def find_resume_point(plan: Sequence[Part], found: Scan, journal: Journal) -> ResumePoint:
     """The longest beginning of a film from which it can go on.
 
     Args:
@@ -57,26 +57,26 @@ def standing(plan: Sequence[Part], found: Scan, journal: Journal) -> Standing:
     # A part inside a shot cannot begin without what the frame before it left.
     while 0 < done < len(plan) and plan[done].first not in begins and done - 1 not in carries:
         done -= 1
-    meter = Meter()
+    meter = FrameStats()
     for number in range(done):
-        meter.join(Meter.from_json(painted[number].sums["meter"]))
-    handed: Carries = ()
+        meter.join(FrameStats.from_json(painted[number].sums["meter"]))
+    handed: TemporalStates = ()
     if 0 < done < len(plan) and plan[done].first not in begins:
-        handed = unpacked((journal.folder / carries[done - 1].file).read_bytes())
-    return Standing(done, meter, handed, painted[done - 1].sums["last"] if done else None)
+        handed = unpack_states((journal.folder / carries[done - 1].file).read_bytes())
+    return ResumePoint(done, meter, handed, painted[done - 1].sums["last"] if done else None)
 
 
-def paint(
-    dreams: Generator[Dreamed, None, None],
+def write_parts(
+    dreams: Generator[DreamedFrame, None, None],
     plan: Sequence[Part],
-    stand: Standing,
+    stand: ResumePoint,
     picture: VideoTrack,
     suffix: str,
     found: Scan,
     journal: Journal,
-    listener: Listener,
+    listener: EventSink,
     seconds: dict[str, float],
-) -> Meter:
+) -> FrameStats:
     """Encode the dreams that are still missing, part by part.
 
     Args:
@@ -99,8 +99,8 @@ def paint(
     total = stand.meter
     with closing(dreams):
         for part in plan[stand.parts :]:
-            meter = Meter()
-            with journal.entry("picture", part.number, picture_file(part.number)) as draft:
+            meter = FrameStats()
+            with journal.entry("picture", part.number, picture_part_file(part.number)) as draft:
                 last = None
                 with VideoWriter(draft.path, picture, suffix, found.time_base, part=True) as writer:
                     for dreamed in islice(dreams, part.frames):
@@ -114,16 +114,16 @@ def paint(
                     raise UserError("the source has fewer frames than when it was scanned; is it changing?")
                 if count_frames(draft.path) != part.frames:
                     raise disk_full_error(draft.path)  # What did not fit is not always told.
-                with journal.entry("carry", part.number, carry_file(part.number)) as handed:
-                    handed.path.write_bytes(packed(last.carries))
+                with journal.entry("carry", part.number, state_file(part.number)) as handed:
+                    handed.path.write_bytes(pack_states(last.carries))
                 draft.count = part.frames
                 draft.sums = {"meter": meter.as_json(), "last": frame_hash(last.frame)}
             total.join(meter)
-            _forget(journal, part.number - CARRIES)
+            _remove_state(journal, part.number - KEPT_STATES)
     return total
 
 
-def _forget(journal: Journal, number: int) -> None:
-    old: Done | None = journal.done("carry").get(number)
+def _remove_state(journal: Journal, number: int) -> None:
+    old: JournalEntry | None = journal.done("carry").get(number)
     if old is not None:
         (journal.folder / old.file).unlink(missing_ok=True)

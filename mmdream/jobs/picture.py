@@ -11,32 +11,40 @@ from fractions import Fraction
 import numpy as np
 
 from mmdream.film import flow
-from mmdream.film.carry import Carries, Carry, begun, gone_on, lay, room, strength
+from mmdream.film.carry import (
+    TemporalState,
+    TemporalStates,
+    advance_state,
+    measure_room,
+    measure_strength,
+    start_state,
+    warp_state,
+)
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
-from mmdream.jobs.ahead import ahead, step_back
-from mmdream.jobs.brushes import Brush
+from mmdream.jobs.ahead import lower_priority, prefetch
+from mmdream.jobs.brushes import PassRenderer
 from mmdream.jobs.stopwatch import Clock
 from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment
 
-BOTH_WAYS = 24
+BIDIRECTIONAL_FRAMES = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
-SETTLING = 24
+SETTLING_FRAMES = 24
 """Frames behind a cut that take more steps than usual: the first climb fits its own frame best, and fades."""
-THOROUGH = 3
+SETTLING_STEPS_FACTOR = 3
 """So many times the usual steps,"""
-SHORTER = 0.65
+SETTLING_STEP_SCALE = 0.65
 """each so much shorter: many short ones climb higher than few long ones, and make no more noise."""
-WHOLE = 0.9
+SETTLED_FULLNESS = 0.9
 """So do frames of which less than this share has its dream."""
-IDLE = 0.01
+MIN_STEP_SCALE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
 
-def carried_steps(moment: Moment, carried: float, new: bool) -> int:
+def count_carried_steps(moment: Moment, carried: float, new: bool) -> int:
     """Steps of a carried frame at each of its octaves.
 
     Args:
@@ -45,21 +53,21 @@ def carried_steps(moment: Moment, carried: float, new: bool) -> int:
         new: whether its dream is still growing.
     """
     usual = max(1, round(moment.steps * carried))
-    return min(moment.steps, THOROUGH * usual if new else usual)
+    return min(moment.steps, SETTLING_STEPS_FACTOR * usual if new else usual)
 
 
 @dataclass(frozen=True, slots=True)
-class Stroke:
+class BoundPass:
     """One pass over the frames."""
 
-    brush: Brush
+    renderer: PassRenderer
     span: Span
     mask: Callable[[Fraction], np.ndarray] | None = None
     """Seconds of the film -> float32 [H, W], 0..1, at the film's resolution; None: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedFrame:
     """A frame with all that its passes need."""
 
     frame: Frame
@@ -84,7 +92,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class DetailLayer:
     """What a pass adds to a frame."""
 
     detail: np.ndarray
@@ -95,12 +103,12 @@ class Layer:
     """float32 [H, W], 0..1, where it is seen, at the resolution of the frame; None: everywhere."""
 
 
-Climbed = tuple[Prepared, list[Layer], Carries]
+AscendedFrame = tuple[PreparedFrame, list[DetailLayer], TemporalStates]
 """A frame, what is laid on it, and what it hands on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dreamed:
+class DreamedFrame:
     """A finished frame."""
 
     frame: Frame
@@ -112,16 +120,16 @@ class Dreamed:
     """Mean |dream - source|."""
     scores: tuple[float, float] | None
     """What is climbed in source and dream, for the frames that are scored."""
-    carries: Carries
+    carries: TemporalStates
     """What the frame hands to the next one."""
 
 
 @dataclass(frozen=True)
-class Painter:
+class FramePipeline:
     """Lays one pass after the other on a film's frames."""
 
     recipe: Recipe
-    strokes: tuple[Stroke, ...]
+    strokes: tuple[BoundPass, ...]
     size: tuple[int, int]
     """Height, width of the working resolution."""
     scored_every: int
@@ -131,15 +139,15 @@ class Painter:
     @property
     def networks(self) -> list[str]:
         """Their names, each once."""
-        return list(dict.fromkeys(stroke.brush.network.card.name for stroke in self.strokes))
+        return list(dict.fromkeys(stroke.renderer.network.card.name for stroke in self.strokes))
 
     def dreams(
         self,
         frames: Generator[Frame, None, None],
         found: Scan,
         first: int = 0,
-        carries: Carries = (),
-    ) -> Generator[Dreamed, None, None]:
+        carries: TemporalStates = (),
+    ) -> Generator[DreamedFrame, None, None]:
         """Paint a film's frames, in order; decoding, flow and ascent run in threads of their own.
 
         Args:
@@ -150,11 +158,11 @@ class Painter:
         """
         carries = carries or (None,) * len(self.strokes)
         before = next((carry.grey for carry in carries if carry is not None), None)
-        prepared = ahead(self._prepare(frames, found, first, before))
-        with closing(ahead(self._climb(prepared, carries), in_front=True)) as climbed:
+        prepared = prefetch(self._prepare(frames, found, first, before))
+        with closing(prefetch(self._climb(prepared, carries), in_front=True)) as climbed:
             for item, layers, handed_on in climbed:
                 # Not before the ascent's thread has begun, which would inherit it.
-                step_back()
+                lower_priority()
                 yield self._finish(item, layers, handed_on)
 
     def step_seconds(self) -> list[float]:
@@ -163,11 +171,11 @@ class Painter:
         Returns:
             Seconds that one step of each pass takes on a picture of the working resolution.
         """
-        return [stroke.brush.step_seconds(self.size) for stroke in self.strokes]
+        return [stroke.renderer.step_seconds(self.size) for stroke in self.strokes]
 
     def _prepare(
         self, frames: Generator[Frame, None, None], found: Scan, first: int, before: np.ndarray | None
-    ) -> Generator[Prepared, None, None]:
+    ) -> Generator[PreparedFrame, None, None]:
         """Cut off the borders, shrink, and measure the motion since the last frame that was painted."""
         try:
             for shot in found.shots:
@@ -188,7 +196,7 @@ class Painter:
                                 motion = flow.estimate_flow(before, grey)
                             before = grey if presence > 0 and small.size else None
                     light = found.light[index]
-                    yield Prepared(frame, index, shot, light, presence, small, grey, motion)
+                    yield PreparedFrame(frame, index, shot, light, presence, small, grey, motion)
         finally:
             frames.close()
 
@@ -205,16 +213,16 @@ class Painter:
         return np.ascontiguousarray(octaves.resize(rgb[top:bottom, left:right], size))
 
     def _climb(
-        self, prepared: Generator[Prepared, None, None], carries: Carries
-    ) -> Generator[Climbed, None, None]:
+        self, prepared: Generator[PreparedFrame, None, None], carries: TemporalStates
+    ) -> Generator[AscendedFrame, None, None]:
         """Each frame with what its passes lay on it, and what it hands on."""
         with closing(prepared):
             for item in prepared:
                 head = [item]
                 if self.recipe.bidirectional and item.index == item.shot.first:
-                    length = min(BOTH_WAYS, item.shot.stop - item.index)
+                    length = min(BIDIRECTIONAL_FRAMES, item.shot.stop - item.index)
                     head += itertools.islice(prepared, length - 1)
-                layers: list[list[Layer]] = [[] for _ in head]
+                layers: list[list[DetailLayer]] = [[] for _ in head]
                 seen, handed_on = [each.small for each in head], []
                 for stroke, carry in zip(self.strokes, carries, strict=True):
                     here = [replace(each, small=small) for each, small in zip(head, seen, strict=True)]
@@ -232,8 +240,8 @@ class Painter:
                     yield each, laid, carries
 
     def _passed(
-        self, stroke: Stroke, items: Sequence[Prepared], carry: Carry | None
-    ) -> tuple[list[np.ndarray | None], Carry | None]:
+        self, stroke: BoundPass, items: Sequence[PreparedFrame], carry: TemporalState | None
+    ) -> tuple[list[np.ndarray | None], TemporalState | None]:
         """One pass over some frames that follow one another: details, and what the last one hands on.
 
         If they are many, they are the beginning of a shot, and are painted forwards to the last frame and
@@ -254,89 +262,95 @@ class Painter:
         return details, carry
 
     def _dream(
-        self, stroke: Stroke, item: Prepared, carry: Carry | None
-    ) -> tuple[np.ndarray | None, Carry | None]:
+        self, stroke: BoundPass, item: PreparedFrame, carry: TemporalState | None
+    ) -> tuple[np.ndarray | None, TemporalState | None]:
         """A frame's detail and what it hands on."""
         if not item.small.size or item.presence == 0 or not stroke.span.holds(item.seconds):
             return None, None
         # Where the schedule had no steps when the shot began, there is nothing to go on with.
-        if item.motion is not None and carry is not None and carry.yield_ > 0:
+        if item.motion is not None and carry is not None and carry.unit_gain > 0:
             carry = self._carried(stroke, item, item.motion, carry)
             return carry.detail, carry
-        moment = stroke.brush.schedule.at(item.seconds)
+        moment = stroke.renderer.schedule.at(item.seconds)
         visits = octaves.plan_full_passes(self._sizes(item, moment), moment.steps)
-        gain = stroke.brush.gain(item.small, np.zeros_like(item.small), visits, moment, item.frame.seconds)
+        gain = stroke.renderer.gain(item.small, np.zeros_like(item.small), visits, moment, item.frame.seconds)
         detail = self._allowed(item)(gain)
         if item.shot.is_flash(item.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, carry
-        return detail, begun(detail, item.grey, self._ascent(stroke, item, moment), item.light)
+        return detail, start_state(detail, item.grey, self._ascent(stroke, item, moment), item.light)
 
-    def _carried(self, stroke: Stroke, item: Prepared, motion: flow.OpticalFlow, carry: Carry) -> Carry:
+    def _carried(
+        self, stroke: BoundPass, item: PreparedFrame, motion: flow.OpticalFlow, carry: TemporalState
+    ) -> TemporalState:
         """A few steps on what the frame before handed on."""
-        brush, recipe = stroke.brush, self.recipe
+        brush, recipe = stroke.renderer, self.recipe
         moment = brush.schedule.at(item.seconds)
         ascent = self._ascent(stroke, item, moment)
-        laid = lay(carry, motion, recipe.coherence, recipe.breathe, brush.momentum, ascent, item.light)
+        laid = warp_state(carry, motion, recipe.coherence, recipe.breathe, brush.momentum, ascent, item.light)
         gain = np.zeros_like(laid.change)
-        if laid.pace.max() > IDLE:
+        if laid.pace.max() > MIN_STEP_SCALE:
             turn = carry.age + 1
-            new = turn < SETTLING or laid.whole < WHOLE
-            pace = laid.pace * np.float32(SHORTER) if new else laid.pace
-            steps = carried_steps(moment, brush.carried, new)
+            new = turn < SETTLING_FRAMES or laid.whole < SETTLED_FULLNESS
+            pace = laid.pace * np.float32(SETTLING_STEP_SCALE) if new else laid.pace
+            steps = count_carried_steps(moment, brush.carried, new)
             visits = octaves.plan_carried_passes(self._sizes(item, moment), steps, turn, brush.smoothing)
             gain = brush.gain(item.small, laid.detail, visits, moment, item.frame.seconds, pace)
-        return gone_on(carry, laid, gain, item.grey, self._allowed(item))
+        return advance_state(carry, laid, gain, item.grey, self._allowed(item))
 
-    def _sizes(self, item: Prepared, moment: Moment) -> list[octaves.Size]:
+    def _sizes(self, item: PreparedFrame, moment: Moment) -> list[octaves.Size]:
         """The frame's octaves, small to large."""
         return octaves.octave_sizes(item.small.shape[0], item.small.shape[1], moment)
 
-    def _ascent(self, stroke: Stroke, item: Prepared, moment: Moment) -> float:
+    def _ascent(self, stroke: BoundPass, item: PreparedFrame, moment: Moment) -> float:
         """Length of a full climb, as far as the frame leaves room for it."""
-        return stroke.brush.length(moment) * moment.steps * room(item.grey)
+        return stroke.renderer.length(moment) * moment.steps * measure_room(item.grey)
 
-    def _allowed(self, item: Prepared) -> Callable[[np.ndarray], np.ndarray]:
+    def _allowed(self, item: PreparedFrame) -> Callable[[np.ndarray], np.ndarray]:
         return octaves.make_detail_limiter(item.small, self.recipe.color)
 
-    def _layer(self, stroke: Stroke, item: Prepared, detail: np.ndarray | None) -> Layer | None:
+    def _layer(self, stroke: BoundPass, item: PreparedFrame, detail: np.ndarray | None) -> DetailLayer | None:
         """What of a pass is seen in a frame; None: nothing."""
-        moment = stroke.brush.schedule.at(item.seconds)
+        moment = stroke.renderer.schedule.at(item.seconds)
         share = moment.strength * item.presence * stroke.span.share(item.seconds)
         if detail is None or not share:
             return None
-        return Layer(detail, share, None if stroke.mask is None else stroke.mask(item.frame.seconds))
+        return DetailLayer(detail, share, None if stroke.mask is None else stroke.mask(item.frame.seconds))
 
-    def _laid(self, item: Prepared, layer: Layer) -> np.ndarray:
+    def _laid(self, item: PreparedFrame, layer: DetailLayer) -> np.ndarray:
         """A frame with a layer on it, at the working resolution: what the next pass works on."""
         shown = layer.detail * np.float32(layer.share)
         if layer.mask is not None:
-            shown = shown * octaves.resize(_within(layer.mask, item.shot)[..., None], shown.shape[:2])
+            shown = shown * octaves.resize(_crop_to_shot(layer.mask, item.shot)[..., None], shown.shape[:2])
         return np.clip(item.small + shown, 0.0, 1.0)
 
-    def _finish(self, item: Prepared, layers: Sequence[Layer], carries: Carries) -> Dreamed:
+    def _finish(
+        self, item: PreparedFrame, layers: Sequence[DetailLayer], carries: TemporalStates
+    ) -> DreamedFrame:
         """Lay all passes on the frame, and measure what they amount to."""
         rgb, scores = item.frame.rgb, None
-        first = self.strokes[0].brush
+        first = self.strokes[0].renderer
         moment = first.schedule.at(item.seconds)
         added = 0.0
         with self.clock.time("finish"):
             if layers:
                 rgb = rgb.copy()
-                part = _within(rgb, item.shot)
+                part = _crop_to_shot(rgb, item.shot)
                 for layer in layers:
                     shown = octaves.resize(layer.detail, part.shape[:2]) * np.float32(layer.share)
                     if layer.mask is not None:
-                        shown *= _within(layer.mask, item.shot)[..., None]
+                        shown *= _crop_to_shot(layer.mask, item.shot)[..., None]
                     np.clip(part + shown, 0.0, 1.0, out=part)
-                added = strength(part - _within(item.frame.rgb, item.shot)) * part.size / rgb.size
+                added = (
+                    measure_strength(part - _crop_to_shot(item.frame.rgb, item.shot)) * part.size / rgb.size
+                )
         if item.index % self.scored_every == 0 and item.small.size:
             with self.clock.time("score"):
                 scores = first.scores(moment, item.small, self._small(rgb, item.shot))
-        return Dreamed(item.frame, rgb, moment, added, scores, carries)
+        return DreamedFrame(item.frame, rgb, moment, added, scores, carries)
 
 
-def _within(whole: np.ndarray, shot: Shot) -> np.ndarray:
+def _crop_to_shot(whole: np.ndarray, shot: Shot) -> np.ndarray:
     """What lies within a shot's borders, [H, W, ...]; a view."""
     top, bottom, left, right = shot.box
     return whole[top:bottom, left:right]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from mmdream.film.shots import Shot
 
-MOST = 48
+MAX_PART_FRAMES = 48
 """Frames of a part. The first 24 of a shot then always lie in its first part."""
 
 
@@ -27,7 +27,7 @@ class Part:
         return self.stop - self.first
 
 
-def parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
+def plan_parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
     """Cut a film into parts.
 
     A long shot is cut into stretches of nearly equal length. Short shots that follow one another share
@@ -37,15 +37,15 @@ def parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
         shots: they follow one another without gap.
 
     Returns:
-        Parts of 1 to `MOST` frames that cover all shots; those that do not begin with a shot hold
+        Parts of 1 to `MAX_PART_FRAMES` frames that cover all shots; those that do not begin with a shot hold
         frames of that one shot only.
     """
     found: list[tuple[int, int]] = []
     open_to_more = False
     for shot in shots:
         length = shot.stop - shot.first
-        pieces = -(-length // MOST)
-        if pieces == 1 and open_to_more and shot.stop - found[-1][0] <= MOST:
+        pieces = -(-length // MAX_PART_FRAMES)
+        if pieces == 1 and open_to_more and shot.stop - found[-1][0] <= MAX_PART_FRAMES:
             found[-1] = found[-1][0], shot.stop
             continue
         edges = [shot.first + length * k // pieces for k in range(pieces + 1)]

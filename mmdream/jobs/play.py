@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 
 from mmdream.film.binary import run_ffmpeg
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 PLAYERS = (
     ("afplay",),  # macOS
@@ -27,7 +27,7 @@ PLAIN = {"acodec": "pcm_s16le", "ac": 2, "ar": 48_000}
 """What every player and every sound card takes; aplay, for one, does not mix channels down."""
 
 
-def play(path: Path, listener: Listener) -> None:
+def play(path: Path, listener: EventSink) -> None:
     """Play a sound file to its end. Where nothing can play it, that is said, and no more happens.
 
     Args:

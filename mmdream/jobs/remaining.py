@@ -18,41 +18,41 @@ from fractions import Fraction
 import numpy as np
 
 from mmdream.film.shots import Scan
-from mmdream.jobs.picture import BOTH_WAYS, SETTLING, WHOLE, carried_steps
-from mmdream.listen import Listener
+from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
+from mmdream.listen import EventSink
 from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.picture.octaves import Size
 from mmdream.recipe import Recipe
 from mmdream.schedule import Moment, Schedule
 
-FILM = 22e-9
+SECONDS_PER_PIXEL = 22e-9
 """Seconds of film work (decoding, flow, carry, encoding) that a frame takes beside its steps, for each pixel
 of the working resolution and of the film's own; on two cores. Only quick networks notice."""
-ALONE = 0.72
+ALONE_FACTOR = 0.72
 """Of the time that a frame takes beside the sound it takes about so much alone; 0.6 to 0.9 on two cores."""
-MEMORY = 0.08, 60
+PACE_WINDOW = 0.08, 60
 """A pace is that of the last so large share of the frames, or of so many if that is more."""
-FIRM = 0.25
+GUESS_WEIGHT = 0.25
 """Weight of what is guessed of the time alone, against what was measured beside the sound."""
-CLOSING = 0.2, 0.001
+FINISHING_SECONDS = 0.2, 0.001
 """Seconds after the last frame, and for each of all frames: picture and sound are joined and proved."""
-LITTLE = 0.3
+MIN_WORK_SHARE = 0.3
 """Frames of which less than this share of the mean work is expected (black ones) tell nothing of the pace."""
-FEW = 5
+MIN_PACE_FRAMES = 5
 """Frames."""
-HUNG = 3.0
+MAX_SLOWDOWN = 3.0
 """Times the usual pace."""
-WARM = 8
+WARMUP_FRAMES = 8
 """The first frames are not counted: they trace, allocate, and meet each octave for the first time."""
-PLACES = 1000
+MAX_SCHEDULE_SAMPLES = 1000
 """Times at which a schedule is asked what it demands."""
-FULL, NEW, USUAL = range(3)
+FRESH_FRAME, SETTLING_FRAME, CARRIED_FRAME = range(3)
 """Kinds of frames: dreamed for themselves, carried behind a cut, carried."""
 
 
 @dataclass
-class Tally:
+class PaceTracker:
     """What the last frames took, and what was expected of them."""
 
     keep: float = 1.0
@@ -65,7 +65,7 @@ class Tally:
         """Count a frame; a single one that hung counts as a slow one."""
         known = self.pace()
         if known is not None:
-            took = min(took, HUNG * known * expected)
+            took = min(took, MAX_SLOWDOWN * known * expected)
         self.count += 1
         self.took = self.keep * self.took + took
         self.expected = self.keep * self.expected + expected
@@ -75,10 +75,10 @@ class Tally:
 
         None after too few frames: some threads are ahead of others, and the first frames come in a bunch.
         """
-        return self.took / self.expected if self.count >= FEW and self.expected > 0 else None
+        return self.took / self.expected if self.count >= MIN_PACE_FRAMES and self.expected > 0 else None
 
 
-def seconds_left(todo: float, beside: Tally, alone: Tally, sound: float) -> float:
+def estimate_seconds_left(todo: float, beside: PaceTracker, alone: PaceTracker, sound: float) -> float:
     """The time a film still takes.
 
     Args:
@@ -89,19 +89,19 @@ def seconds_left(todo: float, beside: Tally, alone: Tally, sound: float) -> floa
     """
     shared, own = beside.pace(), alone.pace()
     if own is None:
-        own = 1.0 if shared is None else ALONE * shared
-    quick, slow = todo * own, todo * (own / ALONE if shared is None else shared)
+        own = 1.0 if shared is None else ALONE_FACTOR * shared
+    quick, slow = todo * own, todo * (own / ALONE_FACTOR if shared is None else shared)
     if sound <= 0:
         return quick
     if math.isinf(sound):
         sound = slow / 2  # Nothing was heard yet: halfway between soon over and the whole time.
     if sound >= slow:
-        return slow + (sound - slow) * ALONE
+        return slow + (sound - slow) * ALONE_FACTOR
     return sound + (1 - sound / slow) * quick
 
 
 @dataclass(frozen=True)
-class Demand:
+class PassCost:
     """What one pass asks for."""
 
     schedule: Schedule
@@ -114,8 +114,8 @@ class Demand:
     """Seconds that one step on a picture of the working resolution takes."""
 
 
-def expected_work(
-    found: Scan, start: Fraction, recipe: Recipe, demands: Sequence[Demand], size: Size, whole: Size
+def estimate_frame_work(
+    found: Scan, start: Fraction, recipe: Recipe, demands: Sequence[PassCost], size: Size, whole: Size
 ) -> np.ndarray:
     """Expect every frame's work, before the first is dreamed.
 
@@ -131,49 +131,53 @@ def expected_work(
         float64 [frame], seconds.
     """
     count = len(found.pts)
-    kinds = np.full(count, FULL if recipe.coherence == 0 else USUAL)
+    kinds = np.full(count, FRESH_FRAME if recipe.coherence == 0 else CARRIED_FRAME)
     there = np.array([found.presence(number) > 0 for number in range(count)])
     if recipe.coherence:
         for shot in found.shots:
             light = np.asarray(found.light[shot.first : shot.stop])
             best = np.maximum.accumulate(np.maximum(light, 1e-9))
-            growing = (best[:-1] / best[1:]) ** 4 < WHOLE  # See `Laid.whole`.
-            kinds[shot.first + 1 : shot.stop][growing] = NEW
-            kinds[shot.first : min(shot.stop, shot.first + SETTLING)] = NEW
-            kinds[shot.first] = FULL
+            growing = (best[:-1] / best[1:]) ** 4 < SETTLED_FULLNESS  # See `Laid.whole`.
+            kinds[shot.first + 1 : shot.stop][growing] = SETTLING_FRAME
+            kinds[shot.first : min(shot.stop, shot.first + SETTLING_FRAMES)] = SETTLING_FRAME
+            kinds[shot.first] = FRESH_FRAME
             for first, stop in shot.flashes:
-                kinds[first:stop] = FULL
+                kinds[first:stop] = FRESH_FRAME
         # The dream begins anew when a picture comes back from black.
-        kinds[1:][there[1:] & ~there[:-1]] = FULL
+        kinds[1:][there[1:] & ~there[:-1]] = FRESH_FRAME
     at = np.asarray(found.pts) * float(found.time_base) - float(start)
     # A curve is asked at so many places at most: for each of a long film's frames that would be felt.
-    places = np.linspace(at[0], at[-1], min(count, PLACES)) if count else at
+    places = np.linspace(at[0], at[-1], min(count, MAX_SCHEDULE_SAMPLES)) if count else at
     seconds = np.zeros(count)
     for demand in demands:
-        steps = np.array([_steps(demand.schedule.at(float(place)), demand.carried, size) for place in places])
-        each = np.array([np.interp(at, places, steps[:, kind]) for kind in (FULL, NEW, USUAL)])
+        steps = np.array(
+            [_count_steps(demand.schedule.at(float(place)), demand.carried, size) for place in places]
+        )
+        each = np.array(
+            [np.interp(at, places, steps[:, kind]) for kind in (FRESH_FRAME, SETTLING_FRAME, CARRIED_FRAME)]
+        )
         acts = np.array([demand.span.holds(float(when)) for when in at])
         seconds += demand.step * each[kinds, np.arange(count)] * there * acts
     for shot in found.shots:
         top, bottom, left, right = shot.box  # Black borders are not dreamed.
         seconds[shot.first : shot.stop] *= (bottom - top) * (right - left) / (whole[0] * whole[1])
-    seconds += FILM * (size[0] * size[1] + whole[0] * whole[1])
+    seconds += SECONDS_PER_PIXEL * (size[0] * size[1] + whole[0] * whole[1])
     if recipe.bidirectional:
         for shot in found.shots:
-            head = slice(shot.first, min(shot.stop, shot.first + BOTH_WAYS))
+            head = slice(shot.first, min(shot.stop, shot.first + BIDIRECTIONAL_FRAMES))
             # They are all finished before the first is shown, and all but one were dreamed twice.
             seconds[shot.first] += 2 * seconds[head][1:].sum()
             seconds[head][1:] = 0.0
     return seconds
 
 
-def _steps(moment: Moment, share: float, size: Size) -> tuple[float, float, float]:
+def _count_steps(moment: Moment, share: float, size: Size) -> tuple[float, float, float]:
     """Steps at the working resolution of a frame in full, one behind a cut, and a usual one."""
     sizes = octaves.octave_sizes(*size, moment)
     turns = range(3 * max(1, len(sizes) - 1))
 
     def carried(new: bool) -> float:
-        steps = carried_steps(moment, share, new)
+        steps = count_carried_steps(moment, share, new)
         return float(
             np.mean(
                 [octaves.octave_cost(octaves.plan_carried_passes(sizes, steps, turn, 0)) for turn in turns]
@@ -183,9 +187,9 @@ def _steps(moment: Moment, share: float, size: Size) -> tuple[float, float, floa
     return octaves.octave_cost(octaves.plan_full_passes(sizes, moment.steps)), carried(True), carried(False)
 
 
-def estimating(
-    listener: Listener, work: np.ndarray, sound: bool, clock: Callable[[], float] = time.monotonic
-) -> Listener:
+def report_time_left(
+    listener: EventSink, work: np.ndarray, sound: bool, clock: Callable[[], float] = time.monotonic
+) -> EventSink:
     """A listener that also tells the seconds that are left, after each frame and each piece of sound.
 
     Args:
@@ -194,10 +198,10 @@ def estimating(
         sound: whether a sound is dreamed beside.
         clock: tells seconds.
     """
-    keep = 1 - 1 / max(MEMORY[1], MEMORY[0] * len(work))
-    beside, alone = Tally(keep), Tally(keep)
-    little = LITTLE * float(work.mean())
-    closing = CLOSING[0] + CLOSING[1] * len(work)
+    keep = 1 - 1 / max(PACE_WINDOW[1], PACE_WINDOW[0] * len(work))
+    beside, alone = PaceTracker(keep), PaceTracker(keep)
+    little = MIN_WORK_SHARE * float(work.mean())
+    closing = FINISHING_SECONDS[0] + FINISHING_SECONDS[1] * len(work)
     sums = np.concatenate([[0.0], np.cumsum(work)])
     # Frames that are done, when the last was, and how many this run has met that tell of the pace.
     state = {"done": -1, "at": 0.0, "met": 0}
@@ -207,7 +211,7 @@ def estimating(
     def see(done: int, now: float) -> None:
         if state["done"] >= 0 and done == state["done"] + 1 and work[done - 1] >= little:
             state["met"] += 1
-            if state["met"] > WARM:
+            if state["met"] > WARMUP_FRAMES:
                 # A frame that was begun before the sound's end took longer than one alone.
                 tally = beside if heard["left"] > 0 or state["at"] < heard["at"] else alone
                 tally.add(now - state["at"], float(work[done - 1]))
@@ -217,7 +221,7 @@ def estimating(
         if done >= total:
             heard["left"] = 0.0
             # One odd frame must not be all that is known of the quicker pace.
-            alone.add(ALONE * FIRM * beside.took, FIRM * beside.expected)
+            alone.add(ALONE_FACTOR * GUESS_WEIGHT * beside.took, GUESS_WEIGHT * beside.expected)
         elif heard["done"] >= 0 and done > heard["done"]:
             # The pace of the last piece: those that lie finished in a job's folder take no time.
             heard["left"] = (total - done) * (now - heard["at"]) / (done - heard["done"])
@@ -231,7 +235,7 @@ def estimating(
             elif medium == "sound":
                 hear(done, total, now)
             todo = float(sums[-1] - sums[max(0, int(state["done"]))])
-            left = seconds_left(todo, beside, alone, heard["left"])
+            left = estimate_seconds_left(todo, beside, alone, heard["left"])
         listener.progress(medium, done, total)
         listener.left(left + closing)
 

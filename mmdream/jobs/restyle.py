@@ -17,9 +17,9 @@ from mmdream.errors import Interrupted, UserError
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
-from mmdream.jobs.loaded import ear
-from mmdream.jobs.output import destination, workshop
-from mmdream.listen import Listener
+from mmdream.jobs.loaded import load_audio_network
+from mmdream.jobs.output import check_output_file, output_workspace
+from mmdream.listen import EventSink
 from mmdream.passes import shares
 from mmdream.picture.files import is_image
 from mmdream.recipe import Recipe
@@ -73,7 +73,7 @@ def style_audio_file(
     output: Path | None,
     styling: Styling,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
 ) -> AudioStyleFileReport:
     """Give an audio file the texture of others.
 
@@ -94,10 +94,10 @@ def style_audio_file(
     film = _probe_audio_file(content)
     for path, _ in styles:
         _probe_audio_file(path)
-    out = destination(content, output, ".styled.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+    out = check_output_file(content, output, ".styled.wav", sound_files.AUDIO_SUFFIXES, overwrite)
     sound_files.check_audio_format(out, film.audio_tracks[0])
-    network = ear(Recipe(seed=styling.seed), listener)
-    with workshop(out, overwrite) as work:
+    network = load_audio_network(Recipe(seed=styling.seed), listener)
+    with output_workspace(out, overwrite) as work:
         _, done = style_audio_track(
             film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
         )
@@ -112,7 +112,7 @@ def style_audio_track(
     styles: Sequence[tuple[Path, float]],
     styling: Styling,
     network: Network,
-    listener: Listener,
+    listener: EventSink,
     work: Path,
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,

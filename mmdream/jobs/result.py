@@ -13,43 +13,43 @@ from mmdream.film import mux, proof
 from mmdream.film.shots import Scan
 from mmdream.film.source import MediaFile
 from mmdream.film.tracks import OutputAudioTrack
-from mmdream.jobs.meter import Meter
+from mmdream.jobs.meter import FrameStats
 from mmdream.jobs.order import Order
 from mmdream.jobs.stopwatch import Clock
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.report import Report, gain
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 
 
 @dataclass(frozen=True)
-class Seen:
+class RenderedPicture:
     """A dreamed picture."""
 
     file: Path
     """All frames, as `Writer` writes them."""
-    meter: Meter
+    meter: FrameStats
     precision: str
     styled: bool
     """Whether it was scored by a style, and not by a dream."""
 
 
 @dataclass(frozen=True)
-class Heard:
+class RenderedSound:
     """A dreamed or styled sound."""
 
     track: OutputAudioTrack
     report: AudioDreamReport | StyledReport
 
 
-def finish(
+def join_and_verify(
     film: MediaFile,
     out: Path,
     order: Order,
     found: Scan,
-    seen: Seen | None,
-    heard: Heard | None,
-    listener: Listener,
+    seen: RenderedPicture | None,
+    heard: RenderedSound | None,
+    listener: EventSink,
 ) -> proof.Verification:
     """Join the tracks of the result, and read it back.
 
@@ -89,8 +89,12 @@ def finish(
     )
 
 
-def report(
-    seen: Seen | None, heard: Heard | None, proven: proof.Verification, clock: Clock, began: float
+def build_report(
+    seen: RenderedPicture | None,
+    heard: RenderedSound | None,
+    proven: proof.Verification,
+    clock: Clock,
+    began: float,
 ) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
     done = Report(

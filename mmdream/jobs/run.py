@@ -10,22 +10,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mmdream.errors import NoRoom, UserError
+from mmdream.errors import DiskFull, UserError
 from mmdream.film.codecs import VIDEO_SUFFIXES
 from mmdream.film.opened import DISK_FULL_ERRNOS
 from mmdream.film.source import MediaFile, probe
 from mmdream.jobs import folder as folders
-from mmdream.jobs.attended import attended
+from mmdream.jobs.attended import run_interruptible
 from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
-from mmdream.jobs.job import Job, describe, differences
+from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.order import wanted
-from mmdream.jobs.output import destination
-from mmdream.listen import Listener
+from mmdream.jobs.output import check_output_file
+from mmdream.listen import EventSink
 from mmdream.report import Report
 
 
-def begin(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: Listener) -> Report:
+def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
     """Dream a film, from where an earlier run of the same job stopped.
 
     Args:
@@ -39,20 +39,20 @@ def begin(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: 
         UserError: the folder holds another job, or what `render` raises.
         Stopped: Ctrl-C.
     """
-    folder = folders.folder_of(out) if job_dir is None else job_dir
-    how = _command(out if job_dir is None else job_dir)
+    folder = folders.job_folder(out) if job_dir is None else job_dir
+    how = _resume_command(out if job_dir is None else job_dir)
     check_extras(job, folder)
     job = replace(job, extras=job.extras.absolute())
 
     def prepare() -> tuple[MediaFile, Job]:
-        folders.begin(job, folder, how)
+        folders.begin_job(job, folder, how)
         return film, job
 
-    return _run(folder, how, listener, prepare).named(out)
+    return _run_job(folder, how, listener, prepare).named(out)
 
 
-def resume(
-    name: Path, anyway: bool, listener: Listener, overwrite: bool = False, output: Path | None = None
+def resume_job(
+    name: Path, anyway: bool, listener: EventSink, overwrite: bool = False, output: Path | None = None
 ) -> Report:
     """Go on with a job.
 
@@ -68,46 +68,46 @@ def resume(
             what `render` raises.
         Stopped: Ctrl-C.
     """
-    folder, how = name if name.is_dir() else folders.folder_of(name), _command(name)
+    folder, how = name if name.is_dir() else folders.job_folder(name), _resume_command(name)
     none = UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
-    if not folders.is_marked(folder):
+    if not folders.is_job_folder(folder):
         raise none
 
     def prepare() -> tuple[MediaFile, Job]:
         # Under the lock: a first run may have ended in between.
-        held = folders.job_in(folder)
+        held = folders.read_job(folder)
         if held is None:
             raise none
         job = replace(held, overwrite=overwrite or held.overwrite)
         if output is not None:
             job = replace(job, out=output.resolve())
         done = find_result(job, folder)
-        if done is None or not done.describes(job.out):
-            _check_name(job, how)
+        if done is None or not done.matches(job.out):
+            _check_output_name(job, how)
         film = probe(job.source)
         _, track = wanted(film, job.order)
-        now = describe(
+        now = describe_job(
             job.source, job.out, job.order, job.recipe, track is not None, job.overwrite, job.extras
         )
-        if other := differences(held.settings, now.settings):
+        if other := format_differences(held.settings, now.settings):
             raise UserError(
                 f"{name}: cannot go on, {other}; put that back, or begin anew: mmdream video ... --overwrite"
             )
         if done is None and not anyway:
             folders.check_environment(held, now.environment, how)
         check_extras(now, folder, Journal(folder))
-        folders.note(now, folder)
+        folders.write_job(now, folder)
         return film, now
 
-    return _run(folder, how, listener, prepare)
+    return _run_job(folder, how, listener, prepare)
 
 
-def _command(name: Path) -> str:
+def _resume_command(name: Path) -> str:
     """What goes on with a job, by the name of its result or of its folder."""
     return f"mmdream resume {shlex.quote(str(name))}"
 
 
-def _check_name(job: Job, how: str) -> None:
+def _check_output_name(job: Job, how: str) -> None:
     """Refuse a result's name that is taken before the work.
 
     Raises:
@@ -118,10 +118,12 @@ def _check_name(job: Job, how: str) -> None:
             f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose another "
             "name with -o"
         )
-    destination(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
+    check_output_file(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
 
 
-def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple[MediaFile, Job]]) -> Report:
+def _run_job(
+    folder: Path, how: str, listener: EventSink, prepare: Callable[[], tuple[MediaFile, Job]]
+) -> Report:
     """Do a job in its folder, under its lock, as far as it is not done.
 
     Args:
@@ -132,42 +134,42 @@ def _run(folder: Path, how: str, listener: Listener, prepare: Callable[[], tuple
     """
 
     def work(stop: threading.Event) -> Report:
-        with _told_if_full(folder, how), folders.locked(folder):
+        with _explain_full_disk(folder, how), folders.lock_folder(folder):
             try:
                 film, job = prepare()
             except (OSError, UserError):
-                if not (folder / folders.JOB).is_file():
-                    folders.discard(folder)  # It could not even be begun, or has ended meanwhile.
+                if not (folder / folders.JOB_FILE).is_file():
+                    folders.discard_job(folder)  # It could not even be begun, or has ended meanwhile.
                 raise
             try:
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    from mmdream.jobs.film import render
+                    from mmdream.jobs.film import render_video
 
-                    done = render(film, job, folder, attach_preview(listener, film, job), stop)
+                    done = render_video(film, job, folder, attach_preview(listener, film, job), stop)
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
-                if not isinstance(error, NoRoom) and not _is_worth_keeping(folder):
-                    folders.discard(folder)
+                if not isinstance(error, DiskFull) and not _is_worth_keeping(folder):
+                    folders.discard_job(folder)
                 raise
-            folders.discard(folder)
+            folders.discard_job(folder)
             return report.named(job.out)
 
-    return attended(work, how)
+    return run_interruptible(work, how)
 
 
 @contextmanager
-def _told_if_full(folder: Path, how: str) -> Iterator[None]:
+def _explain_full_disk(folder: Path, how: str) -> Iterator[None]:
     """The line for a full disk: which folder lies on it, and how to go on."""
     try:
         yield
     except OSError as error:
         if error.errno not in DISK_FULL_ERRNOS:
             raise
-        raise _full(folder, how) from error
-    except NoRoom as error:
-        raise _full(folder, how) from error
+        raise _disk_full_error(folder, how) from error
+    except DiskFull as error:
+        raise _disk_full_error(folder, how) from error
 
 
 def _is_worth_keeping(folder: Path) -> bool:
@@ -175,11 +177,11 @@ def _is_worth_keeping(folder: Path) -> bool:
     return any(journal.done(kind) for kind in ("picture", "sound", "result"))
 
 
-def _full(folder: Path, how: str) -> NoRoom:
+def _disk_full_error(folder: Path, how: str) -> DiskFull:
     """The line for a full disk: which folder lies on it, and how to go on."""
-    held = folders.job_in(folder)
+    held = folders.read_job(folder)
     if held is None:
-        return NoRoom(f"{folder.parent}: no space left; make room or choose another place with -o")
-    places = [held.out.parent, folder.parent if folder == folders.folder_of(held.out) else folder]
+        return DiskFull(f"{folder.parent}: no space left; make room or choose another place with -o")
+    places = [held.out.parent, folder.parent if folder == folders.job_folder(held.out) else folder]
     place = min(places, key=lambda path: shutil.disk_usage(path).free)
-    return NoRoom(f"{place}: no space left; make room, then go on with: {how}")
+    return DiskFull(f"{place}: no space left; make room, then go on with: {how}")

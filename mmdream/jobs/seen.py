@@ -20,8 +20,8 @@ from mmdream.film import frames
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.answers import FilePredictions, Predictions
-from mmdream.jobs.loaded import ear, eyes
-from mmdream.listen import Listener
+from mmdream.jobs.loaded import load_audio_network, load_image_network
+from mmdream.listen import EventSink
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
 from mmdream.picture import files
@@ -72,7 +72,7 @@ class ClassifierChoice:
         )
 
 
-def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Listener) -> FilePredictions:
+def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: EventSink) -> FilePredictions:
     """Say what networks see and hear in a file.
 
     Args:
@@ -92,7 +92,7 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Li
         if choice.sound_net is not None:
             raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
         rgb = files.read_image(source)
-        network = _load_classifier(eyes, choice, "picture", listener)
+        network = _load_classifier(load_image_network, choice, "picture", listener)
         return FilePredictions(
             source, (_make_predictions(network, [0.0], None, [image_classifier(network)(rgb)]),), top
         )
@@ -103,9 +103,15 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Li
         raise UserError(f"{source}: has no sound for {choice.sound_net} to hear")
     answers = []
     if film.video is not None:
-        answers.append(_classify_frames(film, _load_classifier(eyes, choice, "picture", listener), listener))
+        answers.append(
+            _classify_frames(
+                film, _load_classifier(load_image_network, choice, "picture", listener), listener
+            )
+        )
     if film.audio_tracks:
-        answers.append(_classify_windows(film, _load_classifier(ear, choice, "sound", listener), listener))
+        answers.append(
+            _classify_windows(film, _load_classifier(load_audio_network, choice, "sound", listener), listener)
+        )
     return FilePredictions(source, tuple(answers), top)
 
 
@@ -129,7 +135,7 @@ def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _load_classifier(
-    load: Callable[[Recipe, Listener], Network], asked: ClassifierChoice, medium: str, listener: Listener
+    load: Callable[[Recipe, EventSink], Network], asked: ClassifierChoice, medium: str, listener: EventSink
 ) -> Network:
     """A network, loaded when it is known to have classes."""
     recipe = asked.recipe()
@@ -156,7 +162,7 @@ def _make_predictions(
     return Predictions(about.medium, about.name, about.primary_names(), np.array(at), span, np.stack(logits))
 
 
-def _classify_frames(film: MediaFile, network: Network, listener: Listener) -> Predictions:
+def _classify_frames(film: MediaFile, network: Network, listener: EventSink) -> Predictions:
     """What is seen in the frames of a film."""
     every = max(FRAME_INTERVAL, (film.duration or Fraction(0)) / MAX_MOMENTS)
     expected = 0 if film.duration is None else -(-film.duration // every)
@@ -170,7 +176,7 @@ def _classify_frames(film: MediaFile, network: Network, listener: Listener) -> P
     return _make_predictions(network, at, None, logits)
 
 
-def _classify_windows(film: MediaFile, network: Network, listener: Listener) -> Predictions:
+def _classify_windows(film: MediaFile, network: Network, listener: EventSink) -> Predictions:
     """What is heard in the first sound track of a film, or in a sound."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.sound.windows import read_windows

@@ -20,12 +20,12 @@ from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs import driven
 from mmdream.jobs.drawings import plan_audio_figures
-from mmdream.jobs.folder import sound_file
+from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.loaded import ear, model
+from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 from mmdream.jobs.order import track_of
-from mmdream.jobs.output import destination, workshop
-from mmdream.listen import Listener
+from mmdream.jobs.output import check_output_file, output_workspace
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe, SoundManner
@@ -50,7 +50,7 @@ def render_audio_track(
     span: tuple[Fraction | None, Fraction | None],
     network: Network,
     recipe: Recipe,
-    listener: Listener,
+    listener: EventSink,
     work: Path,
     should_stop: Callable[[], bool],
     store: ChunkStore | None = None,
@@ -100,7 +100,7 @@ def render_audio_track(
             progress=lambda share: listener.progress("sound", share * seconds, seconds),
             is_stopped=should_stop,
             wishes=recipe.sound_wishes,
-            guide=model(recipe),
+            guide=load_guide_sound(recipe),
             options=manner,
             loudness=loudness,
             on_gain=on_gain,
@@ -122,14 +122,14 @@ class JournalChunkStore:
 
     def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
         """Keep a chunk's arrays."""
-        with self.journal.entry("sound", number, sound_file(number)) as draft:
+        with self.journal.entry("sound", number, sound_chunk_file(number)) as draft:
             draft.path.write_bytes(
                 save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
             )
             draft.count = 1
 
 
-def _resolve_options(recipe: Recipe, made: bool, listener: Listener) -> SoundManner:
+def _resolve_options(recipe: Recipe, made: bool, listener: EventSink) -> SoundManner:
     """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
     wanted, about = recipe.sound_manner, load_card(recipe.sound_net, "sound")
     targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
@@ -140,7 +140,7 @@ def _resolve_options(recipe: Recipe, made: bool, listener: Listener) -> SoundMan
     return replace(wanted, invent=0.0)
 
 
-def _announce_octaves(recipe: Recipe, listener: Listener) -> None:
+def _announce_octaves(recipe: Recipe, listener: EventSink) -> None:
     """Tell where fewer octaves fit than are asked for."""
     from mmdream.sound.climb import count_octaves
 
@@ -155,7 +155,7 @@ def render_audio_file(
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     plot: Path | None = None,
     plot_steps: bool = False,
     sound_track: int | str | None = None,
@@ -178,16 +178,16 @@ def render_audio_file(
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
         track = track_of(film, sound_track)
-        out = destination(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
+        out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
         driven.check_drives(film, recipe)
         over_time = driven.modulate_schedules(film, recipe, None, lambda: False, track)
         asked, recipe = recipe, driven.with_modulated_schedule(recipe, over_time.sound)
         drawings = plan_audio_figures(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
-        network = ear(recipe, listener)
+        network = load_audio_network(recipe, listener)
         for line in over_time.told:
             listener.say(line)
-        with workshop(out, overwrite) as work:
+        with output_workspace(out, overwrite) as work:
             laid, done = render_audio_track(
                 film, track, (None, None), network, recipe, listener, work, lambda: False,
                 loudness=SIGNAL_LUFS if isinstance(source, SignalSpec) else None,
@@ -205,7 +205,7 @@ def render_audio_file(
     return over_time.extend_report(report.named(out), asked)
 
 
-def _warn_if_truncated(film: MediaFile, name: Path, seconds: float, listener: Listener) -> None:
+def _warn_if_truncated(film: MediaFile, name: Path, seconds: float, listener: EventSink) -> None:
     """Say so where a sound file ends before its header tells; other forms do not tell."""
     told = float(film.duration or 0)
     if (

@@ -11,21 +11,21 @@ from pathlib import Path
 from mmdream.errors import UserError
 from mmdream.film.codecs import VIDEO_FORMATS
 from mmdream.film.source import AudioTrack, VideoTrack
-from mmdream.jobs.parts import CARRIES
+from mmdream.jobs.parts import KEPT_STATES
 
 BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
 """Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""
-CARRY_BYTES = 17
+STATE_BYTES_PER_PIXEL = 17
 """Of a pixel: three floats, and at half size four more and a grey picture."""
-COPIES = 4
+VIDEO_COPIES = 4
 """Parts, the file they are joined into, that with its sound, and the result."""
-WAVES = 3
+SOUND_COPIES = 3
 """Float files of the sound: as decoded, as dreamed, and levelled."""
-SURE = 2.0
+REFUSAL_FACTOR = 2.0
 """Films differ: the work is refused where even half of what is expected does not fit."""
 
 
-def expected(
+def estimate_disk_bytes(
     picture: VideoTrack | None,
     size: tuple[int, int],
     suffix: str,
@@ -50,10 +50,10 @@ def expected(
         a_pixel = BYTES_PER_PIXEL[VIDEO_FORMATS[suffix].video.name]
         if VIDEO_FORMATS[suffix].video.rgb and picture.bits > 8:
             a_pixel *= 1.25
-        total += COPIES * a_pixel * picture.width * picture.height * frames
-        total += CARRIES * CARRY_BYTES * size[0] * size[1]
+        total += VIDEO_COPIES * a_pixel * picture.width * picture.height * frames
+        total += KEPT_STATES * STATE_BYTES_PER_PIXEL * size[0] * size[1]
     if sound is not None:
-        total += WAVES * 4 * sound.channels * sound.rate * float(seconds)
+        total += SOUND_COPIES * 4 * sound.channels * sound.rate * float(seconds)
     held = VIDEO_FORMATS[suffix].audio_tracks
     for other in others:
         if held is not None and other.codec not in held:
@@ -61,7 +61,7 @@ def expected(
     return math.ceil(total)
 
 
-def announce(folder: Path, needed: int) -> str:
+def check_disk_space(folder: Path, needed: int) -> str:
     """The line that tells expected and free space.
 
     Args:
@@ -72,15 +72,15 @@ def announce(folder: Path, needed: int) -> str:
         UserError: it will clearly not fit.
     """
     free = shutil.disk_usage(folder).free
-    if free * SURE < needed:
+    if free * REFUSAL_FACTOR < needed:
         raise UserError(
-            f"{folder.parent}: {told(free)} are free, and the work takes about {told(needed)}; make room, "
+            f"{folder.parent}: {format_bytes(free)} are free, and the work takes about {format_bytes(needed)}; make room, "
             "or work elsewhere with --job-dir"
         )
-    return f"takes up to {told(needed)} in {folder} while it works; {told(free)} are free"
+    return f"takes up to {format_bytes(needed)} in {folder} while it works; {format_bytes(free)} are free"
 
 
-def told(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Bytes for a person."""
     for unit in ("kB", "MB"):
         size /= 1000
@@ -89,7 +89,7 @@ def told(size: float) -> str:
     return f"{size / 1000:.1f} GB"
 
 
-def used(folder: Path) -> int:
+def count_used_bytes(folder: Path) -> int:
     """Bytes that the finished parts in a job's folder take."""
     places = (folder / "picture", folder / "sound")
     return sum(path.stat().st_size for place in places if place.is_dir() for path in place.iterdir())

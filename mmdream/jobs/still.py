@@ -12,13 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.film.carry import strength
-from mmdream.jobs.loaded import checked
+from mmdream.film.carry import measure_strength
+from mmdream.jobs.loaded import locate_image_network
 from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import destination, folder_beside, keeping, lay_folder, workshop
+from mmdream.jobs.output import (
+    check_output_file,
+    check_output_folder,
+    move_folder_into_place,
+    output_workspace,
+    write_numbered_images,
+)
 from mmdream.jobs.stopwatch import Clock
 from mmdream.jobs.told_passes import check_files
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe, working_size
@@ -28,7 +34,7 @@ from mmdream.report import Report, Used, gain
 def render_image(
     rgb: np.ndarray,
     recipe: Recipe,
-    listener: Listener,
+    listener: EventSink,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Report]:
     """Dream a picture, pass after pass, as a film's frame at second 0.
@@ -50,15 +56,15 @@ def render_image(
     began, recipe = time.perf_counter(), _drop_later_passes(recipe, listener)
     for each in recipe.strokes:
         check_files(each, rgb.shape[1], rgb.shape[0])
-        checked(recipe.of(each))
+        locate_image_network(recipe.of(each))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.strokes import strokes_of
+    from mmdream.jobs.strokes import load_passes
 
-    strokes = strokes_of(recipe, (rgb.shape[1], rgb.shape[0]), Clock(), lambda: False, listener)
+    strokes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), Clock(), lambda: False, listener)
     width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = begun = octaves.resize(rgb, (height, width))
-    moments = [stroke.brush.schedule.at(0.0) for stroke in strokes]
+    moments = [stroke.renderer.schedule.at(0.0) for stroke in strokes]
     visits = [
         octaves.plan_full_passes(octaves.octave_sizes(height, width, moment), moment.steps)
         for moment in moments
@@ -71,7 +77,7 @@ def render_image(
         telling = on_step if on_step is None or less is None else _mask_steps(on_step, small, less)
         detail = np.zeros_like(small)
         for visit in own:
-            detail = detail + stroke.brush.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
+            detail = detail + stroke.renderer.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
             listener.progress("still", next(done), sum(map(len, visits)))
         detail = octaves.make_detail_limiter(small, recipe.color)(detail)
         share = np.float32(moment.strength * stroke.span.share(0.0))
@@ -80,20 +86,20 @@ def render_image(
         laid = share * detail
         small = np.clip(small + (laid if less is None else laid * less), 0, 1)
     seen = octaves.resize(dream, (height, width))
-    first = strokes[0].brush
+    first = strokes[0].renderer
     scored = gain(*first.scores(moments[0], begun, seen))
     styled = recipe.strokes[0].style is not None
     return dream, Report(
         objective_gain={} if styled else {"picture": scored},
         style_left=scored if styled else None,
-        strength={"picture": strength(seen - begun)},
+        strength={"picture": measure_strength(seen - begun)},
         precision={"picture": first.network.precision},
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (Used(0.0, moments[0]),)},
     )
 
 
-def _drop_later_passes(recipe: Recipe, listener: Listener) -> Recipe:
+def _drop_later_passes(recipe: Recipe, listener: EventSink) -> Recipe:
     """A recipe less the passes that begin later than a picture stands.
 
     Raises:
@@ -115,7 +121,7 @@ def render_image_file(
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     save_steps: bool = False,
 ) -> Report:
     """Dream a picture file, or noise, into a picture file; see `render_image`.
@@ -131,16 +137,16 @@ def render_image_file(
     Raises:
         UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
     """
-    out = destination(source, output, ".dream.png", files.IMAGE_SUFFIXES, overwrite)
+    out = check_output_file(source, output, ".dream.png", files.IMAGE_SUFFIXES, overwrite)
     rgb = read_start_image(source, recipe)
-    steps = folder_beside(out, "steps", overwrite) if save_steps else None
-    with workshop(out, overwrite) as work:
+    steps = check_output_folder(out, "steps", overwrite) if save_steps else None
+    with output_workspace(out, overwrite) as work:
         kept = work / "steps"
-        shown = None if steps is None else keeping(kept)
+        shown = None if steps is None else write_numbered_images(kept)
         dream, report = render_image(rgb, recipe, listener, shown)
         files.write_image(work / out.name, dream)
         if steps is not None:
-            lay_folder(kept, steps)
+            move_folder_into_place(kept, steps)
     return report.named(out)
 
 

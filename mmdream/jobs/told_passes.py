@@ -8,7 +8,7 @@ from typing import Any
 
 from mmdream.errors import UserError
 from mmdream.film.source import MediaFile
-from mmdream.jobs.durable import sha256
+from mmdream.jobs.durable import hash_file
 from mmdream.jobs.masks import check_mask
 from mmdream.jobs.painted import read_style_image
 from mmdream.networks.card import is_user_model
@@ -89,11 +89,11 @@ def contents(stroke: Pass) -> dict[str, str]:
     found = {}
     if stroke.style is not None:
         models = enumerate(stroke.style.models, 1)
-        found = {f"painting {number}": sha256(path) for number, (path, _) in models}
+        found = {f"painting {number}": hash_file(path) for number, (path, _) in models}
     if stroke.wishes is not None and stroke.wishes.guide is not None:
-        found["guide"] = sha256(stroke.wishes.guide)
+        found["guide"] = hash_file(stroke.wishes.guide)
     if stroke.mask is not None:
-        found["mask"] = sha256(stroke.mask.path)
+        found["mask"] = hash_file(stroke.mask.path)
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.film import mux, proof
-from mmdream.film.carry import strength
+from mmdream.film.carry import measure_strength
 from mmdream.film.codecs import VIDEO_SUFFIXES, video_format
 from mmdream.film.colour import ColorSpace, default_matrix
 from mmdream.film.source import VideoTrack, probe
@@ -22,15 +22,15 @@ from mmdream.film.tracks import OutputAudioTrack
 from mmdream.film.turn import UPRIGHT
 from mmdream.film.waves import DecodedSpan
 from mmdream.film.writer import VideoWriter
-from mmdream.jobs.ahead import ahead
+from mmdream.jobs.ahead import prefetch
 from mmdream.jobs.clips import FeedbackSettings
-from mmdream.jobs.loaded import ear, eyes
+from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
-from mmdream.jobs.output import destination, workshop
+from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.jobs.still import read_start_image
 from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
 from mmdream.recipe import Recipe, working_size
@@ -53,7 +53,7 @@ def render_zoom_video(
     recipe: Recipe,
     zoom: ZoomSettings,
     overwrite: bool,
-    listener: Listener,
+    listener: EventSink,
     audio: ZoomAudio | None = None,
 ) -> Report:
     """Dream a picture, or noise, into a film.
@@ -72,12 +72,12 @@ def render_zoom_video(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    out = destination(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
+    out = check_output_file(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
-    network = eyes(recipe, listener)
-    hearing = None if audio is None else ear(recipe, listener)
+    network = load_image_network(recipe, listener)
+    hearing = None if audio is None else load_audio_network(recipe, listener)
     stop = threading.Event()
-    with workshop(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
+    with output_workspace(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
         middle = work / f"picture{video_format(out).middle}"
         try:
             sound: Future[JoinedClips] | None = None
@@ -102,7 +102,7 @@ def _write_frames(
     path: Path,
     suffix: str,
     voyage: ZoomSettings,
-    listener: Listener,
+    listener: EventSink,
     sound: Future[JoinedClips] | None,
 ) -> np.ndarray:
     """Write the frames while the next ones are dreamed; returns the last one."""
@@ -116,7 +116,7 @@ def _write_frames(
     rgb = start
     with (
         VideoWriter(path, picture, suffix, 1 / voyage.rate) as writer,
-        closing(ahead(frames, in_front=True)) as done,
+        closing(prefetch(frames, in_front=True)) as done,
     ):
         for number, rgb in enumerate(done):
             writer.write(rgb, number)
@@ -127,7 +127,7 @@ def _write_frames(
 
 
 def _mux_and_verify(
-    middle: Path, out: Path, voyage: ZoomSettings, joined: JoinedClips | None, listener: Listener
+    middle: Path, out: Path, voyage: ZoomSettings, joined: JoinedClips | None, listener: EventSink
 ) -> proof.Verification:
     """Lay the sound beside the picture, and read the film back."""
     film, dream = probe(middle), None
@@ -167,7 +167,7 @@ def _make_report(
                 evaluate_objective(network, wanted, start), evaluate_objective(network, wanted, last)
             )
         },
-        strength={"picture": strength(last - start)},
+        strength={"picture": measure_strength(last - start)},
         precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (Used(0.0, moment),)},

@@ -23,12 +23,12 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.schedule import Moment
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
-    from mmdream.jobs.picture import Dreamed
+    from mmdream.jobs.picture import DreamedFrame
 
 PREVIEW_INTERVAL = 3.0
 """Seconds between two pictures."""
@@ -95,8 +95,8 @@ class Preview:
 
 
 def notify_frames(
-    dreams: Generator[Dreamed, None, None], listener: Listener, first: int, total: int
-) -> Generator[Dreamed, None, None]:
+    dreams: Generator[DreamedFrame, None, None], listener: EventSink, first: int, total: int
+) -> Generator[DreamedFrame, None, None]:
     """Pass dreams on, and show them to a listener on the way.
 
     Args:

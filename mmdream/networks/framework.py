@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from mmdream.hush import hushed
+from mmdream.hush import silence_stderr
 
 __all__ = ["has_gpu", "keras", "tf"]
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
-with hushed():
+with silence_stderr():
     import keras
     import tensorflow as tf
 

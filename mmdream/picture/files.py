@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.hush import hushed
+from mmdream.hush import silence_stderr
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 WHITE_LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
@@ -49,7 +49,7 @@ def read_image(path: Path) -> np.ndarray:
     # Where many are read at once, others have something to say meanwhile.
     alone = threading.current_thread() is threading.main_thread()
     try:
-        with hushed() if alone else nullcontext():
+        with silence_stderr() if alone else nullcontext():
             return _decode_image(path, data)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdream.errors import UserError
-from mmdream.jobs.durable import write
+from mmdream.jobs.durable import write_atomically
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.origins import TrainedWeights
 from mmdream.networks.places import CARD_FILE
@@ -116,10 +116,12 @@ def export_network(
     figures = evaluate_network(
         load_network(card), lesson, task.parts.test, task.settings.batch, longest / 2, tell
     )
-    write(result / CARD_FILE, card_to_toml(replace(card, facts=card.facts | figures.facts())).encode())
+    write_atomically(
+        result / CARD_FILE, card_to_toml(replace(card, facts=card.facts | figures.facts())).encode()
+    )
     report = TrainingReport(card.name, card.medium, task.folder, figures, seconds)
     told = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
-    write(result / REPORT_FILE, json.dumps(told, indent=1, ensure_ascii=False).encode())
+    write_atomically(result / REPORT_FILE, json.dumps(told, indent=1, ensure_ascii=False).encode())
     plots.plot_confusion(figures, result / CONFUSION_FILE)
     if rounds:
         plots.plot_curves(rounds, result / CURVES_FILE)
@@ -135,7 +137,7 @@ def _write_weights(net: keras.Model, path: Path) -> str:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables_by_name(net).items()}
     np.savez(buffer, **arrays)
-    write(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
     return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 

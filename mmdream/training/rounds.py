@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmdream.jobs.durable import sha256, whole, write
+from mmdream.jobs.durable import atomic_file, hash_file, write_atomically
 
 ROUNDS_FILE, WEIGHTS_FOLDER = "rounds.jsonl", "weights"
 """A line a round; the folder of their weights."""
@@ -54,11 +54,11 @@ class RoundJournal:
         path = weights_path(self.folder, len(self.rounds))
         path.parent.mkdir(exist_ok=True)
         # Keras tells a file's kind by the end of its name.
-        with whole(path) as draft:
+        with atomic_file(path) as draft:
             named = draft.with_name(f"draft.{path.name}")
             save(named)
             os.replace(named, draft)
-        self.rounds.append(TrainingRound(figures, sha256(path)))
+        self.rounds.append(TrainingRound(figures, hash_file(path)))
         with open(self.folder / ROUNDS_FILE, "ab") as file:
             file.write(_format_line(self.rounds[-1]))
             file.flush()
@@ -89,7 +89,7 @@ def read_resumable_rounds(folder: Path) -> RoundJournal:
     ):
         del rounds[-1]
     if (folder / ROUNDS_FILE).is_file():
-        write(folder / ROUNDS_FILE, b"".join(map(_format_line, rounds)))
+        write_atomically(folder / ROUNDS_FILE, b"".join(map(_format_line, rounds)))
     kept = RoundJournal(folder, rounds)
     kept.delete_unneeded_weights()
     return kept
@@ -112,7 +112,7 @@ def _needed_rounds(rounds: list[TrainingRound]) -> set[int]:
 
 
 def _has_sha256(path: Path, digest: str) -> bool:
-    return path.is_file() and sha256(path) == digest
+    return path.is_file() and hash_file(path) == digest
 
 
 def _format_line(each: TrainingRound) -> bytes:

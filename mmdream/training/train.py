@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.errors import Interrupted, UserError
-from mmdream.jobs.attended import attended
-from mmdream.jobs.durable import whole
-from mmdream.listen import Listener
+from mmdream.jobs.attended import run_interruptible
+from mmdream.jobs.durable import atomic_file
+from mmdream.listen import EventSink
 from mmdream.networks.card import AudioInput
 from mmdream.networks.weights import read_arrays
 from mmdream.training.finished import TrainingReport, export_network
@@ -38,7 +38,7 @@ StepCallback = Callable[[int, int], None]
 
 
 def train_network(
-    settings: TrainingSettings, overwrite: bool = False, listener: Listener | None = None
+    settings: TrainingSettings, overwrite: bool = False, listener: EventSink | None = None
 ) -> TrainingReport:
     """Retrain a network, test it, and keep it in the user's folder of networks.
 
@@ -57,18 +57,18 @@ def train_network(
         Stopped: Ctrl-C, at most about a second after it; finished rounds are kept. The work may still be at
             its last step then, and keeps others out of its folder until it is done.
     """
-    about, told = make_task(settings, overwrite), listener or Listener()
+    about, told = make_task(settings, overwrite), listener or EventSink()
 
     def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
         with open_workdir(about, overwrite) as folder:
             return _run_training(about, folder, told, stop)
 
-    return attended(work, about.command)
+    return run_interruptible(work, about.command)
 
 
 def _run_training(
-    about: TrainingTask, work: Path, listener: Listener, stop: threading.Event
+    about: TrainingTask, work: Path, listener: EventSink, stop: threading.Event
 ) -> TrainingReport:
     """The work itself."""
     # After everything that can be checked is checked: this brings TensorFlow in.
@@ -140,7 +140,7 @@ def _fit_head(
         head.bias.assign(bias)
         return
     fit_head(pupil, lesson, settings.batch, settings.seed, tell)
-    with whole(path) as draft, open(draft, "wb") as file:
+    with atomic_file(path) as draft, open(draft, "wb") as file:
         np.savez(file, kernel=head.kernel.numpy(), bias=head.bias.numpy())
 
 
@@ -151,7 +151,7 @@ def _fit_upper_layers(
     course: FitSchedule,
     longest: float,
     work: Path,
-    listener: Listener,
+    listener: EventSink,
     tell: StepCallback,
 ) -> list[dict[str, float]]:
     """Teach what of a network may change beside its head; a row for each round."""

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from mmdream.errors import UserError
 from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
-from mmdream.jobs.durable import sha256, write
+from mmdream.jobs.durable import hash_file, write_atomically
 from mmdream.networks.card import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import TrainingTask
@@ -81,7 +81,7 @@ def _prepare_workdir(folder: Path, task: TrainingTask, overwrite: bool) -> None:
     for each in folder.iterdir():
         if each.name != LOCK_FILE:
             shutil.rmtree(each) if each.is_dir() else each.unlink()
-    write(path, json.dumps(order, indent=1).encode())
+    write_atomically(path, json.dumps(order, indent=1).encode())
 
 
 def _describe_task(task: TrainingTask) -> dict[str, Any]:
@@ -95,6 +95,6 @@ def _describe_task(task: TrainingTask) -> dict[str, Any]:
     return settings | {
         "command": task.command,
         "files": hashlib.sha256(files.encode("utf-8", "surrogateescape")).hexdigest(),
-        "card": "" if told is None else sha256(told),
-        "contents of its weights": RANDOM if weights is None else sha256(weights),
+        "card": "" if told is None else hash_file(told),
+        "contents of its weights": RANDOM if weights is None else hash_file(weights),
     }

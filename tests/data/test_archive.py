@@ -21,7 +21,7 @@ from mmdream.data.card import DatasetArchive, read_dataset_card
 from mmdream.data.fetch import verify_checksum
 from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 SMALL = UnpackLimits(times=20, least=1_000_000, files=50)
 
@@ -258,7 +258,7 @@ def test_a_refused_archive_leaves_no_set(tmp_path: Path):
     bad = tar(tmp_path / "bad.tar", (member("../evil.wav"), b"x"))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=OUT):
-        prepare_dataset("esc10", [good, bad], tmp_path / "out", None, False, Listener())
+        prepare_dataset("esc10", [good, bad], tmp_path / "out", None, False, EventSink())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -273,8 +273,8 @@ def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(
         UserError, match=r"known\.zip: its MD5 is not the one of https://example.org/known.zip"
     ):
-        prepare_dataset("esc10", [archive], tmp_path / "out", None, False, Listener())
+        prepare_dataset("esc10", [archive], tmp_path / "out", None, False, EventSink())
     assert not (tmp_path / "out").exists()
     other = archive.rename(tmp_path / "other.zip")
     assert not verify_checksum(other, about)
-    assert prepare_dataset("esc10", [other], tmp_path / "out", None, False, Listener()).new == 3
+    assert prepare_dataset("esc10", [other], tmp_path / "out", None, False, EventSink()).new == 3

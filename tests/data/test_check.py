@@ -25,14 +25,14 @@ from mmdream.data.plot import (
 )
 from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 HOSTILE = Path(__file__).parent / "hostile"
 
 
 def prepared(name: str, tmp_path: Path) -> Path:
     SETS[name](tmp_path / "given")
-    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
+    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
     return tmp_path / "set"
 
 
@@ -40,7 +40,7 @@ def prepared(name: str, tmp_path: Path) -> Path:
 def test_what_was_just_prepared_is_well(name: str, tmp_path: Path):
     told: list[tuple[str, float, float]] = []
     out = prepared(name, tmp_path)
-    findings = check_dataset(out, Listener(progress=lambda *step: told.append(step)))
+    findings = check_dataset(out, EventSink(progress=lambda *step: told.append(step)))
     assert (findings.missing, findings.damaged, findings.unknown, findings.duplicates) == ((), (), (), ())
     assert not [word for word in findings.problems.split(", ") if "empty" not in word and word]
     assert told[-1] == ("checking", len(read_dataset(out).examples), len(read_dataset(out).examples))
@@ -50,7 +50,7 @@ def test_a_sound_that_claims_no_end_is_read_to_its_end(tmp_path: Path):
     (tmp_path / "class").mkdir()
     shutil.copyfile(HOSTILE / "endless.ogg", tmp_path / "class/a.ogg")
     assert soundfile.info(tmp_path / "class/a.ogg").frames > 1 << 60
-    assert check_dataset(tmp_path, Listener()).damaged == ("class/a.ogg",)
+    assert check_dataset(tmp_path, EventSink()).damaged == ("class/a.ogg",)
 
 
 @pytest.mark.parametrize("odd", [["dog"], {"a": 1}, 3, "line\nline", "\x1b[31m", "x" * 300])
@@ -60,14 +60,14 @@ def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: P
     for changed in ({"name": odd}, {"variant": odd}, {"classes": [*about["classes"], odd]}):
         (out / "dataset.json").write_text(json.dumps(about | changed))
         with pytest.raises(UserError, match="is damaged"):
-            check_dataset(out, Listener())
+            check_dataset(out, EventSink())
 
 
 def test_lists_in_lists_are_no_set(tmp_path: Path):
     out = prepared("esc10", tmp_path)
     (out / "dataset.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="is damaged"):
-        check_dataset(out, Listener())
+        check_dataset(out, EventSink())
 
 
 def test_every_kind_of_trouble_is_named(tmp_path: Path):
@@ -77,7 +77,7 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
     first.unlink()
     second.write_bytes(second.read_bytes()[:-400])
     fire.with_name("more.ogg").write_bytes(fire.read_bytes())
-    findings = check_dataset(out, Listener())
+    findings = check_dataset(out, EventSink())
     assert findings.missing == ("input/dog/1-100032-A.ogg",)
     assert findings.damaged == ("input/dog/2-114587-A.ogg",)
     assert findings.unknown == ("input/crackling_fire/more.ogg",)
@@ -93,18 +93,18 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
 def test_a_file_that_was_changed_is_damaged_though_it_can_be_read(tmp_path: Path):
     out = prepared("stanford_dogs", tmp_path)
     picture(out / "input/pug/n02110958_1.jpg", 80, 70)
-    assert check_dataset(out, Listener()).damaged == ("input/pug/n02110958_1.jpg",)
+    assert check_dataset(out, EventSink()).damaged == ("input/pug/n02110958_1.jpg",)
 
 
 def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
     for name in ("barks/a.wav", "barks/b.flac", "growls/c.ogg", "growls/d.mp3"):
         sound(tmp_path / name, 0.2, 44_100)
-    assert check_dataset(tmp_path, Listener()).problems == ""
+    assert check_dataset(tmp_path, EventSink()).problems == ""
     (tmp_path / "howls").mkdir()
     (tmp_path / "growls/e.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes())
     (tmp_path / "growls/f.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes()[:60])
     soundfile.write(tmp_path / "growls/g.wav", np.zeros(0), 8000)
-    findings = check_dataset(tmp_path, Listener())
+    findings = check_dataset(tmp_path, EventSink())
     assert findings.damaged == ("growls/f.wav", "growls/g.wav")
     assert findings.duplicates == (("barks/a.wav", "growls/e.wav"),)
     assert findings.empty == ("howls",)
@@ -117,12 +117,12 @@ def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path)
         (tmp_path / "dogs").mkdir(exist_ok=True)
         (tmp_path / f"dogs/{number}.png").write_bytes(b"no picture")
     (tmp_path / "dogs/again.png").write_bytes(original.read_bytes())
-    findings = check_dataset(tmp_path, Listener())
+    findings = check_dataset(tmp_path, EventSink())
     assert findings.problems == f"{MAX_LISTED + 5} damaged"
     assert "  and 5 more" in findings.lines()
     for path in (tmp_path / "dogs").glob("[0-9]*.png"):
         path.unlink()
-    assert check_dataset(tmp_path, Listener()).problems == ""
+    assert check_dataset(tmp_path, EventSink()).problems == ""
 
 
 @pytest.mark.parametrize("name", ["esc10", "stanford_dogs"])

@@ -16,7 +16,7 @@ from mmdream.data import prepare as preparing
 from mmdream.data.card import DatasetArchive, read_dataset_card
 from mmdream.data.prepare import prepare_dataset
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 
 @pytest.fixture
@@ -61,21 +61,21 @@ def test_size_and_licence_are_told_before_anything_comes(published, tmp_path: Pa
     def progress(what: str, _done: float, _total: float) -> None:
         told.append(what)
 
-    listener = Listener(say=told.append, progress=progress)
+    listener = EventSink(say=told.append, progress=progress)
     report = prepare_dataset("esc10", [], tmp_path / "out", None, True, listener)
     assert report.new == 3
     before = told[: told.index("download")]
     assert f"licence: {about.licence}" in before
     assert any("ESC-10.zip: 0 MB; checksum: sha256" in line for line in before)
     (served / "ESC-10.zip").unlink()  # The second time it is in the cache.
-    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener()).new == 0
+    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink()).new == 0
 
 
 def test_what_is_not_verified_is_said_to_be(published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     about, _ = published
     republished(monkeypatch, about, bytes=0, checksum="")
     told: list[str] = []
-    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener(say=told.append)).new == 3
+    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink(say=told.append)).new == 3
     assert any("ESC-10.zip: not verified; checksum: not verified" in line for line in told)
     assert "ESC-10.zip: 0 MB, says the server" in told
 
@@ -94,30 +94,30 @@ def test_a_bad_download_is_one_line_and_leaves_nothing(
     with pytest.raises(
         UserError, match=r"ESC-10.zip could not be downloaded \(.*\); the same command goes on"
     ) as it:
-        prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener())
+        prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
     assert "\n" not in str(it.value)
     assert not (tmp_path / "out").exists()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_a_damaged_archive_in_the_cache_is_told(published, tmp_path: Path):
-    prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener())
+    prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
     (kept,) = (tmp_path / "cache").rglob("*.zip")
     kept.write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"ESC-10\.zip: its SHA256 is not the one of http.*; fetch it again"):
-        prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener())
+        prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
 
 
 def test_a_set_without_address_says_where_to_get_it(tmp_path: Path):
     with pytest.raises(
         UserError, match=r"imagenet25: no address .* get it at https://image-net\.org and give it with"
     ):
-        prepare_dataset("imagenet25", [], tmp_path / "out", None, True, Listener())
+        prepare_dataset("imagenet25", [], tmp_path / "out", None, True, EventSink())
 
 
 def test_a_full_disk_is_told_before_the_download(published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     about, _ = published
     republished(monkeypatch, about, bytes=10**18)
     with pytest.raises(UserError, match=r"1000000000\.0 GB are needed .* set XDG_CACHE_HOME"):
-        prepare_dataset("esc10", [], tmp_path / "out", None, True, Listener())
+        prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
     assert fetching.MAX_ARCHIVE_BYTES < 10**12

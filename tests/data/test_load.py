@@ -16,12 +16,12 @@ from mmdream.data.prepare import prepare_dataset
 from mmdream.data.sort import crop_square
 from mmdream.data.split import split_examples
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 
 def prepared(name: str, tmp_path: Path) -> Dataset:
     SETS[name](tmp_path / "given")
-    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, Listener())
+    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
     return read_dataset(tmp_path / "set")
 
 
@@ -69,7 +69,7 @@ def test_a_prepared_set_knows_its_classes_and_what_to_keep_apart(tmp_path: Path)
 
 
 def test_rows_of_a_real_set_come_the_same_from_the_cache(data: Path, tmp_path: Path):
-    prepare_dataset("esc10", [data / "esc10.tar"], tmp_path / "set", None, False, Listener())
+    prepare_dataset("esc10", [data / "esc10.tar"], tmp_path / "set", None, False, EventSink())
     found = read_dataset(tmp_path / "set")
     first, form = found.examples[:100], ExampleFormat(rate=22_050)
     decoded, kept = load_examples(found, first, form), load_examples(found, first, form)
@@ -179,7 +179,7 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(split: str, seed: int):
 
 def test_the_publishers_test_part_is_tested_on(tmp_path: Path):
     speech_commands(tmp_path / "given")
-    prepare_dataset("speech_commands", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
+    prepare_dataset("speech_commands", [tmp_path / "given"], tmp_path / "set", None, False, EventSink())
     found = read_dataset(tmp_path / "set")
     assert [example.file.parent.name for example in split_examples(found)[1]] == ["yes"]
     assert [example.fold for example in split_examples(found, "validation")[1]] == ["validation"]
@@ -209,7 +209,7 @@ def test_one_group_of_a_class_always_stays():
 
 def test_esc10s_clips_keep_to_their_folds(tmp_path: Path):
     esc10(tmp_path / "given")
-    prepare_dataset("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener())
+    prepare_dataset("esc10", [tmp_path / "given"], tmp_path / "set", None, False, EventSink())
     train, held = split_examples(read_dataset(tmp_path / "set"), "2")
     assert {example.fold for example in held} == {"2"}
     assert {example.fold for example in train} == {"1", "5"}

@@ -21,11 +21,11 @@ from mmdream.data.matlab import read_file_list
 from mmdream.data.prepare import prepare_dataset
 from mmdream.data.prepared import PreparedDataset
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 
 def run(name: str, out: Path, *given: Path, variant: str | None = None) -> PreparedDataset:
-    return prepare_dataset(name, given, out, variant, False, Listener())
+    return prepare_dataset(name, given, out, variant, False, EventSink())
 
 
 def having(report: PreparedDataset) -> dict[str, int]:
@@ -271,7 +271,7 @@ def test_what_appears_meanwhile_is_not_written_over(tmp_path: Path):
 
     with pytest.raises(UserError, match="set: has appeared while the set was prepared; try again"):
         prepare_dataset(
-            "esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=meanwhile)
+            "esc10", [tmp_path / "given"], tmp_path / "set", None, False, EventSink(progress=meanwhile)
         )
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["sorting"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["given", "set"]
@@ -284,7 +284,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare_dataset("esc10", [tmp_path / "given"], tmp_path / "set", None, False, Listener(progress=stop))
+        prepare_dataset(
+            "esc10", [tmp_path / "given"], tmp_path / "set", None, False, EventSink(progress=stop)
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from mmdream.film import flow
-from mmdream.film.carry import Carry, begun, gone_on, lay, packed, room, strength, unpacked
+from mmdream.film.carry import (
+    TemporalState,
+    advance_state,
+    measure_room,
+    measure_strength,
+    pack_states,
+    start_state,
+    unpack_states,
+    warp_state,
+)
 
 SHIFT = (3.0, 1.5)
 
@@ -55,10 +64,10 @@ def test_tiny_pictures_have_no_flow():
 
 
 @pytest.fixture
-def carry() -> Carry:
+def carry() -> TemporalState:
     rng = np.random.default_rng(2)
     detail = rng.normal(0, 0.1, (32, 48, 3)).astype(np.float32)
-    return begun(detail, rng.integers(0, 255, (16, 24)).astype(np.uint8), 0.1, 1.0)
+    return start_state(detail, rng.integers(0, 255, (16, 24)).astype(np.uint8), 0.1, 1.0)
 
 
 def still(trust: float = 1.0) -> flow.OpticalFlow:
@@ -66,58 +75,61 @@ def still(trust: float = 1.0) -> flow.OpticalFlow:
 
 
 def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):
-    usual = lay(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0)
-    assert strength(usual.detail) == pytest.approx(0.95 * strength(carry.detail), rel=0.01)
-    faded = lay(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
-    grown = lay(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    usual = warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    assert measure_strength(usual.detail) == pytest.approx(0.95 * measure_strength(carry.detail), rel=0.01)
+    faded = warp_state(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    grown = warp_state(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert grown.pace.mean() < usual.pace.mean() < faded.pace.mean()
-    assert grown.push < usual.push < faded.push
+    assert grown.step_gain < usual.step_gain < faded.step_gain
 
 
 def test_a_frame_with_more_room_than_the_shot_began_with_is_to_hold_a_stronger_dream(carry):
     white, meadow = (np.full((16, 24), level, np.uint8) for level in (255, 110))
-    assert room(white) == pytest.approx(0.5)
-    assert room(meadow) == pytest.approx(1.0)
-    began = begun(carry.detail, white, 0.1 * room(white), 1.0)
-    here, there = (lay(began, still(), 0.95, 1.0, 0.7, 0.1 * room(frame), 1.0) for frame in (white, meadow))
+    assert measure_room(white) == pytest.approx(0.5)
+    assert measure_room(meadow) == pytest.approx(1.0)
+    began = start_state(carry.detail, white, 0.1 * measure_room(white), 1.0)
+    here, there = (
+        warp_state(began, still(), 0.95, 1.0, 0.7, 0.1 * measure_room(frame), 1.0)
+        for frame in (white, meadow)
+    )
     assert here.pace.mean() < there.pace.mean()
 
 
 def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(carry):
-    bare = lay(carry, still(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
-    assert strength(bare.detail) == 0
-    assert bare.pace.min() > 2 * lay(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).pace.max()
+    bare = warp_state(carry, still(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
+    assert measure_strength(bare.detail) == 0
+    assert bare.pace.min() > 2 * warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).pace.max()
     paces = []
     for _ in range(12):
-        laid = lay(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
-        carry = gone_on(carry, laid, laid.change, carry.grey, lambda detail: detail)
+        laid = warp_state(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
+        carry = advance_state(carry, laid, laid.change, carry.grey, lambda detail: detail)
         paces.append(float(laid.pace.mean()))
-        carry = replace(carry, detail=np.full_like(carry.detail, carry.yield_ * 0.1), push=1.0)
+        carry = replace(carry, detail=np.full_like(carry.detail, carry.unit_gain * 0.1), step_gain=1.0)
     assert all(later < sooner for sooner, later in pairwise(paces))
 
 
 def test_a_still_picture_that_may_not_breathe_keeps_its_dream(carry):
-    held = lay(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
+    held = warp_state(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
     assert np.allclose(held.detail, carry.detail, atol=1e-6)
     assert held.pace.max() == 0
     moving = replace(still(), back=np.full((16, 24, 2), 1.0, np.float32))
-    assert lay(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).pace.min() > 0
+    assert warp_state(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).pace.min() > 0
 
 
 def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(carry):
     dusk = replace(carry, light=0.2)
-    laid = lay(dusk, still(), 0.95, 1.0, 0.7, 0.1, 0.4)
-    assert strength(laid.detail) == pytest.approx(0.95 / 2 * strength(carry.detail), rel=0.01)
+    laid = warp_state(dusk, still(), 0.95, 1.0, 0.7, 0.1, 0.4)
+    assert measure_strength(laid.detail) == pytest.approx(0.95 / 2 * measure_strength(carry.detail), rel=0.01)
     assert laid.light == pytest.approx(0.4)
 
 
 def test_carries_come_back_from_their_bytes_as_they_were(carry):
     other = replace(carry, detail=carry.detail + 1, age=7)
-    nothing, again, second = unpacked(packed((None, carry, other)))
+    nothing, again, second = unpack_states(pack_states((None, carry, other)))
     assert nothing is None
     assert np.array_equal(second.detail, other.detail)
     assert second.age == 7
     for name in ("detail", "change", "fill", "grey"):
         assert np.array_equal(getattr(again, name), getattr(carry, name))
         assert getattr(again, name).dtype == getattr(carry, name).dtype
-    assert (again.yield_, again.push, again.light) == (carry.yield_, carry.push, carry.light)
+    assert (again.unit_gain, again.step_gain, again.light) == (carry.unit_gain, carry.step_gain, carry.light)

@@ -17,8 +17,8 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.jobs.journal import read as lines_of
-from mmdream.listen import Listener
+from mmdream.jobs.journal import read_journal as lines_of
+from mmdream.listen import EventSink
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["--octaves", "1", "--steps", "2"]
@@ -66,7 +66,7 @@ def halt(
         raise Halted
 
     with pytest.raises(Halted):
-        dream_video(film, out, recipe, job_dir=job_dir, **wishes, listener=Listener(progress=progress))
+        dream_video(film, out, recipe, job_dir=job_dir, **wishes, listener=EventSink(progress=progress))
 
 
 def contents(path: Path, folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmdream.errors import Interrupted, Stopped
-from mmdream.jobs.attended import GRACE, attended
+from mmdream.jobs.attended import STOP_GRACE_SECONDS, run_interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def test_what_the_work_says_when_it_is_stopped_comes_first():
     def work(stop: threading.Event) -> None:
         signal.raise_signal(signal.SIGINT)
         stop.wait(5)
-        time.sleep(GRACE / 4)
+        time.sleep(STOP_GRACE_SECONDS / 4)
         said.append("the last of it")
         raise Interrupted
 
     with pytest.raises(Stopped, match="go on with: mmdream resume"):
-        attended(work, "mmdream resume out.mkv")
+        run_interruptible(work, "mmdream resume out.mkv")
     assert said == ["the last of it"]
 
 
@@ -44,7 +44,7 @@ def test_a_long_step_does_not_keep_the_user_waiting():
         ended.wait(30)
 
     with pytest.raises(Stopped):
-        attended(work, "mmdream resume out.mkv")
+        run_interruptible(work, "mmdream resume out.mkv")
     assert not ended.is_set()
     ended.set()
 
@@ -56,5 +56,5 @@ def test_work_that_was_finished_in_that_moment_has_nothing_to_go_on_with():
         return 1
 
     with pytest.raises(KeyboardInterrupt) as raised:
-        attended(work, "mmdream resume out.mkv")
+        run_interruptible(work, "mmdream resume out.mkv")
     assert not isinstance(raised.value, Stopped)

@@ -30,11 +30,11 @@ from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.driven import modulate_schedules
-from mmdream.jobs.folder import DRIVEN, folder_of
+from mmdream.jobs.folder import MODULATION_FILE, job_folder
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.sound import render_audio_file
 from mmdream.jobs.strip import LABEL_HEIGHT, select_numeric_curves
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.report import Report
 from tests.command import mmdream
 
@@ -114,14 +114,14 @@ def test_an_excerpt_is_driven_like_that_part_of_the_whole(film: Path, dream, tmp
 @pytest.mark.parametrize("harm", ["curve cut short"])
 def test_a_driven_film_goes_on_to_the_same_frames_and_samples(film: Path, dream, harm: str, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(film, out, folder_of(out), {"picture"}, recipe=BY_LOUDNESS)
-    kept = folder_of(out) / DRIVEN
+    halt(film, out, job_folder(out), {"picture"}, recipe=BY_LOUDNESS)
+    kept = job_folder(out) / MODULATION_FILE
     if harm != "none":
         kept.write_bytes(kept.read_bytes()[:40])
     report = resume_video(out)
     assert contents(out, tmp_path) == contents(dream[0], tmp_path)
     assert report.driven == dream[1].driven
-    assert not folder_of(out).exists()
+    assert not job_folder(out).exists()
 
 
 def test_the_sound_follows_the_picture_where_that_is_asked(film: Path, tmp_path: Path):
@@ -138,7 +138,7 @@ def test_the_sound_follows_the_picture_where_that_is_asked(film: Path, tmp_path:
 def test_what_there_is_nothing_to_follow_in_is_said_and_stands_in_the_middle(film: Path, tmp_path: Path):
     said: list[str] = []
     recipe = replace(QUICK, drives=(Drive("strength", "cuts", 0.2, 0.6), Drive("depth", "loudness")))
-    report = dream_video(film, tmp_path / "o.mkv", recipe, end=0.5, listener=Listener(say=said.append))
+    report = dream_video(film, tmp_path / "o.mkv", recipe, end=0.5, listener=EventSink(say=said.append))
     assert report.driven["picture"]["strength"] == [[0.0, pytest.approx(0.4)]]
     assert [line for line in said if "middle" in line] == [
         "strength is held at the middle of its range: there is nothing to follow in the cuts"
@@ -211,7 +211,7 @@ def test_a_silent_film_follows_its_own_picture(tmp_path: Path):
 def test_a_sound_follows_itself(film: Path, tmp_path: Path):
     recipe = replace(QUICK, sound_drives=BY_LOUDNESS.drives)
     out = tmp_path / "out.wav"
-    report = render_audio_file(film, out, recipe, False, Listener(), tmp_path / "plot.png")
+    report = render_audio_file(film, out, recipe, False, EventSink(), tmp_path / "plot.png")
     keys = report.driven["sound"]["strength"]
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
     about = probe(film)

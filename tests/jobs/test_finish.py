@@ -18,10 +18,10 @@ from make import bursts, constant, film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import run
-from mmdream.jobs.folder import folder_of
+from mmdream.jobs.folder import job_folder
 from mmdream.jobs.output import move_into_place
 from mmdream.jobs.still import render_image_file
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.picture import files
 from tests.command import mmdream
 
@@ -44,9 +44,9 @@ def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def when_it_begins(act: Callable[[], object]) -> Listener:
+def when_it_begins(act: Callable[[], object]) -> EventSink:
     """Does something else while the work goes on."""
-    return Listener(progress=lambda *_: act())
+    return EventSink(progress=lambda *_: act())
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_film_too(
     assert "frames at" not in done.stderr  # Nothing is dreamed again.
     finished = other if "OTHER" in words else out
     assert contents(finished, tmp_path) == contents(unbroken / "out.mkv", tmp_path)
-    assert out.exists() == (not folder_of(out).exists())
+    assert out.exists() == (not job_folder(out).exists())
     assert finished == out or out.read_text() == "mine"
-    assert not folder_of(out).exists()
+    assert not job_folder(out).exists()
     shutil.rmtree(refused)
     shutil.copytree(kept, refused)
 
@@ -102,12 +102,12 @@ def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "out.mkv"
-    halt(source, out, folder_of(out), set(), keep_sound=True)
+    halt(source, out, job_folder(out), set(), keep_sound=True)
     opened = os.open
 
     def opened_late(path: object, *args: Any, **options: Any) -> int:
-        if str(path) == str(folder_of(out) / "lock") and not out.exists():
-            shutil.rmtree(folder_of(out))  # The first run ends.
+        if str(path) == str(job_folder(out) / "lock") and not out.exists():
+            shutil.rmtree(job_folder(out))  # The first run ends.
             out.write_text("by the first run")
         return opened(path, *args, **options)
 
@@ -121,7 +121,7 @@ def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
 def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     halt(
-        source, out, folder_of(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
+        source, out, job_folder(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
         compare=True,
     )  # fmt: skip
     (tmp_path / "now.png").unlink(missing_ok=True)
@@ -150,11 +150,11 @@ def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
     assert sheet.read_text() == "mine"
     sheet.unlink()
     told: list[str] = []
-    report = run.resume(out, False, Listener(say=told.append))
+    report = run.resume_job(out, False, EventSink(say=told.append))
     assert report.output == str(out)
     assert not told  # Nothing is dreamed again.
     assert np.array_equal(files.read_image(sheet), files.read_image(unbroken / "sheet.png"))
-    assert not folder_of(out).exists()
+    assert not job_folder(out).exists()
 
 
 @pytest.mark.parametrize("disk", ["with links", "without links", "another one"])

@@ -14,7 +14,7 @@ from make import constant, film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import listing
-from mmdream.jobs.folder import folder_of, is_running, locked
+from mmdream.jobs.folder import is_running, job_folder, lock_folder
 from tests.command import mmdream
 
 FOREIGN = {
@@ -102,7 +102,7 @@ def test_a_look_at_a_job_that_ends_in_that_moment_finds_none(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "out.mkv"
-    halt(source, out, folder_of(out), set(), keep_sound=True)
+    halt(source, out, job_folder(out), set(), keep_sound=True)
     read = listing.job_in
 
     def read_late(folder: Path) -> object:
@@ -111,18 +111,18 @@ def test_a_look_at_a_job_that_ends_in_that_moment_finds_none(
 
     with monkeypatch.context() as patch:
         patch.setattr(listing, "job_in", read_late)
-        assert listing.listed(tmp_path) == []
+        assert listing.list_jobs(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_look_at_a_job_does_not_keep_a_run_from_starting(tmp_path: Path):
     job = tmp_path / "job"
-    with locked(job):
+    with lock_folder(job):
         assert is_running(job)
     assert not is_running(job)
     # A look holds the lock for a moment, which is long on a busy machine.
     handle = os.open(job / "lock", os.O_RDWR)
     assert lock_descriptor(handle, blocking=False)
     threading.Timer(0.2, os.close, [handle]).start()
-    with locked(job):
+    with lock_folder(job):
         assert is_running(job)

@@ -12,7 +12,7 @@ from mmdream.cli import app
 from mmdream.errors import UserError
 from mmdream.jobs import gallery
 from mmdream.jobs.captions import BACKGROUND
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
@@ -40,7 +40,7 @@ def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.M
     monkeypatch.setattr(gallery, "STEPS", 2)
     told: list[tuple[float, float]] = []
     sheet = gallery.draw_gallery(
-        network, Listener(progress=lambda _, done, total: told.append((done, total))), 2
+        network, EventSink(progress=lambda _, done, total: told.append((done, total))), 2
     )
     count = 2 * len(network.card.rungs)
     assert told == [(number, count) for number in range(1, count + 1)]
@@ -66,11 +66,11 @@ def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(gallery, "shared", lambda *_: network)
     monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
-    assert gallery.write_gallery("dreamnet", "random", out, False, Listener()) == out
+    assert gallery.write_gallery("dreamnet", "random", out, False, EventSink()) == out
     assert files.read_image(out).shape == (8, 9, 3)
     with pytest.raises(UserError, match="--overwrite"):
-        gallery.write_gallery("dreamnet", "random", out, False, Listener())
-    gallery.write_gallery("dreamnet", "random", out, True, Listener())
+        gallery.write_gallery("dreamnet", "random", out, False, EventSink())
+    gallery.write_gallery("dreamnet", "random", out, True, EventSink())
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
     name: str, weights: str, file: str, says: str, tmp_path: Path
 ):
     with pytest.raises(UserError, match=says) as raised:
-        gallery.write_gallery(name, weights, tmp_path / file, False, Listener())
+        gallery.write_gallery(name, weights, tmp_path / file, False, EventSink())
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 

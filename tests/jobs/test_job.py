@@ -13,8 +13,8 @@ import pytest
 from mmdream import Recipe, Schedule, UserError
 from mmdream.drive import Drive
 from mmdream.jobs import folder
-from mmdream.jobs.environment import environment
-from mmdream.jobs.job import Job, describe, differences
+from mmdream.jobs.environment import describe_environment
+from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.order import Order
 from mmdream.networks import network
 from mmdream.passes import Mask, Pass, Span, Style
@@ -74,7 +74,7 @@ def test_every_setting_is_written_down_and_read_again(name: str):
 
 
 def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
-    folder.begin(job_of(Recipe()), tmp_path, "how")
+    folder.begin_job(job_of(Recipe()), tmp_path, "how")
     for recipe, said in (
         (Recipe(wishes=Wishes((target("goldfish=2"),))), r"\(terms was not set, is target goldfish=2\)"),
         (Recipe(schedule=Schedule(motif="dog")), r"\(motif was not set, is dog\)"),
@@ -82,7 +82,7 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
         (Recipe(manner=Manner(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):
         with pytest.raises(UserError, match=said):
-            folder.begin(job_of(recipe), tmp_path, "how")
+            folder.begin_job(job_of(recipe), tmp_path, "how")
 
 
 def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
@@ -92,16 +92,17 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
         files.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
         recipe = Recipe(passes=(Pass(wishes=Wishes((), measure, guide)),))
-        return describe(film, tmp_path / "out.mkv", Order(), recipe, False, False)
+        return describe_job(film, tmp_path / "out.mkv", Order(), recipe, False, False)
 
     first = described("energy", 0.5)
     assert (
-        differences(first.settings, described("mean", 0.5).settings) == "pass 1 measure was energy, is mean"
+        format_differences(first.settings, described("mean", 0.5).settings)
+        == "pass 1 measure was energy, is mean"
     )
-    assert differences(first.settings, described("energy", 0.6).settings) == "pass 1 guide has changed"
+    assert format_differences(first.settings, described("energy", 0.6).settings) == "pass 1 guide has changed"
     guide.unlink()
     with pytest.raises(UserError, match=r"guide.png: no such file"):
-        describe(film, tmp_path / "out.mkv", Order(), first.recipe, False, False)
+        describe_job(film, tmp_path / "out.mkv", Order(), first.recipe, False, False)
 
 
 def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
@@ -113,27 +114,27 @@ def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
     for flags in ("flags : avx2 avx512_bf16", "flags : avx2"):
         (tmp_path / "cpuinfo").write_text(flags)
         monkeypatch.setattr(network, "CPU_INFO", tmp_path / "cpuinfo")
-        told.append(environment(recipe))
+        told.append(describe_environment(recipe))
     assert told[0]["precision"] == told[1]["precision"]
-    assert "pass 2 precision was bfloat16, is float32" in differences(*told)
+    assert "pass 2 precision was bfloat16, is float32" in format_differences(*told)
 
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
 def test_another_setting_is_refused_by_name_unless_begun_anew(name: str, tmp_path: Path):
-    folder.begin(job_of(Recipe()), tmp_path, "how")
-    folder.begin(job_of(Recipe()), tmp_path, "how")
+    folder.begin_job(job_of(Recipe()), tmp_path, "how")
+    folder.begin_job(job_of(Recipe()), tmp_path, "how")
     other = replace(Recipe(), **{name: OTHER[name]})
     with pytest.raises(UserError, match=rf"\({name} was .*, is {OTHER[name]}\)"):
-        folder.begin(job_of(other), tmp_path, "how")
-    folder.begin(job_of(other, overwrite=True), tmp_path, "how")
-    held = folder.job_in(tmp_path)
+        folder.begin_job(job_of(other), tmp_path, "how")
+    folder.begin_job(job_of(other, overwrite=True), tmp_path, "how")
+    held = folder.read_job(tmp_path)
     assert held is not None
     assert held.recipe == other
 
 
 def test_a_whole_number_is_the_same_setting_however_it_is_written(tmp_path: Path):
-    folder.begin(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
-    folder.begin(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
+    folder.begin_job(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
+    folder.begin_job(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -149,7 +150,9 @@ def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkey
         keras.Sequential(layers).save(mine)
 
     def described(name: str) -> Job:
-        return describe(film, tmp_path / "out.mkv", Order(keep_sound=True), Recipe(net=name), False, False)
+        return describe_job(
+            film, tmp_path / "out.mkv", Order(keep_sound=True), Recipe(net=name), False, False
+        )
 
     save(5)
     monkeypatch.chdir(tmp_path)
@@ -159,6 +162,8 @@ def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkey
     assert Job.from_json(before.to_json()) == before
     save(6)
     after = described("mine.keras")
-    assert differences(before.settings, after.settings) == "network's weights has changed"
+    assert format_differences(before.settings, after.settings) == "network's weights has changed"
     mine.with_suffix(".toml").write_text("carried = 0.2\n")
-    assert "network's card has changed" in differences(after.settings, described("mine.keras").settings)
+    assert "network's card has changed" in format_differences(
+        after.settings, described("mine.keras").settings
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdream.jobs.journal import NAME, Journal, read
+from mmdream.jobs.journal import JOURNAL_FILE, Journal, read_journal
 
 
 def filled(folder: Path, numbers: range) -> Journal:
@@ -29,16 +29,16 @@ def test_what_was_written_is_read_again(tmp_path: Path):
 
 def test_a_journal_cut_anywhere_keeps_the_lines_that_are_whole(tmp_path: Path):
     filled(tmp_path, range(4))
-    data = (tmp_path / NAME).read_bytes()
+    data = (tmp_path / JOURNAL_FILE).read_bytes()
     for size in range(len(data) + 1):
-        (tmp_path / NAME).write_bytes(data[:size])
-        assert len(list(read(tmp_path))) == data[:size].count(b"\n")
+        (tmp_path / JOURNAL_FILE).write_bytes(data[:size])
+        assert len(list(read_journal(tmp_path))) == data[:size].count(b"\n")
 
 
 @pytest.mark.parametrize("rubbish", [b"\x00" * 50, b"{}\n", b"[1, 2]\n", b"null\n", b"\xff\xfe\n"])
 def test_rubbish_ends_a_journal_and_new_lines_are_found_behind_the_whole_ones(rubbish: bytes, tmp_path: Path):
     filled(tmp_path, range(2))
-    with open(tmp_path / NAME, "ab") as file:
+    with open(tmp_path / JOURNAL_FILE, "ab") as file:
         file.write(rubbish)
     journal = Journal(tmp_path)
     journal.verify()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, Schedule, dream_audio, dream_image
-from mmdream.jobs.loaded import ear, eyes
-from mmdream.listen import Listener
+from mmdream.jobs.loaded import load_audio_network, load_image_network
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
@@ -71,13 +71,13 @@ def test_networks_that_were_not_asked_for_lately_are_freed():
     dream_image(noise(0), replace(QUICK, weights="random", seed=100))
     ((net, model),) = ((weakref.ref(n), weakref.ref(n.model)) for n in networks() if id(n) not in known)
     for seed in range(101, 101 + MAX_LOADED_NETWORKS):
-        eyes(replace(QUICK, weights="random", seed=seed), Listener())
+        load_image_network(replace(QUICK, weights="random", seed=seed), EventSink())
     gc.collect()
     assert (net(), model()) == (None, None)
 
 
 def test_of_many_settings_the_last_ones_stay_traced():
-    network = eyes(QUICK, Listener())
+    network = load_image_network(QUICK, EventSink())
 
     def gradient(number: int) -> object:
         return build_gradient(network, Objective((Term("channel", "c2b", (number,)),), (1.0,)))
@@ -116,7 +116,7 @@ def test_threads_share_a_network():
     found: list[object] = []
 
     def both() -> None:
-        found.append((eyes(asked, Listener()), ear(asked, Listener())))
+        found.append((load_image_network(asked, EventSink()), load_audio_network(asked, EventSink())))
 
     threads = [threading.Thread(target=both) for _ in range(3)]
     for thread in threads:
@@ -128,13 +128,16 @@ def test_threads_share_a_network():
 
 
 def test_who_changes_weights_has_a_network_of_his_own():
-    shared, own = eyes(replace(QUICK, precision="float32"), Listener()), load_network(load_card("dreamnet"))
+    shared, own = (
+        load_image_network(replace(QUICK, precision="float32"), EventSink()),
+        load_network(load_card("dreamnet")),
+    )
     assert own is not shared
     assert own.model is not shared.model
 
 
 def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
-    network, path, found = eyes(QUICK, Listener()), tmp_path / "guide.png", []
+    network, path, found = load_image_network(QUICK, EventSink()), tmp_path / "guide.png", []
     for seed in (1, 2):
         files.write_image(path, noise(seed))
         wanted = build_objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.errors import UserError
-from mmdream.jobs.loaded import eyes
+from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.passes import STYLE_SCHEDULE, Style, weighed
 from mmdream.picture import files
@@ -56,7 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray, night: np.n
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return eyes(Recipe(), Listener())
+    return load_image_network(Recipe(), EventSink())
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def painted(
     given = {name: how.pop(name) for name in ("color", "seed", "size") if name in how}
     schedule = STYLE_SCHEDULE.with_settings(octaves=2, octave_scale=1.6, steps=steps, strength=strength)
     wanted = Style((weighed("painting"),))
-    return style_image(content, [model], Recipe(schedule=schedule, **given), wanted, Listener(), **how)
+    return style_image(content, [model], Recipe(schedule=schedule, **given), wanted, EventSink(), **how)
 
 
 def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pytest.MonkeyPatch):
@@ -116,7 +116,7 @@ def test_the_parts_of_a_blend_weigh(cat: np.ndarray, night: np.ndarray):
     def redness(weight: float) -> float:
         wanted = Style(((Path("red"), weight), (Path("blue"), 1.0)), content_weight=0)
         recipe = Recipe(schedule=STYLE_SCHEDULE.with_settings(octaves=1, steps=8))
-        result, _ = style_image(cat, [red, blue], recipe, wanted, Listener())
+        result, _ = style_image(cat, [red, blue], recipe, wanted, EventSink())
         return float((result[..., 0] - result[..., 2]).mean())
 
     assert redness(8) > redness(1 / 8) + 0.05

@@ -15,8 +15,8 @@ from make import film as made
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video, resume_video
 from mmdream.film.frames import read_frames as frames_of
 from mmdream.film.source import probe
-from mmdream.jobs.folder import folder_of
-from mmdream.jobs.job import Job, describe
+from mmdream.jobs.folder import job_folder
+from mmdream.jobs.job import Job, describe_job
 from mmdream.jobs.order import Order
 from mmdream.pass_text import parsed, read
 from mmdream.passes import Mask, Pass, Span, Style
@@ -105,7 +105,7 @@ def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
     whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
     wishes = {"keep_sound": True, "end": 4.25}  # 51 frames: two parts, and the style goes in the second.
     dream_video(place / "film.mkv", whole, three, **wishes)
-    halt(place / "film.mkv", broken, folder_of(broken), {"picture"}, recipe=three, at=0.8, **wishes)
+    halt(place / "film.mkv", broken, job_folder(broken), {"picture"}, recipe=three, at=0.8, **wishes)
     resume_video(broken)
     assert contents(broken, tmp_path) == contents(whole, tmp_path)
 
@@ -154,7 +154,7 @@ def test_a_job_of_passes_comes_back_from_its_file(place, tmp_path):
         Pass(Style(((place / "painting.png", 0.5),)), mask=Mask(place / "half.png", 3)),
     )
     asked = recipe(*passes)
-    job = describe(place / "film.mkv", tmp_path / "out.mkv", Order(), asked, False, False)
+    job = describe_job(place / "film.mkv", tmp_path / "out.mkv", Order(), asked, False, False)
     assert Job.from_json(job.to_json()) == job
 
 

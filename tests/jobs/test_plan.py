@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmdream.film.shots import Shot
-from mmdream.jobs.plan import MOST, parts
+from mmdream.jobs.plan import MAX_PART_FRAMES, plan_parts
 
 
 def shots(*lengths: int) -> list[Shot]:
@@ -20,11 +20,11 @@ def shots(*lengths: int) -> list[Shot]:
 def test_parts_cover_every_frame_once_and_are_small(seed: int):
     rng = np.random.default_rng(seed)
     found = shots(*rng.integers(1, rng.choice([3, 30, 60, 400]), rng.integers(1, 40)).tolist())
-    plan = parts(found)
+    plan = plan_parts(found)
     frames = [frame for part in plan for frame in range(part.first, part.stop)]
     assert frames == list(range(found[-1].stop))
     assert [part.number for part in plan] == list(range(len(plan)))
-    assert max(part.frames for part in plan) <= MOST
+    assert max(part.frames for part in plan) <= MAX_PART_FRAMES
     begins = {shot.first for shot in found}
     for part in plan:
         inside = [first for first in begins if part.first < first < part.stop]
@@ -36,16 +36,16 @@ def test_parts_cover_every_frame_once_and_are_small(seed: int):
 
 
 def test_a_strobe_does_not_make_thousands_of_parts():
-    plan = parts(shots(*[1] * 5000))
-    assert len(plan) == -(-5000 // MOST)
+    plan = plan_parts(shots(*[1] * 5000))
+    assert len(plan) == -(-5000 // MAX_PART_FRAMES)
 
 
 def test_a_long_shot_is_cut_evenly():
-    lengths = [part.frames for part in parts(shots(49))]
+    lengths = [part.frames for part in plan_parts(shots(49))]
     assert lengths == [24, 25]
-    lengths = [part.frames for part in parts(shots(1000))]
+    lengths = [part.frames for part in plan_parts(shots(1000))]
     assert max(lengths) - min(lengths) <= 1
 
 
 def test_nothing_has_no_parts():
-    assert parts([]) == ()
+    assert plan_parts([]) == ()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.jobs.play import PLAYERS, play, player
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 
 
 def only(*names: str) -> Callable[[str], str | None]:
@@ -73,7 +73,7 @@ def test_the_player_is_given_a_plain_wave_file(
     monkeypatch.setenv("PATH", str(script.parent))
     soundfile.write(tmp_path / "six $(channels).flac", np.full((9600, 6), 0.1), 96_000)
     said: list[str] = []
-    play(tmp_path / "six $(channels).flac", Listener(warn=said.append))
+    play(tmp_path / "six $(channels).flac", EventSink(warn=said.append))
     about = soundfile.info(copy)
     assert (about.samplerate, about.channels, about.subtype) == (48_000, 2, "PCM_16")
     assert about.frames == pytest.approx(4800, abs=64)

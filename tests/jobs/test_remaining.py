@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 
 from mmdream.film.shots import Scan, Shot
-from mmdream.jobs.remaining import CLOSING, FILM, Demand, Tally, estimating, expected_work, seconds_left
-from mmdream.listen import Listener
+from mmdream.jobs.remaining import (
+    FINISHING_SECONDS,
+    SECONDS_PER_PIXEL,
+    PaceTracker,
+    PassCost,
+    estimate_frame_work,
+    estimate_seconds_left,
+    report_time_left,
+)
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.passes import Span
 from mmdream.recipe import Recipe
@@ -41,8 +49,8 @@ STEP = 0.0079
 """What a step was found to take, s."""
 
 
-def demand(recipe: Recipe, seconds: float) -> Demand:
-    return Demand(recipe.schedule, load_card("dreamnet").carried, Span(), seconds)
+def demand(recipe: Recipe, seconds: float) -> PassCost:
+    return PassCost(recipe.schedule, load_card("dreamnet").carried, Span(), seconds)
 
 
 def work(shots: list[int], frames: int, schedule: Schedule | None = None, **settings: float) -> np.ndarray:
@@ -56,11 +64,11 @@ def work(shots: list[int], frames: int, schedule: Schedule | None = None, **sett
         0,
     )
     recipe = Recipe(schedule=schedule or Schedule(), **settings)
-    return expected_work(found, Fraction(0), recipe, [demand(recipe, STEP)], (144, 256), (360, 640))
+    return estimate_frame_work(found, Fraction(0), recipe, [demand(recipe, STEP)], (144, 256), (360, 640))
 
 
 def closing(frames: int) -> float:
-    return CLOSING[0] + CLOSING[1] * frames
+    return FINISHING_SECONDS[0] + FINISHING_SECONDS[1] * frames
 
 
 def replayed(
@@ -68,8 +76,8 @@ def replayed(
 ) -> list[tuple[float, float]]:
     """(when, seconds left as told) of a run that is played back."""
     now, told = [0.0], list[tuple[float, float]]()
-    listener = Listener(left=lambda left: told.append((now[0], left)))
-    playing = estimating(listener, expected, sound, lambda: now[0])
+    listener = EventSink(left=lambda left: told.append((now[0], left)))
+    playing = report_time_left(listener, expected, sound, lambda: now[0])
     for when, medium, done, total in sorted(events):
         now[0] = when
         playing.progress(medium, done, total)
@@ -102,7 +110,7 @@ def test_what_takes_as_long_as_expected_times_a_factor_is_told_exactly(slower: f
 def test_frames_that_cost_more_later_are_known_from_the_schedule():
     schedule = Schedule(octaves=1, steps=((0, 10), (4, 10), (4.001, 40)))
     expected = work([0], 200, schedule)
-    film = (144 * 256 + 360 * 640) * FILM
+    film = (144 * 256 + 360 * 640) * SECONDS_PER_PIXEL
     steps = (expected - film) / STEP * 640 / (BOX[3] - BOX[2])
     assert steps[[0, 10, 50, 150]] == pytest.approx([10, 3, 1, 4])
     times = np.cumsum(expected)
@@ -118,8 +126,8 @@ def test_flashes_fades_borders_and_films_without_coherence_are_known():
 
     def steps(**settings: float) -> np.ndarray:
         recipe = Recipe(schedule=Schedule(octaves=1, steps=10), **settings)
-        seconds = expected_work(found, Fraction(0), recipe, [demand(recipe, 1.0)], (64, 64), (64, 128))
-        return np.round(2 * (seconds - FILM * (64 * 64 + 64 * 128)), 3)  # Half of it is border.
+        seconds = estimate_frame_work(found, Fraction(0), recipe, [demand(recipe, 1.0)], (64, 64), (64, 128))
+        return np.round(2 * (seconds - SECONDS_PER_PIXEL * (64 * 64 + 64 * 128)), 3)  # Half of it is border.
 
     assert steps()[[0, 3, 4, 5, 30, 40, 41]].tolist() == [0, 0, 10, 3, 1, 10, 1]
     assert set(steps(coherence=0).tolist()) == {0, 10}
@@ -136,9 +144,9 @@ def test_a_resumed_run_counts_only_what_it_does():
 
 
 def test_a_sound_that_outlasts_the_picture_is_waited_for():
-    beside = Tally()
+    beside = PaceTracker()
     for _ in range(10):
         beside.add(2.0, 1.0)
-    assert seconds_left(1.0, beside, Tally(), 0.0) < 2.0
-    assert seconds_left(1.0, beside, Tally(), 1.0) < 2.0
-    assert seconds_left(1.0, beside, Tally(), 10.0) > 5.0
+    assert estimate_seconds_left(1.0, beside, PaceTracker(), 0.0) < 2.0
+    assert estimate_seconds_left(1.0, beside, PaceTracker(), 1.0) < 2.0
+    assert estimate_seconds_left(1.0, beside, PaceTracker(), 10.0) > 5.0

@@ -21,11 +21,11 @@ from make import bursts, constant
 from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
-from mmdream.jobs.folder import JOB, LOCK, MADE, MARKER, SCAN, folder_of
-from mmdream.jobs.journal import NAME, Journal
-from mmdream.jobs.journal import read as lines_of
-from mmdream.jobs.listing import listed
-from mmdream.listen import Listener
+from mmdream.jobs.folder import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, SCAN_FILE, job_folder
+from mmdream.jobs.journal import JOURNAL_FILE, Journal
+from mmdream.jobs.journal import read_journal as lines_of
+from mmdream.jobs.listing import list_jobs
+from mmdream.listen import EventSink
 from mmdream.music import synthesize_music
 from mmdream.sound.styling import Styling
 
@@ -61,7 +61,7 @@ def unbroken(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list
 def halted(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The job of a run that ended in its third part, with the sound's first group done."""
     out = tmp_path_factory.mktemp("halted") / "out.mkv"
-    job = folder_of(out)
+    job = job_folder(out)
     halt(film, out, job, {"picture", "sound"}, at=0.8)
     done = Journal(job).done("picture")
     assert [line.count for line in done.values()] == [6, 26]
@@ -73,15 +73,15 @@ def job(halted: Path, tmp_path: Path) -> Path:
     """A copy of it that makes another file of the same name."""
     copy = tmp_path / halted.name
     shutil.copytree(halted, copy)
-    told = json.loads((copy / JOB).read_text())
+    told = json.loads((copy / JOB_FILE).read_text())
     told["out"] = str(tmp_path / "out.mkv")
-    (copy / JOB).write_text(json.dumps(told))
+    (copy / JOB_FILE).write_text(json.dumps(told))
     return copy
 
 
 def torn(job: Path) -> None:
-    data = (job / NAME).read_bytes()
-    (job / NAME).write_bytes(data[: len(data) - 7])
+    data = (job / JOURNAL_FILE).read_bytes()
+    (job / JOURNAL_FILE).write_bytes(data[: len(data) - 7])
 
 
 def cut(job: Path, *patterns: str) -> None:
@@ -99,16 +99,16 @@ def strewn(job: Path) -> None:
     (job / "picture/00003.mid").write_bytes(b"no line names me")
     (job / "picture/00009.mid.draft").write_bytes(b"half")
     (job / "work-dead").mkdir()
-    (job / "work-dead" / MARKER).write_bytes(MADE)
+    (job / "work-dead" / MARKER_FILE).write_bytes(CREATED_TEXT)
     (job / "work-dead/out.mkv").write_bytes(b"an ffmpeg may still write here")
 
 
 # Harms that cannot hide one another come together: of the picture, of the sound, of the scan, and litter.
 HARMS = {
     "torn journal": torn,
-    "no journal": lambda job: (job / NAME).unlink(),
+    "no journal": lambda job: (job / JOURNAL_FILE).unlink(),
     "part and sound cut short": lambda job: cut(job, "picture/*.mid", "sound/*"),
-    "carry and scan cut short": lambda job: cut(job, "picture/*.carry", SCAN),
+    "carry and scan cut short": lambda job: cut(job, "picture/*.carry", SCAN_FILE),
     "no carry, and litter": lambda job: (without_carries(job), strewn(job)),
 }
 
@@ -128,7 +128,7 @@ def test_a_film_dreamed_both_ways_goes_on_to_the_same_frames(film: Path, tmp_pat
     both, whole, out = replace(QUICK, bidirectional=True), tmp_path / "whole.mkv", tmp_path / "out.mkv"
     dream_video(film, whole, both, keep_sound=True)
     # Behind the first part of a shot, whose carry has been forwards only.
-    halt(film, out, folder_of(out), {"picture"}, recipe=both, at=0.8, keep_sound=True)
+    halt(film, out, job_folder(out), {"picture"}, recipe=both, at=0.8, keep_sound=True)
     resume_video(out)
     assert contents(out, tmp_path) == contents(whole, tmp_path)
 
@@ -142,7 +142,7 @@ def test_what_is_done_is_not_done_again(job: Path, unbroken, tmp_path: Path):
     def progress(medium: str, done: float, total: float) -> None:
         told.append((medium, done))
 
-    resume_video(job, listener=Listener(progress=progress))
+    resume_video(job, listener=EventSink(progress=progress))
     first = next(done for medium, done in told if medium == "picture")
     assert first == 6 + 26
     assert contents(tmp_path / "out.mkv", tmp_path) == unbroken[0]
@@ -150,7 +150,7 @@ def test_what_is_done_is_not_done_again(job: Path, unbroken, tmp_path: Path):
 
 def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(film: Path, unbroken, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    job = folder_of(out)
+    job = job_folder(out)
     # In the midst of the first part; between parts; and without a moment to say or tidy anything.
     for sent, more in ((signal.SIGINT, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 1)):
         with started("video", film, "-o", out, *WORDS) as run:
@@ -172,11 +172,11 @@ def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(film: Pat
 
 
 def test_two_runs_on_one_job_are_refused_while_the_first_lives(job: Path, tmp_path: Path):
-    with FileLock(job / LOCK).acquire():
-        assert [row.state for row in listed(tmp_path)] == ["running"]
+    with FileLock(job / LOCK_FILE).acquire():
+        assert [row.state for row in list_jobs(tmp_path)] == ["running"]
         with pytest.raises(UserError, match="another run"):
             resume_video(job)
-    assert [row.state for row in listed(tmp_path)] == ["stopped"]
+    assert [row.state for row in list_jobs(tmp_path)] == ["stopped"]
 
 
 def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job: Path, tmp_path: Path):
@@ -194,9 +194,9 @@ def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job:
 
 
 def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path, tmp_path: Path):
-    told = json.loads((job / JOB).read_text())
+    told = json.loads((job / JOB_FILE).read_text())
     told["environment"] |= {"cores": "99", "tensorflow": "1.0"}
-    (job / JOB).write_text(json.dumps(told))
+    (job / JOB_FILE).write_text(json.dumps(told))
     for go_on in (lambda: resume_video(job), lambda: dream_video(film, tmp_path / "out.mkv", QUICK)):
         with pytest.raises(UserError, match=r"cores was 99, is .*tensorflow was 1.0, is .*--anyway"):
             go_on()
@@ -206,9 +206,9 @@ def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path,
 def test_a_source_that_has_changed_is_refused(film: Path, job: Path, tmp_path: Path):
     copy = tmp_path / "film.mkv"
     shutil.copyfile(film, copy)
-    told = json.loads((job / JOB).read_text())
+    told = json.loads((job / JOB_FILE).read_text())
     told["source"] = str(copy)
-    (job / JOB).write_text(json.dumps(told))
+    (job / JOB_FILE).write_text(json.dumps(told))
     with open(copy, "ab") as file:
         file.write(b"more")
     with pytest.raises(UserError, match="source has changed"):
@@ -223,12 +223,12 @@ def test_a_result_that_appeared_meanwhile_is_not_replaced(job: Path, tmp_path: P
 
 
 def test_jobs_are_listed_with_how_far_they_are(job: Path, tmp_path: Path):
-    [row] = listed(tmp_path)
+    [row] = list_jobs(tmp_path)
     assert (row.name, row.total) == (tmp_path / "out.mkv", FRAMES)
     assert row.frames == sum(line.count for line in Journal(job).done("picture").values()) > 0
     assert row.percent == 100 * row.frames // FRAMES
-    (job / JOB).write_text("{")
-    assert [each.state for each in listed(tmp_path)] == ["broken"]
+    (job / JOB_FILE).write_text("{")
+    assert [each.state for each in list_jobs(tmp_path)] == ["broken"]
     with pytest.raises(UserError, match="damaged"):
         resume_video(job)
 
@@ -237,7 +237,7 @@ def test_the_job_s_folder_may_lie_elsewhere(film: Path, tmp_path: Path):
     place, out = tmp_path / "elsewhere", tmp_path / "out.mkv"
     halt(film, out, place, {"picture"}, place, keep_sound=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere"]
-    assert [row.name for row in listed(tmp_path)] == [place]
+    assert [row.name for row in list_jobs(tmp_path)] == [place]
     assert resume_video(place).output == str(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv"]
 
@@ -292,13 +292,13 @@ def test_a_styled_sound_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "sound_style": made(tmp_path / "style.mkv", constant(1, 1), sound=bursts(1.0, 8000, 1, 7), **low)
     }
     dream_video(film, whole, QUICK, **style)
-    halt(film, out, folder_of(out), {"sound"}, at=0, **style)
+    halt(film, out, job_folder(out), {"sound"}, at=0, **style)
     told: list[float] = []
 
     def progress(what: str, done: float, total: float) -> None:
         if what == "sound":
             told.append(done / total)
 
-    resume_video(out, listener=Listener(progress=progress))
+    resume_video(out, listener=EventSink(progress=progress))
     assert told[0] > 0.4  # The first window, of about ten seconds, is not styled again.
     assert contents(out, tmp_path) == contents(whole, tmp_path)

@@ -21,14 +21,14 @@ from mmdream.film.source import probe
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
 from mmdream.jobs.timeline import draw_predictions
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
 from mmdream.sound.source import ArraySource
 from mmdream.sound.windows import read_windows
 
-QUIET = Listener()
+QUIET = EventSink()
 
 
 def answers(logits: np.ndarray, medium: str = "picture") -> Predictions:
@@ -128,7 +128,7 @@ def test_a_network_of_another_front_end_hears_short_sounds():
 def test_a_film_is_seen_and_heard_over_time(moving: Path):
     asked = ClassifierChoice(weights="random", sound_weights="random")
     told: list[tuple[str, float, float]] = []
-    found = classify_file(moving, asked, 2, Listener(progress=lambda *each: told.append(each)))
+    found = classify_file(moving, asked, 2, EventSink(progress=lambda *each: told.append(each)))
     seen, heard = found.answers
     assert seen.seconds.tolist() == [0, 1, 2, 3]
     assert heard.seconds[0] == 0

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mmdream import Recipe, UserError, cli, dream_video, plan_video, resume_video
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
-from mmdream.jobs.folder import JOB, folder_of
+from mmdream.jobs.folder import JOB_FILE, job_folder
 from mmdream.jobs.journal import Journal
 from tests.command import mmdream
 
@@ -79,8 +79,8 @@ def test_each_track_can_be_chosen_and_keeps_its_samples(film: Path, number: int,
 
 def test_a_language_and_its_number_are_one_job(film: Path, dream: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(film, out, folder_of(out), {"picture"}, sound_track="FRA")
-    assert json.loads((folder_of(out) / JOB).read_text())["order"]["sound_track"] == 2
+    halt(film, out, job_folder(out), {"picture"}, sound_track="FRA")
+    assert json.loads((job_folder(out) / JOB_FILE).read_text())["order"]["sound_track"] == 2
     with pytest.raises(UserError, match="sound-track was 2, is 1"):
         dream_video(film, out, QUICK)
     with pytest.raises(UserError, match="sound-track was 2, is 3"):
@@ -91,8 +91,8 @@ def test_a_language_and_its_number_are_one_job(film: Path, dream: Path, tmp_path
 
 def test_a_killed_film_goes_on_with_the_track_it_began_with(film: Path, dream: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(film, out, folder_of(out), {"picture", "sound"}, sound_track="fra")
-    assert Journal(folder_of(out)).done("sound")
+    halt(film, out, job_folder(out), {"picture", "sound"}, sound_track="fra")
+    assert Journal(job_folder(out)).done("sound")
     resume_video(out)
     assert whole(out) == whole(dream)
 

@@ -18,7 +18,7 @@ import pytest
 
 from mmdream import Recipe, dream_image, networks
 from mmdream.errors import UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network
@@ -160,7 +160,7 @@ def test_what_is_guessed_is_announced_before_the_dream(saved: Save):
     said: list[str] = []
     recipe = Recipe(net=str(saved(plain)), schedule=Schedule(octaves=1, steps=1))
     picture = np.random.default_rng(0).random((24, 32, 3), np.float32)
-    dream = dream_image(picture, recipe, listener=Listener(say=said.append))
+    dream = dream_image(picture, recipe, listener=EventSink(say=said.append))
     assert not np.array_equal(dream, picture)
     assert said == list(load_card(str(saved(plain))).guesses)
 

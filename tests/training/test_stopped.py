@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from mmdream.errors import Interrupted, Stopped, UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.weights import read_arrays
 from mmdream.training.settings import TrainingSettings
 from mmdream.training.train import train_network
@@ -43,7 +43,7 @@ def test_a_folder_is_kept_from_others_until_the_work_has_let_go(sounds: Path, mo
 
     try:
         with pytest.raises(Stopped):
-            train_network(settings, listener=Listener(progress=long_step))
+            train_network(settings, listener=EventSink(progress=long_step))
         with pytest.raises(UserError, match="mine: another run is training it"):
             train_network(settings)
     finally:
@@ -70,7 +70,7 @@ def stopped(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
         train_network(settings)
         patch.setenv("MMDREAM_MODELS", str(broken))
         with pytest.raises(Interrupted):
-            train_network(settings, listener=Listener(progress=stop))
+            train_network(settings, listener=EventSink(progress=stop))
     return broken / ".mine.training", read_arrays(unbroken / "mine" / "weights.npz")
 
 
@@ -105,7 +105,7 @@ def test_a_training_goes_on_from_what_is_whole(
         if what == "training":
             seen.append(done)
 
-    train_network(replace(UPPER, data=sounds), listener=Listener(progress=progress))
+    train_network(replace(UPPER, data=sounds), listener=EventSink(progress=progress))
     # Of eight rounds of two steps the fourth is done again, or all that follow the first line.
     assert seen[0] <= 3 if tear is line_in_the_midst else seen[0] == 7
     found = read_arrays(models / "mine" / "weights.npz")

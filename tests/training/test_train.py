@@ -14,7 +14,7 @@ import pytest
 from mmdream.data.folder import read_dataset
 from mmdream.data.load import ExampleFormat, load_examples
 from mmdream.errors import Interrupted, UserError
-from mmdream.listen import Listener
+from mmdream.listen import EventSink
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
@@ -124,14 +124,14 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
 
     broken = replace(settings, name="broken")
     with pytest.raises(Interrupted):
-        train_network(broken, listener=Listener(progress=stop))
+        train_network(broken, listener=EventSink(progress=stop))
     assert list_networks("sound").count("broken") == 0
     with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o broken.*--overwrite"):
         train_network(replace(broken, rate=0.01))
     seen: list[float] = []
     train_network(
         broken,
-        listener=Listener(progress=lambda what, done, _: seen.append(done) if what == "training" else None),
+        listener=EventSink(progress=lambda what, done, _: seen.append(done) if what == "training" else None),
     )
     assert seen[0] > 1
     assert sorted(path.name for path in models.iterdir()) == ["broken", "whole"]
