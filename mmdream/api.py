@@ -136,24 +136,24 @@ def _describe_job(
     from mmdream.jobs.driven import check_drives
     from mmdream.jobs.folder import job_folder
     from mmdream.jobs.job import Extras, describe_job
-    from mmdream.jobs.order import Order, track_of, wanted
+    from mmdream.jobs.order import Selection, find_sound_track, resolve_tracks
 
     path = Path(source)
     film = probe(path)
-    order = Order(*wishes, sound_style=sound_style)
+    order = Selection(*wishes, sound_style=sound_style)
     if sound_track is not None or (film.audio_tracks and not order.keep_sound):
         # By its number: the same track is the same job, however it was asked for.
-        order = replace(order, sound_track=track_of(film, sound_track).number)
+        order = replace(order, sound_track=find_sound_track(film, sound_track).number)
     out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
     # A film that has its name already may still lack what is made besides.
     folder = job_folder(out) if job_dir is None and out.name else job_dir
     replaced = overwrite or (folder is not None and is_delivered(out, folder))
     check_output_file(path, out, "", VIDEO_SUFFIXES, replaced)
-    _, track = wanted(film, order)
+    _, track = resolve_tracks(film, order)
     recipe = recipe or Recipe()
     check_drives(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
-        told_passes.check(film, stroke)
+        told_passes.check_pass(film, stroke)
     hears = track is not None
     return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or Extras())
 

@@ -8,17 +8,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmdream.drive import Drive, drive
+from mmdream.drive import Drive, parse_drive
 from mmdream.errors import UserError
-from mmdream.options import Measure
+from mmdream.options import ObjectiveMeasure
 from mmdream.options_picture import Optimizer
-from mmdream.pass_text import parsed
-from mmdream.pass_text import read as read_passes
-from mmdream.passes import Mask, Pass, Style, weighed
-from mmdream.recipe import Manner
-from mmdream.schedule import DEFAULT_PRESET, Schedule, read, sound_target
-from mmdream.schedule import preset as named
-from mmdream.terms import Term, Wishes, channel, layer, target
+from mmdream.pass_text import parse_pass, read_passes
+from mmdream.passes import Mask, Pass, Style, parse_style
+from mmdream.recipe import AscentOptions
+from mmdream.schedule import DEFAULT_PRESET, Schedule, preset_sound_target, read_schedule
+from mmdream.schedule import load_preset as named
+from mmdream.terms import Targets, Term, parse_channel, parse_layer, parse_target
 
 if TYPE_CHECKING:
     from mmdream.jobs.clips import FeedbackSettings
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from mmdream.jobs.zoom import ZoomSettings
 
 
-def schedule_of(
+def build_schedule(
     preset: str | None,
     file: Path | None,
     octaves: int | None,
@@ -39,18 +38,20 @@ def schedule_of(
     """The schedule that is asked for: a flag replaces a whole curve, the file overrides the preset."""
     base = named(preset or DEFAULT_PRESET)
     if file is not None:
-        base = read(file, base)
+        base = read_schedule(file, base)
     return base.with_settings(
         octaves=octaves, octave_scale=octave_scale, steps=steps, depth=depth, strength=strength, motif=motif
     )
 
 
-def manner_of(optimizer: Optimizer, wander: float, flatten: float, natural: bool = False) -> Manner:
+def build_ascent_options(
+    optimizer: Optimizer, wander: float, flatten: float, natural: bool = False
+) -> AscentOptions:
     """How the picture is to climb."""
-    return Manner(optimizer.value, wander, flatten, natural)
+    return AscentOptions(optimizer.value, wander, flatten, natural)
 
 
-def mask_of(path: Path | None, feather: float | None) -> Mask | None:
+def build_mask(path: Path | None, feather: float | None) -> Mask | None:
     """Where a dream is to act; None: everywhere.
 
     Raises:
@@ -63,18 +64,18 @@ def mask_of(path: Path | None, feather: float | None) -> Mask | None:
     return Mask(path) if feather is None else Mask(path, feather)
 
 
-def wishes_of(
+def build_targets(
     layers: list[str] | None,
     channels: list[str] | None,
     targets: list[str] | None,
     guide: Path | None,
-    measure: Measure,
-) -> Wishes:
+    measure: ObjectiveMeasure,
+) -> Targets:
     """What the picture is to climb; a guide alone is looked for at the schedule's depth."""
-    return Wishes(terms_of(layers, channels, targets), measure.value, guide)
+    return Targets(build_terms(layers, channels, targets), measure.value, guide)
 
 
-def turns_of(
+def build_feedback(
     count: int | None,
     how: str | None,
     guard: bool,
@@ -89,7 +90,7 @@ def turns_of(
     """
     iterate = "iterate" in (layers or ())
     if count is None:
-        without_ouroboros({"--transform": how, "--no-guard": not guard, "--layer iterate": iterate})
+        refuse_without_ouroboros({"--transform": how, "--no-guard": not guard, "--layer iterate": iterate})
         return None, layers
     if drawn:
         raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
@@ -102,7 +103,7 @@ def turns_of(
     return turns, [layer for layer in layers or () if layer != "iterate"]
 
 
-def voyage_of(
+def build_zoom(
     seconds: float | None,
     motion: dict[str, Any],
     fps: float | None,
@@ -125,7 +126,7 @@ def voyage_of(
     """
     if seconds is None:
         moved = {f"--{name}": value is not None for name, value in motion.items()}
-        without_ouroboros({**moved, "--fps": fps is not None, "--with-sound": with_sound})
+        refuse_without_ouroboros({**moved, "--fps": fps is not None, "--with-sound": with_sound})
     if not with_sound:
         for option, asked in {"--sound": sound, "--transform": how}.items():
             if asked:
@@ -141,12 +142,12 @@ def voyage_of(
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:
         given["shift"] = parse_shift(given["shift"])
-    rate = Fraction(DEFAULT_FRAME_RATE) if fps is None else frames_a_second(fps)
+    rate = Fraction(DEFAULT_FRAME_RATE) if fps is None else parse_frame_rate(fps)
     heard = ZoomAudio(sound, FeedbackSettings(1, parse_transform(how or "none"))) if with_sound else None
     return ZoomSettings(seconds, CameraMotion(**given), rate), heard
 
 
-def frames_a_second(fps: float) -> Fraction:
+def parse_frame_rate(fps: float) -> Fraction:
     """A rate as a short fraction; 23.976, 29.97 and 59.94 are NTSC's.
 
     Raises:
@@ -158,7 +159,7 @@ def frames_a_second(fps: float) -> Fraction:
     return ntsc if abs(float(ntsc) - fps) < 0.002 else Fraction(fps).limit_denominator(1000)
 
 
-def without_ouroboros(options: dict[str, Any]) -> None:
+def refuse_without_ouroboros(options: dict[str, Any]) -> None:
     """Refuse what makes sense only with --ouroboros.
 
     Raises:
@@ -169,7 +170,7 @@ def without_ouroboros(options: dict[str, Any]) -> None:
             raise UserError(f"{option} goes with --ouroboros, which dreams again and again")
 
 
-def passes_of(
+def build_passes(
     texts: list[str] | None,
     styles: list[str] | None,
     file: Path | None,
@@ -191,27 +192,31 @@ def passes_of(
     given = [name for name, way in ways.items() if way]
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)}: give the passes in one way")
-    passes = tuple(map(parsed, texts or ())) or filed
+    passes = tuple(map(parse_pass, texts or ())) or filed
     if styles:
-        passes = Pass(), Pass(Style(tuple(map(weighed, styles))))
+        passes = Pass(), Pass(Style(tuple(map(parse_style, styles))))
     if mask is None:
         return passes
     return tuple(replace(each, mask=each.mask or mask) for each in passes or (Pass(),))
 
 
-def terms_of(
+def build_terms(
     layers: list[str] | None, channels: list[str] | None, targets: list[str] | None
 ) -> tuple[Term, ...]:
     """Layers, channels and classes to climb."""
-    return (*map(layer, layers or ()), *map(channel, channels or ()), *map(target, targets or ()))
+    return (
+        *map(parse_layer, layers or ()),
+        *map(parse_channel, channels or ()),
+        *map(parse_target, targets or ()),
+    )
 
 
-def drives_of(texts: list[str] | None) -> tuple[Drive, ...]:
+def build_drives(texts: list[str] | None) -> tuple[Drive, ...]:
     """What is to follow the film."""
-    return tuple(map(drive, texts or ()))
+    return tuple(map(parse_drive, texts or ()))
 
 
-def heard_too(own: Wishes, seen: tuple[Term, ...], net: str, preset: str | None = None) -> Wishes:
+def build_sound_targets(own: Targets, seen: tuple[Term, ...], net: str, preset: str | None = None) -> Targets:
     """What a sound is to climb: what is asked of it, or the picture's classes that it knows, or the preset's.
 
     Args:
@@ -221,8 +226,8 @@ def heard_too(own: Wishes, seen: tuple[Term, ...], net: str, preset: str | None 
         preset: may wish for a class too.
     """
     targets = tuple(term for term in seen if term.kind == "target")
-    if not targets and preset is not None and (wished := sound_target(preset)) is not None:
-        targets = (target(wished),)
+    if not targets and preset is not None and (wished := preset_sound_target(preset)) is not None:
+        targets = (parse_target(wished),)
     if own.terms or own.guide is not None or not targets:
         return own
     from mmdream.networks.card import load_card  # Here, so that --help does not wait for numpy.

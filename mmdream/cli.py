@@ -26,26 +26,26 @@ from mmdream import (
     options_sound,
 )
 from mmdream.asked import (
-    drives_of,
-    heard_too,
-    manner_of,
-    mask_of,
-    passes_of,
-    schedule_of,
-    turns_of,
-    voyage_of,
-    wishes_of,
+    build_ascent_options,
+    build_drives,
+    build_feedback,
+    build_mask,
+    build_passes,
+    build_schedule,
+    build_sound_targets,
+    build_targets,
+    build_zoom,
 )
 from mmdream.errors import UserError, to_one_line
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
-from mmdream.recipe import Recipe, SoundManner
-from mmdream.terminal import listening, show
-from mmdream.terms import Wishes
+from mmdream.recipe import AudioOptions, Recipe
+from mmdream.terminal import print_report, report_to_terminal
+from mmdream.terms import Targets
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
-UsageErrors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="mmdream",
@@ -57,7 +57,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _print_version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     if version:
         typer.echo(f"mmdream {__version__}")
         raise typer.Exit
@@ -74,44 +76,44 @@ app.add_typer(cli_train.app, name="train")
 
 @app.command()
 def image(
-    source: options_picture.Input = None,
-    output: options.Output = None,
-    net: options_picture.Net = DEFAULT.net,
-    weights: options.Weights = None,
-    depth: options.Depth = None,
-    layer: options.Layers = None,
-    channel: options.Channels = None,
-    target: options.Targets = None,
-    motif: options_picture.Motif = None,
-    guide: options_picture.Guide = None,
-    objective: options.Objective = DEFAULT_MEASURE,
-    strength: options.Strength = None,
-    octaves: options.Octaves = None,
-    octave_scale: options.OctaveScale = None,
-    steps: options.Steps = None,
-    schedule: options.ScheduleFile = None,
-    preset: options.Preset = None,
-    color: options_picture.Colors = DEFAULT_COLOR,
-    optimizer: options_picture.Optimizers = DEFAULT_OPTIMIZER,
-    wander: options_picture.Wander = DEFAULT.manner.wander,
-    flatten: options_picture.Flatten = DEFAULT.manner.flatten,
-    beginning: options_picture.Beginnings = None,
-    mask: options_picture.Masks = None,
-    feather: options_picture.Feather = None,
-    save_steps: options_picture.SaveSteps = False,
-    ouroboros: options_picture.Ouroboros = None,
-    zoom: options_picture.Zoom = None,
-    rotate: options_picture.Rotate = None,
-    shift: options_picture.Shift = None,
-    fps: options_picture.Fps = None,
-    with_sound: options_picture.WithSound = False,
-    sound: options_picture.AlongSound = None,
-    transform: options_sound.Transforms = None,
-    seed: options.Seed = DEFAULT.seed,
-    size: options_picture.Size = None,
-    precision: options_picture.Precise = DEFAULT_PRECISION,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    source: options_picture.ImageArgument = None,
+    output: options.OutputOption = None,
+    net: options_picture.ImageNetOption = DEFAULT.net,
+    weights: options.WeightsOption = None,
+    depth: options.DepthOption = None,
+    layer: options.LayersOption = None,
+    channel: options.ChannelsOption = None,
+    target: options.TargetsOption = None,
+    motif: options_picture.MotifOption = None,
+    guide: options_picture.ImageGuideOption = None,
+    objective: options.ObjectiveOption = DEFAULT_MEASURE,
+    strength: options.StrengthOption = None,
+    octaves: options.OctavesOption = None,
+    octave_scale: options.OctaveScaleOption = None,
+    steps: options.StepsOption = None,
+    schedule: options.ScheduleOption = None,
+    preset: options.PresetOption = None,
+    color: options_picture.ColorOption = DEFAULT_COLOR,
+    optimizer: options_picture.OptimizerOption = DEFAULT_OPTIMIZER,
+    wander: options_picture.WanderOption = DEFAULT.manner.wander,
+    flatten: options_picture.FlattenOption = DEFAULT.manner.flatten,
+    beginning: options_picture.ImageStartOption = None,
+    mask: options_picture.MaskOption = None,
+    feather: options_picture.FeatherOption = None,
+    save_steps: options_picture.SaveStepsOption = False,
+    ouroboros: options_picture.FilmSecondsOption = None,
+    zoom: options_picture.ZoomOption = None,
+    rotate: options_picture.RotateOption = None,
+    shift: options_picture.ShiftOption = None,
+    fps: options_picture.FpsOption = None,
+    with_sound: options_picture.WithSoundOption = False,
+    sound: options_picture.StartSoundOption = None,
+    transform: options_sound.TransformOption = None,
+    seed: options.SeedOption = DEFAULT.seed,
+    size: options_picture.SizeOption = None,
+    precision: options_picture.PrecisionOption = DEFAULT_PRECISION,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Dream a picture, or with --from noise a new one.
 
@@ -123,30 +125,32 @@ def image(
     if (source is None) == (beginning is None):
         raise UserError("give a picture to dream on, or --from noise")
     moving = {"zoom": zoom, "rotate": rotate, "shift": shift}
-    voyage, heard = voyage_of(ouroboros, moving, fps, with_sound, sound, transform)
+    voyage, heard = build_zoom(ouroboros, moving, fps, with_sound, sound, transform)
     if voyage is not None and save_steps:
         raise UserError("--save-steps shows how one picture is dreamed; leave it out with --ouroboros")
-    where = mask_of(mask, feather)
+    where = build_mask(mask, feather)
     if voyage is not None and where is not None:
         raise UserError("--mask lies on one picture, and --ouroboros moves it; leave one of them out")
-    wanted = wishes_of(layer, channel, target, guide, objective)
-    passes = passes_of(None, None, schedule, where)
+    wanted = build_targets(layer, channel, target, guide, objective)
+    passes = build_passes(None, None, schedule, where)
     if voyage is not None and passes:
         raise UserError("passes lie on one picture, and --ouroboros moves it; leave one of them out")
     recipe = Recipe(
-        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
+        schedule=build_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
         wishes=wanted,
         passes=passes,
-        sound_wishes=Wishes() if heard is None else heard_too(Wishes(), wanted.terms, DEFAULT.sound_net),
+        sound_wishes=Targets()
+        if heard is None
+        else build_sound_targets(Targets(), wanted.terms, DEFAULT.sound_net),
         net=net,
         weights=weights,
-        manner=manner_of(optimizer, wander, flatten, natural=source is None),
+        manner=build_ascent_options(optimizer, wander, flatten, natural=source is None),
         color=color.value,
         seed=seed,
         size=size,
         precision=precision.value,
     )
-    with listening(as_json) as listener:
+    with report_to_terminal(as_json) as listener:
         ending = "png" if voyage is None else "mp4"
         out = output if source is not None else output or Path(f"noise.dream.{ending}")
         if voyage is None:
@@ -155,44 +159,44 @@ def image(
             from mmdream.jobs.voyage import render_zoom_video
 
             report = render_zoom_video(source, out, recipe, voyage, overwrite, listener, heard)
-    show(report, as_json)
+    print_report(report, as_json)
 
 
 @app.command()
 def audio(
-    source: options_sound.Input = None,
-    output: options.Output = None,
-    net: options_sound.OwnNet = DEFAULT.sound_net,
-    weights: options.Weights = None,
-    depth: options.Depth = None,
-    layer: options.Layers = None,
-    channel: options.Channels = None,
-    target: options.Targets = None,
-    guide: options_sound.OwnGuide = None,
-    objective: options.Objective = DEFAULT_MEASURE,
-    strength: options.Strength = None,
-    octaves: options.Octaves = None,
-    octave_scale: options.OctaveScale = None,
-    steps: options.Steps = None,
-    schedule: options.ScheduleFile = None,
-    drive: options_sound.OwnDrives = None,
-    preset: options.Preset = None,
-    invent: options_sound.OwnInvent = None,
-    stereo: options_sound.Stereos = DEFAULT_STEREO,
-    phase: options_sound.Phases = DEFAULT_PHASE,
-    beginning: options_sound.Beginnings = None,
-    seconds: options_sound.Seconds = None,
-    ouroboros: options_sound.Ouroboros = None,
-    transform: options_sound.Transforms = None,
-    guard: options_sound.Guard = True,
-    plot: options_sound.Plot = None,
-    sound_track: options_sound.Track = None,
-    plot_steps: options_sound.PlotSteps = False,
-    each_channel: options_sound.EachChannel = None,
-    play: options_sound.Play = False,
-    seed: options.Seed = DEFAULT.seed,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    source: options_sound.AudioArgument = None,
+    output: options.OutputOption = None,
+    net: options_sound.NetForAudioOption = DEFAULT.sound_net,
+    weights: options.WeightsOption = None,
+    depth: options.DepthOption = None,
+    layer: options.LayersOption = None,
+    channel: options.ChannelsOption = None,
+    target: options.TargetsOption = None,
+    guide: options_sound.GuideForAudioOption = None,
+    objective: options.ObjectiveOption = DEFAULT_MEASURE,
+    strength: options.StrengthOption = None,
+    octaves: options.OctavesOption = None,
+    octave_scale: options.OctaveScaleOption = None,
+    steps: options.StepsOption = None,
+    schedule: options.ScheduleOption = None,
+    drive: options_sound.DriveForAudioOption = None,
+    preset: options.PresetOption = None,
+    invent: options_sound.InventForAudioOption = None,
+    stereo: options_sound.StereoOption = DEFAULT_STEREO,
+    phase: options_sound.PhaseOption = DEFAULT_PHASE,
+    beginning: options_sound.AudioStartOption = None,
+    seconds: options_sound.SecondsOption = None,
+    ouroboros: options_sound.ClipsOption = None,
+    transform: options_sound.TransformOption = None,
+    guard: options_sound.GuardOption = True,
+    plot: options_sound.PlotOption = None,
+    sound_track: options_sound.SoundTrackOption = None,
+    plot_steps: options_sound.PlotStepsOption = False,
+    each_channel: options_sound.EachChannelOption = None,
+    play: options_sound.PlayOption = False,
+    seed: options.SeedOption = DEFAULT.seed,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Dream a sound: an audio file, the sound of a film, or with --from one that is made.
 
@@ -207,7 +211,7 @@ def audio(
             raise UserError("--seconds is the length of what --from makes; a recording keeps its own")
         start: Path | SignalSpec = source
     elif source is None and beginning is not None:
-        start = made(beginning, options_sound.MADE_SECONDS if seconds is None else seconds)
+        start = made(beginning, options_sound.TEST_SIGNAL_SECONDS if seconds is None else seconds)
     else:
         raise UserError("give a sound to dream on, or --from noise, silence, sine:440 or sweep:100-8000")
     if source is None and sound_track is not None:
@@ -216,14 +220,16 @@ def audio(
     if silent and invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     amplitude = (1.0 if silent else DEFAULT.sound_manner.invent) if invent is None else invent
-    turns, layer = turns_of(ouroboros, transform, guard, layer, plot_steps or plot is not None, drive)
+    turns, layer = build_feedback(ouroboros, transform, guard, layer, plot_steps or plot is not None, drive)
     recipe = Recipe(
-        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength),
-        sound_drives=drives_of(drive),
+        schedule=build_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength),
+        sound_drives=build_drives(drive),
         sound_net=net,
         sound_weights=weights,
-        sound_wishes=heard_too(wishes_of(layer, channel, target, guide, objective), (), net, preset),
-        sound_manner=SoundManner(amplitude, stereo.value, phase.value),
+        sound_wishes=build_sound_targets(
+            build_targets(layer, channel, target, guide, objective), (), net, preset
+        ),
+        sound_manner=AudioOptions(amplitude, stereo.value, phase.value),
         seed=seed,
     )
     if each_channel is not None:
@@ -234,11 +240,11 @@ def audio(
                 "--each-channel climbs one channel after the other and draws them all; leave out --layer, "
                 "--channel, --target, --guide, --drive, --ouroboros, --plot, --plot-steps and --play"
             )
-        with listening(as_json) as listener:
+        with report_to_terminal(as_json) as listener:
             every = render_each_channel(start, output, recipe, each_channel, overwrite, listener, sound_track)
-        show(every, as_json)
+        print_report(every, as_json)
         return
-    with listening(as_json) as listener:
+    with report_to_terminal(as_json) as listener:
         if turns is None:
             report = render_audio_file(
                 start, output, recipe, overwrite, listener, plot, plot_steps, sound_track
@@ -247,18 +253,18 @@ def audio(
             from mmdream.jobs.ouroboros import render_feedback_audio
 
             report = render_feedback_audio(start, output, recipe, turns, overwrite, listener, sound_track)
-    show(report, as_json)
+    print_report(report, as_json)
     if play and report.output is not None:
-        from mmdream.jobs.play import play as played
+        from mmdream.jobs.play import play_sound as played
 
-        with listening(as_json) as listener:
+        with report_to_terminal(as_json) as listener:
             played(Path(report.output), listener)
 
 
 @app.command()
 def sample(
     output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
-    overwrite: options.Overwrite = False,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
     from mmdream.jobs.output import check_output_file, output_workspace
@@ -280,17 +286,17 @@ def main() -> None:
     try:
         status = app(standalone_mode=False, prog_name="mmdream")
     except UserError as error:
-        status = _fail(str(error))
-    except UsageErrors as error:
-        status = _fail(str(error.format_message()))
+        status = _print_error(str(error))
+    except UsageError as error:
+        status = _print_error(str(error.format_message()))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except MemoryError as error:
-        status = _fail(f"takes more memory than there is ({error}); take something smaller")
+        status = _print_error(f"takes more memory than there is ({error}); take something smaller")
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> int:
+def _print_error(message: str) -> int:
     """One line on stderr, whatever the message holds."""
     typer.echo(f"mmdream: error: {to_one_line(' '.join(message.split()))}", err=True)
     return 2

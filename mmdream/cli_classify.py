@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mmdream import options, options_sound
-from mmdream.terminal import listening, show
+from mmdream.terminal import print_report, report_to_terminal
 
 
 def classify(
@@ -30,8 +30,8 @@ def classify(
         str | None,
         typer.Option(metavar="NAME|FILE.keras", help="Network that hears, else melnet.", show_default=False),
     ] = None,
-    weights: options.Weights = None,
-    sound_weights: options_sound.Weights = None,
+    weights: options.WeightsOption = None,
+    sound_weights: options_sound.AudioWeightsOption = None,
     top: Annotated[int, typer.Option(metavar="N", help="Tell so many classes.")] = 5,
     plot: Annotated[
         Path | None,
@@ -39,8 +39,8 @@ def classify(
             metavar="PICTURE", help="Draw the classes as lines over time into this file.", show_default=False
         ),
     ] = None,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Say what networks see and hear in a picture, a sound or a film, with probabilities.
 
@@ -51,8 +51,8 @@ def classify(
     from mmdream.jobs.timeline import draw_predictions as timeline
 
     out = None if plot is None else figure.check_figure_path(plot, overwrite)
-    with listening(as_json) as listener:
+    with report_to_terminal(as_json) as listener:
         seen = classify_file(source, ClassifierChoice(net, sound_net, weights, sound_weights), top, listener)
     if out is not None:
         figure.write_figure(timeline(seen), out, overwrite)
-    show(seen, as_json)
+    print_report(seen, as_json)

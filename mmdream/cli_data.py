@@ -13,7 +13,7 @@ import typer
 from mmdream import options
 from mmdream.errors import UserError
 from mmdream.errors import to_one_line as plain
-from mmdream.terminal import listening, show
+from mmdream.terminal import print_report, report_to_terminal
 
 if TYPE_CHECKING:
     from mmdream.data.card import DatasetCard
@@ -24,14 +24,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[
+NameArgument = Annotated[
     str,
     typer.Argument(metavar="NAME", help="Of the set; `mmdream data list` names them.", show_default=False),
 ]
 
 
 @app.command("list")
-def listed(as_json: options.Json = False) -> None:
+def list_datasets(as_json: options.JsonOption = False) -> None:
     """List the data sets that have cards."""
     import json
 
@@ -39,7 +39,7 @@ def listed(as_json: options.Json = False) -> None:
 
     cards = [read_dataset_card(name) for name in dataset_names()]
     if as_json:
-        typer.echo(json.dumps([_plain(about) for about in cards]))
+        typer.echo(json.dumps([_card_to_dict(about) for about in cards]))
         return
     for about in cards:
         typer.echo(f"{about.name:20} {about.medium:8} {about.about}")
@@ -47,7 +47,7 @@ def listed(as_json: options.Json = False) -> None:
 
 
 @app.command("show")
-def shown(
+def show_dataset(
     name: Annotated[
         str,
         typer.Argument(
@@ -66,8 +66,8 @@ def shown(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the set is prepared; else ./NAME.", show_default=False),
     ] = None,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Tell all about one: classes, counts, licence, source, citation; or draw what is in it."""
     import json
@@ -95,14 +95,14 @@ def shown(
             typer.echo(plain(line))
         return
     if as_json:
-        typer.echo(json.dumps(_plain(about)))
-    for line in [] if as_json else _told(about):
+        typer.echo(json.dumps(_card_to_dict(about)))
+    for line in [] if as_json else _format_card(about):
         typer.echo(line)
 
 
 @app.command()
-def prepare(
-    name: Name,
+def prepare_dataset(
+    name: NameArgument,
     sources: Annotated[
         list[Path] | None,
         typer.Option(
@@ -129,35 +129,35 @@ def prepare(
             show_default=False,
         ),
     ] = None,
-    as_json: options.Json = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
     from mmdream.data.prepare import prepare_dataset as prepared
 
-    with listening(as_json) as listener:
+    with report_to_terminal(as_json) as listener:
         report = prepared(name, sources or [], output, variant, download, listener)
-    show(report, as_json)
+    print_report(report, as_json)
 
 
 @app.command()
-def check(
+def check_dataset(
     folder: Annotated[
         Path,
         typer.Argument(metavar="FOLDER", help="A prepared set, or a folder of classes.", show_default=False),
     ],
-    as_json: options.Json = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
     from mmdream.data.check import check_dataset as checked
 
-    with listening(as_json) as listener:
+    with report_to_terminal(as_json) as listener:
         findings = checked(folder, listener)
-    show(findings, as_json)
+    print_report(findings, as_json)
     if findings.problems:
         raise UserError(f"{folder}: {findings.problems}; prepare the set again, or delete what is damaged")
 
 
-def _plain(about: DatasetCard) -> dict[str, object]:
+def _card_to_dict(about: DatasetCard) -> dict[str, object]:
     """A card as plain values; what is not verified is null."""
     from dataclasses import asdict
 
@@ -169,7 +169,7 @@ def _plain(about: DatasetCard) -> dict[str, object]:
     return told
 
 
-def _told(about: DatasetCard) -> list[str]:
+def _format_card(about: DatasetCard) -> list[str]:
     """A card for people, a fact a line."""
     from mmdream.data.card import NOT_VERIFIED
 
@@ -182,7 +182,7 @@ def _told(about: DatasetCard) -> list[str]:
         lines.append(f"  {each.name}{f' ({rest})' if rest else ''}")
     lines += [f"variant {each.name}: {each.about}" for each in about.variants]
     lines += [
-        f"kept apart in training: {SPLITS[about.split]}",
+        f"kept apart in training: {SPLIT_WORDS[about.split]}",
         f"licence: {about.licence}",
         f"  as stated in: {about.licence_source}",
         f"publisher: {about.publisher}",
@@ -198,7 +198,7 @@ def _told(about: DatasetCard) -> list[str]:
     return lines + [f"{NOT_VERIFIED}: {each}" for each in about.not_verified]
 
 
-SPLITS = {
+SPLIT_WORDS = {
     "fold": "the publisher's folds",
     "speaker": "speakers",
     "source": "recordings, or where they come from",

@@ -12,7 +12,7 @@ import typer
 
 from mmdream import options
 from mmdream.errors import UserError, to_one_line
-from mmdream.terminal import listening
+from mmdream.terminal import report_to_terminal
 
 
 def nets(
@@ -27,8 +27,8 @@ def nets(
             show_default=False,
         ),
     ] = None,
-    weights: options.Weights = None,
-    overwrite: options.Overwrite = False,
+    weights: options.WeightsOption = None,
+    overwrite: options.OverwriteOption = False,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
     from mmdream.networks.card import list_networks, list_variants, load_card
@@ -38,7 +38,7 @@ def nets(
             raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
         from mmdream.jobs.gallery import write_gallery
 
-        with listening(False) as listener:
+        with report_to_terminal(False) as listener:
             out = write_gallery(name, weights, gallery, overwrite, listener)
         typer.echo(f"{out}")
         return

@@ -12,47 +12,47 @@ from typing import Any
 import typer
 
 from mmdream import options, options_style
-from mmdream.asked import mask_of
+from mmdream.asked import build_mask
 from mmdream.errors import UserError
 from mmdream.options import DEFAULT
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
-from mmdream.options_style import DEFAULT_STATISTIC, PANELS, USUAL, USUAL_SOUND, Beginning
-from mmdream.passes import STYLE_SCHEDULE, Pass, Style, weighed
+from mmdream.options_style import AUDIO_STYLE_DEFAULTS, DEFAULT_STATISTIC, PANELS, STYLE_DEFAULTS, StyleStart
+from mmdream.passes import STYLE_SCHEDULE, Pass, Style, parse_style
 from mmdream.recipe import Recipe
 from mmdream.schedule import Schedule
-from mmdream.sound.styling import Styling
-from mmdream.terminal import Told, listening, resumable, show
+from mmdream.sound.styling import AudioStyleSettings
+from mmdream.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
 
 
 def style(
     context: typer.Context,
-    content: options_style.Content,
-    styles: options_style.Styles,
-    output: options.Output = None,
-    content_weight: options_style.ContentWeight = None,
-    steps: options_style.Steps = None,
-    seed: options_style.Seed = DEFAULT.seed,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
-    net: options_style.Net = DEFAULT.net,
-    weights: options_style.Weights = None,
-    statistic: options_style.Statistics = DEFAULT_STATISTIC,
-    style_scale: options_style.StyleScale = USUAL["scale"],
-    smooth: options_style.Smooth = USUAL["smooth"],
-    octaves: options_style.Octaves = None,
-    octave_scale: options_style.OctaveScale = None,
-    strength: options_style.Strength = None,
-    color: options_style.Colors = DEFAULT_COLOR,
-    beginning: options_style.Beginnings = Beginning.content,
-    mask: options_style.MaskFile = None,
-    feather: options_style.Feather = None,
-    size: options_style.Size = None,
-    precision: options_style.Precise = DEFAULT_PRECISION,
-    save_steps: options_style.SaveSteps = False,
-    start: options_style.Start = None,
-    end: options_style.End = None,
-    sound_style: options_style.SoundStyle = None,
-    keep_rhythm: options_style.KeepRhythm = False,
+    content: options_style.ContentArgument,
+    styles: options_style.StyleModelsOption,
+    output: options.OutputOption = None,
+    content_weight: options_style.ContentWeightOption = None,
+    steps: options_style.StyleStepsOption = None,
+    seed: options_style.StyleSeedOption = DEFAULT.seed,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
+    net: options_style.StyleNetOption = DEFAULT.net,
+    weights: options_style.StyleWeightsOption = None,
+    statistic: options_style.StatisticOption = DEFAULT_STATISTIC,
+    style_scale: options_style.StyleScaleOption = STYLE_DEFAULTS["scale"],
+    smooth: options_style.SmoothOption = STYLE_DEFAULTS["smooth"],
+    octaves: options_style.StyleOctavesOption = None,
+    octave_scale: options_style.StyleOctaveScaleOption = None,
+    strength: options_style.StyleStrengthOption = None,
+    color: options_style.StyleColorOption = DEFAULT_COLOR,
+    beginning: options_style.StyleStartOption = StyleStart.content,
+    mask: options_style.StyleMaskOption = None,
+    feather: options_style.StyleFeatherOption = None,
+    size: options_style.StyleSizeOption = None,
+    precision: options_style.StylePrecisionOption = DEFAULT_PRECISION,
+    save_steps: options_style.StyleSaveStepsOption = False,
+    start: options_style.StyleStartTimeOption = None,
+    end: options_style.StyleEndTimeOption = None,
+    sound_style: options_style.SoundStyleOption = None,
+    keep_rhythm: options_style.KeepRhythmOption = False,
 ) -> None:
     """Give a picture or a film the style of paintings, or a sound the texture of other sounds.
 
@@ -60,25 +60,25 @@ def style(
     That of a film is CONTENT.styled.mp4: .mp4, .mov, .webm or .mkv (lossless); its sound is kept.
     That of a sound is CONTENT.styled.wav (float): .wav, .flac, .ogg, .mp3 or .m4a.
     """
-    kind = _kind(content)
-    _refuse_others(context, content, kind)
-    models = tuple(map(weighed, styles))
+    kind = _detect_kind(content)
+    _refuse_foreign_options(context, content, kind)
+    models = tuple(map(parse_style, styles))
     if kind == "sound":
         from mmdream.jobs.restyle import style_audio_file
 
-        styling = Styling(
-            USUAL_SOUND.content_weight if content_weight is None else content_weight,
+        styling = AudioStyleSettings(
+            AUDIO_STYLE_DEFAULTS.content_weight if content_weight is None else content_weight,
             keep_rhythm,
-            USUAL_SOUND.steps if steps is None else steps,
+            AUDIO_STYLE_DEFAULTS.steps if steps is None else steps,
             seed,
         )
-        with listening(as_json) as listener:
-            done: Told = style_audio_file(content, models, output, styling, overwrite, listener)
-        return show(done, as_json)
-    weight = USUAL["content_weight"] if content_weight is None else content_weight
+        with report_to_terminal(as_json) as listener:
+            done: Printable = style_audio_file(content, models, output, styling, overwrite, listener)
+        return print_report(done, as_json)
+    weight = STYLE_DEFAULTS["content_weight"] if content_weight is None else content_weight
     wanted = Style(models, statistic.value, weight, smooth, style_scale)
     given = {"octaves": octaves, "octave_scale": octave_scale, "steps": steps, "strength": strength}
-    schedule, where = STYLE_SCHEDULE.with_settings(**given), mask_of(mask, feather)
+    schedule, where = STYLE_SCHEDULE.with_settings(**given), build_mask(mask, feather)
     recipe = Recipe(
         schedule=schedule,
         net=net,
@@ -91,17 +91,17 @@ def style(
     if kind == "picture":
         from mmdream.jobs.painted import style_image_file
 
-        with listening(as_json) as listener:
+        with report_to_terminal(as_json) as listener:
             done = style_image_file(
                 content, output, recipe, wanted, overwrite, listener,
-                from_noise=beginning is Beginning.noise, mask=where, save_steps=save_steps,
+                from_noise=beginning is StyleStart.noise, mask=where, save_steps=save_steps,
             )  # fmt: skip
-        return show(done, as_json)
+        return print_report(done, as_json)
     from mmdream import dream_video
 
     own = tuple((name, schedule.curve(name)) for name, value in given.items() if value is not None)
     recipe = replace(recipe, schedule=Schedule(), passes=(Pass(wanted, own, mask=where),))
-    with resumable(), listening(as_json) as listener:
+    with exit_when_stopped(), report_to_terminal(as_json) as listener:
         done = dream_video(
             content,
             output or content.with_name(f"{content.stem}.styled.mp4"),
@@ -113,10 +113,10 @@ def style(
             overwrite=overwrite,
             listener=listener,
         )
-    return show(done, as_json)
+    return print_report(done, as_json)
 
 
-def _kind(content: Path) -> str:
+def _detect_kind(content: Path) -> str:
     """What a file is: "picture", "sound" or "film".
 
     Raises:
@@ -130,7 +130,7 @@ def _kind(content: Path) -> str:
     return "sound" if probe(content).video is None else "film"
 
 
-def _refuse_others(context: typer.Context, content: Path, kind: str) -> None:
+def _refuse_foreign_options(context: typer.Context, content: Path, kind: str) -> None:
     """Refuse options that speak to another medium than the content's: the panel they stand in tells.
 
     Raises:

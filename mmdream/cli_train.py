@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmdream import options
-from mmdream.terminal import listening, resumable, show
+from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
 
 if TYPE_CHECKING:
     from mmdream.training.settings import TrainingSettings
@@ -22,18 +22,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Net = Annotated[str, typer.Option(metavar="NAME", help="Start from this network, of `mmdream nets`.")]
-Data = Annotated[
+StartNetOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Start from this network, of `mmdream nets`.")
+]
+DataOption = Annotated[
     Path,
     typer.Option(metavar="FOLDER", help="CLASS/*.jpg or CLASS/*.wav, or a prepared set.", show_default=False),
 ]
-Name = Annotated[
+NewNameOption = Annotated[
     str,
     typer.Option(
         "-o", "--output", metavar="NAME", help="What the new network is called.", show_default=False
     ),
 ]
-Unfreeze = Annotated[
+UnfreezeOption = Annotated[
     str | None,
     typer.Option(
         metavar="N|LAYER",
@@ -42,16 +44,16 @@ Unfreeze = Annotated[
         show_default=False,
     ),
 ]
-Epochs = Annotated[
+EpochsOption = Annotated[
     int | None,
     typer.Option(metavar="N", help="Passes over the files (default: 8, sounds 40).", show_default=False),
 ]
-Batch = Annotated[int, typer.Option(metavar="N", help="Files in a step; fewer take less memory.")]
-Rate = Annotated[
+BatchOption = Annotated[int, typer.Option(metavar="N", help="Files in a step; fewer take less memory.")]
+RateOption = Annotated[
     float | None,
     typer.Option(metavar="R", help="Highest learning rate (default: by what is taught).", show_default=False),
 ]
-Fold = Annotated[
+FoldOption = Annotated[
     str | None,
     typer.Option(
         metavar="FOLD",
@@ -59,32 +61,32 @@ Fold = Annotated[
         show_default=False,
     ),
 ]
-Robust = Annotated[
+RobustOption = Annotated[
     bool, typer.Option("--robust", help="Teach it against small attacks: slower, and it dreams better.")
 ]
-FromScratch = Annotated[
+FromScratchOption = Annotated[
     bool, typer.Option("--from-scratch", help="Start from fresh weights and teach all layers.")
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
+TrainSeedOption = Annotated[int, typer.Option(metavar="N", help="Of everything that is drawn.")]
 
 
 @app.command()
 def picture(
-    data: Data,
-    output: Name,
-    net: Net = options.DEFAULT.net,
-    weights: options.Weights = None,
+    data: DataOption,
+    output: NewNameOption,
+    net: StartNetOption = options.DEFAULT.net,
+    weights: options.WeightsOption = None,
     side: Annotated[int, typer.Option(metavar="PX", help="Side of the pictures as it sees them.")] = 224,
-    unfreeze: Unfreeze = None,
-    epochs: Epochs = None,
-    batch: Batch = 32,
-    rate: Rate = None,
-    fold: Fold = None,
-    robust: Robust = False,
-    from_scratch: FromScratch = False,
-    seed: Seed = 0,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    unfreeze: UnfreezeOption = None,
+    epochs: EpochsOption = None,
+    batch: BatchOption = 32,
+    rate: RateOption = None,
+    fold: FoldOption = None,
+    robust: RobustOption = False,
+    from_scratch: FromScratchOption = False,
+    seed: TrainSeedOption = 0,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Retrain a picture network; `mmdream video IN --net NAME` dreams with it at once.
 
@@ -101,21 +103,21 @@ def picture(
 
 @app.command()
 def sound(
-    data: Data,
-    output: Name,
-    net: Net = options.DEFAULT.sound_net,
-    weights: options.Weights = None,
+    data: DataOption,
+    output: NewNameOption,
+    net: StartNetOption = options.DEFAULT.sound_net,
+    weights: options.WeightsOption = None,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of a sound that are heard at a time.")] = 2.5,
-    unfreeze: Unfreeze = None,
-    epochs: Epochs = None,
-    batch: Batch = 32,
-    rate: Rate = None,
-    fold: Fold = None,
-    robust: Robust = False,
-    from_scratch: FromScratch = False,
-    seed: Seed = 0,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    unfreeze: UnfreezeOption = None,
+    epochs: EpochsOption = None,
+    batch: BatchOption = 32,
+    rate: RateOption = None,
+    fold: FoldOption = None,
+    robust: RobustOption = False,
+    from_scratch: FromScratchOption = False,
+    seed: TrainSeedOption = 0,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Retrain a sound network; `mmdream video IN --sound-net NAME` dreams with it at once.
 
@@ -133,6 +135,6 @@ def sound(
 def _train(settings: TrainingSettings, overwrite: bool, as_json: bool) -> None:
     from mmdream.training.train import train_network
 
-    with resumable(), listening(as_json) as listener:
+    with exit_when_stopped(), report_to_terminal(as_json) as listener:
         report = train_network(settings, overwrite, listener)
-    show(report, as_json)
+    print_report(report, as_json)

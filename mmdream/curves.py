@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 
-from mmdream.schedule import LIMITS, Curve, Fade
+from mmdream.schedule import SCHEDULE_LIMITS, Curve, MotifCurve
 
 STEP_SECONDS = 0.05
 """Seconds between two values of a feature: a frame or two."""
@@ -142,12 +142,12 @@ def modulate_curve(
     values = np.asarray(base.at(at), np.float64)
     for (low, high), found in drives:
         values = values * (low + (high - low) * found.at(at))
-    values = np.clip(values, *LIMITS[name])
+    values = np.clip(values, *SCHEDULE_LIMITS[name])
     kept = thin_keys(at, values, THINNING_TOLERANCE * float(values.max()))
     return Curve(tuple(zip(at[kept].tolist(), values[kept].tolist(), strict=True)))
 
 
-def modulate_motifs(names: Sequence[str], found: FeatureCurve) -> Fade:
+def modulate_motifs(names: Sequence[str], found: FeatureCurve) -> MotifCurve:
     """Motifs over time: the first where a feature is least, the last where it is most.
 
     Args:
@@ -165,7 +165,7 @@ def modulate_motifs(names: Sequence[str], found: FeatureCurve) -> Fade:
         below = min(int(place), len(names) - 2)
         more = round((place - below) * MOTIF_SHARES)
         keys.append((when, (names[below],) * (MOTIF_SHARES - more) + (names[below + 1],) * more))
-    return Fade(tuple(keys))
+    return MotifCurve(tuple(keys))
 
 
 def thin_keys(at: np.ndarray, values: np.ndarray, off: float) -> np.ndarray:

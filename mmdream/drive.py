@@ -14,22 +14,22 @@ import math
 from dataclasses import dataclass
 
 from mmdream.errors import UserError
-from mmdream.schedule import LIMITS, nearest
+from mmdream.schedule import SCHEDULE_LIMITS, suggest_name
 
-SOUND = {
+AUDIO_FEATURES = {
     "loudness": "how loud it seems",
     "onset": "how suddenly something new begins",
     "pitch": "how high its tone is; held where there is none",
     "bass": "how loud it is below 150 Hz",
 }
 """Features of a sound."""
-PICTURE = {
+IMAGE_FEATURES = {
     "motion": "how fast what it shows moves",
     "cuts": "a new shot",
     "brightness": "how light it is",
 }
 """Features of a picture."""
-FACTORS = {
+DEFAULT_FACTORS = {
     "octaves": (0.5, 1.25),
     "octave_scale": (0.9, 1.1),
     "steps": (0.5, 1.5),
@@ -37,9 +37,9 @@ FACTORS = {
     "strength": (0.2, 1.4),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""
-MOST = 10.0
+MAX_FACTOR = 10.0
 """Largest factor; what it makes of a setting is held within the setting's limits in any case."""
-HOW = "SETTING=FEATURE or SETTING=FEATURE:LOW-HIGH"
+DRIVE_SYNTAX = "SETTING=FEATURE or SETTING=FEATURE:LOW-HIGH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +53,33 @@ class Drive:
     setting: str
     """One of `LIMITS`, or "motif"."""
     feature: str
-    """One of `SOUND` or `PICTURE`."""
+    """One of `AUDIO_FEATURES` or `IMAGE_FEATURES`."""
     low: float | None = None
-    """Factor where the feature is least; larger than `high` turns the drive round. None: see `FACTORS`."""
+    """Factor where the feature is least; larger than `high` turns the drive round. None: see `DEFAULT_FACTORS`."""
     high: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "setting", self.setting.replace("-", "_"))
         for kind, name, known in (
-            ("setting", self.setting, (*LIMITS, "motif")),
-            ("feature", self.feature, (*SOUND, *PICTURE)),
+            ("setting", self.setting, (*SCHEDULE_LIMITS, "motif")),
+            ("feature", self.feature, (*AUDIO_FEATURES, *IMAGE_FEATURES)),
         ):
             if name not in known:
                 choices = ", ".join(known).replace("_", "-")
-                raise UserError(f"drive: no {kind} {name!r}{nearest(name, known)}; there are {choices}")
+                raise UserError(f"drive: no {kind} {name!r}{suggest_name(name, known)}; there are {choices}")
         if (self.low is None) != (self.high is None):
             raise UserError(f"drive {self}: give both ends of the range, or none")
         if self.setting == "motif" and self.low is not None:
             raise UserError(f"drive {self}: motifs fade from the first to the last, without a range")
         for factor in (self.low, self.high):
-            if factor is not None and not 0 <= factor <= MOST:
-                raise UserError(f"drive {self}: choose factors between 0 and {MOST:g}")
+            if factor is not None and not 0 <= factor <= MAX_FACTOR:
+                raise UserError(f"drive {self}: choose factors between 0 and {MAX_FACTOR:g}")
 
     @property
     def range(self) -> tuple[float, float]:
         """Factors where the feature is least and most; those of a motif have no meaning."""
         if self.low is None or self.high is None:
-            return FACTORS.get(self.setting, (0.0, 1.0))
+            return DEFAULT_FACTORS.get(self.setting, (0.0, 1.0))
         return self.low, self.high
 
     def __str__(self) -> str:
@@ -88,7 +88,7 @@ class Drive:
         return f"{self.setting.replace('_', '-')}={self.feature}{ends}"
 
 
-def drive(text: str) -> Drive:
+def parse_drive(text: str) -> Drive:
     """A drive from ``strength=loudness`` or ``strength=loudness:0.3-1.5``.
 
     Raises:
@@ -97,7 +97,7 @@ def drive(text: str) -> Drive:
     setting, equals, rest = text.partition("=")
     feature, colon, ends = rest.partition(":")
     if not equals or not setting.strip() or not feature.strip():
-        raise UserError(f"drive is {text!r}; write {HOW}, for example strength=loudness")
+        raise UserError(f"drive is {text!r}; write {DRIVE_SYNTAX}, for example strength=loudness")
     low = high = None
     if colon:
         first, _, second = ends.partition("-")

@@ -11,71 +11,79 @@ from typing import Annotated, Any
 import typer
 
 from mmdream import options, options_picture, options_sound
-from mmdream.asked import drives_of, heard_too, manner_of, mask_of, passes_of, schedule_of, wishes_of
+from mmdream.asked import (
+    build_ascent_options,
+    build_drives,
+    build_mask,
+    build_passes,
+    build_schedule,
+    build_sound_targets,
+    build_targets,
+)
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
-from mmdream.recipe import Recipe, SoundManner
-from mmdream.terminal import listening, resumable, show
+from mmdream.recipe import AudioOptions, Recipe
+from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
 
 
 def video(
-    source: options_picture.Film,
-    output: options.Output = None,
-    net: options_picture.Net = DEFAULT.net,
-    sound_net: options_sound.Net = DEFAULT.sound_net,
-    weights: options.Weights = None,
-    sound_weights: options_sound.Weights = None,
-    depth: options.Depth = None,
-    layer: options.Layers = None,
-    channel: options.Channels = None,
-    target: options.Targets = None,
-    motif: options_picture.Motif = None,
-    guide: options_picture.Guide = None,
-    objective: options.Objective = DEFAULT_MEASURE,
-    sound_layer: options_sound.Layers = None,
-    sound_channel: options_sound.Channels = None,
-    sound_target: options_sound.Targets = None,
-    sound_guide: options_sound.Guide = None,
-    sound_objective: options_sound.Objective = DEFAULT_MEASURE,
-    invent: options_sound.Invent = DEFAULT.sound_manner.invent,
-    stereo: options_sound.Stereos = DEFAULT_STEREO,
-    phase: options_sound.Phases = DEFAULT_PHASE,
-    strength: options.Strength = None,
-    octaves: options.Octaves = None,
-    octave_scale: options.OctaveScale = None,
-    steps: options.Steps = None,
-    coherence: options_picture.Coherence = DEFAULT.coherence,
-    breathe: options_picture.Breathe = DEFAULT.breathe,
-    bidirectional: options_picture.Bidirectional = DEFAULT.bidirectional,
-    color: options_picture.Colors = DEFAULT_COLOR,
-    optimizer: options_picture.Optimizers = DEFAULT_OPTIMIZER,
-    wander: options_picture.Wander = DEFAULT.manner.wander,
-    flatten: options_picture.Flatten = DEFAULT.manner.flatten,
-    schedule: options.ScheduleFile = None,
-    strokes: options_picture.Passes = None,
-    style: options_picture.Styles = None,
-    mask: options_picture.Masks = None,
-    feather: options_picture.Feather = None,
-    drive: options_picture.Drives = None,
-    drive_sound: options_sound.Drives = None,
-    preset: options.Preset = None,
-    seed: options.Seed = DEFAULT.seed,
-    size: options_picture.Size = None,
-    start: options_picture.Start = None,
-    end: options_picture.End = None,
-    precision: options_picture.Precise = DEFAULT_PRECISION,
-    keep_picture: options_picture.KeepPicture = False,
-    keep_sound: options_picture.KeepSound = False,
-    sound_track: options_sound.Track = None,
-    strict: options_picture.Strict = False,
-    preview: options_picture.Preview = None,
-    sheet: options_picture.Sheet = None,
-    compare: options_picture.Compare = False,
-    dry_run: options_picture.DryRun = False,
-    overwrite: options.Overwrite = False,
-    job_dir: options_picture.JobDir = None,
-    as_json: options.Json = False,
+    source: options_picture.FilmArgument,
+    output: options.OutputOption = None,
+    net: options_picture.ImageNetOption = DEFAULT.net,
+    sound_net: options_sound.AudioNetOption = DEFAULT.sound_net,
+    weights: options.WeightsOption = None,
+    sound_weights: options_sound.AudioWeightsOption = None,
+    depth: options.DepthOption = None,
+    layer: options.LayersOption = None,
+    channel: options.ChannelsOption = None,
+    target: options.TargetsOption = None,
+    motif: options_picture.MotifOption = None,
+    guide: options_picture.ImageGuideOption = None,
+    objective: options.ObjectiveOption = DEFAULT_MEASURE,
+    sound_layer: options_sound.AudioLayersOption = None,
+    sound_channel: options_sound.AudioChannelsOption = None,
+    sound_target: options_sound.AudioTargetsOption = None,
+    sound_guide: options_sound.AudioGuideOption = None,
+    sound_objective: options_sound.AudioObjectiveOption = DEFAULT_MEASURE,
+    invent: options_sound.InventOption = DEFAULT.sound_manner.invent,
+    stereo: options_sound.StereoOption = DEFAULT_STEREO,
+    phase: options_sound.PhaseOption = DEFAULT_PHASE,
+    strength: options.StrengthOption = None,
+    octaves: options.OctavesOption = None,
+    octave_scale: options.OctaveScaleOption = None,
+    steps: options.StepsOption = None,
+    coherence: options_picture.CoherenceOption = DEFAULT.coherence,
+    breathe: options_picture.BreatheOption = DEFAULT.breathe,
+    bidirectional: options_picture.BidirectionalOption = DEFAULT.bidirectional,
+    color: options_picture.ColorOption = DEFAULT_COLOR,
+    optimizer: options_picture.OptimizerOption = DEFAULT_OPTIMIZER,
+    wander: options_picture.WanderOption = DEFAULT.manner.wander,
+    flatten: options_picture.FlattenOption = DEFAULT.manner.flatten,
+    schedule: options.ScheduleOption = None,
+    strokes: options_picture.PassesOption = None,
+    style: options_picture.PaintingsOption = None,
+    mask: options_picture.MaskOption = None,
+    feather: options_picture.FeatherOption = None,
+    drive: options_picture.DrivesOption = None,
+    drive_sound: options_sound.AudioDrivesOption = None,
+    preset: options.PresetOption = None,
+    seed: options.SeedOption = DEFAULT.seed,
+    size: options_picture.SizeOption = None,
+    start: options_picture.StartOption = None,
+    end: options_picture.EndOption = None,
+    precision: options_picture.PrecisionOption = DEFAULT_PRECISION,
+    keep_picture: options_picture.KeepPictureOption = False,
+    keep_sound: options_picture.KeepSoundOption = False,
+    sound_track: options_sound.SoundTrackOption = None,
+    strict: options_picture.StrictOption = False,
+    preview: options_picture.PreviewOption = None,
+    sheet: options_picture.SheetOption = None,
+    compare: options_picture.CompareOption = False,
+    dry_run: options_picture.DryRunOption = False,
+    overwrite: options.OverwriteOption = False,
+    job_dir: options_picture.JobDirOption = None,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Turn a film into a dream film, picture and sound.
 
@@ -84,21 +92,21 @@ def video(
     """
     from mmdream import dream_video, plan_video
 
-    wanted = wishes_of(layer, channel, target, guide, objective)
-    heard = wishes_of(sound_layer, sound_channel, sound_target, sound_guide, sound_objective)
+    wanted = build_targets(layer, channel, target, guide, objective)
+    heard = build_targets(sound_layer, sound_channel, sound_target, sound_guide, sound_objective)
     recipe = Recipe(
-        schedule=schedule_of(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
-        drives=drives_of(drive),
-        sound_drives=drives_of(drive_sound),
+        schedule=build_schedule(preset, schedule, octaves, octave_scale, steps, depth, strength, motif),
+        drives=build_drives(drive),
+        sound_drives=build_drives(drive_sound),
         wishes=wanted,
-        sound_wishes=heard_too(heard, wanted.terms, sound_net, preset),
-        sound_manner=SoundManner(invent, stereo.value, phase.value),
+        sound_wishes=build_sound_targets(heard, wanted.terms, sound_net, preset),
+        sound_manner=AudioOptions(invent, stereo.value, phase.value),
         net=net,
         sound_net=sound_net,
         weights=weights,
         sound_weights=sound_weights,
-        manner=manner_of(optimizer, wander, flatten),
-        passes=passes_of(strokes, style, schedule, mask_of(mask, feather)),
+        manner=build_ascent_options(optimizer, wander, flatten),
+        passes=build_passes(strokes, style, schedule, build_mask(mask, feather)),
         coherence=coherence,
         breathe=breathe,
         bidirectional=bidirectional,
@@ -117,10 +125,10 @@ def video(
         "overwrite": overwrite,
     }
     if dry_run:
-        with listening(as_json) as listener:
+        with report_to_terminal(as_json) as listener:
             plan = plan_video(source, output, recipe, **wishes, listener=listener)
-        return show(plan, as_json)
-    with resumable(), listening(as_json) as listener:
+        return print_report(plan, as_json)
+    with exit_when_stopped(), report_to_terminal(as_json) as listener:
         report = dream_video(
             source,
             output,
@@ -132,7 +140,7 @@ def video(
             job_dir=job_dir,
             listener=listener,
         )
-    show(report, as_json)
+    print_report(report, as_json)
 
 
 def resume(
@@ -148,15 +156,15 @@ def resume(
         Path | None,
         typer.Option("--output", "-o", help="Another name for the result.", show_default=False),
     ] = None,
-    overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    overwrite: options.OverwriteOption = False,
+    as_json: options.JsonOption = False,
 ) -> None:
     """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
     from mmdream import resume_video
 
-    with resumable(), listening(as_json) as listener:
+    with exit_when_stopped(), report_to_terminal(as_json) as listener:
         report = resume_video(job, anyway=anyway, overwrite=overwrite, output=output, listener=listener)
-    show(report, as_json)
+    print_report(report, as_json)
 
 
 def jobs(

@@ -12,12 +12,12 @@ from typing import Annotated
 import typer
 
 from mmdream.recipe import Recipe
-from mmdream.schedule import presets
+from mmdream.schedule import list_presets
 
 DEFAULT = Recipe()
 
 
-class Measure(StrEnum):
+class ObjectiveMeasure(StrEnum):
     """How far a layer is climbed."""
 
     energy = "energy"
@@ -25,21 +25,21 @@ class Measure(StrEnum):
     cosine = "cosine"
 
 
-DEFAULT_MEASURE = Measure(DEFAULT.wishes.measure)
+DEFAULT_MEASURE = ObjectiveMeasure(DEFAULT.wishes.measure)
 
-Output = Annotated[
+OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
 ]
-Weights = Annotated[
+WeightsOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
     ),
 ]
-Depth = Annotated[
+DepthOption = Annotated[
     float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
 ]
-Layers = Annotated[
+LayersOption = Annotated[
     list[str] | None,
     typer.Option(
         "--layer",
@@ -48,13 +48,13 @@ Layers = Annotated[
         show_default=False,
     ),
 ]
-Channels = Annotated[
+ChannelsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--channel", metavar="LAYER:7,12[=W]", help="Climb these channels; repeat to add.", show_default=False
     ),
 ]
-Targets = Annotated[
+TargetsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--target",
@@ -63,30 +63,36 @@ Targets = Annotated[
         show_default=False,
     ),
 ]
-Objective = Annotated[Measure, typer.Option("--objective", help="How layers and channels are climbed.")]
-Strength = Annotated[
+ObjectiveOption = Annotated[
+    ObjectiveMeasure, typer.Option("--objective", help="How layers and channels are climbed.")
+]
+StrengthOption = Annotated[
     float | None,
     typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
 ]
-Octaves = Annotated[
+OctavesOption = Annotated[
     int | None, typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)
 ]
-OctaveScale = Annotated[
+OctaveScaleOption = Annotated[
     float | None, typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)
 ]
-Steps = Annotated[
+StepsOption = Annotated[
     int | None, typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)
 ]
-ScheduleFile = Annotated[
+ScheduleOption = Annotated[
     Path | None,
     typer.Option(
         "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
     ),
 ]
-Preset = Annotated[
+PresetOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help=f"A ready look and sound: {', '.join(presets())}.", show_default=False),
+    typer.Option(
+        metavar="NAME", help=f"A ready look and sound: {', '.join(list_presets())}.", show_default=False
+    ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")]
+SeedOption = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")
+]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmdream.drive import FACTORS, PICTURE, SOUND
+from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES
 from mmdream.options import DEFAULT
 from mmdream.passes import Mask
 
@@ -35,7 +35,7 @@ class Optimizer(StrEnum):
     adam = "adam"
 
 
-class Beginning(StrEnum):
+class ImageStart(StrEnum):
     """What is dreamed on in place of a picture."""
 
     noise = "noise"
@@ -46,27 +46,27 @@ DEFAULT_PRECISION = Precision(DEFAULT.precision)
 DEFAULT_FEATHER = Mask(Path()).feather
 DEFAULT_COLOR = Color(DEFAULT.color)
 
-Input = Annotated[
+ImageArgument = Annotated[
     Path | None, typer.Argument(metavar="[IN]", help="The picture to dream.", show_default=False)
 ]
-Film = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
-Net = Annotated[
+FilmArgument = Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)]
+ImageNetOption = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE.keras", help="Picture network, listed by `mmdream nets`, or one of your own."
     ),
 ]
-Guide = Annotated[
+ImageGuideOption = Annotated[
     Path | None,
     typer.Option(metavar="PICTURE", help="Dream towards what is seen in a picture.", show_default=False),
 ]
-Motif = Annotated[
+MotifOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME", help="Dream these; `mmdream nets NAME` lists them.", show_default=False
     ),
 ]
-Size = Annotated[
+SizeOption = Annotated[
     str | None,
     typer.Option(
         metavar="WxH|480p",
@@ -74,26 +74,30 @@ Size = Annotated[
         show_default=False,
     ),
 ]
-Precise = Annotated[Precision, typer.Option("--precision", help="Number format of the picture network.")]
-Colors = Annotated[Color, typer.Option("--color", help="Dream in colour, or keep the colours of the source.")]
-Optimizers = Annotated[
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="Number format of the picture network.")
+]
+ColorOption = Annotated[
+    Color, typer.Option("--color", help="Dream in colour, or keep the colours of the source.")
+]
+OptimizerOption = Annotated[
     Optimizer, typer.Option("--optimizer", help="Steps along the gradient, or along Adam's mean of it.")
 ]
-Wander = Annotated[
+WanderOption = Annotated[
     float,
     typer.Option(metavar="W", help="0..1: turn and scale at random between steps; rounder, calmer motifs."),
 ]
-Flatten = Annotated[
+FlattenOption = Annotated[
     float, typer.Option(metavar="F", help="0..1: hold total variation down; less fine detail.")
 ]
-Beginnings = Annotated[
-    Beginning | None,
+ImageStartOption = Annotated[
+    ImageStart | None,
     typer.Option("--from", help="Dream on noise instead of a picture, with --size.", show_default=False),
 ]
-SaveSteps = Annotated[
+SaveStepsOption = Annotated[
     bool, typer.Option("--save-steps", help="Keep the picture after each step, in OUT.steps.")
 ]
-Masks = Annotated[
+MaskOption = Annotated[
     Path | None,
     typer.Option(
         "--mask",
@@ -102,7 +106,7 @@ Masks = Annotated[
         show_default=False,
     ),
 ]
-Feather = Annotated[
+FeatherOption = Annotated[
     float | None,
     typer.Option(
         metavar="PX",
@@ -110,7 +114,7 @@ Feather = Annotated[
         show_default=f"{DEFAULT_FEATHER:g}",
     ),
 ]
-Ouroboros = Annotated[
+FilmSecondsOption = Annotated[
     float | None,
     typer.Option(
         "--ouroboros",
@@ -119,32 +123,32 @@ Ouroboros = Annotated[
         show_default=False,
     ),
 ]
-Zoom = Annotated[
+ZoomOption = Annotated[
     float | None,
     typer.Option(
         metavar="Z", help="Ouroboros: times so large each second, about the middle.", show_default="1"
     ),
 ]
-Rotate = Annotated[
+RotateOption = Annotated[
     float | None,
     typer.Option(metavar="DEG", help="Ouroboros: degrees against the clock a second.", show_default="0"),
 ]
-Shift = Annotated[
+ShiftOption = Annotated[
     str | None,
     typer.Option(metavar="X,Y", help="Ouroboros: pixels to the right and down a second.", show_default="0,0"),
 ]
-Fps = Annotated[
+FpsOption = Annotated[
     float | None,
     typer.Option("--fps", metavar="F", help="Ouroboros: frames a second.", show_default="25"),
 ]
-WithSound = Annotated[
+WithSoundOption = Annotated[
     bool, typer.Option("--with-sound", help="Ouroboros: dream a sound again and again beside the picture.")
 ]
-AlongSound = Annotated[
+StartSoundOption = Annotated[
     Path | None,
     typer.Option("--sound", metavar="FILE", help="What that sound begins with.", show_default="noise"),
 ]
-Passes = Annotated[
+PassesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--pass",
@@ -154,7 +158,7 @@ Passes = Annotated[
         show_default=False,
     ),
 ]
-Styles = Annotated[
+PaintingsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--style",
@@ -163,56 +167,56 @@ Styles = Annotated[
         show_default=False,
     ),
 ]
-Drives = Annotated[
+DrivesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--drive",
         metavar="SETTING=FEATURE[:LO-HI]",
-        help=f"Let {', '.join(FACTORS).replace('_', '-')} or motif follow the sound's {', '.join(SOUND)} "
-        f"or the picture's {', '.join(PICTURE)}, times LO to HI; repeat to add.",
+        help=f"Let {', '.join(DEFAULT_FACTORS).replace('_', '-')} or motif follow the sound's {', '.join(AUDIO_FEATURES)} "
+        f"or the picture's {', '.join(IMAGE_FEATURES)}, times LO to HI; repeat to add.",
         show_default=False,
     ),
 ]
-Coherence = Annotated[
+CoherenceOption = Annotated[
     float,
     typer.Option(
         metavar="K", help="Share of the dream that moves on with the film; 0: every frame for itself."
     ),
 ]
-Breathe = Annotated[
+BreatheOption = Annotated[
     float, typer.Option(metavar="B", help="0..1: how much the dream may evolve where the film stands still.")
 ]
-Bidirectional = Annotated[
+BidirectionalOption = Annotated[
     bool,
     typer.Option(
         "--bidirectional", help="Dream each shot's first frames backwards too: nothing grows in at a cut."
     ),
 ]
-Start = Annotated[
+StartOption = Annotated[
     float | None,
     typer.Option(metavar="T", help="Begin at this second of the source.", show_default=False),
 ]
-End = Annotated[
+EndOption = Annotated[
     float | None,
     typer.Option(metavar="T", help="End before this second of the source.", show_default=False),
 ]
-KeepPicture = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
-KeepSound = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
-Preview = Annotated[
+KeepPictureOption = Annotated[bool, typer.Option("--keep-picture", help="Dream the sound only.")]
+KeepSoundOption = Annotated[bool, typer.Option("--keep-sound", help="Dream the picture only.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at a broken frame instead of going on.")]
+PreviewOption = Annotated[
     Path | None,
     typer.Option(
         metavar="PICTURE", help="A file that shows the newest frame while it dreams.", show_default=False
     ),
 ]
-Sheet = Annotated[
+SheetOption = Annotated[
     Path | None,
     typer.Option(metavar="PICTURE", help="Twelve moments, source above dream.", show_default=False),
 ]
-Compare = Annotated[
+CompareOption = Annotated[
     bool, typer.Option("--compare", help="Also make a film of source and dream side by side.")
 ]
-JobDir = Annotated[
+JobDirOption = Annotated[
     Path | None,
     typer.Option(
         "--job-dir",
@@ -221,6 +225,6 @@ JobDir = Annotated[
         show_default=False,
     ),
 ]
-DryRun = Annotated[
+DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Tell what it would take, time, memory and disk, and stop.")
 ]

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from mmdream.drive import FACTORS, SOUND
-from mmdream.options import DEFAULT, Measure
+from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS
+from mmdream.options import DEFAULT, ObjectiveMeasure
 
 
 class Stereo(StrEnum):
@@ -30,24 +30,26 @@ class Phase(StrEnum):
     griffin_lim = "griffin-lim"
 
 
-MADE_SECONDS = 10.0
+TEST_SIGNAL_SECONDS = 10.0
 """Of a sound that is dreamed in place of a recording."""
 DEFAULT_STEREO = Stereo(DEFAULT.sound_manner.stereo)
 DEFAULT_PHASE = Phase(DEFAULT.sound_manner.phase)
 
-Input = Annotated[Path | None, typer.Argument(metavar="[IN]", help="The sound to dream.", show_default=False)]
-Net = Annotated[str, typer.Option(metavar="NAME|FILE.keras", help="Sound network.")]
-OwnNet = Annotated[
+AudioArgument = Annotated[
+    Path | None, typer.Argument(metavar="[IN]", help="The sound to dream.", show_default=False)
+]
+AudioNetOption = Annotated[str, typer.Option(metavar="NAME|FILE.keras", help="Sound network.")]
+NetForAudioOption = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE.keras", help="Sound network, listed by `mmdream nets`, or one of your own."
     ),
 ]
-Weights = Annotated[
+AudioWeightsOption = Annotated[
     str | None,
     typer.Option(metavar="FILE|random", help="Weights of the sound network.", show_default=False),
 ]
-Layers = Annotated[
+AudioLayersOption = Annotated[
     list[str] | None,
     typer.Option(
         "--sound-layer",
@@ -56,13 +58,13 @@ Layers = Annotated[
         show_default=False,
     ),
 ]
-Channels = Annotated[
+AudioChannelsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--sound-channel", metavar="LAYER:7,12[=W]", help="Climb these channels of it.", show_default=False
     ),
 ]
-Targets = Annotated[
+AudioTargetsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--sound-target",
@@ -71,29 +73,29 @@ Targets = Annotated[
         show_default=False,
     ),
 ]
-Guide = Annotated[
+AudioGuideOption = Annotated[
     Path | None,
     typer.Option(
         "--sound-guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
     ),
 ]
-OwnGuide = Annotated[
+GuideForAudioOption = Annotated[
     Path | None,
     typer.Option(
         "--guide", metavar="SOUND", help="Dream towards what is heard in a sound.", show_default=False
     ),
 ]
-Objective = Annotated[
-    Measure,
+AudioObjectiveOption = Annotated[
+    ObjectiveMeasure,
     typer.Option("--sound-objective", help="How layers and channels of the sound network are climbed."),
 ]
-Invent = Annotated[
+InventOption = Annotated[
     float,
     typer.Option(
         metavar="A", help="0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift."
     ),
 ]
-OwnInvent = Annotated[
+InventForAudioOption = Annotated[
     float | None,
     typer.Option(
         "--invent",
@@ -102,14 +104,14 @@ OwnInvent = Annotated[
         show_default="0; 1 from silence",
     ),
 ]
-Stereos = Annotated[
+StereoOption = Annotated[
     Stereo, typer.Option("--stereo", help="One gain for all channels, or each channel dreams for itself.")
 ]
-Phases = Annotated[
+PhaseOption = Annotated[
     Phase,
     typer.Option("--phase", help="Keep the phase of the source, or fit it to the dream by Griffin-Lim."),
 ]
-Drives = Annotated[
+AudioDrivesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--drive-sound",
@@ -118,17 +120,17 @@ Drives = Annotated[
         show_default=False,
     ),
 ]
-OwnDrives = Annotated[
+DriveForAudioOption = Annotated[
     list[str] | None,
     typer.Option(
         "--drive",
         metavar="SETTING=FEATURE[:LO-HI]",
-        help=f"Let {', '.join(FACTORS).replace('_', '-')} follow the sound's {', '.join(SOUND)}, times LO to "
+        help=f"Let {', '.join(DEFAULT_FACTORS).replace('_', '-')} follow the sound's {', '.join(AUDIO_FEATURES)}, times LO to "
         "HI; repeat to add.",
         show_default=False,
     ),
 ]
-Plot = Annotated[
+PlotOption = Annotated[
     Path | None,
     typer.Option(
         "--plot",
@@ -137,10 +139,10 @@ Plot = Annotated[
         show_default=False,
     ),
 ]
-PlotSteps = Annotated[
+PlotStepsOption = Annotated[
     bool, typer.Option("--plot-steps", help="Draw how the dream grows, a picture a step, in OUT.steps.")
 ]
-EachChannel = Annotated[
+EachChannelOption = Annotated[
     str | None,
     typer.Option(
         "--each-channel",
@@ -149,8 +151,8 @@ EachChannel = Annotated[
         show_default=False,
     ),
 ]
-Play = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
-Beginnings = Annotated[
+PlayOption = Annotated[bool, typer.Option("--play", help="Play the result when it is done.")]
+AudioStartOption = Annotated[
     str | None,
     typer.Option(
         "--from",
@@ -159,11 +161,11 @@ Beginnings = Annotated[
         show_default=False,
     ),
 ]
-Seconds = Annotated[
+SecondsOption = Annotated[
     float | None,
-    typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{MADE_SECONDS:g}"),
+    typer.Option(metavar="S", help="Length of what --from makes.", show_default=f"{TEST_SIGNAL_SECONDS:g}"),
 ]
-Ouroboros = Annotated[
+ClipsOption = Annotated[
     int | None,
     typer.Option(
         "--ouroboros",
@@ -173,7 +175,7 @@ Ouroboros = Annotated[
         show_default=False,
     ),
 ]
-Transforms = Annotated[
+TransformOption = Annotated[
     str | None,
     typer.Option(
         "--transform",
@@ -182,14 +184,14 @@ Transforms = Annotated[
         show_default="none",
     ),
 ]
-Guard = Annotated[
+GuardOption = Annotated[
     bool,
     typer.Option(
         " /--no-guard",
         help="Let clips collapse into one tone or a screech; else an equaliser holds their spectrum.",
     ),
 ]
-Track = Annotated[
+SoundTrackOption = Annotated[
     str | None,
     typer.Option(
         "--sound-track",

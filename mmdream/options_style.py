@@ -14,15 +14,20 @@ import typer
 
 from mmdream.options_picture import DEFAULT_FEATHER, Color, Precision
 from mmdream.passes import STYLE_SCHEDULE, Style
-from mmdream.sound.styling import Styling
+from mmdream.sound.styling import AudioStyleSettings
 
-SEEN, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"
-PANELS = {SEEN: ("picture", "film"), PICTURES: ("picture",), FILMS: ("film",), SOUNDS: ("sound",)}
+PICTURES_AND_FILMS, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"
+PANELS = {
+    PICTURES_AND_FILMS: ("picture", "film"),
+    PICTURES: ("picture",),
+    FILMS: ("film",),
+    SOUNDS: ("sound",),
+}
 """Headings of the options that do not speak to every kind of content, and whom they speak to."""
 
-USUAL: dict[str, Any] = {field.name: field.default for field in fields(Style)}
+STYLE_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Style)}
 """Settings of a style."""
-USUAL_SOUND = Styling()
+AUDIO_STYLE_DEFAULTS = AudioStyleSettings()
 
 
 class Statistic(StrEnum):
@@ -32,30 +37,30 @@ class Statistic(StrEnum):
     gram = "gram"
 
 
-class Beginning(StrEnum):
+class StyleStart(StrEnum):
     """What is painted on."""
 
     content = "content"
     noise = "noise"
 
 
-DEFAULT_STATISTIC = Statistic(USUAL["statistic"])
+DEFAULT_STATISTIC = Statistic(STYLE_DEFAULTS["statistic"])
 
 
-def _usual(setting: str) -> float:
+def _style_schedule_default(setting: str) -> float:
     """A setting of style's own schedule, as the help shows it."""
     return STYLE_SCHEDULE.curve(setting).keys[0][1]
 
 
-def _either(picture: float, sound: float) -> str:
+def _default_by_medium(picture: float, sound: float) -> str:
     """A default that depends on the medium."""
     return f"{picture:g}" if picture == sound else f"{picture:g}; sounds {sound:g}"
 
 
-Content = Annotated[
+ContentArgument = Annotated[
     Path, typer.Argument(metavar="CONTENT", help="The picture, film or sound to style.", show_default=False)
 ]
-Styles = Annotated[
+StyleModelsOption = Annotated[
     list[str],
     typer.Option(
         "--style",
@@ -64,139 +69,145 @@ Styles = Annotated[
         show_default=False,
     ),
 ]
-ContentWeight = Annotated[
+ContentWeightOption = Annotated[
     float | None,
     typer.Option(
         metavar="W",
         help="0: the style alone; more keeps more; of a sound 30 the pitch too.",
-        show_default=_either(USUAL["content_weight"], USUAL_SOUND.content_weight),
+        show_default=_default_by_medium(
+            STYLE_DEFAULTS["content_weight"], AUDIO_STYLE_DEFAULTS.content_weight
+        ),
     ),
 ]
-Steps = Annotated[
+StyleStepsOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         help="Steps towards the style; of a picture at each octave.",
-        show_default=_either(_usual("steps"), USUAL_SOUND.steps),
+        show_default=_default_by_medium(_style_schedule_default("steps"), AUDIO_STYLE_DEFAULTS.steps),
     ),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Another number, another result.")]
+StyleSeedOption = Annotated[int, typer.Option(metavar="N", help="Another number, another result.")]
 
-Net = Annotated[
+StyleNetOption = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE.keras",
         help="Network that compares textures, listed by `mmdream nets`, or one of your own.",
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Weights = Annotated[
+StyleWeightsOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|random",
         help="Weights of the network, instead of its own.",
         show_default=False,
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Statistics = Annotated[
+StatisticOption = Annotated[
     Statistic,
     typer.Option(
         "--statistic",
         help="Compare textures as normal distributions, or as Gram matrices.",
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-StyleScale = Annotated[
+StyleScaleOption = Annotated[
     float,
     typer.Option(
         metavar="R",
         help="Size of the strokes; 1: as if the painting were as large as the picture.",
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Smooth = Annotated[
+SmoothOption = Annotated[
     float,
     typer.Option(
-        metavar="W", help="Weight of total variation; more: less fine detail.", rich_help_panel=SEEN
+        metavar="W",
+        help="Weight of total variation; more: less fine detail.",
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Octaves = Annotated[
+StyleOctavesOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         help="Sizes that it is painted at, from small to large.",
-        show_default=f"{_usual('octaves'):g}",
-        rich_help_panel=SEEN,
+        show_default=f"{_style_schedule_default('octaves'):g}",
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-OctaveScale = Annotated[
+StyleOctaveScaleOption = Annotated[
     float | None,
     typer.Option(
         metavar="R",
         help="Ratio of one octave to the next.",
-        show_default=f"{_usual('octave_scale'):g}",
-        rich_help_panel=SEEN,
+        show_default=f"{_style_schedule_default('octave_scale'):g}",
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Strength = Annotated[
+StyleStrengthOption = Annotated[
     float | None,
     typer.Option(
         metavar="S",
         help="0 is the source, 1 the painting, more is more.",
-        show_default=f"{_usual('strength'):g}",
-        rich_help_panel=SEEN,
+        show_default=f"{_style_schedule_default('strength'):g}",
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Colors = Annotated[
+StyleColorOption = Annotated[
     Color,
     typer.Option(
-        "--color", help="Take the style's colours too, or keep those of the source.", rich_help_panel=SEEN
+        "--color",
+        help="Take the style's colours too, or keep those of the source.",
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Beginnings = Annotated[
-    Beginning,
+StyleStartOption = Annotated[
+    StyleStart,
     typer.Option("--from", help="Begin with the content, or with soft noise.", rich_help_panel=PICTURES),
 ]
-MaskFile = Annotated[
+StyleMaskOption = Annotated[
     Path | None,
     typer.Option(
         "--mask",
         metavar="PICTURE|FILM",
         help="Paint where it is white; of CONTENT's aspect. Of a film a picture takes the first frame.",
         show_default=False,
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Feather = Annotated[
+StyleFeatherOption = Annotated[
     float | None,
     typer.Option(
         metavar="PX",
         help="Fade the mask's edges over so many pixels of a picture of 360 lines.",
         show_default=f"{DEFAULT_FEATHER:g}",
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Size = Annotated[
+StyleSizeOption = Annotated[
     str | None,
     typer.Option(
         metavar="WxH|480p",
         help="Working resolution; the result keeps the source's size.",
         show_default=False,
-        rich_help_panel=SEEN,
+        rich_help_panel=PICTURES_AND_FILMS,
     ),
 ]
-Precise = Annotated[
+StylePrecisionOption = Annotated[
     Precision,
-    typer.Option("--precision", help="Number format of the network.", rich_help_panel=SEEN),
+    typer.Option("--precision", help="Number format of the network.", rich_help_panel=PICTURES_AND_FILMS),
 ]
-SaveSteps = Annotated[
+StyleSaveStepsOption = Annotated[
     bool,
     typer.Option(
         "--save-steps", help="Keep the picture after each step, in OUT.steps.", rich_help_panel=PICTURES
     ),
 ]
-Start = Annotated[
+StyleStartTimeOption = Annotated[
     float | None,
     typer.Option(
         metavar="T",
@@ -205,7 +216,7 @@ Start = Annotated[
         rich_help_panel=FILMS,
     ),
 ]
-End = Annotated[
+StyleEndTimeOption = Annotated[
     float | None,
     typer.Option(
         metavar="T",
@@ -214,7 +225,7 @@ End = Annotated[
         rich_help_panel=FILMS,
     ),
 ]
-SoundStyle = Annotated[
+SoundStyleOption = Annotated[
     Path | None,
     typer.Option(
         "--sound-style",
@@ -224,7 +235,7 @@ SoundStyle = Annotated[
         rich_help_panel=FILMS,
     ),
 ]
-KeepRhythm = Annotated[
+KeepRhythmOption = Annotated[
     bool,
     typer.Option(
         "--keep-rhythm",

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.errors import UserError
-from mmdream.passes import Mask, Pass, Span, Style, weighed
-from mmdream.schedule import LIMITS, Schedule, keyed, nearest
-from mmdream.terms import Wishes, channel, layer, target
+from mmdream.passes import Mask, Pass, Span, Style, parse_style
+from mmdream.schedule import SCHEDULE_LIMITS, Schedule, parse_key_tables, suggest_name
+from mmdream.terms import Targets, parse_channel, parse_layer, parse_target
 
-STYLED = ("content_weight", "style_scale", "statistic", "smooth")
-WISHED = {"layer": layer, "channel": channel, "target": target}
-COMMON = ("from", "to", "fade", "mask", "feather", "net", "weights", *LIMITS)
+STYLE_KEYS = ("content_weight", "style_scale", "statistic", "smooth")
+TERM_PARSERS = {"layer": parse_layer, "channel": parse_channel, "target": parse_target}
+COMMON_PASS_KEYS = ("from", "to", "fade", "mask", "feather", "net", "weights", *SCHEDULE_LIMITS)
 
 
-def parsed(text: str) -> Pass:
+def parse_pass(text: str) -> Pass:
     """A pass from ``dream:depth=0.6,from=3s`` or ``style=PICTURE:strength=0.7,mask=M.png``.
 
     Raises:
@@ -38,58 +38,60 @@ def parsed(text: str) -> Pass:
             raise UserError(f"--pass {text}: {each!r} has no value; write SETTING=VALUE")
         table[key.strip().replace("-", "_")] = value.strip()
     try:
-        return _of(table)
+        return _build_pass(table)
     except UserError as error:
         raise UserError(f"--pass {text}: {error}") from None
 
 
-def read(path: Path) -> tuple[Pass, ...]:
+def read_passes(path: Path) -> tuple[Pass, ...]:
     """The ``[[pass]]`` tables of a schedule file, in order; paths in it are beside the file.
 
     A table holds ``style`` (a picture, ``"A.jpg=0.5"``, or several) or is a dream, any setting that
     ``--pass`` takes, and ``[[pass.key]]`` tables as the schedule's own.
 
     Raises:
-        UserError: as `parsed`.
+        UserError: as `parse_pass`.
     """
-    # Read once before by `schedule.read`, which says what is wrong with a file.
+    # Read once before by `schedule.read_schedule`, which says what is wrong with a file.
     tables = tomllib.loads(path.read_text(encoding="utf-8")).get("pass", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError(f"{path}: write each pass as its own [[pass]] table")
     found = []
     for number, table in enumerate(tables, 1):
         try:
-            found.append(_of(table, path.parent))
+            found.append(_build_pass(table, path.parent))
         except UserError as error:
             raise UserError(f"{path}: pass {number}: {error}") from None
     return tuple(found)
 
 
-def _of(table: dict[str, Any], home: Path = Path()) -> Pass:
+def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     """A pass from its names and values."""
     styled = "style" in table
-    known = (*COMMON, "style", "key", *(STYLED if styled else (*WISHED, "motif")))
+    known = (*COMMON_PASS_KEYS, "style", "key", *(STYLE_KEYS if styled else (*TERM_PARSERS, "motif")))
     for name in table:
         if name not in known:
-            raise UserError(f"unknown setting {name!r}{nearest(name, known)}")
-    settings: dict[str, Any] = {name: _number(name, table[name]) for name in LIMITS if name in table}
+            raise UserError(f"unknown setting {name!r}{suggest_name(name, known)}")
+    settings: dict[str, Any] = {
+        name: _parse_number(name, table[name]) for name in SCHEDULE_LIMITS if name in table
+    }
     if "motif" in table:
         settings["motif"] = str(table["motif"]).replace("+", ",")
-    settings |= keyed(table.get("key", []))
+    settings |= parse_key_tables(table.get("key", []))
     checked = Schedule().with_settings(**settings)
-    terms = tuple(make(str(table[name])) for name, make in WISHED.items() if name in table)
-    span = {own: _seconds(name, table[name]) for name, own in SPANNED.items() if name in table}
+    terms = tuple(make(str(table[name])) for name, make in TERM_PARSERS.items() if name in table)
+    span = {own: _parse_seconds(name, table[name]) for name, own in SPAN_KEYS.items() if name in table}
     mask = None
     if "mask" in table:
-        soft = {"feather": _number("feather", table["feather"])} if "feather" in table else {}
+        soft = {"feather": _parse_number("feather", table["feather"])} if "feather" in table else {}
         mask = Mask(home / str(table["mask"]), **soft)
     elif "feather" in table:
         raise UserError("feather goes with mask")
     weights = table.get("weights")
     return Pass(
-        style=_style(table, home) if styled else None,
+        style=_build_style(table, home) if styled else None,
         settings=tuple((name, getattr(checked, name)) for name in settings),
-        wishes=Wishes(terms) if terms else None,
+        wishes=Targets(terms) if terms else None,
         net=None if "net" not in table else str(table["net"]),
         weights=None if weights is None else weights if weights == "random" else home / str(weights),
         span=Span(**span),
@@ -97,12 +99,12 @@ def _of(table: dict[str, Any], home: Path = Path()) -> Pass:
     )
 
 
-SPANNED = {"from": "start", "to": "stop", "fade": "fade"}
+SPAN_KEYS = {"from": "start", "to": "stop", "fade": "fade"}
 
 
-def _style(table: dict[str, Any], home: Path) -> Style:
+def _build_style(table: dict[str, Any], home: Path) -> Style:
     given = table["style"] if isinstance(table["style"], list) else [table["style"]]
-    models = tuple(weighed(str(each), home) for each in given)
+    models = tuple(parse_style(str(each), home) for each in given)
     own: dict[str, Any] = {"statistic": table["statistic"]} if "statistic" in table else {}
     for name, field in {
         "content_weight": "content_weight",
@@ -110,17 +112,17 @@ def _style(table: dict[str, Any], home: Path) -> Style:
         "smooth": "smooth",
     }.items():
         if name in table:
-            own[field] = _number(name, table[name])
+            own[field] = _parse_number(name, table[name])
     return Style(models, **own)
 
 
-def _number(name: str, value: Any) -> float:
+def _parse_number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise UserError(f"{name} is {value!r}; give a number") from None
 
 
-def _seconds(name: str, value: Any) -> float:
+def _parse_seconds(name: str, value: Any) -> float:
     """A time, ``3``, ``"3s"`` or ``"0.5 s"``."""
-    return _number(name, value.removesuffix("s").strip() if isinstance(value, str) else value)
+    return _parse_number(name, value.removesuffix("s").strip() if isinstance(value, str) else value)

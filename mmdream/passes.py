@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from mmdream.errors import UserError
-from mmdream.schedule import Curve, Fade, Schedule
-from mmdream.terms import Wishes
+from mmdream.schedule import Curve, MotifCurve, Schedule
+from mmdream.terms import Targets
 
-STATISTICS = ("wasserstein", "gram")
+STYLE_STATISTICS = ("wasserstein", "gram")
 STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=2.0, steps=30)
 """How a style is climbed, unless another schedule is asked for."""
 
@@ -57,8 +57,8 @@ class Style:
     def __post_init__(self) -> None:
         if not self.models:
             raise UserError("a style is missing; add --style PICTURE")
-        if self.statistic not in STATISTICS:
-            raise UserError(f"statistic is {self.statistic!r}; choose {' or '.join(STATISTICS)}")
+        if self.statistic not in STYLE_STATISTICS:
+            raise UserError(f"statistic is {self.statistic!r}; choose {' or '.join(STYLE_STATISTICS)}")
         if not 0 <= self.content_weight <= 1000:
             raise UserError(f"content weight is {self.content_weight:g}; choose between 0 and 1000")
         if not 0 <= self.smooth <= 100:
@@ -113,9 +113,9 @@ class Pass:
 
     style: Style | None = None
     """None: a dream."""
-    settings: tuple[tuple[str, Curve | Fade], ...] = ()
+    settings: tuple[tuple[str, Curve | MotifCurve], ...] = ()
     """Of the schedule: those that are the pass's own."""
-    wishes: Wishes | None = None
+    wishes: Targets | None = None
     """What a dream climbs; None: what the recipe asks for."""
     net: str | None = None
     weights: str | Path | None = None
@@ -138,7 +138,7 @@ class Pass:
         return f"{name}{when}{until}{where}"
 
 
-def weighed(text: str, home: Path = Path()) -> tuple[Path, float]:
+def parse_style(text: str, home: Path = Path()) -> tuple[Path, float]:
     """Read a style, ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
 
     Args:
@@ -162,7 +162,7 @@ def weighed(text: str, home: Path = Path()) -> tuple[Path, float]:
     return home / name, weight
 
 
-def shares(models: Sequence[tuple[Path, float]]) -> dict[str, float]:
+def style_shares(models: Sequence[tuple[Path, float]]) -> dict[str, float]:
     """Each style's share of the blend, by the file's name, for reports; their sum is 1."""
     whole = sum(weight for _, weight in models)
     found = dict.fromkeys((str(path) for path, _ in models), 0.0)

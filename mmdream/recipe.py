@@ -10,14 +10,14 @@ from mmdream.drive import Drive
 from mmdream.errors import UserError
 from mmdream.passes import Pass
 from mmdream.schedule import Schedule
-from mmdream.terms import Wishes
+from mmdream.terms import Targets
 
-Weights = str | Path | None
+WeightsSource = str | Path | None
 """A weights file, "random", or None for the card's own weights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class AscentOptions:
     """How a picture climbs; checked where it is made.
 
     Raises:
@@ -44,7 +44,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class SoundManner:
+class AudioOptions:
     """How a sound is dreamed, besides what is climbed; checked where it is made.
 
     Raises:
@@ -67,7 +67,7 @@ class SoundManner:
             raise UserError(f"phase is {self.phase!r}; choose source or griffin-lim")
 
 
-AS_USUAL = SoundManner()
+DEFAULT_AUDIO_OPTIONS = AudioOptions()
 """A gain alone, one for all channels, on the source's phase."""
 
 
@@ -89,15 +89,15 @@ class Recipe:
     """Card of the picture network, or a Keras file of the user's own."""
     sound_net: str = "melnet"
     """Card of the sound network, or a Keras file."""
-    weights: Weights = None
-    sound_weights: Weights = None
-    wishes: Wishes = field(default_factory=Wishes)
+    weights: WeightsSource = None
+    sound_weights: WeightsSource = None
+    wishes: Targets = field(default_factory=Targets)
     """What the picture climbs in place of, or besides, the schedule's depth."""
-    sound_wishes: Wishes = field(default_factory=Wishes)
+    sound_wishes: Targets = field(default_factory=Targets)
     """What the sound climbs in place of, or besides, the schedule's depth; the guide is a sound."""
-    manner: Manner = field(default_factory=Manner)
+    manner: AscentOptions = field(default_factory=AscentOptions)
     """How the picture climbs."""
-    sound_manner: SoundManner = field(default_factory=SoundManner)
+    sound_manner: AudioOptions = field(default_factory=AudioOptions)
     """How the sound is dreamed."""
     passes: tuple[Pass, ...] = ()
     """What is done to a film's picture, in this order; none: one dream. The sound follows the schedule."""
@@ -128,7 +128,7 @@ class Recipe:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision is {self.precision!r}; choose auto, float32 or bfloat16")
         if self.size is not None:
-            working_size(self.size, 1920, 1080)
+            resolve_size(self.size, 1920, 1080)
 
     @property
     def strokes(self) -> tuple[Pass, ...]:
@@ -141,7 +141,7 @@ class Recipe:
             self,
             passes=(),
             schedule=stroke.schedule(self.schedule),
-            wishes=stroke.wishes or (Wishes() if stroke.style else self.wishes),
+            wishes=stroke.wishes or (Targets() if stroke.style else self.wishes),
             net=stroke.net or self.net,
             weights=stroke.weights if stroke.net or stroke.weights else self.weights,
             drives=() if stroke.style else self.drives,
@@ -159,7 +159,7 @@ class Recipe:
             raise UserError(f"drive {driving[0]}: give two motifs or more to fade between, --motif eye,tower")
 
 
-def working_size(size: str | None, width: int, height: int) -> tuple[int, int]:
+def resolve_size(size: str | None, width: int, height: int) -> tuple[int, int]:
     """The resolution a picture is dreamed at.
 
     Args:

@@ -8,22 +8,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmdream.schedule import Moment
+from mmdream.schedule import FrameSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class SettingsChange:
     """The settings in force from one time on, until the next entry."""
 
     seconds: float
-    moment: Moment
+    moment: FrameSettings
 
     @staticmethod
-    def from_plain(values: dict[str, Any]) -> Used:
+    def from_dict(values: dict[str, Any]) -> SettingsChange:
         """What `dataclasses.asdict` gave, through JSON too."""
         moment = values["moment"]
         motifs = tuple((name, share) for name, share in moment["motifs"])
-        return Used(values["seconds"], Moment(**{**moment, "motifs": motifs}))
+        return SettingsChange(values["seconds"], FrameSettings(**{**moment, "motifs": motifs}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Report:
     """Picture: mean absolute difference to the source, of the range 0..1; sound: mean absolute gain, dB."""
     precision: dict[str, str] = field(default_factory=dict)
     wall_seconds: float = 0.0
-    schedule: dict[str, tuple[Used, ...]] = field(default_factory=dict)
+    schedule: dict[str, tuple[SettingsChange, ...]] = field(default_factory=dict)
     """What was used over time, per medium: an entry whenever a setting changed."""
     driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
     """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
@@ -61,14 +61,16 @@ class Report:
         """The same report with the name of the result."""
         return replace(self, output=str(output))
 
-    def as_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, without loss; `from_plain` reads them."""
         return asdict(self)
 
     @staticmethod
-    def from_plain(values: dict[str, Any]) -> Report:
+    def from_dict(values: dict[str, Any]) -> Report:
         """What `as_plain` gave, through JSON too."""
-        schedule = {medium: tuple(map(Used.from_plain, uses)) for medium, uses in values["schedule"].items()}
+        schedule = {
+            medium: tuple(map(SettingsChange.from_dict, uses)) for medium, uses in values["schedule"].items()
+        }
         return Report(**{**values, "schedule": schedule})
 
     def as_json(self) -> dict[str, Any]:
@@ -77,19 +79,21 @@ class Report:
             "output": self.output,
             "frames": self.frames,
             "repeated": self.repeated,
-            "seconds": _finite(self.seconds),
-            "drift_ms": _finite(self.drift_ms),
-            "loudness_source": _finite(self.loudness_source),
-            "loudness_dream": _finite(self.loudness_dream),
-            "true_peak": _finite(self.true_peak),
-            "objective_gain": {k: _finite(v) for k, v in self.objective_gain.items()},
-            "style_left": _finite(self.style_left),
-            "strength": {k: _finite(v) for k, v in self.strength.items()},
+            "seconds": _finite_or_none(self.seconds),
+            "drift_ms": _finite_or_none(self.drift_ms),
+            "loudness_source": _finite_or_none(self.loudness_source),
+            "loudness_dream": _finite_or_none(self.loudness_dream),
+            "true_peak": _finite_or_none(self.true_peak),
+            "objective_gain": {k: _finite_or_none(v) for k, v in self.objective_gain.items()},
+            "style_left": _finite_or_none(self.style_left),
+            "strength": {k: _finite_or_none(v) for k, v in self.strength.items()},
             "precision": self.precision,
-            "wall_seconds": _finite(self.wall_seconds),
-            "schedule": {medium: [_row(used) for used in uses] for medium, uses in self.schedule.items()},
+            "wall_seconds": _finite_or_none(self.wall_seconds),
+            "schedule": {
+                medium: [_settings_row(used) for used in uses] for medium, uses in self.schedule.items()
+            },
             "driven": self.driven,
-            "timing": {k: _finite(v) for k, v in self.timing.items()},
+            "timing": {k: _finite_or_none(v) for k, v in self.timing.items()},
         }
 
     def lines(self) -> list[str]:
@@ -101,30 +105,30 @@ class Report:
             found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
         if "picture" in self.strength:
             found.append(
-                f"  picture: {_times(self.objective_gain.get('picture'))}{_left(self.style_left)}"
+                f"  picture: {_format_ratio(self.objective_gain.get('picture'))}{_format_style_left(self.style_left)}"
                 f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
             )
         if "sound" in self.strength:
             found.append(
-                f"  sound: {_times(self.objective_gain['sound'])}"
-                f"strength {self.strength['sound']:.1f} dB, loudness {_level(self.loudness_source)} -> "
-                f"{_level(self.loudness_dream)} LUFS, peak {_level(self.true_peak)} dBTP"
+                f"  sound: {_format_ratio(self.objective_gain['sound'])}"
+                f"strength {self.strength['sound']:.1f} dB, loudness {_format_level(self.loudness_source)} -> "
+                f"{_format_level(self.loudness_dream)} LUFS, peak {_format_level(self.true_peak)} dBTP"
             )
         found.append(f"  {self.wall_seconds:.1f} s of work")
         return [line for line in found if line]
 
 
-def gain(source: float, dream: float) -> float:
+def objective_ratio(source: float, dream: float) -> float:
     """An objective's growth; not a number where the source has none, as for classes and negative weights."""
     return dream / source if source > 1e-12 else math.nan
 
 
-def changes(uses: Sequence[Used]) -> tuple[Used, ...]:
+def drop_repeats(uses: Sequence[SettingsChange]) -> tuple[SettingsChange, ...]:
     """Leave out the entries that repeat the one before them."""
     return tuple(use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment)
 
 
-def _row(used: Used) -> dict[str, Any]:
+def _settings_row(used: SettingsChange) -> dict[str, Any]:
     moment = used.moment
     return {
         "at": round(used.seconds, 6),
@@ -137,17 +141,17 @@ def _row(used: Used) -> dict[str, Any]:
     }
 
 
-def _finite(value: float | None) -> float | None:
+def _finite_or_none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
-def _times(gained: float | None) -> str:
+def _format_ratio(gained: float | None) -> str:
     return f"objective x{gained:.2f}, " if gained is not None and math.isfinite(gained) else ""
 
 
-def _left(left: float | None) -> str:
+def _format_style_left(left: float | None) -> str:
     return "" if left is None else f"{100 * left:.0f} % of the way to the style are left, "
 
 
-def _level(value: float | None) -> str:
+def _format_level(value: float | None) -> str:
     return "silent" if value is None or not math.isfinite(value) else f"{value:.1f}"

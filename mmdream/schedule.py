@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.errors import UserError
-from mmdream.terms import motifs
+from mmdream.terms import parse_motifs
 
-LIMITS: dict[str, tuple[float, float]] = {
+SCHEDULE_LIMITS: dict[str, tuple[float, float]] = {
     "octaves": (1, 12),
     "octave_scale": (1.05, 4.0),
     "steps": (0, 500),
@@ -42,13 +42,13 @@ class Curve:
         import numpy as np  # Here, so that reading settings and --help do not wait for it.
 
         times = np.asarray(seconds, dtype=np.float64)
-        keys = _between(self.keys, float(times.min()), float(times.max())) if times.size else self.keys
+        keys = _keys_around(self.keys, float(times.min()), float(times.max())) if times.size else self.keys
         value = np.interp(times, [when for when, _ in keys], [value for _, value in keys])
         return value if np.ndim(value) else float(value)
 
 
 @dataclass(frozen=True, slots=True)
-class Fade:
+class MotifCurve:
     """Motifs over time: cross-faded from each key to the next, held before the first and after the last."""
 
     keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
@@ -62,7 +62,7 @@ class Fade:
 
     def at(self, seconds: float) -> tuple[tuple[str, float], ...]:
         """(name, share) of every motif, in the order of `names`; the shares sum to 1."""
-        shares, keys = dict.fromkeys(self.names, 0.0), _between(self.keys, seconds, seconds)
+        shares, keys = dict.fromkeys(self.names, 0.0), _keys_around(self.keys, seconds, seconds)
         times = [when for when, _ in keys]
         for number, (_, names) in enumerate(keys):
             tent = Curve(tuple((when, float(place == number)) for place, when in enumerate(times)))
@@ -71,12 +71,12 @@ class Fade:
         return tuple(shares.items())
 
 
-Setting = float | Curve | Sequence[tuple[float, float]]
+CurveLike = float | Curve | Sequence[tuple[float, float]]
 """What a user may give for a setting: a number, or keys ((seconds, value), ...)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class FrameSettings:
     """The five settings at one instant."""
 
     octaves: int
@@ -104,24 +104,24 @@ class Schedule:
         UserError: a value out of range, keys out of order.
     """
 
-    octaves: Setting = 4
-    octave_scale: Setting = 1.4
+    octaves: CurveLike = 4
+    octave_scale: CurveLike = 1.4
     """1.4 after google/deepdream (2015)."""
-    steps: Setting = 10
-    depth: Setting = 0.9
-    strength: Setting = 1.0
-    motif: str | Fade | Sequence[tuple[float, str]] = Fade()
+    steps: CurveLike = 10
+    depth: CurveLike = 0.9
+    strength: CurveLike = 1.0
+    motif: str | MotifCurve | Sequence[tuple[float, str]] = MotifCurve()
     """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded."""
 
     def __post_init__(self) -> None:
-        for name in LIMITS:
-            object.__setattr__(self, name, _curve(name, getattr(self, name)))
-        object.__setattr__(self, "motif", _fade(self.motif))
+        for name in SCHEDULE_LIMITS:
+            object.__setattr__(self, name, _to_curve(name, getattr(self, name)))
+        object.__setattr__(self, "motif", _to_motif_curve(self.motif))
 
-    def at(self, seconds: float) -> Moment:
+    def at(self, seconds: float) -> FrameSettings:
         """The settings at one time; octaves and steps are rounded after interpolation."""
-        value = {name: self.curve(name).at(seconds) for name in LIMITS}
-        return Moment(
+        value = {name: self.curve(name).at(seconds) for name in SCHEDULE_LIMITS}
+        return FrameSettings(
             octaves=math.floor(value["octaves"] + 0.5),
             octave_scale=value["octave_scale"],
             steps=math.floor(value["steps"] + 0.5),
@@ -136,28 +136,30 @@ class Schedule:
         return curve
 
     @property
-    def fade(self) -> Fade:
+    def fade(self) -> MotifCurve:
         """The motifs over time."""
-        assert isinstance(self.motif, Fade)
+        assert isinstance(self.motif, MotifCurve)
         return self.motif
 
     def with_settings(self, **settings: Any) -> Schedule:
         """Replace whole curves; None leaves a setting as it is."""
         return replace(self, **{k: v for k, v in settings.items() if v is not None})
 
-    def as_keys(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The schedule as plain lists, for reports."""
-        found: dict[str, Any] = {name: [list(key) for key in self.curve(name).keys] for name in LIMITS}
+        found: dict[str, Any] = {
+            name: [list(key) for key in self.curve(name).keys] for name in SCHEDULE_LIMITS
+        }
         return found | {"motif": [[when, ",".join(names)] for when, names in self.fade.keys]}
 
 
-def _between(keys: tuple[tuple[float, Any], ...], first: float, last: float) -> tuple[Any, ...]:
+def _keys_around(keys: tuple[tuple[float, Any], ...], first: float, last: float) -> tuple[Any, ...]:
     """The keys that settle what is between two times: a film that drives its schedule has thousands."""
     low = max(bisect_right(keys, first, key=lambda key: key[0]) - 1, 0)
     return keys[low : bisect_left(keys, last, key=lambda key: key[0]) + 1] or keys[-1:]
 
 
-def _curve(name: str, setting: Setting) -> Curve:
+def _to_curve(name: str, setting: CurveLike) -> Curve:
     if isinstance(setting, Curve):
         keys = setting.keys
     elif isinstance(setting, (int, float)):
@@ -166,7 +168,7 @@ def _curve(name: str, setting: Setting) -> Curve:
         keys = tuple((float(when), float(value)) for when, value in setting)
     if not keys:
         raise UserError(f"{name} has no keys; give a number or (seconds, value) pairs")
-    low, high = LIMITS[name]
+    low, high = SCHEDULE_LIMITS[name]
     option = name.replace("_", "-")
     for _, value in keys:
         if not low <= value <= high:
@@ -175,11 +177,11 @@ def _curve(name: str, setting: Setting) -> Curve:
     return Curve(keys)
 
 
-def _fade(setting: str | Fade | Sequence[tuple[float, str]]) -> Fade:
-    if isinstance(setting, Fade):
+def _to_motif_curve(setting: str | MotifCurve | Sequence[tuple[float, str]]) -> MotifCurve:
+    if isinstance(setting, MotifCurve):
         return setting
     keys = ((0.0, setting),) if isinstance(setting, str) else setting
-    fade = Fade(tuple((float(when), motifs(names)) for when, names in keys))
+    fade = MotifCurve(tuple((float(when), parse_motifs(names)) for when, names in keys))
     _check_times("motif", [when for when, _ in fade.keys])
     return fade
 
@@ -192,7 +194,7 @@ def _check_times(option: str, times: Sequence[float]) -> None:
         raise UserError(f"{option}: the keys' times must rise from one to the next")
 
 
-def presets() -> dict[str, str]:
+def list_presets() -> dict[str, str]:
     """Names of the presets with what each looks and sounds like, in alphabetical order."""
     found = {}
     for entry in resources.files("mmdream").joinpath("presets").iterdir():
@@ -201,42 +203,42 @@ def presets() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def preset(name: str) -> Schedule:
+def load_preset(name: str) -> Schedule:
     """The schedule of a preset.
 
     Raises:
         UserError: no such preset; the line names the nearest one.
     """
-    settings = _preset(name)
+    settings = _read_preset(name)
     return Schedule(**{key: value for key, value in settings.items() if key not in ("about", "sound_target")})
 
 
-def sound_target(name: str) -> str | None:
+def preset_sound_target(name: str) -> str | None:
     """The class that a preset wishes the sound to dream, as its motifs are what the picture dreams.
 
     Raises:
-        UserError: as `preset`.
+        UserError: as `load_preset`.
     """
-    found: str | None = _preset(name).get("sound_target")
+    found: str | None = _read_preset(name).get("sound_target")
     return found
 
 
-def _preset(name: str) -> dict[str, Any]:
-    known = presets()
+def _read_preset(name: str) -> dict[str, Any]:
+    known = list_presets()
     if name not in known:
-        raise UserError(f"no preset {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+        raise UserError(f"no preset {name!r}{suggest_name(name, known)}; there are {', '.join(known)}")
     return tomllib.loads(resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text())
 
 
 DEFAULT_PRESET = "classic"
-TABLES = ("preset", "key", "pass")
+FILE_TABLES = ("preset", "key", "pass")
 """What a schedule file may hold; of the passes `mmdream.passes` knows more."""
 
 
-def read(path: Path, base: Schedule | None = None) -> Schedule:
+def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
     """Read a schedule file.
 
-    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of octaves,
+    The file may name a ``load_preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of octaves,
     octave_scale, steps, depth, strength and motif. A setting that no key names keeps the preset's curve.
 
     Args:
@@ -256,16 +258,16 @@ def read(path: Path, base: Schedule | None = None) -> Schedule:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not a TOML file: {error}") from None
     for name in text:
-        if name not in TABLES:
-            raise UserError(f"{path}: unknown name {name!r}{nearest(name, TABLES)}")
+        if name not in FILE_TABLES:
+            raise UserError(f"{path}: unknown name {name!r}{suggest_name(name, FILE_TABLES)}")
     try:
-        base = preset(str(text["preset"])) if "preset" in text else base or preset(DEFAULT_PRESET)
-        return replace(base, **keyed(text.get("key", [])))
+        base = load_preset(str(text["preset"])) if "preset" in text else base or load_preset(DEFAULT_PRESET)
+        return replace(base, **parse_key_tables(text.get("key", [])))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def keyed(tables: Any) -> dict[str, list[tuple[float, Any]]]:
+def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
     """Sort the ``[[key]]`` tables of a file into one curve for each setting they name.
 
     Raises:
@@ -274,25 +276,25 @@ def keyed(tables: Any) -> dict[str, list[tuple[float, Any]]]:
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError("write each key as its own [[key]] table")
     curves: dict[str, list[tuple[float, Any]]] = {}
-    known = (*LIMITS, "motif")
+    known = (*SCHEDULE_LIMITS, "motif")
     for number, table in enumerate(tables, 1):
         if "at" not in table:
             raise UserError(f"key {number} has no time; add at = SECONDS")
-        when = _plain(number, "at", table["at"])
+        when = _parse_key_number(number, "at", table["at"])
         for name, value in table.items():
             if name != "at" and name not in known:
-                raise UserError(f"key {number}: unknown setting {name!r}{nearest(name, known)}")
+                raise UserError(f"key {number}: unknown setting {name!r}{suggest_name(name, known)}")
             if name == "motif":
                 if not isinstance(value, str):
                     raise UserError(f'key {number}: motif is {value!r}; give names, "dog,tower"')
                 curves.setdefault(name, []).append((when, value))
                 continue
             if name != "at":
-                curves.setdefault(name, []).append((when, _plain(number, name, value)))
+                curves.setdefault(name, []).append((when, _parse_key_number(number, name, value)))
     return curves
 
 
-def _plain(number: int, name: str, value: Any) -> float:
+def _parse_key_number(number: int, name: str, value: Any) -> float:
     """A number of a key; TOML has integers of any size."""
     try:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -302,7 +304,7 @@ def _plain(number: int, name: str, value: Any) -> float:
         raise UserError(f"key {number}: {name} is {value!r}; give a number") from None
 
 
-def nearest(word: str, words: Any) -> str:
+def suggest_name(word: str, words: Any) -> str:
     """``"; did you mean 'x'?"`` for the nearest of some words, or nothing."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""

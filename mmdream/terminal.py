@@ -16,7 +16,7 @@ from mmdream.errors import Stopped
 from mmdream.errors import to_one_line as plain
 from mmdream.listen import EventSink
 
-UNITS = {
+PROGRESS_UNITS = {
     "picture": "frames",
     "sound": "seconds",
     "styling": "seconds",
@@ -38,7 +38,7 @@ UNITS = {
 
 
 @contextmanager
-def listening(quiet: bool) -> Iterator[EventSink]:
+def report_to_terminal(quiet: bool) -> Iterator[EventSink]:
     """Progress bars and lines on stderr; when `quiet`, warnings only."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -52,7 +52,7 @@ def listening(quiet: bool) -> Iterator[EventSink]:
             if told is None or task.finished:
                 return super().render(task)
             left, at = told
-            return Text(clock(left - (time.monotonic() - at)), style="progress.remaining")
+            return Text(format_clock(left - (time.monotonic() - at)), style="progress.remaining")
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     bars = Progress(
@@ -68,7 +68,7 @@ def listening(quiet: bool) -> Iterator[EventSink]:
 
     def progress(medium: str, done: float, total: float) -> None:
         if medium not in tasks:
-            tasks[medium] = bars.add_task(medium, unit=UNITS[medium], total=None, told=None)
+            tasks[medium] = bars.add_task(medium, unit=PROGRESS_UNITS[medium], total=None, told=None)
         # Not every server tells how much will come, and the next archive has another size.
         bars.update(tasks[medium], completed=round(done), total=round(total) or None)
 
@@ -87,14 +87,14 @@ def listening(quiet: bool) -> Iterator[EventSink]:
         yield EventSink(say=say, warn=warn, progress=progress, left=left)
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     """``1:02:03``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
+def exit_when_stopped() -> Iterator[None]:
     """Tell how to go on after Ctrl-C, and leave at once."""
     try:
         yield
@@ -106,7 +106,7 @@ def resumable() -> Iterator[None]:
         os._exit(130)
 
 
-class Told(Protocol):
+class Printable(Protocol):
     """What can be told to a person and to a program."""
 
     def lines(self) -> list[str]:
@@ -116,7 +116,7 @@ class Told(Protocol):
         """Plain values only."""
 
 
-def show(report: Told, as_json: bool) -> None:
+def print_report(report: Printable, as_json: bool) -> None:
     """Print what a command found or did, for people or as one JSON object."""
     if as_json:
         typer.echo(json.dumps(report.as_json()))

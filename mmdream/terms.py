@@ -41,7 +41,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class Targets:
     """What the user asks for in place of, or besides, a depth on the ladder.
 
     Raises:
@@ -65,12 +65,12 @@ class Wishes:
             raise UserError("objective cosine compares: give --guide or --channel with it")
 
 
-NOTHING_ASKED = Wishes()
+NO_TARGETS = Targets()
 """The ladder's rungs next to the depth."""
 
 
 @dataclass(frozen=True)
-class Guide:
+class GuideImage:
     """A picture that is gone towards; two that show the same are the same, wherever they come from."""
 
     rgb: np.ndarray = field(compare=False, repr=False)
@@ -86,28 +86,28 @@ class Objective:
     terms: tuple[Term, ...]
     weights: tuple[float, ...]
     measure: str = "energy"
-    guide: Guide | None = None
+    guide: GuideImage | None = None
 
 
-def layer(text: str) -> Term:
+def parse_layer(text: str) -> Term:
     """A term from ``NAME`` or ``NAME=weight``."""
-    name, weight = _weighted(text)
+    name, weight = _split_weight(text)
     return Term("layer", name, weight=weight)
 
 
-def target(text: str) -> Term:
+def parse_target(text: str) -> Term:
     """A term from ``CLASS`` or ``CLASS=weight``."""
-    name, weight = _weighted(text)
+    name, weight = _split_weight(text)
     return Term("target", name, weight=weight)
 
 
-def channel(text: str) -> Term:
+def parse_channel(text: str) -> Term:
     """A term from ``LAYER:7,12`` or ``LAYER:7,12=weight``.
 
     Raises:
         UserError: another form.
     """
-    named, weight = _weighted(text)
+    named, weight = _split_weight(text)
     name, colon, numbers = named.partition(":")
     try:
         channels = tuple(int(number) for number in numbers.split(","))
@@ -120,7 +120,7 @@ def channel(text: str) -> Term:
     return Term("channel", name, channels, weight)
 
 
-def motifs(text: str) -> tuple[str, ...]:
+def parse_motifs(text: str) -> tuple[str, ...]:
     """The names in ``dog,tower``.
 
     Raises:
@@ -132,7 +132,7 @@ def motifs(text: str) -> tuple[str, ...]:
     return names
 
 
-def _weighted(text: str) -> tuple[str, float]:
+def _split_weight(text: str) -> tuple[str, float]:
     name, equals, number = text.partition("=")
     name = name.strip()
     try:

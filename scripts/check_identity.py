@@ -156,7 +156,7 @@ def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
         "largest_difference_before_of_255": float(differences[seconds <= 2].max() * 255),
         "first_changed_sample_s": start + int(changed.argmax()) / rate,
         "stft_window_s": window,
-        **departures(report, schedule.read(plan)),
+        **departures(report, schedule.read_schedule(plan)),
     }
 
 
@@ -167,7 +167,7 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     report = dream(source, out, end, "--schedule", str(plan))
     frames = [float(frame.seconds) for frame in read_frames(probe(source), None, _exact(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
-    held = schedule.read(plan)
+    held = schedule.read_schedule(plan)
     news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]
     return {
         "check": "ramp",
@@ -183,7 +183,7 @@ def departures(report: dict[str, Any], wanted: schedule.Schedule) -> dict[str, A
         off = [
             abs(entry[name] - getattr(wanted.at(entry["at"]), name))
             for entry in entries
-            for name in schedule.LIMITS
+            for name in schedule.SCHEDULE_LIMITS
         ]
         found[medium] = {
             "entries": len(entries),

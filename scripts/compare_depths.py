@@ -38,7 +38,7 @@ from mmdream.picture.wanted import build_objective, step_size
 from mmdream.schedule import Schedule
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
-from mmdream.terms import Wishes
+from mmdream.terms import Targets
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WANTED = 1.5
@@ -52,7 +52,7 @@ def seen(network: Network, rgb: np.ndarray) -> Dream:
 
     def dream(depth: float, seed: int) -> np.ndarray:
         moment = Schedule(depth=depth).at(0)
-        wanted = build_objective(network.card, moment, Wishes())
+        wanted = build_objective(network.card, moment, Targets())
         visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
         gain = octaves.dream_octaves(
             rgb,

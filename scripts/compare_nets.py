@@ -49,9 +49,9 @@ from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
-from mmdream.report import gain
+from mmdream.report import objective_ratio
 from mmdream.schedule import Schedule
-from mmdream.terms import Wishes
+from mmdream.terms import Targets
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NETS = ("dreamnet", "googlenet", "squeezenet", "vgg16")
@@ -109,7 +109,7 @@ def sources(data: Path) -> list[Tile]:
 def dreamed(network: Network, depth: float, rgb: np.ndarray) -> Tile:
     """One dream with its time and its gain; `rgb` is float32 [H, W, 3], 0..1."""
     moment = Schedule(depth=depth).at(0)
-    wanted = build_objective(network.card, moment, Wishes())
+    wanted = build_objective(network.card, moment, Targets())
     gradient = build_gradient(network, wanted)
     visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
     for visit in visits:
@@ -126,7 +126,9 @@ def dreamed(network: Network, depth: float, rgb: np.ndarray) -> Tile:
     )
     milliseconds = 1000 * (time.perf_counter() - began) / octaves.octave_cost(visits)
     dream = rgb + octaves.make_detail_limiter(rgb, "full")(detail)
-    gained = gain(evaluate_objective(network, wanted, rgb), evaluate_objective(network, wanted, dream))
+    gained = objective_ratio(
+        evaluate_objective(network, wanted, rgb), evaluate_objective(network, wanted, dream)
+    )
     return Tile(dream, f"{milliseconds:.0f} ms a step, gain ×{gained:.3g}")
 
 

@@ -109,8 +109,8 @@ def settings(path: Path, work: Path) -> None:
     """A schedule with its passes, a card beside a Keras file, and the card of a network that was trained."""
 
     def scheduled() -> None:
-        read = schedule.read(path)
-        for stroke in pass_text.read(path):
+        read = schedule.read_schedule(path)
+        for stroke in pass_text.read_passes(path):
             str(stroke.schedule(read).at(0.5)), str(stroke)
         str(read.at(0.5))
 

@@ -34,7 +34,7 @@ from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.wanted import step_size
-from mmdream.recipe import Manner
+from mmdream.recipe import AscentOptions
 from mmdream.terms import Objective, Term
 
 SIDE = 224
@@ -109,7 +109,7 @@ def dreamed(network: Network, wnid: str, source: np.ndarray, seed: int, natural:
         step_size(network.card, wanted),
         seed=seed,
         time=Fraction(0),
-        options=Manner(natural=natural),
+        options=AscentOptions(natural=natural),
     )
     detail = octaves.make_detail_limiter(source, "full")(gain)
     if not natural:

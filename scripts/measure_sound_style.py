@@ -27,7 +27,7 @@ from mmdream.sound.bands import measure_band_power, to_network_input
 from mmdream.sound.heard import MeteredSound, meter_sound
 from mmdream.sound.source import ArraySource
 from mmdream.sound.styled import make_style_target, style_source
-from mmdream.sound.styling import Styling
+from mmdream.sound.styling import AudioStyleSettings
 from mmdream.sound.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 
 OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("style", type=Path)
     parser.add_argument("--weights", type=float, nargs="+", default=[0.1, 1.0, 30.0])
     parser.add_argument("--keep-rhythm", action="store_true")
-    parser.add_argument("--steps", type=int, default=Styling().steps)
+    parser.add_argument("--steps", type=int, default=AudioStyleSettings().steps)
     parser.add_argument("--plot", type=Path, help="folder for sounds and spectrograms")
     asked = parser.parse_args()
     content, rate = _read(asked.content)
@@ -51,7 +51,7 @@ def main() -> None:
     network = load_network(load_card("melnet"))
     results = {}
     for weight in asked.weights:
-        styling, began = Styling(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
+        styling, began = AudioStyleSettings(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
         blocks: list[np.ndarray] = []
         report = style_source(
             ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, styling
@@ -90,7 +90,7 @@ def fell(
 ) -> dict[str, float]:
     """How many times smaller the distance to the style's Gram matrices became, by network."""
     sounds = [meter_sound(ArraySource(samples, rate), "") for samples in (content, style, result)]
-    on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, Styling())
+    on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, AudioStyleSettings())
     rivals = {"climbed": on}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
         rivals[name] = build_texture_model(sounds[0].grid, on.middle, None, 1, taps)

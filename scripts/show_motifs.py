@@ -22,7 +22,7 @@ from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
 from mmdream.recipe import Recipe
 from mmdream.schedule import Schedule
-from mmdream.terms import motifs
+from mmdream.terms import parse_motifs
 
 COLUMNS, WIDTH, CAPTION = 6, 320, 22
 
@@ -39,7 +39,7 @@ def main() -> None:
     options.add_argument("--strength", type=float, default=1.0)
     options.add_argument("--steps", type=int, default=16)
     chosen = options.parse_args()
-    names = motifs(chosen.motifs) if chosen.motifs else tuple(load_card(chosen.net).motifs)
+    names = parse_motifs(chosen.motifs) if chosen.motifs else tuple(load_card(chosen.net).motifs)
     photo = files.read_image(chosen.photo)
     photo = octaves.resize(photo, (round(photo.shape[0] * WIDTH / photo.shape[1]), WIDTH))
     tiles = []

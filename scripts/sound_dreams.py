@@ -15,14 +15,14 @@ from esc10 import clip
 from measure_sound import loudness, read
 
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe, SoundManner
-from mmdream.schedule import LIMITS, Schedule
+from mmdream.recipe import AudioOptions, Recipe
+from mmdream.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.sound.canvas import BAND_EDGES
 from mmdream.sound.dream import AudioDreamReport, dream_source
 from mmdream.sound.front import make_band_interpolation
 from mmdream.sound.source import ArraySource, read_padded
 from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
-from mmdream.terms import Wishes, target
+from mmdream.terms import Targets, parse_target
 
 FIRST = 1 - HALF_WINDOW_HOPS
 """The hop that the first row of a dream's gain belongs to."""
@@ -82,16 +82,16 @@ def recipe(targets: list[str], settings: list[str]) -> Recipe:
         settings: NAME=VALUE each.
     """
     given = dict(pair.split("=", 1) for pair in settings)
-    manners = {field.name: str(field.type) for field in fields(SoundManner)}
-    known = [*LIMITS, *manners, "seed"]
+    manners = {field.name: str(field.type) for field in fields(AudioOptions)}
+    known = [*SCHEDULE_LIMITS, *manners, "seed"]
     if unknown := given.keys() - set(known):
         raise SystemExit(f"no setting {', '.join(unknown)}; there are {', '.join(known)}")
-    schedule = Schedule(**{name: float(value) for name, value in given.items() if name in LIMITS})
+    schedule = Schedule(**{name: float(value) for name, value in given.items() if name in SCHEDULE_LIMITS})
     manner = {n: float(v) if manners[n] == "float" else v for n, v in given.items() if n in manners}
     return Recipe(
         schedule=schedule,
-        sound_wishes=Wishes(tuple(map(target, targets))),
-        sound_manner=SoundManner(**manner),
+        sound_wishes=Targets(tuple(map(parse_target, targets))),
+        sound_manner=AudioOptions(**manner),
         seed=int(given.get("seed", 0)),
     )
 

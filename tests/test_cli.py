@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.asked import heard_too
+from mmdream.asked import build_sound_targets
 from mmdream.picture import files
 from mmdream.sample import make_sample
-from mmdream.terms import Wishes, layer, target
+from mmdream.terms import Targets, parse_layer, parse_target
 from tests.command import alone, mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")
@@ -55,19 +55,23 @@ def test_every_option_of_the_issue_is_there():
 
 
 def test_the_sound_hears_of_the_picture_s_classes_that_it_knows_unless_it_has_wishes_of_its_own():
-    seen = (target("dog=0.5"), layer("p4c"), target("goldfish"))
-    assert heard_too(Wishes(), seen, "melnet") == Wishes((target("dog=0.5"),))
-    assert heard_too(Wishes((target("rain"),)), seen, "melnet") == Wishes((target("rain"),))
-    assert heard_too(Wishes(), (layer("p4c"),), "no such network") == Wishes()
+    seen = (parse_target("dog=0.5"), parse_layer("p4c"), parse_target("goldfish"))
+    assert build_sound_targets(Targets(), seen, "melnet") == Targets((parse_target("dog=0.5"),))
+    assert build_sound_targets(Targets((parse_target("rain"),)), seen, "melnet") == Targets(
+        (parse_target("rain"),)
+    )
+    assert build_sound_targets(Targets(), (parse_layer("p4c"),), "no such network") == Targets()
 
 
 def test_a_preset_wishes_for_a_class_of_the_sound_where_nothing_else_does():
-    assert heard_too(Wishes(), (), "melnet", "dogs") == Wishes((target("dog bark"),))
-    own = Wishes((target("rain"),))
-    assert heard_too(own, (), "melnet", "dogs") == own
-    assert heard_too(Wishes(), (target("rooster"),), "melnet", "dogs") == Wishes((target("rooster"),))
-    assert heard_too(Wishes(), (), "residual_spec", "dogs") == Wishes()  # It knows no barks.
-    assert heard_too(Wishes(), (), "no such network", "giants") == Wishes()
+    assert build_sound_targets(Targets(), (), "melnet", "dogs") == Targets((parse_target("dog bark"),))
+    own = Targets((parse_target("rain"),))
+    assert build_sound_targets(own, (), "melnet", "dogs") == own
+    assert build_sound_targets(Targets(), (parse_target("rooster"),), "melnet", "dogs") == Targets(
+        (parse_target("rooster"),)
+    )
+    assert build_sound_targets(Targets(), (), "residual_spec", "dogs") == Targets()  # It knows no barks.
+    assert build_sound_targets(Targets(), (), "no such network", "giants") == Targets()
 
 
 def test_nets_are_listed_with_licences_and_told_one_by_one():

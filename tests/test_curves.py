@@ -129,7 +129,7 @@ def test_motifs_fade_from_the_first_to_the_last_and_meet_those_between():
         place = 2 * rising.at(np.array([when]))[0]
         # Parts of an eighth, of which the key nearest is taken.
         assert shares["eye"] + 2 * shares["tower"] == pytest.approx(place, abs=0.12)
-    again = Schedule(**Schedule(motif=fade).as_keys())
+    again = Schedule(**Schedule(motif=fade).to_dict())
     assert again.fade == fade
 
 

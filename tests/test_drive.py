@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from mmdream import Drive, Recipe, Schedule, UserError
-from mmdream.drive import FACTORS, PICTURE, SOUND, drive
-from mmdream.schedule import LIMITS
+from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES, parse_drive
+from mmdream.schedule import SCHEDULE_LIMITS
 
 
 @pytest.mark.parametrize(
     "text", ["strength=loudness", "octave-scale=bass", "depth=onset:0.3-1.5", "steps=cuts:2-0", "motif=pitch"]
 )
 def test_a_drive_is_read_as_it_is_written(text: str):
-    assert str(drive(text)) == text
+    assert str(parse_drive(text)) == text
 
 
 def test_the_range_is_the_settings_own_unless_one_is_given():
-    assert drive("strength=loudness").range == FACTORS["strength"]
-    assert drive(" strength = loudness :0.3-1.5").range == (0.3, 1.5)
-    assert set(FACTORS) == set(LIMITS)
-    assert not set(SOUND) & set(PICTURE)
+    assert parse_drive("strength=loudness").range == DEFAULT_FACTORS["strength"]
+    assert parse_drive(" strength = loudness :0.3-1.5").range == (0.3, 1.5)
+    assert set(DEFAULT_FACTORS) == set(SCHEDULE_LIMITS)
+    assert not set(AUDIO_FEATURES) & set(IMAGE_FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_range_is_the_settings_own_unless_one_is_given():
 )
 def test_a_mistake_is_one_clear_line(text: str, message: str):
     with pytest.raises(UserError, match=message) as caught:
-        drive(text)
+        parse_drive(text)
     assert "\n" not in str(caught.value)
 
 

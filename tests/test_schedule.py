@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.schedule import LIMITS, Schedule, preset, presets, read, sound_target
+from mmdream.schedule import (
+    SCHEDULE_LIMITS,
+    Schedule,
+    list_presets,
+    load_preset,
+    preset_sound_target,
+    read_schedule,
+)
 
 
 def test_linear_between_keys_and_held_outside():
@@ -37,11 +44,11 @@ def test_a_file_names_motifs(tmp_path: Path):
     path = write(
         tmp_path, '[[key]]\nat = 0\nmotif = "dog"\n[[key]]\nat = 4\nmotif = "eye,dog"\ndepth = 0.5\n'
     )
-    found = read(path)
+    found = read_schedule(path)
     assert found.at(2).motifs == (("dog", 0.75), ("eye", 0.25))
-    assert Schedule(**found.as_keys()) == found
+    assert Schedule(**found.to_dict()) == found
     with pytest.raises(UserError, match="give names"):
-        read(write(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
+        read_schedule(write(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
 
 
 def test_octaves_and_steps_are_rounded_after_interpolation():
@@ -57,9 +64,9 @@ def test_a_flag_replaces_a_whole_curve():
     assert schedule.at(0).strength == 0.5
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", SCHEDULE_LIMITS)
 def test_values_out_of_range_are_refused_by_their_option_name(name: str):
-    low, high = LIMITS[name]
+    low, high = SCHEDULE_LIMITS[name]
     for value in (low - 1, high + 1, float("nan")):
         with pytest.raises(UserError, match=name.replace("_", "-")):
             Schedule(**{name: value})
@@ -72,15 +79,15 @@ def test_keys_must_rise(keys: tuple):
 
 
 def test_presets_differ_and_are_all_valid():
-    moments = {name: preset(name).at(6.0) for name in presets()}
+    moments = {name: load_preset(name).at(6.0) for name in list_presets()}
     assert len(moments) >= 3
     assert len(set(moments.values())) == len(moments)
-    assert preset("classic") == Schedule()
+    assert load_preset("classic") == Schedule()
 
 
 def test_unknown_preset_suggests_the_nearest():
     with pytest.raises(UserError, match="did you mean 'classic'"):
-        preset("clasic")
+        load_preset("clasic")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -90,7 +97,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_a_file_builds_on_its_preset(tmp_path: Path):
-    schedule = read(
+    schedule = read_schedule(
         write(
             tmp_path,
             'preset = "whisper"\n[[key]]\nat = 1\ndepth = 0.2\n[[key]]\nat = 3\ndepth = 0.4\nsteps = 3\n',
@@ -98,7 +105,7 @@ def test_a_file_builds_on_its_preset(tmp_path: Path):
     )
     assert schedule.at(2).depth == pytest.approx(0.3)
     assert schedule.at(0).steps == 3  # one key holds everywhere
-    assert schedule.at(2).strength == preset("whisper").at(2).strength
+    assert schedule.at(2).strength == load_preset("whisper").at(2).strength
 
 
 @pytest.mark.parametrize(
@@ -123,17 +130,17 @@ def test_a_file_builds_on_its_preset(tmp_path: Path):
 )
 def test_a_typo_is_one_clear_line(tmp_path: Path, text: str, message: str):
     with pytest.raises(UserError, match=message) as caught:
-        read(write(tmp_path, text))
+        read_schedule(write(tmp_path, text))
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_or_binary_file(tmp_path: Path):
     with pytest.raises(UserError, match="no such"):
-        read(tmp_path / "none.toml")
+        read_schedule(tmp_path / "none.toml")
     (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="cannot be read"):
-        read(tmp_path / "bin.toml")
+        read_schedule(tmp_path / "bin.toml")
 
 
 def test_thousands_of_keys_are_as_few():
@@ -154,8 +161,8 @@ def test_thousands_of_keys_are_as_few():
 
 
 def test_a_preset_may_wish_for_a_sound():
-    assert sound_target("dogs") == "dog bark"
-    assert preset("dogs").fade.names == ("dog",)
-    assert sound_target("classic") is None
+    assert preset_sound_target("dogs") == "dog bark"
+    assert load_preset("dogs").fade.names == ("dog",)
+    assert preset_sound_target("classic") is None
     with pytest.raises(UserError, match="did you mean 'dogs'"):
-        sound_target("dog")
+        preset_sound_target("dog")

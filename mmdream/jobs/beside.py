@@ -92,7 +92,7 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
         UserError: a name that is taken by now, and may not be replaced; no room on the disk.
     """
     _publish_output(done, folder, job.out, job, how)
-    report, journal = Report.from_plain(done.sums["report"]), Journal(folder)
+    report, journal = Report.from_dict(done.sums["report"]), Journal(folder)
     start, end = job.order.start, job.order.end
 
     def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:

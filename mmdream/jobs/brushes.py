@@ -11,15 +11,15 @@ from typing import Protocol
 import numpy as np
 
 from mmdream.errors import Interrupted
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.networks.network import Network
 from mmdream.picture import octaves, styled
 from mmdream.picture.octaves import GradientFunction, OctavePass
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
 from mmdream.recipe import Recipe
-from mmdream.schedule import Moment, Schedule
-from mmdream.terms import Guide, Objective
+from mmdream.schedule import FrameSettings, Schedule
+from mmdream.terms import GuideImage, Objective
 
 TIMED_STEPS = 3
 """Steps that are timed."""
@@ -48,7 +48,7 @@ class PassRenderer(Protocol):
     def momentum(self) -> float:
         """See `Card.momentum`."""
 
-    def length(self, moment: Moment) -> float:
+    def length(self, moment: FrameSettings) -> float:
         """RMS of a step, of the range 0..1; their mean where they grow shorter."""
 
     def gain(
@@ -56,7 +56,7 @@ class PassRenderer(Protocol):
         source: np.ndarray,
         detail: np.ndarray,
         visits: Sequence[OctavePass],
-        moment: Moment,
+        moment: FrameSettings,
         place: Fraction,
         pace: np.ndarray | None = None,
         shown: Callable[[np.ndarray], None] | None = None,
@@ -66,7 +66,7 @@ class PassRenderer(Protocol):
         After each step `shown` is called with the picture so far, float32 [H, W, 3].
         """
 
-    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """What is climbed, for both, float32 [H, W, 3]: more is better in a dream, less in a style."""
 
     def step_seconds(self, size: octaves.Size) -> float:
@@ -80,9 +80,9 @@ class DreamPass:
     recipe: Recipe
     """Its schedule and wishes are the pass's."""
     network: Network
-    clock: Clock
+    clock: Stopwatch
     stopped: Callable[[], bool]
-    guide: Guide | None = None
+    guide: GuideImage | None = None
     """The one that its wishes name."""
 
     @property
@@ -105,7 +105,7 @@ class DreamPass:
         """The card's."""
         return self.network.card.momentum
 
-    def length(self, moment: Moment) -> float:
+    def length(self, moment: FrameSettings) -> float:
         """The card's, along what is climbed."""
         return step_size(self.network.card, self._wanted(moment))
 
@@ -114,7 +114,7 @@ class DreamPass:
         source: np.ndarray,
         detail: np.ndarray,
         visits: Sequence[OctavePass],
-        moment: Moment,
+        moment: FrameSettings,
         place: Fraction,
         pace: np.ndarray | None = None,
         shown: Callable[[np.ndarray], None] | None = None,
@@ -134,7 +134,7 @@ class DreamPass:
             on_step=shown,
         )
 
-    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective."""
         wanted = self._wanted(moment)
         return evaluate_objective(self.network, wanted, source), evaluate_objective(
@@ -149,11 +149,11 @@ class DreamPass:
         evaluate_objective(self.network, wanted, still)
         return _time_fastest(lambda: gradient(still))
 
-    def _wanted(self, moment: Moment) -> Objective:
+    def _wanted(self, moment: FrameSettings) -> Objective:
         """What is climbed at a moment."""
         return build_objective(self.network.card, moment, self.recipe.wishes, self.guide)
 
-    def _slope(self, moment: Moment) -> GradientFunction:
+    def _slope(self, moment: FrameSettings) -> GradientFunction:
         """The network's gradient, which gives up between two steps when the user wants to stop."""
         gradient = build_gradient(self.network, self._wanted(moment))
 
@@ -174,7 +174,7 @@ class StylePass:
     schedule: Schedule
     recipe: Recipe
     """Its seed and colour."""
-    clock: Clock
+    clock: Stopwatch
     stopped: Callable[[], bool]
 
     smoothing = None
@@ -187,7 +187,7 @@ class StylePass:
         """The easel's."""
         return self.easel.network
 
-    def length(self, moment: Moment) -> float:
+    def length(self, moment: FrameSettings) -> float:
         """The same at any moment."""
         return styled.FIRST_STEP * (1 + styled.LAST_STEP_SCALE) / 2
 
@@ -196,7 +196,7 @@ class StylePass:
         source: np.ndarray,
         detail: np.ndarray,
         visits: Sequence[OctavePass],
-        moment: Moment,
+        moment: FrameSettings,
         place: Fraction,
         pace: np.ndarray | None = None,
         shown: Callable[[np.ndarray], None] | None = None,
@@ -213,7 +213,7 @@ class StylePass:
                 color=self.recipe.color, on_step=shown, before_step=asked,
             )  # fmt: skip
 
-    def scores(self, moment: Moment, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The distance from the style."""
         return self.easel.distance(source, source), self.easel.distance(result, source)
 

@@ -18,7 +18,7 @@ from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.jobs.dry import format_duration
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.order import track_of
+from mmdream.jobs.order import find_sound_track
 from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.jobs.sound import open_audio_source, render_audio_track
 from mmdream.listen import EventSink
@@ -28,7 +28,7 @@ from mmdream.recipe import Recipe
 from mmdream.sound.columns import ColumnMeans, measure_column_power
 from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
 from mmdream.sound.source import FileSource
-from mmdream.terms import Term, Wishes
+from mmdream.terms import Targets, Term
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
@@ -95,7 +95,7 @@ def render_each_channel(
     began = time.perf_counter()
     layer, some = parse_channels(channels_text)
     with open_audio_source(source, recipe.seed) as (film, name):
-        track = track_of(film, sound_track)
+        track = find_sound_track(film, sound_track)
         out = output or name.with_name(f"{name.stem}.dream.wav")
         network = load_audio_network(_target_channels(recipe, layer, some), listener)
         channels = some or tuple(range(network.channels()[layer]))
@@ -149,7 +149,7 @@ def parse_channels(text: str) -> tuple[str, tuple[int, ...]]:
 def _target_channels(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
     """The recipe, climbing some channels of a layer, by the measure that it asks for; none: all."""
     term = Term("channel", layer, channels) if channels else Term("layer", layer)
-    return replace(recipe, sound_wishes=Wishes((term,), recipe.sound_wishes.measure))
+    return replace(recipe, sound_wishes=Targets((term,), recipe.sound_wishes.measure))
 
 
 @dataclass(frozen=True)

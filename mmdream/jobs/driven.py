@@ -19,7 +19,7 @@ from mmdream.film import features as seen
 from mmdream.film.shots import Scan
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.film.waves import decode_audio
-from mmdream.jobs.order import Order
+from mmdream.jobs.order import Selection
 from mmdream.recipe import Recipe
 from mmdream.report import Report
 from mmdream.schedule import Schedule
@@ -46,13 +46,13 @@ class ModulatedSchedules:
         found = {}
         for medium, (schedule, drives) in media.items():
             if drives and medium in report.schedule:
-                every = schedule.as_keys()
+                every = schedule.to_dict()
                 found[medium] = {each.setting: every[each.setting] for each in drives}
         return replace(report, driven=found)
 
     def to_json(self) -> str:
         """The schedules as text, without loss."""
-        return json.dumps([self.video.as_keys(), self.sound.as_keys(), self.told])
+        return json.dumps([self.video.to_dict(), self.sound.to_dict(), self.told])
 
     @staticmethod
     def from_json(text: str) -> ModulatedSchedules:
@@ -66,7 +66,7 @@ def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
     return recipe.sound_drives or tuple(each for each in recipe.drives if each.setting != "motif")
 
 
-def check_drives(film: MediaFile, recipe: Recipe, order: Order | None = None) -> None:
+def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None) -> None:
     """Refuse, before any work, what cannot be driven.
 
     Args:
@@ -78,7 +78,7 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Order | None = None) ->
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
     """
     every = {*recipe.drives, *recipe.sound_drives}
-    if not film.audio_tracks and (lost := _first_drive_of(every, drive.SOUND)):
+    if not film.audio_tracks and (lost := _first_drive_of(every, drive.AUDIO_FEATURES)):
         raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
     if order is None:
         _check_audio_drives(every)
@@ -89,8 +89,8 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Order | None = None) ->
 
 
 def _check_audio_drives(drives: Iterable[Drive]) -> None:
-    if lost := _first_drive_of(drives, drive.PICTURE):
-        choices = ", ".join(drive.SOUND)
+    if lost := _first_drive_of(drives, drive.IMAGE_FEATURES):
+        choices = ", ".join(drive.AUDIO_FEATURES)
         raise UserError(f"drive {lost}: a sound has no {lost.feature}; choose {choices}")
 
 
@@ -123,12 +123,12 @@ def modulate_schedules(
         return ModulatedSchedules(recipe.schedule, recipe.schedule)
     wanted = {each.feature for each in every}
     measured: dict[str, curves.FeatureCurve] = {}
-    if listened := wanted & set(drive.SOUND):
+    if listened := wanted & set(drive.AUDIO_FEATURES):
         track = track or film.audio_tracks[0]
         measured |= measure_audio_features(
             decode_audio(film, track), track.rate, float(track.start), listened, stopped
         )
-    if found is not None and (looked := wanted & set(drive.PICTURE)):
+    if found is not None and (looked := wanted & set(drive.IMAGE_FEATURES)):
         start, values = seen.measure_video_features(found, film.start, looked)
         measured |= {name: curves.normalize_feature(name, start, row) for name, row in values.items()}
     picture = modulate_schedule(recipe.schedule, recipe.drives, measured)
@@ -183,7 +183,7 @@ def measure_audio_features(
         sound: its blocks in order, float32 [channel, sample].
         rate: samples a second.
         start: seconds of the first sample.
-        wanted: of `drive.SOUND`.
+        wanted: of `drive.AUDIO_FEATURES`.
         stopped: asked at each block; True ends it.
 
     Raises:

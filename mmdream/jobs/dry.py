@@ -22,9 +22,9 @@ from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 from mmdream.jobs.memory import keep_freed_memory, peak_memory_mib
-from mmdream.jobs.order import wanted
+from mmdream.jobs.order import resolve_tracks
 from mmdream.jobs.picture import FramePipeline
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.listen import EventSink
 from mmdream.networks.network import Network
@@ -135,7 +135,7 @@ def estimate_run(film: MediaFile, job: Job, out: Path, listener: EventSink) -> E
     """
     began = time.perf_counter()
     keep_freed_memory()
-    picture, track = wanted(film, job.order)
+    picture, track = resolve_tracks(film, job.order)
     order, recipe = job.order, job.recipe
     found = scan_video(film, order, listener, lambda: False)
     over_time = modulate_schedules(film, recipe, found, lambda: False, track)
@@ -143,7 +143,7 @@ def estimate_run(film: MediaFile, job: Job, out: Path, listener: EventSink) -> E
     seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
     painter, first, frame, work = None, 0.0, 0.0, 0.0
     if not order.keep_picture:
-        painter = build_frame_pipeline(picture, seeing, Clock(), lambda: False, listener)
+        painter = build_frame_pipeline(picture, seeing, Stopwatch(), lambda: False, listener)
         each = estimate_frame_seconds(painter, film, found)
     hearing = None if track is None else load_audio_network(hears, listener)
     start = time.perf_counter() - began

@@ -14,7 +14,7 @@ from mmdream.jobs.portrait import (
     draw_spectrogram,
     level_colors,
 )
-from mmdream.schedule import LIMITS, Schedule
+from mmdream.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.sound.canvas import (
     DB_PER_NEPER,
     INVENTED_START,
@@ -51,7 +51,7 @@ class CanvasHistory:
     def __init__(self, schedule: Schedule, rate: int) -> None:
         from mmdream.sound.climb import count_octaves  # Here, for it brings TensorFlow in.
 
-        moments = [schedule.at(when) for name in LIMITS for when, _ in schedule.curve(name).keys]
+        moments = [schedule.at(when) for name in SCHEDULE_LIMITS for when, _ in schedule.curve(name).keys]
         octaves = max(count_octaves(moment.octaves, moment.octave_scale) for moment in moments)
         self.count = max(1, min(MAX_FIGURES, octaves * max(moment.steps for moment in moments)))
         self.totals: set[int] = set()

@@ -35,7 +35,7 @@ from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.jobs.onward import read_from
-from mmdream.jobs.order import Order, wanted
+from mmdream.jobs.order import Selection, resolve_tracks
 from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
 from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.plan import plan_parts
@@ -43,13 +43,13 @@ from mmdream.jobs.remaining import PassCost, estimate_frame_work, report_time_le
 from mmdream.jobs.restyle import style_audio_track
 from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.jobs.sound import JournalChunkStore, render_audio_track
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
 from mmdream.listen import EventSink
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
-from mmdream.sound.styling import Styling
+from mmdream.sound.styling import AudioStyleSettings
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -77,8 +77,8 @@ def render_video(
     """
     began = time.perf_counter()
     keep_freed_memory()
-    picture, track = wanted(film, job.order)
-    clock, journal = Clock(), _open_journal(folder)
+    picture, track = resolve_tracks(film, job.order)
+    clock, journal = Stopwatch(), _open_journal(folder)
     with clock.time("scan"):
         found = _scan_once(film, job, journal, listener, stop.is_set)
         over_time = _modulate_once(film, job, journal, found, track, stop.is_set)
@@ -134,7 +134,7 @@ def render_video(
                 done: AudioDreamReport | StyledReport
                 if (style := job.order.sound_style) is not None:
                     laid, done = style_audio_track(
-                        film, track, span, [(style, 1.0)], Styling(seed=hears.seed), hearing, listener, work,
+                        film, track, span, [(style, 1.0)], AudioStyleSettings(seed=hears.seed), hearing, listener, work,
                         stop.is_set, kept,
                     )  # fmt: skip
                 else:
@@ -154,7 +154,7 @@ def render_video(
         done = over_time.extend_report(build_report(*tracks, proven, clock, began), job.recipe)
         with journal.entry("result", 0, result_file("result", job.out)) as draft:
             os.replace(work / job.out.name, draft.path)
-            draft.sums = {"report": done.as_plain()}
+            draft.sums = {"report": done.to_dict()}
     return journal.done("result")[0]
 
 
@@ -199,7 +199,7 @@ def _modulate_once(
     return over_time
 
 
-def scan_video(film: MediaFile, order: Order, listener: EventSink, stopped: Callable[[], bool]) -> Scan:
+def scan_video(film: MediaFile, order: Selection, listener: EventSink, stopped: Callable[[], bool]) -> Scan:
     """Scan what is wanted of a film.
 
     Raises:

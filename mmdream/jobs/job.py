@@ -14,14 +14,14 @@ from mmdream.jobs import told_passes
 from mmdream.jobs.durable import hash_file
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.loaded import probe_guide_sound
-from mmdream.jobs.order import Order
+from mmdream.jobs.order import Selection
 from mmdream.jobs.restyle import check_audio_style
 from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture.wanted import check_targets
-from mmdream.recipe import Manner, Recipe, SoundManner, Weights
+from mmdream.recipe import AscentOptions, AudioOptions, Recipe, WeightsSource
 from mmdream.schedule import Schedule
-from mmdream.terms import Wishes
+from mmdream.terms import Targets
 
 SAMPLE_BYTES = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `MIDDLE_SAMPLES` places."""
@@ -57,7 +57,7 @@ class Job:
     source: Path
     out: Path
     """Absolute."""
-    order: Order
+    order: Selection
     recipe: Recipe
     overwrite: bool
     """Whether the result may replace a file."""
@@ -81,7 +81,9 @@ class Job:
         found |= {f"sound_{name}": value for name, value in heard.items()}
         del found["passes"]
         for number, stroke in enumerate(self.recipe.passes, 1):
-            found |= {f"pass {number} {name}": value for name, value in told_passes.told(stroke).items()}
+            found |= {
+                f"pass {number} {name}": value for name, value in told_passes.describe_pass(stroke).items()
+            }
         found["drives"] = ", ".join(map(str, self.recipe.drives))
         found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
@@ -122,11 +124,11 @@ class Job:
             recipe, order = dict(values["recipe"]), dict(values["order"])
             schedule = Schedule(**recipe.pop("schedule"))
             wishes, heard = (
-                told_passes.passed_wishes(recipe.pop(name)) for name in ("wishes", "sound_wishes")
+                told_passes.targets_from_dict(recipe.pop(name)) for name in ("wishes", "sound_wishes")
             )
-            manner = Manner(**recipe.pop("manner"))
-            sound = SoundManner(**recipe.pop("sound_manner"))
-            recipe["passes"] = tuple(map(told_passes.passed, recipe["passes"]))
+            manner = AscentOptions(**recipe.pop("manner"))
+            sound = AudioOptions(**recipe.pop("sound_manner"))
+            recipe["passes"] = tuple(map(told_passes.pass_from_dict, recipe["passes"]))
             for name in ("drives", "sound_drives"):
                 recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
@@ -136,7 +138,7 @@ class Job:
             job = Job(
                 Path(values["source"]),
                 Path(values["out"]),
-                Order(**order),
+                Selection(**order),
                 Recipe(
                     schedule=schedule,
                     wishes=wishes,
@@ -160,7 +162,7 @@ class Job:
 def describe_job(
     source: Path,
     out: Path,
-    order: Order,
+    order: Selection,
     recipe: Recipe,
     hears: bool,
     overwrite: bool,
@@ -187,12 +189,14 @@ def describe_job(
         for number, stroke in enumerate(recipe.passes, 1):
             own = recipe.of(stroke)
             check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
-            found = _hash_network(own.net, "picture", "network", own.weights) | told_passes.contents(stroke)
+            found = _hash_network(own.net, "picture", "network", own.weights) | told_passes.hash_pass_files(
+                stroke
+            )
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
-        recipe = replace(recipe, passes=tuple(map(told_passes.absolute, recipe.passes)))
+        recipe = replace(recipe, passes=tuple(map(told_passes.absolute_pass, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = hash_file(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=told_passes.resolved(recipe.wishes))
+            recipe = replace(recipe, wishes=told_passes.absolute_targets(recipe.wishes))
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
         contents["sound style"] = hash_file(order.sound_style)
@@ -203,7 +207,7 @@ def describe_job(
         if recipe.sound_wishes.guide is not None:
             probe_guide_sound(recipe.sound_wishes.guide)
             contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
-            recipe = replace(recipe, sound_wishes=told_passes.resolved(recipe.sound_wishes))
+            recipe = replace(recipe, sound_wishes=told_passes.absolute_targets(recipe.sound_wishes))
     recipe = replace(
         recipe,
         net=_absolute_network(recipe.net),
@@ -250,7 +254,7 @@ def fingerprint_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _hash_network(name: str, medium: str, role: str, weights: Weights) -> dict[str, str]:
+def _hash_network(name: str, medium: str, role: str, weights: WeightsSource) -> dict[str, str]:
     path, told = locate_weights(load_card(name, medium), weights), card_path(name)
     return {
         f"{role}'s card": "guessed" if told is None else hash_file(told),
@@ -263,7 +267,7 @@ def _absolute_network(network: str) -> str:
     return str(Path(network).expanduser().resolve()) if is_user_model(network) else network
 
 
-def _absolute_weights(weights: Weights) -> Weights:
+def _absolute_weights(weights: WeightsSource) -> WeightsSource:
     """A weights file by a name that holds in any folder."""
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
@@ -273,17 +277,17 @@ def _extras_from_dict(plain: dict[str, Any]) -> Extras:
     return Extras(**names, compare=plain["compare"])
 
 
-def _to_dict(settings: Order | Recipe | Manner | SoundManner | Extras) -> dict[str, Any]:
+def _to_dict(settings: Selection | Recipe | AscentOptions | AudioOptions | Extras) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in fields(settings):
         value = getattr(settings, each.name)
         if each.name == "passes":
-            value = [told_passes.plain(stroke) for stroke in value]
+            value = [told_passes.pass_to_dict(stroke) for stroke in value]
         elif isinstance(value, Schedule):
-            value = value.as_keys()
-        elif isinstance(value, Wishes):
-            value = told_passes.plain_wishes(value)
-        elif isinstance(value, (Manner, SoundManner)):
+            value = value.to_dict()
+        elif isinstance(value, Targets):
+            value = told_passes.targets_to_dict(value)
+        elif isinstance(value, (AscentOptions, AudioOptions)):
             value = _to_dict(value)
         elif isinstance(value, tuple):
             value = [asdict(each) for each in value]

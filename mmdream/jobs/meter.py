@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mmdream.report import Used
+from mmdream.report import SettingsChange
 
 if TYPE_CHECKING:
     from mmdream.jobs.picture import DreamedFrame
@@ -20,7 +20,7 @@ class FrameStats:
     strength: float = 0.0
     source: float = 0.0
     dream: float = 0.0
-    used: list[Used] = field(default_factory=list)
+    used: list[SettingsChange] = field(default_factory=list)
 
     def add(self, dreamed: DreamedFrame) -> None:
         """Count one frame."""
@@ -30,7 +30,7 @@ class FrameStats:
         if dreamed.scores is not None:
             self.source += dreamed.scores[0]
             self.dream += dreamed.scores[1]
-        self._use(Used(float(dreamed.frame.seconds), dreamed.moment))
+        self._use(SettingsChange(float(dreamed.frame.seconds), dreamed.moment))
 
     def join(self, later: FrameStats) -> None:
         """Count the part that follows.
@@ -45,7 +45,7 @@ class FrameStats:
         for used in later.used:
             self._use(used)
 
-    def _use(self, used: Used) -> None:
+    def _use(self, used: SettingsChange) -> None:
         if not self.used or self.used[-1].moment != used.moment:
             self.used.append(used)
 
@@ -56,4 +56,4 @@ class FrameStats:
     @staticmethod
     def from_json(values: dict[str, Any]) -> FrameStats:
         """What `as_json` gave."""
-        return FrameStats(**{**values, "used": list(map(Used.from_plain, values["used"]))})
+        return FrameStats(**{**values, "used": list(map(SettingsChange.from_dict, values["used"]))})

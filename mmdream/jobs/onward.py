@@ -10,7 +10,7 @@ import numpy as np
 from mmdream.errors import Interrupted
 from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import MediaFile
-from mmdream.jobs.order import Order
+from mmdream.jobs.order import Selection
 
 PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,
@@ -24,7 +24,7 @@ def frame_hash(frame: Frame) -> str:
 
 def read_from(
     film: MediaFile,
-    order: Order,
+    order: Selection,
     pts: Sequence[int],
     first: int,
     before: str | None,

@@ -11,7 +11,7 @@ from mmdream.film.source import AudioTrack, MediaFile, VideoTrack
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Selection:
     """What is wanted of a film, besides its recipe."""
 
     start: Fraction | None = None
@@ -27,7 +27,7 @@ class Order:
     """A sound whose texture the track is given, in place of a dream."""
 
 
-def track_of(film: MediaFile, wish: int | str | None) -> AudioTrack:
+def find_sound_track(film: MediaFile, wish: int | str | None) -> AudioTrack:
     """The sound track that is asked for.
 
     Args:
@@ -47,18 +47,18 @@ def track_of(film: MediaFile, wish: int | str | None) -> AudioTrack:
     for sound in film.audio_tracks:
         if asked in (str(sound.number), sound.language and sound.language.casefold()):
             return sound
-    there = ", ".join(_told(sound) for sound in film.audio_tracks)
+    there = ", ".join(_format_track(sound) for sound in film.audio_tracks)
     if asked in map(str, film.undecodable_audio):
         raise UserError(f"{film.path}: its sound track {asked} cannot be decoded; there is {there}")
     raise UserError(f"{film.path}: has no sound track {asked!r}; there is {there}")
 
 
-def _told(sound: AudioTrack) -> str:
+def _format_track(sound: AudioTrack) -> str:
     words = (sound.language, sound.title and repr(sound.title), sound.layout)
     return f"{sound.number} ({', '.join(word for word in words if word)})"
 
 
-def wanted(film: MediaFile, order: Order) -> tuple[VideoTrack, AudioTrack | None]:
+def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:
     """The film's picture, and the sound track that is to be dreamed, if one is.
 
     Raises:
@@ -69,7 +69,7 @@ def wanted(film: MediaFile, order: Order) -> tuple[VideoTrack, AudioTrack | None
     if order.keep_sound and order.sound_track is not None:
         raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
     none = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
-    track = None if none else track_of(film, order.sound_track)
+    track = None if none else find_sound_track(film, order.sound_track)
     if order.sound_style is not None and track is None:
         raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
     if order.keep_picture and track is None:

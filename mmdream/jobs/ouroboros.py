@@ -19,7 +19,7 @@ from mmdream.film import sound_files
 from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.order import track_of
+from mmdream.jobs.order import find_sound_track
 from mmdream.jobs.output import check_output_file, output_workspace, publish_file
 from mmdream.jobs.sound import open_audio_source
 from mmdream.listen import EventSink
@@ -80,7 +80,7 @@ def render_feedback_audio(
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
-        track = track_of(film, sound_track)
+        track = find_sound_track(film, sound_track)
         out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
         parts = clip_paths(out, settings.count)
@@ -140,7 +140,7 @@ def render_feedback_track(
         "noise", min(max(MIN_NOISE_CLIP_SECONDS, float(seconds) / NOISE_CLIP_COUNT + 1), 600.0)
     )
     with open_audio_source(beginning if source is None else source, recipe.seed) as (film, name):
-        track, wave = track_of(film, None), work / "first.wav"
+        track, wave = find_sound_track(film, None), work / "first.wav"
         laid = extract_audio(film, track, wave)
         count = _count_clips(str(name), laid.n_samples, track.rate, settings.transform.length_factor, seconds)
         settings = replace(settings, count=count)

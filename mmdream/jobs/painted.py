@@ -25,11 +25,11 @@ from mmdream.jobs.output import (
     write_numbered_images,
 )
 from mmdream.listen import EventSink
-from mmdream.passes import Mask, Style, shares
+from mmdream.passes import Mask, Style, style_shares
 from mmdream.picture import files, octaves
 from mmdream.picture.octaves import OctavePass, resize
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.recipe import Recipe, working_size
+from mmdream.recipe import Recipe, resolve_size
 
 MIN_SIDE = 16
 """px of each side of a picture that has a style or takes one on: four cells of a first layer of stride 4."""
@@ -125,7 +125,7 @@ def style_image(
     from mmdream.picture.styled import StyleTarget, stylize_octaves
 
     moment = recipe.schedule.at(0.0)
-    width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
+    width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = resize(rgb, (height, width))
     inside = np.ones((height, width, 1), np.float32)
     if mask is not None:
@@ -158,7 +158,7 @@ def style_image(
     seen = resize(painting, (height, width))
     after, away = judge.distances(np.concatenate((seen, small, inside), axis=2))
     return painting, ImageStyleReport(
-        styles=shares(style.models),
+        styles=style_shares(style.models),
         style=(before, after),
         content=away,
         size=(width, height),

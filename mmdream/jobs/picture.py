@@ -24,11 +24,11 @@ from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.ahead import lower_priority, prefetch
 from mmdream.jobs.brushes import PassRenderer
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.recipe import Recipe
-from mmdream.schedule import Moment
+from mmdream.schedule import FrameSettings
 
 BIDIRECTIONAL_FRAMES = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""
@@ -44,7 +44,7 @@ MIN_STEP_SCALE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
 
-def count_carried_steps(moment: Moment, carried: float, new: bool) -> int:
+def count_carried_steps(moment: FrameSettings, carried: float, new: bool) -> int:
     """Steps of a carried frame at each of its octaves.
 
     Args:
@@ -114,7 +114,7 @@ class DreamedFrame:
     frame: Frame
     rgb: np.ndarray
     """float32 [H, W, 3], 0..1, at the film's resolution."""
-    moment: Moment
+    moment: FrameSettings
     """Of the first pass."""
     strength: float
     """Mean |dream - source|."""
@@ -134,7 +134,7 @@ class FramePipeline:
     """Height, width of the working resolution."""
     scored_every: int
     """One frame in so many is scored, by the first pass."""
-    clock: Clock
+    clock: Stopwatch
 
     @property
     def networks(self) -> list[str]:
@@ -298,11 +298,11 @@ class FramePipeline:
             gain = brush.gain(item.small, laid.detail, visits, moment, item.frame.seconds, pace)
         return advance_state(carry, laid, gain, item.grey, self._allowed(item))
 
-    def _sizes(self, item: PreparedFrame, moment: Moment) -> list[octaves.Size]:
+    def _sizes(self, item: PreparedFrame, moment: FrameSettings) -> list[octaves.Size]:
         """The frame's octaves, small to large."""
         return octaves.octave_sizes(item.small.shape[0], item.small.shape[1], moment)
 
-    def _ascent(self, stroke: BoundPass, item: PreparedFrame, moment: Moment) -> float:
+    def _ascent(self, stroke: BoundPass, item: PreparedFrame, moment: FrameSettings) -> float:
         """Length of a full climb, as far as the frame leaves room for it."""
         return stroke.renderer.length(moment) * moment.steps * measure_room(item.grey)
 

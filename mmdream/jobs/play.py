@@ -22,19 +22,19 @@ PLAYERS = (
     ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
 )
 """Programs that play a wave file and end with it, the system's own mixers first."""
-WINDOWS = "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)"
-PLAIN = {"acodec": "pcm_s16le", "ac": 2, "ar": 48_000}
+WINDOWS_PLAYER = "import sys, winsound; winsound.PlaySound(sys.argv[1], winsound.SND_FILENAME)"
+PLAYABLE_FORMAT = {"acodec": "pcm_s16le", "ac": 2, "ar": 48_000}
 """What every player and every sound card takes; aplay, for one, does not mix channels down."""
 
 
-def play(path: Path, listener: EventSink) -> None:
+def play_sound(path: Path, listener: EventSink) -> None:
     """Play a sound file to its end. Where nothing can play it, that is said, and no more happens.
 
     Args:
         path: of any form that `mmdream audio` writes.
         listener: told why nothing is heard.
     """
-    words = player(sys.platform, shutil.which)
+    words = find_player(sys.platform, shutil.which)
     if words is None:
         names = ", ".join(each[0] for each in PLAYERS)
         listener.warn(
@@ -43,14 +43,14 @@ def play(path: Path, listener: EventSink) -> None:
         return
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         plain = Path(folder) / "sound.wav"
-        run_ffmpeg(ffmpeg.input(str(path.resolve())).output(str(plain), **PLAIN), plain)
+        run_ffmpeg(ffmpeg.input(str(path.resolve())).output(str(plain), **PLAYABLE_FORMAT), plain)
         ended = subprocess.run([*words, str(plain)], capture_output=True, text=True, check=False)
     if ended.returncode:
         told = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
         listener.warn(f"{Path(words[0]).stem} could not play {path}: {told}")
 
 
-def player(platform: str, found: Callable[[str], str | None]) -> list[str] | None:
+def find_player(platform: str, found: Callable[[str], str | None]) -> list[str] | None:
     """The program that plays a wave file, with its options; None: there is none.
 
     Args:
@@ -58,7 +58,7 @@ def player(platform: str, found: Callable[[str], str | None]) -> list[str] | Non
         found: where a program lies; None: nowhere.
     """
     if platform == "win32":
-        return [sys.executable, "-c", WINDOWS]
+        return [sys.executable, "-c", WINDOWS_PLAYER]
     for name, *options in PLAYERS:
         if place := found(name):
             return [place, *options]

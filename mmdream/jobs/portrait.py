@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdream.jobs.figure import new_figure, rasterize_figure
-from mmdream.schedule import LIMITS, Schedule
+from mmdream.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, N_BANDS
 from mmdream.sound.columns import ColumnMeans, measure_column_power
 from mmdream.sound.level import LoudnessMeter
@@ -121,7 +121,7 @@ def _label_frequencies(axes: Axes, rate: int) -> None:
 
 def _draw_schedule(axes: Axes, schedule: Schedule, at: np.ndarray) -> None:
     """The schedule's curves, each over the largest value it takes here, which stands beside its name."""
-    for name in LIMITS:
+    for name in SCHEDULE_LIMITS:
         values = np.asarray(schedule.curve(name).at(at))
         most = max(float(values.max()), 1e-9)
         axes.plot(at, values / most, label=f"{name.replace('_', ' ')} (1 = {most:.3g})")

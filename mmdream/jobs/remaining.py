@@ -24,7 +24,7 @@ from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.picture.octaves import Size
 from mmdream.recipe import Recipe
-from mmdream.schedule import Moment, Schedule
+from mmdream.schedule import FrameSettings, Schedule
 
 SECONDS_PER_PIXEL = 22e-9
 """Seconds of film work (decoding, flow, carry, encoding) that a frame takes beside its steps, for each pixel
@@ -171,7 +171,7 @@ def estimate_frame_work(
     return seconds
 
 
-def _count_steps(moment: Moment, share: float, size: Size) -> tuple[float, float, float]:
+def _count_steps(moment: FrameSettings, share: float, size: Size) -> tuple[float, float, float]:
     """Steps at the working resolution of a frame in full, one behind a cut, and a usual one."""
     sizes = octaves.octave_sizes(*size, moment)
     turns = range(3 * max(1, len(sizes) - 1))

@@ -20,7 +20,7 @@ from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.listen import EventSink
-from mmdream.passes import shares
+from mmdream.passes import style_shares
 from mmdream.picture.files import is_image
 from mmdream.recipe import Recipe
 from mmdream.sound.kept import ChunkStore
@@ -29,7 +29,7 @@ from mmdream.sound.source import FileSource
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
     from mmdream.sound.styled import AudioStyleReport
-    from mmdream.sound.styling import Styling
+    from mmdream.sound.styling import AudioStyleSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def style_audio_file(
     content: Path,
     styles: Sequence[tuple[Path, float]],
     output: Path | None,
-    styling: Styling,
+    styling: AudioStyleSettings,
     overwrite: bool,
     listener: EventSink,
 ) -> AudioStyleFileReport:
@@ -102,7 +102,7 @@ def style_audio_file(
             film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
         )
         sound_files.encode_audio(work / "sound.wav", work / out.name)
-    return AudioStyleFileReport(str(out), shares(styles), done, time.perf_counter() - began)
+    return AudioStyleFileReport(str(out), style_shares(styles), done, time.perf_counter() - began)
 
 
 def style_audio_track(
@@ -110,7 +110,7 @@ def style_audio_track(
     track: AudioTrack,
     span: tuple[Fraction | None, Fraction | None],
     styles: Sequence[tuple[Path, float]],
-    styling: Styling,
+    styling: AudioStyleSettings,
     network: Network,
     listener: EventSink,
     work: Path,

@@ -14,10 +14,10 @@ from mmdream.film.shots import Scan
 from mmdream.film.source import MediaFile
 from mmdream.film.tracks import OutputAudioTrack
 from mmdream.jobs.meter import FrameStats
-from mmdream.jobs.order import Order
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.order import Selection
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.listen import EventSink
-from mmdream.report import Report, gain
+from mmdream.report import Report, objective_ratio
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 
@@ -45,7 +45,7 @@ class RenderedSound:
 def join_and_verify(
     film: MediaFile,
     out: Path,
-    order: Order,
+    order: Selection,
     found: Scan,
     seen: RenderedPicture | None,
     heard: RenderedSound | None,
@@ -93,7 +93,7 @@ def build_report(
     seen: RenderedPicture | None,
     heard: RenderedSound | None,
     proven: proof.Verification,
-    clock: Clock,
+    clock: Stopwatch,
     began: float,
 ) -> Report:
     """What was done, without the name of the result; `began` as `time.perf_counter` gave it."""
@@ -105,7 +105,7 @@ def build_report(
         timing=dict(clock.seconds),
     )
     if seen is not None:
-        meter, scored = seen.meter, gain(seen.meter.source, seen.meter.dream)
+        meter, scored = seen.meter, objective_ratio(seen.meter.source, seen.meter.dream)
         done = replace(
             done,
             repeated=meter.repeated,

@@ -19,7 +19,7 @@ from mmdream.jobs.attended import run_interruptible
 from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.order import wanted
+from mmdream.jobs.order import resolve_tracks
 from mmdream.jobs.output import check_output_file
 from mmdream.listen import EventSink
 from mmdream.report import Report
@@ -85,7 +85,7 @@ def resume_job(
         if done is None or not done.matches(job.out):
             _check_output_name(job, how)
         film = probe(job.source)
-        _, track = wanted(film, job.order)
+        _, track = resolve_tracks(film, job.order)
         now = describe_job(
             job.source, job.out, job.order, job.recipe, track is not None, job.overwrite, job.extras
         )

@@ -23,12 +23,12 @@ from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-from mmdream.jobs.order import track_of
+from mmdream.jobs.order import find_sound_track
 from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe, SoundManner
+from mmdream.recipe import AudioOptions, Recipe
 from mmdream.report import Report
 from mmdream.sound.chunks import Chunk
 from mmdream.sound.kept import ChunkStore
@@ -129,7 +129,7 @@ class JournalChunkStore:
             draft.count = 1
 
 
-def _resolve_options(recipe: Recipe, made: bool, listener: EventSink) -> SoundManner:
+def _resolve_options(recipe: Recipe, made: bool, listener: EventSink) -> AudioOptions:
     """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
     wanted, about = recipe.sound_manner, load_card(recipe.sound_net, "sound")
     targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
@@ -177,7 +177,7 @@ def render_audio_file(
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
-        track = track_of(film, sound_track)
+        track = find_sound_track(film, sound_track)
         out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
         sound_files.check_audio_format(out, track)
         driven.check_drives(film, recipe)

@@ -22,13 +22,13 @@ from mmdream.jobs.output import (
     output_workspace,
     write_numbered_images,
 )
-from mmdream.jobs.stopwatch import Clock
-from mmdream.jobs.told_passes import check_files
+from mmdream.jobs.stopwatch import Stopwatch
+from mmdream.jobs.told_passes import check_pass_files
 from mmdream.listen import EventSink
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.recipe import Recipe, working_size
-from mmdream.report import Report, Used, gain
+from mmdream.recipe import Recipe, resolve_size
+from mmdream.report import Report, SettingsChange, objective_ratio
 
 
 def render_image(
@@ -55,14 +55,14 @@ def render_image(
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
     began, recipe = time.perf_counter(), _drop_later_passes(recipe, listener)
     for each in recipe.strokes:
-        check_files(each, rgb.shape[1], rgb.shape[0])
+        check_pass_files(each, rgb.shape[1], rgb.shape[0])
         locate_image_network(recipe.of(each))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
     from mmdream.jobs.strokes import load_passes
 
-    strokes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), Clock(), lambda: False, listener)
-    width, height = working_size(recipe.size, rgb.shape[1], rgb.shape[0])
+    strokes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), Stopwatch(), lambda: False, listener)
+    width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])
     small = begun = octaves.resize(rgb, (height, width))
     moments = [stroke.renderer.schedule.at(0.0) for stroke in strokes]
     visits = [
@@ -87,7 +87,7 @@ def render_image(
         small = np.clip(small + (laid if less is None else laid * less), 0, 1)
     seen = octaves.resize(dream, (height, width))
     first = strokes[0].renderer
-    scored = gain(*first.scores(moments[0], begun, seen))
+    scored = objective_ratio(*first.scores(moments[0], begun, seen))
     styled = recipe.strokes[0].style is not None
     return dream, Report(
         objective_gain={} if styled else {"picture": scored},
@@ -95,7 +95,7 @@ def render_image(
         strength={"picture": measure_strength(seen - begun)},
         precision={"picture": first.network.precision},
         wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (Used(0.0, moments[0]),)},
+        schedule={"picture": (SettingsChange(0.0, moments[0]),)},
     )
 
 
@@ -160,7 +160,7 @@ def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
         return files.read_image(source)
     if recipe.size is None or "x" not in recipe.size.lower():
         raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
-    width, height = working_size(recipe.size, 0, 0)
+    width, height = resolve_size(recipe.size, 0, 0)
     return make_noise_image(height, width, recipe.seed)
 
 

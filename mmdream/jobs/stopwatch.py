@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Clock:
+class Stopwatch:
     """Seconds spent in each kind of work; each kind is measured in one thread only."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))

@@ -9,18 +9,18 @@ from mmdream.jobs.brushes import DreamPass, PassRenderer, StylePass
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.masks import open_mask
 from mmdream.jobs.picture import BoundPass, FramePipeline
-from mmdream.jobs.stopwatch import Clock
+from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.passes import Pass
 from mmdream.picture import files
 from mmdream.picture.styled import StyleTarget
 from mmdream.picture.wanted import read_guide
-from mmdream.recipe import Recipe, working_size
+from mmdream.recipe import Recipe, resolve_size
 
 
 def build_frame_pipeline(
-    picture: VideoTrack, recipe: Recipe, clock: Clock, stopped: Callable[[], bool], listener: EventSink
+    picture: VideoTrack, recipe: Recipe, clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
 ) -> FramePipeline:
     """All that paints a film's picture.
 
@@ -28,13 +28,13 @@ def build_frame_pipeline(
         UserError: weights, paintings or masks that are missing or damaged; wishes that cannot be fulfilled.
     """
     strokes = load_passes(recipe, (picture.width, picture.height), clock, stopped, listener)
-    width, height = working_size(recipe.size, picture.width, picture.height)
+    width, height = resolve_size(recipe.size, picture.width, picture.height)
     rate = 2 * max(1, round(picture.rate or 25))
     return FramePipeline(recipe, strokes, (height, width), rate, clock)
 
 
 def load_passes(
-    recipe: Recipe, size: tuple[int, int], clock: Clock, stopped: Callable[[], bool], listener: EventSink
+    recipe: Recipe, size: tuple[int, int], clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
 ) -> tuple[BoundPass, ...]:
     """The passes of a recipe, over a film or a picture of a width and height.
 

@@ -14,37 +14,37 @@ from mmdream.jobs.painted import read_style_image
 from mmdream.networks.card import is_user_model
 from mmdream.networks.weights import RANDOM
 from mmdream.passes import Mask, Pass, Span, Style
-from mmdream.schedule import Curve, Fade
-from mmdream.terms import Term, Wishes
+from mmdream.schedule import Curve, MotifCurve
+from mmdream.terms import Targets, Term
 
-LATE = 0.05
+END_TOLERANCE = 0.05
 """Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
 
 
-def plain_wishes(wishes: Wishes) -> dict[str, Any]:
-    """Wishes as plain JSON; `passed_wishes` reads it."""
+def targets_to_dict(wishes: Targets) -> dict[str, Any]:
+    """Wishes as plain JSON; `targets_from_dict` reads it."""
     guide = None if wishes.guide is None else str(wishes.guide)
     return {"terms": [asdict(term) for term in wishes.terms], "measure": wishes.measure, "guide": guide}
 
 
-def passed_wishes(values: dict[str, Any]) -> Wishes:
-    """What `plain_wishes` was given."""
+def targets_from_dict(values: dict[str, Any]) -> Targets:
+    """What `targets_to_dict` was given."""
     terms = tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in values["terms"])
-    return Wishes(terms, values["measure"], None if values["guide"] is None else Path(values["guide"]))
+    return Targets(terms, values["measure"], None if values["guide"] is None else Path(values["guide"]))
 
 
-def resolved(wishes: Wishes) -> Wishes:
+def absolute_targets(wishes: Targets) -> Targets:
     """Wishes whose guide has a name that holds in any folder."""
     return wishes if wishes.guide is None else replace(wishes, guide=wishes.guide.resolve())
 
 
-def plain(stroke: Pass) -> dict[str, Any]:
-    """A pass as plain JSON; `passed` reads it."""
+def pass_to_dict(stroke: Pass) -> dict[str, Any]:
+    """A pass as plain JSON; `pass_from_dict` reads it."""
     style, mask = stroke.style, stroke.mask
     return {
-        "style": None if style is None else {**asdict(style), "models": _models(style)},
-        "settings": {name: _keys(curve) for name, curve in stroke.settings},
-        "wishes": None if stroke.wishes is None else plain_wishes(stroke.wishes),
+        "style": None if style is None else {**asdict(style), "models": _style_models(style)},
+        "settings": {name: _curve_to_keys(curve) for name, curve in stroke.settings},
+        "wishes": None if stroke.wishes is None else targets_to_dict(stroke.wishes),
         "net": stroke.net,
         "weights": None if stroke.weights is None else str(stroke.weights),
         "span": asdict(stroke.span),
@@ -52,16 +52,16 @@ def plain(stroke: Pass) -> dict[str, Any]:
     }
 
 
-def passed(values: dict[str, Any]) -> Pass:
-    """What `plain` was given."""
+def pass_from_dict(values: dict[str, Any]) -> Pass:
+    """What `pass_to_dict` was given."""
     style, mask, wishes = values["style"], values["mask"], values["wishes"]
     if style is not None:
         models = tuple((Path(path), weight) for path, weight in style["models"])
         style = Style(**{**style, "models": models})
     return Pass(
         style=style,
-        settings=tuple((name, _curve(name, keys)) for name, keys in values["settings"].items()),
-        wishes=None if wishes is None else passed_wishes(wishes),
+        settings=tuple((name, _curve_from_keys(name, keys)) for name, keys in values["settings"].items()),
+        wishes=None if wishes is None else targets_from_dict(wishes),
         net=values["net"],
         weights=values["weights"],
         span=Span(**values["span"]),
@@ -69,9 +69,9 @@ def passed(values: dict[str, Any]) -> Pass:
     )
 
 
-def told(stroke: Pass) -> dict[str, Any]:
+def describe_pass(stroke: Pass) -> dict[str, Any]:
     """What decides about a pass, without where its files lie: those are told by what is in them."""
-    values = plain(stroke)
+    values = pass_to_dict(stroke)
     del values["weights"]
     if values["style"] is not None:
         values["style"]["models"] = [weight for _, weight in values["style"]["models"]]
@@ -84,7 +84,7 @@ def told(stroke: Pass) -> dict[str, Any]:
     return {name: value for name, value in {**values, **settings}.items() if value is not None}
 
 
-def contents(stroke: Pass) -> dict[str, str]:
+def hash_pass_files(stroke: Pass) -> dict[str, str]:
     """SHA-256 of a pass's paintings, guide and mask, by role."""
     found = {}
     if stroke.style is not None:
@@ -97,14 +97,14 @@ def contents(stroke: Pass) -> dict[str, str]:
     return found
 
 
-def absolute(stroke: Pass) -> Pass:
+def absolute_pass(stroke: Pass) -> Pass:
     """A pass whose files have names that hold in any folder."""
     if stroke.weights not in (None, RANDOM):
         stroke = replace(stroke, weights=str(Path(str(stroke.weights)).expanduser().resolve()))
     if stroke.net is not None and is_user_model(stroke.net):
         stroke = replace(stroke, net=str(Path(stroke.net).expanduser().resolve()))
     if stroke.wishes is not None:
-        stroke = replace(stroke, wishes=resolved(stroke.wishes))
+        stroke = replace(stroke, wishes=absolute_targets(stroke.wishes))
     if stroke.style is not None:
         models = tuple((path.resolve(), weight) for path, weight in stroke.style.models)
         stroke = replace(stroke, style=replace(stroke.style, models=models))
@@ -113,20 +113,20 @@ def absolute(stroke: Pass) -> Pass:
     return stroke
 
 
-def check(film: MediaFile, stroke: Pass) -> None:
+def check_pass(film: MediaFile, stroke: Pass) -> None:
     """Refuse a pass that cannot be done on a film, before any work.
 
     Raises:
         UserError: a time outside the film; a painting or a mask that cannot be read.
     """
     span, length = stroke.span, film.duration
-    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + LATE):
+    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + END_TOLERANCE):
         raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
     assert film.video is not None
-    check_files(stroke, film.video.width, film.video.height)
+    check_pass_files(stroke, film.video.width, film.video.height)
 
 
-def check_files(stroke: Pass, width: int, height: int) -> None:
+def check_pass_files(stroke: Pass, width: int, height: int) -> None:
     """Refuse a pass whose paintings or mask cannot be used on a film or a picture of a width and height, px.
 
     Raises:
@@ -139,17 +139,17 @@ def check_files(stroke: Pass, width: int, height: int) -> None:
         check_mask(stroke.mask, width, height)
 
 
-def _models(style: Style) -> list[list[Any]]:
+def _style_models(style: Style) -> list[list[Any]]:
     return [[str(path), weight] for path, weight in style.models]
 
 
-def _keys(curve: Curve | Fade) -> list[list[Any]]:
+def _curve_to_keys(curve: Curve | MotifCurve) -> list[list[Any]]:
     if isinstance(curve, Curve):
         return [list(key) for key in curve.keys]
     return [[when, ",".join(names)] for when, names in curve.keys]
 
 
-def _curve(name: str, keys: list[list[Any]]) -> Curve | Fade:
+def _curve_from_keys(name: str, keys: list[list[Any]]) -> Curve | MotifCurve:
     if name == "motif":
-        return Fade(tuple((when, tuple(names.split(","))) for when, names in keys))
+        return MotifCurve(tuple((when, tuple(names.split(","))) for when, names in keys))
     return Curve(tuple((when, value) for when, value in keys))

@@ -33,8 +33,8 @@ from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
 from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
-from mmdream.recipe import Recipe, working_size
-from mmdream.report import Report, Used, gain
+from mmdream.recipe import Recipe, resolve_size
+from mmdream.report import Report, SettingsChange, objective_ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,21 +163,21 @@ def _make_report(
         seconds=proven.seconds,
         drift_ms=proven.drift_ms,
         objective_gain={
-            "picture": gain(
+            "picture": objective_ratio(
                 evaluate_objective(network, wanted, start), evaluate_objective(network, wanted, last)
             )
         },
         strength={"picture": measure_strength(last - start)},
         precision={"picture": network.precision},
         wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (Used(0.0, moment),)},
+        schedule={"picture": (SettingsChange(0.0, moment),)},
     )
     return report if joined is None else joined.report.extend_report(report)
 
 
 def _crop_to_size(rgb: np.ndarray, size: str | None) -> np.ndarray:
     """A picture at the film's size, its sides cut off where the film has another shape."""
-    width, height = working_size(size, rgb.shape[1], rgb.shape[0])
+    width, height = resolve_size(size, rgb.shape[1], rgb.shape[0])
     factor = max(width / rgb.shape[1], height / rgb.shape[0])
     rows, columns = min(rgb.shape[0], round(height / factor)), min(rgb.shape[1], round(width / factor))
     top, left = (rgb.shape[0] - rows) // 2, (rgb.shape[1] - columns) // 2

@@ -25,7 +25,7 @@ from mmdream.jobs.captions import (
 )
 from mmdream.listen import EventSink
 from mmdream.picture import files
-from mmdream.schedule import Moment
+from mmdream.schedule import FrameSettings
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
     from mmdream.jobs.picture import DreamedFrame
@@ -66,7 +66,13 @@ class Preview:
         self._last: float | None = None
 
     def __call__(
-        self, source: np.ndarray, dream: np.ndarray, seconds: float, moment: Moment, index: int, total: int
+        self,
+        source: np.ndarray,
+        dream: np.ndarray,
+        seconds: float,
+        moment: FrameSettings,
+        index: int,
+        total: int,
     ) -> None:
         """Take a finished frame.
 
@@ -112,7 +118,9 @@ def notify_frames(
             yield dreamed
 
 
-def _format_captions(network: str, seconds: float, moment: Moment, index: int, total: int) -> list[list[str]]:
+def _format_captions(
+    network: str, seconds: float, moment: FrameSettings, index: int, total: int
+) -> list[list[str]]:
     settings = [
         f"octaves {moment.octaves} × {moment.octave_scale:.2f}",
         f"steps {moment.steps}",

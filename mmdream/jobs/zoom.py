@@ -17,8 +17,8 @@ from mmdream.picture.motion import CameraMotion, unwarp_change, warp_affine
 from mmdream.picture.poise import PyramidLimits, balance_pyramid, measure_pyramid_limits
 from mmdream.picture.wanted import build_objective, read_guide, step_size
 from mmdream.recipe import Recipe
-from mmdream.schedule import Moment
-from mmdream.terms import Guide
+from mmdream.schedule import FrameSettings
+from mmdream.terms import GuideImage
 
 MAX_SECONDS = 3600.0
 """Seconds."""
@@ -109,7 +109,9 @@ def dream_zoom_frames(
         yield view
 
 
-def _measure_start(start: np.ndarray, network: Network, recipe: Recipe, guide: Guide | None) -> PyramidLimits:
+def _measure_start(
+    start: np.ndarray, network: Network, recipe: Recipe, guide: GuideImage | None
+) -> PyramidLimits:
     """How strong detail may be: as in the picture, and in its dream in full."""
     moment = recipe.schedule.at(0.0)
     visits = octaves.plan_full_passes(
@@ -124,9 +126,9 @@ def _dream_view(
     visits: list[octaves.OctavePass],
     network: Network,
     recipe: Recipe,
-    moment: Moment,
+    moment: FrameSettings,
     at: Fraction,
-    guide: Guide | None,
+    guide: GuideImage | None,
     pace: np.ndarray | None = None,
 ) -> np.ndarray:
     """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""

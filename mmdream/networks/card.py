@@ -21,7 +21,7 @@ from mmdream.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.origins import WEIGHT_SOURCES, WeightSource
 from mmdream.networks.places import FOREIGN_SUFFIXES, MODELS_FOLDER
-from mmdream.terms import Term, channel
+from mmdream.terms import Term, parse_channel
 
 MAX_STYLE_LAYERS = 6
 """Of a network whose card names no layers of style."""
@@ -200,7 +200,7 @@ class NetworkCard:
                 f"all: `mmdream nets {self.name}`"
             )
         meant = self.motifs[name]
-        return Term("target", meant[1:]) if meant.startswith("=") else channel(meant)
+        return Term("target", meant[1:]) if meant.startswith("=") else parse_channel(meant)
 
     @property
     def style_layers(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from mmdream.picture.smooth import blur_cascade, cascade_sigma, flattening_gradi
 from mmdream.picture.spectrum import precondition_gradient
 from mmdream.picture.tiles import apply_tiled
 from mmdream.picture.wander import gradient_under_affine
-from mmdream.recipe import Manner
-from mmdream.schedule import Moment
+from mmdream.recipe import AscentOptions
+from mmdream.schedule import FrameSettings
 
 MIN_SIDE = 64
 """Shortest side of the smallest octave in px: four cells of a rung of stride 16."""
@@ -48,10 +48,10 @@ class OctavePass:
     the steps."""
 
 
-DEFAULT_OPTIONS = Manner()
+DEFAULT_OPTIONS = AscentOptions()
 
 
-def octave_sizes(height: int, width: int, moment: Moment) -> list[Size]:
+def octave_sizes(height: int, width: int, moment: FrameSettings) -> list[Size]:
     """The octaves of a picture, small to large; the last is the picture's own size.
 
     Octaves whose shorter side would fall under `MIN_SIDE` are left out.
@@ -104,7 +104,7 @@ def dream_octaves(
     time: Fraction,
     step_scale: np.ndarray | None = None,
     color: str = "full",
-    options: Manner = DEFAULT_OPTIONS,
+    options: AscentOptions = DEFAULT_OPTIONS,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
     """Climb through the visits.
@@ -198,7 +198,11 @@ def resize_step_scale(pace: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _jitter_gradient(
-    slope: GradientFunction, base: np.ndarray, visit: OctavePass, rng: np.random.Generator, manner: Manner
+    slope: GradientFunction,
+    base: np.ndarray,
+    visit: OctavePass,
+    rng: np.random.Generator,
+    manner: AscentOptions,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
     """Move, take the gradient, move back, smooth: no pixel keeps its place in the network's grid."""
     # Even, so that a gradient of half size is rolled back by whole cells.

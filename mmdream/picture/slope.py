@@ -11,7 +11,7 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.networks.recent import cache_in_traces
 from mmdream.objectives import channel_cosine, class_evidence, energy, guide_similarity, mean_activation
-from mmdream.terms import Guide, Objective, Term
+from mmdream.terms import GuideImage, Objective, Term
 
 RIVAL_WEIGHT = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
@@ -49,7 +49,7 @@ ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def _objective_function(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
 ) -> ObjectiveFunction:
     """The weighted sum of the terms; every layer is computed once."""
     card = network.card
@@ -98,7 +98,7 @@ def _input_signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
 
 @cache_in_traces
 def _traced_objective(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
 ) -> Callable[..., tf.Tensor]:
     return tf.function(
         _objective_function(network, terms, measure, guide), input_signature=_input_signature(terms)
@@ -107,7 +107,7 @@ def _traced_objective(
 
 @cache_in_traces
 def _traced_gradient(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: Guide | None
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
 ) -> Callable[..., tf.Tensor]:
     value = _objective_function(network, terms, measure, guide)
 

@@ -7,14 +7,14 @@ import hashlib
 from mmdream.networks.card import NetworkCard
 from mmdream.picture import files
 from mmdream.picture.octaves import resize
-from mmdream.schedule import Moment, Schedule
-from mmdream.terms import Guide, Objective, Term, Wishes, channel
+from mmdream.schedule import FrameSettings, Schedule
+from mmdream.terms import GuideImage, Objective, Targets, Term, parse_channel
 
 MAX_GUIDE_SIDE = 256
 """Longest side of a guide in px: its cells are compared with every cell of the picture."""
 
 
-def read_guide(wishes: Wishes) -> Guide | None:
+def read_guide(wishes: Targets) -> GuideImage | None:
     """The guide as the network is shown it, its details as large as in a dream; None: there is none.
 
     Raises:
@@ -26,11 +26,11 @@ def read_guide(wishes: Wishes) -> Guide | None:
     factor = min(1.0, MAX_GUIDE_SIDE / max(rgb.shape[:2]))
     size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
     small = resize(rgb, size)
-    return Guide(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())
+    return GuideImage(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())
 
 
 def build_objective(
-    card: NetworkCard, moment: Moment, wishes: Wishes, guide: Guide | None = None
+    card: NetworkCard, moment: FrameSettings, wishes: Targets, guide: GuideImage | None = None
 ) -> Objective:
     """The terms asked for and the moment's motifs; where there are neither, the rungs next to its depth.
 
@@ -69,7 +69,7 @@ def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Ob
         if share:
             found.append((Term("layer", rung.layer), share))
         if share and away:
-            left = [channel(f"{rung.layer}:{numbers}") for numbers in rung.away]
+            left = [parse_channel(f"{rung.layer}:{numbers}") for numbers in rung.away]
             found += [(term.plain, -share * term.weight) for term in left]
     return Objective(tuple(term for term, _ in found), tuple(weight for _, weight in found))
 
@@ -79,7 +79,7 @@ def step_size(card: NetworkCard, objective: Objective) -> float:
     return card.step_along(objective.terms, objective.weights)
 
 
-def check_targets(card: NetworkCard, schedule: Schedule, wishes: Wishes) -> None:
+def check_targets(card: NetworkCard, schedule: Schedule, wishes: Targets) -> None:
     """Refuse what the card does not know, before the network is loaded.
 
     Raises:

@@ -18,8 +18,8 @@ import numpy as np
 from mmdream.ascent import AscentProblem, ascend
 from mmdream.chance import rng_for
 from mmdream.errors import Interrupted
-from mmdream.recipe import AS_USUAL, SoundManner
-from mmdream.schedule import Moment
+from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
+from mmdream.schedule import FrameSettings
 from mmdream.sound.canvas import (
     DB_PER_NEPER,
     MAX_INVENTED,
@@ -33,7 +33,7 @@ from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.sound.level import LoudnessMeter, compute_level_factor
 from mmdream.sound.source import ArraySource, AudioSource, ChannelSource, read_padded
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, make_stft
-from mmdream.terms import NOTHING_ASKED, Wishes
+from mmdream.terms import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
@@ -68,7 +68,7 @@ class ChunkContext:
     offset: int
     """Sample of the absolute clock at which the source begins."""
     seed: int
-    manner: SoundManner
+    manner: AudioOptions
     stopped: Callable[[], bool]
     """Asked before each step; True ends the dream."""
     shown: Callable[[Chunk, int, int, np.ndarray], None] | None = None
@@ -137,9 +137,9 @@ def make_chunk_context(
     seed: int,
     start_seconds: float | Fraction,
     stopped: Callable[[], bool],
-    wishes: Wishes = NOTHING_ASKED,
+    wishes: Targets = NO_TARGETS,
     guide: ArraySource | None = None,
-    manner: SoundManner = AS_USUAL,
+    manner: AudioOptions = DEFAULT_AUDIO_OPTIONS,
 ) -> ChunkContext:
     """Set up what the chunks share.
 
@@ -166,7 +166,7 @@ def count_octaves(octaves: int, scale: float) -> int:
 
 
 def ascend_chunk(
-    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float = 0.0
+    on: ChunkContext, chunk: Chunk, moment: FrameSettings, depths: np.ndarray, lively: float = 0.0
 ) -> np.ndarray:
     """Dream one chunk.
 
@@ -186,7 +186,7 @@ def ascend_chunk(
 
 
 def _ascend_voice(
-    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, lively: float, place: int
+    on: ChunkContext, chunk: Chunk, moment: FrameSettings, depths: np.ndarray, lively: float, place: int
 ) -> np.ndarray:
     """Dream one chunk of one voice."""
     voice, count = on.voices[place], len(on.voices)

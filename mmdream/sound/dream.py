@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from mmdream.recipe import AS_USUAL, SoundManner
-from mmdream.report import Report, Used, changes
-from mmdream.schedule import Curve, Moment, Schedule
+from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
+from mmdream.report import Report, SettingsChange, drop_repeats
+from mmdream.schedule import Curve, FrameSettings, Schedule
 from mmdream.sound.canvas import DB_PER_NEPER
 from mmdream.sound.chunks import Chunk, crossfade_chunks, split_into_chunks
 from mmdream.sound.climb import ChunkContext, ascend_chunk, make_chunk_context, measure_chunk_energies
@@ -30,7 +30,7 @@ from mmdream.sound.mastered import GainCurve, match_dream_loudness, write_master
 from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
 from mmdream.sound.phase import fit_dream_phases
 from mmdream.sound.source import ArraySource, AudioSource, FileSource, append_samples, read_blocks
-from mmdream.terms import NOTHING_ASKED, Wishes
+from mmdream.terms import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
@@ -53,7 +53,7 @@ class AudioDreamReport:
     number for silence."""
     strength: float
     """Mean |gain| as applied, dB, over the hops and bands where the source is above the floor."""
-    schedule: tuple[Used, ...]
+    schedule: tuple[SettingsChange, ...]
     """What each chunk asked for at its centre."""
 
     def extend_report(self, report: Report) -> Report:
@@ -66,7 +66,7 @@ class AudioDreamReport:
             objective_gain={**report.objective_gain, "sound": self.objective_gain},
             strength={**report.strength, "sound": self.strength},
             precision={**report.precision, "sound": "float32"},
-            schedule={**report.schedule, "sound": changes(self.schedule)},
+            schedule={**report.schedule, "sound": drop_repeats(self.schedule)},
         )
 
 
@@ -74,7 +74,7 @@ class AudioDreamReport:
 class _ChunkTally:
     """What the chunks leave behind for the report."""
 
-    used: list[Used] = field(default_factory=list)
+    used: list[SettingsChange] = field(default_factory=list)
     applied: float = 0.0
     hops: int = 0
     heard: list[tuple[Chunk, np.ndarray, np.ndarray]] = field(default_factory=list)
@@ -93,9 +93,9 @@ def dream_source(
     store: ChunkStore | None = None,
     progress: Callable[[float], None] | None = None,
     is_stopped: Callable[[], bool] | None = None,
-    wishes: Wishes = NOTHING_ASKED,
+    wishes: Targets = NO_TARGETS,
     guide: ArraySource | None = None,
-    options: SoundManner = AS_USUAL,
+    options: AudioOptions = DEFAULT_AUDIO_OPTIONS,
     loudness: float | None = None,
     on_gain: Callable[[np.ndarray], None] | None = None,
     on_step: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
@@ -214,14 +214,19 @@ def _dream_chunks(
                 kept.save(place, {"energies": heard, "gain": gain})
         else:
             heard, gain = arrays["energies"], arrays["gain"]
-        tally.used.append(Used(float(on.seconds(chunk.center)), moment))
+        tally.used.append(SettingsChange(float(on.seconds(chunk.center)), moment))
         tally.heard.append((chunk, mix, heard))
         yield chunk, gain
         tell(0.95 * (place + 1) / len(grid))
 
 
 def _dream_audible_chunk(
-    on: ChunkContext, chunk: Chunk, moment: Moment, depths: np.ndarray, mix: np.ndarray, strength: Curve
+    on: ChunkContext,
+    chunk: Chunk,
+    moment: FrameSettings,
+    depths: np.ndarray,
+    mix: np.ndarray,
+    strength: Curve,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A chunk's contrast energies as the source has them, and its canvas, zero if it is not heard."""
     rungs = tuple(int(rung) for rung in np.flatnonzero(mix))

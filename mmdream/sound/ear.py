@@ -33,7 +33,7 @@ from mmdream.sound.slope import (
 )
 from mmdream.sound.source import ArraySource, AudioSource, read_padded
 from mmdream.sound.stft import Stft, forward_stft, make_stft
-from mmdream.terms import NOTHING_ASKED, Term, Wishes
+from mmdream.terms import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
     from mmdream.networks.card import AudioInput
@@ -211,7 +211,7 @@ MAX_GUIDE_SECONDS = 30.0
 
 
 def get_frontend(
-    network: Network, rate: int, wishes: Wishes = NOTHING_ASKED, guide: ArraySource | None = None
+    network: Network, rate: int, wishes: Targets = NO_TARGETS, guide: ArraySource | None = None
 ) -> AudioFrontend:
     """A network's hearing at a sample rate; kept with the network, for tracing a step takes a second.
 
@@ -227,7 +227,7 @@ def get_frontend(
     return network.traces.get(key, lambda: _build_frontend(network, rate, wishes, guide))
 
 
-def _build_frontend(network: Network, rate: int, wishes: Wishes, guide: ArraySource | None) -> AudioFrontend:
+def _build_frontend(network: Network, rate: int, wishes: Targets, guide: ArraySource | None) -> AudioFrontend:
     """An ear that is not there yet."""
     front: AudioInput = network.card.input  # type: ignore[assignment]
     stft = make_network_stft(front, rate)

@@ -36,7 +36,7 @@ from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
 from mmdream.sound.phase import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.sound.source import AudioSource, FileSource, append_samples, read_blocks
 from mmdream.sound.stft import HALF_WINDOW_HOPS, inverse_stft
-from mmdream.sound.styling import Styling
+from mmdream.sound.styling import AudioStyleSettings
 from mmdream.sound.texture import (
     MAX_ROLL_HOPS,
     AudioStyleTarget,
@@ -97,7 +97,7 @@ def style_source(
     styles: Sequence[tuple[AudioSource, float]],
     write: Callable[[np.ndarray], None],
     network: Network,
-    styling: Styling,
+    styling: AudioStyleSettings,
     *,
     names: Sequence[str] = (),
     folder: Path | None = None,
@@ -162,7 +162,7 @@ def make_style_target(
     content: MeteredSound,
     styles: Sequence[tuple[MeteredSound, float]],
     network: Network | None,
-    styling: Styling,
+    styling: AudioStyleSettings,
 ) -> tuple[AudioTextureModel, AudioStyleTarget]:
     """Hear the styles, and how far the content is from them.
 
@@ -198,7 +198,7 @@ def ascend_window(
     content: MeteredSound,
     window: Chunk,
     way: Callable[..., np.ndarray],
-    styling: Styling,
+    styling: AudioStyleSettings,
     tell: Callable[[int], None],
 ) -> np.ndarray:
     """The canvas of a window on its way from the content to the style.
@@ -256,7 +256,7 @@ def _style_windows(
     content: MeteredSound,
     on: AudioTextureModel,
     aim: AudioStyleTarget,
-    styling: Styling,
+    styling: AudioStyleSettings,
     kept: ChunkStore | None,
     tell: Callable[[float], None],
 ) -> Iterator[np.ndarray]:

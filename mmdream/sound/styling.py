@@ -8,7 +8,7 @@ from mmdream.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Styling:
+class AudioStyleSettings:
     """How a sound is styled; checked where it is made.
 
     Raises:

@@ -15,25 +15,34 @@ from mmdream.drive import Drive
 from mmdream.jobs import folder
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.job import Job, describe_job, format_differences
-from mmdream.jobs.order import Order
+from mmdream.jobs.order import Selection
 from mmdream.networks import network
 from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.picture import files
-from mmdream.recipe import Manner, SoundManner
-from mmdream.schedule import Curve, Fade
-from mmdream.terms import Wishes, channel, target
+from mmdream.recipe import AscentOptions, AudioOptions
+from mmdream.schedule import Curve, MotifCurve
+from mmdream.terms import Targets, parse_channel, parse_target
 
 OTHER: dict[str, Any] = {
     "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),
     "drives": (Drive("strength", "loudness", 0.5, 1.5), Drive("octaves", "cuts")),
     "sound_drives": (Drive("depth", "motion"),),
-    "wishes": Wishes((channel("p4c:7,12=-0.5"), target("goldfish")), "mean", Path("/guide.png")),
-    "sound_wishes": Wishes((channel("c4:7,12=-0.5"), target("rain")), "cosine", Path("/guide.wav")),
-    "sound_manner": SoundManner(0.5, "wide", "griffin-lim"),
-    "manner": Manner("adam", 0.25, 0.5, True),
+    "wishes": Targets((parse_channel("p4c:7,12=-0.5"), parse_target("goldfish")), "mean", Path("/guide.png")),
+    "sound_wishes": Targets(
+        (parse_channel("c4:7,12=-0.5"), parse_target("rain")), "cosine", Path("/guide.wav")
+    ),
+    "sound_manner": AudioOptions(0.5, "wide", "griffin-lim"),
+    "manner": AscentOptions("adam", 0.25, 0.5, True),
     "passes": (
-        Pass(settings=(("motif", Fade(((0.0, ("dog", "eye")), (3.0, ("tower",))))),), span=Span(1, 4, 0.5)),
-        Pass(wishes=Wishes((channel("p4c:7=0.5"),), "cosine", Path("/g.png")), net="vgg19", weights="random"),
+        Pass(
+            settings=(("motif", MotifCurve(((0.0, ("dog", "eye")), (3.0, ("tower",))))),),
+            span=Span(1, 4, 0.5),
+        ),
+        Pass(
+            wishes=Targets((parse_channel("p4c:7=0.5"),), "cosine", Path("/g.png")),
+            net="vgg19",
+            weights="random",
+        ),
         Pass(
             Style(((Path("/a.jpg"), 0.5),), "gram", 2.0, 0.3, 0.5),
             (("strength", Curve(((0.0, 0.2), (2.0, 1.0)))),),
@@ -56,7 +65,7 @@ OTHER: dict[str, Any] = {
 
 
 def job_of(recipe: Recipe, overwrite: bool = False) -> Job:
-    order = Order(Fraction(1, 3), None, False, False, True)
+    order = Selection(Fraction(1, 3), None, False, False, True)
     return Job(
         Path("/in.mp4"), Path("/out.mkv"), order, recipe, overwrite, {"source": "0" * 64}, {"cores": "2"}
     )
@@ -76,10 +85,13 @@ def test_every_setting_is_written_down_and_read_again(name: str):
 def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
     folder.begin_job(job_of(Recipe()), tmp_path, "how")
     for recipe, said in (
-        (Recipe(wishes=Wishes((target("goldfish=2"),))), r"\(terms was not set, is target goldfish=2\)"),
+        (
+            Recipe(wishes=Targets((parse_target("goldfish=2"),))),
+            r"\(terms was not set, is target goldfish=2\)",
+        ),
         (Recipe(schedule=Schedule(motif="dog")), r"\(motif was not set, is dog\)"),
         (Recipe(drives=(Drive("depth", "onset"),)), r"\(drives was not set, is depth=onset\)"),
-        (Recipe(manner=Manner(wander=0.5)), r"\(wander was 0, is 0.5\)"),
+        (Recipe(manner=AscentOptions(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):
         with pytest.raises(UserError, match=said):
             folder.begin_job(job_of(recipe), tmp_path, "how")
@@ -91,8 +103,8 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
 
     def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
         files.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
-        recipe = Recipe(passes=(Pass(wishes=Wishes((), measure, guide)),))
-        return describe_job(film, tmp_path / "out.mkv", Order(), recipe, False, False)
+        recipe = Recipe(passes=(Pass(wishes=Targets((), measure, guide)),))
+        return describe_job(film, tmp_path / "out.mkv", Selection(), recipe, False, False)
 
     first = described("energy", 0.5)
     assert (
@@ -102,7 +114,7 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     assert format_differences(first.settings, described("energy", 0.6).settings) == "pass 1 guide has changed"
     guide.unlink()
     with pytest.raises(UserError, match=r"guide.png: no such file"):
-        describe_job(film, tmp_path / "out.mkv", Order(), first.recipe, False, False)
+        describe_job(film, tmp_path / "out.mkv", Selection(), first.recipe, False, False)
 
 
 def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
@@ -151,7 +163,7 @@ def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkey
 
     def described(name: str) -> Job:
         return describe_job(
-            film, tmp_path / "out.mkv", Order(keep_sound=True), Recipe(net=name), False, False
+            film, tmp_path / "out.mkv", Selection(keep_sound=True), Recipe(net=name), False, False
         )
 
     save(5)

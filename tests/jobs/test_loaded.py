@@ -21,7 +21,7 @@ from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, l
 from mmdream.picture import files
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import build_objective
-from mmdream.terms import Objective, Term, Wishes
+from mmdream.terms import Objective, Targets, Term
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -140,6 +140,6 @@ def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
     network, path, found = load_image_network(QUICK, EventSink()), tmp_path / "guide.png", []
     for seed in (1, 2):
         files.write_image(path, noise(seed))
-        wanted = build_objective(network.card, QUICK.schedule.at(0.0), Wishes(guide=path))
+        wanted = build_objective(network.card, QUICK.schedule.at(0.0), Targets(guide=path))
         found.append(build_gradient(network, wanted)(noise(0)))
     assert not np.array_equal(*found)

@@ -17,7 +17,7 @@ from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
 from mmdream.listen import EventSink
 from mmdream.networks.network import Network
-from mmdream.passes import STYLE_SCHEDULE, Style, weighed
+from mmdream.passes import STYLE_SCHEDULE, Style, parse_style
 from mmdream.picture import files
 from mmdream.picture.octaves import resize
 from mmdream.picture.spectrum import make_noise_image
@@ -71,7 +71,7 @@ def painted(
     """Paint without files, at two octaves."""
     given = {name: how.pop(name) for name in ("color", "seed", "size") if name in how}
     schedule = STYLE_SCHEDULE.with_settings(octaves=2, octave_scale=1.6, steps=steps, strength=strength)
-    wanted = Style((weighed("painting"),))
+    wanted = Style((parse_style("painting"),))
     return style_image(content, [model], Recipe(schedule=schedule, **given), wanted, EventSink(), **how)
 
 

@@ -17,8 +17,8 @@ from mmdream.film.frames import read_frames as frames_of
 from mmdream.film.source import probe
 from mmdream.jobs.folder import job_folder
 from mmdream.jobs.job import Job, describe_job
-from mmdream.jobs.order import Order
-from mmdream.pass_text import parsed, read
+from mmdream.jobs.order import Selection
+from mmdream.pass_text import parse_pass, read_passes
 from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.picture import files
 from tests.command import mmdream
@@ -139,22 +139,22 @@ def test_what_a_pass_is_told_and_a_file_holds_is_the_same(place, tmp_path):
         '[[pass]]\ndepth = 0.6\n[[pass]]\nstyle = ["a=b.png", "a=b.png=0.5"]\nfrom = 3\nto = "8s"\nfade = 1\n'
         "[[pass.key]]\nat = 3\nstrength = 0.0\n[[pass.key]]\nat = 5\nstrength = 0.7\n"
     )
-    dream, painted = read(tmp_path / "s.toml")
-    assert dream == parsed("dream:depth=0.6")
+    dream, painted = read_passes(tmp_path / "s.toml")
+    assert dream == parse_pass("dream:depth=0.6")
     assert painted.style is not None
     assert painted.style.models == ((tmp_path / "a=b.png", 1.0), (tmp_path / "a=b.png", 0.5))
-    assert painted.span == parsed("style=x.png:from=3s,to=8,fade=1s").span
+    assert painted.span == parse_pass("style=x.png:from=3s,to=8,fade=1s").span
     assert painted.schedule(Schedule()).at(4.0).strength == pytest.approx(0.35)
 
 
 def test_a_job_of_passes_comes_back_from_its_file(place, tmp_path):
     passes = (
-        parsed("dream:motif=dog+tower,from=1,to=3,fade=.5"),
-        parsed("dream:channel=p4c:7=0.5"),
+        parse_pass("dream:motif=dog+tower,from=1,to=3,fade=.5"),
+        parse_pass("dream:channel=p4c:7=0.5"),
         Pass(Style(((place / "painting.png", 0.5),)), mask=Mask(place / "half.png", 3)),
     )
     asked = recipe(*passes)
-    job = describe_job(place / "film.mkv", tmp_path / "out.mkv", Order(), asked, False, False)
+    job = describe_job(place / "film.mkv", tmp_path / "out.mkv", Selection(), asked, False, False)
     assert Job.from_json(job.to_json()) == job
 
 

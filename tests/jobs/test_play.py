@@ -12,7 +12,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.jobs.play import PLAYERS, play, player
+from mmdream.jobs.play import PLAYERS, find_player, play_sound
 from mmdream.listen import EventSink
 
 
@@ -35,11 +35,11 @@ def only(*names: str) -> Callable[[str], str | None]:
 def test_the_first_program_that_is_there_plays(
     platform: str, there: list[str], taken: list[str] | None
 ) -> None:
-    assert player(platform, only(*there)) == taken
+    assert find_player(platform, only(*there)) == taken
 
 
 def test_windows_needs_no_program_but_python() -> None:
-    words = player("win32", only())
+    words = find_player("win32", only())
     assert words is not None
     assert words[0] == sys.executable
     compile(words[2], "the words for Windows", "exec")
@@ -73,7 +73,7 @@ def test_the_player_is_given_a_plain_wave_file(
     monkeypatch.setenv("PATH", str(script.parent))
     soundfile.write(tmp_path / "six $(channels).flac", np.full((9600, 6), 0.1), 96_000)
     said: list[str] = []
-    play(tmp_path / "six $(channels).flac", EventSink(warn=said.append))
+    play_sound(tmp_path / "six $(channels).flac", EventSink(warn=said.append))
     about = soundfile.info(copy)
     assert (about.samplerate, about.channels, about.subtype) == (48_000, 2, "PCM_16")
     assert about.frames == pytest.approx(4800, abs=64)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.errors import UserError
-from mmdream.passes import weighed
+from mmdream.passes import parse_style
 from mmdream.picture import files
 from mmdream.sample import make_sample
 from tests.command import mmdream
@@ -110,9 +110,9 @@ def test_sounds_without_a_texture_are_named_and_leave_nothing(
 
 
 def test_a_weight_is_what_follows_the_last_equals_sign(place: Path):
-    assert weighed("rain.wav=0.5") == (Path("rain.wav"), 0.5)
-    assert weighed(str(place / "a=b.wav")) == (place / "a=b.wav", 1.0)
-    assert weighed(f"{place / 'a=b.wav'}=2") == (place / "a=b.wav", 2.0)
+    assert parse_style("rain.wav=0.5") == (Path("rain.wav"), 0.5)
+    assert parse_style(str(place / "a=b.wav")) == (place / "a=b.wav", 1.0)
+    assert parse_style(f"{place / 'a=b.wav'}=2") == (place / "a=b.wav", 2.0)
     for text in ("rain.wav=0", "rain.wav=-1", "rain.wav=inf", "rain.wav=nan", "rain.wav="):
         with pytest.raises(UserError, match="above 0"):
-            weighed(text)
+            parse_style(text)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from broken_off import started
 
-from mmdream.asked import frames_a_second
+from mmdream.asked import parse_frame_rate
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.voyage import _crop_to_size
@@ -122,10 +122,10 @@ def test_a_picture_is_cut_to_the_films_shape_and_not_squeezed() -> None:
 
 
 def test_rates_of_television_are_exact() -> None:
-    assert frames_a_second(25) == 25
-    assert frames_a_second(29.97) == Fraction(30000, 1001)
-    assert frames_a_second(23.976) == Fraction(24000, 1001)
-    assert frames_a_second(12.5) == Fraction(25, 2)
+    assert parse_frame_rate(25) == 25
+    assert parse_frame_rate(29.97) == Fraction(30000, 1001)
+    assert parse_frame_rate(23.976) == Fraction(24000, 1001)
+    assert parse_frame_rate(12.5) == Fraction(25, 2)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")

@@ -23,7 +23,7 @@ from mmdream.jobs.captions import fit_size, format_time_code, text_width, trunca
 from mmdream.jobs.sheet import select_evenly, write_contact_sheet
 from mmdream.jobs.watch import GAP, Preview, draw_preview
 from mmdream.sample import make_sample
-from mmdream.schedule import Moment
+from mmdream.schedule import FrameSettings
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 MOMENT = Schedule().at(0.0)
@@ -271,6 +271,6 @@ def test_captions_tell_the_settings_of_the_moment(tmp_path: Path):
     grey = np.full((90, 160, 3), 0.5, np.float32)
     one, other = tmp_path / "one.png", tmp_path / "other.png"
     Preview(one, "dreamnet")(grey, grey, 1.0, MOMENT, 0, 9)
-    changed = Moment(MOMENT.octaves, MOMENT.octave_scale, MOMENT.steps, 0.123, MOMENT.strength)
+    changed = FrameSettings(MOMENT.octaves, MOMENT.octave_scale, MOMENT.steps, 0.123, MOMENT.strength)
     Preview(other, "dreamnet")(grey, grey, 1.0, changed, 0, 9)
     assert not np.array_equal(picture(one), picture(other))

@@ -22,7 +22,7 @@ from mmdream.sound.dream import dream_source
 from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import make_stft
-from mmdream.terms import Term, Wishes, channel, target
+from mmdream.terms import Targets, Term, parse_channel, parse_target
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 """With the smallest of the last one's sizes; the others differ in widths alone."""
@@ -178,9 +178,9 @@ def test_wrong_names_tell_the_nearest_and_how_to_list_all():
     with pytest.raises(UserError, match=r"residual_5a.*`mmdream nets residual_spec`"):
         net.check_terms((Term("layer", "residual_5aa"),))
     with pytest.raises(UserError, match="0 to 15"):
-        net.check_terms((channel("residual_1a:16"),))
+        net.check_terms((parse_channel("residual_1a:16"),))
     with pytest.raises(UserError, match="female"):
-        net.card.check_classes((target("femal"),))
+        net.card.check_classes((parse_target("femal"),))
     assert list_layers(net.card) == net.channels()
 
 
@@ -188,9 +188,9 @@ def test_wrong_names_tell_the_nearest_and_how_to_list_all():
 def test_an_ascent_climbs_through_any_front_end(name: str):
     """On the canvas's own grid, whatever columns and bands the network hears; and the target rises too."""
     net, rate, hops = network(name), 16000, 96
-    rung, chosen = Term("layer", net.card.rungs[1].layer), target(net.card.classes[1])
+    rung, chosen = Term("layer", net.card.rungs[1].layer), parse_target(net.card.classes[1])
     for term in (rung, chosen):
-        on = get_frontend(net, rate, Wishes((term,)))
+        on = get_frontend(net, rate, Targets((term,)))
         own, canvas = on.stft.hop, make_stft(rate).hop
         places = np.arange(0, hops, own / canvas, dtype=np.float32)
         rng = np.random.default_rng(0)
@@ -214,7 +214,7 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
 
 
 def test_nothing_is_climbed_where_all_weights_are_zero():
-    nothing = Wishes((Term("layer", "c4", weight=0.0),))
+    nothing = Targets((Term("layer", "c4", weight=0.0),))
     on = get_frontend(network("melnet"), 16000, nothing)
     stretch = SpectrogramSlice(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
     assert not on.slope(np.zeros((96, N_BANDS), np.float32), stretch, 0.5, 0).any()
@@ -234,13 +234,13 @@ def test_nothing_is_climbed_where_all_weights_are_zero():
 def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
     net = network(name)
     deep = Term("layer", net.card.rungs[2].layer)
-    wanted = (deep, target(f"{net.card.classes[1]}=0.5"))
+    wanted = (deep, parse_target(f"{net.card.classes[1]}=0.5"))
     for rate in (8000, 44100):
         sound = 0.1 * np.random.default_rng(1).standard_normal((2, rate)).astype(np.float32)
         blocks: list[np.ndarray] = []
         source = ArraySource(sound, rate)
         schedule = Schedule(octaves=1, steps=2, depth=0.5)
-        report = dream_source(source, blocks.append, net, schedule, 0, wishes=Wishes(wanted))
+        report = dream_source(source, blocks.append, net, schedule, 0, wishes=Targets(wanted))
         out = np.concatenate(blocks, axis=1)
         assert out.shape == sound.shape
         assert np.isfinite(out).all()

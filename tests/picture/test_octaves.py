@@ -14,7 +14,7 @@ from mmdream.picture.smooth import blur_cascade
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.wander import gradient_under_affine
 from mmdream.picture.wanted import objective_at_depth
-from mmdream.recipe import Manner
+from mmdream.recipe import AscentOptions
 from mmdream.schedule import Schedule
 
 DEPTH = 0.9
@@ -133,10 +133,16 @@ def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
 
 
 @pytest.mark.parametrize(
-    "manner", [Manner("adam"), Manner(wander=1.0), Manner(flatten=0.5), Manner(natural=True)]
+    "manner",
+    [
+        AscentOptions("adam"),
+        AscentOptions(wander=1.0),
+        AscentOptions(flatten=0.5),
+        AscentOptions(natural=True),
+    ],
 )
-def test_every_manner_climbs_and_none_is_the_plain_one(manner: Manner, network, picture):
-    plain, detail = (dreamed(network, picture, steps=6, manner=m) for m in (Manner(), manner))
+def test_every_manner_climbs_and_none_is_the_plain_one(manner: AscentOptions, network, picture):
+    plain, detail = (dreamed(network, picture, steps=6, manner=m) for m in (AscentOptions(), manner))
     base = evaluate_objective(network, DEEP, picture)
     assert evaluate_objective(network, DEEP, picture + detail) > 1.3 * base
     assert np.abs(detail - plain).max() > 0.01
@@ -146,7 +152,7 @@ def test_flattening_makes_a_dream_smoother(network, picture):
     def roughness(detail: np.ndarray) -> float:
         return float(np.abs(np.diff(detail, axis=0)).mean() / np.abs(detail).mean())
 
-    plain, flat = (dreamed(network, picture, steps=6, manner=Manner(flatten=f)) for f in (0.0, 0.8))
+    plain, flat = (dreamed(network, picture, steps=6, manner=AscentOptions(flatten=f)) for f in (0.0, 0.8))
     assert roughness(flat) < 0.9 * roughness(plain)
 
 

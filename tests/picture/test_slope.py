@@ -15,7 +15,7 @@ from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, objective_at_depth, step_size
 from mmdream.schedule import Schedule
-from mmdream.terms import Objective, Term, Wishes, channel, layer, target
+from mmdream.terms import Objective, Targets, Term, parse_channel, parse_layer, parse_target
 
 P3B, P4C = Term("layer", "p3b"), Term("layer", "p4c")
 
@@ -47,15 +47,15 @@ def test_gradients_and_scores_add_up(network, picture):
 
 
 OBJECTIVES = {
-    "layer": ("energy", [layer("c2b")]),
-    "layers": ("energy", [layer("p3b"), layer("p4c=0.5")]),
-    "away": ("energy", [layer("p3b=-1")]),
-    "mean": ("mean", [layer("p4c")]),
-    "channel": ("energy", [channel("p4c:7,12")]),
-    "channel's mean": ("mean", [channel("p4c:7,12")]),
-    "pure channel": ("cosine", [channel("p4c:7,12")]),
-    "class": ("energy", [target("goldfish")]),
-    "class and layer": ("energy", [target("school bus=0.5"), layer("p3b")]),
+    "layer": ("energy", [parse_layer("c2b")]),
+    "layers": ("energy", [parse_layer("p3b"), parse_layer("p4c=0.5")]),
+    "away": ("energy", [parse_layer("p3b=-1")]),
+    "mean": ("mean", [parse_layer("p4c")]),
+    "channel": ("energy", [parse_channel("p4c:7,12")]),
+    "channel's mean": ("mean", [parse_channel("p4c:7,12")]),
+    "pure channel": ("cosine", [parse_channel("p4c:7,12")]),
+    "class": ("energy", [parse_target("goldfish")]),
+    "class and layer": ("energy", [parse_target("school bus=0.5"), parse_layer("p3b")]),
     "guide": ("energy", []),
     "guide's direction": ("cosine", []),
 }
@@ -64,7 +64,7 @@ OBJECTIVES = {
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_it_rises_within_three_steps(name: str, network, picture, guide):
     measure, terms = OBJECTIVES[name]
-    wishes = Wishes(tuple(terms), measure, guide if "guide" in name else None)
+    wishes = Targets(tuple(terms), measure, guide if "guide" in name else None)
     moment = Schedule(octaves=1, steps=3, depth=0.7).at(0)
     wanted = build_objective(network.card, moment, wishes)
     visits = octaves.plan_full_passes([picture.shape[:2]], 3)
@@ -117,7 +117,7 @@ def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
 
 def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
     about = network.card
-    filling = Objective((channel(f"p4c:{about.rungs[-1].away[0]}").plain,), (1.0,))
+    filling = Objective((parse_channel(f"p4c:{about.rungs[-1].away[0]}").plain,), (1.0,))
 
     def left(away: bool) -> float:
         wanted = objective_at_depth(about, 1.0, away)
@@ -138,10 +138,10 @@ def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
 def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
     about = network.card
     fading = Schedule(motif=((0, "dog"), (2, "spiral"))).at(0.5)
-    wanted = build_objective(about, fading, Wishes((target("goldfish=2"),)))
+    wanted = build_objective(about, fading, Targets((parse_target("goldfish=2"),)))
     assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
     assert wanted.weights == (2.0, 0.75, 0.25)
-    guided = build_objective(about, fading, Wishes(guide=guide))
+    guided = build_objective(about, fading, Targets(guide=guide))
     assert {term.kind for term in guided.terms} == {"channel", "layer"}
 
 

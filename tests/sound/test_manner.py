@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmdream.errors import UserError
-from mmdream.recipe import SoundManner
+from mmdream.recipe import AudioOptions
 from mmdream.schedule import Schedule
 from mmdream.sound.climb import MAX_DISTANCE_DB, count_octaves
 from mmdream.sound.dream import AudioDreamReport
@@ -19,23 +19,23 @@ from mmdream.sound.phase import SpectraBlock, fit_dream_phases
 from mmdream.sound.pitch import detect_pitch
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
-from mmdream.terms import Wishes, layer, target
+from mmdream.terms import Targets, parse_layer, parse_target
 
 from .conftest import QUICK, music
 
 Dream = Callable[..., tuple[np.ndarray, AudioDreamReport]]
-MANNERS = [SoundManner(invent=1.0), SoundManner(stereo="wide"), SoundManner(phase="griffin-lim")]
+MANNERS = [AudioOptions(invent=1.0), AudioOptions(stereo="wide"), AudioOptions(phase="griffin-lim")]
 
 
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
-def test_strength_zero_is_the_source_whatever_the_manner(dream: Dream, manner: SoundManner) -> None:
+def test_strength_zero_is_the_source_whatever_the_manner(dream: Dream, manner: AudioOptions) -> None:
     sound = music(22050, 1.5, channels=2)
     out, _ = dream(sound, 22050, Schedule(octaves=1, steps=2, strength=0.0), manner=manner)
     np.testing.assert_allclose(out, sound, atol=1e-6)
 
 
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
-def test_one_seed_one_dream_of_the_source_s_length_and_loudness(dream: Dream, manner: SoundManner) -> None:
+def test_one_seed_one_dream_of_the_source_s_length_and_loudness(dream: Dream, manner: AudioOptions) -> None:
     sound = music(22050, 7.0, channels=2)
     (first, report), (second, _) = (dream(sound, 22050, QUICK, 3, manner=manner) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -53,8 +53,8 @@ def test_silence_begins_to_sound_and_has_the_loudness_that_is_asked_for(dream: D
             silence,
             44100,
             Schedule(),
-            wishes=Wishes((target(name),)),
-            manner=SoundManner(1.0),
+            wishes=Targets((parse_target(name),)),
+            manner=AudioOptions(1.0),
             loudness=-23.0,
         )
         assert report.loudness_dream == pytest.approx(-23, abs=0.5)
@@ -72,7 +72,7 @@ def test_wide_channels_dream_apart_and_linked_ones_alike(dream: Dream) -> None:
     one = music(22050, 3.0)
     sound = np.concatenate((one, one))
     linked, _ = dream(sound, 22050, QUICK)
-    wide, _ = dream(sound, 22050, QUICK, manner=SoundManner(stereo="wide"))
+    wide, _ = dream(sound, 22050, QUICK, manner=AudioOptions(stereo="wide"))
     np.testing.assert_allclose(linked[0], linked[1], atol=1e-6)
     apart = wide[0] - wide[1]
     assert np.square(apart).sum() > 0.01 * np.square(wide[0] - one[0]).sum()
@@ -85,7 +85,7 @@ def test_a_guide_leads_towards_itself(dream: Dream) -> None:
     clicks[0, :: rate // 8] = 0.5
     schedule, guided = Schedule(octaves=2, steps=6, depth=0.3), {}
     for name, guide in (("clicks", clicks), ("music", sound)):
-        wishes = Wishes((layer("c4"),))
+        wishes = Targets((parse_layer("c4"),))
         guided[name], report = dream(sound, rate, schedule, wishes=wishes, guide=ArraySource(guide, rate))
         assert report.objective_gain > 1.01
     assert np.abs(guided["clicks"] - guided["music"]).max() > 1e-2
@@ -93,11 +93,11 @@ def test_a_guide_leads_towards_itself(dream: Dream) -> None:
 
 @pytest.mark.parametrize("measure", ["mean", "cosine"])
 def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> None:
-    from mmdream.terms import channel
+    from mmdream.terms import parse_channel
 
-    sound, wanted = music(22050, 2.0), (channel("c4:3"),)
+    sound, wanted = music(22050, 2.0), (parse_channel("c4:3"),)
     (plain, _), (other, _) = (
-        dream(sound, 22050, QUICK, wishes=Wishes(wanted, how))
+        dream(sound, 22050, QUICK, wishes=Targets(wanted, how))
         for how in ("energy", measure)  # type: ignore[arg-type]
     )
     assert np.isfinite(other).all()
@@ -176,4 +176,4 @@ def test_fitted_phases_agree_better_and_stretches_fit_together() -> None:
 @pytest.mark.parametrize("wrong", [{"invent": 2.0}, {"stereo": "mono"}, {"phase": "random"}])
 def test_a_manner_out_of_range_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match=str(next(iter(wrong)))):
-        SoundManner(**wrong)  # type: ignore[arg-type]
+        AudioOptions(**wrong)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from mmdream.sound.peak import PEAK_CEILING, measure_peaks
 from mmdream.sound.phase import OVERLAPPING_FRAMES, griffin_lim, measure_inconsistency, stream_griffin_lim
 from mmdream.sound.source import ArraySource
 from mmdream.sound.styled import AudioStyleReport, make_style_target, style_source
-from mmdream.sound.styling import Styling
+from mmdream.sound.styling import AudioStyleSettings
 from mmdream.sound.texture import (
     build_texture_model,
     compute_grams,
@@ -47,7 +47,9 @@ def style(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioStyleReport]]
     def run(content: np.ndarray, *styles: np.ndarray, rate: int = RATE, **wanted: float):
         blocks: list[np.ndarray] = []
         others = [(ArraySource(each, rate), 1.0) for each in styles]
-        report = style_source(ArraySource(content, rate), others, blocks.append, melnet, Styling(**wanted))
+        report = style_source(
+            ArraySource(content, rate), others, blocks.append, melnet, AudioStyleSettings(**wanted)
+        )
         return np.concatenate(blocks, axis=1), report
 
     return run
@@ -115,7 +117,7 @@ def test_products_count_every_place_as_its_hop_counts():
 @pytest.mark.parametrize("keep_rhythm", [False, True])
 def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
     content = listened(music(RATE, 1.5))
-    styling = Styling(0.5, keep_rhythm)
+    styling = AudioStyleSettings(0.5, keep_rhythm)
     on, aim = make_style_target(content, [(listened(rattle(1.5)), 1.0)], melnet, styling)
     was = content.canvas(0, content.hops)
     x = was + np.float32(0.1)
@@ -233,8 +235,10 @@ def test_channels_that_are_alike_stay_alike_and_the_seed_alone_decides(style):
 
 def test_styles_are_blended_by_their_shares(melnet: Network):
     content, a, b = (listened(each) for each in (music(RATE, 1.0), rattle(1.0), rattle(1.0, hz=880)))
-    both, _ = make_style_target(content, [(a, 3.0), (b, 1.0)], None, Styling())
-    alone = [make_style_target(content, [(each, 1.0)], None, Styling())[0].middle for each in (a, b)]
+    both, _ = make_style_target(content, [(a, 3.0), (b, 1.0)], None, AudioStyleSettings())
+    alone = [
+        make_style_target(content, [(each, 1.0)], None, AudioStyleSettings())[0].middle for each in (a, b)
+    ]
     np.testing.assert_allclose(both.middle, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
 
 
@@ -252,7 +256,7 @@ def test_a_sound_without_a_texture_is_refused(style):
 @pytest.mark.parametrize(("name", "value"), [("content_weight", -1), ("content_weight", 1e9), ("steps", -1)])
 def test_settings_out_of_range_are_refused(name: str, value: float):
     with pytest.raises(UserError, match="choose between"):
-        Styling(**{name: value})
+        AudioStyleSettings(**{name: value})
 
 
 def test_runs_are_as_wide_at_every_rate():

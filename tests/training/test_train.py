@@ -19,7 +19,7 @@ from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weights import read_arrays
-from mmdream.terms import channel, target
+from mmdream.terms import parse_channel, parse_target
 from mmdream.training.finished import TrainingReport, move_into_place
 from mmdream.training.lesson import split_dataset
 from mmdream.training.settings import TrainingSettings
@@ -75,7 +75,7 @@ def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport
     assert about.facts["accuracy"] == 1.0
     assert about.facts["accuracy_of_the_commonest_class"] == 0.5
     network = load_network(about)
-    network.check_terms((target("upright"),))
+    network.check_terms((parse_target("upright"),))
     # What the report says of its classes, the dreamer's own head says.
     of = read_dataset(pictures)
     tested = split_dataset(of, None, 0).test
@@ -111,7 +111,9 @@ def test_the_report_is_whole(with_seeing: TrainingReport):
     network = load_network(load_card("mine"))
     for row in told["classes"]:
         assert row["channels"]
-        network.check_terms(tuple(channel(named) for named in row["channels"] if not named.endswith(":")))
+        network.check_terms(
+            tuple(parse_channel(named) for named in row["channels"] if not named.endswith(":"))
+        )
 
 
 def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
