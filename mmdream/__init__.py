@@ -18,8 +18,8 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
+    from mmdream.core.errors import UserError
     from mmdream.drive import Drive
-    from mmdream.errors import UserError
     from mmdream.passes import Mask, Pass, Span, Style
     from mmdream.recipe import Recipe
     from mmdream.schedule import Schedule
@@ -48,7 +48,7 @@ _HOMES = {
     "Schedule": "schedule",
     "Span": "passes",
     "Style": "passes",
-    "UserError": "errors",
+    "UserError": "core.errors",
     "dream_audio": "api",
     "dream_image": "api",
     "dream_video": "api",

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.jobs.output import check_output_file
-from mmdream.listen import EventSink
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file
+from mmdream.core.report import Report
 from mmdream.recipe import Recipe
-from mmdream.report import Report
 
 if TYPE_CHECKING:
     from mmdream.film.source import MediaFile

@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmdream.core.errors import UserError
 from mmdream.drive import Drive, parse_drive
-from mmdream.errors import UserError
 from mmdream.options import ObjectiveMeasure
 from mmdream.options_picture import Optimizer
 from mmdream.pass_text import parse_pass, read_passes

@@ -36,7 +36,7 @@ from mmdream.asked import (
     build_targets,
     build_zoom,
 )
-from mmdream.errors import UserError, to_one_line
+from mmdream.core.errors import UserError, to_one_line
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
@@ -267,7 +267,7 @@ def sample(
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
-    from mmdream.jobs.output import check_output_file, output_workspace
+    from mmdream.core.files import check_output_file, output_workspace
     from mmdream.sample import make_sample
 
     path = check_output_file(None, output, ".mp4", (".mp4",), overwrite)

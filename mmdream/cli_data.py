@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmdream import options
-from mmdream.errors import UserError
-from mmdream.errors import to_one_line as plain
+from mmdream.core.errors import UserError
+from mmdream.core.errors import to_one_line as plain
 from mmdream.terminal import print_report, report_to_terminal
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mmdream import options
-from mmdream.errors import UserError, to_one_line
+from mmdream.core.errors import UserError, to_one_line
 from mmdream.terminal import report_to_terminal
 
 

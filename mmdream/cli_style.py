@@ -13,7 +13,7 @@ import typer
 
 from mmdream import options, options_style
 from mmdream.asked import build_mask
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.options import DEFAULT
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
 from mmdream.options_style import AUDIO_STYLE_DEFAULTS, DEFAULT_STATISTIC, PANELS, STYLE_DEFAULTS, StyleStart

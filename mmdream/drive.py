@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.schedule import SCHEDULE_LIMITS, suggest_name
 
 AUDIO_FEATURES = {

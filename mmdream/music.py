@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pyloudnorm
 
-from mmdream.chance import rng_for
+from mmdream.core.rng import rng_for
 
 SOUND_RATE = 48_000
 BEAT = 0.625

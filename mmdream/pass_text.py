@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.passes import Mask, Pass, Span, Style, parse_style
 from mmdream.schedule import SCHEDULE_LIMITS, Schedule, parse_key_tables, suggest_name
 from mmdream.terms import Targets, parse_channel, parse_layer, parse_target

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.schedule import Curve, MotifCurve, Schedule
 from mmdream.terms import Targets
 

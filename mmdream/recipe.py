@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from mmdream.core.errors import UserError
 from mmdream.drive import Drive
-from mmdream.errors import UserError
 from mmdream.passes import Pass
 from mmdream.schedule import Schedule
 from mmdream.terms import Targets

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.music import SOUND_RATE, synthesize_music
 
 CREDITS = (

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.terms import parse_motifs
 
 SCHEDULE_LIMITS: dict[str, tuple[float, float]] = {

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import typer
 
-from mmdream.errors import Stopped
-from mmdream.errors import to_one_line as plain
-from mmdream.listen import EventSink
+from mmdream.core.errors import Stopped
+from mmdream.core.errors import to_one_line as plain
+from mmdream.core.events import EventSink
 
 PROGRESS_UNITS = {
     "picture": "frames",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -26,7 +26,7 @@ import numpy as np
 from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
-from mmdream.chance import rng_for
+from mmdream.core.rng import rng_for
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.networks.card import load_card

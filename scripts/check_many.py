@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from mmdream import Recipe, dream_image, dream_video
-from mmdream.jobs.memory import peak_memory_mib
+from mmdream.core.memory import peak_memory_mib
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.sample import make_sample

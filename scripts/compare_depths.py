@@ -27,7 +27,7 @@ import numpy as np
 import soundfile
 from measure_sound import decibels, distance
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.origins import ModelFileWeights, ShippedWeights

@@ -22,10 +22,10 @@ from measure_sound import decibels, distance
 from measure_sound import read as read_sound
 from scipy.special import logsumexp
 
+from mmdream.core.events import EventSink
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.seen import ClassifierChoice, classify_file, image_classifier
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 

@@ -27,7 +27,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.files import check_output_file, output_workspace
+from mmdream.core.memory import keep_freed_memory
+from mmdream.core.report import objective_ratio
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.captions import (
@@ -39,8 +42,6 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
-from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
@@ -49,7 +50,6 @@ from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
-from mmdream.report import objective_ratio
 from mmdream.schedule import Schedule
 from mmdream.terms import Targets
 

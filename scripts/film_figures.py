@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.frames import Frame
 
 LAGS = (1, 5, 10)

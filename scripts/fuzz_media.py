@@ -41,9 +41,9 @@ from fuzz_mutations import LIES, mutated
 from fuzz_readers import READERS, TRAINED, in_folder, prepared
 from fuzz_seeds import Seeds, every, sets
 
+from mmdream.core.errors import MAX_MESSAGE_LENGTH, UserError, to_one_line
+from mmdream.core.events import EventSink
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import MAX_MESSAGE_LENGTH, UserError, to_one_line
-from mmdream.listen import EventSink
 
 MEMORY = 2 << 30
 """Bytes of address space beside what the libraries have taken."""

@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from mmdream import pass_text, schedule
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.check import check_dataset
 from mmdream.data.folder import read_dataset
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import UserError
 from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.masks import check_mask
-from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays

@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 from film_figures import LAGS, Figures, Rows, measure, together
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
 from mmdream.film.source import probe

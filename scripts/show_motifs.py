@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdream.core.events import EventSink
 from mmdream.jobs.captions import draw_text
 from mmdream.jobs.still import render_image
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
 from mmdream.recipe import Recipe

@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 from compare_dreams import DOGS
 
-from mmdream.chance import rng_for
+from mmdream.core.rng import rng_for
 from mmdream.data import manifest
 from mmdream.data.card import read_dataset_card
 

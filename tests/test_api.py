@@ -15,9 +15,9 @@ import soundfile
 
 import mmdream
 from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
+from mmdream.core.events import EventSink
 from mmdream.film.sound_files import AUDIO_SUFFIXES
 from mmdream.jobs.sound import render_audio_file
-from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.schedule import Curve
 from tests.command import mmdream as command

@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdream import chance
 from mmdream.ascent import AscentProblem, ascend, normalize_rms
+from mmdream.core import rng as chance
 
 
 def test_an_ascent_climbs_to_the_top_of_a_hill():

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from mmdream.errors import MAX_MESSAGE_LENGTH, DiskFull, UserError
+from mmdream.core.errors import MAX_MESSAGE_LENGTH, DiskFull, UserError
 
 
 @pytest.mark.parametrize("kind", [UserError, DiskFull])

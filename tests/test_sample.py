@@ -14,7 +14,7 @@ import pyloudnorm
 import pytest
 from av.video.reformatter import Interpolation
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.music import SOUND_RATE, synthesize_music
 from mmdream.sample import make_sample, render_frames
 

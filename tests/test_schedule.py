@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.schedule import (
     SCHEDULE_LIMITS,
     Schedule,

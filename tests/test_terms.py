@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.terms import Targets, Term, parse_channel, parse_layer, parse_motifs, parse_target
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mmdream.web import BLOCK_BYTES, DownloadError, download_bytes, download_file, file_digest, remote_size
+from mmdream.core.download import (
+    BLOCK_BYTES,
+    DownloadError,
+    download_bytes,
+    download_file,
+    file_digest,
+    remote_size,
+)
 
 BODY = bytes(range(256)) * (3 * BLOCK_BYTES // 256)
 SHA = f"sha256:{hashlib.sha256(BODY).hexdigest()}"

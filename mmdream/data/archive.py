@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 _PACKAGED_CARDS = Path(__file__).parents[1] / "datasets"
 CARDS_FOLDER = _PACKAGED_CARDS if _PACKAGED_CARDS.is_dir() else Path(__file__).parents[2] / "datasets"

@@ -12,14 +12,14 @@ from typing import Any
 
 import soundfile
 
+from mmdream.core.download import file_digest
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data import manifest
 from mmdream.data.card import dataset_names, read_dataset_card
 from mmdream.data.folder import Dataset, list_class_folders, read_dataset
 from mmdream.data.manifest import INPUT_FOLDER
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 from mmdream.picture import files
-from mmdream.web import file_digest
 
 MAX_LISTED = 20
 """Files of one kind that are named to people."""

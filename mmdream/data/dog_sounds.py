@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mmdream.core.errors import UserError
 from mmdream.data.card import read_dataset_card
 from mmdream.data.sound_layouts import FREESOUND_URL, read_esc, read_urbansound8k
 from mmdream.data.tree import AUDIO_SUFFIXES, FileTree, SourceFile, index_by_name, match_paths, read_table
-from mmdream.errors import UserError
 
 DOG_LABELS = {
     "Bark": "bark",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from mmdream.core.download import DownloadError, cache_folders, download_file, file_digest, remote_size
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.card import NOT_VERIFIED, DatasetArchive, DatasetCard
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
-from mmdream.web import DownloadError, cache_folders, download_file, file_digest, remote_size
 
 MAX_ARCHIVE_BYTES = 500_000_000_000
 """Bytes that an archive of unknown size may have."""

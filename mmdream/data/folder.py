@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmdream.core.errors import UserError
 from mmdream.data import manifest
 from mmdream.data.manifest import DatasetInfo
 from mmdream.data.tree import MEDIA_SUFFIXES
-from mmdream.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.sort import crop_square
-from mmdream.errors import UserError
 from mmdream.picture import files
 
 CACHE_FOLDER = "cache"

@@ -12,9 +12,9 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mmdream.core import files
+from mmdream.core.errors import UserError
 from mmdream.data.tree import MEDIA_SUFFIXES
-from mmdream.errors import UserError
-from mmdream.jobs import durable
 
 TABLE_FILE, INFO_FILE, INPUT_FOLDER = "manifest.tsv", "dataset.json", "input"
 
@@ -70,9 +70,9 @@ def write_manifest(folder: Path, about: DatasetInfo, rows: Sequence[ManifestRow]
     """
     table = ["\t".join(field.name for field in fields(ManifestRow))]
     table += ["\t".join(map(str, astuple(row))) for row in rows]
-    durable.write_atomically(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
+    files.write_atomically(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
     text = json.dumps(asdict(about), indent=2, ensure_ascii=False)
-    durable.write_atomically(folder / INFO_FILE, f"{text}\n".encode())
+    files.write_atomically(folder / INFO_FILE, f"{text}\n".encode())
 
 
 def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:

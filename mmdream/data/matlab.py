@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 MAX_MEMORY_BYTES = 4 << 30
 """Bytes that the reader may take; a list holds some thousand names."""

@@ -10,9 +10,9 @@ import numpy as np
 import soundfile
 from scipy.signal import stft
 
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import ExampleFormat, load_example
-from mmdream.errors import UserError
 from mmdream.jobs import figure
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text
 from mmdream.picture import files

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data import manifest
 from mmdream.data.card import DatasetCard, DatasetVariant, read_dataset_card
 from mmdream.data.fetch import fetch_archives
@@ -21,9 +23,7 @@ from mmdream.data.manifest import DatasetInfo
 from mmdream.data.prepared import PreparedDataset, summarize_dataset
 from mmdream.data.sort import place_files
 from mmdream.data.sources import check_sources, find_files
-from mmdream.errors import UserError
 from mmdream.film.opened import reporting_full_disk
-from mmdream.listen import EventSink
 
 
 def prepare_dataset(

@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import soundfile
 
+from mmdream.core.download import file_digest
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.card import DatasetCard, DatasetVariant
 from mmdream.data.manifest import INPUT_FOLDER, ManifestRow
 from mmdream.data.tree import SourceFile
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 from mmdream.picture import files
-from mmdream.web import file_digest
 
 
 @dataclass(frozen=True)

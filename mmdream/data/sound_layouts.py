@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mmdream.core.errors import UserError
 from mmdream.data.tree import (
     AUDIO_SUFFIXES,
     FileTree,
@@ -16,7 +17,6 @@ from mmdream.data.tree import (
     read_csv,
     read_table,
 )
-from mmdream.errors import UserError
 
 FREESOUND_URL = "https://freesound.org/s/{}/"
 """Where a recording of Freesound's is, by its number."""

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.archive import SUFFIXES, is_archive, unpack
 from mmdream.data.card import DatasetCard, DatasetVariant
 from mmdream.data.fetch import verify_checksum
@@ -14,8 +16,6 @@ from mmdream.data.layouts import LAYOUT_READERS
 from mmdream.data.picture_layouts import WORDNET_ID
 from mmdream.data.sort import select_files
 from mmdream.data.tree import FileTree, SourceFile, scan_folder
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 
 TABLE_SUFFIXES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""

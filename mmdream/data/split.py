@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
-from mmdream.errors import UserError
 
 TEST_SHARE = 0.2
 """Of the examples that are kept from training, where the set does not say which."""

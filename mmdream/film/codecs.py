@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film import decode
 from mmdream.film.colour import HDR_TRANSFERS, make_rgb_decoder
 from mmdream.film.opened import open_media

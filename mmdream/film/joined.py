@@ -9,7 +9,7 @@ from pathlib import Path
 from av import Packet, VideoStream
 from av.container import InputContainer
 
-from mmdream.errors import Interrupted
+from mmdream.core.errors import Interrupted
 from mmdream.film.opened import open_media
 from mmdream.film.source import VideoTrack
 from mmdream.film.writer import VideoWriter

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.feather import fit_mask, mask_luminance
 from mmdream.film.frames import read_frames
 from mmdream.film.source import MediaFile

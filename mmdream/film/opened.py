@@ -12,7 +12,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from mmdream.errors import DiskFull, UserError
+from mmdream.core.errors import DiskFull, UserError
 
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""

@@ -10,7 +10,7 @@ from typing import Any
 import ffmpeg
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.binary import run_ffmpeg
 from mmdream.film.source import MAX_CHANNELS, AudioTrack
 

@@ -13,7 +13,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.colour import ColorSpace, read_color_space
 from mmdream.film.opened import demux_packets, open_media, video_decoder
 from mmdream.film.turn import Orientation, read_orientation

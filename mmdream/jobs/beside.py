@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, move_into_place
+from mmdream.core.report import Report
 from mmdream.film.codecs import VIDEO_SUFFIXES
 from mmdream.film.source import MediaFile, probe
 from mmdream.jobs.compare import comparison_path, write_comparison
 from mmdream.jobs.folder import is_job_folder, make_work_folder, result_file
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.output import check_output_file, move_into_place
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.strip import select_numeric_curves
 from mmdream.jobs.watch import Preview
-from mmdream.listen import EventSink
 from mmdream.picture import files
-from mmdream.report import Report
 
 SHEET_MOMENTS = 12
 """Pictures on a contact sheet."""

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
-from mmdream.errors import Interrupted
-from mmdream.jobs.stopwatch import Stopwatch
+from mmdream.core.errors import Interrupted
+from mmdream.core.report import Stopwatch
 from mmdream.networks.network import Network
 from mmdream.picture import octaves, styled
 from mmdream.picture.octaves import GradientFunction, OctavePass

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.jobs.dry import format_duration
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.order import find_sound_track
-from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.jobs.sound import open_audio_source, render_audio_track
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.picture import files
 from mmdream.recipe import Recipe

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
 from mmdream.jobs.sound import render_audio_track
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.sound.guard import TonalBalance, guard_balance, measure_balance

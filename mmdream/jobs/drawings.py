@@ -7,9 +7,9 @@ from pathlib import Path
 
 import soundfile
 
+from mmdream.core.files import check_output_folder, move_folder_into_place
 from mmdream.jobs import figure
 from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
-from mmdream.jobs.output import check_output_folder, move_folder_into_place
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
 from mmdream.schedule import Schedule

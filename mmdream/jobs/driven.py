@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdream import curves, drive
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.report import Report
 from mmdream.drive import Drive
-from mmdream.errors import Interrupted, UserError
 from mmdream.film import features as seen
 from mmdream.film.shots import Scan
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.film.waves import decode_audio
 from mmdream.jobs.order import Selection
 from mmdream.recipe import Recipe
-from mmdream.report import Report
 from mmdream.schedule import Schedule
 from mmdream.sound.features import AudioFeatures
 from mmdream.sound.source import AudioSource, read_blocks

@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from mmdream.core.events import EventSink
+from mmdream.core.memory import keep_freed_memory, peak_memory_mib
+from mmdream.core.report import Stopwatch
+from mmdream.core.threads import run_in_threads
 from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs import space
-from mmdream.jobs.attended import run_in_threads
 from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
 from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-from mmdream.jobs.memory import keep_freed_memory, peak_memory_mib
 from mmdream.jobs.order import resolve_tracks
 from mmdream.jobs.picture import FramePipeline
-from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.jobs.strokes import build_frame_pipeline
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
 from mmdream.sound.dream import dream_source

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.jobs.output import check_output_file, output_workspace
+from mmdream.core.files import check_output_file, output_workspace
 from mmdream.picture import files
 
 if TYPE_CHECKING:

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.errors import Interrupted, UserError
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.events import EventSink
+from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
+from mmdream.core.report import Stopwatch
+from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.film import frames
 from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan_frames
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.film.tracks import OutputAudioTrack, describe_track
 from mmdream.jobs import space
-from mmdream.jobs.ahead import lower_priority
-from mmdream.jobs.attended import run_in_threads
 from mmdream.jobs.driven import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.jobs.folder import (
     MODULATION_FILE,
@@ -33,7 +35,6 @@ from mmdream.jobs.folder import (
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.jobs.onward import read_from
 from mmdream.jobs.order import Selection, resolve_tracks
 from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
@@ -43,10 +44,8 @@ from mmdream.jobs.remaining import PassCost, estimate_frame_work, report_time_le
 from mmdream.jobs.restyle import style_audio_track
 from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.jobs.sound import JournalChunkStore, render_audio_track
-from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
-from mmdream.listen import EventSink
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 from mmdream.sound.styling import AudioStyleSettings

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from filelock import lock_descriptor
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.files import write_atomically
 from mmdream.jobs import journal
-from mmdream.jobs.durable import write_atomically
 from mmdream.jobs.job import Job, format_differences
 
 JOB_FILE, LOCK_FILE, SCAN_FILE, MODULATION_FILE = "job.json", "lock", "scan.safetensors", "driven.json"

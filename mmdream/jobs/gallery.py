@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace
+from mmdream.core.memory import keep_freed_memory
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
-from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import check_output_file, output_workspace
-from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights

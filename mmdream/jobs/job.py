@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mmdream.core.files import hash_file
 from mmdream.drive import Drive
 from mmdream.jobs import told_passes
-from mmdream.jobs.durable import hash_file
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.loaded import probe_guide_sound
 from mmdream.jobs.order import Selection

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmdream.jobs.durable import atomic_file, hash_file, write_atomically
+from mmdream.core.files import atomic_file, hash_file, write_atomically
 
 JOURNAL_FILE = "journal.jsonl"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.jobs import journal
 from mmdream.jobs.folder import FOLDER_PREFIX, FOLDER_SUFFIX, JOB_FILE, is_job_folder, is_running, read_job
 from mmdream.jobs.journal import JournalEntry

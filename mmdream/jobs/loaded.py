@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
-from mmdream.listen import EventSink
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.mask import MaskReader, MaskSource, mask_from_image, mask_from_video
 from mmdream.film.source import probe
 from mmdream.passes import Mask

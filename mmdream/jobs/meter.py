@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mmdream.report import SettingsChange
+from mmdream.core.report import SettingsChange
 
 if TYPE_CHECKING:
     from mmdream.jobs.picture import DreamedFrame

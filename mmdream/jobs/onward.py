@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from mmdream.errors import Interrupted
+from mmdream.core.errors import Interrupted
 from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import MediaFile
 from mmdream.jobs.order import Selection

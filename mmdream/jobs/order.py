@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.source import AudioTrack, MediaFile, VideoTrack
 
 

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace, publish_file
+from mmdream.core.report import Report
 from mmdream.film import sound_files
 from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.order import find_sound_track
-from mmdream.jobs.output import check_output_file, output_workspace, publish_file
 from mmdream.jobs.sound import open_audio_source
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.recipe import Recipe
-from mmdream.report import Report
 from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.made import SIGNAL_LUFS, SignalSpec

@@ -13,18 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.jobs.loaded import load_image_network
-from mmdream.jobs.masks import open_mask
-from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import (
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import (
     check_output_file,
     check_output_folder,
     move_folder_into_place,
     output_workspace,
     write_numbered_images,
 )
-from mmdream.listen import EventSink
+from mmdream.core.memory import keep_freed_memory
+from mmdream.jobs.loaded import load_image_network
+from mmdream.jobs.masks import open_mask
 from mmdream.passes import Mask, Style, style_shares
 from mmdream.picture import files, octaves
 from mmdream.picture.octaves import OctavePass, resize

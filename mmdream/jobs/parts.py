@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.film.carry import TemporalStates, pack_states, unpack_states
 from mmdream.film.joined import count_frames
 from mmdream.film.opened import disk_full_error
@@ -21,7 +22,6 @@ from mmdream.jobs.meter import FrameStats
 from mmdream.jobs.onward import frame_hash
 from mmdream.jobs.picture import DreamedFrame
 from mmdream.jobs.plan import Part
-from mmdream.listen import EventSink
 
 KEPT_STATES = 3
 """The last carries that are kept: one may be damaged, and they are large."""

@@ -10,6 +10,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from mmdream.core.report import Stopwatch
+from mmdream.core.threads import lower_priority, prefetch
 from mmdream.film import flow
 from mmdream.film.carry import (
     TemporalState,
@@ -22,9 +24,7 @@ from mmdream.film.carry import (
 )
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
-from mmdream.jobs.ahead import lower_priority, prefetch
 from mmdream.jobs.brushes import PassRenderer
-from mmdream.jobs.stopwatch import Stopwatch
 from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.recipe import Recipe

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import ffmpeg
 
+from mmdream.core.events import EventSink
 from mmdream.film.binary import run_ffmpeg
-from mmdream.listen import EventSink
 
 PLAYERS = (
     ("afplay",),  # macOS

@@ -17,9 +17,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from mmdream.core.events import EventSink
 from mmdream.film.shots import Scan
 from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
-from mmdream.listen import EventSink
 from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.picture.octaves import Size

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from mmdream.errors import Interrupted, UserError
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.output import check_output_file, output_workspace
-from mmdream.listen import EventSink
 from mmdream.passes import style_shares
 from mmdream.picture.files import is_image
 from mmdream.recipe import Recipe

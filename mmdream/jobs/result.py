@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.core.events import EventSink
+from mmdream.core.report import Report, Stopwatch, objective_ratio
 from mmdream.film import mux, proof
 from mmdream.film.shots import Scan
 from mmdream.film.source import MediaFile
 from mmdream.film.tracks import OutputAudioTrack
 from mmdream.jobs.meter import FrameStats
 from mmdream.jobs.order import Selection
-from mmdream.jobs.stopwatch import Stopwatch
-from mmdream.listen import EventSink
-from mmdream.report import Report, objective_ratio
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mmdream.errors import DiskFull, UserError
+from mmdream.core.errors import DiskFull, UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file
+from mmdream.core.report import Report
+from mmdream.core.threads import run_interruptible
 from mmdream.film.codecs import VIDEO_SUFFIXES
 from mmdream.film.opened import DISK_FULL_ERRNOS
 from mmdream.film.source import MediaFile, probe
 from mmdream.jobs import folder as folders
-from mmdream.jobs.attended import run_interruptible
 from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.order import resolve_tracks
-from mmdream.jobs.output import check_output_file
-from mmdream.listen import EventSink
-from mmdream.report import Report
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.film import frames
 from mmdream.film.source import MediaFile, probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.loaded import load_audio_network, load_image_network
-from mmdream.listen import EventSink
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
 from mmdream.picture import files

@@ -15,6 +15,9 @@ import numpy as np
 import soundfile
 from safetensors.numpy import load_file, save
 
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace
+from mmdream.core.report import Report
 from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
@@ -24,12 +27,9 @@ from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 from mmdream.jobs.order import find_sound_track
-from mmdream.jobs.output import check_output_file, output_workspace
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.recipe import AudioOptions, Recipe
-from mmdream.report import Report
 from mmdream.sound.chunks import Chunk
 from mmdream.sound.kept import ChunkStore
 from mmdream.sound.made import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal

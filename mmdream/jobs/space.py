@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.codecs import VIDEO_FORMATS
 from mmdream.film.source import AudioTrack, VideoTrack
 from mmdream.jobs.parts import KEPT_STATES

@@ -11,24 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.film.carry import measure_strength
-from mmdream.jobs.loaded import locate_image_network
-from mmdream.jobs.memory import keep_freed_memory
-from mmdream.jobs.output import (
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import (
     check_output_file,
     check_output_folder,
     move_folder_into_place,
     output_workspace,
     write_numbered_images,
 )
-from mmdream.jobs.stopwatch import Stopwatch
+from mmdream.core.memory import keep_freed_memory
+from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
+from mmdream.film.carry import measure_strength
+from mmdream.jobs.loaded import locate_image_network
 from mmdream.jobs.told_passes import check_pass_files
-from mmdream.listen import EventSink
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.recipe import Recipe, resolve_size
-from mmdream.report import Report, SettingsChange, objective_ratio
 
 
 def render_image(

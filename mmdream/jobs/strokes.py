@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mmdream.core.events import EventSink
+from mmdream.core.report import Stopwatch
 from mmdream.film.source import VideoTrack
 from mmdream.jobs.brushes import DreamPass, PassRenderer, StylePass
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.masks import open_mask
 from mmdream.jobs.picture import BoundPass, FramePipeline
-from mmdream.jobs.stopwatch import Stopwatch
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.passes import Pass
 from mmdream.picture import files

@@ -6,9 +6,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.files import hash_file
 from mmdream.film.source import MediaFile
-from mmdream.jobs.durable import hash_file
 from mmdream.jobs.masks import check_mask
 from mmdream.jobs.painted import read_style_image
 from mmdream.networks.card import is_user_model

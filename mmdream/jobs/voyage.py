@@ -13,6 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.core.events import EventSink
+from mmdream.core.files import check_output_file, output_workspace
+from mmdream.core.memory import keep_freed_memory
+from mmdream.core.report import Report, SettingsChange, objective_ratio
+from mmdream.core.threads import prefetch
 from mmdream.film import mux, proof
 from mmdream.film.carry import measure_strength
 from mmdream.film.codecs import VIDEO_SUFFIXES, video_format
@@ -22,19 +27,14 @@ from mmdream.film.tracks import OutputAudioTrack
 from mmdream.film.turn import UPRIGHT
 from mmdream.film.waves import DecodedSpan
 from mmdream.film.writer import VideoWriter
-from mmdream.jobs.ahead import prefetch
 from mmdream.jobs.clips import FeedbackSettings
 from mmdream.jobs.loaded import load_audio_network, load_image_network
-from mmdream.jobs.memory import keep_freed_memory
 from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
-from mmdream.jobs.output import check_output_file, output_workspace
 from mmdream.jobs.still import read_start_image
 from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
 from mmdream.recipe import Recipe, resolve_size
-from mmdream.report import Report, SettingsChange, objective_ratio
 
 
 @dataclass(frozen=True, slots=True)

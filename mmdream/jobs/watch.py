@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.core.events import EventSink
 from mmdream.jobs.captions import (
     DIM_GREY,
     TEXT_GREY,
@@ -23,7 +24,6 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
-from mmdream.listen import EventSink
 from mmdream.picture import files
 from mmdream.schedule import FrameSettings
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.flow import half_size
 from mmdream.networks.network import Network
 from mmdream.picture import octaves

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.origins import WEIGHT_SOURCES, WeightSource
 from mmdream.networks.places import FOREIGN_SUFFIXES, MODELS_FOLDER

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.web import DownloadError, download_bytes, file_digest
+from mmdream.core.download import DownloadError, download_bytes, file_digest
+from mmdream.core.errors import UserError
 
 if TYPE_CHECKING:
     from mmdream.networks.origins import KerasWeights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mmdream.hush import silence_stderr
+from mmdream.core.errors import silence_stderr
 
 __all__ = ["has_gpu", "keras", "tf"]
 

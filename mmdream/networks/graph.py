@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 MODEL_KINDS = ("Functional", "Sequential")
 KERNEL_LAYERS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput
 from mmdream.networks.graph import ModelGraph
 

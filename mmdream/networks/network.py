@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdream import chance
-from mmdream.errors import UserError
+from mmdream.core import rng
+from mmdream.core.download import file_digest
+from mmdream.core.errors import UserError
+from mmdream.core.memory import LruCache
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
 from mmdream.networks.fed import preprocess, swap_time_and_bands
 from mmdream.networks.origins import ModelFileWeights
-from mmdream.networks.recent import LruCache
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.terms import Term
-from mmdream.web import file_digest
 
 if TYPE_CHECKING:
     import keras
@@ -298,7 +298,7 @@ def initialize_random(model: keras.Model, seed: int) -> None:
             continue
         shape = tuple(variable.shape)
         scale = np.sqrt(2 / np.prod(shape[:-1]))
-        kernel = chance.rng_for(seed, "weights", place).standard_normal(shape, np.float32)
+        kernel = rng.rng_for(seed, "weights", place).standard_normal(shape, np.float32)
         variable.assign(kernel * np.float32(scale))
 
 

@@ -18,7 +18,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard, Rung, parse_rungs
 from mmdream.networks.graph import ModelGraph, read_graph
 from mmdream.networks.guess import guess_audio_input, guess_image_input

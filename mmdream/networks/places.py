@@ -9,8 +9,8 @@ import os
 import re
 from pathlib import Path
 
-from mmdream.errors import UserError
-from mmdream.homes import DATA, user_folder
+from mmdream.core.errors import UserError
+from mmdream.core.paths import DATA, user_folder
 
 _PACKAGED_MODELS = Path(__file__).parents[1] / "models"
 MODELS_FOLDER = _PACKAGED_MODELS if _PACKAGED_MODELS.is_dir() else Path(__file__).parents[2] / "models"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.framework import keras
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types

@@ -16,7 +16,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mmdream.errors import UserError
+from mmdream.core.download import cache_folders
+from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
 from mmdream.networks.origins import (
@@ -28,7 +29,6 @@ from mmdream.networks.origins import (
     TrainedWeights,
 )
 from mmdream.networks.places import MODELS_FOLDER
-from mmdream.web import cache_folders
 
 RANDOM = "random"
 """In place of a file: untrained weights."""

@@ -10,8 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.hush import silence_stderr
+from mmdream.core.errors import UserError, silence_stderr
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 WHITE_LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
 from mmdream.networks.fed import extend_edges
 from mmdream.networks.framework import tf
 
@@ -49,7 +49,7 @@ def extract_pixel_features(rgb: tf.Tensor, share: tf.Tensor) -> list[tuple[tf.Te
 @cache
 def _random_filters() -> np.ndarray:
     """Random filters that see no even colour, of length 1; float32 [side, side, 3, filter]."""
-    drawn = chance.rng_for(0, "grain").standard_normal((FILTER_SIDE, FILTER_SIDE, 3, FILTER_COUNT))
+    drawn = rng.rng_for(0, "grain").standard_normal((FILTER_SIDE, FILTER_SIDE, 3, FILTER_COUNT))
     drawn -= drawn.mean((0, 1))
     bright = drawn.mean(2, keepdims=True)
     drawn = bright + CHROMA_WEIGHT * (drawn - bright)

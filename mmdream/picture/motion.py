@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 MOTION_LIMITS = {"zoom": (0.25, 4.0), "rotate": (-360.0, 360.0), "shift": (-2000.0, 2000.0)}
 """Least and most of each, a second."""

@@ -14,8 +14,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from mmdream import chance
 from mmdream.ascent import AscentProblem, ascend, normalize_rms
+from mmdream.core import rng as chance
 from mmdream.picture.smooth import blur_cascade, cascade_sigma, flattening_gradient
 from mmdream.picture.spectrum import precondition_gradient
 from mmdream.picture.tiles import apply_tiled

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
+from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.networks.recent import cache_in_traces
 from mmdream.objectives import channel_cosine, class_evidence, energy, guide_similarity, mean_activation
 from mmdream.terms import GuideImage, Objective, Term
 
@@ -129,7 +129,7 @@ def make_reference_noise(side: int = 192) -> np.ndarray:
     Returns:
         float32 [side, side, 3], mean 0.5, deviation 0.2, mostly grey, clipped to 0..1.
     """
-    noise = chance.rng_for(0, "pink").standard_normal((side, side, 4))
+    noise = rng.rng_for(0, "pink").standard_normal((side, side, 4))
     fy, fx = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]
     falloff = 1.0 / np.maximum(np.hypot(fy, fx), 1.0 / side)
     layers = np.fft.irfft2(np.fft.rfft2(noise, axes=(0, 1)) * falloff[..., None], (side, side), (0, 1))

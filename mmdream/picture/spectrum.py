@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
 
 COLOR_COVARIANCE_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32)
 """Root of the covariance of natural pictures' channels, as tensorflow/lucid measured it on ImageNet."""
@@ -46,7 +46,7 @@ def make_noise_image(height: int, width: int, seed: int) -> np.ndarray:
     Returns:
         float32 [height, width, 3], around 0.5.
     """
-    white = chance.rng_for(seed, "noise", height, width).standard_normal((height, width, 3))
+    white = rng.rng_for(seed, "noise", height, width).standard_normal((height, width, 3))
     spectrum = np.fft.rfft2(white, axes=(0, 1)) / _frequency_grid(height, width)[..., None]
     pink = np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
     return np.clip(0.5 + NOISE_DEVIATION * pink / max(pink.std(), 1e-12), 0, 1).astype(np.float32)

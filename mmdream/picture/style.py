@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
+from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.networks.recent import cache_in_traces
 from mmdream.objectives import STYLE_DISTANCES, FeatureMoments, TextureStatistics, measure_feature_moments
 from mmdream.picture.grain import PIXEL_FEATURE_SETS, extract_pixel_features
 from mmdream.picture.tiles import apply_tiled, slices_within, split_tiles
@@ -174,7 +174,7 @@ def _reduce_channels(a: tf.Tensor) -> tf.Tensor:
     wide = a.shape[3]
     if wide <= MAX_STYLE_CHANNELS:
         return a
-    draw = chance.rng_for(0, "sketch", wide).standard_normal((wide, MAX_STYLE_CHANNELS))
+    draw = rng.rng_for(0, "sketch", wide).standard_normal((wide, MAX_STYLE_CHANNELS))
     rotation = np.linalg.qr(draw)[0].astype(np.float32)
     return tf.tensordot(tf.cast(a, tf.float32), tf.constant(rotation), 1)
 

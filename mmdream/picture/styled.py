@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdream import chance
 from mmdream.ascent import AscentProblem, ascend
+from mmdream.core import rng
 from mmdream.networks.network import Network
 from mmdream.objectives import to_texture_statistics
 from mmdream.passes import Style
@@ -114,7 +114,7 @@ def stylize_octaves(
     gain = np.zeros_like(source)
     for visit in visits:
         on = _StyleOctave(source, source + detail + gain, visit.size, mask)
-        rims = chance.rng_for(seed, "rims", time, *visit.size)
+        rims = rng.rng_for(seed, "rims", time, *visit.size)
         canvas = AscentProblem(
             start=np.zeros_like(on.base),
             step=FIRST_STEP

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from mmdream.ascent import AscentProblem, ascend
-from mmdream.chance import rng_for
-from mmdream.errors import Interrupted
+from mmdream.core.errors import Interrupted
+from mmdream.core.rng import rng_for
 from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
 from mmdream.schedule import FrameSettings
 from mmdream.sound.canvas import (

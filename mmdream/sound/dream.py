@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from mmdream.core.report import Report, SettingsChange, drop_repeats
 from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
-from mmdream.report import Report, SettingsChange, drop_repeats
 from mmdream.schedule import Curve, FrameSettings, Schedule
 from mmdream.sound.canvas import DB_PER_NEPER
 from mmdream.sound.chunks import Chunk, crossfade_chunks, split_into_chunks

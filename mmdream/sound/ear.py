@@ -36,9 +36,9 @@ from mmdream.sound.stft import Stft, forward_stft, make_stft
 from mmdream.terms import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
+    from mmdream.core.memory import LruCache
     from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
-    from mmdream.networks.recent import LruCache
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.sound.amplitudes import StyleGrid, make_style_grid
 from mmdream.sound.chunks import HALO_HOPS, Chunk
 from mmdream.sound.level import LoudnessMeter, compute_level_factor

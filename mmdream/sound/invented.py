@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmdream.chance import rng_for
+from mmdream.core.rng import rng_for
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft
 
 PULSE_SHARE = 0.5

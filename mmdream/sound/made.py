@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.signal
 
-from mmdream.chance import rng_for
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.rng import rng_for
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.peak import PEAK_CEILING
 from mmdream.sound.source import BLOCK_SAMPLES

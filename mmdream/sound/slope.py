@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
-from mmdream.networks.recent import cache_in_traces
 from mmdream.networks.sounds import window_logits
 from mmdream.objectives import (
     channel_cosine,

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 BLOCK_SAMPLES = 65536
 """Samples read, metered or written at a time."""

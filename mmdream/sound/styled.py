@@ -19,8 +19,8 @@ import scipy.ndimage
 import soundfile
 
 from mmdream.ascent import AscentProblem, ascend
-from mmdream.chance import rng_for
-from mmdream.report import Report
+from mmdream.core.report import Report
+from mmdream.core.rng import rng_for
 from mmdream.sound.chunks import Chunk, crossfade_chunks
 from mmdream.sound.heard import (
     STYLE_LEVEL_DBFS,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
 from mmdream.networks.framework import tf
 from mmdream.sound.amplitudes import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
 from mmdream.sound.front import compute_band_edges, make_network_filterbank, normalize_bands
@@ -102,7 +102,7 @@ def build_texture_model(
     runs = len(grid.starts)
     scales = [np.float32(np.sqrt(2 / (length * runs))) for length in taps]  # He et al. 2015
     filters = tuple(
-        chance.rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
+        rng.rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
         for length, scale in zip(taps, scales, strict=True)
     )
     if network is None:

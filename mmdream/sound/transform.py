@@ -12,7 +12,7 @@ import librosa
 import numpy as np
 import scipy.fft
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 LIMITS = {"stretch": (0.5, 2.0), "shift": (-10_000.0, 10_000.0), "pitch": (-24.0, 24.0)}
 """Least and most of each: a factor of the length, Hz, semitones."""

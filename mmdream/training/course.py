@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mmdream import chance
-from mmdream.errors import UserError
+from mmdream.core import rng
+from mmdream.core.errors import UserError
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
 from mmdream.training.pupil import TrainableModel
@@ -154,9 +154,7 @@ def _train_batches(lesson: TrainingData, course: FitSchedule, first: int) -> tf.
     def batch(step: np.int64) -> tuple[np.ndarray, ...]:
         at = int(step) * course.batch
         examples = draw_examples(lesson.train, at, at + course.batch, course.seed, "order")
-        shown, labels = lesson.inputs.augmented_batch(
-            examples, chance.rng_for(course.seed, "step", int(step))
-        )
+        shown, labels = lesson.inputs.augmented_batch(examples, rng.rng_for(course.seed, "step", int(step)))
         return shown, smooth_labels(labels), (labels @ lesson.weights).astype(np.float32)
 
     shapes = [array.shape for array in batch(np.int64(0))]

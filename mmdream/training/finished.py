@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdream.errors import UserError
-from mmdream.jobs.durable import write_atomically
+from mmdream.core.errors import UserError
+from mmdream.core.files import write_atomically
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.origins import TrainedWeights
 from mmdream.networks.places import CARD_FILE

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Example
-from mmdream.errors import UserError
 from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
 from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
@@ -47,7 +47,7 @@ def fit_head(
     labels: list[np.ndarray] = []
     for place in range(0, last, batch):
         some = draw_examples(lesson.train, place, min(place + batch, last), seed, "head order")
-        shown, shares = lesson.inputs.augmented_batch(some, chance.rng_for(seed, "head", place))
+        shown, shares = lesson.inputs.augmented_batch(some, rng.rng_for(seed, "head", place))
         seen.append(features(tf.constant(shown)).numpy())
         labels.append(shares)
         done += len(some)

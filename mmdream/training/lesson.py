@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from mmdream import chance
+from mmdream.core import rng as chance
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.split import split_examples
-from mmdream.errors import UserError
 
 VALIDATION_SHARE, MAX_VALIDATION = 0.15, 400
 """Share, and number at most, of the examples for learning that tell when to stop."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
 from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mmdream.jobs.durable import atomic_file, hash_file, write_atomically
+from mmdream.core.files import atomic_file, hash_file, write_atomically
 
 ROUNDS_FILE, WEIGHTS_FOLDER = "rounds.jsonl", "weights"
 """A line a round; the folder of their weights."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 
 Medium = Literal["picture", "sound"]
 

@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, read_dataset
-from mmdream.errors import UserError
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import ModelFileWeights
 from mmdream.networks.places import new_network_folder

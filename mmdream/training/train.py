@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.errors import Interrupted, UserError
-from mmdream.jobs.attended import run_interruptible
-from mmdream.jobs.durable import atomic_file
-from mmdream.listen import EventSink
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import atomic_file
+from mmdream.core.threads import run_interruptible
 from mmdream.networks.card import AudioInput
 from mmdream.networks.weights import read_arrays
 from mmdream.training.finished import TrainingReport, export_network

@@ -13,9 +13,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.files import hash_file, write_atomically
 from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
-from mmdream.jobs.durable import hash_file, write_atomically
 from mmdream.networks.card import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import TrainingTask

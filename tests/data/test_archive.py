@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 from trees import esc10, tarred, zipped
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data import archive as unpacking
 from mmdream.data import prepare as preparing
 from mmdream.data.archive import DEFAULT_LIMITS, UnpackLimits, is_archive, unpack
 from mmdream.data.card import DatasetArchive, read_dataset_card
 from mmdream.data.fetch import verify_checksum
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 
 SMALL = UnpackLimits(times=20, least=1_000_000, files=50)
 

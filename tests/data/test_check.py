@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from trees import SETS, picture, sound, sources
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.check import MAX_LISTED, check_dataset
 from mmdream.data.folder import read_dataset
 from mmdream.data.plot import (
@@ -24,8 +26,6 @@ from mmdream.data.plot import (
     write_dataset_plot,
 )
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 
 HOSTILE = Path(__file__).parent / "hostile"
 

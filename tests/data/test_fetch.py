@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from trees import esc10, zipped
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data import fetch as fetching
 from mmdream.data import prepare as preparing
 from mmdream.data.card import DatasetArchive, read_dataset_card
 from mmdream.data.prepare import prepare_dataset
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 
 
 @pytest.fixture

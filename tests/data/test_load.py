@@ -10,13 +10,13 @@ import pytest
 import soundfile
 from trees import SETS, esc10, picture, sound, sources, speech_commands
 
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.data.folder import Dataset, Example, read_dataset
 from mmdream.data.load import CACHE_FOLDER, MAX_SAMPLE_RATE, MAX_SECONDS, ExampleFormat, load_examples
 from mmdream.data.prepare import prepare_dataset
 from mmdream.data.sort import crop_square
 from mmdream.data.split import split_examples
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
 
 
 def prepared(name: str, tmp_path: Path) -> Dataset:

@@ -9,7 +9,7 @@ import pytest
 from again import again
 from make import TICKS, constant, film, harm, picture, uneven
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.film.writer import VideoWriter

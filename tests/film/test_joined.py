@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from make import constant, film, uneven
 
-from mmdream.errors import Interrupted
+from mmdream.core.errors import Interrupted
 from mmdream.film import frames
 from mmdream.film.joined import count_frames, join_parts
 from mmdream.film.source import MediaFile, probe

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from make import bursts, constant, film, uneven
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film import feather
 from mmdream.film.mask import (
     CLOCK_TOLERANCE,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from make import bursts, constant, film
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film import frames
 from mmdream.film.source import probe
 

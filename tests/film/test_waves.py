@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from make import bursts, constant, film
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film import waves
 from mmdream.film.source import probe
 

@@ -14,11 +14,11 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, dream_video
+from mmdream.core.events import EventSink
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.jobs.journal import read_journal as lines_of
-from mmdream.listen import EventSink
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["--octaves", "1", "--steps", "2"]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mmdream.errors import Interrupted, Stopped
-from mmdream.jobs.attended import STOP_GRACE_SECONDS, run_interruptible
+from mmdream.core.errors import Interrupted, Stopped
+from mmdream.core.threads import STOP_GRACE_SECONDS, run_interruptible
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.jobs.channel_sheet import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet
 from mmdream.jobs.channels import parse_channels
 from mmdream.picture import files

@@ -26,6 +26,8 @@ from mmdream import (
     plan_video,
     resume_video,
 )
+from mmdream.core.events import EventSink
+from mmdream.core.report import Report
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
@@ -34,8 +36,6 @@ from mmdream.jobs.folder import MODULATION_FILE, job_folder
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.sound import render_audio_file
 from mmdream.jobs.strip import LABEL_HEIGHT, select_numeric_curves
-from mmdream.listen import EventSink
-from mmdream.report import Report
 from tests.command import mmdream
 
 LOUD = 4.0, 4.6

@@ -17,11 +17,11 @@ from broken_off import QUICK, contents, halt
 from make import bursts, constant, film
 
 from mmdream import UserError, dream_video, resume_video
+from mmdream.core.events import EventSink
+from mmdream.core.files import move_into_place
 from mmdream.jobs import run
 from mmdream.jobs.folder import job_folder
-from mmdream.jobs.output import move_into_place
 from mmdream.jobs.still import render_image_file
-from mmdream.listen import EventSink
 from mmdream.picture import files
 from tests.command import mmdream
 

@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.jobs import gallery
 from mmdream.jobs.captions import BACKGROUND
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files

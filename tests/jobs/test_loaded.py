@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, Schedule, dream_audio, dream_image
+from mmdream.core.events import EventSink
 from mmdream.jobs.loaded import load_audio_network, load_image_network
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network

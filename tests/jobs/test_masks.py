@@ -15,7 +15,7 @@ from make import bursts, constant, film
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.jobs.masks import check_mask, open_mask
 from mmdream.passes import Mask
 from mmdream.picture import files

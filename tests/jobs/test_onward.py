@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from make import constant, film, harm, uneven
 
-from mmdream.errors import Interrupted
+from mmdream.core.errors import Interrupted
 from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.onward import PREROLL_FRAMES, frame_hash, read_from

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
 from mmdream.jobs.clips import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths

@@ -12,10 +12,10 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
-from mmdream.listen import EventSink
 from mmdream.networks.network import Network
 from mmdream.passes import STYLE_SCHEDULE, Style, parse_style
 from mmdream.picture import files

@@ -12,8 +12,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
+from mmdream.core.events import EventSink
 from mmdream.jobs.play import PLAYERS, find_player, play_sound
-from mmdream.listen import EventSink
 
 
 def only(*names: str) -> Callable[[str], str | None]:

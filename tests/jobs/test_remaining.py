@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from mmdream.core.events import EventSink
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.remaining import (
     FINISHING_SECONDS,
@@ -18,7 +19,6 @@ from mmdream.jobs.remaining import (
     estimate_seconds_left,
     report_time_left,
 )
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.passes import Span
 from mmdream.recipe import Recipe

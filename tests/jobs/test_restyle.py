@@ -11,7 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.passes import parse_style
 from mmdream.picture import files
 from mmdream.sample import make_sample

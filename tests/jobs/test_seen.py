@@ -15,13 +15,13 @@ from make import bursts, constant, film
 from typer.testing import CliRunner
 
 from mmdream.cli import app
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.film import frames
 from mmdream.film.source import probe
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
 from mmdream.jobs.timeline import draw_predictions
-from mmdream.listen import EventSink
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks import network as module
 from mmdream.networks.card import Rung, load_card
 from mmdream.networks.network import choose_precision, load_network

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, dream_image, networks
-from mmdream.errors import UserError
-from mmdream.listen import EventSink
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
 from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network

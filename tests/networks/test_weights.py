@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, load_card
 from mmdream.networks.download import download_keras_file, download_snapshot
 from mmdream.networks.origins import KerasWeights

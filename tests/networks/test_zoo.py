@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmdream.ascent import AscentProblem, ascend
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, list_layers, load_network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.picture.motion import CameraMotion, parse_shift, unwarp_change, warp_affine
 
 SIZE = (90, 160)

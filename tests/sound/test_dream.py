@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.errors import Interrupted, UserError
+from mmdream.core.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.schedule import Schedule
 from mmdream.sound.chunks import CHUNK_HOPS

@@ -6,7 +6,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.sound.made import SIGNAL_RATE, generate_signal, parse_signal
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.recipe import AudioOptions
 from mmdream.schedule import Schedule
 from mmdream.sound.climb import MAX_DISTANCE_DB, count_octaves

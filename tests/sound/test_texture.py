@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.networks.network import Network
 from mmdream.sound.amplitudes import make_style_grid
 from mmdream.sound.heard import MeteredSound, meter_sound, split_into_windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.errors import UserError
+from mmdream.core.errors import UserError
 from mmdream.sound.transform import Transform, parse_transform
 
 RATE = 44_100

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.chance import rng_for
+from mmdream.core.rng import rng_for
 from mmdream.data.folder import Dataset, Example, read_dataset
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network

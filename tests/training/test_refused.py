@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream.core.errors import UserError
 from mmdream.data.folder import read_dataset
-from mmdream.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from mmdream.errors import Interrupted, Stopped, UserError
-from mmdream.listen import EventSink
+from mmdream.core.errors import Interrupted, Stopped, UserError
+from mmdream.core.events import EventSink
 from mmdream.networks.weights import read_arrays
 from mmdream.training.settings import TrainingSettings
 from mmdream.training.train import train_network

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.events import EventSink
 from mmdream.data.folder import read_dataset
 from mmdream.data.load import ExampleFormat, load_examples
-from mmdream.errors import Interrupted, UserError
-from mmdream.listen import EventSink
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network

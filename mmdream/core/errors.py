@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+
 MAX_MESSAGE_LENGTH = 1000
 """Signs of what is wrong; of longer lines the middle is left out."""
 
@@ -40,3 +45,25 @@ class Stopped(KeyboardInterrupt):
 
 class Interrupted(Exception):
     """The user wants to stop; whoever works lets go at once and leaves nothing half-written."""
+
+
+_STDERR_LOCK = RLock()
+"""A process has one stderr: who is hushed second would keep the first one's silence for ever."""
+
+
+@contextmanager
+def silence_stderr() -> Iterator[None]:
+    """Let nothing through to stderr meanwhile."""
+    with _STDERR_LOCK:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # no stderr, nothing to keep
+            yield
+            return
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

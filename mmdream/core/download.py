@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmdream.homes import CACHE, user_folder
+from mmdream.core.paths import CACHE, user_folder
 
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""
