@@ -19,10 +19,10 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.core.errors import UserError
-    from mmdream.drive import Drive
-    from mmdream.passes import Mask, Pass, Span, Style
-    from mmdream.recipe import Recipe
-    from mmdream.schedule import Schedule
+    from mmdream.settings.modulation import Drive
+    from mmdream.settings.passes import Mask, Pass, Span, Style
+    from mmdream.settings.recipe import Recipe
+    from mmdream.settings.schedule import Schedule
 
 __all__ = [
     "Drive",
@@ -41,13 +41,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Drive": "drive",
-    "Mask": "passes",
-    "Pass": "passes",
-    "Recipe": "recipe",
-    "Schedule": "schedule",
-    "Span": "passes",
-    "Style": "passes",
+    "Drive": "settings.modulation",
+    "Mask": "settings.passes",
+    "Pass": "settings.passes",
+    "Recipe": "settings.recipe",
+    "Schedule": "settings.schedule",
+    "Span": "settings.passes",
+    "Style": "settings.passes",
     "UserError": "core.errors",
     "dream_audio": "api",
     "dream_image": "api",

@@ -14,7 +14,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from mmdream.film.source import MediaFile
@@ -131,12 +131,12 @@ def _describe_job(
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.film.codecs import VIDEO_SUFFIXES
     from mmdream.film.source import probe
-    from mmdream.jobs import told_passes
     from mmdream.jobs.beside import is_delivered
     from mmdream.jobs.driven import check_drives
     from mmdream.jobs.folder import job_folder
     from mmdream.jobs.job import Extras, describe_job
-    from mmdream.jobs.order import Selection, find_sound_track, resolve_tracks
+    from mmdream.settings import files
+    from mmdream.settings.recipe import Selection, find_sound_track, resolve_tracks
 
     path = Path(source)
     film = probe(path)
@@ -153,7 +153,7 @@ def _describe_job(
     recipe = recipe or Recipe()
     check_drives(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
-        told_passes.check_pass(film, stroke)
+        files.check_pass(film, stroke)
     hears = track is not None
     return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or Extras())
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmdream.core.errors import UserError
-from mmdream.drive import Drive, parse_drive
 from mmdream.options import ObjectiveMeasure
 from mmdream.options_picture import Optimizer
-from mmdream.pass_text import parse_pass, read_passes
-from mmdream.passes import Mask, Pass, Style, parse_style
-from mmdream.recipe import AscentOptions
-from mmdream.schedule import DEFAULT_PRESET, Schedule, preset_sound_target, read_schedule
-from mmdream.schedule import load_preset as named
-from mmdream.terms import Targets, Term, parse_channel, parse_layer, parse_target
+from mmdream.settings.modulation import Drive, parse_drive
+from mmdream.settings.passes import Mask, Pass, Style, parse_pass, parse_style, read_passes
+from mmdream.settings.recipe import AscentOptions
+from mmdream.settings.schedule import DEFAULT_PRESET, Schedule, preset_sound_target, read_schedule
+from mmdream.settings.schedule import load_preset as named
+from mmdream.settings.targets import Targets, Term, parse_channel, parse_layer, parse_target
 
 if TYPE_CHECKING:
     from mmdream.jobs.clips import FeedbackSettings

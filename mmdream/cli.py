@@ -40,9 +40,9 @@ from mmdream.core.errors import UserError, to_one_line
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
-from mmdream.recipe import AudioOptions, Recipe
+from mmdream.settings.recipe import AudioOptions, Recipe
+from mmdream.settings.targets import Targets
 from mmdream.terminal import print_report, report_to_terminal
-from mmdream.terms import Targets
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
 UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")

@@ -17,10 +17,9 @@ from mmdream.core.errors import UserError
 from mmdream.options import DEFAULT
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
 from mmdream.options_style import AUDIO_STYLE_DEFAULTS, DEFAULT_STATISTIC, PANELS, STYLE_DEFAULTS, StyleStart
-from mmdream.passes import STYLE_SCHEDULE, Pass, Style, parse_style
-from mmdream.recipe import Recipe
-from mmdream.schedule import Schedule
-from mmdream.sound.styling import AudioStyleSettings
+from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Pass, Style, parse_style
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import Schedule
 from mmdream.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
 
 

@@ -1,6 +1,6 @@
 """From a measured feature to curves of the schedule: brought to 0..1, smoothed, laid on settings, thinned.
 
-All of it is pure arithmetic on one grid of `STEP_SECONDS` seconds; what the features are is told in `mmdream.drive`.
+All of it is pure arithmetic on one grid of `STEP_SECONDS` seconds; what the features are is told in `mmdream.settings.modulation`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.ndimage
 
-from mmdream.schedule import SCHEDULE_LIMITS, Curve, MotifCurve
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, MotifCurve
 
 STEP_SECONDS = 0.05
 """Seconds between two values of a feature: a frame or two."""

@@ -23,7 +23,7 @@ from mmdream.asked import (
 from mmdream.options import DEFAULT, DEFAULT_MEASURE
 from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
 from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
-from mmdream.recipe import AudioOptions, Recipe
+from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
 
 

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mmdream.recipe import Recipe
-from mmdream.schedule import list_presets
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import list_presets
 
 DEFAULT = Recipe()
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES
 from mmdream.options import DEFAULT
-from mmdream.passes import Mask
+from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES
+from mmdream.settings.passes import Mask
 
 
 class Precision(StrEnum):

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS
 from mmdream.options import DEFAULT, ObjectiveMeasure
+from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS
 
 
 class Stereo(StrEnum):

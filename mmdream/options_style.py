@@ -13,8 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from mmdream.options_picture import DEFAULT_FEATHER, Color, Precision
-from mmdream.passes import STYLE_SCHEDULE, Style
-from mmdream.sound.styling import AudioStyleSettings
+from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Style
 
 PICTURES_AND_FILMS, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"
 PANELS = {

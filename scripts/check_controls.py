@@ -33,7 +33,7 @@ from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.picture.slope import evaluate_objective
 from mmdream.picture.wanted import objective_at_depth
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.dream import measure_contrast_energies
 from mmdream.sound.source import ArraySource
 

@@ -25,7 +25,7 @@ from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
 
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.chunks import CHUNK_HOPS
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import make_stft

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mmdream import schedule
 from mmdream.film.frames import read_frames
 from mmdream.film.source import probe
 from mmdream.film.waves import extract_audio
 from mmdream.networks.card import load_card
 from mmdream.sample import make_sample
+from mmdream.settings import schedule
 from mmdream.sound.stft import make_stft
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,7 +30,7 @@ from mmdream.core.memory import peak_memory_mib
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.sample import make_sample
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 
 TRACED = type(tf.function(lambda x: x))
 

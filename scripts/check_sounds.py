@@ -41,7 +41,7 @@ from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
 
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.sound.source import ArraySource
 

@@ -35,10 +35,10 @@ from mmdream.networks.weights import RANDOM
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import build_objective, step_size
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Targets
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
-from mmdream.terms import Targets
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WANTED = 1.5

@@ -50,8 +50,8 @@ from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
-from mmdream.schedule import Schedule
-from mmdream.terms import Targets
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Targets
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NETS = ("dreamnet", "googlenet", "squeezenet", "vgg16")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream import pass_text, schedule
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.data.check import check_dataset
@@ -32,8 +31,9 @@ from mmdream.jobs.masks import check_mask
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays
-from mmdream.passes import Mask
 from mmdream.picture import files
+from mmdream.settings import passes, schedule
+from mmdream.settings.passes import Mask
 
 Reader = Callable[[Path, Path], object]
 
@@ -110,7 +110,7 @@ def settings(path: Path, work: Path) -> None:
 
     def scheduled() -> None:
         read = schedule.read_schedule(path)
-        for stroke in pass_text.read_passes(path):
+        for stroke in passes.read_passes(path):
             str(stroke.schedule(read).at(0.5)), str(stroke)
         str(read.at(0.5))
 

@@ -22,7 +22,7 @@ from mmdream.networks.network import load_network
 from mmdream.picture import files
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.tiles import apply_tiled
-from mmdream.terms import Objective, Term
+from mmdream.settings.targets import Objective, Term
 
 SIDE = 256
 STRIDES = (2, 4, 8, 16)

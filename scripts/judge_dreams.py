@@ -34,8 +34,8 @@ from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.wanted import step_size
-from mmdream.recipe import AscentOptions
-from mmdream.terms import Objective, Term
+from mmdream.settings.recipe import AscentOptions
+from mmdream.settings.targets import Objective, Term
 
 SIDE = 224
 """px of a dream."""

@@ -20,9 +20,9 @@ from mmdream.jobs.captions import draw_text
 from mmdream.jobs.still import render_image
 from mmdream.networks.card import load_card
 from mmdream.picture import files, octaves
-from mmdream.recipe import Recipe
-from mmdream.schedule import Schedule
-from mmdream.terms import parse_motifs
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import parse_motifs
 
 COLUMNS, WIDTH, CAPTION = 6, 320, 22
 

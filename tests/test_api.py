@@ -19,7 +19,7 @@ from mmdream.core.events import EventSink
 from mmdream.film.sound_files import AUDIO_SUFFIXES
 from mmdream.jobs.sound import render_audio_file
 from mmdream.picture import files
-from mmdream.schedule import Curve
+from mmdream.settings.schedule import Curve
 from tests.command import mmdream as command
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))

@@ -15,7 +15,7 @@ import soundfile
 from mmdream.asked import build_sound_targets
 from mmdream.picture import files
 from mmdream.sample import make_sample
-from mmdream.terms import Targets, parse_layer, parse_target
+from mmdream.settings.targets import Targets, parse_layer, parse_target
 from tests.command import alone, mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")

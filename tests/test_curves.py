@@ -17,7 +17,7 @@ from mmdream.curves import (
     normalize_feature,
     thin_keys,
 )
-from mmdream.schedule import Curve, Schedule
+from mmdream.settings.schedule import Curve, Schedule
 
 
 def restless(n: int, seed: int = 3) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mmdream import Drive, Recipe, Schedule, UserError
-from mmdream.drive import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES, parse_drive
-from mmdream.schedule import SCHEDULE_LIMITS
+from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES, parse_drive
+from mmdream.settings.schedule import SCHEDULE_LIMITS
 
 
 @pytest.mark.parametrize(

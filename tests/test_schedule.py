@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.schedule import (
+from mmdream.settings.schedule import (
     SCHEDULE_LIMITS,
     Schedule,
     list_presets,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.terms import Targets, Term, parse_channel, parse_layer, parse_motifs, parse_target
+from mmdream.settings.targets import Targets, Term, parse_channel, parse_layer, parse_motifs, parse_target
 
 
 def test_terms_are_read_and_written_alike():

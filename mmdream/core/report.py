@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mmdream.schedule import FrameSettings
+from mmdream.settings.schedule import FrameSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from mmdream.picture import octaves, styled
 from mmdream.picture.octaves import GradientFunction, OctavePass
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
-from mmdream.recipe import Recipe
-from mmdream.schedule import FrameSettings, Schedule
-from mmdream.terms import GuideImage, Objective
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import FrameSettings, Schedule
+from mmdream.settings.targets import GuideImage, Objective
 
 TIMED_STEPS = 3
 """Steps that are timed."""

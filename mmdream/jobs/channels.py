@@ -20,15 +20,14 @@ from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.jobs.dry import format_duration
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.order import find_sound_track
 from mmdream.jobs.sound import open_audio_source, render_audio_track
 from mmdream.networks.network import Network
 from mmdream.picture import files
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe, find_sound_track
+from mmdream.settings.targets import Targets, Term
 from mmdream.sound.columns import ColumnMeans, measure_column_power
 from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
 from mmdream.sound.source import FileSource
-from mmdream.terms import Targets, Term
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""

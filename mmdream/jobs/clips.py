@@ -17,13 +17,13 @@ from mmdream.film.source import probe
 from mmdream.film.waves import create_wave
 from mmdream.jobs.sound import render_audio_track
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.targets import Term
 from mmdream.sound.guard import TonalBalance, guard_balance, measure_balance
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter, limit_peaks
 from mmdream.sound.source import BLOCK_SAMPLES, ArraySource, read_blocks, read_padded
 from mmdream.sound.transform import Transform
-from mmdream.terms import Term
 
 if TYPE_CHECKING:
     from mmdream.sound.dream import AudioDreamReport

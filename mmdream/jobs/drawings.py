@@ -12,7 +12,7 @@ from mmdream.jobs import figure
 from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.columns import ColumnMeans
 from mmdream.sound.source import FileSource
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmdream import curves, drive
+from mmdream import curves
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.report import Report
-from mmdream.drive import Drive
 from mmdream.film import features as seen
 from mmdream.film.shots import Scan
 from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.film.waves import decode_audio
-from mmdream.jobs.order import Selection
-from mmdream.recipe import Recipe
-from mmdream.schedule import Schedule
+from mmdream.settings import modulation
+from mmdream.settings.modulation import Drive
+from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.features import AudioFeatures
 from mmdream.sound.source import AudioSource, read_blocks
 
@@ -78,7 +78,7 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
     """
     every = {*recipe.drives, *recipe.sound_drives}
-    if not film.audio_tracks and (lost := _first_drive_of(every, drive.AUDIO_FEATURES)):
+    if not film.audio_tracks and (lost := _first_drive_of(every, modulation.AUDIO_FEATURES)):
         raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
     if order is None:
         _check_audio_drives(every)
@@ -89,8 +89,8 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
 
 
 def _check_audio_drives(drives: Iterable[Drive]) -> None:
-    if lost := _first_drive_of(drives, drive.IMAGE_FEATURES):
-        choices = ", ".join(drive.AUDIO_FEATURES)
+    if lost := _first_drive_of(drives, modulation.IMAGE_FEATURES):
+        choices = ", ".join(modulation.AUDIO_FEATURES)
         raise UserError(f"drive {lost}: a sound has no {lost.feature}; choose {choices}")
 
 
@@ -123,12 +123,12 @@ def modulate_schedules(
         return ModulatedSchedules(recipe.schedule, recipe.schedule)
     wanted = {each.feature for each in every}
     measured: dict[str, curves.FeatureCurve] = {}
-    if listened := wanted & set(drive.AUDIO_FEATURES):
+    if listened := wanted & set(modulation.AUDIO_FEATURES):
         track = track or film.audio_tracks[0]
         measured |= measure_audio_features(
             decode_audio(film, track), track.rate, float(track.start), listened, stopped
         )
-    if found is not None and (looked := wanted & set(drive.IMAGE_FEATURES)):
+    if found is not None and (looked := wanted & set(modulation.IMAGE_FEATURES)):
         start, values = seen.measure_video_features(found, film.start, looked)
         measured |= {name: curves.normalize_feature(name, start, row) for name, row in values.items()}
     picture = modulate_schedule(recipe.schedule, recipe.drives, measured)

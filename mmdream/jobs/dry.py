@@ -24,11 +24,10 @@ from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
 from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-from mmdream.jobs.order import resolve_tracks
 from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe, resolve_tracks
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mmdream import __version__
 from mmdream.networks.card import load_card
 from mmdream.networks.network import choose_precision, has_bfloat16
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 
 LIBRARIES = (
     "av",

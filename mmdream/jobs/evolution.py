@@ -14,7 +14,7 @@ from mmdream.jobs.portrait import (
     draw_spectrogram,
     level_colors,
 )
-from mmdream.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.sound.canvas import (
     DB_PER_NEPER,
     INVENTED_START,

@@ -36,7 +36,6 @@ from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.onward import read_from
-from mmdream.jobs.order import Selection, resolve_tracks
 from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
 from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.plan import plan_parts
@@ -46,9 +45,10 @@ from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, jo
 from mmdream.jobs.sound import JournalChunkStore, render_audio_track
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
+from mmdream.settings.passes import AudioStyleSettings
+from mmdream.settings.recipe import Selection, resolve_tracks
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
-from mmdream.sound.styling import AudioStyleSettings
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""

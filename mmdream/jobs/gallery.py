@@ -17,7 +17,7 @@ from mmdream.networks.weights import locate_weights
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.sample import render_frames
-from mmdream.terms import Objective, Term
+from mmdream.settings.targets import Objective, Term
 
 MAX_CHANNELS = 8
 """Channels of a rung that are shown."""

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.core.files import hash_file
-from mmdream.drive import Drive
-from mmdream.jobs import told_passes
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.loaded import probe_guide_sound
-from mmdream.jobs.order import Selection
 from mmdream.jobs.restyle import check_audio_style
 from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture.wanted import check_targets
-from mmdream.recipe import AscentOptions, AudioOptions, Recipe, WeightsSource
-from mmdream.schedule import Schedule
-from mmdream.terms import Targets
+from mmdream.settings import files
+from mmdream.settings.modulation import Drive
+from mmdream.settings.recipe import AscentOptions, AudioOptions, Recipe, Selection, WeightsSource
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Targets
 
 SAMPLE_BYTES = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `MIDDLE_SAMPLES` places."""
@@ -81,9 +80,7 @@ class Job:
         found |= {f"sound_{name}": value for name, value in heard.items()}
         del found["passes"]
         for number, stroke in enumerate(self.recipe.passes, 1):
-            found |= {
-                f"pass {number} {name}": value for name, value in told_passes.describe_pass(stroke).items()
-            }
+            found |= {f"pass {number} {name}": value for name, value in files.describe_pass(stroke).items()}
         found["drives"] = ", ".join(map(str, self.recipe.drives))
         found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
         # A network of the user's own is what its file holds.
@@ -123,12 +120,10 @@ class Job:
             values = json.loads(text)
             recipe, order = dict(values["recipe"]), dict(values["order"])
             schedule = Schedule(**recipe.pop("schedule"))
-            wishes, heard = (
-                told_passes.targets_from_dict(recipe.pop(name)) for name in ("wishes", "sound_wishes")
-            )
+            wishes, heard = (files.targets_from_dict(recipe.pop(name)) for name in ("wishes", "sound_wishes"))
             manner = AscentOptions(**recipe.pop("manner"))
             sound = AudioOptions(**recipe.pop("sound_manner"))
-            recipe["passes"] = tuple(map(told_passes.pass_from_dict, recipe["passes"]))
+            recipe["passes"] = tuple(map(files.pass_from_dict, recipe["passes"]))
             for name in ("drives", "sound_drives"):
                 recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
             for name in ("start", "end"):
@@ -189,14 +184,12 @@ def describe_job(
         for number, stroke in enumerate(recipe.passes, 1):
             own = recipe.of(stroke)
             check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
-            found = _hash_network(own.net, "picture", "network", own.weights) | told_passes.hash_pass_files(
-                stroke
-            )
+            found = _hash_network(own.net, "picture", "network", own.weights) | files.hash_pass_files(stroke)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
-        recipe = replace(recipe, passes=tuple(map(told_passes.absolute_pass, recipe.passes)))
+        recipe = replace(recipe, passes=tuple(map(files.absolute_pass, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = hash_file(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=told_passes.absolute_targets(recipe.wishes))
+            recipe = replace(recipe, wishes=files.absolute_targets(recipe.wishes))
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
         contents["sound style"] = hash_file(order.sound_style)
@@ -207,7 +200,7 @@ def describe_job(
         if recipe.sound_wishes.guide is not None:
             probe_guide_sound(recipe.sound_wishes.guide)
             contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
-            recipe = replace(recipe, sound_wishes=told_passes.absolute_targets(recipe.sound_wishes))
+            recipe = replace(recipe, sound_wishes=files.absolute_targets(recipe.sound_wishes))
     recipe = replace(
         recipe,
         net=_absolute_network(recipe.net),
@@ -282,11 +275,11 @@ def _to_dict(settings: Selection | Recipe | AscentOptions | AudioOptions | Extra
     for each in fields(settings):
         value = getattr(settings, each.name)
         if each.name == "passes":
-            value = [told_passes.pass_to_dict(stroke) for stroke in value]
+            value = [files.pass_to_dict(stroke) for stroke in value]
         elif isinstance(value, Schedule):
             value = value.to_dict()
         elif isinstance(value, Targets):
-            value = told_passes.targets_to_dict(value)
+            value = files.targets_to_dict(value)
         elif isinstance(value, (AscentOptions, AudioOptions)):
             value = _to_dict(value)
         elif isinstance(value, tuple):

@@ -17,7 +17,7 @@ from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
 from mmdream.picture.wanted import check_targets
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.source import ArraySource
 
 

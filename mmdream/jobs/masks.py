@@ -8,8 +8,8 @@ from fractions import Fraction
 from mmdream.core.errors import UserError
 from mmdream.film.mask import MaskReader, MaskSource, mask_from_image, mask_from_video
 from mmdream.film.source import probe
-from mmdream.passes import Mask
 from mmdream.picture import files
+from mmdream.settings.passes import Mask
 
 
 def open_mask(mask: Mask, width: int, height: int) -> MaskReader:

@@ -10,7 +10,7 @@ import numpy as np
 from mmdream.core.errors import Interrupted
 from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import MediaFile
-from mmdream.jobs.order import Selection
+from mmdream.settings.recipe import Selection
 
 PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,

@@ -22,10 +22,9 @@ from mmdream.film import sound_files
 from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.order import find_sound_track
 from mmdream.jobs.sound import open_audio_source
 from mmdream.networks.network import Network
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe, find_sound_track
 from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
 from mmdream.sound.level import LoudnessMeter
 from mmdream.sound.made import SIGNAL_LUFS, SignalSpec

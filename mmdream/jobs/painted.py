@@ -25,11 +25,11 @@ from mmdream.core.files import (
 from mmdream.core.memory import keep_freed_memory
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.masks import open_mask
-from mmdream.passes import Mask, Style, style_shares
 from mmdream.picture import files, octaves
 from mmdream.picture.octaves import OctavePass, resize
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.recipe import Recipe, resolve_size
+from mmdream.settings.passes import Mask, Style, style_shares
+from mmdream.settings.recipe import Recipe, resolve_size
 
 MIN_SIDE = 16
 """px of each side of a picture that has a style or takes one on: four cells of a first layer of stride 4."""

@@ -25,10 +25,10 @@ from mmdream.film.carry import (
 from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.brushes import PassRenderer
-from mmdream.passes import Span
 from mmdream.picture import octaves
-from mmdream.recipe import Recipe
-from mmdream.schedule import FrameSettings
+from mmdream.settings.passes import Span
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import FrameSettings
 
 BIDIRECTIONAL_FRAMES = 24
 """Frames at the beginning of a shot that are dreamed forwards and backwards, if that is wanted."""

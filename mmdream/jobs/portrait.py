@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdream.jobs.figure import new_figure, rasterize_figure
-from mmdream.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, N_BANDS
 from mmdream.sound.columns import ColumnMeans, measure_column_power
 from mmdream.sound.level import LoudnessMeter

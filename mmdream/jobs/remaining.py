@@ -20,11 +20,11 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.film.shots import Scan
 from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
-from mmdream.passes import Span
 from mmdream.picture import octaves
 from mmdream.picture.octaves import Size
-from mmdream.recipe import Recipe
-from mmdream.schedule import FrameSettings, Schedule
+from mmdream.settings.passes import Span
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import FrameSettings, Schedule
 
 SECONDS_PER_PIXEL = 22e-9
 """Seconds of film work (decoding, flow, carry, encoding) that a frame takes beside its steps, for each pixel

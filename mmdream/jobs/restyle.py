@@ -20,16 +20,16 @@ from mmdream.film import sound_files
 from mmdream.film.source import AudioTrack, MediaFile, probe
 from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.passes import style_shares
 from mmdream.picture.files import is_image
-from mmdream.recipe import Recipe
+from mmdream.settings.passes import style_shares
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.kept import ChunkStore
 from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network
+    from mmdream.settings.passes import AudioStyleSettings
     from mmdream.sound.styled import AudioStyleReport
-    from mmdream.sound.styling import AudioStyleSettings
 
 
 @dataclass(frozen=True, slots=True)

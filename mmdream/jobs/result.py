@@ -16,7 +16,7 @@ from mmdream.film.shots import Scan
 from mmdream.film.source import MediaFile
 from mmdream.film.tracks import OutputAudioTrack
 from mmdream.jobs.meter import FrameStats
-from mmdream.jobs.order import Selection
+from mmdream.settings.recipe import Selection
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
 

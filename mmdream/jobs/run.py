@@ -22,7 +22,7 @@ from mmdream.jobs import folder as folders
 from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.order import resolve_tracks
+from mmdream.settings.recipe import resolve_tracks
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:

@@ -26,7 +26,7 @@ from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_c
 from mmdream.networks.network import Network
 from mmdream.picture import files
 from mmdream.picture.octaves import resize
-from mmdream.recipe import Recipe
+from mmdream.settings.recipe import Recipe
 from mmdream.sound.source import FileSource
 
 FRAME_INTERVAL = Fraction(1)

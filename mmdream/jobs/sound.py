@@ -26,10 +26,9 @@ from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-from mmdream.jobs.order import find_sound_track
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
-from mmdream.recipe import AudioOptions, Recipe
+from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
 from mmdream.sound.chunks import Chunk
 from mmdream.sound.kept import ChunkStore
 from mmdream.sound.made import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal

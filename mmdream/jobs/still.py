@@ -24,10 +24,10 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
 from mmdream.film.carry import measure_strength
 from mmdream.jobs.loaded import locate_image_network
-from mmdream.jobs.told_passes import check_pass_files
 from mmdream.picture import files, octaves
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.recipe import Recipe, resolve_size
+from mmdream.settings.files import check_pass_files
+from mmdream.settings.recipe import Recipe, resolve_size
 
 
 def render_image(

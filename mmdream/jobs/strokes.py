@@ -12,11 +12,11 @@ from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.masks import open_mask
 from mmdream.jobs.picture import BoundPass, FramePipeline
 from mmdream.networks.network import Network
-from mmdream.passes import Pass
 from mmdream.picture import files
 from mmdream.picture.styled import StyleTarget
 from mmdream.picture.wanted import read_guide
-from mmdream.recipe import Recipe, resolve_size
+from mmdream.settings.passes import Pass
+from mmdream.settings.recipe import Recipe, resolve_size
 
 
 def build_frame_pipeline(

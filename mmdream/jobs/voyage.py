@@ -34,7 +34,7 @@ from mmdream.jobs.still import read_start_image
 from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
-from mmdream.recipe import Recipe, resolve_size
+from mmdream.settings.recipe import Recipe, resolve_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from mmdream.jobs.captions import (
     text_width,
 )
 from mmdream.picture import files
-from mmdream.schedule import FrameSettings
+from mmdream.settings.schedule import FrameSettings
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
     from mmdream.jobs.picture import DreamedFrame

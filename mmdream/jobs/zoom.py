@@ -16,9 +16,9 @@ from mmdream.picture import octaves
 from mmdream.picture.motion import CameraMotion, unwarp_change, warp_affine
 from mmdream.picture.poise import PyramidLimits, balance_pyramid, measure_pyramid_limits
 from mmdream.picture.wanted import build_objective, read_guide, step_size
-from mmdream.recipe import Recipe
-from mmdream.schedule import FrameSettings
-from mmdream.terms import GuideImage
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.targets import GuideImage
 
 MAX_SECONDS = 3600.0
 """Seconds."""

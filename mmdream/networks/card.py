@@ -21,7 +21,7 @@ from mmdream.core.errors import UserError
 from mmdream.networks import places
 from mmdream.networks.origins import WEIGHT_SOURCES, WeightSource
 from mmdream.networks.places import FOREIGN_SUFFIXES, MODELS_FOLDER
-from mmdream.terms import Term, parse_channel
+from mmdream.settings.targets import Term, parse_channel
 
 MAX_STYLE_LAYERS = 6
 """Of a network whose card names no layers of style."""

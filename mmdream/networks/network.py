@@ -25,7 +25,7 @@ from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
 from mmdream.networks.fed import preprocess, swap_time_and_bands
 from mmdream.networks.origins import ModelFileWeights
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
-from mmdream.terms import Term
+from mmdream.settings.targets import Term
 
 if TYPE_CHECKING:
     import keras

@@ -20,8 +20,8 @@ from mmdream.picture.smooth import blur_cascade, cascade_sigma, flattening_gradi
 from mmdream.picture.spectrum import precondition_gradient
 from mmdream.picture.tiles import apply_tiled
 from mmdream.picture.wander import gradient_under_affine
-from mmdream.recipe import AscentOptions
-from mmdream.schedule import FrameSettings
+from mmdream.settings.recipe import AscentOptions
+from mmdream.settings.schedule import FrameSettings
 
 MIN_SIDE = 64
 """Shortest side of the smallest octave in px: four cells of a rung of stride 16."""

@@ -11,7 +11,7 @@ from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.objectives import channel_cosine, class_evidence, energy, guide_similarity, mean_activation
-from mmdream.terms import GuideImage, Objective, Term
+from mmdream.settings.targets import GuideImage, Objective, Term
 
 RIVAL_WEIGHT = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are

@@ -12,10 +12,10 @@ from mmdream.ascent import AscentProblem, ascend
 from mmdream.core import rng
 from mmdream.networks.network import Network
 from mmdream.objectives import to_texture_statistics
-from mmdream.passes import Style
 from mmdream.picture import style
 from mmdream.picture.octaves import OctavePass, Size, resize, resize_step_scale, to_grey
 from mmdream.picture.smooth import blur_cascade
+from mmdream.settings.passes import Style
 
 FIRST_STEP = 0.014
 """RMS of the first step, of the range 0..1: longer ones leave noise, by which a picture ends further from its

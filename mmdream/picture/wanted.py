@@ -7,8 +7,8 @@ import hashlib
 from mmdream.networks.card import NetworkCard
 from mmdream.picture import files
 from mmdream.picture.octaves import resize
-from mmdream.schedule import FrameSettings, Schedule
-from mmdream.terms import GuideImage, Objective, Targets, Term, parse_channel
+from mmdream.settings.schedule import FrameSettings, Schedule
+from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
 
 MAX_GUIDE_SIDE = 256
 """Longest side of a guide in px: its cells are compared with every cell of the picture."""

@@ -18,8 +18,9 @@ import numpy as np
 from mmdream.ascent import AscentProblem, ascend
 from mmdream.core.errors import Interrupted
 from mmdream.core.rng import rng_for
-from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
-from mmdream.schedule import FrameSettings
+from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
+from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.targets import NO_TARGETS, Targets
 from mmdream.sound.canvas import (
     DB_PER_NEPER,
     MAX_INVENTED,
@@ -33,7 +34,6 @@ from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.sound.level import LoudnessMeter, compute_level_factor
 from mmdream.sound.source import ArraySource, AudioSource, ChannelSource, read_padded
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, make_stft
-from mmdream.terms import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

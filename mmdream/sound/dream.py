@@ -18,8 +18,9 @@ import numpy as np
 import soundfile
 
 from mmdream.core.report import Report, SettingsChange, drop_repeats
-from mmdream.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
-from mmdream.schedule import Curve, FrameSettings, Schedule
+from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
+from mmdream.settings.schedule import Curve, FrameSettings, Schedule
+from mmdream.settings.targets import NO_TARGETS, Targets
 from mmdream.sound.canvas import DB_PER_NEPER
 from mmdream.sound.chunks import Chunk, crossfade_chunks, split_into_chunks
 from mmdream.sound.climb import ChunkContext, ascend_chunk, make_chunk_context, measure_chunk_energies
@@ -30,7 +31,6 @@ from mmdream.sound.mastered import GainCurve, match_dream_loudness, write_master
 from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
 from mmdream.sound.phase import fit_dream_phases
 from mmdream.sound.source import ArraySource, AudioSource, FileSource, append_samples, read_blocks
-from mmdream.terms import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.settings.targets import NO_TARGETS, Targets, Term
 from mmdream.sound.bands import measure_band_power, to_network_input
 from mmdream.sound.canvas import BAND_EDGES
 from mmdream.sound.front import (
@@ -33,7 +34,6 @@ from mmdream.sound.slope import (
 )
 from mmdream.sound.source import ArraySource, AudioSource, read_padded
 from mmdream.sound.stft import Stft, forward_stft, make_stft
-from mmdream.terms import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
     from mmdream.core.memory import LruCache

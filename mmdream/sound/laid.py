@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from scipy.ndimage import median_filter
 
-from mmdream.schedule import Curve
+from mmdream.settings.schedule import Curve
 from mmdream.sound.canvas import BAND_EDGES, N_BANDS, compute_invented_power
 from mmdream.sound.climb import ChunkContext
 from mmdream.sound.front import make_band_interpolation

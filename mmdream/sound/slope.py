@@ -22,6 +22,7 @@ from mmdream.objectives import (
     squared_deviation,
     temporal_contrast,
 )
+from mmdream.settings.targets import Term
 from mmdream.sound.canvas import (
     MAX_GAIN,
     MAX_INVENTED,
@@ -31,7 +32,6 @@ from mmdream.sound.canvas import (
     compute_invented_power,
 )
 from mmdream.sound.front import normalize_bands
-from mmdream.terms import Term
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

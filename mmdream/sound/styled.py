@@ -21,6 +21,7 @@ import soundfile
 from mmdream.ascent import AscentProblem, ascend
 from mmdream.core.report import Report
 from mmdream.core.rng import rng_for
+from mmdream.settings.passes import AudioStyleSettings
 from mmdream.sound.chunks import Chunk, crossfade_chunks
 from mmdream.sound.heard import (
     STYLE_LEVEL_DBFS,
@@ -36,7 +37,6 @@ from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
 from mmdream.sound.phase import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.sound.source import AudioSource, FileSource, append_samples, read_blocks
 from mmdream.sound.stft import HALF_WINDOW_HOPS, inverse_stft
-from mmdream.sound.styling import AudioStyleSettings
 from mmdream.sound.texture import (
     MAX_ROLL_HOPS,
     AudioStyleTarget,

@@ -14,7 +14,7 @@ from mmdream.jobs.evolution import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.picture import files
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.canvas import MIN_INVENTED, N_BANDS
 from mmdream.sound.chunks import split_into_chunks
 from mmdream.sound.dream import dream_source

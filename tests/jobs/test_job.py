@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, Schedule, UserError
-from mmdream.drive import Drive
 from mmdream.jobs import folder
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.job import Job, describe_job, format_differences
-from mmdream.jobs.order import Selection
 from mmdream.networks import network
-from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.picture import files
-from mmdream.recipe import AscentOptions, AudioOptions
-from mmdream.schedule import Curve, MotifCurve
-from mmdream.terms import Targets, parse_channel, parse_target
+from mmdream.settings.modulation import Drive
+from mmdream.settings.passes import Mask, Pass, Span, Style
+from mmdream.settings.recipe import AscentOptions, AudioOptions, Selection
+from mmdream.settings.schedule import Curve, MotifCurve
+from mmdream.settings.targets import Targets, parse_channel, parse_target
 
 OTHER: dict[str, Any] = {
     "schedule": Schedule(steps=((0, 1), (2, 3)), strength=0.5, motif=((0, "dog,eye"), (3, "tower"))),

@@ -21,7 +21,7 @@ from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, l
 from mmdream.picture import files
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import build_objective
-from mmdream.terms import Objective, Targets, Term
+from mmdream.settings.targets import Objective, Targets, Term
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.jobs.masks import check_mask, open_mask
-from mmdream.passes import Mask
 from mmdream.picture import files
 from mmdream.picture.spectrum import make_noise_image
+from mmdream.settings.passes import Mask
 
 QUICK = ("--steps", 2, "--octaves", 1)
 BLACK, WHITE = np.s_[:, :44], np.s_[:, 52:]

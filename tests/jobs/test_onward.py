@@ -13,7 +13,7 @@ from mmdream.core.errors import Interrupted
 from mmdream.film.frames import Frame, read_frames
 from mmdream.film.source import probe
 from mmdream.jobs.onward import PREROLL_FRAMES, frame_hash, read_from
-from mmdream.jobs.order import Selection
+from mmdream.settings.recipe import Selection
 
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}
 

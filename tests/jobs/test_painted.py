@@ -17,11 +17,11 @@ from mmdream.core.events import EventSink
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
 from mmdream.networks.network import Network
-from mmdream.passes import STYLE_SCHEDULE, Style, parse_style
 from mmdream.picture import files
 from mmdream.picture.octaves import resize
 from mmdream.picture.spectrum import make_noise_image
-from mmdream.recipe import Recipe
+from mmdream.settings.passes import STYLE_SCHEDULE, Style, parse_style
+from mmdream.settings.recipe import Recipe
 
 SIZE = 104, 156
 """Height and width in px: large enough for two octaves."""

@@ -17,10 +17,9 @@ from mmdream.film.frames import read_frames as frames_of
 from mmdream.film.source import probe
 from mmdream.jobs.folder import job_folder
 from mmdream.jobs.job import Job, describe_job
-from mmdream.jobs.order import Selection
-from mmdream.pass_text import parse_pass, read_passes
-from mmdream.passes import Mask, Pass, Span, Style
 from mmdream.picture import files
+from mmdream.settings.passes import Mask, Pass, Span, Style, parse_pass, read_passes
+from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 
 SIZE = 96, 64

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.picture import files
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.canvas import N_BANDS
 from mmdream.sound.columns import ColumnMeans
 from mmdream.sound.source import ArraySource

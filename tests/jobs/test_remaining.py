@@ -20,9 +20,9 @@ from mmdream.jobs.remaining import (
     report_time_left,
 )
 from mmdream.networks.card import load_card
-from mmdream.passes import Span
-from mmdream.recipe import Recipe
-from mmdream.schedule import Schedule
+from mmdream.settings.passes import Span
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import Schedule
 
 # A run on two cores: a film of 9.6 s and one shot, dreamed at 256x144 with dreamnet and melnet.
 # Milliseconds after the start at which each frame was written, and at which all was done.

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.core.errors import UserError
-from mmdream.passes import parse_style
 from mmdream.picture import files
 from mmdream.sample import make_sample
+from mmdream.settings.passes import parse_style
 from tests.command import mmdream
 
 RATE = 16_000

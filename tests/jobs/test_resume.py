@@ -27,7 +27,7 @@ from mmdream.jobs.journal import JOURNAL_FILE, Journal
 from mmdream.jobs.journal import read_journal as lines_of
 from mmdream.jobs.listing import list_jobs
 from mmdream.music import synthesize_music
-from mmdream.sound.styling import AudioStyleSettings
+from mmdream.settings.passes import AudioStyleSettings
 
 FRAMES, RATE = 58, 6
 HERTZ = 16_000

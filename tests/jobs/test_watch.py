@@ -23,7 +23,7 @@ from mmdream.jobs.captions import fit_size, format_time_code, text_width, trunca
 from mmdream.jobs.sheet import select_evenly, write_contact_sheet
 from mmdream.jobs.watch import GAP, Preview, draw_preview
 from mmdream.sample import make_sample
-from mmdream.schedule import FrameSettings
+from mmdream.settings.schedule import FrameSettings
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 MOMENT = Schedule().at(0.0)

@@ -25,7 +25,7 @@ from mmdream.networks.network import choose_precision, load_network
 from mmdream.networks.own import REGISTERED_CLASSES
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import objective_at_depth
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource
 

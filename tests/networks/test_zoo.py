@@ -16,13 +16,13 @@ from mmdream.networks.network import Network, list_layers, load_network
 from mmdream.networks.origins import KerasWeights, NoWeights
 from mmdream.networks.weights import locate_weights
 from mmdream.objectives import energy
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Targets, Term, parse_channel, parse_target
 from mmdream.sound.canvas import N_BANDS, smooth_gradient, soft_limit
 from mmdream.sound.dream import dream_source
 from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import make_stft
-from mmdream.terms import Targets, Term, parse_channel, parse_target
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 """With the smallest of the last one's sizes; the others differ in widths alone."""

@@ -14,8 +14,8 @@ from mmdream.picture.smooth import blur_cascade
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.wander import gradient_under_affine
 from mmdream.picture.wanted import objective_at_depth
-from mmdream.recipe import AscentOptions
-from mmdream.schedule import Schedule
+from mmdream.settings.recipe import AscentOptions
+from mmdream.settings.schedule import Schedule
 
 DEPTH = 0.9
 DEEP = objective_at_depth(load_card("dreamnet"), DEPTH)

@@ -14,8 +14,8 @@ from mmdream.networks.network import load_network
 from mmdream.picture import files, octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, objective_at_depth, step_size
-from mmdream.schedule import Schedule
-from mmdream.terms import Objective, Targets, Term, parse_channel, parse_layer, parse_target
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Objective, Targets, Term, parse_channel, parse_layer, parse_target
 
 P3B, P4C = Term("layer", "p3b"), Term("layer", "p4c")
 

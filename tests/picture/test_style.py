@@ -17,11 +17,11 @@ from mmdream.objectives import (
     to_texture_statistics,
     wasserstein_distance,
 )
-from mmdream.passes import Style
 from mmdream.picture import style, tiles
 from mmdream.picture.octaves import OctavePass, make_detail_limiter
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.styled import StyleTarget, stylize_octaves
+from mmdream.settings.passes import Style
 
 
 @pytest.fixture(scope="module")

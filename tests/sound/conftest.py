@@ -9,7 +9,7 @@ import pytest
 
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.dream import AudioDreamReport, dream_source
 from mmdream.sound.source import ArraySource
 

@@ -13,7 +13,7 @@ import soundfile
 
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.networks.network import Network
-from mmdream.schedule import Schedule
+from mmdream.settings.schedule import Schedule
 from mmdream.sound.chunks import CHUNK_HOPS
 from mmdream.sound.dream import AudioDreamReport, dream_source, measure_contrast_energies
 from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter

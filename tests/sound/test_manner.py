@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.recipe import AudioOptions
-from mmdream.schedule import Schedule
+from mmdream.settings.recipe import AudioOptions
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import Targets, parse_layer, parse_target
 from mmdream.sound.climb import MAX_DISTANCE_DB, count_octaves
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.invented import Excitation
@@ -19,7 +20,6 @@ from mmdream.sound.phase import SpectraBlock, fit_dream_phases
 from mmdream.sound.pitch import detect_pitch
 from mmdream.sound.source import ArraySource
 from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
-from mmdream.terms import Targets, parse_layer, parse_target
 
 from .conftest import QUICK, music
 
@@ -93,7 +93,7 @@ def test_a_guide_leads_towards_itself(dream: Dream) -> None:
 
 @pytest.mark.parametrize("measure", ["mean", "cosine"])
 def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> None:
-    from mmdream.terms import parse_channel
+    from mmdream.settings.targets import parse_channel
 
     sound, wanted = music(22050, 2.0), (parse_channel("c4:3"),)
     (plain, _), (other, _) = (

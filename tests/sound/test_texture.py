@@ -11,13 +11,13 @@ import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.networks.network import Network
+from mmdream.settings.passes import AudioStyleSettings
 from mmdream.sound.amplitudes import make_style_grid
 from mmdream.sound.heard import MeteredSound, meter_sound, split_into_windows
 from mmdream.sound.peak import PEAK_CEILING, measure_peaks
 from mmdream.sound.phase import OVERLAPPING_FRAMES, griffin_lim, measure_inconsistency, stream_griffin_lim
 from mmdream.sound.source import ArraySource
 from mmdream.sound.styled import AudioStyleReport, make_style_target, style_source
-from mmdream.sound.styling import AudioStyleSettings
 from mmdream.sound.texture import (
     build_texture_model,
     compute_grams,

@@ -19,7 +19,7 @@ from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weights import read_arrays
-from mmdream.terms import parse_channel, parse_target
+from mmdream.settings.targets import parse_channel, parse_target
 from mmdream.training.finished import TrainingReport, move_into_place
 from mmdream.training.lesson import split_dataset
 from mmdream.training.settings import TrainingSettings

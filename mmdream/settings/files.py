@@ -13,9 +13,9 @@ from mmdream.jobs.masks import check_mask
 from mmdream.jobs.painted import read_style_image
 from mmdream.networks.card import is_user_model
 from mmdream.networks.weights import RANDOM
-from mmdream.passes import Mask, Pass, Span, Style
-from mmdream.schedule import Curve, MotifCurve
-from mmdream.terms import Targets, Term
+from mmdream.settings.passes import Mask, Pass, Span, Style
+from mmdream.settings.schedule import Curve, MotifCurve
+from mmdream.settings.targets import Targets, Term
 
 END_TOLERANCE = 0.05
 """Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""

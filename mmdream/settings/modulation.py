@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 from mmdream.core.errors import UserError
-from mmdream.schedule import SCHEDULE_LIMITS, suggest_name
+from mmdream.settings.schedule import SCHEDULE_LIMITS, suggest_name
 
 AUDIO_FEATURES = {
     "loudness": "how loud it seems",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.core.errors import UserError
-from mmdream.terms import parse_motifs
+from mmdream.settings.targets import parse_motifs
 
 SCHEDULE_LIMITS: dict[str, tuple[float, float]] = {
     "octaves": (1, 12),
@@ -232,7 +232,7 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 DEFAULT_PRESET = "classic"
 FILE_TABLES = ("preset", "key", "pass")
-"""What a schedule file may hold; of the passes `mmdream.passes` knows more."""
+"""What a schedule file may hold; of the passes `mmdream.settings.passes` knows more."""
 
 
 def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
