@@ -17,9 +17,9 @@ from mmdream.core.report import Report
 from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.film.source import MediaFile
     from mmdream.jobs.dry import Estimate
     from mmdream.jobs.job import Extras, Job
+    from mmdream.media.probe import MediaFile
 
 
 def dream_video(
@@ -129,12 +129,12 @@ def _describe_job(
     job_dir: Path | None = None,
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
-    from mmdream.film.codecs import VIDEO_SUFFIXES
-    from mmdream.film.source import probe
     from mmdream.jobs.beside import is_delivered
     from mmdream.jobs.driven import check_drives
     from mmdream.jobs.folder import job_folder
     from mmdream.jobs.job import Extras, describe_job
+    from mmdream.media.formats import VIDEO_SUFFIXES
+    from mmdream.media.probe import probe
     from mmdream.settings import files
     from mmdream.settings.recipe import Selection, find_sound_track, resolve_tracks
 

@@ -121,8 +121,8 @@ def _detect_kind(content: Path) -> str:
     Raises:
         UserError: none of them.
     """
-    from mmdream.film.source import probe
-    from mmdream.picture.files import is_image
+    from mmdream.media.image import is_image
+    from mmdream.media.probe import probe
 
     if is_image(content):
         return "picture"

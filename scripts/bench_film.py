@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network

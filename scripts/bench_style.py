@@ -38,10 +38,11 @@ import numpy as np
 from measure_style import alike, easel, features, gram_left, left, painted
 
 from mmdream import Recipe, dream_video
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.picture import files, style
+from mmdream.picture import style
 from mmdream.picture.octaves import resize
 from mmdream.settings.passes import STYLE_SCHEDULE, Pass, Style
 
@@ -205,8 +206,8 @@ def main() -> int:
     parser.add_argument("--frames", type=Path)
     parser.add_argument("--no-vgg", action="store_true")
     args = parser.parse_args()
-    content = resize(files.read_image(args.content), (360, 640))
-    model = files.read_image(args.painting)
+    content = resize(image.read_image(args.content), (360, 640))
+    model = image.read_image(args.painting)
     network = load_network(load_card(args.net), args.weights, choose_precision("auto", load_card(args.net)))
     result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
     name, _, own = args.judge.partition("=")

@@ -27,8 +27,8 @@ from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
 from mmdream.core.rng import rng_for
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.picture.slope import evaluate_objective

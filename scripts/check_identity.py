@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.sample import make_sample
 from mmdream.settings import schedule

@@ -30,11 +30,11 @@ from typing import Any
 
 import soundfile
 
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
 from mmdream.jobs.folder import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder, picture_part_file
-from mmdream.picture.files import read_image as read_picture
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.image import read_image as read_picture
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 24 * 3600

@@ -28,11 +28,12 @@ import soundfile
 from measure_sound import decibels, distance
 
 from mmdream.core.errors import UserError
+from mmdream.media import image
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.origins import ModelFileWeights, ShippedWeights
 from mmdream.networks.weights import RANDOM
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import build_objective, step_size
 from mmdream.settings.schedule import Schedule
@@ -115,7 +116,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in chosen.weights)
-    whole = files.read_image(chosen.video)
+    whole = image.read_image(chosen.video)
     factor = chosen.side / max(whole.shape[:2])
     rgb = octaves.resize(whole, (round(whole.shape[0] * factor), round(whole.shape[1] * factor)))
     samples, rate = soundfile.read(chosen.sound, dtype="float32", always_2d=True)

@@ -23,9 +23,9 @@ from measure_sound import read as read_sound
 from scipy.special import logsumexp
 
 from mmdream.core.events import EventSink
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
 from mmdream.jobs.seen import ClassifierChoice, classify_file, image_classifier
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 

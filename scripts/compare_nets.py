@@ -31,8 +31,6 @@ from mmdream.core.errors import UserError
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import objective_ratio
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
 from mmdream.jobs.captions import (
     DIM_GREY,
     TEXT_GREY,
@@ -42,12 +40,15 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
+from mmdream.media import image
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.networks.origins import ShippedWeights
 from mmdream.networks.weights import RANDOM, locate_weights
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, step_size
 from mmdream.settings.schedule import Schedule
@@ -94,7 +95,7 @@ def sources(data: Path) -> list[Tile]:
     """
     found = []
     for name in PHOTOS:
-        rgb = files.read_image(data / "photos" / f"{name}.jpg")
+        rgb = image.read_image(data / "photos" / f"{name}.jpg")
         found.append(Tile(_sized(rgb, Fraction(1)), name))
     for name, second, number in FRAMES:
         film = probe(data / "films" / name)
@@ -166,7 +167,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         # Replaces an older sheet: it is drawn again and again.
-        out = check_output_file(None, args.out, ".jpg", files.IMAGE_SUFFIXES, True, "--out")
+        out = check_output_file(None, args.out, ".jpg", image.IMAGE_SUFFIXES, True, "--out")
         nets = _weighted(args.nets, args.weights)
         for depth in args.depths:
             Schedule(depth=depth)  # Refuses one out of range before anything is dreamed.
@@ -176,7 +177,7 @@ def main() -> int:
             rows += _rows(about, weights, args.depths, pictures)
         title = f"The same pictures dreamed by {', '.join(about.name for about, _ in nets)}"
         with output_workspace(out) as work:
-            files.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
+            image.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.film.frames import Frame
+from mmdream.media.video_reader import Frame
 
 LAGS = (1, 5, 10)
 SCORED_EVERY = 4

@@ -23,15 +23,15 @@ from mmdream.data.check import check_dataset
 from mmdream.data.folder import read_dataset
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.data.prepare import prepare_dataset
-from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
-from mmdream.jobs.masks import check_mask
+from mmdream.media import image
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.mask import check_mask
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.origins import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays
-from mmdream.picture import files
 from mmdream.settings import passes, schedule
 from mmdream.settings.passes import Mask
 
@@ -94,7 +94,7 @@ def picture(path: Path, work: Path) -> None:
     """A picture to be dreamed, a mask, and one of a data set."""
 
     def itself() -> None:
-        rgb = files.read_image(path)
+        rgb = image.read_image(path)
         if rgb.dtype != np.float32 or rgb.ndim != 3 or not ((rgb >= 0) & (rgb <= 1)).all():
             raise AssertionError("a picture that is none")
 

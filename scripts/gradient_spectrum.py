@@ -17,9 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
-from mmdream.picture import files
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.tiles import apply_tiled
 from mmdream.settings.targets import Objective, Term
@@ -39,10 +39,10 @@ def main() -> None:
     options.add_argument("--plot", type=Path)
     chosen = options.parse_args()
     network = load_network(load_card(chosen.net), chosen.weights)
-    squares = [square for path in chosen.pictures for square in cut(files.read_image(path))]
+    squares = [square for path in chosen.pictures for square in cut(image.read_image(path))]
     spectra = {"pictures": np.mean([power(square) for square in squares], 0)}
     tiled = {}
-    large = files.read_image(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
+    large = image.read_image(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
     for rung in network.card.rungs:
         gradient = build_gradient(network, Objective((Term("layer", rung.layer),), (1.0,)))
         spectra[rung.layer] = np.mean([power(gradient(square)) for square in squares], 0)

@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 import train_judge
 
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
+from mmdream.media import image
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.picture.wanted import step_size
@@ -130,7 +131,7 @@ def into(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
 def pictures(data: Path, kind: str) -> list[np.ndarray]:
     """Squares out of the middle of photographs or of film frames, float32 [SIDE, SIDE, 3]."""
     if kind == "photographs":
-        return [square(files.read_image(path)) for path in sorted((data / "photos").glob("*.jpg"))]
+        return [square(image.read_image(path)) for path in sorted((data / "photos").glob("*.jpg"))]
     found = []
     for name in ("chaplin.mp4", "big_buck_bunny_0_30.webm", "sintel_854x480.mp4"):
         film = probe(data / "films" / name)
@@ -195,7 +196,7 @@ def sheet(path: Path, dreams: list[np.ndarray]) -> None:
     small = [cv2.resize(dream, (160, 160), interpolation=cv2.INTER_AREA) for dream in dreams]
     small += [np.ones_like(small[0])] * (-len(small) % 10)
     rows = [np.hstack(small[k : k + 10]) for k in range(0, len(small), 10)]
-    files.write_image(path, np.vstack(rows))
+    image.write_image(path, np.vstack(rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 
-from mmdream.picture import files
+from mmdream.media import image
 
 SIZE, RATE = (640, 360), 25
 """Width and height in px; frames a second."""
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--speed", type=float, default=1.1, help="px of the film a frame")
     args = parser.parse_args()
-    photo = files.read_image(args.photo)
+    photo = image.read_image(args.photo)
     width, height = SIZE
     # As large as the camera's way allows: the film's last frame ends at the photograph's right edge.
     way = np.array([args.speed, args.speed / 6]) * (args.frames - 1)

@@ -39,9 +39,9 @@ import numpy as np
 from film_figures import LAGS, Figures, Rows, measure, together
 
 from mmdream.core.errors import UserError
-from mmdream.film.frames import read_frames
 from mmdream.film.shots import scan_frames
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.picture.slope import evaluate_objective

@@ -23,8 +23,8 @@ import scipy.ndimage
 import scipy.optimize
 import soundfile
 
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.sound.dream import measure_contrast_energies

@@ -26,11 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.objectives import STYLE_DISTANCES
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.grain import PIXEL_FEATURE_SETS
 from mmdream.picture.octaves import resize
 from mmdream.picture.style import measure_masked_moments
@@ -42,7 +43,7 @@ LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
 
 def picture(path: Path, height: int) -> np.ndarray:
     """A file's picture at a height."""
-    rgb = files.read_image(path)
+    rgb = image.read_image(path)
     return np.ascontiguousarray(resize(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
 
 
@@ -128,7 +129,7 @@ def main() -> int:
         here = features(network, content)
         strange = float(np.mean([alike(here, features(network, other)) for other in others] or [0.0]))
         for path in args.paintings:
-            model = files.read_image(path)
+            model = image.read_image(path)
             on = easel(network, model)
             began = time.perf_counter()
             result = painted(on, content)
@@ -150,7 +151,7 @@ def main() -> int:
             row.append(result)
         sheet.append(np.hstack(row))
     if args.out:
-        files.write_image(args.out, np.vstack(sheet))
+        image.write_image(args.out, np.vstack(sheet))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
     met = [

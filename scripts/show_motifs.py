@@ -18,8 +18,9 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.jobs.captions import draw_text
 from mmdream.jobs.still import render_image
+from mmdream.media import image
 from mmdream.networks.card import load_card
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import parse_motifs
@@ -40,7 +41,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=16)
     chosen = options.parse_args()
     names = parse_motifs(chosen.motifs) if chosen.motifs else tuple(load_card(chosen.net).motifs)
-    photo = files.read_image(chosen.photo)
+    photo = image.read_image(chosen.photo)
     photo = octaves.resize(photo, (round(photo.shape[0] * WIDTH / photo.shape[1]), WIDTH))
     tiles = []
     for number, name in enumerate(names, 1):

@@ -16,9 +16,9 @@ import soundfile
 import mmdream
 from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
 from mmdream.core.events import EventSink
-from mmdream.film.sound_files import AUDIO_SUFFIXES
 from mmdream.jobs.sound import render_audio_file
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.formats import AUDIO_SUFFIXES
 from mmdream.settings.schedule import Curve
 from tests.command import mmdream as command
 
@@ -126,7 +126,7 @@ def test_each_pass_over_a_picture_works_on_what_the_one_before_it_made():
 def test_a_schedule_file_s_passes_act_on_a_picture_as_at_second_0(tmp_path: Path):
     rng = np.random.default_rng(3)
     for name in ("in.png", "style.png"):
-        files.write_image(tmp_path / name, rng.random((48, 48, 3)).astype(np.float32))
+        image.write_image(tmp_path / name, rng.random((48, 48, 3)).astype(np.float32))
     (tmp_path / "plan.toml").write_text(
         '[[pass]]\nstyle = "style.png"\noctaves = 1\nsteps = 2\n[[pass]]\nfrom = 3\ndepth = 1\n'
     )

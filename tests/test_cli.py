@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from mmdream.asked import build_sound_targets
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.sample import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
 from tests.command import alone, mmdream
@@ -182,7 +182,7 @@ def folder(film: Path, tmp_path: Path) -> Path:
     (tmp_path / "typo.toml").write_text("[[key]]\nat = 1\ndepht = 0.5\n")
     np.savez(tmp_path / "other.npz", conv1_kernel=np.zeros((3, 3, 3, 8), np.float32))
     soundfile.write(tmp_path / "sound.wav", np.zeros(4000), 8000)
-    files.write_image(tmp_path / "picture.png", np.full((32, 32, 3), 0.5, np.float32))
+    image.write_image(tmp_path / "picture.png", np.full((32, 32, 3), 0.5, np.float32))
     return tmp_path
 
 
@@ -229,7 +229,7 @@ for words in {typed}:
 
 def test_json_is_one_object_and_tensorflow_adds_nothing_to_it_nor_to_a_mistake(tmp_path: Path):
     picture = tmp_path / "in.png"
-    files.write_image(picture, np.random.default_rng(0).random((64, 64, 3)).astype(np.float32))
+    image.write_image(picture, np.random.default_rng(0).random((64, 64, 3)).astype(np.float32))
     wrong, right = ["--layer", "p4d"], ["--steps", "1", "--octaves", "1", "--json"]
     # The mistake comes first: TensorFlow starts before it is told.
     done = alone(TWICE.format(typed=[["image", str(picture), *words] for words in (wrong, right)]))
@@ -241,4 +241,4 @@ def test_json_is_one_object_and_tensorflow_adds_nothing_to_it_nor_to_a_mistake(t
     report = json.loads("\n".join(told))
     assert Path(report["output"]) == tmp_path / "in.dream.png"
     assert report["schedule"]["picture"][0]["steps"] == 1
-    assert files.read_image(tmp_path / "in.dream.png").shape == (64, 64, 3)
+    assert image.read_image(tmp_path / "in.dream.png").shape == (64, 64, 3)

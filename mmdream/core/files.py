@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.core.errors import DiskFull, UserError
-from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.open import DISK_FULL_ERRNOS, disk_full_error
 
 BLOCK_BYTES = 1 << 20
 """Bytes read at once."""
@@ -163,7 +163,7 @@ def write_numbered_images(folder: Path) -> Callable[[np.ndarray], None]:
     """Write each picture that comes, numbered."""
     folder.mkdir()
     numbers = itertools.count(1)
-    return lambda rgb: files.write_image(folder / f"{next(numbers):04}.png", rgb)
+    return lambda rgb: image.write_image(folder / f"{next(numbers):04}.png", rgb)
 
 
 def move_into_place(file: Path, path: Path, overwrite: bool) -> None:

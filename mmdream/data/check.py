@@ -19,7 +19,7 @@ from mmdream.data import manifest
 from mmdream.data.card import dataset_names, read_dataset_card
 from mmdream.data.folder import Dataset, list_class_folders, read_dataset
 from mmdream.data.manifest import INPUT_FOLDER
-from mmdream.picture import files
+from mmdream.media import image
 
 MAX_LISTED = 20
 """Files of one kind that are named to people."""
@@ -168,7 +168,7 @@ def _is_decodable(path: Path, decode: Callable[[Path], object]) -> bool:
 
 
 def _decode_image(path: Path) -> None:
-    files.read_image(path)
+    image.read_image(path)
 
 
 def _decode_audio(path: Path) -> None:

@@ -16,7 +16,7 @@ from scipy.signal import resample_poly
 from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.sort import crop_square
-from mmdream.picture import files
+from mmdream.media import image
 
 CACHE_FOLDER = "cache"
 """Folder beside a set's files; it may be deleted."""
@@ -107,7 +107,7 @@ def _write_cached(path: Path, whole: np.ndarray) -> None:
 
 def _load_image(path: Path, side: int) -> np.ndarray:
     """uint8 [side, side, 3]."""
-    pixels: np.ndarray = np.rint(crop_square(files.read_image(path), side) * 255).astype(np.uint8)
+    pixels: np.ndarray = np.rint(crop_square(image.read_image(path), side) * 255).astype(np.uint8)
     return pixels
 
 

@@ -15,7 +15,7 @@ from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.jobs import figure
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text
-from mmdream.picture import files
+from mmdream.media import image
 
 TILE_SIZE = 96
 """Side of a sample, px."""
@@ -159,7 +159,7 @@ def measure_examples(medium: str, examples: Sequence[Example]) -> np.ndarray:
                 told = soundfile.info(example.file)
                 sizes.append(told.frames / told.samplerate)
             else:
-                sizes.append(min(files.read_image(example.file).shape[:2]))
+                sizes.append(min(image.read_image(example.file).shape[:2]))
         except (UserError, soundfile.SoundFileError, OSError):
             continue
     return np.array(sizes, np.float64)

@@ -23,7 +23,7 @@ from mmdream.data.manifest import DatasetInfo
 from mmdream.data.prepared import PreparedDataset, summarize_dataset
 from mmdream.data.sort import place_files
 from mmdream.data.sources import check_sources, find_files
-from mmdream.film.opened import reporting_full_disk
+from mmdream.media.open import reporting_full_disk
 
 
 def prepare_dataset(

@@ -21,7 +21,7 @@ from mmdream.core.events import EventSink
 from mmdream.data.card import DatasetCard, DatasetVariant
 from mmdream.data.manifest import INPUT_FOLDER, ManifestRow
 from mmdream.data.tree import SourceFile
-from mmdream.picture import files
+from mmdream.media import image
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _place_file(file: Path, target: Path, side: int | None, move: bool) -> None:
         if side is None:
             shutil.copyfile(file, draft)
         else:
-            files.write_image(draft, crop_square(_read_source_image(file), side))
+            image.write_image(draft, crop_square(_read_source_image(file), side))
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -168,7 +168,7 @@ def _place_file(file: Path, target: Path, side: int | None, move: bool) -> None:
 
 def _read_source_image(file: Path) -> np.ndarray:
     try:
-        return files.read_image(file)
+        return image.read_image(file)
     except UserError as error:
         raise _UnreadableFile from error
 

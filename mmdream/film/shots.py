@@ -22,8 +22,8 @@ from mmdream.film.cuts import (
     lit_box,
     mark_frames,
 )
-from mmdream.film.frames import Frame
 from mmdream.film.motion import measure_motion
+from mmdream.media.video_reader import Frame
 
 FADE_GONE, FADE_FULL = 0.1, 0.3
 """Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on

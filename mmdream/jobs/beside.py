@@ -11,8 +11,6 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, move_into_place
 from mmdream.core.report import Report
-from mmdream.film.codecs import VIDEO_SUFFIXES
-from mmdream.film.source import MediaFile, probe
 from mmdream.jobs.compare import comparison_path, write_comparison
 from mmdream.jobs.folder import is_job_folder, make_work_folder, result_file
 from mmdream.jobs.job import Job
@@ -20,7 +18,9 @@ from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.strip import select_numeric_curves
 from mmdream.jobs.watch import Preview
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.formats import VIDEO_SUFFIXES
+from mmdream.media.probe import MediaFile, probe
 
 SHEET_MOMENTS = 12
 """Pictures on a contact sheet."""
@@ -44,7 +44,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
 
     def check(
-        path: Path | None, kind: str, option: str, suffixes: Sequence[str] = files.IMAGE_SUFFIXES
+        path: Path | None, kind: str, option: str, suffixes: Sequence[str] = image.IMAGE_SUFFIXES
     ) -> None:
         line = None if journal is None else journal.done(kind).get(0)
         replaced = job.overwrite or (kind == "preview" and folder.is_dir())

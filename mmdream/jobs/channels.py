@@ -15,14 +15,13 @@ import soundfile
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.film import sound_files
-from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.jobs.dry import format_duration
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.sound import open_audio_source, render_audio_track
+from mmdream.media import formats, image
+from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
-from mmdream.picture import files
 from mmdream.settings.recipe import Recipe, find_sound_track
 from mmdream.settings.targets import Targets, Term
 from mmdream.sound.columns import ColumnMeans, measure_column_power
@@ -102,11 +101,11 @@ def render_each_channel(
         outputs = {
             channel: check_output_file(
                 name, out.with_name(f"{out.stem}.{plain}.{channel:03}{out.suffix}"), "",
-                sound_files.AUDIO_SUFFIXES, overwrite,
+                formats.AUDIO_SUFFIXES, overwrite,
             )
             for channel in channels
         }  # fmt: skip
-        sound_files.check_audio_format(out, track)
+        formats.check_audio_format(out, track)
         index = check_output_file(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
         level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
         dreams: list[_ChannelDream] = []
@@ -121,7 +120,7 @@ def render_each_channel(
             title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             cells = [dreams[0].source, *(dream.cell for dream in dreams)]
             picture = draw_channel_sheet(title, cells, track.rate, dreams[0].seconds)
-            files.write_image(work / index.name, picture.astype(np.float32) / 255)
+            image.write_image(work / index.name, picture.astype(np.float32) / 255)
     gains = {channel: dream.objective for channel, dream in zip(outputs, dreams, strict=True)}
     return ChannelsReport(index, outputs, gains, time.perf_counter() - began)
 
@@ -193,7 +192,7 @@ def _dream_channels(
             )  # fmt: skip
             if not laid.n_samples:
                 raise UserError(f"{film.path}: has no samples to dream on")
-            sound_files.encode_audio(work / "sound.wav", work / out.name)
+            formats.encode_audio(work / "sound.wav", work / out.name)
             before, after = (_read_powers(work / name, track.layout) for name in ("source.wav", "sound.wav"))
         gain, answer = gains.means(), done.objective_gain
         caption = f"{channel}   x{answer:.1f}" if np.isfinite(answer) else f"{channel}"

@@ -13,9 +13,9 @@ import soundfile
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.film.source import probe
-from mmdream.film.waves import create_wave
 from mmdream.jobs.sound import render_audio_track
+from mmdream.media.audio_files import create_wave
+from mmdream.media.probe import probe
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Term

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.film import frames, mux
-from mmdream.film.source import MAX_SIDE, MediaFile, VideoTrack
-from mmdream.film.writer import VideoWriter
+from mmdream.media import mux, video_reader
+from mmdream.media.probe import MAX_SIDE, MediaFile, VideoTrack
+from mmdream.media.video_writer import VideoWriter
 
 
 def write_comparison(
@@ -38,8 +38,8 @@ def write_comparison(
     writer = VideoWriter(middle, wide, path.suffix.lower(), dream.video.time_base)
     with (
         writer,
-        closing(frames.read_frames(film, start, end)) as ones,
-        closing(frames.read_frames(dream)) as others,
+        closing(video_reader.read_frames(film, start, end)) as ones,
+        closing(video_reader.read_frames(dream)) as others,
     ):
         for one, other in zip(ones, others, strict=True):
             writer.write(np.hstack([_resize(one.rgb, size), _resize(other.rgb, size)]), other.pts)

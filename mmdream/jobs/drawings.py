@@ -11,7 +11,7 @@ from mmdream.core.files import check_output_folder, move_folder_into_place
 from mmdream.jobs import figure
 from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
 from mmdream.jobs.portrait import draw_audio_dream
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.settings.schedule import Schedule
 from mmdream.sound.columns import ColumnMeans
 from mmdream.sound.source import FileSource
@@ -60,7 +60,7 @@ class AudioFigures:
                 folder = work / self.steps.name
                 folder.mkdir()
                 for number, picture in enumerate(draw_canvas_steps(name, source, self.evolution, start), 1):
-                    files.write_image(folder / f"{number:04}.png", picture.astype("float32") / 255)
+                    image.write_image(folder / f"{number:04}.png", picture.astype("float32") / 255)
                 move_folder_into_place(folder, self.steps)
 
 

@@ -17,8 +17,8 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.report import Report
 from mmdream.film import features as seen
 from mmdream.film.shots import Scan
-from mmdream.film.source import AudioTrack, MediaFile
-from mmdream.film.waves import decode_audio
+from mmdream.media.audio_files import decode_audio
+from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings import modulation
 from mmdream.settings.modulation import Drive
 from mmdream.settings.recipe import Recipe, Selection

@@ -16,9 +16,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import run_in_threads
-from mmdream.film import frames
 from mmdream.film.shots import Scan, Shot
-from mmdream.film.source import AudioTrack, MediaFile
 from mmdream.jobs import space
 from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
 from mmdream.jobs.film import estimate_frame_seconds, scan_video
@@ -26,6 +24,8 @@ from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.strokes import build_frame_pipeline
+from mmdream.media import video_reader
+from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe, resolve_tracks
 from mmdream.sound.dream import dream_source
@@ -203,7 +203,7 @@ def _time_trial_frames(
     for end in (shot.first + 1, stop):
         few, took = replace(found, shots=(Shot(shot.first, end, shot.box),)), []
         began = time.perf_counter()
-        with closing(painter.dreams(frames.read_frames(film, at), few, shot.first)) as dreams:
+        with closing(painter.dreams(video_reader.read_frames(film, at), few, shot.first)) as dreams:
             for _ in dreams:
                 now = time.perf_counter()
                 took.append(now - began)

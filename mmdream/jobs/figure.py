@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.picture import files
+from mmdream.media import image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ def check_figure_path(output: Path, overwrite: bool) -> Path:
     Raises:
         UserError: it cannot go there.
     """
-    return check_output_file(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--plot")
+    return check_output_file(None, output, ".png", image.IMAGE_SUFFIXES, overwrite, "--plot")
 
 
 def new_figure(tall: float) -> Figure:
@@ -45,4 +45,4 @@ def rasterize_figure(figure: Figure) -> np.ndarray:
 def write_figure(picture: np.ndarray, output: Path, overwrite: bool) -> None:
     """Write a drawn figure; the suffix chooses the format."""
     with output_workspace(output, overwrite) as work:
-        files.write_image(work / output.name, picture.astype(np.float32) / 255)
+        image.write_image(work / output.name, picture.astype(np.float32) / 255)

@@ -17,11 +17,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.film import frames
-from mmdream.film.joined import join_parts
 from mmdream.film.shots import Scan, scan_frames
-from mmdream.film.source import AudioTrack, MediaFile
-from mmdream.film.tracks import OutputAudioTrack, describe_track
 from mmdream.jobs import space
 from mmdream.jobs.driven import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.jobs.folder import (
@@ -35,7 +31,6 @@ from mmdream.jobs.folder import (
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.onward import read_from
 from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
 from mmdream.jobs.picture import FramePipeline
 from mmdream.jobs.plan import plan_parts
@@ -45,6 +40,11 @@ from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, jo
 from mmdream.jobs.sound import JournalChunkStore, render_audio_track
 from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
+from mmdream.media import video_reader
+from mmdream.media.probe import AudioTrack, MediaFile
+from mmdream.media.tracks import OutputAudioTrack, describe_track
+from mmdream.media.video_reader import read_from
+from mmdream.media.video_writer import join_parts
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, resolve_tracks
 from mmdream.sound.dream import AudioDreamReport
@@ -205,7 +205,9 @@ def scan_video(film: MediaFile, order: Selection, listener: EventSink, stopped: 
         UserError: there is no frame in it.
         Interrupted: `stopped` said so.
     """
-    source = frames.read_frames(film, order.start, order.end, strict=order.strict, on_warning=listener.warn)
+    source = video_reader.read_frames(
+        film, order.start, order.end, strict=order.strict, on_warning=listener.warn
+    )
     found = scan_frames(_stop_between_frames(source, stopped))
     if not found.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
@@ -213,8 +215,8 @@ def scan_video(film: MediaFile, order: Selection, listener: EventSink, stopped: 
 
 
 def _stop_between_frames(
-    source: Generator[frames.Frame, None, None], stopped: Callable[[], bool]
-) -> Iterator[frames.Frame]:
+    source: Generator[video_reader.Frame, None, None], stopped: Callable[[], bool]
+) -> Iterator[video_reader.Frame]:
     for frame in source:
         if stopped():
             raise Interrupted

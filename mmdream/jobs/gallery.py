@@ -11,10 +11,11 @@ from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
+from mmdream.media import image
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.sample import render_frames
 from mmdream.settings.targets import Objective, Term
@@ -52,7 +53,7 @@ def write_gallery(
         UserError: a sound network, weights that do not fit, or the result cannot go where it should.
     """
     about = load_card(name, "picture")
-    out = check_output_file(None, output, ".png", files.IMAGE_SUFFIXES, overwrite, "--gallery")
+    out = check_output_file(None, output, ".png", image.IMAGE_SUFFIXES, overwrite, "--gallery")
     path = locate_weights(about, weights)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
@@ -64,7 +65,7 @@ def write_gallery(
         sheet = draw_gallery(
             load_shared_network(about, path, choose_precision("auto", about, has_gpu)), listener
         )
-        files.write_image(work / out.name, sheet.astype(np.float32) / 255)
+        image.write_image(work / out.name, sheet.astype(np.float32) / 255)
     return out
 
 

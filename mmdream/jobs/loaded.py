@@ -11,8 +11,8 @@ import soundfile
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.film.source import MediaFile, probe
-from mmdream.film.waves import extract_audio
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights

@@ -18,11 +18,11 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file
 from mmdream.core.report import Report
-from mmdream.film import sound_files
-from mmdream.film.waves import create_wave, extract_audio
 from mmdream.jobs.clips import MAX_CLIPS, FeedbackClip, FeedbackSettings, check_clip_lengths, dream_clips
 from mmdream.jobs.loaded import load_audio_network
 from mmdream.jobs.sound import open_audio_source
+from mmdream.media import formats
+from mmdream.media.audio_files import create_wave, extract_audio
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe, find_sound_track
 from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
@@ -80,11 +80,11 @@ def render_feedback_audio(
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
         track = find_sound_track(film, sound_track)
-        out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
-        sound_files.check_audio_format(out, track)
+        out = check_output_file(name, output, ".dream.wav", formats.AUDIO_SUFFIXES, overwrite)
+        formats.check_audio_format(out, track)
         parts = clip_paths(out, settings.count)
         for part in parts:
-            check_output_file(name, part, "", sound_files.AUDIO_SUFFIXES, overwrite)
+            check_output_file(name, part, "", formats.AUDIO_SUFFIXES, overwrite)
         network = load_audio_network(recipe, listener)
         with output_workspace(out, overwrite) as work:
             wave = work / "first.wav"
@@ -94,8 +94,8 @@ def render_feedback_audio(
             clips = list(dream_clips(wave, network, recipe, settings, listener, work, lambda: False, level))
             joined = _join_clips(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
-                sound_files.encode_audio(clip.file, work / part.name)
-            sound_files.encode_audio(joined.file, work / out.name)
+                formats.encode_audio(clip.file, work / part.name)
+            formats.encode_audio(joined.file, work / out.name)
             for part in parts:
                 publish_file(work / part.name, part, overwrite)
     seconds = joined.report.n_samples / joined.report.rate

@@ -24,8 +24,9 @@ from mmdream.core.files import (
 )
 from mmdream.core.memory import keep_freed_memory
 from mmdream.jobs.loaded import load_image_network
-from mmdream.jobs.masks import open_mask
-from mmdream.picture import files, octaves
+from mmdream.media import image
+from mmdream.media.mask import open_mask
+from mmdream.picture import octaves
 from mmdream.picture.octaves import OctavePass, resize
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import Mask, Style, style_shares
@@ -197,7 +198,7 @@ def style_image_file(
         UserError: not a picture, or too small a one; a mask that does not fit it; the result cannot go where
             it should.
     """
-    out = check_output_file(content, output, ".styled.png", files.IMAGE_SUFFIXES, overwrite)
+    out = check_output_file(content, output, ".styled.png", image.IMAGE_SUFFIXES, overwrite)
     rgb, models = read_style_image(content), [read_style_image(path) for path, _ in style.models]
     share = None if mask is None else _read_mask_weights(mask, rgb)
     steps = check_output_folder(out, "steps", overwrite) if save_steps else None
@@ -207,7 +208,7 @@ def style_image_file(
             rgb, models, recipe, style, listener, from_noise=from_noise, mask=share,
             on_step=None if steps is None else write_numbered_images(kept),
         )  # fmt: skip
-        files.write_image(work / out.name, painting)
+        image.write_image(work / out.name, painting)
         if steps is not None:
             move_folder_into_place(kept, steps)
     return replace(done, output=str(out))
@@ -219,7 +220,7 @@ def read_style_image(path: Path) -> np.ndarray:
     Raises:
         UserError: it is not.
     """
-    rgb = files.read_image(path)
+    rgb = image.read_image(path)
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise UserError(f"{path}: is {width}x{height} px; a style needs {MIN_SIDE} or more on each side")

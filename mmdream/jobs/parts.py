@@ -11,17 +11,16 @@ from itertools import islice
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.film.carry import TemporalStates, pack_states, unpack_states
-from mmdream.film.joined import count_frames
-from mmdream.film.opened import disk_full_error
 from mmdream.film.shots import Scan
-from mmdream.film.source import VideoTrack
-from mmdream.film.writer import VideoWriter
 from mmdream.jobs.folder import picture_part_file, state_file
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.meter import FrameStats
-from mmdream.jobs.onward import frame_hash
 from mmdream.jobs.picture import DreamedFrame
 from mmdream.jobs.plan import Part
+from mmdream.media.open import disk_full_error
+from mmdream.media.probe import VideoTrack
+from mmdream.media.video_reader import frame_hash
+from mmdream.media.video_writer import VideoWriter, count_frames
 
 KEPT_STATES = 3
 """The last carries that are kept: one may be damaged, and they are large."""

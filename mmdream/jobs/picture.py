@@ -22,9 +22,9 @@ from mmdream.film.carry import (
     start_state,
     warp_state,
 )
-from mmdream.film.frames import Frame
 from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.brushes import PassRenderer
+from mmdream.media.video_reader import Frame
 from mmdream.picture import octaves
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe

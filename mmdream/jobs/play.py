@@ -12,7 +12,7 @@ from pathlib import Path
 import ffmpeg
 
 from mmdream.core.events import EventSink
-from mmdream.film.binary import run_ffmpeg
+from mmdream.media.open import run_ffmpeg
 
 PLAYERS = (
     ("afplay",),  # macOS

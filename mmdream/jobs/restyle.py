@@ -16,11 +16,11 @@ import soundfile
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.film import sound_files
-from mmdream.film.source import AudioTrack, MediaFile, probe
-from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs.loaded import load_audio_network
-from mmdream.picture.files import is_image
+from mmdream.media import formats
+from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
+from mmdream.media.image import is_image
+from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
 from mmdream.sound.kept import ChunkStore
@@ -94,14 +94,14 @@ def style_audio_file(
     film = _probe_audio_file(content)
     for path, _ in styles:
         _probe_audio_file(path)
-    out = check_output_file(content, output, ".styled.wav", sound_files.AUDIO_SUFFIXES, overwrite)
-    sound_files.check_audio_format(out, film.audio_tracks[0])
+    out = check_output_file(content, output, ".styled.wav", formats.AUDIO_SUFFIXES, overwrite)
+    formats.check_audio_format(out, film.audio_tracks[0])
     network = load_audio_network(Recipe(seed=styling.seed), listener)
     with output_workspace(out, overwrite) as work:
         _, done = style_audio_track(
             film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
         )
-        sound_files.encode_audio(work / "sound.wav", work / out.name)
+        formats.encode_audio(work / "sound.wav", work / out.name)
     return AudioStyleFileReport(str(out), style_shares(styles), done, time.perf_counter() - began)
 
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report, Stopwatch, objective_ratio
-from mmdream.film import mux, proof
 from mmdream.film.shots import Scan
-from mmdream.film.source import MediaFile
-from mmdream.film.tracks import OutputAudioTrack
 from mmdream.jobs.meter import FrameStats
+from mmdream.media import mux, verify
+from mmdream.media.probe import MediaFile
+from mmdream.media.tracks import OutputAudioTrack
 from mmdream.settings.recipe import Selection
 from mmdream.sound.dream import AudioDreamReport
 from mmdream.sound.styled import AudioStyleReport as StyledReport
@@ -49,7 +49,7 @@ def join_and_verify(
     seen: RenderedPicture | None,
     heard: RenderedSound | None,
     listener: EventSink,
-) -> proof.Verification:
+) -> verify.Verification:
     """Join the tracks of the result, and read it back.
 
     Args:
@@ -77,7 +77,7 @@ def join_and_verify(
         work=out.parent,
         on_warning=listener.warn,
     )
-    return proof.verify_video(
+    return verify.verify_video(
         film,
         out,
         stamps if seen else None,
@@ -91,7 +91,7 @@ def join_and_verify(
 def build_report(
     seen: RenderedPicture | None,
     heard: RenderedSound | None,
-    proven: proof.Verification,
+    proven: verify.Verification,
     clock: Stopwatch,
     began: float,
 ) -> Report:

@@ -15,13 +15,13 @@ from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
-from mmdream.film.codecs import VIDEO_SUFFIXES
-from mmdream.film.opened import DISK_FULL_ERRNOS
-from mmdream.film.source import MediaFile, probe
 from mmdream.jobs import folder as folders
 from mmdream.jobs.beside import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.job import Job, describe_job, format_differences
 from mmdream.jobs.journal import Journal
+from mmdream.media.formats import VIDEO_SUFFIXES
+from mmdream.media.open import DISK_FULL_ERRNOS
+from mmdream.media.probe import MediaFile, probe
 from mmdream.settings.recipe import resolve_tracks
 
 

@@ -17,14 +17,13 @@ import soundfile
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.film import frames
-from mmdream.film.source import MediaFile, probe
-from mmdream.film.waves import extract_audio
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.loaded import load_audio_network, load_image_network
+from mmdream.media import image, video_reader
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
-from mmdream.picture import files
 from mmdream.picture.octaves import resize
 from mmdream.settings.recipe import Recipe
 from mmdream.sound.source import FileSource
@@ -88,10 +87,10 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Ev
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
     choice = choice.sorted()
-    if files.is_image(source):
+    if image.is_image(source):
         if choice.sound_net is not None:
             raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
-        rgb = files.read_image(source)
+        rgb = image.read_image(source)
         network = _load_classifier(load_image_network, choice, "picture", listener)
         return FilePredictions(
             source, (_make_predictions(network, [0.0], None, [image_classifier(network)(rgb)]),), top
@@ -167,7 +166,7 @@ def _classify_frames(film: MediaFile, network: Network, listener: EventSink) -> 
     every = max(FRAME_INTERVAL, (film.duration or Fraction(0)) / MAX_MOMENTS)
     expected = 0 if film.duration is None else -(-film.duration // every)
     at, logits, look = [], [], image_classifier(network)
-    for frame in frames.read_frames(film, every=every, on_warning=listener.warn):
+    for frame in video_reader.read_frames(film, every=every, on_warning=listener.warn):
         at.append(float(frame.seconds))
         logits.append(look(frame.rgb))
         listener.progress("picture", len(at), max(expected, len(at)) if expected else 0)

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.film.frames import read_frames
-from mmdream.film.proof import read_frame_times
-from mmdream.film.source import MediaFile
 from mmdream.jobs.captions import (
     BACKGROUND,
     DIM_GREY,
@@ -26,7 +23,10 @@ from mmdream.jobs.captions import (
     truncate_text,
 )
 from mmdream.jobs.strip import CurveKeys, draw_curves
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.probe import MediaFile
+from mmdream.media.verify import read_frame_times
+from mmdream.media.video_reader import read_frames
 
 MAX_CELL = (320, 240)
 """px that each picture has at most."""
@@ -69,7 +69,7 @@ def write_contact_sheet(
         below = draw_curves(curves, [float(late) for late, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
         below = np.pad(below, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=BACKGROUND)
         sheet = np.concatenate([sheet, below])
-    files.write_image(path, sheet.astype(np.float32) / 255)
+    image.write_image(path, sheet.astype(np.float32) / 255)
 
 
 def select_evenly(times: Sequence[Fraction], count: int) -> list[Fraction]:

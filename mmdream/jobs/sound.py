@@ -18,14 +18,14 @@ from safetensors.numpy import load_file, save
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
-from mmdream.film import sound_files
-from mmdream.film.source import AudioTrack, MediaFile, probe
-from mmdream.film.waves import DecodedSpan, create_wave, extract_audio
 from mmdream.jobs import driven
 from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound
+from mmdream.media import formats
+from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
+from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
@@ -177,8 +177,8 @@ def render_audio_file(
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed) as (film, name):
         track = find_sound_track(film, sound_track)
-        out = check_output_file(name, output, ".dream.wav", sound_files.AUDIO_SUFFIXES, overwrite)
-        sound_files.check_audio_format(out, track)
+        out = check_output_file(name, output, ".dream.wav", formats.AUDIO_SUFFIXES, overwrite)
+        formats.check_audio_format(out, track)
         driven.check_drives(film, recipe)
         over_time = driven.modulate_schedules(film, recipe, None, lambda: False, track)
         asked, recipe = recipe, driven.with_modulated_schedule(recipe, over_time.sound)
@@ -195,7 +195,7 @@ def render_audio_file(
             )  # fmt: skip
             seconds = laid.n_samples / track.rate
             _warn_if_truncated(film, name, seconds, listener)
-            sound_files.encode_audio(work / "sound.wav", work / out.name)
+            formats.encode_audio(work / "sound.wav", work / out.name)
             if drawings and not laid.n_samples:
                 listener.warn(f"{name}: has no samples, so there is nothing to draw")
             elif drawings:

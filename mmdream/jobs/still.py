@@ -24,7 +24,8 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
 from mmdream.film.carry import measure_strength
 from mmdream.jobs.loaded import locate_image_network
-from mmdream.picture import files, octaves
+from mmdream.media import image
+from mmdream.picture import octaves
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.files import check_pass_files
 from mmdream.settings.recipe import Recipe, resolve_size
@@ -136,14 +137,14 @@ def render_image_file(
     Raises:
         UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
     """
-    out = check_output_file(source, output, ".dream.png", files.IMAGE_SUFFIXES, overwrite)
+    out = check_output_file(source, output, ".dream.png", image.IMAGE_SUFFIXES, overwrite)
     rgb = read_start_image(source, recipe)
     steps = check_output_folder(out, "steps", overwrite) if save_steps else None
     with output_workspace(out, overwrite) as work:
         kept = work / "steps"
         shown = None if steps is None else write_numbered_images(kept)
         dream, report = render_image(rgb, recipe, listener, shown)
-        files.write_image(work / out.name, dream)
+        image.write_image(work / out.name, dream)
         if steps is not None:
             move_folder_into_place(kept, steps)
     return report.named(out)
@@ -156,7 +157,7 @@ def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
         UserError: not a picture, or no size for noise.
     """
     if source is not None:
-        return files.read_image(source)
+        return image.read_image(source)
     if recipe.size is None or "x" not in recipe.size.lower():
         raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
     width, height = resolve_size(recipe.size, 0, 0)

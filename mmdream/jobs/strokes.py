@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from mmdream.core.events import EventSink
 from mmdream.core.report import Stopwatch
-from mmdream.film.source import VideoTrack
 from mmdream.jobs.brushes import DreamPass, PassRenderer, StylePass
 from mmdream.jobs.loaded import load_image_network
-from mmdream.jobs.masks import open_mask
 from mmdream.jobs.picture import BoundPass, FramePipeline
+from mmdream.media import image
+from mmdream.media.mask import open_mask
+from mmdream.media.probe import VideoTrack
 from mmdream.networks.network import Network
-from mmdream.picture import files
 from mmdream.picture.styled import StyleTarget
 from mmdream.picture.wanted import read_guide
 from mmdream.settings.passes import Pass
@@ -52,7 +52,7 @@ def load_passes(
         if each.style is None:
             network.check_terms(own.wishes.terms)
             return DreamPass(own, network, clock, stopped, read_guide(own.wishes))
-        models = tuple((files.read_image(path), weight) for path, weight in each.style.models)
+        models = tuple((image.read_image(path), weight) for path, weight in each.style.models)
         return StylePass(StyleTarget(network, each.style, models), own.schedule, own, clock, stopped)
 
     def stroke(each: Pass) -> BoundPass:

@@ -18,20 +18,19 @@ from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.core.threads import prefetch
-from mmdream.film import mux, proof
 from mmdream.film.carry import measure_strength
-from mmdream.film.codecs import VIDEO_SUFFIXES, video_format
-from mmdream.film.colour import ColorSpace, default_matrix
-from mmdream.film.source import VideoTrack, probe
-from mmdream.film.tracks import OutputAudioTrack
-from mmdream.film.turn import UPRIGHT
-from mmdream.film.waves import DecodedSpan
-from mmdream.film.writer import VideoWriter
 from mmdream.jobs.clips import FeedbackSettings
 from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
 from mmdream.jobs.still import read_start_image
 from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
+from mmdream.media import mux, verify
+from mmdream.media.audio_files import DecodedSpan
+from mmdream.media.color import ColorSpace, default_matrix
+from mmdream.media.formats import VIDEO_SUFFIXES, video_format
+from mmdream.media.probe import UPRIGHT, VideoTrack, probe
+from mmdream.media.tracks import OutputAudioTrack
+from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
 from mmdream.picture.octaves import resize
 from mmdream.settings.recipe import Recipe, resolve_size
@@ -128,7 +127,7 @@ def _write_frames(
 
 def _mux_and_verify(
     middle: Path, out: Path, voyage: ZoomSettings, joined: JoinedClips | None, listener: EventSink
-) -> proof.Verification:
+) -> verify.Verification:
     """Lay the sound beside the picture, and read the film back."""
     film, dream = probe(middle), None
     if joined is not None:
@@ -141,7 +140,7 @@ def _mux_and_verify(
         on_warning=listener.warn,
     )  # fmt: skip
     stamps = [float(number / voyage.rate) for number in range(voyage.frames)]
-    return proof.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
+    return verify.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
 
 
 def _make_report(
@@ -149,7 +148,7 @@ def _make_report(
     last: np.ndarray,
     network: Network,
     recipe: Recipe,
-    proven: proof.Verification,
+    proven: verify.Verification,
     joined: JoinedClips | None,
     began: float,
 ) -> Report:

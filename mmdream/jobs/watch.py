@@ -24,7 +24,7 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.settings.schedule import FrameSettings
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
@@ -94,7 +94,7 @@ class Preview:
         draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}{self._path.suffix}")
         with contextlib.suppress(OSError):
             try:
-                files.write_image(draft, picture.astype(np.float32) / 255)
+                image.write_image(draft, picture.astype(np.float32) / 255)
                 os.replace(draft, self._path)
             finally:
                 draft.unlink(missing_ok=True)

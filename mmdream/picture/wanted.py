@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from mmdream.media import image
 from mmdream.networks.card import NetworkCard
-from mmdream.picture import files
 from mmdream.picture.octaves import resize
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
@@ -22,7 +22,7 @@ def read_guide(wishes: Targets) -> GuideImage | None:
     """
     if wishes.guide is None:
         return None
-    rgb = files.read_image(wishes.guide)
+    rgb = image.read_image(wishes.guide)
     factor = min(1.0, MAX_GUIDE_SIDE / max(rgb.shape[:2]))
     size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
     small = resize(rgb, size)
@@ -86,7 +86,7 @@ def check_targets(card: NetworkCard, schedule: Schedule, wishes: Targets) -> Non
         UserError: unknown class or motif (names the nearest ones), a guide that is no picture.
     """
     if wishes.guide is not None:
-        files.read_image(wishes.guide)
+        image.read_image(wishes.guide)
     for name in schedule.fade.names:
         card.motif(name)
     card.check_classes(wishes.terms)

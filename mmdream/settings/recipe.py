@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mmdream.core.errors import UserError
-from mmdream.film.source import AudioTrack, MediaFile, VideoTrack
+from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Pass
 from mmdream.settings.schedule import Schedule

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file, write_atomically
-from mmdream.film.opened import DISK_FULL_ERRNOS, disk_full_error
+from mmdream.media.open import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.networks.card import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import TrainingTask

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from mmdream.film import frames, mux, waves
-from mmdream.film.source import MediaFile, probe
-from mmdream.film.tracks import OutputAudioTrack
-from mmdream.film.writer import VideoWriter
+from mmdream.media import audio_files, mux, video_reader
+from mmdream.media.probe import MediaFile, probe
+from mmdream.media.tracks import OutputAudioTrack
+from mmdream.media.video_writer import VideoWriter
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Copy:
     """A source, what was read of it, and the result."""
 
     source: MediaFile
-    read: list[frames.Frame]
+    read: list[video_reader.Frame]
     sound: np.ndarray | None
     """Of the track that was laid anew."""
     sound_start: Fraction
@@ -35,13 +35,13 @@ class Copy:
 
 def seconds_of(film: MediaFile) -> list[Fraction]:
     """Seconds of the file's own clock at which each frame is shown."""
-    return [frame.seconds + film.start for frame in frames.read_frames(film)]
+    return [frame.seconds + film.start for frame in video_reader.read_frames(film)]
 
 
 def samples_of(film: MediaFile, folder: Path, number: int = 0) -> tuple[Fraction, np.ndarray]:
     """Second of the file's own clock at which a sound begins, and its samples [channel, sample]."""
     path = folder / "samples.wav"
-    found = waves.extract_audio(film, film.audio_tracks[number], path)
+    found = audio_files.extract_audio(film, film.audio_tracks[number], path)
     return found.start + film.start, soundfile.read(path, dtype="float32", always_2d=True)[0].T
 
 
@@ -59,7 +59,7 @@ def again(
     source = probe(path)
     warnings: list[str] = []
     assert source.video is not None
-    read = list(frames.read_frames(source, start, end, on_warning=warnings.append))
+    read = list(video_reader.read_frames(source, start, end, on_warning=warnings.append))
     picture = dream = None
     if not keep_picture:
         picture = folder / "picture"
@@ -70,7 +70,7 @@ def again(
     if source.audio_tracks and not keep_sound:
         wave = folder / "sound.wav"
         track = next(sound for sound in source.audio_tracks if sound.number == number)
-        dream = OutputAudioTrack(track, wave, waves.extract_audio(source, track, wave, start, end))
+        dream = OutputAudioTrack(track, wave, audio_files.extract_audio(source, track, wave, start, end))
         assert dream.wave_span is not None
         sound_start = dream.wave_span.start
         sound = soundfile.read(wave, dtype="float32", always_2d=True)[0].T

@@ -9,10 +9,10 @@ import pytest
 from again import again
 from make import constant, film, planes
 
-from mmdream.film import frames
-from mmdream.film.colour import BT601, BT709, HD_HEIGHT
-from mmdream.film.source import probe
-from mmdream.film.writer import VideoWriter
+from mmdream.media import video_reader
+from mmdream.media.color import BT601, BT709, HD_HEIGHT
+from mmdream.media.probe import probe
+from mmdream.media.video_writer import VideoWriter
 
 LEVEL = 1 / 255
 KR_KB = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}
@@ -65,7 +65,7 @@ def test_tagged_colours_come_out_right_and_go_back(matrix: int, full: bool, tmp_
             if suffix == ".mp4":
                 assert copy.result.video.color == copy.source.video.color
             assert copy.result.video.color.primaries == copy.result.video.color.transfer == 1
-            back = next(frames.read_frames(copy.result)).rgb
+            back = next(video_reader.read_frames(copy.result)).rgb
             read = copy.read[0].rgb
             # The common path of 8-bit films is up to 2 levels low, each time it is taken; see `from_film`.
             np.testing.assert_allclose(read.mean(axis=(0, 1)) * 255, rgb, atol=2.5)
@@ -81,7 +81,7 @@ def test_untagged_films_are_taken_by_their_size(rows: int, matrix: int, tmp_path
     assert copy.result.video is not None
     assert copy.source.video.color.matrix == copy.result.video.color.matrix == matrix
     np.testing.assert_allclose(copy.read[0].rgb.mean(axis=(0, 1)) * 255, rgb, atol=2.5)
-    back = next(frames.read_frames(copy.result)).rgb
+    back = next(video_reader.read_frames(copy.result)).rgb
     np.testing.assert_allclose(back.mean(axis=(0, 1)), copy.read[0].rgb.mean(axis=(0, 1)), atol=2.5 * LEVEL)
 
 
@@ -91,7 +91,7 @@ def test_a_real_film_keeps_its_colours(name: str, data: Path, tmp_path: Path) ->
     assert copy.source.video is not None
     assert copy.result.video is not None
     assert copy.result.video.color == copy.source.video.color
-    for a, b in zip(copy.read, frames.read_frames(copy.result), strict=True):
+    for a, b in zip(copy.read, video_reader.read_frames(copy.result), strict=True):
         assert np.abs(a.rgb - b.rgb).mean() < 3 * LEVEL
         assert np.abs((a.rgb - b.rgb).mean(axis=(0, 1))).max() < 2 * LEVEL  # No cast.
 
@@ -122,7 +122,7 @@ def test_deep_colours_come_out_right(tmp_path: Path) -> None:
         copy.result.video.color.primaries,
         copy.result.video.color.transfer,
     ) == (10, 9, 16)
-    for shown_rgb in (copy.read[0].rgb, next(frames.read_frames(copy.result)).rgb):
+    for shown_rgb in (copy.read[0].rgb, next(video_reader.read_frames(copy.result)).rgb):
         np.testing.assert_allclose(shown_rgb.mean(axis=(0, 1)) * 255, rgb, atol=0.5)
 
 
@@ -133,5 +133,5 @@ def test_writing_takes_colours_out_of_range_to_the_nearest(tmp_path: Path) -> No
     path = tmp_path / "wild.mkv"
     with VideoWriter(path, source.video, ".mkv", Fraction(1, 1000)) as writer:
         writer.write(wild, 0)
-    rgb = next(frames.read_frames(probe(path))).rgb
+    rgb = next(video_reader.read_frames(probe(path))).rgb
     np.testing.assert_allclose(rgb, np.clip(wild, 0, 1), atol=LEVEL / 2 + 1e-5)

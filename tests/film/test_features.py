@@ -11,9 +11,9 @@ import pytest
 
 from mmdream.curves import STEP_SECONDS
 from mmdream.film.features import measure_video_features
-from mmdream.film.frames import Frame
 from mmdream.film.motion import measure_motion
 from mmdream.film.shots import Scan, scan_frames
+from mmdream.media.video_reader import Frame
 
 
 def texture(seed: int, height: int = 72, width: int = 256) -> np.ndarray:

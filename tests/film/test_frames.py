@@ -10,9 +10,9 @@ from again import again
 from make import TICKS, constant, film, harm, picture, uneven
 
 from mmdream.core.errors import UserError
-from mmdream.film import frames
-from mmdream.film.source import probe
-from mmdream.film.writer import VideoWriter
+from mmdream.media import video_reader
+from mmdream.media.probe import probe
+from mmdream.media.video_writer import VideoWriter
 
 LEVEL = 1 / 255
 
@@ -36,7 +36,7 @@ def broken_first(folder: Path) -> Path:
 )
 def test_stamps_are_the_source_s(times: list[Fraction], tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", times, options={"bf": "3", "b-adapt": "0"})
-    read = list(frames.read_frames(probe(path)))
+    read = list(video_reader.read_frames(probe(path)))
     assert [frame.pts * frame.time_base for frame in read] == [round(t / TICKS) * TICKS for t in times]
     assert [frame.index for frame in read] == list(range(40))
     for number in (0, 20, 39):
@@ -50,13 +50,13 @@ def test_stamps_are_the_source_s(times: list[Fraction], tmp_path: Path) -> None:
 def test_an_excerpt_is_that_part_of_the_whole(suffix: str, options: dict[str, str], tmp_path: Path) -> None:
     path = film(tmp_path / f"film{suffix}", constant(150, 25), options={"g": "40", **options})
     source = probe(path)
-    whole = list(frames.read_frames(source))
+    whole = list(video_reader.read_frames(source))
     for start, end in (
         (Fraction(0), Fraction(1, 5)),
         (Fraction(17, 8), Fraction(3)),
         (Fraction(5), None),
     ):
-        part = list(frames.read_frames(source, start, end))
+        part = list(video_reader.read_frames(source, start, end))
         wanted = [f for f in whole if f.seconds >= start and (end is None or f.seconds < end)]
         assert [f.pts for f in part] == [f.pts for f in wanted]
         assert len(part) > 3
@@ -73,10 +73,10 @@ def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Pa
         size=(128, 96),
         time_base=Fraction(1, 1000),
     )
-    sound = list(frames.read_frames(probe(path)))
+    sound = list(video_reader.read_frames(probe(path)))
     lost = harm(path, 20)
     said: list[str] = []
-    read = list(frames.read_frames(probe(path), on_warning=said.append))
+    read = list(video_reader.read_frames(probe(path), on_warning=said.append))
     assert [frame.pts for frame in read] == [frame.pts for frame in sound]
     repeated = [frame for frame in read if frame.repeated]
     assert [frame.pts for frame in repeated] == [lost]
@@ -85,14 +85,14 @@ def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Pa
     assert len(said) == 1
     assert "1 broken frame;" in said[0]
     with pytest.raises(UserError, match=r"broken frame at 0\.8"):
-        list(frames.read_frames(probe(path), strict=True))
+        list(video_reader.read_frames(probe(path), strict=True))
 
 
 def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", uneven(60))
-    whole = list(frames.read_frames(probe(path)))
+    whole = list(video_reader.read_frames(probe(path)))
     every = Fraction(1, 5)
-    read = list(frames.read_frames(probe(path), every=every))
+    read = list(video_reader.read_frames(probe(path), every=every))
     stretches = [frame.seconds // every for frame in whole]
     first = [frame for k, frame in enumerate(whole) if stretches[k] not in stretches[:k]]
     assert 3 < len(first) < len(whole) / 2
@@ -104,7 +104,7 @@ def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
 def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> None:
     path = broken_first(tmp_path)
     said: list[str] = []
-    read = list(frames.read_frames(probe(path), every=Fraction(1, 5), on_warning=said.append))
+    read = list(video_reader.read_frames(probe(path), every=Fraction(1, 5), on_warning=said.append))
     assert [frame.seconds for frame in read] == [Fraction(1, 25), Fraction(1, 5)]
     assert not any(frame.repeated for frame in read)
     assert len(said) == 1
@@ -113,7 +113,7 @@ def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> Non
 
 def test_a_broken_first_frame_is_stood_in_for_by_the_next(tmp_path: Path) -> None:
     path = broken_first(tmp_path)
-    read = list(frames.read_frames(probe(path)))
+    read = list(video_reader.read_frames(probe(path)))
     assert len(read) == 10
     assert [frame.repeated for frame in read] == [True] + 9 * [False]
     np.testing.assert_array_equal(read[0].rgb, read[1].rgb)
@@ -127,7 +127,7 @@ def test_a_film_that_ends_early_names_the_lost_seconds(suffix: str, tmp_path: Pa
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.6)])
     said: list[str] = []
-    read = list(frames.read_frames(probe(path), on_warning=said.append))
+    read = list(video_reader.read_frames(probe(path), on_warning=said.append))
     assert 10 < len(read) < 90
     assert not any(frame.repeated for frame in read)
     lost = Fraction(100 - len(read), 25)
@@ -135,10 +135,10 @@ def test_a_film_that_ends_early_names_the_lost_seconds(suffix: str, tmp_path: Pa
     named = float(said[0].split(" ends ")[1].split(" s early")[0])
     assert named == pytest.approx(float(lost), abs=0.06)
     with pytest.raises(UserError, match="early"):
-        list(frames.read_frames(probe(path), strict=True))
+        list(video_reader.read_frames(probe(path), strict=True))
     # What was asked for is all there.
     said.clear()
-    list(frames.read_frames(probe(path), None, Fraction(1, 4), on_warning=said.append))
+    list(video_reader.read_frames(probe(path), None, Fraction(1, 4), on_warning=said.append))
     assert not said
 
 
@@ -147,7 +147,7 @@ def test_whole_films_end_without_a_word(data: Path) -> None:
         if path.name.startswith("big"):
             continue
         said: list[str] = []
-        count = sum(1 for _ in frames.read_frames(probe(path), on_warning=said.append))
+        count = sum(1 for _ in video_reader.read_frames(probe(path), on_warning=said.append))
         assert count == {"chaplin": 241, "fire2": 25, "no_duration": 74, "sintel_854x480": 48}.get(
             path.stem, count
         )
@@ -157,7 +157,9 @@ def test_whole_films_end_without_a_word(data: Path) -> None:
 def test_a_transparent_film_is_laid_over_black(data: Path, tmp_path: Path) -> None:
     said: list[str] = []
     first = next(
-        frames.read_frames(probe(data / "films" / "transparent.webm"), Fraction(2), on_warning=said.append)
+        video_reader.read_frames(
+            probe(data / "films" / "transparent.webm"), Fraction(2), on_warning=said.append
+        )
     )
     assert "over black" in said[0]
     assert (first.rgb.max(axis=-1) == 0).mean() > 0.5
@@ -167,7 +169,7 @@ def test_a_transparent_film_is_laid_over_black(data: Path, tmp_path: Path) -> No
     half[:, 32:, 3] = 255
     shown = [av.VideoFrame.from_ndarray(half, "rgba").reformat(format="bgra") for _ in range(3)]
     path = film(tmp_path / "half.mkv", constant(3, 25), codec="ffv1", pixels="bgra", frames=shown)
-    rgb = next(frames.read_frames(probe(path))).rgb
+    rgb = next(video_reader.read_frames(probe(path))).rgb
     assert rgb[:, :32] == pytest.approx(200 * 128 / 255 / 255, abs=LEVEL / 2)
     assert rgb[:, 32:] == pytest.approx(200 / 255, abs=LEVEL / 2)
 
@@ -182,7 +184,7 @@ def test_deep_films_are_read_and_written_in_their_depth(bits: int, tmp_path: Pat
     assert copy.source.video is not None
     assert copy.result.video is not None
     assert copy.source.video.bits == copy.result.video.bits == bits
-    for frame in (copy.read[0], next(frames.read_frames(copy.result))):
+    for frame in (copy.read[0], next(video_reader.read_frames(copy.result))):
         np.testing.assert_allclose(frame.rgb * top, ramp, atol=0.02)
 
 
@@ -193,7 +195,7 @@ def test_odd_sizes_are_padded_only_where_they_must(size: tuple[int, int], tmp_pa
         copy = again(path, suffix, tmp_path)
         assert copy.result.video is not None
         assert (copy.result.video.width, copy.result.video.height) == padded
-        rgb = next(frames.read_frames(copy.result)).rgb
+        rgb = next(video_reader.read_frames(copy.result)).rgb
         if suffix == ".mkv":
             np.testing.assert_allclose(rgb, copy.read[0].rgb, atol=1e-6)
 
@@ -205,7 +207,7 @@ def test_a_film_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
     ]
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    read = list(frames.read_frames(probe(path)))
+    read = list(video_reader.read_frames(probe(path)))
     assert len(read) > 5
     assert {frame.rgb.shape for frame in read} == {(48, 64, 3)}
 

@@ -13,10 +13,9 @@ import pytest
 from make import constant, film, uneven
 
 from mmdream.core.errors import Interrupted
-from mmdream.film import frames
-from mmdream.film.joined import count_frames, join_parts
-from mmdream.film.source import MediaFile, probe
-from mmdream.film.writer import VideoWriter
+from mmdream.media import video_reader
+from mmdream.media.probe import MediaFile, probe
+from mmdream.media.video_writer import VideoWriter, count_frames, join_parts
 
 FILMS = {
     "NTSC": (".mp4", constant(40, Fraction(30_000, 1001))),
@@ -47,7 +46,7 @@ def shown(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def in_parts(source: MediaFile, read: list[frames.Frame], suffix: str, folder: Path) -> list[Path]:
+def in_parts(source: MediaFile, read: list[video_reader.Frame], suffix: str, folder: Path) -> list[Path]:
     assert source.video is not None
     found = []
     for first, stop in pairwise(CUTS):
@@ -66,7 +65,7 @@ def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_p
     own, times = FILMS[name]
     source = probe(film(tmp_path / f"film{own}", times, size=(70, 50), sar=Fraction(4, 3)))
     assert source.video is not None
-    read, base = list(frames.read_frames(source)), source.video.time_base
+    read, base = list(video_reader.read_frames(source)), source.video.time_base
     with VideoWriter(tmp_path / "one", source.video, suffix, base) as writer:
         for frame in read:
             writer.write(frame.rgb, frame.pts)
@@ -86,7 +85,7 @@ def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_p
 def test_parts_that_do_not_fit_and_a_stop_are_told(tmp_path: Path) -> None:
     source = probe(film(tmp_path / "film.mp4", constant(40, 25)))
     assert source.video is not None
-    read, base = list(frames.read_frames(source)), source.video.time_base
+    read, base = list(video_reader.read_frames(source)), source.video.time_base
     parts = in_parts(source, read, ".mp4", tmp_path)
     pts = [frame.pts for frame in read]
     for some in (parts[1:], parts[:-1], [*parts, parts[-1]]):

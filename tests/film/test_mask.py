@@ -12,8 +12,8 @@ import pytest
 from make import bursts, constant, film, uneven
 
 from mmdream.core.errors import UserError
-from mmdream.film import feather
-from mmdream.film.mask import (
+from mmdream.media import mask as feather
+from mmdream.media.mask import (
     CLOCK_TOLERANCE,
     LOOK_BACK_SECONDS,
     MaskReader,
@@ -21,7 +21,7 @@ from mmdream.film.mask import (
     mask_from_image,
     mask_from_video,
 )
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
 
 SIZE = (64, 48)
 GREYS = 5

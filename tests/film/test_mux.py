@@ -9,9 +9,9 @@ import pytest
 from again import Copy, again, samples_of, seconds_of
 from make import TICKS, bursts, constant, enrich, film, uneven
 
-from mmdream.film import frames, mux
-from mmdream.film.source import probe
-from mmdream.film.writer import VideoWriter
+from mmdream.media import mux, video_reader
+from mmdream.media.probe import probe
+from mmdream.media.video_writer import VideoWriter
 
 MS = Fraction(1, 1000)
 NTSC = Fraction(30_000, 1001)
@@ -148,7 +148,9 @@ def test_a_kept_picture_is_the_source_s_packets(suffix: str, tmp_path: Path) -> 
     copy = again(path, suffix, tmp_path, keep_picture=True)
     assert not copy.warnings
     assert_same(copy, suffix, tmp_path)
-    for a, b in zip(frames.read_frames(copy.source), frames.read_frames(copy.result), strict=True):
+    for a, b in zip(
+        video_reader.read_frames(copy.source), video_reader.read_frames(copy.result), strict=True
+    ):
         np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
@@ -194,7 +196,7 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
     source = probe(path)
     assert source.video is not None
     with VideoWriter(tmp_path / "picture", source.video, ".mp4", TICKS) as writer:
-        for frame in frames.read_frames(source):
+        for frame in video_reader.read_frames(source):
             writer.write(frame.rgb, frame.pts)
     with pytest.raises(RuntimeError) as failure:
         mux.mux_video(
@@ -219,5 +221,5 @@ def test_real_films(name: str, data: Path, tmp_path: Path) -> None:
     ends = {"chaplin.mp4": Fraction(2), "fire2.mp4": Fraction(1)}
     copy = again(data / "films" / name, ".mkv", tmp_path, None, ends.get(name))
     assert_same(copy, ".mkv", tmp_path)
-    for a, b in zip(copy.read, frames.read_frames(copy.result), strict=True):
+    for a, b in zip(copy.read, video_reader.read_frames(copy.result), strict=True):
         assert np.abs(a.rgb - b.rgb).max() < 1e-6  # Lossless.

@@ -8,16 +8,16 @@ import pytest
 from again import Copy, again
 from make import bursts, constant, film, uneven
 
-from mmdream.film import proof
+from mmdream.media import verify
 
 
-def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> proof.Verification:
+def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> verify.Verification:
     """The proof of a copy, asked for stamps, samples or frames that are off."""
     stamps = [float(second) + late for second in copy.seconds]
     [track] = copy.tracks
     assert track.wave_span is not None
     laid = replace(track.wave_span, n_samples=track.wave_span.n_samples + more)
-    return proof.verify_video(
+    return verify.verify_video(
         copy.source,
         copy.result.path,
         stamps[missing:],
@@ -55,13 +55,13 @@ def test_a_lost_sound_is_found(tmp_path: Path) -> None:
     copy = again(film(tmp_path / "film.mp4", constant(10, 25), sound=bursts(0.4)), ".mp4", tmp_path)
     mute = again(film(tmp_path / "mute.mp4", constant(10, 25)), ".mp4", tmp_path)
     with pytest.raises(AssertionError, match="0 sound tracks instead of 1"):
-        proof.verify_video(copy.source, mute.result.path, None, copy.tracks, on_warning=copy.warnings.append)
+        verify.verify_video(copy.source, mute.result.path, None, copy.tracks, on_warning=copy.warnings.append)
 
 
 def test_kept_streams_are_only_counted(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3))
     copy = again(path, ".mp4", tmp_path, keep_picture=True)
-    found = proof.verify_video(
+    found = verify.verify_video(
         copy.source, copy.result.path, None, copy.tracks, on_warning=copy.warnings.append
     )
     assert found.frames == 30

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mmdream.film.frames import Frame, read_frames
 from mmdream.film.shots import Scan, scan_frames
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import Frame, read_frames
 
 Clip = list[np.ndarray]
 

@@ -9,8 +9,8 @@ import pytest
 from make import bursts, constant, film
 
 from mmdream.core.errors import UserError
-from mmdream.film import frames
-from mmdream.film.source import probe
+from mmdream.media import video_reader
+from mmdream.media.probe import probe
 
 
 def test_real_films_are_told_rightly(data: Path) -> None:
@@ -119,16 +119,16 @@ def test_a_sound_is_a_film_without_picture(data: Path) -> None:
     assert voice.video is None
     assert voice.audio_tracks[0].rate == 16_000
     with pytest.raises(UserError, match="no picture"):
-        next(frames.read_frames(voice))
+        next(video_reader.read_frames(voice))
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation_is_applied_to_the_pixels(degrees: int, tmp_path: Path) -> None:
     flat = film(tmp_path / "flat.mp4", constant(3, 25), options={"crf": "1"})
     turned = film(tmp_path / "turned.mp4", constant(3, 25), options={"crf": "1"}, rotate=degrees)
-    upright = next(frames.read_frames(probe(flat))).rgb
+    upright = next(video_reader.read_frames(probe(flat))).rgb
     shown = probe(turned)
-    rgb = next(frames.read_frames(shown)).rgb
+    rgb = next(video_reader.read_frames(shown)).rgb
     assert shown.video is not None
     assert rgb.shape == (shown.video.height, shown.video.width, 3)
     # The maker turns counter-clockwise, as numpy does.
@@ -150,4 +150,4 @@ def test_what_starts_late_stays_late(late_picture: Fraction, late_sound: Fractio
     found = probe(path)
     assert found.start == 0
     assert found.audio_tracks[0].start == late_sound
-    assert next(frames.read_frames(found)).seconds == late_picture
+    assert next(video_reader.read_frames(found)).seconds == late_picture

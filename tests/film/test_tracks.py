@@ -13,9 +13,9 @@ import pytest
 from again import Copy, again, samples_of
 from tracks import Track, clicks, film_of, packets_of, told_of
 
-from mmdream.film import proof
-from mmdream.film.source import MediaFile, probe
-from mmdream.film.tracks import OutputAudioTrack, read_packet_times
+from mmdream.media import verify
+from mmdream.media.probe import MediaFile, probe
+from mmdream.media.tracks import OutputAudioTrack, read_packet_times
 
 MS = Fraction(1, 1000)
 CODECS = {
@@ -44,10 +44,10 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {suffix: film_of(folder / f"film{suffix}", 75, four(suffix)) for suffix in CODECS}
 
 
-def proven(copy: Copy, span: tuple[Fraction | None, Fraction | None]) -> proof.Verification:
+def proven(copy: Copy, span: tuple[Fraction | None, Fraction | None]) -> verify.Verification:
     stamps = [float(second - (span[0] or 0)) for second in copy.seconds]
     path, warn = copy.result.path, copy.warnings.append
-    return proof.verify_video(
+    return verify.verify_video(
         copy.source, path, stamps, copy.tracks, start=span[0], end=span[1], on_warning=warn
     )
 
@@ -204,7 +204,7 @@ def checked(source: Path, result: Path) -> list[str]:
     """What the proof says of a result whose tracks should all be copies."""
     film, warnings = probe(source), []
     tracks = [OutputAudioTrack(sound) for sound in film.audio_tracks]
-    proof.verify_video(film, result, None, tracks, on_warning=warnings.append)
+    verify.verify_video(film, result, None, tracks, on_warning=warnings.append)
     return warnings
 
 

@@ -15,10 +15,10 @@ import soundfile
 
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
 from mmdream.jobs.journal import read_journal as lines_of
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["--octaves", "1", "--steps", "2"]

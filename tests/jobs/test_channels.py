@@ -14,7 +14,7 @@ from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.jobs.channel_sheet import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet
 from mmdream.jobs.channels import parse_channels
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.sound.canvas import N_BANDS
 
 RATE = 16_000
@@ -56,7 +56,7 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
     one, other = (soundfile.read(tmp_path / name)[0] for name in names)
     assert len(one) == len(other) == RATE
     assert np.abs(one - other).max() > 0.01
-    assert files.read_image(tmp_path / "out.c5.png").shape[1] > 4 * SPECTROGRAM_SIZE[0]
+    assert image.read_image(tmp_path / "out.c5.png").shape[1] > 4 * SPECTROGRAM_SIZE[0]
 
     again = CliRunner().invoke(app, [*words, "--each-channel", "c5:3"])
     assert "out.c5.003.flac: exists already" in str(again.exception)

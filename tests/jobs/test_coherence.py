@@ -12,8 +12,8 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule, dream_video
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 
 QUICK = Schedule(octaves=2, steps=3)
 FIRST, COUNT = 6, 10

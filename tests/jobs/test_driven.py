@@ -28,14 +28,14 @@ from mmdream import (
 )
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
 from mmdream.jobs.driven import modulate_schedules
 from mmdream.jobs.folder import MODULATION_FILE, job_folder
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.sound import render_audio_file
 from mmdream.jobs.strip import LABEL_HEIGHT, select_numeric_curves
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from tests.command import mmdream
 
 LOUD = 4.0, 4.6

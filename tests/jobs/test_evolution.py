@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.jobs.evolution import MAX_FIGURES, CanvasHistory, draw_canvas_steps
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.picture import files
 from mmdream.settings.schedule import Schedule
 from mmdream.sound.canvas import MIN_INVENTED, N_BANDS
 from mmdream.sound.chunks import split_into_chunks
@@ -103,7 +103,7 @@ def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
     steps = tmp_path / "in.dream.steps"
     assert sorted(path.name for path in steps.iterdir()) == [f"000{number}.png" for number in (1, 2, 3, 4)]
-    assert np.abs(files.read_image(steps / "0004.png") - files.read_image(steps / "0001.png")).max() > 0.2
+    assert np.abs(image.read_image(steps / "0004.png") - image.read_image(steps / "0001.png")).max() > 0.2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.dream.steps", "in.dream.wav", "in.wav"]
 
     (tmp_path / "in.dream.wav").unlink()

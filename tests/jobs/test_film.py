@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, UserError, dream_video
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.sample import make_sample
 
 QUICK = Schedule(octaves=2, steps=3)

@@ -22,7 +22,7 @@ from mmdream.core.files import move_into_place
 from mmdream.jobs import run
 from mmdream.jobs.folder import job_folder
 from mmdream.jobs.still import render_image_file
-from mmdream.picture import files
+from mmdream.media import image
 from tests.command import mmdream
 
 WORDS = ("--octaves", 1, "--steps", 2)
@@ -90,11 +90,11 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_film_too(
 
 def test_a_picture_whose_name_was_taken_meanwhile_gets_one_beside_it(tmp_path: Path):
     source, out = tmp_path / "in.png", tmp_path / "out.png"
-    files.write_image(source, np.full((32, 32, 3), 0.5, np.float32))
+    image.write_image(source, np.full((32, 32, 3), 0.5, np.float32))
     with pytest.raises(UserError, match=r"out.png: has appeared .* the result is .*out-2.png"):
         render_image_file(source, out, QUICK, False, when_it_begins(lambda: out.write_text("mine")))
     assert out.read_text() == "mine"
-    assert files.read_image(tmp_path / "out-2.png").shape == (32, 32, 3)
+    assert image.read_image(tmp_path / "out-2.png").shape == (32, 32, 3)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -132,7 +132,7 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Pa
         path.name for path in unbroken.iterdir()
     )
     for name in ("sheet.png", "now.png"):
-        assert np.array_equal(files.read_image(tmp_path / name), files.read_image(unbroken / name)), name
+        assert np.array_equal(image.read_image(tmp_path / name), image.read_image(unbroken / name)), name
     for name in ("out.mkv", "out.compare.mkv"):
         place = tmp_path / f"of {name}"
         place.mkdir()
@@ -153,7 +153,7 @@ def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
     report = run.resume_job(out, False, EventSink(say=told.append))
     assert report.output == str(out)
     assert not told  # Nothing is dreamed again.
-    assert np.array_equal(files.read_image(sheet), files.read_image(unbroken / "sheet.png"))
+    assert np.array_equal(image.read_image(sheet), image.read_image(unbroken / "sheet.png"))
     assert not job_folder(out).exists()
 
 

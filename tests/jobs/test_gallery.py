@@ -13,9 +13,9 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.jobs import gallery
 from mmdream.jobs.captions import BACKGROUND
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.picture import files
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
     assert gallery.write_gallery("dreamnet", "random", out, False, EventSink()) == out
-    assert files.read_image(out).shape == (8, 9, 3)
+    assert image.read_image(out).shape == (8, 9, 3)
     with pytest.raises(UserError, match="--overwrite"):
         gallery.write_gallery("dreamnet", "random", out, False, EventSink())
     gallery.write_gallery("dreamnet", "random", out, True, EventSink())

@@ -14,8 +14,8 @@ from mmdream import Recipe, Schedule, UserError
 from mmdream.jobs import folder
 from mmdream.jobs.environment import describe_environment
 from mmdream.jobs.job import Job, describe_job, format_differences
+from mmdream.media import image
 from mmdream.networks import network
-from mmdream.picture import files
 from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Mask, Pass, Span, Style
 from mmdream.settings.recipe import AscentOptions, AudioOptions, Selection
@@ -101,7 +101,7 @@ def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     film.write_bytes(b"film")
 
     def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
-        files.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
+        image.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
         recipe = Recipe(passes=(Pass(wishes=Targets((), measure, guide)),))
         return describe_job(film, tmp_path / "out.mkv", Selection(), recipe, False, False)
 

@@ -15,10 +15,10 @@ import pytest
 from mmdream import Recipe, Schedule, dream_audio, dream_image
 from mmdream.core.events import EventSink
 from mmdream.jobs.loaded import load_audio_network, load_image_network
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
-from mmdream.picture import files
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import build_objective
 from mmdream.settings.targets import Objective, Targets, Term
@@ -139,7 +139,7 @@ def test_who_changes_weights_has_a_network_of_his_own():
 def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
     network, path, found = load_image_network(QUICK, EventSink()), tmp_path / "guide.png", []
     for seed in (1, 2):
-        files.write_image(path, noise(seed))
+        image.write_image(path, noise(seed))
         wanted = build_objective(network.card, QUICK.schedule.at(0.0), Targets(guide=path))
         found.append(build_gradient(network, wanted)(noise(0)))
     assert not np.array_equal(*found)

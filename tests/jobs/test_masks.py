@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.core.errors import UserError
-from mmdream.jobs.masks import check_mask, open_mask
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.mask import check_mask, open_mask
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import Mask
 
@@ -45,7 +45,7 @@ def halved(width: int, height: int) -> np.ndarray:
 def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture and its dream."""
     folder = tmp_path_factory.mktemp("dreamed")
-    files.write_image(folder / "in.png", cv2.GaussianBlur(make_noise_image(72, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    image.write_image(folder / "in.png", cv2.GaussianBlur(make_noise_image(72, 96, 1) * 4 - 1.5, (0, 0), 1.5))
     assert call(folder / "in.png", *QUICK, "-o", folder / "whole.png")[0] == 0
     return folder
 
@@ -54,7 +54,7 @@ def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(dreamed: Path, tmp_path: Path, monkeypatch) -> Path:
     """A folder to stand in with that picture, its dream, and a mask of another size."""
     shutil.copytree(dreamed, tmp_path, dirs_exist_ok=True)
-    files.write_image(tmp_path / "mask.png", halved(192, 144))
+    image.write_image(tmp_path / "mask.png", halved(192, 144))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -66,7 +66,7 @@ def test_black_is_the_source_and_white_the_dream_to_the_bit(place: Path, words: 
     status, said, told = call("in.png", *QUICK, *words, "--mask", "mask.png", "-o", "out.png")
     assert status == 0, said
     assert told["objective_gain"]["picture"] > 1
-    source, whole, out = (files.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
+    source, whole, out = (image.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
     np.testing.assert_array_equal(out[BLACK], source[BLACK])
     np.testing.assert_array_equal(out[WHITE], whole[WHITE])
     assert min(np.abs(whole - source)[half].mean() for half in (BLACK, WHITE)) > 1 / 255
@@ -75,17 +75,17 @@ def test_black_is_the_source_and_white_the_dream_to_the_bit(place: Path, words: 
 
 
 def test_a_black_mask_leaves_the_picture(place: Path) -> None:
-    files.write_image(place / "black.jpg", np.zeros((72, 96, 3), np.float32))
+    image.write_image(place / "black.jpg", np.zeros((72, 96, 3), np.float32))
     status, said, told = call("in.png", *QUICK, "--mask", "black.jpg", "-o", "out.png")
     assert status == 0, said
-    np.testing.assert_array_equal(files.read_image(place / "out.png"), files.read_image(place / "in.png"))
+    np.testing.assert_array_equal(image.read_image(place / "out.png"), image.read_image(place / "in.png"))
     assert told["strength"]["picture"] == 0
 
 
 def test_grey_is_a_share_of_the_dream_and_without_a_feather_it_ends_at_once(place: Path) -> None:
-    files.write_image(place / "grey.png", np.maximum(halved(96, 72), np.float32(51 / 255)))
+    image.write_image(place / "grey.png", np.maximum(halved(96, 72), np.float32(51 / 255)))
     assert call("in.png", *QUICK, "--mask", "grey.png", "--feather", 0, "-o", "out.png")[0] == 0
-    source, whole, out = (files.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
+    source, whole, out = (image.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
     share = np.where(np.arange(96) < 48, 0.2, 1)[:, None]
     np.testing.assert_allclose(out - source, share * (whole - source), atol=1.1 / 255)
     np.testing.assert_array_equal(out[:, 48:], whole[:, 48:])
@@ -95,13 +95,13 @@ def test_steps_are_kept_as_the_mask_leaves_them(place: Path) -> None:
     words = ("--mask", "mask.png", "--feather", 40, "--save-steps", "-o", "out.png")
     assert call("in.png", *QUICK, *words)[0] == 0
     source, *kept = (
-        files.read_image(path) for path in (place / "in.png", *sorted(place.glob("out.steps/*.png")))
+        image.read_image(path) for path in (place / "in.png", *sorted(place.glob("out.steps/*.png")))
     )
     assert len(kept) == 2
     for step in kept:
         np.testing.assert_array_equal(step[BLACK], source[BLACK])
         assert np.abs(step - source)[WHITE].max() > 1 / 255
-    np.testing.assert_array_equal(kept[-1], files.read_image(place / "out.png"))
+    np.testing.assert_array_equal(kept[-1], image.read_image(place / "out.png"))
 
 
 def test_of_a_film_a_picture_takes_the_frame_at_second_0(place: Path) -> None:
@@ -109,7 +109,7 @@ def test_of_a_film_a_picture_takes_the_frame_at_second_0(place: Path) -> None:
     film(place / "mask.mp4", constant(2, 25), frames=shown, size=(96, 72))
     assert call("in.png", *QUICK, "--mask", "mask.mp4", "-o", "out.png")[0] == 0
     np.testing.assert_array_equal(
-        files.read_image(place / "out.png")[BLACK], files.read_image(place / "in.png")[BLACK]
+        image.read_image(place / "out.png")[BLACK], image.read_image(place / "in.png")[BLACK]
     )
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_a_mask_is_told_in_one_line(name: str, said: str, tmp_pat
     import soundfile
 
     for number, (wide, high) in enumerate([(64, 48), (128, 48), (1, 1)]):
-        files.write_image(
+        image.write_image(
             tmp_path / ("cut.png", "wide.png", "dot.png")[number], make_noise_image(high, wide, 1)
         )
     for short in ("cut.mp4", "wide.mp4"):
@@ -174,7 +174,7 @@ def test_what_cannot_be_a_mask_is_told_in_one_line(name: str, said: str, tmp_pat
 
 
 def test_a_good_mask_is_not_refused(tmp_path: Path) -> None:
-    files.write_image(tmp_path / "mask.webp", halved(128, 96))
+    image.write_image(tmp_path / "mask.webp", halved(128, 96))
     film(tmp_path / "mask.mkv", constant(3, 25), size=(32, 24), time_base=Fraction(1, 1000))
     for name in ("mask.webp", "mask.mkv"):
         check_mask(Mask(tmp_path / name), 64, 48)
@@ -195,9 +195,9 @@ def test_the_command_refuses_and_leaves_nothing(
     tmp_path: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files.write_image(tmp_path / "in.png", make_noise_image(72, 96, 1))
-    files.write_image(tmp_path / "mask.png", halved(96, 72))
-    files.write_image(tmp_path / "tall.png", halved(72, 96))
+    image.write_image(tmp_path / "in.png", make_noise_image(72, 96, 1))
+    image.write_image(tmp_path / "mask.png", halved(96, 72))
+    image.write_image(tmp_path / "tall.png", halved(72, 96))
     before = sorted(tmp_path.iterdir())
     status, line, _ = call("in.png", *words, "--save-steps")
     if "--ouroboros" in words:

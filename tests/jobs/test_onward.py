@@ -10,9 +10,8 @@ import pytest
 from make import constant, film, harm, uneven
 
 from mmdream.core.errors import Interrupted
-from mmdream.film.frames import Frame, read_frames
-from mmdream.film.source import probe
-from mmdream.jobs.onward import PREROLL_FRAMES, frame_hash, read_from
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import PREROLL_FRAMES, Frame, frame_hash, read_frames, read_from
 from mmdream.settings.recipe import Selection
 
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from mmdream.core.errors import UserError
-from mmdream.film.source import probe
-from mmdream.film.waves import create_wave
 from mmdream.jobs.clips import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths
 from mmdream.jobs.ouroboros import clip_paths
+from mmdream.media.audio_files import create_wave
+from mmdream.media.probe import probe
 from mmdream.sound.transform import parse_transform
 from tests.command import called, mmdream
 

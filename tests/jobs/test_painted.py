@@ -16,8 +16,8 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
+from mmdream.media import image
 from mmdream.networks.network import Network
-from mmdream.picture import files
 from mmdream.picture.octaves import resize
 from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import STYLE_SCHEDULE, Style, parse_style
@@ -30,24 +30,24 @@ SIZE = 104, 156
 @pytest.fixture(scope="module")
 def cat(data: Path) -> np.ndarray:
     """A photograph, as 8 bits hold it."""
-    small = resize(files.read_image(data / "photos" / "cat.jpg"), SIZE)
+    small = resize(image.read_image(data / "photos" / "cat.jpg"), SIZE)
     return np.rint(np.clip(small, 0, 1) * 255).astype(np.float32) / 255
 
 
 @pytest.fixture(scope="module")
 def night(data: Path) -> np.ndarray:
-    return resize(files.read_image(data / "paintings" / "starry_night.jpg"), (120, 152))
+    return resize(image.read_image(data / "paintings" / "starry_night.jpg"), (120, 152))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, cat: np.ndarray, night: np.ndarray) -> Path:
     """Pictures that fit and others that do not."""
     folder = tmp_path_factory.mktemp("painted")
-    files.write_image(folder / "cat.png", cat)
-    files.write_image(folder / "night.png", night)
-    files.write_image(folder / "dot.png", np.full((1, 1, 3), 0.5, np.float32))
-    files.write_image(folder / "black.png", np.zeros((*SIZE, 3), np.float32))
-    files.write_image(folder / "square.png", np.ones((64, 64, 3), np.float32))
+    image.write_image(folder / "cat.png", cat)
+    image.write_image(folder / "night.png", night)
+    image.write_image(folder / "dot.png", np.full((1, 1, 3), 0.5, np.float32))
+    image.write_image(folder / "black.png", np.zeros((*SIZE, 3), np.float32))
+    image.write_image(folder / "square.png", np.ones((64, 64, 3), np.float32))
     (folder / "text.png").write_text("no picture at all")
     (folder / "empty.png").touch()
     soundfile.write(folder / "rain.wav", np.random.default_rng(1).uniform(-0.5, 0.5, 8000), 8000)
@@ -90,7 +90,7 @@ def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pyte
     assert told["content_distance"] > 0
     steps = sorted(Path("cat.styled.steps").iterdir())
     assert [path.name for path in steps] == [f"{number:04}.png" for number in range(1, 9)]
-    last, result = files.read_image(steps[-1]), files.read_image(Path("cat.styled.png"))
+    last, result = image.read_image(steps[-1]), image.read_image(Path("cat.styled.png"))
     np.testing.assert_allclose(last, result, atol=1.01 / 255)
     assert not list(place.glob(".*"))
     again = CliRunner().invoke(app, words.split())
@@ -106,7 +106,7 @@ def test_strength_0_is_the_source_bit_for_bit(place: Path, monkeypatch: pytest.M
     run = CliRunner().invoke(app, words.split())
     assert run.exit_code == 0, run.output
     assert "(100.0 %)" in run.stdout
-    assert np.array_equal(files.read_image(Path("same.png")), files.read_image(Path("cat.png")))
+    assert np.array_equal(image.read_image(Path("same.png")), image.read_image(Path("cat.png")))
 
 
 @pytest.mark.usefixtures("loaded")

@@ -13,11 +13,11 @@ from make import bursts, constant
 from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video, resume_video
-from mmdream.film.frames import read_frames as frames_of
-from mmdream.film.source import probe
 from mmdream.jobs.folder import job_folder
 from mmdream.jobs.job import Job, describe_job
-from mmdream.picture import files
+from mmdream.media import image
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames as frames_of
 from mmdream.settings.passes import Mask, Pass, Span, Style, parse_pass, read_passes
 from mmdream.settings.recipe import Selection
 from tests.command import mmdream
@@ -43,10 +43,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         options={"crf": "8"},
     )
     painting = cv2.GaussianBlur(rng.random((80, 80, 3)).astype(np.float32), (0, 0), 1.5)
-    files.write_image(folder / "painting.png", (painting - painting.min()) / np.ptp(painting))
+    image.write_image(folder / "painting.png", (painting - painting.min()) / np.ptp(painting))
     half = np.zeros((64, 96, 3), np.float32)
     half[:, :48] = 1
-    files.write_image(folder / "half.png", half)
+    image.write_image(folder / "half.png", half)
     return folder
 
 
@@ -189,7 +189,7 @@ def test_mistakes_are_told_in_a_line_before_the_work(place, words, line):
 
 
 def test_a_style_of_one_pixel_is_refused(place, tmp_path):
-    files.write_image(tmp_path / "dot.png", np.full((1, 1, 3), 0.5, np.float32))
+    image.write_image(tmp_path / "dot.png", np.full((1, 1, 3), 0.5, np.float32))
     dot = Pass(Style(((tmp_path / "dot.png", 1.0),)))
     with pytest.raises(UserError, match=r"dot\.png: is 1x1"):
         dream_video(place / "film.mkv", tmp_path / "out.mkv", recipe(dot), keep_sound=True, end=0.5)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.jobs.portrait import draw_audio_dream
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.settings.schedule import Schedule
 from mmdream.sound.canvas import N_BANDS
 from mmdream.sound.columns import ColumnMeans
@@ -53,6 +53,6 @@ def test_the_command_draws_what_it_dreamed(tmp_path: Path) -> None:
     run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output
     assert json.loads(run.stdout)["objective_gain"]["sound"] > 1
-    picture = files.read_image(tmp_path / "in.png")
+    picture = image.read_image(tmp_path / "in.png")
     assert colours((255 * picture).astype(np.uint8)) > 0.1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.dream.wav", "in.png", "in.wav"]

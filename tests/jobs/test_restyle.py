@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.core.errors import UserError
-from mmdream.picture import files
+from mmdream.media import image
 from mmdream.sample import make_sample
 from mmdream.settings.passes import parse_style
 from tests.command import mmdream
@@ -37,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     broken[77] = np.nan
     soundfile.write(folder / "nan.wav", broken, RATE, "FLOAT")
     (folder / "text.wav").write_text("no sound at all")
-    files.write_image(folder / "picture.png", np.zeros((32, 32, 3), np.float32))
+    image.write_image(folder / "picture.png", np.zeros((32, 32, 3), np.float32))
     make_sample(folder / "film.mp4", seconds=1.0, size=(128, 96))
     return folder
 

@@ -17,14 +17,13 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.film import frames
-from mmdream.film.source import probe
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
 from mmdream.jobs.timeline import draw_predictions
+from mmdream.media import image, video_reader
+from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.picture import files
 from mmdream.sound.source import ArraySource
 from mmdream.sound.windows import read_windows
 
@@ -134,7 +133,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     assert heard.seconds[0] == 0
     assert heard.seconds[-1] == pytest.approx(2.5, abs=0.1)
     network = load_network(load_card("dreamnet"), "random")
-    every = list(frames.read_frames(probe(moving)))
+    every = list(video_reader.read_frames(probe(moving)))
     for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
         np.testing.assert_allclose(row, image_classifier(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
     assert {medium for medium, _, _ in told} == {"picture", "sound"}
@@ -151,13 +150,13 @@ def test_a_network_of_either_medium_can_be_named(moving: Path):
 
 
 def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
-    files.write_image(tmp_path / "a.png", pixels)
+    image.write_image(tmp_path / "a.png", pixels)
     drawn = tmp_path / "b.png"
     words = ["classify", f"{tmp_path / 'a.png'}", "--weights", "random", "--plot", f"{drawn}", "--json"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert len(json.loads(done.stdout)["picture"]["mean"]) == 5
-    assert files.read_image(drawn).ndim == 3
+    assert image.read_image(drawn).ndim == 3
     again = CliRunner().invoke(app, words)
     assert str(again.exception).startswith(f"{drawn}: exists already; add --overwrite or choose another name")
 
@@ -191,7 +190,7 @@ def test_a_mistake_is_one_line(
 ):
     (tmp_path / "text.md").write_text("words\n")
     (tmp_path / "text.txt").write_text("n02124075\tEgyptian cat\n" * 200)
-    files.write_image(tmp_path / "a.png", pixels)
+    image.write_image(tmp_path / "a.png", pixels)
     soundfile.write(tmp_path / "a.wav", bursts(0.5)[0], 48_000)
     film(tmp_path / "silent.mp4", constant(3, 10))
     with pytest.raises(UserError) as error:

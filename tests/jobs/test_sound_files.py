@@ -17,8 +17,8 @@ import soundfile
 from make import constant, film
 
 from mmdream import cli
-from mmdream.film import sound_files, waves
-from mmdream.film.source import probe
+from mmdream.media import audio_files, formats
+from mmdream.media.probe import probe
 
 Call = Callable[..., tuple[int, str]]
 
@@ -79,7 +79,7 @@ def read_back(name: str, folder: Path) -> tuple[np.ndarray, int, str]:
     """A result as mmdream itself reads it, float32 [channel, sample]; its rate; its layout."""
     source = probe(Path(name))
     (sound,) = source.audio_tracks
-    waves.extract_audio(source, sound, folder / "back.wav")
+    audio_files.extract_audio(source, sound, folder / "back.wav")
     samples, rate = soundfile.read(folder / "back.wav", dtype="float32", always_2d=True)
     (folder / "back.wav").unlink()
     return samples.T, rate, sound.layout
@@ -183,7 +183,7 @@ def test_a_sound_that_is_cut_off_is_dreamed_as_far_as_it_goes(
     assert 1.2 * rate < back.shape[1] < 1.8 * rate
 
 
-@pytest.mark.parametrize("suffix", sound_files.AUDIO_SUFFIXES)
+@pytest.mark.parametrize("suffix", formats.AUDIO_SUFFIXES)
 def test_every_form_keeps_a_sound_of_two_channels(suffix: str, call: Call, tmp_path: Path) -> None:
     # Longer than a second: FFmpeg 9 reads 128 samples too few where an Ogg file has but one page.
     write("in.wav", tones(2, 48_000, 1.1), 48_000)

@@ -14,10 +14,9 @@ import pytest
 from broken_off import started
 
 from mmdream.asked import parse_frame_rate
-from mmdream.film import frames
-from mmdream.film.source import probe
 from mmdream.jobs.voyage import _crop_to_size
-from mmdream.picture import files
+from mmdream.media import image, video_reader
+from mmdream.media.probe import probe
 from mmdream.picture.motion import CameraMotion, warp_affine
 from mmdream.picture.spectrum import make_noise_image
 from tests.command import called
@@ -28,12 +27,12 @@ QUICK = ("--steps", 1, "--octaves", 1)
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     path = tmp_path / "in.png"
-    files.write_image(path, cv2.GaussianBlur(make_noise_image(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
+    image.write_image(path, cv2.GaussianBlur(make_noise_image(64, 96, 1) * 4 - 1.5, (0, 0), 1.5))
     return path
 
 
 def watched(path: Path) -> list[np.ndarray]:
-    return [frame.rgb for frame in frames.read_frames(probe(path))]
+    return [frame.rgb for frame in video_reader.read_frames(probe(path))]
 
 
 @pytest.mark.parametrize("fps", [5, 12])
@@ -44,9 +43,9 @@ def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Pat
     assert status == 0, said
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
-    np.testing.assert_allclose(shown[0], files.read_image(picture), atol=0.01)
+    np.testing.assert_allclose(shown[0], image.read_image(picture), atol=0.01)
     way = CameraMotion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
-    expected = np.clip(warp_affine(files.read_image(picture), way), 0, 1)
+    expected = np.clip(warp_affine(image.read_image(picture), way), 0, 1)
     assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]
 

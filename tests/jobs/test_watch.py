@@ -16,12 +16,12 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
-from mmdream.film.frames import read_frames
-from mmdream.film.source import probe
-from mmdream.film.waves import extract_audio
 from mmdream.jobs.captions import fit_size, format_time_code, text_width, truncate_text
 from mmdream.jobs.sheet import select_evenly, write_contact_sheet
 from mmdream.jobs.watch import GAP, Preview, draw_preview
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.sample import make_sample
 from mmdream.settings.schedule import FrameSettings
 

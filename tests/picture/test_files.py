@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.picture import files
+from mmdream.media import image
 from tests.command import mmdream
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +136,7 @@ def test_a_jpeg_lies_upright(orientation: int, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(marked)
     seen = cv2.imdecode(np.frombuffer(marked, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert seen.shape[:2] == ((24, 40) if orientation < 5 else (40, 24))
-    np.testing.assert_array_equal(files.read_image(tmp_path / "a.jpg"), np.float32(seen) / np.float32(255))
+    np.testing.assert_array_equal(image.read_image(tmp_path / "a.jpg"), np.float32(seen) / np.float32(255))
 
 
 def test_transparency_and_depth_stay(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_transparency_and_depth_stay(tmp_path: Path) -> None:
         bgra = noise.integers(0, top + 1, (6, 9, 4)).astype(kind)
         cv2.imwrite(str(tmp_path / f"a{suffix}"), bgra)
         expected = np.float32(bgra[..., 2::-1]) * (np.float32(bgra[..., 3:]) / top) / top
-        np.testing.assert_allclose(files.read_image(tmp_path / f"a{suffix}"), expected, atol=1e-6)
+        np.testing.assert_allclose(image.read_image(tmp_path / f"a{suffix}"), expected, atol=1e-6)
     real = noise.random((6, 9, 3), np.float32)
     cv2.imwrite(str(tmp_path / "a.tif"), real)
-    np.testing.assert_array_equal(files.read_image(tmp_path / "a.tif"), real[..., ::-1])
+    np.testing.assert_array_equal(image.read_image(tmp_path / "a.tif"), real[..., ::-1])

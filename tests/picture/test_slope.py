@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
-from mmdream.picture import files, octaves
+from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective
 from mmdream.picture.wanted import build_objective, objective_at_depth, step_size
 from mmdream.settings.schedule import Schedule
@@ -25,7 +26,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("guide") / "rings.png"
     y, x = np.mgrid[-48:48, -48:48]
     rings = 0.5 + 0.5 * np.sin(np.hypot(x, y) / 3)
-    files.write_image(path, np.repeat(rings[..., None], 3, 2).astype(np.float32))
+    image.write_image(path, np.repeat(rings[..., None], 3, 2).astype(np.float32))
     return path
 
 

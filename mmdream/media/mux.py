@@ -11,13 +11,20 @@ from typing import Any
 
 import ffmpeg
 
-from mmdream.film import frames
-from mmdream.film.binary import merge_audio_video, run_ffmpeg
-from mmdream.film.clock import first_frame_time, last_frame_duration, read_file_start, read_origin
-from mmdream.film.codecs import VideoFormat, video_format
-from mmdream.film.source import MediaFile, SubtitleTrack
-from mmdream.film.tracks import OutputAudioTrack, describe_track, plan_audio_tracks
-from mmdream.film.writer import VideoWriter
+from mmdream.media import video_reader
+from mmdream.media.formats import VideoFormat, video_format
+from mmdream.media.open import merge_audio_video, run_ffmpeg
+from mmdream.media.probe import MediaFile, SubtitleTrack
+from mmdream.media.tracks import (
+    OutputAudioTrack,
+    describe_track,
+    first_frame_time,
+    last_frame_duration,
+    plan_audio_tracks,
+    read_file_start,
+    read_origin,
+)
+from mmdream.media.video_writer import VideoWriter
 
 NO_STREAM = "s:999?"
 """Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
@@ -237,7 +244,7 @@ def _encode_video(
 ) -> None:
     assert film.video is not None
     with VideoWriter(path, film.video, suffix, film.video.time_base) as writer:
-        for frame in frames.read_frames(film, start, end):
+        for frame in video_reader.read_frames(film, start, end):
             writer.write(frame.rgb, frame.pts)
 
 

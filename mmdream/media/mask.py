@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.film.feather import fit_mask, mask_luminance
-from mmdream.film.frames import read_frames
-from mmdream.film.source import MediaFile
+from mmdream.media import image
+from mmdream.media.probe import MediaFile, probe
+from mmdream.media.video_reader import read_frames
+from mmdream.settings.passes import Mask
+
+pass
 
 ASPECT_TOLERANCE = 0.02
 """Share by which a mask may be wider or higher than its film: sides are rounded, to even numbers too."""
@@ -158,3 +163,111 @@ class MaskReader:
         self._since, self._held = values
         self._laid = None
         self._next = next(self._values, None)
+
+
+BT709_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
+"""Of red, green and blue (ITU-R BT.709)."""
+REFERENCE_HEIGHT = 360
+"""Height, px, of the picture that feathers are given for."""
+SNAP_DISTANCE = 2.5 / 255
+"""What lies so close to black or white is meant to be: films are compressed."""
+ROUNDING_TOLERANCE = 1e-4
+"""More than sums of weights are off 1, and too little to be seen."""
+
+
+def mask_luminance(rgb: np.ndarray) -> np.ndarray:
+    """A mask's values, float32 [h, w, 3], 0..1 -> [h, w], 0..1; what is nearly white is white."""
+    return _snap_to_black_and_white(cv2.transform(rgb, BT709_LUMA), SNAP_DISTANCE)
+
+
+def fit_mask(values: np.ndarray, width: int, height: int, feather: float) -> np.ndarray:
+    """Bring a mask to a picture's size and fade its edges; the borders of the picture are mirrors.
+
+    Args:
+        values: float32 [h, w], 0..1.
+        width: of the picture, px.
+        height: likewise.
+        feather: px of a picture of `REFERENCE_HEIGHT` lines over which a sharp edge goes from 0 to 1.
+
+    Returns:
+        float32 [height, width], 0..1: exactly 0 and 1 where everything within half a ramp is.
+    """
+    if values.shape != (height, width):
+        smaller = height * width < values.size
+        # Linear, as cubic curves would leave 0..1.
+        method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        values = cv2.resize(values, (width, height), interpolation=method)
+    for reach in box_radii(feather * height / REFERENCE_HEIGHT):
+        box = (2 * reach + 1, 2 * reach + 1)
+        values = cv2.blur(values, box, borderType=cv2.BORDER_REFLECT)
+    return _snap_to_black_and_white(values, ROUNDING_TOLERANCE)
+
+
+def box_radii(ramp: float) -> list[int]:
+    """Three boxes that turn a step into a ramp.
+
+    Together they are near to a Gaussian (Wells, "Efficient synthesis of Gaussian filters by cascaded uniform
+    filters", IEEE PAMI 8, 1986), take the same time at any width, and end, as a Gaussian does not.
+
+    Args:
+        ramp: px from 0 to 1, >= 0; rounded to an even number.
+
+    Returns:
+        What each box covers on either side of its middle, px; their sum is half a ramp.
+    """
+    half = round(ramp / 2)
+    return [(half + number) // 3 for number in range(3)]
+
+
+def _snap_to_black_and_white(values: np.ndarray, near: float) -> np.ndarray:
+    _, values = cv2.threshold(values, near, 0, cv2.THRESH_TOZERO)
+    values[values > 1 - near] = 1
+    return values
+
+
+pass
+
+
+def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
+    """Open a mask beside a film or a picture.
+
+    Args:
+        mask: its file is looked at; of a film no more than the first frame.
+        width: of the film, px, as shown.
+        height: likewise.
+
+    Raises:
+        UserError: no such file, neither a picture nor a film, no picture in it, or another aspect.
+    """
+    return MaskReader(_open_mask_source(mask), width, height, mask.feather)
+
+
+def check_mask(mask: Mask, width: int, height: int) -> None:
+    """Refuse a mask that cannot be used, before any work is done.
+
+    Args:
+        mask: it is read at second 0.
+        width: of the film, px, as shown.
+        height: likewise.
+
+    Raises:
+        UserError: what `open_mask` says, or no frame of it can be read.
+    """
+    reader = open_mask(mask, width, height)
+    reader.at(Fraction(0))
+    reader.close()
+
+
+def _open_mask_source(mask: Mask) -> MaskSource:
+    path = mask.path
+    if image.is_image(path):
+        return mask_from_image(path, image.read_image(path))
+    try:
+        film = probe(path)
+    except UserError as error:
+        if not os.path.isfile(path) or not path.stat().st_size:
+            raise
+        raise UserError(
+            f"{path}: is no mask that can be read; give a film or a {', '.join(image.IMAGE_SUFFIXES)} file"
+        ) from error
+    return mask_from_video(film)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import math
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 
-from mmdream.core.errors import UserError
-from mmdream.film import decode
-from mmdream.film.colour import HDR_TRANSFERS, make_rgb_decoder
-from mmdream.film.opened import open_media
-from mmdream.film.source import MediaFile, VideoTrack
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.media.color import HDR_TRANSFERS, make_rgb_decoder
+from mmdream.media.open import demux_packets, open_media, video_decoder
+from mmdream.media.probe import MediaFile, VideoTrack
+from mmdream.settings.recipe import Selection
+
+pass
 
 SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the wanted frame at which a keyframe is looked for, until it lies before it."""
@@ -79,7 +85,7 @@ def read_frames(
     for line in _source_warnings(film, picture):
         on_warning(line)
 
-    damage = decode.DecodeDamage()
+    damage = DecodeDamage()
     lost = 0
     last: Frame | None = None
     before: int | None = None
@@ -172,17 +178,17 @@ def _rising_pts(item: av.VideoFrame | int, picture: VideoTrack, before: int | No
 
 
 def _decode_from(
-    film: MediaFile, picture: VideoTrack, start: Fraction | None, damage: decode.DecodeDamage
+    film: MediaFile, picture: VideoTrack, start: Fraction | None, damage: DecodeDamage
 ) -> Generator[av.VideoFrame | int, None, None]:
     """Decoded frames from a keyframe before `start` on, or from the beginning."""
     wanted = None if start is None else math.floor((start + film.start) / picture.time_base)
     if wanted is not None and wanted > picture.first:
         for back in SEEK_BACK_SECONDS:
             with open_media(film.path) as container:
-                stream = decode.get_video_stream(container, picture.index)
-                if not decode.seek_keyframe(container, stream, wanted - int(back / picture.time_base)):
+                stream = get_video_stream(container, picture.index)
+                if not seek_keyframe(container, stream, wanted - int(back / picture.time_base)):
                     continue
-                items = decode.decode_frames(container, stream, damage)
+                items = decode_frames(container, stream, damage)
                 first = next((item for item in items if not isinstance(item, int)), None)
                 if first is None or first.pts is None or first.pts > wanted:
                     continue  # A keyframe found by its decoding time may be shown too late.
@@ -190,11 +196,11 @@ def _decode_from(
                 yield from items
                 return
     with open_media(film.path) as container:
-        yield from decode.decode_frames(container, decode.get_video_stream(container, picture.index), damage)
+        yield from decode_frames(container, get_video_stream(container, picture.index), damage)
 
 
 def _missing_seconds(
-    film: MediaFile, picture: VideoTrack, damage: decode.DecodeDamage, end: Fraction | None
+    film: MediaFile, picture: VideoTrack, damage: DecodeDamage, end: Fraction | None
 ) -> Fraction:
     """Seconds of picture that the header promises, and that did not come.
 
@@ -212,3 +218,156 @@ def _missing_seconds(
     if end is not None:
         promised = min(promised, film.start + end)
     return promised - reached
+
+
+@dataclass
+class DecodeDamage:
+    """What a reader found on its way; it grows while the frames are read."""
+
+    stream_ends: dict[int, Fraction] = field(default_factory=dict)
+    """Seconds on the streams' clocks at which each stream's packets end."""
+    truncated: bool = False
+    """The file ended with an error or inside a packet."""
+
+
+def decode_frames(
+    container: InputContainer, stream: av.VideoStream, damage: DecodeDamage
+) -> Iterator[av.VideoFrame | int]:
+    """Decode a picture stream from where its container stands.
+
+    A packet that is broken gives no frame, or one that the decoder patched up: the time stamp is
+    given in its place. Packets that give no frame by their nature (VP8's hidden ones) are told from
+    broken ones by the decoder's errors: only as many stamps are lost as there were errors.
+
+    Yields:
+        Frames in the order in which they are shown, and in their midst the time stamps (ticks) of
+        lost ones.
+    """
+    context = video_decoder(stream)
+    awaited: list[int] = []
+    errors = 0
+    for packet in _stream_packets(container, stream.index, damage):
+        if packet is not None and packet.is_corrupt:
+            damage.truncated = True
+        try:
+            decoded = context.decode(packet)
+        except av.EOFError:
+            decoded = []
+        except av.FFmpegError:
+            errors += 1
+            decoded = []
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            heapq.heappush(awaited, packet.pts)
+        for frame in decoded:
+            passed: list[int] = []
+            while frame.pts is not None and awaited and awaited[0] <= frame.pts:
+                passed.append(heapq.heappop(awaited))
+            missing = [pts for pts in passed if pts != frame.pts]
+            lost = missing[-errors:] if errors else []
+            errors -= len(lost)
+            yield from lost
+            if frame.is_corrupt and frame.pts is not None:
+                yield frame.pts
+            else:
+                yield frame
+    yield from sorted(awaited)[:errors]
+
+
+def _stream_packets(
+    container: InputContainer, index: int, damage: DecodeDamage
+) -> Iterator[av.Packet[av.VideoStream] | None]:
+    """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
+    try:
+        for packet in demux_packets(container):
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                damage.stream_ends[packet.stream_index] = max(
+                    damage.stream_ends.get(packet.stream_index, end), end
+                )
+            if packet.stream_index == index and packet.size:
+                yield cast("av.Packet[av.VideoStream]", packet)
+    except (av.FFmpegError, OSError):
+        damage.truncated = True
+    yield None
+
+
+def get_video_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The picture stream of this number."""
+    stream = container.streams[index]
+    assert isinstance(stream, av.VideoStream)
+    return stream
+
+
+def seek_keyframe(container: InputContainer, stream: av.VideoStream, pts: int) -> bool:
+    """Go to a keyframe at or before a time stamp; False where the file cannot."""
+    try:
+        container.seek(pts, stream=stream)
+    except (av.FFmpegError, OSError, OverflowError):
+        return False
+    return True
+
+
+pass
+
+PREROLL_FRAMES = 48
+"""Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,
+and the first frames behind a jump may lack what they refer to."""
+
+
+def frame_hash(frame: Frame) -> str:
+    """SHA-256 of a frame's pixels, to be recognised by."""
+    return hashlib.sha256(np.ascontiguousarray(frame.rgb).data).hexdigest()
+
+
+def read_from(
+    film: MediaFile,
+    order: Selection,
+    pts: Sequence[int],
+    first: int,
+    before: str | None,
+    stopped: Callable[[], bool],
+) -> Generator[Frame, None, None]:
+    """Read a film from frame `first` on.
+
+    A jump is trusted if it leads to all the time stamps and to the pixels of the frame before `first`;
+    otherwise the film is read from its beginning.
+
+    Args:
+        film: the source.
+        order: which part of it.
+        pts: time stamps of all frames in it.
+        first: number of the first frame wanted.
+        before: `frame_hash` of the frame before; None: nobody knows.
+        stopped: asked at each frame on the way; True ends the reading.
+
+    Raises:
+        Interrupted: `stopped` said so.
+    """
+    if first == 0:
+        return read_frames(film, order.start, order.end)
+    assert film.video is not None
+    if before is not None and first > PREROLL_FRAMES:
+        at = first - PREROLL_FRAMES
+        frames = read_frames(film, pts[at] * film.video.time_base - film.start, order.end)
+        last = _skip_frames(frames, pts[at:first], stopped)
+        if last is not None and frame_hash(last) == before:
+            return frames
+        frames.close()
+    frames = read_frames(film, order.start, order.end)
+    _skip_frames(frames, pts[:first], stopped)
+    return frames
+
+
+def _skip_frames(
+    frames: Generator[Frame, None, None], pts: Sequence[int], stopped: Callable[[], bool]
+) -> Frame | None:
+    """Pass over frames; the last of them, or None where one has another time stamp."""
+    frame = None
+    for wanted in pts:
+        if stopped():
+            frames.close()
+            raise Interrupted
+        frame = next(frames, None)
+        if frame is None or frame.pts != wanted:
+            return None
+    return frame

@@ -18,8 +18,8 @@ import av
 import numpy as np
 import soundfile
 
-from mmdream.film.opened import demux_packets, disk_full_error, open_media
-from mmdream.film.source import AudioTrack, MediaFile
+from mmdream.media.open import demux_packets, disk_full_error, open_media
+from mmdream.media.probe import AudioTrack, MediaFile
 
 BLOCK_SAMPLES = 1 << 16
 """Samples handled at once."""
