@@ -32,7 +32,7 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
-from mmdream.networks.origins import ShippedWeights
+from mmdream.networks.weight_sources import ShippedWeights
 from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import objective_at_depth

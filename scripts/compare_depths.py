@@ -31,7 +31,7 @@ from mmdream.core.errors import UserError
 from mmdream.media import image
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.networks.origins import ModelFileWeights, ShippedWeights
+from mmdream.networks.weight_sources import ModelFileWeights, ShippedWeights
 from mmdream.networks.weights import RANDOM
 from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient

@@ -46,7 +46,7 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.networks.origins import ShippedWeights
+from mmdream.networks.weight_sources import ShippedWeights
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.picture import octaves
 from mmdream.picture.slope import build_gradient, evaluate_objective

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from mmdream.networks.image_models import DREAMNET_LAYERS, dreamnet
 from mmdream.networks.network import assign_arrays
-from mmdream.networks.pictures import DREAMNET_LAYERS, dreamnet
 from mmdream.networks.weights import read_arrays
 
 

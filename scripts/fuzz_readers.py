@@ -30,7 +30,7 @@ from mmdream.media.mask import check_mask
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard, load_card
-from mmdream.networks.origins import NoWeights, TrainedWeights
+from mmdream.networks.weight_sources import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays
 from mmdream.settings import passes, schedule
 from mmdream.settings.passes import Mask

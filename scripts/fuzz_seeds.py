@@ -364,7 +364,7 @@ def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
 MODELS = """
 import sys
 from mmdream.networks.framework import keras
-import mmdream.networks.pictures as ours
+import mmdream.networks.image_models as ours
 L = keras.layers
 def convolve(name, n, step=1):
     return L.Conv2D(n, 3, step, "same", activation="relu", name=name)

@@ -32,8 +32,8 @@ from keras import ops
 from training_pictures import Batch, batch, batches, pools
 
 from mmdream.networks.card import load_card
+from mmdream.networks.image_models import dreamnet, googlenet
 from mmdream.networks.network import assign_arrays
-from mmdream.networks.pictures import dreamnet, googlenet
 from mmdream.networks.weights import read_arrays
 from mmdream.training.attack import perturb_images
 

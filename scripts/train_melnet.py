@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from esc10 import classes, recordings
 
+from mmdream.networks.audio_models import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
 from mmdream.networks.framework import keras, tf
-from mmdream.networks.sounds import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
 from mmdream.sound.bands import measure_band_power
 from mmdream.training.attack import perturb_signed
 

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.networks import places
-from mmdream.networks.origins import WEIGHT_SOURCES, WeightSource
-from mmdream.networks.places import FOREIGN_SUFFIXES, MODELS_FOLDER
+from mmdream.networks import registry
+from mmdream.networks.registry import FOREIGN_SUFFIXES, MODELS_FOLDER
+from mmdream.networks.weight_sources import WEIGHT_SOURCES, WeightSource
 from mmdream.settings.targets import Term, parse_channel
 
 MAX_STYLE_LAYERS = 6
@@ -235,13 +235,13 @@ class NetworkCard:
 
 def list_networks(medium: str | None = None) -> list[str]:
     """The networks there are, of one medium or of both, sorted; without their variants."""
-    return [name for name in places.list_card_names() if medium is None or load_card(name).medium == medium]
+    return [name for name in registry.list_card_names() if medium is None or load_card(name).medium == medium]
 
 
 def list_variants(name: str) -> list[str]:
     """The other forms of a network, as `load_card` takes them: ``NAME:VARIANT``."""
     return [
-        f"{name}:{variant}" for variant in _read_card_toml(places.find_card_file(name)).get("variants", {})
+        f"{name}:{variant}" for variant in _read_card_toml(registry.find_card_file(name)).get("variants", {})
     ]
 
 
@@ -253,7 +253,7 @@ def is_user_model(name: str) -> bool:
 def card_path(name: str) -> Path | None:
     """The file that a network's card is read from; None: the card of a user's network is all guessed."""
     if not is_user_model(name):
-        return places.find_card_file(name.partition(":")[0])
+        return registry.find_card_file(name.partition(":")[0])
     told = Path(name).expanduser().with_suffix(".toml")
     return told if told.is_file() else None
 
@@ -271,7 +271,7 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
     """
     if is_user_model(name):
         # It reads into this module's forms what this module asks it for.
-        from mmdream.networks.own import build_user_card
+        from mmdream.networks.user_model import build_user_card
 
         return build_user_card(Path(name).expanduser(), medium)
     if Path(name).suffix in FOREIGN_SUFFIXES:
@@ -284,7 +284,7 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
         choice = [each for network in list_networks(medium) for each in (network, *list_variants(network))]
         near = difflib.get_close_matches(name.lower(), choice, 2, 0.5) or list_networks(medium)
         raise UserError(f'no network "{name}"; nearest: {", ".join(near)} (see `mmdream nets`)')
-    file = places.find_card_file(own)
+    file = registry.find_card_file(own)
     found = _load_cached(name, file, file.stat().st_mtime_ns)
     if medium not in (None, found.medium):
         choice = list_networks(medium)

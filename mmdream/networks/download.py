@@ -23,7 +23,7 @@ from mmdream.core.download import DownloadError, download_bytes, file_digest
 from mmdream.core.errors import UserError
 
 if TYPE_CHECKING:
-    from mmdream.networks.origins import KerasWeights
+    from mmdream.networks.weight_sources import KerasWeights
 
 log = logging.getLogger(__name__)
 

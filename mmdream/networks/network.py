@@ -22,8 +22,8 @@ from mmdream.core.download import file_digest
 from mmdream.core.errors import UserError
 from mmdream.core.memory import LruCache
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
-from mmdream.networks.fed import preprocess, swap_time_and_bands
-from mmdream.networks.origins import ModelFileWeights
+from mmdream.networks.preprocess import preprocess, swap_time_and_bands
+from mmdream.networks.weight_sources import ModelFileWeights
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.settings.targets import Term
 
@@ -193,17 +193,17 @@ def _build_network(card: NetworkCard, path: Path | None, precision: str, seed: i
 def build_graph(card: NetworkCard, precision: str) -> tuple[keras.Model, dict[str, Any]]:
     """A network's graph, and what each of its layers gives."""
     # Brings Keras in quietly; the builders of pictures themselves run on any of its backends.
-    from mmdream.networks import framework, pictures, sounds
+    from mmdream.networks import audio_models, framework, image_models
 
     if isinstance(card.weights, ModelFileWeights):
-        from mmdream.networks.unrolled import load_flat_graph
+        from mmdream.networks.user_graph import load_flat_graph
 
         return load_flat_graph(card.weights.path, card.head, card.weights.fixed)
     told = {"classes": len(card.class_names()), "dtype": precision, **card.build}
     if isinstance(card.input, ImageInput):
-        model = pictures.IMAGE_BUILDERS[card.builder](**told)
+        model = image_models.IMAGE_BUILDERS[card.builder](**told)
     else:
-        model = sounds.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **told)
+        model = audio_models.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **told)
     inputs = framework.keras.layers.InputLayer
     return model, {
         name: layer.output for name, layer in layers_by_name(model).items() if not isinstance(layer, inputs)

@@ -20,7 +20,8 @@ from mmdream.core.download import cache_folders
 from mmdream.core.errors import UserError
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
-from mmdream.networks.origins import (
+from mmdream.networks.registry import MODELS_FOLDER
+from mmdream.networks.weight_sources import (
     KerasWeights,
     ModelFileWeights,
     NoWeights,
@@ -28,7 +29,6 @@ from mmdream.networks.origins import (
     SnapshotWeights,
     TrainedWeights,
 )
-from mmdream.networks.places import MODELS_FOLDER
 
 RANDOM = "random"
 """In place of a file: untrained weights."""

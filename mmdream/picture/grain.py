@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from mmdream.core import rng
-from mmdream.networks.fed import extend_edges
 from mmdream.networks.framework import tf
+from mmdream.networks.preprocess import extend_edges
 
 PIXEL_SCALES = 1, 2, 4
 """px of the picture that are one of the filters'; each a multiple of the one before."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.core.memory import cache_in_traces
+from mmdream.networks.audio_models import window_logits
 from mmdream.networks.framework import tf
-from mmdream.networks.sounds import window_logits
 from mmdream.objectives import (
     channel_cosine,
     class_evidence,

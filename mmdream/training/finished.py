@@ -18,9 +18,9 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.origins import TrainedWeights
-from mmdream.networks.places import CARD_FILE
-from mmdream.networks.written import card_to_toml
+from mmdream.networks.card_toml import card_to_toml
+from mmdream.networks.registry import CARD_FILE
+from mmdream.networks.weight_sources import TrainedWeights
 from mmdream.training.lesson import TrainingData
 from mmdream.training.sounds import AudioInputs, find_event_classes
 from mmdream.training.task import TrainingTask

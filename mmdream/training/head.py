@@ -15,8 +15,8 @@ import numpy as np
 from mmdream.core import rng
 from mmdream.core.errors import UserError
 from mmdream.data.folder import Example
-from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
+from mmdream.networks.preprocess import preprocess
 from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
 from mmdream.training.pupil import TrainableModel, find_head
 

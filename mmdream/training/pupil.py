@@ -10,7 +10,6 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
-from mmdream.networks.fed import preprocess
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import (
     build_graph,
@@ -19,6 +18,7 @@ from mmdream.networks.network import (
     load_network,
     variables_by_name,
 )
+from mmdream.networks.preprocess import preprocess
 from mmdream.training.attack import perturb_images, perturb_signed
 from mmdream.training.settings import TrainingSettings
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, read_dataset
 from mmdream.networks.card import NetworkCard, load_card
-from mmdream.networks.origins import ModelFileWeights
-from mmdream.networks.places import new_network_folder
+from mmdream.networks.registry import new_network_folder
+from mmdream.networks.weight_sources import ModelFileWeights
 from mmdream.networks.weights import locate_weights
 from mmdream.training.lesson import DatasetSplit, split_dataset
 from mmdream.training.settings import TrainingSettings

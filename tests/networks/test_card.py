@@ -9,7 +9,7 @@ from mmdream.core.errors import UserError
 from mmdream.data.card import read_dataset_card as dataset
 from mmdream.networks.card import MODELS, AudioInput, ImageInput, list_networks, load_card
 from mmdream.networks.download import read_snapshot_manifest
-from mmdream.networks.origins import ShippedWeights, SnapshotWeights
+from mmdream.networks.weight_sources import ShippedWeights, SnapshotWeights
 from mmdream.networks.weights import locate_weights
 
 SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]

@@ -121,7 +121,7 @@ def test_precision_goes_by_flags_alone(tmp_path, monkeypatch):
 
 def test_local_response_is_tensorflows_own():
     from mmdream.networks.framework import tf
-    from mmdream.networks.pictures import LocalResponse
+    from mmdream.networks.image_models import LocalResponse
 
     rng = np.random.default_rng(0)
     x = tf.constant(rng.gamma(0.5, 100.0, (1, 5, 7, 12)).astype(np.float32))
@@ -187,8 +187,8 @@ def test_normalisation_folds_away():
         sys.path.insert(0, str(SCRIPTS))
     from dreamnet_export import fold
 
+    from mmdream.networks.image_models import dreamnet
     from mmdream.networks.network import assign_arrays
-    from mmdream.networks.pictures import dreamnet
 
     rng = np.random.default_rng(5)
     trained = dreamnet(normalised=True)
@@ -231,7 +231,7 @@ def test_half_as_many_bits_give_the_same_gradient(number_format: str):
 @pytest.mark.parametrize("stride", [2, 4])
 def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
     from mmdream.networks.framework import keras, tf
-    from mmdream.networks.pictures import Even
+    from mmdream.networks.image_models import Even
 
     layer = keras.layers.Conv2D(5, 2 * stride, stride, "same", kernel_constraint=Even(stride))
     x = tf.constant(noise(12 * stride, 12 * stride))
@@ -252,7 +252,7 @@ def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
 @pytest.mark.parametrize("size", [(64, 64), (37, 50), (6, 7)])
 def test_the_stem_is_a_plain_convolution(size: tuple[int, int]):
     from mmdream.networks.framework import keras, tf
-    from mmdream.networks.pictures import Stem
+    from mmdream.networks.image_models import Stem
 
     plain, stem = (kind(48, 8, 4, "same", activation="relu") for kind in (keras.layers.Conv2D, Stem))
     pictures = tf.constant(noise(*size))

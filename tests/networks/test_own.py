@@ -22,7 +22,7 @@ from mmdream.core.events import EventSink
 from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network
-from mmdream.networks.own import REGISTERED_CLASSES
+from mmdream.networks.user_model import REGISTERED_CLASSES
 from mmdream.picture.slope import build_gradient
 from mmdream.picture.wanted import objective_at_depth
 from mmdream.settings.schedule import Schedule
@@ -306,7 +306,10 @@ EVIL = {
         **layer("get_file", "keras.utils"),
         "registered_name": "mmdream>get_file",
     },
-    "our class by another name": {**layer("Stem", "mmdream.networks.pictures"), "registered_name": "Stem"},
+    "our class by another name": {
+        **layer("Stem", "mmdream.networks.image_models"),
+        "registered_name": "Stem",
+    },
     "our name in place of a class's": {"class_name": "mmdream>Stem", "config": {"name": "stem"}},
     "a function behind dots": layer("datasets.mnist.load_data", "keras"),
     "a function of a part that is known": layer("clone_model", "keras.models"),

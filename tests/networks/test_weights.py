@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, load_card
 from mmdream.networks.download import download_keras_file, download_snapshot
-from mmdream.networks.origins import KerasWeights
+from mmdream.networks.weight_sources import KerasWeights
 from mmdream.networks.weights import locate_weights, read_arrays
 
 RAW = {

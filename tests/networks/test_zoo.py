@@ -13,7 +13,7 @@ from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, list_layers, load_network
-from mmdream.networks.origins import KerasWeights, NoWeights
+from mmdream.networks.weight_sources import KerasWeights, NoWeights
 from mmdream.networks.weights import locate_weights
 from mmdream.objectives import energy
 from mmdream.settings.schedule import Schedule
@@ -80,7 +80,7 @@ def test_the_layers_that_earlier_projects_name_are_there():
 
 @pytest.mark.parametrize("size", ["fat_shallow", "xsmall", "slim_deep", "vgg16_skipped", "vgg16"])
 def test_sizes_have_the_published_layers(size: str):
-    from mmdream.networks.earlier import CONV5_SIZES
+    from mmdream.networks.audio_models import CONV5_SIZES
 
     shape = CONV5_SIZES[size]
     convolutions = [name for name in shape if name.startswith("conv")]
@@ -109,7 +109,7 @@ def test_layers_without_names_of_their_own_are_called_alike_in_every_process():
 
 def test_adaptive_pooling_is_pytorchs():
     """Cells from floor(i n / s) to ceil((i + 1) n / s), half open; also where there are fewer places."""
-    from mmdream.networks.earlier import AdaptivePool
+    from mmdream.networks.audio_models import AdaptivePool
 
     for height, width in ((4, 13), (7, 7), (1, 30), (11, 8)):
         x = np.random.default_rng(0).random((1, height, width, 2), np.float32)

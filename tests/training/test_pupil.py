@@ -12,7 +12,7 @@ from mmdream.data.folder import Example
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
-from mmdream.networks.places import MODELS_FOLDER
+from mmdream.networks.registry import MODELS_FOLDER
 from mmdream.training.lesson import draw_examples
 from mmdream.training.pupil import (
     TrainableModel,
@@ -115,7 +115,7 @@ def test_what_is_written_is_read_again(tmp_path: Path):
     import tomllib
 
     from mmdream.networks.card import list_variants, parse_card
-    from mmdream.networks.written import card_to_toml
+    from mmdream.networks.card_toml import card_to_toml
 
     for name in [each for own in list_networks() for each in (own, *list_variants(own))]:
         about = load_card(name)

@@ -12,7 +12,7 @@ import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.data.folder import read_dataset
-from mmdream.networks import places
+from mmdream.networks import registry
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.weights import read_arrays
@@ -95,7 +95,7 @@ def test_weights_that_are_no_numbers_are_told(sounds: Path, models: Path):
 
 def _endless(models: Path) -> Path:
     """Weights of a melnet that answers with no numbers."""
-    arrays = read_arrays(places.MODELS_FOLDER / "melnet.npz")
+    arrays = read_arrays(registry.MODELS_FOLDER / "melnet.npz")
     models.mkdir()
     np.savez(models / "endless.npz", **{**arrays, "c6_bias": np.full_like(arrays["c6_bias"], np.inf)})
     return models / "endless.npz"
@@ -127,7 +127,7 @@ def test_a_keras_file_is_trained_elsewhere(pictures: Path, tmp_path: Path):
 def test_a_damaged_card_of_a_trained_network_is_named(models: Path):
     (models / "mine").mkdir(parents=True)
     for text in ("no toml", "medium = 'picture'"):
-        (models / "mine" / places.CARD_FILE).write_text(text, encoding="utf-8")
+        (models / "mine" / registry.CARD_FILE).write_text(text, encoding="utf-8")
         assert "mine" in list_networks()
         with pytest.raises(UserError, match=r"mine.card\.toml: .*"):
             load_card("mine")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.networks.card import NetworkCard
-from mmdream.networks.origins import WEIGHT_SOURCES
+from mmdream.networks.weight_sources import WEIGHT_SOURCES
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that need no quotes."""
