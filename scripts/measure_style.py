@@ -26,11 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.ascent.objectives import STYLE_DISTANCES
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.objectives import STYLE_DISTANCES
 from mmdream.picture import octaves
 from mmdream.picture.grain import PIXEL_FEATURE_SETS
 from mmdream.picture.octaves import resize

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdream.ascent import AscentProblem, ascend, normalize_rms
+from mmdream.ascent.engine import AscentProblem, ascend, normalize_rms
 from mmdream.core import rng as chance
 
 

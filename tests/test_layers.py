@@ -41,7 +41,7 @@ neighbours in a row know nothing of each other."""
 ROW = {unit: number for number, row in enumerate(ROWS) for unit in row}
 
 FORBIDDEN = {
-    "film": {"tensorflow", "keras", "mmdream.networks", "mmdream.objectives", "mmdream.ascent"},
+    "film": {"tensorflow", "keras", "mmdream.networks", "mmdream.ascent.objectives", "mmdream.ascent.engine"},
     "picture": {"av", "moviepy", "ffmpeg"},
     "sound": {"av", "moviepy", "ffmpeg"},
 }

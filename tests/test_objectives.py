@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmdream.ascent.objectives import STYLE_DISTANCES, measure_feature_moments, to_texture_statistics
 from mmdream.networks.framework import tf
-from mmdream.objectives import STYLE_DISTANCES, measure_feature_moments, to_texture_statistics
 
 
 @pytest.mark.parametrize("statistic", STYLE_DISTANCES)

@@ -14,7 +14,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from mmdream.ascent import AscentProblem, ascend, normalize_rms
+from mmdream.ascent.engine import AscentProblem, ascend, normalize_rms
 from mmdream.core import rng as chance
 from mmdream.picture.smooth import blur_cascade, cascade_sigma, flattening_gradient
 from mmdream.picture.spectrum import precondition_gradient

@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mmdream.ascent.objectives import (
+    channel_cosine,
+    class_evidence,
+    energy,
+    guide_similarity,
+    mean_activation,
+)
 from mmdream.core import rng
 from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import channel_cosine, class_evidence, energy, guide_similarity, mean_activation
 from mmdream.settings.targets import GuideImage, Objective, Term
 
 RIVAL_WEIGHT = 1.0

@@ -11,11 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmdream.ascent.objectives import (
+    STYLE_DISTANCES,
+    FeatureMoments,
+    TextureStatistics,
+    measure_feature_moments,
+)
 from mmdream.core import rng
 from mmdream.core.memory import cache_in_traces
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import STYLE_DISTANCES, FeatureMoments, TextureStatistics, measure_feature_moments
 from mmdream.picture.grain import PIXEL_FEATURE_SETS, extract_pixel_features
 from mmdream.picture.tiles import apply_tiled, slices_within, split_tiles
 

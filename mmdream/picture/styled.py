@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdream.ascent import AscentProblem, ascend
+from mmdream.ascent.engine import AscentProblem, ascend
+from mmdream.ascent.objectives import to_texture_statistics
 from mmdream.core import rng
 from mmdream.networks.network import Network
-from mmdream.objectives import to_texture_statistics
 from mmdream.picture import style
 from mmdream.picture.octaves import OctavePass, Size, resize, resize_step_scale, to_grey
 from mmdream.picture.smooth import blur_cascade

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmdream.ascent import AscentProblem, ascend
+from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.core.errors import Interrupted
 from mmdream.core.rng import rng_for
 from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions

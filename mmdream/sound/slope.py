@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.core.memory import cache_in_traces
-from mmdream.networks.audio_models import window_logits
-from mmdream.networks.framework import tf
-from mmdream.objectives import (
+from mmdream.ascent.objectives import (
     channel_cosine,
     class_evidence,
     guide_similarity,
@@ -22,6 +19,9 @@ from mmdream.objectives import (
     squared_deviation,
     temporal_contrast,
 )
+from mmdream.core.memory import cache_in_traces
+from mmdream.networks.audio_models import window_logits
+from mmdream.networks.framework import tf
 from mmdream.settings.targets import Term
 from mmdream.sound.canvas import (
     MAX_GAIN,

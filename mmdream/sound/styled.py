@@ -18,7 +18,7 @@ import numpy as np
 import scipy.ndimage
 import soundfile
 
-from mmdream.ascent import AscentProblem, ascend
+from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.core.report import Report
 from mmdream.core.rng import rng_for
 from mmdream.settings.passes import AudioStyleSettings

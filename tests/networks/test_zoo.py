@@ -8,14 +8,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mmdream.ascent import AscentProblem, ascend
+from mmdream.ascent.engine import AscentProblem, ascend
+from mmdream.ascent.objectives import energy
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, list_layers, load_network
 from mmdream.networks.weight_sources import KerasWeights, NoWeights
 from mmdream.networks.weights import locate_weights
-from mmdream.objectives import energy
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, Term, parse_channel, parse_target
 from mmdream.sound.canvas import N_BANDS, smooth_gradient, soft_limit

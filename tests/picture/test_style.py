@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.networks.card import load_card
-from mmdream.networks.framework import tf
-from mmdream.networks.network import Network, load_network
-from mmdream.objectives import (
+from mmdream.ascent.objectives import (
     gram_distance,
     measure_feature_moments,
     to_texture_statistics,
     wasserstein_distance,
 )
+from mmdream.networks.card import load_card
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, load_network
 from mmdream.picture import style, tiles
 from mmdream.picture.octaves import OctavePass, make_detail_limiter
 from mmdream.picture.spectrum import make_noise_image

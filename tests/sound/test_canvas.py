@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.ascent import AscentProblem, ascend
+from mmdream.ascent.engine import AscentProblem, ascend
+from mmdream.ascent.objectives import class_evidence, squared_deviation, temporal_contrast
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.objectives import class_evidence, squared_deviation, temporal_contrast
 from mmdream.sound.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
 from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 
