@@ -132,10 +132,10 @@ def build_zoom(
                 raise UserError(f"{option} goes with --with-sound")
     if seconds is None:
         return None, None
+    from mmdream.image.motion import CameraMotion, parse_shift
     from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
     from mmdream.jobs.voyage import ZoomAudio
     from mmdream.jobs.zoom import DEFAULT_FRAME_RATE, ZoomSettings
-    from mmdream.picture.motion import CameraMotion, parse_shift
     from mmdream.sound.transform import parse_transform
 
     given = {name: value for name, value in motion.items() if value is not None}

@@ -27,15 +27,14 @@ from pathlib import Path
 import numpy as np
 
 from mmdream import Recipe, Schedule, dream_video
+from mmdream.image import octaves
+from mmdream.image.gradient import build_gradient, objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weight_sources import ShippedWeights
-from mmdream.picture import octaves
-from mmdream.picture.slope import build_gradient
-from mmdream.picture.wanted import objective_at_depth
 from mmdream.sample import make_sample
 
 CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)

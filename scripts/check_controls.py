@@ -27,12 +27,11 @@ from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
 from mmdream.core.rng import rng_for
+from mmdream.image.gradient import evaluate_objective, objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
-from mmdream.picture.slope import evaluate_objective
-from mmdream.picture.wanted import objective_at_depth
 from mmdream.settings.recipe import Recipe
 from mmdream.sound.dream import measure_contrast_energies
 from mmdream.sound.source import ArraySource

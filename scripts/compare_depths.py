@@ -28,14 +28,13 @@ import soundfile
 from measure_sound import decibels, distance
 
 from mmdream.core.errors import UserError
+from mmdream.image import octaves
+from mmdream.image.gradient import build_gradient, build_objective, step_size
 from mmdream.media import image
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.weight_sources import ModelFileWeights, ShippedWeights
 from mmdream.networks.weights import RANDOM
-from mmdream.picture import octaves
-from mmdream.picture.slope import build_gradient
-from mmdream.picture.wanted import build_objective, step_size
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
 from mmdream.sound.dream import dream_source

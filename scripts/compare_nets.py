@@ -31,6 +31,8 @@ from mmdream.core.errors import UserError
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import objective_ratio
+from mmdream.image import octaves
+from mmdream.image.gradient import build_gradient, build_objective, evaluate_objective, step_size
 from mmdream.jobs.captions import (
     DIM_GREY,
     TEXT_GREY,
@@ -48,9 +50,6 @@ from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.networks.weight_sources import ShippedWeights
 from mmdream.networks.weights import RANDOM, locate_weights
-from mmdream.picture import octaves
-from mmdream.picture.slope import build_gradient, evaluate_objective
-from mmdream.picture.wanted import build_objective, step_size
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
 

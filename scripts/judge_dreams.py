@@ -25,16 +25,15 @@ import cv2
 import numpy as np
 import train_judge
 
+from mmdream.image import octaves
+from mmdream.image.gradient import build_gradient, step_size
+from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.picture import octaves
-from mmdream.picture.slope import build_gradient
-from mmdream.picture.spectrum import make_noise_image
-from mmdream.picture.wanted import step_size
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.targets import Objective, Term
 

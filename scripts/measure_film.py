@@ -40,12 +40,11 @@ from film_figures import LAGS, Figures, Rows, measure, together
 
 from mmdream.core.errors import UserError
 from mmdream.film.shots import scan_frames
+from mmdream.image.gradient import evaluate_objective, objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
-from mmdream.picture.slope import evaluate_objective
-from mmdream.picture.wanted import objective_at_depth
 
 LEAST_VISIBLE = 0.1
 

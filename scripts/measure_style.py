@@ -27,15 +27,14 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.ascent.objectives import STYLE_DISTANCES
+from mmdream.image import octaves
+from mmdream.image.octaves import resize
+from mmdream.image.style import PIXEL_FEATURE_SETS, measure_masked_moments
+from mmdream.image.style_ascent import StyleTarget, stylize_octaves
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.picture import octaves
-from mmdream.picture.grain import PIXEL_FEATURE_SETS
-from mmdream.picture.octaves import resize
-from mmdream.picture.style import measure_masked_moments
-from mmdream.picture.styled import StyleTarget, stylize_octaves
 from mmdream.settings.passes import STYLE_SCHEDULE, Style
 
 LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}

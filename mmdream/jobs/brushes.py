@@ -12,11 +12,10 @@ import numpy as np
 
 from mmdream.core.errors import Interrupted
 from mmdream.core.report import Stopwatch
+from mmdream.image import octaves, style_ascent
+from mmdream.image.gradient import build_gradient, build_objective, evaluate_objective, step_size
+from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.networks.network import Network
-from mmdream.picture import octaves, styled
-from mmdream.picture.octaves import GradientFunction, OctavePass
-from mmdream.picture.slope import build_gradient, evaluate_objective
-from mmdream.picture.wanted import build_objective, step_size
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective
@@ -170,7 +169,7 @@ class DreamPass:
 class StylePass:
     """A style."""
 
-    easel: styled.StyleTarget
+    easel: style_ascent.StyleTarget
     schedule: Schedule
     recipe: Recipe
     """Its seed and colour."""
@@ -179,8 +178,8 @@ class StylePass:
 
     smoothing = None
     """Strokes are as fine as pixels."""
-    carried = styled.CARRIED_SHARE
-    momentum = styled.MOMENTUM
+    carried = style_ascent.CARRIED_SHARE
+    momentum = style_ascent.MOMENTUM
 
     @property
     def network(self) -> Network:
@@ -189,7 +188,7 @@ class StylePass:
 
     def length(self, moment: FrameSettings) -> float:
         """The same at any moment."""
-        return styled.FIRST_STEP * (1 + styled.LAST_STEP_SCALE) / 2
+        return style_ascent.FIRST_STEP * (1 + style_ascent.LAST_STEP_SCALE) / 2
 
     def gain(
         self,
@@ -208,7 +207,7 @@ class StylePass:
                 raise Interrupted
 
         with self.clock.time("network"):
-            return styled.stylize_octaves(
+            return style_ascent.stylize_octaves(
                 source, detail, visits, self.easel, seed=self.recipe.seed, time=place, step_scale=pace,
                 color=self.recipe.color, on_step=shown, before_step=asked,
             )  # fmt: skip
@@ -223,7 +222,7 @@ class StylePass:
         visits = [OctavePass(size, 1)]
 
         def one() -> np.ndarray:
-            return styled.stylize_octaves(
+            return style_ascent.stylize_octaves(
                 still, np.zeros_like(still), visits, self.easel, seed=0, time=Fraction(0)
             )
 

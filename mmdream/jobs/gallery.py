@@ -10,13 +10,13 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
+from mmdream.image import octaves
+from mmdream.image.spectrum import make_noise_image
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
 from mmdream.media import image
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
-from mmdream.picture import octaves
-from mmdream.picture.spectrum import make_noise_image
 from mmdream.sample import render_frames
 from mmdream.settings.targets import Objective, Term
 
@@ -119,7 +119,7 @@ def rank_channels(network: Network, most: int) -> list[tuple[int, ...]]:
 
 def _dream_channel(network: Network, rung: Rung, channels: tuple[int, ...], number: int) -> np.ndarray:
     """One of some channels of a rung alone, float32 [TILE, TILE, 3], 0..1."""
-    from mmdream.picture.slope import build_gradient
+    from mmdream.image.gradient import build_gradient
 
     # All of them are terms, so that a step is traced once for the whole row.
     terms = tuple(Term("channel", rung.layer, (channel,)) for channel in channels)

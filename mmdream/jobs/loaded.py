@@ -11,12 +11,12 @@ import soundfile
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
+from mmdream.image.gradient import check_targets
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
-from mmdream.picture.wanted import check_targets
 from mmdream.settings.recipe import Recipe
 from mmdream.sound.source import ArraySource
 

@@ -23,12 +23,12 @@ from mmdream.core.files import (
     write_numbered_images,
 )
 from mmdream.core.memory import keep_freed_memory
+from mmdream.image import octaves
+from mmdream.image.octaves import OctavePass, resize
+from mmdream.image.spectrum import make_noise_image
 from mmdream.jobs.loaded import load_image_network
 from mmdream.media import image
 from mmdream.media.mask import open_mask
-from mmdream.picture import octaves
-from mmdream.picture.octaves import OctavePass, resize
-from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import Mask, Style, style_shares
 from mmdream.settings.recipe import Recipe, resolve_size
 
@@ -123,7 +123,7 @@ def style_image(
     keep_freed_memory()
     network = load_image_network(recipe, listener)
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.picture.styled import StyleTarget, stylize_octaves
+    from mmdream.image.style_ascent import StyleTarget, stylize_octaves
 
     moment = recipe.schedule.at(0.0)
     width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])

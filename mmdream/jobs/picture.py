@@ -23,9 +23,9 @@ from mmdream.film.carry import (
     warp_state,
 )
 from mmdream.film.shots import Scan, Shot
+from mmdream.image import octaves
 from mmdream.jobs.brushes import PassRenderer
 from mmdream.media.video_reader import Frame
-from mmdream.picture import octaves
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings

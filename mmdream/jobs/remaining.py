@@ -19,9 +19,9 @@ import numpy as np
 
 from mmdream.core.events import EventSink
 from mmdream.film.shots import Scan
+from mmdream.image import octaves
+from mmdream.image.octaves import Size
 from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
-from mmdream.picture import octaves
-from mmdream.picture.octaves import Size
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule

@@ -17,6 +17,7 @@ import soundfile
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
+from mmdream.image.octaves import resize
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.media import image, video_reader
@@ -24,7 +25,6 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
-from mmdream.picture.octaves import resize
 from mmdream.settings.recipe import Recipe
 from mmdream.sound.source import FileSource
 

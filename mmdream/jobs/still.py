@@ -23,10 +23,10 @@ from mmdream.core.files import (
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
 from mmdream.film.carry import measure_strength
+from mmdream.image import octaves
+from mmdream.image.spectrum import make_noise_image
 from mmdream.jobs.loaded import locate_image_network
 from mmdream.media import image
-from mmdream.picture import octaves
-from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.files import check_pass_files
 from mmdream.settings.recipe import Recipe, resolve_size
 

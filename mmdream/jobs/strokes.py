@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from mmdream.core.events import EventSink
 from mmdream.core.report import Stopwatch
+from mmdream.image.gradient import read_guide
+from mmdream.image.style_ascent import StyleTarget
 from mmdream.jobs.brushes import DreamPass, PassRenderer, StylePass
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.picture import BoundPass, FramePipeline
@@ -13,8 +15,6 @@ from mmdream.media import image
 from mmdream.media.mask import open_mask
 from mmdream.media.probe import VideoTrack
 from mmdream.networks.network import Network
-from mmdream.picture.styled import StyleTarget
-from mmdream.picture.wanted import read_guide
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
 

@@ -19,6 +19,7 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.core.threads import prefetch
 from mmdream.film.carry import measure_strength
+from mmdream.image.octaves import resize
 from mmdream.jobs.clips import FeedbackSettings
 from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
@@ -32,7 +33,6 @@ from mmdream.media.probe import UPRIGHT, VideoTrack, probe
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
-from mmdream.picture.octaves import resize
 from mmdream.settings.recipe import Recipe, resolve_size
 
 
@@ -152,8 +152,7 @@ def _make_report(
     joined: JoinedClips | None,
     began: float,
 ) -> Report:
-    from mmdream.picture.slope import evaluate_objective
-    from mmdream.picture.wanted import build_objective
+    from mmdream.image.gradient import build_objective, evaluate_objective
 
     moment = recipe.schedule.at(0.0)
     wanted = build_objective(network.card, moment, recipe.wishes)

@@ -11,11 +11,17 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.film.flow import half_size
+from mmdream.image import octaves
+from mmdream.image.gradient import build_objective, read_guide, step_size
+from mmdream.image.motion import (
+    CameraMotion,
+    PyramidLimits,
+    balance_pyramid,
+    measure_pyramid_limits,
+    unwarp_change,
+    warp_affine,
+)
 from mmdream.networks.network import Network
-from mmdream.picture import octaves
-from mmdream.picture.motion import CameraMotion, unwarp_change, warp_affine
-from mmdream.picture.poise import PyramidLimits, balance_pyramid, measure_pyramid_limits
-from mmdream.picture.wanted import build_objective, read_guide, step_size
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings
 from mmdream.settings.targets import GuideImage
@@ -133,7 +139,7 @@ def _dream_view(
 ) -> np.ndarray:
     """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.picture.slope import build_gradient
+    from mmdream.image.gradient import build_gradient
 
     wanted = build_objective(network.card, moment, recipe.wishes, guide)
     return octaves.dream_octaves(

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from mmdream.cli import app
 from mmdream.core.errors import UserError
+from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
 from mmdream.media.mask import check_mask, open_mask
-from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import Mask
 
 QUICK = ("--steps", 2, "--octaves", 1)

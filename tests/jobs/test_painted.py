@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
+from mmdream.image.octaves import resize
+from mmdream.image.spectrum import make_noise_image
 from mmdream.jobs.loaded import load_image_network
 from mmdream.jobs.painted import ImageStyleReport, style_image
 from mmdream.media import image
 from mmdream.networks.network import Network
-from mmdream.picture.octaves import resize
-from mmdream.picture.spectrum import make_noise_image
 from mmdream.settings.passes import STYLE_SCHEDULE, Style, parse_style
 from mmdream.settings.recipe import Recipe
 

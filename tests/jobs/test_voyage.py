@@ -14,11 +14,11 @@ import pytest
 from broken_off import started
 
 from mmdream.asked import parse_frame_rate
+from mmdream.image.motion import CameraMotion, warp_affine
+from mmdream.image.spectrum import make_noise_image
 from mmdream.jobs.voyage import _crop_to_size
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
-from mmdream.picture.motion import CameraMotion, warp_affine
-from mmdream.picture.spectrum import make_noise_image
 from tests.command import called
 
 QUICK = ("--steps", 1, "--octaves", 1)

@@ -19,12 +19,11 @@ import pytest
 from mmdream import Recipe, dream_image, networks
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
+from mmdream.image.gradient import build_gradient, objective_at_depth
 from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network
 from mmdream.networks.user_model import REGISTERED_CLASSES
-from mmdream.picture.slope import build_gradient
-from mmdream.picture.wanted import objective_at_depth
 from mmdream.settings.schedule import Schedule
 from mmdream.sound.dream import dream_source
 from mmdream.sound.source import ArraySource

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.picture.motion import CameraMotion, parse_shift, unwarp_change, warp_affine
+from mmdream.image.motion import CameraMotion, parse_shift, unwarp_change, warp_affine
 
 SIZE = (90, 160)
 MIDDLE = np.array([79.5, 44.5, 1.0])

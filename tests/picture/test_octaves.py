@@ -7,13 +7,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from mmdream.image import octaves, tiles
+from mmdream.image.gradient import build_gradient, evaluate_objective, objective_at_depth
+from mmdream.image.spectrum import blur_cascade, gradient_under_affine, make_noise_image
 from mmdream.networks.card import load_card
-from mmdream.picture import octaves, tiles
-from mmdream.picture.slope import build_gradient, evaluate_objective
-from mmdream.picture.smooth import blur_cascade
-from mmdream.picture.spectrum import make_noise_image
-from mmdream.picture.wander import gradient_under_affine
-from mmdream.picture.wanted import objective_at_depth
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.schedule import Schedule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.picture.poise import balance_pyramid, measure_pyramid_limits
-from mmdream.picture.spectrum import make_noise_image
+from mmdream.image.motion import balance_pyramid, measure_pyramid_limits
+from mmdream.image.spectrum import make_noise_image
 
 
 def photo(contrast: float) -> np.ndarray:

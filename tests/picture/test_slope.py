@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream.image import octaves
+from mmdream.image.gradient import (
+    build_gradient,
+    build_objective,
+    evaluate_objective,
+    objective_at_depth,
+    step_size,
+)
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
-from mmdream.picture import octaves
-from mmdream.picture.slope import build_gradient, evaluate_objective
-from mmdream.picture.wanted import build_objective, objective_at_depth, step_size
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Objective, Targets, Term, parse_channel, parse_layer, parse_target
 

@@ -11,10 +11,10 @@ import numpy as np
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import to_texture_statistics
 from mmdream.core import rng
+from mmdream.image import style
+from mmdream.image.octaves import OctavePass, Size, resize, resize_step_scale, to_grey
+from mmdream.image.spectrum import blur_cascade
 from mmdream.networks.network import Network
-from mmdream.picture import style
-from mmdream.picture.octaves import OctavePass, Size, resize, resize_step_scale, to_grey
-from mmdream.picture.smooth import blur_cascade
 from mmdream.settings.passes import Style
 
 FIRST_STEP = 0.014

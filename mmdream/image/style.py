@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,10 +21,12 @@ from mmdream.ascent.objectives import (
 )
 from mmdream.core import rng
 from mmdream.core.memory import cache_in_traces
+from mmdream.image.tiles import apply_tiled, slices_within, split_tiles
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.picture.grain import PIXEL_FEATURE_SETS, extract_pixel_features
-from mmdream.picture.tiles import apply_tiled, slices_within, split_tiles
+from mmdream.networks.preprocess import extend_edges
+
+pass
 
 MAX_STYLE_CHANNELS = 96
 """Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512
@@ -281,3 +285,43 @@ def _pad(x: tf.Tensor, rims: tf.Tensor, how: str = "REFLECT") -> tf.Tensor:
     rims = tf.minimum(tf.cast(rims, tf.int32), sides - 1)
     behind = tf.minimum(rims + (-(sides + 2 * rims)) % SIDE_MULTIPLE, sides - 1)
     return tf.pad(x, [(0, 0), (rims[0], behind[0]), (rims[1], behind[1]), (0, 0)], how)
+
+
+PIXEL_SCALES = 1, 2, 4
+"""px of the picture that are one of the filters'; each a multiple of the one before."""
+FILTER_COUNT, FILTER_SIDE, FILTER_STRIDE = 32, 4, 2
+"""Their number, side and stride."""
+CHROMA_WEIGHT = 3.0
+"""What colour weighs in them, over brightness: the eye minds its noise at any contrast."""
+PIXEL_FEATURE_SETS = 1 + len(PIXEL_SCALES)
+"""Sets of features that `extract_pixel_features` gives."""
+
+
+def extract_pixel_features(rgb: tf.Tensor, share: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Colours, and what the filters answer at each of the `PIXEL_SCALES`.
+
+    Args:
+        rgb: float32 [1, H, W, 3], 0..1.
+        share: weight of each place, float32 [1, H, W, 1].
+
+    Returns:
+        `PIXEL_FEATURE_SETS` pairs: features [1, h, w, c] and the weights of their cells, [1, h, w, 1].
+    """
+    found = [(rgb, share)]
+    rgb, share = (extend_edges(x, FILTER_SIDE * PIXEL_SCALES[-1]) for x in (rgb, share))
+    for before, size in pairwise((1, *PIXEL_SCALES)):
+        if size > before:
+            rgb, share = (tf.nn.avg_pool2d(x, size // before, size // before, "VALID") for x in (rgb, share))
+        answers = tf.nn.relu(tf.nn.conv2d(rgb, tf.constant(_random_filters()), FILTER_STRIDE, "VALID"))
+        found.append((answers, tf.nn.avg_pool2d(share, FILTER_SIDE, FILTER_STRIDE, "VALID")))
+    return found
+
+
+@cache
+def _random_filters() -> np.ndarray:
+    """Random filters that see no even colour, of length 1; float32 [side, side, 3, filter]."""
+    drawn = rng.rng_for(0, "grain").standard_normal((FILTER_SIDE, FILTER_SIDE, 3, FILTER_COUNT))
+    drawn -= drawn.mean((0, 1))
+    bright = drawn.mean(2, keepdims=True)
+    drawn = bright + CHROMA_WEIGHT * (drawn - bright)
+    return (drawn / np.sqrt(np.square(drawn).sum((0, 1, 2)))).astype(np.float32)

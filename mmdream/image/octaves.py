@@ -16,10 +16,14 @@ import numpy as np
 
 from mmdream.ascent.engine import AscentProblem, ascend, normalize_rms
 from mmdream.core import rng as chance
-from mmdream.picture.smooth import blur_cascade, cascade_sigma, flattening_gradient
-from mmdream.picture.spectrum import precondition_gradient
-from mmdream.picture.tiles import apply_tiled
-from mmdream.picture.wander import gradient_under_affine
+from mmdream.image.spectrum import (
+    blur_cascade,
+    cascade_sigma,
+    flattening_gradient,
+    gradient_under_affine,
+    precondition_gradient,
+)
+from mmdream.image.tiles import apply_tiled
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.schedule import FrameSettings
 
