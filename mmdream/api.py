@@ -240,10 +240,10 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.audio.dream import dream_source
+    from mmdream.audio.source import ArraySource
     from mmdream.jobs.driven import modulate_audio_recipe
     from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-    from mmdream.sound.dream import dream_source
-    from mmdream.sound.source import ArraySource
 
     listener = listener or EventSink()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)

@@ -95,8 +95,8 @@ def build_feedback(
         raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
     if drives:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
+    from mmdream.audio.transform import parse_transform
     from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
-    from mmdream.sound.transform import parse_transform
 
     turns = FeedbackSettings(count, parse_transform(how or "none"), iterate, guard)
     return turns, [layer for layer in layers or () if layer != "iterate"]
@@ -132,11 +132,11 @@ def build_zoom(
                 raise UserError(f"{option} goes with --with-sound")
     if seconds is None:
         return None, None
+    from mmdream.audio.transform import parse_transform
     from mmdream.image.motion import CameraMotion, parse_shift
     from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
     from mmdream.jobs.voyage import ZoomAudio
     from mmdream.jobs.zoom import DEFAULT_FRAME_RATE, ZoomSettings
-    from mmdream.sound.transform import parse_transform
 
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:

@@ -202,9 +202,9 @@ def audio(
 
     The result is IN.dream.wav (float) unless -o names it: .wav, .flac, .ogg, .mp3 or .m4a.
     """
+    from mmdream.audio.synthesis import SignalSpec
+    from mmdream.audio.synthesis import parse_signal as made
     from mmdream.jobs.sound import render_audio_file
-    from mmdream.sound.made import SignalSpec
-    from mmdream.sound.made import parse_signal as made
 
     if source is not None and beginning is None:
         if seconds is not None:

@@ -26,6 +26,8 @@ import numpy as np
 from measure_sound import FLOOR_DB, control, decibels, distance
 from measure_sound import read as read_sound
 
+from mmdream.audio.dream import measure_contrast_energies
+from mmdream.audio.source import ArraySource
 from mmdream.core.rng import rng_for
 from mmdream.image.gradient import evaluate_objective, objective_at_depth
 from mmdream.media.probe import probe
@@ -33,8 +35,6 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.dream import measure_contrast_energies
-from mmdream.sound.source import ArraySource
 
 Pair = tuple[np.ndarray, np.ndarray]
 Span = tuple[Fraction | None, Fraction | None]

@@ -23,12 +23,12 @@ import numpy as np
 from measure_sound import FLOOR_DB, decibels
 from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
 
+from mmdream.audio.chunks import CHUNK_HOPS
+from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import make_stft
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.chunks import CHUNK_HOPS
-from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import make_stft
 
 NEAR = 16
 """Hops to either side of a seam, 0.19 s."""

@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from mmdream.audio.stft import make_stft
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.sample import make_sample
 from mmdream.settings import schedule
-from mmdream.sound.stft import make_stft
 
 ROOT = Path(__file__).resolve().parents[1]
 STEP = """

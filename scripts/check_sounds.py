@@ -39,11 +39,11 @@ import numpy as np
 from measure_sound import diagonal_share, measure
 from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
 
+from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
+from mmdream.audio.source import ArraySource
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
-from mmdream.sound.source import ArraySource
 
 LINES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "gain": lambda found: found["gain"] >= 2,

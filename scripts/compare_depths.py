@@ -27,6 +27,8 @@ import numpy as np
 import soundfile
 from measure_sound import decibels, distance
 
+from mmdream.audio.dream import dream_source
+from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient, build_objective, step_size
@@ -37,8 +39,6 @@ from mmdream.networks.weight_sources import ModelFileWeights, ShippedWeights
 from mmdream.networks.weights import RANDOM
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
-from mmdream.sound.dream import dream_source
-from mmdream.sound.source import ArraySource
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WANTED = 1.5

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from mmdream.sound.source import ArraySource
+from mmdream.audio.source import ArraySource
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ import scipy.ndimage
 import scipy.optimize
 import soundfile
 
+from mmdream.audio.dream import measure_contrast_energies
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.mastering import TruePeakMeter
+from mmdream.audio.source import ArraySource
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.sound.dream import measure_contrast_energies
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.peak import TruePeakMeter
-from mmdream.sound.source import ArraySource
 
 FLOOR_DB = 80.0
 

@@ -21,14 +21,14 @@ import librosa
 import numpy as np
 import soundfile
 
+from mmdream.audio.filterbank import measure_band_power, to_network_input
+from mmdream.audio.source import ArraySource
+from mmdream.audio.style import make_style_target, style_source
+from mmdream.audio.style_canvas import MeteredSound, meter_sound
+from mmdream.audio.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.sound.bands import measure_band_power, to_network_input
-from mmdream.sound.heard import MeteredSound, meter_sound
-from mmdream.sound.source import ArraySource
-from mmdream.sound.styled import make_style_target, style_source
-from mmdream.sound.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 
 OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}
 """Networks that nobody climbs, and the layers of theirs that are compared."""

@@ -14,15 +14,15 @@ import numpy as np
 from esc10 import clip
 from measure_sound import loudness, read
 
+from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.dream import AudioDreamReport, dream_source
+from mmdream.audio.filterbank import make_band_interpolation
+from mmdream.audio.source import ArraySource, read_padded
+from mmdream.audio.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import Targets, parse_target
-from mmdream.sound.canvas import BAND_EDGES
-from mmdream.sound.dream import AudioDreamReport, dream_source
-from mmdream.sound.front import make_band_interpolation
-from mmdream.sound.source import ArraySource, read_padded
-from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
 
 FIRST = 1 - HALF_WINDOW_HOPS
 """The hop that the first row of a dream's gain belongs to."""

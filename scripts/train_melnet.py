@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from esc10 import classes, recordings
 
+from mmdream.audio.filterbank import measure_band_power
 from mmdream.networks.audio_models import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
 from mmdream.networks.framework import keras, tf
-from mmdream.sound.bands import measure_band_power
 from mmdream.training.attack import perturb_signed
 
 TRIES = 5

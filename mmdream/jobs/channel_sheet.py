@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN
 from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, truncate_text
 from mmdream.jobs.portrait import DYNAMIC_RANGE
-from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN
 
 SPECTROGRAM_SIZE = 160, 64
 """Width and height of a spectrogram, px."""

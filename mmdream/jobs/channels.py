@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from mmdream.audio.canvas import ColumnMeans, measure_column_power
+from mmdream.audio.source import FileSource
+from mmdream.audio.synthesis import SIGNAL_LUFS, SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
@@ -24,9 +27,6 @@ from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe, find_sound_track
 from mmdream.settings.targets import Targets, Term
-from mmdream.sound.columns import ColumnMeans, measure_column_power
-from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
-from mmdream.sound.source import FileSource
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""

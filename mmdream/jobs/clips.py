@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.mastering import PEAK_CEILING, TruePeakMeter, limit_peaks
+from mmdream.audio.source import BLOCK_SAMPLES, ArraySource, read_blocks, read_padded
+from mmdream.audio.tonal_guard import TonalBalance, guard_balance, measure_balance
+from mmdream.audio.transform import Transform
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.jobs.sound import render_audio_track
@@ -19,14 +24,9 @@ from mmdream.media.probe import probe
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Term
-from mmdream.sound.guard import TonalBalance, guard_balance, measure_balance
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter, limit_peaks
-from mmdream.sound.source import BLOCK_SAMPLES, ArraySource, read_blocks, read_padded
-from mmdream.sound.transform import Transform
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import AudioDreamReport
+    from mmdream.audio.dream import AudioDreamReport
 
 MAX_CLIPS = 100
 MAX_CLIP_VALUES = 600 * 48_000 * 2

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import soundfile
 
+from mmdream.audio.canvas import ColumnMeans
+from mmdream.audio.source import FileSource
 from mmdream.core.files import check_output_folder, move_folder_into_place
 from mmdream.jobs import figure
 from mmdream.jobs.evolution import CanvasHistory, draw_canvas_steps
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.media import image
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.columns import ColumnMeans
-from mmdream.sound.source import FileSource
 
 
 @dataclass(frozen=True)

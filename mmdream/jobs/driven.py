@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmdream import curves
+from mmdream.audio.source import AudioSource, read_blocks
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.report import Report
 from mmdream.film import features as seen
@@ -24,7 +25,6 @@ from mmdream.settings.modulation import Drive
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.schedule import Schedule
 from mmdream.sound.features import AudioFeatures
-from mmdream.sound.source import AudioSource, read_blocks
 
 NOTHING_TO_FOLLOW = (
     "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mmdream.audio.dream import dream_source
+from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
@@ -28,8 +30,6 @@ from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe, resolve_tracks
-from mmdream.sound.dream import dream_source
-from mmdream.sound.source import ArraySource
 
 TRIAL_FRAMES = 3
 """Frames of the trial: one in full, and some that are carried."""

@@ -6,6 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mmdream.audio.canvas import (
+    DB_PER_NEPER,
+    INVENTED_START,
+    MAX_INVENTED,
+    MIN_INVENTED,
+    N_BANDS,
+    ColumnMeans,
+    compute_invented_power,
+    measure_column_power,
+)
+from mmdream.audio.chunks import Chunk, crossfade_chunks
+from mmdream.audio.source import AudioSource
+from mmdream.audio.stft import make_stft
 from mmdream.jobs.figure import new_figure, rasterize_figure
 from mmdream.jobs.portrait import (
     DYNAMIC_RANGE,
@@ -15,18 +28,6 @@ from mmdream.jobs.portrait import (
     level_colors,
 )
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
-from mmdream.sound.canvas import (
-    DB_PER_NEPER,
-    INVENTED_START,
-    MAX_INVENTED,
-    MIN_INVENTED,
-    N_BANDS,
-    compute_invented_power,
-)
-from mmdream.sound.chunks import Chunk, crossfade_chunks
-from mmdream.sound.columns import ColumnMeans, measure_column_power
-from mmdream.sound.source import AudioSource
-from mmdream.sound.stft import make_stft
 
 MAX_FIGURES = 24
 """Pictures; where there are more steps, they are evenly spaced among them and end with the last."""
@@ -49,7 +50,7 @@ class CanvasHistory:
     """
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        from mmdream.sound.climb import count_octaves  # Here, for it brings TensorFlow in.
+        from mmdream.audio.chunk_ascent import count_octaves  # Here, for it brings TensorFlow in.
 
         moments = [schedule.at(when) for name in SCHEDULE_LIMITS for when, _ in schedule.curve(name).keys]
         octaves = max(count_octaves(moment.octaves, moment.octave_scale) for moment in moments)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.audio.dream import AudioDreamReport
+from mmdream.audio.style import AudioStyleReport as StyledReport
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
@@ -47,8 +49,6 @@ from mmdream.media.video_reader import read_from
 from mmdream.media.video_writer import join_parts
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, resolve_tracks
-from mmdream.sound.dream import AudioDreamReport
-from mmdream.sound.styled import AudioStyleReport as StyledReport
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""

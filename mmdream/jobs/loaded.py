@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import check_targets
@@ -18,7 +19,6 @@ from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.source import ArraySource
 
 
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
@@ -85,7 +85,7 @@ def load_guide_sound(recipe: Recipe) -> ArraySource | None:
     path = recipe.sound_wishes.guide
     if path is None:
         return None
-    from mmdream.sound.ear import MAX_GUIDE_SECONDS
+    from mmdream.audio.frontend import MAX_GUIDE_SECONDS
 
     film = probe_guide_sound(path)
     track = film.audio_tracks[0]

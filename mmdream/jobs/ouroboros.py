@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.mastering import PEAK_CEILING, TruePeakMeter, limit_peaks
+from mmdream.audio.source import (
+    BLOCK_SAMPLES,
+    CrossfadedSource,
+    FileSource,
+    crossfaded_length,
+    read_blocks,
+    read_padded,
+)
+from mmdream.audio.synthesis import SIGNAL_LUFS, SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file
@@ -25,14 +36,9 @@ from mmdream.media import formats
 from mmdream.media.audio_files import create_wave, extract_audio
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe, find_sound_track
-from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.made import SIGNAL_LUFS, SignalSpec
-from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter, limit_peaks
-from mmdream.sound.source import BLOCK_SAMPLES, FileSource, read_blocks, read_padded
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import AudioDreamReport
+    from mmdream.audio.dream import AudioDreamReport
 
 NOISE_CLIP_COUNT = 10
 """Clips that a film's sound is made of where it begins with noise,"""

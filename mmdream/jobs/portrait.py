@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmdream.audio.canvas import (
+    BAND_EDGES,
+    DB_PER_NEPER,
+    MAX_GAIN,
+    N_BANDS,
+    ColumnMeans,
+    measure_column_power,
+)
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.source import AudioSource, read_blocks
+from mmdream.audio.stft import make_stft
 from mmdream.jobs.figure import new_figure, rasterize_figure
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
-from mmdream.sound.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, N_BANDS
-from mmdream.sound.columns import ColumnMeans, measure_column_power
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.source import AudioSource, read_blocks
-from mmdream.sound.stft import make_stft
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

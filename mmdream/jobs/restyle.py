@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
+from mmdream.audio.chunks import ChunkStore
+from mmdream.audio.source import FileSource
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
@@ -23,13 +25,11 @@ from mmdream.media.image import is_image
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.kept import ChunkStore
-from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
+    from mmdream.audio.style import AudioStyleReport
     from mmdream.networks.network import Network
     from mmdream.settings.passes import AudioStyleSettings
-    from mmdream.sound.styled import AudioStyleReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def style_audio_track(
         UserError: a sound that is silent, too short, or holds what is not a number.
         Interrupted: `should_stop` said so.
     """
-    from mmdream.sound.styled import style_source  # After all that can be checked: this brings TensorFlow in.
+    from mmdream.audio.style import style_source  # After all that can be checked: this brings TensorFlow in.
 
     laid = extract_audio(film, track, work / "source.wav", *span)
     seconds = laid.n_samples / track.rate

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.audio.dream import AudioDreamReport
+from mmdream.audio.style import AudioStyleReport as StyledReport
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report, Stopwatch, objective_ratio
 from mmdream.film.shots import Scan
@@ -17,8 +19,6 @@ from mmdream.media import mux, verify
 from mmdream.media.probe import MediaFile
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.settings.recipe import Selection
-from mmdream.sound.dream import AudioDreamReport
-from mmdream.sound.styled import AudioStyleReport as StyledReport
 
 
 @dataclass(frozen=True)

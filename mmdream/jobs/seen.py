@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from mmdream.audio.source import FileSource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
@@ -26,7 +27,6 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe
-from mmdream.sound.source import FileSource
 
 FRAME_INTERVAL = Fraction(1)
 """Seconds from one frame that is looked at to the next."""
@@ -178,7 +178,7 @@ def _classify_frames(film: MediaFile, network: Network, listener: EventSink) -> 
 def _classify_windows(film: MediaFile, network: Network, listener: EventSink) -> Predictions:
     """What is heard in the first sound track of a film, or in a sound."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
-    from mmdream.sound.windows import read_windows
+    from mmdream.audio.frontend import read_windows
 
     track = film.audio_tracks[0]
     head = network.head()

@@ -15,6 +15,9 @@ import numpy as np
 import soundfile
 from safetensors.numpy import load_file, save
 
+from mmdream.audio.chunks import Chunk, ChunkStore
+from mmdream.audio.source import FileSource
+from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
@@ -29,13 +32,9 @@ from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
-from mmdream.sound.chunks import Chunk
-from mmdream.sound.kept import ChunkStore
-from mmdream.sound.made import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
-from mmdream.sound.source import FileSource
 
 if TYPE_CHECKING:
-    from mmdream.sound.dream import AudioDreamReport
+    from mmdream.audio.dream import AudioDreamReport
 
 FORMATS_WITH_LENGTH = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
 """Forms whose headers tell how long the whole is."""
@@ -77,7 +76,7 @@ def render_audio_track(
         Where the sound starts and how long it is, and what was done to it.
     """
     # After all that can be checked: this brings TensorFlow in.
-    from mmdream.sound.dream import dream_source
+    from mmdream.audio.dream import dream_source
 
     manner = _resolve_options(recipe, loudness is not None, listener)
     _announce_octaves(recipe, listener)
@@ -141,7 +140,7 @@ def _resolve_options(recipe: Recipe, made: bool, listener: EventSink) -> AudioOp
 
 def _announce_octaves(recipe: Recipe, listener: EventSink) -> None:
     """Tell where fewer octaves fit than are asked for."""
-    from mmdream.sound.climb import count_octaves
+    from mmdream.audio.chunk_ascent import count_octaves
 
     asked = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(asked, key=lambda moment: moment.octaves)

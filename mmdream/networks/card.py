@@ -118,7 +118,7 @@ class NetworkCard:
     synonyms: dict[str, list[str]] = field(default_factory=dict)
     """Other names of some of `classes`, such as those that data sets give them."""
     events: tuple[str, ...] = ()
-    """Classes of a melnet that begin and end; see `mmdream.sound.slope.EVENT_WEIGHT`."""
+    """Classes of a melnet that begin and end; see `mmdream.audio.gradient.EVENT_WEIGHT`."""
     pitches: dict[str, float] = field(default_factory=dict)
     """Hz of what is invented for some of `classes`, where the source has no pitch."""
     motifs: dict[str, str] = field(default_factory=dict)

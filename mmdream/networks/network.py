@@ -65,7 +65,7 @@ class Network:
         Returns:
             A function from the network's input to tensors [1, h, w, c] in its precision. Pictures:
             float32 [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
-            `mmdream.sound.front.normalize_bands` gives them.
+            `mmdream.audio.filterbank.normalize_bands` gives them.
         """
         return self.layers(tuple(self.card.rungs[place].layer for place in wanted))
 

@@ -11,10 +11,10 @@ from collections.abc import Collection
 import numpy as np
 import scipy.ndimage
 
+from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.filterbank import make_filterbank
+from mmdream.audio.stft import forward_stft, make_stft
 from mmdream.curves import STEP_SECONDS
-from mmdream.sound.canvas import BAND_EDGES
-from mmdream.sound.front import make_filterbank
-from mmdream.sound.stft import forward_stft, make_stft
 
 BLOCK_STEPS = 160
 """Steps that are heard together, 8 s,"""

@@ -1,7 +1,7 @@
 """Sounds as a network is taught on them: rolled, louder and softer, tinged, mixed and masked at random.
 
 All of it but the masks is done to the power in the network's own bands, where two sounds add up, and before
-the scale that the network hears; both are those of the dream (`mmdream.sound.bands`).
+the scale that the network hears; both are those of the dream (`mmdream.audio.filterbank`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.audio.filterbank import make_network_stft, measure_band_power, to_network_input
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.networks.card import AudioInput
-from mmdream.sound.bands import measure_band_power, to_network_input
-from mmdream.sound.front import make_network_stft
 from mmdream.training.lesson import label_array
 
 SAMPLE_RATES = (8000, 16_000, 22_050, 44_100, 48_000)

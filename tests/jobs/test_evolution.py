@@ -9,16 +9,16 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from mmdream.audio.canvas import MIN_INVENTED, N_BANDS
+from mmdream.audio.chunks import split_into_chunks
+from mmdream.audio.dream import dream_source
+from mmdream.audio.source import ArraySource
 from mmdream.cli import app
 from mmdream.jobs.evolution import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.canvas import MIN_INVENTED, N_BANDS
-from mmdream.sound.chunks import split_into_chunks
-from mmdream.sound.dream import dream_source
-from mmdream.sound.source import ArraySource
 
 RATE = 16_000
 

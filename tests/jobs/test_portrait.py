@@ -10,13 +10,12 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from mmdream.audio.canvas import N_BANDS, ColumnMeans
+from mmdream.audio.source import ArraySource
 from mmdream.cli import app
 from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.media import image
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.canvas import N_BANDS
-from mmdream.sound.columns import ColumnMeans
-from mmdream.sound.source import ArraySource
 
 RATE = 16_000
 

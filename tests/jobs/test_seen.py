@@ -14,6 +14,8 @@ import soundfile
 from make import bursts, constant, film
 from typer.testing import CliRunner
 
+from mmdream.audio.frontend import read_windows
+from mmdream.audio.source import ArraySource
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
@@ -24,8 +26,6 @@ from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.sound.source import ArraySource
-from mmdream.sound.windows import read_windows
 
 QUIET = EventSink()
 

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, dream_image, networks
+from mmdream.audio.dream import dream_source
+from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import build_gradient, objective_at_depth
@@ -25,8 +27,6 @@ from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network
 from mmdream.networks.user_model import REGISTERED_CLASSES
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.dream import dream_source
-from mmdream.sound.source import ArraySource
 
 # Keras 3.15 saves its variables through an array protocol older than numpy 2's.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

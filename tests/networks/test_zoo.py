@@ -10,6 +10,11 @@ import pytest
 
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import energy
+from mmdream.audio.canvas import N_BANDS, smooth_gradient, soft_limit
+from mmdream.audio.dream import dream_source
+from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import make_stft
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
 from mmdream.networks.framework import tf
@@ -18,11 +23,6 @@ from mmdream.networks.weight_sources import KerasWeights, NoWeights
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, Term, parse_channel, parse_target
-from mmdream.sound.canvas import N_BANDS, smooth_gradient, soft_limit
-from mmdream.sound.dream import dream_source
-from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
-from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import make_stft
 
 SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 """With the smallest of the last one's sizes; the others differ in widths alone."""

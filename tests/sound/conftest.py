@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mmdream.audio.dream import AudioDreamReport, dream_source
+from mmdream.audio.source import ArraySource
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.dream import AudioDreamReport, dream_source
-from mmdream.sound.source import ArraySource
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ import pytest
 
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import class_evidence, squared_deviation, temporal_contrast
+from mmdream.audio.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
+from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.sound.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
-from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mmdream.sound.chunks import (
+from mmdream.audio.chunks import (
     ALIGN_HOPS,
     CHUNK_HOPS,
     FADE_HOPS,

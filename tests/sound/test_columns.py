@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.sound.canvas import BAND_EDGES
-from mmdream.sound.columns import ColumnMeans, measure_column_power
-from mmdream.sound.source import ArraySource
+from mmdream.audio.canvas import BAND_EDGES, ColumnMeans, measure_column_power
+from mmdream.audio.source import ArraySource
 
 
 @pytest.mark.parametrize("rows", [1, 5, 19, 20, 21, 100, 333])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.sound.crossfade import CrossfadedSource, crossfaded_length
-from mmdream.sound.source import ArraySource
+from mmdream.audio.source import ArraySource, CrossfadedSource, crossfaded_length
 
 RATE = 8000
 

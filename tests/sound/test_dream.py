@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from mmdream.audio.chunks import CHUNK_HOPS
+from mmdream.audio.dream import AudioDreamReport, dream_source, measure_contrast_energies
+from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
+from mmdream.audio.source import BLOCK_SAMPLES, ArraySource, FileSource
+from mmdream.audio.stft import make_stft
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.chunks import CHUNK_HOPS
-from mmdream.sound.dream import AudioDreamReport, dream_source, measure_contrast_energies
-from mmdream.sound.level import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
-from mmdream.sound.source import BLOCK_SAMPLES, ArraySource, FileSource
-from mmdream.sound.stft import make_stft
 
 from .conftest import QUICK, music
 

@@ -8,8 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from mmdream.networks.card import AudioInput, load_card
-from mmdream.sound.front import (
+from mmdream.audio.filterbank import (
     group_bins,
     make_band_interpolation,
     make_network_filterbank,
@@ -17,7 +16,8 @@ from mmdream.sound.front import (
     network_band_edges,
     normalize_bands,
 )
-from mmdream.sound.stft import forward_stft, make_stft
+from mmdream.audio.stft import forward_stft, make_stft
+from mmdream.networks.card import AudioInput, load_card
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 

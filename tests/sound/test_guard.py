@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mmdream.sound.guard import (
+from mmdream.audio.tonal_guard import (
     MAX_HIGH_RATIO,
     MAX_HIGH_SHARE,
     MAX_THIRD_SHARE,

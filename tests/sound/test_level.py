@@ -9,7 +9,7 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from mmdream.sound.level import (
+from mmdream.audio.loudness import (
     MAX_EXCESS_LU,
     QUIET_MARGIN_LU,
     LoudnessMeter,

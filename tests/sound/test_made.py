@@ -6,8 +6,8 @@ import numpy as np
 import pyloudnorm
 import pytest
 
+from mmdream.audio.synthesis import SIGNAL_RATE, generate_signal, parse_signal
 from mmdream.core.errors import UserError
-from mmdream.sound.made import SIGNAL_RATE, generate_signal, parse_signal
 
 
 def sound(text: str, seconds: float = 4.0, seed: int = 0) -> np.ndarray:

@@ -8,18 +8,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from mmdream.audio.chunk_ascent import MAX_DISTANCE_DB, count_octaves
+from mmdream.audio.dream import AudioDreamReport
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.resynthesis import SpectraBlock, detect_pitch, fit_dream_phases
+from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
+from mmdream.audio.synthesis import Excitation
 from mmdream.core.errors import UserError
 from mmdream.settings.recipe import AudioOptions
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, parse_layer, parse_target
-from mmdream.sound.climb import MAX_DISTANCE_DB, count_octaves
-from mmdream.sound.dream import AudioDreamReport
-from mmdream.sound.invented import Excitation
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.phase import SpectraBlock, fit_dream_phases
-from mmdream.sound.pitch import detect_pitch
-from mmdream.sound.source import ArraySource
-from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
 
 from .conftest import QUICK, music
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mmdream.sound.peak import TruePeakMeter, limit_peaks
-from mmdream.sound.source import ArraySource, read_padded
+from mmdream.audio.mastering import TruePeakMeter, limit_peaks
+from mmdream.audio.source import ArraySource, read_padded
 
 
 def peak(sound: np.ndarray, block: int = 3001) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.sound.source import ArraySource, read_padded
-from mmdream.sound.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
+from mmdream.audio.source import ArraySource, read_padded
+from mmdream.audio.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
 
 HOP_SECONDS = 512 / 44100
 

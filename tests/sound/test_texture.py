@@ -9,22 +9,26 @@ import librosa
 import numpy as np
 import pytest
 
-from mmdream.core.errors import UserError
-from mmdream.networks.network import Network
-from mmdream.settings.passes import AudioStyleSettings
-from mmdream.sound.amplitudes import make_style_grid
-from mmdream.sound.heard import MeteredSound, meter_sound, split_into_windows
-from mmdream.sound.peak import PEAK_CEILING, measure_peaks
-from mmdream.sound.phase import OVERLAPPING_FRAMES, griffin_lim, measure_inconsistency, stream_griffin_lim
-from mmdream.sound.source import ArraySource
-from mmdream.sound.styled import AudioStyleReport, make_style_target, style_source
-from mmdream.sound.texture import (
+from mmdream.audio.mastering import PEAK_CEILING, measure_peaks
+from mmdream.audio.resynthesis import (
+    OVERLAPPING_FRAMES,
+    griffin_lim,
+    measure_inconsistency,
+    stream_griffin_lim,
+)
+from mmdream.audio.source import ArraySource
+from mmdream.audio.style import AudioStyleReport, make_style_target, style_source
+from mmdream.audio.style_canvas import MeteredSound, make_style_grid, meter_sound, split_into_windows
+from mmdream.audio.texture import (
     build_texture_model,
     compute_grams,
     gram_distances,
     sum_feature_products,
     trace_style_gradient,
 )
+from mmdream.core.errors import UserError
+from mmdream.networks.network import Network
+from mmdream.settings.passes import AudioStyleSettings
 from tests.sound.conftest import music
 
 RATE = 16_000

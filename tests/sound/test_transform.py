@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmdream.audio.transform import Transform, parse_transform
 from mmdream.core.errors import UserError
-from mmdream.sound.transform import Transform, parse_transform
 
 RATE = 44_100
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream.audio.chunk_ascent import make_chunk_context
+from mmdream.audio.chunks import split_into_chunks
+from mmdream.audio.filterbank import measure_band_power, to_network_input
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.source import ArraySource
 from mmdream.core.rng import rng_for
 from mmdream.data.folder import Dataset, Example, read_dataset
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
-from mmdream.sound.bands import measure_band_power, to_network_input
-from mmdream.sound.chunks import split_into_chunks
-from mmdream.sound.climb import make_chunk_context
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.source import ArraySource
 from mmdream.training import pictures as seen
 from mmdream.training import sounds as heard
 from mmdream.training.lesson import compute_class_weights, smooth_labels, split_dataset

@@ -19,25 +19,20 @@ import scipy.ndimage
 import soundfile
 
 from mmdream.ascent.engine import AscentProblem, ascend
-from mmdream.core.report import Report
-from mmdream.core.rng import rng_for
-from mmdream.settings.passes import AudioStyleSettings
-from mmdream.sound.chunks import Chunk, crossfade_chunks
-from mmdream.sound.heard import (
+from mmdream.audio.chunks import Chunk, ChunkStore, crossfade_chunks
+from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.mastering import PEAK_CEILING, TruePeakMeter, match_loudness, write_mastered
+from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
+from mmdream.audio.source import AudioSource, FileSource, append_samples, read_blocks
+from mmdream.audio.stft import HALF_WINDOW_HOPS, inverse_stft
+from mmdream.audio.style_canvas import (
     STYLE_LEVEL_DBFS,
     MeteredSound,
     meter_sound,
     split_into_windows,
     weighted_moments,
 )
-from mmdream.sound.kept import ChunkStore
-from mmdream.sound.level import LoudnessMeter, compute_level_factor
-from mmdream.sound.mastered import match_loudness, write_mastered
-from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
-from mmdream.sound.phase import griffin_lim, project_spectra, stream_griffin_lim
-from mmdream.sound.source import AudioSource, FileSource, append_samples, read_blocks
-from mmdream.sound.stft import HALF_WINDOW_HOPS, inverse_stft
-from mmdream.sound.texture import (
+from mmdream.audio.texture import (
     MAX_ROLL_HOPS,
     AudioStyleTarget,
     AudioTextureModel,
@@ -48,6 +43,9 @@ from mmdream.sound.texture import (
     make_envelope_bands,
     trace_style_gradient,
 )
+from mmdream.core.report import Report
+from mmdream.core.rng import rng_for
+from mmdream.settings.passes import AudioStyleSettings
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.audio.filterbank import compute_band_edges, make_network_filterbank, normalize_bands
+from mmdream.audio.style_canvas import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
 from mmdream.core import rng
 from mmdream.networks.framework import tf
-from mmdream.sound.amplitudes import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
-from mmdream.sound.front import compute_band_edges, make_network_filterbank, normalize_bands
 
 if TYPE_CHECKING:
     from mmdream.networks.card import AudioInput

@@ -16,12 +16,7 @@ import cv2
 import numpy as np
 
 from mmdream.ascent.engine import AscentProblem, ascend
-from mmdream.core.errors import Interrupted
-from mmdream.core.rng import rng_for
-from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
-from mmdream.settings.schedule import FrameSettings
-from mmdream.settings.targets import NO_TARGETS, Targets
-from mmdream.sound.canvas import (
+from mmdream.audio.canvas import (
     DB_PER_NEPER,
     MAX_INVENTED,
     MIN_INVENTED,
@@ -29,11 +24,16 @@ from mmdream.sound.canvas import (
     smooth_gradient,
     soft_limit,
 )
-from mmdream.sound.chunks import ALIGN_HOPS, Chunk
-from mmdream.sound.ear import AudioFrontend, SpectrogramSlice, get_frontend
-from mmdream.sound.level import LoudnessMeter, compute_level_factor
-from mmdream.sound.source import ArraySource, AudioSource, ChannelSource, read_padded
-from mmdream.sound.stft import HALF_WINDOW_HOPS, Stft, forward_stft, make_stft
+from mmdream.audio.chunks import ALIGN_HOPS, Chunk
+from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.source import ArraySource, AudioSource, ChannelSource, read_padded
+from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft, make_stft
+from mmdream.core.errors import Interrupted
+from mmdream.core.rng import rng_for
+from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
+from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.targets import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

@@ -19,11 +19,7 @@ from mmdream.ascent.objectives import (
     squared_deviation,
     temporal_contrast,
 )
-from mmdream.core.memory import cache_in_traces
-from mmdream.networks.audio_models import window_logits
-from mmdream.networks.framework import tf
-from mmdream.settings.targets import Term
-from mmdream.sound.canvas import (
+from mmdream.audio.canvas import (
     MAX_GAIN,
     MAX_INVENTED,
     MIN_GAIN,
@@ -31,11 +27,15 @@ from mmdream.sound.canvas import (
     N_BANDS,
     compute_invented_power,
 )
-from mmdream.sound.front import normalize_bands
+from mmdream.audio.filterbank import normalize_bands
+from mmdream.core.memory import cache_in_traces
+from mmdream.networks.audio_models import window_logits
+from mmdream.networks.framework import tf
+from mmdream.settings.targets import Term
 
 if TYPE_CHECKING:
+    from mmdream.audio.frontend import AudioFrontend
     from mmdream.networks.network import Network
-    from mmdream.sound.ear import AudioFrontend
 
 LayerFeatures = dict[str, "tf.Tensor"]
 

@@ -17,20 +17,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from mmdream.audio.canvas import DB_PER_NEPER
+from mmdream.audio.chunk_ascent import ChunkContext, ascend_chunk, make_chunk_context, measure_chunk_energies
+from mmdream.audio.chunks import Chunk, ChunkStore, crossfade_chunks, split_into_chunks
+from mmdream.audio.loudness import LoudnessMeter
+from mmdream.audio.mastering import (
+    PEAK_CEILING,
+    GainCurve,
+    TruePeakMeter,
+    match_dream_loudness,
+    write_mastered,
+)
+from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
+from mmdream.audio.source import ArraySource, AudioSource, FileSource, append_samples, read_blocks
 from mmdream.core.report import Report, SettingsChange, drop_repeats
 from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions
 from mmdream.settings.schedule import Curve, FrameSettings, Schedule
 from mmdream.settings.targets import NO_TARGETS, Targets
-from mmdream.sound.canvas import DB_PER_NEPER
-from mmdream.sound.chunks import Chunk, crossfade_chunks, split_into_chunks
-from mmdream.sound.climb import ChunkContext, ascend_chunk, make_chunk_context, measure_chunk_energies
-from mmdream.sound.kept import ChunkStore
-from mmdream.sound.laid import apply_gains, resynthesize
-from mmdream.sound.level import LoudnessMeter
-from mmdream.sound.mastered import GainCurve, match_dream_loudness, write_mastered
-from mmdream.sound.peak import PEAK_CEILING, TruePeakMeter
-from mmdream.sound.phase import fit_dream_phases
-from mmdream.sound.source import ArraySource, AudioSource, FileSource, append_samples, read_blocks
 
 if TYPE_CHECKING:
     from mmdream.networks.network import Network

@@ -7,24 +7,25 @@ other, and what can be climbed.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.settings.targets import NO_TARGETS, Targets, Term
-from mmdream.sound.bands import measure_band_power, to_network_input
-from mmdream.sound.canvas import BAND_EDGES
-from mmdream.sound.front import (
+from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.filterbank import (
     compute_typical_power,
     group_bins,
     make_band_interpolation,
     make_filterbank,
     make_network_filterbank,
     make_network_stft,
+    measure_band_power,
     network_band_edges,
+    to_network_input,
 )
-from mmdream.sound.slope import (
+from mmdream.audio.gradient import (
     EVENT_WEIGHT,
     MIN_EVENT_DEPTH,
     STATIONARY_ENERGY,
@@ -32,8 +33,10 @@ from mmdream.sound.slope import (
     trace_energies,
     trace_gradient,
 )
-from mmdream.sound.source import ArraySource, AudioSource, read_padded
-from mmdream.sound.stft import Stft, forward_stft, make_stft
+from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.source import ArraySource, AudioSource, read_blocks, read_padded
+from mmdream.audio.stft import Stft, forward_stft, make_stft
+from mmdream.settings.targets import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
     from mmdream.core.memory import LruCache
@@ -268,3 +271,44 @@ def _extract_guide_features(
     return {
         term.name: extract_guide_cells(network, given, term.name) for term in terms if term.kind == "layer"
     }
+
+
+pass
+
+
+@dataclass(frozen=True)
+class AudioWindow:
+    """A stretch of sound as a network is given it."""
+
+    seconds: float
+    """At which it begins, from the sound's first sample."""
+    shown: np.ndarray
+    """float32 [1, column, band, 1]."""
+
+
+def read_windows(source: AudioSource, network: Network, seconds: float, most: int) -> Iterator[AudioWindow]:
+    """Windows over a whole sound, as many as it takes to hear all of it, evenly spaced.
+
+    Args:
+        source: the sound; it is metered first, because a network hears it at a level of its own.
+        network: a sound network.
+        seconds: length of a window; a shorter sound is one window, with silence behind it.
+        most: windows; of a longer sound the stretches between them are not heard.
+
+    Yields:
+        Windows in order, one at least.
+
+    Raises:
+        UserError: a sample is not a number.
+    """
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
+    for samples in read_blocks(source):
+        meter.feed(samples)
+    on = get_frontend(network, source.rate)
+    factor = compute_level_factor(meter.level(), on.front.level_dbfs)
+    columns = max(1, round(seconds * source.rate / on.stft.hop))
+    whole = max(columns, -(-source.n_samples // on.stft.hop))
+    count = min(most, -(-whole // columns))
+    for first in np.rint(np.linspace(0, whole - columns, count)).astype(int).tolist():
+        power = on.read_power(source, first, first + columns, 0, factor)
+        yield AudioWindow(first * on.stft.hop / source.rate, on.shown(power))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -106,3 +107,13 @@ def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tup
         chunk, gain = held
         if done < chunk.stop:
             yield done, gain[done - chunk.low : chunk.stop - chunk.low]
+
+
+class ChunkStore(Protocol):
+    """A place for chunks, by their number in the sound; one is what a kill may cost."""
+
+    def load(self, number: int) -> dict[str, np.ndarray] | None:
+        """What `save` was given for a chunk; None: nothing yet."""
+
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep what a chunk came to."""
