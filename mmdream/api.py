@@ -129,8 +129,8 @@ def _describe_job(
     job_dir: Path | None = None,
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
+    from mmdream.analysis.modulate import check_drives
     from mmdream.jobs.beside import is_delivered
-    from mmdream.jobs.driven import check_drives
     from mmdream.jobs.folder import job_folder
     from mmdream.jobs.job import Extras, describe_job
     from mmdream.media.formats import VIDEO_SUFFIXES
@@ -240,9 +240,9 @@ def dream_audio(
     if not 1000 <= rate <= 768_000:
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.analysis.modulate import modulate_audio_recipe
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
-    from mmdream.jobs.driven import modulate_audio_recipe
     from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 
     listener = listener or EventSink()

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.data.check import check_dataset
 from mmdream.data.folder import read_dataset
 from mmdream.data.load import ExampleFormat, load_example
 from mmdream.data.prepare import prepare_dataset
-from mmdream.film.shots import scan_frames
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import check_mask

@@ -38,8 +38,8 @@ from pathlib import Path
 import numpy as np
 from film_figures import LAGS, Figures, Rows, measure, together
 
+from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
-from mmdream.film.shots import scan_frames
 from mmdream.image.gradient import evaluate_objective, objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.curves import (
+from mmdream.analysis.curves import (
     FEATURE_KINDS,
     LIMITS,
     STEP_SECONDS,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.film.flow import OpticalFlow, warp
+from mmdream.analysis.optical_flow import OpticalFlow, warp
 
 PROPORTIONAL_GAIN = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from mmdream.analysis.modulate import modulate_schedules, with_modulated_schedule
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import run_in_threads
-from mmdream.film.shots import Scan, Shot
 from mmdream.jobs import space
-from mmdream.jobs.driven import modulate_schedules, with_modulated_schedule
 from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
 from mmdream.jobs.loaded import load_audio_network, load_guide_sound

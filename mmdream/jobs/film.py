@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
+from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.style import AudioStyleReport as StyledReport
 from mmdream.core.errors import Interrupted, UserError
@@ -19,9 +21,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.film.shots import Scan, scan_frames
 from mmdream.jobs import space
-from mmdream.jobs.driven import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.jobs.folder import (
     MODULATION_FILE,
     SCAN_FILE,

@@ -8,10 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 
+from mmdream.analysis.shots import Scan
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.film.carry import TemporalStates, pack_states, unpack_states
-from mmdream.film.shots import Scan
 from mmdream.jobs.folder import picture_part_file, state_file
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.meter import FrameStats

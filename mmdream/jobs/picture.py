@@ -10,9 +10,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from mmdream.analysis import optical_flow
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, prefetch
-from mmdream.film import flow
 from mmdream.film.carry import (
     TemporalState,
     TemporalStates,
@@ -22,7 +23,6 @@ from mmdream.film.carry import (
     start_state,
     warp_state,
 )
-from mmdream.film.shots import Scan, Shot
 from mmdream.image import octaves
 from mmdream.jobs.brushes import PassRenderer
 from mmdream.media.video_reader import Frame
@@ -82,7 +82,7 @@ class PreparedFrame:
     """float32 [h, w, 3], what lies within the shot's borders, at the working resolution."""
     grey: np.ndarray
     """uint8, the same as `flow.to_gray` gives it."""
-    motion: flow.OpticalFlow | None
+    motion: optical_flow.OpticalFlow | None
     """From this frame back to the one before; None where what is carried begins anew."""
 
     @property
@@ -187,13 +187,13 @@ class FramePipeline:
                     presence = found.presence(index)
                     with self.clock.time("flow"):
                         small = self._small(frame.rgb, shot)
-                        grey = flow.to_gray(small) if small.size else np.zeros((0, 0), np.uint8)
+                        grey = optical_flow.to_gray(small) if small.size else np.zeros((0, 0), np.uint8)
                         motion = None
                         if index == shot.first or presence == 0 or self.recipe.coherence == 0:
                             before = None
                         if not shot.is_flash(index):
                             if before is not None:
-                                motion = flow.estimate_flow(before, grey)
+                                motion = optical_flow.estimate_flow(before, grey)
                             before = grey if presence > 0 and small.size else None
                     light = found.light[index]
                     yield PreparedFrame(frame, index, shot, light, presence, small, grey, motion)
@@ -257,7 +257,7 @@ class FramePipeline:
             item = items[number]
             if behind is None or details[number] is None or item.shot.is_flash(item.index):
                 continue
-            behind = self._carried(stroke, item, flow.estimate_flow(behind.grey, item.grey), behind)
+            behind = self._carried(stroke, item, optical_flow.estimate_flow(behind.grey, item.grey), behind)
             details[number] = behind.detail
         return details, carry
 
@@ -281,7 +281,7 @@ class FramePipeline:
         return detail, start_state(detail, item.grey, self._ascent(stroke, item, moment), item.light)
 
     def _carried(
-        self, stroke: BoundPass, item: PreparedFrame, motion: flow.OpticalFlow, carry: TemporalState
+        self, stroke: BoundPass, item: PreparedFrame, motion: optical_flow.OpticalFlow, carry: TemporalState
     ) -> TemporalState:
         """A few steps on what the frame before handed on."""
         brush, recipe = stroke.renderer, self.recipe

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mmdream.film.shots import Shot
+from mmdream.analysis.shots import Shot
 
 MAX_PART_FRAMES = 48
 """Frames of a part. The first 24 of a shot then always lie in its first part."""

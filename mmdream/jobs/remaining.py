@@ -17,8 +17,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from mmdream.analysis.shots import Scan
 from mmdream.core.events import EventSink
-from mmdream.film.shots import Scan
 from mmdream.image import octaves
 from mmdream.image.octaves import Size
 from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps

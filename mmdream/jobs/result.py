@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdream.analysis.shots import Scan
 from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.style import AudioStyleReport as StyledReport
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report, Stopwatch, objective_ratio
-from mmdream.film.shots import Scan
 from mmdream.jobs.meter import FrameStats
 from mmdream.media import mux, verify
 from mmdream.media.probe import MediaFile

@@ -15,13 +15,13 @@ import numpy as np
 import soundfile
 from safetensors.numpy import load_file, save
 
+from mmdream.analysis import modulate
 from mmdream.audio.chunks import Chunk, ChunkStore
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
-from mmdream.jobs import driven
 from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
@@ -178,9 +178,9 @@ def render_audio_file(
         track = find_sound_track(film, sound_track)
         out = check_output_file(name, output, ".dream.wav", formats.AUDIO_SUFFIXES, overwrite)
         formats.check_audio_format(out, track)
-        driven.check_drives(film, recipe)
-        over_time = driven.modulate_schedules(film, recipe, None, lambda: False, track)
-        asked, recipe = recipe, driven.with_modulated_schedule(recipe, over_time.sound)
+        modulate.check_drives(film, recipe)
+        over_time = modulate.modulate_schedules(film, recipe, None, lambda: False, track)
+        asked, recipe = recipe, modulate.with_modulated_schedule(recipe, over_time.sound)
         drawings = plan_audio_figures(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
         network = load_audio_network(recipe, listener)
         for line in over_time.told:

@@ -9,8 +9,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from mmdream.analysis.optical_flow import half_size
 from mmdream.core.errors import UserError
-from mmdream.film.flow import half_size
 from mmdream.image import octaves
 from mmdream.image.gradient import build_objective, read_guide, step_size
 from mmdream.image.motion import (

@@ -5,7 +5,7 @@ least, to ``high``, where it is most: ``value(t) * (low + (high - low) * feature
 0..1. So a fade of the schedule stays a fade, and a strength of 0 stays the source. Motifs are no numbers:
 they fade from the first of the schedule's, where the feature is least, to its last. Several drives of one
 setting multiply. A feature that hardly changes stands at 0.5. Between the film and these few numbers lie
-`mmdream.curves` and `mmdream.jobs.driven`.
+`mmdream.analysis.curves` and `mmdream.analysis.modulate`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.film import flow
+from mmdream.analysis import optical_flow
 from mmdream.film.carry import (
     TemporalState,
     advance_state,
@@ -38,29 +38,32 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 
 def test_flow_finds_the_motion_and_warp_undoes_it(pair):
     first, second = pair
-    found = flow.estimate_flow(flow.to_gray(first), flow.to_gray(second))
+    found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))
     inner = np.s_[24:-24, 24:-24]
     half = np.s_[12:-12, 12:-12]
     assert np.allclose(2 * np.median(found.back[half], axis=(0, 1)), [-SHIFT[0], -SHIFT[1]], atol=0.2)
     assert found.trust[half].mean() > 0.9
-    (moved,) = flow.warp(first, (), found.back)
+    (moved,) = optical_flow.warp(first, (), found.back)
     assert np.abs(moved - second)[inner].mean() < 0.02
 
 
 def test_what_comes_from_outside_is_not_trusted(pair):
     first, second = pair
-    found = flow.estimate_flow(flow.to_gray(first), flow.to_gray(second))
+    found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))
     assert found.trust[:, :2].mean() < 0.2
 
 
 def test_unrelated_pictures_are_not_trusted(pair):
     other = cv2.GaussianBlur(np.random.default_rng(1).random((240, 320, 3)).astype(np.float32), (0, 0), 2)
     other = (other - other.min()) / (other.max() - other.min())
-    assert flow.estimate_flow(flow.to_gray(pair[0]), flow.to_gray(other)).trust.mean() < 0.35
+    assert (
+        optical_flow.estimate_flow(optical_flow.to_gray(pair[0]), optical_flow.to_gray(other)).trust.mean()
+        < 0.35
+    )
 
 
 def test_tiny_pictures_have_no_flow():
-    assert flow.estimate_flow(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8)).trust.max() == 0
+    assert optical_flow.estimate_flow(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8)).trust.max() == 0
 
 
 @pytest.fixture
@@ -70,8 +73,8 @@ def carry() -> TemporalState:
     return start_state(detail, rng.integers(0, 255, (16, 24)).astype(np.uint8), 0.1, 1.0)
 
 
-def still(trust: float = 1.0) -> flow.OpticalFlow:
-    return flow.OpticalFlow(np.zeros((16, 24, 2), np.float32), np.full((16, 24), trust, np.float32))
+def still(trust: float = 1.0) -> optical_flow.OpticalFlow:
+    return optical_flow.OpticalFlow(np.zeros((16, 24, 2), np.float32), np.full((16, 24), trust, np.float32))
 
 
 def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mmdream.film.shots import Scan, scan_frames
+from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import Frame, read_frames
 

@@ -26,9 +26,9 @@ from mmdream import (
     plan_video,
     resume_video,
 )
+from mmdream.analysis.modulate import modulate_schedules
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report
-from mmdream.jobs.driven import modulate_schedules
 from mmdream.jobs.folder import MODULATION_FILE, job_folder
 from mmdream.jobs.sheet import write_contact_sheet
 from mmdream.jobs.sound import render_audio_file

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from mmdream.film.shots import Shot
+from mmdream.analysis.shots import Shot
 from mmdream.jobs.plan import MAX_PART_FRAMES, plan_parts
 
 

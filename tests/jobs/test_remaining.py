@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.events import EventSink
-from mmdream.film.shots import Scan, Shot
 from mmdream.jobs.remaining import (
     FINISHING_SECONDS,
     SECONDS_PER_PIXEL,

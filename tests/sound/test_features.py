@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.curves import STEP_SECONDS, normalize_feature
-from mmdream.sound.features import AudioFeatures
+from mmdream.analysis.curves import STEP_SECONDS, normalize_feature
+from mmdream.analysis.features import AudioFeatures
 
 ALL = ("loudness", "onset", "pitch", "bass")
 

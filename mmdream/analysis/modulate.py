@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmdream import curves
+from mmdream.analysis import curves
+from mmdream.analysis import features as seen
+from mmdream.analysis.features import AudioFeatures
+from mmdream.analysis.shots import Scan
 from mmdream.audio.source import AudioSource, read_blocks
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.report import Report
-from mmdream.film import features as seen
-from mmdream.film.shots import Scan
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings import modulation
 from mmdream.settings.modulation import Drive
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.schedule import Schedule
-from mmdream.sound.features import AudioFeatures
 
 NOTHING_TO_FOLLOW = (
     "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"

@@ -18,7 +18,7 @@ import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
-from mmdream.film import flow
+from mmdream.analysis import optical_flow
 
 THUMBNAIL_SIDE = 128
 """px of the longer side: DIS follows 15 % of the width there, and takes 2 ms."""
@@ -165,7 +165,7 @@ def measure_change(previous: Thumbnail, current: Thumbnail, box: Box = EMPTY_BOX
         return FrameChange(0.0, 0.0, 1.0, True)
     a, b = (np.ascontiguousarray(look.ycrcb[top:bottom, left:right]) for look in (previous, current))
     back, trust = _flow_and_trust(np.ascontiguousarray(a[..., 0]), np.ascontiguousarray(b[..., 0]))
-    (moved,) = flow.warp(a.astype(np.float32), (), back)
+    (moved,) = optical_flow.warp(a.astype(np.float32), (), back)
     size = float(np.abs(moved - b).mean())
     x, y = moved[..., 0].ravel(), b[..., 0].ravel()
     spread = min(float(a[..., 0].std()), float(x.std())), float(y.std())
@@ -186,7 +186,7 @@ def _flow_and_trust(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarr
         return np.zeros((height, width, 2), np.float32), 0.0
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = dis.calc(current, previous, None), dis.calc(previous, current, None)
-    apart = np.square(back + flow.warp(forth, (), back)[0]).sum(-1)
+    apart = np.square(back + optical_flow.warp(forth, (), back)[0]).sum(-1)
     return back, float((apart < 0.01 * np.square(back).sum(-1) + FLOW_TOLERANCE_PX**2).mean())
 
 
@@ -239,3 +239,28 @@ def _is_cut(found: FrameChange, before: float, waiting: deque[Thumbnail]) -> boo
         following = measure_change(waiting[0], waiting[1])
         after = 0.0 if following.is_break else following.size
     return found.size >= SUDDEN_RATIO * max(before, after)
+
+
+pass
+
+
+def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:
+    """How far a picture moved, as its mean change over its mean slope.
+
+    Both pictures are brought to one light and one contrast first, so that flicker and fades are no motion.
+    True for small motions; a large one reads as less than it is, as it leaves the picture's slopes.
+
+    Args:
+        previous: uint8 [h, w], luma of a small picture.
+        current: the same of the next one.
+
+    Returns:
+        Share of the longer side, >= 0; 0 where either picture shows nothing.
+    """
+    before, after = previous.astype(np.float32), current.astype(np.float32)
+    spreads = float(before.std()), float(after.std())
+    if min(spreads) < FLAT_DEVIATION:
+        return 0.0
+    before, after = (before - before.mean()) / spreads[0], (after - after.mean()) / spreads[1]
+    slope = float(np.abs(np.diff(after, axis=0)).mean() + np.abs(np.diff(after, axis=1)).mean())
+    return float(np.abs(after - before).mean()) / slope / max(after.shape)

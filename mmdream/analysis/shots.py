@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.film.cuts import (
+from mmdream.analysis.cuts import (
     BLACK_LEVEL,
     FLAT_DEVIATION,
     Box,
@@ -21,8 +21,8 @@ from mmdream.film.cuts import (
     ThumbnailMaker,
     lit_box,
     mark_frames,
+    measure_motion,
 )
-from mmdream.film.motion import measure_motion
 from mmdream.media.video_reader import Frame
 
 FADE_GONE, FADE_FULL = 0.1, 0.3
