@@ -206,7 +206,7 @@ def dream_image(
     Raises:
         UserError: another shape, type or range.
     """
-    from mmdream.jobs.still import render_image
+    from mmdream.render.image import render_image
 
     if picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape) < 1:
         raise UserError(f"a picture has the shape (height, width, 3); this one has {picture.shape}")
@@ -243,7 +243,7 @@ def dream_audio(
     from mmdream.analysis.modulate import modulate_audio_recipe
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
-    from mmdream.jobs.loaded import load_audio_network, load_guide_sound
+    from mmdream.render.models import load_audio_network, load_guide_sound
 
     listener = listener or EventSink()
     source = ArraySource(np.atleast_2d(sound).astype(np.float32), rate)

@@ -19,9 +19,8 @@ from mmdream.settings.schedule import load_preset as named
 from mmdream.settings.targets import Targets, Term, parse_channel, parse_layer, parse_target
 
 if TYPE_CHECKING:
-    from mmdream.jobs.clips import FeedbackSettings
-    from mmdream.jobs.voyage import ZoomAudio
-    from mmdream.jobs.zoom import ZoomSettings
+    from mmdream.render.feedback_audio import FeedbackSettings
+    from mmdream.render.zoom_video import ZoomAudio, ZoomSettings
 
 
 def build_schedule(
@@ -96,7 +95,9 @@ def build_feedback(
     if drives:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
     from mmdream.audio.transform import parse_transform
-    from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
+    from mmdream.render.feedback_audio import (
+        FeedbackSettings,  # Here, so that --help does not wait for numpy.
+    )
 
     turns = FeedbackSettings(count, parse_transform(how or "none"), iterate, guard)
     return turns, [layer for layer in layers or () if layer != "iterate"]
@@ -134,9 +135,10 @@ def build_zoom(
         return None, None
     from mmdream.audio.transform import parse_transform
     from mmdream.image.motion import CameraMotion, parse_shift
-    from mmdream.jobs.clips import FeedbackSettings  # Here, so that --help does not wait for numpy.
-    from mmdream.jobs.voyage import ZoomAudio
-    from mmdream.jobs.zoom import DEFAULT_FRAME_RATE, ZoomSettings
+    from mmdream.render.feedback_audio import (
+        FeedbackSettings,  # Here, so that --help does not wait for numpy.
+    )
+    from mmdream.render.zoom_video import DEFAULT_FRAME_RATE, ZoomAudio, ZoomSettings
 
     given = {name: value for name, value in motion.items() if value is not None}
     if "shift" in given:

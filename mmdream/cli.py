@@ -120,7 +120,7 @@ def image(
     The result is IN.dream.png unless -o names it: .png, .jpg, .webp or .tif.
     With --ouroboros it is a film, IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).
     """
-    from mmdream.jobs.still import render_image_file
+    from mmdream.render.image import render_image_file
 
     if (source is None) == (beginning is None):
         raise UserError("give a picture to dream on, or --from noise")
@@ -156,7 +156,7 @@ def image(
         if voyage is None:
             report = render_image_file(source, out, recipe, overwrite, listener, save_steps)
         else:
-            from mmdream.jobs.voyage import render_zoom_video
+            from mmdream.render.zoom_video import render_zoom_video
 
             report = render_zoom_video(source, out, recipe, voyage, overwrite, listener, heard)
     print_report(report, as_json)
@@ -204,7 +204,7 @@ def audio(
     """
     from mmdream.audio.synthesis import SignalSpec
     from mmdream.audio.synthesis import parse_signal as made
-    from mmdream.jobs.sound import render_audio_file
+    from mmdream.render.audio import render_audio_file
 
     if source is not None and beginning is None:
         if seconds is not None:
@@ -250,7 +250,7 @@ def audio(
                 start, output, recipe, overwrite, listener, plot, plot_steps, sound_track
             )
         else:
-            from mmdream.jobs.ouroboros import render_feedback_audio
+            from mmdream.render.feedback_audio import render_feedback_audio
 
             report = render_feedback_audio(start, output, recipe, turns, overwrite, listener, sound_track)
     print_report(report, as_json)

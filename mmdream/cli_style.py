@@ -63,7 +63,7 @@ def style(
     _refuse_foreign_options(context, content, kind)
     models = tuple(map(parse_style, styles))
     if kind == "sound":
-        from mmdream.jobs.restyle import style_audio_file
+        from mmdream.render.audio_style import style_audio_file
 
         styling = AudioStyleSettings(
             AUDIO_STYLE_DEFAULTS.content_weight if content_weight is None else content_weight,
@@ -88,7 +88,7 @@ def style(
         precision=precision.value,
     )
     if kind == "picture":
-        from mmdream.jobs.painted import style_image_file
+        from mmdream.render.image_style import style_image_file
 
         with report_to_terminal(as_json) as listener:
             done = style_image_file(

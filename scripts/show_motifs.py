@@ -18,9 +18,9 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
 from mmdream.jobs.captions import draw_text
-from mmdream.jobs.still import render_image
 from mmdream.media import image
 from mmdream.networks.card import load_card
+from mmdream.render.image import render_image
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import parse_motifs

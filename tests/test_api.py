@@ -16,9 +16,9 @@ import soundfile
 import mmdream
 from mmdream import Pass, Recipe, Schedule, UserError, dream_audio, dream_image
 from mmdream.core.events import EventSink
-from mmdream.jobs.sound import render_audio_file
 from mmdream.media import image
 from mmdream.media.formats import AUDIO_SUFFIXES
+from mmdream.render.audio import render_audio_file
 from mmdream.settings.schedule import Curve
 from tests.command import mmdream as command
 

@@ -21,14 +21,13 @@ from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import run_in_threads
 from mmdream.jobs import space
-from mmdream.jobs.film import estimate_frame_seconds, scan_video
 from mmdream.jobs.job import Job
-from mmdream.jobs.loaded import load_audio_network, load_guide_sound
-from mmdream.jobs.picture import FramePipeline
-from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
+from mmdream.render.frames import FramePipeline
+from mmdream.render.models import build_frame_pipeline, load_audio_network, load_guide_sound
+from mmdream.render.video import estimate_frame_seconds, scan_video
 from mmdream.settings.recipe import Recipe, resolve_tracks
 
 TRIAL_FRAMES = 3

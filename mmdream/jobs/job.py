@@ -12,10 +12,10 @@ from typing import Any
 from mmdream.core.files import hash_file
 from mmdream.image.gradient import check_targets
 from mmdream.jobs.environment import describe_environment
-from mmdream.jobs.loaded import probe_guide_sound
-from mmdream.jobs.restyle import check_audio_style
 from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
+from mmdream.render.audio_style import check_audio_style
+from mmdream.render.models import probe_guide_sound
 from mmdream.settings import files
 from mmdream.settings.modulation import Drive
 from mmdream.settings.recipe import AscentOptions, AudioOptions, Recipe, Selection, WeightsSource

@@ -21,7 +21,7 @@ from mmdream.analysis.shots import Scan
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
 from mmdream.image.octaves import Size
-from mmdream.jobs.picture import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
+from mmdream.render.frames import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule

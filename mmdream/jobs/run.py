@@ -145,7 +145,7 @@ def _run_job(
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    from mmdream.jobs.film import render_video
+                    from mmdream.render.video import render_video
 
                     done = render_video(film, job, folder, attach_preview(listener, film, job), stop)
                 report = deliver_outputs(film, job, folder, done, how)

@@ -20,12 +20,12 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
 from mmdream.jobs.answers import FilePredictions, Predictions
-from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.media import image, video_reader
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
 from mmdream.networks.network import Network
+from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.recipe import Recipe
 
 FRAME_INTERVAL = Fraction(1)

@@ -9,9 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from mmdream.core.errors import UserError
-from mmdream.jobs.parts import KEPT_STATES
 from mmdream.media.formats import VIDEO_FORMATS
 from mmdream.media.probe import AudioTrack, VideoTrack
+from mmdream.render.parts import KEPT_STATES
 
 BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
 """Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""

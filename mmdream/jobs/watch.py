@@ -28,7 +28,7 @@ from mmdream.media import image
 from mmdream.settings.schedule import FrameSettings
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
-    from mmdream.jobs.picture import DreamedFrame
+    from mmdream.render.frames import DreamedFrame
 
 PREVIEW_INTERVAL = 3.0
 """Seconds between two pictures."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file
-from mmdream.jobs.painted import read_style_image
 from mmdream.media.mask import check_mask
 from mmdream.media.probe import MediaFile
 from mmdream.networks.card import is_user_model
 from mmdream.networks.weights import RANDOM
+from mmdream.render.image_style import read_style_image
 from mmdream.settings.passes import Mask, Pass, Span, Style
 from mmdream.settings.schedule import Curve, MotifCurve
 from mmdream.settings.targets import Targets, Term

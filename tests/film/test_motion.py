@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmdream.analysis import optical_flow
-from mmdream.film.carry import (
+from mmdream.render.temporal import (
     TemporalState,
     advance_state,
     measure_room,

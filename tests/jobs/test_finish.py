@@ -21,8 +21,8 @@ from mmdream.core.events import EventSink
 from mmdream.core.files import move_into_place
 from mmdream.jobs import run
 from mmdream.jobs.folder import job_folder
-from mmdream.jobs.still import render_image_file
 from mmdream.media import image
+from mmdream.render.image import render_image_file
 from tests.command import mmdream
 
 WORDS = ("--octaves", 1, "--steps", 2)

@@ -15,11 +15,11 @@ import pytest
 from mmdream import Recipe, Schedule, dream_audio, dream_image
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import build_gradient, build_objective
-from mmdream.jobs.loaded import load_audio_network, load_image_network
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
+from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.targets import Objective, Targets, Term
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.

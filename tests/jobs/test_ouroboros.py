@@ -10,10 +10,9 @@ import soundfile
 
 from mmdream.audio.transform import parse_transform
 from mmdream.core.errors import UserError
-from mmdream.jobs.clips import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths
-from mmdream.jobs.ouroboros import clip_paths
 from mmdream.media.audio_files import create_wave
 from mmdream.media.probe import probe
+from mmdream.render.feedback_audio import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths, clip_paths
 from tests.command import called, mmdream
 
 RATE = 22_050

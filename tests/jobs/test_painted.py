@@ -16,10 +16,10 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
 from mmdream.image.spectrum import make_noise_image
-from mmdream.jobs.loaded import load_image_network
-from mmdream.jobs.painted import ImageStyleReport, style_image
 from mmdream.media import image
 from mmdream.networks.network import Network
+from mmdream.render.image_style import ImageStyleReport, style_image
+from mmdream.render.models import load_image_network
 from mmdream.settings.passes import STYLE_SCHEDULE, Style, parse_style
 from mmdream.settings.recipe import Recipe
 
@@ -62,7 +62,7 @@ def network() -> Network:
 @pytest.fixture
 def loaded(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Load and trace the default network once for all."""
-    monkeypatch.setattr("mmdream.jobs.painted.eyes", lambda recipe, listener: network)
+    monkeypatch.setattr("mmdream.render.image_style.eyes", lambda recipe, listener: network)
 
 
 def painted(

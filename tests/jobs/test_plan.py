@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmdream.analysis.shots import Shot
-from mmdream.jobs.plan import MAX_PART_FRAMES, plan_parts
+from mmdream.render.parts import MAX_PART_FRAMES, plan_parts
 
 
 def shots(*lengths: int) -> list[Shot]:

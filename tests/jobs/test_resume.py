@@ -284,7 +284,7 @@ def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_
 
 
 def test_a_styled_sound_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mmdream.jobs.film.Styling", partial(AudioStyleSettings, steps=2))
+    monkeypatch.setattr("mmdream.render.video.Styling", partial(AudioStyleSettings, steps=2))
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     low = {"sound_codec": "pcm_s16le", "rate": 8000, "size": (32, 32)}
     film = made(tmp_path / "film.mkv", constant(11, 1), sound=bursts(11.0, 8000), **low)

@@ -16,9 +16,9 @@ from broken_off import started
 from mmdream.asked import parse_frame_rate
 from mmdream.image.motion import CameraMotion, warp_affine
 from mmdream.image.spectrum import make_noise_image
-from mmdream.jobs.voyage import _crop_to_size
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
+from mmdream.render.zoom_video import _crop_to_size
 from tests.command import called
 
 QUICK = ("--steps", 1, "--octaves", 1)

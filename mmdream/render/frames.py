@@ -14,7 +14,10 @@ from mmdream.analysis import optical_flow
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, prefetch
-from mmdream.film.carry import (
+from mmdream.image import octaves
+from mmdream.media.video_reader import Frame
+from mmdream.render.passes import PassRenderer
+from mmdream.render.temporal import (
     TemporalState,
     TemporalStates,
     advance_state,
@@ -23,9 +26,6 @@ from mmdream.film.carry import (
     start_state,
     warp_state,
 )
-from mmdream.image import octaves
-from mmdream.jobs.brushes import PassRenderer
-from mmdream.media.video_reader import Frame
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings

@@ -18,11 +18,11 @@ from mmdream.audio.source import FileSource
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.jobs.loaded import load_audio_network
 from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
 from mmdream.media.image import is_image
 from mmdream.media.probe import AudioTrack, MediaFile, probe
+from mmdream.render.models import load_audio_network
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
 

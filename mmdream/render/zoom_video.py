@@ -7,24 +7,31 @@ import time
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from mmdream.analysis.optical_flow import half_size
+from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.core.threads import prefetch
-from mmdream.film.carry import measure_strength
+from mmdream.image import octaves
+from mmdream.image.gradient import build_objective, read_guide, step_size
+from mmdream.image.motion import (
+    CameraMotion,
+    PyramidLimits,
+    balance_pyramid,
+    measure_pyramid_limits,
+    unwarp_change,
+    warp_affine,
+)
 from mmdream.image.octaves import resize
-from mmdream.jobs.clips import FeedbackSettings
-from mmdream.jobs.loaded import load_audio_network, load_image_network
-from mmdream.jobs.ouroboros import JoinedClips, render_feedback_track
-from mmdream.jobs.still import read_start_image
-from mmdream.jobs.zoom import ZoomSettings, dream_zoom_frames
 from mmdream.media import mux, verify
 from mmdream.media.audio_files import DecodedSpan
 from mmdream.media.color import ColorSpace, default_matrix
@@ -33,7 +40,15 @@ from mmdream.media.probe import UPRIGHT, VideoTrack, probe
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
+from mmdream.render.feedback_audio import FeedbackSettings, JoinedClips, render_feedback_track
+from mmdream.render.image import read_start_image
+from mmdream.render.models import load_audio_network, load_image_network
+from mmdream.render.temporal import measure_strength
 from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.targets import GuideImage
+
+pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +195,133 @@ def _crop_to_size(rgb: np.ndarray, size: str | None) -> np.ndarray:
     rows, columns = min(rgb.shape[0], round(height / factor)), min(rgb.shape[1], round(width / factor))
     top, left = (rgb.shape[0] - rows) // 2, (rgb.shape[1] - columns) // 2
     return np.ascontiguousarray(resize(rgb[top : top + rows, left : left + columns], (height, width)))
+
+
+MAX_SECONDS = 3600.0
+"""Seconds."""
+FRAME_RATE_RANGE = 1.0, 120.0
+"""Frames a second, least and most."""
+DEFAULT_FRAME_RATE = 25
+"""Frames a second at which a frame takes steps of the usual length, times"""
+STEP_SCALE = 1.0
+"""this: a dream renews itself within about a second. At other rates steps are as much longer or shorter."""
+MAX_CORNER_DISTANCE = 16.0
+"""px that the frame's corners may have moved away from the canvas before the canvas is moved after them. It
+is moved by Lanczos then; moved at every frame, a picture would blur, or creep by steps of 1/32 px."""
+BALANCE_RATE = 4.0
+"""Part of what is too strong or too weak in a picture that is made good in a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoomSettings:
+    """A film that is made of one picture; checked where it is made.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    seconds: float
+    motion: CameraMotion = field(default_factory=CameraMotion)
+    rate: Fraction = Fraction(DEFAULT_FRAME_RATE)
+    """Frames a second."""
+
+    def __post_init__(self) -> None:
+        if not FRAME_RATE_RANGE[0] <= self.rate <= FRAME_RATE_RANGE[1]:
+            raise UserError(
+                f"--fps is {float(self.rate):g}; choose between {FRAME_RATE_RANGE[0]:g} and {FRAME_RATE_RANGE[1]:g}"
+            )
+        if not 1 / self.rate <= self.seconds <= MAX_SECONDS:
+            raise UserError(
+                f"--ouroboros is {self.seconds:g} seconds; choose between one frame and {MAX_SECONDS:g}"
+            )
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return max(1, round(self.seconds * self.rate))
+
+
+def dream_zoom_frames(
+    start: np.ndarray, network: Network, recipe: Recipe, voyage: ZoomSettings
+) -> Generator[np.ndarray, None, None]:
+    """Dream a picture on and on.
+
+    The canvas stays where it is while the view of it moves; what a frame gains is laid back on the canvas,
+    and only when the view has gone far is the canvas moved after it. So nothing is resampled 25 times a
+    second, and the motion is exact.
+
+    Args:
+        start: float32 [H, W, 3], 0..1. The first frame is its dream, of as few steps as that of any other:
+            the dream grows within the first second.
+        network: a picture network.
+        recipe: how to dream; its schedule is asked at each frame's time.
+        voyage: how long, how fast and whereto.
+
+    Yields:
+        Frames, float32 [H, W, 3], 0..1.
+    """
+    rate, motion = voyage.rate, voyage.motion
+    size = start.shape[0], start.shape[1]
+    canvas, anchored = start, 0.0
+    guide = read_guide(recipe.wishes)
+    kept = _measure_start(start, network, recipe, guide)
+    pace = np.full(half_size(size), STEP_SCALE * DEFAULT_FRAME_RATE / float(rate), np.float32)
+    for number in range(voyage.frames):
+        at = number / rate
+        moment, since = recipe.schedule.at(float(at)), float(at) - anchored
+        if motion.reach(since, size) > MAX_CORNER_DISTANCE:
+            canvas = np.clip(warp_affine(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
+            anchored, since = float(at), 0.0
+        way = motion.after(since, size)
+        view = np.clip(warp_affine(canvas, way), 0, 1)
+        if moment.strength and moment.steps:
+            steps = min(moment.steps, max(1, round(moment.steps * network.card.carried)))
+            visits = octaves.plan_carried_passes(
+                octaves.octave_sizes(*size, moment), steps, number, network.card.smoothing
+            )
+            gain = _dream_view(view, visits, network, recipe, moment, at, guide, pace)
+            canvas = canvas + np.float32(moment.strength) * unwarp_change(gain, way, size)
+            canvas = balance_pyramid(canvas, kept, BALANCE_RATE / float(rate))
+            view = np.clip(warp_affine(canvas, way), 0, 1)
+        yield view
+
+
+def _measure_start(
+    start: np.ndarray, network: Network, recipe: Recipe, guide: GuideImage | None
+) -> PyramidLimits:
+    """How strong detail may be: as in the picture, and in its dream in full."""
+    moment = recipe.schedule.at(0.0)
+    visits = octaves.plan_full_passes(
+        octaves.octave_sizes(start.shape[0], start.shape[1], moment), moment.steps
+    )
+    gain = _dream_view(start, visits, network, recipe, moment, Fraction(0), guide)
+    return measure_pyramid_limits([start, start + octaves.make_detail_limiter(start, recipe.color)(gain)])
+
+
+def _dream_view(
+    view: np.ndarray,
+    visits: list[octaves.OctavePass],
+    network: Network,
+    recipe: Recipe,
+    moment: FrameSettings,
+    at: Fraction,
+    guide: GuideImage | None,
+    pace: np.ndarray | None = None,
+) -> np.ndarray:
+    """What a picture's dream adds to it, float32 of the size of `pace`, or of the picture."""
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.image.gradient import build_gradient
+
+    wanted = build_objective(network.card, moment, recipe.wishes, guide)
+    return octaves.dream_octaves(
+        view,
+        np.zeros_like(view),
+        visits,
+        build_gradient(network, wanted),
+        step_size(network.card, wanted),
+        seed=recipe.seed,
+        time=at,
+        step_scale=pace,
+        color=recipe.color,
+        options=recipe.manner,
+    )

@@ -26,9 +26,9 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.image import octaves
 from mmdream.image.octaves import OctavePass, resize
 from mmdream.image.spectrum import make_noise_image
-from mmdream.jobs.loaded import load_image_network
 from mmdream.media import image
 from mmdream.media.mask import open_mask
+from mmdream.render.models import load_image_network
 from mmdream.settings.passes import Mask, Style, style_shares
 from mmdream.settings.recipe import Recipe, resolve_size
 

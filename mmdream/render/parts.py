@@ -1,26 +1,124 @@
-"""The picture of a job: its parts painted, journalled, and joined."""
+"""The figures of a film's picture, gathered part by part so that they outlive the run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass, field
+from itertools import islice, pairwise
+from typing import Any
 
-from mmdream.analysis.shots import Scan
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.film.carry import TemporalStates, pack_states, unpack_states
+from mmdream.core.report import SettingsChange
 from mmdream.jobs.folder import picture_part_file, state_file
 from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.meter import FrameStats
-from mmdream.jobs.picture import DreamedFrame
-from mmdream.jobs.plan import Part
 from mmdream.media.open import disk_full_error
 from mmdream.media.probe import VideoTrack
 from mmdream.media.video_reader import frame_hash
 from mmdream.media.video_writer import VideoWriter, count_frames
+from mmdream.render.frames import DreamedFrame
+from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
+
+
+@dataclass
+class FrameStats:
+    """Sums over the frames of a part, or of all."""
+
+    frames: int = 0
+    repeated: int = 0
+    strength: float = 0.0
+    source: float = 0.0
+    dream: float = 0.0
+    used: list[SettingsChange] = field(default_factory=list)
+
+    def add(self, dreamed: DreamedFrame) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.repeated += dreamed.frame.repeated
+        self.strength += dreamed.strength
+        if dreamed.scores is not None:
+            self.source += dreamed.scores[0]
+            self.dream += dreamed.scores[1]
+        self._use(SettingsChange(float(dreamed.frame.seconds), dreamed.moment))
+
+    def join(self, later: FrameStats) -> None:
+        """Count the part that follows.
+
+        Sums are taken part by part in an unbroken run too: other orders round otherwise.
+        """
+        self.frames += later.frames
+        self.repeated += later.repeated
+        self.strength += later.strength
+        self.source += later.source
+        self.dream += later.dream
+        for used in later.used:
+            self._use(used)
+
+    def _use(self, used: SettingsChange) -> None:
+        if not self.used or self.used[-1].moment != used.moment:
+            self.used.append(used)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, without loss."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: dict[str, Any]) -> FrameStats:
+        """What `as_json` gave."""
+        return FrameStats(**{**values, "used": list(map(SettingsChange.from_dict, values["used"]))})
+
+
+MAX_PART_FRAMES = 48
+"""Frames of a part. The first 24 of a shot then always lie in its first part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of frames."""
+
+    number: int
+    first: int
+    stop: int
+    """Frame numbers, half open."""
+
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return self.stop - self.first
+
+
+def plan_parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
+    """Cut a film into parts.
+
+    A long shot is cut into stretches of nearly equal length. Short shots that follow one another share
+    a part, or a strobe would make thousands of files.
+
+    Args:
+        shots: they follow one another without gap.
+
+    Returns:
+        Parts of 1 to `MAX_PART_FRAMES` frames that cover all shots; those that do not begin with a shot hold
+        frames of that one shot only.
+    """
+    found: list[tuple[int, int]] = []
+    open_to_more = False
+    for shot in shots:
+        length = shot.stop - shot.first
+        pieces = -(-length // MAX_PART_FRAMES)
+        if pieces == 1 and open_to_more and shot.stop - found[-1][0] <= MAX_PART_FRAMES:
+            found[-1] = found[-1][0], shot.stop
+            continue
+        edges = [shot.first + length * k // pieces for k in range(pieces + 1)]
+        found.extend(pairwise(edges))
+        open_to_more = pieces == 1
+    return tuple(Part(number, first, stop) for number, (first, stop) in enumerate(found))
+
+
+pass
+pass
 
 KEPT_STATES = 3
 """The last carries that are kept: one may be damaged, and they are large."""

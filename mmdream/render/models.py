@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,13 +13,20 @@ import soundfile
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.image.gradient import check_targets
+from mmdream.core.report import Stopwatch
+from mmdream.image.gradient import check_targets, read_guide
+from mmdream.image.style_ascent import StyleTarget
+from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
-from mmdream.media.probe import MediaFile, probe
+from mmdream.media.mask import open_mask
+from mmdream.media.probe import MediaFile, VideoTrack, probe
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
-from mmdream.settings.recipe import Recipe
+from mmdream.render.frames import BoundPass, FramePipeline
+from mmdream.render.passes import DreamPass, PassRenderer, StylePass
+from mmdream.settings.passes import Pass
+from mmdream.settings.recipe import Recipe, resolve_size
 
 
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
@@ -101,3 +109,49 @@ def load_guide_sound(recipe: Recipe) -> ArraySource | None:
 def _announce_guesses(about: NetworkCard, listener: EventSink) -> None:
     for guess in about.guesses:
         listener.say(guess)
+
+
+pass
+
+
+def build_frame_pipeline(
+    picture: VideoTrack, recipe: Recipe, clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
+) -> FramePipeline:
+    """All that paints a film's picture.
+
+    Raises:
+        UserError: weights, paintings or masks that are missing or damaged; wishes that cannot be fulfilled.
+    """
+    strokes = load_passes(recipe, (picture.width, picture.height), clock, stopped, listener)
+    width, height = resolve_size(recipe.size, picture.width, picture.height)
+    rate = 2 * max(1, round(picture.rate or 25))
+    return FramePipeline(recipe, strokes, (height, width), rate, clock)
+
+
+def load_passes(
+    recipe: Recipe, size: tuple[int, int], clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
+) -> tuple[BoundPass, ...]:
+    """The passes of a recipe, over a film or a picture of a width and height.
+
+    Raises:
+        UserError: as `build_frame_pipeline`.
+    """
+    loaded: dict[tuple[str, str], Network] = {}
+
+    def brush(each: Pass) -> PassRenderer:
+        own = recipe.of(each)
+        key = own.net, str(own.weights)
+        if key not in loaded:
+            loaded[key] = load_image_network(own, listener)
+        network = loaded[key]
+        if each.style is None:
+            network.check_terms(own.wishes.terms)
+            return DreamPass(own, network, clock, stopped, read_guide(own.wishes))
+        models = tuple((image.read_image(path), weight) for path, weight in each.style.models)
+        return StylePass(StyleTarget(network, each.style, models), own.schedule, own, clock, stopped)
+
+    def stroke(each: Pass) -> BoundPass:
+        mask = None if each.mask is None else open_mask(each.mask, *size).at
+        return BoundPass(brush(each), each.span, mask)
+
+    return tuple(map(stroke, recipe.strokes))

@@ -14,10 +14,10 @@ from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.style import AudioStyleReport as StyledReport
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report, Stopwatch, objective_ratio
-from mmdream.jobs.meter import FrameStats
 from mmdream.media import mux, verify
 from mmdream.media.probe import MediaFile
 from mmdream.media.tracks import OutputAudioTrack
+from mmdream.render.parts import FrameStats
 from mmdream.settings.recipe import Selection
 
 

@@ -32,21 +32,19 @@ from mmdream.jobs.folder import (
 )
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.loaded import load_audio_network
-from mmdream.jobs.parts import ResumePoint, find_resume_point, write_parts
-from mmdream.jobs.picture import FramePipeline
-from mmdream.jobs.plan import plan_parts
 from mmdream.jobs.remaining import PassCost, estimate_frame_work, report_time_left
-from mmdream.jobs.restyle import style_audio_track
-from mmdream.jobs.result import RenderedPicture, RenderedSound, build_report, join_and_verify
-from mmdream.jobs.sound import JournalChunkStore, render_audio_track
-from mmdream.jobs.strokes import build_frame_pipeline
 from mmdream.jobs.watch import notify_frames
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, describe_track
 from mmdream.media.video_reader import read_from
 from mmdream.media.video_writer import join_parts
+from mmdream.render.audio import JournalChunkStore, render_audio_track
+from mmdream.render.audio_style import style_audio_track
+from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
+from mmdream.render.frames import FramePipeline
+from mmdream.render.models import build_frame_pipeline, load_audio_network
+from mmdream.render.parts import ResumePoint, find_resume_point, plan_parts, write_parts
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, resolve_tracks
 

@@ -22,11 +22,11 @@ from mmdream.core.files import (
 )
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
-from mmdream.film.carry import measure_strength
 from mmdream.image import octaves
 from mmdream.image.spectrum import make_noise_image
-from mmdream.jobs.loaded import locate_image_network
 from mmdream.media import image
+from mmdream.render.models import locate_image_network
+from mmdream.render.temporal import measure_strength
 from mmdream.settings.files import check_pass_files
 from mmdream.settings.recipe import Recipe, resolve_size
 
@@ -59,7 +59,7 @@ def render_image(
         locate_image_network(recipe.of(each))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.strokes import load_passes
+    from mmdream.render.models import load_passes
 
     strokes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), Stopwatch(), lambda: False, listener)
     width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])

@@ -25,12 +25,12 @@ from mmdream.core.report import Report
 from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
-from mmdream.jobs.loaded import load_audio_network, load_guide_sound
 from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
+from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
 
 if TYPE_CHECKING:
