@@ -17,9 +17,9 @@ from mmdream.core.report import Report
 from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.jobs.dry import Estimate
     from mmdream.jobs.job import Extras, Job
     from mmdream.media.probe import MediaFile
+    from mmdream.planning.dry_run import Estimate
 
 
 def dream_video(
@@ -112,7 +112,7 @@ def plan_video(
     order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
     film, out, job = _describe_job(source, output, recipe, order, sound_track, overwrite)
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.jobs.dry import estimate_run
+    from mmdream.planning.dry_run import estimate_run
 
     return estimate_run(film, job, out, listener or EventSink())
 

@@ -19,10 +19,10 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
-from mmdream.jobs.dry import format_duration
 from mmdream.media import formats, image
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
+from mmdream.planning.dry_run import format_duration
 from mmdream.render.audio import open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe, find_sound_track

@@ -21,7 +21,6 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.jobs import space
 from mmdream.jobs.folder import (
     MODULATION_FILE,
     SCAN_FILE,
@@ -32,13 +31,14 @@ from mmdream.jobs.folder import (
 )
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.remaining import PassCost, estimate_frame_work, report_time_left
 from mmdream.jobs.watch import notify_frames
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, describe_track
 from mmdream.media.video_reader import read_from
 from mmdream.media.video_writer import join_parts
+from mmdream.planning import disk
+from mmdream.planning.eta import PassCost, estimate_frame_work, report_time_left
 from mmdream.render.audio import JournalChunkStore, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
@@ -262,7 +262,7 @@ def _announce_space(
     start, end = job.order.start or Fraction(0), job.order.end
     last = found.pts[-1] * found.time_base - film.start
     until = min((at for at in (end, film.duration) if at is not None), default=last)
-    needed = space.estimate_disk_bytes(
+    needed = disk.estimate_disk_bytes(
         film.video if painter is not None else None,
         painter.size if painter is not None else (0, 0),
         job.out.suffix.lower(),
@@ -271,4 +271,4 @@ def _announce_space(
         until - start,
         [sound for sound in film.audio_tracks if sound != track],
     )
-    listener.say(space.check_disk_space(folder, needed - space.count_used_bytes(folder)))
+    listener.say(disk.check_disk_space(folder, needed - disk.count_used_bytes(folder)))

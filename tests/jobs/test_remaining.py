@@ -10,7 +10,8 @@ import pytest
 
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.events import EventSink
-from mmdream.jobs.remaining import (
+from mmdream.networks.card import load_card
+from mmdream.planning.eta import (
     FINISHING_SECONDS,
     SECONDS_PER_PIXEL,
     PaceTracker,
@@ -19,7 +20,6 @@ from mmdream.jobs.remaining import (
     estimate_seconds_left,
     report_time_left,
 )
-from mmdream.networks.card import load_card
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule

@@ -20,11 +20,11 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import run_in_threads
-from mmdream.jobs import space
 from mmdream.jobs.job import Job
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
+from mmdream.planning import disk as space
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network, load_guide_sound
 from mmdream.render.video import estimate_frame_seconds, scan_video
