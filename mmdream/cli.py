@@ -233,7 +233,7 @@ def audio(
         seed=seed,
     )
     if each_channel is not None:
-        from mmdream.jobs.channels import render_each_channel
+        from mmdream.views.channels import render_each_channel
 
         if layer or channel or target or guide or drive or turns or plot or plot_steps or play:
             raise UserError(

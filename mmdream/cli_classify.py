@@ -46,9 +46,9 @@ def classify(
 
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
-    from mmdream.jobs import figure
     from mmdream.jobs.seen import ClassifierChoice, classify_file
-    from mmdream.jobs.timeline import draw_predictions as timeline
+    from mmdream.views import figure
+    from mmdream.views.figure import draw_predictions as timeline
 
     out = None if plot is None else figure.check_figure_path(plot, overwrite)
     with report_to_terminal(as_json) as listener:

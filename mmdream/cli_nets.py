@@ -36,7 +36,7 @@ def nets(
     if gallery is not None:
         if name is None:
             raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
-        from mmdream.jobs.gallery import write_gallery
+        from mmdream.views.gallery import write_gallery
 
         with report_to_terminal(False) as listener:
             out = write_gallery(name, weights, gallery, overwrite, listener)

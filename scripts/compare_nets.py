@@ -33,15 +33,6 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import objective_ratio
 from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient, build_objective, evaluate_objective, step_size
-from mmdream.jobs.captions import (
-    DIM_GREY,
-    TEXT_GREY,
-    blank_canvas,
-    draw_text,
-    fit_size,
-    resize_to_uint8,
-    text_width,
-)
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
@@ -52,6 +43,15 @@ from mmdream.networks.weight_sources import ShippedWeights
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
+from mmdream.views.canvas import (
+    DIM_GREY,
+    TEXT_GREY,
+    blank_canvas,
+    draw_text,
+    fit_size,
+    resize_to_uint8,
+    text_width,
+)
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 NETS = ("dreamnet", "googlenet", "squeezenet", "vgg16")

@@ -17,13 +17,13 @@ import numpy as np
 
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
-from mmdream.jobs.captions import draw_text
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.render.image import render_image
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import parse_motifs
+from mmdream.views.canvas import draw_text
 
 COLUMNS, WIDTH, CAPTION = 6, 320, 22
 

@@ -26,4 +26,4 @@ class EventSink:
     left: Callable[[float], None] = _ignore
     """Seconds that the whole film still takes."""
     frame: Callable[..., None] = _ignore
-    """A finished frame: (source, dream, seconds, moment, index, total), see `mmdream.jobs.watch.Preview`."""
+    """A finished frame: (source, dream, seconds, moment, index, total), see `mmdream.views.preview.Preview`."""

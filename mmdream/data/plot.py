@@ -13,9 +13,9 @@ from scipy.signal import stft
 from mmdream.core.errors import UserError
 from mmdream.data.folder import Dataset, Example
 from mmdream.data.load import ExampleFormat, load_example
-from mmdream.jobs import figure
-from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text
 from mmdream.media import image
+from mmdream.views import figure
+from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text
 
 TILE_SIZE = 96
 """Side of a sample, px."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.jobs.captions import format_time_code
+from mmdream.views.canvas import format_time_code
 
 CLASSES_PER_MOMENT = 3
 """Classes that are told of each moment, to a person."""

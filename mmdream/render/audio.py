@@ -22,7 +22,6 @@ from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, genera
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
-from mmdream.jobs.drawings import plan_audio_figures
 from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
 from mmdream.media import formats
@@ -32,6 +31,7 @@ from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
+from mmdream.views.audio_figures import plan_audio_figures
 
 if TYPE_CHECKING:
     from mmdream.audio.dream import AudioDreamReport

@@ -31,7 +31,6 @@ from mmdream.jobs.folder import (
 )
 from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.watch import notify_frames
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, describe_track
@@ -47,6 +46,7 @@ from mmdream.render.models import build_frame_pipeline, load_audio_network
 from mmdream.render.parts import ResumePoint, find_resume_point, plan_parts, write_parts
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, resolve_tracks
+from mmdream.views.preview import notify_frames
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""

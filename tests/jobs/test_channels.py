@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 from mmdream.audio.canvas import N_BANDS
 from mmdream.cli import app
 from mmdream.core.errors import UserError
-from mmdream.jobs.channel_sheet import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet
-from mmdream.jobs.channels import parse_channels
 from mmdream.media import image
+from mmdream.views.channels import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet, parse_channels
 
 RATE = 16_000
 

@@ -30,12 +30,11 @@ from mmdream.analysis.modulate import modulate_schedules
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report
 from mmdream.jobs.folder import MODULATION_FILE, job_folder
-from mmdream.jobs.sheet import write_contact_sheet
-from mmdream.jobs.strip import LABEL_HEIGHT, select_numeric_curves
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.audio import render_audio_file
+from mmdream.views.contact_sheet import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from tests.command import mmdream
 
 LOUD = 4.0, 4.6

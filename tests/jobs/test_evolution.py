@@ -14,11 +14,11 @@ from mmdream.audio.chunks import split_into_chunks
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.cli import app
-from mmdream.jobs.evolution import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 from mmdream.settings.schedule import Schedule
+from mmdream.views.audio_figures import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 
 RATE = 16_000
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.jobs import gallery
-from mmdream.jobs.captions import BACKGROUND
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.views import gallery
+from mmdream.views.canvas import BACKGROUND
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from mmdream.audio.canvas import N_BANDS, ColumnMeans
 from mmdream.audio.source import ArraySource
 from mmdream.cli import app
-from mmdream.jobs.portrait import draw_audio_dream
 from mmdream.media import image
 from mmdream.settings.schedule import Schedule
+from mmdream.views.audio_figures import draw_audio_dream
 
 RATE = 16_000
 

@@ -21,11 +21,11 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
-from mmdream.jobs.timeline import draw_predictions
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.views.figure import draw_predictions
 
 QUIET = EventSink()
 

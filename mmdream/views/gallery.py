@@ -12,13 +12,13 @@ from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.image import octaves
 from mmdream.image.spectrum import make_noise_image
-from mmdream.jobs.captions import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
 from mmdream.media import image
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
 from mmdream.sample import render_frames
 from mmdream.settings.targets import Objective, Term
+from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
 
 MAX_CHANNELS = 8
 """Channels of a rung that are shown."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.core.events import EventSink
-from mmdream.jobs.captions import (
+from mmdream.media import image
+from mmdream.settings.schedule import FrameSettings
+from mmdream.views.canvas import (
     DIM_GREY,
     TEXT_GREY,
     blank_canvas,
@@ -24,8 +26,6 @@ from mmdream.jobs.captions import (
     resize_to_uint8,
     text_width,
 )
-from mmdream.media import image
-from mmdream.settings.schedule import FrameSettings
 
 if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
     from mmdream.render.frames import DreamedFrame

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import soundfile
 
-from mmdream.audio.canvas import ColumnMeans, measure_column_power
+from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, ColumnMeans, measure_column_power
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.jobs.channel_sheet import SheetCell, draw_channel_sheet
 from mmdream.media import formats, image
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network
@@ -27,6 +28,10 @@ from mmdream.render.audio import open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe, find_sound_track
 from mmdream.settings.targets import Targets, Term
+from mmdream.views.audio_figures import DYNAMIC_RANGE
+from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, truncate_text
+
+pass
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
@@ -204,3 +209,74 @@ def _read_powers(path: Path, layout: str) -> np.ndarray:
     """A sound's small spectrogram, see `columns.measure_column_power`."""
     with soundfile.SoundFile(path) as file:
         return measure_column_power(FileSource(file, layout), SPECTROGRAM_COLUMNS)[0]
+
+
+SPECTROGRAM_SIZE = 160, 64
+"""Width and height of a spectrogram, px."""
+GAP, SEAM, MARGIN, TITLE_HEIGHT, CAPTION_HEIGHT = 10, 2, 16, 62, 20
+"""px between cells, between a dream and its gain, round the sheet, of the lines above, and under a cell."""
+TARGET_ASPECT = 1.4
+"""Wished width of the sheet over its height."""
+
+
+@dataclass(frozen=True)
+class SheetCell:
+    """One dream, or the source."""
+
+    caption: str
+    power: np.ndarray
+    """float32 [column, band], see `columns.measure_column_power`."""
+    gain: np.ndarray
+    """The log gain that was applied, nepers, float32 [column, band]; zeros for the source."""
+
+
+def draw_channel_sheet(title: str, cells: Sequence[SheetCell], rate: int, seconds: float) -> np.ndarray:
+    """Lay a source and its dreams side by side, in the order given.
+
+    Args:
+        title: above.
+        cells: at least one.
+        rate: of the sound, samples a second.
+        seconds: of the sound.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    bands = max(1, int(np.count_nonzero(BAND_EDGES[1:-1] < rate / 2)))
+    top = 10 * math.log10(max(1e-12, *(float(cell.power.max()) for cell in cells)))
+    width, height = SPECTROGRAM_SIZE[0] + GAP, 2 * SPECTROGRAM_SIZE[1] + SEAM + CAPTION_HEIGHT + GAP
+    # As wide as four cells at least, for the words above.
+    columns = max(4, round(math.sqrt(len(cells) * TARGET_ASPECT * height / width)))
+    picture = blank_canvas(
+        TITLE_HEIGHT + -(-len(cells) // columns) * height + MARGIN - GAP, 2 * MARGIN + columns * width - GAP
+    )
+    room = picture.shape[1] - 2 * MARGIN
+    draw_text(picture, truncate_text(title, 17, room), (MARGIN, 29), 17, TEXT_GREY)
+    told = f"{seconds:.1f} s; {BAND_EDGES[1]:.0f} to {BAND_EDGES[bands]:,.0f} Hz; below each: gain, -15 dB blue, 15 dB red"
+    draw_text(picture, truncate_text(told, 13, room), (MARGIN, 50), 13, DIM_GREY)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, columns)
+        x, y = MARGIN + column * width, TITLE_HEIGHT + row * height
+        level = 10 * np.log10(np.maximum(cell.power[:, :bands], 1e-30))
+        gain, most = DB_PER_NEPER * cell.gain[:, :bands], DB_PER_NEPER * MAX_GAIN
+        for values, colours, ends in (
+            (level, "magma", (top - DYNAMIC_RANGE, top)),
+            (gain, "RdBu_r", (-most, most)),
+        ):
+            picture[y : y + SPECTROGRAM_SIZE[1], x : x + SPECTROGRAM_SIZE[0]] = _color_spectrogram(
+                values, colours, ends
+            )
+            y += SPECTROGRAM_SIZE[1] + SEAM
+        draw_text(picture, truncate_text(cell.caption, 12, SPECTROGRAM_SIZE[0]), (x, y + 12), 12, TEXT_GREY)
+    return picture
+
+
+def _color_spectrogram(values: np.ndarray, colours: str, ends: tuple[float, float]) -> np.ndarray:
+    """Values [column, band] as a small picture, low bands at its foot; uint8 [SIZE[1], SIZE[0], 3]."""
+    import matplotlib
+
+    share = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1).T[::-1]
+    smaller = cv2.resize(
+        np.ascontiguousarray(share, np.float32), SPECTROGRAM_SIZE, interpolation=cv2.INTER_AREA
+    )
+    return np.asarray(matplotlib.colormaps[colours](smaller, bytes=True))[..., :3]
