@@ -46,7 +46,7 @@ def classify(
 
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
-    from mmdream.jobs.seen import ClassifierChoice, classify_file
+    from mmdream.classify.run import ClassifierChoice, classify_file
     from mmdream.views import figure
     from mmdream.views.figure import draw_predictions as timeline
 

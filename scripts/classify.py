@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.jobs.seen import image_classifier
+from mmdream.classify.run import image_classifier
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
 

@@ -22,8 +22,8 @@ from measure_sound import decibels, distance
 from measure_sound import read as read_sound
 from scipy.special import logsumexp
 
+from mmdream.classify.run import ClassifierChoice, classify_file, image_classifier
 from mmdream.core.events import EventSink
-from mmdream.jobs.seen import ClassifierChoice, classify_file, image_classifier
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card

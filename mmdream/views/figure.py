@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.classify.run import FilePredictions, Predictions
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.jobs.answers import FilePredictions, Predictions
 from mmdream.media import image
 
 if TYPE_CHECKING:

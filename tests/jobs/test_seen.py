@@ -16,11 +16,17 @@ from typer.testing import CliRunner
 
 from mmdream.audio.frontend import read_windows
 from mmdream.audio.source import ArraySource
+from mmdream.classify.run import (
+    MAX_MOMENTS,
+    ClassifierChoice,
+    FilePredictions,
+    Predictions,
+    classify_file,
+    image_classifier,
+)
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.jobs.answers import FilePredictions, Predictions
-from mmdream.jobs.seen import MAX_MOMENTS, ClassifierChoice, classify_file, image_classifier
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
@@ -205,7 +211,7 @@ def test_at_least_one_class_is_told(tmp_path: Path):
 
 
 def test_frames_further_apart_in_a_long_film(moving: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mmdream.jobs.seen.MAX_MOMENTS", 3)
+    monkeypatch.setattr("mmdream.classify.run.MAX_MOMENTS", 3)
     (seen, _) = classify_file(
         moving, ClassifierChoice(weights="random", sound_weights="random"), 1, QUIET
     ).answers
