@@ -17,7 +17,7 @@ from mmdream.core.report import Report
 from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.jobs.job import Extras, Job
+    from mmdream.jobs.spec import Extras, Job
     from mmdream.media.probe import MediaFile
     from mmdream.planning.dry_run import Estimate
 
@@ -73,8 +73,8 @@ def dream_video(
         KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
             step then, and holds the job until it is done.
     """
-    from mmdream.jobs import run
-    from mmdream.jobs.job import Extras
+    from mmdream.jobs import runner
+    from mmdream.jobs.spec import Extras
 
     order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
     texture = None if sound_style is None else Path(sound_style)
@@ -84,7 +84,7 @@ def dream_video(
     film, out, job = _describe_job(
         source, output, recipe, order, sound_track, overwrite, texture, extras, place
     )
-    return run.start_job(film, job, out, place, listener or EventSink())
+    return runner.start_job(film, job, out, place, listener or EventSink())
 
 
 def plan_video(
@@ -130,8 +130,8 @@ def _describe_job(
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
-    from mmdream.jobs.folder import job_folder
-    from mmdream.jobs.job import Extras, describe_job
+    from mmdream.jobs.spec import Extras, describe_job
+    from mmdream.jobs.store import job_folder
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.settings import files
@@ -184,10 +184,10 @@ def resume_video(
             name is taken.
         KeyboardInterrupt: Ctrl-C, as for `dream_video`.
     """
-    from mmdream.jobs import run
+    from mmdream.jobs import runner
 
     other = None if output is None else Path(output)
-    return run.resume_job(Path(job), anyway, listener or EventSink(), overwrite, other)
+    return runner.resume_job(Path(job), anyway, listener or EventSink(), overwrite, other)
 
 
 def dream_image(

@@ -30,7 +30,7 @@ from typing import Any
 
 import soundfile
 
-from mmdream.jobs.folder import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder, picture_part_file
+from mmdream.jobs.store import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder, picture_part_file
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.image import read_image as read_picture
 from mmdream.media.probe import probe

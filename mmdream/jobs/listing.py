@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmdream.core.errors import UserError
 from mmdream.jobs import journal
-from mmdream.jobs.folder import FOLDER_PREFIX, FOLDER_SUFFIX, JOB_FILE, is_job_folder, is_running, read_job
 from mmdream.jobs.journal import JournalEntry
+from mmdream.jobs.store import FOLDER_PREFIX, FOLDER_SUFFIX, JOB_FILE, is_job_folder, is_running, read_job
 
 
 @dataclass(frozen=True, slots=True)

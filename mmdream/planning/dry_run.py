@@ -20,7 +20,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import run_in_threads
-from mmdream.jobs.job import Job
+from mmdream.jobs.spec import Job
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.networks.network import Network

@@ -22,8 +22,8 @@ from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, genera
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
-from mmdream.jobs.folder import sound_chunk_file
 from mmdream.jobs.journal import Journal
+from mmdream.jobs.store import sound_chunk_file
 from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe

@@ -21,7 +21,9 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
 from mmdream.core.report import Stopwatch
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.jobs.folder import (
+from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.spec import Job
+from mmdream.jobs.store import (
     MODULATION_FILE,
     SCAN_FILE,
     make_work_folder,
@@ -29,8 +31,6 @@ from mmdream.jobs.folder import (
     remove_unlisted,
     result_file,
 )
-from mmdream.jobs.job import Job
-from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, describe_track

@@ -16,9 +16,9 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, move_into_place
 from mmdream.core.report import Report
-from mmdream.jobs.folder import is_job_folder, make_work_folder, result_file
-from mmdream.jobs.job import Job
 from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.spec import Job
+from mmdream.jobs.store import is_job_folder, make_work_folder, result_file
 from mmdream.media import image, mux, video_reader
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.probe import MAX_SIDE, MediaFile, VideoTrack, probe

@@ -29,7 +29,7 @@ from mmdream import (
 from mmdream.analysis.modulate import modulate_schedules
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report
-from mmdream.jobs.folder import MODULATION_FILE, job_folder
+from mmdream.jobs.store import MODULATION_FILE, job_folder
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames

@@ -19,8 +19,8 @@ from make import bursts, constant, film
 from mmdream import UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
 from mmdream.core.files import move_into_place
-from mmdream.jobs import run
-from mmdream.jobs.folder import job_folder
+from mmdream.jobs import runner
+from mmdream.jobs.store import job_folder
 from mmdream.media import image
 from mmdream.render.image import render_image_file
 from tests.command import mmdream
@@ -150,7 +150,7 @@ def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
     assert sheet.read_text() == "mine"
     sheet.unlink()
     told: list[str] = []
-    report = run.resume_job(out, False, EventSink(say=told.append))
+    report = runner.resume_job(out, False, EventSink(say=told.append))
     assert report.output == str(out)
     assert not told  # Nothing is dreamed again.
     assert np.array_equal(image.read_image(sheet), image.read_image(unbroken / "sheet.png"))

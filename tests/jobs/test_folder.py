@@ -14,7 +14,7 @@ from make import constant, film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import listing
-from mmdream.jobs.folder import is_running, job_folder, lock_folder
+from mmdream.jobs.store import is_running, job_folder, lock_folder
 from tests.command import mmdream
 
 FOREIGN = {

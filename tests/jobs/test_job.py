@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, Schedule, UserError
-from mmdream.jobs import folder
+from mmdream.jobs import store
 from mmdream.jobs.environment import describe_environment
-from mmdream.jobs.job import Job, describe_job, format_differences
+from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media import image
 from mmdream.networks import network
 from mmdream.settings.modulation import Drive
@@ -82,7 +82,7 @@ def test_every_setting_is_written_down_and_read_again(name: str):
 
 
 def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
-    folder.begin_job(job_of(Recipe()), tmp_path, "how")
+    store.begin_job(job_of(Recipe()), tmp_path, "how")
     for recipe, said in (
         (
             Recipe(wishes=Targets((parse_target("goldfish=2"),))),
@@ -93,7 +93,7 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
         (Recipe(manner=AscentOptions(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):
         with pytest.raises(UserError, match=said):
-            folder.begin_job(job_of(recipe), tmp_path, "how")
+            store.begin_job(job_of(recipe), tmp_path, "how")
 
 
 def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
@@ -132,20 +132,20 @@ def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
 def test_another_setting_is_refused_by_name_unless_begun_anew(name: str, tmp_path: Path):
-    folder.begin_job(job_of(Recipe()), tmp_path, "how")
-    folder.begin_job(job_of(Recipe()), tmp_path, "how")
+    store.begin_job(job_of(Recipe()), tmp_path, "how")
+    store.begin_job(job_of(Recipe()), tmp_path, "how")
     other = replace(Recipe(), **{name: OTHER[name]})
     with pytest.raises(UserError, match=rf"\({name} was .*, is {OTHER[name]}\)"):
-        folder.begin_job(job_of(other), tmp_path, "how")
-    folder.begin_job(job_of(other, overwrite=True), tmp_path, "how")
-    held = folder.read_job(tmp_path)
+        store.begin_job(job_of(other), tmp_path, "how")
+    store.begin_job(job_of(other, overwrite=True), tmp_path, "how")
+    held = store.read_job(tmp_path)
     assert held is not None
     assert held.recipe == other
 
 
 def test_a_whole_number_is_the_same_setting_however_it_is_written(tmp_path: Path):
-    folder.begin_job(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
-    folder.begin_job(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
+    store.begin_job(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
+    store.begin_job(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -13,8 +13,8 @@ from make import bursts, constant
 from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video, resume_video
-from mmdream.jobs.folder import job_folder
-from mmdream.jobs.job import Job, describe_job
+from mmdream.jobs.spec import Job, describe_job
+from mmdream.jobs.store import job_folder
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames as frames_of

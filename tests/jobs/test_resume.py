@@ -22,10 +22,10 @@ from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
-from mmdream.jobs.folder import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, SCAN_FILE, job_folder
 from mmdream.jobs.journal import JOURNAL_FILE, Journal
 from mmdream.jobs.journal import read_journal as lines_of
 from mmdream.jobs.listing import list_jobs
+from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, SCAN_FILE, job_folder
 from mmdream.music import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
 

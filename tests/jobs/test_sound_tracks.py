@@ -14,8 +14,8 @@ from tracks import Track, clicks, film_of, packets_of
 from typer.testing import CliRunner
 
 from mmdream import Recipe, UserError, cli, dream_video, plan_video, resume_video
-from mmdream.jobs.folder import JOB_FILE, job_folder
 from mmdream.jobs.journal import Journal
+from mmdream.jobs.store import JOB_FILE, job_folder
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from tests.command import mmdream

@@ -17,7 +17,7 @@ from filelock import lock_descriptor
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
 from mmdream.jobs import journal
-from mmdream.jobs.job import Job, format_differences
+from mmdream.jobs.spec import Job, format_differences
 
 JOB_FILE, LOCK_FILE, SCAN_FILE, MODULATION_FILE = "job.json", "lock", "scan.safetensors", "driven.json"
 WORK_PREFIX = "work-"

@@ -15,9 +15,9 @@ from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
-from mmdream.jobs import folder as folders
-from mmdream.jobs.job import Job, describe_job, format_differences
+from mmdream.jobs import store as folders
 from mmdream.jobs.journal import Journal
+from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.open import DISK_FULL_ERRNOS
 from mmdream.media.probe import MediaFile, probe
