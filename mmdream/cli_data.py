@@ -16,7 +16,7 @@ from mmdream.core.errors import to_one_line as plain
 from mmdream.terminal import print_report, report_to_terminal
 
 if TYPE_CHECKING:
-    from mmdream.data.card import DatasetCard
+    from mmdream.datasets.card import DatasetCard
 
 app = typer.Typer(
     help="Data sets to train on: list, show, prepare, check.",
@@ -35,7 +35,7 @@ def list_datasets(as_json: options.JsonOption = False) -> None:
     """List the data sets that have cards."""
     import json
 
-    from mmdream.data.card import dataset_names, read_dataset_card
+    from mmdream.datasets.card import dataset_names, read_dataset_card
 
     cards = [read_dataset_card(name) for name in dataset_names()]
     if as_json:
@@ -72,13 +72,13 @@ def show_dataset(
     """Tell all about one: classes, counts, licence, source, citation; or draw what is in it."""
     import json
 
-    from mmdream.data.card import dataset_names, read_dataset_card
-    from mmdream.data.folder import read_dataset
+    from mmdream.datasets.card import dataset_names, read_dataset_card
+    from mmdream.datasets.folder import read_dataset
 
     about = read_dataset_card(name) if name in dataset_names() or not Path(name).is_dir() else None
     folder = data or Path(name)
     if plot is not None:
-        from mmdream.data.plot import write_dataset_plot
+        from mmdream.datasets.plot import write_dataset_plot
 
         if about is not None and not folder.is_dir():
             raise UserError(
@@ -132,7 +132,7 @@ def prepare_dataset(
     as_json: options.JsonOption = False,
 ) -> None:
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
-    from mmdream.data.prepare import prepare_dataset as prepared
+    from mmdream.datasets.prepare import prepare_dataset as prepared
 
     with report_to_terminal(as_json) as listener:
         report = prepared(name, sources or [], output, variant, download, listener)
@@ -148,7 +148,7 @@ def check_dataset(
     as_json: options.JsonOption = False,
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
-    from mmdream.data.check import check_dataset as checked
+    from mmdream.datasets.check import check_dataset as checked
 
     with report_to_terminal(as_json) as listener:
         findings = checked(folder, listener)
@@ -171,7 +171,7 @@ def _card_to_dict(about: DatasetCard) -> dict[str, object]:
 
 def _format_card(about: DatasetCard) -> list[str]:
     """A card for people, a fact a line."""
-    from mmdream.data.card import NOT_VERIFIED
+    from mmdream.datasets.card import NOT_VERIFIED
 
     count = f"{about.files:,}" if about.files else NOT_VERIFIED
     lines = [f"{about.name} ({about.medium}): {about.about}", f"files: {count}", "classes:"]

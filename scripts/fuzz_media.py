@@ -43,7 +43,7 @@ from fuzz_seeds import Seeds, every, sets
 
 from mmdream.core.errors import MAX_MESSAGE_LENGTH, UserError, to_one_line
 from mmdream.core.events import EventSink
-from mmdream.data.prepare import prepare_dataset
+from mmdream.datasets.prepare import prepare_dataset
 
 MEMORY = 2 << 30
 """Bytes of address space beside what the libraries have taken."""

@@ -20,10 +20,10 @@ import numpy as np
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data.check import check_dataset
-from mmdream.data.folder import read_dataset
-from mmdream.data.load import ExampleFormat, load_example
-from mmdream.data.prepare import prepare_dataset
+from mmdream.datasets.check import check_dataset
+from mmdream.datasets.folder import read_dataset
+from mmdream.datasets.load import ExampleFormat, load_example
+from mmdream.datasets.prepare import prepare_dataset
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import check_mask

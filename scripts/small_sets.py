@@ -24,8 +24,8 @@ import soundfile
 from compare_dreams import DOGS
 
 from mmdream.core.rng import rng_for
-from mmdream.data import manifest
-from mmdream.data.card import read_dataset_card
+from mmdream.datasets import manifest
+from mmdream.datasets.card import read_dataset_card
 
 PICTURES = 250
 """Training pictures of a class."""

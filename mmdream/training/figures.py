@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.data.folder import Example
+from mmdream.datasets.folder import Example
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.training.lesson import TrainingData, label_array

@@ -14,7 +14,7 @@ import numpy as np
 
 from mmdream.core import rng
 from mmdream.core.errors import UserError
-from mmdream.data.folder import Example
+from mmdream.datasets.folder import Example
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.preprocess import preprocess
 from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels

@@ -11,8 +11,7 @@ import numpy as np
 
 from mmdream.core import rng as chance
 from mmdream.core.errors import UserError
-from mmdream.data.folder import Dataset, Example
-from mmdream.data.split import split_examples
+from mmdream.datasets.folder import Dataset, Example, split_examples
 
 VALIDATION_SHARE, MAX_VALIDATION = 0.15, 400
 """Share, and number at most, of the examples for learning that tell when to stop."""

@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmdream.data.folder import Dataset, Example
-from mmdream.data.load import ExampleFormat, load_examples
+from mmdream.datasets.folder import Dataset, Example
+from mmdream.datasets.load import ExampleFormat, load_examples
 from mmdream.training.lesson import label_array
 
 READ_MARKER, READ_BATCH = "seen", 32

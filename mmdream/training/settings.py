@@ -33,7 +33,7 @@ class TrainingSettings:
     rate: float | None = None
     """Highest learning rate; None: by how much is taught."""
     fold: str | None = None
-    """Kept from training, to test on; None: as `mmdream.data.split.split_examples` has it."""
+    """Kept from training, to test on; None: as `mmdream.datasets.folder.split_examples` has it."""
     robust: bool = False
     """Taught against small attacks."""
     from_scratch: bool = False

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.audio.filterbank import make_network_stft, measure_band_power, to_network_input
-from mmdream.data.folder import Dataset, Example
-from mmdream.data.load import ExampleFormat, load_example
+from mmdream.datasets.folder import Dataset, Example
+from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.networks.card import AudioInput
 from mmdream.training.lesson import label_array
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from mmdream.core.errors import UserError
-from mmdream.data.folder import Dataset, read_dataset
+from mmdream.datasets.folder import Dataset, read_dataset
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.registry import new_network_folder
 from mmdream.networks.weight_sources import ModelFileWeights

@@ -16,12 +16,12 @@ from trees import esc10, tarred, zipped
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data import archive as unpacking
-from mmdream.data import prepare as preparing
-from mmdream.data.archive import DEFAULT_LIMITS, UnpackLimits, is_archive, unpack
-from mmdream.data.card import DatasetArchive, read_dataset_card
-from mmdream.data.fetch import verify_checksum
-from mmdream.data.prepare import prepare_dataset
+from mmdream.datasets import archive as unpacking
+from mmdream.datasets import prepare as preparing
+from mmdream.datasets.archive import DEFAULT_LIMITS, UnpackLimits, is_archive, unpack
+from mmdream.datasets.card import DatasetArchive, read_dataset_card
+from mmdream.datasets.fetch import verify_checksum
+from mmdream.datasets.prepare import prepare_dataset
 
 SMALL = UnpackLimits(times=20, least=1_000_000, files=50)
 

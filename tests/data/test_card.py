@@ -7,8 +7,8 @@ import re
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.data.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
-from mmdream.data.layouts import LAYOUT_READERS
+from mmdream.datasets.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
+from mmdream.datasets.fetch import LAYOUT_READERS
 from mmdream.networks.card import MODELS
 
 ISSUE = (

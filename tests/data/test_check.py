@@ -14,9 +14,9 @@ from trees import SETS, picture, sound, sources
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data.check import MAX_LISTED, check_dataset
-from mmdream.data.folder import read_dataset
-from mmdream.data.plot import (
+from mmdream.datasets.check import MAX_LISTED, check_dataset
+from mmdream.datasets.folder import read_dataset
+from mmdream.datasets.plot import (
     BAR_COLOR,
     SAMPLE_RATE,
     TILE_SIZE,
@@ -25,7 +25,7 @@ from mmdream.data.plot import (
     plot_dataset,
     write_dataset_plot,
 )
-from mmdream.data.prepare import prepare_dataset
+from mmdream.datasets.prepare import prepare_dataset
 
 HOSTILE = Path(__file__).parent / "hostile"
 

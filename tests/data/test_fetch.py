@@ -13,10 +13,10 @@ from trees import esc10, zipped
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data import fetch as fetching
-from mmdream.data import prepare as preparing
-from mmdream.data.card import DatasetArchive, read_dataset_card
-from mmdream.data.prepare import prepare_dataset
+from mmdream.datasets import fetch as fetching
+from mmdream.datasets import prepare as preparing
+from mmdream.datasets.card import DatasetArchive, read_dataset_card
+from mmdream.datasets.prepare import prepare_dataset
 
 
 @pytest.fixture

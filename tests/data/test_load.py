@@ -12,11 +12,10 @@ from trees import SETS, esc10, picture, sound, sources, speech_commands
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data.folder import Dataset, Example, read_dataset
-from mmdream.data.load import CACHE_FOLDER, MAX_SAMPLE_RATE, MAX_SECONDS, ExampleFormat, load_examples
-from mmdream.data.prepare import prepare_dataset
-from mmdream.data.sort import crop_square
-from mmdream.data.split import split_examples
+from mmdream.datasets.folder import Dataset, Example, read_dataset, split_examples
+from mmdream.datasets.load import CACHE_FOLDER, MAX_SAMPLE_RATE, MAX_SECONDS, ExampleFormat, load_examples
+from mmdream.datasets.prepare import prepare_dataset
+from mmdream.datasets.sort import crop_square
 
 
 def prepared(name: str, tmp_path: Path) -> Dataset:

@@ -16,12 +16,11 @@ from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, t
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data import manifest
-from mmdream.data.card import dataset_names, read_dataset_card
-from mmdream.data.manifest import ManifestRow
-from mmdream.data.matlab import read_file_list
-from mmdream.data.prepare import prepare_dataset
-from mmdream.data.prepared import PreparedDataset
+from mmdream.datasets import manifest
+from mmdream.datasets.card import dataset_names, read_dataset_card
+from mmdream.datasets.manifest import ManifestRow
+from mmdream.datasets.matlab import read_file_list
+from mmdream.datasets.prepare import PreparedDataset, prepare_dataset
 
 
 def run(name: str, out: Path, *given: Path, variant: str | None = None) -> PreparedDataset:

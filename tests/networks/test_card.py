@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.data.card import read_dataset_card as dataset
+from mmdream.datasets.card import read_dataset_card as dataset
 from mmdream.networks.card import MODELS, AudioInput, ImageInput, list_networks, load_card
 from mmdream.networks.download import read_snapshot_manifest
 from mmdream.networks.weight_sources import ShippedWeights, SnapshotWeights

@@ -13,7 +13,7 @@ from mmdream.audio.filterbank import measure_band_power, to_network_input
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
 from mmdream.core.rng import rng_for
-from mmdream.data.folder import Dataset, Example, read_dataset
+from mmdream.datasets.folder import Dataset, Example, read_dataset
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
 from mmdream.training import pictures as seen

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.data.folder import Example
+from mmdream.datasets.folder import Example
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.data.folder import read_dataset
+from mmdream.datasets.folder import read_dataset
 from mmdream.networks import registry
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras

@@ -13,8 +13,8 @@ import pytest
 
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
-from mmdream.data.folder import read_dataset
-from mmdream.data.load import ExampleFormat, load_examples
+from mmdream.datasets.folder import read_dataset
+from mmdream.datasets.load import ExampleFormat, load_examples
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network

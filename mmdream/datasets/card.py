@@ -89,7 +89,7 @@ class DatasetCard:
     medium: Medium
     about: str
     layout: str
-    """The reader of `mmdream.data.layouts`."""
+    """The reader of `mmdream.datasets.fetch`."""
     laid_out: str
     """How the publisher lays the files out."""
     licence: str

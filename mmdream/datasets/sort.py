@@ -18,9 +18,9 @@ import soundfile
 from mmdream.core.download import file_digest
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data.card import DatasetCard, DatasetVariant
-from mmdream.data.manifest import INPUT_FOLDER, ManifestRow
-from mmdream.data.tree import SourceFile
+from mmdream.datasets.card import DatasetCard, DatasetVariant
+from mmdream.datasets.layouts import SourceFile
+from mmdream.datasets.manifest import INPUT_FOLDER, ManifestRow
 from mmdream.media import image
 
 

@@ -14,8 +14,8 @@ import soundfile
 from scipy.signal import resample_poly
 
 from mmdream.core.errors import UserError
-from mmdream.data.folder import Dataset, Example
-from mmdream.data.sort import crop_square
+from mmdream.datasets.folder import Dataset, Example
+from mmdream.datasets.sort import crop_square
 from mmdream.media import image
 
 CACHE_FOLDER = "cache"

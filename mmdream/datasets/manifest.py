@@ -14,7 +14,7 @@ from typing import Any
 
 from mmdream.core import files
 from mmdream.core.errors import UserError
-from mmdream.data.tree import MEDIA_SUFFIXES
+from mmdream.datasets.layouts import MEDIA_SUFFIXES
 
 TABLE_FILE, INFO_FILE, INPUT_FOLDER = "manifest.tsv", "dataset.json", "input"
 

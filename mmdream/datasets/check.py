@@ -15,10 +15,10 @@ import soundfile
 from mmdream.core.download import file_digest
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.data import manifest
-from mmdream.data.card import dataset_names, read_dataset_card
-from mmdream.data.folder import Dataset, list_class_folders, read_dataset
-from mmdream.data.manifest import INPUT_FOLDER
+from mmdream.datasets import manifest
+from mmdream.datasets.card import dataset_names, read_dataset_card
+from mmdream.datasets.folder import Dataset, list_class_folders, read_dataset
+from mmdream.datasets.manifest import INPUT_FOLDER
 from mmdream.media import image
 
 MAX_LISTED = 20

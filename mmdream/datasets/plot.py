@@ -11,8 +11,8 @@ import soundfile
 from scipy.signal import stft
 
 from mmdream.core.errors import UserError
-from mmdream.data.folder import Dataset, Example
-from mmdream.data.load import ExampleFormat, load_example
+from mmdream.datasets.folder import Dataset, Example
+from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.media import image
 from mmdream.views import figure
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width, truncate_text

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdream.core.errors import UserError
+from mmdream.datasets.matlab import read_file_list
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -121,3 +122,49 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         raise UserError(f"{path}: has no column {missing[0]}; is it the publisher's own table?")
     for row in rows:
         yield dict(zip(names, [*row, *[""] * len(names)], strict=False))
+
+
+pass
+
+IMAGE_SUFFIX_PATTERN = rf"(?:{'|'.join(re.escape(ending) for ending in IMAGE_SUFFIXES)})"
+WORDNET_ID = r"n\d{8}"
+
+
+def read_wordnet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
+    """Pictures in folders named by a WordNet id, or under names that begin with one."""
+    seen = set()
+    for wanted in (
+        rf"({WORDNET_ID})(?:-[^/]*)?/(?:images/)?[^/]*{IMAGE_SUFFIX_PATTERN}",
+        rf"({WORDNET_ID})_[^/]*{IMAGE_SUFFIX_PATTERN}",
+    ):
+        for path, match in match_paths(trees, wanted):
+            if path not in seen:
+                seen.add(path)
+                yield SourceFile(path, match[1])
+
+
+def read_stanford_dogs(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
+    """``Images/WNID-breed/*.jpg``; the publisher's lists tell training from test, where they are there."""
+    parts = {
+        name: part
+        for part, wanted in (("train", r"train_list\.mat"), ("test", r"test_list\.mat"))
+        for path, _ in match_paths(trees, wanted)
+        for name in (entry.rpartition("/")[2] for entry in read_file_list(path))
+    }
+    for path, match in match_paths(trees, rf"({WORDNET_ID})-[^/]*/[^/]*{IMAGE_SUFFIX_PATTERN}"):
+        yield SourceFile(path, match[1], fold=parts.get(path.name, ""))
+
+
+def read_tiny_imagenet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
+    """``train/WNID/images`` and ``val/images`` with its table, or both as ``WNID/*``."""
+    for path, match in match_paths(trees, rf"({WORDNET_ID})/(?:images/)?[^/]*{IMAGE_SUFFIX_PATTERN}"):
+        yield SourceFile(path, match[1], fold="validation" if path.name.startswith("val_") else "train")
+    labels = {
+        cells[0]: cells[1]
+        for path, _ in match_paths(trees, r"val/val_annotations\.txt")
+        for line in path.read_text("utf-8", "replace").splitlines()
+        if len(cells := line.split("\t")) > 1
+    }
+    for path, _ in match_paths(trees, rf"val/images/[^/]*{IMAGE_SUFFIX_PATTERN}"):
+        if path.name in labels:
+            yield SourceFile(path, labels[path.name], fold="validation")
