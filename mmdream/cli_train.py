@@ -14,7 +14,7 @@ from mmdream import options
 from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
 
 if TYPE_CHECKING:
-    from mmdream.training.settings import TrainingSettings
+    from mmdream.training.task import TrainingSettings
 
 app = typer.Typer(
     help="Retrain a network on a folder of classes of your own: picture, sound.",
@@ -92,7 +92,7 @@ def picture(
 
     The same command goes on where it was stopped.
     """
-    from mmdream.training.settings import TrainingSettings
+    from mmdream.training.task import TrainingSettings
 
     settings = TrainingSettings(
         "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
@@ -123,7 +123,7 @@ def sound(
 
     The same command goes on where it was stopped.
     """
-    from mmdream.training.settings import TrainingSettings
+    from mmdream.training.task import TrainingSettings
 
     settings = TrainingSettings(
         "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,

@@ -17,8 +17,8 @@ from mmdream.core.errors import UserError
 from mmdream.datasets.folder import Example
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.preprocess import preprocess
-from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
-from mmdream.training.pupil import TrainableModel, find_head
+from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
+from mmdream.training.model import TrainableModel, find_head
 
 MIN_EXAMPLES_SEEN = 3000
 """Examples that the head sees, changed anew each time, where a set has fewer."""

@@ -17,16 +17,15 @@ from mmdream.core.files import atomic_file
 from mmdream.core.threads import run_interruptible
 from mmdream.networks.card import AudioInput
 from mmdream.networks.weights import read_arrays
-from mmdream.training.finished import TrainingReport, export_network
-from mmdream.training.lesson import TrainingData, TrainingInputs, compute_class_weights
-from mmdream.training.settings import TrainingSettings
-from mmdream.training.task import TrainingTask, make_task
-from mmdream.training.working import open_workdir
+from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights
+from mmdream.training.export import TrainingReport, export_network
+from mmdream.training.task import TrainingSettings, TrainingTask, make_task
+from mmdream.training.workdir import open_workdir
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-    from mmdream.training.course import FitSchedule
-    from mmdream.training.pupil import TrainableModel
+    from mmdream.training.fit import FitSchedule
+    from mmdream.training.model import TrainableModel
 
 MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
 """Longest attack, in the material's unit: over a picture of 160 px; deviations of what is heard, with melnet
@@ -74,8 +73,8 @@ def _run_training(
     # After everything that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
     from mmdream.networks.network import choose_precision
-    from mmdream.training import pupil as pupils
-    from mmdream.training.course import make_fit_schedule
+    from mmdream.training import model as pupils
+    from mmdream.training.fit import make_fit_schedule
 
     def telling(what: str) -> StepCallback:
         def tell(done: int, total: int) -> None:
@@ -116,10 +115,10 @@ def _load_inputs(about: TrainingTask, work: Path, tell: StepCallback) -> Trainin
     """The set's pictures or sounds, as the network is fed."""
     front = about.parent.input
     if isinstance(front, AudioInput):
-        from mmdream.training.sounds import load_audio_inputs
+        from mmdream.training.audio_data import load_audio_inputs
 
         return load_audio_inputs(about.of, front, about.settings.seconds, work, tell)
-    from mmdream.training.pictures import load_image_inputs
+    from mmdream.training.data import load_image_inputs
 
     return load_image_inputs(about.of, about.settings.side, work, tell)
 
@@ -129,7 +128,7 @@ def _fit_head(
 ) -> None:
     """Teach the head, or take the one that was taught before the training was stopped."""
     from mmdream.training.head import fit_head
-    from mmdream.training.pupil import find_head
+    from mmdream.training.model import find_head
 
     path, head = work / "head.npz", find_head(pupil.net)
     # What was damaged since is taught again.
@@ -155,8 +154,8 @@ def _fit_upper_layers(
     tell: StepCallback,
 ) -> list[dict[str, float]]:
     """Teach what of a network may change beside its head; a row for each round."""
-    from mmdream.training.course import fit_model
-    from mmdream.training.pupil import Attack, TrainableModel
+    from mmdream.training.fit import fit_model
+    from mmdream.training.model import Attack, TrainableModel
 
     if about.upper == 0:
         return []

@@ -16,9 +16,9 @@ from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Dataset, Example, read_dataset
 from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
-from mmdream.training import pictures as seen
-from mmdream.training import sounds as heard
-from mmdream.training.lesson import compute_class_weights, smooth_labels, split_dataset
+from mmdream.training import audio_data as heard
+from mmdream.training import data as seen
+from mmdream.training.data import compute_class_weights, smooth_labels, split_dataset
 
 
 @pytest.mark.parametrize("seed", range(8))

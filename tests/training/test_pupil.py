@@ -13,8 +13,8 @@ from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
 from mmdream.networks.registry import MODELS_FOLDER
-from mmdream.training.lesson import draw_examples
-from mmdream.training.pupil import (
+from mmdream.training.data import draw_examples
+from mmdream.training.model import (
     TrainableModel,
     build_child_graph,
     find_head,
@@ -22,7 +22,7 @@ from mmdream.training.pupil import (
     make_logits_model,
     unfreeze_above,
 )
-from mmdream.training.settings import TrainingSettings
+from mmdream.training.task import TrainingSettings
 
 CLASSES = ("one", "two", "three")
 PICTURES = [file.stem for file in MODELS_FOLDER.glob("*.toml") if load_card(file.stem).medium == "picture"]

@@ -16,7 +16,7 @@ from mmdream.networks import registry
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.weights import read_arrays
-from mmdream.training.settings import TrainingSettings
+from mmdream.training.task import TrainingSettings
 from mmdream.training.train import train_network
 from tests.command import mmdream
 

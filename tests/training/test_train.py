@@ -20,9 +20,9 @@ from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weights import read_arrays
 from mmdream.settings.targets import parse_channel, parse_target
-from mmdream.training.finished import TrainingReport, move_into_place
-from mmdream.training.lesson import split_dataset
-from mmdream.training.settings import TrainingSettings
+from mmdream.training.data import split_dataset
+from mmdream.training.export import TrainingReport, move_into_place
+from mmdream.training.task import TrainingSettings
 from mmdream.training.train import train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.

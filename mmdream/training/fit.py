@@ -17,10 +17,10 @@ import numpy as np
 from mmdream.core import rng
 from mmdream.core.errors import UserError
 from mmdream.networks.framework import keras, tf
-from mmdream.training.lesson import TrainingData, draw_examples, label_array, smooth_labels
-from mmdream.training.pupil import TrainableModel
-from mmdream.training.rounds import RoundJournal, read_resumable_rounds, weights_path
+from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
+from mmdream.training.model import TrainableModel
 from mmdream.training.task import TrainingTask
+from mmdream.training.workdir import RoundJournal, read_resumable_rounds, weights_path
 
 MAX_ROUND_STEPS = 50
 """Of a round: what is lost at most when a training is stopped."""

@@ -21,13 +21,13 @@ from mmdream.networks.card import NetworkCard
 from mmdream.networks.card_toml import card_to_toml
 from mmdream.networks.registry import CARD_FILE
 from mmdream.networks.weight_sources import TrainedWeights
-from mmdream.training.lesson import TrainingData
-from mmdream.training.sounds import AudioInputs, find_event_classes
+from mmdream.training.audio_data import AudioInputs, find_event_classes
+from mmdream.training.data import TrainingData
 from mmdream.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-    from mmdream.training.figures import Evaluation
+    from mmdream.training.evaluate import Evaluation
 
 WEIGHTS_FILE, REPORT_FILE, CURVES_FILE, CONFUSION_FILE = (
     "weights.npz",
@@ -102,9 +102,9 @@ def export_network(
         tell: takes the number of files that are tested, and of all; may raise `Interrupted`.
     """
     from mmdream.networks.network import load_network
-    from mmdream.training import plots
-    from mmdream.training.course import TENSORBOARD_FOLDER
-    from mmdream.training.figures import evaluate_network
+    from mmdream.training import evaluate
+    from mmdream.training.evaluate import evaluate_network
+    from mmdream.training.fit import TENSORBOARD_FOLDER
 
     result = work / "result"
     shutil.rmtree(result, ignore_errors=True)
@@ -122,9 +122,9 @@ def export_network(
     report = TrainingReport(card.name, card.medium, task.folder, figures, seconds)
     told = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
     write_atomically(result / REPORT_FILE, json.dumps(told, indent=1, ensure_ascii=False).encode())
-    plots.plot_confusion(figures, result / CONFUSION_FILE)
+    evaluate.plot_confusion(figures, result / CONFUSION_FILE)
     if rounds:
-        plots.plot_curves(rounds, result / CURVES_FILE)
+        evaluate.plot_curves(rounds, result / CURVES_FILE)
         shutil.copytree(work / TENSORBOARD_FOLDER, result / TENSORBOARD_FOLDER)
     move_into_place(result, task.folder, task.overwrite)
     return report

@@ -19,7 +19,7 @@ from mmdream.audio.filterbank import make_network_stft, measure_band_power, to_n
 from mmdream.datasets.folder import Dataset, Example
 from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.networks.card import AudioInput
-from mmdream.training.lesson import label_array
+from mmdream.training.data import label_array
 
 SAMPLE_RATES = (8000, 16_000, 22_050, 44_100, 48_000)
 """Samples a second at which sounds are read: the first that has all of a network's bands."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
@@ -19,8 +20,9 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.networks.preprocess import preprocess
-from mmdream.training.attack import perturb_images, perturb_signed
-from mmdream.training.settings import TrainingSettings
+from mmdream.training.task import TrainingSettings
+
+pass
 
 ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""
@@ -202,3 +204,32 @@ def scale_initial_weights(net: keras.Model, front: ImageInput | AudioInput, x: n
         if isinstance(layer, keras.layers.BatchNormalization):
             # Means over the last ten steps, not hundred: they must have settled at the end.
             layer.momentum = min(layer.momentum, 0.9)
+
+
+Tensor = Any  # Keras ships no types
+
+
+def perturb_images(pictures: Tensor, uphill: Tensor, length: Tensor) -> Tensor:
+    """Pictures moved along a gradient by an L2 length each.
+
+    Args:
+        pictures: [n, h, w, 3], 0..1.
+        uphill: the gradient of their loss.
+        length: [n], of all of a picture's numbers 0..1.
+
+    Returns:
+        [n, h, w, 3], 0..1.
+    """
+    norm = ops.sqrt(ops.sum(ops.square(uphill), [1, 2, 3], keepdims=True)) + 1e-10
+    return ops.clip(pictures + ops.reshape(length, (-1, 1, 1, 1)) * uphill / norm, 0.0, 1.0)
+
+
+def perturb_signed(start: Tensor, uphill: Tensor, most: Tensor) -> Tensor:
+    """A change of each number by at most `most` (FGSM), from a random start.
+
+    Args:
+        start: the random change that the gradient was taken at.
+        uphill: the gradient of the loss there.
+        most: in the unit of the input.
+    """
+    return ops.clip(start + most * ops.sign(uphill), -most, most)
