@@ -268,7 +268,7 @@ def sample(
 ) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
     from mmdream.core.files import check_output_file, output_workspace
-    from mmdream.sample import make_sample
+    from mmdream.sample.film import make_sample
 
     path = check_output_file(None, output, ".mp4", (".mp4",), overwrite)
     with output_workspace(path, overwrite) as work:

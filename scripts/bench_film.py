@@ -35,7 +35,7 @@ from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.weight_sources import ShippedWeights
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 
 CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)
 BLOCK5 = 6 / 7

@@ -32,7 +32,7 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 from mmdream.settings import schedule
 
 ROOT = Path(__file__).resolve().parents[1]

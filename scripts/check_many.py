@@ -2,7 +2,7 @@
 
     python scripts/check_many.py [--pictures 100] [--films 20] [--size 96x64] [--seconds 2] [--net dreamnet]
 
-Pictures are noise and all different; films are `mmdream.sample.make_sample`'s, one dreamed again and again
+Pictures are noise and all different; films are `mmdream.sample.film.make_sample`'s, one dreamed again and again
 with its sound. Prints JSON: for each kind the peak resident memory in MiB after the early ones, by which all
 that is kept is there, and after the last, with their ratio; how many networks were built; how often functions
 of the package were traced in all, and after the first dream; and the median of the seconds of a dream
@@ -29,7 +29,7 @@ from mmdream import Recipe, dream_image, dream_video
 from mmdream.core.memory import peak_memory_mib
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 from mmdream.settings.schedule import Schedule
 
 TRACED = type(tf.function(lambda x: x))

@@ -14,7 +14,7 @@ import soundfile
 
 from mmdream.asked import build_sound_targets
 from mmdream.media import image
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
 from tests.command import alone, mmdream
 

@@ -15,8 +15,8 @@ import pytest
 from av.video.reformatter import Interpolation
 
 from mmdream.core.errors import UserError
-from mmdream.music import SOUND_RATE, synthesize_music
-from mmdream.sample import make_sample, render_frames
+from mmdream.sample.film import make_sample, render_frames
+from mmdream.sample.music import SOUND_RATE, synthesize_music
 
 SMALL = (192, 108)
 
@@ -132,7 +132,7 @@ def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(28, "No space left on device")
 
     (tmp_path / "x.mp4").write_text("an older film")
-    monkeypatch.setattr("mmdream.sample.render_frames", torn)
+    monkeypatch.setattr("mmdream.sample.film.render_frames", torn)
     with pytest.raises(OSError, match="No space"):
         make_sample(tmp_path / "x.mp4", seconds=1, size=SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]

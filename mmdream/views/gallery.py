@@ -16,7 +16,7 @@ from mmdream.media import image
 from mmdream.networks.card import NetworkCard, Rung, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
-from mmdream.sample import render_frames
+from mmdream.sample.film import render_frames
 from mmdream.settings.targets import Objective, Term
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, text_width
 

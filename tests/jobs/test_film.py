@@ -14,7 +14,7 @@ from mmdream import Recipe, Schedule, UserError, dream_video
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 
 QUICK = Schedule(octaves=2, steps=3)
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mmdream.cli import app
 from mmdream.core.errors import UserError
 from mmdream.media import image
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 from mmdream.settings.passes import parse_style
 from tests.command import mmdream
 

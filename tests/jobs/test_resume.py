@@ -26,7 +26,7 @@ from mmdream.jobs.journal import JOURNAL_FILE, Journal
 from mmdream.jobs.journal import read_journal as lines_of
 from mmdream.jobs.listing import list_jobs
 from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, SCAN_FILE, job_folder
-from mmdream.music import synthesize_music
+from mmdream.sample.music import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
 
 FRAMES, RATE = 58, 6

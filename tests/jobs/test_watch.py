@@ -19,7 +19,7 @@ from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.sample import make_sample
+from mmdream.sample.film import make_sample
 from mmdream.settings.schedule import FrameSettings
 from mmdream.views.canvas import fit_size, format_time_code, text_width, truncate_text
 from mmdream.views.contact_sheet import select_evenly, write_contact_sheet

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from mmdream.core.errors import UserError
-from mmdream.music import SOUND_RATE, synthesize_music
+from mmdream.sample.music import SOUND_RATE, synthesize_music
 
 CREDITS = (
     "Photographs shipped by scikit-learn, CC BY 2.0: china.jpg by danielbuechele "
