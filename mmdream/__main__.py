@@ -1,5 +1,5 @@
 """``python -m mmdream`` is the command ``mmdream``."""
 
-from mmdream.cli import main
+from mmdream.cli.app import main
 
 main()

@@ -15,7 +15,7 @@ from typing import TextIO
 
 import pytest
 
-from mmdream.cli import main
+from mmdream.cli.app import main
 
 Done = subprocess.CompletedProcess[str]
 

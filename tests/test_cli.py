@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.asked import build_sound_targets
+from mmdream.cli.build import build_sound_targets
 from mmdream.media import image
 from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target

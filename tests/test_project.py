@@ -141,5 +141,5 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     assert metadata["Version"] == mmdream.__version__
     assert metadata["License-Expression"] == "MIT"
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
-    assert b"mmdream = mmdream.cli:main" in wheel.read(f"{about}/entry_points.txt")
+    assert b"mmdream = mmdream.cli.app:main" in wheel.read(f"{about}/entry_points.txt")
     assert f"{about}/licenses/LICENSE" in wheel.namelist()

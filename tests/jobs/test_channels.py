@@ -11,7 +11,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.audio.canvas import N_BANDS
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.media import image
 from mmdream.views.channels import SPECTROGRAM_SIZE, SheetCell, draw_channel_sheet, parse_channels

@@ -13,7 +13,7 @@ from mmdream.audio.canvas import MIN_INVENTED, N_BANDS
 from mmdream.audio.chunks import split_into_chunks
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.media import image

@@ -14,7 +14,7 @@ import pytest
 from make import bursts, constant, film
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
+from mmdream.cli.terminal import PLAYERS, find_player, play_sound
 from mmdream.core.events import EventSink
-from mmdream.jobs.play import PLAYERS, find_player, play_sound
 
 
 def only(*names: str) -> Callable[[str], str | None]:

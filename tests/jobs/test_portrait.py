@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from mmdream.audio.canvas import N_BANDS, ColumnMeans
 from mmdream.audio.source import ArraySource
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.media import image
 from mmdream.settings.schedule import Schedule
 from mmdream.views.audio_figures import draw_audio_dream

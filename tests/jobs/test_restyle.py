@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.media import image
 from mmdream.sample.film import make_sample

@@ -24,7 +24,7 @@ from mmdream.classify.run import (
     classify_file,
     image_classifier,
 )
-from mmdream.cli import app
+from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.media import image, video_reader

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 
 
 def test_a_sound_that_is_made_is_dreamed_where_the_user_is(tmp_path: Path, monkeypatch) -> None:

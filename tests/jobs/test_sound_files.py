@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from make import constant, film
 
-from mmdream import cli
+from mmdream.cli import app
 from mmdream.media import audio_files, formats
 from mmdream.media.probe import probe
 
@@ -32,7 +32,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         argv = ["mmdream", "audio", *map(str, words), "--steps", "1", "--octaves", "1"]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            app.main()
         return int(ended.value.code or 0), capsys.readouterr().err
 
     return run

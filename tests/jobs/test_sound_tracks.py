@@ -13,7 +13,8 @@ from broken_off import QUICK, halt
 from tracks import Track, clicks, film_of, packets_of
 from typer.testing import CliRunner
 
-from mmdream import Recipe, UserError, cli, dream_video, plan_video, resume_video
+from mmdream import Recipe, UserError, dream_video, plan_video, resume_video
+from mmdream.cli import app
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.store import JOB_FILE, job_folder
 from mmdream.media.audio_files import extract_audio
@@ -114,7 +115,7 @@ def test_with_keep_sound_all_tracks_are_kept(film: Path, suffix: str, tmp_path: 
 def test_the_sound_of_a_film_is_any_of_its_tracks(film: Path, tmp_path: Path):
     out = tmp_path / "out.wav"
     words = ["audio", str(film), "-o", str(out), "--strength", "0", "--sound-track", "deu", "--json"]
-    run = CliRunner().invoke(cli.app, words)
+    run = CliRunner().invoke(app.app, words)
     assert run.exit_code == 0, run.output
     dreamed, rate = soundfile.read(out, dtype="float32")
     assert rate == 22_050
@@ -144,7 +145,7 @@ def test_a_choice_that_chooses_nothing_is_refused(film: Path, data: Path, tmp_pa
         plan_video(film, tmp_path / "out.mkv", sound_track=2, keep_sound=True)
     with pytest.raises(UserError, match=r"bitmap.mp4: has no sound"):
         plan_video(data / "films" / "bitmap.mp4", tmp_path / "out.mkv", sound_track=1)
-    run = CliRunner().invoke(cli.app, ["audio", "--from", "noise", "--sound-track", "1"])
+    run = CliRunner().invoke(app.app, ["audio", "--from", "noise", "--sound-track", "1"])
     assert isinstance(run.exception, UserError)
     assert "drop it or --from" in str(run.exception)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdream import options
-from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
+from mmdream.cli import options
+from mmdream.cli.terminal import exit_when_stopped, print_report, report_to_terminal
 
 if TYPE_CHECKING:
     from mmdream.training.task import TrainingSettings

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import options, options_picture, options_sound
-from mmdream.asked import (
+from mmdream.cli import options, options_picture, options_sound
+from mmdream.cli.build import (
     build_ascent_options,
     build_drives,
     build_mask,
@@ -20,11 +20,11 @@ from mmdream.asked import (
     build_sound_targets,
     build_targets,
 )
-from mmdream.options import DEFAULT, DEFAULT_MEASURE
-from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
-from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
+from mmdream.cli.options import DEFAULT, DEFAULT_MEASURE
+from mmdream.cli.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
+from mmdream.cli.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
+from mmdream.cli.terminal import exit_when_stopped, print_report, report_to_terminal
 from mmdream.settings.recipe import AudioOptions, Recipe
-from mmdream.terminal import exit_when_stopped, print_report, report_to_terminal
 
 
 def video(

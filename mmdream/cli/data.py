@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdream import options
+from mmdream.cli import options
+from mmdream.cli.terminal import print_report, report_to_terminal
 from mmdream.core.errors import UserError
 from mmdream.core.errors import to_one_line as plain
-from mmdream.terminal import print_report, report_to_terminal
 
 if TYPE_CHECKING:
     from mmdream.datasets.card import DatasetCard

@@ -11,16 +11,22 @@ from typing import Any
 
 import typer
 
-from mmdream import options, options_style
-from mmdream.asked import build_mask
+from mmdream.cli import options, options_style
+from mmdream.cli.build import build_mask
+from mmdream.cli.options import DEFAULT
+from mmdream.cli.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
+from mmdream.cli.options_style import (
+    AUDIO_STYLE_DEFAULTS,
+    DEFAULT_STATISTIC,
+    PANELS,
+    STYLE_DEFAULTS,
+    StyleStart,
+)
+from mmdream.cli.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
 from mmdream.core.errors import UserError
-from mmdream.options import DEFAULT
-from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
-from mmdream.options_style import AUDIO_STYLE_DEFAULTS, DEFAULT_STATISTIC, PANELS, STYLE_DEFAULTS, StyleStart
 from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Pass, Style, parse_style
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
-from mmdream.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
 
 
 def style(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mmdream.options import DEFAULT
+from mmdream.cli.options import DEFAULT
 from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES
 from mmdream.settings.passes import Mask
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream.options_picture import DEFAULT_FEATHER, Color, Precision
+from mmdream.cli.options_picture import DEFAULT_FEATHER, Color, Precision
 from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Style
 
 PICTURES_AND_FILMS, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mmdream.options import DEFAULT, ObjectiveMeasure
+from mmdream.cli.options import DEFAULT, ObjectiveMeasure
 from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS
 
 

@@ -13,19 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from mmdream import (
-    __version__,
-    cli_classify,
-    cli_data,
-    cli_nets,
-    cli_style,
-    cli_train,
-    films,
-    options,
-    options_picture,
-    options_sound,
-)
-from mmdream.asked import (
+from mmdream import __version__
+from mmdream.cli import data, networks, options, options_picture, options_sound, style, train, video
+from mmdream.cli.build import (
     build_ascent_options,
     build_drives,
     build_feedback,
@@ -36,13 +26,13 @@ from mmdream.asked import (
     build_targets,
     build_zoom,
 )
+from mmdream.cli.options import DEFAULT, DEFAULT_MEASURE
+from mmdream.cli.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
+from mmdream.cli.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
+from mmdream.cli.terminal import print_report, report_to_terminal
 from mmdream.core.errors import UserError, to_one_line
-from mmdream.options import DEFAULT, DEFAULT_MEASURE
-from mmdream.options_picture import DEFAULT_COLOR, DEFAULT_OPTIMIZER, DEFAULT_PRECISION
-from mmdream.options_sound import DEFAULT_PHASE, DEFAULT_STEREO
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.targets import Targets
-from mmdream.terminal import print_report, report_to_terminal
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
 UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -65,13 +55,13 @@ def _print_version(
         raise typer.Exit
 
 
-app.command()(films.video)
-app.command()(films.resume)
-app.command()(films.jobs)
-app.command()(cli_classify.classify)
-app.command()(cli_style.style)
-app.add_typer(cli_data.app, name="data")
-app.add_typer(cli_train.app, name="train")
+app.command()(video.video)
+app.command()(video.resume)
+app.command()(video.jobs)
+app.command()(networks.classify)
+app.command()(style.style)
+app.add_typer(data.app, name="data")
+app.add_typer(train.app, name="train")
 
 
 @app.command()
@@ -255,7 +245,7 @@ def audio(
             report = render_feedback_audio(start, output, recipe, turns, overwrite, listener, sound_track)
     print_report(report, as_json)
     if play and report.output is not None:
-        from mmdream.jobs.play import play_sound as played
+        from mmdream.cli.terminal import play_sound as played
 
         with report_to_terminal(as_json) as listener:
             played(Path(report.output), listener)
@@ -276,7 +266,7 @@ def sample(
     typer.echo(f"{path}")
 
 
-app.command()(cli_nets.nets)
+app.command()(networks.nets)
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmdream.cli.options import ObjectiveMeasure
+from mmdream.cli.options_picture import Optimizer
 from mmdream.core.errors import UserError
-from mmdream.options import ObjectiveMeasure
-from mmdream.options_picture import Optimizer
 from mmdream.settings.modulation import Drive, parse_drive
 from mmdream.settings.passes import Mask, Pass, Style, parse_pass, parse_style, read_passes
 from mmdream.settings.recipe import AscentOptions
