@@ -116,7 +116,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_cards_and_presets_travel_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     inside = set(wheel.namelist())
-    homes = {"models": "mmdream/models", "datasets": "mmdream/datasets", "mmdream/presets": "mmdream/presets"}
+    homes = {
+        "models": "mmdream/models",
+        "datasets": "mmdream/datasets/cards",
+        "mmdream/presets": "mmdream/presets",
+    }
     for home, place in homes.items():
         files = [path for path in (ROOT / home).rglob("*") if path.suffix in {".toml", ".npz", ".tsv"}]
         assert any(path.suffix == ".toml" for path in files)

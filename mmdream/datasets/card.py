@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from mmdream.core.errors import UserError
 
-_PACKAGED_CARDS = Path(__file__).parents[1] / "datasets"
+_PACKAGED_CARDS = Path(__file__).parent / "cards"
 CARDS_FOLDER = _PACKAGED_CARDS if _PACKAGED_CARDS.is_dir() else Path(__file__).parents[2] / "datasets"
 """Where the cards lie: inside the wheel, or beside the package in a checkout."""
 

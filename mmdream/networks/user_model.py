@@ -42,6 +42,10 @@ REGISTERED_CLASSES = {
     ("mmdream.networks.image_models", "LocalResponse"),
     ("mmdream.networks.image_models", "Stem"),
     ("mmdream.networks.audio_models", "AdaptivePool"),
+    # Where files that were written before these modules had their names say that the classes are.
+    ("mmdream.networks.pictures", "LocalResponse"),
+    ("mmdream.networks.pictures", "Stem"),
+    ("mmdream.networks.earlier", "AdaptivePool"),
 }
 """Module and name of every class that is registered here with Keras, each as ``mmdream>NAME``."""
 VALUE_MARKS = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")

@@ -1,4 +1,4 @@
-"""The makers of test films in tests/film, and of broken off runs here, can be imported by name."""
+"""The makers of test films in tests/media, and of broken off runs here, can be imported by name."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.with_name("film"))]
+sys.path[:0] = [str(HERE), str(HERE.with_name("media"))]
