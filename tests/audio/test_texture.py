@@ -29,7 +29,7 @@ from mmdream.audio.texture import (
 from mmdream.core.errors import UserError
 from mmdream.networks.network import Network
 from mmdream.settings.passes import AudioStyleSettings
-from tests.sound.conftest import music
+from tests.audio.conftest import music
 
 RATE = 16_000
 
