@@ -2,12 +2,15 @@
 # make dream VIDEO="my film.mp4"  dream a film of one's own
 # make test                       everything that has to hold
 # make coverage                   the same tests, and how many lines and branches of mmdream they reach
+# make docs                       the documentation, into build/docs
+# make release                    sdist and wheel into dist, tried in a new environment
 #
 # Needs a Python that TensorFlow has wheels for, and nothing else: no ffmpeg, no pip on the PATH.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+DOCS := .venv-docs
 
 # Both go to the shell as variables, never as text, so that blanks, quotes and $ in a name stay what
 # they are. `value` and `:=` keep make itself from expanding them.
@@ -16,7 +19,7 @@ unexport VIDEO
 # Empty unless somebody chose: then the first Python here that fits is taken.
 export CHOSEN := $(if $(filter file default undefined,$(origin PYTHON)),,$(value PYTHON))
 
-.PHONY: dream test coverage lint format clean
+.PHONY: dream test coverage docs release lint format clean
 
 ifndef FILM
 dream: $(VENV)/installed
@@ -59,8 +62,30 @@ format: $(VENV)/installed-test
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 
+# Warnings are errors, names that lead nowhere too. -E reads all anew: the drawing of the imports is of today.
+docs: $(DOCS)/installed
+	@$(DOCS)/bin/python -m sphinx -W --keep-going -n -q -E -b html docs build/docs
+	@echo 'build/docs/index.html'
+
+# What goes to a package index, from committed files or not: built, its metadata checked, installed as a stranger
+# would into an environment of its own, where it dreams the sample. Dependencies are fetched; the dream is not to
+# fetch anything.
+release: $(VENV)/installed
+	@rm -rf dist build/release
+	@$(RUN) -m venv build/release/tools
+	@build/release/tools/bin/python -m pip install --disable-pip-version-check --quiet 'build>=1.4' 'twine>=7'
+	@build/release/tools/bin/python -m build --outdir dist .
+	@build/release/tools/bin/python -m twine check --strict dist/*
+	@$(RUN) -m venv build/release/new
+	@build/release/new/bin/python -m pip install --disable-pip-version-check --quiet dist/*.whl
+	@cd build/release && unset PYTHONPATH && for command in '--version' 'sample sample.mp4' \
+	    'video sample.mp4 --end 1 --size 180p --json'; do \
+	    env http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 new/bin/mmdream $$command || exit 1; \
+	done
+	@ls -l dist
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage sample.mp4 sample.dream.mp4
+	rm -rf $(VENV) $(DOCS) build dist .pytest_cache .mypy_cache .ruff_cache .coverage sample.mp4 sample.dream.mp4
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps lie inside the environment and go with it.
@@ -73,6 +98,14 @@ $(VENV)/installed-test: $(VENV)/installed
 	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[test]'
 	@touch $@
 
+# An environment of its own, which sees what is installed in the other one: the pages are made of the program.
+$(DOCS)/installed: $(VENV)/installed
+	@$(RUN) -m venv --clear $(DOCS)
+	@$(RUN) -c '$(SITE)' > "$$($(DOCS)/bin/python -c '$(SITE)')/zz-mmdream.pth"
+	@$(DOCS)/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[docs]'
+	@touch $@
+
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 FOUND := import platform; print(platform.python_version())
 NEEDS := mmdream needs Python 3.11, 3.12 or 3.13
