@@ -67,9 +67,8 @@ docs: $(DOCS)/installed
 	@$(DOCS)/bin/python -m sphinx -W --keep-going -n -q -E -b html docs build/docs
 	@echo 'build/docs/index.html'
 
-# What goes to a package index, from committed files or not: built, its metadata checked, installed as a stranger
-# would into an environment of its own, where it dreams the sample. Dependencies are fetched; the dream is not to
-# fetch anything.
+# What goes to a package index: built, its metadata checked, installed as a stranger would into an environment of its
+# own. There it dreams the sample in an empty home, with a proxy that nothing comes through: no network connection.
 release: $(VENV)/installed
 	@rm -rf dist build/release
 	@$(RUN) -m venv build/release/tools
@@ -78,10 +77,11 @@ release: $(VENV)/installed
 	@build/release/tools/bin/python -m twine check --strict dist/*
 	@$(RUN) -m venv build/release/new
 	@build/release/new/bin/python -m pip install --disable-pip-version-check --quiet dist/*.whl
-	@cd build/release && unset PYTHONPATH && for command in '--version' 'sample sample.mp4' \
-	    'video sample.mp4 --end 1 --size 180p --json'; do \
-	    env http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 new/bin/mmdream $$command || exit 1; \
-	done
+	@mkdir build/release/home
+	@cd build/release/home && unset PYTHONPATH && \
+	export HOME="$$PWD" http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 && \
+	../new/bin/mmdream --version && ../new/bin/mmdream sample sample.mp4 && ../new/bin/mmdream video sample.mp4
+	@rm -rf build/release
 	@ls -l dist
 
 clean:

@@ -83,6 +83,7 @@ def test_version_stands_in_one_place() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", mmdream.__version__)
     assert PROJECT["dynamic"] == ["version"]
     assert f"## [{mmdream.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {mmdream.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     quoted = re.compile(rf"[\"']{re.escape(mmdream.__version__)}[\"']")
     files = [*(ROOT / "mmdream").rglob("*.py"), ROOT / "pyproject.toml", ROOT / "env.yaml"]
     assert [path.name for path in files if quoted.search(path.read_text("utf-8"))] == ["__init__.py"]
@@ -147,3 +148,8 @@ def test_the_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     assert set(metadata["Requires-Python"].split(",")) == {">=3.11", "<3.14"}
     assert b"mmdream = mmdream.cli.app:main" in wheel.read(f"{about}/entry_points.txt")
     assert f"{about}/licenses/LICENSE" in wheel.namelist()
+
+
+def test_the_documentation_stays_small() -> None:
+    docs = [path for path in (ROOT / "docs").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in docs) < 3_000_000
