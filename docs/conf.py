@@ -30,6 +30,7 @@ html_copy_source = False
 html_show_sourcelink = False
 
 default_role = "code"  # docstrings write `name`
+highlight_language = "none"
 add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
