@@ -2,8 +2,8 @@
 
     python scripts/check_many.py [--pictures 100] [--films 20] [--size 96x64] [--seconds 2] [--net dreamnet]
 
-Pictures are noise and all different; films are `mmdream.sample.film.make_sample`'s, one dreamed again and again
-with its sound. Prints JSON: for each kind the peak resident memory in MiB after the early ones, by which all
+Pictures are noise and all different; films are that of `mmdream sample`, one dreamed again and again with its
+sound. Prints JSON: for each kind the peak resident memory in MiB after the early ones, by which all
 that is kept is there, and after the last, with their ratio; how many networks were built; how often functions
 of the package were traced in all, and after the first dream; and the median of the seconds of a dream
 from the tenth on (films: from the third).

@@ -91,8 +91,8 @@ def test_longer_steps_where_they_are_asked_for(network, picture):
     pace[:24] = 1
     visits = [octaves.OctavePass((96, 128), 1, 2.0)]
     gain = octaves.dream_octaves(
-        picture, np.zeros_like(picture), visits, build_gradient(network, DEEP), 0.01, seed=0, time=Fraction(0),
-        step_scale=pace,
+        picture, np.zeros_like(picture), visits, build_gradient(network, DEEP), 0.01, seed=0,
+        time=Fraction(0), step_scale=pace,
     )  # fmt: skip
     assert gain.shape == (48, 64, 3)
     assert np.abs(gain[:24]).mean() > 0.002
