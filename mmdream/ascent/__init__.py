@@ -1,0 +1,1 @@
+"""Gradient ascent on an array, and every objective."""

@@ -1,0 +1,1 @@
+"""Dreams and styles of sound: spectra, filter banks, chunks, resynthesis, loudness, mastering."""

@@ -1,0 +1,1 @@
+"""What networks see and hear in a file."""

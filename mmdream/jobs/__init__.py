@@ -1,0 +1,1 @@
+"""What makes work durable: its description, folder and journal, and going on after a stop."""

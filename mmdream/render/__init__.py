@@ -1,0 +1,1 @@
+"""The pipelines from source to result: films, pictures, sounds, zooms."""

@@ -1,0 +1,1 @@
+"""A network retrained on folders of classes: data, fitting, evaluation, export."""

@@ -1,0 +1,1 @@
+"""What is made to be looked at: previews, contact sheets, comparisons, figures."""
