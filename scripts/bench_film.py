@@ -28,7 +28,8 @@ import numpy as np
 
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.image import octaves
-from mmdream.image.gradient import build_gradient, objective_at_depth
+from mmdream.image.gradient import build_gradient
+from mmdream.image.objective import objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card

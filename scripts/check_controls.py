@@ -29,7 +29,8 @@ from measure_sound import read as read_sound
 from mmdream.audio.dream import measure_contrast_energies
 from mmdream.audio.source import ArraySource
 from mmdream.core.rng import rng_for
-from mmdream.image.gradient import evaluate_objective, objective_at_depth
+from mmdream.image.gradient import evaluate_objective
+from mmdream.image.objective import objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card

@@ -31,7 +31,8 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.image import octaves
-from mmdream.image.gradient import build_gradient, build_objective, step_size
+from mmdream.image.gradient import build_gradient
+from mmdream.image.objective import build_objective, step_size
 from mmdream.media import image
 from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.network import Network, load_network

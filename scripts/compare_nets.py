@@ -32,7 +32,8 @@ from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import objective_ratio
 from mmdream.image import octaves
-from mmdream.image.gradient import build_gradient, build_objective, evaluate_objective, step_size
+from mmdream.image.gradient import build_gradient, evaluate_objective
+from mmdream.image.objective import build_objective, step_size
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames

@@ -26,7 +26,8 @@ import numpy as np
 import train_judge
 
 from mmdream.image import octaves
-from mmdream.image.gradient import build_gradient, step_size
+from mmdream.image.gradient import build_gradient
+from mmdream.image.objective import step_size
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
 from mmdream.media.probe import probe

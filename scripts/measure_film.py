@@ -40,7 +40,8 @@ from film_figures import LAGS, Figures, Rows, measure, together
 
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
-from mmdream.image.gradient import evaluate_objective, objective_at_depth
+from mmdream.image.gradient import evaluate_objective
+from mmdream.image.objective import objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card

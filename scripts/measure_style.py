@@ -84,7 +84,7 @@ def left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
 
 def gram_left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
     """The same of the Gram matrices of the layers alone."""
-    wanted = on.painting((content.shape[0], content.shape[1])).wanted
+    wanted = on.loss_at((content.shape[0], content.shape[1])).targets
     mean = [
         np.mean(
             [

@@ -1,7 +1,6 @@
-"""The engine: gradient ascent on a canvas, whatever the canvas holds.
+"""The engine: gradient ascent on an array, be it an image's pixels or a sound's log gains.
 
-A picture climbs in its pixels and a sound in its log gains, through this one loop. It knows neither octaves
-nor networks: they come in as a slope, and what a medium allows comes in as a settling rule.
+It knows neither octaves nor networks: they come in as a gradient, and what a medium allows as a constraint.
 """
 
 from __future__ import annotations
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ADAM_BETAS = 0.9, 0.99
+"""Shares that Adam's two running means keep."""
+
 
 @dataclass(frozen=True)
 class AscentProblem:
@@ -20,73 +22,65 @@ class AscentProblem:
     start: np.ndarray
     """float32, any shape."""
     step: float | np.ndarray
-    """RMS of one step, in the canvas's own unit (pictures: share of the range 0..1; sounds: nepers);
+    """RMS of one step, in the array's own unit (images: share of the range 0..1; sounds: nepers);
     an array broadcastable to `start` where places differ."""
-    slope: Callable[[np.ndarray, int], np.ndarray]
-    """(canvas, number of the step) -> gradient of the same shape: jitter, network and smoothing."""
-    settle: Callable[[np.ndarray], np.ndarray]
+    gradient: Callable[[np.ndarray, int], np.ndarray]
+    """(array, number of the step) -> gradient of the same shape: jitter, network and smoothing."""
+    constrain: Callable[[np.ndarray], np.ndarray]
     """Back into what the medium allows."""
-    inside: np.ndarray | None = None
+    mask: np.ndarray | None = None
     """Where steps may go, 0..1, broadcastable to `start`; None: everywhere."""
 
 
-ADAM_BETAS = 0.9, 0.99
-"""Shares that Adam's two running means keep."""
-
-
 def ascend(
-    canvas: AscentProblem,
+    problem: AscentProblem,
     steps: int,
     optimizer: str = "normalized",
-    last: float = 1.0,
+    last_step_scale: float = 1.0,
     betas: tuple[float, float] = ADAM_BETAS,
 ) -> np.ndarray:
     """Take `steps` steps uphill, each of the same RMS, or ever shorter.
 
     Args:
-        canvas: what is climbed.
-        steps: how often.
+        problem: what is climbed.
+        steps: how many.
         optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
             each place (Kingma and Ba 2015), which reaches flat places too.
-        last: length of the last step over the first's; what is to settle must not tremble.
+        last_step_scale: length of the last step over the first's.
         betas: see `ADAM_BETAS`.
 
     Returns:
-        float32, the shape of `canvas.start`; the start itself for 0 steps.
+        float32, the shape of `problem.start`; the start itself for 0 steps.
     """
-    x = canvas.start
+    x = problem.start
     mean, square = np.zeros_like(x), np.zeros_like(x)
     for number in range(steps):
-        way = canvas.slope(x, number)
+        direction = problem.gradient(x, number)
         if optimizer == "adam":
-            way = normalize_rms(way)
-            mean = betas[0] * mean + (1 - betas[0]) * way
-            square = betas[1] * square + (1 - betas[1]) * np.square(way)
-            # The means' start at nothing scales every place alike; `normalize_rms` takes care of it.
-            way = mean / (np.sqrt(square / (1 - betas[1] ** (number + 1))) + np.float32(0.1))
-        length = canvas.step * np.float32(1 - (1 - last) * number / max(steps - 1, 1))
-        x = canvas.settle(x + length * normalize_rms(way, canvas.inside))
+            direction = normalize_rms(direction)
+            mean = betas[0] * mean + (1 - betas[0]) * direction
+            square = betas[1] * square + (1 - betas[1]) * np.square(direction)
+            # The means' start at zero scales every place alike; `normalize_rms` takes care of it.
+            direction = mean / (np.sqrt(square / (1 - betas[1] ** (number + 1))) + np.float32(0.1))
+        length = problem.step * np.float32(1 - (1 - last_step_scale) * number / max(steps - 1, 1))
+        x = problem.constrain(x + length * normalize_rms(direction, problem.mask))
     return x
 
 
-def normalize_rms(gradient: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
-    """Scale a gradient to RMS 1 over the part that may change.
+def normalize_rms(gradient: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    """Scale a gradient, float32 of any shape, to RMS 1 over the part that may change; zero outside.
 
-    The RMS of the *whole* canvas is taken: normalising tile by tile would draw the tiles. A gradient of
-    nothing (a network that does not answer) stays zero instead of becoming amplified rounding noise.
+    The RMS of the *whole* array is taken: normalising tile by tile would draw the tiles. A gradient of
+    zeros (a network that does not answer) stays zero instead of becoming amplified rounding noise.
 
     Args:
         gradient: float32, any shape.
-        inside: 0..1, broadcastable to `gradient`.
-
-    Returns:
-        float32, the shape of `gradient`, zero outside.
+        mask: 0..1, broadcastable to `gradient`.
     """
-    if inside is not None:
-        gradient = gradient * inside
-        share = float(np.mean(inside))
-    else:
-        share = 1.0
+    share = 1.0
+    if mask is not None:
+        gradient = gradient * mask
+        share = float(np.mean(mask))
     flat = gradient.reshape(-1)
     rms = math.sqrt(float(np.dot(flat, flat)) / (flat.size * max(share, 1e-6)))
     if not rms > 1e-20:

@@ -1,4 +1,4 @@
-"""What a dream climbs: each objective is one function from a network's features to a scalar."""
+"""Objectives of a dream and of a style: functions from a network's features to a scalar."""
 
 from __future__ import annotations
 
@@ -19,25 +19,21 @@ def mean_activation(a: tf.Tensor) -> tf.Tensor:
 
 
 def channel_cosine(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
-    """Cosine between each cell's features [1, h, w, c] and the wanted channels; mean over the cells.
+    """Cosine between each cell's features [1, h, w, c] and some channels; mean over the cells.
 
-    Raised by what shows these channels and nothing else (the cosine of Olah et al. 2017, "Feature
-    visualization", with all else held down).
+    Raised by what shows these channels and nothing else (Olah et al. 2017, "Feature visualization").
     """
     a = tf.cast(a, tf.float32)
-    wanted = tf.reduce_sum(tf.gather(a, list(channels), axis=3), axis=3) / len(channels) ** 0.5
-    return tf.reduce_mean(wanted * tf.math.rsqrt(tf.reduce_sum(tf.square(a), axis=3) + 1e-6))
+    selected = tf.reduce_sum(tf.gather(a, list(channels), axis=3), axis=3) / len(channels) ** 0.5
+    return tf.reduce_mean(selected * tf.math.rsqrt(tf.reduce_sum(tf.square(a), axis=3) + 1e-6))
 
 
 def guide_similarity(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
-    """How well each cell finds its like among a guide's features.
-
-    google/deepdream's guided dream (2015): each cell goes towards the guide's cell that it is most like
-    already. Only the direction counts with `cosine`.
+    """How similar each cell is to the most similar cell of a guide, as in google/deepdream (2015).
 
     Args:
         a: features [1, h, w, c].
-        guide: float32 [cell, c].
+        guide: features, float32 [cell, c].
         cosine: compare directions, instead of products.
 
     Returns:
@@ -55,43 +51,39 @@ def guide_similarity(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
 def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
     """Contrast energy of sound features: events in time, not a louder standing sound.
 
-    Plain energy of a sound network is climbed fastest by a standing equaliser; squared departures
-    from the running mean can only be raised by what begins and ends. The logarithm is taken window
-    by window, a fifth of the running mean long: quiet passages are dreamed like loud ones, instead
-    of one figure growing to the limit of its gain, and rungs of different size weigh alike.
+    Plain energy of a sound network is climbed fastest by a standing equaliser; squared deviations from the
+    running mean can only be raised by what begins and ends. The logarithm is taken window by window, a fifth
+    of the running mean long, so that quiet passages are dreamed like loud ones and rungs weigh alike.
 
     Args:
-        features: one tensor [1, time, band, channel] for each rung, all over the same stretch of
-            time.
-        mix: weight of each rung, float32 [time] of its own.
-        share: length of the running mean over the length of the stretch, float32 > 0.
+        features: [1, time, band, channel] of each rung, all over the same time.
+        mix: weights of each rung, float32 [time] of its own.
+        share: length of the running mean over the whole length, float32 > 0.
 
     Returns:
         float32 scalar, nepers of energy.
     """
+    deviations = [squared_deviation(a, share) for a in features]
     return tf.add_n(
-        [
-            _mean_log_energy(squared_deviation(a, share), share / 5, weight)
-            for a, weight in zip(features, mix, strict=True)
-        ]
+        [_mean_log_energy(a, share / 5, weight) for a, weight in zip(deviations, mix, strict=True)]
     )
 
 
-def class_evidence(logits: tf.Tensor, wanted: Sequence[int], rivals: float) -> tf.Tensor:
-    """Likeness to any of the wanted classes, in every window of time.
+def class_evidence(logits: tf.Tensor, classes: Sequence[int], rivals: float) -> tf.Tensor:
+    """Evidence for any of some classes, in every window of time.
 
     Args:
         logits: [window, class].
-        wanted: places of the classes; each window is free to choose among them.
+        classes: their indices; each window is free to choose among them.
         rivals: share of logsumexp over all classes that is taken off. Without it a logit grows by making
             everything larger; with the whole, the log of the probability, the gradient dies once the class
             is won, which steps of fixed length do not mind.
 
     Returns:
-        float32 [window]: logsumexp over the wanted classes, less that share.
+        float32 [window]: logsumexp over the classes, less that share.
     """
-    chosen = tf.reduce_logsumexp(tf.gather(logits, list(wanted), axis=1), axis=1)
-    return chosen - rivals * tf.reduce_logsumexp(logits, axis=1)
+    evidence = tf.reduce_logsumexp(tf.gather(logits, list(classes), axis=1), axis=1)
+    return evidence - rivals * tf.reduce_logsumexp(logits, axis=1)
 
 
 FeatureMoments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -99,7 +91,7 @@ FeatureMoments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def measure_feature_moments(a: tf.Tensor, weight: tf.Tensor) -> FeatureMoments:
-    """What textures are told by: sums of features and of their products, wherever they stand.
+    """Sums of features and of their products over all cells.
 
     Args:
         a: features [1, h, w, c].
@@ -116,55 +108,47 @@ def measure_feature_moments(a: tf.Tensor, weight: tf.Tensor) -> FeatureMoments:
 
 
 class TextureStatistics(NamedTuple):
-    """What features are to be like: `measure_feature_moments` as the distances take them, float32."""
+    """Statistics of a target texture's features, float32."""
 
     mean: tf.Tensor
     """[c]"""
-    products: tf.Tensor
-    """[c, c], their mean: a Gram matrix."""
-    root: tf.Tensor
+    gram: tf.Tensor
+    """[c, c], mean of products."""
+    covariance_root: tf.Tensor
     """[c, c]: the covariance's square root."""
 
 
 def to_texture_statistics(sums: FeatureMoments) -> TextureStatistics:
-    """The texture that moments tell of."""
+    """What the distances need of a target's moments."""
     mean, covariance = _mean_and_covariance(sums)
     values, vectors = tf.linalg.eigh(covariance)
     root = tf.matmul(vectors * tf.sqrt(tf.maximum(values, 0.0)), vectors, transpose_b=True)
     return TextureStatistics(mean, sums[2] / sums[0], root)
 
 
-def gram_distance(found: FeatureMoments, wanted: TextureStatistics) -> tf.Tensor:
-    """Squared distance of two Gram matrices, over the wanted one's square (Gatys et al. 2015).
+def gram_distance(moments: FeatureMoments, target: TextureStatistics) -> tf.Tensor:
+    """Squared distance of two Gram matrices, over the target's square (Gatys et al. 2015).
 
     A little is added to the latter: a flat painting's pixels do not differ at all.
-
-    Args:
-        found: of a picture.
-        wanted: what it is to be like.
     """
-    apart = found[2] / found[0] - wanted.products
-    return tf.reduce_sum(tf.square(apart)) / (tf.reduce_sum(tf.square(wanted.products)) + 1e-10)
+    difference = moments[2] / moments[0] - target.gram
+    return tf.reduce_sum(tf.square(difference)) / (tf.reduce_sum(tf.square(target.gram)) + 1e-10)
 
 
-def wasserstein_distance(found: FeatureMoments, wanted: TextureStatistics) -> tf.Tensor:
+def wasserstein_distance(moments: FeatureMoments, target: TextureStatistics) -> tf.Tensor:
     """Squared Wasserstein-2 distance of the normal distributions with these means and covariances.
 
-    After crowsonkb/style-transfer-pytorch. Over the wanted one's variance, so that layers weigh alike.
-
-    Args:
-        found: of a picture.
-        wanted: what it is to be like.
+    After crowsonkb/style-transfer-pytorch. Over the target's variance, so that layers weigh alike.
     """
-    mean, covariance = _mean_and_covariance(found)
-    between = _trace_of_root(wanted.root @ covariance @ wanted.root)
-    wide = tf.reduce_sum(tf.square(wanted.root))
-    spread = tf.linalg.trace(covariance) + wide - 2 * between
-    return (tf.reduce_sum(tf.square(mean - wanted.mean)) + spread) / wide
+    mean, covariance = _mean_and_covariance(moments)
+    root = target.covariance_root
+    variance = tf.reduce_sum(tf.square(root))
+    spread = tf.linalg.trace(covariance) + variance - 2 * _trace_of_root(root @ covariance @ root)
+    return (tf.reduce_sum(tf.square(mean - target.mean)) + spread) / variance
 
 
 STYLE_DISTANCES = {"wasserstein": wasserstein_distance, "gram": gram_distance}
-"""How far two textures are apart, by name."""
+"""Distances of moments from a target texture, by name."""
 
 
 def _mean_and_covariance(sums: FeatureMoments) -> tuple[tf.Tensor, tf.Tensor]:
@@ -180,35 +164,30 @@ def _trace_of_root(matrix: tf.Tensor) -> Any:
     """Trace of a positive matrix's square root; its gradient is half the inverse of that root."""
     values, vectors = tf.linalg.eigh(matrix)
 
-    def slope(upstream: tf.Tensor) -> tf.Tensor:
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
         # What hardly varies would pull without bound.
         roots = tf.sqrt(tf.maximum(values, 1e-6 * values[-1]))
         return upstream * tf.matmul(vectors * (0.5 / roots), vectors, transpose_b=True)
 
-    return tf.reduce_sum(tf.sqrt(tf.maximum(values, 0.0))), slope
+    return tf.reduce_sum(tf.sqrt(tf.maximum(values, 0.0))), gradient
 
 
 def squared_deviation(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-    """Squared departure of activations from their running mean over time.
+    """Squared deviation of activations [1, time, band, channel] from their running mean over time, float32.
 
-    Args:
-        a: [1, time, band, channel].
-        share: length of the running mean over the length of the stretch, float32 > 0.
-
-    Returns:
-        float32, the shape of `a`.
+    `share` is the length of the running mean over the whole length, float32 > 0.
     """
     a = tf.cast(a, tf.float32)
     return tf.square(a - _running_mean(a, share))
 
 
 def _mean_log_energy(squares: tf.Tensor, share: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """Weighted mean over time of the log of the energy in windows of a share of the stretch."""
+    """Weighted mean over time of the log of the energy in windows of a share of the whole."""
     energy = tf.reduce_mean(squares, axis=(2, 3), keepdims=True)
     # A floor 20 dB under the mean: a pause is no reason to shout.
     floor = 0.01 * tf.stop_gradient(tf.reduce_mean(energy)) + 1e-12
-    told = tf.math.log(_running_mean(energy, share) + floor)
-    return tf.reduce_mean(weight * told[0, :, 0, 0])
+    logs = tf.math.log(_running_mean(energy, share) + floor)
+    return tf.reduce_mean(weight * logs[0, :, 0, 0])
 
 
 def _running_mean(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -218,7 +197,7 @@ def _running_mean(a: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
     """
     n = tf.shape(a)[1]
     half = tf.maximum(1.0, tf.round(share * tf.cast(n, tf.float32) / 2))
-    places = tf.range(tf.cast(n, tf.float32))
-    near = tf.cast(tf.abs(places[:, None] - places) <= half, tf.float32)
-    near /= tf.reduce_sum(near, axis=1, keepdims=True)
-    return tf.reshape(near @ tf.reshape(a, (n, -1)), tf.shape(a))
+    times = tf.range(tf.cast(n, tf.float32))
+    window = tf.cast(tf.abs(times[:, None] - times) <= half, tf.float32)
+    window /= tf.reduce_sum(window, axis=1, keepdims=True)
+    return tf.reshape(window @ tf.reshape(a, (n, -1)), tf.shape(a))

@@ -1,4 +1,8 @@
-"""How a picture moves while it is dreamed on: it grows, turns and slides at a steady pace."""
+"""An image that moves while it is dreamed on: camera motion, and a balance that keeps it from fading.
+
+`CameraMotion` grows, turns and shifts the image at a steady pace. `balance_pyramid` draws the strength of
+each octave of detail, in brightness and in two colours, back to that of the images that set the limits.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +17,29 @@ from mmdream.core.errors import UserError
 
 MOTION_LIMITS = {"zoom": (0.25, 4.0), "rotate": (-360.0, 360.0), "shift": (-2000.0, 2000.0)}
 """Least and most of each, a second."""
+OPPONENT_COLORS = np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]], np.float32)
+OPPONENT_COLORS /= np.linalg.norm(OPPONENT_COLORS, axis=1, keepdims=True)
+"""Brightness, red against green, yellow against blue; orthonormal, rows."""
+MIN_PYRAMID_SIDE = 8
+"""px; shortest side of the coarsest octave."""
+MIN_STRENGTH_FACTOR = 0.85
+"""Lower limit over the weakest image's strength; the upper limit is the strongest's."""
+UNBOOSTED_OCTAVES = 2
+"""Of the finest octaves, which are never made stronger: there it would only be grain."""
+MAX_CORRECTION = 0.5
+"""Share of an excess that is taken away at once, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraMotion:
-    """What happens to a picture in each second; checked where it is made.
+    """Motion of an image in each second; checked where it is made.
 
     Raises:
         UserError: a value out of range.
     """
 
     zoom: float = 1.0
-    """Times so large, about the middle."""
+    """Factor of the size, about the middle."""
     rotate: float = 0.0
     """Degrees against the clock."""
     shift: tuple[float, float] = (0.0, 0.0)
@@ -37,33 +52,29 @@ class CameraMotion:
             if not low <= value <= high:
                 raise UserError(f"{name} is {value:g} a second; choose between {low:g} and {high:g}")
 
-    def after(self, seconds: float, size: tuple[int, int]) -> np.ndarray:
-        """Where the points of a picture have gone.
+    def affine_after(self, seconds: float, size: tuple[int, int]) -> np.ndarray:
+        """The affine map, float64 [2, 3], from a pixel (x, y) to its place after some time.
 
-        All three go on at every instant, z' = a z + v about the middle, with a = ln zoom + i rotate: so what
-        happens in two stretches of time, one after the other, is what happens in both together, and a film
-        moves alike at any frame rate.
+        All three go on at every instant, z' = a z + v about the middle, with a = ln zoom + i rotate: two
+        stretches of time, one after the other, equal both together, whatever the frame rate.
 
         Args:
-            seconds: since the picture stood still.
+            seconds: of motion.
             size: height, width, px.
-
-        Returns:
-            float64 [2, 3]: the affine map from a pixel (x, y) to its place.
         """
         # Rows run down, so against the clock is a negative angle.
-        pace, slide = complex(math.log(self.zoom), -math.radians(self.rotate)), complex(*self.shift)
-        grown = cmath.exp(pace * seconds)
-        slid = slide * ((grown - 1) / pace if abs(pace) > 1e-9 else seconds)
+        rate, shift = complex(math.log(self.zoom), -math.radians(self.rotate)), complex(*self.shift)
+        factor = cmath.exp(rate * seconds)
+        shifted = shift * ((factor - 1) / rate if abs(rate) > 1e-9 else seconds)
         middle = complex((size[1] - 1) / 2, (size[0] - 1) / 2)
-        to = middle + slid - grown * middle
-        return np.array([[grown.real, -grown.imag, to.real], [grown.imag, grown.real, to.imag]])
+        offset = middle + shifted - factor * middle
+        return np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
 
-    def reach(self, seconds: float, size: tuple[int, int]) -> float:
-        """The farthest that any corner of a picture has gone, px."""
+    def max_displacement(self, seconds: float, size: tuple[int, int]) -> float:
+        """The farthest that any corner of an image has gone, px."""
         height, width = size
         corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)])
-        return float(np.abs(corners @ self.after(seconds, size).T - corners[:, :2]).max())
+        return float(np.abs(corners @ self.affine_after(seconds, size).T - corners[:, :2]).max())
 
 
 def parse_shift(text: str) -> tuple[float, float]:
@@ -79,56 +90,40 @@ def parse_shift(text: str) -> tuple[float, float]:
     return x, y
 
 
-def warp_affine(picture: np.ndarray, way: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:
-    """A picture after a motion, mirrored where it does not reach.
+def warp_affine(image: np.ndarray, affine: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:
+    """An image after a motion, mirrored where it does not reach.
 
     Args:
-        picture: float32 [H, W, 3].
-        way: of `Motion.after`.
+        image: float32 [H, W, 3].
+        affine: of `CameraMotion.affine_after`.
         method: OpenCV's interpolation. Cubic makes fine detail 0.5 % stronger each time, linear wipes it
             out: what is moved again and again needs Lanczos, thirty times as slow.
-
-    Returns:
-        float32 [H, W, 3].
     """
-    size = picture.shape[1::-1]
-    return cv2.warpAffine(picture, way, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
+    size = image.shape[1::-1]
+    return cv2.warpAffine(image, affine, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def unwarp_change(change: np.ndarray, way: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A change of the moved picture as one of the picture before the motion; none where it was not seen.
+def unwarp_change(change: np.ndarray, affine: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A change of the moved image as one of the image before the motion; 0 where it was not visible.
 
     Args:
         change: float32 [h, w, 3], smooth, of any size.
-        way: of `Motion.after`, for the picture's size.
-        size: height, width of the picture.
+        affine: of `CameraMotion.affine_after`, for the image's size.
+        size: height, width of the image.
 
     Returns:
         float32 [H, W, 3].
     """
     height, width = size
     scale = np.array([[change.shape[1] / width], [change.shape[0] / height]])
-    smaller = way * scale
-    smaller[:, 2:] += 0.5 * scale - 0.5  # Pixels are counted from their middles.
-    return cv2.warpAffine(change, smaller, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-
-
-OPPONENT_COLORS = np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]], np.float32)
-OPPONENT_COLORS /= np.linalg.norm(OPPONENT_COLORS, axis=1, keepdims=True)
-"""Brightness, red against green, yellow against blue; orthonormal, rows."""
-MIN_PYRAMID_SIDE = 8
-"""px; shortest side of the coarsest octave."""
-MIN_STRENGTH_FACTOR = 0.85
-"""Times the weakest of the measure; nothing may be stronger than its strongest."""
-UNBOOSTED_OCTAVES = 2
-"""Of the finest octaves, which are never made stronger: there it would only be grain."""
-MAX_CORRECTION = 0.5
-"""Share of an excess that is taken away at once, at most."""
+    matrix = affine * scale
+    matrix[:, 2:] += 0.5 * scale - 0.5  # Pixels are counted from their middles.
+    return cv2.warpAffine(change, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 @dataclass(frozen=True, slots=True)
 class PyramidLimits:
-    """How strong each octave may be."""
+    """How strong each octave of an image may be."""
 
     low: np.ndarray
     """float64 [octave, 3], RMS."""
@@ -137,53 +132,47 @@ class PyramidLimits:
     """float64 [3], of brightness and colours."""
 
 
-def measure_pyramid_limits(pictures: list[np.ndarray]) -> PyramidLimits:
-    """The measure that some pictures of one size set, float32 [H, W, 3] each, 0..1."""
-    strengths = np.array([_octave_rms(_laplacian_pyramid(_to_opponent(picture))) for picture in pictures])
-    means = [_to_opponent(picture).mean(axis=(0, 1)) for picture in pictures]
+def measure_pyramid_limits(images: list[np.ndarray]) -> PyramidLimits:
+    """The limits that some images of one size set, float32 [H, W, 3] each, 0..1."""
+    opponents = [cv2.transform(image, OPPONENT_COLORS) for image in images]
+    strengths = np.array([_octave_rms(_laplacian_pyramid(opponent)) for opponent in opponents])
+    means = [opponent.mean(axis=(0, 1)) for opponent in opponents]
     low = MIN_STRENGTH_FACTOR * strengths.min(axis=0)
     low[:UNBOOSTED_OCTAVES] = 0.0
     return PyramidLimits(low, strengths.max(axis=0), np.mean(means, axis=0))
 
 
-def balance_pyramid(picture: np.ndarray, wanted: PyramidLimits, share: float) -> np.ndarray:
-    """A picture drawn back towards its measure.
+def balance_pyramid(image: np.ndarray, limits: PyramidLimits, share: float) -> np.ndarray:
+    """Draw an image back towards limits, float32 [H, W, 3] within 0..1.
 
     Args:
-        picture: float32 [H, W, 3].
-        wanted: the measure, of pictures of this size.
-        share: 0..1, of what is too much or too little that is made good.
-
-    Returns:
-        float32 [H, W, 3], within 0..1.
+        image: float32 [H, W, 3].
+        limits: of images of this size.
+        share: 0..1, of what is too much or too little that is corrected.
     """
-    opponent = _to_opponent(picture)
+    opponent = cv2.transform(image, OPPONENT_COLORS)
     octaves = _laplacian_pyramid(opponent)
-    found = _octave_rms(octaves)
-    goal = np.clip(found, wanted.low, wanted.high)
-    factors = (goal / np.maximum(found, 1e-6)) ** min(share, MAX_CORRECTION)
-    moved = octaves[-1] * factors[-1].astype(np.float32)
+    strengths, power = _octave_rms(octaves), min(share, MAX_CORRECTION)
+    goals = np.clip(strengths, limits.low, limits.high)
+    factors = ((goals / np.maximum(strengths, 1e-6)) ** power).astype(np.float32)
+    balanced = octaves[-1] * factors[-1]
     for octave, factor in zip(octaves[-2::-1], factors[-2::-1], strict=True):
-        moved = cv2.pyrUp(moved, dstsize=octave.shape[1::-1]) + octave * factor.astype(np.float32)
-    moved += ((wanted.mean - opponent.mean(axis=(0, 1))) * min(share, MAX_CORRECTION)).astype(np.float32)
-    return np.clip(cv2.transform(moved, OPPONENT_COLORS.T), 0.0, 1.0)
+        balanced = cv2.pyrUp(balanced, dstsize=octave.shape[1::-1]) + octave * factor
+    balanced += ((limits.mean - opponent.mean(axis=(0, 1))) * power).astype(np.float32)
+    return np.clip(cv2.transform(balanced, OPPONENT_COLORS.T), 0.0, 1.0)
 
 
-def _to_opponent(picture: np.ndarray) -> np.ndarray:
-    return cv2.transform(picture, OPPONENT_COLORS)
-
-
-def _laplacian_pyramid(picture: np.ndarray) -> list[np.ndarray]:
-    """A Laplacian pyramid (Burt and Adelson 1983), fine to coarse; what is left over comes last."""
-    found = []
-    while min(picture.shape[:2]) >= 2 * MIN_PYRAMID_SIDE:
-        smaller = cv2.pyrDown(picture)
-        found.append(picture - cv2.pyrUp(smaller, dstsize=picture.shape[1::-1]))
-        picture = smaller
-    return [*found, picture]
+def _laplacian_pyramid(image: np.ndarray) -> list[np.ndarray]:
+    """Octaves of detail (Burt and Adelson 1983), fine to coarse; what is left over comes last."""
+    octaves = []
+    while min(image.shape[:2]) >= 2 * MIN_PYRAMID_SIDE:
+        smaller = cv2.pyrDown(image)
+        octaves.append(image - cv2.pyrUp(smaller, dstsize=image.shape[1::-1]))
+        image = smaller
+    return [*octaves, image]
 
 
 def _octave_rms(octaves: list[np.ndarray]) -> np.ndarray:
-    """RMS of each, of the coarsest about its mean; float64 [octave, 3]."""
+    """RMS of each octave, of the coarsest about its mean; float64 [octave, 3]."""
     rms = [np.sqrt(np.square(octave).mean(axis=(0, 1))) for octave in octaves[:-1]]
     return np.array([*rms, octaves[-1].std(axis=(0, 1))], np.float64)

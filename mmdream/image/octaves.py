@@ -1,21 +1,21 @@
-"""A picture dreamed on octaves, from small to large, always on top of its own source.
+"""A dream of one image on octaves: gradient ascent from small to large sizes, always on top of the source.
 
-The dream is kept as *detail*, dream minus source at full size. Each octave climbs on the source shrunk to
-its size plus the detail gained so far, and adds what it gained: the source's own detail is never lost, and
-a film frame that starts from carried detail takes the very same path with fewer steps.
+The dream is kept as *detail*, dream minus source at full size. Each octave adds what it gains on the source
+shrunk to its size plus the detail so far: the source stays sharp, and a film frame that begins with carried
+detail takes the same path with fewer steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import cv2
 import numpy as np
 
 from mmdream.ascent.engine import AscentProblem, ascend, normalize_rms
-from mmdream.core import rng as chance
+from mmdream.core.rng import rng_for
 from mmdream.image.spectrum import (
     blur_cascade,
     cascade_sigma,
@@ -31,77 +31,70 @@ MIN_SIDE = 64
 """Shortest side of the smallest octave in px: four cells of a rung of stride 16."""
 MAX_JITTER = 32
 """Largest roll in px, as in google/deepdream (2015)."""
-
 NATURAL_STEP_FACTOR = 3.0
 """How much longer steps along natural gradients are: most of such a step lies in broad strokes of little
-contrast, and no source is to be kept. Other networks tell class dreams from noise best there."""
+contrast. Other networks tell class dreams from noise best there."""
+DEFAULT_OPTIONS = AscentOptions()
 
 GradientFunction = Callable[[np.ndarray], np.ndarray]
 Size = tuple[int, int]
+"""Height, width in px."""
 
 
 @dataclass(frozen=True, slots=True)
 class OctavePass:
-    """One octave's share of the work."""
+    """The steps taken at one octave."""
 
     size: Size
-    """Height, width in px."""
     steps: int
     smoothing: float | None = None
-    """Sigma of the gradient's smoothing in px, and the climb's gain is kept at half size; None: it grows over
-    the steps."""
+    """Sigma in px of the gradient's blur, with the gain kept at half size; None: it grows with the steps."""
 
 
-DEFAULT_OPTIONS = AscentOptions()
-
-
-def octave_sizes(height: int, width: int, moment: FrameSettings) -> list[Size]:
-    """The octaves of a picture, small to large; the last is the picture's own size.
-
-    Octaves whose shorter side would fall under `MIN_SIDE` are left out.
-    """
-    found = [(height, width)]
-    for k in range(1, moment.octaves):
-        factor = moment.octave_scale**-k
+def octave_sizes(height: int, width: int, settings: FrameSettings) -> list[Size]:
+    """Sizes of the octaves, small to large, none with a side under `MIN_SIDE` but the image's own size."""
+    sizes = [(height, width)]
+    for k in range(1, settings.octaves):
+        factor = settings.octave_scale**-k
         size = (round(height * factor), round(width * factor))
         if min(size) < MIN_SIDE:
             break
-        found.append(size)
-    return found[::-1]
+        sizes.append(size)
+    return sizes[::-1]
 
 
-def plan_full_passes(octaves: Sequence[Size], steps: int) -> list[OctavePass]:
-    """Every octave with all its steps: a still picture, or the first frame of a shot."""
-    return [OctavePass(size, steps) for size in octaves]
+def plan_full_passes(sizes: Sequence[Size], steps: int) -> list[OctavePass]:
+    """All steps at every octave: for a still image and the first frame of a shot."""
+    return [OctavePass(size, steps) for size in sizes]
 
 
 def plan_carried_passes(
-    octaves: Sequence[Size], steps: int, turn: int, smoothing: float | None
+    sizes: Sequence[Size], steps: int, turn: int, smoothing: float | None
 ) -> list[OctavePass]:
-    """A few steps at the largest octave and, in every third frame, at one of the others by rotation.
+    """Steps at the largest octave and, in every third frame, at one of the others by rotation.
 
     Args:
-        octaves: small to large.
+        sizes: of the octaves, small to large.
         steps: at each.
         turn: number of the frame within its shot.
         smoothing: see `OctavePass`.
     """
-    *smaller, largest = octaves
+    *smaller, largest = sizes
     rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []
     return [OctavePass(size, steps, smoothing) for size in (*rotation, largest)]
 
 
-def octave_cost(visits: Sequence[OctavePass]) -> float:
-    """What visits cost, in steps on a picture of the largest one's size."""
-    pixels = [height * width for height, width in (visit.size for visit in visits)]
-    return sum(visit.steps * area for visit, area in zip(visits, pixels, strict=True)) / max(pixels)
+def octave_cost(passes: Sequence[OctavePass]) -> float:
+    """Cost of octave passes, in steps at the largest size among them."""
+    areas = [octave.size[0] * octave.size[1] for octave in passes]
+    return sum(octave.steps * area for octave, area in zip(passes, areas, strict=True)) / max(areas)
 
 
 def dream_octaves(
     source: np.ndarray,
     detail: np.ndarray,
-    visits: Sequence[OctavePass],
-    slope: GradientFunction,
+    passes: Sequence[OctavePass],
+    gradient: GradientFunction,
     step: float,
     *,
     seed: int,
@@ -111,64 +104,55 @@ def dream_octaves(
     options: AscentOptions = DEFAULT_OPTIONS,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
-    """Climb through the visits.
+    """Climb through octave passes.
 
     Args:
         source: float32 [H, W, 3], 0..1.
-        detail: float32 [H, W, 3], dream minus source that is there already, and allowed; zeros for a fresh
-            dream.
-        visits: octaves in the order they are climbed.
-        slope: the network's gradient, `picture.slope.slope`.
+        detail: float32 [H, W, 3], dream minus source so far, within its limits; zeros for a fresh dream.
+        passes: in the order they are climbed.
+        gradient: of the network's objective, see `image.gradient.build_gradient`.
         step: RMS of one step in the range 0..1; of natural gradients `NATURAL_STEP_FACTOR` times that.
         seed: the user's seed.
-        time: the frame's time in seconds; addresses the jitter.
-        step_scale: float32 [h, w], how many times longer steps are; None: 1.
+        time: of the frame in seconds; addresses the jitter.
+        step_scale: float32 [h, w], factor of the step at each place; None: 1.
         color: "full", or "source" to keep the source's chroma.
-        options: of climbing.
+        options: of the ascent.
         on_step: called after each step with the dream so far, float32 [H, W, 3].
 
     Returns:
-        What was gained, float32 of the size of `step_scale`, or of the source; `make_detail_limiter` has still to cut down the
-        sum of detail and gain.
+        The gain, float32 [h, w, 3] of the size of `step_scale`, or else of the source. The sum of detail and
+        gain is still to be limited, see `make_detail_limiter`.
     """
     if options.natural:
         step *= NATURAL_STEP_FACTOR
+    if color == "source":
+        color_gradient, gradient = gradient, lambda image: to_grey(color_gradient(image))
     gain = np.zeros((*(source if step_scale is None else step_scale).shape[:2], 3), np.float32)
-    dreamed = source + detail
-    for number, visit in enumerate(visits):
+    dream = source + detail
+    for number, octave in enumerate(passes):
         if number:
-            dreamed = source + detail + resize(gain, source.shape[:2])
-        base = _clip(resize(dreamed, visit.size))
-        size = visit.size if visit.smoothing is None else _half_size(visit.size)
-        shifts = chance.rng_for(seed, "jitter", time, *visit.size)
-        canvas = AscentProblem(
+            dream = source + detail + resize(gain, source.shape[:2])
+        base = _clip(resize(dream, octave.size))
+        size = octave.size if octave.smoothing is None else _half_size(octave.size)
+        rng = rng_for(seed, "jitter", time, *octave.size)
+        problem = AscentProblem(
             start=np.zeros((*size, 3), np.float32),
             step=step if step_scale is None else step * resize_step_scale(step_scale, size),
-            slope=_jitter_gradient(
-                (lambda seen: to_grey(slope(seen))) if color == "source" else slope,
-                base,
-                visit,
-                shifts,
-                options,
-            ),
-            settle=_limit_gain(base) if size == visit.size else _keep_gain,
+            gradient=_step_gradient(gradient, base, octave, rng, options),
+            # A gain of half size is limited when it is added to the image.
+            constrain=keep_in_range(base if size == octave.size else None, dream, on_step),
         )
-        if on_step is not None:
-            canvas = replace(canvas, settle=_report_steps(canvas.settle, dreamed, on_step))
-        gain += resize(ascend(canvas, visit.steps, options.optimizer), gain.shape[:2])
+        gain += resize(ascend(problem, octave.steps, options.optimizer), gain.shape[:2])
     return gain
 
 
 def make_detail_limiter(source: np.ndarray, color: str) -> Callable[[np.ndarray], np.ndarray]:
-    """What a detail must be cut down to on a picture.
+    """A function that limits a detail to what the source allows, float32 [H, W, 3] -> float32 [H, W, 3].
 
     Args:
         source: float32 [H, W, 3], 0..1.
-        color: "full": source + detail lies within 0..1; "source": and the detail is the same in all three
+        color: "full": source + detail stays within 0..1; "source": and the detail is the same in all three
             channels, so that the source's chroma (its differences of channels) stays.
-
-    Returns:
-        float32 [H, W, 3] -> float32 [H, W, 3].
     """
     if color == "full":
         return lambda detail: np.clip(source + detail, 0.0, 1.0) - source
@@ -176,15 +160,35 @@ def make_detail_limiter(source: np.ndarray, color: str) -> Callable[[np.ndarray]
     return lambda detail: cv2.cvtColor(np.clip(detail.mean(axis=2), room_down, room_up), cv2.COLOR_GRAY2RGB)
 
 
-def resize(picture: np.ndarray, size: Size) -> np.ndarray:
+def keep_in_range(
+    base: np.ndarray | None, dream: np.ndarray, on_step: Callable[[np.ndarray], None] | None
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Keep base + gain within 0..1, where a base is given, and report the dream after each step."""
+
+    def constrain(gain: np.ndarray) -> np.ndarray:
+        if base is not None:
+            gain = _clip(base + gain) - base
+        if on_step is not None:
+            on_step(_clip(dream + resize(gain, dream.shape[:2])))
+        return gain
+
+    return constrain
+
+
+def resize(image: np.ndarray, size: Size) -> np.ndarray:
     """Resize float32 [h, w, c]: area when it shrinks (no aliasing), cubic when it grows."""
     height, width = size
-    if picture.shape[:2] == (height, width):
-        return picture
-    smaller = height * width < picture.shape[0] * picture.shape[1]
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = height * width < image.shape[0] * image.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     # OpenCV drops the last axis of a single channel.
-    return cv2.resize(picture, (width, height), interpolation=method).reshape(height, width, -1)
+    return cv2.resize(image, (width, height), interpolation=method).reshape(height, width, -1)
+
+
+def resize_step_scale(step_scale: np.ndarray, size: Size) -> np.ndarray:
+    """A step scale at another size, repeated for each channel: float32 [h, w] -> [*size, 3]."""
+    return cv2.cvtColor(resize(step_scale[..., None], size)[..., 0], cv2.COLOR_GRAY2RGB)
 
 
 def to_grey(gradient: np.ndarray) -> np.ndarray:
@@ -192,70 +196,50 @@ def to_grey(gradient: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(gradient.mean(axis=2), cv2.COLOR_GRAY2RGB)
 
 
-def _half_size(size: Size) -> Size:
-    return max(1, size[0] // 2), max(1, size[1] // 2)
-
-
-def resize_step_scale(pace: np.ndarray, size: Size) -> np.ndarray:
-    """A pace at another size, for each channel: float32 [h, w] -> [size, 3]."""
-    return cv2.cvtColor(resize(pace[..., None], size)[..., 0], cv2.COLOR_GRAY2RGB)
-
-
-def _jitter_gradient(
-    slope: GradientFunction,
+def _step_gradient(
+    gradient: GradientFunction,
     base: np.ndarray,
-    visit: OctavePass,
+    octave: OctavePass,
     rng: np.random.Generator,
-    manner: AscentOptions,
+    options: AscentOptions,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Move, take the gradient, move back, smooth: no pixel keeps its place in the network's grid."""
+    """Gradient at base + gain: jittered, so that no pixel keeps its place in the network's grid, and blurred.
+
+    Returns:
+        (gain float32 [h, w, 3], number of the step) -> float32 [h, w, 3].
+    """
     # Even, so that a gradient of half size is rolled back by whole cells.
-    shifts = 2 * rng.integers(-MAX_JITTER // 2, MAX_JITTER // 2 + 1, size=(max(visit.steps, 1), 2))
-    # Drawn after them, and always: what is rolled does not depend on what else moves.
-    turns = rng.uniform(-1, 1, size=(max(visit.steps, 1), 2))
+    shifts = 2 * rng.integers(-MAX_JITTER // 2, MAX_JITTER // 2 + 1, size=(max(octave.steps, 1), 2))
+    # Drawn after the shifts, and always, so that these do not depend on `wander`.
+    affine = rng.uniform(-1, 1, size=(max(octave.steps, 1), 2))
+    cell = 1 if octave.smoothing is None else 2
 
     def at(gain: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])
-        picture = _clip(base + resize(gain, visit.size)) if number else base
-        gradient = climbed(np.roll(picture, (down, right), (0, 1)), turns[number])
-        gradient = resize(gradient, gain.shape[:2])
-        cell = 1 if visit.smoothing is None else 2
-        sigma = (cascade_sigma(number, visit.steps) if visit.smoothing is None else visit.smoothing) / cell
-        gradient = np.roll(gradient, (-down // cell, -right // cell), (0, 1))
-        gradient = precondition_gradient(gradient) if manner.natural else blur_cascade(gradient, sigma)
-        return (
-            gradient
-            if not manner.flatten
-            else normalize_rms(gradient) + manner.flatten * normalize_rms(flattening_gradient(gain))
-        )
+        image = _clip(base + resize(gain, octave.size)) if number else base
+        image = np.roll(image, (down, right), (0, 1))
+        if options.wander:
+            moved = gradient_under_affine(tiled, image, affine[number] * options.wander)
+        else:
+            moved = tiled(image)
+        slope = np.roll(resize(moved, gain.shape[:2]), (-down // cell, -right // cell), (0, 1))
+        if options.natural:
+            slope = precondition_gradient(slope)
+        else:
+            sigma = cascade_sigma(number, octave.steps) if octave.smoothing is None else octave.smoothing
+            slope = blur_cascade(slope, sigma / cell)
+        if options.flatten:
+            slope = normalize_rms(slope) + options.flatten * normalize_rms(flattening_gradient(gain))
+        return slope
 
-    def climbed(picture: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        if not manner.wander:
-            return apply_tiled(slope, picture)
-        return gradient_under_affine(lambda there: apply_tiled(slope, there), picture, drawn * manner.wander)
+    def tiled(image: np.ndarray) -> np.ndarray:
+        return apply_tiled(gradient, image)
 
     return at
 
 
-def _report_steps(
-    settle: Callable[[np.ndarray], np.ndarray], dreamed: np.ndarray, shown: Callable[[np.ndarray], None]
-) -> Callable[[np.ndarray], np.ndarray]:
-    def settled(gain: np.ndarray) -> np.ndarray:
-        gain = settle(gain)
-        shown(_clip(dreamed + resize(gain, dreamed.shape[:2])))
-        return gain
-
-    return settled
-
-
-def _limit_gain(base: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Keep base + gain within 0..1."""
-    return lambda gain: _clip(base + gain) - base
-
-
-def _keep_gain(gain: np.ndarray) -> np.ndarray:
-    """A gain of half size is cut down when it is laid on the picture."""
-    return gain
+def _half_size(size: Size) -> Size:
+    return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def _clip(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The spectrum and the colours of natural pictures: noise that has them, and gradients brought to them."""
+"""Filters of gradients and noise: spectrum and colours of natural images, blur, and random affine motion."""
 
 from __future__ import annotations
 
@@ -7,75 +7,81 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from mmdream.core import rng
+from mmdream.core.rng import rng_for
 
 COLOR_COVARIANCE_ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]], np.float32)
-"""Root of the covariance of natural pictures' channels, as tensorflow/lucid measured it on ImageNet."""
-NOISE_DEVIATION = 0.03
-"""Of a pixel of noise, in the range 0..1: enough to begin from. On 0.12 other networks tell half as many
-class dreams."""
+"""Root of the covariance of natural images' channels, as tensorflow/lucid measured it on ImageNet."""
 COLOR_COVARIANCE = (
     COLOR_COVARIANCE_ROOT @ COLOR_COVARIANCE_ROOT.T / np.linalg.norm(COLOR_COVARIANCE_ROOT, axis=0).max() ** 2
 )
+NOISE_DEVIATION = 0.03
+"""Of a pixel of noise, in the range 0..1: enough to begin from. On 0.12 other networks tell half as many
+class dreams."""
+MIN_HALVED_SIGMA = 1.4
+"""px; from this sigma on the two wider Gaussians are taken at half size."""
+MAX_ROTATION = 10.0
+"""Degrees either way, and"""
+MAX_SCALING = 0.1
+"""share of the size either way, of the random affine motion, as in tensorflow/lucid."""
 
 
 def precondition_gradient(gradient: np.ndarray) -> np.ndarray:
-    """A gradient by the pixels, as a dream that is parameterised by its decorrelated spectrum would move.
+    """Bring a gradient, float32 [H, W, 3], to the spectrum and the colours of natural images.
 
-    A dream x = F z with the amplitudes of natural pictures in F moves by F F' times the pixels' gradient
+    A dream x = F z with the amplitudes of natural images in F moves by F F' times the pixels' gradient
     (Olah et al. 2017, "Feature visualization", preconditioning): amplitudes fall with frequency, and
     brightness moves more than colour.
-
-    Args:
-        gradient: float32 [H, W, 3].
-
-    Returns:
-        float32 [H, W, 3].
     """
-    height, width = gradient.shape[:2]
-    spectrum = np.fft.rfft2(gradient, axes=(0, 1)) / _frequency_grid(height, width)[..., None]
-    moved = np.fft.irfft2(spectrum, (height, width), axes=(0, 1)).astype(np.float32)
-    return np.asarray(moved @ COLOR_COVARIANCE)
+    return np.asarray(_weaken_high_frequencies(gradient).astype(np.float32) @ COLOR_COVARIANCE)
 
 
 def make_noise_image(height: int, width: int, seed: int) -> np.ndarray:
-    """Soft coloured noise with the 1/f spectrum of natural pictures (Field 1987), to dream upon.
-
-    Args:
-        height: px.
-        width: px.
-        seed: the user's.
+    """Soft coloured noise with the 1/f spectrum of natural images (Field 1987), to dream upon.
 
     Returns:
         float32 [height, width, 3], around 0.5.
     """
-    white = rng.rng_for(seed, "noise", height, width).standard_normal((height, width, 3))
-    spectrum = np.fft.rfft2(white, axes=(0, 1)) / _frequency_grid(height, width)[..., None]
-    pink = np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+    white = rng_for(seed, "noise", height, width).standard_normal((height, width, 3))
+    pink = _weaken_high_frequencies(white)
     return np.clip(0.5 + NOISE_DEVIATION * pink / max(pink.std(), 1e-12), 0, 1).astype(np.float32)
 
 
-def _frequency_grid(height: int, width: int) -> np.ndarray:
-    """Cycles a pixel of each term of a real spectrum, at least one cycle a picture."""
+def make_reference_noise(side: int = 192) -> np.ndarray:
+    """A fixed image of 1/f noise, by which networks' usual activations are measured.
+
+    Returns:
+        float32 [side, side, 3], mean 0.5, deviation 0.2, mostly grey, clipped to 0..1.
+    """
+    white = rng_for(0, "pink").standard_normal((side, side, 4))
+    # Not divided by the frequencies, which rounds otherwise.
+    spectrum = np.fft.rfft2(white, axes=(0, 1)) * (1.0 / _frequencies(side, side))[..., None]
+    layers = np.fft.irfft2(spectrum, (side, side), (0, 1))
+    layers /= layers.std(axis=(0, 1))
+    grey, colors = layers[..., 3:], layers[..., :3]
+    return np.clip(0.5 + 0.2 * (0.9 * grey + 0.4 * colors), 0, 1).astype(np.float32)
+
+
+def _weaken_high_frequencies(image: np.ndarray) -> np.ndarray:
+    """Divide the spectrum of [H, W, c] by its frequencies."""
+    height, width = image.shape[:2]
+    spectrum = np.fft.rfft2(image, axes=(0, 1)) / _frequencies(height, width)[..., None]
+    return np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+
+
+def _frequencies(height: int, width: int) -> np.ndarray:
+    """Cycles a pixel of each term of a real spectrum, at least one cycle an image."""
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     return np.maximum(np.hypot(rows, columns), 1 / max(height, width))
 
 
-MIN_HALVED_SIGMA = 1.4
-"""px; from this sigma on the two wider Gaussians are taken at half size."""
-
-
 def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
-    """Mean of three Gaussian blurs at half, one and twice `sigma`.
+    """Mean of three Gaussian blurs at half, one and twice `sigma`, so that it grows shapes and not grain.
 
     The cascade of gordicaleksa/pytorch-deepdream: one width would favour motifs of one size.
 
     Args:
         gradient: float32 [H, W, 3].
         sigma: of the middle Gaussian, in pixels, > 0.
-
-    Returns:
-        float32 [H, W, 3].
     """
     third = np.float32(1 / 3)
     height, width = gradient.shape[:2]
@@ -89,49 +95,44 @@ def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
     return third * (_blur(gradient, sigma / 2) + wide)
 
 
-def flattening_gradient(gain: np.ndarray) -> np.ndarray:
-    """The way to less variation, float32 [H, W, 3]: down the gradient of the sum of squared differences.
-
-    Neighbours are drawn together; the square where total variation has the absolute value, so that edges of
-    motifs may stay soft instead of becoming steps.
-    """
-    return cv2.Laplacian(gain, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
-
-
 def _blur(gradient: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(gradient, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
 
 
 def cascade_sigma(step: int, steps: int) -> float:
-    """Sigma of the cascade at one step of a climb: 0.5 px at first, 2.5 px at the last.
+    """Sigma of the cascade at one of so many steps: 0.5 px at first, 2.5 px at the last.
 
     After the same source: the early steps draw, the late ones round off.
     """
     return 0.5 + 2.0 * (step + 1) / steps
 
 
-MAX_ROTATION = 10.0
-"""Degrees either way, and"""
-MAX_SCALING = 0.1
-"""share of the size either way, that a picture wanders at most, as in tensorflow/lucid."""
+def flattening_gradient(gain: np.ndarray) -> np.ndarray:
+    """Descent of the sum of squared differences of neighbours, float32 [H, W, 3].
+
+    The square where total variation has the absolute value: edges of motifs may stay soft instead of
+    becoming steps.
+    """
+    return cv2.Laplacian(gain, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
 
 
 def gradient_under_affine(
-    slope: Callable[[np.ndarray], np.ndarray], picture: np.ndarray, drawn: np.ndarray
+    gradient: Callable[[np.ndarray], np.ndarray], image: np.ndarray, amounts: np.ndarray
 ) -> np.ndarray:
-    """The gradient at a picture, by way of one that is turned and scaled about its middle.
+    """The gradient by way of the image turned and scaled about its middle: motifs then hold at more angles.
 
     Args:
-        slope: float32 [H, W, 3] -> gradient of the same shape.
-        picture: float32 [H, W, 3].
-        drawn: how far to turn and to grow, each -1..1 of the most.
+        gradient: float32 [H, W, 3] -> the same shape.
+        image: float32 [H, W, 3].
+        amounts: of rotation and of scaling, each -1..1 of the most.
 
     Returns:
-        float32 [H, W, 3]; 0 where the turned picture does not reach.
+        float32 [H, W, 3]; 0 where the turned image does not reach.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     middle = (width - 1) / 2, (height - 1) / 2
-    way = cv2.getRotationMatrix2D(middle, MAX_ROTATION * float(drawn[0]), 1 + MAX_SCALING * float(drawn[1]))
-    there = cv2.warpAffine(picture, way, (width, height), borderMode=cv2.BORDER_REFLECT)
+    turn, growth = float(amounts[0]), float(amounts[1])
+    matrix = cv2.getRotationMatrix2D(middle, MAX_ROTATION * turn, 1 + MAX_SCALING * growth)
+    moved = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
     back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    return cv2.warpAffine(slope(there), way, (width, height), flags=back)
+    return cv2.warpAffine(gradient(moved), matrix, (width, height), flags=back)

@@ -1,8 +1,7 @@
-"""The gradient of a picture too large for memory, tile by tile.
+"""The gradient of an image too large for memory, tile by tile.
 
-Tiles cover every pixel; each is computed with a halo of its real neighbours and only its core
-is kept, so that the sewn gradient is that of the whole wherever receptive fields fit into the halo. It is
-normalised only after it is sewn.
+Tiles cover every pixel once; each is computed with a halo of its real neighbours, so the result is that of
+the whole image wherever receptive fields fit into the halo. It is normalised only once it is whole.
 """
 
 from __future__ import annotations
@@ -16,81 +15,80 @@ MAX_TILE_SIDE = 768
 """Longest side of a tile's core in px: a VGG-16 step then peaks near 3.5 GB in float32."""
 HALO = 96
 """Real neighbours on each side, in px: about half the receptive field of the deep rungs."""
-
 STRIDE_GRID = 32
 """The largest stride of any rung, px."""
 
+TileSlices = tuple[slice, slice]
+"""Rows and columns."""
+
 
 def apply_tiled(
-    slope: Callable[[np.ndarray], np.ndarray],
-    picture: np.ndarray,
+    gradient: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
     core: int = MAX_TILE_SIDE,
     halo: int = HALO,
 ) -> np.ndarray:
-    """Apply a gradient function to a picture of any size.
+    """Apply a gradient function to an image of any size.
 
     Args:
-        slope: float32 [h, w, c] -> gradient float32 [h, w, 3].
-        picture: float32 [H, W, c]; beside the picture there may be what belongs to its pixels.
+        gradient: float32 [h, w, c] -> float32 [h, w, 3].
+        image: float32 [H, W, c]; further channels may hold what belongs to its pixels.
         core: longest side of the part of a tile that is kept, px.
         halo: neighbours around it, px.
 
     Returns:
         float32 [H, W, 3].
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     tiles = split_tiles(height, width, core, halo)
     if len(tiles) == 1:
-        return slope(picture)
-    gradient = np.empty((height, width, 3), np.float32)
-    for seen, kept in tiles:
-        part = slope(np.ascontiguousarray(picture[seen]))
-        gradient[kept] = part[slices_within(seen, kept)]
-    return gradient
-
-
-TileSlices = tuple[slice, slice]
-"""Rows and columns."""
+        return gradient(image)
+    result = np.empty((height, width, 3), np.float32)
+    for window, kept in tiles:
+        result[kept] = gradient(np.ascontiguousarray(image[window]))[slices_within(window, kept)]
+    return result
 
 
 def split_tiles(
     height: int, width: int, core: int = MAX_TILE_SIDE, halo: int = HALO
 ) -> list[tuple[TileSlices, TileSlices]]:
-    """The tiles of a picture: what is seen of it, and what is kept of that; the latter cover it once."""
+    """The tiles of an image: the window with its halo, and the core that is kept of it."""
     return [
-        (
-            (
-                slice(*_aligned_window(top, bottom, height, halo)),
-                slice(*_aligned_window(left, right, width, halo)),
-            ),
-            (slice(top, bottom), slice(left, right)),
-        )
-        for top, bottom in _split_evenly(height, core)
-        for left, right in _split_evenly(width, core)
+        ((rows, columns), (kept_rows, kept_columns))
+        for rows, kept_rows in _spans(height, core, halo)
+        for columns, kept_columns in _spans(width, core, halo)
     ]
 
 
-def slices_within(seen: TileSlices, kept: TileSlices) -> TileSlices:
-    """Where what is kept lies in what is seen."""
-    return (
-        slice(kept[0].start - seen[0].start, kept[0].stop - seen[0].start),
-        slice(kept[1].start - seen[1].start, kept[1].stop - seen[1].start),
+def slices_within(window: TileSlices, kept: TileSlices) -> TileSlices:
+    """Where the kept core lies inside its window."""
+    rows, columns = (
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for outer, inner in zip(window, kept, strict=True)
     )
+    return rows, columns
+
+
+def _spans(length: int, core: int, halo: int) -> list[tuple[slice, slice]]:
+    """Windows and cores of the tiles along one axis."""
+    return [
+        (_aligned_window(start, stop, length, halo), slice(start, stop))
+        for start, stop in _split_evenly(length, core)
+    ]
 
 
 def _split_evenly(length: int, core: int) -> list[tuple[int, int]]:
-    """Near-equal stretches of at most `core` that cover 0..length."""
+    """Near-equal spans of at most `core` that cover 0..length."""
     count = -(-length // core)
-    edges = [round(k * length / count) for k in range(count + 1)]
-    return list(pairwise(edges))
+    return list(pairwise(round(k * length / count) for k in range(count + 1)))
 
 
-def _aligned_window(start: int, stop: int, length: int, halo: int) -> tuple[int, int]:
-    """A stretch with its halo, aligned to the grid of the network's strides from either end.
+def _aligned_window(start: int, stop: int, length: int, halo: int) -> slice:
+    """A span with its halo, aligned to the grid of the network's strides from either end.
 
     Off the grid gradients differ; and "same" padding shifts a network by the length modulo its stride, so a
     window's length must leave the same remainder as the whole.
     """
     first = max(0, start - halo) // STRIDE_GRID * STRIDE_GRID
     last = length - max(0, length - stop - halo) // STRIDE_GRID * STRIDE_GRID
-    return first, last
+    return slice(first, last)

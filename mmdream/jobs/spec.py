@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.core.files import hash_file
-from mmdream.image.gradient import check_targets
+from mmdream.image.objective import check_targets
 from mmdream.jobs.environment import describe_environment
 from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights

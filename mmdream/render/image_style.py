@@ -154,7 +154,7 @@ def style_image(
         # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
         detail = detail * (mask[..., None] > 0)
     painting = np.clip(rgb + np.float32(moment.strength) * detail, 0, 1)
-    judge = easel.painting((height, width))
+    judge = easel.loss_at((height, width))
     before, _ = judge.distances(np.concatenate((small, small, inside), axis=2))
     seen = resize(painting, (height, width))
     after, away = judge.distances(np.concatenate((seen, small, inside), axis=2))

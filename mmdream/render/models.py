@@ -14,7 +14,7 @@ from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.report import Stopwatch
-from mmdream.image.gradient import check_targets, read_guide
+from mmdream.image.objective import check_targets, read_guide
 from mmdream.image.style_ascent import StyleTarget
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio

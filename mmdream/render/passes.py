@@ -13,7 +13,8 @@ import numpy as np
 from mmdream.core.errors import Interrupted
 from mmdream.core.report import Stopwatch
 from mmdream.image import octaves, style_ascent
-from mmdream.image.gradient import build_gradient, build_objective, evaluate_objective, step_size
+from mmdream.image.gradient import build_gradient, evaluate_objective
+from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe

@@ -22,7 +22,6 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.core.threads import prefetch
 from mmdream.image import octaves
-from mmdream.image.gradient import build_objective, read_guide, step_size
 from mmdream.image.motion import (
     CameraMotion,
     PyramidLimits,
@@ -31,6 +30,7 @@ from mmdream.image.motion import (
     unwarp_change,
     warp_affine,
 )
+from mmdream.image.objective import build_objective, read_guide, step_size
 from mmdream.image.octaves import resize
 from mmdream.media import mux, verify
 from mmdream.media.audio_files import DecodedSpan
@@ -167,7 +167,8 @@ def _make_report(
     joined: JoinedClips | None,
     began: float,
 ) -> Report:
-    from mmdream.image.gradient import build_objective, evaluate_objective
+    from mmdream.image.gradient import evaluate_objective
+    from mmdream.image.objective import build_objective
 
     moment = recipe.schedule.at(0.0)
     wanted = build_objective(network.card, moment, recipe.wishes)
@@ -269,10 +270,10 @@ def dream_zoom_frames(
     for number in range(voyage.frames):
         at = number / rate
         moment, since = recipe.schedule.at(float(at)), float(at) - anchored
-        if motion.reach(since, size) > MAX_CORNER_DISTANCE:
-            canvas = np.clip(warp_affine(canvas, motion.after(since, size), cv2.INTER_LANCZOS4), 0, 1)
+        if motion.max_displacement(since, size) > MAX_CORNER_DISTANCE:
+            canvas = np.clip(warp_affine(canvas, motion.affine_after(since, size), cv2.INTER_LANCZOS4), 0, 1)
             anchored, since = float(at), 0.0
-        way = motion.after(since, size)
+        way = motion.affine_after(since, size)
         view = np.clip(warp_affine(canvas, way), 0, 1)
         if moment.strength and moment.steps:
             steps = min(moment.steps, max(1, round(moment.steps * network.card.carried)))

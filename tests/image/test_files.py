@@ -104,7 +104,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import cv2
-from mmdream.cli import main
+from mmdream.cli.app import main
 from mmdream.picture import files
 from tests.command import mmdream
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -27,30 +27,32 @@ def whole(way: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("rate", [1, 12, 25, 60])
 def test_a_second_of_frames_moves_as_far_at_any_rate(motion: CameraMotion, rate: int) -> None:
-    step = whole(motion.after(1 / rate, SIZE))
+    step = whole(motion.affine_after(1 / rate, SIZE))
     moved = np.linalg.matrix_power(step, rate)
-    np.testing.assert_allclose(moved, whole(motion.after(1.0, SIZE)), atol=1e-9)
+    np.testing.assert_allclose(moved, whole(motion.affine_after(1.0, SIZE)), atol=1e-9)
 
 
 def test_each_does_what_it_says() -> None:
     np.testing.assert_allclose(
-        CameraMotion(shift=(2, -3)).after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3])
+        CameraMotion(shift=(2, -3)).affine_after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3])
     )
     right = MIDDLE + np.array([10, 0, 0])
-    np.testing.assert_allclose(CameraMotion(zoom=1.5).after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0]))
+    np.testing.assert_allclose(
+        CameraMotion(zoom=1.5).affine_after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0])
+    )
     # Against the clock: what lay to the right lies above, and rows run down.
-    turned = CameraMotion(rotate=90).after(1, SIZE) @ right
+    turned = CameraMotion(rotate=90).affine_after(1, SIZE) @ right
     np.testing.assert_allclose(turned, MIDDLE[:2] - np.array([0, 10]), atol=1e-9)
 
 
 def test_reach_is_the_way_of_the_farthest_corner() -> None:
-    assert CameraMotion().reach(5, SIZE) == 0
-    assert CameraMotion(shift=(3, 0)).reach(2, SIZE) == pytest.approx(6)
-    assert CameraMotion(zoom=2).reach(1, SIZE) == pytest.approx(79.5)
+    assert CameraMotion().max_displacement(5, SIZE) == 0
+    assert CameraMotion(shift=(3, 0)).max_displacement(2, SIZE) == pytest.approx(6)
+    assert CameraMotion(zoom=2).max_displacement(1, SIZE) == pytest.approx(79.5)
 
 
 def test_what_is_changed_in_the_view_is_found_there_again() -> None:
-    way = CameraMotion(1.1, 8, (5, -2)).after(1, SIZE)
+    way = CameraMotion(1.1, 8, (5, -2)).affine_after(1, SIZE)
     blob = np.zeros((*SIZE, 3), np.float32)
     blob[40:60, 70:100] = 1
     for change in (blob, blob[::2, ::2]):
@@ -62,7 +64,7 @@ def test_what_is_changed_in_the_view_is_found_there_again() -> None:
 
 def test_a_change_that_is_not_seen_changes_nothing() -> None:
     ones = np.ones((*SIZE, 3), np.float32)
-    back = unwarp_change(ones, CameraMotion(shift=(50, 0)).after(1, SIZE), SIZE)
+    back = unwarp_change(ones, CameraMotion(shift=(50, 0)).affine_after(1, SIZE), SIZE)
     assert back[:, :100].min() == pytest.approx(1)
     assert not back[:, 115:].any()
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mmdream.image import octaves, tiles
-from mmdream.image.gradient import build_gradient, evaluate_objective, objective_at_depth
+from mmdream.image.gradient import build_gradient, evaluate_objective
+from mmdream.image.objective import objective_at_depth
 from mmdream.image.spectrum import blur_cascade, gradient_under_affine, make_noise_image
 from mmdream.networks.card import load_card
 from mmdream.settings.recipe import AscentOptions
@@ -91,9 +92,15 @@ def test_longer_steps_where_they_are_asked_for(network, picture):
     pace[:24] = 1
     visits = [octaves.OctavePass((96, 128), 1, 2.0)]
     gain = octaves.dream_octaves(
-        picture, np.zeros_like(picture), visits, build_gradient(network, DEEP), 0.01, seed=0,
-        time=Fraction(0), step_scale=pace,
-    )  # fmt: skip
+        picture,
+        np.zeros_like(picture),
+        visits,
+        build_gradient(network, DEEP),
+        0.01,
+        seed=0,
+        time=Fraction(0),
+        step_scale=pace,
+    )
     assert gain.shape == (48, 64, 3)
     assert np.abs(gain[:24]).mean() > 0.002
     assert np.abs(gain[24:]).max() == 0
@@ -139,7 +146,7 @@ def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
     ],
 )
 def test_every_manner_climbs_and_none_is_the_plain_one(manner: AscentOptions, network, picture):
-    plain, detail = (dreamed(network, picture, steps=6, manner=m) for m in (AscentOptions(), manner))
+    plain, detail = (dreamed(network, picture, steps=6, options=m) for m in (AscentOptions(), manner))
     base = evaluate_objective(network, DEEP, picture)
     assert evaluate_objective(network, DEEP, picture + detail) > 1.3 * base
     assert np.abs(detail - plain).max() > 0.01
@@ -149,7 +156,7 @@ def test_flattening_makes_a_dream_smoother(network, picture):
     def roughness(detail: np.ndarray) -> float:
         return float(np.abs(np.diff(detail, axis=0)).mean() / np.abs(detail).mean())
 
-    plain, flat = (dreamed(network, picture, steps=6, manner=AscentOptions(flatten=f)) for f in (0.0, 0.8))
+    plain, flat = (dreamed(network, picture, steps=6, options=AscentOptions(flatten=f)) for f in (0.0, 0.8))
     assert roughness(flat) < 0.9 * roughness(plain)
 
 
@@ -163,7 +170,7 @@ def test_a_gradient_comes_back_from_where_its_picture_wandered(picture):
 
 def test_each_step_is_shown(network, picture):
     shown: list[np.ndarray] = []
-    detail = dreamed(network, picture, steps=3, shown=shown.append)
+    detail = dreamed(network, picture, steps=3, on_step=shown.append)
     assert len(shown) == 2 * 3  # octaves, steps
     assert all(rgb.shape == picture.shape for rgb in shown)
     np.testing.assert_allclose(shown[-1], picture + detail, atol=1e-6)

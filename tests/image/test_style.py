@@ -76,9 +76,9 @@ def variance(easel: StyleTarget, content: np.ndarray) -> float:
 
 
 def test_the_gradient_is_that_of_the_distances(easel, monkeypatch):
-    monkeypatch.setattr(style, "PAD", (0, 0))  # The distances are of pictures without a rim.
+    monkeypatch.setattr(style, "PADDING_RANGE", (0, 0))  # The distances are of pictures without a rim.
     content, here = make_noise_image(64, 96, 7), 0.2 + 0.6 * make_noise_image(64, 96, 8)
-    painting = easel.painting((64, 96))
+    painting = easel.loss_at((64, 96))
     way = painting.gradient(beside(here, content), variance(easel, content), np.random.default_rng(0))
 
     def far(rgb: np.ndarray) -> float:
@@ -95,10 +95,10 @@ def test_a_tile_has_the_gradient_of_the_whole(easel, monkeypatch):
     content, here = make_noise_image(96, 640, 7), 0.2 + 0.6 * make_noise_image(96, 640, 8)
     # One tile differs little: its content weighs as in the whole all the same.
     here[:, 320:480], content[:, 320:480] = (0.5 + 0.2 * (x[:, 320:480] - 0.5) for x in (here, content))
-    painting, varied = easel.painting((96, 640)), variance(easel, content)
+    painting, varied = easel.loss_at((96, 640)), variance(easel, content)
     whole = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
-    monkeypatch.setattr(style, "windows", lambda h, w: tiles.split_tiles(h, w, 160, 160))
-    monkeypatch.setattr(style, "sewn", lambda slope, x: tiles.apply_tiled(slope, x, 160, 160))
+    monkeypatch.setattr(style, "split_tiles", lambda h, w: tiles.split_tiles(h, w, 160, 160))
+    monkeypatch.setattr(style, "apply_tiled", lambda slope, x: tiles.apply_tiled(slope, x, 160, 160))
     assert variance(easel, content) == pytest.approx(varied, rel=0.1)
     tiled = painting.gradient(beside(here, content), varied, np.random.default_rng(0))
     # The whole counts its rim among its pixels, tiles do not: all of it is longer by a factor.
@@ -127,7 +127,7 @@ def test_a_picture_in_tiles_has_the_style_of_the_whole(easel, monkeypatch):
     def small(height: int, width: int) -> list[tuple[tiles.TileSlices, tiles.TileSlices]]:
         return tiles.split_tiles(height, width, 128, 64)
 
-    monkeypatch.setattr(style, "windows", small)
+    monkeypatch.setattr(style, "split_tiles", small)
     for got, wanted in zip(style.measure_masked_moments(easel.network, content), whole, strict=True):
         # Means and powers; at the rim a layer's cells see the picture end.
         assert np.allclose(got[1] / got[0], wanted[1] / wanted[0], rtol=0.05, atol=0.02)
@@ -154,7 +154,7 @@ def test_painting_comes_nearer_to_the_style_and_is_the_same_again(easel):
 def test_where_nothing_is_shared_nothing_is_painted(easel):
     content, share = make_noise_image(96, 128, 5), np.zeros((96, 128), np.float32)
     share[:, :64] = 1
-    result = painted(easel, content, share=share)
+    result = painted(easel, content, mask=share)
     assert np.array_equal(result[:, 72:], content[:, 72:])
     assert np.abs(result[:, :56] - content[:, :56]).mean() > 0.01
 

@@ -14,7 +14,8 @@ import pytest
 
 from mmdream import Recipe, Schedule, dream_audio, dream_image
 from mmdream.core.events import EventSink
-from mmdream.image.gradient import build_gradient, build_objective
+from mmdream.image.gradient import build_gradient
+from mmdream.image.objective import build_objective
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf

@@ -44,7 +44,7 @@ def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Pat
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
     np.testing.assert_allclose(shown[0], image.read_image(picture), atol=0.01)
-    way = CameraMotion(1.1, 6, (4, -2)).after((len(shown) - 1) / fps, (64, 96))
+    way = CameraMotion(1.1, 6, (4, -2)).affine_after((len(shown) - 1) / fps, (64, 96))
     expected = np.clip(warp_affine(image.read_image(picture), way), 0, 1)
     assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]

@@ -212,7 +212,8 @@ def test_unknown_layer_is_a_bug_of_the_card():
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "mixed_float16"])
 def test_half_as_many_bits_give_the_same_gradient(number_format: str):
-    from mmdream.image.gradient import build_gradient, objective_at_depth
+    from mmdream.image.gradient import build_gradient
+    from mmdream.image.objective import objective_at_depth
 
     y, x = np.mgrid[0:96, 0:128] / 32
     picture = np.stack([np.sin(x * 3 + y), np.cos(y * 4), np.sin(x * y)], -1) * 0.3 + 0.5

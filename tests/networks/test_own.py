@@ -21,7 +21,8 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.image.gradient import build_gradient, objective_at_depth
+from mmdream.image.gradient import build_gradient
+from mmdream.image.objective import objective_at_depth
 from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network

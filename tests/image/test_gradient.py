@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 
 from mmdream.image import octaves
-from mmdream.image.gradient import (
-    build_gradient,
-    build_objective,
-    evaluate_objective,
-    objective_at_depth,
-    step_size,
-)
+from mmdream.image.gradient import build_gradient, evaluate_objective
+from mmdream.image.objective import build_objective, objective_at_depth, step_size
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf

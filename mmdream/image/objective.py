@@ -1,0 +1,90 @@
+"""What an image dream climbs at a moment, by schedule, targets and card; nothing here needs TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+
+from mmdream.image.octaves import resize
+from mmdream.media.image import read_image
+from mmdream.networks.card import NetworkCard
+from mmdream.settings.schedule import FrameSettings, Schedule
+from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
+
+MAX_GUIDE_SIDE = 256
+"""Longest side of a guide in px: its cells are compared with every cell of the image."""
+
+
+def build_objective(
+    card: NetworkCard, settings: FrameSettings, targets: Targets, guide: GuideImage | None = None
+) -> Objective:
+    """The targets and the motifs of the moment; where there are neither, the rungs next to its depth.
+
+    The rungs also join a guide where no layer is among the targets. All motifs of a schedule are among the
+    terms at any time, so that the gradient is traced once for all.
+
+    Args:
+        card: of the network.
+        settings: of the moment.
+        targets: the user's.
+        guide: as `read_guide` gives it, if it has been read already.
+
+    Raises:
+        UserError: there is no such motif, a guide that is no picture.
+    """
+    terms = [(term.plain, term.weight) for term in targets.terms]
+    terms += [(card.motif(name), share) for name, share in settings.motifs]
+    unguided = targets.guide is not None and all(term.kind != "layer" for term, _ in terms)
+    if not terms or unguided:
+        rungs = objective_at_depth(card, settings.depth, away=targets.guide is None)
+        terms += zip(rungs.terms, rungs.weights, strict=True)
+    return Objective(
+        tuple(term for term, _ in terms),
+        tuple(weight for _, weight in terms),
+        targets.measure,
+        guide or read_guide(targets),
+    )
+
+
+def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Objective:
+    """The energy of the two rungs next to a depth of 0..1, blended; less that of their `away` channels."""
+    terms: list[tuple[Term, float]] = []
+    for rung, share in zip(card.rungs, map(float, card.mix(depth)), strict=True):
+        if share:
+            terms.append((Term("layer", rung.layer), share))
+        if share and away:
+            channels = [parse_channel(f"{rung.layer}:{numbers}") for numbers in rung.away]
+            terms += [(term.plain, -share * term.weight) for term in channels]
+    return Objective(tuple(term for term, _ in terms), tuple(weight for _, weight in terms))
+
+
+def step_size(card: NetworkCard, objective: Objective) -> float:
+    """RMS of one ascent step in the range 0..1."""
+    return card.step_along(objective.terms, objective.weights)
+
+
+def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> None:
+    """Refuse what the card does not know, before the network is loaded.
+
+    Raises:
+        UserError: unknown class or motif (names the nearest ones), a guide that is no picture.
+    """
+    if targets.guide is not None:
+        read_image(targets.guide)
+    for name in schedule.fade.names:
+        card.motif(name)
+    card.check_classes(targets.terms)
+
+
+def read_guide(targets: Targets) -> GuideImage | None:
+    """The guide as the network sees it, its details as large as in a dream; None: there is none.
+
+    Raises:
+        UserError: a guide that is no picture.
+    """
+    if targets.guide is None:
+        return None
+    rgb = read_image(targets.guide)
+    factor = min(1.0, MAX_GUIDE_SIDE / max(rgb.shape[:2]))
+    size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
+    small = resize(rgb, size)
+    return GuideImage(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())
