@@ -11,7 +11,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from mmdream.cli import app
+from mmdream.cli.app import app
 
 DEFAULT = re.compile(r"\s*\[(?:default: \(?(?P<default>.*?)\)?|(?P<note>[^:]*))\]$")
 """What the help writes behind an option's text."""
