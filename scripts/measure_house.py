@@ -53,6 +53,9 @@ WITHOUT = {"image": {"media"}, "audio": {"media"}}
 CANVAS = "views.canvas"
 """The one module that imports `core` alone: pictures and their lettering, for data sets too."""
 
+LIMITS = {"lines": 350, "body": 60, "parameters": 12}
+"""Of a file, of a function's body, of a function outside the command line; what is beyond is listed."""
+
 Arrow = tuple[str, str]
 """Who imports, and whom: modules, dotted, without the package's name."""
 
@@ -233,9 +236,18 @@ def main() -> None:
     print(f"files                       {len(known)}")
     print(f"largest folder              {count} files: {folder}")
     print(f"longest file                {lines[longest]} lines: {longest}")
+    for module in sorted(lines, key=lambda module: -lines[module]):
+        if lines[module] > LIMITS["lines"] and module != longest:
+            print(f"    {lines[module]}: {module}")
     print(f"longest body, no docstring  {bodies.body} lines: {bodies.module}.{bodies.name}")
+    for each in sorted(all_functions, key=lambda each: -each.body):
+        if each.body > LIMITS["body"] and each != bodies:
+            print(f"    {each.body}: {each.module}.{each.name}")
     print(f"most parameters             {wide.parameters}: {wide.module}.{wide.name}")
     print(f"  outside the command line  {wide_inner.parameters}: {wide_inner.module}.{wide_inner.name}")
+    for each in sorted(inner, key=lambda each: -each.parameters):
+        if each.parameters > LIMITS["parameters"] and each != wide_inner:
+            print(f"    {each.parameters}: {each.module}.{each.name}")
     print(f"class names that stand twice  {len(twice)}")
     for name, homes in sorted(twice.items()):
         print(f"    {name}: {', '.join(homes)}")
