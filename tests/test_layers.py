@@ -38,38 +38,24 @@ TENSORFLOW = {
 
 
 KNOWN = {
-    ("classify.run", "views.canvas"),
-    ("core.files", "media.image"),
-    ("core.files", "media.open"),
-    ("core.report", "settings.schedule"),
-    ("datasets.plot", "views.figure"),
-    ("image.gradient", "media.image"),
-    ("planning.dry_run", "jobs.spec"),
-    ("render.audio", "jobs.journal"),
-    ("render.audio", "jobs.store"),
-    ("render.audio", "views.audio_figures"),
-    ("render.parts", "jobs.journal"),
-    ("render.parts", "jobs.store"),
-    ("render.video", "jobs.journal"),
-    ("render.video", "jobs.spec"),
-    ("render.video", "jobs.store"),
-    ("render.video", "planning.disk"),
-    ("render.video", "planning.eta"),
-    ("render.video", "views.preview"),
-    ("settings.files", "media.mask"),
-    ("settings.files", "media.probe"),
-    ("settings.files", "networks.card"),
-    ("settings.files", "networks.weights"),
-    ("settings.files", "render.image_style"),
-    ("settings.recipe", "media.probe"),
-    ("views.channels", "planning.dry_run"),
-    ("views.extras", "jobs.journal"),
-    ("views.extras", "jobs.spec"),
-    ("views.extras", "jobs.store"),
-    ("views.figure", "classify.run"),
-    ("views.gallery", "sample.film"),
+    ("classify", "views"),
+    ("core", "media"),
+    ("core", "settings"),
+    ("datasets", "views"),
+    ("image", "media"),
+    ("planning", "jobs"),
+    ("render", "jobs"),
+    ("render", "planning"),
+    ("render", "views"),
+    ("settings", "media"),
+    ("settings", "networks"),
+    ("settings", "render"),
+    ("views", "classify"),
+    ("views", "jobs"),
+    ("views", "planning"),
+    ("views", "sample"),
 }
-"""Arrows against the order that still have to go."""
+"""Folders between which arrows against the order still have to go."""
 
 KNOWN_CYCLES = [{"audio.frontend", "audio.gradient"}, {"networks.card", "networks.user_model"}]
 """Those that still have to go."""
@@ -85,8 +71,9 @@ def test_every_folder_has_its_place_in_the_order() -> None:
 
 
 def test_imports_keep_the_order(every_arrow: set[Arrow]) -> None:
-    wrong = sorted(arrow for arrow in every_arrow - KNOWN if not is_allowed(arrow))
-    assert [f"{module} imports {other}" for module, other in wrong] == []
+    wrong = sorted(arrow for arrow in every_arrow if not is_allowed(arrow))
+    assert [f"{module} imports {other}" for module, other in wrong
+            if (unit(module), unit(other)) not in KNOWN] == []  # fmt: skip
 
 
 def test_no_modules_import_each_other(every_arrow: set[Arrow]) -> None:
