@@ -24,8 +24,8 @@ import soundfile
 from compare_dreams import DOGS
 
 from mmdream.core.rng import rng_for
-from mmdream.datasets import manifest
 from mmdream.datasets.card import read_dataset_card
+from mmdream.datasets.folder import INPUT_FOLDER, read_manifest, write_manifest
 
 PICTURES = 250
 """Training pictures of a class."""
@@ -73,15 +73,15 @@ def dogs26(data: Path, tiny: Path, out: Path) -> None:
 
 def dog_or_not(source: Path, out: Path) -> None:
     """A prepared set with two classes."""
-    about, rows = manifest.read_manifest(source)
+    about, rows = read_manifest(source)
     sorted_rows = []
     for row in rows:
         label = "dog" if row.label == "dog" else "not_dog"
-        file = f"{manifest.INPUT_FOLDER}/{label}/{Path(row.file).name}"
+        file = f"{INPUT_FOLDER}/{label}/{Path(row.file).name}"
         (out / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / row.file, out / file)
         sorted_rows.append(replace(row, file=file, label=label))
-    manifest.write_manifest(out, replace(about, name="dog_or_not", classes=("dog", "not_dog")), sorted_rows)
+    write_manifest(out, replace(about, name="dog_or_not", classes=("dog", "not_dog")), sorted_rows)
 
 
 def fsdkaggle2018(out: Path) -> None:

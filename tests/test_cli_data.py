@@ -29,7 +29,7 @@ def two_dogs(at: Path) -> Path:
 def test_help_brings_in_nothing_heavy():
     every = [["data"], *(["data", command] for command in COMMANDS)]
     code = (
-        "import sys\nfrom mmdream.cli import main\n"
+        "import sys\nfrom mmdream.cli.app import main\n"
         "heavy = {'numpy', 'tensorflow', 'keras', 'cv2', 'av', 'scipy', 'soundfile'}\n"
         f"for words in {every}:\n"
         "    sys.argv = ['mmdream', *words, '--help']\n"

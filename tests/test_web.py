@@ -15,9 +15,9 @@ from mmdream.core.download import (
     DownloadError,
     download_bytes,
     download_file,
-    file_digest,
     remote_size,
 )
+from mmdream.core.files import hash_file
 
 BODY = bytes(range(256)) * (3 * BLOCK_BYTES // 256)
 SHA = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -157,7 +157,7 @@ def test_a_wrong_checksum_leaves_nothing(site: Site, tmp_path: Path, method: str
     assert left(into) == []
     known = hashlib.new(method, BODY).hexdigest()
     download_file(site.address, into, len(BODY), f"{method}:{known}")
-    assert file_digest(into, method) == known
+    assert hash_file(into, method) == known
 
 
 @pytest.mark.parametrize("odd", ["", "no length"])

@@ -100,7 +100,7 @@ def show_dataset(
         typer.echo(line)
 
 
-@app.command()
+@app.command("prepare")
 def prepare_dataset(
     name: NameArgument,
     sources: Annotated[
@@ -139,7 +139,7 @@ def prepare_dataset(
     print_report(report, as_json)
 
 
-@app.command()
+@app.command("check")
 def check_dataset(
     folder: Annotated[
         Path,

@@ -5,7 +5,6 @@ Small ones come whole into memory; large ones grow in a part file that a later a
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import urllib.error
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmdream.core.files import hash_file
 from mmdream.core.paths import CACHE, user_folder
 
 TIMEOUT_SECONDS = 30
@@ -90,7 +90,7 @@ def download_file(
     try:
         _download_rest(address, part, mark, most, progress)
         method, _, known = checksum.partition(":")
-        if known and file_digest(part, method) != known:
+        if known and hash_file(part, method) != known:
             raise _WrongContent(f"{address}: its checksum is not the known one")
     except _WrongContent:
         part.unlink(missing_ok=True)
@@ -103,12 +103,6 @@ def download_file(
         raise
     part.replace(into)
     mark.unlink(missing_ok=True)
-
-
-def file_digest(path: Path, method: str) -> str:
-    """Of a file's bytes, in hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()
 
 
 class _WrongContent(DownloadError):

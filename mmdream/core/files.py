@@ -20,9 +20,6 @@ from mmdream.core.errors import DiskFull, UserError
 from mmdream.media import image
 from mmdream.media.open import DISK_FULL_ERRNOS, disk_full_error
 
-BLOCK_BYTES = 1 << 20
-"""Bytes read at once."""
-
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -58,13 +55,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def hash_file(path: Path) -> str:
-    """Of a file's bytes."""
-    digest = hashlib.sha256()
+def hash_file(path: Path, method: str = "sha256") -> str:
+    """The checksum of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()
 
 
 pass

@@ -1,73 +1,58 @@
-"""Archives unpacked as if somebody hostile had packed them.
-
-Files and folders only, below one fresh folder, within bounds of bytes and of files; an archive that holds
-anything else, or is cut off, is refused as a whole and leaves nothing behind.
-"""
+"""Unpacks archives that may be hostile: files and folders only, below one new folder, within limits."""
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from mmdream.core.errors import UserError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 BLOCK_BYTES = 1 << 20
-"""Bytes copied at once."""
-
 MAX_HEADER_BYTES = 1 << 20
-"""Bytes of one header of a tar; names and times take a few hundred."""
-
+"""Of a tar's header; names and times take a few hundred."""
 MAX_TRAILING_BYTES = 64 * BLOCK_BYTES
-"""Bytes; a tar is padded to a record of some KB."""
-
-_ZIP_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
-"""Of a zip's members; LZMA takes as much memory as the archive says."""
+"""After the end of a tar, which is padded to a record of some KB."""
+ZIP_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
+"""That are unpacked; LZMA takes as much memory as the archive says."""
+ARCHIVE_ERRORS = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError),
+)
+"""Raised by the readers of archives at one that is cut off or changed; it depends on where."""
 
 ByteProgress = Callable[[float, float], None]
 """(bytes done, bytes in all)"""
-
-ARCHIVE_ERRORS = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
-"""What the readers of archives raise at one that is cut off or changed; it depends on where."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackLimits:
     """How much may come out of an archive."""
 
-    times: int = 20
-    """Bytes out of each byte of the archive. Sounds and pictures are packed already: the whole of a data set
-    gains less than threefold, a table of numbers tenfold; a bomb begins at hundreds."""
-    least: int = 64_000_000
+    max_ratio: int = 20
+    """Bytes out of each byte of the archive. Sounds and pictures are packed already: a whole data set gains
+    less than threefold, a table of numbers tenfold; a bomb begins at hundreds."""
+    min_bytes: int = 64_000_000
     """Bytes that even a small archive may hold."""
-    files: int = 3_000_000
+    max_files: int = 3_000_000
     """ImageNet has 1.3 million."""
 
-    def bytes(self, packed: int) -> int:
-        """That may come out of an archive of so many."""
-        return max(self.least, self.times * packed)
+    def max_bytes(self, packed: int) -> int:
+        """Bytes that may come out of an archive of `packed` bytes."""
+        return max(self.min_bytes, self.max_ratio * packed)
 
 
 DEFAULT_LIMITS = UnpackLimits()
@@ -78,98 +63,84 @@ class _RefusedArchive(Exception):
 
 
 class _DiskError(Exception):
-    """What the disk says of a file that is being written: an OSError that is not the archive's fault."""
+    """Holds an OSError of writing, which is not the archive's fault."""
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name ends as those that can be unpacked."""
+    """Whether a file's name ends in one of `SUFFIXES`."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def unpack(
     archive: Path,
     into: Path,
-    bounds: UnpackLimits = DEFAULT_LIMITS,
+    limits: UnpackLimits = DEFAULT_LIMITS,
     progress: ByteProgress = lambda _done, _total: None,
 ) -> None:
-    """Unpack an archive into a folder that does not exist yet.
+    """Unpack an archive into a folder that does not exist yet; it is gone again after any error.
 
     Args:
         archive: one of `SUFFIXES`.
         into: the folder to make; its parent exists.
-        bounds: how much may come out.
-        progress: told (bytes read, bytes of the archive).
+        limits: how much may come out.
+        progress: called with (bytes read, bytes of the archive).
 
     Raises:
         UserError: the archive is damaged, or holds a link, a device, a path that leads out of the folder, a
-            name twice, or more than the bounds allow; `into` is gone again.
-        OSError: the disk is full, or another trouble with writing; `into` is gone again.
+            name twice, or more than the limits allow.
+        OSError: the disk is full, or another trouble with writing.
     """
     into.mkdir()
     try:
-        _unpack_members(archive, into, bounds, progress)
-    except BaseException:
+        gate = _Gate(into, limits.max_bytes(archive.stat().st_size), limits.max_files)
+        extract = _extract_zip if archive.name.lower().endswith(".zip") else _extract_tar
+        extract(archive, into, gate, progress)
+    except BaseException as error:
         shutil.rmtree(into)
+        if isinstance(error, _RefusedArchive):
+            raise UserError(f"{archive}: {error}; nothing of it was kept") from error
+        if isinstance(error, _DiskError):
+            raise error.args[0] from None
+        if isinstance(error, ARCHIVE_ERRORS):
+            raise UserError(f"{archive}: is cut off or damaged ({error}); fetch it again") from error
         raise
 
 
-def _unpack_members(archive: Path, into: Path, bounds: UnpackLimits, progress: ByteProgress) -> None:
-    """Unpack, and say what is wrong with an archive."""
-    zipped = archive.name.lower().endswith(".zip")
-    try:
-        with closing((_zip_members if zipped else _tar_members)(archive, progress)) as members:
-            # An archive says itself how much it holds, and may lie: what comes out is counted.
-            _write_members(members, into, bounds.bytes(archive.stat().st_size), bounds.files)
-    except _RefusedArchive as error:
-        raise UserError(f"{archive}: {error}; nothing of it was kept") from error
-    except _DiskError as error:
-        raise error.args[0] from None
-    except ARCHIVE_ERRORS as error:
-        raise UserError(f"{archive}: is cut off or damaged ({error}); fetch it again") from error
+class _Gate:
+    """Lets the members of an archive through, one by one, while they keep to the limits."""
+
+    def __init__(self, into: Path, max_bytes: int, max_files: int) -> None:
+        self.into, self.max_bytes, self.max_files = into, max_bytes, max_files
+        self.bytes = self.files = 0
+
+    def extract(self, name: str, size: int, is_file: bool, write: Callable[[], object]) -> None:
+        """Extract one member.
+
+        Args:
+            name: as the archive has it.
+            size: bytes, as the archive says; its readers never give more.
+            is_file: whether it is a file; else it is a folder.
+            write: writes it below the folder.
+        """
+        if self.files == self.max_files:
+            raise _RefusedArchive(f"holds more than {self.max_files} files")
+        self.files, self.bytes = self.files + 1, self.bytes + size
+        if self.bytes > self.max_bytes:
+            raise _RefusedArchive(f"holds more than {self.max_bytes / 1e6:.0f} MB, too much for its size")
+        path = self.into.joinpath(*_split_name(name))
+        try:
+            if is_file and os.path.lexists(path):
+                raise FileExistsError
+            write()
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise _RefusedArchive(f"holds {name!r} twice") from None
+        except OSError as error:
+            if error.errno in (None, errno.EINVAL):  # Of reading: a place or a checksum is wrong.
+                raise
+            raise _DiskError(error) from error
 
 
-ArchiveMember = tuple[str, Callable[[], IO[bytes]] | None]
-"""Name, and what opens the contents; None: a folder."""
-
-
-def _write_members(members: Iterator[ArchiveMember], into: Path, most_bytes: int, most_files: int) -> None:
-    """Write the files of an archive below a folder."""
-    written = 0
-    for number, (name, contents_of) in enumerate(members):
-        if number == most_files:
-            raise _RefusedArchive(f"holds more than {most_files} files")
-        parts = _split_member_name(name)
-        if contents_of is None:
-            continue
-        with _create_file(into.joinpath(*parts), name) as file, contents_of() as contents:
-            while block := contents.read(BLOCK_BYTES):
-                written += len(block)
-                if written > most_bytes:
-                    raise _RefusedArchive(f"holds more than {most_bytes / 1e6:.0f} MB, too much for its size")
-                _write_block(file, block)
-
-
-def _write_block(file: FileIO, block: bytes) -> None:
-    """Write a block to a file without a buffer, which would tell a full disk only when it is closed."""
-    try:
-        while block:
-            block = block[file.write(block) :]
-    except OSError as error:
-        raise _DiskError(error) from error
-
-
-def _create_file(path: Path, name: str) -> FileIO:
-    """A new file, never one that is there: the name may be that of a member that came before."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "xb", buffering=0)
-    except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise _RefusedArchive(f"holds {name!r} twice") from None
-    except OSError as error:
-        raise _DiskError(error) from error
-
-
-def _split_member_name(name: str) -> list[str]:
+def _split_name(name: str) -> list[str]:
     """The folders and the name of a member, none of which leads elsewhere on any system."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     # A colon names a drive or a second content on Windows, a backslash is a slash there.
@@ -180,71 +151,62 @@ def _split_member_name(name: str) -> list[str]:
     return parts
 
 
-def _zip_members(archive: Path, progress: ByteProgress) -> Generator[ArchiveMember, None, None]:
-    """The members of a zip."""
+def _extract_zip(archive: Path, into: Path, gate: _Gate, progress: ByteProgress) -> None:
     with zipfile.ZipFile(archive) as file:
-        infos = file.infolist()
-        total, done = sum(info.compress_size for info in infos), 0
-        for info in infos:
-            kind = stat.S_IFMT(info.external_attr >> 16)
+        members = file.infolist()
+        total, done = sum(member.compress_size for member in members), 0
+        for member in members:
+            kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _RefusedArchive(f"holds a link or a device, {info.filename!r}")
-            if info.flag_bits & 1:
+                raise _RefusedArchive(f"holds a link or a device, {member.filename!r}")
+            if member.flag_bits & 1:
                 raise _RefusedArchive("is locked with a password")
-            if info.compress_type not in _ZIP_COMPRESSIONS:
+            if member.compress_type not in ZIP_COMPRESSIONS:
                 raise _RefusedArchive(
                     "is packed in a way that cannot be read here; unpack it and give the folder"
                 )
             # The original name: zipfile cuts another one at its first zero byte.
-            yield info.orig_filename, None if info.is_dir() else partial(file.open, info)
-            done += info.compress_size
+            name, is_file = member.orig_filename, not member.is_dir()
+            gate.extract(name, member.file_size, is_file, partial(file.extract, member, into))
+            done += member.compress_size
             progress(done, total)
 
 
-def _tar_members(archive: Path, progress: ByteProgress) -> Generator[ArchiveMember, None, None]:
-    """The members of a tar, packed or not, read once from its beginning to its end."""
+def _extract_tar(archive: Path, into: Path, gate: _Gate, progress: ByteProgress) -> None:
     total = archive.stat().st_size
     with open(archive, "rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        watched: Any = _TarStream(gzip.GzipFile(fileobj=raw) if packed else raw)
-        with tarfile.open(fileobj=watched, mode="r:") as tar:
+        stream: Any = _TarStream(gzip.GzipFile(fileobj=raw) if packed else raw)
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 if not (member.isreg() or member.isdir()):
                     raise _RefusedArchive(f"holds a link or a device, {member.name!r}")
-                yield member.name, partial(_open_tar_member, tar, member) if member.isreg() else None
+                write = partial(tar.extract, member, into, set_attrs=False, filter="data")
+                gate.extract(member.name, member.size, member.isreg(), write)
                 # Of millions of files the list alone would fill the memory.
                 tar.members.clear()  # type: ignore[attr-defined]  # documented, not in the stub
                 progress(raw.tell(), total)
         # tarfile takes any header that it cannot read for the end.
-        if len(watched.last) < tarfile.BLOCKSIZE or any(watched.last):
+        if len(stream.last) < tarfile.BLOCKSIZE or any(stream.last):
             raise _RefusedArchive("is cut off or damaged")
-        watched.read_out()
-
-
-def _open_tar_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
-    """Of a file in a tar."""
-    contents = tar.extractfile(member)
-    assert contents is not None  # Only folders and links have none.
-    return contents
+        stream.read_to_end()
 
 
 class _TarStream:
-    """The bytes of a tar, of which it remembers those it gave last."""
+    """The bytes of a tar; remembers those it gave last, and refuses to read a huge header."""
 
     def __init__(self, stream: Any) -> None:
-        self.stream = stream
-        self.last = b""
+        self.stream, self.last = stream, b""
         self.seek, self.tell = stream.seek, stream.tell
 
     def read(self, size: int = -1) -> bytes:
-        """So many bytes."""
         if not 0 <= size <= max(BLOCK_BYTES, MAX_HEADER_BYTES):
             raise _RefusedArchive("holds a header that is too long")
         self.last = self.stream.read(size)
         return self.last
 
-    def read_out(self) -> None:
+    def read_to_end(self) -> None:
         """Read what comes after the end of the tar: gzip's checksum stands behind it."""
         for _ in range(MAX_TRAILING_BYTES // BLOCK_BYTES):
             if not self.stream.read(BLOCK_BYTES):

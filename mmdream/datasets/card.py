@@ -1,7 +1,6 @@
-"""What is known of a data set without having it: its classes, its terms, where it is and how it is laid out.
+"""Cards of data sets: classes, licence, addresses, layout and counts, one TOML file a set.
 
-One TOML file a set, in ``datasets/``. What could not be verified at a source is empty there, and the card
-says so; nothing is recalled from memory.
+What could not be verified at a source is empty in the card, and `DatasetCard.not_verified` says so.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class DatasetVariant:
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """Everything about a set but its files."""
+    """A data set without its files."""
 
     name: str
     medium: Medium
@@ -105,7 +104,7 @@ class DatasetCard:
     archives: tuple[DatasetArchive, ...] = ()
     """What `prepare --download` fetches; empty: the publisher wants an account, or no address is verified."""
     inside: tuple[str, ...] = ()
-    """Names of archives that are unpacked where they lie in a folder that is given, with * and ?."""
+    """Patterns of archives that are unpacked where they lie in a given folder, with * and ?."""
     files: int = 0
     """How many there should be in all; 0: not verified."""
     side: int | None = None
@@ -114,21 +113,16 @@ class DatasetCard:
     not_verified: tuple[str, ...] = ()
     """What could not be verified, in words."""
 
-    def variant(self, name: str | None) -> DatasetVariant:
-        """One of the variants; None: the set as the card has it.
+    def find_variant(self, name: str | None) -> DatasetVariant:
+        """The variant of a name; None: the set as the card has it.
 
         Raises:
             UserError: there is no such variant; names those there are.
         """
-        if name is None:
-            return DatasetVariant("", self.about)
-        for each in self.variants:
-            if each.name == name:
-                return each
-        having = ", ".join(each.name for each in self.variants)
-        raise UserError(
-            f'{self.name} has no variant "{name}"; ' + (f"it has {having}" if having else "it has none")
-        )
+        variants = {variant.name: variant for variant in self.variants}
+        if name is not None and name not in variants:
+            raise UserError(f'{self.name} has no variant "{name}"; it has {", ".join(variants) or "none"}')
+        return DatasetVariant("", self.about) if name is None else variants[name]
 
     def variant_classes(self, variant: DatasetVariant) -> tuple[DatasetClass, ...]:
         """The classes of a variant."""
@@ -144,30 +138,30 @@ def dataset_names() -> list[str]:
 
 @cache
 def read_dataset_card(name: str) -> DatasetCard:
-    """Read a card.
+    """Read a set's card.
 
     Raises:
         UserError: there is no such set; names the nearest ones.
     """
-    every = dataset_names()
-    if name not in every:
-        near = difflib.get_close_matches(name.lower(), every, 3, 0.4) or every
+    names = dataset_names()
+    if name not in names:
+        near = difflib.get_close_matches(name.lower(), names, 3, 0.4) or names
         raise UserError(f'no dataset "{name}"; nearest: {", ".join(near)} (see `mmdream data list`)')
     return _parse_card(name, tomllib.loads((CARDS_FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
 
 
 def _parse_card(name: str, text: dict[str, Any]) -> DatasetCard:
     """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
-    given = _lists_to_tuples(text)
+    fields = _lists_to_tuples(text)
     return DatasetCard(
         name=name,
-        classes=tuple(DatasetClass(**each) for each in given.pop("classes")),
-        archives=tuple(DatasetArchive(**each) for each in given.pop("archives", ())),
-        variants=tuple(DatasetVariant(**_lists_to_tuples(each)) for each in given.pop("variants", ())),
-        **given,
+        classes=tuple(DatasetClass(**each) for each in fields.pop("classes")),
+        archives=tuple(DatasetArchive(**each) for each in fields.pop("archives", ())),
+        variants=tuple(DatasetVariant(**_lists_to_tuples(each)) for each in fields.pop("variants", ())),
+        **fields,
     )
 
 
 def _lists_to_tuples(table: dict[str, Any]) -> dict[str, Any]:
-    """A table whose lists are tuples, as frozen things hold them."""
+    """A table with tuples in place of its lists."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

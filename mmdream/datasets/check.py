@@ -1,4 +1,4 @@
-"""Whether a set is as it should be: files missing, damaged, twice there or unknown, classes empty, counts."""
+"""Checks a data set: files that are missing, damaged, duplicate or unknown, empty classes, and counts."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from typing import Any
 
 import soundfile
 
-from mmdream.core.download import file_digest
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.datasets import manifest
+from mmdream.core.files import hash_file
 from mmdream.datasets.card import dataset_names, read_dataset_card
-from mmdream.datasets.folder import Dataset, list_class_folders, read_dataset
-from mmdream.datasets.manifest import INPUT_FOLDER
-from mmdream.media import image
+from mmdream.datasets.folder import (
+    INPUT_FOLDER,
+    Dataset,
+    ManifestRow,
+    list_class_folders,
+    read_dataset,
+    read_manifest,
+)
+from mmdream.media.image import read_image
 
 MAX_LISTED = 20
 """Files of one kind that are named to people."""
-
 BLOCK_SAMPLES = 1 << 16
-"""Samples decoded at once."""
-
+"""Decoded at once."""
 STREAMED_WAVE_BYTES = 0xFFFF_FF00
-"""Bytes in the header of a wave file whose length nobody knew."""
+"""In the header of a wave file whose length nobody knew."""
 
 
 @dataclass(frozen=True)
 class DatasetFindings:
-    """What is to be said of a set."""
+    """What `check_dataset` found."""
 
     name: str
     folder: Path
@@ -45,118 +48,119 @@ class DatasetFindings:
     unknown: tuple[str, ...]
     """In a prepared set's folders, and not in its table."""
     duplicates: tuple[tuple[str, ...], ...]
-    """Files with the same bytes; a remark, since publishers' sets have some."""
-    empty: tuple[str, ...]
-    """Classes without files."""
+    """Files with the same bytes; no problem, since publishers' sets have some."""
+    empty_classes: tuple[str, ...]
 
     @property
     def problems(self) -> str:
         """What is wrong, in a few words; empty: nothing."""
         kinds = {"missing": self.missing, "damaged": self.damaged, "unknown": self.unknown}
-        told = [f"{len(found)} {kind}" for kind, found in kinds.items() if found]
-        return ", ".join(told + ([f"{len(self.empty)} classes are empty"] if self.empty else []))
+        parts = [f"{len(files)} {kind}" for kind, files in kinds.items() if files]
+        empty = [f"{len(self.empty_classes)} classes are empty"] if self.empty_classes else []
+        return ", ".join(parts + empty)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values only."""
+        """For ``--json``."""
         return {
             "name": self.name,
             "folder": str(self.folder),
             "classes": {
-                k: {"files": found, "expected": known or None} for k, (found, known) in self.counts.items()
+                name: {"files": count, "expected": expected or None}
+                for name, (count, expected) in self.counts.items()
             },
             "missing": list(self.missing),
             "damaged": list(self.damaged),
             "unknown": list(self.unknown),
             "duplicates": [list(same) for same in self.duplicates],
-            "empty": list(self.empty),
+            "empty": list(self.empty_classes),
         }
 
     def lines(self) -> list[str]:
-        """The same for people, with a few names of each kind."""
+        """For people, with a few names of each kind."""
         differing = [
-            f"  {name}: {found} of {known}"
-            for name, (found, known) in self.counts.items()
-            if known and found != known
+            f"  {name}: {count} of {expected}"
+            for name, (count, expected) in self.counts.items()
+            if expected and count != expected
         ]
-        total = sum(found for found, _ in self.counts.values())
-        lines = [f"{self.folder}: {self.name}, {total} files in {len(self.counts)} classes"]
-        lines += _format_section("other counts than the card's", differing)
-        for kind, found in (("missing", self.missing), ("damaged", self.damaged), ("unknown", self.unknown)):
-            lines += _format_section(kind, [f"  {file}" for file in found])
-        lines += _format_section("the same file", [f"  {' = '.join(same)}" for same in self.duplicates])
-        lines += _format_section("empty classes", [f"  {name}" for name in self.empty])
-        return [*lines, f"  {self.problems or 'all is well'}"]
+        total = sum(count for count, _ in self.counts.values())
+        return [
+            f"{self.folder}: {self.name}, {total} files in {len(self.counts)} classes",
+            *_format_section("other counts than the card's", differing),
+            *_format_section("missing", [f"  {file}" for file in self.missing]),
+            *_format_section("damaged", [f"  {file}" for file in self.damaged]),
+            *_format_section("unknown", [f"  {file}" for file in self.unknown]),
+            *_format_section("the same file", [f"  {' = '.join(same)}" for same in self.duplicates]),
+            *_format_section("empty classes", [f"  {name}" for name in self.empty_classes]),
+            f"  {self.problems or 'all is well'}",
+        ]
 
 
-def _format_section(kind: str, found: Sequence[str]) -> list[str]:
-    """A heading and the first of what was found; nothing where there is nothing."""
-    more = [f"  and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
-    return [f"{kind}: {len(found)}", *found[:MAX_LISTED], *more] if found else []
+def _format_section(heading: str, lines: Sequence[str]) -> list[str]:
+    """A heading and the first of its lines; nothing where there are none."""
+    more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return [f"{heading}: {len(lines)}", *lines[:MAX_LISTED], *more] if lines else []
 
 
 def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
-    """Look at every file of a set.
-
-    Args:
-        folder: a prepared set, or any folder of classes.
-        listener: told the files that are done.
+    """Read and hash every file of a set, a prepared one or any folder of classes.
 
     Raises:
         UserError: it is no set at all.
     """
-    of = read_dataset(folder)
-    rows = {row.file: row for row in manifest.read_manifest(folder)[1]} if of.about else {}
-    places = [example.file.relative_to(folder).as_posix() for example in of.examples]
-    missing = {place for place in places if not (folder / place).is_file()}
-    there = [place for place in places if place not in missing]
-    decode = _decode_image if of.medium == "picture" else _decode_audio
+    dataset = read_dataset(folder)
+    rows = {row.file: row for row in read_manifest(folder)[1]} if dataset.info else {}
+    names = [example.file.relative_to(folder).as_posix() for example in dataset.examples]
+    missing = {name for name in names if not (folder / name).is_file()}
+    existing = [name for name in names if name not in missing]
+    decode = read_image if dataset.medium == "picture" else _decode_audio
 
-    def look(place: str) -> tuple[str, bool]:
-        sha = file_digest(folder / place, "sha256")
-        row = rows.get(place)
-        return sha, _is_decodable(folder / place, decode) and (row is None or row.sha256 == sha)
+    def inspect(name: str) -> tuple[str, bool]:
+        sha256, row = hash_file(folder / name), rows.get(name)
+        return sha256, _is_decodable(folder / name, decode) and (row is None or row.sha256 == sha256)
 
-    hashes: dict[str, list[str]] = defaultdict(list)
+    by_hash: dict[str, list[str]] = defaultdict(list)
     damaged = []
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
-        for number, (place, (sha, well)) in enumerate(zip(there, workers.map(look, there), strict=True), 1):
-            listener.progress("checking", number, len(there))
-            hashes[sha].append(place)
-            if not well:
-                damaged.append(place)
+        results = zip(existing, workers.map(inspect, existing), strict=True)
+        for number, (name, (sha256, intact)) in enumerate(results, 1):
+            listener.progress("checking", number, len(existing))
+            by_hash[sha256].append(name)
+            if not intact:
+                damaged.append(name)
     return DatasetFindings(
-        of.name,
+        dataset.name,
         folder,
-        _count_by_class(of, missing),
+        _count_by_class(dataset, missing),
         tuple(sorted(missing)),
         tuple(damaged),
-        tuple(_find_unknown_files(folder, rows)) if of.about else (),
-        tuple(tuple(same) for same in hashes.values() if len(same) > 1),
-        tuple(_find_empty_classes(of)),
+        tuple(_find_unknown_files(folder, rows)) if dataset.info else (),
+        tuple(tuple(same) for same in by_hash.values() if len(same) > 1),
+        tuple(_find_empty_classes(dataset)),
     )
 
 
-def _count_by_class(of: Dataset, missing: set[str]) -> dict[str, tuple[int, int]]:
-    """Files that are there and those of the card, by class; a variant has counts of its own."""
-    found = dict.fromkeys(of.classes, 0)
-    for example in of.examples:
-        found[of.classes[example.label]] += example.file.relative_to(of.folder).as_posix() not in missing
-    known: dict[str, int] = {}
-    if of.about and not of.about.variant and of.name in dataset_names():
-        known = {each.name: each.files for each in read_dataset_card(of.name).classes}
-    return {name: (count, known.get(name, 0)) for name, count in found.items()}
+def _count_by_class(dataset: Dataset, missing: set[str]) -> dict[str, tuple[int, int]]:
+    """Files that exist and those of the card, by class; a variant has counts of its own."""
+    counts = dict.fromkeys(dataset.classes, 0)
+    for example in dataset.examples:
+        name = example.file.relative_to(dataset.folder).as_posix()
+        counts[dataset.classes[example.label]] += name not in missing
+    expected: dict[str, int] = {}
+    if dataset.info and not dataset.info.variant and dataset.name in dataset_names():
+        expected = {each.name: each.files for each in read_dataset_card(dataset.name).classes}
+    return {name: (count, expected.get(name, 0)) for name, count in counts.items()}
 
 
-def _find_unknown_files(folder: Path, rows: dict[str, manifest.ManifestRow]) -> list[str]:
+def _find_unknown_files(folder: Path, rows: dict[str, ManifestRow]) -> list[str]:
     """Files in the folders of classes that the table does not have."""
-    every = (path for home in list_class_folders(folder / INPUT_FOLDER) for path in sorted(home.iterdir()))
-    return [name for path in every if (name := path.relative_to(folder).as_posix()) not in rows]
+    class_folders = list_class_folders(folder / INPUT_FOLDER)
+    paths = (path for class_folder in class_folders for path in sorted(class_folder.iterdir()))
+    return [name for path in paths if (name := path.relative_to(folder).as_posix()) not in rows]
 
 
-def _find_empty_classes(of: Dataset) -> list[str]:
-    """Classes without files."""
-    every = of.about.classes if of.about else [home.name for home in list_class_folders(of.folder)]
-    return [name for name in every if name not in of.classes]
+def _find_empty_classes(dataset: Dataset) -> list[str]:
+    names = [path.name for path in list_class_folders(dataset.folder)]
+    return [name for name in (dataset.info.classes if dataset.info else names) if name not in dataset.classes]
 
 
 def _is_decodable(path: Path, decode: Callable[[Path], object]) -> bool:
@@ -165,10 +169,6 @@ def _is_decodable(path: Path, decode: Callable[[Path], object]) -> bool:
     except (UserError, soundfile.SoundFileError, OSError):
         return False
     return True
-
-
-def _decode_image(path: Path) -> None:
-    image.read_image(path)
 
 
 def _decode_audio(path: Path) -> None:

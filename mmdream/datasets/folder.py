@@ -1,22 +1,33 @@
-"""Any folder ``CLASS/*.jpg|png|wav|flac|ogg|mp3`` is a data set; a prepared one knows what to keep apart."""
+"""A data set on the disk: a folder of classes, or a prepared set with its manifest; and how it is split.
+
+Any folder ``CLASS/*.jpg|png|wav|flac|ogg|mp3`` is a data set. A prepared one has its files in
+``input/CLASS/*``, a line for each in ``manifest.tsv``, and in ``dataset.json`` which set it is.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mmdream.core.errors import UserError
-from mmdream.datasets import manifest
+from mmdream.core.files import write_atomically
 from mmdream.datasets.layouts import MEDIA_SUFFIXES
-from mmdream.datasets.manifest import DatasetInfo
+
+TABLE_FILE, INFO_FILE, INPUT_FOLDER = "manifest.tsv", "dataset.json", "input"
+MAX_NAME_LENGTH = 255
+"""Characters; a folder cannot be called by more."""
+TEST_SHARE = 0.2
+"""Of the examples that are kept from training, where the set does not say which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One file and what it is."""
+    """One file and its class."""
 
     file: Path
     label: int
@@ -25,6 +36,38 @@ class Example:
     """The publisher's fold, or its part: train, validation, test; empty: none."""
     group: str = ""
     """Speaker or recording; examples of one group are never divided. Empty: it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One file of a prepared set; the names of the fields are the table's headings."""
+
+    file: str
+    """Below the set's folder, with slashes: ``input/CLASS/NAME``."""
+    label: str
+    """Its class."""
+    fold: str
+    group: str
+    """Fold and group are an `Example`'s."""
+    licence: str
+    source: str
+    bytes: int
+    sha256: str
+    origin: str
+    """SHA-256 of the publisher's file; another one where pictures were made smaller."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a prepared set says of itself; the names of the fields are the file's keys."""
+
+    name: str
+    variant: str
+    medium: str
+    split: str
+    classes: tuple[str, ...]
+    licence: str
+    citation: str
 
 
 @dataclass(frozen=True)
@@ -39,20 +82,17 @@ class Dataset:
     examples: tuple[Example, ...]
     split: str
     """fold, speaker, source, publisher or file; see `mmdream.datasets.card.SplitKind`."""
-    about: DatasetInfo | None
-    """What a prepared set says of itself; what is made of its files may be kept beside them. None: not
-    prepared."""
+    info: DatasetInfo | None
+    """Of a prepared set, which may have a cache beside its files; None: not prepared."""
 
     def counts(self) -> dict[str, int]:
         """Examples of each class."""
-        found = dict.fromkeys(self.classes, 0)
-        for example in self.examples:
-            found[self.classes[example.label]] += 1
-        return found
+        counts = Counter(self.classes[example.label] for example in self.examples)
+        return {name: counts[name] for name in self.classes}
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Look at a folder.
+    """Read which examples a folder has.
 
     Raises:
         UserError: no such folder, nothing in it that could be a set, or pictures beside sounds.
@@ -61,42 +101,40 @@ def read_dataset(folder: Path) -> Dataset:
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder that has one folder for each class")
-    return _read_prepared(folder) if manifest.is_prepared(folder) else _read_class_folders(folder)
+    return _read_prepared(folder) if is_prepared(folder) else _read_class_folders(folder)
 
 
 def _read_prepared(folder: Path) -> Dataset:
-    """A set with a table."""
-    about, rows = manifest.read_manifest(folder)
-    # A class of which nothing was found is none that could be learned.
-    having = {row.label for row in rows}
-    classes = tuple(name for name in about.classes if name in having)
-    place = {name: number for number, name in enumerate(classes)}
-    examples = (Example(folder / row.file, place[row.label], row.fold, row.group) for row in rows)
-    return Dataset(about.name, folder, about.medium, classes, tuple(examples), about.split, about)
+    info, rows = read_manifest(folder)
+    # A class without files cannot be learned.
+    labels = {row.label for row in rows}
+    classes = tuple(name for name in info.classes if name in labels)
+    index = {name: number for number, name in enumerate(classes)}
+    examples = (Example(folder / row.file, index[row.label], row.fold, row.group) for row in rows)
+    return Dataset(info.name, folder, info.medium, classes, tuple(examples), info.split, info)
 
 
 def _read_class_folders(folder: Path) -> Dataset:
-    """A set without: every folder in it is a class."""
-    found = {medium: list(_list_examples(folder, endings)) for medium, endings in MEDIA_SUFFIXES.items()}
-    media = [medium for medium, examples in found.items() if examples]
+    files = {medium: list(_list_files(folder, suffixes)) for medium, suffixes in MEDIA_SUFFIXES.items()}
+    media = [medium for medium, paths in files.items() if paths]
     if not media:
-        every = " ".join(ending for endings in MEDIA_SUFFIXES.values() for ending in endings)
-        raise UserError(f"{folder}: no class folders with pictures or sounds in it ({every})")
+        suffixes = " ".join(suffix for suffixes in MEDIA_SUFFIXES.values() for suffix in suffixes)
+        raise UserError(f"{folder}: no class folders with pictures or sounds in it ({suffixes})")
     if len(media) > 1:
         raise UserError(f"{folder}: has pictures and sounds; keep them in two folders")
-    (medium,) = media
-    classes = tuple(sorted({name for name, _ in found[medium]}))
-    place = {name: number for number, name in enumerate(classes)}
-    examples = tuple(Example(path, place[name]) for name, path in found[medium])
-    return Dataset(folder.resolve().name, folder, medium, classes, examples, "file", None)
+    paths = files[media[0]]
+    classes = tuple(sorted({path.parent.name for path in paths}))
+    index = {name: number for number, name in enumerate(classes)}
+    examples = tuple(Example(path, index[path.parent.name]) for path in paths)
+    return Dataset(folder.resolve().name, folder, media[0], classes, examples, "file", None)
 
 
-def _list_examples(folder: Path, endings: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
-    """The files of one medium, with their classes, sorted."""
-    for home in list_class_folders(folder):
-        for path in sorted(home.iterdir()):
-            if path.suffix.lower() in endings and not path.name.startswith(".") and path.is_file():
-                yield home.name, path
+def _list_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The files of one medium in the folders of classes, sorted."""
+    for class_folder in list_class_folders(folder):
+        for path in sorted(class_folder.iterdir()):
+            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
+                yield path
 
 
 def list_class_folders(folder: Path) -> list[Path]:
@@ -104,76 +142,125 @@ def list_class_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-pass
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder holds a prepared set."""
+    return (folder / INFO_FILE).is_file()
 
-TEST_SHARE = 0.2
-"""Of the examples that are kept from training, where the set does not say which."""
+
+def write_manifest(folder: Path, info: DatasetInfo, rows: Sequence[ManifestRow]) -> None:
+    """Write table and description, the table first: a folder without description is not prepared.
+
+    Args:
+        folder: the set's.
+        info: the description.
+        rows: the set's files; no cell holds a tab or a line's end.
+    """
+    table = ["\t".join(field.name for field in fields(ManifestRow))]
+    table += ["\t".join(map(str, astuple(row))) for row in rows]
+    write_atomically(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
+    text = json.dumps(asdict(info), indent=2, ensure_ascii=False)
+    write_atomically(folder / INFO_FILE, f"{text}\n".encode())
+
+
+def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:
+    """Read description and table.
+
+    Raises:
+        UserError: they are damaged, or name files outside of the set.
+    """
+    try:
+        values: dict[str, Any] = json.loads((folder / INFO_FILE).read_text("utf-8"))
+        info = DatasetInfo(**{**values, "classes": tuple(values["classes"])})
+        for name in (info.name, info.variant, info.medium, info.split, *info.classes):
+            if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+                raise ValueError(f"{str(name)[:MAX_NAME_LENGTH]!r} is no name")
+        if info.medium not in MEDIA_SUFFIXES:
+            raise ValueError(f"{info.medium!r} is no medium")
+        head, *table = (folder / TABLE_FILE).read_text("utf-8").rstrip("\n").split("\n")
+        if head.split("\t") != [field.name for field in fields(ManifestRow)]:
+            raise ValueError("another first line")
+        rows = [_parse_row(line.split("\t"), info.classes) for line in table]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{folder}: its {TABLE_FILE} or {INFO_FILE} is damaged ({error}); prepare the set again elsewhere"
+        ) from error
+    return info, rows
+
+
+def _parse_row(cells: list[str], classes: tuple[str, ...]) -> ManifestRow:
+    file, label, fold, group, licence, source, size, sha256, origin = cells
+    folder, class_folder, name = file.split("/")
+    safe = _is_safe_name(label) and _is_safe_name(name)
+    if (folder, class_folder) != (INPUT_FOLDER, label) or label not in classes or not safe:
+        raise ValueError(f"it names {file!r} of {label!r}")
+    return ManifestRow(file, label, fold, group, licence, source, int(size), sha256, origin)
+
+
+def _is_safe_name(name: str) -> bool:
+    """Whether a name is one on any system, and leads nowhere."""
+    return name not in ("", ".", "..") and not any(sign in name for sign in "/\\:\0")
 
 
 def split_examples(
-    of: Dataset, fold: str | None = None, share: float = TEST_SHARE, seed: int = 0
+    dataset: Dataset, fold: str | None = None, share: float = TEST_SHARE, seed: int = 0
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Examples to train on, and examples to test on, with no speaker or recording in both.
 
     Args:
-        of: the set.
+        dataset: the set.
         fold: the fold or part to test on; None: the last fold, or the publisher's test part, or else its
             validation part.
         share: of the examples of each class to test on, where there are no folds.
-        seed: which groups or files these are.
+        seed: of the draw of groups or files.
 
     Raises:
         UserError: the set has no such fold, or too few groups.
     """
-    folds = {example.fold for example in of.examples}
+    folds = {example.fold for example in dataset.examples}
     if fold is not None and fold not in folds - {""}:
-        having = ", ".join(sorted(folds - {""})) or "none"
-        raise UserError(f'{of.name} has no fold "{fold}"; it has {having}')
-    if fold is None and of.split in ("fold", "publisher"):
+        existing = ", ".join(sorted(folds - {""})) or "none"
+        raise UserError(f'{dataset.name} has no fold "{fold}"; it has {existing}')
+    if fold is None and dataset.split in ("fold", "publisher"):
         fold = _default_fold(folds)
     if fold is not None:
-        held = {example for example in of.examples if example.fold == fold}
+        test = {example for example in dataset.examples if example.fold == fold}
     else:
-        held = _draw_groups(of, share, seed)
-    if not held:
+        test = _draw_groups(dataset, share, seed)
+    if not test:
         raise UserError(
-            f"{of.name}: too few files to keep some from training; each class needs two, of two groups"
+            f"{dataset.name}: too few files to keep some from training; each class needs two, of two groups"
         )
     return (
-        tuple(example for example in of.examples if example not in held),
-        tuple(example for example in of.examples if example in held),
+        tuple(example for example in dataset.examples if example not in test),
+        tuple(example for example in dataset.examples if example in test),
     )
 
 
 def _default_fold(folds: set[str]) -> str | None:
-    """The fold to test on; None: the files that are there are all of one."""
+    """The fold to test on; None: all files are of one."""
     for part in ("test", "validation"):
         if part in folds and len(folds) > 1:
             return part
-    numbers = sorted((each for each in folds if each.isdecimal()), key=int)
+    numbers = sorted((fold for fold in folds if fold.isdecimal()), key=int)
     return numbers[-1] if len(numbers) > 1 else None
 
 
-def _draw_groups(of: Dataset, share: float, seed: int) -> set[Example]:
+def _draw_groups(dataset: Dataset, share: float, seed: int) -> set[Example]:
     """Whole groups, drawn until each class has its share; one group of a class always stays."""
     groups: dict[str, list[Example]] = defaultdict(list)
-    for example in of.examples:
+    for example in dataset.examples:
         groups[example.group or str(example.file)].append(example)
-    homes: dict[int, list[str]] = defaultdict(list)
+    # The class of a group is the one that most of it are of.
+    by_class: dict[int, list[str]] = defaultdict(list)
     for name in sorted(groups, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
-        homes[_majority_label(groups[name])].append(name)
-    totals = Counter(example.label for example in of.examples)
-    held: set[Example] = set()
+        by_class[Counter(example.label for example in groups[name]).most_common(1)[0][0]].append(name)
+    totals = Counter(example.label for example in dataset.examples)
+    drawn: set[Example] = set()
     counts: Counter[int] = Counter()
-    for label, names in homes.items():
+    for label, names in by_class.items():
         for name in names[:-1]:
             if counts[label] >= share * totals[label]:
                 break
-            held |= set(groups[name])
+            drawn |= set(groups[name])
             counts += Counter(example.label for example in groups[name])
-    return held
-
-
-def _majority_label(examples: Sequence[Example]) -> int:
-    """The class that most of a group are of."""
-    return Counter(example.label for example in examples).most_common(1)[0][0]
+    return drawn

@@ -1,34 +1,43 @@
-"""What lies in a folder as a publisher lays it out, and what a reader of layouts makes of it."""
+"""Finds the files of sets of pictures as publishers lay them out, and the tools that all readers use."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmdream.core.errors import UserError
-from mmdream.datasets.matlab import read_file_list
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 MEDIA_SUFFIXES = {"picture": IMAGE_SUFFIXES, "sound": AUDIO_SUFFIXES}
-"""Of the files of each medium, in any case of letters."""
+"""Of the files of each medium, in lower case."""
+
+IMAGE_PATTERN = rf"[^/]*(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})"
+"""Matches the name of a picture file."""
+WORDNET_ID = r"n\d{8}"
+
+MATLAB_MEMORY, MATLAB_SECONDS = 4 << 30, 120
+"""Bytes and time that the reader of a MATLAB file may take; a list holds some thousand names."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a set."""
+    """One file of a set, as its publisher has it."""
 
     file: Path
     label: str
     """The class as the publisher calls it."""
     fold: str = ""
-    """The publisher's fold, or its part: train, validation or test."""
+    """The publisher's fold, or its part: train, validation or test; empty: none."""
     group: str = ""
-    """Who speaks, or which recording it was cut from; files of one group are never divided."""
+    """Speaker or recording; files of one group are never divided. Empty: the file stands alone."""
     licence: str = ""
     """Of this file; empty: the set's."""
     source: str = ""
@@ -44,18 +53,18 @@ class FileTree:
     root: Path
     files: tuple[str, ...]
     """Relative to the root, with slashes, sorted."""
-    told: str
+    display_name: str
     """What the user calls it: the archive that it came from, or the folder."""
 
 
-def scan_folder(root: Path, told: object, without: Path | None = None) -> FileTree:
-    """Look through a folder, but for one in it; hidden files and what macOS adds are passed over."""
-    found = []
+def scan_folder(root: Path, display_name: object, excluded: Path | None = None) -> FileTree:
+    """List the files below a folder, but for those in one folder, hidden ones, and what macOS adds."""
+    names = []
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not _is_hidden(name) and Path(folder, name) != without]
-        here = Path(folder).relative_to(root)
-        found += [(here / name).as_posix() for name in files if not _is_hidden(name)]
-    return FileTree(root, tuple(sorted(found)), str(told))
+        folders[:] = [name for name in folders if not _is_hidden(name) and Path(folder, name) != excluded]
+        relative = Path(folder).relative_to(root)
+        names += [(relative / name).as_posix() for name in files if not _is_hidden(name)]
+    return FileTree(root, tuple(sorted(names)), str(display_name))
 
 
 def _is_hidden(name: str) -> bool:
@@ -63,22 +72,22 @@ def _is_hidden(name: str) -> bool:
 
 
 def match_paths(trees: Sequence[FileTree], pattern: str) -> Iterator[tuple[Path, re.Match[str]]]:
-    """The files whose path, or the end of it from a folder on, a pattern describes."""
-    wanted = re.compile(rf"(?:.*?/)??{pattern}", re.IGNORECASE)
-    for each in trees:
-        for name in each.files:
-            if match := wanted.fullmatch(name):
-                yield each.root / name, match
+    """The files whose path, or whose last folders and name, a pattern matches; case does not count."""
+    compiled = re.compile(rf"(?:.*?/)??{pattern}", re.IGNORECASE)
+    for tree in trees:
+        for name in tree.files:
+            if match := compiled.fullmatch(name):
+                yield tree.root / name, match
 
 
-def index_by_name(trees: Sequence[FileTree], endings: tuple[str, ...]) -> dict[str, Path]:
-    """The files of some endings by the last part of their path; of equal ones the first."""
-    found: dict[str, Path] = {}
-    for each in trees:
-        for name in each.files:
-            if name.lower().endswith(endings):
-                found.setdefault(name.rpartition("/")[2], each.root / name)
-    return found
+def index_by_name(trees: Sequence[FileTree], suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """The files of some suffixes by their names; of equal names the first file."""
+    paths: dict[str, Path] = {}
+    for tree in trees:
+        for name in tree.files:
+            if name.lower().endswith(suffixes):
+                paths.setdefault(name.rpartition("/")[2], tree.root / name)
+    return paths
 
 
 def find_required(trees: Sequence[FileTree], pattern: str, what: str) -> Path:
@@ -90,6 +99,12 @@ def find_required(trees: Sequence[FileTree], pattern: str, what: str) -> Path:
     for path, _ in match_paths(trees, pattern):
         return path
     raise UserError(f"no {what}")
+
+
+def read_lines(trees: Sequence[FileTree], pattern: str) -> Iterator[str]:
+    """The lines of the text files that a pattern matches."""
+    for path, _ in match_paths(trees, pattern):
+        yield from path.read_text("utf-8", "replace").splitlines()
 
 
 def read_csv(path: Path) -> Iterator[list[str]]:
@@ -107,14 +122,10 @@ def read_csv(path: Path) -> Iterator[list[str]]:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The lines of a table, by the names in its first line; short lines are filled up.
-
-    Args:
-        path: comma-separated.
-        columns: those that must be there.
+    """The lines of a comma-separated table by the names in its first line; short lines are filled up.
 
     Raises:
-        UserError: it is no such table.
+        UserError: it is no such table, or lacks one of `columns`.
     """
     rows = read_csv(path)
     names = next(rows, [])
@@ -124,47 +135,71 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
         yield dict(zip(names, [*row, *[""] * len(names)], strict=False))
 
 
-pass
-
-IMAGE_SUFFIX_PATTERN = rf"(?:{'|'.join(re.escape(ending) for ending in IMAGE_SUFFIXES)})"
-WORDNET_ID = r"n\d{8}"
-
-
 def read_wordnet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """Pictures in folders named by a WordNet id, or under names that begin with one."""
-    seen = set()
-    for wanted in (
-        rf"({WORDNET_ID})(?:-[^/]*)?/(?:images/)?[^/]*{IMAGE_SUFFIX_PATTERN}",
-        rf"({WORDNET_ID})_[^/]*{IMAGE_SUFFIX_PATTERN}",
+    paths = set()
+    for pattern in (
+        rf"({WORDNET_ID})(?:-[^/]*)?/(?:images/)?{IMAGE_PATTERN}",
+        rf"({WORDNET_ID})_{IMAGE_PATTERN}",
     ):
-        for path, match in match_paths(trees, wanted):
-            if path not in seen:
-                seen.add(path)
+        for path, match in match_paths(trees, pattern):
+            if path not in paths:
+                paths.add(path)
                 yield SourceFile(path, match[1])
 
 
 def read_stanford_dogs(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
-    """``Images/WNID-breed/*.jpg``; the publisher's lists tell training from test, where they are there."""
-    parts = {
-        name: part
-        for part, wanted in (("train", r"train_list\.mat"), ("test", r"test_list\.mat"))
-        for path, _ in match_paths(trees, wanted)
-        for name in (entry.rpartition("/")[2] for entry in read_file_list(path))
+    """``Images/WNID-breed/*.jpg``; the publisher's lists, where they are there, tell training from test."""
+    folds = {
+        entry.rpartition("/")[2]: fold
+        for fold in ("train", "test")
+        for path, _ in match_paths(trees, rf"{fold}_list\.mat")
+        for entry in read_matlab_list(path)
     }
-    for path, match in match_paths(trees, rf"({WORDNET_ID})-[^/]*/[^/]*{IMAGE_SUFFIX_PATTERN}"):
-        yield SourceFile(path, match[1], fold=parts.get(path.name, ""))
+    for path, match in match_paths(trees, rf"({WORDNET_ID})-[^/]*/{IMAGE_PATTERN}"):
+        yield SourceFile(path, match[1], fold=folds.get(path.name, ""))
 
 
 def read_tiny_imagenet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """``train/WNID/images`` and ``val/images`` with its table, or both as ``WNID/*``."""
-    for path, match in match_paths(trees, rf"({WORDNET_ID})/(?:images/)?[^/]*{IMAGE_SUFFIX_PATTERN}"):
+    for path, match in match_paths(trees, rf"({WORDNET_ID})/(?:images/)?{IMAGE_PATTERN}"):
         yield SourceFile(path, match[1], fold="validation" if path.name.startswith("val_") else "train")
-    labels = {
-        cells[0]: cells[1]
-        for path, _ in match_paths(trees, r"val/val_annotations\.txt")
-        for line in path.read_text("utf-8", "replace").splitlines()
-        if len(cells := line.split("\t")) > 1
-    }
-    for path, _ in match_paths(trees, rf"val/images/[^/]*{IMAGE_SUFFIX_PATTERN}"):
+    rows = (line.split("\t") for line in read_lines(trees, r"val/val_annotations\.txt"))
+    labels = {row[0]: row[1] for row in rows if len(row) > 1}
+    for path, _ in match_paths(trees, rf"val/images/{IMAGE_PATTERN}"):
         if path.name in labels:
             yield SourceFile(path, labels[path.name], fold="validation")
+
+
+def read_matlab_list(path: Path) -> list[str]:
+    """The entries of the array ``file_list``, read in a process of its own: SciPy crashes on damaged files.
+
+    Raises:
+        UserError: it is no such file, or damaged.
+    """
+    command = [sys.executable, "-m", __name__, str(path)]
+    try:
+        process = subprocess.run(command, capture_output=True, timeout=MATLAB_SECONDS, check=True)
+    except (subprocess.SubprocessError, OSError) as error:
+        raise UserError(f"{path}: is no list of the publisher's that can be read") from error
+    entries: list[str] = json.loads(process.stdout)
+    return entries
+
+
+def _print_matlab_list(path: str) -> None:
+    """Print the entries of a file as JSON."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = MATLAB_MEMORY if hard == resource.RLIM_INFINITY else min(MATLAB_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    import numpy as np
+    from scipy.io import loadmat
+
+    entries = np.ravel(loadmat(path, squeeze_me=True)["file_list"])
+    sys.stdout.write(json.dumps([str(entry) for entry in entries]))
+
+
+if __name__ == "__main__":
+    _print_matlab_list(sys.argv[1])

@@ -1,7 +1,7 @@
-"""A set as its publisher lays it out becomes ``FOLDER/input/CLASS/*``, with a table of all its files.
+"""Makes a prepared set of a publisher's files: ``FOLDER/input/CLASS/*``, with a manifest.
 
-A new set appears when it is whole; what a set holds already stays as it is, so that the same command again
-changes nothing, and another source adds what it has.
+A new set appears when it is whole; files that a set has already stay as they are, so that the same command
+again changes nothing, and another source adds what it has.
 """
 
 from __future__ import annotations
@@ -17,120 +17,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.datasets import manifest
+from mmdream.core.files import hash_file
 from mmdream.datasets.card import DatasetCard, DatasetVariant, read_dataset_card
-from mmdream.datasets.fetch import check_sources, fetch_archives, find_files
-from mmdream.datasets.manifest import DatasetInfo
-from mmdream.datasets.sort import PlacedFiles, place_files
+from mmdream.datasets.fetch import Preparation, check_sources, fetch_archives, find_files
+from mmdream.datasets.folder import (
+    TABLE_FILE,
+    DatasetInfo,
+    ManifestRow,
+    is_prepared,
+    read_manifest,
+    write_manifest,
+)
+from mmdream.datasets.layouts import SourceFile
+from mmdream.datasets.load import crop_square
+from mmdream.media.image import read_image, write_image
 from mmdream.media.open import reporting_full_disk
-
-pass
-
-
-def prepare_dataset(
-    name: str,
-    sources: Sequence[Path],
-    out: Path | None,
-    variant: str | None,
-    download: bool,
-    listener: EventSink,
-) -> PreparedDataset:
-    """Sort a set's files into classes.
-
-    Args:
-        name: of the set's card.
-        sources: archives, or folders as the publisher lays them out.
-        out: the set's folder; None: its name, here.
-        variant: one of the card's; None: the set as the card has it.
-        download: fetch the publisher's archives too.
-        listener: told what is done.
-
-    Raises:
-        UserError: no such set or source, nothing of the set in it, an archive that is damaged or hostile, or
-            a folder that holds something else. A set that was not there is not there then.
-    """
-    about, out = read_dataset_card(name), out or Path(name)
-    choice = about.variant(variant)
-    there = _is_prepared_already(out, about, choice)
-    check_sources(sources)
-    if download:
-        sources = [*sources, *fetch_archives(about, listener)]
-    if not sources:
-        raise UserError(
-            f"give {name} with --from ARCHIVE or --from FOLDER ({about.laid_out})"
-            + (", or --download" if about.archives else f"; it is to be had at {about.publisher}")
-        )
-    with _work_folder(out) as work:
-        found = find_files(sources, about, choice, work, out, listener)
-        whole = out if there else work / "whole"
-        done = place_files(
-            found, whole, about, choice, manifest.read_manifest(out)[1] if there else [], work, listener
-        )
-        if not done.rows:
-            raise UserError(f"{name}: none of its files could be read")
-        manifest.write_manifest(whole, _make_info(about, choice), done.rows)
-        if not there:
-            _rename_into_place(whole, out)
-    return summarize_dataset(about, choice, out, done)
-
-
-def _is_prepared_already(out: Path, about: DatasetCard, choice: DatasetVariant) -> bool:
-    """Whether the set is there already; anything else there is in the way."""
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent}: no such folder; create it first")
-    if not os.access(out.parent, os.W_OK):
-        raise UserError(f"{out.parent}: no permission to write there; choose another place with -o")
-    if not out.exists():
-        return False
-    if not out.is_dir():
-        raise UserError(f"{out}: is a file; choose another name with -o")
-    if not manifest.is_prepared(out):
-        if any(out.iterdir()):
-            raise UserError(f"{out}: exists and is no prepared set; choose another folder with -o")
-        return False
-    told, _ = manifest.read_manifest(out)
-    if (told.name, told.variant) != (about.name, choice.name):
-        holds = f"{told.name}{f' ({told.variant})' if told.variant else ''}"
-        raise UserError(f"{out}: holds {holds}; choose another folder with -o")
-    return True
-
-
-def _rename_into_place(whole: Path, out: Path) -> None:
-    """Give a finished set its name."""
-    try:
-        if out.exists():
-            out.rmdir()
-        os.replace(whole, out)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        raise UserError(f"{out}: has appeared while the set was prepared; try again") from error
-
-
-@contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
-    """A folder beside the set to unpack and sort in; it is gone afterwards, whatever happens."""
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.mmdream-", dir=out.parent))
-    try:
-        with reporting_full_disk(out):
-            yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _make_info(about: DatasetCard, choice: DatasetVariant) -> DatasetInfo:
-    """What stays with the set."""
-    classes = tuple(each.name for each in about.variant_classes(choice))
-    return DatasetInfo(
-        about.name, choice.name, about.medium, about.split, classes, about.licence, about.citation
-    )
 
 
 @dataclass(frozen=True)
 class PreparedDataset:
-    """A set that is ready."""
+    """What `prepare_dataset` did, beside what the card says."""
 
     name: str
     variant: str
@@ -146,7 +56,7 @@ class PreparedDataset:
     """Files that could not be read, or are not of the variant's length."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values only."""
+        """For ``--json``."""
         return {
             "name": self.name,
             "variant": self.variant or None,
@@ -157,43 +67,230 @@ class PreparedDataset:
             "new": self.new,
             "left_out": self.left_out,
             "classes": {
-                name: {"files": found, "expected": expected or None}
-                for name, (found, expected) in self.counts.items()
+                name: {"files": count, "expected": expected or None}
+                for name, (count, expected) in self.counts.items()
             },
         }
 
     def lines(self) -> list[str]:
-        """The counts for people, beside the card's."""
-        wide = max(map(len, self.counts), default=0)
-        found = [f"{self.folder}"]
-        found += [f"  {name:{wide}} {_format_count(*count)}" for name, count in self.counts.items()]
-        left = f", {self.left_out} left out" if self.left_out else ""
-        found.append(f"  {'in all':{wide}} {_format_count(*self.files)}; {self.new} new{left}")
-        found.append(f"  licence: {self.licence}; of each file: {self.folder / manifest.TABLE_FILE}")
-        return found
+        """For people."""
+        width = max(map(len, self.counts), default=0)
+        lines = [f"{self.folder}"]
+        lines += [f"  {name:{width}} {_format_count(*count)}" for name, count in self.counts.items()]
+        left_out = f", {self.left_out} left out" if self.left_out else ""
+        lines.append(f"  {'in all':{width}} {_format_count(*self.files)}; {self.new} new{left_out}")
+        lines.append(f"  licence: {self.licence}; of each file: {self.folder / TABLE_FILE}")
+        return lines
 
 
-def _format_count(found: int, expected: int) -> str:
-    """A count beside the card's."""
+def _format_count(count: int, expected: int) -> str:
     if not expected:
-        return f"{found} (the card's count is not verified)"
-    return f"{found} of {expected}" + ("" if found == expected else ": differs from the card")
+        return f"{count} (the card's count is not verified)"
+    return f"{count} of {expected}" + ("" if count == expected else ": differs from the card")
 
 
-def summarize_dataset(
-    about: DatasetCard, choice: DatasetVariant, out: Path, done: PlacedFiles
+def prepare_dataset(
+    name: str,
+    sources: Sequence[Path],
+    out: Path | None,
+    variant: str | None,
+    download: bool,
+    listener: EventSink,
 ) -> PreparedDataset:
-    """The counts beside the card's."""
-    found = Counter(row.label for row in done.rows)
+    """Sort a set's files into folders of classes.
+
+    Args:
+        name: of the set's card.
+        sources: archives, or folders as the publisher lays them out.
+        out: the set's folder; None: its name, here.
+        variant: one of the card's; None: the set as the card has it.
+        download: fetch the publisher's archives too.
+        listener: gets terms, sizes and progress.
+
+    Raises:
+        UserError: no such set or source, nothing of the set in it, an archive that is damaged or hostile, or
+            a folder that holds something else. A set that was not there is not there then.
+    """
+    card, out = read_dataset_card(name), out or Path(name)
+    choice = card.find_variant(variant)
+    exists = _check_target(out, card, choice)
+    check_sources(sources)
+    if download:
+        sources = [*sources, *fetch_archives(card, listener)]
+    if not sources:
+        raise UserError(
+            f"give {name} with --from ARCHIVE or --from FOLDER ({card.laid_out})"
+            + (", or --download" if card.archives else f"; it is to be had at {card.publisher}")
+        )
+    with _work_folder(out) as work:
+        preparation = Preparation(card, choice, out, work, listener)
+        files = find_files(sources, preparation)
+        folder = out if exists else work / "whole"
+        rows = {row.file: row for row in read_manifest(out)[1]} if exists else {}
+        new, left_out = _place_files(files, folder, rows, preparation)
+        if not rows:
+            raise UserError(f"{name}: none of its files could be read")
+        write_manifest(folder, _make_info(card, choice), [rows[path] for path in sorted(rows)])
+        if not exists:
+            _rename_into_place(folder, out)
+    counts = Counter(row.label for row in rows.values())
     # A variant that goes by length has counts of its own, which the card does not know.
-    known = choice.seconds is None
+    verified = choice.seconds is None
     return PreparedDataset(
-        about.name,
+        card.name,
         choice.name,
         out,
-        about.licence,
-        {each.name: (found[each.name], each.files if known else 0) for each in about.variant_classes(choice)},
-        (len(done.rows), choice.files if choice.name else about.files),
-        done.new,
-        done.left_out,
+        card.licence,
+        {each.name: (counts[each.name], each.files * verified) for each in card.variant_classes(choice)},
+        (len(rows), choice.files if choice.name else card.files),
+        new,
+        left_out,
     )
+
+
+def _check_target(out: Path, card: DatasetCard, variant: DatasetVariant) -> bool:
+    """Whether the set is there already.
+
+    Raises:
+        UserError: something else is there, or nothing can be written there.
+    """
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder; create it first")
+    if not os.access(out.parent, os.W_OK):
+        raise UserError(f"{out.parent}: no permission to write there; choose another place with -o")
+    if not out.exists():
+        return False
+    if not out.is_dir():
+        raise UserError(f"{out}: is a file; choose another name with -o")
+    if not is_prepared(out):
+        if any(out.iterdir()):
+            raise UserError(f"{out}: exists and is no prepared set; choose another folder with -o")
+        return False
+    info, _ = read_manifest(out)
+    if (info.name, info.variant) != (card.name, variant.name):
+        name = f"{info.name}{f' ({info.variant})' if info.variant else ''}"
+        raise UserError(f"{out}: holds {name}; choose another folder with -o")
+    return True
+
+
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    """A folder beside the set to unpack and sort in; it is gone afterwards, whatever happens."""
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.mmdream-", dir=out.parent))
+    try:
+        with reporting_full_disk(out):
+            yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _make_info(card: DatasetCard, variant: DatasetVariant) -> DatasetInfo:
+    classes = tuple(each.name for each in card.variant_classes(variant))
+    return DatasetInfo(card.name, variant.name, card.medium, card.split, classes, card.licence, card.citation)
+
+
+def _rename_into_place(folder: Path, out: Path) -> None:
+    """Give a finished set its name."""
+    try:
+        if out.exists():
+            out.rmdir()
+        os.replace(folder, out)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise UserError(f"{out}: has appeared while the set was prepared; try again") from error
+
+
+class _UnreadableFile(Exception):
+    """A file of the publisher's that cannot be read."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (UserError, soundfile.SoundFileError, OSError) as error:
+        raise _UnreadableFile from error
+
+
+def _place_files(
+    files: dict[str, SourceFile], folder: Path, rows: dict[str, ManifestRow], preparation: Preparation
+) -> tuple[int, int]:
+    """Put files where they belong: moved if they were unpacked, else copied; those that are there stay.
+
+    Args:
+        files: by their paths below `folder`.
+        folder: the set's.
+        rows: of what the set holds, by path; changed to what it holds then.
+        preparation: the set.
+
+    Returns:
+        How many files are new, and how many are left out: unreadable, or not of the variant's length.
+    """
+    for path in [path for path in rows if not (folder / path).is_file()]:
+        del rows[path]
+    new = left_out = 0
+    for number, (path, file) in enumerate(files.items(), 1):
+        try:
+            with _reading():
+                origin = hash_file(file.file)
+            row = rows.get(path)
+            if row is None or row.origin != origin or row.bytes != (folder / path).stat().st_size:
+                if not _has_length(file.file, preparation.variant):
+                    left_out += 1
+                    continue
+                move = preparation.work in file.file.parents
+                _place_file(file.file, folder / path, preparation.card.side, move)
+                new += 1
+            rows[path] = _make_row(file, path, folder, preparation.card, origin)
+        except _UnreadableFile:
+            left_out += 1
+        preparation.listener.progress("sorting", number, len(files))
+    return new, left_out
+
+
+def _has_length(file: Path, variant: DatasetVariant) -> bool:
+    """Whether a sound has the length that the variant asks for."""
+    if variant.seconds is None:
+        return True
+    with _reading():
+        info = soundfile.info(file)
+    return bool(abs(info.frames / info.samplerate - variant.seconds) < 0.005)
+
+
+def _place_file(file: Path, target: Path, side: int | None, move: bool) -> None:
+    """Give a file its path, in one moment; a picture becomes a square if a side is given."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if move and side is None:
+        os.replace(file, target)
+        return
+    draft = target.with_name(f".draft{target.suffix}")
+    try:
+        if side is None:
+            shutil.copyfile(file, draft)
+        else:
+            with _reading():
+                rgb = read_image(file)
+            write_image(draft, crop_square(rgb, side))
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _make_row(file: SourceFile, path: str, folder: Path, card: DatasetCard, origin: str) -> ManifestRow:
+    return ManifestRow(
+        path,
+        path.split("/")[1],
+        file.fold,
+        _clean_cell(file.group),
+        _clean_cell(file.licence or card.licence),
+        _clean_cell(file.source or card.publisher),
+        (folder / path).stat().st_size,
+        hash_file(folder / path) if card.side else origin,
+        origin,
+    )
+
+
+def _clean_cell(text: str) -> str:
+    """Text for one cell of a table."""
+    return " ".join(text.encode(errors="replace").decode().split())

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.core.download import DownloadError, download_bytes, file_digest
+from mmdream.core.download import DownloadError, download_bytes
 from mmdream.core.errors import UserError
+from mmdream.core.files import hash_file
 
 if TYPE_CHECKING:
     from mmdream.networks.weight_sources import KerasWeights
@@ -64,7 +65,7 @@ def download_snapshot(address: str, manifest: Path, folder: Path, network: str) 
     Raises:
         UserError: a file cannot be had or is not what the manifest says; nothing is written.
     """
-    into = folder / f"{network}-{file_digest(manifest, 'sha256')[:12]}.npz"
+    into = folder / f"{network}-{hash_file(manifest)[:12]}.npz"
     if _is_intact_zip(into):
         return into
     files = read_snapshot_manifest(manifest)

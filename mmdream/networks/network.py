@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmdream.core import rng
-from mmdream.core.download import file_digest
 from mmdream.core.errors import UserError
+from mmdream.core.files import hash_file
 from mmdream.core.memory import LruCache
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
 from mmdream.networks.preprocess import preprocess, swap_time_and_bands
@@ -172,7 +172,7 @@ def load_shared_network(
     Raises:
         UserError: as `load_network`.
     """
-    weights = f"{RANDOM} {seed}" if path is None else file_digest(path, "sha256")
+    weights = f"{RANDOM} {seed}" if path is None else hash_file(path)
     return _loaded_networks.get(
         (repr(card), weights, precision), lambda: _build_network(card, path, precision, seed)
     )

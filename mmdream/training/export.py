@@ -176,8 +176,8 @@ def _describe_network(
     from mmdream.networks.network import layers_by_name
 
     settings, parent, of = task.settings, task.parent, task.of
-    terms = of.about.licence if of.about else "yours to know"
-    credit = of.about.citation if of.about else f"{of.name}: yours to give."
+    terms = of.info.licence if of.info else "yours to know"
+    credit = of.info.citation if of.info else f"{of.name}: yours to give."
     still = {name for name, layer in layers_by_name(net).items() if not layer.trainable}
     motifs = {name: meant for name, meant in parent.motifs.items() if meant.partition(":")[0] in still}
     begun = "its form, with fresh weights" if settings.from_scratch else settings.weights or "its own weights"

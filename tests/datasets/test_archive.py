@@ -16,14 +16,13 @@ from trees import esc10, tarred, zipped
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.datasets import archive as unpacking
 from mmdream.datasets import prepare as preparing
 from mmdream.datasets.archive import DEFAULT_LIMITS, UnpackLimits, is_archive, unpack
 from mmdream.datasets.card import DatasetArchive, read_dataset_card
 from mmdream.datasets.fetch import verify_checksum
 from mmdream.datasets.prepare import prepare_dataset
 
-SMALL = UnpackLimits(times=20, least=1_000_000, files=50)
+SMALL = UnpackLimits(max_ratio=20, min_bytes=1_000_000, max_files=50)
 
 
 def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
@@ -239,14 +238,14 @@ def test_an_honest_archive_comes_out_whole(tmp_path: Path):
 
 
 def test_bounds_leave_room_for_what_sets_hold():
-    assert DEFAULT_LIMITS.bytes(1_000) == 64_000_000
-    assert DEFAULT_LIMITS.bytes(6_000_000_000) == 120_000_000_000
+    assert DEFAULT_LIMITS.max_bytes(1_000) == 64_000_000
+    assert DEFAULT_LIMITS.max_bytes(6_000_000_000) == 120_000_000_000
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
 def test_a_full_disk_is_not_the_archives_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     archive = zipped_as(tmp_path / "a.zip", "a/b.wav")
-    monkeypatch.setattr(unpacking, "open", lambda *_, **__: io.FileIO("/dev/full", "w"), raising=False)
+    monkeypatch.setattr(zipfile, "open", lambda *_, **__: io.FileIO("/dev/full", "w"), raising=False)
     with pytest.raises(OSError, match="No space left"):
         unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -269,7 +268,7 @@ def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.Monkey
         read_dataset_card("esc10"),
         archives=(DatasetArchive("https://example.org/known.zip", checksum="md5:0"),),
     )
-    monkeypatch.setattr(preparing, "card", lambda _name: about)
+    monkeypatch.setattr(preparing, "read_dataset_card", lambda _name: about)
     with pytest.raises(
         UserError, match=r"known\.zip: its MD5 is not the one of https://example.org/known.zip"
     ):

@@ -9,7 +9,7 @@ import pytest
 from mmdream.core.errors import UserError
 from mmdream.datasets.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
 from mmdream.datasets.fetch import LAYOUT_READERS
-from mmdream.networks.card import MODELS
+from mmdream.networks.registry import MODELS_FOLDER
 
 ISSUE = (
     "stanford_dogs dog_sounds imagenet25 fsdkaggle2018 esc50 esc10 urbansound8k fma_small bird_audio "
@@ -58,7 +58,7 @@ def test_imagenet25_is_the_issues_and_16_of_it_are_new():
     about = read_dataset_card("imagenet25")
     wanted = [name.strip() for name in IMAGENET25.split(";")]
     assert [each.words or each.name for each in about.classes] == wanted
-    lines = (MODELS / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (MODELS_FOLDER / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
     known = {line.split("\t")[0]: line.split("\t")[1] for line in lines}
     shared = [each for each in about.classes if each.label in known]
     assert len(about.classes) - len(shared) == 16
@@ -68,7 +68,7 @@ def test_imagenet25_is_the_issues_and_16_of_it_are_new():
 
 
 def test_dogs_and_tiny_pictures_bear_imagenets_names():
-    lines = (MODELS / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (MODELS_FOLDER / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
     known = {line.split("\t")[0]: line.split("\t")[1].lower() for line in lines}
     for name, count in (("stanford_dogs", 120), ("tiny_imagenet", 200)):
         about = read_dataset_card(name)

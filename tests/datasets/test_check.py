@@ -17,8 +17,8 @@ from mmdream.core.events import EventSink
 from mmdream.datasets.check import MAX_LISTED, check_dataset
 from mmdream.datasets.folder import read_dataset
 from mmdream.datasets.plot import (
-    BAR_COLOR,
     SAMPLE_RATE,
+    SAMPLES_PER_CLASS,
     TILE_SIZE,
     draw_spectrogram,
     measure_examples,
@@ -81,7 +81,7 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
     assert findings.missing == ("input/dog/1-100032-A.ogg",)
     assert findings.damaged == ("input/dog/2-114587-A.ogg",)
     assert findings.unknown == ("input/crackling_fire/more.ogg",)
-    assert set(findings.empty) >= {"rain", "rooster"}
+    assert set(findings.empty_classes) >= {"rain", "rooster"}
     assert findings.counts["dog"] == (1, 40)
     assert findings.problems == "1 missing, 1 damaged, 1 unknown, 8 classes are empty"
     lines = "\n".join(findings.lines())
@@ -107,7 +107,7 @@ def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
     findings = check_dataset(tmp_path, EventSink())
     assert findings.damaged == ("growls/f.wav", "growls/g.wav")
     assert findings.duplicates == (("barks/a.wav", "growls/e.wav"),)
-    assert findings.empty == ("howls",)
+    assert findings.empty_classes == ("howls",)
     assert "barks/a.wav = growls/e.wav" in "\n".join(findings.lines())
 
 
@@ -128,26 +128,29 @@ def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path)
 @pytest.mark.parametrize("name", ["esc10", "stanford_dogs"])
 def test_a_picture_of_a_set(name: str, tmp_path: Path):
     out = prepared(name, tmp_path)
-    sheet = plot_dataset(read_dataset(out))
-    assert sheet.dtype == np.uint8
-    bars = (sheet == BAR_COLOR).all(axis=2)
-    # The bar of two files is twice as long as that of one.
-    lengths = sorted({int(row.sum()) for row in bars[: 44 + 2 * (TILE_SIZE + 8)]} - {0})
-    assert lengths[1] == 2 * lengths[0]
+    figure = plot_dataset(read_dataset(out))
+    bars, samples, sizes = figure.axes
+    names = [label.get_text() for label in bars.get_yticklabels()]
+    widths = [bar.get_width() for bar in bars.patches]
+    assert dict(zip(names, widths, strict=True)) == read_dataset(out).counts()
+    assert samples.images[0].get_array().shape == (2 * TILE_SIZE, SAMPLES_PER_CLASS * TILE_SIZE, 3)
+    assert sum(bar.get_height() for bar in sizes.patches) == 3
     assert write_dataset_plot(read_dataset(out), tmp_path / "sheet.png", False) == tmp_path / "sheet.png"
-    assert np.array_equal(cv2.imread(str(tmp_path / "sheet.png"))[..., ::-1], sheet)
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] == 1000
     with pytest.raises(UserError, match=r"sheet.png: exists already; add --overwrite .* --plot"):
         write_dataset_plot(read_dataset(out), tmp_path / "sheet.png", False)
 
 
 def test_a_damaged_sample_is_left_dark(tmp_path: Path):
     out = prepared("stanford_dogs", tmp_path)
-    whole = plot_dataset(read_dataset(out))
+    whole = plot_dataset(read_dataset(out)).axes[1].images[0].get_array()
     (out / "input/pug/n02110958_1.jpg").write_bytes(b"no picture")
-    assert plot_dataset(read_dataset(out)).shape == whole.shape
+    damaged = plot_dataset(read_dataset(out)).axes[1].images[0].get_array()
+    assert damaged.shape == whole.shape
+    assert not damaged[-TILE_SIZE:-8, : TILE_SIZE - 8].any()
     for path in (out / "input").rglob("*.jpg"):
         path.write_bytes(b"no picture")
-    assert (plot_dataset(read_dataset(out)) == BAR_COLOR).any()
+    assert "no file can be read" in plot_dataset(read_dataset(out)).axes[2].get_title()
 
 
 def test_lengths_and_sizes_are_measured(tmp_path: Path):

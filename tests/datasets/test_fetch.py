@@ -42,7 +42,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     )
     about = dataclasses.replace(read_dataset_card("esc10"), archives=(where,))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(preparing, "card", lambda _name: about)
+    monkeypatch.setattr(preparing, "read_dataset_card", lambda _name: about)
     yield about, served
     server.shutdown()
     server.server_close()
@@ -51,7 +51,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def republished(monkeypatch: pytest.MonkeyPatch, about, **changes) -> None:
     (archive,) = about.archives
     other = dataclasses.replace(about, archives=(dataclasses.replace(archive, **changes),))
-    monkeypatch.setattr(preparing, "card", lambda _name: other)
+    monkeypatch.setattr(preparing, "read_dataset_card", lambda _name: other)
 
 
 def test_size_and_licence_are_told_before_anything_comes(published, tmp_path: Path):

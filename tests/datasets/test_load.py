@@ -13,9 +13,15 @@ from trees import SETS, esc10, picture, sound, sources, speech_commands
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.datasets.folder import Dataset, Example, read_dataset, split_examples
-from mmdream.datasets.load import CACHE_FOLDER, MAX_SAMPLE_RATE, MAX_SECONDS, ExampleFormat, load_examples
+from mmdream.datasets.load import (
+    CACHE_FOLDER,
+    MAX_SAMPLE_RATE,
+    MAX_SECONDS,
+    ExampleFormat,
+    crop_square,
+    load_examples,
+)
 from mmdream.datasets.prepare import prepare_dataset
-from mmdream.datasets.sort import crop_square
 
 
 def prepared(name: str, tmp_path: Path) -> Dataset:
@@ -33,7 +39,7 @@ def test_any_folder_of_pictures_is_a_set(ending: str, tmp_path: Path):
     (tmp_path / ".git").mkdir()
     found = read_dataset(tmp_path)
     assert found.classes == ("cats", "dogs")
-    assert (found.medium, found.split, found.about) == ("picture", "file", None)
+    assert (found.medium, found.split, found.info) == ("picture", "file", None)
     assert found.counts() == {"cats": 2, "dogs": 3}
 
 

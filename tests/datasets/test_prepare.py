@@ -16,10 +16,9 @@ from trees import SETS, esc10, esc50, fsd50k, picture, sound, sources, tarred, t
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.datasets import manifest
 from mmdream.datasets.card import dataset_names, read_dataset_card
-from mmdream.datasets.manifest import ManifestRow
-from mmdream.datasets.matlab import read_file_list
+from mmdream.datasets.folder import INFO_FILE, TABLE_FILE, ManifestRow, read_manifest
+from mmdream.datasets.layouts import read_matlab_list
 from mmdream.datasets.prepare import PreparedDataset, prepare_dataset
 
 
@@ -32,18 +31,18 @@ def having(report: PreparedDataset) -> dict[str, int]:
 
 
 def rows(out: Path) -> dict[str, ManifestRow]:
-    return {row.file: row for row in manifest.read_manifest(out)[1]}
+    return {row.file: row for row in read_manifest(out)[1]}
 
 
 def by_name(out: Path) -> dict[str, ManifestRow]:
-    return {Path(row.file).name: row for row in manifest.read_manifest(out)[1]}
+    return {Path(row.file).name: row for row in read_manifest(out)[1]}
 
 
 def snapshot(out: Path) -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(out)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in out.rglob("*")
-        if path.is_file() and path.name not in (manifest.INFO_FILE, manifest.TABLE_FILE)
+        if path.is_file() and path.name not in (INFO_FILE, TABLE_FILE)
     }
 
 
@@ -74,12 +73,12 @@ def test_a_second_time_changes_nothing(name: str, tmp_path: Path):
     out = tmp_path / "set"
     given = sources(name, tmp_path / "given")
     first = run(name, out, *given)
-    files, table = snapshot(out), (out / manifest.TABLE_FILE).read_bytes()
+    files, table = snapshot(out), (out / TABLE_FILE).read_bytes()
     again = run(name, out, *given)
     assert first.new == again.files[0] == first.files[0]
     assert again.new == 0
     assert snapshot(out) == files
-    assert (out / manifest.TABLE_FILE).read_bytes() == table
+    assert (out / TABLE_FILE).read_bytes() == table
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred], ids=["zip", "tar.gz"])
@@ -130,9 +129,7 @@ def test_esc10_from_the_real_archive(data: Path, tmp_path: Path):
     assert {row.licence for row in table} == {"CC0", "CC-BY", "CC-Sampling+"}
     recordings = {row.group: row.fold for row in table}
     assert all(recordings[row.group] == row.fold for row in table)
-    assert all(
-        line.count("\t") == 8 for line in (tmp_path / "set" / manifest.TABLE_FILE).read_text().splitlines()
-    )
+    assert all(line.count("\t") == 8 for line in (tmp_path / "set" / TABLE_FILE).read_text().splitlines())
 
 
 def test_tiny_imagenet_from_the_real_archive(data: Path, tmp_path: Path):
@@ -218,7 +215,7 @@ def test_all_classes_on_request(tmp_path: Path):
     assert (
         len(
             read_dataset_card("fsdkaggle2018").variant_classes(
-                read_dataset_card("fsdkaggle2018").variant(None)
+                read_dataset_card("fsdkaggle2018").find_variant(None)
             )
         )
         == 20
@@ -375,7 +372,7 @@ def test_a_number_of_thousands_of_digits_is_passed_over(tmp_path: Path):
 def test_a_list_that_scipy_falls_over_is_told(name: str):
     path = Path(__file__).parent / "hostile" / f"{name}.mat"
     with pytest.raises(UserError, match=rf"{name}\.mat: is no list of the publisher's"):
-        read_file_list(path)
+        read_matlab_list(path)
 
 
 @pytest.mark.parametrize("mistake", sorted(MISTAKES))
@@ -437,7 +434,7 @@ def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
     esc10(tmp_path / "given")
     out = tmp_path / "set"
     run("esc10", out, tmp_path / "given")
-    table, about = out / manifest.TABLE_FILE, out / manifest.INFO_FILE
+    table, about = out / TABLE_FILE, out / INFO_FILE
     whole, told = table.read_text(), json.loads(about.read_text())
     if how == "cells":
         table.write_text(whole + "input/dog/x.ogg\tdog\n")
@@ -453,4 +450,4 @@ def test_a_tampered_table_is_refused(how: str, tmp_path: Path):
     else:
         table.unlink()
     with pytest.raises(UserError, match=r"manifest.tsv or dataset.json is damaged .*; prepare the set again"):
-        manifest.read_manifest(out)
+        read_manifest(out)

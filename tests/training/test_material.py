@@ -35,7 +35,7 @@ def test_a_changed_picture_is_one_and_drawn_by_its_number(seed: int):
 
 def test_crops_show_what_is_there(monkeypatch: pytest.MonkeyPatch):
     """Coordinates as colours: each pixel tells where it comes from."""
-    monkeypatch.setattr(seen, "coloured", lambda picture, _: picture)
+    monkeypatch.setattr(seen, "jitter_color", lambda picture, _: picture)
     y, x = np.mgrid[0:96, 0:96].astype(np.float32) / 95
     picture = np.stack([x, y, np.zeros_like(x)], -1)
     views = [seen.augment_image(picture, 64, rng_for(k)) for k in range(200)]
