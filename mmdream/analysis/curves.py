@@ -1,6 +1,7 @@
 """From a measured feature to curves of the schedule: brought to 0..1, smoothed, laid on settings, thinned.
 
-All of it is pure arithmetic on one grid of `STEP_SECONDS` seconds; what the features are is told in `mmdream.settings.modulation`.
+All of it is pure arithmetic on one grid of `STEP_SECONDS`; `mmdream.settings.modulation` says what the
+features are.
 """
 
 from __future__ import annotations

@@ -178,8 +178,8 @@ def measure_change(previous: Thumbnail, current: Thumbnail, box: Box = EMPTY_BOX
 def _flow_and_trust(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
     """Backward flow and the share of pixels that the forward flow leads back to their place.
 
-    Not `flow.estimate_flow`, whose trust asks how well a pixel may be carried and leans to yes: here both answers
-    must weigh the same.
+    Not `estimate_flow`, whose trust asks how well a pixel may be carried and leans to yes: here both
+    answers must weigh the same.
     """
     height, width = current.shape
     if min(height, width) < MIN_FLOW_SIDE:
@@ -239,9 +239,6 @@ def _is_cut(found: FrameChange, before: float, waiting: deque[Thumbnail]) -> boo
         following = measure_change(waiting[0], waiting[1])
         after = 0.0 if following.is_break else following.size
     return found.size >= SUDDEN_RATIO * max(before, after)
-
-
-pass
 
 
 def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:

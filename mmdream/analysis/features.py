@@ -132,7 +132,7 @@ class AudioFeatures:
         return found
 
     def _power(self, first: int, stop: int) -> np.ndarray:
-        """Power of all channels, float32 [spectrum, bin], a full-scale sine near 1; `ONSET_LAG` more in front."""
+        """Power of all channels, float32 [`ONSET_LAG` + spectrum, bin], a full-scale sine near 1."""
         stft, count = self._stft, (stop - first) * SPECTRA_PER_STEP + ONSET_LAG
         # Counted from the stretch's own first sample: a step is no whole number of samples at every rate.
         low = self._at(first) - ONSET_LAG * stft.hop + stft.hop // 2 - stft.window // 2

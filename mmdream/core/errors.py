@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
 
 MAX_MESSAGE_LENGTH = 1000
@@ -33,6 +35,26 @@ class UserError(Exception):
 
 class DiskFull(UserError):
     """The disk is full; what is being written says which file does not fit."""
+
+
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system says where a disk is full, or the user's share of it."""
+
+
+def disk_full_error(path: Path) -> DiskFull:
+    """The line for a disk that has no room for this file."""
+    return DiskFull(f"{path.parent}: no space left; make room or choose another place with -o")
+
+
+@contextmanager
+def reporting_full_disk(path: Path) -> Iterator[None]:
+    """Turn a full disk into `DiskFull` while a file is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL_ERRNOS:
+            raise disk_full_error(path) from error
+        raise
 
 
 class Stopped(KeyboardInterrupt):

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.core.errors import DiskFull, UserError
+from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
 from mmdream.media import image
-from mmdream.media.open import DISK_FULL_ERRNOS, disk_full_error
 
 
 @contextmanager

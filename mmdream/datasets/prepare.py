@@ -19,7 +19,7 @@ from typing import Any
 
 import soundfile
 
-from mmdream.core.errors import UserError
+from mmdream.core.errors import UserError, reporting_full_disk
 from mmdream.core.events import EventSink
 from mmdream.core.files import hash_file
 from mmdream.datasets.card import DatasetCard, DatasetVariant, read_dataset_card
@@ -35,7 +35,6 @@ from mmdream.datasets.folder import (
 from mmdream.datasets.layouts import SourceFile
 from mmdream.datasets.load import crop_square
 from mmdream.media.image import read_image, write_image
-from mmdream.media.open import reporting_full_disk
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mmdream.core.errors import DiskFull, UserError
+from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
@@ -19,7 +19,6 @@ from mmdream.jobs import store as folders
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
-from mmdream.media.open import DISK_FULL_ERRNOS
 from mmdream.media.probe import MediaFile, probe
 from mmdream.settings.recipe import resolve_tracks
 from mmdream.views.extras import attach_preview, check_extras, deliver_outputs, find_result

@@ -18,7 +18,8 @@ import av
 import numpy as np
 import soundfile
 
-from mmdream.media.open import demux_packets, disk_full_error, open_media
+from mmdream.core.errors import disk_full_error
+from mmdream.media.open import demux_packets, open_media
 from mmdream.media.probe import AudioTrack, MediaFile
 
 BLOCK_SAMPLES = 1 << 16
@@ -40,7 +41,7 @@ class DecodedSpan:
     """What was laid down of a sound track."""
 
     start: Fraction
-    """Seconds since `Film.start` of the first sample."""
+    """Seconds since `MediaFile.start` of the first sample."""
     n_samples: int
 
 
@@ -139,8 +140,8 @@ def extract_audio(
         film: the source.
         sound: one of its sounds.
         path: of the wave file.
-        start: seconds since `Film.start`; samples before are left out.
-        end: seconds since `Film.start`; samples from there on are left out.
+        start: seconds since `MediaFile.start`; samples before are left out.
+        end: seconds since `MediaFile.start`; samples from there on are left out.
 
     Raises:
         UserError: the disk is full.

@@ -18,8 +18,6 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import read_frames
 from mmdream.settings.passes import Mask
 
-pass
-
 ASPECT_TOLERANCE = 0.02
 """Share by which a mask may be wider or higher than its film: sides are rounded, to even numbers too."""
 CLOCK_TOLERANCE = Fraction(1, 1000)
@@ -223,9 +221,6 @@ def _snap_to_black_and_white(values: np.ndarray, near: float) -> np.ndarray:
     _, values = cv2.threshold(values, near, 0, cv2.THRESH_TOZERO)
     values[values > 1 - near] = 1
     return values
-
-
-pass
 
 
 def open_mask(mask: Mask, width: int, height: int) -> MaskReader:

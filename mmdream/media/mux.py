@@ -60,8 +60,8 @@ def mux_video(
         dream: the dreamed sound, which takes its track's place among the source's; None: they are all
             kept.
         out: the name of the result, which should lie in `work`.
-        start: seconds since `Film.start` at which an excerpt begins; None: the film's beginning.
-        end: seconds since `Film.start` at which it ends; None: the film's end.
+        start: seconds since `MediaFile.start` at which an excerpt begins; None: the film's beginning.
+        end: seconds since `MediaFile.start` at which it ends; None: the film's end.
         keep_picture: copy the source's picture, or encode it where the container demands it or an
             excerpt cuts it.
         work: a folder for files on the way.
@@ -256,7 +256,8 @@ def _warn_resampled(track: OutputAudioTrack, kind: VideoFormat, on_warning: Call
         on_warning(f"{describe_track(track.sound)} is written at 48000 Hz instead of {rate}: Opus demands it")
     if kind.sound == "aac" and rate not in AAC_RATES:
         on_warning(
-            f"{describe_track(track.sound)} is written at another rate than its {rate} Hz, which AAC does not know"
+            f"{describe_track(track.sound)} is written at another rate than its {rate} Hz, "
+            "which AAC does not know"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +13,10 @@ import ffmpeg
 import imageio_ffmpeg
 from av.container import InputContainer
 
-from mmdream.core.errors import DiskFull, UserError
+from mmdream.core.errors import UserError, disk_full_error
 
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""
-
-DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says where a disk is full, or the user's share of it."""
 
 
 @contextmanager
@@ -77,25 +73,6 @@ def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
         context = libvpx
     context.thread_type = "AUTO"
     return context
-
-
-@contextmanager
-def reporting_full_disk(path: Path) -> Iterator[None]:
-    """Tell a full disk in one line while a file is written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in DISK_FULL_ERRNOS:
-            raise disk_full_error(path) from error
-        raise
-
-
-def disk_full_error(path: Path) -> DiskFull:
-    """The line for a full disk."""
-    return DiskFull(f"{path.parent}: no space left; make room or choose another place with -o")
-
-
-pass
 
 
 def merge_audio_video(picture: Path, sound: Path, out: Path, sound_codec: str) -> None:

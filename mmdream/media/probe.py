@@ -20,8 +20,6 @@ from mmdream.core.errors import UserError
 from mmdream.media.color import ColorSpace, read_color_space
 from mmdream.media.open import demux_packets, open_media, video_decoder
 
-pass
-
 MAX_SIDE = 16384
 MAX_PIXELS = 2**28
 """Pixels; larger pictures are refused before anything of their size is allocated."""
@@ -86,7 +84,7 @@ class AudioTrack:
     """FFmpeg's name, e.g. `stereo` or `5.1`."""
     time_base: Fraction
     start: Fraction
-    """Seconds from `Film.start` to the first sample."""
+    """Seconds from `MediaFile.start` to the first sample."""
     duration: Fraction | None
     """Seconds of this stream, if the film says so exactly."""
     language: str | None

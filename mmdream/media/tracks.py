@@ -56,7 +56,7 @@ def plan_audio_tracks(
         dream: the track that is dreamed, if one is.
         out: the result.
         kind: its container.
-        span: start and end of the excerpt, seconds since `Film.start`; None: the film's own.
+        span: start and end of the excerpt, seconds since `MediaFile.start`; None: the film's own.
         work: a folder for the waves of tracks that are encoded anew.
         on_warning: told in one line what is left out or encoded anew.
 
@@ -116,8 +116,8 @@ def select_times(
     Args:
         film: the source.
         times: seconds on its clock, float64 [packet].
-        start: seconds since `Film.start` at which the excerpt begins; None: the film's beginning.
-        end: seconds since `Film.start` at which it ends; None: the film's end.
+        start: seconds since `MediaFile.start` at which the excerpt begins; None: the film's beginning.
+        end: seconds since `MediaFile.start` at which it ends; None: the film's end.
         margin: seconds that it is wider at both ends.
     """
     times = times - float(film.start + (start or 0))

@@ -15,8 +15,6 @@ from mmdream.media.open import open_media
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.media.tracks import OutputAudioTrack, describe_track, read_packet_times, select_times
 
-pass
-
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -110,7 +108,7 @@ def verify_audio_tracks(
         film: the source.
         result: the finished film.
         tracks: what it must have, in order.
-        span: start and end of the excerpt, seconds since `Film.start`; None: the film's own.
+        span: start and end of the excerpt, seconds since `MediaFile.start`; None: the film's own.
         on_warning: told in one line of packets and languages that were lost.
 
     Returns:
@@ -186,7 +184,8 @@ def _compare_copied_tracks(
         begins = float(got[0]) if len(got) else np.inf
         if len(some) and not most[0] - MAX_DRIFT <= begins <= some[0] + MAX_DRIFT:
             raise AssertionError(
-                f"{result.path.name} begins {describe_track(sound)} at {begins:.3f} s instead of {some[0]:.3f} s"
+                f"{result.path.name} begins {describe_track(sound)} at {begins:.3f} s "
+                f"instead of {some[0]:.3f} s"
             )
         if not len(some):
             continue

@@ -20,8 +20,6 @@ from mmdream.media.open import demux_packets, open_media, video_decoder
 from mmdream.media.probe import MediaFile, VideoTrack
 from mmdream.settings.recipe import Selection
 
-pass
-
 SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the wanted frame at which a keyframe is looked for, until it lies before it."""
 MAX_EARLY_END = Fraction(1, 4)
@@ -41,7 +39,7 @@ class Frame:
     index: int
     """Its number among the frames read."""
     seconds: Fraction
-    """Since `Film.start`."""
+    """Since `MediaFile.start`."""
     repeated: bool = False
     """The frame was broken: the last good one stands in for it."""
 
@@ -66,8 +64,8 @@ def read_frames(
 
     Args:
         film: it must have a picture.
-        start: seconds since `Film.start`; frames shown before are left out.
-        end: seconds since `Film.start`; frames shown from there on are left out.
+        start: seconds since `MediaFile.start`; frames shown before are left out.
+        end: seconds since `MediaFile.start`; frames shown from there on are left out.
         every: seconds; only the first good frame of each such stretch is read. The others are decoded, as
             they must be, and not brought to RGB, which takes longer. None: all are read.
         strict: stop at the first broken frame or early end instead.
@@ -306,8 +304,6 @@ def seek_keyframe(container: InputContainer, stream: av.VideoStream, pts: int) -
         return False
     return True
 
-
-pass
 
 PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,

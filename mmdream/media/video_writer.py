@@ -19,10 +19,10 @@ import numpy as np
 from av import Packet, VideoStream
 from av.container import InputContainer
 
-from mmdream.core.errors import Interrupted
+from mmdream.core.errors import Interrupted, reporting_full_disk
 from mmdream.media.color import RGB, ColorSpace, default_matrix, make_rgb_encoder
 from mmdream.media.formats import VIDEO_FORMATS, VideoCodec
-from mmdream.media.open import open_media, reporting_full_disk
+from mmdream.media.open import open_media
 from mmdream.media.probe import VideoTrack
 
 ORIGIN_TAG = "origin"
@@ -183,9 +183,6 @@ def _output_color(picture: VideoTrack, codec: VideoCodec) -> ColorSpace:
     if source.matrix != RGB:
         return source
     return ColorSpace(default_matrix(picture.height), False, source.primaries, source.transfer)
-
-
-pass
 
 
 def count_frames(path: Path) -> int:

@@ -10,12 +10,11 @@ from itertools import islice, pairwise
 from typing import Any
 
 from mmdream.analysis.shots import Scan, Shot
-from mmdream.core.errors import UserError
+from mmdream.core.errors import UserError, disk_full_error
 from mmdream.core.events import EventSink
 from mmdream.core.report import SettingsChange
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.store import picture_part_file, state_file
-from mmdream.media.open import disk_full_error
 from mmdream.media.probe import VideoTrack
 from mmdream.media.video_reader import frame_hash
 from mmdream.media.video_writer import VideoWriter, count_frames

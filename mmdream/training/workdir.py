@@ -15,9 +15,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mmdream.core.errors import UserError
+from mmdream.core.errors import DISK_FULL_ERRNOS, UserError, disk_full_error
 from mmdream.core.files import atomic_file, hash_file, write_atomically
-from mmdream.media.open import DISK_FULL_ERRNOS, disk_full_error
 from mmdream.networks.card import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import TrainingTask
