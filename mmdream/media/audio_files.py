@@ -1,4 +1,4 @@
-"""Sound in blocks: a film's track laid on the film's clock, and wave files that grow.
+"""Decode audio tracks to wave files block by block, on the film's clock.
 
 Blocks keep memory flat for any length; 32-bit floats keep every sample that a decoder gives.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
@@ -19,11 +18,11 @@ import numpy as np
 import soundfile
 
 from mmdream.core.errors import disk_full_error
-from mmdream.media.open import demux_packets, open_media
+from mmdream.media.open import audio_stream, demux_packets, open_media
 from mmdream.media.probe import AudioTrack, MediaFile
 
 BLOCK_SAMPLES = 1 << 16
-"""Samples handled at once."""
+"""Of silence handed on at once."""
 FINE_TIME_BASE = Fraction(1, 8000)
 FINE_GAP = Fraction(1, 200)
 COARSE_GAP = Fraction(1, 25)
@@ -34,17 +33,6 @@ MIN_SILENCE_BYTES = 1 << 27
 MAX_SILENCE_RATIO = 1000
 """Bytes of silence that gaps may have, in any file and for each byte of it: a stamp that claims more is not
 believed, or a file of some kilobytes would fill the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedSpan:
-    """What was laid down of a sound track."""
-
-    start: Fraction
-    """Seconds since `MediaFile.start` of the first sample."""
-    n_samples: int
-
-
 CHANNEL_MASK_BITS = (
     *("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR"),
     *("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR"),
@@ -52,13 +40,32 @@ CHANNEL_MASK_BITS = (
 """FFmpeg's names of the bits of a wave file's channel mask, lowest first."""
 CHANNEL_MASK_OFFSET = 8 + 20
 """Bytes from the beginning of the format chunk to the channel mask in it."""
+WAVE_HEADER_BYTES = 1 << 16
+"""At most, up to the format chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSpan:
+    """What a wave file holds of an audio track."""
+
+    start: Fraction
+    """Seconds since `MediaFile.start` of the first sample."""
+    n_samples: int
 
 
 class WaveWriter:
-    """A wave file that samples are appended to; used as a context manager."""
+    """A float32 wave file that samples are appended to; used as a context manager.
+
+    RF64 has no limit of 4 GB.
+
+    Args:
+        path: of the file.
+        rate: samples a second.
+        channels: number of channels.
+        layout: FFmpeg's name of their layout; None: the usual one.
+    """
 
     def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
-        """Begin a file; RF64 has no limit of 4 GB."""
         self._path = path
         self._layout = layout
         self._file = soundfile.SoundFile(path, "w", rate, channels, "FLOAT", format="RF64")
@@ -73,63 +80,41 @@ class WaveWriter:
         try:
             self._file.write(np.ascontiguousarray(samples.T))
         except (soundfile.LibsndfileError, AssertionError) as error:
-            raise disk_full_error(self._path) from error  # libsndfile does not tell why a file stops growing.
+            # libsndfile does not tell why a file stops growing.
+            raise disk_full_error(self._path) from error
         self.n_samples += samples.shape[1]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         if self._layout is not None:
             write_channel_mask(self._path, self._layout)
 
 
-def create_wave(path: Path, rate: int, channels: int, layout: str | None = None) -> WaveWriter:
-    """Begin a float32 wave file.
-
-    Args:
-        path: of the file.
-        rate: samples a second.
-        channels: number of channels.
-        layout: FFmpeg's name of where they stand; None: the usual places.
-    """
-    return WaveWriter(path, rate, channels, layout)
-
-
 def write_channel_mask(path: Path, layout: str) -> None:
-    """Say in a wave file of `create_wave` where its channels stand, if a wave file has a name for that.
+    """Say in the header of a `WaveWriter`'s file which layout its channels have, if a wave file can.
 
-    libsndfile takes the usual places of so many channels, and soundfile cannot tell it others.
-    """
-    if marked := channel_mask(layout):
-        with open(path, "rb+") as file:
-            file.seek(file.read(BLOCK_SAMPLES).index(b"fmt ") + CHANNEL_MASK_OFFSET)
-            file.write(struct.pack("<I", marked))
-
-
-def channel_mask(layout: str) -> int:
-    """The channel mask of a wave file; 0: the layout has none.
-
-    Wave files and FFmpeg number the places alike, and both store channels in that order.
+    libsndfile takes the usual one of so many channels, and soundfile cannot tell it another. Wave files and
+    FFmpeg number the places alike, and both store channels in that order.
     """
     names = [channel.name for channel in av.AudioLayout(layout).channels]
-    return (
-        sum(1 << CHANNEL_MASK_BITS.index(name) for name in names)
-        if set(names) <= set(CHANNEL_MASK_BITS)
-        else 0
-    )
+    if set(names) <= set(CHANNEL_MASK_BITS):
+        mask = sum(1 << CHANNEL_MASK_BITS.index(name) for name in names)
+        with open(path, "rb+") as file:
+            file.seek(file.read(WAVE_HEADER_BYTES).index(b"fmt ") + CHANNEL_MASK_OFFSET)
+            file.write(struct.pack("<I", mask))
 
 
 def extract_audio(
-    film: MediaFile, sound: AudioTrack, path: Path, start: Fraction | None = None, end: Fraction | None = None
+    film: MediaFile,
+    track: AudioTrack,
+    path: Path,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
 ) -> DecodedSpan:
-    """Decode a sound track to a float32 wave file, as it lies on the film's clock.
+    """Decode an audio track to a float32 wave file, as it lies on the film's clock.
 
     The track is decoded from its beginning, whatever is kept: so an excerpt has the samples of the
     whole, which a jump loses (AAC fills noisy bands from a running generator, Matroska's clock is
@@ -138,7 +123,7 @@ def extract_audio(
 
     Args:
         film: the source.
-        sound: one of its sounds.
+        track: one of its audio tracks.
         path: of the wave file.
         start: seconds since `MediaFile.start`; samples before are left out.
         end: seconds since `MediaFile.start`; samples from there on are left out.
@@ -146,100 +131,93 @@ def extract_audio(
     Raises:
         UserError: the disk is full.
     """
-    first = 0 if start is None else max(0, math.ceil((start - sound.start) * sound.rate))
-    last = None if sound.duration is None else round(sound.duration * sound.rate)
+    first = 0 if start is None else max(0, math.ceil((start - track.start) * track.rate))
+    ends = [] if track.duration is None else [round(track.duration * track.rate)]
     if end is not None:
-        stop = math.ceil((end - sound.start) * sound.rate)
-        last = stop if last is None else min(stop, last)
-    with create_wave(path, sound.rate, sound.channels, sound.layout) as wave:
-        for place, samples in _decode_continuous(film, sound):
-            stop = place + samples.shape[1]
-            if last is not None and place >= last:
+        ends.append(math.ceil((end - track.start) * track.rate))
+    stop = min(ends, default=None)
+    with WaveWriter(path, track.rate, track.channels, track.layout) as wave:
+        for position, samples in _decode_continuous(film, track):
+            if stop is not None and position >= stop:
                 break
-            low = max(first - place, 0)
-            high = samples.shape[1] if last is None else samples.shape[1] - max(stop - last, 0)
-            if low < high:
-                wave.write(samples[:, low:high])
-        return DecodedSpan(sound.start + Fraction(first, sound.rate), wave.n_samples)
+            kept = samples[:, max(first - position, 0) : None if stop is None else stop - position]
+            if kept.shape[1]:
+                wave.write(kept)
+        return DecodedSpan(track.start + Fraction(first, track.rate), wave.n_samples)
 
 
-def decode_audio(film: MediaFile, sound: AudioTrack) -> Iterator[np.ndarray]:
+def decode_audio(film: MediaFile, track: AudioTrack) -> Iterator[np.ndarray]:
     """The samples of a whole track in order, float32 [channel, at most about a second], gaps as silence."""
-    for _, samples in _decode_continuous(film, sound):
+    for _, samples in _decode_continuous(film, track):
         yield samples
 
 
-def _decode_continuous(film: MediaFile, sound: AudioTrack) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks without gap or overlap: (first sample's place in the track, [channel, sample])."""
-    exact = sound.time_base <= FINE_TIME_BASE and sound.codec != "vorbis"
-    gap = FINE_GAP if exact else COARSE_GAP
-    allowed = math.ceil((gap + 2 * sound.time_base) * sound.rate)
-    left = max(MIN_SILENCE_BYTES, MAX_SILENCE_RATIO * film.path.stat().st_size) // (4 * sound.channels)
-    place = 0
-    for stamped, samples, resumed in _decode_blocks(film, sound):
-        off = 0 if stamped is None or stamped - place > left else stamped - place
-        if abs(off) > (2 if resumed else allowed):
-            if off > 0:
-                left -= off
-                for at in range(place, place + off, BLOCK_SAMPLES):
-                    yield at, np.zeros((sound.channels, min(BLOCK_SAMPLES, place + off - at)), np.float32)
-                place += off
+def _decode_continuous(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks without gap or overlap: (position of the first sample in the track, [channel, sample])."""
+    is_exact = track.time_base <= FINE_TIME_BASE and track.codec != "vorbis"
+    tolerance = math.ceil(((FINE_GAP if is_exact else COARSE_GAP) + 2 * track.time_base) * track.rate)
+    silence_bytes = max(MIN_SILENCE_BYTES, MAX_SILENCE_RATIO * film.path.stat().st_size)
+    silence_left = silence_bytes // (4 * track.channels)
+    position = 0
+    for stamped, samples, resumed in _decode_blocks(film, track):
+        gap = 0 if stamped is None or stamped - position > silence_left else stamped - position
+        if abs(gap) > (2 if resumed else tolerance):
+            if gap > 0:
+                silence_left -= gap
+                for at in range(position, position + gap, BLOCK_SAMPLES):
+                    length = min(BLOCK_SAMPLES, position + gap - at)
+                    yield at, np.zeros((track.channels, length), np.float32)
+                position += gap
             else:
-                samples = samples[:, -off:]
+                samples = samples[:, -gap:]
         if samples.shape[1]:
-            yield place, samples
-            place += samples.shape[1]
+            yield position, samples
+            position += samples.shape[1]
 
 
-def _decode_blocks(film: MediaFile, sound: AudioTrack) -> Iterator[tuple[int | None, np.ndarray, bool]]:
-    """Decoded blocks: (stamped place, float32 [channel, sample], whether damage lies before)."""
+def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | None, np.ndarray, bool]]:
+    """Decoded blocks: (position by its time stamp, float32 [channel, sample], whether damage lies before)."""
     with open_media(film.path) as container:
-        stream = container.streams[sound.index]
-        assert isinstance(stream, av.AudioStream)
-        convert = _FloatConverter(sound)
+        packets = demux_packets(container, audio_stream(container, track.index))
+        to_float = _make_float_converter(track)
         resumed = False
-        coming = demux_packets(container, stream)
         while True:
             try:
-                packet = next(coming, None)
-                if packet is None:
-                    return
-                frames = packet.decode()
-            except av.EOFError:
-                return
+                packet = next(packets, None)
+                frames = [] if packet is None else packet.decode()
             except av.InvalidDataError:
                 resumed = True
                 continue
             except (av.FFmpegError, OSError):
                 return  # Cut off: what came so far is what there is.
+            if packet is None:
+                return
             for frame in frames:
                 assert isinstance(frame, av.AudioFrame)
                 stamped = None
                 if frame.pts is not None:
-                    seconds = frame.pts * sound.time_base - film.start - sound.start
-                    stamped = round(seconds * sound.rate)
-                yield stamped, convert(frame), resumed
+                    seconds = frame.pts * track.time_base - film.start - track.start
+                    stamped = round(seconds * track.rate)
+                yield stamped, to_float(frame), resumed
                 resumed = False
 
 
-class _FloatConverter:
-    """Brings frames of any form to float32 [channel, sample] at the track's rate and channels."""
+def _make_float_converter(track: AudioTrack) -> Callable[[av.AudioFrame], np.ndarray]:
+    """A function from frames of any format to float32 [channel, sample] at the track's rate and channels."""
+    frame_format: tuple[str, str, int] | None = None
+    resampler: av.AudioResampler | None = None
 
-    def __init__(self, sound: AudioTrack) -> None:
-        self._sound = sound
-        self._key: tuple[str, str, int] | None = None
-        self._resampler: av.AudioResampler | None = None
-
-    def __call__(self, frame: av.AudioFrame) -> np.ndarray:
-        key = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if key != self._key:
-            # A stream may change its form on the way; each stretch has a converter of its own.
-            self._key = key
+    def convert(frame: av.AudioFrame) -> np.ndarray:
+        nonlocal frame_format, resampler
+        if resampler is None or frame_format != (frame.format.name, frame.layout.name, frame.sample_rate):
+            # A stream may change its format on the way; each stretch has a resampler of its own.
+            frame_format = frame.format.name, frame.layout.name, frame.sample_rate
             # Packed: of more than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
-            self._resampler = av.AudioResampler("flt", self._sound.layout, self._sound.rate)
-        assert self._resampler is not None
+            resampler = av.AudioResampler("flt", track.layout, track.rate)
         frame.pts = None
-        parts = [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
+        parts = [part.to_ndarray()[0] for part in resampler.resample(frame)]
         if not parts:
-            return np.zeros((self._sound.channels, 0), np.float32)
-        return np.concatenate(parts).reshape(-1, self._sound.channels).T
+            return np.zeros((track.channels, 0), np.float32)
+        return np.concatenate(parts).reshape(-1, track.channels).T
+
+    return convert

@@ -1,9 +1,9 @@
-"""What each kind of film file holds: one row a suffix."""
+"""The kinds of film and sound file that are written: one row a suffix, and what each can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,19 @@ from mmdream.core.errors import UserError
 from mmdream.media.open import run_ffmpeg
 from mmdream.media.probe import MAX_CHANNELS, AudioTrack
 
+AAC_RATES = frozenset(
+    {7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
+)
+MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
+
 
 @dataclass(frozen=True, slots=True)
 class VideoCodec:
-    """How frames are written."""
+    """How frames are encoded."""
 
     name: str
     """FFmpeg's encoder."""
-    options: tuple[tuple[str, str], ...]
+    options: Mapping[str, str]
     even: bool = False
     """Sides must be even."""
     rgb: bool = False
@@ -33,27 +38,21 @@ class VideoCodec:
 # is no multiple of 16 (PyAV 18.1).
 H264 = VideoCodec(
     "libx264",
-    (
-        ("preset", "veryfast"),
-        ("crf", "17"),
-        ("bf", "0"),
-        ("threads", "4"),
-        ("x264-params", "mbtree=0"),
-    ),
+    {"preset": "veryfast", "crf": "17", "bf": "0", "threads": "4", "x264-params": "mbtree=0"},
     even=True,
 )
-FFV1 = VideoCodec("ffv1", (("level", "3"), ("slices", "4"), ("g", "1"), ("threads", "4")), rgb=True)
+FFV1 = VideoCodec("ffv1", {"level": "3", "slices": "4", "g": "1", "threads": "4"}, rgb=True)
 VP9 = VideoCodec(
     "libvpx-vp9",
-    (
-        ("deadline", "realtime"),
-        ("cpu-used", "5"),
-        ("row-mt", "1"),
-        ("crf", "24"),
-        ("b", "0"),
-        ("lag-in-frames", "0"),
-        ("threads", "4"),
-    ),
+    {
+        "deadline": "realtime",
+        "cpu-used": "5",
+        "row-mt": "1",
+        "crf": "24",
+        "b": "0",
+        "lag-in-frames": "0",
+        "threads": "4",
+    },
 )
 
 
@@ -63,18 +62,17 @@ class VideoFormat:
 
     muxer: str
     """FFmpeg's name of the container."""
-    middle: str
-    """Suffix of the files on the way."""
+    intermediate_suffix: str
+    """Of the files on the way to it."""
     video: VideoCodec
-    sound: str
-    """FFmpeg's encoder."""
-    subtitles: str
-    """The encoder that text subtitles are converted with."""
-    pictures: frozenset[str] | None
+    audio_encoder: str
+    """FFmpeg's name."""
+    subtitle_encoder: str
+    """The one that text subtitles are converted with."""
+    copyable_video: frozenset[str] | None = None
     """Codecs whose packets may be copied; None: all."""
-    audio_tracks: frozenset[str] | None
-    copyable_subtitles: frozenset[str] | None
-    """Subtitle codecs that may be copied."""
+    copyable_audio: frozenset[str] | None = None
+    copyable_subtitles: frozenset[str] | None = None
 
     @property
     def intermediate_muxer(self) -> str:
@@ -84,41 +82,43 @@ class VideoFormat:
     @property
     def is_mp4(self) -> bool:
         """Of the QuickTime family: any clock, an edit list, an index that can lie in front."""
-        return self.middle == ".mp4"
+        return self.intermediate_suffix == ".mp4"
 
 
-_MP4 = VideoFormat(
-    "mp4",
-    ".mp4",
-    H264,
-    "aac",
-    "mov_text",
-    frozenset({"h264", "hevc", "av1", "libdav1d", "mpeg4", "vp9"}),
-    frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus"}),
-    frozenset({"mov_text"}),
-)
-_MOV = VideoFormat(
-    "mov",
-    ".mp4",
-    H264,
-    "aac",
-    "mov_text",
-    frozenset({"h264", "hevc", "mpeg4", "prores", "mjpeg"}),
-    frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"}),
-    frozenset({"mov_text"}),
-)
-_MKV = VideoFormat("matroska", ".mkv", FFV1, "pcm_f32le", "srt", None, None, None)
-_WEBM = VideoFormat(
-    "webm",
-    ".webm",
-    VP9,
-    "libopus",
-    "webvtt",
-    frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d"}),
-    frozenset({"opus", "libopus", "vorbis"}),
-    frozenset({"webvtt"}),
-)
-VIDEO_FORMATS = {".mp4": _MP4, ".mov": _MOV, ".mkv": _MKV, ".webm": _WEBM}
+MP4_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac"})
+VIDEO_FORMATS = {
+    ".mp4": VideoFormat(
+        "mp4",
+        ".mp4",
+        H264,
+        "aac",
+        "mov_text",
+        copyable_video=frozenset({"h264", "hevc", "av1", "libdav1d", "mpeg4", "vp9"}),
+        copyable_audio=MP4_AUDIO | {"opus", "libopus"},
+        copyable_subtitles=frozenset({"mov_text"}),
+    ),
+    ".mov": VideoFormat(
+        "mov",
+        ".mp4",
+        H264,
+        "aac",
+        "mov_text",
+        copyable_video=frozenset({"h264", "hevc", "mpeg4", "prores", "mjpeg"}),
+        copyable_audio=MP4_AUDIO | {"pcm_s16le", "pcm_s24le", "pcm_f32le"},
+        copyable_subtitles=frozenset({"mov_text"}),
+    ),
+    ".mkv": VideoFormat("matroska", ".mkv", FFV1, "pcm_f32le", "srt"),
+    ".webm": VideoFormat(
+        "webm",
+        ".webm",
+        VP9,
+        "libopus",
+        "webvtt",
+        copyable_video=frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d"}),
+        copyable_audio=frozenset({"opus", "libopus", "vorbis"}),
+        copyable_subtitles=frozenset({"webvtt"}),
+    ),
+}
 VIDEO_SUFFIXES = tuple(VIDEO_FORMATS)
 
 
@@ -137,23 +137,21 @@ def video_format(path: Path) -> VideoFormat:
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:
-    """One kind of sound file: what it holds without change, and FFmpeg's options for it."""
+    """One kind of sound file: FFmpeg's options for it, and what it holds without change."""
 
     name: str
     options: Mapping[str, Any]
-    channels: int = MAX_CHANNELS
-    """At most."""
+    max_channels: int = MAX_CHANNELS
     rates: frozenset[int] | range = range(1, 2**32)
     """Samples a second."""
-    shortest: int = 1
-    """Samples."""
-    unsupported_layouts: frozenset[str] = field(default=frozenset())
+    min_samples: int = 1
+    unsupported_layouts: frozenset[str] = frozenset()
     """Channel layouts that its encoder refuses."""
 
     def refusal(self, rate: int, channels: int, layout: str) -> str | None:
         """Why it cannot hold a sound; None: it can."""
-        if channels > self.channels:
-            return f"{self.name} holds at most {self.channels} channels, and this sound has {channels}"
+        if channels > self.max_channels:
+            return f"{self.name} holds at most {self.max_channels} channels, and this sound has {channels}"
         if rate not in self.rates:
             return f"{self.name} does not hold {rate} samples a second"
         if layout in self.unsupported_layouts:
@@ -171,50 +169,45 @@ AUDIO_FORMATS = {
     ),
     # libvorbis' quality 7 ends at 200 kHz; with 63 channels FFmpeg's packet buffer is too small.
     ".ogg": AudioFormat("Ogg Vorbis", {"acodec": "libvorbis", "aq": 7}, 32, range(1, 200_001)),
-    ".mp3": AudioFormat(
-        "MP3",
-        {"acodec": "libmp3lame", "aq": 0},
-        2,
-        frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000}),
-        shortest=47,  # LAME fills shorter sounds up.
-    ),
+    # LAME fills shorter sounds up.
+    ".mp3": AudioFormat("MP3", {"acodec": "libmp3lame", "aq": 0}, 2, MP3_RATES, min_samples=47),
     ".m4a": AudioFormat(
         "AAC",
         {"acodec": "aac", "audio_bitrate": "256k", "movflags": "+faststart"},
         8,
-        frozenset({7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}),
+        AAC_RATES,
         unsupported_layouts=frozenset({"3.1.2", "5.1.2", "cube"}),
     ),
 }
-"""How a dreamed sound is written, by suffix."""
 AUDIO_SUFFIXES = tuple(AUDIO_FORMATS)
 
 
-def check_audio_format(path: Path, sound: AudioTrack) -> None:
+def check_audio_format(path: Path, track: AudioTrack) -> None:
     """Refuse a kind of file that cannot hold a sound as it is; to be asked before the work.
 
     Raises:
         UserError: names the kinds that can.
     """
-    form, about = AUDIO_FORMATS[path.suffix.lower()], (sound.rate, sound.channels, sound.layout)
-    if refusal := form.refusal(*about):
-        others = ", ".join(suffix for suffix, other in AUDIO_FORMATS.items() if other.refusal(*about) is None)
-        raise UserError(f"{path}: {refusal}; write it as {others}")
+    properties = track.rate, track.channels, track.layout
+    if refusal := AUDIO_FORMATS[path.suffix.lower()].refusal(*properties):
+        others = (suffix for suffix, other in AUDIO_FORMATS.items() if other.refusal(*properties) is None)
+        raise UserError(f"{path}: {refusal}; write it as {', '.join(others)}")
 
 
 def encode_audio(wave: Path, out: Path) -> None:
-    """Write a wave file in the form that a suffix asks for.
+    """Write a wave file in the format that a suffix asks for.
 
     Args:
-        wave: float32, with the channels' places in its header, see `waves.create_wave`.
+        wave: float32, with the channel layout in its header, see `audio_files.WaveWriter`.
         out: of one of `AUDIO_SUFFIXES`.
 
     Raises:
-        UserError: too short for the form, or the disk is full.
+        UserError: too short for the format, or the disk is full.
     """
-    form = AUDIO_FORMATS[out.suffix.lower()]
-    if 0 < soundfile.info(wave).frames < form.shortest:
+    audio_format = AUDIO_FORMATS[out.suffix.lower()]
+    if 0 < soundfile.info(wave).frames < audio_format.min_samples:
         raise UserError(
-            f"{out.name}: {form.name} holds no sound shorter than {form.shortest} samples; write it as .wav"
+            f"{out.name}: {audio_format.name} holds no sound shorter than "
+            f"{audio_format.min_samples} samples; write it as .wav"
         )
-    run_ffmpeg(ffmpeg.input(str(wave)).output(str(out), **form.options), out)
+    run_ffmpeg(ffmpeg.input(str(wave)).output(str(out), **audio_format.options), out)

@@ -1,4 +1,4 @@
-"""Picture files in and out, as float32 RGB."""
+"""Read and write image files as float32 RGB."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ from mmdream.core.errors import UserError, silence_stderr
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 WHITE_LEVELS = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
-"""White, in each type of sample that picture files hold."""
+"""White, in each type of sample that image files hold."""
 MAX_IMAGE_PIXELS = 1 << 28
-"""Pixels a picture may have; `mmdream` tells OpenCV the same."""
+"""`mmdream/__init__.py` tells OpenCV the same."""
 JPEG_MAGIC = b"\xff\xd8"
 """Its first bytes; it has eight bits and is never transparent."""
+WRITE_OPTIONS = {
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
+}
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is a picture by its first bytes; a GIF is taken for a film, which it may be."""
+    """Whether a file is an image by its first bytes; a GIF is taken for a film, which it may be."""
     return os.path.isfile(path) and path.suffix.lower() != ".gif" and cv2.haveImageReader(str(path))
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture file; its EXIF orientation is applied, transparency is laid over black.
+    """Read an image file; its EXIF orientation is applied, transparency is laid over black.
 
     Returns:
         float32 [H, W, 3], RGB, 0..1.
 
     Raises:
-        UserError: no such file, or not a picture.
+        UserError: no such file, or not an image.
     """
     try:
         data = np.fromfile(path, np.uint8)
@@ -45,10 +50,10 @@ def read_image(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if not len(data):
         raise UserError(f"{path}: the file is empty")
-    # Where many are read at once, others have something to say meanwhile.
-    alone = threading.current_thread() is threading.main_thread()
+    # Where many are read at once, other threads write to stderr meanwhile.
+    is_main = threading.current_thread() is threading.main_thread()
     try:
-        with silence_stderr() if alone else nullcontext():
+        with silence_stderr() if is_main else nullcontext():
             return _decode_image(path, data)
     except (MemoryError, cv2.error) as error:
         if isinstance(error, cv2.error) and error.code != cv2.Error.StsNoMem:
@@ -57,41 +62,37 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def _decode_image(path: Path, data: np.ndarray) -> np.ndarray:
-    """What is in a picture file, see `read_image`."""
-    refusal = f"{path}: not a picture that can be read; give a {', '.join(IMAGE_SUFFIXES)} file"
+    unreadable = f"{path}: not a picture that can be read; give a {', '.join(IMAGE_SUFFIXES)} file"
     try:
         upright = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        if upright is not None and upright.shape[0] * upright.shape[1] > MAX_IMAGE_PIXELS:
+        if upright is None:
+            raise UserError(unreadable)
+        if upright.shape[0] * upright.shape[1] > MAX_IMAGE_PIXELS:
             raise UserError(f"{path}: {upright.shape[1]}x{upright.shape[0]} pixels are too many")
         # The other way of decoding keeps transparency, and does not turn the picture.
-        again = upright is not None and data[:2].tobytes() != JPEG_MAGIC
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if again else upright
+        is_jpeg = data[:2].tobytes() == JPEG_MAGIC
+        unchanged = upright if is_jpeg else cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in error.err:
-            raise UserError(
-                f"{path}: claims more than {MAX_IMAGE_PIXELS >> 20} million pixels, too many"
-            ) from None
+            millions = MAX_IMAGE_PIXELS >> 20
+            raise UserError(f"{path}: claims more than {millions} million pixels, too many") from None
         if error.code == cv2.Error.StsNoMem:
             raise
-        raise UserError(refusal) from None
-    if picture is None or upright is None or picture.dtype.name not in WHITE_LEVELS:
-        raise UserError(refusal)
-    if picture.ndim == 3 and picture.shape[2] == 4 and picture.shape[:2] == upright.shape[:2]:
-        upright = upright * (picture[..., 3:].astype(np.float32) / WHITE_LEVELS[picture.dtype.name])
-    top = WHITE_LEVELS[picture.dtype.name]
-    rgb = cv2.cvtColor(upright.astype(np.float32) / top, cv2.COLOR_BGR2RGB)
+        raise UserError(unreadable) from None
+    if unchanged is None or unchanged.dtype.name not in WHITE_LEVELS:
+        raise UserError(unreadable)
+    white = WHITE_LEVELS[unchanged.dtype.name]
+    if unchanged.ndim == 3 and unchanged.shape[2] == 4 and unchanged.shape[:2] == upright.shape[:2]:
+        upright = upright * (unchanged[..., 3:].astype(np.float32) / white)
+    rgb = cv2.cvtColor(upright.astype(np.float32) / white, cv2.COLOR_BGR2RGB)
     return np.clip(np.nan_to_num(rgb), 0, 1)
 
 
 def write_image(path: Path, rgb: np.ndarray) -> None:
     """Write float32 [H, W, 3], RGB, 0..1, in 8 bits, in the format of the suffix."""
     bgr = cv2.cvtColor(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
-    quality = {
-        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
-    }
-    done, data = cv2.imencode(path.suffix.lower(), bgr, quality.get(path.suffix.lower(), []))
-    if not done:
+    suffix = path.suffix.lower()
+    encoded, data = cv2.imencode(suffix, bgr, WRITE_OPTIONS.get(suffix, []))
+    if not encoded:
         raise UserError(f"{path}: the picture could not be encoded; try .png")
     path.write_bytes(data.tobytes())

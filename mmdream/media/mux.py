@@ -1,4 +1,4 @@
-"""Picture and sound laid together on the source's clock, with all else that the source holds."""
+"""Join video and audio on the source's clock into the final film, with all else that the source holds."""
 
 from __future__ import annotations
 
@@ -9,22 +9,15 @@ from math import lcm
 from pathlib import Path
 from typing import Any
 
+import av
 import ffmpeg
 
-from mmdream.media import video_reader
-from mmdream.media.formats import VideoFormat, video_format
-from mmdream.media.open import merge_audio_video, run_ffmpeg
+from mmdream.media.formats import AAC_RATES, VideoFormat, video_format
+from mmdream.media.open import demux_packets, merge_audio_video, open_media, run_ffmpeg
 from mmdream.media.probe import MediaFile, SubtitleTrack
-from mmdream.media.tracks import (
-    OutputAudioTrack,
-    describe_track,
-    first_frame_time,
-    last_frame_duration,
-    plan_audio_tracks,
-    read_file_start,
-    read_origin,
-)
-from mmdream.media.video_writer import VideoWriter
+from mmdream.media.tracks import OutputAudioTrack, describe_track, plan_audio_tracks
+from mmdream.media.video_reader import read_frames
+from mmdream.media.video_writer import VideoWriter, read_origin
 
 NO_STREAM = "s:999?"
 """Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
@@ -33,90 +26,84 @@ ALAC_DURATION_FILTER = "setts=duration='if(gt(DURATION,0),DURATION,4096/SR/TB)'"
 """Matroska does not say how long ALAC's packets last, and without a length MP4 leaves the last one out."""
 MAX_TICK_RATE = 2**31 - 1
 """MP4 holds ticks a second in 32 bits."""
-AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+MATROSKA_TICK = Fraction(1, 1000)
+FAR_PTS = 2**42
+"""Ticks behind the end of any film; a jump there finds the last keyframe."""
 
 
 def mux_video(
     film: MediaFile,
-    picture: Path | None,
+    video: Path | None,
     dream: OutputAudioTrack | None,
     out: Path,
     *,
-    start: Fraction | None,
-    end: Fraction | None,
-    keep_picture: bool,
-    work: Path,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
     on_warning: Callable[[str], None],
 ) -> tuple[OutputAudioTrack, ...]:
     """Make the final film.
 
-    moviepy joins the finished picture and sound, both begun at zero. A last stream copy then gives
-    each its place, and adds the source's other sounds, subtitles, chapters and tags. Second
+    moviepy joins the finished video and audio, both begun at zero. A last stream copy then gives
+    each its place, and adds the source's other audio tracks, subtitles, chapters and tags. Second
     `start` of the source is second 0 of the result.
 
     Args:
         film: the source.
-        picture: frames written by `Writer`; None: none, or the source's are kept.
-        dream: the dreamed sound, which takes its track's place among the source's; None: they are all
-            kept.
-        out: the name of the result, which should lie in `work`.
+        video: frames written by `VideoWriter`; None: the source's are copied, or encoded where the container
+            demands it or an excerpt cuts them.
+        dream: the dreamed sound, which replaces its track; None: all of the source's are kept.
+        out: the result; intermediate files lie beside it.
         start: seconds since `MediaFile.start` at which an excerpt begins; None: the film's beginning.
         end: seconds since `MediaFile.start` at which it ends; None: the film's end.
-        keep_picture: copy the source's picture, or encode it where the container demands it or an
-            excerpt cuts it.
-        work: a folder for files on the way.
-        on_warning: told in one line what could not be kept as it is.
+        on_warning: called with one line about what could not be kept as it is.
 
     Returns:
-        The sound tracks of the result, in order.
+        The audio tracks of the result, in order.
 
     Raises:
         UserError: an unknown suffix, or a full disk.
     """
-    kind = video_format(out)
-    if keep_picture and film.video is not None and not _can_copy_video(film, kind, start, end):
+    kind, work = video_format(out), out.parent
+    if video is None and film.video is not None and not _can_copy_video(film, kind, start, end):
         on_warning(f"{film.path}: its picture is encoded anew, as an excerpt or as {out.suffix} demands")
-        picture = work / f"kept{kind.middle}"
-        _encode_video(film, picture, out.suffix.lower(), start, end)
+        video = work / f"kept{kind.intermediate_suffix}"
+        _encode_video(film, video, out.suffix.lower(), start, end)
     zero = film.start + (start or 0)
-    source = _source_input(film, zero, start)
-    sounds = plan_audio_tracks(film, dream, out, kind, (start, end), work, on_warning)
+    source = _source_input(film, zero, is_excerpt=start is not None)
+    tracks = plan_audio_tracks(film, dream, out, kind, (start, end), work, on_warning)
     merged = None
-    if picture is not None and dream is not None and dream in sounds:
+    if video is not None and dream is not None and dream in tracks:
         assert dream.wave is not None
-        merged = work / f"merged{kind.middle}"
-        merge_audio_video(picture, dream.wave, merged, kind.sound)
+        merged = work / f"merged{kind.intermediate_suffix}"
+        merge_audio_video(video, dream.wave, merged, kind.audio_encoder)
 
-    streams = _video_streams(film, picture, merged, source, zero, keep_picture)
-    for track in sounds:
+    streams = [] if film.video is None else [_video_stream(film, video, merged, source, zero)]
+    for track in tracks:
         _warn_resampled(track, kind, on_warning)
         ready = merged if track == dream else None
         streams.append(_audio_stream(film, track, ready, kind, source, zero, cut=start is not None))
     for subtitle in film.subtitles:
-        text = _subtitle_codec(subtitle, kind)
-        if text is not None:
-            cut = start is not None
-            streams.append(_OutputStream(source[str(subtitle.index)], "s", subtitle.index, text, cut))
-        else:
-            left = f"{film.path}: subtitles ({subtitle.codec}) are left out"
-            on_warning(f"{left}: {out.suffix} cannot hold them")
+        codec = _subtitle_codec(subtitle, kind)
+        if codec is None:
+            on_warning(
+                f"{film.path}: subtitles ({subtitle.codec}) are left out: {out.suffix} cannot hold them"
+            )
+            continue
+        stream = source[str(subtitle.index)]
+        streams.append(_OutputStream(stream, "s", subtitle.index, codec, cut=start is not None))
 
     options = _output_options(film, kind, streams, source)
     if end is not None:
         options["t"] = _format_seconds(end - (start or 0))
-    if picture is not None and film.video is not None and film.video.sar != 1 and not kind.is_mp4:
-        # Matroska keeps the shape of the picture as a whole, which PyAV does not write.
-        shape = film.video.sar * film.video.width / film.video.height
-        options["aspect:v:0"] = f"{shape.numerator}:{shape.denominator}"
-    last = last_frame_duration(film, picture, zero)
-    if last is not None:
-        at, seconds = last
-        options["bsf:v:0"] = f"setts=duration='if(gte(PTS*TB,{at}),{seconds}/TB,DURATION)'"
-    run_ffmpeg(
-        ffmpeg.output(*(s.stream for s in streams), source[NO_STREAM], str(out), **options),
-        out,
-    )
-    return sounds
+    if video is not None and film.video is not None:
+        if film.video.sar != 1 and not kind.is_mp4:
+            # Matroska keeps the shape of the picture as a whole, which PyAV does not write.
+            shape = film.video.sar * film.video.width / film.video.height
+            options["aspect:v:0"] = f"{shape.numerator}:{shape.denominator}"
+        options |= _last_frame_duration(film, video, zero)
+    graph = ffmpeg.output(*(s.stream for s in streams), source[NO_STREAM], str(out), **options)
+    run_ffmpeg(graph, out)
+    return tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,25 +120,67 @@ class _OutputStream:
     cut: bool = False
     """Packets before the excerpt must be dropped."""
     dispositions: tuple[str, ...] | None = None
-    """Dispositions; None: as they come."""
+    """None: as they come."""
     title: str | None = None
     """Besides those tags, as not every container calls it so."""
-    filters: tuple[str, ...] = ()
-    """Of its packets."""
+    packet_filters: tuple[str, ...] = ()
 
 
-def _video_streams(
-    film: MediaFile, picture: Path | None, merged: Path | None, source: Any, zero: Fraction, keep: bool
-) -> list[_OutputStream]:
-    """The picture, from where it lies: joined with a sound, alone, or in the source."""
-    if film.video is None:
-        return []
-    index = film.video.index
-    if merged is not None:
-        return [_OutputStream(_input_at(merged, first_frame_time(film, picture, zero))["v:0"], "v", index)]
-    if picture is not None:
-        return [_OutputStream(_input_at(picture, read_origin(picture) - zero)["v:0"], "v", index)]
-    return [_OutputStream(source[str(index)], "v", index)] if keep else []
+def _can_copy_video(film: MediaFile, kind: VideoFormat, start: Fraction | None, end: Fraction | None) -> bool:
+    assert film.video is not None
+    whole = start is None and end is None
+    return whole and (kind.copyable_video is None or film.video.codec in kind.copyable_video)
+
+
+def _encode_video(
+    film: MediaFile, path: Path, suffix: str, start: Fraction | None, end: Fraction | None
+) -> None:
+    assert film.video is not None
+    with VideoWriter(path, film.video, suffix, film.video.time_base) as writer:
+        for frame in read_frames(film, start, end):
+            writer.write(frame.rgb, frame.pts)
+
+
+def _source_input(film: MediaFile, zero: Fraction, is_excerpt: bool) -> Any:
+    """The source as an input whose second `zero` is second 0."""
+    first = _file_start(film.path)
+    if is_excerpt and zero > first:
+        return ffmpeg.input(str(film.path.resolve()), ss=_format_seconds(zero - first))
+    return ffmpeg.input(str(film.path.resolve()), itsoffset=_format_seconds(first - zero))
+
+
+def _input_at(path: Path, at: Fraction) -> Any:
+    """An intermediate file as an input, whose second 0 becomes second `at`."""
+    return ffmpeg.input(str(path), itsoffset=_format_seconds(at + _file_start(path)))
+
+
+def _file_start(path: Path) -> Fraction:
+    """Second of a file's clock that ffmpeg moves to 0; decoders may need what lies before it."""
+    with open_media(path) as container:
+        return Fraction(container.start_time or 0, av.time_base)
+
+
+def _video_stream(
+    film: MediaFile, video: Path | None, merged: Path | None, source: Any, zero: Fraction
+) -> _OutputStream:
+    """The video, from where it lies: merged with the dreamed sound, alone, or in the source."""
+    assert film.video is not None
+    if video is None:
+        return _OutputStream(source[str(film.video.index)], "v", film.video.index)
+    if merged is None:
+        stream = _input_at(video, read_origin(video) - zero)
+    else:  # moviepy has moved its first frame to 0.
+        stream = _input_at(merged, _first_frame_time(video) - zero)
+    return _OutputStream(stream["v:0"], "v", film.video.index)
+
+
+def _first_frame_time(video: Path) -> Fraction:
+    """Second of the source's clock at which the first frame of a `VideoWriter`'s file is shown."""
+    with open_media(video) as container:
+        stream = container.streams.video[0]
+        assert stream.start_time is not None
+        assert stream.time_base is not None
+        return stream.start_time * Fraction(stream.time_base) + read_origin(video)
 
 
 def _audio_stream(
@@ -163,23 +192,41 @@ def _audio_stream(
     zero: Fraction,
     cut: bool,
 ) -> _OutputStream:
-    """A sound track, from where it lies: joined with the picture, in a wave file, or in the source."""
-    sound, codec = track.sound, "copy"
+    """An audio track, from where it lies: merged with the video, in a wave file, or in the source."""
+    audio, codec = track.source, "copy"
     if track.wave is None:
-        stream = source[str(sound.index)]
+        stream = source[str(audio.index)]
     else:
         assert track.wave_span is not None
-        at, cut = film.start + track.wave_span.start - zero, False
-        stream = _input_at(merged or track.wave, at)["a:0"]
-        codec = "copy" if merged is not None else track.encoder or kind.sound
-    filters = (ALAC_DURATION_FILTER,) if codec == "copy" and sound.codec == "alac" and kind.is_mp4 else ()
-    return _OutputStream(stream, "a", sound.index, codec, cut, sound.dispositions, sound.title, filters)
+        stream = _input_at(merged or track.wave, film.start + track.wave_span.start - zero)["a:0"]
+        codec, cut = "copy" if merged is not None else track.encoder or kind.audio_encoder, False
+    filters = (ALAC_DURATION_FILTER,) if codec == "copy" and audio.codec == "alac" and kind.is_mp4 else ()
+    return _OutputStream(stream, "a", audio.index, codec, cut, audio.dispositions, audio.title, filters)
+
+
+def _warn_resampled(track: OutputAudioTrack, kind: VideoFormat, on_warning: Callable[[str], None]) -> None:
+    if track.wave is None:
+        return
+    name, rate = describe_track(track.source), track.source.rate
+    if kind.audio_encoder == "libopus" and rate != 48000:
+        on_warning(f"{name} is written at 48000 Hz instead of {rate}: Opus demands it")
+    if kind.audio_encoder == "aac" and rate not in AAC_RATES:
+        on_warning(f"{name} is written at another rate than its {rate} Hz, which AAC does not know")
+
+
+def _subtitle_codec(subtitle: SubtitleTrack, kind: VideoFormat) -> str | None:
+    """How subtitles are written; None: the container cannot hold them."""
+    if kind.copyable_subtitles is None:
+        return "copy" if subtitle.codec != "mov_text" else kind.subtitle_encoder
+    if subtitle.codec in kind.copyable_subtitles:
+        return "copy"
+    return kind.subtitle_encoder if subtitle.is_text else None
 
 
 def _output_options(
     film: MediaFile, kind: VideoFormat, streams: list[_OutputStream], source: Any
 ) -> dict[str, Any]:
-    """Output options: the container's, and those of each stream, which ffmpeg counts by medium."""
+    """The container's options, and those of each stream, which ffmpeg counts by medium."""
     options: dict[str, Any] = {"format": kind.muxer}
     if kind.is_mp4:
         options["movflags"] = "+faststart"
@@ -199,7 +246,7 @@ def _output_options(
             options[f"disposition:{spec}"] = "+".join(stream.dispositions) or "0"
         if stream.title is not None:
             options[f"metadata:s:{spec}"] = f"title={stream.title}"
-        filters = list(stream.filters)
+        filters = list(stream.packet_filters)
         if stream.cut and (stream.codec == "copy" or stream.medium == "s"):
             filters.insert(0, "noise=drop='lt(pts*tb,0)'")
         if filters:
@@ -208,65 +255,71 @@ def _output_options(
 
 
 def _timescales(film: MediaFile) -> dict[str, int]:
-    """MP4's clocks: fine enough for the picture's stamps, and for a start at any sample."""
+    """MP4's clocks: fine enough for the video's time stamps, and for a start at any sample."""
     if film.video is None:
         return {}
     ticks = film.video.time_base.denominator
     ticks *= -(-10_000 // ticks)
     common = ticks
-    for sound in film.audio_tracks:
-        finer = lcm(common, sound.rate)
+    for track in film.audio_tracks:
+        finer = lcm(common, track.rate)
         common = finer if finer <= MAX_TICK_RATE else common
     return {"video_track_timescale": ticks, "movie_timescale": common}
 
 
-def _source_input(film: MediaFile, zero: Fraction, start: Fraction | None) -> Any:
-    """The source as an input whose second `zero` is second 0."""
-    earliest = read_file_start(film.path)
-    if start is not None and zero > earliest:
-        return ffmpeg.input(str(film.path.resolve()), ss=_format_seconds(zero - earliest))
-    return ffmpeg.input(str(film.path.resolve()), itsoffset=_format_seconds(earliest - zero))
+def _last_frame_duration(film: MediaFile, video: Path, zero: Fraction) -> dict[str, str]:
+    """Options that say how long the last frame is shown, as no frame behind it tells a copy.
+
+    Args:
+        film: the source.
+        video: frames written by `VideoWriter`.
+        zero: second of the source's clock that becomes 0.
+    """
+    with open_media(video) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        container.seek(FAR_PTS, stream=stream)
+        stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        if not stamps:
+            return {}
+        last = max(stamps) * Fraction(stream.time_base) + read_origin(video)
+    duration = _source_frame_duration(film, last)
+    if duration is None:
+        return {}
+    just_before = float(last - zero) - float(MATROSKA_TICK) * 0.6
+    setts = f"setts=duration='if(gte(PTS*TB,{just_before}),{float(duration)}/TB,DURATION)'"
+    return {"bsf:v:0": setts}
 
 
-def _input_at(path: Path, at: Fraction) -> Any:
-    """A file on the way as an input, whose second 0 becomes second `at`."""
-    return ffmpeg.input(str(path), itsoffset=_format_seconds(at + read_file_start(path)))
-
-
-def _can_copy_video(film: MediaFile, kind: VideoFormat, start: Fraction | None, end: Fraction | None) -> bool:
-    assert film.video is not None
-    whole = start is None and end is None
-    return whole and (kind.pictures is None or film.video.codec in kind.pictures)
-
-
-def _encode_video(
-    film: MediaFile, path: Path, suffix: str, start: Fraction | None, end: Fraction | None
-) -> None:
-    assert film.video is not None
-    with VideoWriter(path, film.video, suffix, film.video.time_base) as writer:
-        for frame in video_reader.read_frames(film, start, end):
-            writer.write(frame.rgb, frame.pts)
-
-
-def _warn_resampled(track: OutputAudioTrack, kind: VideoFormat, on_warning: Callable[[str], None]) -> None:
-    rate = track.sound.rate
-    if track.wave is None:
-        return
-    if kind.sound == "libopus" and rate != 48000:
-        on_warning(f"{describe_track(track.sound)} is written at 48000 Hz instead of {rate}: Opus demands it")
-    if kind.sound == "aac" and rate not in AAC_RATES:
-        on_warning(
-            f"{describe_track(track.sound)} is written at another rate than its {rate} Hz, "
-            "which AAC does not know"
-        )
-
-
-def _subtitle_codec(subtitle: SubtitleTrack, kind: VideoFormat) -> str | None:
-    if kind.copyable_subtitles is None:
-        return "copy" if subtitle.codec != "mov_text" else kind.subtitles
-    if subtitle.codec in kind.copyable_subtitles:
-        return "copy"
-    return kind.subtitles if subtitle.is_text else None
+def _source_frame_duration(film: MediaFile, seconds: Fraction) -> Fraction | None:
+    """Seconds from a frame of the source to the next, or to the source's end; None: it does not say."""
+    video = film.video
+    assert video is not None
+    time_base = video.time_base
+    pts = round(seconds / time_base)
+    tolerance = max(1, round(MATROSKA_TICK / time_base / 2))
+    own, following = None, None
+    with open_media(film.path) as container:
+        stream = container.streams[video.index]
+        try:
+            container.seek(pts, stream=stream)
+            for packet in demux_packets(container, stream):
+                if packet.pts is None:
+                    continue
+                if abs(packet.pts - pts) <= tolerance:
+                    own = packet.duration or None
+                elif packet.pts > pts and (following is None or packet.pts < following):
+                    following = packet.pts
+                if following is not None and packet.dts is not None and packet.dts > following:
+                    break  # What comes later is shown later.
+        except (av.FFmpegError, OSError):
+            pass
+    if following is not None:
+        return (following - pts) * time_base
+    if video.duration is not None:
+        rest = video.first_pts * time_base + video.duration - seconds
+        return rest if rest > 0 else None
+    return None if own is None else own * time_base
 
 
 def _format_seconds(seconds: Fraction) -> str:

@@ -1,4 +1,4 @@
-"""Files opened, read and written: what can go wrong there becomes one clear line, once."""
+"""Open media files for reading, and run ffmpeg to write them; what can go wrong becomes one clear line."""
 
 from __future__ import annotations
 
@@ -24,14 +24,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     """Open a film or a sound for reading.
 
     Raises:
-        UserError: no such file, a folder, an empty file, no permission, or nothing that can be
-            read.
+        UserError: no such file, a folder, an empty file, no permission, or nothing that can be read.
     """
-    with _open_container(path) as container:
-        yield container
-
-
-def _open_container(path: Path) -> InputContainer:
     if not os.path.exists(path):  # Unlike pathlib's, False for a name that is too long for any file.
         raise UserError(f"{path}: no such file")
     if path.is_dir():
@@ -40,19 +34,21 @@ def _open_container(path: Path) -> InputContainer:
         raise UserError(f"{path}: is empty")
     try:
         # The absolute path: a name with a colon would be taken for a protocol.
-        return av.open(str(path.resolve()), options=OPEN_OPTIONS, metadata_errors="replace")
+        container = av.open(str(path.resolve()), options=OPEN_OPTIONS, metadata_errors="replace")
     except PermissionError as error:
         raise UserError(f"{path}: no permission to read it") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read as a film or a sound; it is of another kind, or cut off in its header"
         ) from error
+    with container:
+        yield container
 
 
 def demux_packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
     """Packets as `container.demux` gives them: at last an empty one for each stream.
 
-    PyAV 18.1 counts the streams when it begins, and falls over at the end where one came on the way.
+    PyAV 18.1 counts the streams when it begins, and fails at the end where one was added on the way.
     """
     try:
         yield from container.demux(*streams)
@@ -60,12 +56,22 @@ def demux_packets(container: InputContainer, *streams: Any) -> Iterator[av.Packe
         return
 
 
-def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
-    """The decoder of a picture stream.
+def video_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The video stream of this index."""
+    stream = container.streams[index]
+    assert isinstance(stream, av.VideoStream)
+    return stream
 
-    FFmpeg's own VP9 decoder shows the colours under a transparent ground and leaves the
-    transparency out; libvpx gives both.
-    """
+
+def audio_stream(container: InputContainer, index: int) -> av.AudioStream:
+    """The audio stream of this index."""
+    stream = container.streams[index]
+    assert isinstance(stream, av.AudioStream)
+    return stream
+
+
+def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+    """The decoder of a video stream: libvpx for transparent VP9, as FFmpeg's own leaves transparency out."""
     context = stream.codec_context
     if context.name == "vp9" and stream.metadata.get("alpha_mode") == "1":
         libvpx = av.CodecContext.create("libvpx-vp9", "r")
@@ -75,8 +81,8 @@ def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
     return context
 
 
-def merge_audio_video(picture: Path, sound: Path, out: Path, sound_codec: str) -> None:
-    """Join a picture, copied, and a sound, encoded; both begin at 0.
+def merge_audio_video(video: Path, audio: Path, out: Path, audio_encoder: str) -> None:
+    """Join a video file, copied, and a sound, encoded; both begin at 0.
 
     Raises:
         UserError: the disk is full.
@@ -87,7 +93,7 @@ def merge_audio_video(picture: Path, sound: Path, out: Path, sound_codec: str) -
     from moviepy.video.io.ffmpeg_tools import ffmpeg_merge_video_audio
 
     try:
-        ffmpeg_merge_video_audio(str(picture), str(sound), str(out), "copy", sound_codec, logger=None)
+        ffmpeg_merge_video_audio(str(video), str(audio), str(out), "copy", audio_encoder, logger=None)
     except OSError as error:
         raise _ffmpeg_error(str(error), out) from error
 
@@ -106,8 +112,8 @@ def run_ffmpeg(graph: Any, out: Path) -> None:
         raise _ffmpeg_error(error.stderr.decode(errors="replace"), out) from error
 
 
-def _ffmpeg_error(complaint: str, out: Path) -> Exception:
-    if "No space left on device" in complaint:
+def _ffmpeg_error(log: str, out: Path) -> Exception:
+    if "No space left on device" in log:
         return disk_full_error(out)
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     return RuntimeError(f"ffmpeg could not write {out.name}: {lines[-1] if lines else 'no reason given'}")

@@ -1,7 +1,7 @@
-"""The sound tracks of a result: all of the source's, in its order.
+"""Decide what becomes of each of the source's audio tracks in a result.
 
-One may be dreamed; the others are copied packet by packet, or encoded anew where the container refuses
-them.
+One may be replaced by a dream; the others are copied packet by packet, or encoded anew where the container
+refuses them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import ffmpeg
 import numpy as np
 
@@ -19,7 +18,6 @@ from mmdream.media.audio_files import DecodedSpan, extract_audio, write_channel_
 from mmdream.media.formats import VideoFormat
 from mmdream.media.open import demux_packets, open_media, run_ffmpeg
 from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.video_writer import ORIGIN_TAG
 
 OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The layouts that libopus takes, by the count of channels. Beside and behind are one to it: it refuses the
@@ -28,9 +26,9 @@ OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 
 @dataclass(frozen=True, slots=True)
 class OutputAudioTrack:
-    """A sound track of a result."""
+    """An audio track of a result."""
 
-    sound: AudioTrack
+    source: AudioTrack
     """The source's that it is or comes from."""
     wave: Path | None = None
     """What is encoded in place of the source's packets; None: they are copied."""
@@ -44,68 +42,92 @@ def plan_audio_tracks(
     film: MediaFile,
     dream: OutputAudioTrack | None,
     out: Path,
-    kind: VideoFormat,
+    video_format: VideoFormat,
     span: tuple[Fraction | None, Fraction | None],
     work: Path,
     on_warning: Callable[[str], None],
 ) -> tuple[OutputAudioTrack, ...]:
-    """What becomes of each sound track of a source.
+    """The audio tracks of a result, in the source's order; those that cannot be copied are decoded here.
 
     Args:
         film: the source.
-        dream: the track that is dreamed, if one is.
+        dream: the track that replaces one of its own; None: all are kept.
         out: the result.
-        kind: its container.
+        video_format: of the result.
         span: start and end of the excerpt, seconds since `MediaFile.start`; None: the film's own.
         work: a folder for the waves of tracks that are encoded anew.
-        on_warning: told in one line what is left out or encoded anew.
+        on_warning: called with one line about what is left out or encoded anew.
 
     Raises:
         UserError: the disk is full.
     """
     for number in film.undecodable_audio:
         on_warning(f"{film.path}: sound track {number} is left out: nothing of it can be decoded")
-    chosen = None if dream is None else dream.sound.number
-    others = [sound for sound in film.audio_tracks if sound.number != chosen]
-    times = {} if span == (None, None) else read_packet_times(film.path, [sound.index for sound in others])
-    tracks = []
-    for sound in film.audio_tracks:
-        if dream is not None and sound.number == chosen:
-            track = dream
-        elif sound.index in times and not len(select_times(film, times[sound.index], *span)):
-            track = OutputAudioTrack(sound, wave_span=DecodedSpan(sound.start, 0))
-        elif _is_pcm_with_gaps(film, sound, kind):
-            wave = work / f"kept{sound.number}.wav"
-            track = OutputAudioTrack(sound, wave, extract_audio(film, sound, wave, *span), sound.codec)
-        elif _can_copy_audio(film, sound, kind, work):
-            track = OutputAudioTrack(sound)
+    replaced = None if dream is None else dream.source.number
+    kept = [track.index for track in film.audio_tracks if track.number != replaced]
+    times = {} if span == (None, None) else read_packet_times(film.path, kept)
+    planned = []
+    for track in film.audio_tracks:
+        wave = work / f"kept{track.number}.wav"
+        if dream is not None and track.number == replaced:
+            output = dream
+        elif track.index in times and not len(select_times(film, times[track.index], *span)):
+            output = OutputAudioTrack(track, wave_span=DecodedSpan(track.start, 0))
+        elif _is_pcm_with_gaps(film, track, video_format):
+            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *span), track.codec)
+        elif _can_copy_audio(film, track, video_format, work):
+            output = OutputAudioTrack(track)
         else:
-            on_warning(f"{film.path}: {describe_track(sound)} is encoded anew, as {out.suffix} demands")
-            wave = work / f"kept{sound.number}.wav"
-            track = OutputAudioTrack(sound, wave, extract_audio(film, sound, wave, *span))
-        if track.wave_span is not None and not track.wave_span.n_samples:
-            on_warning(f"{film.path}: {describe_track(sound)} is left out: the excerpt has nothing of it")
-        else:
-            if track.wave is not None and kind.sound == "libopus":
-                _set_opus_layout(track.wave, sound)
-            tracks.append(track)
-    return tuple(tracks)
+            on_warning(f"{film.path}: {describe_track(track)} is encoded anew, as {out.suffix} demands")
+            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *span))
+        if output.wave_span is not None and not output.wave_span.n_samples:
+            on_warning(f"{film.path}: {describe_track(track)} is left out: the excerpt has nothing of it")
+            continue
+        if output.wave is not None and video_format.audio_encoder == "libopus":
+            _set_opus_layout(output.wave, track)
+        planned.append(output)
+    return tuple(planned)
 
 
-def _set_opus_layout(wave: Path, sound: AudioTrack) -> None:
-    if sound.channels <= len(OPUS_LAYOUTS) and sound.layout not in OPUS_LAYOUTS:
-        write_channel_mask(wave, OPUS_LAYOUTS[sound.channels - 1])
+def _is_pcm_with_gaps(film: MediaFile, track: AudioTrack, video_format: VideoFormat) -> bool:
+    """Whether a track is PCM that a copy would push together: QuickTime has no gaps between its packets.
+
+    Encoded anew, it has the same samples, with silence in the gaps.
+    """
+    is_mov = video_format.muxer == "mov" and track.codec in (video_format.copyable_audio or ())
+    return is_mov and track.codec.startswith("pcm") and not film.container_format.startswith("mov")
+
+
+def _can_copy_audio(film: MediaFile, track: AudioTrack, video_format: VideoFormat, work: Path) -> bool:
+    """Whether a container takes a track's packets as they are; Matroska is tried, as it takes most."""
+    if video_format.copyable_audio is not None:
+        return track.codec in video_format.copyable_audio
+    trial = work / f"trial{video_format.intermediate_suffix}"
+    stream = ffmpeg.input(str(film.path.resolve()))[str(track.index)]
+    options = {"format": video_format.muxer, "c": "copy", "frames:a": 1}
+    try:
+        run_ffmpeg(ffmpeg.output(stream, str(trial), **options), trial)
+    except RuntimeError:
+        return False
+    finally:
+        trial.unlink(missing_ok=True)
+    return True
+
+
+def _set_opus_layout(wave: Path, track: AudioTrack) -> None:
+    if track.channels <= len(OPUS_LAYOUTS) and track.layout not in OPUS_LAYOUTS:
+        write_channel_mask(wave, OPUS_LAYOUTS[track.channels - 1])
 
 
 def read_packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarray]:
     """Seconds on a file's clock of each packet of these streams: stream to float64 [packet], ascending."""
-    found: dict[int, list[float]] = {index: [] for index in streams}
+    times: dict[int, list[float]] = {index: [] for index in streams}
     if streams:
         with open_media(path) as container:
             for packet in demux_packets(container, [container.streams[index] for index in streams]):
                 if packet.pts is not None and packet.time_base is not None:
-                    found[packet.stream_index].append(float(packet.pts * Fraction(packet.time_base)))
-    return {index: np.sort(np.asarray(times, dtype=np.float64)) for index, times in found.items()}
+                    times[packet.stream_index].append(float(packet.pts * Fraction(packet.time_base)))
+    return {index: np.sort(np.asarray(each, dtype=np.float64)) for index, each in times.items()}
 
 
 def select_times(
@@ -126,119 +148,7 @@ def select_times(
     return times[(times >= low) & (times < high)]
 
 
-def _is_pcm_with_gaps(film: MediaFile, sound: AudioTrack, kind: VideoFormat) -> bool:
-    """Whether a track is plain samples that a copy would push together: QuickTime has no holes between them.
-
-    Written anew they are the same samples, with silence in the holes.
-    """
-    plain = kind.muxer == "mov" and kind.audio_tracks is not None and sound.codec in kind.audio_tracks
-    return plain and sound.codec.startswith("pcm") and not film.container_format.startswith("mov")
-
-
-def _can_copy_audio(film: MediaFile, sound: AudioTrack, kind: VideoFormat, work: Path) -> bool:
-    """Whether a container takes a track's packets as they are; Matroska is asked, as it takes most."""
-    if kind.audio_tracks is not None:
-        return sound.codec in kind.audio_tracks
-    trial = work / f"trial{kind.middle}"
-    stream = ffmpeg.input(str(film.path.resolve()))[str(sound.index)]
-    try:
-        run_ffmpeg(ffmpeg.output(stream, str(trial), format=kind.muxer, c="copy", **{"frames:a": 1}), trial)
-    except RuntimeError:
-        return False
-    finally:
-        trial.unlink(missing_ok=True)
-    return True
-
-
-def describe_track(sound: AudioTrack) -> str:
-    """A sound track for a person."""
-    told = ", ".join(word for word in (sound.language, sound.codec) if word)
-    return f"sound track {sound.number} ({told})"
-
-
-MATROSKA_TICK = Fraction(1, 1000)
-"""Matroska's clock."""
-FAR_PTS = 2**42
-"""Ticks behind the end of any film; a jump there finds the last keyframe."""
-
-
-def read_file_start(path: Path) -> Fraction:
-    """Second of a file's clock that ffmpeg moves to 0; decoders may need what lies before it."""
-    with open_media(path) as container:
-        return Fraction(container.start_time or 0, av.time_base)
-
-
-def first_frame_time(film: MediaFile, picture: Path | None, zero: Fraction) -> Fraction:
-    """Second of the result at which its first frame is shown."""
-    if picture is None:
-        if film.video is None:
-            return film.audio_tracks[0].start + film.start - zero
-        return film.video.first * film.video.time_base - zero
-    with open_media(picture) as container:
-        stream = container.streams.video[0]
-        assert stream.start_time is not None
-        assert stream.time_base is not None
-        return stream.start_time * Fraction(stream.time_base) + read_origin(picture) - zero
-
-
-def read_origin(picture: Path) -> Fraction:
-    """Second of the source's clock at which a file written by `Writer` is at 0."""
-    with open_media(picture) as container:
-        return next(Fraction(v) for key, v in container.metadata.items() if key.lower() == ORIGIN_TAG)
-
-
-def last_frame_duration(film: MediaFile, picture: Path | None, zero: Fraction) -> tuple[float, float] | None:
-    """How long the last frame is shown, which a copy cannot know: no frame lies behind it.
-
-    Args:
-        film: the source.
-        picture: frames written by `Writer`; None: they are the source's own packets.
-        zero: second of the source's clock that becomes 0.
-
-    Returns:
-        Second of the result just before the last frame, and its seconds; None where the source
-        does not say.
-    """
-    if picture is None or film.video is None:
-        return None
-    with open_media(picture) as container:
-        stream = container.streams.video[0]
-        assert stream.time_base is not None
-        container.seek(FAR_PTS, stream=stream)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-        if not stamps:
-            return None
-        seconds = max(stamps) * Fraction(stream.time_base) + read_origin(picture)
-    lasts = _source_frame_duration(film, seconds)
-    return None if lasts is None else (float(seconds - zero) - float(MATROSKA_TICK) * 0.6, float(lasts))
-
-
-def _source_frame_duration(film: MediaFile, seconds: Fraction) -> Fraction | None:
-    """Seconds from a frame of the source to the next, or to the source's end."""
-    picture = film.video
-    assert picture is not None
-    base = picture.time_base
-    wanted = round(seconds / base)
-    near = max(1, round(MATROSKA_TICK / base / 2))
-    own, following = None, None
-    with open_media(film.path) as container:
-        stream = container.streams[picture.index]
-        try:
-            container.seek(wanted, stream=stream)
-            for packet in demux_packets(container, stream):
-                if packet.pts is None:
-                    continue
-                if abs(packet.pts - wanted) <= near:
-                    own = packet.duration or None
-                elif packet.pts > wanted and (following is None or packet.pts < following):
-                    following = packet.pts
-                if following is not None and packet.dts is not None and packet.dts > following:
-                    break  # What comes later is shown later.
-        except (av.FFmpegError, OSError):
-            pass
-    if following is not None:
-        return (following - wanted) * base
-    if picture.duration is not None:
-        rest = picture.first * base + picture.duration - seconds
-        return rest if rest > 0 else None
-    return None if own is None else own * base
+def describe_track(track: AudioTrack) -> str:
+    """An audio track for a person: its number, language and codec."""
+    details = ", ".join(word for word in (track.language, track.codec) if word)
+    return f"sound track {track.number} ({details})"

@@ -1,9 +1,8 @@
-"""Frames written to an intermediate file that keeps every time stamp, colour tag and pixel shape.
+"""Write frames to intermediate files that keep every time stamp, colour tag and pixel shape, and join them.
 
-MP4 has any time base, and carries the colours of codecs that do not state them, which NUT loses.
-Only FFV1
-cannot live in it: its frames go into Matroska, whose clock of 1 ms is that of the result (as in
-WebM). There are no B-frames: stamps rise in the file as they do on the screen.
+MP4 has any time base, and carries the colours of codecs that do not state them, which NUT loses. Only FFV1
+cannot live in it: its frames go into Matroska, whose clock of 1 ms is that of the result (as in WebM). There
+are no B-frames: stamps rise in the file as they do on the screen.
 """
 
 from __future__ import annotations
@@ -11,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import av
 import numpy as np
-from av import Packet, VideoStream
 from av.container import InputContainer
 
 from mmdream.core.errors import Interrupted, reporting_full_disk
@@ -29,10 +26,9 @@ ORIGIN_TAG = "origin"
 """Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what
 is negative."""
 KEYFRAME_INTERVAL = 120
-"""Frames between two that can be jumped to."""
-
+"""Frames."""
 MIN_SLICED_SIDE = 16
-"""px; FFV1 refuses to slice smaller pictures."""
+"""px; FFV1 refuses to slice smaller frames."""
 
 
 class VideoWriter:
@@ -42,70 +38,73 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, picture: VideoTrack, suffix: str, time_base: Fraction, *, part: bool = False
+        self, path: Path, video: VideoTrack, suffix: str, time_base: Fraction, *, part: bool = False
     ) -> None:
         """Begin a file.
 
         Args:
             path: of the intermediate file, of any name.
-            picture: its size, pixel shape, depth and colour are kept.
+            video: its size, pixel shape, bit depth and colour are kept.
             suffix: of the final film.
             time_base: seconds of a tick of the time stamps.
-            part: the file holds a stretch of the film for `copy`. It is a NUT file then: that keeps
+            part: the file holds a part of the film for `write_packet`. It is a NUT file then: that keeps
                 packets as the encoder gave them, where MP4 and Matroska rewrite those of H.264, and
                 what is cut off by a crash is still a file.
         """
-        form = VIDEO_FORMATS[suffix]
-        codec = form.video
+        video_format = VIDEO_FORMATS[suffix]
+        codec = video_format.video
         self._path, self._time_base = path, time_base
         self._origin: int | None = None
         self._encodes = False
-        self._pad = _padding_for(picture, codec)
-        pixels = _pixel_format(picture, codec)
-        colour = _output_color(picture, codec)
-        self._convert = make_rgb_encoder(colour, pixels)
+        self._pad_rows, self._pad_columns = (video.height % 2, video.width % 2) if codec.even else (0, 0)
+        pixel_format = _pixel_format(video, codec)
+        color = _output_color(video, codec)
+        self._to_frame = make_rgb_encoder(color, pixel_format)
         with reporting_full_disk(path):
             self._container = av.open(
                 str(path.resolve()),
                 "w",
-                format="nut" if part else form.intermediate_muxer,
-                container_options=_mp4_options(time_base) if form.is_mp4 and not part else {},
+                format="nut" if part else video_format.intermediate_muxer,
+                container_options=_mp4_options(time_base) if video_format.is_mp4 and not part else {},
             )
-        rate = (picture.rate or Fraction(25)).limit_denominator(100_000)
-        self._usual = max(1, round(1 / (rate * time_base)))
-        stream = self._container.add_stream(codec.name, rate=rate, options=_encoder_options(picture, codec))
+        rate = (video.rate or Fraction(25)).limit_denominator(100_000)
+        self._usual_duration = max(1, round(1 / (rate * time_base)))
+        options = dict(codec.options)
+        if min(video.width, video.height) < MIN_SLICED_SIDE:
+            options.pop("slices", None)
+        stream = self._container.add_stream(codec.name, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
         context = stream.codec_context
-        context.width, context.height = picture.width + self._pad[1], picture.height + self._pad[0]
-        context.pix_fmt = pixels
+        context.width, context.height = video.width + self._pad_columns, video.height + self._pad_rows
+        context.pix_fmt = pixel_format
         # A stream left with its rate's time base would round the stamps of films of variable rate.
-        context.time_base = self._stream.time_base = time_base
-        context.sample_aspect_ratio = picture.sar
-        context.colorspace, context.color_range = colour.matrix, 2 if colour.full else 1
-        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        context.time_base = stream.time_base = time_base
+        context.sample_aspect_ratio = video.sar
+        context.colorspace, context.color_range = color.matrix, 2 if color.full_range else 1
+        context.color_primaries, context.color_trc = color.primaries, color.transfer
         if codec.name != "ffv1":
             context.gop_size = KEYFRAME_INTERVAL
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
-        """Add a frame.
+        """Encode a frame.
 
         Args:
-            rgb: float32 [row, column, 3], 0..1, of the picture's size.
+            rgb: float32 [row, column, 3], 0..1, of the video's size.
             pts: its time stamp, ticks; stamps must rise.
 
         Raises:
             UserError: the disk is full.
         """
         self._encodes = True
-        if any(self._pad):
-            rgb = np.pad(rgb, ((0, self._pad[0]), (0, self._pad[1]), (0, 0)), mode="edge")
-        frame = self._convert(rgb)
-        frame.pts, frame.time_base = self._place(pts), self._time_base
+        if self._pad_rows or self._pad_columns:
+            rgb = np.pad(rgb, ((0, self._pad_rows), (0, self._pad_columns), (0, 0)), mode="edge")
+        frame = self._to_frame(rgb)
+        frame.pts, frame.time_base = self._shift(pts), self._time_base
         with reporting_full_disk(self._path):
             self._container.mux(self._stream.encode(frame))
 
-    def copy(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
+    def write_packet(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
         """Add a frame that a writer of the same settings has encoded into another file.
 
         Args:
@@ -116,13 +115,13 @@ class VideoWriter:
             UserError: the disk is full.
         """
         packet.stream, packet.time_base = self._stream, self._time_base
-        packet.pts = packet.dts = self._place(pts)
-        packet.duration = self._usual
+        packet.pts = packet.dts = self._shift(pts)
+        packet.duration = self._usual_duration
         with reporting_full_disk(self._path):
             self._container.start_encoding()
             self._container.mux(packet)
 
-    def _place(self, pts: int) -> int:
+    def _shift(self, pts: int) -> int:
         """A time stamp on the file's clock; the first one decides where that is 0."""
         if self._origin is None:
             self._origin = min(pts, 0)
@@ -132,12 +131,7 @@ class VideoWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with reporting_full_disk(self._path):
             try:
                 if kind is None and self._encodes:
@@ -146,8 +140,26 @@ class VideoWriter:
                 self._container.close()
 
 
+def _pixel_format(video: VideoTrack, codec: VideoCodec) -> str:
+    if not codec.rgb:
+        return "yuv420p"
+    if video.bit_depth <= 8:
+        return "bgr0"
+    return "gbrp10le" if video.bit_depth <= 10 else "gbrp12le"
+
+
+def _output_color(video: VideoTrack, codec: VideoCodec) -> ColorSpace:
+    """The source's colour as the codec writes it."""
+    source = video.color
+    if codec.rgb:
+        return ColorSpace(RGB, True, source.primaries, source.transfer)
+    if source.matrix != RGB:
+        return source
+    return ColorSpace(default_matrix(video.height), False, source.primaries, source.transfer)
+
+
 def _mp4_options(time_base: Fraction) -> dict[str, str]:
-    """Options for MP4: starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
+    """Starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
     ticks = time_base.denominator
     return {
         "movflags": "use_metadata_tags",
@@ -155,38 +167,14 @@ def _mp4_options(time_base: Fraction) -> dict[str, str]:
     }
 
 
-def _padding_for(picture: VideoTrack, codec: VideoCodec) -> tuple[int, int]:
-    """Rows and columns to repeat."""
-    return (picture.height % 2, picture.width % 2) if codec.even else (0, 0)
-
-
-def _pixel_format(picture: VideoTrack, codec: VideoCodec) -> str:
-    if not codec.rgb:
-        return "yuv420p"
-    if picture.bits <= 8:
-        return "bgr0"
-    return "gbrp10le" if picture.bits <= 10 else "gbrp12le"
-
-
-def _encoder_options(picture: VideoTrack, codec: VideoCodec) -> dict[str, str]:
-    options = dict(codec.options)
-    if min(picture.width, picture.height) < MIN_SLICED_SIDE:
-        options.pop("slices", None)
-    return options
-
-
-def _output_color(picture: VideoTrack, codec: VideoCodec) -> ColorSpace:
-    """The source's colour as the codec writes it."""
-    source = picture.color
-    if codec.rgb:
-        return ColorSpace(RGB, True, source.primaries, source.transfer)
-    if source.matrix != RGB:
-        return source
-    return ColorSpace(default_matrix(picture.height), False, source.primaries, source.transfer)
+def read_origin(path: Path) -> Fraction:
+    """Second of the source's clock at which a file written by `VideoWriter` is at 0."""
+    with open_media(path) as container:
+        return next(Fraction(v) for key, v in container.metadata.items() if key.lower() == ORIGIN_TAG)
 
 
 def count_frames(path: Path) -> int:
-    """Frames in a file written by `Writer`.
+    """Frames in a file written by `VideoWriter`.
 
     A full disk may show only when a file is closed, and not even then: whoever has to rely on a file
     counts what is in it.
@@ -201,43 +189,42 @@ def count_frames(path: Path) -> int:
 def join_parts(
     parts: Sequence[Path],
     out: Path,
-    picture: VideoTrack,
+    video: VideoTrack,
     suffix: str,
     pts: Sequence[int],
     time_base: Fraction,
-    stopped: Callable[[], bool],
+    should_stop: Callable[[], bool],
 ) -> None:
-    """Write the file that one `Writer` for all frames would have written.
+    """Write the file that one `VideoWriter` for all frames would have written; nothing is encoded again.
 
     Args:
-        parts: files written by `Writer`, in order.
+        parts: files written by `VideoWriter`, in order.
         out: the file, of any name.
-        picture: of the source.
+        video: of the source.
         suffix: of the final film.
-        pts: the time stamps of all frames, ticks; each packet is given its own, whatever a container
-            made of it.
+        pts: the time stamps of all frames, ticks, whatever the parts' container made of them.
         time_base: seconds of a tick.
-        stopped: asked at each part; True ends the work.
+        should_stop: asked at each part; True ends the work.
 
     Raises:
         UserError: the disk is full.
-        Interrupted: `stopped` said so.
+        Interrupted: `should_stop` said so.
         RuntimeError: the parts do not fit the time stamps.
     """
     number = 0
-    with VideoWriter(out, picture, suffix, time_base) as writer:
+    with VideoWriter(out, video, suffix, time_base) as writer:
         for part in parts:
-            if stopped():
+            if should_stop():
                 raise Interrupted
             with open_media(part) as container:
                 for packet in _video_packets(container):
                     if number == len(pts):
                         raise RuntimeError(f"{part.name} has more frames than were planned")
-                    writer.copy(packet, pts[number])
+                    writer.write_packet(packet, pts[number])
                     number += 1
     if number != len(pts):
         raise RuntimeError(f"the parts have {number} frames instead of {len(pts)}")
 
 
-def _video_packets(container: InputContainer) -> Iterator[Packet[VideoStream]]:
+def _video_packets(container: InputContainer) -> Iterator[av.Packet[av.VideoStream]]:
     return (packet for packet in container.demux(container.streams.video[0]) if packet.size)

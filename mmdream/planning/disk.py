@@ -48,13 +48,13 @@ def estimate_disk_bytes(
     total = 0.0
     if picture is not None:
         a_pixel = BYTES_PER_PIXEL[VIDEO_FORMATS[suffix].video.name]
-        if VIDEO_FORMATS[suffix].video.rgb and picture.bits > 8:
+        if VIDEO_FORMATS[suffix].video.rgb and picture.bit_depth > 8:
             a_pixel *= 1.25
         total += VIDEO_COPIES * a_pixel * picture.width * picture.height * frames
         total += KEPT_STATES * STATE_BYTES_PER_PIXEL * size[0] * size[1]
     if sound is not None:
         total += SOUND_COPIES * 4 * sound.channels * sound.rate * float(seconds)
-    held = VIDEO_FORMATS[suffix].audio_tracks
+    held = VIDEO_FORMATS[suffix].copyable_audio
     for other in others:
         if held is not None and other.codec not in held:
             total += 4 * other.channels * other.rate * float(seconds)

@@ -25,7 +25,7 @@ from mmdream.core.report import Report
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.store import sound_chunk_file
 from mmdream.media import formats
-from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
+from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
@@ -84,7 +84,7 @@ def render_audio_track(
     seconds = laid.n_samples / sound.rate
     with (
         soundfile.SoundFile(work / "source.wav") as file,
-        create_wave(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
+        WaveWriter(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
     ):
         report = dream_source(
             FileSource(file, sound.layout),
@@ -220,7 +220,7 @@ def open_audio_source(source: Path | SignalSpec, seed: int) -> Iterator[tuple[Me
     if isinstance(source, SignalSpec):
         with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
             path = Path(folder) / f"{source.kind}.wav"
-            with create_wave(path, SIGNAL_RATE, 1) as writer:
+            with WaveWriter(path, SIGNAL_RATE, 1) as writer:
                 for samples in generate_signal(source, seed):
                     writer.write(samples)
             yield probe(path), Path(path.name)

@@ -19,7 +19,7 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.media import formats
-from mmdream.media.audio_files import DecodedSpan, create_wave, extract_audio
+from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.image import is_image
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.render.models import load_audio_network
@@ -162,7 +162,7 @@ def style_audio_track(
             heard.append((opened(f"style{number}.wav", sound), weight))
         source = opened("source.wav", track)
         names = [str(film.path), *(str(path) for path, _ in styles)]
-        with create_wave(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
+        with WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
             done = style_source(
                 source, heard, writer.write, network, styling, names=names, folder=work, store=store,
                 progress=tell,

@@ -33,7 +33,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file
 from mmdream.core.report import Report
 from mmdream.media import formats
-from mmdream.media.audio_files import create_wave, extract_audio
+from mmdream.media.audio_files import WaveWriter, extract_audio
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network
 from mmdream.render.audio import open_audio_source, render_audio_track
@@ -204,7 +204,7 @@ def _join_clips(
     with _open_clips(clips, layout) as sound:
         stop = sound.n_samples if n_samples is None else min(n_samples, sound.n_samples)
         meter, top = LoudnessMeter(sound.rate, sound.channels, layout), TruePeakMeter(sound.channels)
-        with create_wave(path, sound.rate, sound.channels, layout) as writer:
+        with WaveWriter(path, sound.rate, sound.channels, layout) as writer:
             for low in range(0, stop, BLOCK_SAMPLES):
                 high = min(low + BLOCK_SAMPLES, stop)
                 samples = limit_peaks(lambda a, b: read_padded(sound, a, b), low, high, sound.rate, ceiling)
@@ -410,7 +410,7 @@ def _read_wave(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _write_wave(path: Path, samples: np.ndarray, rate: int, layout: str) -> None:
-    with create_wave(path, rate, len(samples), layout) as writer:
+    with WaveWriter(path, rate, len(samples), layout) as writer:
         for start in range(0, samples.shape[1], BLOCK_SAMPLES):
             writer.write(samples[:, start : start + BLOCK_SAMPLES])
 

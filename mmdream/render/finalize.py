@@ -73,8 +73,6 @@ def join_and_verify(
         out,
         start=order.start,
         end=order.end,
-        keep_picture=order.keep_picture,
-        work=out.parent,
         on_warning=listener.warn,
     )
     return verify.verify_video(

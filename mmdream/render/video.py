@@ -109,7 +109,9 @@ def render_video(
             listener.progress("picture", meter.frames, len(found.pts))
             if stand.parts < len(plan):
                 first = plan[stand.parts].first
-                source = read_from(film, job.order, found.pts, first, stand.last, stop.is_set)
+                source = read_from(
+                    film, (job.order.start, job.order.end), found.pts, first, stand.last, stop.is_set
+                )
                 dreams = painter.dreams(source, found, first, stand.carries)
                 dreams = notify_frames(dreams, listener, first, len(found.pts))
                 meter = write_parts(

@@ -92,7 +92,7 @@ def render_zoom_video(
     hearing = None if audio is None else load_audio_network(recipe, listener)
     stop = threading.Event()
     with output_workspace(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as beside:
-        middle = work / f"picture{video_format(out).middle}"
+        middle = work / f"picture{video_format(out).intermediate_suffix}"
         try:
             sound: Future[JoinedClips] | None = None
             if audio is not None and hearing is not None:
@@ -123,9 +123,9 @@ def _write_frames(
     height, width = start.shape[:2]
     matrix = default_matrix(height)
     picture = VideoTrack(
-        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / voyage.rate, first=0,
+        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / voyage.rate, first_pts=0,
         rate=voyage.rate, duration=Fraction(voyage.frames) / voyage.rate, sar=Fraction(1),
-        color=ColorSpace(matrix, False, matrix, matrix), bits=8, alpha=False,
+        color=ColorSpace(matrix, False, matrix, matrix), bit_depth=8, alpha=False,
     )  # fmt: skip
     rgb = start
     with (
@@ -151,9 +151,7 @@ def _mux_and_verify(
         film = replace(film, audio_tracks=(sound,))
         dream = OutputAudioTrack(sound, joined.file, DecodedSpan(Fraction(0), joined.report.n_samples))
     tracks = mux.mux_video(
-        film, middle, dream, out, start=None, end=None, keep_picture=False, work=out.parent,
-        on_warning=listener.warn,
-    )  # fmt: skip
+        film, middle, dream, out, on_warning=listener.warn)
     stamps = [float(number / voyage.rate) for number in range(voyage.frames)]
     return verify.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
 

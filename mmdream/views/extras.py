@@ -180,10 +180,6 @@ def write_comparison(
         middle,
         None,
         path,
-        start=None,
-        end=None,
-        keep_picture=False,
-        work=path.parent,
         on_warning=lambda _line: None,
     )
 

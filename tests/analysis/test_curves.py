@@ -7,7 +7,6 @@ import pytest
 
 from mmdream.analysis.curves import (
     FEATURE_KINDS,
-    LIMITS,
     STEP_SECONDS,
     THINNING_TOLERANCE,
     FeatureCurve,
@@ -17,7 +16,7 @@ from mmdream.analysis.curves import (
     normalize_feature,
     thin_keys,
 )
-from mmdream.settings.schedule import Curve, Schedule
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, Schedule
 
 
 def restless(n: int, seed: int = 3) -> np.ndarray:
@@ -78,10 +77,10 @@ def test_the_envelope_is_the_least_one_above(seed: int):
     np.testing.assert_allclose(limit_slope(values, rise, fall), wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("name", SCHEDULE_LIMITS)
 def test_a_driven_setting_is_the_schedules_own_times_the_factor_within_its_limits(name: str):
     found = normalize_feature("loudness", 0.0, restless(600))
-    low, high = LIMITS[name]
+    low, high = SCHEDULE_LIMITS[name]
     base = Curve(((1.0, low), (1.5, (low + high) / 3), (20.0, high)))
     curve = modulate_curve(name, base, [((0.3, 1.5), found)])
     at = np.linspace(-2, 40, 5000)

@@ -10,7 +10,7 @@ import soundfile
 
 from mmdream.audio.transform import parse_transform
 from mmdream.core.errors import UserError
-from mmdream.media.audio_files import create_wave
+from mmdream.media.audio_files import WaveWriter
 from mmdream.media.probe import probe
 from mmdream.render.feedback_audio import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths, clip_paths
 from tests.command import called, mmdream
@@ -119,7 +119,7 @@ def test_a_clip_never_takes_the_place_of_the_source(tune: Path) -> None:
 
 def test_channels_stay_where_they_stand_and_what_holds_for_all_clips_is_said_once(tmp_path: Path) -> None:
     source, out = tmp_path / "in.wav", tmp_path / "o.wav"
-    with create_wave(source, RATE, 3, "3.0") as wave:
+    with WaveWriter(source, RATE, 3, "3.0") as wave:
         wave.write(np.random.default_rng(0).normal(0, 0.1, (3, RATE)).astype(np.float32))
     words = ("audio", source, "--ouroboros", 2, "--steps", 1, "--octaves", 12, "-o", out)
     run = mmdream(*words)

@@ -82,8 +82,6 @@ def again(
         out,
         start=start,
         end=end,
-        keep_picture=keep_picture,
-        work=folder,
         on_warning=warnings.append,
     )
     return Copy(source, read, sound, sound_start, probe(out), tracks, warnings)

@@ -180,7 +180,7 @@ def test_real_tracks(data: Path, tmp_path: Path) -> None:
 
 def test_wave_files_grow_block_by_block(tmp_path: Path) -> None:
     sound = bursts(2, channels=2)
-    with audio_files.create_wave(tmp_path / "wave.wav", 48_000, 2) as out:
+    with audio_files.WaveWriter(tmp_path / "wave.wav", 48_000, 2) as out:
         for at in range(0, sound.shape[1], 7001):
             out.write(sound[:, at : at + 7001])
         assert out.n_samples == sound.shape[1]
@@ -192,7 +192,7 @@ def test_wave_files_grow_block_by_block(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["mono", "stereo", "2.1", "3.0", "4.0", "5.1", "5.1(side)", "7.1"])
 def test_a_wave_file_tells_where_its_channels_stand(layout: str, tmp_path: Path) -> None:
     channels = av.AudioLayout(layout).nb_channels
-    with audio_files.create_wave(tmp_path / "wave.wav", 8000, channels, layout) as out:
+    with audio_files.WaveWriter(tmp_path / "wave.wav", 8000, channels, layout) as out:
         out.write(bursts(0.1, 8000, channels))
     assert probe(tmp_path / "wave.wav").audio_tracks[0].layout == layout
     assert soundfile.read(tmp_path / "wave.wav", always_2d=True)[0].shape == (800, channels)
@@ -209,7 +209,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill() -> None:
-        with audio_files.create_wave(tmp_path / "wave.wav", 48_000, 1) as out:
+        with audio_files.WaveWriter(tmp_path / "wave.wav", 48_000, 1) as out:
             for _ in range(20):
                 out.write(bursts(1))
 

@@ -118,7 +118,7 @@ def test_deep_colours_come_out_right(tmp_path: Path) -> None:
     assert any("high dynamic range (PQ)" in line for line in copy.warnings)
     assert copy.result.video is not None
     assert (
-        copy.result.video.bits,
+        copy.result.video.bit_depth,
         copy.result.video.color.primaries,
         copy.result.video.color.transfer,
     ) == (10, 9, 16)

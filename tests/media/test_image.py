@@ -23,12 +23,12 @@ MOST_MB = 300
 CODE = """
 import resource, sys
 from pathlib import Path
-from mmdream.errors import UserError
-from mmdream.picture import files
+from mmdream.core.errors import UserError
+from mmdream.media import image
 from tests.command import mmdream
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    files.read(Path(sys.argv[1]))
+    image.read_image(Path(sys.argv[1]))
 except UserError as error:
     print(error)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
@@ -105,7 +105,7 @@ import resource, sys
 from pathlib import Path
 import cv2
 from mmdream.cli.app import main
-from mmdream.picture import files
+from mmdream.media import image
 from tests.command import mmdream
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)

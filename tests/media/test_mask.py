@@ -12,14 +12,15 @@ import pytest
 from make import bursts, constant, film, uneven
 
 from mmdream.core.errors import UserError
-from mmdream.media import mask as feather
 from mmdream.media.mask import (
     CLOCK_TOLERANCE,
     LOOK_BACK_SECONDS,
     MaskReader,
     MaskSource,
+    fit_mask,
     mask_from_image,
     mask_from_video,
+    mask_luminance,
 )
 from mmdream.media.probe import probe
 
@@ -158,14 +159,14 @@ def test_a_mask_is_as_light_as_its_picture() -> None:
     np.testing.assert_allclose(mask[0], [0.2126, 0.7152, 0.0722], atol=1e-6)  # ITU-R BT.709
     for grey in (0.02, 0.25, 0.5, 0.98):
         flat = np.full((4, 3, 3), grey, np.float32)
-        np.testing.assert_allclose(feather.mask_luminance(flat), grey, atol=1e-6)
+        np.testing.assert_allclose(mask_luminance(flat), grey, atol=1e-6)
 
 
 @pytest.mark.parametrize("height", [180, 360, 720])
 @pytest.mark.parametrize("wanted", [4, 8, 32, 90])
 def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(wanted: float, height: int) -> None:
     width = 2 * height
-    row = feather.fit_mask(step(width, height), width, height, wanted)[height // 2]
+    row = fit_mask(step(width, height), width, height, wanted)[height // 2]
     rising = np.flatnonzero((row > 0) & (row < 1))
     ramp = wanted * height / 360
     assert len(rising) == pytest.approx(ramp, rel=0.1, abs=1)
@@ -179,13 +180,13 @@ def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(wanted: float, heigh
 def test_what_is_all_black_or_all_white_stays_so(feathered: float, lines: int) -> None:
     for value in (0, 1):
         flat = np.full((9, 16), value, np.float32)
-        laid = feather.fit_mask(flat, lines * 16 // 9, lines, feathered)
+        laid = fit_mask(flat, lines * 16 // 9, lines, feathered)
         assert laid.shape == (lines, lines * 16 // 9)
         assert (laid == value).all()
 
 
 def test_without_a_feather_an_edge_stays_sharp() -> None:
-    np.testing.assert_array_equal(feather.fit_mask(step(64, 48), 64, 48, 0), step(64, 48))
+    np.testing.assert_array_equal(fit_mask(step(64, 48), 64, 48, 0), step(64, 48))
 
 
 @pytest.mark.parametrize("own", [(16, 9), (160, 90), (3840, 2160), (1279, 719)])

@@ -204,10 +204,6 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
             tmp_path / "picture",
             None,
             tmp_path / "no such folder" / "out.mp4",
-            start=None,
-            end=None,
-            keep_picture=False,
-            work=tmp_path,
             on_warning=lambda _line: None,
         )
     assert "\n" not in str(failure.value)

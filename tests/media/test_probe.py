@@ -10,7 +10,7 @@ from make import bursts, constant, film
 
 from mmdream.core.errors import UserError
 from mmdream.media import video_reader
-from mmdream.media.probe import probe
+from mmdream.media.probe import Orientation, probe
 
 
 def test_real_films_are_told_rightly(data: Path) -> None:
@@ -20,10 +20,10 @@ def test_real_films_are_told_rightly(data: Path) -> None:
     assert all(picture is not None for picture in pictures.values())
     fire, tiny, clear = (pictures[n] for n in ("fire2.mp4", "bitmap.mp4", "transparent.webm"))
     assert fire is not None
-    assert fire.orientation.degrees == 180
+    assert fire.orientation == Orientation(flip_horizontal=True, flip_vertical=True)
     assert fire.time_base == Fraction(1, 90_000)
     assert tiny is not None
-    assert (tiny.width, tiny.height, tiny.bits) == (1, 1, 8)
+    assert (tiny.width, tiny.height, tiny.bit_depth) == (1, 1, 8)
     assert clear is not None
     assert clear.alpha
     assert not films["bitmap.mp4"].audio_tracks

@@ -82,7 +82,7 @@ def test_the_chosen_track_is_new_and_the_others_are_the_source_s_packets(
     copy = again(films[suffix], suffix, tmp_path, *span, keep_sound=number is None, number=number or 1)
     source, result, start = copy.source, copy.result, span[0] or Fraction(0)
     assert not copy.warnings
-    for attribute in ("number", "language", "title", "roles"):
+    for attribute in ("number", "language", "title", "dispositions"):
         assert [getattr(s, attribute) for s in result.audio_tracks] == [
             getattr(s, attribute) for s in source.audio_tracks
         ]

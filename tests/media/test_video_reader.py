@@ -183,7 +183,7 @@ def test_deep_films_are_read_and_written_in_their_depth(bits: int, tmp_path: Pat
     copy = again(path, ".mkv", tmp_path)
     assert copy.source.video is not None
     assert copy.result.video is not None
-    assert copy.source.video.bits == copy.result.video.bits == bits
+    assert copy.source.video.bit_depth == copy.result.video.bit_depth == bits
     for frame in (copy.read[0], next(video_reader.read_frames(copy.result))):
         np.testing.assert_allclose(frame.rgb * top, ramp, atol=0.02)
 
