@@ -150,8 +150,7 @@ def _mux_and_verify(
         sound = replace(probe(joined.file).audio_tracks[0], language=None, title=None)
         film = replace(film, audio_tracks=(sound,))
         dream = OutputAudioTrack(sound, joined.file, DecodedSpan(Fraction(0), joined.report.n_samples))
-    tracks = mux.mux_video(
-        film, middle, dream, out, on_warning=listener.warn)
+    tracks = mux.mux_video(film, middle, dream, out, on_warning=listener.warn)
     stamps = [float(number / voyage.rate) for number in range(voyage.frames)]
     return verify.verify_video(film, out, stamps, tracks, on_warning=listener.warn)
 
