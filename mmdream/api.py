@@ -130,13 +130,13 @@ def _describe_job(
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
+    from mmdream.jobs.delivery import is_delivered
     from mmdream.jobs.spec import Extras, describe_job
     from mmdream.jobs.store import job_folder
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.settings import files
     from mmdream.settings.recipe import Selection, find_sound_track, resolve_tracks
-    from mmdream.views.extras import is_delivered
 
     path = Path(source)
     film = probe(path)

@@ -97,7 +97,7 @@ def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[lis
 def heard(film: Path, asked: ClassifierChoice, wanted: list[int]) -> list[float]:
     """The odds in each window of a film's sound."""
     (answers,) = (
-        each for each in classify_file(film, asked, 1, EventSink()).answers if each.medium == "sound"
+        each for each in classify_file(film, asked, 1, EventSink()).predictions if each.medium == "sound"
     )
     return [log_odds(logits, wanted) for logits in answers.logits]
 

@@ -50,8 +50,9 @@ from mmdream.views.canvas import (
     blank_canvas,
     draw_text,
     fit_size,
-    resize_to_uint8,
+    resize_image,
     text_width,
+    to_uint8,
 )
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -148,7 +149,7 @@ def sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
         draw_text(drawn, row.detail, (x + text_width(row.title, 16) + 14, top + 23), 13, DIM_GREY)
         for tile, size in zip(row.tiles, sizes, strict=True):
             y = top + HEADING
-            drawn[y : y + HEIGHT, x : x + size[0]] = resize_to_uint8(tile.rgb, size)
+            drawn[y : y + HEIGHT, x : x + size[0]] = to_uint8(resize_image(tile.rgb, size))
             draw_text(drawn, tile.words, (x, y + HEIGHT + 17), 13, DIM_GREY)
             x += size[0] + GAP
     return drawn

@@ -236,9 +236,10 @@ def audio(
         return
     with report_to_terminal(as_json) as listener:
         if turns is None:
-            report = render_audio_file(
-                start, output, recipe, overwrite, listener, plot, plot_steps, sound_track
-            )
+            from mmdream.views.audio_figures import AudioFigures
+
+            figures = AudioFigures(plot, plot_steps, overwrite) if plot or plot_steps else None
+            report = render_audio_file(start, output, recipe, overwrite, listener, figures, sound_track)
         else:
             from mmdream.render.feedback_audio import render_feedback_audio
 

@@ -48,14 +48,13 @@ def classify(
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
     from mmdream.classify.run import ClassifierChoice, classify_file
-    from mmdream.views import figure
-    from mmdream.views.figure import draw_predictions as timeline
+    from mmdream.views.predictions import check_figure_path, draw_predictions, write_figure
 
-    out = None if plot is None else figure.check_figure_path(plot, overwrite)
+    out = None if plot is None else check_figure_path(plot, overwrite)
     with report_to_terminal(as_json) as listener:
         seen = classify_file(source, ClassifierChoice(net, sound_net, weights, sound_weights), top, listener)
     if out is not None:
-        figure.write_figure(timeline(seen), out, overwrite)
+        write_figure(draw_predictions(source.name, seen.predictions, top), out, overwrite)
     print_report(seen, as_json)
 
 
@@ -80,10 +79,11 @@ def nets(
     if gallery is not None:
         if name is None:
             raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
-        from mmdream.views.gallery import write_gallery
+        from mmdream.sample.film import render_frames
+        from mmdream.views.gallery import PHOTO_SIZE, write_gallery
 
         with report_to_terminal(False) as listener:
-            out = write_gallery(name, weights, gallery, overwrite, listener)
+            out = write_gallery(name, weights, gallery, overwrite, render_frames(2, PHOTO_SIZE), listener)
         typer.echo(f"{out}")
         return
     if weights is not None:

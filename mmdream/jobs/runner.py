@@ -16,12 +16,12 @@ from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
+from mmdream.jobs.delivery import attach_preview, check_extras, deliver_outputs, find_result
 from mmdream.jobs.journal import Journal
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
 from mmdream.settings.recipe import resolve_tracks
-from mmdream.views.extras import attach_preview, check_extras, deliver_outputs, find_result
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:

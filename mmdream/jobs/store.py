@@ -10,9 +10,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from filelock import lock_descriptor
+from safetensors.numpy import load_file, save
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
@@ -287,3 +290,23 @@ def discard_job(folder: Path) -> None:
         (folder / LOCK_FILE).unlink()
         if made:
             folder.rmdir()
+
+
+@dataclass(frozen=True)
+class JournalChunkStore:
+    """Finished chunks of a sound, kept in a job's journal."""
+
+    journal: journal.Journal
+
+    def load(self, number: int) -> dict[str, np.ndarray] | None:
+        """A chunk's arrays; None: it is not done yet."""
+        done = self.journal.done("sound").get(number)
+        return None if done is None else load_file(self.journal.folder / done.file)
+
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep a chunk's arrays."""
+        with self.journal.entry("sound", number, sound_chunk_file(number)) as draft:
+            draft.path.write_bytes(
+                save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+            )
+            draft.count = 1

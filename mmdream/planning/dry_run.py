@@ -18,7 +18,7 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
-from mmdream.core.report import Stopwatch
+from mmdream.core.report import Stopwatch, format_duration
 from mmdream.core.threads import run_in_threads
 from mmdream.jobs.spec import Job
 from mmdream.media import video_reader
@@ -230,12 +230,3 @@ def _time_trial_sound(recipe: Recipe, network: Network, track: AudioTrack, secon
         )
         took = time.perf_counter() - began
     return took * seconds / length
-
-
-def format_duration(seconds: float) -> str:
-    """A length of time in the unit that suits it."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

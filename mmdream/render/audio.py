@@ -1,4 +1,4 @@
-"""One sound dreamed: an audio file, or the sound track of a film."""
+"""One sound dreamed: an audio file, a generated signal, or the sound track of a film."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import soundfile
-from safetensors.numpy import load_file, save
 
 from mmdream.analysis import modulate
 from mmdream.audio.chunks import Chunk, ChunkStore
@@ -22,130 +21,55 @@ from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, genera
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.report import Report
-from mmdream.jobs.journal import Journal
-from mmdream.jobs.store import sound_chunk_file
-from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
+from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
-from mmdream.views.audio_figures import plan_audio_figures
+from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
     from mmdream.audio.dream import AudioDreamReport
 
 FORMATS_WITH_LENGTH = {"flac", "mp3", "mov,mp4,m4a,3gp,3g2,mj2"}
-"""Forms whose headers tell how long the whole is."""
+"""Containers whose headers tell how long the whole is."""
 TRUNCATED_SECONDS = 0.5
 """Seconds missing from which on a file is called cut off: MP3's padding alone is under a tenth."""
 
 
-def render_audio_track(
-    film: MediaFile,
-    sound: AudioTrack,
-    span: tuple[Fraction | None, Fraction | None],
-    network: Network,
-    recipe: Recipe,
-    listener: EventSink,
-    work: Path,
-    should_stop: Callable[[], bool],
-    store: ChunkStore | None = None,
-    loudness: float | None = None,
-    on_gain: Callable[[np.ndarray], None] | None = None,
-    on_canvas: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
-) -> tuple[DecodedSpan, AudioDreamReport]:
-    """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
+@dataclass(frozen=True, slots=True)
+class AudioInput:
+    """A sound track to work on."""
 
-    Args:
-        film: its file.
-        sound: the track.
-        span: start and end in seconds of the source; None: its own.
-        network: a sound network.
-        recipe: how to dream.
-        listener: told about progress, in seconds.
-        work: where the decoded sound, ``source.wav``, goes too.
-        should_stop: asked now and then; True ends the dream.
-        store: where finished chunks outlive the run.
-        loudness: LUFS, see `dream_sound`.
-        on_gain: takes the log gain, see `dream_sound`.
-        on_canvas: takes the chunks as they climb, see `dream_sound`.
-
-    Returns:
-        Where the sound starts and how long it is, and what was done to it.
-    """
-    # After all that can be checked: this brings TensorFlow in.
-    from mmdream.audio.dream import dream_source
-
-    manner = _resolve_options(recipe, loudness is not None, listener)
-    _announce_octaves(recipe, listener)
-    laid = extract_audio(film, sound, work / "source.wav", *span)
-    seconds = laid.n_samples / sound.rate
-    with (
-        soundfile.SoundFile(work / "source.wav") as file,
-        WaveWriter(work / "sound.wav", sound.rate, sound.channels, sound.layout) as writer,
-    ):
-        report = dream_source(
-            FileSource(file, sound.layout),
-            writer.write,
-            network,
-            recipe.schedule,
-            recipe.seed,
-            start_seconds=laid.start,
-            folder=work,
-            store=store,
-            progress=lambda share: listener.progress("sound", share * seconds, seconds),
-            is_stopped=should_stop,
-            wishes=recipe.sound_wishes,
-            guide=load_guide_sound(recipe),
-            options=manner,
-            loudness=loudness,
-            on_gain=on_gain,
-            on_step=on_canvas,
-        )
-    return laid, report
+    film: MediaFile
+    """The file it lies in."""
+    track: AudioTrack
+    span: tuple[Fraction | None, Fraction | None] = (None, None)
+    """Start and end in seconds of the file; None: its own."""
+    name: Path = Path()
+    """What the file is called, for messages and the names of results."""
+    loudness: float | None = None
+    """LUFS of what is made of it; None: the source's."""
 
 
-@dataclass(frozen=True)
-class JournalChunkStore:
-    """Finished chunks of a sound, kept in a job's journal."""
+class AudioObserver(Protocol):
+    """What looks on while a sound file is dreamed, and writes what it saw."""
 
-    journal: Journal
+    @property
+    def on_gain(self) -> Callable[[np.ndarray], None] | None:
+        """Takes the log gain, see `audio.dream.dream_source`."""
 
-    def load(self, number: int) -> dict[str, np.ndarray] | None:
-        """A chunk's arrays; None: it is not done yet."""
-        done = self.journal.done("sound").get(number)
-        return None if done is None else load_file(self.journal.folder / done.file)
+    @property
+    def on_canvas(self) -> Callable[[Chunk, int, int, np.ndarray], None] | None:
+        """Takes each chunk's canvas after each step: chunk, steps done, steps in all, canvas."""
 
-    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a chunk's arrays."""
-        with self.journal.entry("sound", number, sound_chunk_file(number)) as draft:
-            draft.path.write_bytes(
-                save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-            )
-            draft.count = 1
+    def begin(self, out: Path, schedule: Schedule, rate: int) -> None:
+        """Check, before the work, that what it writes beside the dream `out` can be written."""
 
-
-def _resolve_options(recipe: Recipe, made: bool, listener: EventSink) -> AudioOptions:
-    """How a sound is dreamed: classes that stand still would fill a recording's pauses, if invented."""
-    wanted, about = recipe.sound_manner, load_card(recipe.sound_net, "sound")
-    targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
-    standing = [name for name in targets if about.classes[about.class_index(name)] not in about.events]
-    if made or not wanted.invent or not about.events or not targets or len(standing) < len(targets):
-        return wanted
-    listener.say(f"{', '.join(standing)} would fill every pause: --invent is left out")
-    return replace(wanted, invent=0.0)
-
-
-def _announce_octaves(recipe: Recipe, listener: EventSink) -> None:
-    """Tell where fewer octaves fit than are asked for."""
-    from mmdream.audio.chunk_ascent import count_octaves
-
-    asked = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
-    most = max(asked, key=lambda moment: moment.octaves)
-    if (fit := count_octaves(most.octaves, most.octave_scale)) < most.octaves:
-        listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
+    def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
+        """Write it, from ``source.wav`` and ``sound.wav`` in the folder `work`."""
 
 
 def render_audio_file(
@@ -154,75 +78,160 @@ def render_audio_file(
     recipe: Recipe,
     overwrite: bool,
     listener: EventSink,
-    plot: Path | None = None,
-    plot_steps: bool = False,
+    observer: AudioObserver | None = None,
     sound_track: int | str | None = None,
 ) -> Report:
-    """Dream an audio file, or a sound track of a film, into an audio file.
+    """Dream an audio file, a sound track of a film, or a generated signal, into an audio file.
 
     Args:
-        source: the file, or what is made in its place.
+        source: the file, or the signal to generate.
         output: the result; None: beside the source, or in the current folder, named after it.
         recipe: how to dream.
         overwrite: whether existing files may be replaced.
         listener: told about progress.
-        plot: a picture of the dream beside its source; None: none.
-        plot_steps: draw the dream after every few steps too, in a folder named as the result and ``.steps``.
+        observer: draws the dream; None: nobody.
         sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
-        UserError: no sound in it, no such track, or the result, or the picture, cannot go where it should.
+        UserError: no sound in it, no such track, or a path that cannot be written.
     """
     began = time.perf_counter()
-    with open_audio_source(source, recipe.seed) as (film, name):
-        track = find_sound_track(film, sound_track)
-        out = check_output_file(name, output, ".dream.wav", formats.AUDIO_SUFFIXES, overwrite)
-        formats.check_audio_format(out, track)
-        modulate.check_drives(film, recipe)
-        over_time = modulate.modulate_schedules(film, recipe, None, lambda: False, track)
-        asked, recipe = recipe, modulate.with_modulated_schedule(recipe, over_time.sound)
-        drawings = plan_audio_figures(out, plot, plot_steps, recipe.schedule, track.rate, overwrite)
+    with open_audio_source(source, recipe.seed, sound_track) as audio:
+        track = audio.track
+        out = check_output_file(audio.name, output, ".dream.wav", AUDIO_SUFFIXES, overwrite)
+        check_audio_format(out, track)
+        modulate.check_drives(audio.film, recipe)
+        modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
+        given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.sound)
+        if observer is not None:
+            observer.begin(out, recipe.schedule, track.rate)
         network = load_audio_network(recipe, listener)
-        for line in over_time.told:
+        for line in modulated.told:
             listener.say(line)
         with output_workspace(out, overwrite) as work:
-            laid, done = render_audio_track(
-                film, track, (None, None), network, recipe, listener, work, lambda: False,
-                loudness=SIGNAL_LUFS if isinstance(source, SignalSpec) else None,
-                on_gain=None if drawings.plot is None else drawings.gains.feed,
-                on_canvas=None if drawings.evolution is None else drawings.evolution.feed,
+            span, dreamed = render_audio_track(
+                audio, network, recipe, listener, work,
+                on_gain=None if observer is None else observer.on_gain,
+                on_canvas=None if observer is None else observer.on_canvas,
             )  # fmt: skip
-            seconds = laid.n_samples / track.rate
-            _warn_if_truncated(film, name, seconds, listener)
-            formats.encode_audio(work / "sound.wav", work / out.name)
-            if drawings and not laid.n_samples:
-                listener.warn(f"{name}: has no samples, so there is nothing to draw")
-            elif drawings:
-                drawings.draw(name.name, track.layout, recipe.schedule, float(laid.start), work)
-    report = done.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
-    return over_time.extend_report(report.named(out), asked)
-
-
-def _warn_if_truncated(film: MediaFile, name: Path, seconds: float, listener: EventSink) -> None:
-    """Say so where a sound file ends before its header tells; other forms do not tell."""
-    told = float(film.duration or 0)
-    if (
-        film.video is None
-        and film.container_format in FORMATS_WITH_LENGTH
-        and told > seconds + TRUNCATED_SECONDS
-    ):
-        listener.warn(f"{name}: seems to be cut off; {seconds:.1f} of {told:.1f} s are there")
+            seconds = span.n_samples / track.rate
+            _warn_if_truncated(audio, seconds, listener)
+            encode_audio(work / "sound.wav", work / out.name)
+            if observer is not None and not span.n_samples:
+                listener.warn(f"{audio.name}: has no samples, so there is nothing to draw")
+            elif observer is not None:
+                observer.finish(audio.name.name, track.layout, recipe.schedule, float(span.start), work)
+    report = dreamed.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
+    return modulated.extend_report(report.named(out), given)
 
 
 @contextmanager
-def open_audio_source(source: Path | SignalSpec, seed: int) -> Iterator[tuple[MediaFile, Path]]:
-    """A file, or what is made in its place as a file like any other; and what it is called."""
-    if isinstance(source, SignalSpec):
-        with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
-            path = Path(folder) / f"{source.kind}.wav"
-            with WaveWriter(path, SIGNAL_RATE, 1) as writer:
-                for samples in generate_signal(source, seed):
-                    writer.write(samples)
-            yield probe(path), Path(path.name)
+def open_audio_source(
+    source: Path | SignalSpec, seed: int, sound_track: int | str | None = None
+) -> Iterator[AudioInput]:
+    """A track of a file, or of a generated signal as a file like any other.
+
+    Raises:
+        UserError: no sound in it, or no such track.
+    """
+    if not isinstance(source, SignalSpec):
+        film = probe(source)
+        yield AudioInput(film, find_sound_track(film, sound_track), name=source)
         return
-    yield probe(source), source
+    with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
+        path = Path(folder) / f"{source.kind}.wav"
+        with WaveWriter(path, SIGNAL_RATE, 1) as writer:
+            for samples in generate_signal(source, seed):
+                writer.write(samples)
+        film = probe(path)
+        track = find_sound_track(film, sound_track)
+        yield AudioInput(film, track, name=Path(path.name), loudness=SIGNAL_LUFS)
+
+
+def render_audio_track(
+    audio: AudioInput,
+    network: Network,
+    recipe: Recipe,
+    listener: EventSink,
+    work: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    store: ChunkStore | None = None,
+    on_gain: Callable[[np.ndarray], None] | None = None,
+    on_canvas: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
+) -> tuple[DecodedSpan, AudioDreamReport]:
+    """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
+
+    Args:
+        audio: the track.
+        network: an audio network.
+        recipe: how to dream.
+        listener: told about progress, in seconds.
+        work: a folder, which gets the decoded sound, ``source.wav``, too.
+        should_stop: asked now and then; True ends the dream.
+        store: where finished chunks outlive the run.
+        on_gain: see `AudioObserver`.
+        on_canvas: see `AudioObserver`.
+
+    Returns:
+        Where the sound starts and how long it is, and the figures of its dream.
+    """
+    # After all that can be checked: this brings TensorFlow in.
+    from mmdream.audio.dream import dream_source
+
+    track = audio.track
+    options = _resolve_options(recipe, audio.loudness is not None, listener)
+    _announce_octaves(recipe, listener)
+    span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
+    seconds = span.n_samples / track.rate
+    with (
+        soundfile.SoundFile(work / "source.wav") as file,
+        WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer,
+    ):
+        report = dream_source(
+            FileSource(file, track.layout),
+            writer.write,
+            network,
+            recipe.schedule,
+            recipe.seed,
+            start_seconds=span.start,
+            folder=work,
+            store=store,
+            progress=lambda share: listener.progress("sound", share * seconds, seconds),
+            is_stopped=should_stop,
+            wishes=recipe.sound_wishes,
+            guide=load_guide_sound(recipe),
+            options=options,
+            loudness=audio.loudness,
+            on_gain=on_gain,
+            on_step=on_canvas,
+        )
+    return span, report
+
+
+def _resolve_options(recipe: Recipe, generated: bool, listener: EventSink) -> AudioOptions:
+    """The recipe's options: steady classes would fill a recording's pauses, so they invent nothing there."""
+    options, card = recipe.sound_manner, load_card(recipe.sound_net, "sound")
+    targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
+    steady = [name for name in targets if card.classes[card.class_index(name)] not in card.events]
+    if generated or not options.invent or not card.events or not targets or len(steady) < len(targets):
+        return options
+    listener.say(f"{', '.join(steady)} would fill every pause: --invent is left out")
+    return replace(options, invent=0.0)
+
+
+def _announce_octaves(recipe: Recipe, listener: EventSink) -> None:
+    """Say where fewer octaves fit than the schedule has."""
+    from mmdream.audio.chunk_ascent import count_octaves
+
+    keyed = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
+    most = max(keyed, key=lambda settings: settings.octaves)
+    if (fit := count_octaves(most.octaves, most.octave_scale)) < most.octaves:
+        listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
+
+
+def _warn_if_truncated(audio: AudioInput, seconds: float, listener: EventSink) -> None:
+    """Say so where a sound file ends before its header tells."""
+    film, expected = audio.film, float(audio.film.duration or 0)
+    tells_length = film.video is None and film.container_format in FORMATS_WITH_LENGTH
+    if tells_length and expected > seconds + TRUNCATED_SECONDS:
+        listener.warn(f"{audio.name}: seems to be cut off; {seconds:.1f} of {expected:.1f} s are there")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.image import is_image
 from mmdream.media.probe import AudioTrack, MediaFile, probe
+from mmdream.render.audio import AudioInput
 from mmdream.render.models import load_audio_network
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
@@ -98,17 +98,14 @@ def style_audio_file(
     formats.check_audio_format(out, film.audio_tracks[0])
     network = load_audio_network(Recipe(seed=styling.seed), listener)
     with output_workspace(out, overwrite) as work:
-        _, done = style_audio_track(
-            film, film.audio_tracks[0], (None, None), styles, styling, network, listener, work
-        )
+        audio = AudioInput(film, film.audio_tracks[0])
+        _, done = style_audio_track(audio, styles, styling, network, listener, work)
         formats.encode_audio(work / "sound.wav", work / out.name)
     return AudioStyleFileReport(str(out), style_shares(styles), done, time.perf_counter() - began)
 
 
 def style_audio_track(
-    film: MediaFile,
-    track: AudioTrack,
-    span: tuple[Fraction | None, Fraction | None],
+    audio: AudioInput,
     styles: Sequence[tuple[Path, float]],
     styling: AudioStyleSettings,
     network: Network,
@@ -120,9 +117,7 @@ def style_audio_track(
     """Style one sound track into ``work/sound.wav``, float32 at its own rate.
 
     Args:
-        film: its file.
-        track: the track.
-        span: start and end in seconds of the source; None: its own.
+        audio: the track.
         styles: files with a sound, each with its weight.
         styling: how.
         network: a sound network.
@@ -140,7 +135,8 @@ def style_audio_track(
     """
     from mmdream.audio.style import style_source  # After all that can be checked: this brings TensorFlow in.
 
-    laid = extract_audio(film, track, work / "source.wav", *span)
+    track = audio.track
+    laid = extract_audio(audio.film, track, work / "source.wav", *audio.span)
     seconds = laid.n_samples / track.rate
 
     def tell(share: float) -> None:
@@ -161,7 +157,7 @@ def style_audio_track(
             extract_audio(other, sound, work / f"style{number}.wav")
             heard.append((opened(f"style{number}.wav", sound), weight))
         source = opened("source.wav", track)
-        names = [str(film.path), *(str(path) for path, _ in styles)]
+        names = [str(audio.film.path), *(str(path) for path, _ in styles)]
         with WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
             done = style_source(
                 source, heard, writer.write, network, styling, names=names, folder=work, store=store,

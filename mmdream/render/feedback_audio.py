@@ -25,7 +25,7 @@ from mmdream.audio.source import (
     read_blocks,
     read_padded,
 )
-from mmdream.audio.synthesis import SIGNAL_LUFS, SignalSpec
+from mmdream.audio.synthesis import SignalSpec
 from mmdream.audio.tonal_guard import TonalBalance, guard_balance, measure_balance
 from mmdream.audio.transform import Transform
 from mmdream.core.errors import UserError
@@ -36,16 +36,13 @@ from mmdream.media import formats
 from mmdream.media.audio_files import WaveWriter, extract_audio
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network
-from mmdream.render.audio import open_audio_source, render_audio_track
+from mmdream.render.audio import AudioInput, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
-from mmdream.settings.recipe import Recipe, find_sound_track
+from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Term
 
 if TYPE_CHECKING:
     from mmdream.audio.dream import AudioDreamReport
-
-pass
-
 
 NOISE_CLIP_COUNT = 10
 """Clips that a film's sound is made of where it begins with noise,"""
@@ -91,8 +88,8 @@ def render_feedback_audio(
             where it should.
     """
     began = time.perf_counter()
-    with open_audio_source(source, recipe.seed) as (film, name):
-        track = find_sound_track(film, sound_track)
+    with open_audio_source(source, recipe.seed, sound_track) as audio:
+        film, track, name = audio.film, audio.track, audio.name
         out = check_output_file(name, output, ".dream.wav", formats.AUDIO_SUFFIXES, overwrite)
         formats.check_audio_format(out, track)
         parts = clip_paths(out, settings.count)
@@ -103,8 +100,9 @@ def render_feedback_audio(
             wave = work / "first.wav"
             laid = extract_audio(film, track, wave)
             check_clip_lengths(str(name), laid.n_samples, track.channels, track.rate, settings)
-            level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
-            clips = list(dream_clips(wave, network, recipe, settings, listener, work, lambda: False, level))
+            clips = list(
+                dream_clips(wave, network, recipe, settings, listener, work, lambda: False, audio.loudness)
+            )
             joined = _join_clips(clips, wave, work / "joined.wav", track.layout, None)
             for clip, part in zip(clips, parts, strict=True):
                 formats.encode_audio(clip.file, work / part.name)
@@ -151,14 +149,15 @@ def render_feedback_track(
     beginning = SignalSpec(
         "noise", min(max(MIN_NOISE_CLIP_SECONDS, float(seconds) / NOISE_CLIP_COUNT + 1), 600.0)
     )
-    with open_audio_source(beginning if source is None else source, recipe.seed) as (film, name):
-        track, wave = find_sound_track(film, None), work / "first.wav"
+    with open_audio_source(beginning if source is None else source, recipe.seed) as audio:
+        film, track, name, wave = audio.film, audio.track, audio.name, work / "first.wav"
         laid = extract_audio(film, track, wave)
         count = _count_clips(str(name), laid.n_samples, track.rate, settings.transform.length_factor, seconds)
         settings = replace(settings, count=count)
         check_clip_lengths(str(name), laid.n_samples, track.channels, track.rate, settings)
-        level = SIGNAL_LUFS if source is None else None
-        clips = list(dream_clips(wave, network, recipe, settings, listener, work, should_stop, level))
+        clips = list(
+            dream_clips(wave, network, recipe, settings, listener, work, should_stop, audio.loudness)
+        )
         return _join_clips(clips, wave, work / "joined.wav", track.layout, round(seconds * track.rate))
 
 
@@ -321,10 +320,9 @@ def dream_clips(
         say = EventSink().say if number else listener.say
         dreaming = replace(listener, say=say, progress=_offset_progress(listener, done, sum(seconds)))
         film = probe(path)
-        _, report = render_audio_track(
-            film, film.audio_tracks[0], (None, None), network, _clip_recipe(recipe, settings, network, number), dreaming, work,
-            should_stop, loudness=loudness,
-        )  # fmt: skip
+        audio = AudioInput(film, film.audio_tracks[0], loudness=loudness)
+        own = _clip_recipe(recipe, settings, network, number)
+        _, report = render_audio_track(audio, network, own, dreaming, work, should_stop)
         samples, _ = _read_wave(work / "sound.wav")
         like = samples if not number else like
         drawn = 0.0
@@ -357,12 +355,14 @@ def check_clip_lengths(
     longest, shortest = n_samples * max(most, 1.0), n_samples * min(most, 1.0)
     if longest * channels > MAX_CLIP_VALUES:
         raise UserError(
-            f"{name}: its longest clip would last {_format_minutes(longest / rate)}; a clip is held in memory, at "
-            f"most {_format_minutes(MAX_CLIP_VALUES / channels / rate)} of {channels} channels at {rate} Hz: give a part"
+            f"{name}: its longest clip would last {_format_minutes(longest / rate)}; a clip is held in "
+            f"memory, at most {_format_minutes(MAX_CLIP_VALUES / channels / rate)} of {channels} channels "
+            f"at {rate} Hz: give a part"
         )
     if shortest < MIN_CLIP_SECONDS * rate:
         raise UserError(
-            f"{name}: its shortest clip would last {shortest / rate:.3f} s; {MIN_CLIP_SECONDS:g} s is the least"
+            f"{name}: its shortest clip would last {shortest / rate:.3f} s; "
+            f"{MIN_CLIP_SECONDS:g} s is the least"
         )
 
 

@@ -223,3 +223,21 @@ def _remove_state(journal: Journal, number: int) -> None:
     old: JournalEntry | None = journal.done("carry").get(number)
     if old is not None:
         (journal.folder / old.file).unlink(missing_ok=True)
+
+
+def notify_frames(
+    dreams: Generator[DreamedFrame, None, None], listener: EventSink, first: int, total: int
+) -> Generator[DreamedFrame, None, None]:
+    """Pass dreams on, and show them to a listener on the way.
+
+    Args:
+        dreams: from frame `first` on; closed at the end.
+        listener: shown each frame.
+        first: number of the first frame.
+        total: frames of the film.
+    """
+    with closing(dreams):
+        for index, dreamed in enumerate(dreams, first):
+            seconds = float(dreamed.frame.seconds)
+            listener.frame(dreamed.frame.rgb, dreamed.rgb, seconds, dreamed.moment, index, total)
+            yield dreamed

@@ -26,6 +26,7 @@ from mmdream.jobs.spec import Job
 from mmdream.jobs.store import (
     MODULATION_FILE,
     SCAN_FILE,
+    JournalChunkStore,
     make_work_folder,
     picture_part_file,
     remove_unlisted,
@@ -38,15 +39,14 @@ from mmdream.media.video_reader import read_from
 from mmdream.media.video_writer import join_parts
 from mmdream.planning import disk
 from mmdream.planning.eta import PassCost, estimate_frame_work, report_time_left
-from mmdream.render.audio import JournalChunkStore, render_audio_track
+from mmdream.render.audio import AudioInput, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network
-from mmdream.render.parts import ResumePoint, find_resume_point, plan_parts, write_parts
+from mmdream.render.parts import ResumePoint, find_resume_point, notify_frames, plan_parts, write_parts
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, resolve_tracks
-from mmdream.views.preview import notify_frames
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -128,18 +128,17 @@ def render_video(
             assert track is not None
             assert hearing is not None
             lower_priority()
-            span, kept = (job.order.start, job.order.end), JournalChunkStore(journal)
+            kept = JournalChunkStore(journal)
+            audio = AudioInput(film, track, (job.order.start, job.order.end))
             with clock.time("sound"):
                 done: AudioDreamReport | StyledReport
                 if (style := job.order.sound_style) is not None:
                     laid, done = style_audio_track(
-                        film, track, span, [(style, 1.0)], AudioStyleSettings(seed=hears.seed), hearing, listener, work,
+                        audio, [(style, 1.0)], AudioStyleSettings(seed=hears.seed), hearing, listener, work,
                         stop.is_set, kept,
                     )  # fmt: skip
                 else:
-                    laid, done = render_audio_track(
-                        film, track, span, hearing, hears, listener, work, stop.is_set, kept
-                    )
+                    laid, done = render_audio_track(audio, hearing, hears, listener, work, stop.is_set, kept)
             (work / "source.wav").unlink()  # Room on the disk for the join.
             heard.append(RenderedSound(OutputAudioTrack(track, work / "sound.wav", laid), done))
 

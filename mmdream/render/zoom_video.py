@@ -48,8 +48,6 @@ from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.schedule import FrameSettings
 from mmdream.settings.targets import GuideImage
 
-pass
-
 
 @dataclass(frozen=True, slots=True)
 class ZoomAudio:
@@ -98,8 +96,8 @@ def render_zoom_video(
             if audio is not None and hearing is not None:
                 seconds = Fraction(zoom.frames) / zoom.rate
                 sound = beside.submit(
-                    render_feedback_track, audio.source, audio.turns, seconds, hearing, recipe, listener, work,
-                    stop.is_set,
+                    render_feedback_track, audio.source, audio.turns, seconds, hearing, recipe, listener,
+                    work, stop.is_set,
                 )  # fmt: skip
             frames = dream_zoom_frames(start, network, recipe, zoom)
             last = _write_frames(frames, start, middle, out.suffix.lower(), zoom, listener, sound)
@@ -123,8 +121,8 @@ def _write_frames(
     height, width = start.shape[:2]
     matrix = default_matrix(height)
     picture = VideoTrack(
-        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / voyage.rate, first_pts=0,
-        rate=voyage.rate, duration=Fraction(voyage.frames) / voyage.rate, sar=Fraction(1),
+        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / voyage.rate,
+        first_pts=0, rate=voyage.rate, duration=Fraction(voyage.frames) / voyage.rate, sar=Fraction(1),
         color=ColorSpace(matrix, False, matrix, matrix), bit_depth=8, alpha=False,
     )  # fmt: skip
     rgb = start
@@ -226,7 +224,8 @@ class ZoomSettings:
     def __post_init__(self) -> None:
         if not FRAME_RATE_RANGE[0] <= self.rate <= FRAME_RATE_RANGE[1]:
             raise UserError(
-                f"--fps is {float(self.rate):g}; choose between {FRAME_RATE_RANGE[0]:g} and {FRAME_RATE_RANGE[1]:g}"
+                f"--fps is {float(self.rate):g}; choose between {FRAME_RATE_RANGE[0]:g} and "
+                f"{FRAME_RATE_RANGE[1]:g}"
             )
         if not 1 / self.rate <= self.seconds <= MAX_SECONDS:
             raise UserError(

@@ -1,93 +1,100 @@
-"""Small pictures side by side with words under them, for the pictures that show how a film goes."""
+"""Drawing: text and pictures on an image, and figures by matplotlib."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BACKGROUND, TEXT_GREY, DIM_GREY = 18, 228, 150
-"""Greys of the ground, of words, and of words that matter less, of 255."""
+"""Greys, of 255: of a canvas, of text, and of text that matters less."""
+FIGURE_INCHES, DPI = 10.0, 120
+"""Width of a figure, and dots per inch."""
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
-    """An empty sheet, uint8 [height, width, 3]."""
+    """An empty image, uint8 [height, width, 3]."""
     return np.full((height, width, 3), BACKGROUND, np.uint8)
 
 
-def fit_size(width: int, height: int, sar: Fraction, wide: int, tall: int) -> tuple[int, int]:
-    """Width and height of a picture with square pixels that just fits into a box.
-
-    Args:
-        width: of the picture, px.
-        height: of the picture, px.
-        sar: width of one of its pixels over the height.
-        wide: of the box, px.
-        tall: of the box, px.
-    """
-    shown = float(width * sar)
-    factor = min(wide / shown, tall / height)
-    return max(1, round(shown * factor)), max(1, round(height * factor))
+def fit_size(width: int, height: int, sar: Fraction, max_width: int, max_height: int) -> tuple[int, int]:
+    """Width and height, px, of an image scaled to square pixels into a box; `sar` is a pixel's aspect."""
+    square_width = float(width * sar)
+    factor = min(max_width / square_width, max_height / height)
+    return max(1, round(square_width * factor)), max(1, round(height * factor))
 
 
-def resize_to_uint8(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture at another size, for the eye.
-
-    Args:
-        rgb: float32 [H, W, 3], 0..1.
-        size: width, height, px.
-
-    Returns:
-        uint8 [height, width, 3].
-    """
+def resize_image(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A float32 image [H, W, 3] at another width and height, px."""
+    if rgb.shape[1::-1] == size:
+        return rgb
     smaller = size[0] < rgb.shape[1]
-    resized = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    return np.rint(np.clip(resized, 0, 1) * 255).astype(np.uint8)
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
-def format_time_code(seconds: float) -> str:
-    """``1:02:03.4``, or ``2:03.4`` within the first hour."""
-    tenths = round(max(0.0, seconds) * 10)
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    rest = f"{tenths // 10:02d}.{tenths % 10}"
-    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+def to_uint8(rgb: np.ndarray) -> np.ndarray:
+    """A float image, 0..1, as uint8."""
+    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+
+
+def paste_image(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
+    """Lay an image on a canvas, its left upper corner at x, y; both uint8 [h, w, 3]."""
+    canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
 
 
 def draw_text(
-    sheet: np.ndarray, text: str, at: tuple[int, int], px: int, ink: int, align: float = 0.0
+    canvas: np.ndarray, text: str, at: tuple[int, int], px: int, grey: int, align: float = 0.0
 ) -> None:
-    """Write into a sheet.
+    """Write a line on a canvas, uint8 [H, W, 3].
 
     Args:
-        sheet: uint8 [H, W, 3], changed in place.
+        canvas: changed in place.
         text: one line.
-        at: x, y of the line's foot, px.
+        at: x, y of the baseline, px.
         px: size of the letters.
-        ink: grey, of 255.
-        align: share of the line that lies left of x: 0 begins there, 0.5 is centred, 1 ends there.
+        grey: of 255.
+        align: share of the line that lies left of x: 0 begins there, 0.5 is centered, 1 ends there.
     """
     x = at[0] - round(align * text_width(text, px))
-    cv2.putText(sheet, text, (x, at[1]), (ink, ink, ink), _load_font(), px, 400)
+    cv2.putText(canvas, text, (x, at[1]), (grey, grey, grey), _load_font(), px, 400)
 
 
 def text_width(text: str, px: int) -> int:
-    """Width of a line, px."""
+    """Width of a line in letters of a size, px."""
     box: Any = cv2.getTextSize((1, 1), text, (0, 0), _load_font(), px, 400)
     return int(box[0]) + int(box[2])
 
 
-def truncate_text(text: str, px: int, room: int) -> str:
-    """The text, with an ellipsis for what does not fit into so many pixels."""
-    if text_width(text, px) <= room:
+def truncate_text(text: str, px: int, max_width: int) -> str:
+    """The text, with an ellipsis for what is wider than `max_width` px."""
+    if text_width(text, px) <= max_width:
         return text
-    while text and text_width(f"{text}…", px) > room:
+    while text and text_width(f"{text}…", px) > max_width:
         text = text[:-1]
     return f"{text}…"
 
 
 def _load_font() -> Any:
-    # The font that OpenCV 5 brings along. Not kept: a face must not be shared between threads.
+    # The font that OpenCV 5 brings along. Not kept: a font must not be shared between threads.
     return cv2.FontFace("sans")
+
+
+def new_figure(inches: float) -> Figure:
+    """An empty figure of a height, without pyplot, which keeps every figure and asks for a screen."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(FIGURE_INCHES, inches), dpi=DPI, layout="constrained")
+
+
+def rasterize_figure(figure: Figure) -> np.ndarray:
+    """A figure as uint8 [H, W, 3]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

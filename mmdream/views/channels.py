@@ -1,11 +1,11 @@
-"""A sound dreamed once for each channel of a layer, and an index picture of what each of them makes."""
+"""A sound dreamed once for each channel of a layer, and a sheet of what each channel makes of it."""
 
 from __future__ import annotations
 
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,45 @@ import soundfile
 
 from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, MAX_GAIN, ColumnMeans, measure_column_power
 from mmdream.audio.source import FileSource
-from mmdream.audio.synthesis import SIGNAL_LUFS, SignalSpec
+from mmdream.audio.synthesis import SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.media import formats, image
-from mmdream.media.probe import AudioTrack, MediaFile
+from mmdream.core.report import format_duration
+from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
+from mmdream.media.image import write_image
 from mmdream.networks.network import Network
-from mmdream.planning.dry_run import format_duration
-from mmdream.render.audio import open_audio_source, render_audio_track
+from mmdream.render.audio import AudioInput, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
-from mmdream.settings.recipe import Recipe, find_sound_track
+from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Targets, Term
 from mmdream.views.audio_figures import DYNAMIC_RANGE
-from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, truncate_text
-
-pass
+from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, truncate_text
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
+SPECTROGRAM_SIZE = 160, 64
+"""Width and height of a small spectrogram, px."""
+GAP, SEAM, MARGIN, TITLE_HEIGHT, CAPTION_HEIGHT = 10, 2, 16, 62, 20
+"""px between cells, between a dream and its gain, around the sheet, of the title, and below a cell."""
+TARGET_ASPECT = 1.4
+"""Width of the sheet over its height, as nearly as the cells allow."""
+
+
+@dataclass(frozen=True)
+class SheetCell:
+    """One dream, or the source, as the sheet shows it."""
+
+    caption: str
+    power: np.ndarray
+    """float32 [column, band], see `measure_column_power`."""
+    gain: np.ndarray
+    """The log gain that was applied, nepers, float32 [column, band]; zeros for the source."""
 
 
 @dataclass(frozen=True)
 class ChannelsReport:
-    """What was written: see `Report`, which tells of one dream."""
+    """The dreams of all channels, and where they were written."""
 
     index: Path
     outputs: dict[int, Path]
@@ -80,53 +95,55 @@ def render_each_channel(
     listener: EventSink,
     sound_track: int | str | None = None,
 ) -> ChannelsReport:
-    """Dream a sound once for each channel of a layer.
+    """Dream a sound once for each channel of a layer, and draw a sheet of the dreams.
 
     Args:
-        source: the file, or what is made in its place.
+        source: a file with sound, or a signal to generate.
         output: names the results: ``OUT.LAYER.007.wav`` and so on, and ``OUT.LAYER.png``; None: beside the
             source, named after it.
-        recipe: how to dream; what it climbs is replaced, its measure is not.
+        recipe: how to dream; its targets are replaced, their measure is not.
         channels_text: ``LAYER`` or ``LAYER:0-15,20``.
         overwrite: whether existing files may be replaced.
         listener: told about progress, in dreams.
         sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
-        UserError: no such layer, channel or track, no sound, or the results cannot go where they should.
+        UserError: no such layer, channel or track, no sound, or a path that cannot be written.
     """
     began = time.perf_counter()
     layer, some = parse_channels(channels_text)
-    with open_audio_source(source, recipe.seed) as (film, name):
-        track = find_sound_track(film, sound_track)
-        out = output or name.with_name(f"{name.stem}.dream.wav")
+    with open_audio_source(source, recipe.seed, sound_track) as audio:
+        out = output or audio.name.with_name(f"{audio.name.stem}.dream.wav")
         network = load_audio_network(_target_channels(recipe, layer, some), listener)
         channels = some or tuple(range(network.channels()[layer]))
-        plain = re.sub(r"[^\w.-]", "_", layer)
-        outputs = {
-            channel: check_output_file(
-                name, out.with_name(f"{out.stem}.{plain}.{channel:03}{out.suffix}"), "",
-                formats.AUDIO_SUFFIXES, overwrite,
-            )
-            for channel in channels
-        }  # fmt: skip
-        formats.check_audio_format(out, track)
-        index = check_output_file(None, out.with_name(f"{out.stem}.{plain}.png"), "", (".png",), overwrite)
-        level = SIGNAL_LUFS if isinstance(source, SignalSpec) else None
-        dreams: list[_ChannelDream] = []
-        for dream in _dream_channels(
-            film, track, level, outputs, overwrite, network, recipe, layer, listener
-        ):
-            dreams.append(dream)
-            if len(dreams) == 1 < len(channels):
+        plain_layer = re.sub(r"[^\w.-]", "_", layer)
+        stem = f"{out.stem}.{plain_layer}"
+        outputs = {}
+        for channel in channels:
+            path = out.with_name(f"{stem}.{channel:03}{out.suffix}")
+            outputs[channel] = check_output_file(audio.name, path, "", AUDIO_SUFFIXES, overwrite)
+        check_audio_format(out, audio.track)
+        index = check_output_file(None, out.with_name(f"{stem}.png"), "", (".png",), overwrite)
+        cells: list[SheetCell] = []
+        gains: dict[int, float] = {}
+        for number, (channel, path) in enumerate(outputs.items()):
+            alone = _target_channels(recipe, layer, (channel,))
+            events = _count_dreams(listener, number, len(outputs))
+            with output_workspace(path, overwrite) as work:
+                dream = _dream_channel(audio, network, alone, events, work)
+                encode_audio(work / "sound.wav", work / path.name)
+            gains[channel] = dream.objective_gain
+            if not cells:
+                cells.append(SheetCell("source", dream.source_power, np.zeros_like(dream.gain)))
+            ratio = f"   x{dream.objective_gain:.1f}" if np.isfinite(dream.objective_gain) else ""
+            cells.append(SheetCell(f"{channel}{ratio}", dream.power, dream.gain))
+            if number == 0 and len(channels) > 1:
                 left = (time.perf_counter() - began) * (len(channels) - 1)
                 listener.say(f"{len(channels)} channels of {layer}: about {format_duration(left)} more")
         with output_workspace(index, overwrite) as work:
-            title = f"{name.name}: what each channel of {network.card.name}'s {layer} makes of it"
-            cells = [dreams[0].source, *(dream.cell for dream in dreams)]
-            picture = draw_channel_sheet(title, cells, track.rate, dreams[0].seconds)
-            image.write_image(work / index.name, picture.astype(np.float32) / 255)
-    gains = {channel: dream.objective for channel, dream in zip(outputs, dreams, strict=True)}
+            title = f"{audio.name.name}: what each channel of {network.card.name}'s {layer} makes of it"
+            sheet = draw_channel_sheet(title, cells, audio.track.rate, dream.seconds)
+            write_image(work / index.name, sheet.astype(np.float32) / 255)
     return ChannelsReport(index, outputs, gains, time.perf_counter() - began)
 
 
@@ -137,146 +154,110 @@ def parse_channels(text: str) -> tuple[str, tuple[int, ...]]:
         UserError: another form.
     """
     layer, colon, rest = text.rpartition(":") if ":" in text else (text, "", "")
-    found: list[int] = []
+    channels: list[int] = []
     for part in rest.split(",") if colon else ():
         match = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
             raise UserError(f"--each-channel is {text!r}; write LAYER, or for example {layer}:0-15,20")
-        found += range(first, last + 1)
+        channels += range(first, last + 1)
     if not layer:
         raise UserError(f"--each-channel is {text!r}; write LAYER, or for example LAYER:0-15,20")
-    return layer, tuple(dict.fromkeys(found))
+    return layer, tuple(dict.fromkeys(channels))
 
 
 def _target_channels(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> Recipe:
-    """The recipe, climbing some channels of a layer, by the measure that it asks for; none: all."""
+    """The recipe with some channels of a layer, or all of it, as its only target."""
     term = Term("channel", layer, channels) if channels else Term("layer", layer)
     return replace(recipe, sound_wishes=Targets((term,), recipe.sound_wishes.measure))
 
 
+def _count_dreams(listener: EventSink, number: int, count: int) -> EventSink:
+    """A listener to dream `number` of `count`; what is said of the first dream holds for all."""
+
+    def progress(_: str, done: float, total: float) -> None:
+        listener.progress("channels", number + done / max(total, 1e-9), count)
+
+    return replace(listener, say=EventSink().say if number else listener.say, progress=progress)
+
+
 @dataclass(frozen=True)
 class _ChannelDream:
-    """What is kept of one dream for the index."""
+    """One dream, as the sheet needs it; arrays float32 [column, band]."""
 
-    source: SheetCell
-    cell: SheetCell
-    objective: float
-    """Over the source's."""
+    source_power: np.ndarray
+    power: np.ndarray
+    gain: np.ndarray
+    objective_gain: float
     seconds: float
 
 
-def _dream_channels(
-    film: MediaFile,
-    track: AudioTrack,
-    level: float | None,
-    outputs: dict[int, Path],
-    overwrite: bool,
-    network: Network,
-    recipe: Recipe,
-    layer: str,
-    listener: EventSink,
-) -> Iterator[_ChannelDream]:
-    """Write one dream after the other."""
-    for place, (channel, out) in enumerate(outputs.items()):
+def _dream_channel(
+    audio: AudioInput, network: Network, recipe: Recipe, listener: EventSink, work: Path
+) -> _ChannelDream:
+    """Dream a sound into ``work/sound.wav``.
 
-        def progress(_: str, done: float, total: float, place: int = place) -> None:
-            listener.progress("channels", place + done / max(total, 1e-9), len(outputs))
-
-        # What is said of the first dream holds for all.
-        say = listener.say if place == 0 else EventSink().say
-        alone, quiet = (
-            _target_channels(recipe, layer, (channel,)),
-            replace(listener, say=say, progress=progress),
-        )
-        gains = ColumnMeans(SPECTROGRAM_COLUMNS)
-        with output_workspace(out, overwrite) as work:
-            laid, done = render_audio_track(
-                film, track, (None, None), network, alone, quiet, work, lambda: False, loudness=level,
-                on_gain=gains.feed,
-            )  # fmt: skip
-            if not laid.n_samples:
-                raise UserError(f"{film.path}: has no samples to dream on")
-            formats.encode_audio(work / "sound.wav", work / out.name)
-            before, after = (_read_powers(work / name, track.layout) for name in ("source.wav", "sound.wav"))
-        gain, answer = gains.means(), done.objective_gain
-        caption = f"{channel}   x{answer:.1f}" if np.isfinite(answer) else f"{channel}"
-        source = SheetCell("source", before, np.zeros_like(gain))
-        yield _ChannelDream(source, SheetCell(caption, after, gain), answer, laid.n_samples / track.rate)
-
-
-def _read_powers(path: Path, layout: str) -> np.ndarray:
-    """A sound's small spectrogram, see `columns.measure_column_power`."""
-    with soundfile.SoundFile(path) as file:
-        return measure_column_power(FileSource(file, layout), SPECTROGRAM_COLUMNS)[0]
-
-
-SPECTROGRAM_SIZE = 160, 64
-"""Width and height of a spectrogram, px."""
-GAP, SEAM, MARGIN, TITLE_HEIGHT, CAPTION_HEIGHT = 10, 2, 16, 62, 20
-"""px between cells, between a dream and its gain, round the sheet, of the lines above, and under a cell."""
-TARGET_ASPECT = 1.4
-"""Wished width of the sheet over its height."""
-
-
-@dataclass(frozen=True)
-class SheetCell:
-    """One dream, or the source."""
-
-    caption: str
-    power: np.ndarray
-    """float32 [column, band], see `columns.measure_column_power`."""
-    gain: np.ndarray
-    """The log gain that was applied, nepers, float32 [column, band]; zeros for the source."""
+    Raises:
+        UserError: it has no samples.
+    """
+    gains = ColumnMeans(SPECTROGRAM_COLUMNS)
+    span, report = render_audio_track(audio, network, recipe, listener, work, on_gain=gains.feed)
+    if not span.n_samples:
+        raise UserError(f"{audio.film.path}: has no samples to dream on")
+    with (
+        soundfile.SoundFile(work / "source.wav") as source_file,
+        soundfile.SoundFile(work / "sound.wav") as dream_file,
+    ):
+        source_power, _ = measure_column_power(FileSource(source_file), SPECTROGRAM_COLUMNS)
+        power, _ = measure_column_power(FileSource(dream_file), SPECTROGRAM_COLUMNS)
+    seconds = span.n_samples / audio.track.rate
+    return _ChannelDream(source_power, power, gains.means(), report.objective_gain, seconds)
 
 
 def draw_channel_sheet(title: str, cells: Sequence[SheetCell], rate: int, seconds: float) -> np.ndarray:
-    """Lay a source and its dreams side by side, in the order given.
+    """Draw a source and its dreams side by side, each with its gain below; uint8 [H, W, 3].
 
     Args:
         title: above.
         cells: at least one.
         rate: of the sound, samples a second.
         seconds: of the sound.
-
-    Returns:
-        uint8 [H, W, 3].
     """
     bands = max(1, int(np.count_nonzero(BAND_EDGES[1:-1] < rate / 2)))
     top = 10 * math.log10(max(1e-12, *(float(cell.power.max()) for cell in cells)))
+    most = DB_PER_NEPER * MAX_GAIN
     width, height = SPECTROGRAM_SIZE[0] + GAP, 2 * SPECTROGRAM_SIZE[1] + SEAM + CAPTION_HEIGHT + GAP
-    # As wide as four cells at least, for the words above.
+    # As wide as four cells at least, for the text above.
     columns = max(4, round(math.sqrt(len(cells) * TARGET_ASPECT * height / width)))
-    picture = blank_canvas(
-        TITLE_HEIGHT + -(-len(cells) // columns) * height + MARGIN - GAP, 2 * MARGIN + columns * width - GAP
+    rows = math.ceil(len(cells) / columns)
+    sheet = blank_canvas(TITLE_HEIGHT + rows * height + MARGIN - GAP, 2 * MARGIN + columns * width - GAP)
+    room = sheet.shape[1] - 2 * MARGIN
+    draw_text(sheet, truncate_text(title, 17, room), (MARGIN, 29), 17, TEXT_GREY)
+    legend = (
+        f"{seconds:.1f} s; {BAND_EDGES[1]:.0f} to {BAND_EDGES[bands]:,.0f} Hz; "
+        "below each: gain, -15 dB blue, 15 dB red"
     )
-    room = picture.shape[1] - 2 * MARGIN
-    draw_text(picture, truncate_text(title, 17, room), (MARGIN, 29), 17, TEXT_GREY)
-    told = f"{seconds:.1f} s; {BAND_EDGES[1]:.0f} to {BAND_EDGES[bands]:,.0f} Hz; below each: gain, -15 dB blue, 15 dB red"
-    draw_text(picture, truncate_text(told, 13, room), (MARGIN, 50), 13, DIM_GREY)
+    draw_text(sheet, truncate_text(legend, 13, room), (MARGIN, 50), 13, DIM_GREY)
     for number, cell in enumerate(cells):
         row, column = divmod(number, columns)
         x, y = MARGIN + column * width, TITLE_HEIGHT + row * height
         level = 10 * np.log10(np.maximum(cell.power[:, :bands], 1e-30))
-        gain, most = DB_PER_NEPER * cell.gain[:, :bands], DB_PER_NEPER * MAX_GAIN
-        for values, colours, ends in (
+        gain = DB_PER_NEPER * cell.gain[:, :bands]
+        for values, colors, ends in (
             (level, "magma", (top - DYNAMIC_RANGE, top)),
             (gain, "RdBu_r", (-most, most)),
         ):
-            picture[y : y + SPECTROGRAM_SIZE[1], x : x + SPECTROGRAM_SIZE[0]] = _color_spectrogram(
-                values, colours, ends
-            )
+            paste_image(sheet, _color_spectrogram(values, colors, ends), x, y)
             y += SPECTROGRAM_SIZE[1] + SEAM
-        draw_text(picture, truncate_text(cell.caption, 12, SPECTROGRAM_SIZE[0]), (x, y + 12), 12, TEXT_GREY)
-    return picture
+        draw_text(sheet, truncate_text(cell.caption, 12, SPECTROGRAM_SIZE[0]), (x, y + 12), 12, TEXT_GREY)
+    return sheet
 
 
-def _color_spectrogram(values: np.ndarray, colours: str, ends: tuple[float, float]) -> np.ndarray:
-    """Values [column, band] as a small picture, low bands at its foot; uint8 [SIZE[1], SIZE[0], 3]."""
+def _color_spectrogram(values: np.ndarray, colors: str, ends: tuple[float, float]) -> np.ndarray:
+    """Values [column, band] as an image, low bands at its foot; uint8 [h, w, 3] of `SPECTROGRAM_SIZE`."""
     import matplotlib
 
     share = np.clip((values - ends[0]) / (ends[1] - ends[0]), 0, 1).T[::-1]
-    smaller = cv2.resize(
-        np.ascontiguousarray(share, np.float32), SPECTROGRAM_SIZE, interpolation=cv2.INTER_AREA
-    )
-    return np.asarray(matplotlib.colormaps[colours](smaller, bytes=True))[..., :3]
+    share = np.ascontiguousarray(share, np.float32)
+    smaller = cv2.resize(share, SPECTROGRAM_SIZE, interpolation=cv2.INTER_AREA)
+    return np.asarray(matplotlib.colormaps[colors](smaller, bytes=True))[..., :3]

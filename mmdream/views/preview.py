@@ -1,20 +1,18 @@
-"""A picture file that shows the newest frame of a running dream: source beside dream, with its settings."""
+"""The live preview: an image file that shows the newest frame of a running dream beside its source."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.core.events import EventSink
-from mmdream.media import image
+from mmdream.core.report import format_time_code
+from mmdream.media.image import write_image
 from mmdream.settings.schedule import FrameSettings
 from mmdream.views.canvas import (
     DIM_GREY,
@@ -22,26 +20,25 @@ from mmdream.views.canvas import (
     blank_canvas,
     draw_text,
     fit_size,
-    format_time_code,
-    resize_to_uint8,
+    paste_image,
+    resize_image,
     text_width,
+    to_uint8,
 )
 
-if TYPE_CHECKING:  # Names are checked before TensorFlow is loaded.
-    from mmdream.render.frames import DreamedFrame
-
 PREVIEW_INTERVAL = 3.0
-"""Seconds between two pictures."""
+"""Seconds between two previews."""
 MAX_WIDTH, MAX_HEIGHT = 638, 720
-"""px of each of the two pictures."""
+"""px of source and dream each."""
 GAP, CAPTION_HEIGHT = 4, 58
+"""px between the two, and below them."""
 
 
 class Preview:
-    """Writes the picture whenever its time has come; between, a call costs nothing.
+    """Writes the preview whenever its time has come; between, a call costs nothing.
 
     The file is replaced at once, so that a viewer never meets half of one. A preview that cannot be written
-    does not end a night's work: the next one may succeed.
+    does not end the work: the next one may succeed.
     """
 
     def __init__(
@@ -55,10 +52,10 @@ class Preview:
         """Prepare a preview.
 
         Args:
-            path: ends like a picture file.
+            path: of an image file.
             network: its name goes into the caption.
             sar: width of the film's pixels over their height.
-            interval: seconds.
+            interval: seconds between two previews.
             clock: tells seconds.
         """
         self._path, self._network, self._sar = path, network, sar
@@ -70,7 +67,7 @@ class Preview:
         source: np.ndarray,
         dream: np.ndarray,
         seconds: float,
-        moment: FrameSettings,
+        settings: FrameSettings,
         index: int,
         total: int,
     ) -> None:
@@ -78,9 +75,9 @@ class Preview:
 
         Args:
             source: float32 [H, W, 3], 0..1.
-            dream: the same of the dream.
+            dream: likewise.
             seconds: of the source.
-            moment: the settings it was dreamed with.
+            settings: what the frame was dreamed with.
             index: number of the frame, from 0.
             total: frames of the film.
         """
@@ -88,71 +85,45 @@ class Preview:
         if self._last is not None and now - self._last < self._interval and index != total - 1:
             return
         self._last = now
-        picture = draw_preview(
-            source, dream, self._sar, _format_captions(self._network, seconds, moment, index, total)
-        )
+        position = [format_time_code(seconds), f"frame {index + 1} of {total}", self._network]
+        image = draw_preview(source, dream, self._sar, [position, _format_settings(settings)])
         draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}{self._path.suffix}")
         with contextlib.suppress(OSError):
             try:
-                image.write_image(draft, picture.astype(np.float32) / 255)
+                write_image(draft, image.astype(np.float32) / 255)
                 os.replace(draft, self._path)
             finally:
                 draft.unlink(missing_ok=True)
 
 
-def notify_frames(
-    dreams: Generator[DreamedFrame, None, None], listener: EventSink, first: int, total: int
-) -> Generator[DreamedFrame, None, None]:
-    """Pass dreams on, and show them to a listener on the way.
-
-    Args:
-        dreams: from frame `first` on; closed at the end.
-        listener: shown each frame.
-        first: number of the first frame.
-        total: frames of the film.
-    """
-    with closing(dreams):
-        for index, dreamed in enumerate(dreams, first):
-            seconds = float(dreamed.frame.seconds)
-            listener.frame(dreamed.frame.rgb, dreamed.rgb, seconds, dreamed.moment, index, total)
-            yield dreamed
-
-
-def _format_captions(
-    network: str, seconds: float, moment: FrameSettings, index: int, total: int
-) -> list[list[str]]:
-    settings = [
-        f"octaves {moment.octaves} × {moment.octave_scale:.2f}",
-        f"steps {moment.steps}",
-        f"depth {moment.depth:.2f}",
-        f"strength {moment.strength:.2f}",
+def _format_settings(settings: FrameSettings) -> list[str]:
+    motifs = " + ".join(f"{name} {share:.0%}" for name, share in settings.motifs if share)
+    return [
+        f"octaves {settings.octaves} × {settings.octave_scale:.2f}",
+        f"steps {settings.steps}",
+        motifs if settings.motifs else f"depth {settings.depth:.2f}",
+        f"strength {settings.strength:.2f}",
     ]
-    if moment.motifs:
-        shown = [f"{name} {share:.0%}" for name, share in moment.motifs if share]
-        settings[2] = " + ".join(shown)
-    return [[format_time_code(seconds), f"frame {index + 1} of {total}", network], settings]
 
 
 def draw_preview(source: np.ndarray, dream: np.ndarray, sar: Fraction, lines: list[list[str]]) -> np.ndarray:
-    """Source and dream side by side, with two lines of words below.
+    """Draw source and dream side by side, with two lines of text below.
 
     Args:
         source: float32 [H, W, 3], 0..1.
-        dream: the same of the dream.
+        dream: likewise.
         sar: width of a pixel over its height.
-        lines: the words of each line; the first is brighter.
+        lines: the words of each line; the first line is brighter.
 
     Returns:
         uint8 [h, w, 3], at most 1,280 px wide.
     """
-    height, width = source.shape[:2]
-    size = fit_size(width, height, sar, MAX_WIDTH, MAX_HEIGHT)
-    sheet = blank_canvas(size[1] + CAPTION_HEIGHT, 2 * size[0] + GAP)
-    sheet[: size[1], : size[0]] = resize_to_uint8(source, size)
-    sheet[: size[1], size[0] + GAP :] = resize_to_uint8(dream, size)
-    for number, words in enumerate(lines):
+    size = fit_size(source.shape[1], source.shape[0], sar, MAX_WIDTH, MAX_HEIGHT)
+    canvas = blank_canvas(size[1] + CAPTION_HEIGHT, 2 * size[0] + GAP)
+    paste_image(canvas, to_uint8(resize_image(source, size)), 0, 0)
+    paste_image(canvas, to_uint8(resize_image(dream, size)), size[0] + GAP, 0)
+    for number, (words, px, grey) in enumerate(zip(lines, (16, 14), (TEXT_GREY, DIM_GREY), strict=False)):
         text = "     ".join(words)
-        px = 16 if number == 0 else 14
-        px = max(6, min(px, int(px * (sheet.shape[1] - 24) / max(1, text_width(text, px)))))
-        draw_text(sheet, text, (12, size[1] + 24 + 23 * number), px, TEXT_GREY if number == 0 else DIM_GREY)
-    return sheet
+        px = max(6, min(px, int(px * (canvas.shape[1] - 24) / max(1, text_width(text, px)))))
+        draw_text(canvas, text, (12, size[1] + 24 + 23 * number), px, grey)
+    return canvas

@@ -34,6 +34,7 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.audio import render_audio_file
+from mmdream.views.audio_figures import AudioFigures
 from mmdream.views.contact_sheet import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from tests.command import mmdream
 
@@ -210,7 +211,9 @@ def test_a_silent_film_follows_its_own_picture(tmp_path: Path):
 def test_a_sound_follows_itself(film: Path, tmp_path: Path):
     recipe = replace(QUICK, sound_drives=BY_LOUDNESS.drives)
     out = tmp_path / "out.wav"
-    report = render_audio_file(film, out, recipe, False, EventSink(), tmp_path / "plot.png")
+    report = render_audio_file(
+        film, out, recipe, False, EventSink(), AudioFigures(tmp_path / "plot.png", False, False)
+    )
     keys = report.driven["sound"]["strength"]
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
     about = probe(film)

@@ -50,7 +50,7 @@ def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melne
         on_gain=applied.append,
         on_step=evolution.feed,
     )
-    gains, begin, column = evolution.means()
+    gains, begin, column = evolution.mean_canvases()
     whole = np.concatenate(applied)
     hop = 186 / RATE  # Of any canvas: 512 / 44100 s.
     assert (gains.shape[1:], column) == ((2, N_BANDS), hop)
@@ -67,7 +67,7 @@ def test_many_steps_become_few_pictures_that_end_with_the_last() -> None:
     (chunk,) = split_into_chunks(0, 100)
     for done in range(101):
         evolution.feed(chunk, done, 100, np.full((chunk.high - chunk.low, N_BANDS), done / 100, np.float32))
-    gains, _, _ = evolution.means()
+    gains, _, _ = evolution.mean_canvases()
     assert evolution.count == MAX_FIGURES
     np.testing.assert_allclose(gains[10, :, 0], np.arange(1, MAX_FIGURES + 1) / MAX_FIGURES, atol=0.006)
     np.testing.assert_array_equal(gains[:, -1], 1)
@@ -79,7 +79,7 @@ def test_a_long_sound_takes_no_more_room_than_a_short_one() -> None:
     for chunk in (grid[0], *grid[-13:]):  # What lies between has no strength.
         for done in range(3):
             evolution.feed(chunk, done, 2, np.full((chunk.high - chunk.low, N_BANDS), 0.1, np.float32))
-    gains, begin, column = evolution.means()
+    gains, begin, column = evolution.mean_canvases()
     assert len(gains) < 2000
     assert begin == 0
     assert len(gains) * column == pytest.approx(40_000 * 186 / RATE, rel=1e-3)
@@ -120,7 +120,7 @@ def test_what_is_invented_has_a_part_of_its_own() -> None:
     (chunk,) = split_into_chunks(0, 170)
     canvas = np.full((chunk.high - chunk.low, 2 * N_BANDS), 0.5, np.float32)
     evolution.feed(chunk, 1, 1, canvas)
-    canvases, _, _ = evolution.means()
+    canvases, _, _ = evolution.mean_canvases()
     assert canvases.shape[1:] == (1, 2 * N_BANDS)
     np.testing.assert_allclose(canvases[[0, -1], 0, 0], [0.5, 0], atol=1e-6)
     np.testing.assert_allclose(canvases[[0, -1], 0, N_BANDS], [0.5, MIN_INVENTED], atol=1e-6)

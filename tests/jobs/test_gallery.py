@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 from mmdream.cli.app import app
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
+from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.sample.film import render_frames
 from mmdream.views import gallery
 from mmdream.views.canvas import BACKGROUND
 
@@ -24,11 +26,11 @@ def network() -> Network:
 
 
 def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):
-    chosen = gallery.rank_channels(network, 3)
+    chosen = gallery.rank_channels(network, render_frames(2, gallery.PHOTO_SIZE), 3)
     features = network.rungs(tuple(range(len(chosen))))
     assert len(chosen) == len(network.card.rungs)
     for channels, a in zip(
-        chosen, features(gallery.noise(gallery.TILE_SIZE, gallery.TILE_SIZE, 0)[None]), strict=True
+        chosen, features(make_noise_image(gallery.TILE_SIZE, gallery.TILE_SIZE, 0)[None]), strict=True
     ):
         square = np.square(np.asarray(a)).mean(axis=(0, 1, 2))
         assert len(set(channels)) == 3
@@ -36,11 +38,12 @@ def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):
 
 
 def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gallery, "SIZES", (gallery.TILE_SIZE,))
+    monkeypatch.setattr(gallery, "OCTAVE_SIZES", (gallery.TILE_SIZE,))
     monkeypatch.setattr(gallery, "STEPS", 2)
     told: list[tuple[float, float]] = []
+    photos = render_frames(2, gallery.PHOTO_SIZE)
     sheet = gallery.draw_gallery(
-        network, EventSink(progress=lambda _, done, total: told.append((done, total))), 2
+        network, photos, EventSink(progress=lambda _, done, total: told.append((done, total))), 2
     )
     count = 2 * len(network.card.rungs)
     assert told == [(number, count) for number in range(1, count + 1)]
@@ -63,14 +66,14 @@ def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.M
 
 
 def test_a_file_is_written_once(network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gallery, "shared", lambda *_: network)
-    monkeypatch.setattr(gallery, "gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
+    monkeypatch.setattr(gallery, "load_shared_network", lambda *_: network)
+    monkeypatch.setattr(gallery, "draw_gallery", lambda *_: np.full((8, 9, 3), 128, np.uint8))
     out = tmp_path / "seen.png"
-    assert gallery.write_gallery("dreamnet", "random", out, False, EventSink()) == out
+    assert gallery.write_gallery("dreamnet", "random", out, False, [], EventSink()) == out
     assert image.read_image(out).shape == (8, 9, 3)
     with pytest.raises(UserError, match="--overwrite"):
-        gallery.write_gallery("dreamnet", "random", out, False, EventSink())
-    gallery.write_gallery("dreamnet", "random", out, True, EventSink())
+        gallery.write_gallery("dreamnet", "random", out, False, [], EventSink())
+    gallery.write_gallery("dreamnet", "random", out, True, [], EventSink())
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -88,7 +91,7 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
     name: str, weights: str, file: str, says: str, tmp_path: Path
 ):
     with pytest.raises(UserError, match=says) as raised:
-        gallery.write_gallery(name, weights, tmp_path / file, False, EventSink())
+        gallery.write_gallery(name, weights, tmp_path / file, False, [], EventSink())
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 

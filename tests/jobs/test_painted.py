@@ -62,7 +62,7 @@ def network() -> Network:
 @pytest.fixture
 def loaded(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Load and trace the default network once for all."""
-    monkeypatch.setattr("mmdream.render.image_style.eyes", lambda recipe, listener: network)
+    monkeypatch.setattr("mmdream.render.image_style.load_image_network", lambda recipe, listener: network)
 
 
 def painted(
@@ -146,7 +146,7 @@ def test_without_a_step_there_is_what_it_begins_with(cat: np.ndarray, night: np.
 def test_what_is_black_in_a_mask_stays_at_any_working_size(cat: np.ndarray, night: np.ndarray):
     share = np.zeros(SIZE, np.float32)
     share[:, 80:] = 1
-    result, _ = painted(cat, night, share=share, from_noise=True, size="80p")
+    result, _ = painted(cat, night, mask=share, from_noise=True, size="80p")
     assert np.array_equal(result[:, :80], cat[:, :80])
     assert np.abs(result - cat)[:, 80:].mean() > 0.05
 

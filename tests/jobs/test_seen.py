@@ -31,7 +31,7 @@ from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
-from mmdream.views.figure import draw_predictions
+from mmdream.views.predictions import draw_predictions
 
 QUIET = EventSink()
 
@@ -69,7 +69,7 @@ def test_log_odds_of_the_sure_stay_finite():
 
 def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
     found = answers(np.array([[9.0, 0.0, 4.0], [0.0, 1.0, 6.0], [0.0, 1.0, 6.0]]))
-    assert found.top(2) == [2, 0]
+    assert found.top_classes(2) == [2, 0]
     told = found.as_json(1)
     assert [row["class"] for row in told["mean"]] == ["class 2"]
     assert [moment["classes"][0]["class"] for moment in told["moments"]] == ["class 0", "class 2", "class 2"]
@@ -78,10 +78,10 @@ def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
 
 def test_a_picture_is_told_for_what_it_shows(data: Path):
     found = classify_file(data / "photos" / "cat.jpg", ClassifierChoice(), 5, QUIET)
-    (seen,) = found.answers
+    (seen,) = found.predictions
     assert seen.network == "dreamnet"
-    assert seen.classes[seen.top(1)[0]] == "Egyptian cat"
-    assert draw_predictions(found).std() > 10
+    assert seen.classes[seen.top_classes(1)[0]] == "Egyptian cat"
+    assert draw_predictions("cat.jpg", found.predictions, 5).std() > 10
 
 
 def test_a_sound_is_prepared_as_in_training(data: Path):
@@ -134,7 +134,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     asked = ClassifierChoice(weights="random", sound_weights="random")
     told: list[tuple[str, float, float]] = []
     found = classify_file(moving, asked, 2, EventSink(progress=lambda *each: told.append(each)))
-    seen, heard = found.answers
+    seen, heard = found.predictions
     assert seen.seconds.tolist() == [0, 1, 2, 3]
     assert heard.seconds[0] == 0
     assert heard.seconds[-1] == pytest.approx(2.5, abs=0.1)
@@ -144,7 +144,8 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
         np.testing.assert_allclose(row, image_classifier(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
     assert {medium for medium, _, _ in told} == {"picture", "sound"}
     assert all(done <= total for _, done, total in told)
-    assert draw_predictions(found).shape[0] > draw_predictions(FilePredictions(moving, (seen,), 2)).shape[0]
+    both, one = (draw_predictions("film.mp4", each, 2) for each in (found.predictions, (seen,)))
+    assert both.shape[0] > one.shape[0]
     lines = "\n".join(found.lines())
     assert "picture, dreamnet, mean of 4 frames" in lines
     assert "0:03.0" in lines
@@ -152,7 +153,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
 
 def test_a_network_of_either_medium_can_be_named(moving: Path):
     found = classify_file(moving, ClassifierChoice("melnet", weights="random"), 1, QUIET)
-    assert [each.network for each in found.answers] == ["dreamnet", "melnet"]
+    assert [each.network for each in found.predictions] == ["dreamnet", "melnet"]
 
 
 def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
@@ -214,6 +215,6 @@ def test_frames_further_apart_in_a_long_film(moving: Path, monkeypatch: pytest.M
     monkeypatch.setattr("mmdream.classify.run.MAX_MOMENTS", 3)
     (seen, _) = classify_file(
         moving, ClassifierChoice(weights="random", sound_weights="random"), 1, QUIET
-    ).answers
+    ).predictions
     assert len(seen.seconds) <= 3
     assert (np.diff(seen.seconds) >= Fraction(45, 10) / 3 - 0.1).all()

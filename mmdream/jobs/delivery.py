@@ -1,16 +1,11 @@
-"""A finished film and what is made besides it, given their names; the live preview."""
+"""A finished film and what is made besides it get their names; the live preview."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
-
-import cv2
-import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
@@ -19,17 +14,12 @@ from mmdream.core.report import Report
 from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.spec import Job
 from mmdream.jobs.store import is_job_folder, make_work_folder, result_file
-from mmdream.media import image, mux, video_reader
 from mmdream.media.formats import VIDEO_SUFFIXES
-from mmdream.media.probe import MAX_SIDE, MediaFile, VideoTrack, probe
-from mmdream.media.video_writer import VideoWriter
+from mmdream.media.image import IMAGE_SUFFIXES
+from mmdream.media.probe import MediaFile, probe
+from mmdream.views.comparison import comparison_path, write_comparison
 from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
 from mmdream.views.preview import Preview
-
-pass
-
-SHEET_MOMENTS = 12
-"""Pictures on a contact sheet."""
 
 
 def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:
@@ -49,9 +39,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
 
-    def check(
-        path: Path | None, kind: str, option: str, suffixes: Sequence[str] = image.IMAGE_SUFFIXES
-    ) -> None:
+    def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
         line = None if journal is None else journal.done(kind).get(0)
         replaced = job.overwrite or (kind == "preview" and folder.is_dir())
         if path is not None and not (line is not None and line.matches(path)):
@@ -113,9 +101,8 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
 
     def write_sheet(path: Path) -> None:
         title = film.path.name, job.recipe.net
-        write_contact_sheet(
-            film, probe(job.out), path, SHEET_MOMENTS, start, title, select_numeric_curves(report.driven)
-        )
+        curves = select_numeric_curves(report.driven)
+        write_contact_sheet(film, probe(job.out), path, start=start, title=title, curves=curves)
 
     if job.extras.sheet is not None:
         make("sheet", job.extras.sheet, write_sheet)
@@ -144,60 +131,3 @@ def _publish_output(line: JournalEntry, folder: Path, path: Path, job: Job, how:
             f"{path}: has appeared since the work began, and is not replaced; what was made is "
             f"{folder / line.file}; give it its name with: {how} --overwrite{other}"
         ) from None
-
-
-def write_comparison(
-    film: MediaFile, dream: MediaFile, path: Path, start: Fraction | None, end: Fraction | None
-) -> None:
-    """Write the film.
-
-    Args:
-        film: the source.
-        dream: the finished dream of it.
-        path: of the comparison, in a folder that files on the way may lie in, too; its suffix chooses the
-            container.
-        start: second of the source at which the dream begins.
-        end: second of the source at which it ends.
-
-    Raises:
-        UserError: no room on the disk.
-    """
-    assert dream.video is not None
-    size = _half_size(dream.video)
-    wide = replace(dream.video, width=2 * size[0], height=size[1], sar=Fraction(1))
-    middle = path.with_name("picture.mid")
-    writer = VideoWriter(middle, wide, path.suffix.lower(), dream.video.time_base)
-    with (
-        writer,
-        closing(video_reader.read_frames(film, start, end)) as ones,
-        closing(video_reader.read_frames(dream)) as others,
-    ):
-        for one, other in zip(ones, others, strict=True):
-            writer.write(np.hstack([_resize(one.rgb, size), _resize(other.rgb, size)]), other.pts)
-    # The dream is the source here: all but its picture is kept.
-    mux.mux_video(
-        replace(dream, video=wide),
-        middle,
-        None,
-        path,
-        on_warning=lambda _line: None,
-    )
-
-
-def comparison_path(out: Path) -> Path:
-    """The name of a result's comparison: ``film.dream.mp4`` has ``film.dream.compare.mp4``."""
-    return out.with_name(f"{out.stem}.compare{out.suffix}")
-
-
-def _half_size(picture: VideoTrack) -> tuple[int, int]:
-    """Width and height of each half: square pixels, an even width, and two that fit into one picture."""
-    width = float(picture.width * picture.sar)
-    factor = min(1.0, MAX_SIDE / (2 * width))
-    return max(2, 2 * round(width * factor / 2)), max(1, round(picture.height * factor))
-
-
-def _resize(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    if rgb.shape[1::-1] == size:
-        return rgb
-    smaller = size[0] < rgb.shape[1]
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
