@@ -17,9 +17,10 @@ from mmdream.core.report import Report
 from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
-    from mmdream.jobs.spec import Extras, Job
+    from mmdream.jobs.spec import Job
     from mmdream.media.probe import MediaFile
     from mmdream.planning.dry_run import Estimate
+    from mmdream.settings.recipe import ExtraOutputs
 
 
 def dream_video(
@@ -74,13 +75,13 @@ def dream_video(
             step then, and holds the job until it is done.
     """
     from mmdream.jobs import runner
-    from mmdream.jobs.spec import Extras
+    from mmdream.settings.recipe import ExtraOutputs
 
     order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
     texture = None if sound_style is None else Path(sound_style)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
-    extras = Extras(live, still, compare)
+    extras = ExtraOutputs(live, still, compare)
     film, out, job = _describe_job(
         source, output, recipe, order, sound_track, overwrite, texture, extras, place
     )
@@ -125,18 +126,19 @@ def _describe_job(
     sound_track: int | str | None,
     overwrite: bool,
     sound_style: Path | None = None,
-    extras: Extras | None = None,
+    extras: ExtraOutputs | None = None,
     job_dir: Path | None = None,
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
     from mmdream.jobs.delivery import is_delivered
-    from mmdream.jobs.spec import Extras, describe_job
+    from mmdream.jobs.spec import describe_job
     from mmdream.jobs.store import job_folder
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
-    from mmdream.settings import files
-    from mmdream.settings.recipe import Selection, find_sound_track, resolve_tracks
+    from mmdream.media.tracks import find_sound_track, resolve_tracks
+    from mmdream.render.image_style import check_pass
+    from mmdream.settings.recipe import ExtraOutputs, Selection
 
     path = Path(source)
     film = probe(path)
@@ -153,9 +155,9 @@ def _describe_job(
     recipe = recipe or Recipe()
     check_drives(film, recipe, order)
     for stroke in recipe.passes if not order.keep_picture else ():
-        files.check_pass(film, stroke)
+        check_pass(film, stroke)
     hears = track is not None
-    return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or Extras())
+    return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or ExtraOutputs())
 
 
 def resume_video(

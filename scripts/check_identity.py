@@ -33,7 +33,8 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import load_card
 from mmdream.sample.film import make_sample
-from mmdream.settings import schedule
+from mmdream.settings import files
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 
 ROOT = Path(__file__).resolve().parents[1]
 STEP = """
@@ -156,7 +157,7 @@ def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
         "largest_difference_before_of_255": float(differences[seconds <= 2].max() * 255),
         "first_changed_sample_s": start + int(changed.argmax()) / rate,
         "stft_window_s": window,
-        **departures(report, schedule.read_schedule(plan)),
+        **departures(report, files.read_schedule(plan)),
     }
 
 
@@ -167,7 +168,7 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     report = dream(source, out, end, "--schedule", str(plan))
     frames = [float(frame.seconds) for frame in read_frames(probe(source), None, _exact(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
-    held = schedule.read_schedule(plan)
+    held = files.read_schedule(plan)
     news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]
     return {
         "check": "ramp",
@@ -176,14 +177,14 @@ def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     }
 
 
-def departures(report: dict[str, Any], wanted: schedule.Schedule) -> dict[str, Any]:
+def departures(report: dict[str, Any], wanted: Schedule) -> dict[str, Any]:
     """Entries a medium, and the largest departure of any from the schedule at its own time."""
     found = {}
     for medium, entries in report["schedule"].items():
         off = [
             abs(entry[name] - getattr(wanted.at(entry["at"]), name))
             for entry in entries
-            for name in schedule.SCHEDULE_LIMITS
+            for name in SCHEDULE_LIMITS
         ]
         found[medium] = {
             "entries": len(entries),

@@ -32,7 +32,7 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.weight_sources import NoWeights, TrainedWeights
 from mmdream.networks.weights import locate_weights, read_arrays
-from mmdream.settings import passes, schedule
+from mmdream.settings import files
 from mmdream.settings.passes import Mask
 
 Reader = Callable[[Path, Path], object]
@@ -109,8 +109,8 @@ def settings(path: Path, work: Path) -> None:
     """A schedule with its passes, a card beside a Keras file, and the card of a network that was trained."""
 
     def scheduled() -> None:
-        read = schedule.read_schedule(path)
-        for stroke in passes.read_passes(path):
+        read = files.read_schedule(path)
+        for stroke in files.read_passes(path):
             str(stroke.schedule(read).at(0.5)), str(stroke)
         str(read.at(0.5))
 

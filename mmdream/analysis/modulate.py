@@ -22,6 +22,7 @@ from mmdream.core.report import Report
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings import modulation
+from mmdream.settings.definition import to_dict
 from mmdream.settings.modulation import Drive
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.schedule import Schedule
@@ -46,13 +47,13 @@ class ModulatedSchedules:
         found = {}
         for medium, (schedule, drives) in media.items():
             if drives and medium in report.schedule:
-                every = schedule.to_dict()
+                every = to_dict(schedule)
                 found[medium] = {each.setting: every[each.setting] for each in drives}
         return replace(report, driven=found)
 
     def to_json(self) -> str:
         """The schedules as text, without loss."""
-        return json.dumps([self.video.to_dict(), self.sound.to_dict(), self.told])
+        return json.dumps([to_dict(self.video), to_dict(self.sound), self.told])
 
     @staticmethod
     def from_json(text: str) -> ModulatedSchedules:
@@ -164,7 +165,7 @@ def modulate_schedule(
     for name in dict.fromkeys(each.setting for each in drives):
         follows = [(each.range, measured[each.feature]) for each in drives if each.setting == name]
         if name == "motif":
-            settings[name] = curves.modulate_motifs(schedule.fade.names, follows[0][1])
+            settings[name] = curves.modulate_motifs(schedule.motif_curve.names, follows[0][1])
         else:
             settings[name] = curves.modulate_curve(name, schedule.curve(name), follows)
     return schedule.with_settings(**settings)
@@ -210,7 +211,7 @@ def _describe_drives(
         if not len(measured[each.feature].values):
             yield medium + NOTHING_TO_FOLLOW.format(feature=each.feature, setting=name)
         elif name == "motif":
-            yield f"{medium}motif follows {each.feature}: {' to '.join(base.fade.names)}"
+            yield f"{medium}motif follows {each.feature}: {' to '.join(base.motif_curve.names)}"
         else:
             values = [value for _, value in schedule.curve(each.setting).keys]
             yield f"{medium}{name} follows {each.feature}: {min(values):.2g} to {max(values):.2g}"

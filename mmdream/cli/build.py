@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mmdream.cli.options import ObjectiveMeasure
 from mmdream.cli.options_picture import Optimizer
 from mmdream.core.errors import UserError
+from mmdream.settings.files import DEFAULT_PRESET, parse_pass, preset_sound_target, read_passes, read_schedule
+from mmdream.settings.files import load_preset as named
 from mmdream.settings.modulation import Drive, parse_drive
-from mmdream.settings.passes import Mask, Pass, Style, parse_pass, parse_style, read_passes
+from mmdream.settings.passes import Mask, Pass, Style, parse_style
 from mmdream.settings.recipe import AscentOptions
-from mmdream.settings.schedule import DEFAULT_PRESET, Schedule, preset_sound_target, read_schedule
-from mmdream.settings.schedule import load_preset as named
+from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, Term, parse_channel, parse_layer, parse_target
 
 if TYPE_CHECKING:

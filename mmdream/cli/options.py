@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
+from mmdream.settings.files import list_presets
 from mmdream.settings.recipe import Recipe
-from mmdream.settings.schedule import list_presets
 
 DEFAULT = Recipe()
 

@@ -60,7 +60,7 @@ class Report:
     timing: dict[str, float] = field(default_factory=dict)
     """Seconds spent in each kind of work; kinds run beside each other."""
 
-    def named(self, output: Path) -> Report:
+    def with_output(self, output: Path) -> Report:
         """The same report with the name of the result."""
         return replace(self, output=str(output))
 

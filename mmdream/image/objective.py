@@ -31,7 +31,7 @@ def build_objective(
     Raises:
         UserError: there is no such motif, a guide that is no picture.
     """
-    terms = [(term.plain, term.weight) for term in targets.terms]
+    terms = [(term.unweighted, term.weight) for term in targets.terms]
     terms += [(card.motif(name), share) for name, share in settings.motifs]
     unguided = targets.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
@@ -53,7 +53,7 @@ def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Ob
             terms.append((Term("layer", rung.layer), share))
         if share and away:
             channels = [parse_channel(f"{rung.layer}:{numbers}") for numbers in rung.away]
-            terms += [(term.plain, -share * term.weight) for term in channels]
+            terms += [(term.unweighted, -share * term.weight) for term in channels]
     return Objective(tuple(term for term, _ in terms), tuple(weight for _, weight in terms))
 
 
@@ -70,7 +70,7 @@ def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> No
     """
     if targets.guide is not None:
         read_image(targets.guide)
-    for name in schedule.fade.names:
+    for name in schedule.motif_curve.names:
         card.motif(name)
     card.check_classes(targets.terms)
 

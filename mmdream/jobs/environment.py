@@ -35,7 +35,7 @@ def describe_environment(recipe: Recipe) -> dict[str, str]:
     Nothing here needs TensorFlow, so that a job of another machine is refused at once.
     """
     passes = {
-        f"pass {number} precision": choose_precision(recipe.precision, load_card(recipe.of(stroke).net))
+        f"pass {number} precision": choose_precision(recipe.precision, load_card(recipe.for_pass(stroke).net))
         for number, stroke in enumerate(recipe.passes, 1)
     }
     return {

@@ -21,7 +21,7 @@ from mmdream.jobs.journal import Journal
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
-from mmdream.settings.recipe import resolve_tracks
+from mmdream.media.tracks import resolve_tracks
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
@@ -47,7 +47,7 @@ def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listen
         folders.begin_job(job, folder, how)
         return film, job
 
-    return _run_job(folder, how, listener, prepare).named(out)
+    return _run_job(folder, how, listener, prepare).with_output(out)
 
 
 def resume_job(
@@ -153,7 +153,7 @@ def _run_job(
                     folders.discard_job(folder)
                 raise
             folders.discard_job(folder)
-            return report.named(job.out)
+            return report.with_output(job.out)
 
     return run_interruptible(work, how)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from mmdream.core.files import hash_file
 from mmdream.image.objective import check_targets
@@ -16,11 +17,11 @@ from mmdream.networks.card import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.render.audio_style import check_audio_style
 from mmdream.render.models import probe_guide_sound
-from mmdream.settings import files
+from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.modulation import Drive
-from mmdream.settings.recipe import AscentOptions, AudioOptions, Recipe, Selection, WeightsSource
-from mmdream.settings.schedule import Schedule
-from mmdream.settings.targets import Targets
+from mmdream.settings.passes import Pass, WeightsSource
+from mmdream.settings.recipe import NO_EXTRAS, ExtraOutputs, Recipe, Selection
+from mmdream.settings.targets import Targets, Term
 
 SAMPLE_BYTES = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `MIDDLE_SAMPLES` places."""
@@ -29,24 +30,6 @@ DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
 JOB_FORMAT = 6
 """Of job.json; another one is another job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """What is made besides the film; it decides nothing about the film."""
-
-    preview: Path | None = None
-    """A picture of the newest frame, renewed while the film is dreamed."""
-    sheet: Path | None = None
-    """A picture of the finished film's moments."""
-    compare: bool = False
-    """Whether source and dream are laid side by side in a film of their own."""
-
-    def absolute(self) -> Extras:
-        """With names that hold in any folder."""
-        return replace(
-            self, preview=self.preview and self.preview.absolute(), sheet=self.sheet and self.sheet.absolute()
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,51 +46,21 @@ class Job:
     contents: dict[str, str]
     """SHA-256 of what the dream is made of, by role: the source (sampled), cards and weights."""
     environment: dict[str, str]
-    extras: Extras = Extras()
+    extras: ExtraOutputs = NO_EXTRAS
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that decides what is made, flat, as plain JSON."""
-        found = {**_to_dict(self.order), **_to_dict(self.recipe), **self.contents}
-        schedule, wishes = found.pop("schedule"), {**found.pop("wishes"), **found.pop("manner")}
-        heard = {**found.pop("sound_wishes"), **found.pop("sound_manner")}
-        del found["sound_style"]
-        # Not where weights lie, but what they are.
-        del found["weights"], found["sound_weights"]
-        del wishes["guide"], heard["guide"]
-        wishes["terms"] = ", ".join(map(str, self.recipe.wishes.terms))
-        heard["terms"] = ", ".join(map(str, self.recipe.sound_wishes.terms))
-        found |= {f"sound_{name}": value for name, value in heard.items()}
-        del found["passes"]
-        for number, stroke in enumerate(self.recipe.passes, 1):
-            found |= {f"pass {number} {name}": value for name, value in files.describe_pass(stroke).items()}
-        found["drives"] = ", ".join(map(str, self.recipe.drives))
-        found["sound_drives"] = ", ".join(map(str, self.recipe.sound_drives))
-        # A network of the user's own is what its file holds.
-        found |= {role: Path(found[role]).name for role in ("net", "sound_net") if is_user_model(found[role])}
-        return {"result": self.out.suffix.lower(), **schedule, **wishes, **found}
+        return _flatten(to_dict(self))
 
     @property
     def digest(self) -> str:
         """SHA-256 of the settings."""
-        text = json.dumps([JOB_FORMAT, self.settings], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.settings)
 
     def to_json(self) -> str:
         """The job as it is written down."""
-        values = {
-            "format": JOB_FORMAT,
-            "digest": self.digest,
-            "source": str(self.source),
-            "out": str(self.out),
-            "overwrite": self.overwrite,
-            "order": _to_dict(self.order),
-            "recipe": _to_dict(self.recipe),
-            "contents": self.contents,
-            "environment": self.environment,
-            "extras": _to_dict(self.extras),
-        }
-        return json.dumps(values, indent=1)
+        return json.dumps({"format": JOB_FORMAT, "digest": self.digest, **to_dict(self)}, indent=1)
 
     @staticmethod
     def from_json(text: str) -> Job:
@@ -116,40 +69,13 @@ class Job:
         Raises:
             ValueError: it is something else, or was changed.
         """
+        values = json.loads(text)
         try:
-            values = json.loads(text)
-            recipe, order = dict(values["recipe"]), dict(values["order"])
-            schedule = Schedule(**recipe.pop("schedule"))
-            wishes, heard = (files.targets_from_dict(recipe.pop(name)) for name in ("wishes", "sound_wishes"))
-            manner = AscentOptions(**recipe.pop("manner"))
-            sound = AudioOptions(**recipe.pop("sound_manner"))
-            recipe["passes"] = tuple(map(files.pass_from_dict, recipe["passes"]))
-            for name in ("drives", "sound_drives"):
-                recipe[name] = tuple(Drive(**plain) for plain in recipe[name])
-            for name in ("start", "end"):
-                order[name] = None if order[name] is None else Fraction(order[name])
-            if order["sound_style"] is not None:
-                order["sound_style"] = Path(order["sound_style"])
-            job = Job(
-                Path(values["source"]),
-                Path(values["out"]),
-                Selection(**order),
-                Recipe(
-                    schedule=schedule,
-                    wishes=wishes,
-                    manner=manner,
-                    sound_wishes=heard,
-                    sound_manner=sound,
-                    **recipe,
-                ),
-                values["overwrite"],
-                values["contents"],
-                values["environment"],
-                _extras_from_dict(values["extras"]),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
+            job = msgspec.convert(values, Job, dec_hook=read_text)
+        except msgspec.ValidationError as error:
             raise ValueError(f"not a job: {error}") from error
-        if values.get("digest") != job.digest:
+        # Of what is written: a whole number may stand there with or without its point.
+        if values.get("digest") != _digest(_flatten(values)):
             raise ValueError("not a job of this version")
         return job
 
@@ -161,7 +87,7 @@ def describe_job(
     recipe: Recipe,
     hears: bool,
     overwrite: bool,
-    extras: Extras = Extras(),
+    extras: ExtraOutputs = NO_EXTRAS,
 ) -> Job:
     """Write down what is to be made.
 
@@ -181,15 +107,15 @@ def describe_job(
     if not order.keep_picture:
         contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
         check_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
-        for number, stroke in enumerate(recipe.passes, 1):
-            own = recipe.of(stroke)
+        for number, pass_ in enumerate(recipe.passes, 1):
+            own = recipe.for_pass(pass_)
             check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
-            found = _hash_network(own.net, "picture", "network", own.weights) | files.hash_pass_files(stroke)
+            found = _hash_network(own.net, "picture", "network", own.weights) | _hash_pass_files(pass_)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
-        recipe = replace(recipe, passes=tuple(map(files.absolute_pass, recipe.passes)))
+        recipe = replace(recipe, passes=tuple(map(_absolute_pass, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = hash_file(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=files.absolute_targets(recipe.wishes))
+            recipe = replace(recipe, wishes=_absolute_guide(recipe.wishes))
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
         contents["sound style"] = hash_file(order.sound_style)
@@ -200,7 +126,7 @@ def describe_job(
         if recipe.sound_wishes.guide is not None:
             probe_guide_sound(recipe.sound_wishes.guide)
             contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
-            recipe = replace(recipe, sound_wishes=files.absolute_targets(recipe.sound_wishes))
+            recipe = replace(recipe, sound_wishes=_absolute_guide(recipe.sound_wishes))
     recipe = replace(
         recipe,
         net=_absolute_network(recipe.net),
@@ -265,29 +191,74 @@ def _absolute_weights(weights: WeightsSource) -> WeightsSource:
     return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
 
 
-def _extras_from_dict(plain: dict[str, Any]) -> Extras:
-    names = {name: None if plain[name] is None else Path(plain[name]) for name in ("preview", "sheet")}
-    return Extras(**names, compare=plain["compare"])
+def _absolute_pass(pass_: Pass) -> Pass:
+    style, mask = pass_.style, pass_.mask
+    if style is not None:
+        style = replace(style, models=tuple((path.resolve(), weight) for path, weight in style.models))
+    return replace(
+        pass_,
+        style=style,
+        wishes=None if pass_.wishes is None else _absolute_guide(pass_.wishes),
+        net=None if pass_.net is None else _absolute_network(pass_.net),
+        weights=_absolute_weights(pass_.weights),
+        mask=None if mask is None else replace(mask, path=mask.path.resolve()),
+    )
 
 
-def _to_dict(settings: Selection | Recipe | AscentOptions | AudioOptions | Extras) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if each.name == "passes":
-            value = [files.pass_to_dict(stroke) for stroke in value]
-        elif isinstance(value, Schedule):
-            value = value.to_dict()
-        elif isinstance(value, Targets):
-            value = files.targets_to_dict(value)
-        elif isinstance(value, (AscentOptions, AudioOptions)):
-            value = _to_dict(value)
-        elif isinstance(value, tuple):
-            value = [asdict(each) for each in value]
-        elif isinstance(value, (Path, Fraction)):
-            value = str(value)
-        found[each.name] = value
-    return found
+def _absolute_guide(targets: Targets) -> Targets:
+    return targets if targets.guide is None else replace(targets, guide=targets.guide.resolve())
+
+
+def _hash_pass_files(pass_: Pass) -> dict[str, str]:
+    """SHA-256 of a pass's paintings, guide and mask, by role."""
+    paintings = () if pass_.style is None else pass_.style.models
+    paths = {f"painting {number}": path for number, (path, _) in enumerate(paintings, 1)}
+    if pass_.wishes is not None and pass_.wishes.guide is not None:
+        paths["guide"] = pass_.wishes.guide
+    if pass_.mask is not None:
+        paths["mask"] = pass_.mask.path
+    return {role: hash_file(path) for role, path in paths.items()}
+
+
+def _flatten(job: dict[str, Any]) -> dict[str, Any]:
+    """All that decides what a job makes, by one name each; not where files lie, but what they hold."""
+    values = {**job["order"], **job["recipe"], **job["contents"]}
+    passes = values.pop("passes")
+    for name in ("sound_style", "weights", "sound_weights"):
+        del values[name]
+    schedule, image = values.pop("schedule"), {**_name_terms(values.pop("wishes")), **values.pop("manner")}
+    audio = {**_name_terms(values.pop("sound_wishes")), **values.pop("sound_manner")}
+    values |= {f"sound_{name}": value for name, value in audio.items()}
+    for number, pass_ in enumerate(passes, 1):
+        values |= {f"pass {number} {name}": value for name, value in _flatten_pass(pass_).items()}
+    for name in ("drives", "sound_drives"):
+        values[name] = ", ".join(str(Drive(**drive)) for drive in values[name])
+    for role in ("net", "sound_net"):
+        if is_user_model(values[role]):
+            values[role] = Path(values[role]).name
+    return {"result": Path(job["out"]).suffix.lower(), **schedule, **image, **values}
+
+
+def _flatten_pass(pass_: dict[str, Any]) -> dict[str, Any]:
+    values = {name: value for name, value in pass_.items() if name != "weights"}
+    if values["style"] is not None:
+        values["style"] = {**values["style"], "models": [weight for _, weight in values["style"]["models"]]}
+    if values["mask"] is not None:
+        values["mask"] = {"feather": values["mask"]["feather"]}
+    if (targets := values.pop("wishes")) is not None:
+        values |= _name_terms(targets)
+    values |= values.pop("settings")
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _name_terms(targets: dict[str, Any]) -> dict[str, Any]:
+    terms = msgspec.convert(targets["terms"], tuple[Term, ...])
+    return {"terms": ", ".join(map(str, terms)), "measure": targets["measure"]}
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    text = json.dumps([JOB_FORMAT, settings], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _format_value(value: Any) -> str:

@@ -23,12 +23,13 @@ from mmdream.core.threads import run_in_threads
 from mmdream.jobs.spec import Job
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
+from mmdream.media.tracks import resolve_tracks
 from mmdream.networks.network import Network
 from mmdream.planning import disk as space
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network, load_guide_sound
 from mmdream.render.video import estimate_frame_seconds, scan_video
-from mmdream.settings.recipe import Recipe, resolve_tracks
+from mmdream.settings.recipe import Recipe
 
 TRIAL_FRAMES = 3
 """Frames of the trial: one in full, and some that are carried."""

@@ -156,7 +156,7 @@ def estimate_frame_work(
         each = np.array(
             [np.interp(at, places, steps[:, kind]) for kind in (FRESH_FRAME, SETTLING_FRAME, CARRIED_FRAME)]
         )
-        acts = np.array([demand.span.holds(float(when)) for when in at])
+        acts = np.array([demand.span.is_active(float(when)) for when in at])
         seconds += demand.step * each[kinds, np.arange(count)] * there * acts
     for shot in found.shots:
         top, bottom, left, right = shot.box  # Black borders are not dreamed.

@@ -24,10 +24,11 @@ from mmdream.core.report import Report
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
+from mmdream.media.tracks import find_sound_track
 from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
 from mmdream.render.models import load_audio_network, load_guide_sound
-from mmdream.settings.recipe import AudioOptions, Recipe, find_sound_track
+from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def render_audio_file(
             elif observer is not None:
                 observer.finish(audio.name.name, track.layout, recipe.schedule, float(span.start), work)
     report = dreamed.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
-    return modulated.extend_report(report.named(out), given)
+    return modulated.extend_report(report.with_output(out), given)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def render_feedback_audio(
     seconds = joined.report.n_samples / joined.report.rate
     return joined.report.extend_report(
         Report(seconds=seconds, wall_seconds=time.perf_counter() - began)
-    ).named(out)
+    ).with_output(out)
 
 
 def clip_paths(out: Path, count: int) -> list[Path]:

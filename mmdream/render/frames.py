@@ -265,7 +265,7 @@ class FramePipeline:
         self, stroke: BoundPass, item: PreparedFrame, carry: TemporalState | None
     ) -> tuple[np.ndarray | None, TemporalState | None]:
         """A frame's detail and what it hands on."""
-        if not item.small.size or item.presence == 0 or not stroke.span.holds(item.seconds):
+        if not item.small.size or item.presence == 0 or not stroke.span.is_active(item.seconds):
             return None, None
         # Where the schedule had no steps when the shot began, there is nothing to go on with.
         if item.motion is not None and carry is not None and carry.unit_gain > 0:
@@ -312,7 +312,7 @@ class FramePipeline:
     def _layer(self, stroke: BoundPass, item: PreparedFrame, detail: np.ndarray | None) -> DetailLayer | None:
         """What of a pass is seen in a frame; None: nothing."""
         moment = stroke.renderer.schedule.at(item.seconds)
-        share = moment.strength * item.presence * stroke.span.share(item.seconds)
+        share = moment.strength * item.presence * stroke.span.opacity(item.seconds)
         if detail is None or not share:
             return None
         return DetailLayer(detail, share, None if stroke.mask is None else stroke.mask(item.frame.seconds))

@@ -25,9 +25,9 @@ from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_rat
 from mmdream.image import octaves
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
+from mmdream.render.image_style import check_pass_files
 from mmdream.render.models import locate_image_network
 from mmdream.render.temporal import measure_strength
-from mmdream.settings.files import check_pass_files
 from mmdream.settings.recipe import Recipe, resolve_size
 
 
@@ -54,9 +54,9 @@ def render_image(
     if recipe.drives or recipe.sound_drives:
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
     began, recipe = time.perf_counter(), _drop_later_passes(recipe, listener)
-    for each in recipe.strokes:
+    for each in recipe.effective_passes:
         check_pass_files(each, rgb.shape[1], rgb.shape[0])
-        locate_image_network(recipe.of(each))
+        locate_image_network(recipe.for_pass(each))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
     from mmdream.render.models import load_passes
@@ -80,7 +80,7 @@ def render_image(
             detail = detail + stroke.renderer.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
             listener.progress("still", next(done), sum(map(len, visits)))
         detail = octaves.make_detail_limiter(small, recipe.color)(detail)
-        share = np.float32(moment.strength * stroke.span.share(0.0))
+        share = np.float32(moment.strength * stroke.span.opacity(0.0))
         laid = share * octaves.resize(detail, rgb.shape[:2])
         dream = np.clip(dream + (laid if mask is None else laid * mask), 0, 1)
         laid = share * detail
@@ -88,7 +88,7 @@ def render_image(
     seen = octaves.resize(dream, (height, width))
     first = strokes[0].renderer
     scored = objective_ratio(*first.scores(moments[0], begun, seen))
-    styled = recipe.strokes[0].style is not None
+    styled = recipe.effective_passes[0].style is not None
     return dream, Report(
         objective_gain={} if styled else {"picture": scored},
         style_left=scored if styled else None,
@@ -105,7 +105,7 @@ def _drop_later_passes(recipe: Recipe, listener: EventSink) -> Recipe:
     Raises:
         UserError: none is left.
     """
-    later = [each for each in recipe.passes if not each.span.share(0.0)]
+    later = [each for each in recipe.passes if not each.span.opacity(0.0)]
     if not later:
         return recipe
     passes = tuple(each for each in recipe.passes if each not in later)
@@ -147,7 +147,7 @@ def render_image_file(
         image.write_image(work / out.name, dream)
         if steps is not None:
             move_folder_into_place(kept, steps)
-    return report.named(out)
+    return report.with_output(out)
 
 
 def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:

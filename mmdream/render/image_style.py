@@ -27,10 +27,14 @@ from mmdream.image import octaves
 from mmdream.image.octaves import OctavePass, resize
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
-from mmdream.media.mask import open_mask
+from mmdream.media.mask import check_mask, open_mask
+from mmdream.media.probe import MediaFile
 from mmdream.render.models import load_image_network
-from mmdream.settings.passes import Mask, Style, style_shares
+from mmdream.settings.passes import Mask, Pass, Style, style_shares
 from mmdream.settings.recipe import Recipe, resolve_size
+
+END_TOLERANCE = 0.05
+"""Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
 
 MIN_SIDE = 16
 """px of each side of a picture that has a style or takes one on: four cells of a first layer of stride 4."""
@@ -253,3 +257,29 @@ def _count_steps(
             shown(rgb)
 
     return told
+
+
+def check_pass(film: MediaFile, pass_: Pass) -> None:
+    """Refuse a pass that cannot be done on a film, before any work.
+
+    Raises:
+        UserError: a time outside the film; a painting or a mask that cannot be read.
+    """
+    span, length = pass_.span, film.duration
+    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + END_TOLERANCE):
+        raise UserError(f"the {pass_} lies outside the film, which lasts {float(length):.2f} seconds")
+    assert film.video is not None
+    check_pass_files(pass_, film.video.width, film.video.height)
+
+
+def check_pass_files(pass_: Pass, width: int, height: int) -> None:
+    """Refuse a pass whose paintings or mask cannot be used on a film or a picture of a width and height, px.
+
+    Raises:
+        UserError: a painting or a mask that cannot be read, or does not fit.
+    """
+    if pass_.style is not None:
+        for path, _ in pass_.style.models:
+            read_style_image(path)
+    if pass_.mask is not None:
+        check_mask(pass_.mask, width, height)

@@ -139,7 +139,7 @@ def load_passes(
     loaded: dict[tuple[str, str], Network] = {}
 
     def brush(each: Pass) -> PassRenderer:
-        own = recipe.of(each)
+        own = recipe.for_pass(each)
         key = own.net, str(own.weights)
         if key not in loaded:
             loaded[key] = load_image_network(own, listener)
@@ -154,4 +154,4 @@ def load_passes(
         mask = None if each.mask is None else open_mask(each.mask, *size).at
         return BoundPass(brush(each), each.span, mask)
 
-    return tuple(map(stroke, recipe.strokes))
+    return tuple(map(stroke, recipe.effective_passes))

@@ -34,7 +34,7 @@ from mmdream.jobs.store import (
 )
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.tracks import OutputAudioTrack, describe_track
+from mmdream.media.tracks import OutputAudioTrack, describe_track, resolve_tracks
 from mmdream.media.video_reader import read_from
 from mmdream.media.video_writer import join_parts
 from mmdream.planning import disk
@@ -46,7 +46,7 @@ from mmdream.render.frames import FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network
 from mmdream.render.parts import ResumePoint, find_resume_point, notify_frames, plan_parts, write_parts
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.settings.recipe import Selection, resolve_tracks
+from mmdream.settings.recipe import Selection
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -121,7 +121,7 @@ def render_video(
             with clock.time("parts"):
                 join_parts(painted, file, picture, suffix, found.pts, found.time_base, stop.is_set)
             brush = painter.strokes[0].renderer
-            styled = job.recipe.strokes[0].style is not None
+            styled = job.recipe.effective_passes[0].style is not None
             seen.append(RenderedPicture(file, meter, brush.network.precision, styled))
 
         def sing() -> None:

@@ -105,7 +105,7 @@ def render_zoom_video(
         finally:
             stop.set()
         proven = _mux_and_verify(middle, work / out.name, zoom, joined, listener)
-    return _make_report(start, last, network, recipe, proven, joined, began).named(out)
+    return _make_report(start, last, network, recipe, proven, joined, began).with_output(out)
 
 
 def _write_frames(

@@ -1,155 +1,280 @@
-"""Passes as a job writes them down, and what they are made of."""
+"""Settings as people write them: presets, schedule files, passes as text, and the JSON schema of them all."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import tomllib
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from mmdream.core.errors import UserError
-from mmdream.core.files import hash_file
-from mmdream.media.mask import check_mask
-from mmdream.media.probe import MediaFile
-from mmdream.networks.card import is_user_model
-from mmdream.networks.weights import RANDOM
-from mmdream.render.image_style import read_style_image
-from mmdream.settings.passes import Mask, Pass, Span, Style
-from mmdream.settings.schedule import Curve, MotifCurve
-from mmdream.settings.targets import Targets, Term
+from mmdream.settings.definition import (
+    Keyframed,
+    field_types,
+    metadata,
+    outer_name,
+    parse,
+    refuse_unknown,
+    suggest_name,
+)  # fmt: skip
+from mmdream.settings.passes import Mask, Pass, Span, Style, parse_style
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.targets import TERM_FORMS, Targets
 
-END_TOLERANCE = 0.05
-"""Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
-
-
-def targets_to_dict(wishes: Targets) -> dict[str, Any]:
-    """Wishes as plain JSON; `targets_from_dict` reads it."""
-    guide = None if wishes.guide is None else str(wishes.guide)
-    return {"terms": [asdict(term) for term in wishes.terms], "measure": wishes.measure, "guide": guide}
-
-
-def targets_from_dict(values: dict[str, Any]) -> Targets:
-    """What `targets_to_dict` was given."""
-    terms = tuple(Term(**{**term, "channels": tuple(term["channels"])}) for term in values["terms"])
-    return Targets(terms, values["measure"], None if values["guide"] is None else Path(values["guide"]))
+DEFAULT_PRESET = "classic"
+FILE_TABLES = ("preset", "key", "pass")
+"""What a schedule file may hold."""
 
 
-def absolute_targets(wishes: Targets) -> Targets:
-    """Wishes whose guide has a name that holds in any folder."""
-    return wishes if wishes.guide is None else replace(wishes, guide=wishes.guide.resolve())
-
-
-def pass_to_dict(stroke: Pass) -> dict[str, Any]:
-    """A pass as plain JSON; `pass_from_dict` reads it."""
-    style, mask = stroke.style, stroke.mask
+def _file_names(cls: Any, *left_out: str) -> dict[str, str]:
+    """The names that fields of a class have in files, with the fields' own."""
     return {
-        "style": None if style is None else {**asdict(style), "models": _style_models(style)},
-        "settings": {name: _curve_to_keys(curve) for name, curve in stroke.settings},
-        "wishes": None if stroke.wishes is None else targets_to_dict(stroke.wishes),
-        "net": stroke.net,
-        "weights": None if stroke.weights is None else str(stroke.weights),
-        "span": asdict(stroke.span),
-        "mask": None if mask is None else {"path": str(mask.path), "feather": mask.feather},
+        outer_name(cls, name).replace("-", "_"): name for name in field_types(cls) if name not in left_out
     }
 
 
-def pass_from_dict(values: dict[str, Any]) -> Pass:
-    """What `pass_to_dict` was given."""
-    style, mask, wishes = values["style"], values["mask"], values["wishes"]
-    if style is not None:
-        models = tuple((Path(path), weight) for path, weight in style["models"])
-        style = Style(**{**style, "models": models})
+NUMBERS = {
+    name: Annotated[float, metadata(kind)] for name, kind in field_types(Schedule).items() if name != "motif"
+}
+MOTIF = Annotated[str, metadata(field_types(Schedule)["motif"])]
+KEY_TYPES = {"at": float, **NUMBERS, "motif": MOTIF}
+"""What a ``[[key]]`` table holds."""
+SPAN_NAMES, STYLE_NAMES = _file_names(Span), _file_names(Style, "models")
+STYLE_TYPES = {name: field_types(Style)[own] for name, own in STYLE_NAMES.items()}
+DREAM_TYPES = {form.name: Annotated[str, msgspec.Meta(description=form.help)] for form in TERM_FORMS}
+PASS_TYPES = {
+    **{name: field_types(Span)[own] for name, own in SPAN_NAMES.items()},
+    "mask": str,
+    "feather": field_types(Mask)["feather"],
+    "net": str,
+    "weights": str,
+    **NUMBERS,
+    "key": list[Any],
+}
+"""What a ``[[pass]]`` table of any kind holds."""
+
+
+def list_presets() -> dict[str, str]:
+    """Names of the presets with what each looks and sounds like, in alphabetical order."""
+    folder = resources.files("mmdream").joinpath("presets")
+    names = sorted(
+        each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")
+    )
+    return {name: _read_preset(name)["about"] for name in names}
+
+
+def load_preset(name: str) -> Schedule:
+    """The schedule of a preset.
+
+    Raises:
+        UserError: no such preset; the line names the nearest one.
+    """
+    settings = _find_preset(name)
+    return Schedule(**{key: value for key, value in settings.items() if key not in ("about", "sound_target")})
+
+
+def preset_sound_target(name: str) -> str | None:
+    """The class that a preset wishes the sound to dream, as its motifs are what the picture dreams.
+
+    Raises:
+        UserError: as `load_preset`.
+    """
+    target: str | None = _find_preset(name).get("sound_target")
+    return target
+
+
+def _find_preset(name: str) -> dict[str, Any]:
+    known = list_presets()
+    if name not in known:
+        raise UserError(f"no preset {name!r}{suggest_name(name, known)}; there are {', '.join(known)}")
+    return _read_preset(name)
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text())
+
+
+def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
+    """Read a schedule file.
+
+    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of octaves,
+    octave_scale, steps, depth, strength and motif. A setting that no key names keeps the preset's curve.
+
+    Args:
+        path: a TOML file.
+        base: what the file builds on when it names no preset.
+
+    Raises:
+        UserError: unreadable file, unknown name (with the nearest right one), value out of range.
+    """
+    text = _read_toml(path)
+    try:
+        refuse_unknown(text, FILE_TABLES, "name")
+        base = load_preset(str(text["preset"])) if "preset" in text else base or load_preset(DEFAULT_PRESET)
+        return replace(base, **parse_key_tables(text.get("key", [])))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def read_passes(path: Path) -> tuple[Pass, ...]:
+    """The ``[[pass]]`` tables of a schedule file, in order; paths in it are beside the file.
+
+    A table holds ``style`` (a picture, ``"A.jpg=0.5"``, or several) or is a dream, any setting that
+    ``--pass`` takes, and ``[[pass.key]]`` tables as the schedule's own.
+
+    Raises:
+        UserError: as `read_schedule`.
+    """
+    tables = _read_toml(path).get("pass", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UserError(f"{path}: write each pass as its own [[pass]] table")
+    passes = []
+    for number, table in enumerate(tables, 1):
+        try:
+            passes.append(_build_pass(table, path.parent))
+        except UserError as error:
+            raise UserError(f"{path}: pass {number}: {error}") from None
+    return tuple(passes)
+
+
+def parse_pass(text: str) -> Pass:
+    """A pass from ``dream:depth=0.6,from=3s`` or ``style=PICTURE:strength=0.7,mask=M.png``.
+
+    Raises:
+        UserError: another form, an unknown name (with the nearest right one), a value out of range.
+    """
+    head, _, rest = text.partition(":")
+    name, equals, model = head.partition("=")
+    table: dict[str, Any] = {}
+    if name == "style" and model:
+        table["style"] = model
+    elif head != "dream":
+        raise UserError(
+            f"--pass {text}: write dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; "
+            "paths with : , or = go into a schedule file"
+        )
+    for each in filter(None, rest.split(",")):
+        key, equals, value = each.partition("=")
+        if not equals or not value:
+            raise UserError(f"--pass {text}: {each!r} has no value; write SETTING=VALUE")
+        table[key.strip().replace("-", "_")] = value.strip()
+    try:
+        return _build_pass(table)
+    except UserError as error:
+        raise UserError(f"--pass {text}: {error}") from None
+
+
+def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
+    """Sort the ``[[key]]`` tables of a file into one curve for each setting they name.
+
+    Raises:
+        UserError: no tables, no time, an unknown setting, a wrong value.
+    """
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UserError("write each key as its own [[key]] table")
+    curves: dict[str, list[tuple[float, Any]]] = {}
+    for number, table in enumerate(tables, 1):
+        if "at" not in table:
+            raise UserError(f"key {number} has no time; add at = SECONDS")
+        try:
+            refuse_unknown(table, KEY_TYPES)
+            values = {name: parse(KEY_TYPES[name], value, name) for name, value in table.items()}
+        except UserError as error:
+            raise UserError(f"key {number}: {error}") from None
+        when = values.pop("at")
+        for name, value in values.items():
+            curves.setdefault(name, []).append((when, value))
+    return curves
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of presets and schedule files, and under ``$defs`` that of a `Recipe`."""
+    keys: Any = list[_table("Key", KEY_TYPES, "at")]  # type: ignore[misc]
+    common = PASS_TYPES | {name: PASS_TYPES[name] | str for name in SPAN_NAMES} | {"key": keys}
+    passes = (
+        _table("DreamPass", common | DREAM_TYPES | {"motif": MOTIF}),
+        _table("StylePass", common | STYLE_TYPES | {"style": str | list[str]}, "style"),
+    )
+    presets: Any = Literal[tuple(list_presets())]
+    keyframed: Any = Keyframed
+    curves = {name: keyframed[kind] for name, kind in NUMBERS.items()}
+    files = (
+        _table("ScheduleFile", {"preset": presets, "key": keys, "pass": list[Any]}),
+        _table("Preset", {"about": str, "sound_target": str, **curves, "motif": MOTIF}, "about"),
+    )
+    _, known = msgspec.json.schema_components(
+        [*files, *passes, Recipe], schema_hook=lambda _: {"type": "string"}
+    )
+    known["ScheduleFile"]["properties"]["pass"]["items"] = {"anyOf": [_reference(each) for each in passes]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A schedule file, or a preset, of mmdream",
+        "anyOf": [_reference(each) for each in files],
+        "$defs": known,
+    }
+
+
+def _table(title: str, types: dict[str, Any], *required: str) -> Any:
+    """A type for a table of a file. Names such as "from" are no names of fields: they get an underscore."""
+    named = [(f"{name}_", kind) for name, kind in types.items() if name in required]
+    free = [(f"{name}_", kind, msgspec.UNSET) for name, kind in types.items() if name not in required]
+    names = {f"{name}_": name for name in types}
+    return msgspec.defstruct(title, [*named, *free], rename=names, forbid_unknown_fields=True)
+
+
+def _reference(table: type) -> dict[str, str]:
+    return {"$ref": f"#/$defs/{table.__name__}"}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such schedule file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a schedule: {error}") from None
+    # Not TOMLDecodeError alone: Python reads no number of thousands of digits, and no list in so many lists.
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a TOML file: {error}") from None
+
+
+def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
+    """A pass from its names and values; numbers may be text."""
+    own = {**STYLE_TYPES, "style": Any} if "style" in table else {**DREAM_TYPES, "motif": MOTIF}
+    types = PASS_TYPES | own
+    refuse_unknown(table, types)
+    values = {
+        name: parse(types[name], _without_unit(value) if name in SPAN_NAMES else value, name, strict=False)
+        for name, value in table.items()
+    }
+    if "motif" in values:
+        values["motif"] = values["motif"].replace("+", ",")
+    if "feather" in values and "mask" not in values:
+        raise UserError("feather goes with mask")
+    curves = {name: values[name] for name in (*SCHEDULE_LIMITS, "motif") if name in values}
+    terms = tuple(form.read(values[form.name]) for form in TERM_FORMS if form.name in values)
+    weights, feather = values.get("weights"), {"feather": values["feather"]} if "feather" in values else {}
     return Pass(
-        style=style,
-        settings=tuple((name, _curve_from_keys(name, keys)) for name, keys in values["settings"].items()),
-        wishes=None if wishes is None else targets_from_dict(wishes),
-        net=values["net"],
-        weights=values["weights"],
-        span=Span(**values["span"]),
-        mask=None if mask is None else Mask(Path(mask["path"]), mask["feather"]),
+        style=_build_style(values, home) if "style" in values else None,
+        settings=tuple((curves | parse_key_tables(values.get("key", []))).items()),
+        wishes=Targets(terms) if terms else None,
+        net=values.get("net"),
+        weights=weights if weights in (None, "random") else home / weights,
+        span=Span(**{field: values[name] for name, field in SPAN_NAMES.items() if name in values}),
+        mask=Mask(home / values["mask"], **feather) if "mask" in values else None,
     )
 
 
-def describe_pass(stroke: Pass) -> dict[str, Any]:
-    """What decides about a pass, without where its files lie: those are told by what is in them."""
-    values = pass_to_dict(stroke)
-    del values["weights"]
-    if values["style"] is not None:
-        values["style"]["models"] = [weight for _, weight in values["style"]["models"]]
-    if values["mask"] is not None:
-        del values["mask"]["path"]
-    if (wishes := values.pop("wishes")) is not None:
-        del wishes["guide"]
-        values |= {**wishes, "terms": ", ".join(map(str, stroke.wishes.terms)) if stroke.wishes else ""}
-    settings = values.pop("settings")
-    return {name: value for name, value in {**values, **settings}.items() if value is not None}
+def _build_style(values: dict[str, Any], home: Path) -> Style:
+    given = values["style"] if isinstance(values["style"], list) else [values["style"]]
+    own = {field: values[name] for name, field in STYLE_NAMES.items() if name in values}
+    return Style(tuple(parse_style(str(each), home) for each in given), **own)
 
 
-def hash_pass_files(stroke: Pass) -> dict[str, str]:
-    """SHA-256 of a pass's paintings, guide and mask, by role."""
-    found = {}
-    if stroke.style is not None:
-        models = enumerate(stroke.style.models, 1)
-        found = {f"painting {number}": hash_file(path) for number, (path, _) in models}
-    if stroke.wishes is not None and stroke.wishes.guide is not None:
-        found["guide"] = hash_file(stroke.wishes.guide)
-    if stroke.mask is not None:
-        found["mask"] = hash_file(stroke.mask.path)
-    return found
-
-
-def absolute_pass(stroke: Pass) -> Pass:
-    """A pass whose files have names that hold in any folder."""
-    if stroke.weights not in (None, RANDOM):
-        stroke = replace(stroke, weights=str(Path(str(stroke.weights)).expanduser().resolve()))
-    if stroke.net is not None and is_user_model(stroke.net):
-        stroke = replace(stroke, net=str(Path(stroke.net).expanduser().resolve()))
-    if stroke.wishes is not None:
-        stroke = replace(stroke, wishes=absolute_targets(stroke.wishes))
-    if stroke.style is not None:
-        models = tuple((path.resolve(), weight) for path, weight in stroke.style.models)
-        stroke = replace(stroke, style=replace(stroke.style, models=models))
-    if stroke.mask is not None:
-        stroke = replace(stroke, mask=replace(stroke.mask, path=stroke.mask.path.resolve()))
-    return stroke
-
-
-def check_pass(film: MediaFile, stroke: Pass) -> None:
-    """Refuse a pass that cannot be done on a film, before any work.
-
-    Raises:
-        UserError: a time outside the film; a painting or a mask that cannot be read.
-    """
-    span, length = stroke.span, film.duration
-    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + END_TOLERANCE):
-        raise UserError(f"the {stroke} lies outside the film, which lasts {float(length):.2f} seconds")
-    assert film.video is not None
-    check_pass_files(stroke, film.video.width, film.video.height)
-
-
-def check_pass_files(stroke: Pass, width: int, height: int) -> None:
-    """Refuse a pass whose paintings or mask cannot be used on a film or a picture of a width and height, px.
-
-    Raises:
-        UserError: a painting or a mask that cannot be read, or does not fit.
-    """
-    if stroke.style is not None:
-        for path, _ in stroke.style.models:
-            read_style_image(path)
-    if stroke.mask is not None:
-        check_mask(stroke.mask, width, height)
-
-
-def _style_models(style: Style) -> list[list[Any]]:
-    return [[str(path), weight] for path, weight in style.models]
-
-
-def _curve_to_keys(curve: Curve | MotifCurve) -> list[list[Any]]:
-    if isinstance(curve, Curve):
-        return [list(key) for key in curve.keys]
-    return [[when, ",".join(names)] for when, names in curve.keys]
-
-
-def _curve_from_keys(name: str, keys: list[list[Any]]) -> Curve | MotifCurve:
-    if name == "motif":
-        return MotifCurve(tuple((when, tuple(names.split(","))) for when, names in keys))
-    return Curve(tuple((when, value) for when, value in keys))
+def _without_unit(value: Any) -> Any:
+    """A time as ``3``, ``"3s"`` or ``"0.5 s"``."""
+    return value.removesuffix("s").strip() if isinstance(value, str) else value

@@ -1,11 +1,9 @@
-"""What a setting follows: the sound's loudness, the picture's motion and the like.
+"""Settings that follow a feature of the film: the sound's loudness, the picture's motion and the like.
 
-A driven setting is the schedule's own value times a factor that goes from ``low``, where the feature is
-least, to ``high``, where it is most: ``value(t) * (low + (high - low) * feature(t))``, with the feature in
-0..1. So a fade of the schedule stays a fade, and a strength of 0 stays the source. Motifs are no numbers:
-they fade from the first of the schedule's, where the feature is least, to its last. Several drives of one
-setting multiply. A feature that hardly changes stands at 0.5. Between the film and these few numbers lie
-`mmdream.analysis.curves` and `mmdream.analysis.modulate`.
+A driven setting is the schedule's value times a factor between ``low``, where the feature is least, and
+``high``, where it is most: ``value(t) * (low + (high - low) * feature(t))``, the feature in 0..1. Motifs fade
+from the schedule's first to its last. Several drives of one setting multiply. `mmdream.analysis` measures the
+features and makes the curves.
 """
 
 from __future__ import annotations
@@ -14,7 +12,8 @@ import math
 from dataclasses import dataclass
 
 from mmdream.core.errors import UserError
-from mmdream.settings.schedule import SCHEDULE_LIMITS, suggest_name
+from mmdream.settings.definition import checked, suggest_name
+from mmdream.settings.schedule import SCHEDULE_LIMITS
 
 AUDIO_FEATURES = {
     "loudness": "how loud it seems",
@@ -22,13 +21,11 @@ AUDIO_FEATURES = {
     "pitch": "how high its tone is; held where there is none",
     "bass": "how loud it is below 150 Hz",
 }
-"""Features of a sound."""
 IMAGE_FEATURES = {
     "motion": "how fast what it shows moves",
     "cuts": "a new shot",
     "brightness": "how light it is",
 }
-"""Features of a picture."""
 DEFAULT_FACTORS = {
     "octaves": (0.5, 1.25),
     "octave_scale": (0.9, 1.1),
@@ -39,9 +36,9 @@ DEFAULT_FACTORS = {
 """Low and high, where no range is given: about as much dream on the whole as without."""
 MAX_FACTOR = 10.0
 """Largest factor; what it makes of a setting is held within the setting's limits in any case."""
-DRIVE_SYNTAX = "SETTING=FEATURE or SETTING=FEATURE:LOW-HIGH"
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Drive:
     """One setting that follows one feature.
@@ -51,11 +48,12 @@ class Drive:
     """
 
     setting: str
-    """One of `LIMITS`, or "motif"."""
+    """One of `SCHEDULE_LIMITS`, or "motif"."""
     feature: str
     """One of `AUDIO_FEATURES` or `IMAGE_FEATURES`."""
     low: float | None = None
-    """Factor where the feature is least; larger than `high` turns the drive round. None: see `DEFAULT_FACTORS`."""
+    """Factor where the feature is least; larger than `high` turns the drive round. None: see
+    `DEFAULT_FACTORS`."""
     high: float | None = None
 
     def __post_init__(self) -> None:
@@ -97,7 +95,8 @@ def parse_drive(text: str) -> Drive:
     setting, equals, rest = text.partition("=")
     feature, colon, ends = rest.partition(":")
     if not equals or not setting.strip() or not feature.strip():
-        raise UserError(f"drive is {text!r}; write {DRIVE_SYNTAX}, for example strength=loudness")
+        how = "SETTING=FEATURE or SETTING=FEATURE:LOW-HIGH"
+        raise UserError(f"drive is {text!r}; write {how}, for example strength=loudness")
     low = high = None
     if colon:
         first, _, second = ends.partition("-")

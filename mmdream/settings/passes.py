@@ -1,51 +1,70 @@
-"""What is done to a picture, pass after pass: dreams and styles, each with its own settings and time."""
+"""What is done to a picture or a film, pass after pass: dreams and styles, each with settings and a time."""
 
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mmdream.core.errors import UserError
-from mmdream.settings.schedule import (
-    SCHEDULE_LIMITS,
-    Curve,
-    MotifCurve,
-    Schedule,
-    parse_key_tables,
-    suggest_name,
-)
-from mmdream.settings.targets import Targets, parse_channel, parse_layer, parse_target
+from mmdream.settings.definition import AUDIO, IMAGE, PASSES, checked, fields_to_dict, setting, to_dict
+from mmdream.settings.schedule import Curve, MotifCurve, Schedule
+from mmdream.settings.targets import Targets
 
-STYLE_STATISTICS = ("wasserstein", "gram")
+if TYPE_CHECKING:
+    NamedCurves = tuple[tuple[str, Curve | MotifCurve], ...]
+    WeightsSource = str | Path | None
+else:
+    # What may be given, and what files hold.
+    AnyCurve = float | str | MotifCurve | Sequence[tuple[float, float | str | Sequence[str]]]
+    NamedCurves = Mapping[str, AnyCurve] | Sequence[tuple[str, AnyCurve]]
+    WeightsSource = str | None
+"""`WeightsSource`: a weights file, "random", or None for the card's own weights."""
+
 STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=2.0, steps=30)
 """How a style is climbed, unless another schedule is asked for."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where a pass acts: where a picture or a film is white; checked where it is made.
+    """Where a pass acts: where a picture or a film is white.
 
     Raises:
         UserError: a value out of range.
     """
 
-    path: Path
+    path: Annotated[
+        Path,
+        setting(
+            "Dream where it is white; of IN's aspect. Of a film a picture takes the first frame.",
+            PASSES,
+            "PICTURE|FILM",
+            name="mask",
+            media=IMAGE,
+        ),
+    ]
     """A picture, or a film that goes by the time of the film it lies on."""
-    feather: float = 8.0
-    """px of a picture of 360 lines over which its edges fade."""
+    feather: Annotated[
+        float,
+        setting(
+            "Fade the mask's edges over so many pixels of a picture of 360 lines.",
+            PASSES,
+            "PX",
+            0,
+            360,
+            unit="px",
+            media=IMAGE,
+        ),
+    ] = 8.0
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.feather <= 360:
-            raise UserError(f"feather is {self.feather:g}; choose between 0 and 360")
 
-
+@checked
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a picture is given the style of paintings; checked where it is made.
+    """How a picture is given the style of paintings.
 
     Raises:
         UserError: a value out of range.
@@ -53,41 +72,66 @@ class Style:
 
     models: tuple[tuple[Path, float], ...]
     """Paintings, each with its weight > 0."""
-    statistic: Literal["wasserstein", "gram"] = "wasserstein"
-    """What textures are compared by."""
-    content_weight: float = 1.0
-    """0: the style alone; 1 keeps what is seen; more keeps more."""
-    smooth: float = 0.1
-    """Weight of less total variation."""
-    scale: float = 1.0
-    """Size of the style's strokes; 1: the painting is taken as large as the picture."""
+    statistic: Annotated[
+        Literal["wasserstein", "gram"],
+        setting("Compare textures as normal distributions, or as Gram matrices."),
+    ] = "wasserstein"
+    content_weight: Annotated[
+        float, setting("0: the style alone; 1 keeps what is seen; more keeps more.", "", "W", 0, 1000)
+    ] = 1.0
+    smooth: Annotated[
+        float, setting("Weight of total variation; more: less fine detail.", "", "W", 0, 100)
+    ] = 0.1
+    scale: Annotated[
+        float,
+        setting(
+            "Size of the strokes; 1: as if the painting were as large as the picture.",
+            "",
+            "R",
+            0.1,
+            10,
+            name="style-scale",
+        ),
+    ] = 1.0
 
     def __post_init__(self) -> None:
         if not self.models:
             raise UserError("a style is missing; add --style PICTURE")
-        if self.statistic not in STYLE_STATISTICS:
-            raise UserError(f"statistic is {self.statistic!r}; choose {' or '.join(STYLE_STATISTICS)}")
-        if not 0 <= self.content_weight <= 1000:
-            raise UserError(f"content weight is {self.content_weight:g}; choose between 0 and 1000")
-        if not 0 <= self.smooth <= 100:
-            raise UserError(f"smooth is {self.smooth:g}; choose between 0 and 100")
-        if not 0.1 <= self.scale <= 10:
-            raise UserError(f"style scale is {self.scale:g}; choose between 0.1 and 10")
 
 
+@checked
+@dataclass(frozen=True, slots=True)
+class AudioStyleSettings:
+    """How a sound is given the style of others.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    content_weight: Annotated[
+        float, setting("0: the style alone; about 30 keeps the pitch too; more keeps more.", "", "", 0, 1000)
+    ] = 1.0
+    keep_rhythm: Annotated[bool, setting("Keep onsets, pauses and loudness of the content.", media=AUDIO)] = (
+        False
+    )
+    """Give each hop the energy that the content has there."""
+    steps: Annotated[int, setting("Steps towards the style.", "", "", 0, 10000)] = 100
+    seed: int = 0
+
+
+@checked
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a pass acts; checked where it is made.
+    """When a pass acts, in seconds of the film as a player shows it.
 
     Raises:
         UserError: it ends before it begins, or its fades do not fit in.
     """
 
-    start: float = 0.0
-    stop: float | None = None
-    """Seconds of the film as a player shows it; None: its end."""
-    fade: float = 0.0
-    """Seconds in which it comes, from `start` on, and goes, up to `stop`."""
+    start: Annotated[float, setting("Second at which the pass begins.", unit="s", name="from")] = 0.0
+    stop: Annotated[float | None, setting("Second at which it ends.", unit="s", name="to")] = None
+    """None: the end of the film."""
+    fade: Annotated[float, setting("Seconds in which it comes, and goes.", unit="s")] = 0.0
 
     def __post_init__(self) -> None:
         times = (self.start, self.fade, 0.0 if self.stop is None else self.stop)
@@ -100,13 +144,13 @@ class Span:
                 f"fade is {self.fade:g}: coming and going do not fit between {self.start:g} and {self.stop:g}"
             )
 
-    def holds(self, seconds: float) -> bool:
+    def is_active(self, seconds: float) -> bool:
         """Whether the pass acts at a time."""
         return self.start <= seconds and (self.stop is None or seconds < self.stop)
 
-    def share(self, seconds: float) -> float:
+    def opacity(self, seconds: float) -> float:
         """How much of the pass is seen at a time, 0..1."""
-        if not self.holds(seconds):
+        if not self.is_active(seconds):
             return 0.0
         if not self.fade:
             return 1.0
@@ -115,25 +159,35 @@ class Span:
         return max(0.0, min(1.0, come, gone))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One dream or style over a picture or a film. Each pass works on what the one before it made."""
 
     style: Style | None = None
     """None: a dream."""
-    settings: tuple[tuple[str, Curve | MotifCurve], ...] = ()
+    settings: NamedCurves = ()
     """Of the schedule: those that are the pass's own."""
     wishes: Targets | None = None
     """What a dream climbs; None: what the recipe asks for."""
     net: str | None = None
-    weights: str | Path | None = None
+    weights: WeightsSource = None
     """Network, and its weights; None: the recipe's."""
     span: Span = Span()
     mask: Mask | None = None
 
+    def __post_init__(self) -> None:
+        given: dict[str, Any] = dict(self.settings)
+        own = Schedule(**given)
+        object.__setattr__(self, "settings", tuple((name, getattr(own, name)) for name in given))
+
     def schedule(self, base: Schedule) -> Schedule:
         """The schedule of the pass: a dream's is the film's own, changed; a style has one of its own."""
         return (STYLE_SCHEDULE if self.style else base).with_settings(**dict(self.settings))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return fields_to_dict(self) | {"settings": to_dict(dict(self.settings))}
 
     def __str__(self) -> str:
         """For a person."""
@@ -173,148 +227,7 @@ def parse_style(text: str, home: Path = Path()) -> tuple[Path, float]:
 def style_shares(models: Sequence[tuple[Path, float]]) -> dict[str, float]:
     """Each style's share of the blend, by the file's name, for reports; their sum is 1."""
     whole = sum(weight for _, weight in models)
-    found = dict.fromkeys((str(path) for path, _ in models), 0.0)
+    shares = dict.fromkeys((str(path) for path, _ in models), 0.0)
     for path, weight in models:
-        found[str(path)] += weight / whole
-    return found
-
-
-pass
-
-STYLE_KEYS = ("content_weight", "style_scale", "statistic", "smooth")
-TERM_PARSERS = {"layer": parse_layer, "channel": parse_channel, "target": parse_target}
-COMMON_PASS_KEYS = ("from", "to", "fade", "mask", "feather", "net", "weights", *SCHEDULE_LIMITS)
-
-
-def parse_pass(text: str) -> Pass:
-    """A pass from ``dream:depth=0.6,from=3s`` or ``style=PICTURE:strength=0.7,mask=M.png``.
-
-    Raises:
-        UserError: another form, an unknown name (with the nearest right one), a value out of range.
-    """
-    head, _, rest = text.partition(":")
-    name, equals, model = head.partition("=")
-    table: dict[str, Any] = {}
-    if name == "style" and model:
-        table["style"] = model
-    elif head != "dream":
-        raise UserError(
-            f"--pass {text}: write dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; "
-            "paths with : , or = go into a schedule file"
-        )
-    for each in filter(None, rest.split(",")):
-        key, equals, value = each.partition("=")
-        if not equals or not value:
-            raise UserError(f"--pass {text}: {each!r} has no value; write SETTING=VALUE")
-        table[key.strip().replace("-", "_")] = value.strip()
-    try:
-        return _build_pass(table)
-    except UserError as error:
-        raise UserError(f"--pass {text}: {error}") from None
-
-
-def read_passes(path: Path) -> tuple[Pass, ...]:
-    """The ``[[pass]]`` tables of a schedule file, in order; paths in it are beside the file.
-
-    A table holds ``style`` (a picture, ``"A.jpg=0.5"``, or several) or is a dream, any setting that
-    ``--pass`` takes, and ``[[pass.key]]`` tables as the schedule's own.
-
-    Raises:
-        UserError: as `parse_pass`.
-    """
-    # Read once before by `schedule.read_schedule`, which says what is wrong with a file.
-    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("pass", [])
-    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UserError(f"{path}: write each pass as its own [[pass]] table")
-    found = []
-    for number, table in enumerate(tables, 1):
-        try:
-            found.append(_build_pass(table, path.parent))
-        except UserError as error:
-            raise UserError(f"{path}: pass {number}: {error}") from None
-    return tuple(found)
-
-
-def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
-    """A pass from its names and values."""
-    styled = "style" in table
-    known = (*COMMON_PASS_KEYS, "style", "key", *(STYLE_KEYS if styled else (*TERM_PARSERS, "motif")))
-    for name in table:
-        if name not in known:
-            raise UserError(f"unknown setting {name!r}{suggest_name(name, known)}")
-    settings: dict[str, Any] = {
-        name: _parse_number(name, table[name]) for name in SCHEDULE_LIMITS if name in table
-    }
-    if "motif" in table:
-        settings["motif"] = str(table["motif"]).replace("+", ",")
-    settings |= parse_key_tables(table.get("key", []))
-    checked = Schedule().with_settings(**settings)
-    terms = tuple(make(str(table[name])) for name, make in TERM_PARSERS.items() if name in table)
-    span = {own: _parse_seconds(name, table[name]) for name, own in SPAN_KEYS.items() if name in table}
-    mask = None
-    if "mask" in table:
-        soft = {"feather": _parse_number("feather", table["feather"])} if "feather" in table else {}
-        mask = Mask(home / str(table["mask"]), **soft)
-    elif "feather" in table:
-        raise UserError("feather goes with mask")
-    weights = table.get("weights")
-    return Pass(
-        style=_build_style(table, home) if styled else None,
-        settings=tuple((name, getattr(checked, name)) for name in settings),
-        wishes=Targets(terms) if terms else None,
-        net=None if "net" not in table else str(table["net"]),
-        weights=None if weights is None else weights if weights == "random" else home / str(weights),
-        span=Span(**span),
-        mask=mask,
-    )
-
-
-SPAN_KEYS = {"from": "start", "to": "stop", "fade": "fade"}
-
-
-def _build_style(table: dict[str, Any], home: Path) -> Style:
-    given = table["style"] if isinstance(table["style"], list) else [table["style"]]
-    models = tuple(parse_style(str(each), home) for each in given)
-    own: dict[str, Any] = {"statistic": table["statistic"]} if "statistic" in table else {}
-    for name, field in {
-        "content_weight": "content_weight",
-        "style_scale": "scale",
-        "smooth": "smooth",
-    }.items():
-        if name in table:
-            own[field] = _parse_number(name, table[name])
-    return Style(models, **own)
-
-
-def _parse_number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{name} is {value!r}; give a number") from None
-
-
-def _parse_seconds(name: str, value: Any) -> float:
-    """A time, ``3``, ``"3s"`` or ``"0.5 s"``."""
-    return _parse_number(name, value.removesuffix("s").strip() if isinstance(value, str) else value)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioStyleSettings:
-    """How a sound is styled; checked where it is made.
-
-    Raises:
-        UserError: a value out of range.
-    """
-
-    content_weight: float = 1.0
-    """0: the style alone is wanted; about 30 keeps the content's pitch too; more keeps more."""
-    keep_rhythm: bool = False
-    """Give each hop the energy that the content has there."""
-    steps: int = 100
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.content_weight <= 1000:
-            raise UserError(f"content weight is {self.content_weight:g}; choose between 0 and 1000")
-        if not 0 <= self.steps <= 10_000:
-            raise UserError(f"steps is {self.steps}; choose between 0 and 10000")
+        shares[str(path)] += weight / whole
+    return shares

@@ -1,24 +1,22 @@
-"""What a dream is asked to climb, term by term; its objective is their weighted sum."""
+"""What a dream climbs in place of, or besides, a depth: layers, channels, classes, and what a guide shows."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from mmdream.core.errors import UserError
+from mmdream.settings.definition import DREAM, TextForm, checked, setting
 
 if TYPE_CHECKING:
     import numpy as np
 
-MEASURES = ("energy", "mean", "cosine")
-"""How a layer or a channel is climbed: mean square of its activations, their mean, or their share of all."""
-
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing to climb."""
+    """One thing to climb; an objective is a weighted sum of them."""
 
     kind: Literal["layer", "channel", "target"]
     name: str
@@ -35,58 +33,9 @@ class Term:
         return f"{self.kind} {self.name}{channels}{weight}"
 
     @property
-    def plain(self) -> Term:
-        """The term without its weight."""
+    def unweighted(self) -> Term:
+        """The term with weight 1."""
         return replace(self, weight=1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What the user asks for in place of, or besides, a depth on the ladder.
-
-    Raises:
-        UserError: an unknown measure.
-    """
-
-    terms: tuple[Term, ...] = ()
-    """None: the ladder's rungs next to the depth."""
-    measure: Literal["energy", "mean", "cosine"] = "energy"
-    guide: Path | None = None
-    """A picture whose features the dream goes towards."""
-
-    def __post_init__(self) -> None:
-        if self.measure not in MEASURES:
-            raise UserError(f"objective is {self.measure!r}; choose {', '.join(MEASURES)}")
-        if (
-            self.measure == "cosine"
-            and self.guide is None
-            and not any(t.kind == "channel" for t in self.terms)
-        ):
-            raise UserError("objective cosine compares: give --guide or --channel with it")
-
-
-NO_TARGETS = Targets()
-"""The ladder's rungs next to the depth."""
-
-
-@dataclass(frozen=True)
-class GuideImage:
-    """A picture that is gone towards; two that show the same are the same, wherever they come from."""
-
-    rgb: np.ndarray = field(compare=False, repr=False)
-    """float32 [h, w, 3], 0..1, as the network is shown it."""
-    digest: str
-    """Of the pixels."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What is climbed at one moment: every term with its weight."""
-
-    terms: tuple[Term, ...]
-    weights: tuple[float, ...]
-    measure: str = "energy"
-    guide: GuideImage | None = None
 
 
 def parse_layer(text: str) -> Term:
@@ -130,6 +79,64 @@ def parse_motifs(text: str) -> tuple[str, ...]:
     if not names:
         raise UserError("motif is empty; write one or more, separated by commas (see `mmdream nets NAME`)")
     return names
+
+
+TERM_FORMS = (
+    TextForm("layer", "NAME[=W]", "Climb this layer, not the depth's; repeat to add.", parse_layer),
+    TextForm("channel", "LAYER:7,12[=W]", "Climb these channels; repeat to add.", parse_channel),
+    TextForm("target", "CLASS[=W]", "Dream this class; a negative weight: away from it.", parse_target),
+)
+"""Terms as text."""
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the user asks for in place of, or besides, a depth on the ladder.
+
+    Raises:
+        UserError: an unknown measure.
+    """
+
+    terms: Annotated[tuple[Term, ...], setting("", DREAM, forms=TERM_FORMS)] = ()
+    """None: the ladder's rungs next to the depth."""
+    measure: Annotated[
+        Literal["energy", "mean", "cosine"],
+        setting("How layers and channels are climbed.", DREAM, name="objective"),
+    ] = "energy"
+    """Mean square of the activations, their mean, or their share of all."""
+    guide: Annotated[
+        Path | None, setting("Dream towards what is in another file of its kind.", DREAM, "FILE")
+    ] = None
+
+    def __post_init__(self) -> None:
+        named = any(term.kind == "channel" for term in self.terms)
+        if self.measure == "cosine" and self.guide is None and not named:
+            raise UserError("objective cosine compares: give --guide or --channel with it")
+
+
+NO_TARGETS = Targets()
+"""The ladder's rungs next to the depth."""
+
+
+@dataclass(frozen=True)
+class GuideImage:
+    """A picture that is gone towards; two that show the same are the same, wherever they come from."""
+
+    rgb: np.ndarray = field(compare=False, repr=False)
+    """float32 [h, w, 3], 0..1, as the network is shown it."""
+    digest: str
+    """Of the pixels."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is climbed at one moment: every term with its weight."""
+
+    terms: tuple[Term, ...]
+    weights: tuple[float, ...]
+    measure: str = "energy"
+    guide: GuideImage | None = None
 
 
 def _split_weight(text: str) -> tuple[str, float]:

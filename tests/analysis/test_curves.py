@@ -16,6 +16,7 @@ from mmdream.analysis.curves import (
     normalize_feature,
     thin_keys,
 )
+from mmdream.settings.definition import to_dict
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, Schedule
 
 
@@ -128,8 +129,8 @@ def test_motifs_fade_from_the_first_to_the_last_and_meet_those_between():
         place = 2 * rising.at(np.array([when]))[0]
         # Parts of an eighth, of which the key nearest is taken.
         assert shares["eye"] + 2 * shares["tower"] == pytest.approx(place, abs=0.12)
-    again = Schedule(**Schedule(motif=fade).to_dict())
-    assert again.fade == fade
+    again = Schedule(**to_dict(Schedule(motif=fade)))
+    assert again.motif_curve == fade
 
 
 def test_motifs_stand_between_where_nothing_changes():

@@ -18,7 +18,8 @@ from mmdream.jobs.store import job_folder
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames as frames_of
-from mmdream.settings.passes import Mask, Pass, Span, Style, parse_pass, read_passes
+from mmdream.settings.files import parse_pass, read_passes
+from mmdream.settings.passes import Mask, Pass, Span, Style
 from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 

@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.settings.schedule import (
-    SCHEDULE_LIMITS,
-    Schedule,
-    list_presets,
-    load_preset,
-    preset_sound_target,
-    read_schedule,
-)
+from mmdream.settings.definition import to_dict
+from mmdream.settings.files import list_presets, load_preset, preset_sound_target, read_schedule
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 
 
 def test_linear_between_keys_and_held_outside():
@@ -26,7 +21,7 @@ def test_linear_between_keys_and_held_outside():
 
 def test_motifs_fade_from_key_to_key():
     schedule = Schedule(motif=((1, "dog"), (3, "tower, bus"), (5, "dog")))
-    assert schedule.fade.names == ("dog", "tower", "bus")
+    assert schedule.motif_curve.names == ("dog", "tower", "bus")
     assert schedule.at(0).motifs == (("dog", 1), ("tower", 0), ("bus", 0))
     assert schedule.at(2).motifs == (("dog", 0.5), ("tower", 0.25), ("bus", 0.25))
     assert schedule.at(9).motifs == (("dog", 1), ("tower", 0), ("bus", 0))
@@ -46,7 +41,7 @@ def test_a_file_names_motifs(tmp_path: Path):
     )
     found = read_schedule(path)
     assert found.at(2).motifs == (("dog", 0.75), ("eye", 0.25))
-    assert Schedule(**found.to_dict()) == found
+    assert Schedule(**to_dict(found)) == found
     with pytest.raises(UserError, match="give names"):
         read_schedule(write(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
 
@@ -153,7 +148,7 @@ def test_thousands_of_keys_are_as_few():
     assert [curve.at(float(t)) for t in at] == [float(np.interp(t, when, values)) for t in at]
     assert curve.at(np.zeros(0)).shape == (0,)
     names = ("dog", "eye", "tower")
-    fade = Schedule(motif=tuple((t, names[k % 3]) for k, t in enumerate(when.tolist()))).fade
+    fade = Schedule(motif=tuple((t, names[k % 3]) for k, t in enumerate(when.tolist()))).motif_curve
     for t in (-3.0, float(when[0]), float(when[40]), float(when[40:42].mean()), 1e6):
         number = int(np.clip(np.searchsorted(when, t), 0, 4999))
         assert {name for name, share in fade.at(t) if share} <= {names[number % 3], names[(number - 1) % 3]}
@@ -162,7 +157,7 @@ def test_thousands_of_keys_are_as_few():
 
 def test_a_preset_may_wish_for_a_sound():
     assert preset_sound_target("dogs") == "dog bark"
-    assert load_preset("dogs").fade.names == ("dog",)
+    assert load_preset("dogs").motif_curve.names == ("dog",)
     assert preset_sound_target("classic") is None
     with pytest.raises(UserError, match="did you mean 'dogs'"):
         preset_sound_target("dog")

@@ -1,0 +1,315 @@
+"""What a setting is: a field of a frozen dataclass with its range, its meaning and its place in the help.
+
+Checks, command line, files and JSON schema are all made of these fields. A value meets the same check
+wherever it comes from: where an object of its class is made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
+from fractions import Fraction
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from mmdream.core.errors import UserError
+
+T = TypeVar("T")
+Keyframed: TypeAlias = T | Sequence[tuple[float, T]]
+"""A value, or keys ((seconds, value), ...)."""
+
+MEDIA = frozenset({"film", "image", "audio"})
+FILM, IMAGE, AUDIO = (frozenset(each.split()) for each in ("film", "film image", "film audio"))
+"""What a setting acts on: films alone, all that is seen, all that is heard."""
+NETWORKS, DREAM, CLIMB = "Networks", "What is dreamed", "How it is dreamed"
+SOUND, FLOW, PASSES = "The dream of the sound", "From frame to frame", "Passes and masks"
+SOURCE, RESULT, ENDLESS = "What of the source", "Results", "Ouroboros: dreamed again and again"
+"""Panels of the help."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextForm:
+    """A way to write one value of many as text, in an option that may be repeated."""
+
+    name: str
+    metavar: str
+    help: str
+    read: Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is known of a field besides its type and its range."""
+
+    help: str = ""
+    """For people; none: it has no option."""
+    group: str = ""
+    """Panel of the help."""
+    metavar: str = ""
+    """What stands for a value in the help."""
+    name: str = ""
+    """Outside Python, where it is another; of a field that holds settings: what their names begin with."""
+    media: frozenset[str] = MEDIA
+    unit: str = ""
+    default: str = ""
+    """What the help says of the default, where that says nothing itself."""
+    takes: str = ""
+    """What an error asks for, where the type does not say it."""
+    forms: tuple[TextForm, ...] = ()
+    """Of a field of many values: the options that add to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting as an option of a command."""
+
+    name: str
+    """Without "--"."""
+    path: tuple[str, ...]
+    """Names of the fields that lead to it."""
+    kind: Any
+    """Its type with its range."""
+    default: Any
+    setting: Setting
+    form: TextForm | None = None
+
+
+def setting(
+    help: str = "",
+    group: str = "",
+    metavar: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: float | None = None,
+    **about: Any,
+) -> Any:
+    """Define a setting, in the annotation of its field.
+
+    Args:
+        help: its meaning, for people.
+        group: panel of the help.
+        metavar: what stands for a value in the help.
+        low: least value.
+        high: largest value.
+        above: a value that it lies above.
+        about: the rest of `Setting`.
+    """
+    ends: Any = {"ge": low, "le": high, "gt": above}
+    return msgspec.Meta(
+        **ends,
+        description=help or None,
+        extra={"setting": Setting(help, group, metavar, **about)},
+        extra_json_schema={"unit": about["unit"]} if "unit" in about else None,
+    )
+
+
+def checked(cls: type[T]) -> type[T]:
+    """Let a dataclass of settings check what its objects are made of, before `__post_init__`.
+
+    Raises:
+        UserError: on making, for an unknown name or a wrong value; the line tells range and nearest name.
+    """
+    made: Any = cls
+    init = made.__init__
+
+    @wraps(init)
+    def make(self: Any, *values: Any, **named: Any) -> None:
+        types = field_types(made)
+        named |= zip(types, values, strict=False)
+        refuse_unknown(named, types)
+        init(self, **{name: parse(types[name], named[name], outer_name(made, name)) for name in named})
+
+    made.__init__ = make
+    return cls
+
+
+def options(
+    cls: Any, media: frozenset[str] = MEDIA, path: tuple[str, ...] = (), prefix: str = ""
+) -> Iterator[Option]:
+    """Every setting of a class, and of the classes that it holds, that is an option for some media."""
+    for each in fields(cls):
+        kind = field_types(cls)[each.name]
+        about, at = _setting(kind), (*path, each.name)
+        if about is None or not about.media & media:
+            continue
+        held = get_args(kind)[0]
+        if is_dataclass(held):
+            yield from options(held, media, at, about.name)
+            continue
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        for form in about.forms:
+            yield Option(prefix + form.name, at, kind, None, replace(about, help=form.help), form)
+        if about.help:
+            yield Option(prefix + outer_name(cls, each.name), at, kind, default, about)
+
+
+@cache
+def field_types(cls: Any) -> dict[str, Any]:
+    """The type of each field, with what is known of it."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {each.name: hints[each.name] for each in fields(cls)}
+
+
+@cache
+def outer_name(cls: Any, name: str) -> str:
+    """What a field is called outside Python."""
+    about = _setting(field_types(cls)[name])
+    other = "" if about is None or about.name.endswith("-") else about.name
+    return other or name.replace("_", "-")
+
+
+def metadata(kind: Any) -> msgspec.Meta | None:
+    """What `setting` said of a type, or of the numbers in it."""
+    own = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)]
+    return own[0] if own else next(filter(None, map(metadata, get_args(kind))), None)
+
+
+def limits(cls: Any, name: str) -> tuple[float, float]:
+    """Least and largest value of a number."""
+    meta: Any = metadata(field_types(cls)[name])
+    return meta.ge, meta.le
+
+
+def parse(kind: Any, value: Any, name: str, strict: bool = True) -> Any:
+    """A value of a type.
+
+    Args:
+        kind: the type, with its range.
+        value: what was given; numbers of numpy are numbers.
+        name: what an error calls it.
+        strict: whether text never stands for a number.
+
+    Raises:
+        UserError: it is no such value; the line tells range or choices, and the nearest of them.
+    """
+    value = _without_numpy(value) if strict else _read_number(kind, value)
+    if isinstance(value, os.PathLike) and Path not in _types(kind):
+        value = os.fspath(value)
+    try:
+        return msgspec.convert(value, kind, dec_hook=read_text)
+    except msgspec.ValidationError as error:
+        # The error ends with where it is, as in " - at `$[1][0]`": the second key's time.
+        for place in re.findall(r"\[(\d+)\]", str(error).partition(" - at `$")[2]):
+            value = value[int(place)]
+        shown = f"{value:g}" if type(value) is float else repr(value)
+        raise UserError(f"{name} is {shown}; {_expected(kind, value)}") from None
+
+
+def read_text(kind: Any, value: Any) -> Any:
+    """A value of a type that JSON has not, a path or an exact time.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, kind):
+        return value
+    if kind is Path:
+        return Path(value)
+    if kind is Fraction and type(value) in (int, float, str):
+        return Fraction(str(value))  # 0.1 is a tenth, not the nearest binary fraction.
+    raise ValueError(f"not a {kind.__name__}")
+
+
+def to_dict(value: Any) -> Any:
+    """Settings or results as plain values, as JSON has them; msgspec.convert reads them."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value):
+        return fields_to_dict(value)
+    if isinstance(value, dict):
+        return {name: to_dict(each) for name, each in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [to_dict(each) for each in value]
+    return str(value) if isinstance(value, (Path, Fraction)) else value
+
+
+def fields_to_dict(value: Any) -> dict[str, Any]:
+    """A dataclass by the names of its fields, as plain values."""
+    return {each.name: to_dict(getattr(value, each.name)) for each in fields(value)}
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str], what: str = "setting") -> None:
+    """Refuse names that are not known.
+
+    Raises:
+        UserError: one of them, with the nearest right one.
+    """
+    known = tuple(known)
+    for name in names:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}{suggest_name(name, known)}")
+
+
+def suggest_name(word: str, words: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest of some words, or nothing."""
+    match = get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _setting(kind: Any) -> Setting | None:
+    meta = metadata(kind)
+    return None if meta is None or meta.extra is None else meta.extra["setting"]
+
+
+def _expected(kind: Any, value: Any) -> str:
+    """What to do about a wrong value."""
+    types, meta = _types(kind), metadata(kind)
+    if choices := [each for each in types if isinstance(each, str)]:
+        nearest = suggest_name(value, choices) if isinstance(value, str) else ""
+        return f"choose {', '.join(choices[:-1])} or {choices[-1]}{nearest}"
+    if (about := _setting(kind)) is not None and about.takes:
+        return f"give {about.takes}"
+    number = "a whole number" if int in types else "a number" if types.keys() & {float, Fraction} else ""
+    if number:
+        right = (type(value) is int and abs(value) < 2**63) or (type(value) is float and int not in types)
+        ends = "" if meta is None else _range(meta.ge, meta.gt, meta.le)
+        return f"choose {ends.removeprefix('of ')}" if right and ends else f"give {number} {ends}".strip()
+    for each, word in {bool: "true or false", Path: "the name of a file", str: "a text"}.items():
+        if each in types:
+            return f"give {word}"
+    return f"give {' or '.join(each.__name__ for each in types if isinstance(each, type))}"
+
+
+def _range(low: float | None, above: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}"
+    if above is not None:
+        return f"above {above:g}" + (f", at most {high:g}" if high is not None else "")
+    return "" if low is None else f"of {low:g} or more"
+
+
+@cache
+def _types(kind: Any) -> dict[Any, None]:
+    """Every plain type, and every choice, that a type is made of, in their order."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is None:
+        return {kind: None}
+    if origin is Literal:
+        return dict.fromkeys(inner)
+    held = inner[:1] if hasattr(kind, "__metadata__") else inner
+    return {each: None for part in held for each in _types(part)}
+
+
+def _read_number(kind: Any, value: Any) -> Any:
+    """Text as a number, where it stands for one."""
+    types = _types(kind)
+    number = float if float in types else int
+    if not isinstance(value, str) or str in types or number not in types:
+        return value
+    try:
+        return number(value)
+    except ValueError:
+        return value
+
+
+def _without_numpy(value: Any) -> Any:
+    if type(value) in (tuple, list):
+        return type(value)(map(_without_numpy, value))
+    return value.tolist() if hasattr(value, "tolist") else value
