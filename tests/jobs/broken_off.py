@@ -28,7 +28,7 @@ QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 def started(*words: object) -> subprocess.Popen[str]:
     """`mmdream`, as a person's shell starts it: a background shell has it ignore Ctrl-C."""
     code = (
-        "import signal\nfrom mmdream.cli import main\n"
+        "import signal\nfrom mmdream.cli.app import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\nmain()"
     )
     return subprocess.Popen(
