@@ -30,7 +30,8 @@ from typing import Any
 
 import soundfile
 
-from mmdream.jobs.store import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder, picture_part_file
+from mmdream.jobs.journal import FILE_NAMES
+from mmdream.jobs.store import JOB_FILE, LOCK_FILE, MARKER_FILE, WORK_PREFIX, job_folder
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.image import read_image as read_picture
 from mmdream.media.probe import probe
@@ -150,7 +151,7 @@ def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str
     out, ballast = place / f"full{suffix}", place / "ballast"
     job, began = job_folder(out), time.monotonic()
     with started(command("video", film, "-o", out, *options)) as run:
-        while run.poll() is None and not (job / picture_part_file(0)).exists():
+        while run.poll() is None and not (job / FILE_NAMES["picture"].format(0)).exists():
             time.sleep(0.02)
         with open(ballast, "wb") as file:
             file.write(bytes(shutil.disk_usage(place).free))

@@ -176,7 +176,7 @@ def jobs(
     import shlex
     import time
 
-    from mmdream.jobs.listing import list_jobs
+    from mmdream.jobs.store import list_jobs
 
     for job in list_jobs(folder):
         share = "" if job.percent is None else f"{job.percent} %, {job.frames} of {job.total} frames, "

@@ -1,29 +1,124 @@
-"""Where a run tells what it is doing; bars and logs are made of it at the edge."""
+"""Typed events of a run, and the sink that hands each of them to every listener."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-
-def _ignore(*_: object) -> None:
-    """Nobody listens."""
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class EventSink:
-    """What a run has to say."""
+class Message:
+    """A line of the plan."""
 
-    say: Callable[[str], None] = _ignore
-    """A line of plan."""
-    warn: Callable[[str], None] = _ignore
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
     """Something is not as the user may expect; the run goes on."""
-    progress: Callable[[str, float, float], None] = _ignore
-    """(what, done, total): "picture" in frames, "sound" and "styling" in seconds, "still" in scales,
-    "painting" in steps on the whole picture, "gallery" in tiles, "channels" in dreams, "download" and
-    "unpacking" in megabytes, "sorting", "checking", "hearing", "looking", "features" and "testing" in files,
-    "training" in steps."""
-    left: Callable[[float], None] = _ignore
-    """Seconds that the whole film still takes."""
-    frame: Callable[..., None] = _ignore
-    """A finished frame: (source, dream, seconds, moment, index, total), see `mmdream.views.preview.Preview`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one kind of work is."""
+
+    medium: str
+    """"picture" in frames, "sound" and "styling" in seconds, "still" in octaves, "painting" in steps on the
+    whole image, "gallery" in tiles, "channels" in dreams, "download" and "unpacking" in megabytes, "sorting",
+    "checking", "hearing", "looking", "features" and "testing" in files, "training" in steps."""
+    done: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class RemainingTime:
+    """How long the whole video still takes."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRendered:
+    """A finished frame of a video."""
+
+    source: Any = field(metadata={"array": True})
+    """float32 [H, W, 3], 0..1."""
+    dream: Any = field(metadata={"array": True})
+    """The same of the dream."""
+    seconds: float
+    """Of the source."""
+    settings: Any
+    """`FrameSettings` of the first pass."""
+    index: int
+    """Number of the frame, from 0."""
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run's figures, as plain JSON."""
+
+    report: Mapping[str, Any]
+
+
+Event = Message | Warned | Progress | RemainingTime | FrameRendered | Finished
+EventListener = Callable[[Event], None]
+
+CALLBACKS: dict[str, type] = {
+    "say": Message,
+    "warn": Warned,
+    "progress": Progress,
+    "left": RemainingTime,
+    "frame": FrameRendered,
+}
+"""The events that `EventSink` takes functions of their fields for."""
+
+
+class EventSink:
+    """Hands each event to every listener; without one, nobody is told."""
+
+    def __init__(self, *listeners: EventListener, **callbacks: Callable[..., Any]) -> None:
+        """Gather listeners.
+
+        Args:
+            listeners: each is called with every event, in the thread that it comes from.
+            callbacks: see `CALLBACKS`; a function that is called with one kind of event's fields, for example
+                ``EventSink(warn=print)``.
+        """
+        adapters = [_call_with_fields(CALLBACKS[name], call) for name, call in callbacks.items()]
+        self._listeners = (*listeners, *adapters)
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener."""
+        for listener in self._listeners:
+            listener(event)
+
+    def redirect(self, **callbacks: Callable[..., Any]) -> EventSink:
+        """A sink that calls these functions, see `CALLBACKS`, in place of this one's listeners."""
+        kinds = tuple(CALLBACKS[name] for name in callbacks)
+        return EventSink(lambda event: None if isinstance(event, kinds) else self.emit(event), **callbacks)
+
+    def say(self, text: str) -> None:
+        """Emit a `Message`."""
+        self.emit(Message(text))
+
+    def warn(self, text: str) -> None:
+        """Emit a `Warned`."""
+        self.emit(Warned(text))
+
+    def progress(self, medium: str, done: float, total: float) -> None:
+        """Emit a `Progress`."""
+        self.emit(Progress(medium, done, total))
+
+
+def _call_with_fields(kind: type, call: Callable[..., Any]) -> EventListener:
+    names = [each.name for each in fields(kind)]
+
+    def listen(event: Event) -> None:
+        if isinstance(event, kind):
+            call(*(getattr(event, name) for name in names))
+
+    return listen

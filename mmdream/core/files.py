@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import itertools
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import numpy as np
-
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
-from mmdream.media import image
 
 
 @contextmanager
@@ -150,13 +146,6 @@ def move_folder_into_place(folder: Path, path: Path) -> None:
         folder.rename(path)
     except OSError as error:
         raise UserError(f"{path}: holds other files by now; choose another name with -o") from error
-
-
-def write_numbered_images(folder: Path) -> Callable[[np.ndarray], None]:
-    """Write each picture that comes, numbered."""
-    folder.mkdir()
-    numbers = itertools.count(1)
-    return lambda rgb: image.write_image(folder / f"{next(numbers):04}.png", rgb)
 
 
 def move_into_place(file: Path, path: Path, overwrite: bool) -> None:

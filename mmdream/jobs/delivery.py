@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mmdream.core.errors import UserError
@@ -40,7 +39,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
         raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
 
     def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
-        line = None if journal is None else journal.done(kind).get(0)
+        line = None if journal is None else journal.finished(kind).get(0)
         replaced = job.overwrite or (kind == "preview" and folder.is_dir())
         if path is not None and not (line is not None and line.matches(path)):
             check_output_file(job.source, path, "", suffixes, replaced, option)
@@ -50,22 +49,22 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
 
 
-def attach_preview(listener: EventSink, film: MediaFile, job: Job) -> EventSink:
-    """A listener that keeps the preview too, if one is wanted."""
+def attach_preview(sink: EventSink, film: MediaFile, job: Job) -> EventSink:
+    """A sink that keeps the preview file too, if there is to be one."""
     if job.extras.preview is None or film.video is None:
-        return listener
-    return replace(listener, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
+        return sink
+    return EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
 
 
 def find_result(job: Job, folder: Path) -> JournalEntry | None:
     """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
-    line = Journal(folder).done("result").get(0)
+    line = Journal(folder).finished("result").get(0)
     return line if line is not None and (line.matches(job.out) or line.holds(folder)) else None
 
 
 def is_delivered(out: Path, folder: Path) -> bool:
     """Whether a film has its name, and the job in a folder is not yet done with what is made besides."""
-    line = Journal(folder).done("result").get(0) if is_job_folder(folder) else None
+    line = Journal(folder).finished("result").get(0) if is_job_folder(folder) else None
     return line is not None and line.matches(out)
 
 
@@ -90,13 +89,13 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
     start, end = job.order.start, job.order.end
 
     def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:
-        line = journal.done(kind).get(0)
+        line = journal.finished(kind).get(0)
         if line is None or not (line.matches(path) or line.holds(folder)):
             with make_work_folder(folder) as work:
                 write(work / path.name)
-                with journal.entry(kind, 0, result_file(kind, path)) as draft:
+                with journal.record(kind, 0, result_file(kind, path)) as draft:
                     os.replace(work / path.name, draft.path)
-            line = journal.done(kind)[0]
+            line = journal.finished(kind)[0]
         _publish_output(line, folder, path, job, how)
 
     def write_sheet(path: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -20,6 +20,14 @@ from typing import Any
 from mmdream.core.files import atomic_file, hash_file, write_atomically
 
 JOURNAL_FILE = "journal.jsonl"
+FILE_NAMES = {
+    "scan": "scan.safetensors",
+    "driven": "driven.json",
+    "picture": "picture/{:05d}.mid",
+    "carry": "picture/{:05d}.carry",
+    "sound": "sound/{:05d}.safetensors",
+}
+"""Where files lie, from the job's folder on, by kind and number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +58,23 @@ class JournalEntry:
         return path.is_file() and path.stat().st_size == self.size and hash_file(path) == self.sha256
 
 
+def _commit_nothing() -> None:
+    raise RuntimeError("the file is not written")
+
+
 @dataclass
-class DraftFile:
-    """A file on its way into the journal; the figures may be set until it is finished."""
+class JournalDraft:
+    """A file on its way into the journal; the figures may be set until it is written."""
 
     path: Path
     count: int = 1
     sums: dict[str, Any] = field(default_factory=dict)
+    commit: Callable[[], None] = _commit_nothing
+    """Makes the file count, once it is written: its line is on the disk when this returns."""
 
 
 class Journal:
-    """The journal of a job; threads may share it."""
+    """The journal of a job; threads may share it. It is the job's `mmdream.render.parts.PartStore`."""
 
     def __init__(self, folder: Path) -> None:
         """Read a journal, an empty one where there is none; see `read_journal`."""
@@ -68,26 +82,60 @@ class Journal:
         self._lock = threading.Lock()
         self._lines = list(read_journal(folder))
 
-    def done(self, kind: str) -> dict[int, JournalEntry]:
-        """Finished files of a kind by number; the last line of a number counts."""
+    def finished(self, kind: str) -> dict[int, JournalEntry]:
+        """Committed files of a kind by number; the last line of a number counts."""
         with self._lock:
             return {line.number: line for line in self._lines if line.kind == kind}
 
+    def path(self, kind: str, number: int = 0) -> Path:
+        """Where a file of a kind in `FILE_NAMES` lies, or would."""
+        return self.folder / FILE_NAMES[kind].format(number)
+
     @contextmanager
-    def entry(self, kind: str, number: int, file: str) -> Iterator[DraftFile]:
-        """Write one file: the block writes the draft's `path`, the journal's line follows."""
+    def write(self, kind: str, number: int = 0, file: str | None = None) -> Iterator[JournalDraft]:
+        """Write a file: the block writes the draft's `path`; then it has its name, and is to be committed.
+
+        Args:
+            kind: see `JournalEntry`.
+            number: likewise.
+            file: its name, from the job's folder on; None: by its kind.
+        """
         began = time.perf_counter()
+        file = FILE_NAMES[kind].format(number) if file is None else file
         path = self.folder / file
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path) as place:
-            draft = DraftFile(place)
+            draft = JournalDraft(place)
             yield draft
             digest, size = hash_file(place), place.stat().st_size
-        self._add(
-            JournalEntry(
-                kind, number, file, digest, size, draft.count, time.perf_counter() - began, draft.sums
-            )
-        )
+        seconds = time.perf_counter() - began
+        entry = JournalEntry(kind, number, file, digest, size, draft.count, seconds, draft.sums)
+        draft.commit = lambda: self._add(entry)
+
+    def _add(self, entry: JournalEntry) -> None:
+        data = _format_line(entry)
+        with self._lock:
+            with open(self.folder / JOURNAL_FILE, "ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    if file.write(data) < len(data):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)  # What follows a torn line would be lost.
+                    raise
+            self._lines.append(entry)
+
+    @contextmanager
+    def record(self, kind: str, number: int = 0, file: str | None = None) -> Iterator[JournalDraft]:
+        """Write a file and commit it."""
+        with self.write(kind, number, file) as draft:
+            yield draft
+        draft.commit()
+
+    def remove(self, kind: str, number: int) -> None:
+        """Take a file away; its line no longer counts when the journal is verified."""
+        self.path(kind, number).unlink(missing_ok=True)
 
     def verify(self) -> None:
         """Forget lines whose files are not as they say, and torn ones, so that new ones follow whole ones.
@@ -101,20 +149,6 @@ class Journal:
             path = self.folder / JOURNAL_FILE
             if path.is_file() and path.read_bytes() != data:
                 write_atomically(path, data)
-
-    def _add(self, line: JournalEntry) -> None:
-        data = _format_line(line)
-        with self._lock:
-            with open(self.folder / JOURNAL_FILE, "ab", buffering=0) as file:
-                before = file.tell()
-                try:
-                    if file.write(data) < len(data):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(before)  # What follows a torn line would be lost.
-                    raise
-            self._lines.append(line)
 
 
 def read_journal(folder: Path) -> Iterator[JournalEntry]:

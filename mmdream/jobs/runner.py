@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import threading
@@ -13,11 +14,12 @@ from pathlib import Path
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
+from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
 from mmdream.jobs.delivery import attach_preview, check_extras, deliver_outputs, find_result
-from mmdream.jobs.journal import Journal
+from mmdream.jobs.journal import Journal, JournalEntry
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
@@ -144,9 +146,7 @@ def _run_job(
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    from mmdream.render.video import render_video
-
-                    done = render_video(film, job, folder, attach_preview(listener, film, job), stop)
+                    done = _render(film, job, folder, attach_preview(listener, film, job), stop)
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
                 if not isinstance(error, DiskFull) and not _is_worth_keeping(folder):
@@ -156,6 +156,29 @@ def _run_job(
             return report.with_output(job.out)
 
     return run_interruptible(work, how)
+
+
+def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: threading.Event) -> JournalEntry:
+    """Dream a film, or what is left of it, into its job's folder; the journal's line of the result.
+
+    The line has the report, which does not name the result.
+    """
+    from mmdream.planning.announce import announce_plan
+    from mmdream.render.video import prepare_video, render_video
+
+    keep_freed_memory()
+    journal = Journal(folder)
+    journal.verify()
+    kinds = ("picture", "carry", "sound")
+    folders.remove_unlisted(folder, {line.file for kind in kinds for line in journal.finished(kind).values()})
+    plan = prepare_video(film, job, journal, sink, stop.is_set)
+    sink = announce_plan(plan, folder, sink)
+    with folders.make_work_folder(folder) as work:
+        report = render_video(plan, work, sink, stop)
+        with journal.record("result", 0, folders.result_file("result", job.out)) as draft:
+            os.replace(work / job.out.name, draft.path)
+            draft.sums = {"report": report.to_dict()}
+    return journal.finished("result")[0]
 
 
 @contextmanager
@@ -173,7 +196,7 @@ def _explain_full_disk(folder: Path, how: str) -> Iterator[None]:
 
 def _is_worth_keeping(folder: Path) -> bool:
     journal = Journal(folder)
-    return any(journal.done(kind) for kind in ("picture", "sound", "result"))
+    return any(journal.finished(kind) for kind in ("picture", "sound", "result"))
 
 
 def _disk_full_error(folder: Path, how: str) -> DiskFull:

@@ -13,16 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from filelock import lock_descriptor
-from safetensors.numpy import load_file, save
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
 from mmdream.jobs import journal
 from mmdream.jobs.spec import Job, format_differences
 
-JOB_FILE, LOCK_FILE, SCAN_FILE, MODULATION_FILE = "job.json", "lock", "scan.safetensors", "driven.json"
+JOB_FILE, LOCK_FILE = "job.json", "lock"
 WORK_PREFIX = "work-"
 """Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
 outlives it still writes, meets nobody."""
@@ -49,24 +47,9 @@ def job_folder(out: Path) -> Path:
     return out.with_name(f"{FOLDER_PREFIX}{out.name}{FOLDER_SUFFIX}")
 
 
-def picture_part_file(number: int) -> str:
-    """A part's frames."""
-    return f"picture/{number:05d}.mid"
-
-
-def state_file(number: int) -> str:
-    """What a part's last frame hands on."""
-    return f"picture/{number:05d}.carry"
-
-
 def result_file(kind: str, path: Path) -> str:
     """What is finished until it is given its name: the film, its sheet or its comparison."""
     return f"{kind}{path.suffix.lower()}"
-
-
-def sound_chunk_file(number: int) -> str:
-    """A group of chunks."""
-    return f"sound/{number:05d}.safetensors"
 
 
 @contextmanager
@@ -245,7 +228,7 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Throw away all of a job but its lock; what mmdream did not make stays."""
-    for name in (JOB_FILE, SCAN_FILE, MODULATION_FILE, journal.JOURNAL_FILE):
+    for name in (JOB_FILE, journal.FILE_NAMES["scan"], journal.FILE_NAMES["driven"], journal.JOURNAL_FILE):
         (folder / name).unlink(missing_ok=True)
         (folder / f"{name}.draft").unlink(missing_ok=True)
     for path in folder.iterdir():
@@ -292,21 +275,80 @@ def discard_job(folder: Path) -> None:
             folder.rmdir()
 
 
-@dataclass(frozen=True)
-class JournalChunkStore:
-    """Finished chunks of a sound, kept in a job's journal."""
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job."""
 
-    journal: journal.Journal
+    folder: Path
+    out: Path | None
+    """The result; None where the description is damaged."""
+    state: str
+    """running, stopped or broken."""
+    frames: int
+    total: int | None
+    """Frames in all; None: not counted yet."""
+    chunks: int
+    """Of the sound."""
+    touched: float
+    """When something was last finished, seconds since 1970."""
 
-    def load(self, number: int) -> dict[str, np.ndarray] | None:
-        """A chunk's arrays; None: it is not done yet."""
-        done = self.journal.done("sound").get(number)
-        return None if done is None else load_file(self.journal.folder / done.file)
+    @property
+    def percent(self) -> int | None:
+        """Of the frames; None: not known, or the picture is not dreamed."""
+        return None if not self.total else 100 * self.frames // self.total
 
-    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a chunk's arrays."""
-        with self.journal.entry("sound", number, sound_chunk_file(number)) as draft:
-            draft.path.write_bytes(
-                save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-            )
-            draft.count = 1
+    @property
+    def name(self) -> Path:
+        """What `mmdream resume` takes."""
+        beside = self.folder.name.startswith(FOLDER_PREFIX) and self.folder.name.endswith(FOLDER_SUFFIX)
+        own = self.folder.name.removeprefix(FOLDER_PREFIX).removesuffix(FOLDER_SUFFIX)
+        return self.folder.with_name(own) if beside else self.folder
+
+
+def list_jobs(place: Path) -> list[JobStatus]:
+    """The jobs in a folder, the last touched first.
+
+    Raises:
+        UserError: no such folder.
+    """
+    if not place.is_dir():
+        raise UserError(f"{place}: no such folder")
+    found = [job for job in map(_read_status, _find_job_folders(place)) if job is not None]
+    return sorted(found, key=lambda job: job.touched, reverse=True)
+
+
+def _find_job_folders(place: Path) -> Iterator[Path]:
+    for path in (place, *place.iterdir()):
+        if is_job_folder(path) and (path / JOB_FILE).is_file():
+            yield path
+
+
+def _read_status(folder: Path) -> JobStatus | None:
+    """How far a job is; None: it ended while it was looked at."""
+    try:
+        lines = list(journal.read_journal(folder))
+        try:
+            job = read_job(folder)
+        except UserError:
+            job = None
+        running = is_running(folder)
+        touched = (folder / JOB_FILE).stat().st_mtime
+        if lines:
+            touched = max(touched, (folder / journal.JOURNAL_FILE).stat().st_mtime)
+    except FileNotFoundError:
+        return None
+    dreams = job is not None and not job.order.keep_picture
+    return JobStatus(
+        folder,
+        None if job is None else job.out,
+        "running" if running else "broken" if job is None else "stopped",
+        _count_finished(lines, "picture"),
+        next((line.count for line in lines if line.kind == "scan"), None) if dreams else None,
+        _count_finished(lines, "sound"),
+        touched,
+    )
+
+
+def _count_finished(lines: list[journal.JournalEntry], kind: str) -> int:
+    """Frames or chunks that are done; a number counts once."""
+    return sum({line.number: line.count for line in lines if line.kind == kind}.values())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -96,3 +98,10 @@ def write_image(path: Path, rgb: np.ndarray) -> None:
     if not encoded:
         raise UserError(f"{path}: the picture could not be encoded; try .png")
     path.write_bytes(data.tobytes())
+
+
+def write_numbered_images(folder: Path) -> Callable[[np.ndarray], None]:
+    """Make a folder and return what writes each image it is given there, as 0001.png, 0002.png, ..."""
+    folder.mkdir()
+    numbers = itertools.count(1)
+    return lambda rgb: write_image(folder / f"{next(numbers):04}.png", rgb)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import itertools
 import math
@@ -16,7 +15,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.errors import UserError
 from mmdream.media.color import HDR_TRANSFERS, make_rgb_decoder
 from mmdream.media.open import demux_packets, open_media, video_decoder, video_stream
 from mmdream.media.probe import MediaFile, VideoTrack
@@ -26,9 +25,6 @@ SEEK_BACK_SECONDS = (0, 4, 30)
 MAX_EARLY_END = Fraction(1, 4)
 """Seconds by which a film may end before its header says so: containers round and count their
 longest stream."""
-PREROLL_FRAMES = 48
-"""Frames before the first one at which reading begins again: broken frames repeat what lies before them,
-and the first frames behind a jump may lack what they refer to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,62 +279,3 @@ def _missing_seconds(
     if end is not None:
         promised = min(promised, film.start + end)
     return promised - reached
-
-
-def frame_hash(frame: Frame) -> str:
-    """SHA-256 of a frame's pixels."""
-    return hashlib.sha256(np.ascontiguousarray(frame.rgb).data).hexdigest()
-
-
-def read_from(
-    film: MediaFile,
-    span: tuple[Fraction | None, Fraction | None],
-    pts: Sequence[int],
-    first: int,
-    previous_hash: str | None,
-    should_stop: Callable[[], bool],
-) -> Generator[Frame, None, None]:
-    """Read a film from frame `first` on.
-
-    A jump is trusted if it leads to all the time stamps and to the pixels of the frame before `first`;
-    otherwise the film is read from its beginning.
-
-    Args:
-        film: the source.
-        span: start and end of the part that is read, seconds since `MediaFile.start`; None: the film's own.
-        pts: time stamps of all frames in it.
-        first: number of the first frame to be read.
-        previous_hash: `frame_hash` of the frame before it; None: unknown.
-        should_stop: asked at each frame on the way; True ends the reading.
-
-    Raises:
-        Interrupted: `should_stop` said so.
-    """
-    if first == 0:
-        return read_frames(film, *span)
-    assert film.video is not None
-    if previous_hash is not None and first > PREROLL_FRAMES:
-        preroll = first - PREROLL_FRAMES
-        frames = read_frames(film, pts[preroll] * film.video.time_base - film.start, span[1])
-        last = _skip_frames(frames, pts[preroll:first], should_stop)
-        if last is not None and frame_hash(last) == previous_hash:
-            return frames
-        frames.close()
-    frames = read_frames(film, *span)
-    _skip_frames(frames, pts[:first], should_stop)
-    return frames
-
-
-def _skip_frames(
-    frames: Generator[Frame, None, None], pts: Sequence[int], should_stop: Callable[[], bool]
-) -> Frame | None:
-    """Skip frames of these time stamps; the last of them, or None where one has another stamp."""
-    frame = None
-    for stamp in pts:
-        if should_stop():
-            frames.close()
-            raise Interrupted
-        frame = next(frames, None)
-        if frame is None or frame.pts != stamp:
-            return None
-    return frame

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,15 +22,16 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.report import Stopwatch, format_duration
 from mmdream.core.threads import run_in_threads
-from mmdream.jobs.spec import Job
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import resolve_tracks
 from mmdream.networks.network import Network
-from mmdream.planning import disk as space
+from mmdream.planning.announce import estimate_disk_bytes
+from mmdream.planning.eta import estimate_frame_seconds
 from mmdream.render.frames import FramePipeline
-from mmdream.render.models import build_frame_pipeline, load_audio_network, load_guide_sound
-from mmdream.render.video import estimate_frame_seconds, scan_video
+from mmdream.render.models import load_guide_sound
+from mmdream.render.stream import make_measurer, render_frames
+from mmdream.render.video import VideoJob, load_networks, scan_video
 from mmdream.settings.recipe import Recipe
 
 TRIAL_FRAMES = 3
@@ -120,95 +123,97 @@ class Estimate:
         ]
 
 
-def estimate_run(film: MediaFile, job: Job, out: Path, listener: EventSink) -> Estimate:
+def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> Estimate:
     """Find out what a run would take.
 
     Args:
         film: the source.
         job: what would be made of it.
         out: the result, as the user names it.
-        listener: warned of what the film has.
+        sink: warned of what the film has.
 
     Raises:
         UserError: what the run itself would raise before its work.
     """
     began = time.perf_counter()
     keep_freed_memory()
-    picture, track = resolve_tracks(film, job.order)
-    order, recipe = job.order, job.recipe
-    found = scan_video(film, order, listener, lambda: False)
-    over_time = modulate_schedules(film, recipe, found, lambda: False, track)
-    seeing, hears = (with_modulated_schedule(recipe, each) for each in (over_time.video, over_time.sound))
-    seconds = float((found.pts[-1] - found.pts[0]) * found.time_base + 1 / (picture.rate or 25))
-    painter, first, frame, work = None, 0.0, 0.0, 0.0
-    if not order.keep_picture:
-        painter = build_frame_pipeline(picture, seeing, Stopwatch(), lambda: False, listener)
-        each = estimate_frame_seconds(painter, film, found)
-    hearing = None if track is None else load_audio_network(hears, listener)
+    video, track = resolve_tracks(film, job.order)
+    scan, _ = scan_video(film, job.order, sink, lambda: False)
+    schedules = modulate_schedules(film, job.recipe, scan, lambda: False, track)
+    seconds = float((scan.pts[-1] - scan.pts[0]) * scan.time_base + 1 / (video.rate or 25))
+    pipeline, audio_network = load_networks(film, job, schedules, track, Stopwatch(), sink, lambda: False)
+    first, frame, picture, sound = 0.0, 0.0, 0.0, 0.0
+    if pipeline is not None:
+        work = estimate_frame_seconds(pipeline, film, scan)
     start = time.perf_counter() - began
-    if painter is not None:
-        tried = partial(_time_trial_frames, painter, film, found, each)
+    if pipeline is not None:
         trials: list[tuple[float, float]] = []
-        # Who takes the frames steps back, and so would the caller's thread, and all that it starts later.
-        run_in_threads([lambda: trials.append(tried())], Event())
+        trial = partial(_time_trial_frames, pipeline, film, scan, work)
+        # Who takes the frames lowers its priority, and so would the caller's thread, and all it starts later.
+        run_in_threads([lambda: trials.append(trial())], Event())
         ((first, pace),) = trials
-        frame, work = pace * float(np.median(each)), pace * float(each.sum())
-    heard = 0.0 if track is None or hearing is None else _time_trial_sound(hears, hearing, track, seconds)
-    waiting = (QUEUED_FRAMES * 3 * 4 + ENCODER_FRAMES * 3 / 2) * picture.width * picture.height
-    small = (0, 0) if painter is None else painter.size
-    most = peak_memory_mib()
-    disk = space.estimate_disk_bytes(
-        None if painter is None else picture,
-        small,
-        out.suffix.lower(),
-        len(found.pts),
-        track,
-        seconds,
-        [sound for sound in film.audio_tracks if sound != track],
+        frame, picture = pace * float(np.median(work)), pace * float(work.sum())
+    if track is not None and audio_network is not None:
+        recipe = with_modulated_schedule(job.recipe, schedules.sound)
+        sound = _time_trial_sound(recipe, audio_network, track, seconds)
+    queued = (QUEUED_FRAMES * 3 * 4 + ENCODER_FRAMES * 3 / 2) * video.width * video.height
+    peak = peak_memory_mib()
+    size = (0, 0) if pipeline is None else pipeline.size
+    others = [other for other in film.audio_tracks if other != track]
+    disk = estimate_disk_bytes(
+        None if pipeline is None else video, size, out.suffix.lower(), len(scan.pts), track, seconds, others
     )
     return Estimate(
         source=str(film.path),
         output=str(out),
         seconds=seconds,
-        frames=len(found.pts),
-        shots=len(found.shots),
-        flashes=sum(len(shot.flashes) for shot in found.shots),
-        size=(picture.width, picture.height),
-        working_size=small[::-1],
-        network=None if painter is None else ", ".join(painter.networks),
-        precision=None if painter is None else painter.strokes[0].renderer.network.precision,
-        sound_network=None if track is None else recipe.sound_net,
+        frames=len(scan.pts),
+        shots=len(scan.shots),
+        flashes=sum(len(shot.flashes) for shot in scan.shots),
+        size=(video.width, video.height),
+        working_size=size[::-1],
+        network=None if pipeline is None else ", ".join(pipeline.networks),
+        precision=None if pipeline is None else pipeline.passes[0].renderer.network.precision,
+        sound_network=None if track is None else job.recipe.sound_net,
         start_seconds=start,
         first_frame_seconds=first,
         frame_seconds=frame,
-        picture_seconds=work,
-        sound_seconds=heard,
-        memory_mib=None if most is None else most + waiting / MIB,
+        picture_seconds=picture,
+        sound_seconds=sound,
+        memory_mib=None if peak is None else peak + queued / MIB,
         disk_mib=disk / MIB,
-        passes=() if painter is None else tuple(map(str, recipe.passes)),
-        driven=over_time.told,
+        passes=() if pipeline is None else tuple(map(str, job.recipe.passes)),
+        driven=schedules.told,
     )
 
 
 def _time_trial_frames(
-    painter: FramePipeline, film: MediaFile, found: Scan, each: np.ndarray
+    pipeline: FramePipeline, film: MediaFile, scan: Scan, work: np.ndarray
 ) -> tuple[float, float]:
     """Seconds of a frame in full, and how many a second of expected work takes, by a few frames of a shot."""
     # Not one that fades in: nothing is dreamed in the dark.
-    shot = max(found.shots, key=lambda s: (s.stop - s.first >= TRIAL_FRAMES, found.light[s.first]))
-    at = found.pts[shot.first] * found.time_base - film.start
+    shot = max(scan.shots, key=lambda each: (each.stop - each.first >= TRIAL_FRAMES, scan.light[each.first]))
+    start = scan.pts[shot.first] * scan.time_base - film.start
     stop = min(shot.stop, shot.first + TRIAL_FRAMES)
-    took: list[float] = []
+    seconds: list[float] = []
     # The first frame is dreamed twice: what its tracing takes is paid once and not by each shot.
     for end in (shot.first + 1, stop):
-        few, took = replace(found, shots=(Shot(shot.first, end, shot.box),)), []
-        began = time.perf_counter()
-        with closing(painter.dreams(video_reader.read_frames(film, at), few, shot.first)) as dreams:
+        measurer = make_measurer(pipeline, replace(scan, shots=(Shot(shot.first, end, shot.box),)))
+        frames = _take(video_reader.read_frames(film, start), end - shot.first)
+        seconds, began = [], time.perf_counter()
+        with closing(render_frames(pipeline, measurer, frames, shot.first, (), Stopwatch())) as dreams:
             for _ in dreams:
                 now = time.perf_counter()
-                took.append(now - began)
+                seconds.append(now - began)
                 began = now
-    return took[0], sum(took) / float(each[shot.first : stop].sum())
+    return seconds[0], sum(seconds) / float(work[shot.first : stop].sum())
+
+
+def _take(
+    frames: Generator[video_reader.Frame, None, None], count: int
+) -> Generator[video_reader.Frame, None, None]:
+    with closing(frames):
+        yield from islice(frames, count)
 
 
 def _time_trial_sound(recipe: Recipe, network: Network, track: AudioTrack, seconds: float) -> float:

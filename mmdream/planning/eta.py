@@ -12,16 +12,23 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from mmdream.analysis.shots import Scan
-from mmdream.core.events import EventSink
+from mmdream.core.events import EventSink, RemainingTime
 from mmdream.image import octaves
 from mmdream.image.octaves import Size
-from mmdream.render.frames import BIDIRECTIONAL_FRAMES, SETTLED_FULLNESS, SETTLING_FRAMES, count_carried_steps
+from mmdream.media.probe import MediaFile
+from mmdream.render.frames import (
+    BIDIRECTIONAL_FRAMES,
+    SETTLED_FULLNESS,
+    SETTLING_FRAMES,
+    FramePipeline,
+    count_carried_steps,
+)
 from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
@@ -137,7 +144,7 @@ def estimate_frame_work(
         for shot in found.shots:
             light = np.asarray(found.light[shot.first : shot.stop])
             best = np.maximum.accumulate(np.maximum(light, 1e-9))
-            growing = (best[:-1] / best[1:]) ** 4 < SETTLED_FULLNESS  # See `Laid.whole`.
+            growing = (best[:-1] / best[1:]) ** 4 < SETTLED_FULLNESS  # See `WarpedState.fullness`.
             kinds[shot.first + 1 : shot.stop][growing] = SETTLING_FRAME
             kinds[shot.first : min(shot.stop, shot.first + SETTLING_FRAMES)] = SETTLING_FRAME
             kinds[shot.first] = FRESH_FRAME
@@ -187,56 +194,84 @@ def _count_steps(moment: FrameSettings, share: float, size: Size) -> tuple[float
     return octaves.octave_cost(octaves.plan_full_passes(sizes, moment.steps)), carried(True), carried(False)
 
 
+def estimate_frame_seconds(pipeline: FramePipeline, film: MediaFile, scan: Scan) -> np.ndarray:
+    """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
+    assert film.video is not None
+    costs = [
+        PassCost(
+            bound.renderer.schedule,
+            bound.renderer.carried_share,
+            bound.span,
+            bound.renderer.time_step(pipeline.size),
+        )
+        for bound in pipeline.passes
+    ]
+    whole = film.video.height, film.video.width
+    return estimate_frame_work(scan, film.start, pipeline.recipe, costs, pipeline.size, whole)
+
+
 def report_time_left(
-    listener: EventSink, work: np.ndarray, sound: bool, clock: Callable[[], float] = time.monotonic
+    sink: EventSink, work: np.ndarray, sound: bool, clock: Callable[[], float] = time.monotonic
 ) -> EventSink:
-    """A listener that also tells the seconds that are left, after each frame and each piece of sound.
+    """A sink that also tells the seconds that are left, after each frame and each piece of sound.
 
     Args:
-        listener: told everything.
-        work: seconds that are expected of each frame.
+        sink: told everything.
+        work: seconds that are expected of each frame, in the order in which they are counted as done.
         sound: whether a sound is dreamed beside.
         clock: tells seconds.
     """
-    keep = 1 - 1 / max(PACE_WINDOW[1], PACE_WINDOW[0] * len(work))
-    beside, alone = PaceTracker(keep), PaceTracker(keep)
-    little = MIN_WORK_SHARE * float(work.mean())
-    closing = FINISHING_SECONDS[0] + FINISHING_SECONDS[1] * len(work)
-    sums = np.concatenate([[0.0], np.cumsum(work)])
-    # Frames that are done, when the last was, and how many this run has met that tell of the pace.
-    state = {"done": -1, "at": 0.0, "met": 0}
-    heard = {"at": 0.0, "done": -1.0, "left": float("inf") if sound else 0.0}
-    lock = threading.Lock()
-
-    def see(done: int, now: float) -> None:
-        if state["done"] >= 0 and done == state["done"] + 1 and work[done - 1] >= little:
-            state["met"] += 1
-            if state["met"] > WARMUP_FRAMES:
-                # A frame that was begun before the sound's end took longer than one alone.
-                tally = beside if heard["left"] > 0 or state["at"] < heard["at"] else alone
-                tally.add(now - state["at"], float(work[done - 1]))
-        state.update(done=done, at=now)
-
-    def hear(done: float, total: float, now: float) -> None:
-        if done >= total:
-            heard["left"] = 0.0
-            # One odd frame must not be all that is known of the quicker pace.
-            alone.add(ALONE_FACTOR * GUESS_WEIGHT * beside.took, GUESS_WEIGHT * beside.expected)
-        elif heard["done"] >= 0 and done > heard["done"]:
-            # The pace of the last piece: those that lie finished in a job's folder take no time.
-            heard["left"] = (total - done) * (now - heard["at"]) / (done - heard["done"])
-        heard.update(at=now, done=done)
+    estimator, lock = _TimeLeftEstimator(work, sound), threading.Lock()
 
     def progress(medium: str, done: float, total: float) -> None:
-        now = clock()
         with lock:
-            if medium == "picture":
-                see(int(done), now)
-            elif medium == "sound":
-                hear(done, total, now)
-            todo = float(sums[-1] - sums[max(0, int(state["done"]))])
-            left = estimate_seconds_left(todo, beside, alone, heard["left"])
-        listener.progress(medium, done, total)
-        listener.left(left + closing)
+            left = estimator.update(medium, done, total, clock())
+        sink.progress(medium, done, total)
+        sink.emit(RemainingTime(left))
 
-    return replace(listener, progress=progress)
+    return sink.redirect(progress=progress)
+
+
+class _TimeLeftEstimator:
+    """Follows the progress of picture and sound."""
+
+    def __init__(self, work: np.ndarray, sound: bool) -> None:
+        keep = 1 - 1 / max(PACE_WINDOW[1], PACE_WINDOW[0] * len(work))
+        self.beside, self.alone = PaceTracker(keep), PaceTracker(keep)
+        self.work, self.min_work = work, MIN_WORK_SHARE * float(work.mean())
+        self.finishing = FINISHING_SECONDS[0] + FINISHING_SECONDS[1] * len(work)
+        self.sums = np.concatenate([[0.0], np.cumsum(work)])
+        self.frames_done, self.frame_time, self.frames_seen = -1, 0.0, 0
+        self.sound_done, self.sound_time = -1.0, 0.0
+        self.sound_left = float("inf") if sound else 0.0
+
+    def update(self, medium: str, done: float, total: float, now: float) -> float:
+        """Count a piece of work; the seconds that are left."""
+        if medium == "picture":
+            self._count_frame(int(done), now)
+        elif medium == "sound":
+            self._count_sound(done, total, now)
+        todo = float(self.sums[-1] - self.sums[max(0, self.frames_done)])
+        return estimate_seconds_left(todo, self.beside, self.alone, self.sound_left) + self.finishing
+
+    def _count_frame(self, done: int, now: float) -> None:
+        if self.frames_done >= 0 and done == self.frames_done + 1 and self.work[done - 1] >= self.min_work:
+            self.frames_seen += 1
+            if self.frames_seen > WARMUP_FRAMES:
+                # A frame that was begun before the sound's end took longer than one alone.
+                is_beside = self.sound_left > 0 or self.frame_time < self.sound_time
+                pace = self.beside if is_beside else self.alone
+                pace.add(now - self.frame_time, float(self.work[done - 1]))
+        self.frames_done, self.frame_time = done, now
+
+    def _count_sound(self, done: float, total: float, now: float) -> None:
+        if done >= total:
+            self.sound_left = 0.0
+            # One odd frame must not be all that is known of the quicker pace.
+            self.alone.add(
+                ALONE_FACTOR * GUESS_WEIGHT * self.beside.took, GUESS_WEIGHT * self.beside.expected
+            )
+        elif self.sound_done >= 0 and done > self.sound_done:
+            # The pace of the last piece: those that lie finished in a job's folder take no time.
+            self.sound_left = (total - done) * (now - self.sound_time) / (done - self.sound_done)
+        self.sound_done, self.sound_time = done, now

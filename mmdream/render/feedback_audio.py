@@ -318,7 +318,7 @@ def dream_clips(
         done = sum(seconds[:number])
         # What is said of the first clip's settings holds for all.
         say = EventSink().say if number else listener.say
-        dreaming = replace(listener, say=say, progress=_offset_progress(listener, done, sum(seconds)))
+        dreaming = listener.redirect(say=say, progress=_offset_progress(listener, done, sum(seconds)))
         film = probe(path)
         audio = AudioInput(film, film.audio_tracks[0], loudness=loudness)
         own = _clip_recipe(recipe, settings, network, number)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import (
@@ -18,23 +21,27 @@ from mmdream.core.files import (
     check_output_folder,
     move_folder_into_place,
     output_workspace,
-    write_numbered_images,
 )
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import Report, SettingsChange, Stopwatch, objective_ratio
+from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.image import octaves
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
+from mmdream.media.video_reader import Frame
 from mmdream.render.image_style import check_pass_files
 from mmdream.render.models import locate_image_network
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.recipe import Recipe, resolve_size
 
+if TYPE_CHECKING:  # They bring TensorFlow in.
+    from mmdream.render.context import FrameContext
+    from mmdream.render.frames import FramePipeline
+
 
 def render_image(
     rgb: np.ndarray,
     recipe: Recipe,
-    listener: EventSink,
+    sink: EventSink,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Report]:
     """Dream a picture, pass after pass, as a film's frame at second 0.
@@ -42,7 +49,7 @@ def render_image(
     Args:
         rgb: float32 [H, W, 3], 0..1.
         recipe: its schedule is asked at second 0, and passes that begin later are left out.
-        listener: told each octave that is done.
+        sink: told each octave that is done.
         on_step: called after each step with the picture so far, float32 [h, w, 3].
 
     Returns:
@@ -53,50 +60,51 @@ def render_image(
     """
     if recipe.drives or recipe.sound_drives:
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
-    began, recipe = time.perf_counter(), _drop_later_passes(recipe, listener)
+    began, recipe = time.perf_counter(), _drop_later_passes(recipe, sink)
     for each in recipe.effective_passes:
         check_pass_files(each, rgb.shape[1], rgb.shape[0])
         locate_image_network(recipe.for_pass(each))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
+    from mmdream.render.frames import FramePipeline
     from mmdream.render.models import load_passes
 
-    strokes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), Stopwatch(), lambda: False, listener)
+    passes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), sink)
     width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])
-    small = begun = octaves.resize(rgb, (height, width))
-    moments = [stroke.renderer.schedule.at(0.0) for stroke in strokes]
-    visits = [
-        octaves.plan_full_passes(octaves.octave_sizes(height, width, moment), moment.steps)
-        for moment in moments
-    ]
+    pipeline = FramePipeline(recipe, passes, (height, width), scored_every=1)
+    frame, context = _measure_still(rgb, pipeline)
+    settings = [bound.renderer.schedule.at(0.0) for bound in passes]
+    total = sum(len(octaves.octave_sizes(height, width, each)) for each in settings)
     done = itertools.count(1)
-    dream = rgb
-    for stroke, moment, own in zip(strokes, moments, visits, strict=True):
-        mask = None if stroke.mask is None else stroke.mask(Fraction(0))[..., None]
-        less = None if mask is None else octaves.resize(mask, (height, width))
-        telling = on_step if on_step is None or less is None else _mask_steps(on_step, small, less)
-        detail = np.zeros_like(small)
-        for visit in own:
-            detail = detail + stroke.renderer.gain(small, detail, [visit], moment, Fraction(0), shown=telling)
-            listener.progress("still", next(done), sum(map(len, visits)))
-        detail = octaves.make_detail_limiter(small, recipe.color)(detail)
-        share = np.float32(moment.strength * stroke.span.opacity(0.0))
-        laid = share * octaves.resize(detail, rgb.shape[:2])
-        dream = np.clip(dream + (laid if mask is None else laid * mask), 0, 1)
-        laid = share * detail
-        small = np.clip(small + (laid if less is None else laid * less), 0, 1)
-    seen = octaves.resize(dream, (height, width))
-    first = strokes[0].renderer
-    scored = objective_ratio(*first.scores(moments[0], begun, seen))
-    styled = recipe.effective_passes[0].style is not None
-    return dream, Report(
-        objective_gain={} if styled else {"picture": scored},
-        style_left=scored if styled else None,
-        strength={"picture": measure_strength(seen - begun)},
-        precision={"picture": first.network.precision},
-        wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (SettingsChange(0.0, moments[0]),)},
+    _, (layers,) = pipeline.ascend(
+        pipeline.initial_states,
+        [context],
+        on_octave=lambda: sink.progress("still", next(done), total),
+        on_step=on_step,
     )
+    dream, _ = pipeline.compose(frame, context, layers)
+    scores = pipeline.score(context, dream)
+    assert scores is not None
+    ratio, styled = objective_ratio(*scores), recipe.effective_passes[0].style is not None
+    return dream, Report(
+        objective_gain={} if styled else {"picture": ratio},
+        style_left=ratio if styled else None,
+        strength={"picture": measure_strength(octaves.resize(dream, (height, width)) - context.small)},
+        precision={"picture": passes[0].renderer.network.precision},
+        wall_seconds=time.perf_counter() - began,
+        schedule={"picture": (SettingsChange(0.0, settings[0]),)},
+    )
+
+
+def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, FrameContext]:
+    """An image as a video's only frame, at second 0, in full light and without borders."""
+    from mmdream.render.stream import make_measurer
+
+    height, width = rgb.shape[:2]
+    scan = Scan((Shot(0, 1, (0, height, 0, width)),), array("q", [0]), array("f", [1.0]), Fraction(1), 0)
+    frame = Frame(rgb, 0, Fraction(1), 0, Fraction(0))
+    context, _ = make_measurer(pipeline, scan).measure(frame, 0, None)
+    return frame, context
 
 
 def _drop_later_passes(recipe: Recipe, listener: EventSink) -> Recipe:
@@ -142,7 +150,7 @@ def render_image_file(
     steps = check_output_folder(out, "steps", overwrite) if save_steps else None
     with output_workspace(out, overwrite) as work:
         kept = work / "steps"
-        shown = None if steps is None else write_numbered_images(kept)
+        shown = None if steps is None else image.write_numbered_images(kept)
         dream, report = render_image(rgb, recipe, listener, shown)
         image.write_image(work / out.name, dream)
         if steps is not None:
@@ -162,10 +170,3 @@ def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
         raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
     width, height = resolve_size(recipe.size, 0, 0)
     return make_noise_image(height, width, recipe.seed)
-
-
-def _mask_steps(
-    shown: Callable[[np.ndarray], None], small: np.ndarray, mask: np.ndarray
-) -> Callable[[np.ndarray], None]:
-    """Show what a mask leaves of each picture that comes."""
-    return lambda rgb: shown(small + mask * (rgb - small))

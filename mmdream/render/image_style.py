@@ -20,7 +20,6 @@ from mmdream.core.files import (
     check_output_folder,
     move_folder_into_place,
     output_workspace,
-    write_numbered_images,
 )
 from mmdream.core.memory import keep_freed_memory
 from mmdream.image import octaves
@@ -210,7 +209,7 @@ def style_image_file(
         kept = work / "steps"
         painting, done = style_image(
             rgb, models, recipe, style, listener, from_noise=from_noise, mask=share,
-            on_step=None if steps is None else write_numbered_images(kept),
+            on_step=None if steps is None else image.write_numbered_images(kept),
         )  # fmt: skip
         image.write_image(work / out.name, painting)
         if steps is not None:

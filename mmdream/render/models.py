@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import soundfile
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.core.report import Stopwatch
 from mmdream.image.objective import check_targets, read_guide
 from mmdream.image.style_ascent import StyleTarget
 from mmdream.media import image
@@ -24,7 +23,7 @@ from mmdream.networks.card import NetworkCard, load_card
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.weights import locate_weights
 from mmdream.render.frames import BoundPass, FramePipeline
-from mmdream.render.passes import DreamPass, PassRenderer, StylePass
+from mmdream.render.passes import AroundStep, DreamPass, PassRenderer, StylePass
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
 
@@ -111,47 +110,43 @@ def _announce_guesses(about: NetworkCard, listener: EventSink) -> None:
         listener.say(guess)
 
 
-pass
-
-
 def build_frame_pipeline(
-    picture: VideoTrack, recipe: Recipe, clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
+    video: VideoTrack, recipe: Recipe, sink: EventSink, around_step: AroundStep = nullcontext
 ) -> FramePipeline:
-    """All that paints a film's picture.
+    """Load all that dreams a video's picture.
 
     Raises:
-        UserError: weights, paintings or masks that are missing or damaged; wishes that cannot be fulfilled.
+        UserError: weights, paintings or masks that are missing or damaged; targets that cannot be reached.
     """
-    strokes = load_passes(recipe, (picture.width, picture.height), clock, stopped, listener)
-    width, height = resolve_size(recipe.size, picture.width, picture.height)
-    rate = 2 * max(1, round(picture.rate or 25))
-    return FramePipeline(recipe, strokes, (height, width), rate, clock)
+    passes = load_passes(recipe, (video.width, video.height), sink, around_step)
+    width, height = resolve_size(recipe.size, video.width, video.height)
+    return FramePipeline(recipe, passes, (height, width), 2 * max(1, round(video.rate or 25)))
 
 
 def load_passes(
-    recipe: Recipe, size: tuple[int, int], clock: Stopwatch, stopped: Callable[[], bool], listener: EventSink
+    recipe: Recipe, size: tuple[int, int], sink: EventSink, around_step: AroundStep = nullcontext
 ) -> tuple[BoundPass, ...]:
-    """The passes of a recipe, over a film or a picture of a width and height.
+    """Load a recipe's passes over a video or an image of a width and height.
 
     Raises:
         UserError: as `build_frame_pipeline`.
     """
-    loaded: dict[tuple[str, str], Network] = {}
+    networks: dict[tuple[str, str], Network] = {}
 
-    def brush(each: Pass) -> PassRenderer:
-        own = recipe.for_pass(each)
+    def load_renderer(settings: Pass) -> PassRenderer:
+        own = recipe.for_pass(settings)
         key = own.net, str(own.weights)
-        if key not in loaded:
-            loaded[key] = load_image_network(own, listener)
-        network = loaded[key]
-        if each.style is None:
+        if key not in networks:
+            networks[key] = load_image_network(own, sink)
+        network = networks[key]
+        if settings.style is None:
             network.check_terms(own.wishes.terms)
-            return DreamPass(own, network, clock, stopped, read_guide(own.wishes))
-        models = tuple((image.read_image(path), weight) for path, weight in each.style.models)
-        return StylePass(StyleTarget(network, each.style, models), own.schedule, own, clock, stopped)
+            return DreamPass(own, network, read_guide(own.wishes), around_step)
+        paintings = tuple((image.read_image(path), weight) for path, weight in settings.style.models)
+        return StylePass(StyleTarget(network, settings.style, paintings), own, around_step)
 
-    def stroke(each: Pass) -> BoundPass:
-        mask = None if each.mask is None else open_mask(each.mask, *size).at
-        return BoundPass(brush(each), each.span, mask)
+    def bind(settings: Pass) -> BoundPass:
+        read_mask = None if settings.mask is None else open_mask(settings.mask, *size).at
+        return BoundPass(load_renderer(settings), settings.span, read_mask)
 
-    return tuple(map(stroke, recipe.effective_passes))
+    return tuple(map(bind, recipe.effective_passes))

@@ -1,89 +1,92 @@
-"""What one pass does to a frame, behind one form: a dream of a network, or the style of paintings."""
+"""What one pass does to an image, in one form for stills, films and zooms: a dream, or a style."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 
-from mmdream.core.errors import Interrupted
-from mmdream.core.report import Stopwatch
 from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, step_size
-from mmdream.image.octaves import GradientFunction, OctavePass
+from mmdream.image.octaves import OctavePass
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective
 
+AroundStep = Callable[[], AbstractContextManager[None]]
+"""Stands around every gradient step of a pass; what it raises ends the work."""
+StepCallback = Callable[[np.ndarray], None]
+"""Takes the image so far, float32 [H, W, 3], after a step."""
 TIMED_STEPS = 3
 """Steps that are timed."""
 
 
 class PassRenderer(Protocol):
-    """What a painter asks of a pass."""
+    """Adds detail to an image by gradient ascent."""
 
     @property
     def network(self) -> Network:
-        """What it sees with."""
+        """The network whose gradient is followed."""
 
     @property
     def schedule(self) -> Schedule:
-        """Its settings over time."""
+        """The pass's settings over time."""
 
     @property
-    def carried(self) -> float:
+    def carried_share(self) -> float:
         """Share of the steps that a carried frame takes."""
 
     @property
     def smoothing(self) -> float | None:
-        """Of a carried frame's steps, see `octaves.OctavePass`."""
+        """Of a carried frame's steps, see `OctavePass`."""
 
     @property
     def momentum(self) -> float:
-        """See `Card.momentum`."""
+        """See `NetworkCard.momentum`."""
 
-    def length(self, moment: FrameSettings) -> float:
+    def step_length(self, settings: FrameSettings) -> float:
         """RMS of a step, of the range 0..1; their mean where they grow shorter."""
 
-    def gain(
+    def ascend(
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[OctavePass],
-        moment: FrameSettings,
-        place: Fraction,
-        pace: np.ndarray | None = None,
-        shown: Callable[[np.ndarray], None] | None = None,
+        octave_passes: Sequence[OctavePass],
+        settings: FrameSettings,
+        time: Fraction,
+        step_scale: np.ndarray | None = None,
+        on_step: StepCallback | None = None,
     ) -> np.ndarray:
-        """What a climb adds to `detail`, float32 of the size of `pace`, or of the source [H, W, 3].
+        """What an ascent from source + detail, float32 [H, W, 3], adds to the detail.
 
-        After each step `shown` is called with the picture so far, float32 [H, W, 3].
+        Returns:
+            float32, of the size of `step_scale`, or of the source.
         """
 
-    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
-        """What is climbed, for both, float32 [H, W, 3]: more is better in a dream, less in a style."""
+    def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """The objective of both images, float32 [H, W, 3]: more is better in a dream, less in a style."""
 
-    def step_seconds(self, size: octaves.Size) -> float:
-        """Trace the network, and time one step on a picture of a size."""
+    def time_step(self, size: octaves.Size) -> float:
+        """Trace the network for images of a size, and return the seconds that a step on one takes."""
 
 
 @dataclass(frozen=True)
 class DreamPass:
-    """A dream."""
+    """A dream: ascent of an objective of the network's layers."""
 
     recipe: Recipe
-    """Its schedule and wishes are the pass's."""
+    """The pass's own: its schedule, targets, ascent options, colour and seed count."""
     network: Network
-    clock: Stopwatch
-    stopped: Callable[[], bool]
     guide: GuideImage | None = None
-    """The one that its wishes name."""
+    """The image that the targets name."""
+    around_step: AroundStep = nullcontext
 
     @property
     def schedule(self) -> Schedule:
@@ -91,7 +94,7 @@ class DreamPass:
         return self.recipe.schedule
 
     @property
-    def carried(self) -> float:
+    def carried_share(self) -> float:
         """The card's."""
         return self.network.card.carried
 
@@ -105,136 +108,125 @@ class DreamPass:
         """The card's."""
         return self.network.card.momentum
 
-    def length(self, moment: FrameSettings) -> float:
-        """The card's, along what is climbed."""
-        return step_size(self.network.card, self._wanted(moment))
+    def step_length(self, settings: FrameSettings) -> float:
+        """The card's, for the objective."""
+        return step_size(self.network.card, self.objective(settings))
 
-    def gain(
+    def objective(self, settings: FrameSettings) -> Objective:
+        """What is ascended at a time of the schedule."""
+        return build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
+
+    def ascend(
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[OctavePass],
-        moment: FrameSettings,
-        place: Fraction,
-        pace: np.ndarray | None = None,
-        shown: Callable[[np.ndarray], None] | None = None,
+        octave_passes: Sequence[OctavePass],
+        settings: FrameSettings,
+        time: Fraction,
+        step_scale: np.ndarray | None = None,
+        on_step: StepCallback | None = None,
     ) -> np.ndarray:
-        """See `octaves.dream_octaves`."""
+        """See `PassRenderer.ascend` and `octaves.dream_octaves`."""
+        gradient = build_gradient(self.network, self.objective(settings))
+
+        def watched_gradient(image: np.ndarray) -> np.ndarray:
+            with self.around_step():
+                return gradient(image)
+
         return octaves.dream_octaves(
-            source,
-            detail,
-            visits,
-            self._slope(moment),
-            self.length(moment),
-            seed=self.recipe.seed,
-            time=place,
-            step_scale=pace,
-            color=self.recipe.color,
-            options=self.recipe.manner,
-            on_step=shown,
+            source, detail, octave_passes, watched_gradient, self.step_length(settings),
+            seed=self.recipe.seed, time=time, step_scale=step_scale, color=self.recipe.color,
+            options=self.recipe.manner, on_step=on_step,
+        )  # fmt: skip
+
+    def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """The objective of both."""
+        objective = self.objective(settings)
+        return (
+            evaluate_objective(self.network, objective, source),
+            evaluate_objective(self.network, objective, result),
         )
 
-    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
-        """The objective."""
-        wanted = self._wanted(moment)
-        return evaluate_objective(self.network, wanted, source), evaluate_objective(
-            self.network, wanted, result
-        )
-
-    def step_seconds(self, size: octaves.Size) -> float:
-        """Of the first moment's objective."""
-        wanted = self._wanted(self.schedule.at(0.0))
-        gradient, still = build_gradient(self.network, wanted), np.full((*size, 3), 0.5, np.float32)
-        gradient(still)
-        evaluate_objective(self.network, wanted, still)
-        return _time_fastest(lambda: gradient(still))
-
-    def _wanted(self, moment: FrameSettings) -> Objective:
-        """What is climbed at a moment."""
-        return build_objective(self.network.card, moment, self.recipe.wishes, self.guide)
-
-    def _slope(self, moment: FrameSettings) -> GradientFunction:
-        """The network's gradient, which gives up between two steps when the user wants to stop."""
-        gradient = build_gradient(self.network, self._wanted(moment))
-
-        def at(picture: np.ndarray) -> np.ndarray:
-            if self.stopped():
-                raise Interrupted
-            with self.clock.time("network"):
-                return gradient(picture)
-
-        return at
+    def time_step(self, size: octaves.Size) -> float:
+        """See `PassRenderer.time_step`; of the objective at second 0, on grey."""
+        objective, grey = self.objective(self.schedule.at(0.0)), np.full((*size, 3), 0.5, np.float32)
+        gradient = build_gradient(self.network, objective)
+        gradient(grey)
+        evaluate_objective(self.network, objective, grey)
+        return _time_fastest(lambda: gradient(grey))
 
 
 @dataclass(frozen=True)
 class StylePass:
-    """A style."""
+    """A style: ascent towards the statistics of paintings."""
 
-    easel: style_ascent.StyleTarget
-    schedule: Schedule
+    target: style_ascent.StyleTarget
     recipe: Recipe
-    """Its seed and colour."""
-    clock: Stopwatch
-    stopped: Callable[[], bool]
+    """The pass's own: its schedule, colour and seed count."""
+    around_step: AroundStep = nullcontext
 
     smoothing = None
     """Strokes are as fine as pixels."""
-    carried = style_ascent.CARRIED_SHARE
+    carried_share = style_ascent.CARRIED_SHARE
     momentum = style_ascent.MOMENTUM
 
     @property
     def network(self) -> Network:
-        """The easel's."""
-        return self.easel.network
+        """The target's."""
+        return self.target.network
 
-    def length(self, moment: FrameSettings) -> float:
-        """The same at any moment."""
+    @property
+    def schedule(self) -> Schedule:
+        """The recipe's."""
+        return self.recipe.schedule
+
+    def step_length(self, settings: FrameSettings) -> float:
+        """The same at any time."""
         return style_ascent.FIRST_STEP * (1 + style_ascent.LAST_STEP_SCALE) / 2
 
-    def gain(
+    def ascend(
         self,
         source: np.ndarray,
         detail: np.ndarray,
-        visits: Sequence[OctavePass],
-        moment: FrameSettings,
-        place: Fraction,
-        pace: np.ndarray | None = None,
-        shown: Callable[[np.ndarray], None] | None = None,
+        octave_passes: Sequence[OctavePass],
+        settings: FrameSettings,
+        time: Fraction,
+        step_scale: np.ndarray | None = None,
+        on_step: StepCallback | None = None,
     ) -> np.ndarray:
-        """See `styled.stylize_octaves`."""
+        """See `PassRenderer.ascend` and `style_ascent.stylize_octaves`."""
 
-        def asked() -> None:
-            if self.stopped():
-                raise Interrupted
+        def before_step() -> None:
+            with self.around_step():
+                pass
 
-        with self.clock.time("network"):
+        with self.around_step():
             return style_ascent.stylize_octaves(
-                source, detail, visits, self.easel, seed=self.recipe.seed, time=place, step_scale=pace,
-                color=self.recipe.color, on_step=shown, before_step=asked,
+                source, detail, octave_passes, self.target, seed=self.recipe.seed, time=time,
+                step_scale=step_scale, color=self.recipe.color, on_step=on_step, before_step=before_step,
             )  # fmt: skip
 
-    def scores(self, moment: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
-        """The distance from the style."""
-        return self.easel.distance(source, source), self.easel.distance(result, source)
+    def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """The distance of both from the style."""
+        return self.target.distance(source, source), self.target.distance(result, source)
 
-    def step_seconds(self, size: octaves.Size) -> float:
-        """Of a step on a picture without anything in it."""
-        still = np.full((*size, 3), 0.5, np.float32)
-        visits = [OctavePass(size, 1)]
+    def time_step(self, size: octaves.Size) -> float:
+        """See `PassRenderer.time_step`; on grey."""
+        grey = np.full((*size, 3), 0.5, np.float32)
 
-        def one() -> np.ndarray:
+        def take_step() -> np.ndarray:
             return style_ascent.stylize_octaves(
-                still, np.zeros_like(still), visits, self.easel, seed=0, time=Fraction(0)
+                grey, np.zeros_like(grey), [OctavePass(size, 1)], self.target, seed=0, time=Fraction(0)
             )
 
-        one()
-        return _time_fastest(one)
+        take_step()
+        return _time_fastest(take_step)
 
 
 def _time_fastest(work: Callable[[], object]) -> float:
-    took = []
+    seconds = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
         work()
-        took.append(time.perf_counter() - start)
-    return min(took)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -100,7 +100,7 @@ class WarpedState:
 
     detail: np.ndarray
     """float32 [H, W, 3]."""
-    pace: np.ndarray
+    step_scale: np.ndarray
     """float32 [h, w], half size, >= 0: length of its steps over the card's."""
     change: np.ndarray
     """float32 [h, w, 3]: what goes on of the last frame's change."""
@@ -112,7 +112,7 @@ class WarpedState:
     """The push of the next frame."""
     light: float
     """The best so far."""
-    whole: float
+    fullness: float
     """0..1: how much of a full dream the frame starts from, whatever its strength; little while the light
     grows."""
 
@@ -171,13 +171,13 @@ def warp_state(
     bare = np.float32(BARE_STEP_BOOST) * (1 - fill)
     return WarpedState(
         detail=detail,
-        pace=(np.float32(effort) + bare) * (1 - hold * fill),
+        step_scale=(np.float32(effort) + bare) * (1 - hold * fill),
         change=change * _to_three_channels(going_on),
         momentum=going_on,
         fill=fill + (1 - fill) * np.minimum(np.float32(FILL_RATE) * (1 + bare), 1),
         step_gain=float(np.clip(carry.step_gain * (1 + INTEGRAL_GAIN * lack), 0.25, 2.5)),
         light=best,
-        whole=float(old) ** 4 * cv2.mean(fill)[0],
+        fullness=float(old) ** 4 * cv2.mean(fill)[0],
     )
 
 

@@ -1,275 +1,405 @@
-"""One film dreamed from end to end: looked at, dreamed in picture and sound at once, joined, verified."""
+"""One video dreamed from end to end: scan, plan, picture, sound, join, verify."""
 
 from __future__ import annotations
 
-import math
-import os
+import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from fractions import Fraction
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Protocol
 
 from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.audio.dream import AudioDreamReport
-from mmdream.audio.style import AudioStyleReport as StyledReport
-from mmdream.core.errors import Interrupted, UserError
-from mmdream.core.events import EventSink
-from mmdream.core.memory import freeze_loaded_objects, keep_freed_memory
-from mmdream.core.report import Stopwatch
+from mmdream.audio.style import AudioStyleReport
+from mmdream.core.errors import Interrupted, UserError, disk_full_error
+from mmdream.core.events import EventSink, FrameRendered
+from mmdream.core.memory import freeze_loaded_objects
+from mmdream.core.report import Report, Stopwatch
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.jobs.journal import Journal, JournalEntry
-from mmdream.jobs.spec import Job
-from mmdream.jobs.store import (
-    MODULATION_FILE,
-    SCAN_FILE,
-    JournalChunkStore,
-    make_work_folder,
-    picture_part_file,
-    remove_unlisted,
-    result_file,
-)
-from mmdream.media import video_reader
-from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.tracks import OutputAudioTrack, describe_track, resolve_tracks
-from mmdream.media.video_reader import read_from
-from mmdream.media.video_writer import join_parts
-from mmdream.planning import disk
-from mmdream.planning.eta import PassCost, estimate_frame_work, report_time_left
+from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
+from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
+from mmdream.media.video_reader import Frame, read_frames
+from mmdream.media.video_writer import VideoWriter, count_frames, join_parts
+from mmdream.networks.network import Network
 from mmdream.render.audio import AudioInput, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
-from mmdream.render.frames import FramePipeline
+from mmdream.render.frames import DreamedFrame, FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network
-from mmdream.render.parts import ResumePoint, find_resume_point, notify_frames, plan_parts, write_parts
+from mmdream.render.parts import (
+    Chain,
+    DraftFile,
+    FrameStats,
+    Part,
+    PartStore,
+    StoredChunks,
+    find_missing_runs,
+    outdated_states,
+    plan_chains,
+    plan_parts,
+)
+from mmdream.render.source import FileFrameSource, FrameSource, hash_frame
+from mmdream.render.stream import make_measurer, render_frames
+from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.settings.recipe import Selection
-
-LONG_WORK_SECONDS = 20.0
-"""Seconds of expected work from which on a cheaper choice is offered."""
+from mmdream.settings.recipe import Recipe, Selection
 
 
-def render_video(
-    film: MediaFile, job: Job, folder: Path, listener: EventSink, stop: threading.Event
-) -> JournalEntry:
-    """Dream a film, or what is left of it, and join, read back and journal the result.
+class VideoJob(Protocol):
+    """What is to be made of a video, as far as rendering asks."""
+
+    @property
+    def out(self) -> Path:
+        """The result; its suffix chooses the container."""
+
+    @property
+    def order(self) -> Selection:
+        """Which part of the source, and what is kept."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How to dream."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """A part whose files are written and not committed."""
+
+    part: Part
+    drafts: tuple[DraftFile, ...]
+    """In the order in which they are to be committed."""
+
+
+Parts = Generator[WrittenPart, None, None]
+Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
+"""Maps a function over chains, which may be rendered in any order, anywhere."""
+
+
+def run_in_order(render: Callable[[Chain], Parts], chains: Sequence[Chain]) -> Parts:
+    """The `Runner` that takes one chain after the other, here."""
+    for chain in chains:
+        yield from render(chain)
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """A video that was scanned and cut into parts, and the networks that will dream it."""
+
+    film: MediaFile
+    job: VideoJob
+    scan: Scan
+    schedules: ModulatedSchedules
+    track: AudioTrack | None
+    """The sound that is dreamed."""
+    pipeline: FramePipeline | None
+    """None: the picture is kept."""
+    audio_network: Network | None
+    stopwatch: Stopwatch
+    store: PartStore
+    hashes: Mapping[int, str]
+    """`hash_frame` of each part's first frame, by its number."""
+    chains: tuple[Chain, ...]
+    """All parts."""
+    missing: tuple[Chain, ...]
+    """Runs of parts that are to be rendered, see `find_missing_runs`."""
+    began: float
+    """As `time.perf_counter` gave it."""
+
+    @property
+    def video(self) -> VideoTrack:
+        """The source's picture."""
+        assert self.film.video is not None
+        return self.film.video
+
+    @property
+    def shot_starts(self) -> set[int]:
+        """The first frame of each shot, and the end: nothing is carried across them."""
+        return {len(self.scan.pts), *(shot.first for shot in self.scan.shots)}
+
+    @property
+    def frames_done(self) -> int:
+        """How many need not be rendered."""
+        return len(self.scan.pts) - sum(part.frames for run in self.missing for part in run)
+
+
+def prepare_video(
+    film: MediaFile, job: VideoJob, store: PartStore, sink: EventSink, is_stopped: Callable[[], bool]
+) -> VideoPlan:
+    """Scan a video, measure what its schedules follow, and load its networks; each is done once a job.
 
     Args:
         film: the source.
         job: what to make of it.
-        folder: of the job, which holds it, and nobody else works in it. What is finished there is not
-            done again.
-        listener: told about plan and progress.
-        stop: says when to stop.
-
-    Returns:
-        The journal's line of the finished film, with its report, which does not name it.
+        store: what is finished there is not done again.
+        sink: told what the schedules follow, and what was guessed of networks.
+        is_stopped: whether to stop.
 
     Raises:
-        UserError: see `wanted`; no frame in the excerpt, no room on the disk.
-        Interrupted: the user wants to stop.
+        UserError: see `resolve_tracks`; no frame in the excerpt.
+        Interrupted: `is_stopped` said so.
     """
-    began = time.perf_counter()
-    keep_freed_memory()
-    picture, track = resolve_tracks(film, job.order)
-    clock, journal = Stopwatch(), _open_journal(folder)
-    with clock.time("scan"):
-        found = _scan_once(film, job, journal, listener, stop.is_set)
-        over_time = _modulate_once(film, job, journal, found, track, stop.is_set)
-    for line in over_time.told:
-        listener.say(line)
-    seeing, hears = (with_modulated_schedule(job.recipe, each) for each in (over_time.video, over_time.sound))
-    plan = plan_parts(found.shots)
-    stand = find_resume_point(plan, found, journal)
-    painter = (
-        None
-        if job.order.keep_picture
-        else build_frame_pipeline(picture, seeing, clock, stop.is_set, listener)
-    )
-    hearing = None if track is None else load_audio_network(hears, listener)
-    if painter is not None:
-        ahead = estimate_frame_seconds(painter, film, found)
-        _announce_work(painter, len(found.pts), stand, float(ahead[stand.meter.frames :].sum()), listener)
-        listener = report_time_left(listener, ahead, hearing is not None)
-    if track is not None and len(film.audio_tracks) > 1:
-        listener.say(f"dreams {describe_track(track)} of {len(film.audio_tracks)}; the others are kept")
-    _announce_space(film, job, folder, found, painter, track, listener)
+    began, stopwatch = time.perf_counter(), Stopwatch()
+    _, track = resolve_tracks(film, job.order)
+    with stopwatch.time("scan"):
+        if not store.finished("scan"):
+            scan, hashes = scan_video(film, job.order, sink, is_stopped)
+            with store.record("scan") as draft:
+                draft.path.write_bytes(scan.to_bytes())
+                draft.count, draft.sums = len(scan.pts), {"hashes": hashes}
+        scan = Scan.from_bytes(store.path("scan", 0).read_bytes())
+        schedules = _modulate_once(film, job, store, scan, track, is_stopped)
+    for line in schedules.told:
+        sink.say(line)
+    pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
+    chains, states = plan_chains(scan.shots), store.finished("carry")
+    hashes = store.finished("scan")[0].sums.get("hashes", {})
+    complete = {number: entry.count for number, entry in store.finished("picture").items()}
+    return VideoPlan(
+        film, job, scan, schedules, track, pipeline, audio_network, stopwatch, store,
+        hashes={int(number): digest for number, digest in hashes.items()},
+        chains=chains,
+        missing=tuple(run for chain in chains for run in find_missing_runs(chain, complete, states)),
+        began=began,
+    )  # fmt: skip
 
-    seen: list[RenderedPicture] = []
-    heard: list[RenderedSound] = []
-    suffix = job.out.suffix.lower()
-    with make_work_folder(folder) as work:
 
-        def see() -> None:
-            assert painter is not None
-            file, meter = work / "picture.mid", stand.meter
-            listener.progress("picture", meter.frames, len(found.pts))
-            if stand.parts < len(plan):
-                first = plan[stand.parts].first
-                source = read_from(
-                    film, (job.order.start, job.order.end), found.pts, first, stand.last, stop.is_set
-                )
-                dreams = painter.dreams(source, found, first, stand.carries)
-                dreams = notify_frames(dreams, listener, first, len(found.pts))
-                meter = write_parts(
-                    dreams, plan, stand, picture, suffix, found, journal, listener, clock.seconds
-                )
-            painted = [folder / picture_part_file(part.number) for part in plan]
-            with clock.time("parts"):
-                join_parts(painted, file, picture, suffix, found.pts, found.time_base, stop.is_set)
-            brush = painter.strokes[0].renderer
-            styled = job.recipe.effective_passes[0].style is not None
-            seen.append(RenderedPicture(file, meter, brush.network.precision, styled))
+def scan_video(
+    film: MediaFile, selection: Selection, sink: EventSink, is_stopped: Callable[[], bool]
+) -> tuple[Scan, dict[int, str]]:
+    """Read the selected part of a video once.
 
-        def sing() -> None:
-            assert track is not None
-            assert hearing is not None
-            lower_priority()
-            kept = JournalChunkStore(journal)
-            audio = AudioInput(film, track, (job.order.start, job.order.end))
-            with clock.time("sound"):
-                done: AudioDreamReport | StyledReport
-                if (style := job.order.sound_style) is not None:
-                    laid, done = style_audio_track(
-                        audio, [(style, 1.0)], AudioStyleSettings(seed=hears.seed), hearing, listener, work,
-                        stop.is_set, kept,
-                    )  # fmt: skip
-                else:
-                    laid, done = render_audio_track(audio, hearing, hears, listener, work, stop.is_set, kept)
-            (work / "source.wav").unlink()  # Room on the disk for the join.
-            heard.append(RenderedSound(OutputAudioTrack(track, work / "sound.wav", laid), done))
+    Returns:
+        Its scan, and `hash_frame` of each part's first frame.
 
-        with freeze_loaded_objects(), clock.time("wall"):
-            run_in_threads([see] * (painter is not None) + [sing] * (hearing is not None), stop)
-        with clock.time("join"):
-            tracks = seen[0] if seen else None, heard[0] if heard else None
-            proven = join_and_verify(film, work / job.out.name, job.order, found, *tracks, listener)
-            if stop.is_set():
+    Raises:
+        UserError: there is no frame in it.
+        Interrupted: `is_stopped` said so.
+    """
+    hashes: list[str] = []
+
+    def watched(frames: Iterable[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if is_stopped():
                 raise Interrupted
-        done = over_time.extend_report(build_report(*tracks, proven, clock, began), job.recipe)
-        with journal.entry("result", 0, result_file("result", job.out)) as draft:
-            os.replace(work / job.out.name, draft.path)
-            draft.sums = {"report": done.to_dict()}
-    return journal.done("result")[0]
+            hashes.append(hash_frame(frame))
+            yield frame
 
-
-def _open_journal(folder: Path) -> Journal:
-    """The journal of a job, less all that is not on the disk as it says; what it does not name is gone."""
-    journal = Journal(folder)
-    journal.verify()
-    kinds = ("picture", "carry", "sound")
-    remove_unlisted(folder, {line.file for kind in kinds for line in journal.done(kind).values()})
-    return journal
-
-
-def _scan_once(
-    film: MediaFile, job: Job, journal: Journal, listener: EventSink, stopped: Callable[[], bool]
-) -> Scan:
-    """What one look at the film tells; it is taken once a job."""
-    if done := journal.done("scan"):
-        return Scan.from_bytes((journal.folder / done[0].file).read_bytes())
-    found = scan_video(film, job.order, listener, stopped)
-    with journal.entry("scan", 0, SCAN_FILE) as draft:
-        draft.path.write_bytes(found.to_bytes())
-        draft.count = len(found.pts)
-    return found
+    source = read_frames(film, selection.start, selection.end, strict=selection.strict, on_warning=sink.warn)
+    scan = scan_frames(watched(source))
+    if not scan.pts:
+        raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
+    return scan, {part.first: hashes[part.first] for part in plan_parts(scan.shots)}
 
 
 def _modulate_once(
     film: MediaFile,
-    job: Job,
-    journal: Journal,
-    found: Scan,
+    job: VideoJob,
+    store: PartStore,
+    scan: Scan,
     track: AudioTrack | None,
-    stopped: Callable[[], bool],
+    is_stopped: Callable[[], bool],
 ) -> ModulatedSchedules:
-    """The schedules of both media; what follows the film is measured once a job."""
     if not job.recipe.drives and not job.recipe.sound_drives:
-        return modulate_schedules(film, job.recipe, found, stopped, track)
-    if done := journal.done("driven"):
-        return ModulatedSchedules.from_json((journal.folder / done[0].file).read_text())
-    over_time = modulate_schedules(film, job.recipe, found, stopped, track)
-    with journal.entry("driven", 0, MODULATION_FILE) as draft:
-        draft.path.write_text(over_time.to_json())
-    return over_time
+        return modulate_schedules(film, job.recipe, scan, is_stopped, track)
+    if not store.finished("driven"):
+        schedules = modulate_schedules(film, job.recipe, scan, is_stopped, track)
+        with store.record("driven") as draft:
+            draft.path.write_text(schedules.to_json())
+    return ModulatedSchedules.from_json(store.path("driven", 0).read_text())
 
 
-def scan_video(film: MediaFile, order: Selection, listener: EventSink, stopped: Callable[[], bool]) -> Scan:
-    """Scan what is wanted of a film.
+def load_networks(
+    film: MediaFile,
+    job: VideoJob,
+    schedules: ModulatedSchedules,
+    track: AudioTrack | None,
+    stopwatch: Stopwatch,
+    sink: EventSink,
+    is_stopped: Callable[[], bool],
+) -> tuple[FramePipeline | None, Network | None]:
+    """What dreams the picture, and what dreams the sound; None: it is kept, or there is none."""
+
+    @contextmanager
+    def around_step() -> Iterator[None]:
+        if is_stopped():
+            raise Interrupted
+        with stopwatch.time("network"):
+            yield
+
+    pipeline = audio_network = None
+    if not job.order.keep_picture:
+        assert film.video is not None
+        recipe = with_modulated_schedule(job.recipe, schedules.video)
+        pipeline = build_frame_pipeline(film.video, recipe, sink, around_step)
+    if track is not None:
+        audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.sound), sink)
+    return pipeline, audio_network
+
+
+def render_video(
+    plan: VideoPlan, work: Path, sink: EventSink, stop: threading.Event, runner: Runner = run_in_order
+) -> Report:
+    """Render what is missing of picture and sound beside each other, join them and verify the result.
+
+    Args:
+        plan: see `prepare_video`.
+        work: a folder to work in; the result is written there, under its name.
+        sink: told about progress.
+        stop: set to stop.
+        runner: of the picture's chains.
+
+    Returns:
+        What was done, without the name of the result.
 
     Raises:
-        UserError: there is no frame in it.
-        Interrupted: `stopped` said so.
+        UserError: no room on the disk.
+        Interrupted: `stop` was set.
     """
-    source = video_reader.read_frames(
-        film, order.start, order.end, strict=order.strict, on_warning=listener.warn
-    )
-    found = scan_frames(_stop_between_frames(source, stopped))
-    if not found.pts:
-        raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
-    return found
-
-
-def _stop_between_frames(
-    source: Generator[video_reader.Frame, None, None], stopped: Callable[[], bool]
-) -> Iterator[video_reader.Frame]:
-    for frame in source:
-        if stopped():
+    pictures: list[RenderedPicture] = []
+    sounds: list[RenderedSound] = []
+    work_items: list[Callable[[], None]] = []
+    if plan.pipeline is not None:
+        work_items.append(lambda: pictures.append(render_picture(plan, work, sink, stop.is_set, runner)))
+    if plan.audio_network is not None:
+        work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set)))
+    with freeze_loaded_objects(), plan.stopwatch.time("wall"):
+        run_in_threads(work_items, stop)
+    picture, sound = next(iter(pictures), None), next(iter(sounds), None)
+    with plan.stopwatch.time("join"):
+        verified = join_and_verify(
+            plan.film, work / plan.job.out.name, plan.job.order, plan.scan, picture, sound, sink
+        )
+        if stop.is_set():
             raise Interrupted
-        yield frame
+    report = build_report(picture, sound, verified, plan.stopwatch, plan.began)
+    return plan.schedules.extend_report(report, plan.job.recipe)
 
 
-def estimate_frame_seconds(painter: FramePipeline, film: MediaFile, found: Scan) -> np.ndarray:
-    """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
-    picture = film.video
-    assert picture is not None
-    whole = picture.height, picture.width
-    demands = [
-        PassCost(stroke.renderer.schedule, stroke.renderer.carried, stroke.span, seconds)
-        for stroke, seconds in zip(painter.strokes, painter.step_seconds(), strict=True)
-    ]
-    return estimate_frame_work(found, film.start, painter.recipe, demands, painter.size, whole)
+def render_picture(
+    plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], runner: Runner
+) -> RenderedPicture:
+    """Render the missing parts of a picture, and join all into ``work/picture.mid``."""
+    assert plan.pipeline is not None
+    total, done = len(plan.scan.pts), itertools.count(plan.frames_done)
+    sink.progress("picture", next(done), total)
+    file, suffix = work / "picture.mid", plan.job.out.suffix.lower()
+    span = plan.job.order.start, plan.job.order.end
+    source = FileFrameSource(plan.film, span, plan.scan.pts, plan.hashes, is_stopped)
+    with closing(source):
+        render = partial(
+            render_chain,
+            plan,
+            source=source,
+            sink=sink,
+            on_frame=lambda: sink.progress("picture", next(done), total),
+        )
+        with closing(runner(render, plan.missing)) as parts:
+            for written in parts:
+                for draft in written.drafts:
+                    draft.commit()
+                for number in outdated_states(plan.chains, written.part):
+                    plan.store.remove("carry", number)
+    stats, finished = FrameStats(), plan.store.finished("picture")
+    numbers = [part.number for chain in plan.chains for part in chain]
+    for number in numbers:
+        stats.merge(FrameStats.from_dict(finished[number].sums["meter"]))
+    paths = [plan.store.path("picture", number) for number in numbers]
+    with plan.stopwatch.time("parts"):
+        join_parts(paths, file, plan.video, suffix, plan.scan.pts, plan.scan.time_base, is_stopped)
+    styled = plan.job.recipe.effective_passes[0].style is not None
+    return RenderedPicture(file, stats, plan.pipeline.passes[0].renderer.network.precision, styled)
 
 
-def _announce_work(
-    painter: FramePipeline, frames: int, stand: ResumePoint, seconds: float, listener: EventSink
-) -> None:
-    """Before the run: frames, expected minutes and, if it is long, a cheaper choice."""
-    height, width = painter.size
-    done = stand.meter.frames
-    wait_for = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
-    cheaper = (
-        f"; cheaper: --size {min(height, width) * 2 // 3}p"
-        if seconds > LONG_WORK_SECONDS and not done
-        else ""
-    )
-    before = f", {done} of them done before" if done else ""
-    networks = " and ".join(painter.networks)
-    listener.say(f"{frames} frames at {width}x{height} with {networks}{before}: about {wait_for}{cheaper}")
+def render_chain(
+    plan: VideoPlan, chain: Chain, source: FrameSource, sink: EventSink, on_frame: Callable[[], None]
+) -> Parts:
+    """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
+
+    Args:
+        plan: of the video.
+        chain: the parts.
+        source: of its frames.
+        sink: shown each frame.
+        on_frame: called when a frame is encoded.
+
+    Yields:
+        The files of each part, which are not committed.
+
+    Raises:
+        UserError: the source ends earlier than when it was scanned, or the disk is full.
+    """
+    assert plan.pipeline is not None
+    first, stop = chain[0].first, chain[-1].stop
+    states: TemporalStates = ()
+    if first not in plan.shot_starts:
+        states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
+    measurer = make_measurer(plan.pipeline, plan.scan)
+    dreams = render_frames(plan.pipeline, measurer, source.frames(first, stop), first, states, plan.stopwatch)
+    with closing(dreams):
+        for part in chain:
+            yield _write_part(plan, part, dreams, sink, on_frame)
 
 
-def _announce_space(
-    film: MediaFile,
-    job: Job,
-    folder: Path,
-    found: Scan,
-    painter: FramePipeline | None,
-    track: AudioTrack | None,
-    listener: EventSink,
-) -> None:
-    start, end = job.order.start or Fraction(0), job.order.end
-    last = found.pts[-1] * found.time_base - film.start
-    until = min((at for at in (end, film.duration) if at is not None), default=last)
-    needed = disk.estimate_disk_bytes(
-        film.video if painter is not None else None,
-        painter.size if painter is not None else (0, 0),
-        job.out.suffix.lower(),
-        len(found.pts),
-        track,
-        until - start,
-        [sound for sound in film.audio_tracks if sound != track],
-    )
-    listener.say(disk.check_disk_space(folder, needed - disk.count_used_bytes(folder)))
+def _write_part(
+    plan: VideoPlan,
+    part: Part,
+    dreams: Generator[tuple[DreamedFrame, TemporalStates], None, None],
+    sink: EventSink,
+    on_frame: Callable[[], None],
+) -> WrittenPart:
+    """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
+    stats, states = FrameStats(), TemporalStates()
+    suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
+    with plan.store.write("picture", part.number) as draft:
+        with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
+            for dreamed, states in itertools.islice(dreams, part.frames):  # noqa: B007
+                index, frame = part.first + stats.frames, dreamed.frame
+                sink.emit(
+                    FrameRendered(
+                        frame.rgb, dreamed.rgb, float(frame.seconds), dreamed.settings, index, total
+                    )
+                )
+                with plan.stopwatch.time("encode"):
+                    writer.write(dreamed.rgb, frame.pts)
+                stats.add(dreamed)
+                on_frame()
+        if stats.frames < part.frames:
+            raise UserError("the source has fewer frames than when it was scanned; is it changing?")
+        if count_frames(draft.path) != part.frames:
+            raise disk_full_error(draft.path)  # What did not fit is not always told.
+        draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
+    if part.stop in plan.shot_starts:
+        return WrittenPart(part, (draft,))
+    with plan.store.write("carry", part.number) as state_draft:
+        state_draft.path.write_bytes(pack_states(states))
+    return WrittenPart(part, (state_draft, draft))
+
+
+def render_sound(
+    plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool]
+) -> RenderedSound:
+    """Dream or style the sound into ``work/sound.wav``."""
+    assert plan.track is not None
+    assert plan.audio_network is not None
+    lower_priority()
+    selection, chunks = plan.job.order, StoredChunks(plan.store)
+    recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.sound)
+    audio = AudioInput(plan.film, plan.track, (selection.start, selection.end))
+    report: AudioDreamReport | AudioStyleReport
+    with plan.stopwatch.time("sound"):
+        if (style := selection.sound_style) is not None:
+            decoded, report = style_audio_track(
+                audio, [(style, 1.0)], AudioStyleSettings(seed=recipe.seed), plan.audio_network, sink, work,
+                is_stopped, chunks,
+            )  # fmt: skip
+        else:
+            decoded, report = render_audio_track(
+                audio, plan.audio_network, recipe, sink, work, is_stopped, chunks
+            )
+    (work / "source.wav").unlink()  # Room on the disk for the join.
+    return RenderedSound(OutputAudioTrack(plan.track, work / "sound.wav", decoded), report)

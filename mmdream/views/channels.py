@@ -178,7 +178,7 @@ def _count_dreams(listener: EventSink, number: int, count: int) -> EventSink:
     def progress(_: str, done: float, total: float) -> None:
         listener.progress("channels", number + done / max(total, 1e-9), count)
 
-    return replace(listener, say=EventSink().say if number else listener.say, progress=progress)
+    return listener.redirect(say=EventSink().say if number else listener.say, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):
     assert measure_strength(usual.detail) == pytest.approx(0.95 * measure_strength(carry.detail), rel=0.01)
     faded = warp_state(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
     grown = warp_state(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
-    assert grown.pace.mean() < usual.pace.mean() < faded.pace.mean()
+    assert grown.step_scale.mean() < usual.step_scale.mean() < faded.step_scale.mean()
     assert grown.step_gain < usual.step_gain < faded.step_gain
 
 
@@ -95,18 +95,18 @@ def test_a_frame_with_more_room_than_the_shot_began_with_is_to_hold_a_stronger_d
         warp_state(began, still(), 0.95, 1.0, 0.7, 0.1 * measure_room(frame), 1.0)
         for frame in (white, meadow)
     )
-    assert here.pace.mean() < there.pace.mean()
+    assert here.step_scale.mean() < there.step_scale.mean()
 
 
 def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(carry):
     bare = warp_state(carry, still(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert measure_strength(bare.detail) == 0
-    assert bare.pace.min() > 2 * warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).pace.max()
+    assert bare.step_scale.min() > 2 * warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).step_scale.max()
     paces = []
     for _ in range(12):
         laid = warp_state(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
         carry = advance_state(carry, laid, laid.change, carry.grey, lambda detail: detail)
-        paces.append(float(laid.pace.mean()))
+        paces.append(float(laid.step_scale.mean()))
         carry = replace(carry, detail=np.full_like(carry.detail, carry.unit_gain * 0.1), step_gain=1.0)
     assert all(later < sooner for sooner, later in pairwise(paces))
 
@@ -114,9 +114,9 @@ def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(car
 def test_a_still_picture_that_may_not_breathe_keeps_its_dream(carry):
     held = warp_state(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
     assert np.allclose(held.detail, carry.detail, atol=1e-6)
-    assert held.pace.max() == 0
+    assert held.step_scale.max() == 0
     moving = replace(still(), back=np.full((16, 24, 2), 1.0, np.float32))
-    assert warp_state(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).pace.min() > 0
+    assert warp_state(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).step_scale.min() > 0
 
 
 def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(carry):

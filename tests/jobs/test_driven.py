@@ -29,7 +29,8 @@ from mmdream import (
 from mmdream.analysis.modulate import modulate_schedules
 from mmdream.core.events import EventSink
 from mmdream.core.report import Report
-from mmdream.jobs.store import MODULATION_FILE, job_folder
+from mmdream.jobs.journal import FILE_NAMES
+from mmdream.jobs.store import job_folder
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
@@ -115,7 +116,7 @@ def test_an_excerpt_is_driven_like_that_part_of_the_whole(film: Path, dream, tmp
 def test_a_driven_film_goes_on_to_the_same_frames_and_samples(film: Path, dream, harm: str, tmp_path: Path):
     out = tmp_path / "out.mkv"
     halt(film, out, job_folder(out), {"picture"}, recipe=BY_LOUDNESS)
-    kept = job_folder(out) / MODULATION_FILE
+    kept = job_folder(out) / FILE_NAMES["driven"]
     if harm != "none":
         kept.write_bytes(kept.read_bytes()[:40])
     report = resume_video(out)

@@ -13,15 +13,15 @@ from mmdream.jobs.journal import JOURNAL_FILE, Journal, read_journal
 def filled(folder: Path, numbers: range) -> Journal:
     journal = Journal(folder)
     for number in numbers:
-        with journal.entry("picture", number, f"picture/{number}.mid") as draft:
+        with journal.record("picture", number, f"picture/{number}.mid") as draft:
             draft.path.write_bytes(bytes([number]) * 100)
             draft.count, draft.sums = number + 1, {"strength": 0.1 * number}
     return journal
 
 
 def test_what_was_written_is_read_again(tmp_path: Path):
-    written = filled(tmp_path, range(5)).done("picture")
-    assert Journal(tmp_path).done("picture") == written
+    written = filled(tmp_path, range(5)).finished("picture")
+    assert Journal(tmp_path).finished("picture") == written
     assert [line.count for line in written.values()] == [1, 2, 3, 4, 5]
     assert written[3].sums == {"strength": 0.1 * 3}
     assert not list(tmp_path.rglob("*.draft"))
@@ -42,9 +42,9 @@ def test_rubbish_ends_a_journal_and_new_lines_are_found_behind_the_whole_ones(ru
         file.write(rubbish)
     journal = Journal(tmp_path)
     journal.verify()
-    with journal.entry("picture", 2, "picture/2.mid") as draft:
+    with journal.record("picture", 2, "picture/2.mid") as draft:
         draft.path.write_bytes(b"two")
-    assert list(Journal(tmp_path).done("picture")) == [0, 1, 2]
+    assert list(Journal(tmp_path).finished("picture")) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
@@ -57,20 +57,20 @@ def test_a_line_whose_file_is_harmed_is_forgotten_for_good(harm: str, tmp_path: 
         file.write_bytes(b"\x01" * 99 + (b"" if harm == "cut" else b"\x02"))
     journal = Journal(tmp_path)
     journal.verify()
-    assert list(journal.done("picture")) == list(Journal(tmp_path).done("picture")) == [0, 2]
+    assert list(journal.finished("picture")) == list(Journal(tmp_path).finished("picture")) == [0, 2]
 
 
 def test_a_block_that_fails_leaves_no_file_and_no_line(tmp_path: Path):
     journal = filled(tmp_path, range(1))
 
     def fail() -> None:
-        with journal.entry("picture", 1, "picture/1.mid") as draft:
+        with journal.record("picture", 1, "picture/1.mid") as draft:
             draft.path.write_bytes(b"half")
             raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
         fail()
-    assert list(Journal(tmp_path).done("picture")) == [0]
+    assert list(Journal(tmp_path).finished("picture")) == [0]
     assert [path.name for path in (tmp_path / "picture").iterdir()] == ["0.mid"]
 
 
@@ -79,7 +79,7 @@ def test_threads_may_share_a_journal(tmp_path: Path):
 
     def write(kind: str) -> None:
         for number in range(10):
-            with journal.entry(kind, number, f"{kind}/{number}") as draft:
+            with journal.record(kind, number, f"{kind}/{number}") as draft:
                 draft.path.write_text(kind)
 
     threads = [threading.Thread(target=write, args=(kind,)) for kind in ("picture", "sound")]
@@ -89,4 +89,4 @@ def test_threads_may_share_a_journal(tmp_path: Path):
         thread.join()
     again = Journal(tmp_path)
     again.verify()
-    assert list(again.done("picture")) == list(again.done("sound")) == list(range(10))
+    assert list(again.finished("picture")) == list(again.finished("sound")) == list(range(10))

@@ -22,10 +22,9 @@ from make import film as made
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
-from mmdream.jobs.journal import JOURNAL_FILE, Journal
+from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal
 from mmdream.jobs.journal import read_journal as lines_of
-from mmdream.jobs.listing import list_jobs
-from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, SCAN_FILE, job_folder
+from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, job_folder, list_jobs
 from mmdream.sample.music import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
 
@@ -63,7 +62,7 @@ def halted(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("halted") / "out.mkv"
     job = job_folder(out)
     halt(film, out, job, {"picture", "sound"}, at=0.8)
-    done = Journal(job).done("picture")
+    done = Journal(job).finished("picture")
     assert [line.count for line in done.values()] == [6, 26]
     return job
 
@@ -108,7 +107,7 @@ HARMS = {
     "torn journal": torn,
     "no journal": lambda job: (job / JOURNAL_FILE).unlink(),
     "part and sound cut short": lambda job: cut(job, "picture/*.mid", "sound/*"),
-    "carry and scan cut short": lambda job: cut(job, "picture/*.carry", SCAN_FILE),
+    "carry and scan cut short": lambda job: cut(job, "picture/*.carry", FILE_NAMES["scan"]),
     "no carry, and litter": lambda job: (without_carries(job), strewn(job)),
 }
 
@@ -135,8 +134,8 @@ def test_a_film_dreamed_both_ways_goes_on_to_the_same_frames(film: Path, tmp_pat
 
 def test_what_is_done_is_not_done_again(job: Path, unbroken, tmp_path: Path):
     journal = Journal(job)
-    assert journal.done("picture")
-    assert journal.done("sound")
+    assert journal.finished("picture")
+    assert journal.finished("sound")
     told: list[tuple[str, float]] = []
 
     def progress(medium: str, done: float, total: float) -> None:
@@ -165,7 +164,7 @@ def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(film: Pat
         if sent != signal.SIGKILL:
             assert told[-1] == f"mmdream: stopped; go on with: mmdream resume {out}"
         assert [path.name for path in tmp_path.iterdir()] == [job.name]
-    assert Journal(job).done("picture")
+    assert Journal(job).finished("picture")
     dream_video(film, out, QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
     assert contents(out, tmp_path) == unbroken[0]
@@ -225,7 +224,7 @@ def test_a_result_that_appeared_meanwhile_is_not_replaced(job: Path, tmp_path: P
 def test_jobs_are_listed_with_how_far_they_are(job: Path, tmp_path: Path):
     [row] = list_jobs(tmp_path)
     assert (row.name, row.total) == (tmp_path / "out.mkv", FRAMES)
-    assert row.frames == sum(line.count for line in Journal(job).done("picture").values()) > 0
+    assert row.frames == sum(line.count for line in Journal(job).finished("picture").values()) > 0
     assert row.percent == 100 * row.frames // FRAMES
     (job / JOB_FILE).write_text("{")
     assert [each.state for each in list_jobs(tmp_path)] == ["broken"]
@@ -284,7 +283,7 @@ def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_
 
 
 def test_a_styled_sound_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("mmdream.render.video.Styling", partial(AudioStyleSettings, steps=2))
+    monkeypatch.setattr("mmdream.render.video.AudioStyleSettings", partial(AudioStyleSettings, steps=2))
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     low = {"sound_codec": "pcm_s16le", "rate": 8000, "size": (32, 32)}
     film = made(tmp_path / "film.mkv", constant(11, 1), sound=bursts(11.0, 8000), **low)

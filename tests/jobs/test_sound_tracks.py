@@ -93,7 +93,7 @@ def test_a_language_and_its_number_are_one_job(film: Path, dream: Path, tmp_path
 def test_a_killed_film_goes_on_with_the_track_it_began_with(film: Path, dream: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
     halt(film, out, job_folder(out), {"picture", "sound"}, sound_track="fra")
-    assert Journal(job_folder(out)).done("sound")
+    assert Journal(job_folder(out)).finished("sound")
     resume_video(out)
     assert whole(out) == whole(dream)
 

@@ -13,7 +13,7 @@ from filelock import lock_descriptor
 from make import constant, film
 
 from mmdream import UserError, dream_video, resume_video
-from mmdream.jobs import listing
+from mmdream.jobs import store
 from mmdream.jobs.store import is_running, job_folder, lock_folder
 from tests.command import mmdream
 
@@ -103,15 +103,15 @@ def test_a_look_at_a_job_that_ends_in_that_moment_finds_none(
 ):
     out = tmp_path / "out.mkv"
     halt(source, out, job_folder(out), set(), keep_sound=True)
-    read = listing.job_in
+    read = store.read_job
 
     def read_late(folder: Path) -> object:
         shutil.rmtree(folder)  # As the run that ends does.
         return read(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(listing, "job_in", read_late)
-        assert listing.list_jobs(tmp_path) == []
+        patch.setattr(store, "read_job", read_late)
+        assert store.list_jobs(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,8 @@ from make import constant, film, harm, uneven
 
 from mmdream.core.errors import Interrupted
 from mmdream.media.probe import probe
-from mmdream.media.video_reader import PREROLL_FRAMES, Frame, frame_hash, read_frames, read_from
+from mmdream.media.video_reader import Frame, read_frames
+from mmdream.render.source import PREROLL_FRAMES, FileFrameSource, hash_frame
 
 WHOLE = (None, None)
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}
@@ -30,7 +31,9 @@ def check(path: Path, span: tuple[Fraction | None, Fraction | None], firsts: lis
     whole = list(read_frames(source, *span))
     pts = [frame.pts for frame in whole]
     for first in firsts:
-        rest = list(read_from(source, span, pts, first, frame_hash(whole[first - 1]), lambda: False))
+        hashes = {first: hash_frame(whole[first])}
+        reader = FileFrameSource(source, span, pts, hashes, lambda: False)
+        rest = list(reader.frames(first, len(pts)))
         assert len(rest) == len(whole) - first
         assert all(same(one, other) for one, other in zip(rest, whole[first:], strict=True))
 
@@ -58,11 +61,12 @@ def test_broken_frames_around_the_beginning_are_repeated_alike(broken: list[int]
     check(path, WHOLE, [86, 87, 88])
 
 
-def test_a_wrong_mark_leads_to_the_same_frames(tmp_path: Path):
+def test_a_wrong_hash_leads_to_the_same_frames(tmp_path: Path):
     path = film(tmp_path / "film.mp4", constant(100, 25))
     source = probe(path)
     whole = list(read_frames(source))
-    rest = list(read_from(source, WHOLE, [f.pts for f in whole], 80, "0" * 64, lambda: False))
+    reader = FileFrameSource(source, WHOLE, [f.pts for f in whole], {80: "0" * 16}, lambda: False)
+    rest = list(reader.frames(80, 100))
     assert all(same(one, other) for one, other in zip(rest, whole[80:], strict=True))
 
 
@@ -71,4 +75,21 @@ def test_the_way_to_a_frame_can_be_stopped(tmp_path: Path):
     source = probe(path)
     pts = [frame.pts for frame in read_frames(source)]
     with pytest.raises(Interrupted):
-        read_from(source, WHOLE, pts, 80, None, lambda: True)
+        next(FileFrameSource(source, WHOLE, pts, {}, lambda: True).frames(80, 100))
+
+
+def test_stretches_are_read_in_any_order_and_a_jump_does_not_read_what_lies_between(tmp_path: Path):
+    path = film(tmp_path / "film.mp4", constant(200, 25), options={"g": "20"})
+    source = probe(path)
+    whole = list(read_frames(source))
+    asked: list[int] = []
+    hashes = {first: hash_frame(whole[first]) for first in (0, 60, 150)}
+    reader = FileFrameSource(
+        source, WHOLE, [frame.pts for frame in whole], hashes, lambda: bool(asked.append(1))
+    )
+    for first, stop, skipped in ((60, 70, 48), (70, 80, 0), (150, 160, 48), (0, 5, 0)):
+        asked.clear()
+        found = list(reader.frames(first, stop))
+        assert all(same(one, other) for one, other in zip(found, whole[first:stop], strict=True))
+        assert len(asked) == skipped
+    reader.close()
