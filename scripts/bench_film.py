@@ -32,10 +32,10 @@ from mmdream.image.gradient import build_gradient
 from mmdream.image.objective import objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import load_card
+from mmdream.networks.card import ShippedWeights
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
-from mmdream.networks.weight_sources import ShippedWeights
+from mmdream.networks.registry import load_card
 from mmdream.sample.film import make_sample
 
 CLASSIC = Schedule(octaves=4, octave_scale=1.4, steps=10)

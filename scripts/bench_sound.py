@@ -37,9 +37,9 @@ import soundfile
 from sound_dreams import dreamed, looped, recipe, sound
 
 from mmdream.audio.source import ArraySource
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 
 ROOT = Path(__file__).resolve().parents[1]
 MEL = {"sr": 22_050, "n_fft": 441, "hop_length": 200}

@@ -41,9 +41,9 @@ from mmdream import Recipe, dream_video
 from mmdream.image import style
 from mmdream.image.octaves import resize
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.passes import STYLE_SCHEDULE, Pass, Style
 
 STEPS, TRIED, EVERY = 500, 20, 20

@@ -31,7 +31,7 @@ from mmdream.audio.stft import make_stft
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import load_card
+from mmdream.networks.registry import load_card
 from mmdream.sample.film import make_sample
 from mmdream.settings import files
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule

@@ -41,8 +41,8 @@ from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
 
 from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.audio.source import ArraySource
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Recipe
 
 LINES: dict[str, Callable[[dict[str, Any]], bool]] = {

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from mmdream.classify.run import image_classifier
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 
 NETWORKS = ("googlenet", "squeezenet")
 

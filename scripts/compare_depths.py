@@ -34,9 +34,9 @@ from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient
 from mmdream.image.objective import build_objective, step_size
 from mmdream.media import image
-from mmdream.networks.card import list_networks, load_card
+from mmdream.networks.card import ModelFileWeights, ShippedWeights
 from mmdream.networks.network import Network, load_network
-from mmdream.networks.weight_sources import ModelFileWeights, ShippedWeights
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import RANDOM
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets

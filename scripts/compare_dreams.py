@@ -26,8 +26,8 @@ from mmdream.classify.run import ClassifierChoice, classify_file, image_classifi
 from mmdream.core.events import EventSink
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 
 DOGS = ("n02085620", "n02113978")
 """First and last of ImageNet's 118 breeds, in the order of WordNet ids."""

@@ -37,10 +37,10 @@ from mmdream.image.objective import build_objective, step_size
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import NetworkCard, load_card
+from mmdream.networks.card import NetworkCard, ShippedWeights
 from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
-from mmdream.networks.weight_sources import ShippedWeights
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets

@@ -29,8 +29,8 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import check_mask
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import NetworkCard, load_card
-from mmdream.networks.weight_sources import NoWeights, TrainedWeights
+from mmdream.networks.card import NetworkCard, NoWeights, TrainedWeights
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights, read_arrays
 from mmdream.settings import files
 from mmdream.settings.passes import Mask

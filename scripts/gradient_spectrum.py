@@ -20,8 +20,8 @@ import numpy as np
 from mmdream.image.gradient import build_gradient
 from mmdream.image.tiles import apply_tiled
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.targets import Objective, Term
 
 SIDE = 256

@@ -32,9 +32,9 @@ from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.targets import Objective, Term
 

@@ -40,8 +40,8 @@ from sound_judge import Judge
 
 from mmdream.audio.source import ArraySource, read_padded
 from mmdream.audio.stft import HALF_WINDOW_HOPS, forward_stft, make_stft
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("rain", "strings", "vibe_ace")

@@ -44,8 +44,8 @@ from mmdream.image.gradient import evaluate_objective
 from mmdream.image.objective import objective_at_depth
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 
 LEAST_VISIBLE = 0.1
 

@@ -29,8 +29,8 @@ from mmdream.audio.mastering import TruePeakMeter
 from mmdream.audio.source import ArraySource
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 
 FLOOR_DB = 80.0
 

@@ -26,8 +26,8 @@ from mmdream.audio.source import ArraySource
 from mmdream.audio.style import make_style_target, style_source
 from mmdream.audio.style_canvas import MeteredSound, meter_sound
 from mmdream.audio.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.passes import AudioStyleSettings
 
 OTHERS = {"residual_spec": ("residual_1a", "residual_2b", "residual_3b"), "conv5_spec": ("conv1", "conv2")}

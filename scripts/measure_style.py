@@ -32,9 +32,9 @@ from mmdream.image.octaves import resize
 from mmdream.image.style import PIXEL_FEATURE_SETS, measure_masked_moments
 from mmdream.image.style_ascent import StyleTarget, stylize_octaves
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, choose_precision, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.passes import STYLE_SCHEDULE, Style
 
 LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}

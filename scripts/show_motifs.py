@@ -18,7 +18,7 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
 from mmdream.media import image
-from mmdream.networks.card import load_card
+from mmdream.networks.registry import load_card
 from mmdream.render.image import render_image
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule

@@ -31,9 +31,9 @@ from dreamnet_export import export
 from keras import ops
 from training_pictures import Batch, batch, batches, pools
 
-from mmdream.networks.card import load_card
 from mmdream.networks.image_models import dreamnet, googlenet
 from mmdream.networks.network import assign_arrays
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import read_arrays
 from mmdream.training.model import perturb_images
 

@@ -27,8 +27,9 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.image import is_image, read_image
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import ImageInput, NetworkCard, list_networks, load_card
+from mmdream.networks.card import ImageInput, NetworkCard
 from mmdream.networks.network import Network
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.recipe import Recipe
 

@@ -232,7 +232,7 @@ def build_sound_targets(own: Targets, seen: tuple[Term, ...], net: str, preset: 
         targets = (parse_target(wished),)
     if own.terms or own.guide is not None or not targets:
         return own
-    from mmdream.networks.card import load_card  # Here, so that --help does not wait for numpy.
+    from mmdream.networks.registry import load_card  # Here, so that --help does not wait for numpy.
 
     about = load_card(net, "sound")
     return replace(own, terms=tuple(term for term in targets if about.has_class(term.name)))

@@ -74,7 +74,7 @@ def nets(
     overwrite: options.OverwriteOption = False,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
-    from mmdream.networks.card import list_networks, list_variants, load_card
+    from mmdream.networks.registry import list_networks, list_variants, load_card
 
     if gallery is not None:
         if name is None:
@@ -96,6 +96,7 @@ def nets(
             if others := list_variants(each):
                 typer.echo(f"{'':23} also: {', '.join(others)}")
         return
+    from mmdream.networks.card import describe_weights
     from mmdream.networks.network import list_layers
 
     def tell(text: str) -> None:
@@ -114,7 +115,7 @@ def nets(
         tell(f"motifs: {', '.join(sorted(about.motifs))}")
     if called := about.primary_names():
         tell(f"classes: {', '.join(called)}")
-    tell(f"weights: {about.weights.tell()}")
+    tell(f"weights: {describe_weights(about.weights)}")
     tell(f"licence: {about.licence}")
     tell(f"source:  {about.source}")
     tell(f"credits: {about.credits}")

@@ -7,6 +7,7 @@ import hashlib
 from mmdream.image.octaves import resize
 from mmdream.media.image import read_image
 from mmdream.networks.card import NetworkCard
+from mmdream.networks.registry import find_motif
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
 
@@ -32,7 +33,7 @@ def build_objective(
         UserError: there is no such motif, a guide that is no picture.
     """
     terms = [(term.unweighted, term.weight) for term in targets.terms]
-    terms += [(card.motif(name), share) for name, share in settings.motifs]
+    terms += [(find_motif(card, name), share) for name, share in settings.motifs]
     unguided = targets.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
         rungs = objective_at_depth(card, settings.depth, away=targets.guide is None)
@@ -71,7 +72,7 @@ def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> No
     if targets.guide is not None:
         read_image(targets.guide)
     for name in schedule.motif_curve.names:
-        card.motif(name)
+        find_motif(card, name)
     card.check_classes(targets.terms)
 
 

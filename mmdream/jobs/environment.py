@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 
 from mmdream import __version__
-from mmdream.networks.card import load_card
 from mmdream.networks.network import choose_precision, has_bfloat16
+from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Recipe
 
 LIBRARIES = (

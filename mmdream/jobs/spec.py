@@ -13,7 +13,7 @@ import msgspec
 from mmdream.core.files import hash_file
 from mmdream.image.objective import check_targets
 from mmdream.jobs.environment import describe_environment
-from mmdream.networks.card import card_path, is_user_model, load_card
+from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.render.audio_style import check_audio_style
 from mmdream.render.models import probe_guide_sound

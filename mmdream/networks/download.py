@@ -24,7 +24,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file
 
 if TYPE_CHECKING:
-    from mmdream.networks.weight_sources import KerasWeights
+    from mmdream.networks.card import KerasWeights
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""A network ready to be dreamed: features at the rungs of its ladder.
+"""A network ready to be dreamed: features at its rungs, logits of its classes.
 
 TensorFlow is imported only when a network is built, after everything that can be wrong with its
 card and weights has been checked.
@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmdream.core import rng
 from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file
 from mmdream.core.memory import LruCache
-from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
+from mmdream.core.rng import rng_for
+from mmdream.networks.card import AudioInput, ImageInput, ModelFileWeights, NetworkCard
 from mmdream.networks.preprocess import preprocess, swap_time_and_bands
-from mmdream.networks.weight_sources import ModelFileWeights
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.settings.targets import Term
 
@@ -38,36 +37,33 @@ AUTO_NAMED_LAYERS = (
 )
 """How Keras begins the names of layers that are given none."""
 MAX_LOADED_NETWORKS = 4
-"""Networks that a process keeps: a picture's and a sound's, and as many again of other settings."""
+"""Networks that a process keeps: one for pictures and one for sounds, and as many again of other settings."""
 MAX_TRACES = 32
 """Of one network: a schedule's depths take one or two for each two neighbouring rungs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A card with its weights laid in."""
+    """A card with its graph and weights."""
 
     card: NetworkCard
     precision: str
     """"float32" or "bfloat16": weights and activations; "mixed_float16": activations alone."""
     model: keras.Model
     outputs: dict[str, Any]
-    """What each layer gives, by its name: symbolic tensors of the model's graph."""
+    """The output of each layer, by its name: symbolic tensors of the model's graph."""
     traces: LruCache = field(default_factory=lambda: LruCache(MAX_TRACES))
-    """What was traced of it, see `recent.cache_in_traces`."""
+    """What was traced of it, see `core.memory.cache_in_traces`."""
 
-    def rungs(self, wanted: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """Features at some rungs; layers above the deepest of them are never computed.
-
-        Args:
-            wanted: places on the ladder, any order.
+    def rungs(self, places: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """Features at some rungs, by their places; layers above the deepest of them are never computed.
 
         Returns:
-            A function from the network's input to tensors [1, h, w, c] in its precision. Pictures:
-            float32 [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
-            `mmdream.audio.filterbank.normalize_bands` gives them.
+            A function from the network's input to tensors [1, h, w, c] in its precision. Images: float32
+            [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
+            `mmdream.audio.filterbank.to_network_input` gives them.
         """
-        return self.layers(tuple(self.card.rungs[place].layer for place in wanted))
+        return self.layers(tuple(self.card.rungs[place].layer for place in places))
 
     def layers(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """Features at any layers by name; otherwise as `rungs`. Layers without places: [1, 1, 1, c]."""
@@ -75,7 +71,7 @@ class Network:
         return lambda x: [a if len(a.shape) == 4 else a[:, None, None] for a in features(x)]
 
     def channels(self) -> dict[str, int]:
-        """Channels of every layer that can be dreamed, in the order of the graph."""
+        """Number of channels of every layer that can be dreamed, in the order of the graph."""
         return {
             name: int(output.shape[-1])
             for name, output in self.outputs.items()
@@ -122,15 +118,13 @@ class Network:
         if unknown := set(names) - self.outputs.keys():
             raise ValueError(f"{self.card.name} has no layer {', '.join(sorted(unknown))}")
         # A dictionary, because Keras hands a list of one output back as a bare tensor.
-        outputs = {name: self.outputs[name] for name in names}
-        part = keras.Model(self.model.input, outputs)
-        front = self.card.input
+        part = keras.Model(self.model.input, {name: self.outputs[name] for name in names})
+        network_input = self.card.input
+        transposed = isinstance(network_input, AudioInput) and network_input.transposed
 
         def features(x: tf.Tensor) -> list[tf.Tensor]:
-            found = part(preprocess(x, front), training=False)
-            if isinstance(front, AudioInput) and front.transposed:
-                return [swap_time_and_bands(found[name]) for name in names]
-            return [found[name] for name in names]
+            outputs = part(preprocess(x, network_input), training=False)
+            return [swap_time_and_bands(outputs[name]) if transposed else outputs[name] for name in names]
 
         return features
 
@@ -138,7 +132,7 @@ class Network:
 def load_network(
     card: NetworkCard, weights: str | Path | None = None, precision: str = "float32", seed: int = 0
 ) -> Network:
-    """Build a network and lay its weights in.
+    """Build a network with its weights.
 
     Args:
         card: which network.
@@ -165,21 +159,20 @@ def load_shared_network(
 
     Args:
         card: which network.
-        path: of its weights, as `locate` gives it.
+        path: of its weights, as `locate_weights` gives it.
         precision: as for `load_network`.
         seed: of random weights.
 
     Raises:
         UserError: as `load_network`.
     """
-    weights = f"{RANDOM} {seed}" if path is None else hash_file(path)
-    return _loaded_networks.get(
-        (repr(card), weights, precision), lambda: _build_network(card, path, precision, seed)
-    )
+    weights = f"{RANDOM} {seed}" if path is None else hash_file(path, "sha256")
+    key = repr(card), weights, precision
+    return _loaded_networks.get(key, lambda: _build_network(card, path, precision, seed))
 
 
 def _build_network(card: NetworkCard, path: Path | None, precision: str, seed: int) -> Network:
-    """A network with the weights of a file that `locate` has checked; None: random ones."""
+    """A network with the weights of a file that `locate_weights` has checked; None: random ones."""
     model, outputs = build_graph(card, precision)
     if path is None:
         initialize_random(model, seed)
@@ -191,27 +184,26 @@ def _build_network(card: NetworkCard, path: Path | None, precision: str, seed: i
 
 
 def build_graph(card: NetworkCard, precision: str) -> tuple[keras.Model, dict[str, Any]]:
-    """A network's graph, and what each of its layers gives."""
-    # Brings Keras in quietly; the builders of pictures themselves run on any of its backends.
+    """A network's graph, and the output of each of its layers."""
+    # Brings Keras in quietly; the image models themselves run on any of its backends.
     from mmdream.networks import audio_models, framework, image_models
 
     if isinstance(card.weights, ModelFileWeights):
-        from mmdream.networks.user_graph import load_flat_graph
+        from mmdream.networks.user_model import load_flat_graph
 
         return load_flat_graph(card.weights.path, card.head, card.weights.fixed)
-    told = {"classes": len(card.class_names()), "dtype": precision, **card.build}
+    arguments = {"classes": len(card.class_names()), "dtype": precision, **card.build}
     if isinstance(card.input, ImageInput):
-        model = image_models.IMAGE_BUILDERS[card.builder](**told)
+        model = image_models.IMAGE_BUILDERS[card.builder](**arguments)
     else:
-        model = audio_models.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **told)
-    inputs = framework.keras.layers.InputLayer
-    return model, {
-        name: layer.output for name, layer in layers_by_name(model).items() if not isinstance(layer, inputs)
-    }
+        model = audio_models.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **arguments)
+    input_layer = framework.keras.layers.InputLayer
+    layers = layers_by_name(model)
+    return model, {name: la.output for name, la in layers.items() if not isinstance(la, input_layer)}
 
 
 def layers_by_name(model: keras.Model) -> dict[str, Any]:
-    """A model's layers by their `stable_layer_names` names, in the order of the graph."""
+    """A model's layers by their `stable_layer_names`, in the order of the graph."""
     return dict(zip(stable_layer_names([layer.name for layer in model.layers]), model.layers, strict=True))
 
 
@@ -220,15 +212,18 @@ def stable_layer_names(names: list[str]) -> list[str]:
 
     Keras numbers those that have no name of their own through all models: conv2d, conv2d_1, ...
     """
-    split = [re.fullmatch(rf"({'|'.join(AUTO_NAMED_LAYERS)})(?:_(\d+))?", name) for name in names]
-    least: dict[str, int] = {}
-    for match in filter(None, split):
-        least[match[1]] = min(least.get(match[1], 1 << 30), int(match[2] or 0))
-    renamed = []
-    for name, found in zip(names, split, strict=True):
-        number = int(found[2] or 0) - least[found[1]] if found else 0
-        renamed.append(name if found is None else f"{found[1]}_{number}" if number else found[1])
-    return renamed
+    matches = [re.fullmatch(rf"({'|'.join(AUTO_NAMED_LAYERS)})(?:_(\d+))?", name) for name in names]
+    first: dict[str, int] = {}
+    for match in filter(None, matches):
+        first[match[1]] = min(first.get(match[1], 1 << 30), int(match[2] or 0))
+
+    def rename(name: str, match: re.Match[str] | None) -> str:
+        if match is None:
+            return name
+        number = int(match[2] or 0) - first[match[1]]
+        return f"{match[1]}_{number}" if number else match[1]
+
+    return [rename(name, match) for name, match in zip(names, matches, strict=True)]
 
 
 def list_layers(card: NetworkCard) -> dict[str, int]:
@@ -237,10 +232,10 @@ def list_layers(card: NetworkCard) -> dict[str, int]:
 
 
 def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:
-    """The number format to dream in.
+    """The number format to dream in, by what the machine has, never by timing.
 
-    By what the machine has, never by timing: the same machine always takes the same. A GPU takes Keras's
-    mixed float16; the gradients are scaled by the number of pixels, so that they do not vanish in it.
+    A GPU takes Keras's mixed float16; the gradients are scaled by the number of pixels, so that they do not
+    vanish in it.
 
     Args:
         choice: "auto", "float32" or "bfloat16".
@@ -270,15 +265,15 @@ def has_bfloat16() -> bool:
 
 
 def assign_arrays(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:
-    """Lay arrays into a model's variables by name, ``<layer>_<variable>``.
+    """Assign arrays to a model's variables by name, ``<layer>_<variable>``.
 
     Raises:
         UserError: an array is missing or has another shape; names `path` and `network`.
     """
-    places = variables_by_name(model)
-    shapes = {name: tuple(variable.shape) for name, variable in places.items()}
-    check_shapes(path, network, {name: array.shape for name, array in arrays.items()}, shapes)
-    for name, variable in places.items():
+    variables = variables_by_name(model)
+    required = {name: tuple(variable.shape) for name, variable in variables.items()}
+    check_shapes(path, network, {name: array.shape for name, array in arrays.items()}, required)
+    for name, variable in variables.items():
         variable.assign(arrays[name].astype(np.float32))
 
 
@@ -298,7 +293,7 @@ def initialize_random(model: keras.Model, seed: int) -> None:
             continue
         shape = tuple(variable.shape)
         scale = np.sqrt(2 / np.prod(shape[:-1]))
-        kernel = rng.rng_for(seed, "weights", place).standard_normal(shape, np.float32)
+        kernel = rng_for(seed, "weights", place).standard_normal(shape, np.float32)
         variable.assign(kernel * np.float32(scale))
 
 

@@ -1,33 +1,63 @@
-"""The graph of a Keras file as plain data: its layers, how coarse each sees, what comes in and out."""
+"""The graph of a user's Keras file, read as plain data without Keras, and refused if it may run code.
+
+A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Only classes of Keras and of ours that
+do nothing but compute are let through, before Keras sees the file.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
 from mmdream.core.errors import UserError
-from mmdream.networks.framework import keras
 
-MODEL_KINDS = ("Functional", "Sequential")
-KERNEL_LAYERS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
-STRIDED_LAYERS = (*KERNEL_LAYERS, "MaxPooling2D", "AveragePooling2D")
-ELEMENTWISE_LAYERS = (
-    "Add",
-    "Concatenate",
-    "BatchNormalization",
-    "Activation",
-    "ReLU",
-    "LeakyReLU",
-    "PReLU",
-    "ELU",
-)
+MAX_GRAPH_BYTES = 64_000_000
+MAX_WEIGHTS_BYTES = 4 << 30
+"""Unpacked."""
 MAX_CLASSES = 1 << 20
 MAX_SIDE = 1 << 20
 """What a file may claim of its head and of its input."""
-RUNG_LAYERS = (*KERNEL_LAYERS, *ELEMENTWISE_LAYERS)
+KERAS_MODULES = re.compile(
+    r"keras(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies))?"
+    r"|keras\.src\.(models|ops)\.\w+"
+)
+"""Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
+TRAINING_MODULES = re.compile(r"keras\.(optimizers|losses|metrics)(\.\w+)*|builtins")
+"""Those that the training of a model may name besides; of an inner model Keras reads that, too."""
+CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
+"""Functions begin small, and Keras would follow a dot into any of its parts."""
+REGISTERED_CLASSES = {
+    ("mmdream.networks.image_models", "LocalResponse"),
+    ("mmdream.networks.image_models", "Stem"),
+    ("mmdream.networks.audio_models", "AdaptivePool"),
+}
+"""Module and name of every class that is registered here with Keras, each as ``mmdream>NAME``."""
+EARLIER_MODULES = {
+    "mmdream.networks.pictures": "mmdream.networks.image_models",
+    "mmdream.networks.earlier": "mmdream.networks.audio_models",
+}
+"""Names of those modules in files that earlier versions saved."""
+VALUE_MARKS = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
+"""Marks of values that are no classes."""
+FORBIDDEN_LAYERS = (
+    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
+)
+"""Keras's own layers that run code of the file's, or read other files."""
+MODEL_KINDS = ("Functional", "Sequential")
+KERNEL_LAYERS = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")
+STRIDED_LAYERS = (*KERNEL_LAYERS, "MaxPooling2D", "AveragePooling2D")
+RUNG_LAYERS = (
+    *KERNEL_LAYERS,
+    *("Add", "Concatenate", "BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
+)
 """Kinds of layers that may be a rung."""
 GLOBAL_POOLS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Mean", "Max")
 FLATTENING_LAYERS = ("Flatten", "Reshape")
@@ -42,15 +72,16 @@ class GraphLayer:
     stride: float
     """Of its output over the network's input."""
     fixed: bool
-    """Whether it can do with one size of input only: it lies behind a Flatten."""
+    """Whether it suits one size of input only: it lies behind a Flatten."""
     config: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ModelGraph:
-    """What a file tells of its network."""
+    """The network in a file."""
 
     size: tuple[int | None, int | None]
+    """Height, width of the input."""
     channels: int
     layers: tuple[GraphLayer, ...]
     """In the order of the graph."""
@@ -73,77 +104,133 @@ class ModelGraph:
         """Whether there is a head for inputs of one size only."""
         return self.head is None and any(la.kind == "Dense" and la.fixed for la in self.layers)
 
-    def entry(self) -> list[GraphLayer]:
+    def layers_before_kernels(self) -> list[GraphLayer]:
         """What lies before the first layer with kernels."""
-        found = []
-        for layer in self.layers:
-            if layer.kind in KERNEL_LAYERS:
-                break
-            found.append(layer)
-        return found
+        return list(takewhile(lambda layer: layer.kind not in KERNEL_LAYERS, self.layers))
 
-    def ladder(self, most: int) -> list[str]:
-        """Layers to dream, shallow to deep: the last at each stride, and more where that are few."""
-        seen = [la for la in self.layers if la.kind in RUNG_LAYERS and not la.fixed]
-        groups = [list(group) for _, group in groupby(seen, lambda layer: layer.stride)]
+    def choose_rungs(self, most: int) -> list[str]:
+        """Layers to dream, shallow to deep: the last at each stride, and more where these are few."""
+        layers = [la for la in self.layers if la.kind in RUNG_LAYERS and not la.fixed]
+        groups = [list(group) for _, group in groupby(layers, lambda layer: layer.stride)]
         chosen = {group[-1].name for group in groups}
         for group in sorted(groups, key=len, reverse=True):
             if len(chosen) < 3:
                 chosen |= {group[len(group) * part // 3].name for part in (0, 1)}
-        return [la.name for la in seen if la.name in chosen][-most:]
+        return [la.name for la in layers if la.name in chosen][-most:]
 
 
-def read_graph(path: Path, config: dict[str, Any]) -> ModelGraph:
-    """Read what a file's configuration tells.
-
-    Args:
-        path: the file, for errors.
-        config: its functional or sequential model, as Keras 3 writes it.
+def read_graph(path: Path) -> ModelGraph:
+    """Read the graph of a Keras file.
 
     Raises:
-        UserError: other than one input of [height, width, channel], or a form that is not Keras's.
+        UserError: no Keras file, one that may run code, other than one input of [height, width, channel], or
+            a form that is not Keras's.
     """
+    config = _read_safe_config(path)
     try:
         inputs = [_check_shape(shape) for shape in _input_shapes(config) if shape is not None]
-        layers, models = [each for each, _ in _walk_layers(config, _LayerState())], list(_model_names(config))
+        layers = tuple(layer for layer, _ in _walk_layers(config, _LayerState()))
+        models = tuple(_model_names(config))
     # Arithmetic fails at a stride of 0, recursion at lists in lists.
-    except (
-        KeyError,
-        TypeError,
-        IndexError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"{path}: its graph is not in the form of Keras 3; save it again") from error
     if len(inputs) != 1 or len(inputs[0]) != 4:
-        told = "; ".join("x".join(map(str, shape[1:])) for shape in inputs) or "none"
-        raise UserError(f"{path}: takes {told}; one input of height, width and channels is needed")
+        shapes = "; ".join("x".join(map(str, shape[1:])) for shape in inputs) or "none"
+        raise UserError(f"{path}: takes {shapes}; one input of height, width and channels is needed")
     _, height, width, channels = inputs[0]
-    graph = ModelGraph((height, width), channels or 0, tuple(layers), tuple(models))
+    graph = ModelGraph((height, width), channels or 0, layers, models)
     if graph.head and not 0 < graph.classes <= MAX_CLASSES:
         raise UserError(f"{path}: claims {graph.classes} classes; at most {MAX_CLASSES} are read")
     return graph
 
 
-def _check_shape(given: list[Any]) -> list[int | None]:
+def _read_safe_config(path: Path) -> dict[str, Any]:
+    """The description of a graph, of nothing but layers that run no code of the file's."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such network; save one with model.save('NAME.keras')")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if not {"config.json", "model.weights.h5"} <= set(archive.namelist()):
+                raise UserError(f"{path}: is no Keras 3 file of a graph and HDF5 weights; save it again")
+            if archive.getinfo("model.weights.h5").file_size > MAX_WEIGHTS_BYTES:
+                raise UserError(f"{path}: holds more than {MAX_WEIGHTS_BYTES >> 30} GiB of weights")
+            with archive.open("config.json") as file:
+                text = file.read(MAX_GRAPH_BYTES + 1)
+        if len(text) > MAX_GRAPH_BYTES:
+            raise UserError(f"{path}: its graph is longer than {MAX_GRAPH_BYTES // 10**6} MB")
+        config = json.loads(text.decode())
+        if isinstance(config, dict):
+            config.pop("compile_config", None)  # The training of the whole is never read.
+        foreign = next(_find_foreign_classes(config), None)
+    # RuntimeError is zipfile's word for a locked file and an unknown packing, and json's for endless nesting.
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
+        raise UserError(f"{path}: is not a Keras file, or is damaged") from error
+    if foreign is not None:
+        raise UserError(
+            f"{path}: holds {foreign}, which is not Keras's own or may run code; rebuild it without"
+        )
+    if not isinstance(config, dict) or config.get("class_name") not in MODEL_KINDS:
+        raise UserError(f"{path}: is neither a functional nor a sequential model")
+    return config
+
+
+def _find_foreign_classes(node: Any, training: bool = False) -> Iterator[str]:
+    """Classes in a graph that are not Keras's own, or may do more than compute.
+
+    Args:
+        node: of the graph.
+        training: it describes how a model was trained.
+    """
+    if isinstance(node, list):
+        for each in node:
+            yield from _find_foreign_classes(each, training)
+    if not isinstance(node, dict):
+        return
+    if "class_name" in node and not _is_allowed_class(node, training):
+        yield str(node.get("registered_name") or node["class_name"])
+    for key, each in node.items():
+        yield from _find_foreign_classes(each, training or key == "compile_config")
+
+
+def _is_allowed_class(node: dict[str, Any], training: bool) -> bool:
+    """Whether a class is Keras's own or ours, written in the very form in which Keras saves it.
+
+    Keras asks its registry first, then the module, and takes a name's parts from wherever a dot leads.
+    """
+    name, module, registered = (
+        str(node.get(key) or "") for key in ("class_name", "module", "registered_name")
+    )
+    if name in VALUE_MARKS:
+        return True
+    if (EARLIER_MODULES.get(module, module), name) in REGISTERED_CLASSES:
+        return registered == f"mmdream>{name}"
+    if training and name == "function":
+        return TRAINING_MODULES.fullmatch(module) is not None and str(node.get("config")).isidentifier()
+    known = KERAS_MODULES.fullmatch(module) or (training and TRAINING_MODULES.fullmatch(module))
+    return (
+        bool(known and CLASS_NAME.fullmatch(name))
+        and name not in FORBIDDEN_LAYERS
+        and registered in ("", name)
+    )
+
+
+def _check_shape(shape: list[Any]) -> list[int | None]:
     """A shape, of whole numbers and of what is left open.
 
     Raises:
         ValueError: it is none.
     """
-    if not all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in given):
-        raise ValueError(f"{given} is no shape")
-    return given
+    if not all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in shape):
+        raise ValueError(f"{shape} is no shape")
+    return shape
 
 
 def _input_shapes(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
     """Shapes of the inputs of the outermost model."""
     layers = model["config"]["layers"]
-    given = [layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer"]
-    if given:
-        yield from given
+    shapes = [layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer"]
+    if shapes:
+        yield from shapes
     elif layers[0]["class_name"] in MODEL_KINDS:
         yield from _input_shapes(layers[0])
     else:
@@ -167,35 +254,35 @@ class _LayerState:
     """Whether it has lost height and width."""
 
 
-def _walk_layers(model: dict[str, Any], entering: _LayerState) -> Iterator[tuple[GraphLayer, _LayerState]]:
-    """The layers of a model with what each lets through."""
-    chain = model["class_name"] == "Sequential"
-    at: dict[str, _LayerState] = {}
-    last = entering
+def _walk_layers(model: dict[str, Any], state: _LayerState) -> Iterator[tuple[GraphLayer, _LayerState]]:
+    """The layers of a model that is entered in a state, with the state behind each."""
+    entering = state
+    states: dict[str, _LayerState] = {}
     for layer in model["config"]["layers"]:
-        before = [at[name] for name in _input_layer_names(layer.get("inbound_nodes", [])) if name in at]
-        if not chain:
-            last = _merge_states(before) if before else entering
         kind, config = str(layer["class_name"]), layer["config"]
+        if model["class_name"] != "Sequential":
+            names = _input_layer_names(layer.get("inbound_nodes", []))
+            before = [states[name] for name in names if name in states]
+            state = _merge_states(before) if before else entering
         if kind in MODEL_KINDS:
-            for inner, seen in _walk_layers(layer, last):
-                yield inner, seen
-                last = seen
+            for inner, inner_state in _walk_layers(layer, state):
+                yield inner, inner_state
+                state = inner_state
         elif kind != "InputLayer":
-            fixed = last.fixed or (kind in FLATTENING_LAYERS and not last.pooled)
-            pooled = last.pooled or kind in (*GLOBAL_POOLS, "Flatten")
-            last = _LayerState(last.stride * _layer_stride(kind, config), fixed, pooled)
+            fixed = state.fixed or (kind in FLATTENING_LAYERS and not state.pooled)
+            pooled = state.pooled or kind in (*GLOBAL_POOLS, "Flatten")
+            state = _LayerState(state.stride * _layer_stride(kind, config), fixed, pooled)
             if kind == "Dense" and type(config["units"]) is not int:
                 raise ValueError(f"{config['units']} is no number of units")
-            yield GraphLayer(str(config["name"]), kind, last.stride, last.fixed, config), last
-        at[str(config["name"])] = last
+            yield GraphLayer(str(config["name"]), kind, state.stride, state.fixed, config), state
+        states[str(config["name"])] = state
 
 
-def _merge_states(before: list[_LayerState]) -> _LayerState:
+def _merge_states(states: list[_LayerState]) -> _LayerState:
     return _LayerState(
-        max(each.stride for each in before),
-        any(each.fixed for each in before),
-        all(each.pooled for each in before),
+        max(each.stride for each in states),
+        any(each.fixed for each in states),
+        all(each.pooled for each in states),
     )
 
 
@@ -204,109 +291,21 @@ def _input_layer_names(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         if "keras_history" in node:
             yield str(node["keras_history"][0])
-        for each in node.values():
-            yield from _input_layer_names(each)
-    elif isinstance(node, list):
+        node = list(node.values())
+    if isinstance(node, list):
         for each in node:
             yield from _input_layer_names(each)
 
 
 def _layer_stride(kind: str, config: dict[str, Any]) -> float:
     """How much coarser a layer's output is than its input."""
-    given = config.get("strides") or config.get("pool_size") or 1
-    step = float(max(given) if isinstance(given, list) else given)
+
+    def largest(value: Any) -> float:
+        return float(max(value) if isinstance(value, list) else value)
+
+    step = largest(config.get("strides") or config.get("pool_size") or 1)
     if kind in STRIDED_LAYERS:
         return step
     if kind == "Conv2DTranspose":
         return 1 / step
-    if kind == "UpSampling2D":
-        size = config["size"]
-        return 1 / float(max(size) if isinstance(size, list) else size)
-    return 1.0
-
-
-Tensor = Any  # a symbolic Keras tensor; Keras ships no types
-
-
-def load_flat_graph(
-    path: Path, head: str | None, fixed: frozenset[str]
-) -> tuple[keras.Model, dict[str, Tensor]]:
-    """Load a file that `own` has found to be of Keras's own layers.
-
-    Args:
-        path: the file.
-        head: the layer of the class logits; a softmax in it is taken off.
-        fixed: layers that only one size of input suits; they are left out.
-
-    Returns:
-        A model from [n, height, width, channel], any height and width; what each layer gives, by its name.
-
-    Raises:
-        UserError: Keras cannot load it.
-    """
-    loaded = _load_model(path)
-    try:
-        shape = tuple(loaded.inputs[0].shape)
-        pixels = keras.Input((None, None, shape[3]))
-        found: dict[str, Tensor] = {}
-        _apply_layers(loaded, pixels, head, fixed, found)
-        return keras.Model(pixels, list(found.values())), found
-    # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
-        raise _load_error(path, error) from error
-
-
-def _load_model(path: Path) -> keras.Model:
-    """What Keras makes of a file.
-
-    Raises:
-        UserError: it makes nothing of it. Keras believes the file, and what it then falls over comes up as
-            an error of its own, of TensorFlow's, zipfile's or HDF5's.
-    """
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        raise _load_error(path, error) from error
-
-
-def _load_error(path: Path, error: Exception) -> UserError:
-    told = " ".join(str(error).split())[:200]
-    return UserError(f"{path}: Keras cannot load it as a network for any size of input ({told})")
-
-
-def _apply_layers(
-    model: keras.Model, x: Tensor, head: str | None, fixed: frozenset[str], found: dict[str, Tensor]
-) -> Tensor:
-    """Lead a tensor through a model, layer by layer, and remember what each gives."""
-    given: dict[str, Tensor] = {}
-
-    def call(layer: Any, *args: Any, **rest: Any) -> Tensor:
-        if isinstance(layer, keras.Model):
-            y = _apply_layers(layer, args[0], head, fixed, found)
-        else:
-            if layer.name == head and layer.activation is keras.activations.softmax:
-                layer.activation = keras.activations.linear
-            y = found[layer.name] = layer(*args, **rest)
-        given[layer.name] = y
-        return y
-
-    if isinstance(model, keras.Sequential):
-        for layer in model.layers:
-            if layer.name in fixed:
-                break
-            x = call(layer, x)
-        return x
-    if any(layer.name in fixed for layer in model.layers):
-        model = _cut_before_fixed(model, fixed)
-    # Not copies: the layers themselves, called anew. What comes back is: it may begin at a new input.
-    keras.models.clone_model(model, x, lambda layer: layer, call)
-    return given[model.output_names[0]]
-
-
-def _cut_before_fixed(model: keras.Model, fixed: frozenset[str]) -> keras.Model:
-    """The part of a functional model that lies before its fixed layers."""
-    here = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    kept = [la.output for la in here if la.name not in fixed and not isinstance(la, keras.Model)]
-    behind = [layer for layer in here if layer.name in fixed]
-    inside = {id(layer.output) for layer in behind}
-    return keras.Model(model.input, kept + [la.input for la in behind if id(la.input) not in inside])
+    return 1 / largest(config["size"]) if kind == "UpSampling2D" else 1.0

@@ -1,63 +1,70 @@
-"""A Keras file of the user's own, read as a network's card without Keras: what its graph tells, and what not.
+"""A network of the user's own: the card that its Keras file suggests, and its graph for any size of input.
 
-A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Whatever could run code of the file's
-is refused before Keras sees it. What the graph does not tell is guessed, and said; a card beside it,
-``NAME.toml`` beside ``NAME.keras``, tells any of it for certain.
+What the file does not say is guessed, and the user is told; a card beside it, ``NAME.toml`` beside
+``NAME.keras``, says any of it for certain.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-import re
 import tomllib
-import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmdream.core.errors import UserError
-from mmdream.networks.card import AudioInput, ImageInput, NetworkCard, Rung, parse_rungs
+from mmdream.networks.card import (
+    AudioInput,
+    ImageInput,
+    ModelFileWeights,
+    NetworkCard,
+    Rung,
+    lists_to_tuples,
+    parse_rungs,
+)
 from mmdream.networks.user_graph import ModelGraph, read_graph
-from mmdream.networks.weight_sources import ModelFileWeights
 
-pass
+if TYPE_CHECKING:
+    import keras
 
-MAX_GRAPH_BYTES = 64_000_000
-"""Bytes of a graph that are read."""
-MAX_WEIGHTS_BYTES = 4 << 30
-"""Bytes of weights, unpacked."""
-KERAS_MODULES = re.compile(
-    r"keras(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies))?"
-    r"|keras\.src\.(models|ops)\.\w+"
-)
-"""Parts of Keras that a graph's classes may come from; others have functions that read and fetch files."""
-TRAINING_MODULES = re.compile(r"keras\.(optimizers|losses|metrics)(\.\w+)*|builtins")
-"""Those that how a model was taught may name besides; of an inner model Keras reads that, too."""
-CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9_]*")
-"""Names of classes: functions begin small, and Keras would follow a dot into any of its parts."""
-REGISTERED_CLASSES = {
-    ("mmdream.networks.image_models", "LocalResponse"),
-    ("mmdream.networks.image_models", "Stem"),
-    ("mmdream.networks.audio_models", "AdaptivePool"),
-    # Where files that were written before these modules had their names say that the classes are.
-    ("mmdream.networks.pictures", "LocalResponse"),
-    ("mmdream.networks.pictures", "Stem"),
-    ("mmdream.networks.earlier", "AdaptivePool"),
-}
-"""Module and name of every class that is registered here with Keras, each as ``mmdream>NAME``."""
-VALUE_MARKS = ("__keras_tensor__", "__numpy__", "__tensor__", "__bytes__", "__ellipsis__", "__slice__")
-"""Marks of values that are no classes."""
-FORBIDDEN_LAYERS = (
-    *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
-    *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
-)
-"""Keras's own layers that run code of the file's, or read other files."""
 MAX_RUNGS = 8
 STEP_RANGES = {"picture": (0.008, 0.012), "sound": (0.030, 0.034)}
-"""Of the shallowest and the deepest rung, as the cards have them."""
+"""Steps of the shallowest and the deepest rung, as the cards have them."""
+MAX_RAW_SCALE = 0.02
+"""A Rescaling below this brings 0..255 to something small; one above it takes 0..1."""
+COMMON_BAND_COUNTS = (40, 48, 64, 80, 96, 128, 256)
+"""By which the side of the bands is found where a network takes one size only."""
+PixelFormat = tuple[Literal["RGB", "BGR"], float, tuple[float, float, float]]
+"""Order, scale and mean."""
+RAW: PixelFormat = ("RGB", 255.0, (0.0, 0.0, 0.0))
+UNIT: PixelFormat = ("RGB", 1.0, (0.0, 0.0, 0.0))
+SIGNED: PixelFormat = ("RGB", 2.0, (1.0, 1.0, 1.0))
+CAFFE: PixelFormat = ("BGR", 255.0, (103.939, 116.779, 123.68))
+APPLICATION_INPUTS = (
+    dict.fromkeys(("resnet50v2", "resnet101v2", "resnet152v2"), SIGNED)
+    | dict.fromkeys(("vgg16", "vgg19", "resnet"), CAFFE)
+    | dict.fromkeys(("mobilenetv3", "efficientnet", "convnext"), RAW)
+    | dict.fromkeys(("mobilenet", "inception", "xception", "nasnet"), SIGNED)
+)
+"""Pixel formats of Keras's applications, by how their models' names begin (`preprocess_input`)."""
+INPUT_CHOICES = {"kind": ("log-mel", "db-mel", "power"), "mel": ("htk", "slaney"), "order": ("RGB", "BGR")}
+"""Words that an input may hold."""
+PREPROCESSING_LAYERS = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
+"""Operations before the first convolution by which a graph brings raw pixels into its range."""
+MELNET_INPUT = {
+    "kind": "log-mel",
+    "window_seconds": 2048 / 44100,
+    "hop_seconds": 512 / 44100,
+    "low_hz": 40.0,
+    "high_hz": 16000.0,
+    "floor": 1e-9,
+    "divisor": 4.0,
+    "level_dbfs": -23.0,
+    "mu": (-16.0,),
+}
+
+Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
 
 def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
@@ -70,312 +77,269 @@ def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
     Raises:
         UserError: no such file, one that cannot be a network here, or a card beside it that does not fit.
     """
-    graph = read_graph(path, _read_safe_config(path))
-    beside = path.with_suffix(".toml")
-    told = _read_user_card(beside)
-    kind = told.get("medium", medium or ("sound" if graph.channels == 1 else "picture"))
+    graph = read_graph(path)
+    card_file = path.with_suffix(".toml")
+    keys = _read_user_card(card_file)
+    kind = keys.get("medium", medium or ("sound" if graph.channels == 1 else "picture"))
     if kind not in ("picture", "sound"):
-        raise UserError(f"{beside}: medium is {kind!r}; choose picture or sound")
+        raise UserError(f"{card_file}: medium is {kind!r}; choose picture or sound")
     if medium not in (None, kind):
-        raise UserError(f"{path}: is a {kind} network by {beside.name}; a {medium} network is wanted")
+        raise UserError(f"{path}: is a {kind} network by {card_file.name}; a {medium} network is wanted")
     if graph.channels != (needed := 3 if kind == "picture" else 1):
         raise UserError(f"{path}: takes {graph.channels} channels; a {kind} network takes {needed}")
-    return _override_card(_guess_card(path, graph, kind, told), told, graph, beside)
+    return _override_card(_guess_card(path, graph, kind, keys), keys, graph, card_file)
+
+
+def _read_user_card(file: Path) -> dict[str, Any]:
+    """The keys of the card beside a Keras file, where there is one."""
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{file}: is not a TOML file ({error})") from error
 
 
 def _guess_card(
-    path: Path, graph: ModelGraph, kind: Literal["picture", "sound"], told: dict[str, Any]
+    path: Path, graph: ModelGraph, medium: Literal["picture", "sound"], keys: dict[str, Any]
 ) -> NetworkCard:
-    """The card that a graph suggests; its input as far as it is told, which is taken out of `told`."""
-    given, beside = told.pop("input", {}), path.with_suffix(".toml")
+    """The card that a graph suggests; the `input` among the keys is taken out of them, and heeded."""
+    given, card_file = keys.pop("input", {}), path.with_suffix(".toml")
     if not isinstance(given, dict):
-        raise UserError(f"{beside}: input is no table; write it under [input]")
-    front, said = (guess_image_input if kind == "picture" else guess_audio_input)(graph, given, path)
-    rungs = _guess_rungs(graph, kind)
-    if "rungs" not in told:
-        if not rungs:
+        raise UserError(f"{card_file}: input is no table; write it under [input]")
+    guess_input = _guess_image_input if medium == "picture" else _guess_audio_input
+    network_input, guesses = guess_input(graph, given, path)
+    names, (low, high) = graph.choose_rungs(MAX_RUNGS), STEP_RANGES[medium]
+    if "rungs" not in keys:
+        if not names:
             raise UserError(f"{path}: has no convolution to dream")
-        said.insert(0, f"rungs {', '.join(rung.layer for rung in rungs)}, by its strides")
-    if graph.head and not {"classes", "class_file"} & told.keys():
-        said.append(f"classes 0 to {graph.classes - 1}")
+        guesses.insert(0, f"rungs {', '.join(names)}, by its strides")
+    if graph.head and not {"classes", "class_file"} & keys.keys():
+        guesses.append(f"classes 0 to {graph.classes - 1}")
     if graph.fixed_head:
-        said.append("classes not to be dreamed, because it flattens inputs of one size")
-    line = f"{path.name} taken for: {'; '.join(said)}. Tell what is wrong in {beside.name}"
+        guesses.append("classes not to be dreamed, because it flattens inputs of one size")
+    line = f"{path.name} taken for: {'; '.join(guesses)}. Tell what is wrong in {card_file.name}"
     return NetworkCard(
         name=str(path),
-        medium=kind,
+        medium=medium,
         builder="own",
         about="A network of your own.",
         licence="yours to know",
         source=str(path),
         credits="yours to give",
-        rungs=rungs,
-        carried=0.1 if kind == "picture" else 1.0,
-        input=front,
+        rungs=tuple(
+            Rung(name, round(low + (high - low) * number / max(1, len(names) - 1), 4))
+            for number, name in enumerate(names)
+        ),
+        carried=0.1 if medium == "picture" else 1.0,
+        input=network_input,
         weights=ModelFileWeights(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
         head=graph.head,
         classes=tuple(map(str, range(graph.classes))) if graph.head else (),
-        guesses=(line,) if said else (),
+        guesses=(line,) if guesses else (),
     )
 
 
-def _read_user_card(beside: Path) -> dict[str, Any]:
-    """The card beside a file, where there is one."""
-    if not beside.is_file():
-        return {}
-    try:
-        return tomllib.loads(beside.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{beside}: is not a TOML file ({error})") from error
-
-
-def _override_card(guess: NetworkCard, told: dict[str, Any], graph: ModelGraph, beside: Path) -> NetworkCard:
-    """What is told in place of what is guessed.
+def _override_card(guess: NetworkCard, keys: dict[str, Any], graph: ModelGraph, file: Path) -> NetworkCard:
+    """The keys of a card in place of what is guessed.
 
     Raises:
         UserError: a key that no card has, a layer that the network does not have, or a value of another form.
     """
-    known = [
-        each.name
-        for each in fields(NetworkCard)
-        if each.name not in ("name", "builder", "weights", "guesses")
-    ]
-    layers = [layer.name for layer in graph.layers if not layer.fixed]
-    for key in told:
+    names = [each.name for each in fields(NetworkCard)]
+    known = [name for name in names if name not in ("name", "builder", "weights", "guesses")]
+    for key in keys:
         if key not in known:
-            raise UserError(f'{beside}: unknown key "{key}"; choose from {", ".join((*known, "input"))}')
+            raise UserError(f'{file}: unknown key "{key}"; choose from {", ".join((*known, "input"))}')
     try:
-        given: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
-        }
+        given = lists_to_tuples(keys)
         if "rungs" in given:
             given["rungs"] = parse_rungs(given["rungs"])
         if "class_file" in given:
-            given["class_file"] = str((beside.parent / given["class_file"]).resolve())
-        found = replace(guess, **given)
-        classes = len(found.class_names())
-        named = [*(rung.layer for rung in found.rungs), *([found.head] if found.head else [])]
-        found.mix(0.5)
+            given["class_file"] = str((file.parent / given["class_file"]).resolve())
+        card = replace(guess, **given)
+        classes = len(card.class_names())
+        named = [*(rung.layer for rung in card.rungs), *([card.head] if card.head else [])]
+        card.mix(0.5)
     except (TypeError, ValueError, AttributeError, OSError) as error:
-        raise UserError(f"{beside}: {error}") from error
-    if graph.head and found.head == graph.head and classes != graph.classes:
-        raise UserError(f"{beside}: names {classes} classes; {graph.head} has {graph.classes}")
+        raise UserError(f"{file}: {error}") from error
+    if graph.head and card.head == graph.head and classes != graph.classes:
+        raise UserError(f"{file}: names {classes} classes; {graph.head} has {graph.classes}")
+    layers = [layer.name for layer in graph.layers if not layer.fixed]
     for name in named:
         if name not in layers:
             near = difflib.get_close_matches(str(name), layers, 3, 0.4) or layers[:3]
-            raise UserError(f'{beside}: {guess.name} has no layer "{name}"; nearest: {", ".join(near)}')
-    return found
+            raise UserError(f'{file}: {guess.name} has no layer "{name}"; nearest: {", ".join(near)}')
+    return card
 
 
-def _read_safe_config(path: Path) -> dict[str, Any]:
-    """The graph's description, of nothing but layers that run no code of the file's."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such network; save one with model.save('NAME.keras')")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            if not {"config.json", "model.weights.h5"} <= names:
-                raise UserError(f"{path}: is no Keras 3 file of a graph and HDF5 weights; save it again")
-            if archive.getinfo("model.weights.h5").file_size > MAX_WEIGHTS_BYTES:
-                raise UserError(f"{path}: holds more than {MAX_WEIGHTS_BYTES >> 30} GiB of weights")
-            with archive.open("config.json") as file:
-                text = file.read(MAX_GRAPH_BYTES + 1)
-        if len(text) > MAX_GRAPH_BYTES:
-            raise UserError(f"{path}: its graph is longer than {MAX_GRAPH_BYTES // 10**6} MB")
-        config = json.loads(text.decode())
-        if isinstance(config, dict):
-            config.pop("compile_config", None)  # How the whole was taught is never read.
-        foreign = next(_find_foreign_classes(config), None)
-    # RuntimeError is zipfile's word for a locked file and an unknown packing, and json's for endless nesting.
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, RuntimeError, EOFError) as error:
-        raise UserError(f"{path}: is not a Keras file, or is damaged") from error
-    if foreign is not None:
-        raise UserError(
-            f"{path}: holds {foreign}, which is not Keras's own or may run code; rebuild it without"
-        )
-    if not isinstance(config, dict) or config.get("class_name") not in ("Functional", "Sequential"):
-        raise UserError(f"{path}: is neither a functional nor a sequential model")
-    return config
-
-
-def _find_foreign_classes(node: Any, learning: bool = False) -> Iterator[str]:
-    """What in a graph is not Keras's own, or may do more than compute.
-
-    Args:
-        node: of the graph.
-        learning: it tells how a model was taught.
-    """
-    if isinstance(node, list):
-        for each in node:
-            yield from _find_foreign_classes(each, learning)
-    if not isinstance(node, dict):
-        return
-    if "class_name" in node and not _is_allowed_class(node, learning):
-        yield str(node.get("registered_name") or node["class_name"])
-    for key, each in node.items():
-        yield from _find_foreign_classes(each, learning or key == "compile_config")
-
-
-def _is_allowed_class(node: dict[str, Any], learning: bool) -> bool:
-    """Whether a class is Keras's own or ours, written in the very form in which Keras saves it.
-
-    Keras asks its registry first, then the module, and takes a name's parts from wherever a dot leads.
-    """
-    name, module, registered = (
-        str(node.get(key) or "") for key in ("class_name", "module", "registered_name")
-    )
-    if name in VALUE_MARKS:
-        return True
-    if (module, name) in REGISTERED_CLASSES:
-        return registered == f"mmdream>{name}"
-    if learning and name == "function":
-        return TRAINING_MODULES.fullmatch(module) is not None and str(node.get("config")).isidentifier()
-    own = KERAS_MODULES.fullmatch(module) or (learning and TRAINING_MODULES.fullmatch(module))
-    return (
-        bool(own and CLASS_NAME.fullmatch(name)) and name not in FORBIDDEN_LAYERS and registered in ("", name)
-    )
-
-
-def _guess_rungs(graph: ModelGraph, kind: str) -> tuple[Rung, ...]:
-    """The last layer at each stride, and more of the same stride where these are few; shallow to deep."""
-    wanted = graph.ladder(MAX_RUNGS)
-    low, high = STEP_RANGES[kind]
-    last = max(1, len(wanted) - 1)
-    return tuple(Rung(name, round(low + (high - low) * n / last, 4)) for n, name in enumerate(wanted))
-
-
-MAX_RAW_SCALE = 0.02
-"""A scale below this brings 0..255 to something small; one above it takes 0..1."""
-COMMON_BAND_COUNTS = (40, 48, 64, 80, 96, 128, 256)
-"""By which the side of the bands is told where a network takes one size only."""
-APPLICATION_INPUTS: dict[str, tuple[str, float, tuple[float, ...]]] = {
-    "vgg16": ("BGR", 255.0, (103.939, 116.779, 123.68)),
-    "vgg19": ("BGR", 255.0, (103.939, 116.779, 123.68)),
-    "resnet50v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "resnet101v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "resnet152v2": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "resnet": ("BGR", 255.0, (103.939, 116.779, 123.68)),
-    "mobilenetv3": ("RGB", 255.0, (0.0, 0.0, 0.0)),
-    "mobilenet": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "inception": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "xception": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "nasnet": ("RGB", 2.0, (1.0, 1.0, 1.0)),
-    "efficientnet": ("RGB", 255.0, (0.0, 0.0, 0.0)),
-    "convnext": ("RGB", 255.0, (0.0, 0.0, 0.0)),
-}
-"""Order, scale and mean of Keras's applications, by how their models' names begin (`preprocess_input`)."""
-INPUT_CHOICES = {
-    "kind": ("log-mel", "db-mel", "power"),
-    "mel": ("htk", "slaney"),
-    "order": ("RGB", "BGR"),
-}
-"""Words that an input may hold."""
-PREPROCESSING_LAYERS = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
-"""Operations before the first convolution by which a graph brings raw pixels into its range."""
-
-
-def guess_image_input(graph: ModelGraph, told: dict[str, Any], path: Path) -> tuple[ImageInput, list[str]]:
-    """The input of a picture network, and what of it is guessed.
-
-    Args:
-        graph: its graph.
-        told: what its card says of the input.
-        path: the file, for errors.
+def _guess_image_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[ImageInput, list[str]]:
+    """The input of an image network, by its graph and the keys of its card, and what of it is guessed.
 
     Raises:
-        UserError: the card says what is no input.
+        UserError: the card gives what is no input.
     """
-    front, why = _guess_pixel_format(graph, path)
-    guess: dict[str, Any] = {"order": front[0], "scale": front[1], "mean": front[2]}
+    (order, scale, mean), reason = _guess_pixel_format(graph, path)
+    guess: dict[str, Any] = {"order": order, "scale": scale, "mean": mean}
     if graph.size[0]:
         guess["side"] = graph.size[0]
-    given = _override_input(ImageInput, guess, told, path)
-    if {"order", "scale", "mean"} <= told.keys():
-        return given, []
+    network_input = _override_input(ImageInput, guess, keys, path)
+    if {"order", "scale", "mean"} <= keys.keys():
+        return network_input, []
     ranges = {1.0: "0..1", 2.0: "-1..1", 255.0: "0..255"}
-    low = " less the mean of ImageNet" if any(front[2]) and front[1] == 255 else ""
-    return given, [f"pictures {front[0]} {ranges[front[1]]}{low}, {why}"]
+    centred = " less the mean of ImageNet" if any(mean) and scale == 255 else ""
+    return network_input, [f"pictures {order} {ranges[scale]}{centred}, {reason}"]
 
 
-def guess_audio_input(graph: ModelGraph, told: dict[str, Any], path: Path) -> tuple[AudioInput, list[str]]:
-    """The input of a sound network, and what of it is guessed; no graph tells much of it.
-
-    Raises:
-        UserError: as `guess_image_input`; or the number of bands is open.
-    """
-    rows, columns = graph.size
-    first = rows is not None and (
-        columns is None or (rows in COMMON_BAND_COUNTS and columns not in COMMON_BAND_COUNTS)
-    )
-    transposed = bool(told.get("transposed", first))
-    bands = told.get("bands", rows if transposed else columns)
-    if bands is None:
-        raise UserError(
-            f"{path}: leaves its number of bands open; tell it in {path.with_suffix('.toml').name}"
-        )
-    guess = {"kind": "log-mel", "window_seconds": 2048 / 44100, "hop_seconds": 512 / 44100, "bands": bands}
-    guess |= {"low_hz": 40.0, "high_hz": 16000.0, "floor": 1e-9, "divisor": 4.0, "level_dbfs": -23.0}
-    guess |= {"mu": (-16.0,), "transposed": transposed}
-    given = _override_input(AudioInput, guess, told, path)
-    if {"kind", "window_seconds", "hop_seconds"} <= told.keys():
-        return given, []
-    way = "band by time" if transposed else "time by band"
-    return given, [
-        f"{given.kind} of {bands} bands, {way}, hop {1000 * given.hop_seconds:.1f} ms, as melnet's"
-    ]
-
-
-def _guess_pixel_format(graph: ModelGraph, path: Path) -> tuple[tuple[str, float, tuple[float, ...]], str]:
-    """Order, scale and mean of a picture network, and why."""
-    raw, plain = ("RGB", 255.0, (0.0, 0.0, 0.0)), ("RGB", 1.0, (0.0, 0.0, 0.0))
-    for layer in graph.entry():
+def _guess_pixel_format(graph: ModelGraph, path: Path) -> tuple[PixelFormat, str]:
+    """The pixel format of an image network, and why."""
+    for layer in graph.layers_before_kernels():
         if layer.kind == "Rescaling":
             scale = layer.config.get("scale", 1.0)
             try:
                 least = float(min(scale) if isinstance(scale, list) else scale)
             except (TypeError, ValueError) as error:
                 raise UserError(f"{path}: its {layer.name} scales by {scale!r}, no number") from error
-            return (raw if least < MAX_RAW_SCALE else plain), "by its Rescaling"
+            return (RAW if least < MAX_RAW_SCALE else UNIT), "by its Rescaling"
         if layer.kind in PREPROCESSING_LAYERS:
-            return raw, f"by its {layer.kind}"
+            return RAW, f"by its {layer.kind}"
     for name in graph.models:
-        for begins, front in APPLICATION_INPUTS.items():
-            if name.lower().startswith(begins):
-                return front, f"as {name} does"
-    return plain, "which its graph does not tell"
+        for beginning, pixels in APPLICATION_INPUTS.items():
+            if name.lower().startswith(beginning):
+                return pixels, f"as {name} does"
+    return UNIT, "which its graph does not tell"
 
 
-def _override_input(form: type, guess: dict[str, Any], told: dict[str, Any], path: Path) -> Any:
-    """An input of a form, told over guessed."""
-    known, beside = [each.name for each in fields(form)], path.with_suffix(".toml")
-    for key in told:
+def _guess_audio_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[AudioInput, list[str]]:
+    """The input of a sound network, and what of it is guessed; no graph tells much of it.
+
+    Raises:
+        UserError: as `_guess_image_input`; or the number of bands is open.
+    """
+    rows, columns = graph.size
+    bands_first = rows is not None and (
+        columns is None or (rows in COMMON_BAND_COUNTS and columns not in COMMON_BAND_COUNTS)
+    )
+    transposed = bool(keys.get("transposed", bands_first))
+    bands = keys.get("bands", rows if transposed else columns)
+    if bands is None:
+        raise UserError(
+            f"{path}: leaves its number of bands open; tell it in {path.with_suffix('.toml').name}"
+        )
+    guess = {**MELNET_INPUT, "bands": bands, "transposed": transposed}
+    network_input = _override_input(AudioInput, guess, keys, path)
+    if {"kind", "window_seconds", "hop_seconds"} <= keys.keys():
+        return network_input, []
+    order, hop = "band by time" if transposed else "time by band", 1000 * network_input.hop_seconds
+    return network_input, [f"{network_input.kind} of {bands} bands, {order}, hop {hop:.1f} ms, as melnet's"]
+
+
+def _override_input(kind: type, guess: dict[str, Any], keys: dict[str, Any], path: Path) -> Any:
+    """An input of a kind, the card's keys over what is guessed.
+
+    Raises:
+        UserError: an unknown key, or a value of another form.
+    """
+    known, file = [each.name for each in fields(kind)], path.with_suffix(".toml")
+    for key in keys:
         if key not in known:
             near = difflib.get_close_matches(key, known, 3, 0.4) or known
-            raise UserError(f'{beside}: input has no "{key}"; nearest: {", ".join(near)}')
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in {**guess, **told}.items()}
+            raise UserError(f'{file}: input has no "{key}"; nearest: {", ".join(near)}')
+    values = lists_to_tuples({**guess, **keys})
+    numbers = [key for key in values if key not in (*INPUT_CHOICES, "mu", "mean", "transposed")]
     wrong = [key for key, choices in INPUT_CHOICES.items() if key in values and values[key] not in choices]
     wrong += [key for key in ("mu", "mean") if key in values and not _are_numbers(values[key])]
-    wrong += [
-        key
-        for key, value in values.items()
-        if key not in (*INPUT_CHOICES, "mu", "mean", "transposed") and not _are_numbers((value,))
-    ]
+    wrong += [key for key in numbers if not _are_numbers((values[key],))]
     if wrong:
-        what = (
-            f"one of {', '.join(INPUT_CHOICES[wrong[0]])}"
-            if wrong[0] in INPUT_CHOICES
-            else "a number, or a list of them"
-        )
-        raise UserError(f"{beside}: {wrong[0]} of the input is {values[wrong[0]]!r}; it is {what}")
-    found = form(**values)
-    lengths = {"mean": (3,)} if form is ImageInput else {"mu": (1, values["bands"])}
-    for key, allowed in lengths.items():
-        if len(values[key]) not in allowed:
-            raise UserError(f"{beside}: {key} has {len(values[key])} numbers; {allowed[-1]} are needed")
-    return found
+        choices = INPUT_CHOICES.get(wrong[0])
+        form = f"one of {', '.join(choices)}" if choices else "a number, or a list of them"
+        raise UserError(f"{file}: {wrong[0]} of the input is {values[wrong[0]]!r}; it is {form}")
+    network_input = kind(**values)
+    key, lengths = ("mean", (3,)) if kind is ImageInput else ("mu", (1, values["bands"]))
+    if len(values[key]) not in lengths:
+        raise UserError(f"{file}: {key} has {len(values[key])} numbers; {lengths[-1]} are needed")
+    return network_input
 
 
 def _are_numbers(values: Any) -> bool:
     return isinstance(values, tuple) and all(
         isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
     )
+
+
+def load_flat_graph(
+    path: Path, head: str | None, fixed: frozenset[str]
+) -> tuple[keras.Model, dict[str, Tensor]]:
+    """Load a file that `read_graph` has accepted as one flat graph: every layer can be dreamed.
+
+    Args:
+        path: the file.
+        head: the layer of the class logits; a softmax in it is taken off.
+        fixed: layers that only one size of input suits; they are left out.
+
+    Returns:
+        A model from [n, height, width, channel], any height and width; the output of each layer, by its name.
+
+    Raises:
+        UserError: Keras cannot load it.
+    """
+    from mmdream.networks.framework import keras
+
+    try:
+        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras believes the file: errors are its own, TensorFlow's, zipfile's or HDF5's.
+    except Exception as error:
+        raise _load_error(path, error) from error
+    outputs: dict[str, Tensor] = {}
+    try:
+        pixels = keras.Input((None, None, tuple(loaded.inputs[0].shape)[3]))
+        _apply_layers(loaded, pixels, head, fixed, outputs)
+        return keras.Model(pixels, list(outputs.values())), outputs
+    # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
+    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
+        raise _load_error(path, error) from error
+
+
+def _load_error(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: Keras cannot load it as a network for any size of input ({reason})")
+
+
+def _apply_layers(
+    model: keras.Model, x: Tensor, head: str | None, fixed: frozenset[str], outputs: dict[str, Tensor]
+) -> Tensor:
+    """Lead a tensor through a model, layer by layer, and collect the output of each."""
+    from mmdream.networks.framework import keras
+
+    own: dict[str, Tensor] = {}
+
+    def call(layer: Any, *args: Any, **options: Any) -> Tensor:
+        if isinstance(layer, keras.Model):
+            y = _apply_layers(layer, args[0], head, fixed, outputs)
+        else:
+            if layer.name == head and layer.activation is keras.activations.softmax:
+                layer.activation = keras.activations.linear
+            y = outputs[layer.name] = layer(*args, **options)
+        own[layer.name] = y
+        return y
+
+    if isinstance(model, keras.Sequential):
+        for layer in takewhile(lambda layer: layer.name not in fixed, model.layers):
+            x = call(layer, x)
+        return x
+    if any(layer.name in fixed for layer in model.layers):
+        model = _cut_before_fixed(model, fixed)
+    # Not copies: the layers themselves, called anew. What comes back is: it may begin at a new input.
+    keras.models.clone_model(model, x, lambda layer: layer, call)
+    return own[model.output_names[0]]
+
+
+def _cut_before_fixed(model: keras.Model, fixed: frozenset[str]) -> keras.Model:
+    """The part of a functional model that lies before its fixed layers."""
+    from mmdream.networks.framework import keras
+
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    kept = [la.output for la in layers if la.name not in fixed and not isinstance(la, keras.Model)]
+    behind = [layer for layer in layers if layer.name in fixed]
+    inside = {id(layer.output) for layer in behind}
+    return keras.Model(model.input, kept + [la.input for la in behind if id(la.input) not in inside])

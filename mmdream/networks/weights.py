@@ -1,6 +1,6 @@
 """Weights as plain arrays by name: found, checked, and downloaded where they do not ship.
 
-Nothing here needs TensorFlow, so that a wrong file is told before it loads; nothing is unpickled.
+Nothing here needs TensorFlow, so that a wrong file is refused before it loads; nothing is unpickled.
 Arrays are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``.
 """
 
@@ -18,30 +18,28 @@ from safetensors.numpy import load_file
 
 from mmdream.core.download import cache_folders
 from mmdream.core.errors import UserError
-from mmdream.networks.card import NetworkCard
-from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
-from mmdream.networks.registry import MODELS_FOLDER
-from mmdream.networks.weight_sources import (
+from mmdream.networks.card import (
+    MODELS_FOLDER,
     KerasWeights,
     ModelFileWeights,
+    NetworkCard,
     NoWeights,
     ShippedWeights,
     SnapshotWeights,
     TrainedWeights,
 )
+from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
-
 ARRAY_SUFFIXES = (".npz", ".safetensors")
 """Files of plain arrays; neither kind can run code."""
-
 READ_ERRORS = (
     *(ValueError, TypeError, OSError, EOFError, AttributeError, LookupError, RuntimeError, SyntaxError),
     *(MemoryError, OverflowError, TokenError, zlib.error, zipfile.BadZipFile, SafetensorError),
 )
-"""What their readers raise at a file that is no archive of numbers; it depends on what the file is. Out of
-memory runs who believes the shape that an array claims."""
+"""What the readers raise at a file that is no archive of numbers; out of memory if they believe the shape
+that an array claims."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -69,11 +67,11 @@ def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
     by_keras = isinstance(card.weights, (KerasWeights, NoWeights))
-    kinds = (*ARRAY_SUFFIXES, ".h5", ".keras") if by_keras else ARRAY_SUFFIXES
-    if path.suffix not in kinds:
-        raise UserError(f"{path}: {card.name} takes weights as {' or '.join(kinds)}")
-    if path.suffix in ARRAY_SUFFIXES and (needed := required_shapes(card)):
-        check_shapes(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, needed)
+    suffixes = (*ARRAY_SUFFIXES, ".h5", ".keras") if by_keras else ARRAY_SUFFIXES
+    if path.suffix not in suffixes:
+        raise UserError(f"{path}: {card.name} takes weights as {' or '.join(suffixes)}")
+    if path.suffix in ARRAY_SUFFIXES and (required := _required_shapes(card)):
+        check_shapes(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, required)
     elif path.suffix == ".h5" and path.read_bytes()[:4] != b"\x89HDF":
         raise UserError(f"{path}: is not an HDF5 file")
     elif path.suffix == ".keras" and not zipfile.is_zipfile(path):
@@ -89,73 +87,66 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         if path.suffix == ".safetensors":
-            return _check_numeric(load_file(path))
-        # NumPy itself leaves a damaged file open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return _check_numeric({name: archive[name] for name in archive.files})
+            arrays = load_file(path)
+        else:
+            # NumPy itself leaves a damaged file open.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        for name, array in arrays.items():
+            # Not asked the other way round: bfloat16 is none of numpy's own kinds.
+            if array.dtype.kind in "OSUMmc" or array.dtype.type is np.void:
+                raise TypeError(f"{name} is of {array.dtype}")
+        return arrays
     except READ_ERRORS as error:
         raise UserError(f"{path}: is no {path.suffix} file of number arrays, or is damaged") from error
 
 
-def _check_numeric(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays of real numbers.
-
-    Raises:
-        TypeError: some are of texts, times or others.
-    """
-    for name, array in arrays.items():
-        # Not asked the other way round: bfloat16 is none of numpy's own kinds.
-        if array.dtype.kind in "OSUMmc" or array.dtype.type is np.void:
-            raise TypeError(f"{name} is of {array.dtype}")
-    return arrays
-
-
-def required_shapes(card: NetworkCard) -> Shapes:
-    """Names and shapes of the arrays that a network wants; empty where only Keras knows."""
-    if isinstance(card.weights, (ShippedWeights, TrainedWeights)):
-        return {name: a.shape for name, a in read_arrays(card.home / card.weights.file).items()}
-    if isinstance(card.weights, SnapshotWeights):
-        return {
-            file.array: file.shape for file in read_snapshot_manifest(MODELS_FOLDER / card.weights.manifest)
-        }
-    return {}
-
-
-def check_shapes(path: Path | str, network: str, found: Shapes, needed: Shapes) -> None:
+def check_shapes(path: Path | str, network: str, shapes: Shapes, required: Shapes) -> None:
     """Refuse a file that does not fit a network, naming the first array that is wrong.
 
     Raises:
         UserError: an array is missing or has another shape.
     """
-    for name, shape in needed.items():
-        if found.get(name) == shape:
+    for name, shape in required.items():
+        if shapes.get(name) == shape:
             continue
-        wanted = "x".join(map(str, shape))
-        wrong = (
-            f"array {name} has shape {'x'.join(map(str, found[name]))}"
-            if name in found
-            else f"array {name} is missing"
+        wrong = f"has shape {_format_shape(shapes[name])}" if name in shapes else "is missing"
+        raise UserError(
+            f"{path}: weights of another network? array {name} {wrong}; {network} needs {_format_shape(shape)}"
         )
-        raise UserError(f"{path}: weights of another network? {wrong}; {network} needs {wanted}")
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _required_shapes(card: NetworkCard) -> Shapes:
+    """Names and shapes of the arrays that a network needs; empty where only Keras knows."""
+    if isinstance(card.weights, (ShippedWeights, TrainedWeights)):
+        return {name: a.shape for name, a in read_arrays(card.home / card.weights.file).items()}
+    if isinstance(card.weights, SnapshotWeights):
+        manifest = read_snapshot_manifest(MODELS_FOLDER / card.weights.manifest)
+        return {file.array: file.shape for file in manifest}
+    return {}
 
 
 def _find_card_weights(card: NetworkCard) -> Path:
     """Where the card's own weights are, after a download if need be."""
-    how = card.weights
-    if isinstance(how, (ShippedWeights, TrainedWeights)):
-        path = card.home / how.file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != how.sha256:
-            again = "install mmdream again" if isinstance(how, ShippedWeights) else "train the network again"
-            raise UserError(f"{path}: missing or damaged; {again}")
+    source = card.weights
+    if isinstance(source, (ShippedWeights, TrainedWeights)):
+        path = card.home / source.file
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
+            shipped = isinstance(source, ShippedWeights)
+            remedy = "install mmdream again" if shipped else "train the network again"
+            raise UserError(f"{path}: missing or damaged; {remedy}")
         return path
-    if isinstance(how, SnapshotWeights):
-        return download_snapshot(
-            how.address, MODELS_FOLDER / how.manifest, cache_folders()["mmdream"], card.name
-        )
-    if isinstance(how, NoWeights):
+    if isinstance(source, SnapshotWeights):
+        folder = cache_folders()["mmdream"]
+        return download_snapshot(source.address, MODELS_FOLDER / source.manifest, folder, card.name)
+    if isinstance(source, NoWeights):
         raise UserError(
-            f"{card.name}: has no weights, {how.why}; give --weights FILE, or --weights random "
+            f"{card.name}: has no weights, {source.why}; give --weights FILE, or --weights random "
             "(--sound-weights for the sound of a film)"
         )
-    assert isinstance(how, KerasWeights)
-    return download_keras_file(how, cache_folders()["keras"] / how.file, card.name)
+    assert isinstance(source, KerasWeights)
+    return download_keras_file(source, cache_folders()["keras"] / source.file, card.name)

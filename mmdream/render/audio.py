@@ -25,8 +25,8 @@ from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.media.tracks import find_sound_track
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network
+from mmdream.networks.registry import load_card
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import Schedule

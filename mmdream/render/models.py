@@ -19,8 +19,9 @@ from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import open_mask
 from mmdream.media.probe import MediaFile, VideoTrack, probe
-from mmdream.networks.card import NetworkCard, load_card
+from mmdream.networks.card import NetworkCard
 from mmdream.networks.network import Network, choose_precision, load_shared_network
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
 from mmdream.render.frames import BoundPass, FramePipeline
 from mmdream.render.passes import AroundStep, DreamPass, PassRenderer, StylePass

@@ -17,10 +17,8 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
-from mmdream.networks.card import NetworkCard
-from mmdream.networks.card_toml import card_to_toml
-from mmdream.networks.registry import CARD_FILE
-from mmdream.networks.weight_sources import TrainedWeights
+from mmdream.networks.card import NetworkCard, TrainedWeights
+from mmdream.networks.registry import CARD_FILE, card_to_toml
 from mmdream.training.audio_data import AudioInputs, find_event_classes
 from mmdream.training.data import TrainingData
 from mmdream.training.task import TrainingTask

@@ -9,9 +9,8 @@ from typing import Literal
 
 from mmdream.core.errors import UserError
 from mmdream.datasets.folder import Dataset, read_dataset
-from mmdream.networks.card import NetworkCard, load_card
-from mmdream.networks.registry import new_network_folder
-from mmdream.networks.weight_sources import ModelFileWeights
+from mmdream.networks.card import ModelFileWeights, NetworkCard
+from mmdream.networks.registry import load_card, new_network_folder
 from mmdream.networks.weights import locate_weights
 from mmdream.training.data import DatasetSplit, split_dataset
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mmdream.core.errors import DISK_FULL_ERRNOS, UserError, disk_full_error
 from mmdream.core.files import atomic_file, hash_file, write_atomically
-from mmdream.networks.card import card_path
+from mmdream.networks.registry import card_path
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.training.task import TrainingTask
 

@@ -14,8 +14,9 @@ from mmdream.core.memory import keep_freed_memory
 from mmdream.image import octaves
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, write_image
-from mmdream.networks.card import NetworkCard, Rung, load_card
+from mmdream.networks.card import NetworkCard, Rung
 from mmdream.networks.network import Network, choose_precision, load_shared_network
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.targets import Objective, Term
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, text_width

@@ -9,8 +9,8 @@ import pytest
 
 from mmdream.audio.dream import AudioDreamReport, dream_source
 from mmdream.audio.source import ArraySource
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.schedule import Schedule
 
 

@@ -17,7 +17,8 @@ from mmdream.audio.filterbank import (
     normalize_bands,
 )
 from mmdream.audio.stft import forward_stft, make_stft
-from mmdream.networks.card import AudioInput, load_card
+from mmdream.networks.card import AudioInput
+from mmdream.networks.registry import load_card
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 

@@ -29,8 +29,8 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.views.predictions import draw_predictions
 
 QUIET = EventSink()

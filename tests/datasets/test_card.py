@@ -9,7 +9,7 @@ import pytest
 from mmdream.core.errors import UserError
 from mmdream.datasets.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
 from mmdream.datasets.fetch import LAYOUT_READERS
-from mmdream.networks.registry import MODELS_FOLDER
+from mmdream.networks.card import MODELS_FOLDER
 
 ISSUE = (
     "stanford_dogs dog_sounds imagenet25 fsdkaggle2018 esc50 esc10 urbansound8k fma_small bird_audio "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, objective_at_depth, step_size
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import find_motif, load_card
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Objective, Targets, Term, parse_channel, parse_layer, parse_target
 
@@ -152,7 +152,7 @@ def test_every_motif_of_a_card_is_one_of_its_network(name: str):
     known = load_network(about, "random").channels()
     assert len(about.motifs) >= 40
     for motif in about.motifs:
-        term = about.motif(motif)
+        term = find_motif(about, motif)
         if term.kind == "target":
             about.class_index(term.name)
         else:

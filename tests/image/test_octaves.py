@@ -11,7 +11,7 @@ from mmdream.image import octaves, tiles
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import objective_at_depth
 from mmdream.image.spectrum import blur_cascade, gradient_under_affine, make_noise_image
-from mmdream.networks.card import load_card
+from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.schedule import Schedule
 

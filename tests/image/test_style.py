@@ -18,9 +18,9 @@ from mmdream.image import style, tiles
 from mmdream.image.octaves import OctavePass, make_detail_limiter
 from mmdream.image.spectrum import make_noise_image
 from mmdream.image.style_ascent import StyleTarget, stylize_octaves
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.passes import Style
 
 

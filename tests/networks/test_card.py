@@ -7,9 +7,9 @@ import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.datasets.card import read_dataset_card as dataset
-from mmdream.networks.card import MODELS, AudioInput, ImageInput, list_networks, load_card
+from mmdream.networks.card import MODELS_FOLDER, AudioInput, ImageInput, ShippedWeights, SnapshotWeights
 from mmdream.networks.download import read_snapshot_manifest
-from mmdream.networks.weight_sources import ShippedWeights, SnapshotWeights
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import locate_weights
 
 SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]
@@ -88,7 +88,7 @@ def test_unknown_name_tells_the_nearest(typed, meant):
 def test_manifest_pins_every_file(name):
     where = load_card(name).weights
     assert isinstance(where, SnapshotWeights)
-    files = read_snapshot_manifest(MODELS / where.manifest)
+    files = read_snapshot_manifest(MODELS_FOLDER / where.manifest)
     for file in files:
         assert len(file.sha256) == 64
         assert file.bytes == 4 * np.prod(file.shape)

@@ -9,8 +9,9 @@ import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.networks import network as module
-from mmdream.networks.card import Rung, load_card
+from mmdream.networks.card import Rung
 from mmdream.networks.network import choose_precision, load_network
+from mmdream.networks.registry import load_card
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

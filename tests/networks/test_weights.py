@@ -18,9 +18,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from mmdream.core.errors import UserError
-from mmdream.networks.card import MODELS, load_card
+from mmdream.networks.card import MODELS_FOLDER, KerasWeights
 from mmdream.networks.download import download_keras_file, download_snapshot
-from mmdream.networks.weight_sources import KerasWeights
+from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights, read_arrays
 
 RAW = {
@@ -255,7 +255,7 @@ def test_real_files_fit(data):
 
 
 def test_safetensors_are_read_like_npz(tmp_path):
-    arrays = read_arrays(MODELS / "melnet.npz")
+    arrays = read_arrays(MODELS_FOLDER / "melnet.npz")
     save_file(arrays, tmp_path / "mine.safetensors")
     back = read_arrays(locate_weights(load_card("melnet"), tmp_path / "mine.safetensors"))
     assert back.keys() == arrays.keys()
@@ -278,12 +278,12 @@ def test_wrong_files_are_told_without_tensorflow(tmp_path, data):
     hdf.write_text("no HDF5")
     script = """
 import sys
-from mmdream.errors import UserError
-from mmdream.networks.card import card
-from mmdream.networks.network import load
+from mmdream.core.errors import UserError
+from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
     try:
-        load(card(name), path)
+        load_network(load_card(name), path)
     except UserError as error:
         print(error)
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules

@@ -10,7 +10,7 @@ import pytest
 
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.events import EventSink
-from mmdream.networks.card import load_card
+from mmdream.networks.registry import load_card
 from mmdream.planning.eta import (
     FINISHING_SECONDS,
     SECONDS_PER_PIXEL,

@@ -17,9 +17,9 @@ from mmdream.core.events import EventSink
 from mmdream.image.gradient import build_gradient
 from mmdream.image.objective import build_objective
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.targets import Objective, Targets, Term
 

@@ -14,8 +14,8 @@ from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
 from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Dataset, Example, read_dataset
-from mmdream.networks.card import load_card
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import load_card
 from mmdream.training import audio_data as heard
 from mmdream.training import data as seen
 from mmdream.training.data import compute_class_weights, smooth_labels, split_dataset

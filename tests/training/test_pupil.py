@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mmdream.datasets.folder import Example
-from mmdream.networks.card import list_networks, load_card
+from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
-from mmdream.networks.registry import MODELS_FOLDER
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.training.data import draw_examples
 from mmdream.training.model import (
     TrainableModel,
@@ -114,8 +114,7 @@ def test_a_head_sees_every_example_as_often_as_any_other():
 def test_what_is_written_is_read_again(tmp_path: Path):
     import tomllib
 
-    from mmdream.networks.card import list_variants, parse_card
-    from mmdream.networks.card_toml import card_to_toml
+    from mmdream.networks.registry import card_to_toml, list_variants, parse_card
 
     for name in [each for own in list_networks() for each in (own, *list_variants(own))]:
         about = load_card(name)

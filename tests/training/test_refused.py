@@ -13,8 +13,8 @@ import pytest
 from mmdream.core.errors import UserError
 from mmdream.datasets.folder import read_dataset
 from mmdream.networks import registry
-from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import keras
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import read_arrays
 from mmdream.training.task import TrainingSettings
 from mmdream.training.train import train_network

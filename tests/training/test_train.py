@@ -15,9 +15,9 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.datasets.folder import read_dataset
 from mmdream.datasets.load import ExampleFormat, load_examples
-from mmdream.networks.card import list_networks, load_card
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
+from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import read_arrays
 from mmdream.settings.targets import parse_channel, parse_target
 from mmdream.training.data import split_dataset

@@ -15,8 +15,8 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.cli.app import app
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.settings.schedule import Schedule
 from mmdream.views.audio_figures import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 

@@ -13,8 +13,8 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image
-from mmdream.networks.card import load_card
 from mmdream.networks.network import Network, load_network
+from mmdream.networks.registry import load_card
 from mmdream.sample.film import render_frames
 from mmdream.views import gallery
 from mmdream.views.canvas import BACKGROUND

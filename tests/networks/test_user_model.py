@@ -23,10 +23,11 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import build_gradient
 from mmdream.image.objective import objective_at_depth
-from mmdream.networks.card import AudioInput, ImageInput, card_path, load_card
+from mmdream.networks.card import AudioInput, ImageInput
 from mmdream.networks.framework import keras
 from mmdream.networks.network import choose_precision, load_network
-from mmdream.networks.user_model import REGISTERED_CLASSES
+from mmdream.networks.registry import card_path, load_card
+from mmdream.networks.user_graph import REGISTERED_CLASSES
 from mmdream.settings.schedule import Schedule
 
 # Keras 3.15 saves its variables through an array protocol older than numpy 2's.
@@ -348,6 +349,16 @@ def test_a_class_of_ours_is_known_by_what_is_registered(tmp_path: Path):
     assert "stem" in load_network(load_card(str(tmp_path / "a.keras"))).outputs
 
 
+def test_a_file_with_our_classes_under_their_earlier_names_is_read():
+    """Saved when they stood in `networks.pictures` and `networks.earlier`."""
+    path = Path(__file__).with_name("data") / "earlier_classes.keras"
+    network = load_network(load_card(str(path)))
+    kinds = {type(layer).__name__ for layer in network.model.layers}
+    assert {"Stem", "LocalResponse", "AdaptivePool"} <= kinds
+    picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
+    np.testing.assert_allclose(network.head()(picture)[0], [0.01603786, 0.02630849], rtol=1e-4)
+
+
 def test_an_inner_model_that_was_compiled_is_read(tmp_path: Path):
     body = keras.Sequential([keras.Input((32, 32, 3)), convolve("a", 6), convolve("b", 6, 2)])
     body.compile("adam", loss=keras.losses.MeanSquaredError(), metrics=["mae"])
@@ -426,8 +437,8 @@ def test_a_picture_network_is_no_sound_network(saved: Save):
 
 def test_a_card_is_read_without_keras(saved: Save):
     code = (
-        "import sys\nfrom mmdream.networks.card import card\n"
-        "assert card(sys.argv[1]).rungs\n"
+        "import sys\nfrom mmdream.networks.registry import load_card\n"
+        "assert load_card(sys.argv[1]).rungs\n"
         "assert not {'keras', 'tensorflow'} & set(sys.modules)\n"
     )
     ran = subprocess.run(

@@ -16,10 +16,10 @@ from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.audio.source import ArraySource
 from mmdream.audio.stft import make_stft
 from mmdream.core.errors import UserError
-from mmdream.networks.card import MODELS, card_path, list_networks, list_variants, load_card
+from mmdream.networks.card import MODELS_FOLDER, KerasWeights, NoWeights, describe_weights
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network, list_layers, load_network
-from mmdream.networks.weight_sources import KerasWeights, NoWeights
+from mmdream.networks.registry import card_path, list_networks, list_variants, load_card
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, Term, parse_channel, parse_target
@@ -128,7 +128,7 @@ def test_variants_are_cards_of_their_own():
     assert (fma.input.mu, fma.input.divisor) == ((-24.1847,), 16.8729)
     assert fma.input.bands == us8k.input.bands == 128
     assert "residual_spec:slow" in list_variants("residual_spec")
-    assert card_path("vgg19_mel:fma_small") == MODELS / "vgg19_mel.toml"
+    assert card_path("vgg19_mel:fma_small") == MODELS_FOLDER / "vgg19_mel.toml"
     with pytest.raises(UserError, match="fma_small"):
         load_card("vgg19_mel:fma_smal")
 
@@ -162,7 +162,7 @@ def test_checksum_and_file_are_what_keras_states():
     light = load_card("mobilenet_v2").weights
     assert isinstance(light, KerasWeights)
     assert light.md5 == ""
-    assert "not verified" in light.tell()
+    assert "not verified" in describe_weights(light)
 
 
 @pytest.mark.parametrize("name", ["vgg19_mel", "residual_spec", "conv5_spec"])
@@ -170,7 +170,7 @@ def test_a_network_without_weights_says_what_to_do(name: str):
     assert isinstance(load_card(name).weights, NoWeights)
     with pytest.raises(UserError, match="--weights random"):
         locate_weights(load_card(name))
-    assert "pickle" in load_card("vgg19_mel").weights.tell()
+    assert "pickle" in describe_weights(load_card("vgg19_mel").weights)
 
 
 def test_wrong_names_tell_the_nearest_and_how_to_list_all():
