@@ -25,12 +25,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("MMDREAM_DATA", ROOT.parent / "shared" / "data"))
+OWN = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+"""Variables that choose no checkout."""
 DRAWS = 2000
 HELP_CALLS = 5
 """`--help` ends so soon that one call would measure the clock."""
@@ -52,8 +55,7 @@ def commands(film: Path, sound: Path, googlenet: Path) -> dict[str, list[str]]:
 
 def run(python: str, path: str | None, words: Sequence[str], folder: Path) -> tuple[float, float]:
     """Processor seconds and wall time of one command."""
-    own = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    env = own if path is None else {**own, "PYTHONPATH": path}
+    env = OWN if path is None else {**OWN, "PYTHONPATH": path}
     output = (
         []
         if words[-1] == "--help"
@@ -144,14 +146,16 @@ def told(name: str, rows: Sequence[tuple[float, ...]]) -> None:
 
 def make_inputs(python: str, film: Path, sound: Path) -> None:
     """The sample film, and its sound of ten seconds and more."""
-    subprocess.run([python, "-m", "mmdream", "sample", str(film)], check=True, capture_output=True)
+    # Not in this checkout: Python would take the package from where it stands.
+    run = partial(subprocess.run, check=True, capture_output=True, cwd=film.parent, env=OWN)
+    run([python, "-m", "mmdream", "sample", str(film)])
     code = (
         "import sys, numpy, soundfile, av\n"
         "frames = [f.to_ndarray() for f in av.open(sys.argv[1]).decode(audio=0)]\n"
         "rate = av.open(sys.argv[1]).streams.audio[0].rate\n"
         "soundfile.write(sys.argv[2], numpy.concatenate(frames, axis=1).T, rate)\n"
     )
-    subprocess.run([python, "-c", code, str(film), str(sound)], check=True, capture_output=True)
+    run([python, "-c", code, str(film), str(sound)])
 
 
 if __name__ == "__main__":
