@@ -243,6 +243,7 @@ def dream_audio(
         raise UserError(f"rate is {rate}; choose samples a second between 1000 and 768000")
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.analysis.modulate import modulate_audio_recipe
+    from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
     from mmdream.render.models import load_audio_network, load_guide_sound
@@ -256,12 +257,8 @@ def dream_audio(
         source,
         blocks.append,
         load_audio_network(recipe, listener),
-        recipe.schedule,
-        recipe.seed,
-        progress=lambda share: listener.progress("sound", share * seconds, seconds),
-        wishes=recipe.sound_wishes,
-        guide=load_guide_sound(recipe),
-        options=recipe.sound_manner,
+        AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe)),
+        hooks=DreamHooks(progress=lambda share: listener.progress("sound", share * seconds, seconds)),
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
 

@@ -27,6 +27,7 @@ import numpy as np
 import soundfile
 from measure_sound import decibels, distance
 
+from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
@@ -74,7 +75,9 @@ def heard(network: Network, sound: np.ndarray, rate: int) -> Dream:
 
     def dream(depth: float, seed: int) -> np.ndarray:
         blocks: list[np.ndarray] = []
-        dream_source(ArraySource(sound, rate), blocks.append, network, Schedule(depth=depth), seed)
+        dream_source(
+            ArraySource(sound, rate), blocks.append, network, AudioDreamSettings(Schedule(depth=depth), seed)
+        )
         return decibels(np.concatenate(blocks, axis=1))
 
     return dream

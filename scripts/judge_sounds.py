@@ -38,8 +38,8 @@ from measure_sound import read
 from sound_dreams import dreamed, recipe, sound, under
 from sound_judge import Judge
 
-from mmdream.audio.source import ArraySource, read_padded
-from mmdream.audio.stft import HALF_WINDOW_HOPS, forward_stft, make_stft
+from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import make_stft, read_spectra
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 
@@ -61,9 +61,8 @@ BACK = 2.0
 def shape(sound: ArraySource) -> tuple[float, float, int]:
     """Steepest rise and fall of a sound's bursts, dB a hop, medians; and how many there are."""
     stft = make_stft(sound.rate)
-    hops, reach = sound.n_samples // stft.hop, HALF_WINDOW_HOPS * stft.hop
     within = (stft.frequencies >= BAND[0]) & (stft.frequencies <= BAND[1])
-    heard = forward_stft(read_padded(sound, -reach, (hops - 1) * stft.hop + reach), stft)[..., within]
+    heard = read_spectra(sound, stft, 0, sound.n_samples // stft.hop)[..., within]
     level = 10 * np.log10(np.square(np.abs(heard)).sum(axis=(0, 2)) + 1e-20)
     level = np.maximum(level, level.max() - DEPTH)
     # A burst at either end rises and falls as any other.

@@ -23,8 +23,7 @@ import soundfile
 
 from mmdream.audio.filterbank import measure_band_power, to_network_input
 from mmdream.audio.source import ArraySource
-from mmdream.audio.style import make_style_target, style_source
-from mmdream.audio.style_canvas import MeteredSound, meter_sound
+from mmdream.audio.style import MeteredSound, make_style_target, meter_sound, style_source
 from mmdream.audio.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
@@ -69,7 +68,7 @@ def main() -> None:
                 "style": alike(chroma(result, rate), chroma(style, rate)),
             },
             "envelope": alike(loudness(content, rate), loudness(result, rate)),
-            "loudness": [report.loudness_source, report.loudness],
+            "loudness": [report.loudness_source, report.loudness_dream],
             "true_peak": report.true_peak,
             "wall_seconds": wall,
             "real_time_factor": wall / (content.shape[1] / rate),
@@ -93,7 +92,7 @@ def fell(
     on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, AudioStyleSettings())
     rivals = {"climbed": on}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
-        rivals[name] = build_texture_model(sounds[0].grid, on.middle, None, 1, taps)
+        rivals[name] = build_texture_model(sounds[0].grid, on.mean, None, 1, taps)
     found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
     for name, layers in OTHERS.items():
         other = load_network(load_card(name), "random", seed=1)

@@ -15,10 +15,11 @@ from esc10 import clip
 from measure_sound import loudness, read
 
 from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
 from mmdream.audio.dream import AudioDreamReport, dream_source
 from mmdream.audio.filterbank import make_band_interpolation
-from mmdream.audio.source import ArraySource, read_padded
-from mmdream.audio.stft import HALF_WINDOW_HOPS, forward_stft, inverse_stft, make_stft
+from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import HALF_WINDOW_HOPS, inverse_stft, make_stft, read_spectra
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
@@ -102,8 +103,8 @@ def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int =
     gains: list[np.ndarray] = []
     start = Fraction(start_hop * make_stft(source.rate).hop, source.rate)
     report = dream_source(
-        source, blocks.append, network, how.schedule, how.seed,
-        start_seconds=start, wishes=how.sound_wishes, options=how.sound_manner, on_gain=gains.append,
+        source, blocks.append, network, AudioDreamSettings.from_recipe(how),
+        start_seconds=start, hooks=DreamHooks(on_gain=gains.append),
     )  # fmt: skip
     made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)
     return Dream(made, np.concatenate(gains), report)
@@ -117,8 +118,7 @@ def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
 def under(source: ArraySource, gain: np.ndarray) -> ArraySource:
     """A sound under a gain as `Dream` has it, made as loud as it was."""
     stft = make_stft(source.rate)
-    start, stop = (FIRST - HALF_WINDOW_HOPS) * stft.hop, (FIRST + len(gain) - 1 + HALF_WINDOW_HOPS) * stft.hop
-    change = forward_stft(read_padded(source, start, stop), stft) * np.expm1(in_bins(gain, source.rate))
+    change = read_spectra(source, stft, FIRST, FIRST + len(gain)) * np.expm1(in_bins(gain, source.rate))
     samples = source.samples + inverse_stft(change, stft)[:, : source.n_samples]
     more = loudness(source) - loudness(ArraySource(samples, source.rate, source.layout))
     return ArraySource(np.asarray(samples * 10 ** (more / 20), np.float32), source.rate, source.layout)

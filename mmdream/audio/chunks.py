@@ -1,32 +1,45 @@
-"""The absolute grid of chunks: a sound of any length through one small canvas.
+"""The absolute grid of chunks, and what the chunks of a sound share: any length through one small canvas.
 
-A chunk adds under eight seconds of new sound and hears about 2.2 s more to either side. Chunks
-start at multiples of their length on the source's own clock, so an excerpt meets the same chunks as
-the whole, and the log gains of neighbours are cross-faded *before* they are applied: both shape the
-same source, so nothing can cancel.
+A chunk adds under eight seconds of new sound and hears about 2.2 s more to either side. Chunks start at
+multiples of their length on the source's own clock, so an excerpt meets the same chunks as the whole, and the
+log gains of neighbours are cross-faded *before* they are applied: both shape the same source, so nothing can
+cancel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 
+from mmdream.audio.canvas import N_BANDS
+from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.source import ArraySource, AudioSource, ChannelSource
+from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, make_stft
+from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions, Recipe
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import NO_TARGETS, Targets
+
+if TYPE_CHECKING:
+    from mmdream.networks.network import Network
+
 CHUNK_HOPS = 640
-"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN. What lies to either side is heard twice; chunks
-of a third take twice as long."""
+"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN_HOPS. The halos are computed twice; chunks of a
+third take twice as long."""
 HALO_HOPS = 192
 """Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
 two grids of chunks dream twice as far apart near a seam."""
 FADE_HOPS = 128
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
 MAX_SLIVER_HOPS = 12
-"""Hops; what is left of the grid at either end and no longer than this goes to the neighbour."""
+"""What is left of the grid at either end and no longer than this goes to the neighbour."""
 ALIGN_HOPS = 32
-"""Canvases start at multiples of this: the pooling grid of any network lies the same way in all of
-them."""
+"""Canvases start at multiples of this: the pooling grid of any network lies the same way in all of them."""
 _MIN_CANVAS_HOPS = 64
 """Hops of the shortest canvas; deep rungs need some room even when the sound is one sample long."""
 
@@ -50,30 +63,163 @@ class Chunk:
         return (self.number + 0.5) * CHUNK_HOPS
 
 
-def split_into_chunks(first: int, stop: int) -> list[Chunk]:
-    """The grid's chunks over the hops of a sound.
+CanvasCallback = Callable[[Chunk, int, int, np.ndarray], None]
+"""(chunk, steps done, steps in all, canvas so far as `ascend_chunk` gives it)."""
+
+
+class ChunkStore(Protocol):
+    """A place for finished chunks, by their number in the sound, that outlives the run."""
+
+    def load(self, number: int) -> dict[str, np.ndarray] | None:
+        """What `save` was given for a chunk; None: nothing yet."""
+
+    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep the arrays of a chunk."""
+
+
+@dataclass(frozen=True)
+class AudioDreamSettings:
+    """How a sound is dreamed."""
+
+    schedule: Schedule
+    """Octaves and steps are asked at each chunk's centre, depth and strength at each hop."""
+    seed: int = 0
+    """Of the rolls and of the canvases' first noise."""
+    targets: Targets = NO_TARGETS
+    """What to climb in place of, or besides, the rungs next to the schedule's depth."""
+    guide: ArraySource | None = None
+    """The sound that the dream goes towards; the guide's file in `targets` is not looked at."""
+    options: AudioOptions = DEFAULT_AUDIO_OPTIONS
+    loudness: float | None = None
+    """LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the source's."""
+
+    @classmethod
+    def from_recipe(
+        cls, recipe: Recipe, guide: ArraySource | None = None, loudness: float | None = None
+    ) -> Self:
+        """What a recipe says of the sound."""
+        return cls(recipe.schedule, recipe.seed, recipe.sound_wishes, guide, recipe.sound_manner, loudness)
+
+
+@dataclass(frozen=True)
+class DreamHooks:
+    """What is called while a sound is dreamed."""
+
+    progress: Callable[[float], None] = lambda share: None
+    """Takes the finished share, 0..1."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Asked before each step; True ends the dream."""
+    on_gain: Callable[[np.ndarray], None] | None = None
+    """Takes the log gain as it is applied, in order, float32 [hop, band], nepers."""
+    on_canvas: CanvasCallback | None = None
+    """Takes each chunk of the first voice before its first step and after each."""
+
+
+NO_HOOKS = DreamHooks()
+
+
+@dataclass(frozen=True)
+class ChunkContext:
+    """What the chunks of a sound share."""
+
+    source: AudioSource
+    frontend: AudioFrontend
+    stft: Stft
+    level_factor: float
+    """Brings the source to the level that the network expects."""
+    offset: int
+    """Sample of the absolute clock at which the source begins."""
+    settings: AudioDreamSettings
+    hooks: DreamHooks
+
+    @property
+    def voices(self) -> list[AudioSource]:
+        """What is dreamed for itself: the whole sound, or each of its channels."""
+        if self.settings.options.stereo == "linked" or self.source.channels == 1:
+            return [self.source]
+        return [ChannelSource(self.source, channel) for channel in range(self.source.channels)]
+
+    @property
+    def canvas_width(self) -> int:
+        """Values that a hop of a voice's canvas has: gains, and as many again where something is invented."""
+        return N_BANDS * (2 if self.settings.options.invent else 1)
+
+    @property
+    def hop_range(self) -> tuple[int, int]:
+        """First frame that touches the sound and one past the last, on the absolute grid."""
+        end = self.offset + max(self.source.n_samples, 1)
+        first = self.offset // self.stft.hop - HALF_WINDOW_HOPS + 1
+        return first, -(-end // self.stft.hop) + HALF_WINDOW_HOPS
+
+    @property
+    def sample_hops(self) -> tuple[int, int]:
+        """The hops of the first sample and of the last."""
+        return self.offset // self.stft.hop, (self.offset + self.source.n_samples) // self.stft.hop
+
+    def hop_seconds(self, hop: float | np.ndarray) -> float | np.ndarray:
+        """Time of a hop as a player shows it."""
+        return hop * self.stft.hop / self.stft.rate
+
+    def column_range(self, chunk: Chunk) -> tuple[int, int]:
+        """The network's columns over a chunk, half open.
+
+        From a multiple of ALIGN_HOPS, or of the decimation near it: the network's pooling grid, too, lies the
+        same way in all chunks.
+        """
+        decimation = self.frontend.spec.decimation
+        grid = max(ALIGN_HOPS // decimation, 1) * decimation
+        ratio = self.stft.hop / self.frontend.stft.hop
+        return int(chunk.low * ratio) // grid * grid, math.ceil(chunk.high * ratio)
+
+    def read_slice(self, sound: AudioSource, chunk: Chunk, factor: float) -> SpectrogramSlice:
+        """A chunk of `sound`, which shares the source's clock, as the network is given it under a factor."""
+        first, stop = self.column_range(chunk)
+        power = self.frontend.read_power(sound, first, stop, self.offset, factor)
+        positions = np.arange(first, stop) * (self.frontend.stft.hop / self.stft.hop) - chunk.low
+        held = np.clip(positions, 0, chunk.high - chunk.low - 1).astype(np.float32)
+        return SpectrogramSlice(power, held)
+
+
+def make_chunk_context(
+    source: AudioSource,
+    network: Network,
+    meter: LoudnessMeter,
+    settings: AudioDreamSettings,
+    start_seconds: float | Fraction = 0,
+    hooks: DreamHooks = NO_HOOKS,
+) -> ChunkContext:
+    """Set up what the chunks share.
 
     Args:
-        first: first hop.
-        stop: one past the last hop, > first.
-
-    Returns:
-        Chunks in order; their new sound covers every hop once.
+        source: the sound.
+        network: a sound network.
+        meter: one that has heard the whole source.
+        settings: how to dream.
+        start_seconds: time of the first sample as a player shows it.
+        hooks: what is called meanwhile.
     """
+    frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
+    factor = compute_level_factor(meter.gated_rms(), frontend.spec.level_dbfs)
+    offset = round(start_seconds * source.rate)
+    return ChunkContext(source, frontend, make_stft(source.rate), factor, offset, settings, hooks)
+
+
+def split_into_chunks(first: int, stop: int) -> list[Chunk]:
+    """The chunks over the hops of a sound, in order; their new sound covers every hop once."""
     floor = first // ALIGN_HOPS * ALIGN_HOPS
     first_number, last_number = first // CHUNK_HOPS, (stop - 1) // CHUNK_HOPS
     if first_number < last_number and (first_number + 1) * CHUNK_HOPS - first <= MAX_SLIVER_HOPS:
         first_number += 1
     if first_number < last_number and stop - last_number * CHUNK_HOPS <= MAX_SLIVER_HOPS:
         last_number -= 1
-    found = []
+    chunks = []
     for number in range(first_number, last_number + 1):
         start = first if number == first_number else number * CHUNK_HOPS
         end = stop if number == last_number else (number + 1) * CHUNK_HOPS
         low = max((start - HALO_HOPS) // ALIGN_HOPS * ALIGN_HOPS, floor)
-        heard = max(min(end + HALO_HOPS, stop) - low, _MIN_CANVAS_HOPS)
-        found.append(Chunk(number, start, end, low, low + -(-heard // 8) * 8))
-    return found
+        length = max(min(end + HALO_HOPS, stop) - low, _MIN_CANVAS_HOPS)
+        chunks.append(Chunk(number, start, end, low, low + -(-length // 8) * 8))
+    return chunks
 
 
 def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
@@ -94,7 +240,7 @@ def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tup
             done = chunk.first
         else:
             before, last = held
-            # Chunks at the rims may be shorter than the fade.
+            # Chunks at the ends may be shorter than the fade.
             low = max(chunk.first - FADE_HOPS // 2, done, chunk.low)
             high = min(chunk.first + FADE_HOPS // 2, before.high, chunk.stop)
             weight = rise[low - chunk.first + FADE_HOPS // 2 :][: high - low]
@@ -107,13 +253,3 @@ def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tup
         chunk, gain = held
         if done < chunk.stop:
             yield done, gain[done - chunk.low : chunk.stop - chunk.low]
-
-
-class ChunkStore(Protocol):
-    """A place for chunks, by their number in the sound; one is what a kill may cost."""
-
-    def load(self, number: int) -> dict[str, np.ndarray] | None:
-        """What `save` was given for a chunk; None: nothing yet."""
-
-    def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep what a chunk came to."""

@@ -1,7 +1,7 @@
-"""How loud a sound is, block by block: ITU-R BS.1770, and the level that a network expects.
+"""Loudness of a sound that comes in blocks (ITU-R BS.1770), and gains that match it to another.
 
-pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout
-and any length, and keeps three numbers for each tenth of a second.
+pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout and any
+length, and keeps two numbers for each tenth of a second.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import scipy.optimize
 import scipy.signal
 from pyloudnorm import IIRfilter
+
+from mmdream.audio.source import AudioSource, read_blocks
 
 _DEFAULT_LAYOUTS = {
     1: "FC", 2: "FL FR", 3: "FL FR FC", 4: "FL FR FC BC", 5: "FL FR FC BL BR",
@@ -26,12 +28,11 @@ _NAMED_LAYOUTS = {
 """FFmpeg's layouts whose channels differ from the bare count's in weight."""
 _BLOCKS_A_SECOND = 10
 MAX_EXCESS_LU = 3.0
-"""LU that 400 ms of a dream may be louder than those of its source,"""
+"""By how much 400 ms of a dream may be louder than those of its source, unless they lie QUIET_MARGIN_LU under
+the source's integrated loudness: a faint rattle must not become a blow, but a dream may fill a pause."""
 QUIET_MARGIN_LU = 10.0
-"""LU: unless it lies so far under the source's integrated loudness. A rattle that was hardly there must not
-become a blow, but a dream may fill a pause."""
 _BLOCK_MARGIN_LU = 0.1
-"""LU that are left for what lies between the tenths of a second."""
+"""Left for what lies between the tenths of a second."""
 _MAX_NEPERS = np.log(10 ** (40 / 20))
 """No loudness match needs more than 40 dB."""
 
@@ -55,19 +56,28 @@ def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
 
 
 class LoudnessMeter:
-    """Meters a sound that comes in blocks of any length."""
+    """Meters a sound that comes in blocks of any length.
+
+    Methods with `nepers` give the figures behind a log gain: one for all, or float64 [block], one for each
+    tenth of a second.
+
+    Args:
+        rate: samples a second.
+        channels: how many.
+        layout: FFmpeg's name of the channel layout; None: the usual one.
+    """
 
     def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
         self._rate = rate
         self._weights = compute_channel_weights(channels, layout)
-        # The K-weighting of pyloudnorm (its `LoudnessMeter` keeps the same two to itself).
+        # The K-weighting of pyloudnorm (its `Meter` keeps the same two to itself).
         filters = (
             IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, rate, "high_shelf"),
             IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
         )
         self._sections = np.stack([np.concatenate((f.b, f.a)) for f in filters])
         self._state = np.zeros((2, channels, 2))
-        self._seen = 0
+        self._n_samples = 0
         self._weighted = array("d")
         self._power = array("d")
 
@@ -75,69 +85,61 @@ class LoudnessMeter:
         """Take the next block, float32 [channel, sample]."""
         if not samples.shape[1]:
             return
-        heard, self._state = scipy.signal.sosfilt(
+        weighted, self._state = scipy.signal.sosfilt(
             self._sections, samples.astype(np.float64), axis=1, zi=self._state
         )
         energies = (
-            self._weights @ np.square(heard),
+            self._weights @ np.square(weighted),
             np.square(samples, dtype=np.float64).sum(axis=0),
         )
-        start, stop = self._seen, self._seen + samples.shape[1]
+        start, stop = self._n_samples, self._n_samples + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
         edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
-        for kept, energy in zip((self._weighted, self._power), energies, strict=True):
-            kept.extend([0.0] * (last + 1 - len(kept)))
+        for sums, energy in zip((self._weighted, self._power), energies, strict=True):
+            sums.extend([0.0] * (last + 1 - len(sums)))
             for block, value in enumerate(np.add.reduceat(energy, edges), first):
-                kept[block] += float(value)
-        self._seen = stop
+                sums[block] += float(value)
+        self._n_samples = stop
 
     def block_seconds(self) -> np.ndarray:
         """Centres of the tenth-second blocks, float64 [block], in seconds from the first sample."""
         return (np.arange(len(self._power)) + 0.5) / _BLOCKS_A_SECOND
 
     def loudness(self, nepers: np.ndarray | float = 0.0) -> float:
-        """Integrated loudness; the plain RMS where nothing is long and loud enough to be gated in.
+        """Integrated loudness, LUFS.
 
-        Args:
-            nepers: a log gain to be thought of in front of the meter, one a tenth-second block or
-                one for all.
-
-        Returns:
-            LUFS, or dB under full scale for sounds under 0.4 s or below -70 LUFS; -inf for silence.
+        For sounds under 0.4 s or below -70 LUFS the plain RMS, dB under full scale; -inf for silence.
         """
         gated = self._gated(nepers)
         return gated if np.isfinite(gated) else self._rms(nepers)
 
     def momentary_loudness(self, nepers: np.ndarray | float = 0.0) -> np.ndarray:
-        """Loudness of each 400 ms, a tenth of a second apart, LUFS, float64 [window]; -inf for silence.
-
-        Empty for sounds that are shorter. `nepers` as in `loudness`.
-        """
+        """Loudness of each whole 400 ms, a tenth of a second apart, LUFS, float64 [window]."""
         with np.errstate(divide="ignore"):
             return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
     def measure_excess(self, source: LoudnessMeter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
-        """By how much this sound has to be turned down, so that no 400 ms are much louder than the source's.
+        """By how much to turn this sound down so that no 400 ms are much louder than the source's.
 
         Args:
             source: meter of the sound it was made from, of equal length.
-            nepers: a log gain in front of this meter, one a tenth-second block or one for all.
+            nepers: a log gain in front of this meter.
 
         Returns:
-            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`
-            and `QUIET_MARGIN_LU`. Zero for sounds without a loudness.
+            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`.
+            Zero for sounds without a loudness.
         """
-        found = np.zeros(len(self._power))
+        nepers_over = np.zeros(len(self._power))
         quiet = source.loudness() - QUIET_MARGIN_LU
         allowed = np.maximum(source.momentary_loudness() + MAX_EXCESS_LU, quiet) - _BLOCK_MARGIN_LU
         if not len(allowed) or not np.isfinite(quiet):
-            return found
+            return nepers_over
         excess = np.maximum(self.momentary_loudness(nepers) - allowed, 0.0) * np.log(10) / 20
         # A window's four blocks, and one more at either end, because the gain moves between their centres.
         for block in range(-1, 5):
-            places = np.clip(np.arange(len(excess)) + block, 0, len(found) - 1)
-            np.maximum.at(found, places, excess)
-        return found
+            blocks = np.clip(np.arange(len(excess)) + block, 0, len(nepers_over) - 1)
+            np.maximum.at(nepers_over, blocks, excess)
+        return nepers_over
 
     def find_gain_to(
         self, target: LoudnessMeter | float, share: np.ndarray, before: np.ndarray | float = 0.0
@@ -145,7 +147,7 @@ class LoudnessMeter:
         """The gain that makes this sound as loud as `target` when it acts as gain^share.
 
         Args:
-            target: meter of the wanted sound, of equal length, or its integrated loudness, LUFS.
+            target: meter of another sound of equal length, or an integrated loudness, LUFS.
             share: float64 [block], 0..1.
             before: nepers [block] that act besides.
 
@@ -156,14 +158,12 @@ class LoudnessMeter:
         if isinstance(target, LoudnessMeter):
             if not np.isfinite(measure(target, 0.0)) or not np.isfinite(measure(self, 0.0)):
                 measure = LoudnessMeter._rms
-            wanted = measure(target, 0.0)
-        else:
-            wanted = target
-        if not np.isfinite(wanted) or not np.isfinite(measure(self, 0.0)) or not share.any():
+            target = measure(target, 0.0)
+        if not np.isfinite(target) or not np.isfinite(measure(self, 0.0)) or not share.any():
             return 0.0
 
         def excess(nepers: float) -> float:
-            return max(measure(self, nepers * share + before), -200.0) - wanted
+            return max(measure(self, nepers * share + before), -200.0) - target
 
         low, high = -_MAX_NEPERS, _MAX_NEPERS
         if excess(low) >= 0 or excess(high) <= 0:
@@ -171,13 +171,10 @@ class LoudnessMeter:
             return 0.0
         return float(scipy.optimize.brentq(excess, low, high, xtol=1e-6))
 
-    def level(self) -> float:
-        """RMS of all channels over the blocks within 40 dB of the loudest one.
+    def gated_rms(self) -> float:
+        """RMS of all channels over the blocks within 40 dB of the loudest one, linear; 0 for silence.
 
         K-weighted, because a direct current (the whale recording of the tests has one) is no sound.
-
-        Returns:
-            Linear, 0 for silence.
         """
         power = np.asarray(self._weighted) / self._lengths()
         if not power.any():
@@ -202,7 +199,7 @@ class LoudnessMeter:
 
     def _rms(self, nepers: np.ndarray | float) -> float:
         energy = np.sum(np.asarray(self._power) * np.exp(2.0 * np.asarray(nepers)))
-        return float(10 * np.log10(energy / self._seen)) if energy > 0 else -np.inf
+        return float(10 * np.log10(energy / self._n_samples)) if energy > 0 else -np.inf
 
     def _edge(self, block: int) -> int:
         return int(block * self._rate / _BLOCKS_A_SECOND)
@@ -212,7 +209,7 @@ class LoudnessMeter:
 
     def _lengths(self) -> np.ndarray:
         edges = self._edges()
-        return np.asarray(np.maximum(np.minimum(edges[1:], self._seen) - edges[:-1], 1))
+        return np.asarray(np.maximum(np.minimum(edges[1:], self._n_samples) - edges[:-1], 1))
 
     def _block_of(self, sample: int) -> int:
         block = int(sample * _BLOCKS_A_SECOND / self._rate)
@@ -220,11 +217,23 @@ class LoudnessMeter:
         return block + 1 if self._edge(block + 1) <= sample else block
 
 
-def compute_level_factor(level: float, level_dbfs: float) -> float:
-    """What brings a sound of this level to the one that a network expects; 1 for silence.
+def meter_loudness(source: AudioSource) -> LoudnessMeter:
+    """A meter that has heard a whole sound.
+
+    Raises:
+        UserError: a sample is not a number.
+    """
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
+    for samples in read_blocks(source):
+        meter.feed(samples)
+    return meter
+
+
+def compute_level_factor(rms: float, level_dbfs: float) -> float:
+    """What brings a sound to the level that a network expects; 1 for silence.
 
     Args:
-        level: of `Meter.level`, linear.
-        level_dbfs: RMS, dB under full scale.
+        rms: of `LoudnessMeter.gated_rms`, linear.
+        level_dbfs: RMS to come to, dB under full scale.
     """
-    return 10 ** (level_dbfs / 20) / level if level > 0 else 1.0
+    return 10 ** (level_dbfs / 20) / rms if rms > 0 else 1.0

@@ -1,140 +1,230 @@
-"""The last pass over a sound that was made of another: as loud as it should be, and its peaks held."""
+"""The last pass over a new sound: its loudness matched to the source's, its true peaks limited, both metered.
+
+True peaks are looked for between the samples too, four times as densely (ITU-R BS.1770-4, annex 2); the
+interpolator is longer than the one printed there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import scipy.ndimage
 import scipy.optimize
+import soundfile
 
 from mmdream.audio.loudness import LoudnessMeter
-from mmdream.audio.source import BLOCK_SAMPLES, AudioSource, read_padded
+from mmdream.audio.source import BLOCK_SAMPLES, AudioSource, FileSource, read_blocks, read_padded
+from mmdream.core.report import Report
 
-pass
-
+PEAK_CEILING = 10 ** (-1 / 20)
+"""-1 dBTP, after EBU R 128."""
+LOOKAHEAD_SECONDS = 0.01
+"""How far the limiter looks ahead, and back; its gain moves over twice that."""
 MATCH_ROUNDS = 6
 """Of the loudness match of a dream; the last ones move it by hundredths of a decibel."""
 MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
+_LIMITED_SHARE = 0.98
+"""What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself bends the
+wave a little between the samples."""
+_OVERSAMPLING = 4
+_TAPS = 32
+_BLOCK_SAMPLES = 4096
+"""Samples interpolated at a time, so that the windows stay in the cache."""
+INTERPOLATION_REACH = _TAPS // 2
+"""Samples that an interpolated point depends on, to either side."""
 
 GainCurve = Callable[[np.ndarray], np.ndarray]
 """(samples, int [sample]) -> log gain there, nepers."""
 
 
+@dataclass(frozen=True)
+class AudioReport:
+    """Figures of a new sound and its source. Sounds without a BS.1770 loudness have dB RMS; silence -inf."""
+
+    n_samples: int
+    rate: int
+    channels: int
+    loudness_source: float
+    """LUFS."""
+    loudness_dream: float
+    """LUFS of the new sound."""
+    true_peak: float
+    """Of the new sound, dBTP."""
+
+    def extend_report(self, report: Report) -> Report:
+        """A report with these figures; sounds are computed in float32."""
+        return replace(
+            report,
+            loudness_source=self.loudness_source,
+            loudness_dream=self.loudness_dream,
+            true_peak=self.true_peak,
+            precision={**report.precision, "sound": "float32"},
+        )
+
+
+@contextmanager
+def store_raw(
+    blocks: Iterable[np.ndarray], source: AudioSource, folder: Path | None
+) -> Iterator[tuple[FileSource, LoudnessMeter]]:
+    """Keep a new sound in a temporary float32 file until it is mastered.
+
+    Args:
+        blocks: the sound in order, float32 [channel, sample].
+        source: what it was made of; it has the same rate and channels.
+        folder: where the file goes; None: the system's place.
+
+    Yields:
+        The sound, and a meter that has heard it.
+
+    Raises:
+        OSError: ENOSPC, no room for the file.
+    """
+    meter = LoudnessMeter(source.rate, source.channels, source.layout)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
+        path = Path(place) / "raw.wav"
+        with soundfile.SoundFile(path, "w", source.rate, source.channels, "FLOAT", format="RF64") as file:
+            for samples in blocks:
+                meter.feed(samples)
+                try:
+                    file.write(samples.T)
+                except (soundfile.LibsndfileError, AssertionError) as error:
+                    # libsndfile does not tell why a file stops growing, but a full disk is why.
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
+        with soundfile.SoundFile(path) as file:
+            yield FileSource(file, source.layout), meter
+
+
 def match_dream_loudness(
-    dreamed: LoudnessMeter,
+    dream: LoudnessMeter,
     source: LoudnessMeter,
     rate: int,
     share: Callable[[np.ndarray], np.ndarray],
     loudness: float | None,
 ) -> GainCurve:
-    """The log gain, by sample, that makes a dream as loud as it should be, and nowhere a shock.
+    """The log gain, by sample, that brings a dream to a loudness without sudden loud moments.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
     rounds settle it.
 
     Args:
-        dreamed: meter of the dream.
+        dream: meter of the dream.
         source: meter of its source.
         rate: samples a second.
         share: how much of the gain acts at some samples, 0..1.
         loudness: LUFS; None: as the source, on the whole and at any moment.
     """
-    at = dreamed.block_seconds() * rate
+    at = dream.block_seconds() * rate
     shares, down = share(at), np.zeros(len(at))
     for _ in range(MATCH_ROUNDS):
-        nepers = dreamed.find_gain_to(source if loudness is None else loudness, shares, -down * shares)
+        nepers = dream.find_gain_to(source if loudness is None else loudness, shares, -down * shares)
         if loudness is not None:
             break
-        down = dreamed.measure_excess(source, nepers * shares)
+        down = dream.measure_excess(source, nepers * shares)
         if not down.any():
             break
-
-    def level(samples: np.ndarray) -> np.ndarray:
-        return share(samples) * (nepers - np.interp(samples, at, down))
-
-    return level
+    return lambda samples: share(samples) * (nepers - np.interp(samples, at, down))
 
 
-def match_loudness(made: LoudnessMeter, source: LoudnessMeter, rate: int) -> GainCurve:
-    """The log gain behind which a sound is as loud as another: one for all, less where that would be a shock.
+def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> GainCurve:
+    """The log gain, by sample, that makes a sound as loud as another: one for all, less at loud moments.
 
-    Looks at every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness` can end
-    beside the loudness that is wanted.
+    Tries every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness`
+    can end at another loudness.
 
     Args:
-        made: meter of the sound.
+        sound: meter of the sound.
         source: meter of the other.
         rate: samples a second.
     """
 
-    def behind(nepers: float) -> np.ndarray:
-        return nepers - made.measure_excess(source, nepers)
+    def apply(nepers: float) -> np.ndarray:
+        return nepers - sound.measure_excess(source, nepers)
 
     def excess(nepers: float) -> float:
-        return max(made.loudness(behind(nepers)), -200.0) - source.loudness()
+        return max(sound.loudness(apply(nepers)), -200.0) - source.loudness()
 
-    def found() -> np.ndarray:
-        if not np.isfinite(made.loudness()):
-            return np.zeros(len(made.block_seconds()))
+    def find_gain() -> np.ndarray:
+        if not np.isfinite(sound.loudness()):
+            return np.zeros(len(sound.block_seconds()))
         # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
         # neighbours down.
         steps = np.linspace(-MAX_NEPERS, MAX_NEPERS, 93)
         over = np.array([excess(float(nepers)) for nepers in steps])
         place = int(np.argmax(over >= 0)) if over.max() >= 0 else 0
         if not place:
-            return behind(float(steps[over.argmax()]))
-        return behind(float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4)))
+            return apply(float(steps[over.argmax()]))
+        return apply(float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4)))
 
-    at, gain = made.block_seconds() * rate, found()
+    at, gain = sound.block_seconds() * rate, find_gain()
     return lambda samples: np.interp(samples, at, gain)
 
 
-def write_mastered(
-    raw: AudioSource,
-    layout: str | None,
-    level: GainCurve,
-    ceiling: float,
-    write: Callable[[np.ndarray], None],
-) -> tuple[LoudnessMeter, float]:
-    """Write a sound under a gain, its true peaks held.
+def limit_blocks(
+    source: AudioSource, ceiling: float, curve: GainCurve | None = None, n_samples: int | None = None
+) -> Iterator[np.ndarray]:
+    """A sound in order under a gain, its true peaks limited.
 
     Args:
-        raw: what was made.
-        layout: of its channels.
-        level: the gain.
+        source: the sound.
         ceiling: linear, > 0.
-        write: takes the result in order, float32 [channel, at most BLOCK].
+        curve: the gain; None: none.
+        n_samples: how many of its samples; None: all.
 
-    Returns:
-        Meter and true peak (linear) of the result.
+    Yields:
+        float32 [channel, at most BLOCK_SAMPLES].
     """
 
-    def levelled(start: int, stop: int) -> np.ndarray:
-        gain = np.exp(level(np.arange(start, stop)))
-        return read_padded(raw, start, stop) * gain.astype(np.float32)
+    def read(start: int, stop: int) -> np.ndarray:
+        samples = read_padded(source, start, stop)
+        return (
+            samples if curve is None else samples * np.exp(curve(np.arange(start, stop))).astype(np.float32)
+        )
 
-    final, top = LoudnessMeter(raw.rate, raw.channels, layout), TruePeakMeter(raw.channels)
-    for start in range(0, raw.n_samples, BLOCK_SAMPLES):
-        samples = limit_peaks(levelled, start, min(start + BLOCK_SAMPLES, raw.n_samples), raw.rate, ceiling)
-        final.feed(samples)
-        top.feed(samples)
+    end = source.n_samples if n_samples is None else n_samples
+    for start in range(0, end, BLOCK_SAMPLES):
+        yield limit_peaks(read, start, min(start + BLOCK_SAMPLES, end), source.rate, ceiling)
+
+
+def write_metered(
+    blocks: Iterable[np.ndarray], source: AudioSource, write: Callable[[np.ndarray], None]
+) -> tuple[float, float]:
+    """Write a new sound and meter it.
+
+    Args:
+        blocks: the sound in order, float32 [channel, sample].
+        source: a sound of the same rate and channel layout.
+        write: takes the blocks.
+
+    Returns:
+        Loudness (LUFS) and true peak (dBTP); -inf for silence.
+    """
+    meter, peaks = LoudnessMeter(source.rate, source.channels, source.layout), TruePeakMeter(source.channels)
+    for samples in blocks:
+        meter.feed(samples)
+        peaks.feed(samples)
         write(samples)
-    return final, top.peak
+    return meter.loudness(), peaks.dbtp
 
 
-PEAK_CEILING = 10 ** (-1 / 20)
-"""-1 dBTP, after EBU R 128."""
-_OVERSAMPLING = 4
-_TAPS = 32
-_BLOCK_SAMPLES = 4096
-"""Samples interpolated at a time, so that the windows stay in the cache."""
-LOOKAHEAD_SECONDS = 0.01
-"""How far the limiter looks ahead, and back; its gain moves over twice that."""
-_LIMITED_SHARE = 0.98
-"""What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself
-bends the wave a little between the samples."""
+def find_ceiling(source: AudioSource) -> float:
+    """The ceiling of what is made of a sound, linear: `PEAK_CEILING`, or the sound's own true peak.
+
+    Raises:
+        UserError: a sample is not a number.
+    """
+    peaks = TruePeakMeter(source.channels)
+    for samples in read_blocks(source):
+        peaks.feed(samples)
+    return max(PEAK_CEILING, peaks.peak)
 
 
 def _make_interpolator() -> np.ndarray:
@@ -149,8 +239,6 @@ def _make_interpolator() -> np.ndarray:
 _INTERPOLATOR = _make_interpolator()
 _MAX_OVERSHOOT = float(np.abs(_INTERPOLATOR).sum(axis=0).max())
 """No point between samples is larger than the largest sample near it times this."""
-INTERPOLATION_REACH = _TAPS // 2
-"""Samples that an interpolated point depends on, to either side."""
 
 
 def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
@@ -158,14 +246,14 @@ def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
 
     Args:
         samples: float32 [channel, sample].
-        over: linear; pieces that cannot reach it are not interpolated (loud ones are rare, and this
-            is the dearest part of metering).
+        over: linear; pieces that cannot reach it are not interpolated, because this is slow and loud ones are
+            rare.
 
     Returns:
         float32 [sample]: at each sample and up to the next one.
     """
     n_samples = samples.shape[1]
-    height = np.abs(samples).max(axis=0)
+    peaks = np.abs(samples).max(axis=0)
     padded = np.pad(samples, ((0, 0), (INTERPOLATION_REACH - 1, INTERPOLATION_REACH)))
     for start in range(0, n_samples, _BLOCK_SAMPLES):
         stop = min(start + _BLOCK_SAMPLES, n_samples)
@@ -175,8 +263,8 @@ def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
         for channel in near:
             windows = np.lib.stride_tricks.sliding_window_view(channel, _TAPS)
             between = np.abs(np.ascontiguousarray(windows) @ _INTERPOLATOR).max(axis=1)
-            np.maximum(height[start:stop], between, out=height[start:stop])
-    return np.asarray(height)
+            np.maximum(peaks[start:stop], between, out=peaks[start:stop])
+    return np.asarray(peaks)
 
 
 class TruePeakMeter:
@@ -189,20 +277,25 @@ class TruePeakMeter:
     def feed(self, samples: np.ndarray) -> None:
         """Take the next block, float32 [channel, sample]."""
         joined = np.concatenate((self._tail, samples), axis=1)
-        # Points near the block's ends lack neighbours; they are seen again with the next block.
+        # Points near the block's ends lack neighbours; they are measured again with the next block.
         self._peak = max(self._peak, _find_highest_peak(joined, self._peak))
         self._tail = joined[:, -2 * INTERPOLATION_REACH :].copy()
 
     @property
     def peak(self) -> float:
         """Linear, of what came so far."""
-        ended = np.pad(self._tail, ((0, 0), (0, 2 * INTERPOLATION_REACH)))
-        return max(self._peak, _find_highest_peak(ended, self._peak))
+        end = np.pad(self._tail, ((0, 0), (0, 2 * INTERPOLATION_REACH)))
+        return max(self._peak, _find_highest_peak(end, self._peak))
+
+    @property
+    def dbtp(self) -> float:
+        """The same in dB; -inf for silence."""
+        return 20 * math.log10(self.peak) if self.peak > 0 else -math.inf
 
 
 def _find_highest_peak(samples: np.ndarray, over: float) -> float:
-    whole = measure_peaks(samples, over)[INTERPOLATION_REACH:-INTERPOLATION_REACH]
-    return float(whole.max()) if whole.size else 0.0
+    peaks = measure_peaks(samples, over)[INTERPOLATION_REACH:-INTERPOLATION_REACH]
+    return float(peaks.max()) if peaks.size else 0.0
 
 
 def limit_peaks(
@@ -210,10 +303,9 @@ def limit_peaks(
 ) -> np.ndarray:
     """A stretch of a sound with its true peaks held under a ceiling.
 
-    The gain that each point needs is spread to everything within LOOK_SECONDS (a running minimum),
-    then averaged over the same width: it is down before the peak comes, and is exactly 1 where no
-    peak above the ceiling is near. A stretch depends on its own neighbourhood alone, so stretches
-    fit together.
+    The gain that each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then
+    averaged over the same width: it is down before the peak comes, and exactly 1 where no peak above the
+    ceiling is near. A stretch depends on its own neighbourhood alone, so stretches fit together.
 
     Args:
         read: (start, stop) -> float32 [channel, sample], zeros beyond the ends.
@@ -228,12 +320,12 @@ def limit_peaks(
     look = max(1, round(LOOKAHEAD_SECONDS * rate))
     margin = 2 * look + INTERPOLATION_REACH
     samples = read(start - margin, stop + margin)
-    height = measure_peaks(samples, ceiling)
-    # A height belongs to the gap after its sample too.
-    height[1:] = np.maximum(height[1:], height[:-1])
-    if height.max() <= ceiling:
+    peaks = measure_peaks(samples, ceiling)
+    # A peak belongs to the gap after its sample too.
+    peaks[1:] = np.maximum(peaks[1:], peaks[:-1])
+    if peaks.max() <= ceiling:
         return samples[:, margin:-margin]
-    need = np.where(height > ceiling, _LIMITED_SHARE * ceiling / np.maximum(height, 1e-12), 1.0)
+    need = np.where(peaks > ceiling, _LIMITED_SHARE * ceiling / np.maximum(peaks, 1e-12), 1.0)
     width = 2 * look + 1
     least = scipy.ndimage.minimum_filter1d(need, width, mode="nearest")
     weights = np.hanning(width + 2)[1:-1]

@@ -1,10 +1,8 @@
-"""Where a sound comes from: anything that can be read anywhere, a stretch at a time."""
+"""Sounds that can be read anywhere, a stretch at a time: in memory, in a file, one channel, or crossfaded."""
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +17,10 @@ from mmdream.core.errors import UserError
 BLOCK_SAMPLES = 65536
 """Samples read, metered or written at a time."""
 MAX_AMPLITUDE = 1e10
-"""Full scale is 1. Integers of 32 bits that were stored as floats lie below; the power of what lies far above
-overflows."""
+"""Full scale is 1. Integers of 32 bits stored as floats lie below; the power of larger values overflows."""
+CROSSFADE_SECONDS = 1.0
+"""Of a crossfade, but at most 1 / CROSSFADE_DIVISOR of either clip."""
+CROSSFADE_DIVISOR = 4
 
 
 class AudioSource(Protocol):
@@ -70,27 +70,17 @@ class ArraySource:
         return np.asarray(self.samples[:, start:stop], dtype=np.float32)
 
 
-@dataclass(frozen=True)
 class FileSource:
-    """A sound in a file that soundfile reads and seeks in."""
+    """A sound in a file that soundfile reads and seeks in.
 
-    file: soundfile.SoundFile
-    layout: str | None = None
+    Args:
+        file: open for reading.
+        layout: FFmpeg's name of the channel layout; None: the usual one.
+    """
 
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return int(self.file.samplerate)
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return int(self.file.channels)
-
-    @property
-    def n_samples(self) -> int:
-        """Length of each channel."""
-        return int(self.file.frames)
+    def __init__(self, file: soundfile.SoundFile, layout: str | None = None) -> None:
+        self.file, self.layout = file, layout
+        self.rate, self.channels, self.n_samples = int(file.samplerate), int(file.channels), int(file.frames)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [channel, stop - start]."""
@@ -99,93 +89,31 @@ class FileSource:
         return np.ascontiguousarray(samples.T)
 
 
-@dataclass(frozen=True, eq=False)
 class ChannelSource:
-    """One channel of a sound."""
+    """One channel of a sound.
 
-    whole: AudioSource
-    channel: int
+    Args:
+        source: the sound.
+        channel: from 0.
+    """
 
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return self.whole.rate
+    channels = 1
+    layout = None
 
-    @property
-    def channels(self) -> int:
-        """One."""
-        return 1
-
-    @property
-    def layout(self) -> str | None:
-        """The usual one."""
-        return None
-
-    @property
-    def n_samples(self) -> int:
-        """Length of each channel."""
-        return self.whole.n_samples
+    def __init__(self, source: AudioSource, channel: int) -> None:
+        self.source, self.channel = source, channel
+        self.rate, self.n_samples = source.rate, source.n_samples
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [1, stop - start]."""
-        return self.whole.read(start, stop)[self.channel : self.channel + 1]
-
-
-def append_samples(file: soundfile.SoundFile, samples: np.ndarray) -> None:
-    """Write a block, float32 [channel, sample].
-
-    Raises:
-        OSError: ENOSPC; libsndfile does not tell why a file stops growing, but a full disk is why.
-    """
-    try:
-        file.write(samples.T)
-    except (soundfile.LibsndfileError, AssertionError) as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name) from error
-
-
-def read_padded(source: AudioSource, start: int, stop: int) -> np.ndarray:
-    """A stretch that may reach over both ends, zeros there; float32 [channel, stop - start]."""
-    low, high = (min(max(at, 0), source.n_samples) for at in (start, stop))
-    samples = source.read(low, high)
-    if high - low == stop - start:
-        return samples
-    return np.pad(samples, ((0, 0), (max(low - start, 0), stop - start - max(low - start, 0) - high + low)))
-
-
-def read_blocks(source: AudioSource) -> Iterator[np.ndarray]:
-    """The whole sound in order, float32 [channel, at most BLOCK].
-
-    Raises:
-        UserError: a sample is not a number, or beyond `MAX_AMPLITUDE`.
-    """
-    for start in range(0, source.n_samples, BLOCK_SAMPLES):
-        samples = source.read(start, min(start + BLOCK_SAMPLES, source.n_samples))
-        good = np.abs(samples) <= MAX_AMPLITUDE  # False for what is not a number, too.
-        if not good.all():
-            at = int(np.flatnonzero(~good.all(axis=0))[0])
-            worst = float(samples[:, at][~good[:, at]][0])
-            what = f"is {worst:.0e} times full scale" if math.isfinite(worst) else "is not a finite number"
-            raise UserError(
-                f"sample {start + at} of the sound, at {(start + at) / source.rate:.3f} s, {what}; "
-                "repair the sound or cut that part off"
-            )
-        yield samples
-
-
-pass
-
-CROSSFADE_SECONDS = 1.0
-"""Of a crossfade,"""
-CROSSFADE_DIVISOR = 4
-"""but no more than one such part of either clip."""
+        return self.source.read(start, stop)[self.channel : self.channel + 1]
 
 
 @dataclass(frozen=True)
 class CrossfadedSource:
-    """A sound made of clips that share rate and channels; read in stretches, as any source.
+    """Clips of one rate and channel layout, one after the other, each faded into the next.
 
-    The fades are of equal power (sine and cosine): what follows a clip is another stretch of sound, whose
-    samples have nothing to do with those that it replaces.
+    The fades are of equal power (sine and cosine), because neighbouring clips are uncorrelated.
     """
 
     clips: tuple[AudioSource, ...]
@@ -214,10 +142,10 @@ class CrossfadedSource:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """The first sample of each clip, and the end of all."""
-        at = [0]
+        starts = [0]
         for clip, fade in zip(self.clips, self.fades[1:], strict=True):
-            at.append(at[-1] + clip.n_samples - fade)
-        return tuple(at)
+            starts.append(starts[-1] + clip.n_samples - fade)
+        return tuple(starts)
 
     @property
     def n_samples(self) -> int:
@@ -226,18 +154,17 @@ class CrossfadedSource:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [channel, stop - start]."""
-        found = np.zeros((self.channels, stop - start), np.float32)
+        samples = np.zeros((self.channels, stop - start), np.float32)
         for number, (clip, first) in enumerate(zip(self.clips, self.starts[:-1], strict=True)):
             last = first + clip.n_samples
             low, high = max(start, first), min(stop, last)
             if low >= high:
                 continue
             at = np.arange(low, high) + 0.5
-            weight = _fade_weights(at - first, self.fades[number]) * _fade_weights(
-                last - at, self.fades[number + 1]
-            )
-            found[:, low - start : high - start] += clip.read(low - first, high - first) * weight
-        return found
+            weight = _fade_weights(at - first, self.fades[number])
+            weight = weight * _fade_weights(last - at, self.fades[number + 1])
+            samples[:, low - start : high - start] += clip.read(low - first, high - first) * weight
+        return samples
 
 
 def crossfaded_length(lengths: Sequence[int], rate: int) -> int:
@@ -246,9 +173,9 @@ def crossfaded_length(lengths: Sequence[int], rate: int) -> int:
 
 
 def _fade_lengths(lengths: Sequence[int], rate: int) -> list[int]:
-    most = round(CROSSFADE_SECONDS * rate)
+    longest = round(CROSSFADE_SECONDS * rate)
     return [
-        min(most, one // CROSSFADE_DIVISOR, next_ // CROSSFADE_DIVISOR) for one, next_ in pairwise(lengths)
+        min(longest, one // CROSSFADE_DIVISOR, two // CROSSFADE_DIVISOR) for one, two in pairwise(lengths)
     ]
 
 
@@ -257,3 +184,33 @@ def _fade_weights(samples: np.ndarray, length: int) -> np.ndarray:
     if not length:
         return np.ones(len(samples), np.float32)
     return np.sin(np.pi / 2 * np.minimum(samples / length, 1.0)).astype(np.float32)
+
+
+def read_padded(source: AudioSource, start: int, stop: int) -> np.ndarray:
+    """A stretch that may reach over both ends, zeros there; float32 [channel, stop - start]."""
+    low, high = (min(max(at, 0), source.n_samples) for at in (start, stop))
+    samples = source.read(low, high)
+    if high - low == stop - start:
+        return samples
+    before = max(low - start, 0)
+    return np.pad(samples, ((0, 0), (before, stop - start - before - (high - low))))
+
+
+def read_blocks(source: AudioSource) -> Iterator[np.ndarray]:
+    """The whole sound in order, float32 [channel, at most BLOCK_SAMPLES].
+
+    Raises:
+        UserError: a sample is not a number, or beyond `MAX_AMPLITUDE`.
+    """
+    for start in range(0, source.n_samples, BLOCK_SAMPLES):
+        samples = source.read(start, min(start + BLOCK_SAMPLES, source.n_samples))
+        valid = np.abs(samples) <= MAX_AMPLITUDE  # False for what is not a number, too.
+        if not valid.all():
+            at = int(np.flatnonzero(~valid.all(axis=0))[0])
+            worst = float(samples[:, at][~valid[:, at]][0])
+            what = f"is {worst:.0e} times full scale" if math.isfinite(worst) else "is not a finite number"
+            raise UserError(
+                f"sample {start + at} of the sound, at {(start + at) / source.rate:.3f} s, {what}; "
+                "repair the sound or cut that part off"
+            )
+        yield samples

@@ -1,23 +1,25 @@
-"""The short-time Fourier transform on one absolute grid, and back without loss.
+"""The short-time Fourier transform on one absolute grid, and its inverse by overlap-add.
 
 Frame h is centred on sample ``h * hop`` of the source's own clock, so any part of a sound can be
-transformed alone and agrees with the whole. Hann windows of four hops on both sides add up to a
-constant: a change in one frame fades in and out over its window, and no change gives every sample
-    back.
+transformed alone and agrees with the whole. Hann windows of four hops for analysis and synthesis add up to a
+constant: unchanged frames give the samples back, and a change in one frame fades in and out over its window.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 
+from mmdream.audio.source import AudioSource, read_padded
+
 HALF_WINDOW_HOPS = 2
 """Hops that a canvas's frame reaches to either side of its centre; its window is twice as long."""
 HOP_SECONDS = 512 / 44100
-"""Hop of every canvas, whatever network climbs it."""
+"""Hop of every canvas, whatever the network."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Stft:
     """Samples a second."""
     hop: int
     window: int
-    """Even; ``2 * REACH * hop`` where spectra are to become samples again."""
+    """Even; ``2 * HALF_WINDOW_HOPS * hop`` where the inverse is needed."""
     n_fft: int
     """Length of the transform: the window, padded to a length that the FFT takes quickly."""
 
@@ -39,7 +41,7 @@ class Stft:
 
     @property
     def frequencies(self) -> np.ndarray:
-        """float64 [bin], the centre of each bin."""
+        """float64 [bin], the centre of each bin, Hz."""
         return np.asarray(scipy.fft.rfftfreq(self.n_fft, 1.0 / self.rate))
 
 
@@ -48,11 +50,8 @@ def make_stft(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * HAL
 
     Args:
         rate: samples a second, > 0.
-        hop_seconds: wanted hop; rounded to whole samples.
+        hop_seconds: rounded to whole samples, at least one.
         hops: length of the window in hops; rounded to an even number of samples.
-
-    Returns:
-        The lengths; the hop is at least one sample.
     """
     hop = max(1, round(rate * hop_seconds))
     window = 2 * max(1, round(hops * hop / 2))
@@ -77,31 +76,74 @@ def forward_stft(samples: np.ndarray, stft: Stft) -> np.ndarray:
     return np.asarray(scipy.fft.rfft(weighted, n=stft.n_fft))
 
 
+def read_spectra(source: AudioSource, stft: Stft, first: int, stop: int, offset: int = 0) -> np.ndarray:
+    """Frames of a sound, which is silent beyond its ends.
+
+    Args:
+        source: the sound.
+        stft: the lengths.
+        first: first frame, on the absolute grid.
+        stop: one past the last frame.
+        offset: sample of the absolute clock at which the sound begins.
+
+    Returns:
+        complex64 [channel, stop - first, bin].
+    """
+    start = first * stft.hop - stft.window // 2 - offset
+    end = (stop - 1) * stft.hop + stft.window // 2 - offset
+    return forward_stft(read_padded(source, start, end), stft)
+
+
+def sum_power(spectra: np.ndarray) -> np.ndarray:
+    """Power summed over the channels, float32 [frame, bin] of complex64 [channel, frame, bin]."""
+    return np.asarray(np.square(spectra.real).sum(axis=0) + np.square(spectra.imag).sum(axis=0))
+
+
 def inverse_stft(spectra: np.ndarray, stft: Stft) -> np.ndarray:
     """Overlap and add frames: the hops that lie under all frames that can reach them.
 
-    `F` frames, the first centred on hop ``h``, give the samples of the hops ``h + REACH - 1`` to
-    ``h + F - REACH`` (half open): at the rims of the block a neighbour would be missing.
+    With H = HALF_WINDOW_HOPS, F frames from hop ``h`` on give the hops ``h + H - 1`` to ``h + F - H`` (half
+    open): at the edges of the block neighbours are missing.
 
     Args:
-        spectra: complex64 [channel, F, bin], F >= 2 REACH - 1.
+        spectra: complex64 [channel, F, bin], F >= 2 H - 1.
         stft: the lengths.
 
     Returns:
-        float32 [channel, (F - 2 REACH + 1) * hop].
+        float32 [channel, (F - 2 H + 1) * hop].
     """
+    overlap = 2 * HALF_WINDOW_HOPS
     window = _hann_window(stft.window)
     n_channels, n_frames, _ = spectra.shape
     # The squares of Hann windows four to a window add up to 3/2.
     scale = window * np.float32(window.sum() / 2.0 / 1.5)
     frames = np.asarray(scipy.fft.irfft(spectra, n=stft.n_fft))[..., : stft.window] * scale
-    cells = frames.reshape(n_channels, n_frames, 2 * HALF_WINDOW_HOPS, stft.hop)
-    last = n_frames - 2 * HALF_WINDOW_HOPS + 1
-    added = cells[:, :last, 2 * HALF_WINDOW_HOPS - 1].copy()
-    for part in range(2 * HALF_WINDOW_HOPS - 1):
-        shift = 2 * HALF_WINDOW_HOPS - 1 - part
-        added += cells[:, shift : shift + last, part]
-    return added.reshape(n_channels, last * stft.hop)
+    parts = frames.reshape(n_channels, n_frames, overlap, stft.hop)
+    n_hops = n_frames - overlap + 1
+    added = parts[:, :n_hops, overlap - 1].copy()
+    for part in range(overlap - 1):
+        shift = overlap - 1 - part
+        added += parts[:, shift : shift + n_hops, part]
+    return added.reshape(n_channels, n_hops * stft.hop)
+
+
+def overlap_add(blocks: Iterable[np.ndarray], stft: Stft) -> Iterator[np.ndarray]:
+    """The samples of a long sound's frames, which come in blocks of any length.
+
+    Args:
+        blocks: complex64 [channel, frame, bin], each beginning where the last one ended.
+        stft: the lengths.
+
+    Yields:
+        float32 [channel, sample], in order; the first sample is that of hop ``h + HALF_WINDOW_HOPS - 1``
+        where ``h`` is the hop of the first frame.
+    """
+    carry: np.ndarray | None = None
+    for block in blocks:
+        frames = block if carry is None else np.concatenate((carry, block), axis=1)
+        carry = frames[:, 1 - 2 * HALF_WINDOW_HOPS :]
+        if frames.shape[1] >= 2 * HALF_WINDOW_HOPS:
+            yield inverse_stft(frames, stft)
 
 
 @lru_cache(maxsize=8)

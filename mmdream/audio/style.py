@@ -7,43 +7,44 @@ Long sounds go through in windows of ten seconds, each towards the texture of th
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.ndimage
-import soundfile
 
 from mmdream.ascent.engine import AscentProblem, ascend
-from mmdream.audio.chunks import Chunk, ChunkStore, crossfade_chunks
-from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
-from mmdream.audio.mastering import PEAK_CEILING, TruePeakMeter, match_loudness, write_mastered
-from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
-from mmdream.audio.source import AudioSource, FileSource, append_samples, read_blocks
-from mmdream.audio.stft import HALF_WINDOW_HOPS, inverse_stft
-from mmdream.audio.style_canvas import (
-    STYLE_LEVEL_DBFS,
-    MeteredSound,
-    meter_sound,
-    split_into_windows,
-    weighted_moments,
+from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks
+from mmdream.audio.loudness import LoudnessMeter, compute_level_factor, meter_loudness
+from mmdream.audio.mastering import (
+    AudioReport,
+    find_ceiling,
+    limit_blocks,
+    match_loudness,
+    store_raw,
+    write_metered,
 )
+from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
+from mmdream.audio.source import AudioSource
+from mmdream.audio.stft import HALF_WINDOW_HOPS, overlap_add, read_spectra
 from mmdream.audio.texture import (
     MAX_ROLL_HOPS,
     AudioStyleTarget,
     AudioTextureModel,
+    StyleGrid,
+    WeightedPieces,
     build_texture_model,
     compute_grams,
     gram_distances,
     limit_hop_energy,
     make_envelope_bands,
+    make_style_grid,
     trace_style_gradient,
 )
-from mmdream.core.report import Report
+from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 from mmdream.settings.passes import AudioStyleSettings
 
@@ -51,43 +52,98 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 STAGES = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
-"""Share of the steps, and RMS of each on the canvas's scale, nepers. After each leg the canvas is brought to
-amplitudes that a sound can have: without that half of what was drawn cancelled in the overlaps (inconsistency
-0.51 in place of 0.06, vibraphone in the style of strings), at the same distance to the style."""
+"""Share of the steps, and RMS of each on the canvas's scale, nepers. After each stage the canvas is brought
+to amplitudes that a sound can have: without that half of what was drawn cancelled in the overlaps
+(inconsistency 0.51 in place of 0.06, vibraphone in the style of strings), at the same distance to the
+style."""
 STAGE_ITERATIONS = 8
-"""Rounds of Griffin-Lim after each leg."""
+"""Of Griffin-Lim after each stage."""
 GRADIENT_SIGMA = 2.0, 1.0
 """Sigma in hops and runs of the gradient's smoothing: about what one window and one partial reach. Without it
 networks draw dots that no sound can have, and that are heard as musical noise."""
 MIN_VARIANCE = 0.05
 """Square nepers; a standing tone hardly varies."""
+STYLE_LEVEL_DBFS = -23.0
+"""That contents and styles are brought to before they are compared."""
+MIN_SECONDS = 0.25
+"""A shorter sound has no texture, and fewer hops than the longest filter needs."""
+WINDOW_HOPS = 860
+"""Hops of a window, 10 s."""
+MIN_CANVAS_HOPS = 64
+"""Hops of the shortest canvas."""
+OVERLAP_HOPS = 32
+"""Hops by which pieces overlap: no filter is longer."""
+MIN_LOUDNESS = -100.0
+"""LUFS or dBFS; the noise of 16 bits is louder."""
 
 
 @dataclass(frozen=True)
-class AudioStyleReport:
+class AudioStyleReport(AudioReport):
     """What was done to a sound."""
 
-    n_samples: int
-    rate: int
-    channels: int
-    loudness_source: float
-    """LUFS, or dB RMS for sounds too short or too quiet for BS.1770."""
-    loudness: float
-    true_peak: float
-    """dBTP."""
     style_left: dict[str, float]
-    """What is left of the content's distance to the styles' Gram matrices, for the wide network and the
-    trained one, as the finished sound has it."""
+    """What is left of the content's distance to the styles' Gram matrices in the finished sound, for the wide
+    network and the trained one."""
 
-    def extend_report(self, report: Report) -> Report:
-        """A film's report with these figures; sounds are styled in float32."""
-        return replace(
-            report,
-            loudness_source=self.loudness_source,
-            loudness_dream=self.loudness,
-            true_peak=self.true_peak,
-            precision={**report.precision, "sound": "float32"},
-        )
+
+@dataclass(frozen=True, eq=False)
+class MeteredSound:
+    """A content or style that was metered, on the canvas's clock: hop h is centred on sample h * hop."""
+
+    source: AudioSource
+    meter: LoudnessMeter
+    grid: StyleGrid
+
+    @cached_property
+    def level_factor(self) -> float:
+        """Brings the sound to the level at which all sounds are compared."""
+        return compute_level_factor(self.meter.gated_rms(), STYLE_LEVEL_DBFS)
+
+    @property
+    def hops(self) -> int:
+        """Hops that begin in it."""
+        return -(-self.source.n_samples // self.grid.stft.hop)
+
+    def read_spectra(self, first: int, stop: int) -> np.ndarray:
+        """Complex64 [channel, hop, bin], silent beyond its ends."""
+        return read_spectra(self.source, self.grid.stft, first, stop)
+
+    def read_canvas(self, first: int, stop: int) -> np.ndarray:
+        """float32 [hop, run]."""
+        return self.grid.to_canvas(self.read_spectra(first, stop), self.level_factor)
+
+    def read_pieces(self) -> Iterator[np.ndarray]:
+        """The whole canvas, in pieces that overlap by what the filters reach."""
+        for window in split_into_windows(0, self.hops):
+            yield self.read_canvas(window.first, window.stop + OVERLAP_HOPS)
+
+    def read_weighted_pieces(self, pauses: MeteredSound | None = None) -> WeightedPieces:
+        """The pieces, and how much each of their hops counts: in pauses there is no texture.
+
+        Args:
+            pauses: the sound whose pauses are meant, of equal length; None: this one.
+        """
+        others = (self if pauses is None else pauses).read_pieces()
+        for piece, other in zip(self.read_pieces(), others, strict=True):
+            yield piece, self.grid.measure_presence(other)
+
+
+def meter_sound(source: AudioSource, name: str) -> MeteredSound:
+    """Meter a sound.
+
+    Raises:
+        UserError: it is silent, too short, or holds what is not a number.
+    """
+    if source.n_samples < MIN_SECONDS * source.rate:
+        seconds = source.n_samples / source.rate
+        raise UserError(f"{name}: lasts {seconds:.3g} s; a style shows in {MIN_SECONDS:g} s or more")
+    try:
+        meter = meter_loudness(source)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    if meter.loudness() < MIN_LOUDNESS:
+        raise UserError(f"{name}: is silent; give a sound that can be heard")
+    return MeteredSound(source, meter, make_style_grid(source.rate))
 
 
 def style_source(
@@ -95,63 +151,51 @@ def style_source(
     styles: Sequence[tuple[AudioSource, float]],
     write: Callable[[np.ndarray], None],
     network: Network,
-    styling: AudioStyleSettings,
+    settings: AudioStyleSettings,
     *,
     names: Sequence[str] = (),
     folder: Path | None = None,
     store: ChunkStore | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> AudioStyleReport:
     """Give a sound the texture of others: same rate, channels, length and loudness.
 
     Args:
-        content: asked for about ten seconds at a time.
+        content: read about ten seconds at a time.
         styles: at the content's rate, each with its share.
         write: takes the result in order, float32 [channel, sample].
-        network: the sound network that hears beside the wide one; its columns are the canvas's hops.
-        styling: how.
-        names: of the content and of each style, for what is wrong with them.
+        network: the sound network that is used beside the wide one; its columns are the canvas's hops.
+        settings: how to style.
+        names: of the content and of each style, for error messages.
         folder: where the temporary file goes; None: the system's place.
         store: where finished windows outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
-
-    Returns:
-        What was done.
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
         OSError: ENOSPC, no room for the temporary file.
     """
-    called = [*names, *["the sound"] * (1 + len(styles))]
-    told = meter_sound(content, called[0])
-    on, aim = make_style_target(told, [(meter_sound(s, n), w) for (s, w), n in zip(styles, called[1:], strict=False)],
-                    network, styling)  # fmt: skip
-    with tempfile.TemporaryDirectory(dir=folder, prefix="style") as place:
-        path = Path(place) / "raw.wav"
-        raw = LoudnessMeter(content.rate, content.channels, content.layout)
-        with soundfile.SoundFile(path, "w", content.rate, content.channels, "FLOAT", format="RF64") as file:
-            for samples in _style_windows(told, on, aim, styling, store, progress or (lambda share: None)):
-                raw.feed(samples)
-                append_samples(file, samples)
-        with soundfile.SoundFile(path) as file:
-            level, top = match_loudness(raw, told.meter, content.rate), TruePeakMeter(content.channels)
-            for samples in read_blocks(content):
-                top.feed(samples)
-            final, peak = write_mastered(
-                FileSource(file), content.layout, level, max(PEAK_CEILING, top.peak), write
-            )
-            result = MeteredSound(
-                FileSource(file), raw, compute_level_factor(raw.level(), STYLE_LEVEL_DBFS), told.grid
-            )
-            left = gram_distances(compute_grams(on, result.read_weighted_pieces(told)), aim.grams) / aim.away
-    wide = len(on.filters)
+    content_name, *style_names = [*names, *["the sound"] * (1 + len(styles))]
+    metered = meter_sound(content, content_name)
+    metered_styles = [
+        (meter_sound(style, name), share) for (style, share), name in zip(styles, style_names, strict=False)
+    ]
+    model, target = make_style_target(metered, metered_styles, network, settings)
+    styled = _style_windows(metered, model, target, settings, store, progress)
+    with store_raw(styled, content, folder) as (raw, raw_meter):
+        curve = match_loudness(raw_meter, metered.meter, content.rate)
+        loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(content), curve), content, write)
+        result = MeteredSound(raw, raw_meter, metered.grid)
+        grams = compute_grams(model, result.read_weighted_pieces(metered))
+        left = gram_distances(grams, target.grams) / target.content_distances
+    wide = len(model.filters)
     return AudioStyleReport(
         n_samples=content.n_samples,
         rate=content.rate,
         channels=content.channels,
-        loudness_source=told.meter.loudness(),
-        loudness=final.loudness(),
-        true_peak=20 * math.log10(peak) if peak > 0 else -math.inf,
+        loudness_source=metered.meter.loudness(),
+        loudness_dream=loudness,
+        true_peak=true_peak,
         style_left={"wide": float(left[:wide].mean()), network.card.name: float(left[wide:].mean())},
     )
 
@@ -160,46 +204,112 @@ def make_style_target(
     content: MeteredSound,
     styles: Sequence[tuple[MeteredSound, float]],
     network: Network | None,
-    styling: AudioStyleSettings,
+    settings: AudioStyleSettings,
 ) -> tuple[AudioTextureModel, AudioStyleTarget]:
-    """Hear the styles, and how far the content is from them.
+    """Measure the styles, and how far the content is from them.
 
     Args:
         content: what is styled.
         styles: each with its share.
         network: as in `style_source`; None: the wide one alone.
-        styling: how.
+        settings: how to style.
     """
-    shares = np.array([weight for _, weight in styles]) / sum(weight for _, weight in styles)
+    shares = np.array([share for _, share in styles]) / sum(share for _, share in styles)
     sounds = [sound for sound, _ in styles]
-    middles = [weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
-    middle = (shares @ np.stack(middles)).astype(np.float32)
-    on = build_texture_model(content.grid, middle, network, styling.seed)
-    each = [compute_grams(on, sound.read_weighted_pieces()) for sound in sounds]
-    wanted = [
+    means = [_weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
+    mean = (shares @ np.stack(means)).astype(np.float32)
+    model = build_texture_model(content.grid, mean, network, settings.seed)
+    style_grams = [compute_grams(model, sound.read_weighted_pieces()) for sound in sounds]
+    grams = [
         np.sum([share * gram for share, gram in zip(shares, layer, strict=True)], axis=0)
-        for layer in zip(*each, strict=True)
+        for layer in zip(*style_grams, strict=True)
     ]
-    away = gram_distances(compute_grams(on, content.read_weighted_pieces()), wanted)
-    least = [1e-4 * float(np.sum(np.square(gram))) for gram in wanted]  # A content that is its own style.
-    bands = make_envelope_bands(content.grid)
-    spreads = [
-        max(MIN_VARIANCE, float(weighted_moments(content.read_weighted_pieces(), shape)[1].mean()))
-        for shape in (None, bands)
-    ]
-    aim = AudioStyleTarget(wanted, np.maximum(away, least), (spreads[0], spreads[1]),
-              styling.content_weight, styling.keep_rhythm)  # fmt: skip
-    return on, aim
+    distances = gram_distances(compute_grams(model, content.read_weighted_pieces()), grams)
+    least = [1e-4 * float(np.sum(np.square(gram))) for gram in grams]  # A content that is its own style.
+    partials, envelope = (
+        max(MIN_VARIANCE, float(_weighted_moments(content.read_weighted_pieces(), bands)[1].mean()))
+        for bands in (None, make_envelope_bands(content.grid))
+    )
+    return model, AudioStyleTarget(
+        grams,
+        np.maximum(distances, least),
+        (partials, envelope),
+        settings.content_weight,
+        settings.keep_rhythm,
+    )
+
+
+def _weighted_moments(
+    pieces: WeightedPieces, bands: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and variance of pieces over the hops, in other bands [run, band]; float64 [band]."""
+    weight, total, squares = 0.0, np.zeros(1), np.zeros(1)
+    for piece, counts in pieces:
+        values = piece if bands is None else piece @ bands
+        weight += float(counts.sum())
+        total = total + counts @ values.astype(np.float64)
+        squares = squares + counts @ np.square(values, dtype=np.float64)
+    mean = total / max(weight, 1e-12)
+    return mean, squares / max(weight, 1e-12) - np.square(mean)
+
+
+def _style_windows(
+    content: MeteredSound,
+    model: AudioTextureModel,
+    target: AudioStyleTarget,
+    settings: AudioStyleSettings,
+    store: ChunkStore | None,
+    progress: Callable[[float], None],
+) -> Iterator[np.ndarray]:
+    """The styled sound before mastering, in order, float32 [channel, sample]."""
+    stft, n_samples = content.grid.stft, content.source.n_samples
+    windows = split_into_windows(1 - HALF_WINDOW_HOPS, content.hops + HALF_WINDOW_HOPS)
+    gradient = trace_style_gradient(model, content.grid, target)
+
+    def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
+        for number, window in enumerate(windows):
+
+            def on_step(step: int, number: int = number) -> None:
+                progress(0.95 * (number + step / settings.steps) / len(windows))
+
+            arrays = None if store is None else store.load(number)
+            if arrays is None:
+                arrays = {"canvas": ascend_window(content, window, gradient, settings, on_step)}
+                if store is not None:
+                    store.save(number, arrays)
+            yield window, arrays["canvas"]
+
+    def amplitudes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for first, canvas in crossfade_chunks(canvases()):
+            start = _read_start_spectra(content, first, first + len(canvas), settings.seed)
+            yield content.grid.to_amplitudes(canvas, start, content.level_factor), start
+
+    done = 0
+    for samples in overlap_add(stream_griffin_lim(amplitudes(), stft), stft):
+        yield samples[:, : n_samples - done]
+        done += samples.shape[1]
+    progress(1.0)
+
+
+def split_into_windows(first: int, stop: int) -> list[Chunk]:
+    """A sound's hops in windows of nearly equal length, each with what it hears to either side."""
+    count = -(-(stop - first) // WINDOW_HOPS)
+    edges = [first + (stop - first) * k // count for k in range(count + 1)]
+    windows = []
+    for number in range(count):
+        low, high = max(edges[number] - HALO_HOPS, first), min(edges[number + 1] + HALO_HOPS, stop)
+        windows.append(Chunk(number, edges[number], edges[number + 1], low, max(high, low + MIN_CANVAS_HOPS)))
+    return windows
 
 
 def ascend_window(
     content: MeteredSound,
     window: Chunk,
-    way: Callable[..., np.ndarray],
-    styling: AudioStyleSettings,
-    tell: Callable[[int], None],
+    gradient: Callable[..., np.ndarray],
+    settings: AudioStyleSettings,
+    on_step: Callable[[int], None],
 ) -> np.ndarray:
-    """The canvas of a window on its way from the content to the style.
+    """The canvas of a window on its way from the content to the style, float32 [hop, run].
 
     By `ascend` and not by L-BFGS as Ulyanov's: in 100 steps both come to the same loss (0.066 of the start's,
     voice in the style of strings), Adam's steps in half the time.
@@ -207,89 +317,38 @@ def ascend_window(
     Args:
         content: what is styled.
         window: of it.
-        way: (canvas, content, counts, roll) -> gradient, as `slope` traces it.
-        styling: how.
-        tell: told each step's number.
-
-    Returns:
-        float32 [hop, run].
+        gradient: (canvas, content, counts, roll) -> gradient, as `trace_style_gradient` traces it.
+        settings: how to style.
+        on_step: takes each step's number.
     """
-    grid, spectra = content.grid, read_start_spectra(content, window.low, window.high, styling.seed)
-    x = was = grid.told(spectra, content.factor)
+    grid = content.grid
+    spectra = _read_start_spectra(content, window.low, window.high, settings.seed)
+    x = original = grid.to_canvas(spectra, content.level_factor)
     # Where the content hardly counts, its pauses are filled too.
-    counts = grid.measure_presence(was) ** np.float32(min(styling.content_weight, 1.0))
+    counts = grid.measure_presence(original) ** np.float32(min(settings.content_weight, 1.0))
     phases, done = spectra, 0
     for share, step in STAGES:
-        count = round(share * styling.steps)
+        count = round(share * settings.steps)
 
-        def smooth(x: np.ndarray, number: int, done: int = done) -> np.ndarray:
-            tell(done + number)
-            found = way(x, was, counts, np.int32((done + number) % MAX_ROLL_HOPS))
-            return np.asarray(scipy.ndimage.gaussian_filter(found, GRADIENT_SIGMA), np.float32)
+        def smoothed(x: np.ndarray, number: int, done: int = done) -> np.ndarray:
+            on_step(done + number)
+            result = gradient(x, original, counts, np.int32((done + number) % MAX_ROLL_HOPS))
+            return np.asarray(scipy.ndimage.gaussian_filter(result, GRADIENT_SIGMA), np.float32)
 
-        x = ascend(AscentProblem(x, step, smooth, _clip_negative, counts[:, None]), count, "adam")
+        problem = AscentProblem(x, step, smoothed, lambda x: np.maximum(x, np.float32(0)), counts[:, None])
+        x = ascend(problem, count, "adam")
         if count:
-            x = limit_hop_energy(x, was, grid.widths, styling.keep_rhythm).numpy()
-            wanted = grid.to_amplitudes(x, spectra, content.factor)
-            phases = project_spectra(
-                griffin_lim(wanted, phases, grid.stft, rounds=STAGE_ITERATIONS), grid.stft
-            )
-            x = grid.told(phases, content.factor)
+            x = limit_hop_energy(x, original, grid.run_sizes, settings.keep_rhythm).numpy()
+            amplitudes = grid.to_amplitudes(x, spectra, content.level_factor)
+            fitted = griffin_lim(amplitudes, phases, grid.stft, iterations=STAGE_ITERATIONS)
+            phases = project_spectra(fitted, grid.stft)
+            x = grid.to_canvas(phases, content.level_factor)
         done += count
     return x
 
 
-def read_start_spectra(content: MeteredSound, first: int, stop: int, seed: int) -> np.ndarray:
+def _read_start_spectra(content: MeteredSound, first: int, stop: int, seed: int) -> np.ndarray:
     """The content's spectra [channel, hop, bin]; where it is silent they have a phase to begin with too."""
-    found = content.spectra(first, stop)
-    draw = rng_for(seed, "style", "phase", first).standard_normal((*found.shape, 2), np.float32)
-    return np.asarray(found + np.float32(1e-7) * draw.view(np.complex64)[..., 0])
-
-
-def _clip_negative(x: np.ndarray) -> np.ndarray:
-    return np.maximum(x, np.float32(0))
-
-
-def _style_windows(
-    content: MeteredSound,
-    on: AudioTextureModel,
-    aim: AudioStyleTarget,
-    styling: AudioStyleSettings,
-    kept: ChunkStore | None,
-    tell: Callable[[float], None],
-) -> Iterator[np.ndarray]:
-    """The styled sound before its loudness is matched, in order, float32 [channel, sample]."""
-    stft, n_samples = content.grid.stft, content.source.n_samples
-    grid_windows = split_into_windows(1 - HALF_WINDOW_HOPS, content.hops + HALF_WINDOW_HOPS)
-    way = trace_style_gradient(on, content.grid, aim)
-
-    def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
-        for place, window in enumerate(grid_windows):
-
-            def told(number: int, place: int = place) -> None:
-                tell(0.95 * (place + number / styling.steps) / len(grid_windows))
-
-            arrays = None if kept is None else kept.load(place)
-            if arrays is None:
-                arrays = {"canvas": ascend_window(content, window, way, styling, told)}
-                if kept is not None:
-                    kept.save(place, arrays)
-            yield window, arrays["canvas"]
-
-    def wanted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for first, canvas in crossfade_chunks(canvases()):
-            start = read_start_spectra(content, first, first + len(canvas), styling.seed)
-            yield content.grid.to_amplitudes(canvas, start, content.factor), start
-
-    done = 0
-    before = np.zeros((content.source.channels, 0, stft.n_bins), np.complex64)
-    for found in stream_griffin_lim(wanted(), stft):
-        joined = np.concatenate((before, found), axis=1)
-        if joined.shape[1] < 2 * HALF_WINDOW_HOPS:
-            before = joined
-            continue
-        samples = inverse_stft(joined, stft)[:, : n_samples - done]
-        before = joined[:, -(2 * HALF_WINDOW_HOPS - 1) :]
-        done += samples.shape[1]
-        yield samples
-    tell(1.0)
+    spectra = content.read_spectra(first, stop)
+    noise = rng_for(seed, "style", "phase", first).standard_normal((*spectra.shape, 2), np.float32)
+    return np.asarray(spectra + np.float32(1e-7) * noise.view(np.complex64)[..., 0])

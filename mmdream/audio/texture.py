@@ -1,41 +1,68 @@
-"""The texture of a sound: which of its features go together, wherever they stand; and which way leads to it.
+"""The texture of a sound: which of its features go together; and the gradient that leads a canvas to it.
 
-Two networks hear a canvas: a wide shallow one of random filters along time, with frequency as channels (after
-D. Ulyanov and V. Lebedev, "Audio texture synthesis and style transfer", 2016), and the trained sound network
-that dreams. The means of the products of their features, Gram matrices, are the texture (Gatys et al. 2015).
+The canvas holds amplitudes in runs of bins on a log scale. Two networks read it: a wide shallow one of random
+filters along time, with frequency as channels (after D. Ulyanov and V. Lebedev, "Audio texture synthesis and
+style transfer", 2016), and the trained sound network that dreams. The means of the products of their
+features, Gram matrices, are the texture (Gatys et al. 2015).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.ndimage
 
-from mmdream.audio.filterbank import compute_band_edges, make_network_filterbank, normalize_bands
-from mmdream.audio.style_canvas import LEVELLED_ENERGY, LOG_SCALE, StyleGrid
-from mmdream.core import rng
+from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.filterbank import (
+    compute_band_edges,
+    group_bins,
+    make_network_filterbank,
+    make_triangles,
+    normalize_bands,
+)
+from mmdream.audio.stft import Stft, make_stft, sum_power
+from mmdream.core.rng import rng_for
 from mmdream.networks.framework import tf
 
 if TYPE_CHECKING:
     from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
 
+LOG_SCALE = 2000.0
+"""Where the canvas's scale turns from linear to logarithmic, one over the amplitude: -66 dB under a levelled
+full scale. Ulyanov's has 512 (ln(1 + |S|) of a transform that is not scaled), which leaves out the upper
+octaves of most recordings."""
+MIN_CANVAS_HZ = 30.0
+"""What lies below stays as it is."""
+MAX_SINGLE_BIN_HZ = 600.0
+"""Bins below stay single; above, where the ear no longer separates them, a run holds several, which makes a
+step four times cheaper."""
+LEVELLED_ENERGY = 3 * 10 ** (-23 / 10)
+"""Energy of a hop of a levelled sound: three times the mean square, for Hann windows spread a sine of
+amplitude 1 over bins whose squares add up to 1.5."""
+AUDIBLE_ENERGY = LEVELLED_ENERGY / 100
+"""Energy of a hop that counts half, 20 dB softer."""
+RING_HOPS = 5
+"""Hops to either side over which a sound is heard too."""
+PANNING_SIZE = (5, 5)
+"""Hops and bins over which the place of new sound between the channels is averaged."""
 FILTER_HOPS = 3, 7, 15
-"""Lengths of the random filters, hops: 35, 81 and 174 ms. Ulyanov's has one length of 11; of several, short
-ones hold attacks and long ones the way a note goes on."""
+"""Lengths of the random filters: 35, 81 and 174 ms. Ulyanov's has one length of 11; of several, short ones
+hold attacks and long ones the way a note goes on."""
 FILTERS_PER_LENGTH = 512
-"""Of each length; 4096 of one length cost six times as much and hold no more of what can be measured."""
+"""4096 of one length cost six times as much and hold no more of what can be measured."""
 TRAINED_LAYERS = "c2", "c4", "c6"
-"""Of the trained network."""
 TRAINED_WEIGHT = 0.3
 """Weight of the trained network's layers beside the wide one's; at 1 it draws dots."""
 ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
 ENVELOPE_WEIGHT, PARTIALS_WEIGHT = 0.15, 0.02
-"""Weight of the content's envelope at content weight 1, and of its partials, which grows with the square:
-at 1 the style chooses the pitch, at 30 the content does."""
+"""Weight of the content's envelope at content weight 1, and of its partials, which grows with the square: at
+1 the style chooses the pitch, at 30 the content does."""
 MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
 """Energy that a hop may have, over the content's: -10 to +3 dB;"""
 PAUSE_ENERGY = LEVELLED_ENERGY / 10
@@ -44,97 +71,159 @@ MAX_ROLL_HOPS = 8
 """Hops to one column of the trained network's deepest layer; its grid is moved by up to as many, or it would
 show."""
 
+WeightedPieces = Iterable[tuple[np.ndarray, np.ndarray]]
+"""Canvases, float32 [hop, run] each, none shorter than the longest filter; and how much each of their hops
+counts, float32 [hop]."""
+
+
+@dataclass(frozen=True, eq=False)
+class StyleGrid:
+    """The canvas of styled sounds at one sample rate: runs of bins."""
+
+    stft: Stft
+    run_starts: np.ndarray
+    """int [run], the first bin of each."""
+    run_sizes: np.ndarray
+    """float32 [run], bins."""
+
+    def to_canvas(self, spectra: np.ndarray, factor: float) -> np.ndarray:
+        """A sound on the canvas's scale.
+
+        Args:
+            spectra: complex64 [channel, hop, bin].
+            factor: brings the sound to the level at which all sounds are compared.
+
+        Returns:
+            float32 [hop, run], >= 0: ln(1 + LOG_SCALE * amplitude), all channels taken together.
+        """
+        power = np.add.reduceat(sum_power(spectra), self.run_starts, axis=1) / self.run_sizes
+        return np.asarray(np.log1p(np.float32(LOG_SCALE * factor) * np.sqrt(power)), np.float32)
+
+    def measure_presence(self, canvas: np.ndarray) -> np.ndarray:
+        """How much of a sound there is at each hop of a canvas, float32 [hop], 0 in pauses to 1."""
+        energy = np.square(np.expm1(canvas) / np.float32(LOG_SCALE)) @ self.run_sizes
+        near = scipy.ndimage.maximum_filter1d(energy, 2 * RING_HOPS + 1)
+        return np.asarray(near / (near + AUDIBLE_ENERGY), np.float32)
+
+    def to_amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
+        """The amplitudes that a canvas stands for, in the channels and bins of the sound it came from.
+
+        What was there keeps its place between the channels and its shape inside a run; what is new is spread
+        evenly over a run, and over the channels as the sound lies around it. So the canvas of a sound gives
+        that sound's own amplitudes, whatever its channels hold, and no two channels can cancel.
+
+        Args:
+            canvas: float32 [hop, run].
+            spectra: complex64 [channel, hop, bin] of the content.
+            factor: as in `to_canvas`.
+
+        Returns:
+            float32 [channel, hop, bin].
+        """
+        power = np.square(np.abs(spectra))
+        first = int(self.run_starts[0])
+        sizes = self.run_sizes.astype(int)
+        old = power[..., first:]
+        means = np.add.reduceat(old.sum(axis=0), self.run_starts - first, axis=1) / self.run_sizes
+        before = np.repeat(means, sizes, axis=1)
+        after = np.repeat(np.square(np.expm1(canvas) / np.float32(LOG_SCALE * factor)), sizes, axis=1)
+        new = np.square(np.maximum(np.sqrt(after) - np.sqrt(before), 0.0))
+        near = np.stack([scipy.ndimage.uniform_filter(channel, PANNING_SIZE) for channel in old])
+        share = (near + 1e-20) / (near + 1e-20).sum(axis=0)
+        least = np.float32(1e-30)
+        mixed = (old + (new + least) * share) / (before + new + least)
+        amplitudes = np.sqrt(power)
+        amplitudes[..., first:] = np.sqrt(after * mixed)
+        return np.asarray(amplitudes, np.float32)
+
+
+@lru_cache(maxsize=4)
+def make_style_grid(rate: int) -> StyleGrid:
+    """The canvas at a sample rate."""
+    stft = make_stft(rate)
+    single = np.flatnonzero((stft.frequencies >= MIN_CANVAS_HZ) & (stft.frequencies < MAX_SINGLE_BIN_HZ))
+    starts = np.union1d(single, group_bins(stft, BAND_EDGES))
+    starts = starts[starts >= single[0]]
+    return StyleGrid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))
+
 
 @dataclass(frozen=True, eq=False)
 class AudioTextureModel:
-    """Two networks' hearing of one canvas; `network` None: the wide one alone."""
+    """Two networks that read one canvas; `network` None: the wide one alone."""
 
-    middle: np.ndarray
-    """float32 [run]: what the wide network takes as nothing, the style's mean. Without it the Gram matrices
-    hold hardly more than a mean spectrum."""
+    mean: np.ndarray
+    """float32 [run]: the style's, which the wide network takes as zero. Without it the Gram matrices hold
+    hardly more than a mean spectrum."""
     filters: tuple[np.ndarray, ...]
     """float32 [hop, run, filter]."""
-    bank: np.ndarray
+    filterbank: np.ndarray
     """float32 [run, band of the network]."""
     network: Network | None
 
     def features(self, canvas: tf.Tensor, roll: tf.Tensor | int = 0) -> list[tf.Tensor]:
         """Features by layer, [time, band, channel], of a canvas [hop, run]; the wide network's first."""
-        told = (canvas - tf.constant(self.middle))[None]
-        found = [tf.nn.relu(tf.nn.conv1d(told, kernel, 1, "VALID"))[0, :, None] for kernel in self.filters]
+        centered = (canvas - tf.constant(self.mean))[None]
+        wide = [tf.nn.relu(tf.nn.conv1d(centered, kernel, 1, "VALID"))[0, :, None] for kernel in self.filters]
         if self.network is None:
-            return found
-        front: AudioInput = self.network.card.input  # type: ignore[assignment]
-        power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.bank)
-        shown = normalize_bands(power, front, tf.math.log, tf.exp)[None, :: front.decimation, :, None]
-        return found + [a[0] for a in self.network.layers(TRAINED_LAYERS)(shown)]
+            return wide
+        spec: AudioInput = self.network.card.input  # type: ignore[assignment]
+        power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.filterbank)
+        given = normalize_bands(power, spec, tf.math.log, tf.exp)[None, :: spec.decimation, :, None]
+        return wide + [a[0] for a in self.network.layers(TRAINED_LAYERS)(given)]
 
-    def weights(self) -> np.ndarray:
+    def layer_weights(self) -> np.ndarray:
         """How much each layer counts, float32 [layer]; their sum is 1."""
         wide = np.ones(len(self.filters)) / len(self.filters)
-        trained = (
-            np.full(len(TRAINED_LAYERS), TRAINED_WEIGHT / len(TRAINED_LAYERS))
-            if self.network
-            else np.zeros(0)
-        )
-        whole = np.concatenate((wide, trained))
-        return np.asarray(whole / whole.sum(), np.float32)
+        n_trained = len(TRAINED_LAYERS) if self.network else 0
+        weights = np.concatenate((wide, np.full(n_trained, TRAINED_WEIGHT / len(TRAINED_LAYERS))))
+        return np.asarray(weights / weights.sum(), np.float32)
 
 
 def build_texture_model(
     grid: StyleGrid,
-    middle: np.ndarray,
+    mean: np.ndarray,
     network: Network | None,
     seed: int,
-    taps: Sequence[int] = FILTER_HOPS,
+    filter_hops: Sequence[int] = FILTER_HOPS,
     count: int = FILTERS_PER_LENGTH,
 ) -> AudioTextureModel:
     """Draw the wide network's filters, and lay the trained one's bands on the canvas.
 
     Args:
         grid: of the canvas.
-        middle: float32 [run].
+        mean: float32 [run].
         network: a sound network whose columns are the canvas's hops; None: none.
         seed: of the filters.
-        taps: lengths of the filters, hops.
+        filter_hops: lengths of the filters.
         count: filters of each length.
     """
-    runs = len(grid.starts)
-    scales = [np.float32(np.sqrt(2 / (length * runs))) for length in taps]  # He et al. 2015
+    runs = len(grid.run_starts)
+    scales = [np.float32(np.sqrt(2 / (length * runs))) for length in filter_hops]  # He et al. 2015
     filters = tuple(
-        rng.rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
-        for length, scale in zip(taps, scales, strict=True)
+        rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
+        for length, scale in zip(filter_hops, scales, strict=True)
     )
     if network is None:
-        return AudioTextureModel(middle, filters, np.zeros((runs, 0), np.float32), None)
-    full = make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
-    return AudioTextureModel(middle, filters, np.add.reduceat(full, grid.starts, axis=0), network)
+        return AudioTextureModel(mean, filters, np.zeros((runs, 0), np.float32), None)
+    bank = make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
+    return AudioTextureModel(mean, filters, np.add.reduceat(bank, grid.run_starts, axis=0), network)
 
 
-def compute_grams(on: AudioTextureModel, pieces: Iterable[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
-    """The texture of a sound that comes in pieces.
+def compute_grams(model: AudioTextureModel, pieces: WeightedPieces) -> list[np.ndarray]:
+    """The Gram matrices of a sound, mean products of its features: float64 [channel, channel] by layer."""
 
-    Args:
-        on: who hears it.
-        pieces: canvases, float32 [hop, run] each, none shorter than the longest filter; and how much each of
-            their hops counts, float32 [hop].
+    def products(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        return [sum_feature_products(a, counts) for a in model.features(canvas)]
 
-    Returns:
-        float64 [channel, channel] of each layer: products of features, mean over all places.
-    """
-
-    def both(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        return [sum_feature_products(a, counts) for a in on.features(canvas)]
-
-    signature = [tf.TensorSpec((None, len(on.middle))), tf.TensorSpec((None,))]
-    traced = tf.function(both, input_signature=signature, autograph=False)
-    sums = [np.zeros(1)] * len(on.weights())
-    whole = np.zeros(len(sums))
+    signature = [tf.TensorSpec((None, len(model.mean))), tf.TensorSpec((None,))]
+    traced = tf.function(products, input_signature=signature, autograph=False)
+    sums = [np.zeros(1)] * len(model.layer_weights())
+    totals = np.zeros(len(sums))
     for canvas, counts in pieces:
-        for place, (found, count) in enumerate(traced(canvas, counts)):
-            sums[place] = sums[place] + found.numpy()
-            whole[place] += float(count)
-    return [total / max(count, 1.0) for total, count in zip(sums, whole, strict=True)]
+        for layer, (product, count) in enumerate(traced(canvas, counts)):
+            sums[layer] = sums[layer] + product.numpy()
+            totals[layer] += float(count)
+    return [product / max(total, 1.0) for product, total in zip(sums, totals, strict=True)]
 
 
 def sum_feature_products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -149,22 +238,21 @@ def sum_feature_products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf
     """
     times, hops = tf.shape(a)[0], tf.shape(counts)[0]
     here = tf.gather(counts, (2 * tf.range(times) + 1) * hops // (2 * times))
-    told = tf.reshape(a * tf.sqrt(here)[:, None, None], (-1, a.shape[2]))
-    return tf.matmul(told, told, transpose_a=True), tf.reduce_sum(here) * a.shape[1]
+    weighted = tf.reshape(a * tf.sqrt(here)[:, None, None], (-1, a.shape[2]))
+    return tf.matmul(weighted, weighted, transpose_a=True), tf.reduce_sum(here) * a.shape[1]
 
 
-def gram_distances(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:
+def gram_distances(grams: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> np.ndarray:
     """Squared distances between Gram matrices, float64 [layer]."""
-    return np.array([np.sum(np.square(a - b)) for a, b in zip(found, wanted, strict=True)])
+    return np.array([np.sum(np.square(a - b)) for a, b in zip(grams, others, strict=True)])
 
 
 def make_envelope_bands(grid: StyleGrid) -> np.ndarray:
     """Averages of a canvas's runs over wide bands, float32 [run, band]."""
-    hz = (grid.starts + (grid.widths - 1) / 2) * grid.stft.rate / grid.stft.n_fft
+    hz = (grid.run_starts + (grid.run_sizes - 1) / 2) * grid.stft.rate / grid.stft.n_fft
     edges = compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    offset = hz[:, None] - centre
-    bank = np.clip(1 - np.where(offset < 0, -offset / (centre - low), offset / (high - centre)), 0, None)
+    center = edges[1:-1]
+    bank = make_triangles(hz, center, center - edges[:-2], edges[2:] - center)
     bank = bank[:, bank.sum(axis=0) > 0.5]
     return np.asarray(bank / bank.sum(axis=0), np.float32)
 
@@ -175,7 +263,7 @@ class AudioStyleTarget:
 
     grams: Sequence[np.ndarray]
     """Of the style."""
-    away: np.ndarray
+    content_distances: np.ndarray
     """float [layer]: squared distance of the whole content's Gram matrices from them."""
     content_variances: tuple[float, float]
     """Variance over time of the content's partials, and of its envelope."""
@@ -184,7 +272,7 @@ class AudioStyleTarget:
 
 
 def trace_style_gradient(
-    on: AudioTextureModel, grid: StyleGrid, aim: AudioStyleTarget
+    model: AudioTextureModel, grid: StyleGrid, target: AudioStyleTarget
 ) -> Callable[..., tf.Tensor]:
     """Trace the way to a style that stays near a content.
 
@@ -192,31 +280,32 @@ def trace_style_gradient(
         (canvas, content, counts, roll) -> gradient to *climb*: canvases and gradient float32 [hop, run], how
         much each hop counts float32 [hop], the roll int32.
     """
-    wide_bands = make_envelope_bands(grid)
-    wanted = [np.asarray(gram, np.float32) for gram in aim.grams]
-    weights = np.asarray(on.weights() / aim.away, np.float32)
-    partials = np.float32(PARTIALS_WEIGHT * aim.content_weight**2 / aim.content_variances[0])
-    shape = np.float32(ENVELOPE_WEIGHT * aim.content_weight / aim.content_variances[1])
+    envelope_bands = make_envelope_bands(grid)
+    grams = [np.asarray(gram, np.float32) for gram in target.grams]
+    weights = np.asarray(model.layer_weights() / target.content_distances, np.float32)
+    partials = np.float32(PARTIALS_WEIGHT * target.content_weight**2 / target.content_variances[0])
+    envelope = np.float32(ENVELOPE_WEIGHT * target.content_weight / target.content_variances[1])
 
     def step(canvas: tf.Tensor, content: tf.Tensor, counts: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            x = limit_hop_energy(canvas, content, grid.widths, aim.keep_rhythm)
-            parts = []
-            for a, gram, weight in zip(on.features(x, roll), wanted, weights, strict=True):
-                found, whole = sum_feature_products(a, counts)
-                parts.append(weight * tf.reduce_sum(tf.square(found / tf.maximum(whole, 1.0) - gram)))
-            parts.append(partials * tf.reduce_mean(tf.square(x - content)))
-            parts.append(shape * tf.reduce_mean(tf.square((x - content) @ tf.constant(wide_bands))))
-            loss = -tf.add_n(parts)
-        return tape.gradient(loss, canvas)
+            x = limit_hop_energy(canvas, content, grid.run_sizes, target.keep_rhythm)
+            losses = []
+            for a, gram, weight in zip(model.features(x, roll), grams, weights, strict=True):
+                product, total = sum_feature_products(a, counts)
+                losses.append(weight * tf.reduce_sum(tf.square(product / tf.maximum(total, 1.0) - gram)))
+            losses.append(partials * tf.reduce_mean(tf.square(x - content)))
+            change = (x - content) @ tf.constant(envelope_bands)
+            losses.append(envelope * tf.reduce_mean(tf.square(change)))
+            value = -tf.add_n(losses)
+        return tape.gradient(value, canvas)
 
-    like, counted = tf.TensorSpec((None, len(on.middle))), tf.TensorSpec((None,))
-    signature = [like, like, counted, tf.TensorSpec((), tf.int32)]
+    canvas, counts = tf.TensorSpec((None, len(model.mean))), tf.TensorSpec((None,))
+    signature = [canvas, canvas, counts, tf.TensorSpec((), tf.int32)]
     return tf.function(step, input_signature=signature, autograph=False)
 
 
-def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, exactly: bool) -> tf.Tensor:
+def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, sizes: np.ndarray, exact: bool) -> tf.Tensor:
     """A canvas whose energy in each hop is near the content's, or the same.
 
     Near is what mastering allows a finished sound: a style of few loud events would gather them in one place,
@@ -225,15 +314,15 @@ def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, widths: np.ndarray, 
     Args:
         canvas: float32 [hop, run].
         content: the same shape.
-        widths: of the runs, bins.
-        exactly: keep onsets and pauses as they are.
+        sizes: of the runs, bins.
+        exact: keep onsets and pauses as they are.
 
     Returns:
         float32 [hop, run].
     """
     amplitudes = tf.exp(canvas) - 1.0
-    has = tf.reduce_sum(widths * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6
-    low = high = tf.reduce_sum(widths * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True) + 1e-6
-    if not exactly:
+    energy = tf.reduce_sum(sizes * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6
+    low = high = tf.reduce_sum(sizes * tf.square(tf.exp(content) - 1.0), axis=1, keepdims=True) + 1e-6
+    if not exact:
         low, high = MIN_ENERGY_RATIO * low, tf.maximum(MAX_ENERGY_RATIO * high, PAUSE_ENERGY * LOG_SCALE**2)
-    return tf.math.log1p(amplitudes * tf.sqrt(tf.clip_by_value(has, low, high) / has))
+    return tf.math.log1p(amplitudes * tf.sqrt(tf.clip_by_value(energy, low, high) / energy))

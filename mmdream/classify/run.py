@@ -173,7 +173,7 @@ def _classify_windows(film: MediaFile, network: Network, listener: EventSink) ->
             length = span.n_samples / track.rate
             for window in read_windows(FileSource(file, track.layout), network, WINDOW_SECONDS, MAX_MOMENTS):
                 seconds.append(float(span.start) + window.seconds)
-                logits.append(np.asarray(head(window.shown), np.float32)[0])
+                logits.append(np.asarray(head(window.network_input), np.float32)[0])
                 listener.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
     return _make_predictions(network, seconds, WINDOW_SECONDS, logits)
 

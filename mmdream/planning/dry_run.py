@@ -16,6 +16,7 @@ import numpy as np
 
 from mmdream.analysis.modulate import modulate_schedules, with_modulated_schedule
 from mmdream.analysis.shots import Scan, Shot
+from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
@@ -221,18 +222,9 @@ def _time_trial_sound(recipe: Recipe, network: Network, track: AudioTrack, secon
     length = min(TRIAL_SOUND_SECONDS, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
-    guide = load_guide_sound(recipe)
+    settings = AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe))
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
-        dream_source(
-            source,
-            lambda _samples: None,
-            network,
-            recipe.schedule,
-            recipe.seed,
-            wishes=recipe.sound_wishes,
-            guide=guide,
-            options=recipe.sound_manner,
-        )
+        dream_source(source, lambda _samples: None, network, settings)
         took = time.perf_counter() - began
     return took * seconds / length

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from mmdream.analysis import modulate
-from mmdream.audio.chunks import Chunk, ChunkStore
+from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkStore, DreamHooks
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
@@ -181,6 +181,7 @@ def render_audio_track(
 
     track = audio.track
     options = _resolve_options(recipe, audio.loudness is not None, listener)
+    recipe = replace(recipe, sound_manner=options)
     _announce_octaves(recipe, listener)
     span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
     seconds = span.n_samples / track.rate
@@ -192,19 +193,16 @@ def render_audio_track(
             FileSource(file, track.layout),
             writer.write,
             network,
-            recipe.schedule,
-            recipe.seed,
+            AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe), audio.loudness),
             start_seconds=span.start,
             folder=work,
             store=store,
-            progress=lambda share: listener.progress("sound", share * seconds, seconds),
-            is_stopped=should_stop,
-            wishes=recipe.sound_wishes,
-            guide=load_guide_sound(recipe),
-            options=options,
-            loudness=audio.loudness,
-            on_gain=on_gain,
-            on_step=on_canvas,
+            hooks=DreamHooks(
+                lambda share: listener.progress("sound", share * seconds, seconds),
+                should_stop,
+                on_gain,
+                on_canvas,
+            ),
         )
     return span, report
 

@@ -49,7 +49,7 @@ class AudioStyleFileReport:
             "styles": self.styles,
             "seconds": self.done.n_samples / self.done.rate,
             "loudness_source": _finite_or_none(self.done.loudness_source),
-            "loudness": _finite_or_none(self.done.loudness),
+            "loudness": _finite_or_none(self.done.loudness_dream),
             "true_peak": _finite_or_none(self.done.true_peak),
             "style_left": {name: _finite_or_none(left) for name, left in self.done.style_left.items()},
             "wall_seconds": self.wall_seconds,
@@ -61,7 +61,7 @@ class AudioStyleFileReport:
         return [
             self.output,
             f"  of the distance to the style's texture are left: {left}",
-            f"  loudness {self.done.loudness_source:.1f} -> {self.done.loudness:.1f} LUFS, "
+            f"  loudness {self.done.loudness_source:.1f} -> {self.done.loudness_dream:.1f} LUFS, "
             f"peak {self.done.true_peak:.1f} dBTP",
             f"  {self.wall_seconds:.1f} s of work",
         ]

@@ -133,7 +133,7 @@ def draw_audio_dream(
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
     floor = 10 ** ((top - DYNAMIC_RANGE) / 10)
     levels = [10 * np.log10(np.maximum(power, floor)) for power in (before, after)]
-    gain_column = gains.rows * make_stft(source.rate).hop / source.rate
+    gain_column = gains.rows_per_column * make_stft(source.rate).hop / source.rate
     stop = start + source.n_samples / source.rate
     heights = [SPECTROGRAM_INCHES] * 4 + [CURVES_INCHES] * 2
     figure = new_figure(sum(heights) + 0.6)
@@ -200,7 +200,7 @@ class CanvasHistory:
             self._append_rows(first, canvas)
         means = self._columns.means()
         canvases = means.reshape(len(means), self.count, -1)
-        return canvases, self._first * self._hop, self._columns.rows * self._hop
+        return canvases, self._first * self._hop, self._columns.rows_per_column * self._hop
 
     def _append_held(self) -> None:
         """Append what the newest chunk leaves of the one before it, and hold the newest."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, DreamHooks
 from mmdream.audio.dream import AudioDreamReport, dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.networks.network import Network, load_network
@@ -30,6 +32,9 @@ def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioDreamReport]]
         schedule: Schedule | None = None,
         seed: int = 0,
         layout: str | None = None,
+        start_seconds: float = 0,
+        folder: Path | None = None,
+        hooks: DreamHooks = NO_HOOKS,
         **options: object,
     ) -> tuple[np.ndarray, AudioDreamReport]:
         blocks: list[np.ndarray] = []
@@ -38,9 +43,10 @@ def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioDreamReport]]
             source,
             blocks.append,
             melnet,
-            schedule or QUICK,
-            seed,
-            **options,  # type: ignore[arg-type]
+            AudioDreamSettings(schedule or QUICK, seed, **options),  # type: ignore[arg-type]
+            start_seconds=start_seconds,
+            folder=folder,
+            hooks=hooks,
         )
         return (np.concatenate(blocks, axis=1) if blocks else samples[:, :0]), report
 

@@ -9,6 +9,7 @@ from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import class_evidence, squared_deviation, temporal_contrast
 from mmdream.audio.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.gradient import compute_gradient, measure_energies
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 
@@ -20,7 +21,7 @@ def hearing(melnet: Network) -> AudioFrontend:
 
 def power(hearing: AudioFrontend, hops: int = 64) -> SpectrogramSlice:
     rng = np.random.default_rng(0)
-    found = (1e-4 * rng.exponential(1.0, (hops, len(hearing.groups)))).astype(np.float32)
+    found = (1e-4 * rng.exponential(1.0, (hops, len(hearing.group_starts)))).astype(np.float32)
     return SpectrogramSlice(found, np.arange(hops, dtype=np.float32))
 
 
@@ -64,17 +65,20 @@ def test_target_rises_with_the_wanted_class_only() -> None:
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])
 def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth: float) -> None:
     heard, start = power(hearing), np.zeros((64, 64), np.float32)
-    gradient = hearing.slope(start, heard, depth, 0)
+    gradient = compute_gradient(hearing, start, heard, depth, 0)
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
     canvas = AscentProblem(
-        start, 0.05, lambda x, _: smooth_gradient(hearing.slope(x, heard, depth, 0), 1.5), lambda x: x
+        start,
+        0.05,
+        lambda x, _: smooth_gradient(compute_gradient(hearing, x, heard, depth, 0), 1.5),
+        lambda x: x,
     )
-    gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.spread)
+    gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.band_to_group)
     rungs = (int(np.floor(3 * depth + 0.5)),)
     before, after = (
-        hearing.measure_energies(SpectrogramSlice(x.astype(np.float32), heard.positions), rungs, 0, 64)
+        measure_energies(hearing, SpectrogramSlice(x.astype(np.float32), heard.positions), rungs, 0, 64)
         for x in (heard.power, gained)
     )
     assert after[0] > 1.2 * before[0]
@@ -83,7 +87,7 @@ def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth
 def test_a_rolled_slope_is_the_slope_moved_back(hearing: AudioFrontend) -> None:
     """Rolls by the network's whole stride change nothing but the rims."""
     heard, canvas = power(hearing, 160), np.zeros((160, 64), np.float32)
-    plain, rolled = (hearing.slope(canvas, heard, 0.0, roll)[48:-48] for roll in (0, 16))
+    plain, rolled = (compute_gradient(hearing, canvas, heard, 0.0, roll)[48:-48] for roll in (0, 16))
     assert np.corrcoef(plain.ravel(), rolled.ravel())[0, 1] > 0.9
 
 
@@ -109,5 +113,5 @@ def test_gathered_power_is_the_power_of_all_channels(hearing: AudioFrontend) -> 
     rng = np.random.default_rng(2)
     shape = (3, 5, 1025)
     spectra = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
-    gathered = hearing.gather(spectra)
+    gathered = hearing.group_power(spectra)
     np.testing.assert_allclose(gathered.sum(), np.square(np.abs(spectra)).sum(), rtol=1e-5)

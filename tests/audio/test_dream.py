@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.audio.chunks import CHUNK_HOPS
+from mmdream.audio.chunks import CHUNK_HOPS, AudioDreamSettings, DreamHooks
 from mmdream.audio.dream import AudioDreamReport, dream_source, measure_contrast_energies
 from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.audio.source import BLOCK_SAMPLES, ArraySource, FileSource
@@ -208,7 +208,7 @@ def test_memory_does_not_grow_with_length(melnet: Network) -> None:
     for seconds in (15, 30, 90):
         source = Watched(8000, 1, 8000 * seconds)
         tracemalloc.start()
-        dream_source(source, lambda block: None, melnet, schedule, 0)
+        dream_source(source, lambda block: None, melnet, AudioDreamSettings(schedule))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert source.longest <= max(BLOCK_SAMPLES, 13 * source.rate)
@@ -224,7 +224,7 @@ def test_a_full_disk_is_told_as_one(melnet: Network, tmp_path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     try:
         with pytest.raises(OSError, match="No space left"):
-            dream_source(source, lambda block: None, melnet, QUICK, 0, folder=tmp_path)
+            dream_source(source, lambda block: None, melnet, AudioDreamSettings(QUICK), folder=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
@@ -240,13 +240,12 @@ def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
             FileSource(file),
             blocks.append,
             melnet,
-            QUICK,
-            0,
+            AudioDreamSettings(QUICK),
             folder=tmp_path,
-            progress=shares.append,
+            hooks=DreamHooks(progress=shares.append),
         )
     again: list[np.ndarray] = []
-    dream_source(ArraySource(sound, 16000), again.append, melnet, QUICK, 0)
+    dream_source(ArraySource(sound, 16000), again.append, melnet, AudioDreamSettings(QUICK))
     np.testing.assert_array_equal(np.concatenate(blocks, 1), np.concatenate(again, 1))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
@@ -255,5 +254,5 @@ def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
 
 def test_a_dream_can_be_stopped(dream: Dream, tmp_path) -> None:
     with pytest.raises(Interrupted):
-        dream(music(16000, 1.0), 16000, folder=tmp_path, stop=lambda: True)
+        dream(music(16000, 1.0), 16000, folder=tmp_path, hooks=DreamHooks(should_stop=lambda: True))
     assert not list(tmp_path.iterdir())

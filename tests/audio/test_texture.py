@@ -17,12 +17,19 @@ from mmdream.audio.resynthesis import (
     stream_griffin_lim,
 )
 from mmdream.audio.source import ArraySource
-from mmdream.audio.style import AudioStyleReport, make_style_target, style_source
-from mmdream.audio.style_canvas import MeteredSound, make_style_grid, meter_sound, split_into_windows
+from mmdream.audio.style import (
+    AudioStyleReport,
+    MeteredSound,
+    make_style_target,
+    meter_sound,
+    split_into_windows,
+    style_source,
+)
 from mmdream.audio.texture import (
     build_texture_model,
     compute_grams,
     gram_distances,
+    make_style_grid,
     sum_feature_products,
     trace_style_gradient,
 )
@@ -62,24 +69,26 @@ def style(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioStyleReport]]
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
 def test_the_canvas_of_a_sound_stands_for_its_own_amplitudes(rate: int):
     sound = listened(music(rate, 0.6, channels=2) * [[1.0], [0.05]], rate)
-    spectra = sound.spectra(0, 30)
-    back = sound.grid.to_amplitudes(sound.canvas(0, 30), spectra, sound.factor)
+    spectra = sound.read_spectra(0, 30)
+    back = sound.grid.to_amplitudes(sound.read_canvas(0, 30), spectra, sound.level_factor)
     np.testing.assert_allclose(back, np.abs(spectra), rtol=2e-3, atol=1e-7)
 
 
 def test_a_canvas_that_grew_reads_back_and_lies_where_the_sound_lies():
     sound = listened(music(RATE, 0.6, channels=2) * np.array([[1.0], [0.0]], np.float32))
-    spectra, canvas = sound.spectra(0, 30), sound.canvas(0, 30) + np.float32(0.7)
-    grown = sound.grid.to_amplitudes(canvas, spectra, sound.factor)
-    np.testing.assert_allclose(sound.grid.told(grown.astype(complex), sound.factor), canvas, atol=2e-3)
-    above = grown[:, :, sound.grid.starts[0] :]
+    spectra, canvas = sound.read_spectra(0, 30), sound.read_canvas(0, 30) + np.float32(0.7)
+    grown = sound.grid.to_amplitudes(canvas, spectra, sound.level_factor)
+    np.testing.assert_allclose(
+        sound.grid.to_canvas(grown.astype(complex), sound.level_factor), canvas, atol=2e-3
+    )
+    above = grown[:, :, sound.grid.run_starts[0] :]
     assert np.square(above[1]).sum() < 1e-3 * np.square(above[0]).sum()
 
 
 def test_what_lies_below_hearing_stays():
     sound = listened(music(RATE, 0.6) + np.float32(0.3))
-    spectra = sound.spectra(0, 20)
-    grown = sound.grid.to_amplitudes(sound.canvas(0, 20) + 1, spectra, sound.factor)
+    spectra = sound.read_spectra(0, 20)
+    grown = sound.grid.to_amplitudes(sound.read_canvas(0, 20) + 1, spectra, sound.level_factor)
     np.testing.assert_allclose(grown[..., 0], np.abs(spectra[..., 0]), rtol=1e-5)
 
 
@@ -95,7 +104,7 @@ def test_windows_cover_every_hop_once_and_hear_their_neighbours(first: int, stop
 
 def test_texture_comes_in_pieces_and_leaves_pauses_out(melnet: Network):
     sound = listened(rattle(6.0))
-    canvas = sound.canvas(0, sound.hops)
+    canvas = sound.read_canvas(0, sound.hops)
     on = build_texture_model(sound.grid, canvas.mean(axis=0), None, 0)
     ones = np.ones(len(canvas), np.float32)
     whole = compute_grams(on, [(canvas, ones)])
@@ -123,7 +132,7 @@ def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
     content = listened(music(RATE, 1.5))
     styling = AudioStyleSettings(0.5, keep_rhythm)
     on, aim = make_style_target(content, [(listened(rattle(1.5)), 1.0)], melnet, styling)
-    was = content.canvas(0, content.hops)
+    was = content.read_canvas(0, content.hops)
     x = was + np.float32(0.1)
     counts, roll = np.ones(len(was), np.float32), np.int32(0)
     way = trace_style_gradient(on, content.grid, aim)
@@ -139,7 +148,7 @@ def test_the_slope_agrees_with_differences(melnet: Network, keep_rhythm: bool):
 
 def test_phases_that_fit_stay_and_others_come_to_fit():
     sound = listened(music(44_100, 1.5), 44_100)
-    spectra, stft = sound.spectra(-1, sound.hops + 2), sound.grid.stft
+    spectra, stft = sound.read_spectra(-1, sound.hops + 2), sound.grid.stft
     assert measure_inconsistency(spectra, stft) < 1e-4
     same = griffin_lim(np.abs(spectra), spectra, stft)
     assert np.linalg.norm(same - spectra) < 0.02 * np.linalg.norm(spectra)
@@ -152,7 +161,7 @@ def test_phases_that_fit_stay_and_others_come_to_fit():
 def test_stretches_fit_together_as_well_as_one():
     sound = listened(music(RATE, 3.0))
     stft = sound.grid.stft
-    spectra = sound.spectra(-1, sound.hops + 2)
+    spectra = sound.read_spectra(-1, sound.hops + 2)
     wanted = np.abs(spectra) * np.float32(1 + 0.5 * np.sin(np.arange(spectra.shape[2]) / 9))
     whole = griffin_lim(wanted, spectra, stft)
     edges = [0, 5, 90, 91, 180, spectra.shape[1]]
@@ -188,8 +197,8 @@ def test_the_texture_comes_near_in_networks_that_were_climbed_and_in_others(resu
     content, wanted = listened(music(RATE, 3.0)), listened(rattle(3.0))
     result, report = results[0.1]
     assert max(report.style_left.values()) < 0.1
-    middle = wanted.canvas(0, wanted.hops).mean(axis=0)
-    other = build_texture_model(content.grid, middle, None, 9, taps=(11,))
+    middle = wanted.read_canvas(0, wanted.hops).mean(axis=0)
+    other = build_texture_model(content.grid, middle, None, 9, filter_hops=(11,))
     aim = compute_grams(other, wanted.read_weighted_pieces())
     before, after = (
         gram_distances(compute_grams(other, s.read_weighted_pieces()), aim)
@@ -207,7 +216,7 @@ def test_little_content_weight_takes_the_pitch_of_the_style_and_much_keeps_the_c
 
 def test_loudness_and_peak_are_the_content_s(results):
     for result, report in results.values():
-        assert report.loudness == pytest.approx(report.loudness_source, abs=0.5)
+        assert report.loudness_dream == pytest.approx(report.loudness_source, abs=0.5)
         assert measure_peaks(result).max() <= max(PEAK_CEILING, np.abs(music(RATE, 3.0)).max()) * 1.01
 
 
@@ -240,10 +249,8 @@ def test_channels_that_are_alike_stay_alike_and_the_seed_alone_decides(style):
 def test_styles_are_blended_by_their_shares(melnet: Network):
     content, a, b = (listened(each) for each in (music(RATE, 1.0), rattle(1.0), rattle(1.0, hz=880)))
     both, _ = make_style_target(content, [(a, 3.0), (b, 1.0)], None, AudioStyleSettings())
-    alone = [
-        make_style_target(content, [(each, 1.0)], None, AudioStyleSettings())[0].middle for each in (a, b)
-    ]
-    np.testing.assert_allclose(both.middle, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
+    alone = [make_style_target(content, [(each, 1.0)], None, AudioStyleSettings())[0].mean for each in (a, b)]
+    np.testing.assert_allclose(both.mean, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-5)
 
 
 def test_a_sound_without_a_texture_is_refused(style):
@@ -264,5 +271,5 @@ def test_settings_out_of_range_are_refused(name: str, value: float):
 
 
 def test_runs_are_as_wide_at_every_rate():
-    counts = [len(make_style_grid(rate).starts) for rate in (44_100, 48_000, 96_000)]
+    counts = [len(make_style_grid(rate).run_starts) for rate in (44_100, 48_000, 96_000)]
     assert max(counts) - min(counts) <= 2

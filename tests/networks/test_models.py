@@ -11,8 +11,10 @@ import pytest
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import energy
 from mmdream.audio.canvas import N_BANDS, smooth_gradient, soft_limit
+from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.gradient import compute_gradient, measure_energies
 from mmdream.audio.source import ArraySource
 from mmdream.audio.stft import make_stft
 from mmdream.core.errors import UserError
@@ -194,21 +196,21 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
         own, canvas = on.stft.hop, make_stft(rate).hop
         places = np.arange(0, hops, own / canvas, dtype=np.float32)
         rng = np.random.default_rng(0)
-        power = (1e-4 * rng.exponential(1.0, (len(places), len(on.groups)))).astype(np.float32)
+        power = (1e-4 * rng.exponential(1.0, (len(places), len(on.group_starts)))).astype(np.float32)
         stretch = SpectrogramSlice(power, np.minimum(places, hops - 1))
         start = np.zeros((hops, N_BANDS), np.float32)
 
         def slope(
             x: np.ndarray, _: int, on: AudioFrontend = on, stretch: SpectrogramSlice = stretch
         ) -> np.ndarray:
-            return smooth_gradient(on.slope(x, stretch, 0.5, 0), 1.5)
+            return smooth_gradient(compute_gradient(on, x, stretch, 0.5, 0), 1.5)
 
         gain = soft_limit(ascend(AscentProblem(start, 0.05, slope, lambda x: x), 8))
         along = np.stack([np.interp(stretch.positions, np.arange(hops), row) for row in gain.T], axis=1)
         gained = SpectrogramSlice(
-            (power * np.exp(2 * along @ on.spread)).astype(np.float32), stretch.positions
+            (power * np.exp(2 * along @ on.band_to_group)).astype(np.float32), stretch.positions
         )
-        before, after = (float(on.measure_energies(x, (0,), 0, len(places))[0]) for x in (stretch, gained))
+        before, after = (float(measure_energies(on, x, (0,), 0, len(places))[0]) for x in (stretch, gained))
         # Random residual blocks make logits so large that a chance of 0 is exact.
         assert after > before or (term is chosen and before in (0, 1)), term
 
@@ -216,16 +218,16 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
 def test_nothing_is_climbed_where_all_weights_are_zero():
     nothing = Targets((Term("layer", "c4", weight=0.0),))
     on = get_frontend(network("melnet"), 16000, nothing)
-    stretch = SpectrogramSlice(np.ones((96, len(on.groups)), np.float32), np.arange(96, dtype=np.float32))
-    assert not on.slope(np.zeros((96, N_BANDS), np.float32), stretch, 0.5, 0).any()
+    stretch = SpectrogramSlice(
+        np.ones((96, len(on.group_starts)), np.float32), np.arange(96, dtype=np.float32)
+    )
+    assert not compute_gradient(on, np.zeros((96, N_BANDS), np.float32), stretch, 0.5, 0).any()
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 8000)).astype(np.float32)
     report = dream_source(
         ArraySource(sound, 16000),
         lambda _: None,
         network("melnet"),
-        Schedule(octaves=1, steps=1),
-        0,
-        wishes=nothing,
+        AudioDreamSettings(Schedule(octaves=1, steps=1), targets=nothing),
     )
     assert np.isfinite(report.strength)
 
@@ -240,7 +242,9 @@ def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
         blocks: list[np.ndarray] = []
         source = ArraySource(sound, rate)
         schedule = Schedule(octaves=1, steps=2, depth=0.5)
-        report = dream_source(source, blocks.append, net, schedule, 0, wishes=Targets(wanted))
+        report = dream_source(
+            source, blocks.append, net, AudioDreamSettings(schedule, targets=Targets(wanted))
+        )
         out = np.concatenate(blocks, axis=1)
         assert out.shape == sound.shape
         assert np.isfinite(out).all()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from mmdream import Recipe, dream_image, networks
+from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
@@ -189,7 +190,9 @@ def test_a_sound_network_hears_bands_first(saved: Save):
     net = load_network(about)
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 22050)).astype(np.float32)
     blocks: list[np.ndarray] = []
-    dream_source(ArraySource(sound, 22050), blocks.append, net, Schedule(octaves=1, steps=2), 0)
+    dream_source(
+        ArraySource(sound, 22050), blocks.append, net, AudioDreamSettings(Schedule(octaves=1, steps=2))
+    )
     assert np.abs(np.concatenate(blocks, axis=1) - sound).max() > 1e-3
     features = net.rungs((0,))(np.zeros((1, 30, 64, 1), np.float32))
     assert features[0].shape[1:3] == (30, 64)

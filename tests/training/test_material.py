@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.audio.chunk_ascent import make_chunk_context
-from mmdream.audio.chunks import split_into_chunks
+from mmdream.audio.chunks import AudioDreamSettings, make_chunk_context, split_into_chunks
 from mmdream.audio.filterbank import measure_band_power, to_network_input
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
@@ -16,6 +15,7 @@ from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Dataset, Example, read_dataset
 from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
+from mmdream.settings.schedule import Schedule
 from mmdream.training import audio_data as heard
 from mmdream.training import data as seen
 from mmdream.training.data import compute_class_weights, smooth_labels, split_dataset
@@ -61,11 +61,11 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
     source = ArraySource(samples[None], rate)
     meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    on = make_chunk_context(source, load_network(about), meter, 0, 0, lambda: False)
-    (chunk,) = split_into_chunks(*on.hops)
-    own = on.heard(source, chunk, on.factor)
-    first = on.columns(chunk)[0]
-    dreamed = (own.power @ on.ear.bank)[-first : -first + len(power)]
+    on = make_chunk_context(source, load_network(about), meter, AudioDreamSettings(Schedule()))
+    (chunk,) = split_into_chunks(*on.hop_range)
+    own = on.read_slice(source, chunk, on.level_factor)
+    first = on.column_range(chunk)[0]
+    dreamed = (own.power @ on.frontend.filterbank)[-first : -first + len(power)]
     apart = np.abs(np.log(dreamed + 1e-9) - np.log(power + 1e-9))
     # The ear sums runs of bins, so that the outermost bands differ a little; a wrong column would by 1 or so.
     assert np.quantile(apart, 0.9) < 0.06

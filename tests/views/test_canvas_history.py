@@ -10,7 +10,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from mmdream.audio.canvas import MIN_INVENTED, N_BANDS
-from mmdream.audio.chunks import split_into_chunks
+from mmdream.audio.chunks import AudioDreamSettings, DreamHooks, split_into_chunks
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.cli.app import app
@@ -44,11 +44,9 @@ def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melne
         ArraySource(noise(9), RATE),
         lambda _: None,
         melnet,
-        schedule,
-        0,
+        AudioDreamSettings(schedule),
         start_seconds=3 if strength == 1.0 else 0,
-        on_gain=applied.append,
-        on_step=evolution.feed,
+        hooks=DreamHooks(on_gain=applied.append, on_canvas=evolution.feed),
     )
     gains, begin, column = evolution.mean_canvases()
     whole = np.concatenate(applied)

@@ -29,14 +29,14 @@ MANNERS = [AudioOptions(invent=1.0), AudioOptions(stereo="wide"), AudioOptions(p
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
 def test_strength_zero_is_the_source_whatever_the_manner(dream: Dream, manner: AudioOptions) -> None:
     sound = music(22050, 1.5, channels=2)
-    out, _ = dream(sound, 22050, Schedule(octaves=1, steps=2, strength=0.0), manner=manner)
+    out, _ = dream(sound, 22050, Schedule(octaves=1, steps=2, strength=0.0), options=manner)
     np.testing.assert_allclose(out, sound, atol=1e-6)
 
 
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
 def test_one_seed_one_dream_of_the_source_s_length_and_loudness(dream: Dream, manner: AudioOptions) -> None:
     sound = music(22050, 7.0, channels=2)
-    (first, report), (second, _) = (dream(sound, 22050, QUICK, 3, manner=manner) for _ in range(2))
+    (first, report), (second, _) = (dream(sound, 22050, QUICK, 3, options=manner) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.shape == sound.shape
     assert np.isfinite(first).all()
@@ -52,8 +52,8 @@ def test_silence_begins_to_sound_and_has_the_loudness_that_is_asked_for(dream: D
             silence,
             44100,
             Schedule(),
-            wishes=Targets((parse_target(name),)),
-            manner=AudioOptions(1.0),
+            targets=Targets((parse_target(name),)),
+            options=AudioOptions(1.0),
             loudness=-23.0,
         )
         assert report.loudness_dream == pytest.approx(-23, abs=0.5)
@@ -71,7 +71,7 @@ def test_wide_channels_dream_apart_and_linked_ones_alike(dream: Dream) -> None:
     one = music(22050, 3.0)
     sound = np.concatenate((one, one))
     linked, _ = dream(sound, 22050, QUICK)
-    wide, _ = dream(sound, 22050, QUICK, manner=AudioOptions(stereo="wide"))
+    wide, _ = dream(sound, 22050, QUICK, options=AudioOptions(stereo="wide"))
     np.testing.assert_allclose(linked[0], linked[1], atol=1e-6)
     apart = wide[0] - wide[1]
     assert np.square(apart).sum() > 0.01 * np.square(wide[0] - one[0]).sum()
@@ -85,7 +85,7 @@ def test_a_guide_leads_towards_itself(dream: Dream) -> None:
     schedule, guided = Schedule(octaves=2, steps=6, depth=0.3), {}
     for name, guide in (("clicks", clicks), ("music", sound)):
         wishes = Targets((parse_layer("c4"),))
-        guided[name], report = dream(sound, rate, schedule, wishes=wishes, guide=ArraySource(guide, rate))
+        guided[name], report = dream(sound, rate, schedule, targets=wishes, guide=ArraySource(guide, rate))
         assert report.objective_gain > 1.01
     assert np.abs(guided["clicks"] - guided["music"]).max() > 1e-2
 
@@ -96,7 +96,7 @@ def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> No
 
     sound, wanted = music(22050, 2.0), (parse_channel("c4:3"),)
     (plain, _), (other, _) = (
-        dream(sound, 22050, QUICK, wishes=Targets(wanted, how))
+        dream(sound, 22050, QUICK, targets=Targets(wanted, how))
         for how in ("energy", measure)  # type: ignore[arg-type]
     )
     assert np.isfinite(other).all()
@@ -125,7 +125,9 @@ def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
     pitch = np.full(200, 500.0)
     for hz in (0.0, 500.0):
         noise = Excitation(stft, 0)
-        parts = [noise.spectra(first, pitch[first : first + 50] * (hz > 0)) for first in range(0, 200, 50)]
+        parts = [
+            noise.next_spectra(first, pitch[first : first + 50] * (hz > 0)) for first in range(0, 200, 50)
+        ]
         found = np.concatenate(parts)
         # Pulses between two samples are softer at the top.
         assert np.square(np.abs(found[:, : stft.n_bins // 4])).mean() == pytest.approx(1.0, rel=0.1)
@@ -135,7 +137,7 @@ def test_an_excitation_has_power_one_and_the_pitch_that_is_asked_for() -> None:
         )
         assert (on.mean() > 2 * between.mean()) == bool(hz)
     again = Excitation(stft, 0)
-    np.testing.assert_allclose(again.spectra(0, pitch)[:150], found[:150], atol=1e-3)
+    np.testing.assert_allclose(again.next_spectra(0, pitch)[:150], found[:150], atol=1e-3)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 96000])
