@@ -1,7 +1,7 @@
-"""A recipe's schedule made to follow the film: one for the picture, and one for the sound.
+"""Let a recipe's schedule follow features of the film: one schedule for the picture, one for the sound.
 
-The sound is heard whole, whatever part of it is dreamed, so an excerpt is driven like that part of the whole.
-Of the picture only what is dreamed is looked at: its features are brought to 0..1 within the excerpt.
+The sound is measured whole, whatever part of it is dreamed, so an excerpt is driven like that part of the
+whole. Of the picture only what is dreamed is measured: its features are normalized within the excerpt.
 """
 
 from __future__ import annotations
@@ -12,59 +12,53 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmdream.analysis import curves
-from mmdream.analysis import features as seen
-from mmdream.analysis.features import AudioFeatures
+from mmdream.analysis.curves import FeatureCurve, modulate_curve, modulate_motifs, normalize_feature
+from mmdream.analysis.features import AudioFeatures, measure_video_features
 from mmdream.analysis.shots import Scan
 from mmdream.audio.source import AudioSource, read_blocks
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.report import Report
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.settings import modulation
 from mmdream.settings.definition import to_dict
-from mmdream.settings.modulation import Drive
+from mmdream.settings.modulation import AUDIO_FEATURES, IMAGE_FEATURES, Drive
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.schedule import Schedule
-
-NOTHING_TO_FOLLOW = (
-    "{setting} is held at the middle of its range: there is nothing to follow in the {feature}"
-)
 
 
 @dataclass(frozen=True, slots=True)
 class ModulatedSchedules:
-    """What both media of a film ask for, over time."""
+    """The schedules of a film's picture and sound, with the features that they follow."""
 
     video: Schedule
-    sound: Schedule
-    told: tuple[str, ...] = ()
+    audio: Schedule
+    descriptions: tuple[str, ...] = ()
     """A line for people about each drive."""
 
     def extend_report(self, report: Report, recipe: Recipe) -> Report:
         """A report with the keys of what a recipe drives in the media that were dreamed."""
-        media = {"picture": (self.video, recipe.drives), "sound": (self.sound, resolve_sound_drives(recipe))}
-        found = {}
+        media = {"picture": (self.video, recipe.drives), "sound": (self.audio, resolve_sound_drives(recipe))}
+        driven = {}
         for medium, (schedule, drives) in media.items():
             if drives and medium in report.schedule:
-                every = to_dict(schedule)
-                found[medium] = {each.setting: every[each.setting] for each in drives}
-        return replace(report, driven=found)
+                keys = to_dict(schedule)
+                driven[medium] = {drive.setting: keys[drive.setting] for drive in drives}
+        return replace(report, driven=driven)
 
     def to_json(self) -> str:
         """The schedules as text, without loss."""
-        return json.dumps([to_dict(self.video), to_dict(self.sound), self.told])
+        return json.dumps([to_dict(self.video), to_dict(self.audio), self.descriptions])
 
     @staticmethod
     def from_json(text: str) -> ModulatedSchedules:
         """What `to_json` gave."""
-        picture, sound, told = json.loads(text)
-        return ModulatedSchedules(Schedule(**picture), Schedule(**sound), tuple(told))
+        video, audio, descriptions = json.loads(text)
+        return ModulatedSchedules(Schedule(**video), Schedule(**audio), tuple(descriptions))
 
 
 def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
-    """What drives the sound's dream: its own drives, or else the picture's; motifs it has none."""
-    return recipe.sound_drives or tuple(each for each in recipe.drives if each.setting != "motif")
+    """What drives the sound's dream: its own drives, or else the picture's but for motifs."""
+    return recipe.sound_drives or tuple(drive for drive in recipe.drives if drive.setting != "motif")
 
 
 def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None) -> None:
@@ -73,16 +67,16 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
     Args:
         film: the source.
         recipe: how to dream.
-        order: what is wanted of a film; None: only its sound is dreamed.
+        order: which part of a film is dreamed; None: only its sound is.
 
     Raises:
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
     """
-    every = {*recipe.drives, *recipe.sound_drives}
-    if not film.audio_tracks and (lost := _first_drive_of(every, modulation.AUDIO_FEATURES)):
-        raise UserError(f"{film.path}: has no sound, so nothing can follow its {lost.feature}; drop {lost}")
+    drives = {*recipe.drives, *recipe.sound_drives}
+    if not film.audio_tracks and (drive := _first_drive_by(drives, AUDIO_FEATURES)):
+        raise UserError(f"{film.path}: has no sound, so nothing can follow its {drive.feature}; drop {drive}")
     if order is None:
-        _check_audio_drives(every)
+        _check_audio_drives(drives)
     if not film.audio_tracks and recipe.sound_drives:
         raise UserError(f"{film.path}: has no sound, so nothing that is heard can follow; drop --drive-sound")
     if order is not None and order.keep_sound and recipe.sound_drives:
@@ -90,55 +84,52 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
 
 
 def _check_audio_drives(drives: Iterable[Drive]) -> None:
-    if lost := _first_drive_of(drives, modulation.IMAGE_FEATURES):
-        choices = ", ".join(modulation.AUDIO_FEATURES)
-        raise UserError(f"drive {lost}: a sound has no {lost.feature}; choose {choices}")
+    if drive := _first_drive_by(drives, IMAGE_FEATURES):
+        choices = ", ".join(AUDIO_FEATURES)
+        raise UserError(f"drive {drive}: a sound has no {drive.feature}; choose {choices}")
 
 
-def _first_drive_of(drives: Iterable[Drive], medium: dict[str, str]) -> Drive | None:
-    return next((each for each in sorted(drives, key=str) if each.feature in medium), None)
+def _first_drive_by(drives: Iterable[Drive], features: Collection[str]) -> Drive | None:
+    return next((drive for drive in sorted(drives, key=str) if drive.feature in features), None)
 
 
 def modulate_schedules(
     film: MediaFile,
     recipe: Recipe,
-    found: Scan | None,
-    stopped: Callable[[], bool],
+    scan: Scan | None,
+    should_stop: Callable[[], bool],
     track: AudioTrack | None = None,
 ) -> ModulatedSchedules:
-    """Measure what a recipe's drives ask for, and lay it on the schedule.
+    """Measure the features that a recipe's drives follow, and apply them to its schedule.
 
     Args:
         film: the source.
         recipe: its drives are both media's, unless it has some for the sound.
-        found: the scan of what is dreamed of the picture; None: only the sound is.
-        stopped: asked now and then; True ends it.
+        scan: of what is dreamed of the picture; None: only the sound is.
+        should_stop: asked now and then; True ends it.
         track: the sound to follow; None: the film's first.
 
     Raises:
         UserError: see `check_drives`.
-        Interrupted: `stopped` said so.
+        Interrupted: `should_stop` said so.
     """
-    every = [*recipe.drives, *recipe.sound_drives]
-    if not every:
-        return ModulatedSchedules(recipe.schedule, recipe.schedule)
-    wanted = {each.feature for each in every}
-    measured: dict[str, curves.FeatureCurve] = {}
-    if listened := wanted & set(modulation.AUDIO_FEATURES):
+    names = {drive.feature for drive in (*recipe.drives, *recipe.sound_drives)}
+    features: dict[str, FeatureCurve] = {}
+    if audio_names := names & set(AUDIO_FEATURES):
         track = track or film.audio_tracks[0]
-        measured |= measure_audio_features(
-            decode_audio(film, track), track.rate, float(track.start), listened, stopped
-        )
-    if found is not None and (looked := wanted & set(modulation.IMAGE_FEATURES)):
-        start, values = seen.measure_video_features(found, film.start, looked)
-        measured |= {name: curves.normalize_feature(name, start, row) for name, row in values.items()}
-    picture = modulate_schedule(recipe.schedule, recipe.drives, measured)
-    sound = modulate_schedule(recipe.schedule, resolve_sound_drives(recipe), measured)
-    told = [
-        *_describe_drives(recipe.schedule, picture, recipe.drives, measured, ""),
-        *_describe_drives(recipe.schedule, sound, recipe.sound_drives, measured, "sound: "),
+        blocks = decode_audio(film, track)
+        features |= measure_audio_features(blocks, track.rate, float(track.start), audio_names, should_stop)
+    if scan is not None and (video_names := names & set(IMAGE_FEATURES)):
+        start, measured = measure_video_features(scan, film.start, video_names)
+        features |= {name: normalize_feature(name, start, values) for name, values in measured.items()}
+    base = recipe.schedule
+    video = _modulate_schedule(base, recipe.drives, features)
+    audio = _modulate_schedule(base, resolve_sound_drives(recipe), features)
+    descriptions = [
+        *_describe_drives(base, video, recipe.drives, features, ""),
+        *_describe_drives(base, audio, recipe.sound_drives, features, "sound: "),
     ]
-    return ModulatedSchedules(picture, sound, tuple(told))
+    return ModulatedSchedules(video, audio, tuple(descriptions))
 
 
 def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:
@@ -151,72 +142,72 @@ def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:
     _check_audio_drives(drives)
     if not drives:
         return recipe
-    measured = measure_audio_features(
-        read_blocks(source), source.rate, 0.0, {each.feature for each in drives}
-    )
-    return with_modulated_schedule(recipe, modulate_schedule(recipe.schedule, drives, measured))
+    names = {drive.feature for drive in drives}
+    features = measure_audio_features(read_blocks(source), source.rate, 0.0, names)
+    return with_modulated_schedule(recipe, _modulate_schedule(recipe.schedule, drives, features))
 
 
-def modulate_schedule(
-    schedule: Schedule, drives: Sequence[Drive], measured: dict[str, curves.FeatureCurve]
-) -> Schedule:
-    """A schedule whose driven settings follow their features."""
-    settings: dict[str, object] = {}
-    for name in dict.fromkeys(each.setting for each in drives):
-        follows = [(each.range, measured[each.feature]) for each in drives if each.setting == name]
-        if name == "motif":
-            settings[name] = curves.modulate_motifs(schedule.motif_curve.names, follows[0][1])
-        else:
-            settings[name] = curves.modulate_curve(name, schedule.curve(name), follows)
-    return schedule.with_settings(**settings)
+def with_modulated_schedule(recipe: Recipe, schedule: Schedule) -> Recipe:
+    """A recipe with a schedule that follows its drives already."""
+    return replace(recipe, schedule=schedule, drives=(), sound_drives=())
 
 
 def measure_audio_features(
-    sound: Iterable[np.ndarray],
+    blocks: Iterable[np.ndarray],
     rate: int,
     start: float,
-    wanted: Collection[str],
-    stopped: Callable[[], bool] = lambda: False,
-) -> dict[str, curves.FeatureCurve]:
+    names: Collection[str],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, FeatureCurve]:
     """Features of a sound.
 
     Args:
-        sound: its blocks in order, float32 [channel, sample].
+        blocks: of it in order, float32 [channel, sample].
         rate: samples a second.
         start: seconds of the first sample.
-        wanted: of `drive.AUDIO_FEATURES`.
-        stopped: asked at each block; True ends it.
+        names: of `AUDIO_FEATURES`.
+        should_stop: asked at each block; True ends it.
 
     Raises:
-        Interrupted: `stopped` said so.
+        Interrupted: `should_stop` said so.
     """
-    measuring = AudioFeatures(rate, wanted)
-    for samples in sound:
-        if stopped():
+    features = AudioFeatures(rate, names)
+    for samples in blocks:
+        if should_stop():
             raise Interrupted
-        measuring.feed(samples)
-    return {name: curves.normalize_feature(name, start, values) for name, values in measuring.found().items()}
+        features.feed(samples)
+    return {name: normalize_feature(name, start, values) for name, values in features.finish().items()}
+
+
+def _modulate_schedule(
+    schedule: Schedule, drives: Sequence[Drive], features: dict[str, FeatureCurve]
+) -> Schedule:
+    settings: dict[str, object] = {}
+    for name in dict.fromkeys(drive.setting for drive in drives):
+        factors = [(drive.range, features[drive.feature]) for drive in drives if drive.setting == name]
+        if name == "motif":
+            settings[name] = modulate_motifs(schedule.motif_curve.names, factors[0][1])
+        else:
+            settings[name] = modulate_curve(name, schedule.curve(name), factors)
+    return schedule.with_settings(**settings)
 
 
 def _describe_drives(
     base: Schedule,
     schedule: Schedule,
     drives: Sequence[Drive],
-    measured: dict[str, curves.FeatureCurve],
-    medium: str,
+    features: dict[str, FeatureCurve],
+    prefix: str,
 ) -> Iterable[str]:
     """A line about each drive, and what it makes of the schedule's own settings."""
-    for each in drives:
-        name = each.setting.replace("_", "-")
-        if not len(measured[each.feature].values):
-            yield medium + NOTHING_TO_FOLLOW.format(feature=each.feature, setting=name)
+    for drive in drives:
+        name, feature = drive.setting.replace("_", "-"), drive.feature
+        if not len(features[feature].values):
+            yield (
+                f"{prefix}{name} is held at the middle of its range: there is nothing to follow in the {feature}"
+            )
         elif name == "motif":
-            yield f"{medium}motif follows {each.feature}: {' to '.join(base.motif_curve.names)}"
+            yield f"{prefix}motif follows {feature}: {' to '.join(base.motif_curve.names)}"
         else:
-            values = [value for _, value in schedule.curve(each.setting).keys]
-            yield f"{medium}{name} follows {each.feature}: {min(values):.2g} to {max(values):.2g}"
-
-
-def with_modulated_schedule(recipe: Recipe, schedule: Schedule) -> Recipe:
-    """A recipe whose schedule was driven already."""
-    return replace(recipe, schedule=schedule, drives=(), sound_drives=())
+            values = [value for _, value in schedule.curve(drive.setting).keys]
+            yield f"{prefix}{name} follows {feature}: {min(values):.2g} to {max(values):.2g}"

@@ -1,4 +1,4 @@
-"""Motion between two frames, where it can be trusted, and a picture moved along it."""
+"""Optical flow between two frames, where it can be trusted, and images warped along it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from typing import Any
 import cv2
 import numpy as np
 
+MIN_SIDE = 16
+"""px; DIS cannot take less."""
 UNLIKE_LEVELS = 6
-"""Grey levels, mean over 5x5: a larger difference is another thing."""
+"""Of 255, mean over 5x5: a larger difference is another thing."""
+FLAT_DEVIATION = 2.5
+"""Standard deviation of luma, of 255, under which an image shows nothing that could be found again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpticalFlow:
     """How to fetch the previous frame's pixels for this frame."""
 
-    back: np.ndarray
-    """float32 [h, w, 2]: a pixel (x, y) of this frame lay at (x, y) + back in the previous one, px."""
+    backward: np.ndarray
+    """float32 [h, w, 2]: a pixel (x, y) of this frame lay at (x, y) + backward in the previous one, px."""
     trust: np.ndarray
-    """float32 [h, w], 0..1: 0 where the pixel was hidden, left the picture or lies on a motion edge."""
+    """float32 [h, w], 0..1: 0 where the pixel was hidden, outside the frame or on a motion edge."""
 
 
 def half_size(size: tuple[int, int]) -> tuple[int, int]:
     """Height and width of the grid that motion, and all that changes smoothly with it, is kept on.
 
-    DIS is 4x cheaper there, and the detail that is to be moved is blurred to more than a pixel anyway.
+    DIS is 4x cheaper there, and the detail that is to be warped is blurred to more than a pixel anyway.
     """
     return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def to_gray(rgb: np.ndarray) -> np.ndarray:
-    """The picture that flow is measured on, from float32 [H, W, 3], 0..1: uint8 [h, w], half size."""
+    """The image that flow is measured on, from float32 [H, W, 3], 0..1: uint8 [h, w], half size."""
     height, width = half_size((rgb.shape[0], rgb.shape[1]))
     small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
@@ -47,7 +51,7 @@ def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
     walls (R .18).
     The tests of Ruder et al. (2016): forward and backward flow must agree, and the flow must not jump.
     Their limits are squared pixels of the full size, of which one at half size holds four. A place that
-    fails them is trusted all the same if the flow fetches the very picture that is there: around moving
+    fails them is trusted all the same if the flow fetches the very image that is there: around moving
     people the flow is smeared over a still background, and a dream that starts anew there would boil.
 
     Args:
@@ -55,64 +59,78 @@ def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
         current: the same, of this frame.
 
     Returns:
-        The flow at their size. Pictures under 16 px are too small for DIS: nothing is trusted there.
+        The flow at their size. In images under `MIN_SIDE` nothing is trusted.
     """
-    if min(current.shape) < 16:
-        return OpticalFlow(np.zeros((*current.shape, 2), np.float32), np.zeros(current.shape, np.float32))
+    height, width = current.shape
+    if min(height, width) < MIN_SIDE:
+        return OpticalFlow(np.zeros((height, width, 2), np.float32), np.zeros((height, width), np.float32))
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     dis.setPatchStride(4)
     dis.setGradientDescentIterations(16)
     dis.setVariationalRefinementIterations(3)
-    back = dis.calc(current, previous, None)
-    forth = dis.calc(previous, current, None)
-    at = _sample_positions(back)
-    returned = _remap(forth, at)
-    length = _squared_length(returned) + _squared_length(back)
-    hidden = _squared_length(returned + back) >= 0.01 * length + 0.5 / 4
-    edge = _squared_gradient(back) > 0.01 * 4 * _squared_length(back) + 0.002
-    x, y = at[..., 0], at[..., 1]
-    height, width = current.shape
+    backward, forward = dis.calc(current, previous, None), dis.calc(previous, current, None)
+    positions = _pixel_grid(height, width) + backward
+    returned = _remap(forward, positions)
+    lengths = _squared_length(returned) + _squared_length(backward)
+    hidden = _squared_length(returned + backward) >= 0.01 * lengths + 0.5 / 4
+    edge = _squared_gradient(backward) > 0.01 * 4 * _squared_length(backward) + 0.002
+    x, y = positions[..., 0], positions[..., 1]
     outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
-    fetched = _remap(previous, at)
-    unlike = cv2.blur(cv2.absdiff(fetched, current), (5, 5)) > UNLIKE_LEVELS
+    unlike = cv2.blur(cv2.absdiff(_remap(previous, positions), current), (5, 5)) > UNLIKE_LEVELS
     trust = 1.0 - ((hidden | edge) & unlike | outside).astype(np.float32)
     # The blur avoids a hard rim.
-    trust = cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE)
-    return OpticalFlow(back, trust)
+    return OpticalFlow(backward, cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE))
 
 
-def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], back: np.ndarray) -> list[np.ndarray]:
-    """Fetch pictures along a backward flow.
+def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) -> list[np.ndarray]:
+    """Fetch images along a backward flow.
 
     Args:
         sharp: float32 [H, W, c] of any size, interpolated cubic: linear would blur it away within a second.
         smooth: float32 [h, w] or [h, w, c] each, interpolated linear for a third of the time.
-        back: float32 [h, w, 2], px of h, w.
+        backward: float32 [h, w, 2], px of h, w.
 
     Returns:
-        All the pictures, in the same shapes.
+        All the images, in the same shapes.
     """
-    at = _sample_positions(back)
-    fetched = [_remap(p, at) for p in smooth]
+    positions = _pixel_grid(*backward.shape[:2]) + backward
+    warped = [_remap(image, positions) for image in smooth]
     height, width = sharp.shape[:2]
-    if (height, width) != back.shape[:2]:
-        scale = width / back.shape[1], height / back.shape[0]
-        back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR)
-        back[..., 0] *= scale[0]
-        back[..., 1] *= scale[1]
-        at = _sample_positions(back)
-    return [_remap(sharp, at, cv2.INTER_CUBIC), *fetched]
+    if (height, width) != backward.shape[:2]:
+        scale = width / backward.shape[1], height / backward.shape[0]
+        backward = cv2.resize(backward, (width, height), interpolation=cv2.INTER_LINEAR)
+        backward[..., 0] *= scale[0]
+        backward[..., 1] *= scale[1]
+        positions = _pixel_grid(height, width) + backward
+    return [_remap(sharp, positions, cv2.INTER_CUBIC), *warped]
 
 
-def _sample_positions(back: np.ndarray) -> np.ndarray:
-    """Where each pixel is fetched from, x and y, float32 [h, w, 2]."""
-    return _pixel_grid(*back.shape[:2]) + back
+def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:
+    """How far an image moved, as its mean change over its mean slope: a hundredth of a flow's time.
+
+    Both are brought to one mean and one contrast first, so that flicker and fades are no motion. True for
+    small motions; a large one reads as less than it is, as it leaves the image's slopes.
+
+    Args:
+        previous: uint8 [h, w], luma of a small image.
+        current: the same of the next one.
+
+    Returns:
+        Share of the longer side, >= 0; 0 where either image is flat.
+    """
+    before, after = previous.astype(np.float32), current.astype(np.float32)
+    deviations = float(before.std()), float(after.std())
+    if min(deviations) < FLAT_DEVIATION:
+        return 0.0
+    before, after = (before - before.mean()) / deviations[0], (after - after.mean()) / deviations[1]
+    slope = float(np.abs(np.diff(after, axis=0)).mean() + np.abs(np.diff(after, axis=1)).mean())
+    return float(np.abs(after - before).mean()) / slope / max(after.shape)
 
 
-def _remap(picture: np.ndarray, at: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """The pixels of a picture at these places; beyond its rim, those of the rim."""
+def _remap(image: np.ndarray, positions: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """The pixels of an image at positions (x, y), float32 [h, w, 2]; beyond its rim, those of the rim."""
     remap: Any = cv2.remap  # Its stubs do not know that both coordinates may lie in one array.
-    return remap(picture, at, None, method, borderMode=cv2.BORDER_REPLICATE)
+    return remap(image, positions, None, method, borderMode=cv2.BORDER_REPLICATE)
 
 
 @lru_cache(maxsize=8)

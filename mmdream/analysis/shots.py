@@ -1,4 +1,4 @@
-"""One cheap look at the film before it is dreamed: stamps, cuts, flashes, fades, motion, black borders."""
+"""Scan a film before it is dreamed: time stamps, shots, flashes, fades, motion, brightness, black borders."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ from fractions import Fraction
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.analysis.cuts import (
-    BLACK_LEVEL,
-    FLAT_DEVIATION,
-    Box,
-    FrameMark,
-    Thumbnail,
-    ThumbnailMaker,
-    lit_box,
-    mark_frames,
-    measure_motion,
-)
+from mmdream.analysis.cuts import BLACK_LEVEL, Box, FrameMark, Thumbnail, ThumbnailMaker, lit_box, mark_frames
+from mmdream.analysis.optical_flow import FLAT_DEVIATION, measure_motion
 from mmdream.media.video_reader import Frame
 
 FADE_GONE, FADE_FULL = 0.1, 0.3
@@ -56,7 +47,7 @@ def _float_array() -> array[float]:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What one look at the film told."""
+    """What was measured of every frame of a film."""
 
     shots: tuple[Shot, ...]
     pts: array[int]
@@ -68,12 +59,12 @@ class Scan:
     """Broken frames that will be stood in for."""
     motion: array[float] = field(default_factory=_float_array)
     """How far each frame moved since the one before it, shares of the longer side, 4 bytes each; see
-    `film.motion`."""
+    `measure_motion`."""
     brightness: array[float] = field(default_factory=_float_array)
     """Mean luma of every frame, 0..1, 4 bytes each."""
 
     def presence(self, number: int) -> float:
-        """How much of a frame's picture is there: 1, and less the further it has faded, 0..1."""
+        """How much of a frame is there: 1, and less the further it has faded, 0..1."""
         return min(1.0, max(0.0, self.light[number] - FADE_GONE) / (FADE_FULL - FADE_GONE))
 
     def to_bytes(self) -> bytes:
@@ -88,7 +79,7 @@ class Scan:
                 "light": np.array(self.light, np.float32),
                 "motion": np.array(self.motion, np.float32),
                 "brightness": np.array(self.brightness, np.float32),
-                "clock": np.array([self.time_base.numerator, self.time_base.denominator], np.int64),
+                "clock": np.array(self.time_base.as_integer_ratio(), np.int64),
                 "repeated": np.array([self.repeated], np.int64),
             }
         )
@@ -105,10 +96,11 @@ class Scan:
             for k, (first, stop, top, bottom, left, right) in enumerate(arrays["shots"].tolist())
         )
         pts = array("q", arrays["pts"].tobytes())
-        light, *others = (array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness"))
-        return Scan(
-            shots, pts, light, Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0]), *others
+        light, motion, brightness = (
+            array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness")
         )
+        time_base, repeated = Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0])
+        return Scan(shots, pts, light, time_base, repeated, motion, brightness)
 
 
 def scan_frames(frames: Iterable[Frame]) -> Scan:
@@ -121,82 +113,73 @@ def scan_frames(frames: Iterable[Frame]) -> Scan:
         The shots, which cover all frames; no shots for no frames.
     """
     pts: array[int] = array("q")
-    light, moved, brightness = _float_array(), _float_array(), _float_array()
-    clock, repeated = [Fraction(1)], [0]
-    held = deque[_EdgeProfile]()  # Of the frames that `marks` holds back.
+    light, motion, brightness = _float_array(), _float_array(), _float_array()
+    time_base, repeated = Fraction(1), 0
+    edges = deque[tuple[np.ndarray, np.ndarray]]()  # Of the frames that `mark_frames` holds back.
 
-    def looks() -> Iterator[Thumbnail]:
-        looker, before = ThumbnailMaker(), None
+    def make_thumbnails() -> Iterator[Thumbnail]:
+        nonlocal time_base, repeated
+        maker, last_luma = ThumbnailMaker(), None
         for frame in frames:
-            clock[0] = frame.time_base
-            repeated[0] += frame.repeated
+            time_base = frame.time_base
+            repeated += frame.repeated
             pts.append(frame.pts)
-            held.append(_edge_profile(frame.rgb))
-            look = looker.look(frame.rgb)
-            luma = look.ycrcb[..., 0]
-            moved.append(0.0 if before is None else measure_motion(before, luma))
+            edges.append(_brightest_in_rows_and_columns(frame.rgb))
+            thumbnail = maker.make(frame.rgb)
+            luma = thumbnail.ycrcb[..., 0]
+            motion.append(0.0 if last_luma is None else measure_motion(last_luma, luma))
             brightness.append(float(luma.mean()) / 255)
-            before = luma
-            yield look
+            last_luma = luma
+            yield thumbnail
 
     shots: list[Shot] = []
     shot: _OpenShot | None = None
-    for number, (look, mark) in enumerate(mark_frames(looks())):
+    for number, (thumbnail, mark) in enumerate(mark_frames(make_thumbnails())):
         if shot is None or mark is FrameMark.START:
             if shot is not None:
-                shots.append(shot.closed(number, light))
-            shot = _OpenShot(number, held[0])
-        light.append(shot.add(number, look, held.popleft(), mark is FrameMark.FLASH))
+                shots.append(shot.close(number, light))
+            shot = _OpenShot(number)
+        light.append(shot.add(number, thumbnail, edges.popleft(), mark is FrameMark.FLASH))
     if shot is not None:
-        shots.append(shot.closed(len(light), light))
-    return Scan(tuple(shots), pts, light, clock[0], repeated[0], moved, brightness)
+        shots.append(shot.close(len(light), light))
+    return Scan(tuple(shots), pts, light, time_base, repeated, motion, brightness)
 
 
-@dataclass(frozen=True, slots=True)
-class _EdgeProfile:
-    """The brightest value of each row and each column."""
-
-    rows: np.ndarray
-    columns: np.ndarray
-
-    def brightest(self, other: _EdgeProfile) -> _EdgeProfile:
-        return _EdgeProfile(np.maximum(self.rows, other.rows), np.maximum(self.columns, other.columns))
-
-
-def _edge_profile(rgb: np.ndarray) -> _EdgeProfile:
+def _brightest_in_rows_and_columns(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # Columns in two steps over rows that lie in one piece: numpy takes 20 times as long over axes (0, 2).
     columns = rgb.reshape(rgb.shape[0], -1).max(axis=0).reshape(-1, 3).max(axis=1)
-    return _EdgeProfile(rgb.max(axis=(1, 2)), columns)
+    return rgb.max(axis=(1, 2)), columns
 
 
 class _OpenShot:
-    """A shot whose end was not seen yet."""
+    """A shot whose end was not read yet."""
 
-    def __init__(self, first: int, edges: _EdgeProfile) -> None:
-        self.first, self.edges = first, edges
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.rows, self.columns = np.zeros(1, np.float32), np.zeros(1, np.float32)
         self.largest = 0.0
-        self.flashes: list[list[int]] = []
+        self.flashes: list[tuple[int, int]] = []
 
-    def add(self, number: int, look: Thumbnail, edges: _EdgeProfile, flash: bool) -> float:
-        """Take a frame in; its contrast, of 255."""
+    def add(
+        self, number: int, thumbnail: Thumbnail, edges: tuple[np.ndarray, np.ndarray], is_flash: bool
+    ) -> float:
+        """Add a frame; returns its contrast, of 255."""
         # Of what is lit in this frame: a small thing in the dark is no fade.
-        top, bottom, left, right = look.box
-        contrast = float(look.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else 0.0
-        if not flash:
-            self.edges = self.edges.brightest(edges)
+        top, bottom, left, right = thumbnail.box
+        contrast = float(thumbnail.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else 0.0
+        if not is_flash:
+            self.rows, self.columns = np.maximum(self.rows, edges[0]), np.maximum(self.columns, edges[1])
             self.largest = max(self.largest, contrast)
         elif self.flashes and self.flashes[-1][1] == number:
-            self.flashes[-1][1] += 1
+            self.flashes[-1] = self.flashes[-1][0], number + 1
         else:
-            self.flashes.append([number, number + 1])
+            self.flashes.append((number, number + 1))
         return contrast
 
-    def closed(self, stop: int, light: array[float]) -> Shot:
-        """The shot; its frames' contrasts are related to its largest in place."""
+    def close(self, stop: int, light: array[float]) -> Shot:
+        """The shot; its frames' contrasts are divided by its largest in place."""
         for number in range(self.first, stop):
             # A shot that shows nothing anywhere is not fading.
             light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT_DEVIATION else 1.0
-        flashes = tuple((first, end) for first, end in self.flashes)
-        return Shot(
-            self.first, stop, lit_box(self.edges.rows, self.edges.columns, BLACK_LEVEL / 255), flashes
-        )
+        box = lit_box(self.rows, self.columns, BLACK_LEVEL / 255)
+        return Shot(self.first, stop, box, tuple(self.flashes))

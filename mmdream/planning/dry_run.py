@@ -155,7 +155,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         ((first, pace),) = trials
         frame, picture = pace * float(np.median(work)), pace * float(work.sum())
     if track is not None and audio_network is not None:
-        recipe = with_modulated_schedule(job.recipe, schedules.sound)
+        recipe = with_modulated_schedule(job.recipe, schedules.audio)
         sound = _time_trial_sound(recipe, audio_network, track, seconds)
     queued = (QUEUED_FRAMES * 3 * 4 + ENCODER_FRAMES * 3 / 2) * video.width * video.height
     peak = peak_memory_mib()
@@ -184,7 +184,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         memory_mib=None if peak is None else peak + queued / MIB,
         disk_mib=disk / MIB,
         passes=() if pipeline is None else tuple(map(str, job.recipe.passes)),
-        driven=schedules.told,
+        driven=schedules.descriptions,
     )
 
 

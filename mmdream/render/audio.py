@@ -103,11 +103,11 @@ def render_audio_file(
         check_audio_format(out, track)
         modulate.check_drives(audio.film, recipe)
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
-        given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.sound)
+        given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
         if observer is not None:
             observer.begin(out, recipe.schedule, track.rate)
         network = load_audio_network(recipe, listener)
-        for line in modulated.told:
+        for line in modulated.descriptions:
             listener.say(line)
         with output_workspace(out, overwrite) as work:
             span, dreamed = render_audio_track(

@@ -152,8 +152,8 @@ def warp_state(
         ascent: length of a full climb now times the room for it; changes with schedule and picture.
         light: 0..1, the frame's contrast over the largest in its shot.
     """
-    detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.back)
-    back, trust = flow.back, flow.trust
+    detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.backward)
+    back, trust = flow.backward, flow.trust
     across, down = carry.detail.shape[1] / back.shape[1], carry.detail.shape[0] / back.shape[0]
     squared = np.square(back[..., 0] * np.float32(across)) + np.square(back[..., 1] * np.float32(down))
     hold = np.maximum(1 - squared / STILL_PIXELS**2, 0) * trust * np.float32(1 - breathe)

@@ -153,7 +153,7 @@ def prepare_video(
                 draft.count, draft.sums = len(scan.pts), {"hashes": hashes}
         scan = Scan.from_bytes(store.path("scan", 0).read_bytes())
         schedules = _modulate_once(film, job, store, scan, track, is_stopped)
-    for line in schedules.told:
+    for line in schedules.descriptions:
         sink.say(line)
     pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
     chains, states = plan_chains(scan.shots), store.finished("carry")
@@ -237,7 +237,7 @@ def load_networks(
         recipe = with_modulated_schedule(job.recipe, schedules.video)
         pipeline = build_frame_pipeline(film.video, recipe, sink, around_step)
     if track is not None:
-        audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.sound), sink)
+        audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.audio), sink)
     return pipeline, audio_network
 
 
@@ -388,7 +388,7 @@ def render_sound(
     assert plan.audio_network is not None
     lower_priority()
     selection, chunks = plan.job.order, StoredChunks(plan.store)
-    recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.sound)
+    recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
     audio = AudioInput(plan.film, plan.track, (selection.start, selection.end))
     report: AudioDreamReport | AudioStyleReport
     with plan.stopwatch.time("sound"):

@@ -15,7 +15,7 @@ def measured(sound: np.ndarray, rate: int, block: int = 65536) -> dict[str, np.n
     features = AudioFeatures(rate, ALL)
     for at in range(0, sound.shape[1], block):
         features.feed(sound[:, at : at + block])
-    return features.found()
+    return features.finish()
 
 
 def noise(seconds: float, rate: int, channels: int = 1, seed: int = 0) -> np.ndarray:

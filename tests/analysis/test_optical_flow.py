@@ -41,9 +41,9 @@ def test_flow_finds_the_motion_and_warp_undoes_it(pair):
     found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))
     inner = np.s_[24:-24, 24:-24]
     half = np.s_[12:-12, 12:-12]
-    assert np.allclose(2 * np.median(found.back[half], axis=(0, 1)), [-SHIFT[0], -SHIFT[1]], atol=0.2)
+    assert np.allclose(2 * np.median(found.backward[half], axis=(0, 1)), [-SHIFT[0], -SHIFT[1]], atol=0.2)
     assert found.trust[half].mean() > 0.9
-    (moved,) = optical_flow.warp(first, (), found.back)
+    (moved,) = optical_flow.warp(first, (), found.backward)
     assert np.abs(moved - second)[inner].mean() < 0.02
 
 
@@ -115,7 +115,7 @@ def test_a_still_picture_that_may_not_breathe_keeps_its_dream(carry):
     held = warp_state(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
     assert np.allclose(held.detail, carry.detail, atol=1e-6)
     assert held.step_scale.max() == 0
-    moving = replace(still(), back=np.full((16, 24, 2), 1.0, np.float32))
+    moving = replace(still(), backward=np.full((16, 24, 2), 1.0, np.float32))
     assert warp_state(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).step_scale.min() > 0
 
 

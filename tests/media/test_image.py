@@ -105,7 +105,7 @@ import resource, sys
 from pathlib import Path
 import cv2
 from mmdream.cli.app import main
-from mmdream.media import image
+import mmdream.classify.run
 from tests.command import mmdream
 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30),) * 2)
