@@ -1,8 +1,4 @@
-"""Turn a measured feature into curves of the schedule: normalized to 0..1, smoothed, applied, thinned.
-
-All of it is pure arithmetic on one grid of `STEP_SECONDS`; `mmdream.settings.modulation` says what the
-features are.
-"""
+"""Turn a measured feature into curves of the schedule: normalized to 0..1, smoothed, applied, thinned."""
 
 from __future__ import annotations
 
@@ -81,13 +77,8 @@ class FeatureCurve:
 def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCurve:
     """Bring a measured feature to 0..1 and smooth it.
 
-    Args:
-        name: of `FEATURE_KINDS`.
-        start: seconds at which the first value's step begins.
-        values: float [value], `STEP_SECONDS` apart, in any unit.
-
-    Returns:
-        The feature; its slope is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
+    `values` are float [value], `STEP_SECONDS` apart, in any unit; the first one's step begins at second
+    `start`. The slope of the result is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
     """
     kind = FEATURE_KINDS[name]
     constant = FeatureCurve(start, np.zeros(0))
@@ -112,14 +103,10 @@ def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCur
 
 
 def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
-    """The least curve that lies nowhere below the values and is nowhere steeper than given.
+    """The least curve nowhere below the values and nowhere steeper than 1 in `rise` or `fall` seconds.
 
-    It looks ahead, so that it is up when an event comes and not after it.
-
-    Args:
-        values: float64 [value], `STEP_SECONDS` apart.
-        rise: seconds for a rise by 1.
-        fall: seconds for a fall by 1.
+    It looks ahead, so that it is up when an event comes and not after it. Values are float64 [value],
+    `STEP_SECONDS` apart.
     """
     times = STEP_SECONDS * np.arange(len(values))
     falling = np.maximum.accumulate(values + times / fall) - times / fall
@@ -130,15 +117,9 @@ def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
 def modulate_curve(
     name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], FeatureCurve]]
 ) -> Curve:
-    """A setting's curve times its factors, within the setting's limits.
+    """A setting's curve times the factors of its drives, within the setting's limits.
 
-    Args:
-        name: of the setting.
-        base: the schedule's own curve of it.
-        drives: (low, high) and the feature of each drive.
-
-    Returns:
-        As few keys as keep it within `THINNING_TOLERANCE`.
+    Each drive is (low, high) and a feature. The keys are as few as keep it within `THINNING_TOLERANCE`.
     """
     key_times = np.array([seconds for seconds, _ in base.keys])
     times = np.unique(np.concatenate([key_times, *(feature.times for _, feature in drives)]))
@@ -153,8 +134,7 @@ def modulate_curve(
 def modulate_motifs(names: Sequence[str], feature: FeatureCurve) -> MotifCurve:
     """Two or more motifs over time: the first where a feature is least, the last where it is most.
 
-    Returns:
-        Keys whose motifs are named as often as they have shares of the mixture.
+    In each key a motif is named as often as it has shares of the mixture.
     """
     times = feature.times if len(feature.values) else np.zeros(1)
     positions = feature.at(times) * (len(names) - 1)
@@ -181,15 +161,9 @@ def _split_at_motifs(times: np.ndarray, positions: np.ndarray) -> list[tuple[flo
 
 
 def thin_keys(times: np.ndarray, values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Indices of the keys that are enough, by Douglas and Peucker (1973), measured vertically.
+    """Rising indices of the keys that are enough, by Douglas and Peucker (1973), measured vertically.
 
-    Args:
-        times: rising, float64 [value].
-        values: float64 [value].
-        tolerance: how far the straight lines between the keys may miss a value.
-
-    Returns:
-        int [key], rising; first and last among them.
+    The straight lines between them miss no value, float64 [value] at rising times, by more than `tolerance`.
     """
     kept = np.zeros(len(times), bool)
     kept[[0, -1]] = True

@@ -42,10 +42,8 @@ def measure_video_features(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Measure features of a film's picture, at constant and variable frame rates.
 
-    Args:
-        scan: of at least one frame.
-        film_start: the film's start on the clock of its time stamps.
-        names: of motion, cuts and brightness.
+    `film_start` is the film's start on the clock of its time stamps, `names` are of motion, cuts and
+    brightness.
 
     Returns:
         Seconds of the first value, and the values of each, float64 [step]: motion in shares of the longer
@@ -83,9 +81,7 @@ def _resample(steps: np.ndarray, times: np.ndarray, values: np.ndarray) -> np.nd
 class AudioFeatures:
     """Measures a sound that comes in blocks of any length, a few seconds at a time: memory is flat.
 
-    Args:
-        rate: samples a second.
-        names: of loudness, onset, pitch and bass.
+    `rate` is samples a second, `names` are of loudness, onset, pitch and bass.
     """
 
     def __init__(self, rate: int, names: Collection[str]) -> None:
@@ -119,9 +115,8 @@ class AudioFeatures:
 
         The pitch is the centre of the power, as the ear weighs it, on a logarithmic scale of frequency: it
         follows a melody (correlation with the notes 0.98, of a pitch tracker 0.86, whose octaves jump), and
-        there is one of music, crowds and rain, where a tracker finds a tone a quarter of the time. Value k
-        belongs to the time from ``k * STEP_SECONDS`` to ``(k + 1) * STEP_SECONDS``. Empty for a sound without
-        samples.
+        there is one of music, crowds and rain, where a tracker finds a tone a quarter of the time. A sound
+        without samples has no values.
         """
         last = math.ceil(self._n_samples / (self._rate * STEP_SECONDS))
         if last > self._n_steps:

@@ -62,12 +62,7 @@ def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
 
 
 def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None) -> None:
-    """Refuse, before any work, what cannot be driven.
-
-    Args:
-        film: the source.
-        recipe: how to dream.
-        order: which part of a film is dreamed; None: only its sound is.
+    """Refuse, before any work, what cannot be driven; `order` is None where only the sound is dreamed.
 
     Raises:
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
@@ -102,16 +97,12 @@ def modulate_schedules(
 ) -> ModulatedSchedules:
     """Measure the features that a recipe's drives follow, and apply them to its schedule.
 
-    Args:
-        film: the source.
-        recipe: its drives are both media's, unless it has some for the sound.
-        scan: of what is dreamed of the picture; None: only the sound is.
-        should_stop: asked now and then; True ends it.
-        track: the sound to follow; None: the film's first.
+    `scan` is of what is dreamed of the picture (None: only the sound is), `track` the sound to follow (None:
+    the film's first).
 
     Raises:
         UserError: see `check_drives`.
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop`, asked now and then, said so.
     """
     names = {drive.feature for drive in (*recipe.drives, *recipe.sound_drives)}
     features: dict[str, FeatureCurve] = {}
@@ -159,17 +150,12 @@ def measure_audio_features(
     names: Collection[str],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, FeatureCurve]:
-    """Features of a sound.
+    """Features of a sound, by name, of `AUDIO_FEATURES`.
 
-    Args:
-        blocks: of it in order, float32 [channel, sample].
-        rate: samples a second.
-        start: seconds of the first sample.
-        names: of `AUDIO_FEATURES`.
-        should_stop: asked at each block; True ends it.
+    `blocks` are float32 [channel, sample] in order, the first sample at second `start`.
 
     Raises:
-        Interrupted: `should_stop` said so.
+        Interrupted: `should_stop`, asked at each block, said so.
     """
     features = AudioFeatures(rate, names)
     for samples in blocks:

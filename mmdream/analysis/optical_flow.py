@@ -44,7 +44,7 @@ def to_gray(rgb: np.ndarray) -> np.ndarray:
 
 
 def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
-    """Dense flow both ways (OpenCV's DIS, Kroeger et al. 2016) and its trust.
+    """Dense flow both ways (OpenCV's DIS, Kroeger et al. 2016) and its trust, of two images from `to_gray`.
 
     The medium preset, with wider steps between patches and fewer iterations, which halves its time and costs
     little (R of a street scene .133 instead of .128); the fast preset is wrong twice as often on skies and
@@ -53,13 +53,7 @@ def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
     Their limits are squared pixels of the full size, of which one at half size holds four. A place that
     fails them is trusted all the same if the flow fetches the very image that is there: around moving
     people the flow is smeared over a still background, and a dream that starts anew there would boil.
-
-    Args:
-        previous: uint8 [h, w], from `to_gray`.
-        current: the same, of this frame.
-
-    Returns:
-        The flow at their size. In images under `MIN_SIDE` nothing is trusted.
+    In images under `MIN_SIDE` nothing is trusted.
     """
     height, width = current.shape
     if min(height, width) < MIN_SIDE:
@@ -83,15 +77,10 @@ def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
 
 
 def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) -> list[np.ndarray]:
-    """Fetch images along a backward flow.
+    """Fetch images along a backward flow, float32 [h, w, 2], px of h, w.
 
-    Args:
-        sharp: float32 [H, W, c] of any size, interpolated cubic: linear would blur it away within a second.
-        smooth: float32 [h, w] or [h, w, c] each, interpolated linear for a third of the time.
-        backward: float32 [h, w, 2], px of h, w.
-
-    Returns:
-        All the images, in the same shapes.
+    `sharp`, float32 [H, W, c] of any size, is interpolated cubic: linear would blur it away within a second;
+    `smooth` ones, float32 [h, w] or [h, w, c], linear for a third of the time. All keep their shapes.
     """
     positions = _pixel_grid(*backward.shape[:2]) + backward
     warped = [_remap(image, positions) for image in smooth]
@@ -106,17 +95,11 @@ def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) 
 
 
 def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:
-    """How far an image moved, as its mean change over its mean slope: a hundredth of a flow's time.
+    """How far an image moved, as a share of its longer side: its mean change over its mean slope.
 
-    Both are brought to one mean and one contrast first, so that flicker and fades are no motion. True for
+    That takes a hundredth of a flow's time. The images are uint8 [h, w], small, of luma. Both are brought to
+    one mean and one contrast first, so that flicker and fades are no motion; flat ones have none. True for
     small motions; a large one reads as less than it is, as it leaves the image's slopes.
-
-    Args:
-        previous: uint8 [h, w], luma of a small image.
-        current: the same of the next one.
-
-    Returns:
-        Share of the longer side, >= 0; 0 where either image is flat.
     """
     before, after = previous.astype(np.float32), current.astype(np.float32)
     deviations = float(before.std()), float(after.std())

@@ -56,13 +56,8 @@ class DecodedSpan:
 class WaveWriter:
     """A float32 wave file that samples are appended to; used as a context manager.
 
-    RF64 has no limit of 4 GB.
-
-    Args:
-        path: of the file.
-        rate: samples a second.
-        channels: number of channels.
-        layout: FFmpeg's name of their layout; None: the usual one.
+    RF64 has no limit of 4 GB. `rate` is samples a second, `layout` FFmpeg's name of the channels' layout
+    (None: the usual one).
     """
 
     def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
@@ -114,19 +109,12 @@ def extract_audio(
     start: Fraction | None = None,
     end: Fraction | None = None,
 ) -> DecodedSpan:
-    """Decode an audio track to a float32 wave file, as it lies on the film's clock.
+    """Decode an audio track to a float32 wave file, as it lies on the film's clock; gaps become silence.
 
-    The track is decoded from its beginning, whatever is kept: so an excerpt has the samples of the
-    whole, which a jump loses (AAC fills noisy bands from a running generator, Matroska's clock is
-    rounded). Gaps become silence. What a decoder gives beyond the length that an MP4 states is cut:
-    its codecs pad their last packet (PyAV gave 789 samples too many of an AAC track).
-
-    Args:
-        film: the source.
-        track: one of its audio tracks.
-        path: of the wave file.
-        start: seconds since `MediaFile.start`; samples before are left out.
-        end: seconds since `MediaFile.start`; samples from there on are left out.
+    `start` and `end` are seconds since `MediaFile.start`. The track is decoded from its beginning, whatever
+    is kept: so an excerpt has the samples of the whole, which a jump loses (AAC fills noisy bands from a
+    running generator, Matroska's clock is rounded). What a decoder gives beyond the length that an MP4 states
+    is cut: its codecs pad their last packet (PyAV gave 789 samples too many of an AAC track).
 
     Raises:
         UserError: the disk is full.

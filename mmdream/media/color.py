@@ -71,17 +71,11 @@ def default_matrix(height: int) -> int:
 def make_rgb_decoder(
     color: ColorSpace, width: int, height: int, bit_depth: int, alpha: bool
 ) -> Callable[[av.VideoFrame], np.ndarray]:
-    """A function from a decoded frame to float32 RGB [row, column, 3], 0..1.
+    """A function from a decoded frame to float32 RGB [row, column, 3], 0..1; transparent ones lie on black.
 
-    8-bit frames go through swscale's common path: it is up to 1.5 levels off the exact formula, but
-    gives exactly what PyAV, ffmpeg, moviepy and OpenCV show of the film.
-
-    Args:
-        color: of the film.
-        width: px as coded; a frame of another size is scaled to it.
-        height: likewise.
-        bit_depth: of a sample in the film.
-        alpha: whether the film is transparent: it is then laid over black.
+    `width` and `height` are px as coded; a frame of another size is scaled to them. 8-bit frames go through
+    swscale's common path: it is up to 1.5 levels off the exact formula, but gives exactly what PyAV, ffmpeg,
+    moviepy and OpenCV show of the film.
     """
     is_yuv = color.matrix != RGB
     pixel_format, white = _rgb_pixel_format(is_yuv, bit_depth, alpha)
@@ -124,9 +118,8 @@ def _swscale_range(color: ColorSpace) -> ColorRange:
 def make_rgb_encoder(color: ColorSpace, pixel_format: str) -> Callable[[np.ndarray], av.VideoFrame]:
     """A function from float32 RGB [row, column, 3], 0..1, to a frame without a time stamp.
 
-    Args:
-        color: of the result; its matrix is RGB for an RGB format.
-        pixel_format: FFmpeg's name: `yuv420p`, `bgr0`, `gbrp10le` or `gbrp12le`.
+    `color` is the result's, its matrix RGB for an RGB format; `pixel_format` is FFmpeg's name: `yuv420p`,
+    `bgr0`, `gbrp10le` or `gbrp12le`.
     """
     if pixel_format.startswith("gbrp"):
         white = 2 ** int(pixel_format[4:6]) - 1

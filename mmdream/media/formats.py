@@ -195,11 +195,7 @@ def check_audio_format(path: Path, track: AudioTrack) -> None:
 
 
 def encode_audio(wave: Path, out: Path) -> None:
-    """Write a wave file in the format that a suffix asks for.
-
-    Args:
-        wave: float32, with the channel layout in its header, see `audio_files.WaveWriter`.
-        out: of one of `AUDIO_SUFFIXES`.
+    """Write a float32 wave file in the format that `out`'s suffix, of `AUDIO_SUFFIXES`, asks for.
 
     Raises:
         UserError: too short for the format, or the disk is full.

@@ -114,13 +114,9 @@ def mask_from_video(film: MediaFile) -> MaskSource:
 
 
 class MaskReader:
-    """Reads a mask beside a film; two of its frames are in memory.
+    """Reads a mask beside a film of this size, px; two of its frames are in memory.
 
-    Args:
-        source: of the mask.
-        width: of the film, px.
-        height: likewise.
-        feather: px of a film of `REFERENCE_HEIGHT` over which edges fade.
+    `feather` is px of a film of `REFERENCE_HEIGHT` over which edges fade.
 
     Raises:
         UserError: the mask has another aspect than the film, or is too small to say where.
@@ -146,13 +142,10 @@ class MaskReader:
         self._fitted: np.ndarray | None = None
 
     def at(self, seconds: Fraction) -> np.ndarray:
-        """The mask at a moment of the film; quick where moments rise.
+        """The mask at a second of the film, as a player shows it; quick where seconds rise.
 
         Of a film's mask it is the last frame that has begun: the first one before that, the last one for ever
         after.
-
-        Args:
-            seconds: of the film, as a player shows them.
 
         Returns:
             float32 [height, width], 0..1, read-only; the same array as long as the same frame is shown.
@@ -208,16 +201,10 @@ def mask_luminance(rgb: np.ndarray) -> np.ndarray:
 
 
 def fit_mask(values: np.ndarray, width: int, height: int, feather: float) -> np.ndarray:
-    """Resize a mask and fade its edges; beyond the borders it is mirrored.
+    """Resize a mask, float32 [h, w], 0..1, and fade its edges; beyond the borders it is mirrored.
 
-    Args:
-        values: float32 [h, w], 0..1.
-        width: of the film, px.
-        height: likewise.
-        feather: px at `REFERENCE_HEIGHT` over which a sharp edge goes from 0 to 1.
-
-    Returns:
-        float32 [height, width], 0..1: exactly 0 and 1 where everything within half a ramp is.
+    A sharp edge goes from 0 to 1 over `feather` px at `REFERENCE_HEIGHT`. The result is exactly 0 and 1 where
+    everything within half that ramp is.
     """
     if values.shape != (height, width):
         # Linear, as cubic curves would leave 0..1.

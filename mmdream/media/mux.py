@@ -41,11 +41,10 @@ def mux_video(
     end: Fraction | None = None,
     on_warning: Callable[[str], None],
 ) -> tuple[OutputAudioTrack, ...]:
-    """Make the final film.
+    """Make the final film; returns its audio tracks in order.
 
     moviepy joins the finished video and audio, both begun at zero. A last stream copy then gives
-    each its place, and adds the source's other audio tracks, subtitles, chapters and tags. Second
-    `start` of the source is second 0 of the result.
+    each its place, and adds the source's other audio tracks, subtitles, chapters and tags.
 
     Args:
         film: the source.
@@ -53,12 +52,9 @@ def mux_video(
             demands it or an excerpt cuts them.
         dream: the dreamed sound, which replaces its track; None: all of the source's are kept.
         out: the result; intermediate files lie beside it.
-        start: seconds since `MediaFile.start` at which an excerpt begins; None: the film's beginning.
-        end: seconds since `MediaFile.start` at which it ends; None: the film's end.
+        start: seconds since `MediaFile.start` that become second 0 of the result; None: the film's beginning.
+        end: seconds since `MediaFile.start` at which the excerpt ends; None: the film's end.
         on_warning: called with one line about what could not be kept as it is.
-
-    Returns:
-        The audio tracks of the result, in order.
 
     Raises:
         UserError: an unknown suffix, or a full disk.
@@ -270,10 +266,7 @@ def _timescales(film: MediaFile) -> dict[str, int]:
 def _last_frame_duration(film: MediaFile, video: Path, zero: Fraction) -> dict[str, str]:
     """Options that say how long the last frame is shown, as no frame behind it tells a copy.
 
-    Args:
-        film: the source.
-        video: frames written by `VideoWriter`.
-        zero: second of the source's clock that becomes 0.
+    `video` was written by `VideoWriter`; `zero` is the second of the source's clock that becomes 0.
     """
     with open_media(video) as container:
         stream = container.streams.video[0]

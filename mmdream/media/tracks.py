@@ -135,14 +135,10 @@ def read_packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarra
 def select_times(
     film: MediaFile, times: np.ndarray, start: Fraction | None, end: Fraction | None, margin: float = 0.0
 ) -> np.ndarray:
-    """Those of a source's times that lie in an excerpt, on the excerpt's clock.
+    """Those of a source's times that lie in an excerpt, on the excerpt's clock; float64 [packet], seconds.
 
-    Args:
-        film: the source.
-        times: seconds on its clock, float64 [packet].
-        start: seconds since `MediaFile.start` at which the excerpt begins; None: the film's beginning.
-        end: seconds since `MediaFile.start` at which it ends; None: the film's end.
-        margin: seconds that it is wider at both ends.
+    The excerpt is `margin` seconds wider at both ends than from `start` to `end`, seconds since
+    `MediaFile.start`.
     """
     times = times - float(film.start + (start or 0))
     low = -np.inf if start is None else -margin

@@ -50,7 +50,7 @@ def verify_video(
     end: Fraction | None = None,
     on_warning: Callable[[str], None],
 ) -> Verification:
-    """Read the finished film back.
+    """Read the finished film back and compare it with its source.
 
     Args:
         film: the source.
@@ -60,8 +60,7 @@ def verify_video(
         tracks: the audio tracks that it must have, as `mux_video` returned them.
         start: second of the source at which the result begins; None: at its own beginning.
         end: second of the source at which it ends; None: at its own end.
-        on_warning: called with one line about what a copied audio track has lost on the way, and about
-            languages that the container cannot store.
+        on_warning: called with one line about packets and languages that the container has lost.
 
     Raises:
         AssertionError: the film is not what it should be. That is an error of this program.
@@ -104,9 +103,8 @@ def _verify_audio_tracks(
 ) -> tuple[int | None, Fraction]:
     """Compare number, languages, starts and lengths of the audio tracks, and of copies each packet's time.
 
-    Returns:
-        Samples of the first track that was encoded, or else of the first, at its own rate; and the seconds
-        by which the worst of those that were encoded is off.
+    Returns the samples of the first track that was encoded, or else of the first, at its own rate; and the
+    seconds by which the worst of those that were encoded is off.
     """
     count = len(result.audio_tracks) + len(result.undecodable_audio)
     if count != len(tracks):
@@ -203,8 +201,8 @@ def _encoded_drift(
 ) -> Fraction:
     """Seconds by which an encoded track's beginning is off; its length must fit.
 
-    A lossless track must have every sample. Of others the length may differ by a packet's padding.
-    A late AAC track begins with silent padding, and is judged by its end.
+    A lossless track must have every sample, others may differ by a packet's padding. A late AAC track begins
+    with silent padding, and is judged by its end.
     """
     assert planned.wave_span is not None
     expected, rate = planned.wave_span.n_samples, planned.source.rate

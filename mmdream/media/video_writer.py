@@ -40,11 +40,11 @@ class VideoWriter:
     def __init__(
         self, path: Path, video: VideoTrack, suffix: str, time_base: Fraction, *, part: bool = False
     ) -> None:
-        """Begin a file.
+        """Begin a file of any name with the size, pixel shape, bit depth and colour of `video`.
 
         Args:
-            path: of the intermediate file, of any name.
-            video: its size, pixel shape, bit depth and colour are kept.
+            path: of the intermediate file.
+            video: of the source.
             suffix: of the final film.
             time_base: seconds of a tick of the time stamps.
             part: the file holds a part of the film for `write_packet`. It is a NUT file then: that keeps
@@ -87,11 +87,7 @@ class VideoWriter:
             context.gop_size = KEYFRAME_INTERVAL
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
-        """Encode a frame.
-
-        Args:
-            rgb: float32 [row, column, 3], 0..1, of the video's size.
-            pts: its time stamp, ticks; stamps must rise.
+        """Encode a frame, float32 [row, column, 3], 0..1, of the video's size; its stamps, ticks, must rise.
 
         Raises:
             UserError: the disk is full.
@@ -105,11 +101,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
 
     def write_packet(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
-        """Add a frame that a writer of the same settings has encoded into another file.
-
-        Args:
-            packet: from that file; it is changed.
-            pts: its time stamp, ticks; stamps must rise.
+        """Add a frame that a writer of the same settings has encoded into another file; changes the packet.
 
         Raises:
             UserError: the disk is full.
@@ -176,8 +168,7 @@ def read_origin(path: Path) -> Fraction:
 def count_frames(path: Path) -> int:
     """Frames in a file written by `VideoWriter`.
 
-    A full disk may show only when a file is closed, and not even then: whoever has to rely on a file
-    counts what is in it.
+    A full disk may show only when a file is closed, and not even then: whoever relies on a file counts.
 
     Raises:
         UserError: the file cannot be read.
@@ -202,13 +193,12 @@ def join_parts(
         out: the file, of any name.
         video: of the source.
         suffix: of the final film.
-        pts: the time stamps of all frames, ticks, whatever the parts' container made of them.
-        time_base: seconds of a tick.
-        should_stop: asked at each part; True ends the work.
+        pts: the time stamps of all frames, ticks of `time_base`, whatever the parts' container made of them.
+        time_base: in seconds.
+        should_stop: asked at each part; True ends the work with `Interrupted`.
 
     Raises:
         UserError: the disk is full.
-        Interrupted: `should_stop` said so.
         RuntimeError: the parts do not fit the time stamps.
     """
     number = 0
