@@ -39,6 +39,7 @@ def dream_video(
     preview: str | os.PathLike[str] | None = None,
     sheet: str | os.PathLike[str] | None = None,
     compare: bool = False,
+    record: bool = False,
     sound_style: str | os.PathLike[str] | None = None,
     listener: EventSink | None = None,
 ) -> Report:
@@ -63,6 +64,7 @@ def dream_video(
         preview: a picture file that shows the newest frame while the dream runs.
         sheet: a picture file for twelve moments of the finished film, source above dream.
         compare: make a film of source and dream side by side too, with ``.compare`` in its name.
+        record: keep settings, events and figures in a JSON file beside it, with ``.record`` in its name.
         sound_style: a sound whose texture the film's sound is given, in place of a dream.
         listener: told about plan, warnings and progress.
 
@@ -81,7 +83,7 @@ def dream_video(
     texture = None if sound_style is None else Path(sound_style)
     place = None if job_dir is None else Path(job_dir)
     live, still = (None if name is None else Path(name) for name in (preview, sheet))
-    extras = ExtraOutputs(live, still, compare)
+    extras = ExtraOutputs(live, still, compare, record)
     film, out, job = _describe_job(
         source, output, recipe, order, sound_track, overwrite, texture, extras, place
     )

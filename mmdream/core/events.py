@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -19,6 +19,21 @@ class Warned:
     """Something is not as the user may expect; the run goes on."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a video's picture will take."""
+
+    frames: int
+    """In all."""
+    done: int
+    """Of them, by an earlier run."""
+    size: tuple[int, int]
+    """Width, height that are dreamed, px."""
+    networks: tuple[str, ...]
+    seconds: float
+    """Of the work that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +59,10 @@ class RemainingTime:
 class FrameRendered:
     """A finished frame of a video."""
 
-    source: Any = field(metadata={"array": True})
+    source: Any
     """float32 [H, W, 3], 0..1."""
-    dream: Any = field(metadata={"array": True})
-    """The same of the dream."""
+    dream: Any
+    """Likewise."""
     seconds: float
     """Of the source."""
     settings: Any
@@ -64,17 +79,19 @@ class Finished:
     report: Mapping[str, Any]
 
 
-Event = Message | Warned | Progress | RemainingTime | FrameRendered | Finished
+Event = Message | Warned | Planned | Progress | RemainingTime | FrameRendered | Finished
 EventListener = Callable[[Event], None]
 
-CALLBACKS: dict[str, type] = {
+EVENTS: dict[str, type] = {
     "say": Message,
     "warn": Warned,
+    "plan": Planned,
     "progress": Progress,
     "left": RemainingTime,
     "frame": FrameRendered,
+    "finish": Finished,
 }
-"""The events that `EventSink` takes functions of their fields for."""
+"""What the kinds of events are called, where `EventSink` is given a function for one of them, and in files."""
 
 
 class EventSink:
@@ -85,10 +102,10 @@ class EventSink:
 
         Args:
             listeners: each is called with every event, in the thread that it comes from.
-            callbacks: see `CALLBACKS`; a function that is called with one kind of event's fields, for example
+            callbacks: functions that are called with the fields of one kind of `EVENTS`, for example
                 ``EventSink(warn=print)``.
         """
-        adapters = [_call_with_fields(CALLBACKS[name], call) for name, call in callbacks.items()]
+        adapters = [_call_with_fields(EVENTS[name], call) for name, call in callbacks.items()]
         self._listeners = (*listeners, *adapters)
 
     def emit(self, event: Event) -> None:
@@ -97,8 +114,8 @@ class EventSink:
             listener(event)
 
     def redirect(self, **callbacks: Callable[..., Any]) -> EventSink:
-        """A sink that calls these functions, see `CALLBACKS`, in place of this one's listeners."""
-        kinds = tuple(CALLBACKS[name] for name in callbacks)
+        """A sink that calls these functions, see `EVENTS`, in place of this one's listeners."""
+        kinds = tuple(EVENTS[name] for name in callbacks)
         return EventSink(lambda event: None if isinstance(event, kinds) else self.emit(event), **callbacks)
 
     def say(self, text: str) -> None:

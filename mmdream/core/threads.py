@@ -83,12 +83,15 @@ STOP_GRACE_SECONDS = 1.0
 then loses that step and nothing else."""
 
 
-def run_interruptible(work: Callable[[threading.Event], Result], how: str) -> Result:
+def run_interruptible(
+    work: Callable[[threading.Event], Result], how: str, is_stop_asked: Callable[[], bool] = lambda: False
+) -> Result:
     """Do some work, and answer Ctrl-C within about a second, whatever the work is at.
 
     Args:
         work: it is given an event that says when to stop.
         how: the command that goes on with the work.
+        is_stop_asked: asked twice a second; True is answered as Ctrl-C is.
 
     Raises:
         Stopped: Ctrl-C came; the work may still be at its last step.
@@ -112,7 +115,8 @@ def run_interruptible(work: Callable[[threading.Event], Result], how: str) -> Re
         threading.Thread(target=run, name="work", daemon=True).start()
         # Waking now and then: on Windows a wait without end does not hear Ctrl-C.
         while not done.wait(0.5):
-            pass
+            if is_stop_asked():
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         stop.set()
         with suppress(KeyboardInterrupt):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.core.files import check_output_file, move_into_place
+from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.report import Report
-from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.journal import Journal, JournalEntry, read_events
 from mmdream.jobs.spec import Job
 from mmdream.jobs.store import is_job_folder, make_work_folder, result_file
 from mmdream.media.formats import VIDEO_SUFFIXES
@@ -47,6 +48,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
     check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
+    check(record_path(job.out) if job.extras.record else None, "record", "-o", (".json",))
 
 
 def attach_preview(sink: EventSink, film: MediaFile, job: Job) -> EventSink:
@@ -111,7 +113,15 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
             comparison_path(job.out),
             lambda path: write_comparison(film, probe(job.out), path, start, end),
         )
+    if job.extras.record:
+        values = {"job": json.loads(job.to_json()), "report": report.as_json(), "events": read_events(folder)}
+        make("record", record_path(job.out), lambda path: write_atomically(path, json.dumps(values).encode()))
     return report
+
+
+def record_path(out: Path) -> Path:
+    """The name of a result's record: ``film.dream.mp4`` has ``film.dream.record.json``."""
+    return out.with_name(f"{out.stem}.record.json")
 
 
 def _publish_output(line: JournalEntry, folder: Path, path: Path, job: Job, how: str) -> None:

@@ -1,7 +1,7 @@
-"""What of a job is done: one line for each finished file, written last and never changed.
+"""What of a job is done, one line for each finished file, and what happened on the way, one line an event.
 
-A file without its line does not exist. A line that a power cut tore, and whatever follows it, does not
-either.
+A file without its line in the journal does not exist. A line that a power cut tore, and whatever follows it,
+does not either.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mmdream.core.events import EVENTS, Event, FrameRendered, Progress, RemainingTime
 from mmdream.core.files import atomic_file, hash_file, write_atomically
 
 JOURNAL_FILE = "journal.jsonl"
@@ -28,6 +29,11 @@ FILE_NAMES = {
     "sound": "sound/{:05d}.safetensors",
 }
 """Where files lie, from the job's folder on, by kind and number."""
+
+
+EVENTS_FILE = "events.jsonl"
+MIN_INTERVAL = 1.0
+"""Seconds between two lines of the same kind and medium, of those events that come with every frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +175,55 @@ def read_journal(folder: Path) -> Iterator[JournalEntry]:
 
 def _format_line(done: JournalEntry) -> bytes:
     return json.dumps(asdict(done)).encode() + b"\n"
+
+
+class EventLog:
+    """A listener that adds a line of JSON to the file for each event; threads may share it.
+
+    Events that come with every frame are thinned, and images left out. A line that cannot be written is lost:
+    the work goes on.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        """Log the events of the job in a folder."""
+        self._path, self._clock, self._lock = folder / EVENTS_FILE, clock, threading.Lock()
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write an event."""
+        now = self._clock()
+        name = next(name for name, kind in EVENTS.items() if type(event) is kind)
+        with self._lock:
+            if isinstance(event, Progress | RemainingTime | FrameRendered):
+                key = f"{name} {getattr(event, 'medium', '')}"
+                is_last = isinstance(event, Progress) and event.done >= event.total
+                if now - self._last.get(key, -MIN_INTERVAL) < MIN_INTERVAL and not is_last:
+                    return
+                self._last[key] = now
+            values = {each.name: getattr(event, each.name) for each in fields(event)}
+            for array in ("source", "dream", "settings"):
+                values.pop(array, None)
+            line = json.dumps({"time": round(now, 3), "event": name, **values}) + "\n"
+            try:
+                with open(self._path, "a", encoding="utf-8") as file:
+                    file.write(line)
+            except OSError:
+                pass
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """All events of a job so far, each with its ``time`` (seconds since 1970) and its kind, ``event``.
+
+    It may be read at any time; a line that is being written is left out.
+    """
+    path = folder / EVENTS_FILE
+    lines = (
+        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
+    )
+    events = []
+    for line in lines:
+        try:
+            events.append(json.loads(line))
+        except ValueError:  # A kill tore it.
+            continue
+    return events

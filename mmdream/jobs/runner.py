@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
-from mmdream.core.events import EventSink
+from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
 from mmdream.jobs.delivery import attach_preview, check_extras, deliver_outputs, find_result
-from mmdream.jobs.journal import Journal, JournalEntry
+from mmdream.jobs.journal import EventLog, Journal, JournalEntry
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
@@ -133,6 +133,7 @@ def _run_job(
         listener: told about plan and progress.
         prepare: makes the folder hold the job, or tells what it holds.
     """
+    begun, stop_file = threading.Event(), folder / folders.STOP_FILE
 
     def work(stop: threading.Event) -> Report:
         with _explain_full_disk(folder, how), folders.lock_folder(folder):
@@ -142,11 +143,15 @@ def _run_job(
                 if not (folder / folders.JOB_FILE).is_file():
                     folders.discard_job(folder)  # It could not even be begun, or has ended meanwhile.
                 raise
+            stop_file.unlink(missing_ok=True)  # It was for an earlier run.
+            begun.set()
+            sink = EventSink(listener.emit, EventLog(folder))
             try:
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    done = _render(film, job, folder, attach_preview(listener, film, job), stop)
+                    done = _render(film, job, folder, attach_preview(sink, film, job), stop)
+                sink.emit(Finished(Report.from_dict(done.sums["report"]).as_json()))
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
                 if not isinstance(error, DiskFull) and not _is_worth_keeping(folder):
@@ -155,7 +160,7 @@ def _run_job(
             folders.discard_job(folder)
             return report.with_output(job.out)
 
-    return run_interruptible(work, how)
+    return run_interruptible(work, how, lambda: begun.is_set() and stop_file.exists())
 
 
 def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: threading.Event) -> JournalEntry:

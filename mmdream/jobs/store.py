@@ -21,6 +21,8 @@ from mmdream.jobs import journal
 from mmdream.jobs.spec import Job, format_differences
 
 JOB_FILE, LOCK_FILE = "job.json", "lock"
+STOP_FILE = "stop"
+"""Whoever writes it into the folder of a running job stops it, as Ctrl-C does."""
 WORK_PREFIX = "work-"
 """Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
 outlives it still writes, meets nobody."""
@@ -34,7 +36,7 @@ PART_FILES = {
     "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
 }
 """The files in the folders of a job's parts."""
-RESULT_FILES = re.compile(r"(result|sheet|compare)\.\w+(\.draft)?")
+RESULT_FILES = re.compile(r"(result|sheet|compare|record)\.\w+(\.draft)?")
 """What is finished, and has no name of its own yet."""
 LOCK_WAIT_SECONDS = 1.0
 """Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
@@ -48,7 +50,7 @@ def job_folder(out: Path) -> Path:
 
 
 def result_file(kind: str, path: Path) -> str:
-    """What is finished until it is given its name: the film, its sheet or its comparison."""
+    """What is finished until it is given its name: the film, its sheet, its comparison or its record."""
     return f"{kind}{path.suffix.lower()}"
 
 
@@ -228,7 +230,8 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Throw away all of a job but its lock; what mmdream did not make stays."""
-    for name in (JOB_FILE, journal.FILE_NAMES["scan"], journal.FILE_NAMES["driven"], journal.JOURNAL_FILE):
+    kept_once = journal.FILE_NAMES["scan"], journal.FILE_NAMES["driven"]
+    for name in (JOB_FILE, *kept_once, journal.JOURNAL_FILE, journal.EVENTS_FILE, STOP_FILE):
         (folder / name).unlink(missing_ok=True)
         (folder / f"{name}.draft").unlink(missing_ok=True)
     for path in folder.iterdir():

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from mmdream.core.errors import UserError
-from mmdream.core.events import EventSink
+from mmdream.core.events import EventSink, Planned
 from mmdream.media.formats import VIDEO_FORMATS
 from mmdream.media.probe import AudioTrack, VideoTrack
 from mmdream.media.tracks import describe_track
 from mmdream.planning.eta import estimate_frame_seconds, report_time_left
-from mmdream.render.frames import FramePipeline
 from mmdream.render.parts import KEPT_STATES
 from mmdream.render.video import VideoPlan
 
@@ -54,7 +53,10 @@ def announce_plan(plan: VideoPlan, folder: Path, sink: EventSink) -> EventSink:
         missing = np.zeros(len(seconds), bool)
         for run in plan.missing:
             missing[run[0].first : run[-1].stop] = True
-        said(_describe_work(plan.pipeline, len(seconds), plan.frames_done, float(seconds[missing].sum())))
+        left, size, networks = float(seconds[missing].sum()), plan.pipeline.size, plan.pipeline.networks
+        planned = Planned(len(seconds), plan.frames_done, size[::-1], tuple(networks), left)
+        sink.emit(planned)
+        said(_describe_work(planned))
         in_order = np.concatenate((seconds[~missing], seconds[missing]))
         sink = report_time_left(sink, in_order, plan.audio_network is not None)
     tracks = plan.film.audio_tracks
@@ -64,16 +66,16 @@ def announce_plan(plan: VideoPlan, folder: Path, sink: EventSink) -> EventSink:
     return sink
 
 
-def _describe_work(pipeline: FramePipeline, frames: int, done: int, seconds: float) -> str:
+def _describe_work(plan: Planned) -> str:
     """Frames, expected minutes and, if it is long, a cheaper choice."""
-    height, width = pipeline.size
+    seconds, (width, height) = plan.seconds, plan.size
     duration = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
     cheaper = ""
-    if seconds > LONG_WORK_SECONDS and not done:
+    if seconds > LONG_WORK_SECONDS and not plan.done:
         cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p"
-    before = f", {done} of them done before" if done else ""
-    networks = " and ".join(pipeline.networks)
-    return f"{frames} frames at {width}x{height} with {networks}{before}: about {duration}{cheaper}"
+    before = f", {plan.done} of them done before" if plan.done else ""
+    networks = " and ".join(plan.networks)
+    return f"{plan.frames} frames at {width}x{height} with {networks}{before}: about {duration}{cheaper}"
 
 
 def _estimate_bytes(plan: VideoPlan) -> int:

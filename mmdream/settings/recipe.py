@@ -270,6 +270,9 @@ class ExtraOutputs:
     ] = None
     sheet: Annotated[Path | None, setting("Twelve moments, source above dream.", RESULT, "PICTURE")] = None
     compare: Annotated[bool, setting("Also make a film of source and dream side by side.", RESULT)] = False
+    record: Annotated[bool, setting("Also keep settings, events and figures beside it, as JSON.", RESULT)] = (
+        False
+    )
 
     def absolute(self) -> ExtraOutputs:
         """With names that hold in any folder."""

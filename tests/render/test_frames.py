@@ -12,8 +12,14 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule, dream_video
+from mmdream.core.events import EventSink
+from mmdream.core.report import Stopwatch
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
+from mmdream.render.models import build_frame_pipeline
+from mmdream.render.stream import make_measurer, render_frames
+from mmdream.render.video import scan_video
+from mmdream.settings.recipe import Selection
 
 QUICK = Schedule(octaves=2, steps=3)
 FIRST, COUNT = 6, 10
@@ -78,3 +84,25 @@ def test_the_sources_chroma_stays_when_it_is_asked_for(film: Path, tmp_path: Pat
     grey = dreamed(film, tmp_path, color="source") - source
     assert np.abs(grey).mean() > 0.01
     assert np.abs(grey - grey.mean(axis=3, keepdims=True)).max() <= 1.01 / 255
+
+
+def test_a_step_is_a_function_of_state_and_frame(film: Path):
+    """The threads around it change nothing, and neither does what came before in the same process."""
+    source = probe(film)
+    assert source.video is not None
+    recipe = Recipe(schedule=QUICK)
+    scan, _ = scan_video(source, Selection(), EventSink(), lambda: False)
+    pipeline = build_frame_pipeline(source.video, recipe, EventSink())
+    measurer = make_measurer(pipeline, scan)
+    stream = render_frames(pipeline, measurer, read_frames(source), 0, (), Stopwatch())
+    threaded = [dreamed for dreamed, _ in stream]
+    states, previous, kept = pipeline.initial_states, None, []
+    for index, frame in enumerate(read_frames(source)):
+        context, previous = measurer.measure(frame, index, previous)
+        kept.append((states, frame, context))
+        states, dreamed = pipeline.step(states, frame, context)
+        assert np.array_equal(dreamed.rgb, threaded[index].rgb)
+        assert dreamed.scores == threaded[index].scores
+    again = [pipeline.step(*step)[1].rgb for step in reversed(kept)]
+    once = [pipeline.step(*step)[1].rgb for step in kept]
+    assert all(np.array_equal(one, other) for one, other in zip(once, reversed(again), strict=True))
