@@ -93,7 +93,7 @@ def _draw_samples(dataset: Dataset, name: str) -> np.ndarray:
             row[k] = _draw_tile(dataset, examples[k * len(examples) // count])
         except UserError:
             row[k] = 0
-    row[:, :, -4:] = 255  # A gap to the next one.
+    row[:, -4:] = row[:, :, -4:] = 255  # A gap to the next one.
     return np.concatenate(row, axis=1)
 
 

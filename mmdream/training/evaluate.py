@@ -1,4 +1,4 @@
-"""What a taught network can do, measured as it will be loaded, on what it was not taught on."""
+"""Measures a trained network on the test examples, loaded as for a dream, and draws what came out."""
 
 from __future__ import annotations
 
@@ -18,218 +18,192 @@ from mmdream.training.data import TrainingData, label_array
 from mmdream.training.model import TrainableModel, make_logits_model
 
 DEEPEST_RUNGS = 2
-"""Rungs whose channels are asked what they answer to."""
+"""Rungs whose channels are ranked."""
+MAX_CHANNELS = 8
+"""Ranked for a class at a rung."""
 MAX_ATTACKED = 400
 """Examples, evenly spaced."""
-MAX_CHANNELS = 8
-"""Named for a class at a rung."""
+MAX_NAMED_CLASSES, MAX_COUNTED_CLASSES = 40, 16
+"""Classes up to which a drawn confusion matrix has their names, and their counts."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Held-out figures."""
+    """Figures of the test examples."""
 
     classes: tuple[str, ...]
     confusion: np.ndarray
-    """int [class, class]: examples of a class (row) that were told as another (column)."""
+    """int [class, predicted class]: examples."""
     baseline: float
-    """Accuracy of always naming the class that most of what it was taught on is of."""
-    attacked: float
-    """Accuracy under one small attack each."""
+    """Accuracy of always predicting the commonest class of the training examples."""
+    attacked_accuracy: float
+    """Accuracy under one small attack on each example."""
     channels: dict[str, dict[str, list[int]]]
-    """Of each class, of the deepest rungs: the channels that answer to it most, best first."""
+    """By class and layer: the channels that answer to the class most, best first."""
 
     @property
     def accuracy(self) -> float:
-        """Share that is told right, 0..1."""
+        """Share that is right, 0..1."""
         return float(np.trace(self.confusion) / max(self.confusion.sum(), 1))
 
     @property
     def recalls(self) -> list[float | None]:
-        """Of each class, the share that is told right; None: nothing of it was tested."""
-        return [
-            float(row[place] / row.sum()) if row.sum() else None for place, row in enumerate(self.confusion)
-        ]
+        """Of each class, the share that is right; None: it has no test examples."""
+        return [float(row[k] / row.sum()) if row.sum() else None for k, row in enumerate(self.confusion)]
 
     def facts(self) -> dict[str, str | float]:
         """For a card."""
         return {
             "accuracy": round(self.accuracy, 4),
             "accuracy_of_the_commonest_class": round(self.baseline, 4),
-            "accuracy_attacked": round(self.attacked, 4),
+            "accuracy_attacked": round(self.attacked_accuracy, 4),
         }
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        each = [
+        """For ``--json`` and the report."""
+        classes = [
             {
                 "class": name,
-                "tested": int(row.sum()),
-                "accuracy": recall,
-                "taken_for": _top_confusions(self.classes, row, place),
+                "tested": int(self.confusion[k].sum()),
+                "accuracy": self.recalls[k],
+                "taken_for": self._top_confusions(k),
                 "channels": [
                     f"{layer}:{','.join(map(str, best))}" for layer, best in self.channels[name].items()
                 ],
             }
-            for place, (name, row, recall) in enumerate(
-                zip(self.classes, self.confusion, self.recalls, strict=True)
-            )
+            for k, name in enumerate(self.classes)
         ]
         return {
             "accuracy": self.accuracy,
             "majority_class_baseline": self.baseline,
-            "accuracy_attacked": self.attacked,
+            "accuracy_attacked": self.attacked_accuracy,
             "tested": int(self.confusion.sum()),
-            "classes": each,
+            "classes": classes,
             "confusion": self.confusion.tolist(),
         }
+
+    def _top_confusions(self, label: int) -> dict[str, int]:
+        """The three classes that a class is most often taken for, with counts."""
+        row = self.confusion[label]
+        wrong = [(int(row[k]), name) for k, name in enumerate(self.classes) if row[k] and k != label]
+        return {name: count for count, name in sorted(wrong, key=lambda pair: -pair[0])[:3]}
 
 
 def evaluate_network(
     network: Network,
-    lesson: TrainingData,
-    tested: Sequence[Example],
+    data: TrainingData,
+    test: Sequence[Example],
     batch: int,
-    length: float,
-    tell: Callable[[int, int], None],
+    epsilon: float,
+    progress: Callable[[int, int], None],
 ) -> Evaluation:
-    """Show a network what it has not seen.
+    """Predict the test examples, clean and attacked, and rank channels by them.
 
     Args:
         network: as it is loaded for a dream.
-        lesson: what it was taught on.
-        tested: what it was not.
+        data: what it was trained on.
+        test: what it was not trained on.
         batch: examples at a time.
-        length: of an attack.
-        tell: takes the number of examples that are done, and of all; may raise `Interrupted`.
+        epsilon: of an attack.
+        progress: takes the number of examples that are done, and of all; may raise `Interrupted`.
     """
     card = network.card
     rungs = [rung.layer for rung in card.rungs[-DEEPEST_RUNGS:]]
-    features = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True, autograph=False)
+    predict = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True, autograph=False)
     confusion = np.zeros((len(card.classes),) * 2, np.int64)
-    answers: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
+    means: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
     order: list[Example] = []
-    for some in lesson.inputs.alike(tested, batch):
-        *seen, told = features(tf.constant(lesson.inputs.plain(some)))
-        np.add.at(confusion, (label_array(some), np.argmax(told.numpy()[:, 0, 0], 1)), 1)
-        for layer, a in zip(rungs, seen, strict=True):
-            answers[layer].append(tf.reduce_mean(tf.cast(a, tf.float32), (1, 2)).numpy())
-        order += some
-        tell(len(order), len(tested))
-    found = {
-        layer: rank_channels(np.concatenate(rows), label_array(order), len(card.classes))
-        for layer, rows in answers.items()
-    }
-    most = Counter(example.label for example in (*lesson.train, *lesson.validation)).most_common(1)[0][0]
+    for examples in data.inputs.group_batches(test, batch):
+        *activations, logits = predict(tf.constant(data.inputs.plain_batch(examples)))
+        np.add.at(confusion, (label_array(examples), np.argmax(logits.numpy()[:, 0, 0], 1)), 1)
+        for layer, a in zip(rungs, activations, strict=True):
+            means[layer].append(tf.reduce_mean(tf.cast(a, tf.float32), (1, 2)).numpy())
+        order += examples
+        progress(len(order), len(test))
+    labels = label_array(order)
+    ranks = {layer: rank_channels(np.concatenate(means[layer]), labels, len(card.classes)) for layer in rungs}
+    commonest = Counter(each.label for each in (*data.train, *data.validation)).most_common(1)[0][0]
+    some = test[:: -(-len(test) // MAX_ATTACKED)]
     return Evaluation(
         classes=card.classes,
         confusion=confusion,
-        baseline=float(np.mean(label_array(order) == most)),
-        attacked=_accuracy_under_attack(
-            network, lesson, tested[:: -(-len(tested) // MAX_ATTACKED)], batch, length
-        ),
-        channels={name: {layer: found[layer][k] for layer in rungs} for k, name in enumerate(card.classes)},
+        baseline=float(np.mean(labels == commonest)),
+        attacked_accuracy=_measure_attacked(network, data, some, batch, epsilon),
+        channels={name: {layer: ranks[layer][k] for layer in rungs} for k, name in enumerate(card.classes)},
     )
 
 
-def _accuracy_under_attack(
-    network: Network, lesson: TrainingData, examples: Sequence[Example], batch: int, length: float
+def _measure_attacked(
+    network: Network, data: TrainingData, examples: Sequence[Example], batch: int, epsilon: float
 ) -> float:
-    """Share that is told right when each example has been attacked once."""
-    pupil = TrainableModel(make_logits_model(network.model, network.card), network.card.input)
-    picture, right = network.card.medium == "picture", 0
+    """Accuracy when each example has been attacked once."""
+    card, right = network.card, 0
+    model = TrainableModel(make_logits_model(network.model, card), card.input)
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def told(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        far = tf.fill((tf.shape(x)[0],), length) if picture else tf.constant(length)
-        return tf.argmax(pupil(pupil.attacked(x, y, far, tf.constant([0, 0]))), 1)
+    def predict(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        lengths = tf.fill((tf.shape(x)[0],), epsilon) if model.is_image else tf.constant(epsilon)
+        return tf.argmax(model(model.perturb(x, y, lengths, tf.constant([0, 0]))), 1)
 
-    for some in lesson.inputs.alike(examples, batch):
-        y = tf.one_hot(label_array(some), len(network.card.classes))
-        right += int(np.sum(told(tf.constant(lesson.inputs.plain(some)), y).numpy() == label_array(some)))
+    for some in data.inputs.group_batches(examples, batch):
+        labels = label_array(some)
+        inputs = tf.constant(data.inputs.plain_batch(some))
+        right += int(np.sum(predict(inputs, tf.one_hot(labels, len(card.classes))).numpy() == labels))
     return right / len(examples)
 
 
-def rank_channels(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
+def rank_channels(means: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
     """The channels that tell each class from the rest best.
 
     Args:
-        answers: float [n, channel], each channel's mean answer to each example.
+        means: float [n, channel], each channel's mean activation by each example.
         labels: int [n].
         classes: how many there are.
 
     Returns:
-        For each class, channels whose mean answer to it stands highest over that to the others, in their
-        deviations; only those where it stands higher at all.
+        For each class, up to `MAX_CHANNELS` whose mean over it is highest above that over the others, in
+        standard deviations; only those where it is higher at all.
     """
-    unit = answers.std(0) + 1e-6 * (answers.std() + 1e-12)
-    found: list[list[int]] = []
-    for place in range(classes):
-        own = labels == place
-        if own.all() or not own.any():
-            found.append([])
-            continue
-        above = (answers[own].mean(0) - answers[~own].mean(0)) / unit
-        best = np.argsort(-above, kind="stable")[:MAX_CHANNELS]
-        found.append([int(channel) for channel in best if above[channel] > 0])
-    return found
-
-
-def _top_confusions(classes: Sequence[str], row: np.ndarray, place: int) -> dict[str, int]:
-    """What a class was taken for, most often first."""
-    wrong = [
-        (int(count), name)
-        for k, (count, name) in enumerate(zip(row, classes, strict=True))
-        if count and k != place
-    ]
-    return {name: count for count, name in sorted(wrong, key=lambda pair: -pair[0])[:3]}
-
-
-pass
-
-MAX_NAMED_CLASSES = 40
-"""Classes whose names stand beside a confusion matrix."""
-MAX_COUNTED_CLASSES = 16
-"""Classes whose counts stand in it."""
+    deviation = means.std(0) + 1e-6 * (means.std() + 1e-12)
+    ranks: list[list[int]] = [[] for _ in range(classes)]
+    for label in range(classes):
+        own = labels == label
+        if own.any() and not own.all():
+            above = (means[own].mean(0) - means[~own].mean(0)) / deviation
+            best = np.argsort(-above, kind="stable")[:MAX_CHANNELS]
+            ranks[label] = [int(channel) for channel in best if above[channel] > 0]
+    return ranks
 
 
 def plot_curves(rounds: Sequence[dict[str, float]], path: Path) -> None:
-    """Draw loss and accuracy of each round, on what is learned from and what is kept to stop by."""
+    """Draw loss and accuracy of each round, of training and validation examples."""
     figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    at = [row["epoch"] + 1 for row in rounds]
-    for axes, key, title in ((left, "loss", "loss"), (right, "accuracy", "accuracy")):
-        axes.plot(at, [row[key] for row in rounds], label="learned from, changed at random")
-        axes.plot(at, [row[f"val_{key}"] for row in rounds], label="kept to stop by")
-        axes.set_xlabel("round")
-        axes.set_title(title)
+    numbers = [row["epoch"] + 1 for row in rounds]
+    for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        axes.plot(numbers, [row[key] for row in rounds], label="learned from, changed at random")
+        axes.plot(numbers, [row[f"val_{key}"] for row in rounds], label="kept to stop by")
+        axes.set(xlabel="round", title=key)
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=100)
 
 
-def plot_confusion(figures: Evaluation, path: Path) -> None:
-    """Draw what each class was told as, in shares of the class."""
-    count = len(figures.classes)
+def plot_confusion(evaluation: Evaluation, path: Path) -> None:
+    """Draw the confusion matrix, in shares of each class."""
+    count, matrix = len(evaluation.classes), evaluation.confusion
     side = min(6 + 0.25 * count, 16)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    matrix = figures.confusion
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    shown = axes.imshow(shares, vmin=0, vmax=1, cmap="viridis")
-    figure.colorbar(shown, ax=axes, shrink=0.8)
+    figure.colorbar(axes.imshow(shares, vmin=0, vmax=1, cmap="viridis"), ax=axes, shrink=0.8)
     if count <= MAX_NAMED_CLASSES:
-        # Names are data: a dollar sign would begin a formula.
-        names = [name.replace("$", r"\$") for name in figures.classes]
-        axes.set_xticks(range(count), names, rotation=90)
-        axes.set_yticks(range(count), names)
+        axes.set_xticks(range(count), evaluation.classes, rotation=90, parse_math=False)
+        axes.set_yticks(range(count), evaluation.classes, parse_math=False)
     if count <= MAX_COUNTED_CLASSES:
         for row, column in np.ndindex(matrix.shape):
-            ink = "white" if shares[row, column] < 0.5 else "black"
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink)
-    axes.set_xlabel("told as")
-    axes.set_ylabel("is")
-    axes.set_title(
-        f"held out: {figures.accuracy:.1%} right; always the commonest class: {figures.baseline:.1%}"
-    )
+            color = "white" if shares[row, column] < 0.5 else "black"
+            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
+    right, baseline = f"{evaluation.accuracy:.1%} right", f"{evaluation.baseline:.1%}"
+    title = f"held out: {right}; always the commonest class: {baseline}"
+    axes.set(xlabel="told as", ylabel="is", title=title)
     figure.savefig(path, dpi=100)

@@ -1,7 +1,6 @@
-"""The upper blocks, taught in rounds that are kept: what is stopped goes on at the round it was in.
+"""Fits a network's head, then its upper layers in rounds; a training that was stopped goes on at its round.
 
-Keras's own loop and schedule; a batch is drawn by its number alone, so that a training that was stopped sees
-what an unbroken one sees. What goes on is kept by `rounds`.
+A batch is drawn by its number alone, so that a resumed training sees what an unbroken one sees.
 """
 
 from __future__ import annotations
@@ -14,38 +13,146 @@ from typing import Any
 
 import numpy as np
 
-from mmdream.core import rng
 from mmdream.core.errors import UserError
+from mmdream.core.rng import rng_for
+from mmdream.datasets.folder import Example
 from mmdream.networks.framework import keras, tf
+from mmdream.networks.preprocess import preprocess
 from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
-from mmdream.training.model import TrainableModel
+from mmdream.training.model import TrainableModel, find_head
 from mmdream.training.task import TrainingTask
-from mmdream.training.workdir import RoundJournal, read_resumable_rounds, weights_path
+from mmdream.training.workdir import RoundJournal
 
+HEAD_EXAMPLES, MAX_REPEATS = 3000, 8
+"""Examples that the head is fitted to, augmented anew each time, where a set has fewer; times at most."""
+HEAD_EPOCHS, HEAD_BATCH, HEAD_LEARNING_RATE = 60, 64, 3e-3
 MAX_ROUND_STEPS = 50
 """Of a round: what is lost at most when a training is stopped."""
 MIN_ROUNDS = 8
 MIN_EPOCH_STEPS = 10
-"""Of a pass over the data: small sets are seen more often."""
+"""Of an epoch: small sets are seen more often."""
 WARMUP_SHARE = 0.05
 """Share of the steps over which the learning rate rises."""
 LEARNING_RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
-"""Highest learning rate by what is taught. What is to be robust has to change in all its layers, and far: at
-3e-4 SqueezeNet learned in 12 passes to withstand nearly half of the attacks."""
+"""The highest, by what is trained. What is to be robust has to change in all its layers, and far: at 3e-4
+SqueezeNet learned in 12 epochs to withstand nearly half of the attacks."""
 WEIGHT_DECAY = 1e-4
 TENSORBOARD_FOLDER = "tensorboard"
-"""Folder of TensorBoard's in that of a training."""
+"""In that of a training."""
+
+
+def fit_head(
+    model: TrainableModel, data: TrainingData, batch: int, seed: int, progress: Callable[[int, int], None]
+) -> None:
+    """Fit a network's head to the averages of the body's last features, which are computed beforehand.
+
+    Every head is a dense layer, or a convolution of one place whose outputs are averaged; on averages both are
+    the same product. So the body runs over the data a few times, and not in every epoch.
+
+    Args:
+        model: the network; its head's weights are replaced.
+        data: what it is trained on.
+        batch: examples at a time.
+        seed: of the draws.
+        progress: takes the number of examples that the body has seen, and of all; may raise `Interrupted`.
+    """
+    head = find_head(model.net)
+    extract = _make_feature_extractor(model, head)
+    count = min(MAX_REPEATS, max(1, HEAD_EXAMPLES // len(data.train))) * len(data.train)
+    total = count + len(data.validation)
+    features, shares, validation = [], [], []
+    for first in range(0, count, batch):
+        examples = draw_examples(data.train, first, min(first + batch, count), seed, "head order")
+        inputs, labels = data.inputs.augmented_batch(examples, rng_for(seed, "head", first))
+        features.append(extract(tf.constant(inputs)).numpy())
+        shares.append(labels)
+        progress(first + len(examples), total)
+    order: list[Example] = []
+    for examples in data.inputs.group_batches(data.validation, batch):
+        validation.append(extract(tf.constant(data.inputs.plain_batch(examples))).numpy())
+        order += examples
+        progress(count + len(order), total)
+    kernel, bias = _fit_linear(
+        np.concatenate(features),
+        np.concatenate(shares),
+        np.concatenate(validation),
+        label_array(order),
+        data.class_weights,
+        seed,
+    )
+    head.kernel.assign(kernel.reshape(head.kernel.shape))
+    head.bias.assign(bias)
+
+
+def _make_feature_extractor(model: TrainableModel, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """From network inputs to the inputs of the head, averaged over places, [n, channel]."""
+    body = keras.Model(model.net.input, head.input)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def extract(x: tf.Tensor) -> tf.Tensor:
+        a = tf.cast(body(preprocess(x, model.network_input), training=False), tf.float32)
+        return tf.reduce_mean(a, (1, 2)) if len(a.shape) == 4 else a
+
+    return extract
+
+
+def _fit_linear(
+    features: np.ndarray,
+    shares: np.ndarray,
+    validation: np.ndarray,
+    labels: np.ndarray,
+    class_weights: np.ndarray,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel [channel, class] and bias [class] of a linear classifier.
+
+    Args:
+        features: [n, channel].
+        shares: of the classes, [n, class].
+        validation: features for early stopping, [m, channel].
+        labels: theirs, int [m].
+        class_weights: [class].
+        seed: of the order of batches.
+    """
+    if not np.isfinite(features).all():
+        raise UserError("the network answers with what is no number; start from other --weights")
+    mean, scale = features.mean(0), features.std(0)
+    # A channel that hardly ever answers must not outweigh the others once it does.
+    scale = scale + 0.1 * scale.mean() + 1e-6
+    keras.utils.set_random_seed(seed)
+    classes = shares.shape[1]
+    dense = keras.layers.Dense(classes, kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((features.shape[1],)), dense])
+    steps = HEAD_EPOCHS * -(-len(features) // HEAD_BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(HEAD_LEARNING_RATE, steps)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=1e-2),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    model.fit(
+        (features - mean) / scale,
+        smooth_labels(shares),
+        HEAD_BATCH,
+        HEAD_EPOCHS,
+        verbose=0,
+        sample_weight=shares @ class_weights,
+        validation_data=((validation - mean) / scale, np.eye(classes)[labels], class_weights[labels]),
+        callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=8, restore_best_weights=True)],
+    )
+    kernel, bias = dense.get_weights()
+    kernel = kernel / scale[:, None]
+    return kernel, bias - mean @ kernel
 
 
 @dataclass(frozen=True)
 class FitSchedule:
-    """How long, in which portions and how fast a network is taught."""
+    """How long, in which portions and how fast a network is trained."""
 
     rounds: int
-    steps: int
-    """Of a round."""
+    round_steps: int
     batch: int
-    rate: float
+    learning_rate: float
     patience: int
     """Rounds without progress before it stops."""
     seed: int
@@ -53,47 +160,46 @@ class FitSchedule:
     """Whether float16 is computed with, whose small gradients need scaling."""
 
     @property
-    def total(self) -> int:
-        """Steps in all."""
-        return self.rounds * self.steps
+    def total_steps(self) -> int:
+        """Steps of all rounds."""
+        return self.rounds * self.round_steps
 
 
-def make_fit_schedule(task: TrainingTask, examples: int, half: bool) -> FitSchedule:
-    """The course of a training.
-
-    Args:
-        task: the training.
-        examples: to learn from.
-        half: whether float16 is computed with.
-    """
-    told = task.settings
-    total = told.passes * max(MIN_EPOCH_STEPS, math.ceil(examples / told.batch))
-    rounds = min(total, max(MIN_ROUNDS, math.ceil(total / MAX_ROUND_STEPS)))
-    taught = "all" if task.upper == len(task.parent.rungs) else "upper"
-    kind = "fresh" if told.from_scratch else "robust" if told.robust else taught
-    rate = told.rate or LEARNING_RATES[kind]
+def make_fit_schedule(task: TrainingTask, examples: int, float16: bool) -> FitSchedule:
+    """The schedule of a training on so many examples."""
+    settings = task.settings
+    steps = settings.n_epochs * max(MIN_EPOCH_STEPS, math.ceil(examples / settings.batch))
+    rounds = min(steps, max(MIN_ROUNDS, math.ceil(steps / MAX_ROUND_STEPS)))
+    depth = "all" if task.unfrozen == len(task.parent.rungs) else "upper"
+    kind = "fresh" if settings.from_scratch else "robust" if settings.robust else depth
     return FitSchedule(
-        rounds, math.ceil(total / rounds), told.batch, rate, max(4, rounds // 3), told.seed, half
+        rounds=rounds,
+        round_steps=math.ceil(steps / rounds),
+        batch=settings.batch,
+        learning_rate=settings.rate or LEARNING_RATES[kind],
+        patience=max(4, rounds // 3),
+        seed=settings.seed,
+        float16=float16,
     )
 
 
 def fit_model(
-    pupil: TrainableModel,
-    lesson: TrainingData,
-    course: FitSchedule,
+    model: TrainableModel,
+    data: TrainingData,
+    schedule: FitSchedule,
     folder: Path,
-    told: Callable[[dict[str, float]], None],
-    stepped: Callable[[int], None],
+    on_round: Callable[[dict[str, float]], None],
+    on_step: Callable[[int], None],
 ) -> list[dict[str, float]]:
-    """Teach what of a network may change, and leave it as it was at its best.
+    """Fit what of a network is trainable, and leave it as it was at its best.
 
     Args:
-        pupil: the network.
-        lesson: what it is taught on.
-        course: how long and how fast.
-        folder: where rounds are kept; what is there is gone on with.
-        told: takes the figures of each round.
-        stepped: takes the number of steps that are done; may raise `Interrupted`.
+        model: the network.
+        data: what it is trained on.
+        schedule: how long and how fast.
+        folder: of the training; what is there is gone on with.
+        on_round: takes the figures of each round.
+        on_step: takes the number of steps that are done; may raise `Interrupted`.
 
     Returns:
         A row for each round: epoch, loss, accuracy, val_loss, val_accuracy.
@@ -101,121 +207,120 @@ def fit_model(
     Raises:
         UserError: the loss is no number any more.
     """
-    pupil.compile(
-        _make_optimizer(course),
+    model.compile(
+        _make_optimizer(schedule),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
         metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=False,
     )
-    tried = lesson.inputs.plain(lesson.validation[:1])
-    pupil(tf.constant(tried))
-    kept = read_resumable_rounds(folder)
-    first = len(kept.rounds)
+    example = data.inputs.plain_batch(data.validation[:1])
+    model(tf.constant(example))
+    journal = RoundJournal(folder)
+    first = len(journal.rounds)
     if first:
         # Its steps are weights too, and there are none before it is built.
-        pupil.optimizer.build(pupil.trainable_variables)
-        pupil.load_weights(weights_path(folder, first - 1))
-    pupil.fit(
-        _train_batches(lesson, course, first),
-        epochs=course.rounds,
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(journal.weights_path(first - 1))
+    model.fit(
+        _train_batches(data, schedule, first),
+        epochs=schedule.rounds,
         initial_epoch=first,
-        steps_per_epoch=course.steps,
-        validation_data=_validation_batches(lesson, course.batch, tried.shape),
+        steps_per_epoch=schedule.round_steps,
+        validation_data=_validation_batches(data, schedule.batch, example.shape),
         verbose=0,
         shuffle=False,
         callbacks=[
             keras.callbacks.TerminateOnNaN(),
-            keras.callbacks.EarlyStopping("val_loss", patience=course.patience),
+            keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience),
             _TensorBoardCallback(folder / TENSORBOARD_FOLDER),
-            _RoundCallback(course, kept, told, stepped),
+            _RoundCallback(schedule, journal, on_round, on_step),
         ],
     )
-    rounds = kept.rows()
-    if not all(math.isfinite(row["loss"]) for row in rounds):
-        raise UserError(f"the loss grew beyond all numbers in round {len(rounds)}; take a lower --rate")
-    pupil.load_weights(weights_path(folder, kept.best_round()))
-    return rounds
+    rows = journal.rows()
+    if not all(math.isfinite(row["loss"]) for row in rows):
+        raise UserError(f"the loss grew beyond all numbers in round {len(rows)}; take a lower --rate")
+    model.load_weights(journal.weights_path(journal.best_round()))
+    return rows
 
 
-def _make_optimizer(course: FitSchedule) -> keras.optimizers.Optimizer:
-    warming = max(1, round(WARMUP_SHARE * course.total))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        course.rate / 20, max(1, course.total - warming), warmup_target=course.rate, warmup_steps=warming
+def _make_optimizer(schedule: FitSchedule) -> keras.optimizers.Optimizer:
+    warmup, rate = max(1, round(WARMUP_SHARE * schedule.total_steps)), schedule.learning_rate
+    rates = keras.optimizers.schedules.CosineDecay(
+        rate / 20, max(1, schedule.total_steps - warmup), warmup_target=rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(rates, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return keras.optimizers.LossScaleOptimizer(optimizer) if course.float16 else optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer) if schedule.float16 else optimizer
 
 
-def _train_batches(lesson: TrainingData, course: FitSchedule, first: int) -> tf.data.Dataset:
-    """Batches from a round on: (shown, labels, weights)."""
+def _train_batches(data: TrainingData, schedule: FitSchedule, first: int) -> tf.data.Dataset:
+    """Batches from round `first` on: (inputs, labels, weights)."""
 
-    def batch(step: np.int64) -> tuple[np.ndarray, ...]:
-        at = int(step) * course.batch
-        examples = draw_examples(lesson.train, at, at + course.batch, course.seed, "order")
-        shown, labels = lesson.inputs.augmented_batch(examples, rng.rng_for(course.seed, "step", int(step)))
-        return shown, smooth_labels(labels), (labels @ lesson.weights).astype(np.float32)
+    def load(step: np.int64) -> tuple[np.ndarray, ...]:
+        place = int(step) * schedule.batch
+        examples = draw_examples(data.train, place, place + schedule.batch, schedule.seed, "order")
+        rng = rng_for(schedule.seed, "step", int(step))
+        inputs, labels = data.inputs.augmented_batch(examples, rng)
+        return inputs, smooth_labels(labels), (labels @ data.class_weights).astype(np.float32)
 
-    shapes = [array.shape for array in batch(np.int64(0))]
+    shapes = [array.shape for array in load(np.int64(0))]
 
-    def shaped(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        given = tf.numpy_function(batch, [step], [tf.float32] * 3)
-        return tuple(tf.ensure_shape(x, shape) for x, shape in zip(given, shapes, strict=True))
+    def load_tensors(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        tensors = tf.numpy_function(load, [step], [tf.float32] * 3)
+        return tuple(tf.ensure_shape(x, shape) for x, shape in zip(tensors, shapes, strict=True))
 
-    numbers = tf.data.Dataset.range(first * course.steps, course.total)
-    return numbers.map(shaped, num_parallel_calls=2).prefetch(2)
+    numbers = tf.data.Dataset.range(first * schedule.round_steps, schedule.total_steps)
+    return numbers.map(load_tensors, num_parallel_calls=2).prefetch(2)
 
 
-def _validation_batches(lesson: TrainingData, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
-    """What tells when to stop: (shown, labels, weights)."""
-    groups = lesson.inputs.alike(lesson.validation, batch)
+def _validation_batches(data: TrainingData, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
+    """Batches for early stopping: (inputs, labels, weights)."""
+    groups, classes = data.inputs.group_batches(data.validation, batch), len(data.class_weights)
 
-    def every() -> Iterator[tuple[np.ndarray, ...]]:
-        for some in groups:
-            at = label_array(some)
-            yield lesson.inputs.plain(some), np.eye(len(lesson.weights))[at], lesson.weights[at]
+    def load() -> Iterator[tuple[np.ndarray, ...]]:
+        for examples in groups:
+            labels = label_array(examples)
+            yield data.inputs.plain_batch(examples), np.eye(classes)[labels], data.class_weights[labels]
 
     signature = (
         tf.TensorSpec((None, None, *shape[2:]), tf.float32),
-        tf.TensorSpec((None, len(lesson.weights)), tf.float32),
+        tf.TensorSpec((None, classes), tf.float32),
         tf.TensorSpec((None,), tf.float32),
     )
-    batches = tf.data.Dataset.from_generator(every, output_signature=signature)
+    batches = tf.data.Dataset.from_generator(load, output_signature=signature)
     return batches.apply(tf.data.experimental.assert_cardinality(len(groups))).prefetch(1)
 
 
 class _RoundCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Tells each step, and keeps each round."""
+    """Reports each step, and keeps each round."""
 
     def __init__(
         self,
-        course: FitSchedule,
-        kept: RoundJournal,
-        told: Callable[[dict[str, float]], None],
-        stepped: Callable[[int], None],
+        schedule: FitSchedule,
+        journal: RoundJournal,
+        on_round: Callable[[dict[str, float]], None],
+        on_step: Callable[[int], None],
     ) -> None:
         super().__init__()
-        self.course, self.kept, self.told, self.stepped, self.round = course, kept, told, stepped, 0
+        self.schedule, self.journal = schedule, journal
+        self.on_round, self.on_step, self.round = on_round, on_step, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember which round it is."""
         self.round = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """A step is done."""
-        self.stepped(self.round * self.course.steps + batch + 1)
+        self.on_step(self.round * self.schedule.round_steps + batch + 1)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Something was tried: nothing moves on, but it may be the time to stop."""
-        self.stepped((self.round + 1) * self.course.steps)
+        # Nothing moves on, but it may be the time to stop.
+        self.on_step((self.round + 1) * self.schedule.round_steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """A round is done."""
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
-        self.kept.add(row, self.model.save_weights)
-        # Last: when it is said that a round is done, all of it is kept.
-        self.told(row)
+        self.journal.add(row, self.model.save_weights)
+        # Last: when it is reported that a round is done, all of it is kept.
+        self.on_round(row)
 
 
 class _TensorBoardCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
@@ -230,7 +335,6 @@ class _TensorBoardCallback(keras.callbacks.Callback):  # type: ignore[misc]  # K
         self.writer = tf.summary.create_file_writer(str(folder))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """A round is done."""
         with self.writer.as_default():
             for name, value in (logs or {}).items():
                 tf.summary.write(name, tf.constant(value, tf.float32), epoch, self.SCALARS)

@@ -1,4 +1,4 @@
-"""The network that is taught: its parent's graph with a head for other classes, and what of it may change."""
+"""The model that is trained: its parent's graph with a head for other classes, and what of it may change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
@@ -20,15 +19,13 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.networks.preprocess import preprocess
+from mmdream.training.attack import perturb_images, perturb_signed
 from mmdream.training.task import TrainingSettings
-
-pass
 
 ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""
-
 HEAD_LAYER = "predictions"
-"""Layer of the classes in the networks that have a head only when they are told classes."""
+"""Layer of the classes in the networks that have a head only when they are given classes."""
 
 
 def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 224) -> NetworkCard:
@@ -38,17 +35,16 @@ def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], si
         parent: the card that it begins from.
         name: of the child.
         classes: of its head.
-        side: px of the pictures that it is taught on.
+        side: px of the pictures that it is trained on.
     """
-    build = dict(parent.build)
     # A fresh head may speak against a class too.
-    build.pop("rectified", None)
+    build = {key: value for key, value in parent.build.items() if key != "rectified"}
     front = parent.input
     return replace(
         parent,
         name=name,
         input=replace(front, side=side) if isinstance(front, ImageInput) else front,
-        # What the parent's dreams had too much of may be the very thing that is taught.
+        # What the parent's dreams had too much of may be the very thing that is learned.
         rungs=tuple(replace(rung, away=()) for rung in parent.rungs),
         classes=classes,
         class_file=None,
@@ -61,141 +57,144 @@ def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], si
 
 @dataclass(frozen=True, eq=False)
 class Attack:
-    """How far a network is attacked while it is taught."""
+    """The attacks that a network is trained against."""
 
-    length: float
-    """L2 length over a whole picture; the most that a number of a sound's input changes by."""
+    epsilon: float
+    """Longest: L2 length over a whole picture; change of each value of a sound's input."""
     steps: int
     """Of the whole training."""
     seed: int
 
 
 class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
-    """A network from what the dreamer feeds it to logits, float32; it may be attacked while it is taught."""
+    """A network from its input to logits, float32, that may be attacked while it is trained."""
 
     def __init__(
-        self, net: keras.Model, front: ImageInput | AudioInput, attack: Attack | None = None
+        self, net: keras.Model, network_input: ImageInput | AudioInput, attack: Attack | None = None
     ) -> None:
         super().__init__(name="pupil")
-        self.net, self.front, self.attack = net, front, attack
+        self.net, self.network_input, self.attack = net, network_input, attack
+        self.is_image = isinstance(network_input, ImageInput)
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """[n, h, w, 3] RGB 0..1, or [n, column, band, 1] as it is heard -> [n, class]."""
-        return tf.cast(self.net(preprocess(x, self.front), training=training), tf.float32)
+        """[n, h, w, 3] RGB 0..1, or [n, frame, band, 1] -> [n, class]."""
+        return tf.cast(self.net(preprocess(x, self.network_input), training=training), tf.float32)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Keras's own, on what is attacked first."""
+        """Keras's own, on attacked inputs."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.attack is not None:
             done = tf.cast(self.optimizer.iterations, tf.float32) / self.attack.steps
-            longest = self.attack.length * tf.minimum(1.0, done / ATTACK_WARMUP_SHARE)
+            epsilon = self.attack.epsilon * tf.minimum(1.0, done / ATTACK_WARMUP_SHARE)
             seed = tf.stack([self.attack.seed, tf.cast(self.optimizer.iterations, tf.int32)])
-            if isinstance(self.front, ImageInput):
-                # Of all lengths: what is shown clean is to be told, too.
-                longest *= tf.random.stateless_uniform((tf.shape(x)[0],), seed)
-            x = self.attacked(x, y, longest, seed)
+            if self.is_image:
+                # Of all lengths: clean pictures are to be classified, too.
+                epsilon *= tf.random.stateless_uniform((tf.shape(x)[0],), seed)
+            x = self.perturb(x, y, epsilon, seed)
         return super().train_step((x, y, weight))
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Keras's own, under attack for what is to be robust, or its beginning would seem its best."""
+        """Keras's own, on attacked inputs, or the beginning of a robust training would seem its best."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.attack is not None:
-            length = tf.constant(self.attack.length, tf.float32)
-            if isinstance(self.front, ImageInput):
-                length = tf.fill((tf.shape(x)[0],), length)
+            epsilon = tf.constant(self.attack.epsilon, tf.float32)
+            if self.is_image:
+                epsilon = tf.fill((tf.shape(x)[0],), epsilon)
             seed = tf.constant([self.attack.seed, 0], tf.int32)
-            x = self.attacked(x, tf.cast(y, tf.float32), length, seed)
+            x = self.perturb(x, tf.cast(y, tf.float32), epsilon, seed)
         return super().test_step((x, y, weight))
 
-    def attacked(self, x: tf.Tensor, y: tf.Tensor, length: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """What is shown, moved by one step that makes its loss larger.
+    def perturb(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Inputs moved by one step that makes their loss larger.
 
         Args:
             x: as `call` takes it.
             y: shares of the classes, [n, class].
-            length: see `Attack.length`; of each picture [n], or of every sound [].
+            epsilon: see `Attack.epsilon`; of each picture [n], or of every sound [].
             seed: int32 [2]; a sound is first moved at random.
         """
-        picture = isinstance(self.front, ImageInput)
         start = (
-            tf.zeros_like(x) if picture else length * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
+            tf.zeros_like(x)
+            if self.is_image
+            else epsilon * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
         )
         with tf.GradientTape() as tape:
             tape.watch(start)
-            told = self(x + start, training=False)
-            loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(y, told))
-        uphill = tape.gradient(loss, start)
-        return perturb_images(x, uphill, length) if picture else x + perturb_signed(start, uphill, length)
+            logits = self(x + start, training=False)
+            loss = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(y, logits))
+        gradient = tape.gradient(loss, start)
+        if self.is_image:
+            return perturb_images(x, gradient, epsilon)
+        return x + perturb_signed(start, gradient, epsilon)
 
 
 def build_child_graph(
-    about: NetworkCard, parent: NetworkCard, settings: TrainingSettings, dtype: str
+    card: NetworkCard, parent: NetworkCard, settings: TrainingSettings, dtype: str
 ) -> keras.Model:
     """A child's graph with its parent's weights below the head, or fresh ones.
 
     Args:
-        about: the child.
+        card: the child.
         parent: whose weights it takes over.
         settings: of the training.
         dtype: Keras's dtype policy of the layers.
     """
-    net, _ = build_graph(about, dtype)
+    net, _ = build_graph(card, dtype)
     initialize_random(net, settings.seed)
     if not settings.from_scratch:
-        known = variables_by_name(load_network(parent, settings.weights, seed=settings.seed).model)
-        own = {id(variable) for variable in find_head(net).variables}
+        weights = variables_by_name(load_network(parent, settings.weights, seed=settings.seed).model)
+        head = {id(variable) for variable in find_head(net).variables}
         for name, variable in variables_by_name(net).items():
-            if id(variable) not in own:
-                variable.assign(known[name].numpy())
+            if id(variable) not in head:
+                variable.assign(weights[name].numpy())
     return net
 
 
-def make_logits_model(net: keras.Model, about: NetworkCard) -> keras.Model:
+def make_logits_model(net: keras.Model, card: NetworkCard) -> keras.Model:
     """The part of a graph that leads from its input to its logits, [n, class]."""
-    return keras.Model(net.input, layers_by_name(net)[str(about.head)].output)
+    return keras.Model(net.input, layers_by_name(net)[str(card.head)].output)
 
 
 def find_head(net: keras.Model) -> Any:
-    """The layer whose weights tell the classes: the last that has any."""
+    """The layer of the classes: the last that has weights."""
     return [layer for layer in net.layers if layer.weights][-1]
 
 
-def unfreeze_above(net: keras.Model, about: NetworkCard, upper: str | int) -> None:
-    """Let a network change above a rung or from a layer on, and nowhere else.
+def unfreeze_above(net: keras.Model, card: NetworkCard, unfrozen: str | int) -> None:
+    """Make a network trainable above a rung or from a layer on, and nowhere else.
 
     Args:
         net: the whole graph.
-        about: its card.
-        upper: so many upper rungs, none for the head alone; or the name of a layer.
+        card: the network's.
+        unfrozen: so many upper rungs, none for the head alone; or the name of a layer.
 
     Raises:
         UserError: there is no such layer; names the nearest ones.
     """
     layers, head = layers_by_name(net), find_head(net)
     for layer in net.layers:
-        layer.trainable = upper != 0 or layer is head
-    if isinstance(upper, str):
-        if upper not in layers or layers[upper] is head:
-            near = difflib.get_close_matches(upper, layers, 3, 0.5) or [
-                rung.layer for rung in about.rungs[-3:]
-            ]
+        layer.trainable = unfrozen != 0 or layer is head
+    if isinstance(unfrozen, str):
+        if unfrozen not in layers or layers[unfrozen] is head:
+            near = difflib.get_close_matches(unfrozen, layers, 3, 0.5)
+            near = near or [rung.layer for rung in card.rungs[-3:]]
             raise UserError(
-                f"--unfreeze {upper}: no such layer below the classes; nearest: {', '.join(near)}"
+                f"--unfreeze {unfrozen}: no such layer below the classes; nearest: {', '.join(near)}"
             )
-        for layer in keras.Model(net.input, layers[upper].output).layers:
-            layer.trainable = layer is layers[upper]
-    elif 0 < upper < len(about.rungs):
-        rung = about.rungs[-upper - 1].layer
+        for layer in keras.Model(net.input, layers[unfrozen].output).layers:
+            layer.trainable = layer is layers[unfrozen]
+    elif 0 < unfrozen < len(card.rungs):
+        rung = card.rungs[-unfrozen - 1].layer
         for layer in keras.Model(net.input, layers[rung].output).layers:
             layer.trainable = False
 
 
-def scale_initial_weights(net: keras.Model, front: ImageInput | AudioInput, x: np.ndarray) -> None:
-    """Scale fresh weights to what they will be shown: the first layer's answers are of about 1.
+def scale_initial_weights(net: keras.Model, network_input: ImageInput | AudioInput, x: np.ndarray) -> None:
+    """Scale fresh weights to their inputs `x`, so that the first layer's activations are of about 1.
 
     He's weights (2015) keep the size of what comes in, and 0..255 would come out as 255.
     """
-    size = float(np.std(preprocess(tf.constant(x), front).numpy())) or 1.0
+    size = float(np.std(preprocess(tf.constant(x), network_input).numpy())) or 1.0
     first = next(layer for layer in net.layers if layer.weights)
     first.kernel.assign(first.kernel / size)
     head = find_head(net)
@@ -204,32 +203,3 @@ def scale_initial_weights(net: keras.Model, front: ImageInput | AudioInput, x: n
         if isinstance(layer, keras.layers.BatchNormalization):
             # Means over the last ten steps, not hundred: they must have settled at the end.
             layer.momentum = min(layer.momentum, 0.9)
-
-
-Tensor = Any  # Keras ships no types
-
-
-def perturb_images(pictures: Tensor, uphill: Tensor, length: Tensor) -> Tensor:
-    """Pictures moved along a gradient by an L2 length each.
-
-    Args:
-        pictures: [n, h, w, 3], 0..1.
-        uphill: the gradient of their loss.
-        length: [n], of all of a picture's numbers 0..1.
-
-    Returns:
-        [n, h, w, 3], 0..1.
-    """
-    norm = ops.sqrt(ops.sum(ops.square(uphill), [1, 2, 3], keepdims=True)) + 1e-10
-    return ops.clip(pictures + ops.reshape(length, (-1, 1, 1, 1)) * uphill / norm, 0.0, 1.0)
-
-
-def perturb_signed(start: Tensor, uphill: Tensor, most: Tensor) -> Tensor:
-    """A change of each number by at most `most` (FGSM), from a random start.
-
-    Args:
-        start: the random change that the gradient was taken at.
-        uphill: the gradient of the loss there.
-        most: in the unit of the input.
-    """
-    return ops.clip(start + most * ops.sign(uphill), -most, most)

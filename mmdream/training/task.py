@@ -1,4 +1,4 @@
-"""What a network is taught from, and how: everything a training depends on but the files themselves."""
+"""A training before it begins: its settings, and all checks that need no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mmdream.networks.registry import load_card, new_network_folder
 from mmdream.networks.weights import locate_weights
 from mmdream.training.data import DatasetSplit, split_dataset
 
-Medium = Literal["picture", "sound"]
+DEFAULT_EPOCHS = {"picture": 8, "sound": 40}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """One training."""
+    """One training; the names of the fields are those of the options, and keys in its work folder."""
 
-    medium: Medium
+    medium: Literal["picture", "sound"]
     net: str
     """The network that it starts from."""
     data: Path
@@ -31,24 +31,24 @@ class TrainingSettings:
     weights: str | None = None
     """A file in place of the network's own weights."""
     unfreeze: str | None = None
-    """What is taught after the head: so many upper rungs, or a layer and all above; None: a few rungs, and
+    """What is trained after the head: so many upper rungs, or a layer and all above; None: a few rungs, and
     everything where it is to be robust."""
     epochs: int | None = None
-    """Passes over the pictures or sounds, each time changed at random; None: by the medium."""
+    """Passes over the pictures or sounds, each time augmented at random; None: by the medium."""
     batch: int = 32
     rate: float | None = None
-    """Highest learning rate; None: by how much is taught."""
+    """Highest learning rate; None: by what is trained."""
     fold: str | None = None
-    """Kept from training, to test on; None: as `mmdream.datasets.folder.split_examples` has it."""
+    """Kept for the test; None: see `mmdream.datasets.folder.split_examples`."""
     robust: bool = False
-    """Taught against small attacks."""
+    """Trained against small attacks."""
     from_scratch: bool = False
     """With fresh weights, all layers."""
     seed: int = 0
     side: int = 224
     """px of a picture."""
     seconds: float = 2.5
-    """Of a sound that are heard at a time."""
+    """Of a sound in a crop."""
 
     def __post_init__(self) -> None:
         if self.epochs is not None and not 1 <= self.epochs <= 10_000:
@@ -67,13 +67,9 @@ class TrainingSettings:
             )
 
     @property
-    def passes(self) -> int:
-        """Over the data."""
-        usual = {"picture": 8, "sound": 40}[self.medium]
-        return self.epochs or usual * (3 if self.from_scratch else 1)
-
-
-pass
+    def n_epochs(self) -> int:
+        """`epochs`, or the medium's."""
+        return self.epochs or DEFAULT_EPOCHS[self.medium] * (3 if self.from_scratch else 1)
 
 
 @dataclass(frozen=True)
@@ -81,8 +77,8 @@ class TrainingTask:
     """All that is known before the work begins."""
 
     settings: TrainingSettings
-    of: Dataset
-    parts: DatasetSplit
+    dataset: Dataset
+    split: DatasetSplit
     parent: NetworkCard
     folder: Path
     """Of the finished network."""
@@ -90,33 +86,24 @@ class TrainingTask:
     """Whether it may replace an older one."""
 
     @property
-    def upper(self) -> int | str:
-        """What is taught besides the head: so many upper rungs, or a layer and all above."""
-        told = self.settings.unfreeze
-        if told is not None:
-            return int(told) if told.isdecimal() else told
+    def unfrozen(self) -> int | str:
+        """What is trained besides the head: so many upper rungs, or a layer and all above."""
+        unfreeze = self.settings.unfreeze
+        if unfreeze is not None:
+            return int(unfreeze) if unfreeze.isdecimal() else unfreeze
         # Half the rungs are enough to change what a deep dream is made of, and quick. But what a robust
         # network must not answer to, its lower layers must not let through.
-        every = self.settings.from_scratch or self.settings.robust
-        return len(self.parent.rungs) if every else len(self.parent.rungs) // 2
+        everything = self.settings.from_scratch or self.settings.robust
+        return len(self.parent.rungs) if everything else len(self.parent.rungs) // 2
 
     @property
     def command(self) -> str:
-        """That begins the training, or goes on with it."""
-        told = self.settings
-        words = [
-            "mmdream",
-            "train",
-            told.medium,
-            "--net",
-            told.net,
-            "--data",
-            str(told.data),
-            "-o",
-            told.name,
-        ]
-        for field in fields(told):
-            value = getattr(told, field.name)
+        """The command that begins the training, or goes on with it."""
+        settings = self.settings
+        words = ["mmdream", "train", settings.medium]
+        words += ["--net", settings.net, "--data", str(settings.data), "-o", settings.name]
+        for field in fields(settings):
+            value = getattr(settings, field.name)
             if field.name in ("medium", "net", "data", "name") or value == field.default:
                 continue
             option = f"--{field.name.replace('_', '-')}"
@@ -131,20 +118,23 @@ def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
         UserError: a taken name, no such network, weights or folder, a set of the other medium or too small.
     """
     folder = new_network_folder(settings.name, overwrite)
-    parent = load_card(settings.net, settings.medium)
+    medium = settings.medium
+    parent = load_card(settings.net, medium)
     if isinstance(parent.weights, ModelFileWeights):
         raise UserError(
             f"{settings.net}: train a Keras file with Keras; here those of `mmdream nets` are trained"
         )
-    of = read_dataset(settings.data)
-    medium = settings.medium
-    if of.medium != medium:
-        raise UserError(f"{of.folder}: has {of.medium}s; use `mmdream train {of.medium}`, or give {medium}s")
-    for name in of.classes:
+    dataset = read_dataset(settings.data)
+    if dataset.medium != medium:
+        other = dataset.medium
+        raise UserError(f"{dataset.folder}: has {other}s; use `mmdream train {other}`, or give {medium}s")
+    for name in dataset.classes:
         # A file system may hold names that are no text; a card cannot.
         if not name.isprintable():
-            raise UserError(f"{of.folder}: class folder {name!r} has signs that cannot be printed; rename it")
-    divided = split_dataset(of, settings.fold, settings.seed)
+            raise UserError(
+                f"{dataset.folder}: class folder {name!r} has signs that cannot be printed; rename it"
+            )
+    split = split_dataset(dataset, settings.fold, settings.seed)
     if not settings.from_scratch:
         locate_weights(parent, settings.weights)
-    return TrainingTask(settings, of, divided, parent, folder, overwrite)
+    return TrainingTask(settings, dataset, split, parent, folder, overwrite)

@@ -1,39 +1,85 @@
-"""A network retrained on a folder of classes: its head, then its upper blocks; tested, and kept by name."""
+"""Retrains a network on a folder of classes: its head, then its upper layers; tests it and keeps it by name."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
-from mmdream.core.files import atomic_file
+from mmdream.core.files import atomic_file, write_atomically
 from mmdream.core.threads import run_interruptible
-from mmdream.networks.card import AudioInput
+from mmdream.networks.card import AudioInput, NetworkCard, TrainedWeights
+from mmdream.networks.registry import CARD_FILE, card_to_toml
 from mmdream.networks.weights import read_arrays
-from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights
-from mmdream.training.export import TrainingReport, export_network
+from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
+from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
 from mmdream.training.task import TrainingSettings, TrainingTask, make_task
 from mmdream.training.workdir import open_workdir
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
-    from mmdream.training.fit import FitSchedule
+    from mmdream.training.evaluate import Evaluation
     from mmdream.training.model import TrainableModel
 
 MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
-"""Longest attack, in the material's unit: over a picture of 160 px; deviations of what is heard, with melnet
-about 1 neper of power."""
+"""Longest epsilon, in `TrainingInputs.attack_unit`: over a picture of 160 px; deviations of a sound's input, with
+melnet about 1 neper of power."""
 TRAINING_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
-"""The number format to be taught in, by that to dream in: weights stay float32."""
+"""Keras's dtype policy to train with, by that to dream with: weights stay float32."""
+WEIGHTS_FILE, REPORT_FILE = "weights.npz", "report.json"
+CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion.png"
 
-StepCallback = Callable[[int, int], None]
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training came to."""
+
+    name: str
+    medium: str
+    folder: Path
+    evaluation: Evaluation
+    seconds: float
+    """Of this run."""
+
+    def lines(self) -> list[str]:
+        """For people."""
+        result, is_image = self.evaluation, self.medium == "picture"
+        recalls = zip(result.recalls, result.classes, strict=True)
+        hardest = sorted((recall, name) for recall, name in recalls if recall is not None)[:3]
+        command, option = ("image IN.jpg", "--net") if is_image else ("audio IN.wav", "--sound-net")
+        return [
+            f"{self.name}: {result.accuracy:.1%} of {int(result.confusion.sum())} files that were kept from it "
+            f"told right (always the commonest class: {result.baseline:.1%}); under attack "
+            f"{result.attacked_accuracy:.1%}",
+            f"  hardest: {', '.join(f'{name} {recall:.0%}' for recall, name in hardest)}",
+            f"  network and report: {self.folder}",
+            f"  dream with it: mmdream {command} --net {self.name}, or for a film {option} {self.name}",
+            f"  {self.seconds:.0f} s of work",
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json`` and the report."""
+        return {
+            "name": self.name,
+            "medium": self.medium,
+            "folder": str(self.folder),
+            "seconds": round(self.seconds, 1),
+            **self.evaluation.as_json(),
+        }
 
 
 def train_network(
@@ -46,129 +92,224 @@ def train_network(
     Args:
         settings: which network on what, and how.
         overwrite: whether a network of this name may be replaced, or a half done training begun anew.
-        listener: told about plan and progress.
-
-    Returns:
-        What was done.
+        listener: gets plan and progress.
 
     Raises:
         UserError: one line that says what is wrong; nothing is left behind.
         Stopped: Ctrl-C, at most about a second after it; finished rounds are kept. The work may still be at
             its last step then, and keeps others out of its folder until it is done.
     """
-    about, told = make_task(settings, overwrite), listener or EventSink()
+    task = make_task(settings, overwrite)
 
     def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
-        with open_workdir(about, overwrite) as folder:
-            return _run_training(about, folder, told, stop)
+        with open_workdir(task, overwrite) as folder:
+            return _run(_Run(task, folder, listener or EventSink(), stop))
 
-    return run_interruptible(work, about.command)
+    return run_interruptible(work, task.command)
 
 
-def _run_training(
-    about: TrainingTask, work: Path, listener: EventSink, stop: threading.Event
-) -> TrainingReport:
-    """The work itself."""
+@dataclass(frozen=True)
+class _Run:
+    """A training while it runs."""
+
+    task: TrainingTask
+    folder: Path
+    """Its work folder."""
+    listener: EventSink
+    stop: threading.Event
+
+    def progress(self, stage: str) -> Callable[[int, int], None]:
+        """Reports (done, total) of a stage; raises `Interrupted` when it is time to stop."""
+
+        def report(done: int, total: int) -> None:
+            if self.stop.is_set():
+                raise Interrupted
+            self.listener.progress(stage, done, total)
+
+        return report
+
+
+def _run(run: _Run) -> TrainingReport:
+    """Load the data, fit the head, fit the upper layers, export."""
     # After everything that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
     from mmdream.networks.network import choose_precision
-    from mmdream.training import model as pupils
-    from mmdream.training.fit import make_fit_schedule
+    from mmdream.training import model as models
 
-    def telling(what: str) -> StepCallback:
-        def tell(done: int, total: int) -> None:
-            if stop.is_set():
-                raise Interrupted
-            listener.progress(what, done, total)
-
-        return tell
-
-    began, settings, examples = time.monotonic(), about.settings, about.parts
-    dtype = TRAINING_DTYPES[choose_precision("auto", about.parent, has_gpu)]
-    card = pupils.make_child_card(about.parent, settings.name, about.of.classes, settings.side)
-    graph = pupils.build_child_graph(card, about.parent, settings, dtype)
-    pupils.unfreeze_above(graph, card, about.upper)
-    net = pupils.make_logits_model(graph, card)
-    listener.say(
-        f"{settings.net} on {about.of.name}, {len(card.classes)} classes: {len(examples.train)} files to "
-        f"learn from, {len(examples.validation)} to stop by, {len(examples.test)} to test on; {dtype}"
+    began, task, settings, split = time.monotonic(), run.task, run.task.settings, run.task.split
+    dtype = TRAINING_DTYPES[choose_precision("auto", task.parent, has_gpu)]
+    card = models.make_child_card(task.parent, settings.name, task.dataset.classes, settings.side)
+    graph = models.build_child_graph(card, task.parent, settings, dtype)
+    models.unfreeze_above(graph, card, task.unfrozen)
+    net = models.make_logits_model(graph, card)
+    run.listener.say(
+        f"{settings.net} on {task.dataset.name}, {len(card.classes)} classes: {len(split.train)} files to "
+        f"learn from, {len(split.validation)} to stop by, {len(split.test)} to test on; {dtype}"
     )
-    material = _load_inputs(about, work, telling("hearing" if settings.medium == "sound" else "looking"))
-    weights = compute_class_weights(examples.train, len(card.classes))
-    lesson = TrainingData(material, examples.train, examples.validation, weights)
-    longest = MAX_ATTACK[settings.medium] * material.unit(lesson.train)
+    inputs = _load_inputs(run)
+    class_weights = compute_class_weights(split.train, len(card.classes))
+    data = TrainingData(inputs, split.train, split.validation, class_weights)
+    epsilon = MAX_ATTACK[settings.medium] * inputs.attack_unit(split.train)
     if settings.from_scratch:
-        pupils.scale_initial_weights(
-            net, card.input, material.plain(material.alike(lesson.train[:32], 32)[0])
-        )
+        first_batch = inputs.plain_batch(inputs.group_batches(split.train[:32], 32)[0])
+        models.scale_initial_weights(net, card.input, first_batch)
     else:
-        _fit_head(pupils.TrainableModel(net, card.input), lesson, settings, work, telling("features"))
-    course = make_fit_schedule(about, len(lesson.train), dtype == "mixed_float16")
-    rounds = _fit_upper_layers(about, net, lesson, course, longest, work, listener, telling("training"))
-    return export_network(
-        about, card, graph, lesson, longest, rounds, work, time.monotonic() - began, telling("testing")
-    )
+        _fit_head(run, models.TrainableModel(net, card.input), data)
+    rounds = _fit_upper_layers(run, net, data, epsilon, dtype == "mixed_float16") if task.unfrozen else []
+    card = _describe_network(task, card, graph, data)
+    evaluation = _export_network(run, card, graph, data, epsilon / 2)
+    report = TrainingReport(card.name, card.medium, task.folder, evaluation, time.monotonic() - began)
+    _finish_folder(run, report, rounds)
+    return report
 
 
-def _load_inputs(about: TrainingTask, work: Path, tell: StepCallback) -> TrainingInputs:
+def _load_inputs(run: _Run) -> TrainingInputs:
     """The set's pictures or sounds, as the network is fed."""
-    front = about.parent.input
+    task, front = run.task, run.task.parent.input
     if isinstance(front, AudioInput):
-        from mmdream.training.audio_data import load_audio_inputs
-
-        return load_audio_inputs(about.of, front, about.settings.seconds, work, tell)
-    from mmdream.training.data import load_image_inputs
-
-    return load_image_inputs(about.of, about.settings.side, work, tell)
+        seconds, progress = task.settings.seconds, run.progress("hearing")
+        return load_audio_inputs(task.dataset, front, seconds, run.folder, progress)
+    return load_image_inputs(task.dataset, task.settings.side, run.folder, run.progress("looking"))
 
 
-def _fit_head(
-    pupil: TrainableModel, lesson: TrainingData, settings: TrainingSettings, work: Path, tell: StepCallback
-) -> None:
-    """Teach the head, or take the one that was taught before the training was stopped."""
-    from mmdream.training.head import fit_head
+def _fit_head(run: _Run, model: TrainableModel, data: TrainingData) -> None:
+    """Fit the head, or take the one that was fitted before the training was stopped."""
+    from mmdream.training.fit import fit_head
     from mmdream.training.model import find_head
 
-    path, head = work / "head.npz", find_head(pupil.net)
-    # What was damaged since is taught again.
+    path, head = run.folder / "head.npz", find_head(model.net)
+    # What was damaged since is fitted again.
     with suppress(UserError, KeyError, ValueError):
-        found = read_arrays(path)
-        kernel, bias = found["kernel"], found["bias"]
+        arrays = read_arrays(path)
+        kernel, bias = arrays["kernel"], arrays["bias"]
         head.kernel.assign(kernel)
         head.bias.assign(bias)
         return
-    fit_head(pupil, lesson, settings.batch, settings.seed, tell)
+    fit_head(model, data, run.task.settings.batch, run.task.settings.seed, run.progress("features"))
     with atomic_file(path) as draft, open(draft, "wb") as file:
         np.savez(file, kernel=head.kernel.numpy(), bias=head.bias.numpy())
 
 
 def _fit_upper_layers(
-    about: TrainingTask,
-    net: keras.Model,
-    lesson: TrainingData,
-    course: FitSchedule,
-    longest: float,
-    work: Path,
-    listener: EventSink,
-    tell: StepCallback,
+    run: _Run, net: keras.Model, data: TrainingData, epsilon: float, float16: bool
 ) -> list[dict[str, float]]:
-    """Teach what of a network may change beside its head; a row for each round."""
-    from mmdream.training.fit import fit_model
+    """Fit what of a network is trainable; a row of figures for each round."""
+    from mmdream.training.fit import fit_model, make_fit_schedule
     from mmdream.training.model import Attack, TrainableModel
 
-    if about.upper == 0:
-        return []
-    attack = Attack(longest, course.total, about.settings.seed) if about.settings.robust else None
+    settings, progress = run.task.settings, run.progress("training")
+    schedule = make_fit_schedule(run.task, len(data.train), float16)
+    attack = Attack(epsilon, schedule.total_steps, settings.seed) if settings.robust else None
+    attacked = ", under attack," if attack is not None else ""
 
-    tried = ", under attack," if attack is not None else ""
-
-    def round_told(row: dict[str, float]) -> None:
-        listener.say(
-            f"round {int(row['epoch']) + 1} of {course.rounds}: loss {row['loss']:.3f}, "
-            f"{row['accuracy']:.1%} right; of those kept to stop by{tried} "
+    def on_round(row: dict[str, float]) -> None:
+        run.listener.say(
+            f"round {int(row['epoch']) + 1} of {schedule.rounds}: loss {row['loss']:.3f}, "
+            f"{row['accuracy']:.1%} right; of those kept to stop by{attacked} "
             f"{row['val_accuracy']:.1%}, loss {row['val_loss']:.3f}"
         )
 
-    pupil = TrainableModel(net, about.parent.input, attack)
-    return fit_model(pupil, lesson, course, work, round_told, lambda step: tell(step, course.total))
+    model = TrainableModel(net, run.task.parent.input, attack)
+    total = schedule.total_steps
+    return fit_model(model, data, schedule, run.folder, on_round, lambda step: progress(step, total))
+
+
+def _describe_network(
+    task: TrainingTask, card: NetworkCard, graph: keras.Model, data: TrainingData
+) -> NetworkCard:
+    """The card with all that is to be said of the network but its weights and figures."""
+    from mmdream.networks.network import layers_by_name
+
+    settings, parent, dataset = task.settings, task.parent, task.dataset
+    terms = dataset.info.licence if dataset.info else "yours to know"
+    credit = dataset.info.citation if dataset.info else f"{dataset.name}: yours to give."
+    frozen = {name for name, layer in layers_by_name(graph).items() if not layer.trainable}
+    start = "its form, with fresh weights" if settings.from_scratch else settings.weights or "its own weights"
+    kept = f"fold {settings.fold}" if settings.fold else f"kept apart by {dataset.split}"
+    how = "taught from fresh weights" if settings.from_scratch else "retrained"
+    has_events = parent.events and isinstance(data.inputs, AudioInputs)
+    return replace(
+        card,
+        about=f"{settings.net}, {how} on {dataset.name}: {len(dataset.classes)} classes.",
+        licence=f"{parent.licence}; {how} on {dataset.name}: {terms}",
+        source=f"mmdream train {settings.medium}",
+        credits=f"{parent.credits} Data: {credit}",
+        events=find_event_classes(data.inputs, data.train) if has_events else (),  # type: ignore[arg-type]
+        # Motifs of layers that have changed are true no more.
+        motifs={name: term for name, term in parent.motifs.items() if term.partition(":")[0] in frozen},
+        facts={
+            "from": f"{settings.net}, {start}",
+            "data": f"{dataset.name}, {len(dataset.classes)} classes: {len(data.train)} files to learn from, "
+            f"{len(data.validation)} to stop by; tested on {len(task.split.test)} others ({kept})",
+            "data_terms": terms,
+            "robust": "yes, taught against small attacks" if settings.robust else "no",
+            "command": task.command,
+        },
+    )
+
+
+def _export_network(
+    run: _Run, card: NetworkCard, graph: keras.Model, data: TrainingData, epsilon: float
+) -> Evaluation:
+    """Write weights and card into the folder ``result``, and test what a dream will load from there."""
+    from mmdream.networks.network import load_network, variables_by_name
+    from mmdream.training.evaluate import evaluate_network
+
+    result = run.folder / "result"
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables_by_name(graph).items()}
+    np.savez(buffer, **arrays)
+    write_atomically(result / WEIGHTS_FILE, buffer.getvalue())
+    weights = TrainedWeights(WEIGHTS_FILE, hashlib.sha256(buffer.getvalue()).hexdigest())
+    card = replace(card, weights=weights, home=result)
+    test, batch = run.task.split.test, run.task.settings.batch
+    evaluation = evaluate_network(load_network(card), data, test, batch, epsilon, run.progress("testing"))
+    card = replace(card, facts=card.facts | evaluation.facts())
+    write_atomically(result / CARD_FILE, card_to_toml(card).encode())
+    return evaluation
+
+
+def _finish_folder(run: _Run, report: TrainingReport, rounds: Sequence[dict[str, float]]) -> None:
+    """Write the report beside the network, and give the folder its name."""
+    from mmdream.training.evaluate import plot_confusion, plot_curves
+    from mmdream.training.fit import TENSORBOARD_FOLDER
+
+    result, task = run.folder / "result", run.task
+    values = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
+    write_atomically(result / REPORT_FILE, json.dumps(values, indent=1, ensure_ascii=False).encode())
+    plot_confusion(report.evaluation, result / CONFUSION_FILE)
+    if rounds:
+        plot_curves(rounds, result / CURVES_FILE)
+        shutil.copytree(run.folder / TENSORBOARD_FOLDER, result / TENSORBOARD_FOLDER)
+    move_network_into_place(result, task.folder, task.overwrite)
+
+
+def move_network_into_place(result: Path, folder: Path, overwrite: bool) -> None:
+    """Give a finished network's folder its name, in place of an older one's if that may be replaced.
+
+    Raises:
+        UserError: the name is taken by now; the network has a free one like it.
+    """
+    if overwrite and folder.exists():
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+        os.replace(result, folder)
+        shutil.rmtree(old, ignore_errors=True)
+        return
+    for name in (folder, *(folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000))):
+        try:
+            os.rename(result, name)  # Replaces nothing but an empty folder.
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            continue
+        if name != folder:
+            raise UserError(
+                f"{folder.name}: has appeared since the training began, and is not replaced; "
+                f"the network is called {name.name}"
+            )
+        return

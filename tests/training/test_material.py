@@ -79,16 +79,16 @@ def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path,
     material = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
     examples = of.examples[::8]
     mixed, labels = material.augmented_batch(examples, rng_for(0))
-    columns = material.columns // front.decimation  # type: ignore[union-attr]
+    columns = material.crop_frames // front.decimation  # type: ignore[union-attr]
     assert mixed.shape == (len(examples), columns, front.bands, 1)  # type: ignore[union-attr]
     assert np.isfinite(mixed).all()
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
-    whole = material.plain(examples[:1])
+    whole = material.plain_batch(examples[:1])
     exact = to_network_input(material.power(examples[0])[None], front)  # type: ignore[arg-type]
     np.testing.assert_array_equal(whole, exact[:, : whole.shape[1]])
     again = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice"))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(again.plain(examples[:1]), whole)
-    assert [len(each) for each in material.alike(of.examples, 10)] == [10, 10, 10, 2]
+    np.testing.assert_array_equal(again.plain_batch(examples[:1]), whole)
+    assert [len(each) for each in material.group_batches(of.examples, 10)] == [10, 10, 10, 2]
 
 
 def test_a_piece_is_of_its_sound_and_short_ones_are_repeated():

@@ -90,7 +90,7 @@ def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[i
     y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.class_names()))
     picture = about.medium == "picture"
     length = tf.fill((4,), 0.5) if picture else tf.constant(0.1)
-    attacked = pupil.attacked(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
+    attacked = pupil.perturb(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
     loss_of = keras.losses.categorical_crossentropy
     before, after = (loss_of(y, pupil(each), True).numpy() for each in (x, attacked))
     assert (after > before).all()

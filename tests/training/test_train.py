@@ -21,9 +21,8 @@ from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import read_arrays
 from mmdream.settings.targets import parse_channel, parse_target
 from mmdream.training.data import split_dataset
-from mmdream.training.export import TrainingReport, move_into_place
 from mmdream.training.task import TrainingSettings
-from mmdream.training.train import train_network
+from mmdream.training.train import TrainingReport, move_network_into_place, train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -64,8 +63,8 @@ def with_hearing(hearing: tuple[TrainingReport, Path], models: Path) -> Training
 
 
 def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport, pictures: Path):
-    assert with_seeing.figures.accuracy == 1.0
-    assert with_seeing.figures.baseline == 0.5
+    assert with_seeing.evaluation.accuracy == 1.0
+    assert with_seeing.evaluation.baseline == 0.5
     assert "mine" in list_networks("picture")
     assert [path.name for path in with_seeing.folder.parent.iterdir()] == ["mine"]
     about, parent = load_card("mine", "picture"), load_card("dreamnet")
@@ -101,7 +100,7 @@ def test_only_what_was_let_free_has_changed(with_seeing: TrainingReport):
 def test_the_report_is_whole(with_seeing: TrainingReport):
     folder = with_seeing.folder
     told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert told["confusion"] == with_seeing.figures.confusion.tolist()
+    assert told["confusion"] == with_seeing.evaluation.confusion.tolist()
     assert told["majority_class_baseline"] == 0.5
     assert len(told["rounds"]) >= 4
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= told["rounds"][0].keys()
@@ -143,7 +142,7 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
 
 
 def test_a_retrained_sound_network_knows_its_events(with_hearing: TrainingReport):
-    assert with_hearing.figures.accuracy == 1.0
+    assert with_hearing.evaluation.accuracy == 1.0
     assert load_card("mine", "sound").events == ("beep",)
 
 
@@ -169,10 +168,10 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_network_too(tmp_path: P
         (tmp_path / name).mkdir()
         (tmp_path / name / "card.toml").write_text(name)
     with pytest.raises(UserError, match=r"mine: has appeared .* the network is called mine-2"):
-        move_into_place(tmp_path / "result", tmp_path / "mine", overwrite=False)
+        move_network_into_place(tmp_path / "result", tmp_path / "mine", overwrite=False)
     assert (tmp_path / "mine/card.toml").read_text() == "mine"
     assert (tmp_path / "mine-2/card.toml").read_text() == "result"
-    move_into_place(tmp_path / "mine-2", tmp_path / "mine", overwrite=True)
+    move_network_into_place(tmp_path / "mine-2", tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine/card.toml").read_text() == "result"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
@@ -180,7 +179,7 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_network_too(tmp_path: P
 def test_fresh_weights_learn(pictures: Path):
     settings = replace(QUICK, data=pictures, from_scratch=True, unfreeze=None, epochs=4)
     report = train_network(settings)
-    assert report.figures.accuracy > 0.8
+    assert report.evaluation.accuracy > 0.8
     assert load_card("mine").facts["from"] == "dreamnet, its form, with fresh weights"
 
 
@@ -189,5 +188,5 @@ def test_a_robust_training_bears_more(sounds: Path):
         "sound", "melnet", sounds, "plain", epochs=2, batch=8, seconds=1.0, robust=True
     )
     report = train_network(settings)
-    assert report.figures.attacked > report.figures.baseline
+    assert report.evaluation.attacked_accuracy > report.evaluation.baseline
     assert load_card("plain").facts["robust"].startswith("yes")  # type: ignore[union-attr]
