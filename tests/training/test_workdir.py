@@ -58,6 +58,6 @@ def test_rounds_and_weights_are_gone_on_with(tmp_path: Path):
 
 def test_a_trained_networks_card_is_read():
     card = parse_card("mine", tomllib.loads((EARLIER / "card.toml").read_text()), EARLIER)
-    assert card.named_classes() == (("beep",), ("hiss",))
+    assert card.class_names() == (("beep",), ("hiss",))
     assert card.events == ("beep",)
     assert card.facts["from"] == "melnet, its own weights"
