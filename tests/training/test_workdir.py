@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.networks.card import load_card, parse_card
 from mmdream.networks.framework import keras, tf
+from mmdream.networks.registry import load_card, parse_card
 from mmdream.training.fit import FitSchedule, _make_optimizer
 from mmdream.training.model import TrainableModel
 from mmdream.training.task import TrainingSettings, make_task
