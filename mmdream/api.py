@@ -139,7 +139,7 @@ def _describe_job(
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.media.tracks import find_sound_track, resolve_tracks
-    from mmdream.render.image_style import check_pass
+    from mmdream.render.image import check_pass
     from mmdream.settings.recipe import ExtraOutputs, Selection
 
     path = Path(source)

@@ -77,14 +77,14 @@ class ClassifierChoice:
         )
 
 
-def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: EventSink) -> FilePredictions:
+def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventSink) -> FilePredictions:
     """Classify a file.
 
     Args:
         source: an image, a sound or a film.
         choice: which networks.
         top: number of classes that are reported.
-        listener: told about progress.
+        sink: told about progress.
 
     Raises:
         UserError: a file that is none of them, or has nothing for a network that is named; a network without
@@ -98,7 +98,7 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Ev
         if choice.sound_net is not None:
             raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
         rgb = read_image(source)
-        network = _load_classifier(recipe, "picture", listener)
+        network = _load_classifier(recipe, "picture", sink)
         predictions = _make_predictions(network, [0.0], None, [image_classifier(network)(rgb)])
         return FilePredictions(source, (predictions,), top)
     film = probe(source)
@@ -108,9 +108,9 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, listener: Ev
         raise UserError(f"{source}: has no sound for {choice.sound_net} to hear")
     both = []
     if film.video is not None:
-        both.append(_classify_frames(film, _load_classifier(recipe, "picture", listener), listener))
+        both.append(_classify_frames(film, _load_classifier(recipe, "picture", sink), sink))
     if film.audio_tracks:
-        both.append(_classify_windows(film, _load_classifier(recipe, "sound", listener), listener))
+        both.append(_classify_windows(film, _load_classifier(recipe, "sound", sink), sink))
     return FilePredictions(source, tuple(both), top)
 
 
@@ -137,27 +137,27 @@ def check_classes(card: NetworkCard) -> None:
         raise UserError(f"{card.name} has no classes to name; these have: {able}")
 
 
-def _load_classifier(recipe: Recipe, medium: str, listener: EventSink) -> Network:
+def _load_classifier(recipe: Recipe, medium: str, sink: EventSink) -> Network:
     """A recipe's network of a medium, loaded when it is known to have classes."""
     sees = medium == "picture"
     check_classes(load_card(recipe.net if sees else recipe.sound_net, medium))
-    return (load_image_network if sees else load_audio_network)(recipe, listener)
+    return (load_image_network if sees else load_audio_network)(recipe, sink)
 
 
-def _classify_frames(film: MediaFile, network: Network, listener: EventSink) -> Predictions:
+def _classify_frames(film: MediaFile, network: Network, sink: EventSink) -> Predictions:
     interval = max(FRAME_INTERVAL, (film.duration or Fraction(0)) / MAX_MOMENTS)
     expected = 0 if film.duration is None else -(-film.duration // interval)
     seconds, logits, classify = [], [], image_classifier(network)
-    for frame in read_frames(film, every=interval, on_warning=listener.warn):
+    for frame in read_frames(film, every=interval, on_warning=sink.warn):
         seconds.append(float(frame.seconds))
         logits.append(classify(frame.rgb))
-        listener.progress("picture", len(seconds), max(expected, len(seconds)) if expected else 0)
+        sink.progress("picture", len(seconds), max(expected, len(seconds)) if expected else 0)
     if not seconds:
         raise UserError(f"{film.path}: no frame of it can be decoded")
     return _make_predictions(network, seconds, None, logits)
 
 
-def _classify_windows(film: MediaFile, network: Network, listener: EventSink) -> Predictions:
+def _classify_windows(film: MediaFile, network: Network, sink: EventSink) -> Predictions:
     """Classify the first sound track."""
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.audio.frontend import read_windows
@@ -174,7 +174,7 @@ def _classify_windows(film: MediaFile, network: Network, listener: EventSink) ->
             for window in read_windows(FileSource(file, track.layout), network, WINDOW_SECONDS, MAX_MOMENTS):
                 seconds.append(float(span.start) + window.seconds)
                 logits.append(np.asarray(head(window.network_input), np.float32)[0])
-                listener.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
+                sink.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
     return _make_predictions(network, seconds, WINDOW_SECONDS, logits)
 
 

@@ -78,7 +78,7 @@ def render_audio_file(
     output: Path | None,
     recipe: Recipe,
     overwrite: bool,
-    listener: EventSink,
+    sink: EventSink,
     observer: AudioObserver | None = None,
     sound_track: int | str | None = None,
 ) -> Report:
@@ -89,7 +89,7 @@ def render_audio_file(
         output: the result; None: beside the source, or in the current folder, named after it.
         recipe: how to dream.
         overwrite: whether existing files may be replaced.
-        listener: told about progress.
+        sink: told about progress.
         observer: draws the dream; None: nobody.
         sound_track: number, from 1, or language of the track; None: the first.
 
@@ -106,20 +106,20 @@ def render_audio_file(
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
         if observer is not None:
             observer.begin(out, recipe.schedule, track.rate)
-        network = load_audio_network(recipe, listener)
+        network = load_audio_network(recipe, sink)
         for line in modulated.descriptions:
-            listener.say(line)
+            sink.say(line)
         with output_workspace(out, overwrite) as work:
             span, dreamed = render_audio_track(
-                audio, network, recipe, listener, work,
+                audio, network, recipe, sink, work,
                 on_gain=None if observer is None else observer.on_gain,
                 on_canvas=None if observer is None else observer.on_canvas,
             )  # fmt: skip
             seconds = span.n_samples / track.rate
-            _warn_if_truncated(audio, seconds, listener)
+            _warn_if_truncated(audio, seconds, sink)
             encode_audio(work / "sound.wav", work / out.name)
             if observer is not None and not span.n_samples:
-                listener.warn(f"{audio.name}: has no samples, so there is nothing to draw")
+                sink.warn(f"{audio.name}: has no samples, so there is nothing to draw")
             elif observer is not None:
                 observer.finish(audio.name.name, track.layout, recipe.schedule, float(span.start), work)
     report = dreamed.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
@@ -153,7 +153,7 @@ def render_audio_track(
     audio: AudioInput,
     network: Network,
     recipe: Recipe,
-    listener: EventSink,
+    sink: EventSink,
     work: Path,
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,
@@ -166,7 +166,7 @@ def render_audio_track(
         audio: the track.
         network: an audio network.
         recipe: how to dream.
-        listener: told about progress, in seconds.
+        sink: told about progress, in seconds.
         work: a folder, which gets the decoded sound, ``source.wav``, too.
         should_stop: asked now and then; True ends the dream.
         store: where finished chunks outlive the run.
@@ -180,9 +180,9 @@ def render_audio_track(
     from mmdream.audio.dream import dream_source
 
     track = audio.track
-    options = _resolve_options(recipe, audio.loudness is not None, listener)
+    options = _resolve_options(recipe, audio.loudness is not None, sink)
     recipe = replace(recipe, sound_manner=options)
-    _announce_octaves(recipe, listener)
+    _announce_octaves(recipe, sink)
     span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
     seconds = span.n_samples / track.rate
     with (
@@ -198,7 +198,7 @@ def render_audio_track(
             folder=work,
             store=store,
             hooks=DreamHooks(
-                lambda share: listener.progress("sound", share * seconds, seconds),
+                lambda share: sink.progress("sound", share * seconds, seconds),
                 should_stop,
                 on_gain,
                 on_canvas,
@@ -207,30 +207,30 @@ def render_audio_track(
     return span, report
 
 
-def _resolve_options(recipe: Recipe, generated: bool, listener: EventSink) -> AudioOptions:
+def _resolve_options(recipe: Recipe, generated: bool, sink: EventSink) -> AudioOptions:
     """The recipe's options: steady classes would fill a recording's pauses, so they invent nothing there."""
     options, card = recipe.sound_manner, load_card(recipe.sound_net, "sound")
     targets = [term.name for term in recipe.sound_wishes.terms if term.kind == "target" and term.weight > 0]
     steady = [name for name in targets if card.classes[card.class_index(name)] not in card.events]
     if generated or not options.invent or not card.events or not targets or len(steady) < len(targets):
         return options
-    listener.say(f"{', '.join(steady)} would fill every pause: --invent is left out")
+    sink.say(f"{', '.join(steady)} would fill every pause: --invent is left out")
     return replace(options, invent=0.0)
 
 
-def _announce_octaves(recipe: Recipe, listener: EventSink) -> None:
+def _announce_octaves(recipe: Recipe, sink: EventSink) -> None:
     """Say where fewer octaves fit than the schedule has."""
     from mmdream.audio.chunk_ascent import count_octaves
 
     keyed = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(keyed, key=lambda settings: settings.octaves)
     if (fit := count_octaves(most.octaves, most.octave_scale)) < most.octaves:
-        listener.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
+        sink.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 
-def _warn_if_truncated(audio: AudioInput, seconds: float, listener: EventSink) -> None:
+def _warn_if_truncated(audio: AudioInput, seconds: float, sink: EventSink) -> None:
     """Say so where a sound file ends before its header tells."""
     film, expected = audio.film, float(audio.film.duration or 0)
     tells_length = film.video is None and film.container_format in FORMATS_WITH_LENGTH
     if tells_length and expected > seconds + TRUNCATED_SECONDS:
-        listener.warn(f"{audio.name}: seems to be cut off; {seconds:.1f} of {expected:.1f} s are there")
+        sink.warn(f"{audio.name}: seems to be cut off; {seconds:.1f} of {expected:.1f} s are there")

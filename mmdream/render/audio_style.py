@@ -1,4 +1,4 @@
-"""A sound in the style of others: files in, a file out."""
+"""One sound rendered in the texture of others: an audio file, or the sound track of a film."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mmdream.audio.source import FileSource
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.media import formats
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
+from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import is_image
-from mmdream.media.probe import AudioTrack, MediaFile, probe
+from mmdream.media.probe import MediaFile, probe
 from mmdream.render.audio import AudioInput
 from mmdream.render.models import load_audio_network
 from mmdream.settings.passes import style_shares
@@ -34,35 +34,41 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AudioStyleFileReport:
-    """One finished sound."""
+    """Figures of one finished audio file."""
 
     output: str
     styles: dict[str, float]
-    """Each file's share, their sum 1."""
-    done: AudioStyleReport
+    """Each style file's share, their sum 1."""
+    track_report: AudioStyleReport
     wall_seconds: float
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values only; what is not a finite number becomes None."""
+        """Plain values; what is not a finite number becomes None."""
+
+        def finite(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
+        track = self.track_report
         return {
             "output": self.output,
             "styles": self.styles,
-            "seconds": self.done.n_samples / self.done.rate,
-            "loudness_source": _finite_or_none(self.done.loudness_source),
-            "loudness": _finite_or_none(self.done.loudness_dream),
-            "true_peak": _finite_or_none(self.done.true_peak),
-            "style_left": {name: _finite_or_none(left) for name, left in self.done.style_left.items()},
+            "seconds": track.n_samples / track.rate,
+            "loudness_source": finite(track.loudness_source),
+            "loudness": finite(track.loudness_dream),
+            "true_peak": finite(track.true_peak),
+            "style_left": {name: finite(left) for name, left in track.style_left.items()},
             "wall_seconds": self.wall_seconds,
         }
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""
-        left = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in self.done.style_left.items())
+        track = self.track_report
+        left = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in track.style_left.items())
         return [
             self.output,
             f"  of the distance to the style's texture are left: {left}",
-            f"  loudness {self.done.loudness_source:.1f} -> {self.done.loudness_dream:.1f} LUFS, "
-            f"peak {self.done.true_peak:.1f} dBTP",
+            f"  loudness {track.loudness_source:.1f} -> {track.loudness_dream:.1f} LUFS, "
+            f"peak {track.true_peak:.1f} dBTP",
             f"  {self.wall_seconds:.1f} s of work",
         ]
 
@@ -71,9 +77,9 @@ def style_audio_file(
     content: Path,
     styles: Sequence[tuple[Path, float]],
     output: Path | None,
-    styling: AudioStyleSettings,
+    settings: AudioStyleSettings,
     overwrite: bool,
-    listener: EventSink,
+    sink: EventSink,
 ) -> AudioStyleFileReport:
     """Give an audio file the texture of others.
 
@@ -81,12 +87,12 @@ def style_audio_file(
         content: the file.
         styles: audio files, each with its weight.
         output: the result; None: beside the content, named after it.
-        styling: how.
+        settings: how.
         overwrite: whether an existing file may be replaced.
-        listener: told about progress, in seconds.
+        sink: told about progress, in seconds.
 
     Raises:
-        UserError: what is no sound, or nothing that can be styled; the result cannot go where it should.
+        UserError: what is no sound, or nothing that can be styled; a path that cannot be written.
     """
     began = time.perf_counter()
     if not styles:
@@ -94,22 +100,22 @@ def style_audio_file(
     film = _probe_audio_file(content)
     for path, _ in styles:
         _probe_audio_file(path)
-    out = check_output_file(content, output, ".styled.wav", formats.AUDIO_SUFFIXES, overwrite)
-    formats.check_audio_format(out, film.audio_tracks[0])
-    network = load_audio_network(Recipe(seed=styling.seed), listener)
+    audio = AudioInput(film, film.audio_tracks[0])
+    out = check_output_file(content, output, ".styled.wav", AUDIO_SUFFIXES, overwrite)
+    check_audio_format(out, audio.track)
+    network = load_audio_network(Recipe(seed=settings.seed), sink)
     with output_workspace(out, overwrite) as work:
-        audio = AudioInput(film, film.audio_tracks[0])
-        _, done = style_audio_track(audio, styles, styling, network, listener, work)
-        formats.encode_audio(work / "sound.wav", work / out.name)
-    return AudioStyleFileReport(str(out), style_shares(styles), done, time.perf_counter() - began)
+        _, report = style_audio_track(audio, styles, settings, network, sink, work)
+        encode_audio(work / "sound.wav", work / out.name)
+    return AudioStyleFileReport(str(out), style_shares(styles), report, time.perf_counter() - began)
 
 
 def style_audio_track(
     audio: AudioInput,
     styles: Sequence[tuple[Path, float]],
-    styling: AudioStyleSettings,
+    settings: AudioStyleSettings,
     network: Network,
-    listener: EventSink,
+    sink: EventSink,
     work: Path,
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,
@@ -119,15 +125,15 @@ def style_audio_track(
     Args:
         audio: the track.
         styles: files with a sound, each with its weight.
-        styling: how.
-        network: a sound network.
-        listener: told about progress, in seconds.
-        work: where decoded sounds go too.
+        settings: how.
+        network: an audio network.
+        sink: told about progress, in seconds.
+        work: a folder, which gets the decoded sounds too.
         should_stop: asked now and then; True ends the work.
         store: where finished windows outlive the run.
 
     Returns:
-        Where the sound starts and how long it is, and what was done to it.
+        Where the sound starts and how long it is, and the figures of what was done to it.
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
@@ -136,38 +142,35 @@ def style_audio_track(
     from mmdream.audio.style import style_source  # After all that can be checked: this brings TensorFlow in.
 
     track = audio.track
-    laid = extract_audio(audio.film, track, work / "source.wav", *audio.span)
-    seconds = laid.n_samples / track.rate
+    span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
+    seconds = span.n_samples / track.rate
 
-    def tell(share: float) -> None:
+    def progress(share: float) -> None:
         if should_stop():
             raise Interrupted
-        listener.progress("sound", share * seconds, seconds)
+        sink.progress("sound", share * seconds, seconds)
 
     with ExitStack() as stack:
-
-        def opened(name: str, sound: AudioTrack) -> FileSource:
-            return FileSource(stack.enter_context(soundfile.SoundFile(work / name)), sound.layout)
-
-        heard = []
+        sources = []
         for number, (path, weight) in enumerate(styles):
-            other = probe(path)
+            film, wave = probe(path), work / f"style{number}.wav"
             # At the content's rate, whatever the style's is: what the content cannot hold is not wanted.
-            sound = replace(other.audio_tracks[0], rate=track.rate)
-            extract_audio(other, sound, work / f"style{number}.wav")
-            heard.append((opened(f"style{number}.wav", sound), weight))
-        source = opened("source.wav", track)
+            style_track = replace(film.audio_tracks[0], rate=track.rate)
+            extract_audio(film, style_track, wave)
+            file = stack.enter_context(soundfile.SoundFile(wave))
+            sources.append((FileSource(file, style_track.layout), weight))
+        content = FileSource(stack.enter_context(soundfile.SoundFile(work / "source.wav")), track.layout)
         names = [str(audio.film.path), *(str(path) for path, _ in styles)]
         with WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer:
-            done = style_source(
-                source, heard, writer.write, network, styling, names=names, folder=work, store=store,
-                progress=tell,
+            report = style_source(
+                content, sources, writer.write, network, settings, names=names, folder=work, store=store,
+                progress=progress,
             )  # fmt: skip
-    return laid, done
+    return span, report
 
 
 def check_audio_style(path: Path) -> None:
-    """Refuse, before any work, a file that holds no sound.
+    """Refuse, before any work, a style file that holds no sound.
 
     Raises:
         UserError: it does not.
@@ -190,7 +193,3 @@ def _probe_audio_file(path: Path) -> MediaFile:
     if not film.audio_tracks:
         raise UserError(f"{path}: has no sound")
     return film
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

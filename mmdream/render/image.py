@@ -1,11 +1,12 @@
-"""One picture dreamed."""
+"""One image dreamed: the passes of a film, on its only frame."""
 
 from __future__ import annotations
 
 import itertools
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,18 +25,85 @@ from mmdream.core.files import (
 )
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report, SettingsChange, objective_ratio
-from mmdream.image import octaves
+from mmdream.image.octaves import octave_sizes, resize
 from mmdream.image.spectrum import make_noise_image
-from mmdream.media import image
+from mmdream.media.image import IMAGE_SUFFIXES, read_image, write_image, write_numbered_images
+from mmdream.media.mask import check_mask
+from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame
-from mmdream.render.image_style import check_pass_files
 from mmdream.render.models import locate_image_network
 from mmdream.render.temporal import measure_strength
+from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
 
 if TYPE_CHECKING:  # They bring TensorFlow in.
     from mmdream.render.context import FrameContext
     from mmdream.render.frames import FramePipeline
+
+MIN_STYLE_SIDE = 16
+"""px of each side of an image that has a style or takes one on: four cells of a first layer of stride 4."""
+END_TOLERANCE = 0.05
+"""Seconds that a pass may end behind the film's end: a duration is seldom told to the frame."""
+
+
+def render_image_file(
+    source: Path | None,
+    output: Path | None,
+    recipe: Recipe,
+    overwrite: bool,
+    sink: EventSink,
+    save_steps: bool = False,
+) -> Report:
+    """Dream an image file, or noise, into an image file; see `render_image`.
+
+    Args:
+        source: an image file; None: noise of the recipe's size.
+        output: the result; None: beside the source.
+        recipe: how to dream.
+        overwrite: whether the result may replace a file.
+        sink: told each octave that is done.
+        save_steps: keep the image after each step too, in a folder named as the result and ``.steps``.
+
+    Raises:
+        UserError: not an image, a mask that does not fit it, or a path that cannot be written.
+    """
+    out = check_output_file(source, output, ".dream.png", IMAGE_SUFFIXES, overwrite)
+    rgb = read_start_image(source, recipe)
+    with open_image_output(out, overwrite, save_steps) as (file, on_step):
+        dream, report = render_image(rgb, recipe, sink, on_step)
+        write_image(file, dream)
+    return report.with_output(out)
+
+
+def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
+    """The image to dream on, or noise of the recipe's size; float32 [H, W, 3], 0..1.
+
+    Raises:
+        UserError: not an image, or no size for noise.
+    """
+    if source is not None:
+        return read_image(source)
+    if recipe.size is None or "x" not in recipe.size.lower():
+        raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
+    width, height = resolve_size(recipe.size, 0, 0)
+    return make_noise_image(height, width, recipe.seed)
+
+
+@contextmanager
+def open_image_output(
+    out: Path, overwrite: bool, save_steps: bool
+) -> Iterator[tuple[Path, Callable[[np.ndarray], None] | None]]:
+    """A draft that becomes the image file `out`, and a callback that keeps the image after each step.
+
+    Raises:
+        UserError: the folder of the steps cannot be written.
+    """
+    steps = check_output_folder(out, "steps", overwrite) if save_steps else None
+    with output_workspace(out, overwrite) as work:
+        kept = work / "steps"
+        yield work / out.name, None if steps is None else write_numbered_images(kept)
+        if steps is not None:
+            move_folder_into_place(kept, steps)
 
 
 def render_image(
@@ -44,26 +112,26 @@ def render_image(
     sink: EventSink,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Report]:
-    """Dream a picture, pass after pass, as a film's frame at second 0.
+    """Dream an image, pass after pass, as a film's frame at second 0.
 
     Args:
         rgb: float32 [H, W, 3], 0..1.
-        recipe: its schedule is asked at second 0, and passes that begin later are left out.
+        recipe: how to dream; passes that begin after second 0 are left out.
         sink: told each octave that is done.
-        on_step: called after each step with the picture so far, float32 [h, w, 3].
+        on_step: called after each step with the image so far, float32 [h, w, 3].
 
     Returns:
-        The dream, float32 [H, W, 3], 0..1, and what it amounted to by its first pass.
+        The dream, float32 [H, W, 3], 0..1, and its figures, by its first pass.
 
     Raises:
-        UserError: the recipe is to follow a film, or names what is not there.
+        UserError: the recipe follows a film, or names what is not there.
     """
     if recipe.drives or recipe.sound_drives:
         raise UserError("a picture stands still, so there is nothing to follow; dream it without drives")
     began, recipe = time.perf_counter(), _drop_later_passes(recipe, sink)
-    for each in recipe.effective_passes:
-        check_pass_files(each, rgb.shape[1], rgb.shape[0])
-        locate_image_network(recipe.for_pass(each))
+    for pass_ in recipe.effective_passes:
+        check_pass_files(pass_, rgb.shape[1], rgb.shape[0])
+        locate_image_network(recipe.for_pass(pass_))
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
     from mmdream.render.frames import FramePipeline
@@ -74,7 +142,7 @@ def render_image(
     pipeline = FramePipeline(recipe, passes, (height, width), scored_every=1)
     frame, context = _measure_still(rgb, pipeline)
     settings = [bound.renderer.schedule.at(0.0) for bound in passes]
-    total = sum(len(octaves.octave_sizes(height, width, each)) for each in settings)
+    total = sum(len(octave_sizes(height, width, each)) for each in settings)
     done = itertools.count(1)
     _, (layers,) = pipeline.ascend(
         pipeline.initial_states,
@@ -89,11 +157,26 @@ def render_image(
     return dream, Report(
         objective_gain={} if styled else {"picture": ratio},
         style_left=ratio if styled else None,
-        strength={"picture": measure_strength(octaves.resize(dream, (height, width)) - context.small)},
+        strength={"picture": measure_strength(resize(dream, (height, width)) - context.small)},
         precision={"picture": passes[0].renderer.network.precision},
         wall_seconds=time.perf_counter() - began,
         schedule={"picture": (SettingsChange(0.0, settings[0]),)},
     )
+
+
+def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:
+    """A recipe less the passes that begin after second 0.
+
+    Raises:
+        UserError: none is left.
+    """
+    later = [pass_ for pass_ in recipe.passes if not pass_.span.opacity(0.0)]
+    passes = tuple(pass_ for pass_ in recipe.passes if pass_ not in later)
+    if later and not passes:
+        raise UserError(f"a picture is dreamed as it is at second 0, and the {later[0]} begins later")
+    for pass_ in later:
+        sink.say(f"the {pass_} begins later, and is left out")
+    return replace(recipe, passes=passes)
 
 
 def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, FrameContext]:
@@ -107,66 +190,41 @@ def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, Fra
     return frame, context
 
 
-def _drop_later_passes(recipe: Recipe, listener: EventSink) -> Recipe:
-    """A recipe less the passes that begin later than a picture stands.
+def check_pass(film: MediaFile, pass_: Pass) -> None:
+    """Refuse a pass that cannot be done on a film, before any work.
 
     Raises:
-        UserError: none is left.
+        UserError: a time outside the film; a style image or a mask that cannot be read.
     """
-    later = [each for each in recipe.passes if not each.span.opacity(0.0)]
-    if not later:
-        return recipe
-    passes = tuple(each for each in recipe.passes if each not in later)
-    if not passes:
-        raise UserError(f"a picture is dreamed as it is at second 0, and the {later[0]} begins later")
-    for each in later:
-        listener.say(f"the {each} begins later, and is left out")
-    return replace(recipe, passes=passes)
+    span, length = pass_.span, film.duration
+    if length is not None and (span.start >= length or (span.stop or 0) > float(length) + END_TOLERANCE):
+        raise UserError(f"the {pass_} lies outside the film, which lasts {float(length):.2f} seconds")
+    assert film.video is not None
+    check_pass_files(pass_, film.video.width, film.video.height)
 
 
-def render_image_file(
-    source: Path | None,
-    output: Path | None,
-    recipe: Recipe,
-    overwrite: bool,
-    listener: EventSink,
-    save_steps: bool = False,
-) -> Report:
-    """Dream a picture file, or noise, into a picture file; see `render_image`.
-
-    Args:
-        source: a picture; None: noise of the recipe's size.
-        output: the result; None: beside the source.
-        recipe: how to dream.
-        overwrite: whether the result may replace a file.
-        listener: told each octave that is done.
-        save_steps: keep the picture after each step too, in a folder named as the result and ``.steps``.
+def check_pass_files(pass_: Pass, width: int, height: int) -> None:
+    """Refuse a pass whose files do not suit a film or an image of a width and height, px.
 
     Raises:
-        UserError: not a picture, a mask that does not fit it, or the result cannot go where it should.
+        UserError: a style image or a mask that cannot be read, or does not fit.
     """
-    out = check_output_file(source, output, ".dream.png", image.IMAGE_SUFFIXES, overwrite)
-    rgb = read_start_image(source, recipe)
-    steps = check_output_folder(out, "steps", overwrite) if save_steps else None
-    with output_workspace(out, overwrite) as work:
-        kept = work / "steps"
-        shown = None if steps is None else image.write_numbered_images(kept)
-        dream, report = render_image(rgb, recipe, listener, shown)
-        image.write_image(work / out.name, dream)
-        if steps is not None:
-            move_folder_into_place(kept, steps)
-    return report.with_output(out)
+    if pass_.style is not None:
+        for path, _ in pass_.style.models:
+            read_style_image(path)
+    if pass_.mask is not None:
+        check_mask(pass_.mask, width, height)
 
 
-def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
-    """The picture to dream on, float32 [H, W, 3].
+def read_style_image(path: Path) -> np.ndarray:
+    """An image that is large enough for a style, float32 [H, W, 3], 0..1.
 
     Raises:
-        UserError: not a picture, or no size for noise.
+        UserError: it is not.
     """
-    if source is not None:
-        return image.read_image(source)
-    if recipe.size is None or "x" not in recipe.size.lower():
-        raise UserError("noise has no size of its own; give --size WIDTHxHEIGHT")
-    width, height = resolve_size(recipe.size, 0, 0)
-    return make_noise_image(height, width, recipe.seed)
+    rgb = read_image(path)
+    height, width = rgb.shape[:2]
+    if min(height, width) < MIN_STYLE_SIDE:
+        least = f"a style needs {MIN_STYLE_SIDE} or more on each side"
+        raise UserError(f"{path}: is {width}x{height} px; {least}")
+    return rgb

@@ -6,6 +6,7 @@ import tempfile
 from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -14,7 +15,6 @@ from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.objective import check_targets, read_guide
-from mmdream.image.style_ascent import StyleTarget
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import open_mask
@@ -23,10 +23,12 @@ from mmdream.networks.card import NetworkCard
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
-from mmdream.render.frames import BoundPass, FramePipeline
-from mmdream.render.passes import AroundStep, DreamPass, PassRenderer, StylePass
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
+
+if TYPE_CHECKING:
+    from mmdream.render.frames import BoundPass, FramePipeline
+    from mmdream.render.passes import AroundStep, PassRenderer
 
 
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
@@ -119,6 +121,8 @@ def build_frame_pipeline(
     Raises:
         UserError: weights, paintings or masks that are missing or damaged; targets that cannot be reached.
     """
+    from mmdream.render.frames import FramePipeline
+
     passes = load_passes(recipe, (video.width, video.height), sink, around_step)
     width, height = resolve_size(recipe.size, video.width, video.height)
     return FramePipeline(recipe, passes, (height, width), 2 * max(1, round(video.rate or 25)))
@@ -132,6 +136,11 @@ def load_passes(
     Raises:
         UserError: as `build_frame_pipeline`.
     """
+    # After all that can be checked is checked: these bring TensorFlow in.
+    from mmdream.image.style_ascent import StyleTarget
+    from mmdream.render.frames import BoundPass
+    from mmdream.render.passes import DreamPass, StylePass
+
     networks: dict[tuple[str, str], Network] = {}
 
     def load_renderer(settings: Pass) -> PassRenderer:

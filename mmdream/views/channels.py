@@ -92,7 +92,7 @@ def render_each_channel(
     recipe: Recipe,
     channels_text: str,
     overwrite: bool,
-    listener: EventSink,
+    sink: EventSink,
     sound_track: int | str | None = None,
 ) -> ChannelsReport:
     """Dream a sound once for each channel of a layer, and draw a sheet of the dreams.
@@ -104,7 +104,7 @@ def render_each_channel(
         recipe: how to dream; its targets are replaced, their measure is not.
         channels_text: ``LAYER`` or ``LAYER:0-15,20``.
         overwrite: whether existing files may be replaced.
-        listener: told about progress, in dreams.
+        sink: told about progress, in dreams.
         sound_track: number, from 1, or language of the track; None: the first.
 
     Raises:
@@ -114,7 +114,7 @@ def render_each_channel(
     layer, some = parse_channels(channels_text)
     with open_audio_source(source, recipe.seed, sound_track) as audio:
         out = output or audio.name.with_name(f"{audio.name.stem}.dream.wav")
-        network = load_audio_network(_target_channels(recipe, layer, some), listener)
+        network = load_audio_network(_target_channels(recipe, layer, some), sink)
         channels = some or tuple(range(network.channels()[layer]))
         plain_layer = re.sub(r"[^\w.-]", "_", layer)
         stem = f"{out.stem}.{plain_layer}"
@@ -128,7 +128,7 @@ def render_each_channel(
         gains: dict[int, float] = {}
         for number, (channel, path) in enumerate(outputs.items()):
             alone = _target_channels(recipe, layer, (channel,))
-            events = _count_dreams(listener, number, len(outputs))
+            events = _count_dreams(sink, number, len(outputs))
             with output_workspace(path, overwrite) as work:
                 dream = _dream_channel(audio, network, alone, events, work)
                 encode_audio(work / "sound.wav", work / path.name)
@@ -139,7 +139,7 @@ def render_each_channel(
             cells.append(SheetCell(f"{channel}{ratio}", dream.power, dream.gain))
             if number == 0 and len(channels) > 1:
                 left = (time.perf_counter() - began) * (len(channels) - 1)
-                listener.say(f"{len(channels)} channels of {layer}: about {format_duration(left)} more")
+                sink.say(f"{len(channels)} channels of {layer}: about {format_duration(left)} more")
         with output_workspace(index, overwrite) as work:
             title = f"{audio.name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             sheet = draw_channel_sheet(title, cells, audio.track.rate, dream.seconds)
@@ -172,13 +172,13 @@ def _target_channels(recipe: Recipe, layer: str, channels: tuple[int, ...]) -> R
     return replace(recipe, sound_wishes=Targets((term,), recipe.sound_wishes.measure))
 
 
-def _count_dreams(listener: EventSink, number: int, count: int) -> EventSink:
-    """A listener to dream `number` of `count`; what is said of the first dream holds for all."""
+def _count_dreams(sink: EventSink, number: int, count: int) -> EventSink:
+    """A sink to dream `number` of `count`; what is said of the first dream holds for all."""
 
     def progress(_: str, done: float, total: float) -> None:
-        listener.progress("channels", number + done / max(total, 1e-9), count)
+        sink.progress("channels", number + done / max(total, 1e-9), count)
 
-    return listener.redirect(say=EventSink().say if number else listener.say, progress=progress)
+    return sink.redirect(say=EventSink().say if number else sink.say, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class _ChannelDream:
 
 
 def _dream_channel(
-    audio: AudioInput, network: Network, recipe: Recipe, listener: EventSink, work: Path
+    audio: AudioInput, network: Network, recipe: Recipe, sink: EventSink, work: Path
 ) -> _ChannelDream:
     """Dream a sound into ``work/sound.wav``.
 
@@ -201,7 +201,7 @@ def _dream_channel(
         UserError: it has no samples.
     """
     gains = ColumnMeans(SPECTROGRAM_COLUMNS)
-    span, report = render_audio_track(audio, network, recipe, listener, work, on_gain=gains.feed)
+    span, report = render_audio_track(audio, network, recipe, sink, work, on_gain=gains.feed)
     if not span.n_samples:
         raise UserError(f"{audio.film.path}: has no samples to dream on")
     with (

@@ -43,7 +43,7 @@ def write_gallery(
     output: Path,
     overwrite: bool,
     photos: Iterable[np.ndarray],
-    listener: EventSink,
+    sink: EventSink,
 ) -> Path:
     """Write the gallery of an image network.
 
@@ -53,7 +53,7 @@ def write_gallery(
         output: an image file; its suffix chooses the format.
         overwrite: whether an existing file may be replaced.
         photos: uint8 [h, w, 3] of `PHOTO_SIZE`, see `rank_channels`.
-        listener: told each tile that is done.
+        sink: told each tile that is done.
 
     Returns:
         The path that was written.
@@ -69,23 +69,23 @@ def write_gallery(
 
     keep_freed_memory()
     for guess in card.guesses:
-        listener.say(guess)
+        sink.say(guess)
     with output_workspace(out, overwrite) as work:
         network = load_shared_network(card, path, choose_precision("auto", card, has_gpu))
-        sheet = draw_gallery(network, photos, listener)
+        sheet = draw_gallery(network, photos, sink)
         write_image(work / out.name, sheet.astype(np.float32) / 255)
     return out
 
 
 def draw_gallery(
-    network: Network, photos: Iterable[np.ndarray], listener: EventSink, most: int = MAX_CHANNELS
+    network: Network, photos: Iterable[np.ndarray], sink: EventSink, most: int = MAX_CHANNELS
 ) -> np.ndarray:
     """Draw a row for each rung, shallow to deep, its strongest channel first; uint8 [H, W, 3].
 
     Args:
         network: an image network.
         photos: see `rank_channels`.
-        listener: told each tile that is done.
+        sink: told each tile that is done.
         most: channels of a rung.
     """
     rungs, ranked = network.card.rungs, rank_channels(network, photos, most)
@@ -96,7 +96,7 @@ def draw_gallery(
         for number in range(len(channels)):
             rows[-1].append(_dream_channel(network, rung, channels, number))
             done += 1
-            listener.progress("gallery", done, count)
+            sink.progress("gallery", done, count)
     return _draw_tiles(network.card, ranked, rows)
 
 
