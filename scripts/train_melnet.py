@@ -24,7 +24,7 @@ import numpy as np
 from esc10 import classes, recordings
 
 from mmdream.audio.filterbank import measure_band_power
-from mmdream.networks.audio_models import MELNET_LAYERS, fold_batch_normalization, melnet_trainer
+from mmdream.networks.audio_models import MELNET_LAYERS, melnet
 from mmdream.networks.framework import keras, tf
 from mmdream.training.attack import perturb_signed
 
@@ -132,7 +132,7 @@ def train(
 ) -> keras.Model:
     """The robust recipe; returns the trainer model."""
     rng = np.random.default_rng(args.seed)
-    model = melnet_trainer(front.bands, classes, DROPOUT)
+    model = melnet(front.bands, classes, normalised=True, dropout=DROPOUT)
     per_epoch = len(clips) // args.batch
     steps = args.epochs * per_epoch
     rate = keras.optimizers.schedules.CosineDecay(1e-4, steps, warmup_target=3e-3, warmup_steps=per_epoch)
@@ -212,6 +212,18 @@ def taught(
     for layer in model.layers:
         layer.set_weights([w.astype(np.float16).astype(np.float32) for w in layer.get_weights()])
     return model, mu
+
+
+def fold_batch_normalization(trained: keras.Model) -> keras.Model:
+    """A melnet without batch normalisation that answers as `trained` does outside training."""
+    folded = melnet(int(trained.input_shape[2]), int(trained.output_shape[1]))
+    for name in MELNET_LAYERS:
+        kernel = trained.get_layer(name).get_weights()[0]
+        gamma, beta, mean, variance = trained.get_layer(f"{name}_norm").get_weights()
+        scale = gamma / (variance + trained.get_layer(f"{name}_norm").epsilon) ** 0.5
+        folded.get_layer(name).set_weights([kernel * scale, beta - mean * scale])
+    folded.get_layer("logits").set_weights(trained.get_layer("logits").get_weights())
+    return folded
 
 
 def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:

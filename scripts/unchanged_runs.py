@@ -77,6 +77,12 @@ MEANT = (
         "OpenCV printed what is wrong with a damaged picture past the line that tells it",
         "f34879b328ff1268e315e7c98619ac9dfb593595",
     ),
+    Meant(
+        "training",
+        "text",
+        "cards are written by tomli-w, which lays longer lists over several lines: the same keys and values",
+        "4a6b56035459deafae3cafcaf857d4c17d256111",
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"

@@ -1,8 +1,9 @@
-"""Keras graphs of the sound networks of three earlier projects, made anew from their published shapes.
+"""Keras graphs of the sound networks, without weights: melnet, and three of earlier projects.
 
 DreamSound (char-tan, commit f77318e), Audio Deep Dream (kacperkan, commit 68e7e02) and Deep Dreaming Sounds
-(verrannt, commit f7bb960). Their weights are pickled and never read. All take [batch, column, band, 1] with
-any number of columns; layers have the publisher's names.
+(verrannt, commit f7bb960) are made anew from their published shapes; their weights are pickled and never read.
+All take [batch, column, band, 1] with any number of columns, and give logits [batch, class]; `dtype` is Keras's
+dtype policy of the features. Layers have the publishers' names.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ layers, ops = keras.layers, keras.ops
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
+MELNET_LAYERS = {
+    "c1": (16, 5, 2),
+    "c2": (24, 3, 1),
+    "c3": (40, 3, 1),
+    "c4": (40, 3, 1),
+    "c5": (64, 3, 1),
+    "c6": (96, 3, 1),
+}
+"""Channels, kernel side and stride of melnet's convolutions, shallow to deep."""
+LOGIT_WINDOW = 8
+"""Frames of c6, each 8 hops long, in one window of `window_logits`."""
 VGG19_BLOCKS = {1: (64, 2), 2: (128, 2), 3: (256, 4), 4: (512, 4), 5: (512, 4)}
 """Channels and convolutions of each block (Simonyan and Zisserman 2014, table 1, E)."""
-
-RESIDUAL_BLOCKS = {
-    1: {"a": (16, 7, 2)},
-    2: {"a": (64, 3, 1), "b": (64, 3, 1)},
-    3: {"a": (128, 3, 1), "b": (128, 3, 1)},
-    4: {"a": (256, 3, 1), "b": (256, 3, 1)},
-    5: {"a": (256, 3, 1), "b": (256, 3, 1)},
+RESIDUAL_BLOCKS = {"1a": (16, 7, 2)} | {
+    f"{group}{letter}": (channels, 3, 1)
+    for group, channels in ((2, 64), (3, 128), (4, 256), (5, 256))
+    for letter in "ab"
 }
-"""Channels, kernel side and stride of each block; a maximum of 2 x 2 between the groups."""
-
+"""Channels, kernel side and stride of each block; a maximum of 2 x 2 after 1a, 2b, 3b and 4b."""
 CONV5_SIZES = {
     "fat_shallow": {"conv1": 64, "conv2": 128, "conv3": 256, "conv4": 512, "conv4_1": 512}
     | {"fc1": 2048, "fc1_1": 2048},
@@ -42,9 +50,58 @@ CONV5_SIZES = {
     | {"fc1": 4096, "fc2": 4096},
 }
 """Channels of each layer of the named sizes, but the last, which has the classes."""
-
 CLIP_COLUMNS = 13
-"""That a Deep Dreaming Sounds network was given at a time: 2.08 s."""
+"""Columns of a clip of Deep Dreaming Sounds: 2.08 s."""
+
+
+def melnet(
+    bands: int = 64, classes: int = 10, dtype: str = "float32", normalised: bool = False, dropout: float = 0.0
+) -> keras.Model:
+    """The sound network that ships: six convolutions on a log-mel spectrogram, logits "logits".
+
+    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. A c6 frame lasts 8 hops.
+
+    Args:
+        bands: mel bands of the input.
+        classes: of its head.
+        dtype: of the features.
+        normalised: with batch normalisation behind each convolution, as it is trained; else it is folded into
+            the convolutions, which therefore have biases.
+        dropout: share of the pooled features, in training.
+    """
+    x = heard = keras.Input((None, bands, 1), name="heard")
+    for name, (channels, side, stride) in MELNET_LAYERS.items():
+        activation = None if normalised else "silu"
+        x = layers.Conv2D(
+            channels, side, stride, "same",
+            activation=activation, use_bias=not normalised, dtype=dtype, name=name,
+        )(x)  # fmt: skip
+        if normalised:
+            x = layers.BatchNormalization(momentum=0.95, dtype=dtype, name=f"{name}_norm")(x)
+            x = layers.Activation("silu", dtype=dtype, name=f"{name}_silu")(x)
+        if name in ("c2", "c4"):
+            x = layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(x)
+    average = layers.GlobalAveragePooling2D(name="average", dtype=dtype)(x)
+    # How loud the class was at its best moment, for sounds that are short.
+    loudest = ops.mean(ops.max(x, axis=1), axis=1)
+    pooled = layers.Concatenate(name="pooled", dtype=dtype)([average, loudest])
+    if dropout:
+        pooled = layers.Dropout(dropout, name="dropout")(pooled)
+    logits = layers.Dense(classes, dtype="float32", name="logits")(pooled)
+    return keras.Model(heard, logits, name="melnet")
+
+
+def window_logits(model: keras.Model, c6: tf.Tensor) -> tf.Tensor:
+    """Logits of a melnet in short windows, by its head on parts of its features c6, [1, time, band, 96].
+
+    Returns:
+        float32 [window, class]; windows of `LOGIT_WINDOW` frames (0.74 s), half overlapping.
+    """
+    windows = tf.signal.frame(tf.cast(c6[0], tf.float32), LOGIT_WINDOW, LOGIT_WINDOW // 2, axis=0)
+    mean = tf.reduce_mean(windows, axis=(1, 2))
+    loudest = tf.reduce_mean(tf.reduce_max(windows, axis=1), axis=1)
+    logits: tf.Tensor = model.get_layer("logits")(tf.concat((mean, loudest), axis=1))
+    return logits
 
 
 @keras.saving.register_keras_serializable("mmdream")
@@ -77,13 +134,7 @@ class AdaptivePool(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
 
 def vgg19_mel(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
-    """DreamSound's VGG-19 on one channel, to "output" [batch, class].
-
-    Args:
-        bands: mel bands of the input, at least 32.
-        classes: of its head.
-        dtype: Keras dtype policy.
-    """
+    """DreamSound's VGG-19 on one channel of at least 32 bands, logits "output"."""
     x = heard = keras.Input((None, bands, 1), name="heard")
     for block, (channels, count) in VGG19_BLOCKS.items():
         for number in range(1, count + 1):
@@ -101,13 +152,7 @@ def vgg19_mel(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
 
 
 def residual_spec(bands: int, classes: int, dtype: str = "float32") -> keras.Model:
-    """Audio Deep Dream's residual network, to "classification_1" [batch, class].
-
-    Args:
-        bands: bins of the input, at least 32.
-        classes: of its head.
-        dtype: Keras dtype policy.
-    """
+    """Audio Deep Dream's residual network on at least 32 bins, logits "classification_1"."""
 
     def convolve(x: Tensor, name: str, channels: int, side: int, stride: int = 1) -> Tensor:
         # PyTorch pads alike on both sides; "same" would not where it strides.
@@ -128,27 +173,20 @@ def residual_spec(bands: int, classes: int, dtype: str = "float32") -> keras.Mod
         return layers.ReLU(dtype=dtype, name=name)(y)
 
     x = heard = keras.Input((None, bands, 1), name="heard")
-    for group, blocks in RESIDUAL_BLOCKS.items():
-        for letter, (channels, side, stride) in blocks.items():
-            x = block(x, f"residual_{group}{letter}", channels, side, stride)
-        if group < len(RESIDUAL_BLOCKS):
-            x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool_{group}")(x)
+    for name, shape in RESIDUAL_BLOCKS.items():
+        x = block(x, f"residual_{name}", *shape)
+        if name in ("1a", "2b", "3b", "4b"):
+            x = layers.MaxPooling2D(2, dtype=dtype, name=f"pool_{name[0]}")(x)
     x = layers.GlobalAveragePooling2D(dtype=dtype, name="average")(x)
     logits = layers.Dense(classes, dtype="float32", name="classification_1")(x)
     return keras.Model(heard, logits, name="residual_spec")
 
 
 def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fat_shallow") -> keras.Model:
-    """Deep Dreaming Sounds' network of one of its named sizes, to "output" [batch, class].
+    """Deep Dreaming Sounds' network of one of `CONV5_SIZES`, logits "output".
 
-    Its dense layers saw a clip of 13 columns; here they are moved along the sound like a convolution (Long et
-    al. 2015, section 3.1), and their answers averaged, so that they hear sounds of any length.
-
-    Args:
-        bands: bins of the input.
-        classes: of its head.
-        dtype: Keras dtype policy.
-        size: a key of `CONV5_SIZES`.
+    Its dense layers took a clip of 13 columns; here they are moved along the sound like a convolution (Long et
+    al. 2015, section 3.1), and their outputs averaged, so that they take sounds of any length.
     """
 
     def convolve(x: Tensor, name: str, channels: int, sides: tuple[int, int], padding: str) -> Tensor:
@@ -181,111 +219,10 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
     return keras.Model(heard, logits, name="conv5_spec")
 
 
-pass
-
-ESC10_CLASSES = 10
-"""The classes of ESC-10."""
-
-
-def melnet(bands: int = 64, classes: int = ESC10_CLASSES, dtype: str = "float32") -> keras.Model:
-    """The sound network that ships: six convolutions on a log-mel picture, 107,442 weights.
-
-    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. Batch normalisation
-    is folded into the convolutions, which therefore have biases. A c6 frame lasts 8 hops.
-
-    Args:
-        bands: mel bands of the input.
-        classes: of its head.
-        dtype: Keras dtype policy of the features.
-
-    Returns:
-        A model from [batch, hop, band, 1] to "logits" [batch, class], layers c1 to c6 named.
-    """
-    return _build_melnet(bands, classes, dtype, normalised=False)
-
-
-def melnet_trainer(bands: int = 64, classes: int = ESC10_CLASSES, dropout: float = 0.3) -> keras.Model:
-    """Build melnet with batch normalisation and dropout, to be trained and then folded."""
-    return _build_melnet(bands, classes, "float32", normalised=True, dropout=dropout)
-
-
-def fold_batch_normalization(trained: keras.Model) -> keras.Model:
-    """Fold a trainer's batch normalisation into its convolutions.
-
-    Returns:
-        A melnet that answers as `trained` does outside training.
-    """
-    bands = int(trained.input_shape[2])
-    folded = melnet(bands, int(trained.output_shape[1]))
-    for name in MELNET_LAYERS:
-        kernel = trained.get_layer(name).get_weights()[0]
-        gamma, beta, mean, variance = trained.get_layer(f"{name}_norm").get_weights()
-        scale = gamma / (variance + trained.get_layer(f"{name}_norm").epsilon) ** 0.5
-        folded.get_layer(name).set_weights([kernel * scale, beta - mean * scale])
-    folded.get_layer("logits").set_weights(trained.get_layer("logits").get_weights())
-    return folded
-
-
-def window_logits(model: keras.Model, c6: tf.Tensor) -> tf.Tensor:
-    """What a melnet names in each short window, without hearing it again: its head on parts of c6.
-
-    Args:
-        model: a melnet.
-        c6: its features, [1, time, band, 96], at least WINDOW long.
-
-    Returns:
-        float32 [window, class]; windows of WINDOW frames (0.74 s), half overlapping.
-    """
-    windows = tf.signal.frame(tf.cast(c6[0], tf.float32), LOGIT_WINDOW, LOGIT_WINDOW // 2, axis=0)
-    mean = tf.reduce_mean(windows, axis=(1, 2))
-    loudest = tf.reduce_mean(tf.reduce_max(windows, axis=1), axis=1)
-    logits: tf.Tensor = model.get_layer("logits")(tf.concat((mean, loudest), axis=1))
-    return logits
-
-
-LOGIT_WINDOW = 8
-"""c6 frames of 8 hops."""
-MELNET_LAYERS = ("c1", "c2", "c3", "c4", "c5", "c6")
-"""Shallow to deep."""
-
-_MELNET_CHANNELS = {"c1": 16, "c2": 24, "c3": 40, "c4": 40, "c5": 64, "c6": 96}
-_POOLED_AFTER = ("c2", "c4")
-
-
-def _build_melnet(
-    bands: int, classes: int, dtype: str, *, normalised: bool, dropout: float = 0.0
-) -> keras.Model:
-    heard = keras.Input((None, bands, 1), name="heard")
-    x = heard
-    for name in MELNET_LAYERS:
-        if normalised:
-            x = keras.layers.Conv2D(
-                _MELNET_CHANNELS[name], 5 if name == "c1" else 3, 2 if name == "c1" else 1,
-                padding="same", use_bias=False, name=name,
-            )(x)  # fmt: skip
-            x = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
-            x = keras.layers.Activation("silu", name=f"{name}_silu")(x)
-        else:
-            x = keras.layers.Conv2D(
-                _MELNET_CHANNELS[name], 5 if name == "c1" else 3, 2 if name == "c1" else 1,
-                padding="same", activation="silu", name=name, dtype=dtype,
-            )(x)  # fmt: skip
-        if name in _POOLED_AFTER:
-            x = keras.layers.AveragePooling2D(2, padding="same", name=f"{name}_pool", dtype=dtype)(x)
-    average = keras.layers.GlobalAveragePooling2D(name="average", dtype=dtype)(x)
-    # How loud the class was at its best moment, for sounds that are short.
-    loudest = keras.ops.mean(keras.ops.max(x, axis=1), axis=1)
-    pooled = keras.layers.Concatenate(name="pooled", dtype=dtype)([average, loudest])
-    if dropout:
-        pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(pooled)
-    return keras.Model(heard, logits, name="melnet")
-
-
 AUDIO_BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "melnet": melnet,
     "vgg19_mel": vgg19_mel,
     "residual_spec": residual_spec,
     "conv5_spec": conv5_spec,
 }
-"""What a card calls its builder: by name bands, classes, dtype, and what the card's `build` says."""
+"""By the `builder` of a card; they take bands, classes, dtype, and the `build` of the card by name."""

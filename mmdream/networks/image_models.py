@@ -1,62 +1,18 @@
-"""Keras's own picture networks as graphs without weights, for any height and width."""
+"""Keras graphs of the image networks, without weights, for any height and width.
+
+Each takes its *own* input (channel order, range and mean are the card's affair) and names its layers as the
+publisher does, with ``/`` written ``_``, so that weights can be assigned by name. `dtype` is Keras's dtype
+policy, `classes` the number of classes of the head.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-
-_keras_layers = keras.layers
-
-
-def vgg16(dtype: str = "float32", classes: int = 0) -> keras.Model:
-    """VGG16; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _build_application(keras.applications.VGG16, dtype, classes)
-
-
-def vgg19(dtype: str = "float32", classes: int = 0) -> keras.Model:
-    """VGG19; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _build_application(keras.applications.VGG19, dtype, classes)
-
-
-def inception_v3(dtype: str = "float32", classes: int = 0) -> keras.Model:
-    """InceptionV3; input RGB -1..1."""
-    return _build_application(keras.applications.InceptionV3, dtype, classes)
-
-
-def resnet50(dtype: str = "float32", classes: int = 1000) -> keras.Model:
-    """ResNet50; input BGR 0..255 minus (103.939, 116.779, 123.68)."""
-    return _build_application(keras.applications.ResNet50, dtype, classes)
-
-
-def mobilenet_v2(dtype: str = "float32", classes: int = 1000) -> keras.Model:
-    """MobileNetV2; input RGB -1..1."""
-    return _build_application(keras.applications.MobileNetV2, dtype, classes)
-
-
-def _build_application(build: Callable[..., keras.Model], dtype: str, classes: int) -> keras.Model:
-    """One of Keras's own networks, without its dense layers or with one for its classes behind a global mean.
-
-    By itself Keras has a head for one size of picture only. The layers lie in the order of Keras's weights
-    files. The networks take no dtype, so the global policy is lent to them.
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(dtype)
-    try:
-        body = build(include_top=False, weights=None, input_shape=(None, None, 3))
-    finally:
-        keras.config.set_dtype_policy(before)
-    if not classes:
-        return body
-    x = _keras_layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(body.output)
-    return keras.Model(
-        body.input, _keras_layers.Dense(classes, dtype=dtype, name="predictions")(x), name=body.name
-    )
-
-
-pass
 
 layers, ops = keras.layers, keras.ops
 
@@ -74,13 +30,8 @@ INCEPTION_CHANNELS = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 """Channels of 1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj (Szegedy et al. 2014, table 1)."""
-
-FIRE_CHANNELS = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192)} | {
-    8: (64, 256),
-    9: (64, 256),
-}
-"""Channels of squeeze1x1 and of each expand (SqueezeNet v1.1)."""
-
+FIRE_CHANNELS = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
+"""Channels of squeeze1x1; each expand has four times as many (SqueezeNet v1.1)."""
 DREAMNET_LAYERS = {
     "c1a": (8, 4, 48),
     "c2a": (4, 2, 96),
@@ -176,19 +127,11 @@ class Stem(keras.layers.Conv2D):  # type: ignore[misc]  # Keras has no types
 
 
 def dreamnet(dtype: str = "float32", classes: int = 200, normalised: bool = False) -> keras.Model:
-    """Our small student of GoogLeNet: strides 4, 8, 16, 32, even kernels where it strides.
+    """Our small student of GoogLeNet: [n, h, w, 3], RGB minus 0.5 -> [p3b, p4c, p5b, logits].
 
-    An even kernel that overlaps its neighbours by half leaves no checkerboard in the gradient. p3b,
-    p4c and p5b predict the channels of GoogLeNet's inception_3b_output, 4c_output and 5b_output;
-    classes, of Tiny ImageNet at first, are told from the last two.
-
-    Args:
-        dtype: Keras dtype policy.
-        classes: of its head.
-        normalised: with a batch normalisation behind each convolution, as it is trained.
-
-    Returns:
-        [n, h, w, 3], RGB minus 0.5 -> [p3b, p4c, p5b, logits].
+    Strides 4, 8, 16, 32, with even kernels that overlap by half and so leave no checkerboard in the gradient.
+    p3b, p4c and p5b predict the channels of GoogLeNet's inception_3b_output, 4c_output and 5b_output; the
+    head takes the last two. `normalised`: with batch normalisation behind each convolution, as it is trained.
     """
     x = pixels = keras.Input((None, None, 3))
     heads = []
@@ -216,24 +159,14 @@ def dreamnet(dtype: str = "float32", classes: int = 200, normalised: bool = Fals
             x = y
     # What there is (p4c), and how it lies together (p5b).
     pooled = [layers.GlobalAveragePooling2D(dtype=dtype)(head) for head in heads[1:]]
-    seen = layers.Concatenate(dtype=dtype, name="seen")(pooled)
-    logits = layers.Dense(classes, dtype=dtype, name="classes")(seen)
+    pooled = layers.Concatenate(dtype=dtype, name="seen")(pooled)
+    logits = layers.Dense(classes, dtype=dtype, name="classes")(pooled)
     return keras.Model(pixels, [*heads, logits], name="dreamnet")
 
 
 def googlenet(dtype: str = "float32", classes: int = 1000) -> keras.Model:
-    """BVLC GoogLeNet, the network of the first deep dreams.
-
-    Args:
-        dtype: Keras dtype policy.
-        classes: of its head.
-
-    Returns:
-        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, class].
-    """
-
-    def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
+    """BVLC GoogLeNet, of the first deep dreams: BGR 0..255 minus (104, 117, 123) -> logits [n, class]."""
+    convolve = partial(_convolve, dtype=dtype)
 
     def inception(x: Tensor, block: str) -> Tensor:
         one, three_in, three, five_in, five, pooled = INCEPTION_CHANNELS[block]
@@ -266,35 +199,50 @@ def googlenet(dtype: str = "float32", classes: int = 1000) -> keras.Model:
 
 
 def squeezenet(dtype: str = "float32", classes: int = 1000, rectified: bool = False) -> keras.Model:
-    """SqueezeNet v1.1.
+    """SqueezeNet v1.1: BGR 0..255 minus (104, 117, 123) -> logits [n, class].
 
-    Args:
-        dtype: Keras dtype policy.
-        classes: of its head.
-        rectified: whether a place can only speak for a class, as the published weights want it; a class that
-            no place speaks for has no gradient then, neither to be learned nor to be dreamed.
-
-    Returns:
-        [n, h, w, 3], BGR 0..255 minus (104, 117, 123) -> logits [n, class].
+    `rectified`: a place can only speak for a class, as the published weights want it; a class that no place
+    speaks for has no gradient then, neither to be learned nor to be dreamed.
     """
-
-    def convolve(x: Tensor, name: str, channels: int, side: int) -> Tensor:
-        return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
-
+    convolve = partial(_convolve, dtype=dtype)
     pixels = keras.Input((None, None, 3))
     x = layers.Conv2D(64, 3, 2, activation="relu", dtype=dtype, name="conv1")(pixels)
     x = _max_pool_ceil(x, "pool1", dtype)
-    for block, (narrow, wide) in FIRE_CHANNELS.items():
+    for block, channels in FIRE_CHANNELS.items():
         if block in (4, 6):
             x = _max_pool_ceil(x, f"pool{block - 1}", dtype)
-        x = convolve(x, f"fire{block}_squeeze1x1", narrow, 1)
-        wings = [convolve(x, f"fire{block}_expand{side}x{side}", wide, side) for side in (1, 3)]
-        x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(wings)
-    told = "relu" if rectified else None
-    x = layers.Conv2D(classes, 1, activation=told, dtype=dtype, name="conv10")(x)
+        x = convolve(x, f"fire{block}_squeeze1x1", channels, 1)
+        branches = [convolve(x, f"fire{block}_expand{side}x{side}", 4 * channels, side) for side in (1, 3)]
+        x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(branches)
+    activation = "relu" if rectified else None
+    x = layers.Conv2D(classes, 1, activation=activation, dtype=dtype, name="conv10")(x)
     return keras.Model(
         pixels, layers.GlobalAveragePooling2D(dtype=dtype, name="pool10")(x), name="squeezenet"
     )
+
+
+def _build_application(
+    build: Callable[..., keras.Model], dtype: str = "float32", classes: int = 0
+) -> keras.Model:
+    """One of Keras's own networks, without its dense layers or with one for its classes behind a global mean.
+
+    By itself Keras has a head for one size of image only. The layers lie in the order of Keras's weights
+    files. The networks take no dtype, so the global policy is lent to them.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype)
+    try:
+        body = build(include_top=False, weights=None, input_shape=(None, None, 3))
+    finally:
+        keras.config.set_dtype_policy(before)
+    if not classes:
+        return body
+    x = layers.GlobalAveragePooling2D(dtype=dtype, name="avg_pool")(body.output)
+    return keras.Model(body.input, layers.Dense(classes, dtype=dtype, name="predictions")(x), name=body.name)
+
+
+def _convolve(x: Tensor, name: str, channels: int, side: int, dtype: str) -> Tensor:
+    return layers.Conv2D(channels, side, padding="same", activation="relu", dtype=dtype, name=name)(x)
 
 
 def _max_pool_ceil(x: Tensor, name: str, dtype: str) -> Tensor:
@@ -311,10 +259,10 @@ IMAGE_BUILDERS: dict[str, Callable[..., keras.Model]] = {
     "dreamnet": dreamnet,
     "googlenet": googlenet,
     "squeezenet": squeezenet,
-    "vgg16": vgg16,
-    "vgg19": vgg19,
-    "inception_v3": inception_v3,
-    "resnet50": resnet50,
-    "mobilenet_v2": mobilenet_v2,
+    "vgg16": partial(_build_application, keras.applications.VGG16),
+    "vgg19": partial(_build_application, keras.applications.VGG19),
+    "inception_v3": partial(_build_application, keras.applications.InceptionV3),
+    "resnet50": partial(_build_application, keras.applications.ResNet50),
+    "mobilenet_v2": partial(_build_application, keras.applications.MobileNetV2),
 }
-"""What a card calls its builder."""
+"""By the `builder` of a card; they take classes, dtype, and the `build` of the card by name."""
