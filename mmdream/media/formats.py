@@ -74,10 +74,9 @@ class VideoFormat:
     copyable_audio: frozenset[str] | None = None
     copyable_subtitles: frozenset[str] | None = None
 
-    @property
-    def intermediate_muxer(self) -> str:
-        """FFmpeg's name of the container on the way."""
-        return "mp4" if self.is_mp4 else self.muxer
+    def can_copy_video(self, codec: str) -> bool:
+        """Whether the container takes packets of this codec as they are."""
+        return self.copyable_video is None or codec in self.copyable_video
 
     @property
     def is_mp4(self) -> bool:

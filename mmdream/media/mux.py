@@ -59,18 +59,22 @@ def mux_video(
     Raises:
         UserError: an unknown suffix, or a full disk.
     """
-    kind, work = video_format(out), out.parent
-    if video is None and film.video is not None and not _can_copy_video(film, kind, start, end):
-        on_warning(f"{film.path}: its picture is encoded anew, as an excerpt or as {out.suffix} demands")
-        video = work / f"kept{kind.intermediate_suffix}"
-        _encode_video(film, video, out.suffix.lower(), start, end)
+    kind = video_format(out)
+    if video is None and film.video is not None:
+        is_excerpt = start is not None or end is not None
+        if is_excerpt or not kind.can_copy_video(film.video.codec):
+            on_warning(f"{film.path}: its picture is encoded anew, as an excerpt or as {out.suffix} demands")
+            video = out.with_name(f"kept{kind.intermediate_suffix}")
+            with VideoWriter(video, film.video, out.suffix.lower(), film.video.time_base) as writer:
+                for frame in read_frames(film, start, end):
+                    writer.write(frame.rgb, frame.pts)
     zero = film.start + (start or 0)
     source = _source_input(film, zero, is_excerpt=start is not None)
-    tracks = plan_audio_tracks(film, dream, out, kind, (start, end), work, on_warning)
+    tracks = plan_audio_tracks(film, dream, out, (start, end), on_warning)
     merged = None
     if video is not None and dream is not None and dream in tracks:
         assert dream.wave is not None
-        merged = work / f"merged{kind.intermediate_suffix}"
+        merged = out.with_name(f"merged{kind.intermediate_suffix}")
         merge_audio_video(video, dream.wave, merged, kind.audio_encoder)
 
     streams = [] if film.video is None else [_video_stream(film, video, merged, source, zero)]
@@ -120,21 +124,6 @@ class _OutputStream:
     title: str | None = None
     """Besides those tags, as not every container calls it so."""
     packet_filters: tuple[str, ...] = ()
-
-
-def _can_copy_video(film: MediaFile, kind: VideoFormat, start: Fraction | None, end: Fraction | None) -> bool:
-    assert film.video is not None
-    whole = start is None and end is None
-    return whole and (kind.copyable_video is None or film.video.codec in kind.copyable_video)
-
-
-def _encode_video(
-    film: MediaFile, path: Path, suffix: str, start: Fraction | None, end: Fraction | None
-) -> None:
-    assert film.video is not None
-    with VideoWriter(path, film.video, suffix, film.video.time_base) as writer:
-        for frame in read_frames(film, start, end):
-            writer.write(frame.rgb, frame.pts)
 
 
 def _source_input(film: MediaFile, zero: Fraction, is_excerpt: bool) -> Any:

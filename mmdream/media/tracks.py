@@ -1,8 +1,4 @@
-"""Decide what becomes of each of the source's audio tracks in a result.
-
-One may be replaced by a dream; the others are copied packet by packet, or encoded anew where the container
-refuses them.
-"""
+"""Choose the tracks that are dreamed, and decide what becomes of each audio track in a result."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.media.audio_files import DecodedSpan, extract_audio, write_channel_mask
-from mmdream.media.formats import VideoFormat
+from mmdream.media.formats import VideoFormat, video_format
 from mmdream.media.open import demux_packets, open_media, run_ffmpeg
 from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.settings.recipe import Selection
@@ -24,6 +20,10 @@ from mmdream.settings.recipe import Selection
 OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 """The layouts that libopus takes, by the count of channels. Beside and behind are one to it: it refuses the
 "5.1(side)" of most films with surround sound, whose channels have the same order."""
+
+
+Excerpt = tuple[Fraction | None, Fraction | None]
+"""Start and end, seconds since `MediaFile.start`; None: the film's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,73 +40,124 @@ class OutputAudioTrack:
     """FFmpeg's, for the wave; None: the container's usual one."""
 
 
+def find_sound_track(film: MediaFile, choice: int | str | None) -> AudioTrack:
+    """The sound track of this number, from 1 as players count, or language; None: the first.
+
+    Raises:
+        UserError: there is no such track.
+    """
+    if not film.audio_tracks:
+        undecodable = " that can be decoded" if film.undecodable_audio else ""
+        raise UserError(f"{film.path}: has no sound{undecodable}")
+    if choice is None:
+        return film.audio_tracks[0]
+    name = str(choice).strip().casefold()
+    for track in film.audio_tracks:
+        if name in (str(track.number), track.language and track.language.casefold()):
+            return track
+    known = ", ".join(_list_track(track) for track in film.audio_tracks)
+    if name in map(str, film.undecodable_audio):
+        raise UserError(f"{film.path}: its sound track {name} cannot be decoded; there is {known}")
+    raise UserError(f"{film.path}: has no sound track {name!r}; there is {known}")
+
+
+def _list_track(track: AudioTrack) -> str:
+    words = (track.language, track.title and repr(track.title), track.layout)
+    return f"{track.number} ({', '.join(word for word in words if word)})"
+
+
+def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:
+    """The film's picture, and the sound track that is to be dreamed, if one is.
+
+    Raises:
+        UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
+    """
+    if film.video is None:
+        raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
+    if order.keep_sound and order.sound_track is not None:
+        raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
+    is_silent = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
+    track = None if is_silent else find_sound_track(film, order.sound_track)
+    if order.sound_style is not None and track is None:
+        raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
+    if order.keep_picture and track is None:
+        raise UserError(f"{film.path}: nothing is left to dream; drop --keep-picture or --keep-sound")
+    start, end = order.start or Fraction(0), order.end
+    if start < 0 or (end is not None and end <= start):
+        raise UserError(f"start is {float(start):g} and end {float(end or 0):g}; choose 0 <= start < end")
+    if film.duration is not None and start >= film.duration:
+        raise UserError(f"start is {float(start):g}, but the film lasts {float(film.duration):.2f} seconds")
+    return film.video, track
+
+
+def describe_track(track: AudioTrack) -> str:
+    """An audio track for a person: its number, language and codec."""
+    details = ", ".join(word for word in (track.language, track.codec) if word)
+    return f"sound track {track.number} ({details})"
+
+
 def plan_audio_tracks(
     film: MediaFile,
     dream: OutputAudioTrack | None,
     out: Path,
-    video_format: VideoFormat,
-    span: tuple[Fraction | None, Fraction | None],
-    work: Path,
+    excerpt: Excerpt,
     on_warning: Callable[[str], None],
 ) -> tuple[OutputAudioTrack, ...]:
-    """The audio tracks of a result, in the source's order; those that cannot be copied are decoded here.
+    """The audio tracks of a result, in the source's order.
 
-    Args:
-        film: the source.
-        dream: the track that replaces one of its own; None: all are kept.
-        out: the result.
-        video_format: of the result.
-        span: start and end of the excerpt, seconds since `MediaFile.start`; None: the film's own.
-        work: a folder for the waves of tracks that are encoded anew.
-        on_warning: called with one line about what is left out or encoded anew.
+    `dream` replaces one of them. The others are copied packet by packet, or decoded beside the result to be
+    encoded anew, where its container demands it; `on_warning` is called with one line about each of these and
+    about what is left out.
 
     Raises:
         UserError: the disk is full.
     """
+    kind = video_format(out)
     for number in film.undecodable_audio:
         on_warning(f"{film.path}: sound track {number} is left out: nothing of it can be decoded")
     replaced = None if dream is None else dream.source.number
     kept = [track.index for track in film.audio_tracks if track.number != replaced]
-    times = {} if span == (None, None) else read_packet_times(film.path, kept)
+    times = {} if excerpt == (None, None) else read_packet_times(film.path, kept)
     planned = []
     for track in film.audio_tracks:
-        wave = work / f"kept{track.number}.wav"
+        name = f"{film.path}: {describe_track(track)}"
+        wave = out.with_name(f"kept{track.number}.wav")
         if dream is not None and track.number == replaced:
             output = dream
-        elif track.index in times and not len(select_times(film, times[track.index], *span)):
+        elif track.index in times and not len(select_times(film, times[track.index], *excerpt)):
             output = OutputAudioTrack(track, wave_span=DecodedSpan(track.start, 0))
-        elif _is_pcm_with_gaps(film, track, video_format):
-            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *span), track.codec)
-        elif _can_copy_audio(film, track, video_format, work):
+        elif _is_pcm_with_gaps(film, track, kind):
+            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *excerpt), track.codec)
+        elif _can_copy_audio(film, track, kind, out.with_name(f"trial{kind.intermediate_suffix}")):
             output = OutputAudioTrack(track)
         else:
-            on_warning(f"{film.path}: {describe_track(track)} is encoded anew, as {out.suffix} demands")
-            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *span))
+            on_warning(f"{name} is encoded anew, as {out.suffix} demands")
+            output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *excerpt))
         if output.wave_span is not None and not output.wave_span.n_samples:
-            on_warning(f"{film.path}: {describe_track(track)} is left out: the excerpt has nothing of it")
+            on_warning(f"{name} is left out: the excerpt has nothing of it")
             continue
-        if output.wave is not None and video_format.audio_encoder == "libopus":
-            _set_opus_layout(output.wave, track)
+        is_opus = kind.audio_encoder == "libopus" and track.channels <= len(OPUS_LAYOUTS)
+        if output.wave is not None and is_opus and track.layout not in OPUS_LAYOUTS:
+            write_channel_mask(output.wave, OPUS_LAYOUTS[track.channels - 1])
         planned.append(output)
     return tuple(planned)
 
 
-def _is_pcm_with_gaps(film: MediaFile, track: AudioTrack, video_format: VideoFormat) -> bool:
+def _is_pcm_with_gaps(film: MediaFile, track: AudioTrack, kind: VideoFormat) -> bool:
     """Whether a track is PCM that a copy would push together: QuickTime has no gaps between its packets.
 
     Encoded anew, it has the same samples, with silence in the gaps.
     """
-    is_mov = video_format.muxer == "mov" and track.codec in (video_format.copyable_audio or ())
-    return is_mov and track.codec.startswith("pcm") and not film.container_format.startswith("mov")
+    is_mov = kind.muxer == "mov" and not film.container_format.startswith("mov")
+    return is_mov and track.codec.startswith("pcm") and track.codec in (kind.copyable_audio or ())
 
 
-def _can_copy_audio(film: MediaFile, track: AudioTrack, video_format: VideoFormat, work: Path) -> bool:
+def _can_copy_audio(film: MediaFile, track: AudioTrack, kind: VideoFormat, trial: Path) -> bool:
     """Whether a container takes a track's packets as they are; Matroska is tried, as it takes most."""
-    if video_format.copyable_audio is not None:
-        return track.codec in video_format.copyable_audio
-    trial = work / f"trial{video_format.intermediate_suffix}"
+    if kind.copyable_audio is not None:
+        return track.codec in kind.copyable_audio
     stream = ffmpeg.input(str(film.path.resolve()))[str(track.index)]
-    options = {"format": video_format.muxer, "c": "copy", "frames:a": 1}
+    options = {"format": kind.muxer, "c": "copy", "frames:a": 1}
     try:
         run_ffmpeg(ffmpeg.output(stream, str(trial), **options), trial)
     except RuntimeError:
@@ -114,11 +165,6 @@ def _can_copy_audio(film: MediaFile, track: AudioTrack, video_format: VideoForma
     finally:
         trial.unlink(missing_ok=True)
     return True
-
-
-def _set_opus_layout(wave: Path, track: AudioTrack) -> None:
-    if track.channels <= len(OPUS_LAYOUTS) and track.layout not in OPUS_LAYOUTS:
-        write_channel_mask(wave, OPUS_LAYOUTS[track.channels - 1])
 
 
 def read_packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarray]:
@@ -144,64 +190,3 @@ def select_times(
     low = -np.inf if start is None else -margin
     high = np.inf if end is None else float(end - (start or 0)) + margin
     return times[(times >= low) & (times < high)]
-
-
-def describe_track(track: AudioTrack) -> str:
-    """An audio track for a person: its number, language and codec."""
-    details = ", ".join(word for word in (track.language, track.codec) if word)
-    return f"sound track {track.number} ({details})"
-
-
-def find_sound_track(film: MediaFile, wish: int | str | None) -> AudioTrack:
-    """The sound track that is asked for.
-
-    Args:
-        film: a film or a sound.
-        wish: its number, from 1 as players count, or its language as the film tells it; None: the first.
-
-    Raises:
-        UserError: there is no such track.
-    """
-    if not film.audio_tracks:
-        raise UserError(
-            f"{film.path}: has no sound" + (" that can be decoded" if film.undecodable_audio else "")
-        )
-    if wish is None:
-        return film.audio_tracks[0]
-    asked = str(wish).strip().casefold()
-    for sound in film.audio_tracks:
-        if asked in (str(sound.number), sound.language and sound.language.casefold()):
-            return sound
-    there = ", ".join(_format_track(sound) for sound in film.audio_tracks)
-    if asked in map(str, film.undecodable_audio):
-        raise UserError(f"{film.path}: its sound track {asked} cannot be decoded; there is {there}")
-    raise UserError(f"{film.path}: has no sound track {asked!r}; there is {there}")
-
-
-def _format_track(sound: AudioTrack) -> str:
-    words = (sound.language, sound.title and repr(sound.title), sound.layout)
-    return f"{sound.number} ({', '.join(word for word in words if word)})"
-
-
-def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:
-    """The film's picture, and the sound track that is to be dreamed, if one is.
-
-    Raises:
-        UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
-    """
-    if film.video is None:
-        raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
-    if order.keep_sound and order.sound_track is not None:
-        raise UserError("--sound-track chooses what is dreamed; drop it or --keep-sound")
-    none = order.keep_sound or (not film.audio_tracks and order.sound_track is None)
-    track = None if none else find_sound_track(film, order.sound_track)
-    if order.sound_style is not None and track is None:
-        raise UserError(f"{film.path}: has no sound to style; drop --sound-style")
-    if order.keep_picture and track is None:
-        raise UserError(f"{film.path}: nothing is left to dream; drop --keep-picture or --keep-sound")
-    start, end = order.start or Fraction(0), order.end
-    if start < 0 or (end is not None and end <= start):
-        raise UserError(f"start is {float(start):g} and end {float(end or 0):g}; choose 0 <= start < end")
-    if film.duration is not None and start >= film.duration:
-        raise UserError(f"start is {float(start):g}, but the film lasts {float(film.duration):.2f} seconds")
-    return film.video, track

@@ -13,7 +13,13 @@ import numpy as np
 
 from mmdream.media.open import audio_stream, open_media
 from mmdream.media.probe import AudioTrack, MediaFile, probe
-from mmdream.media.tracks import OutputAudioTrack, describe_track, read_packet_times, select_times
+from mmdream.media.tracks import (
+    Excerpt,
+    OutputAudioTrack,
+    describe_track,
+    read_packet_times,
+    select_times,
+)
 
 STAMP_TOLERANCE = Fraction(1, 1000)
 """Matroska's clock, and the least by which stamps of any film are told apart here."""
@@ -22,9 +28,6 @@ MAX_DRIFT = 2 * STAMP_TOLERANCE
 AAC_PADDING = 1024
 """Samples of one AAC packet: MP4's sound may be so much longer or, where it starts late, earlier."""
 MAX_PCM_PACKET_SECONDS = 0.2
-
-Span = tuple[Fraction | None, Fraction | None]
-"""Start and end of the excerpt, seconds since `MediaFile.start`; None: the film's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,14 @@ def verify_video(
     """
     result = probe(out)
     times = read_frame_times(result) if result.video is not None else np.zeros(0)
-    drift = Fraction(0)
-    if frame_times is not None:
-        expected = np.sort(np.asarray(frame_times, dtype=np.float64))
-        if len(expected) != len(times):
-            raise AssertionError(
-                f"{out.name} has {len(times)} frames instead of {len(expected)} of {film.path.name}"
-            )
-        if len(expected):
-            drift = Fraction(float(np.abs(times - expected).max()))
-        if drift > STAMP_TOLERANCE:
-            raise AssertionError(f"{out.name} shows a frame {float(drift) * 1000:.3f} ms off its time")
+    expected = times if frame_times is None else np.sort(np.asarray(frame_times, dtype=np.float64))
+    if len(expected) != len(times):
+        raise AssertionError(
+            f"{out.name} has {len(times)} frames instead of {len(expected)} of {film.path.name}"
+        )
+    drift = Fraction(float(np.abs(times - expected).max(initial=0.0)))
+    if drift > STAMP_TOLERANCE:
+        raise AssertionError(f"{out.name} shows a frame {float(drift) * 1000:.3f} ms off its time")
     samples, audio_drift = _verify_audio_tracks(film, result, tracks, (start, end), on_warning)
     if audio_drift > MAX_DRIFT:
         raise AssertionError(f"{out.name} has a sound {float(audio_drift) * 1000:.3f} ms off its time")
@@ -98,7 +98,7 @@ def _verify_audio_tracks(
     film: MediaFile,
     result: MediaFile,
     tracks: Sequence[OutputAudioTrack],
-    span: Span,
+    excerpt: Excerpt,
     on_warning: Callable[[str], None],
 ) -> tuple[int | None, Fraction]:
     """Compare number, languages, starts and lengths of the audio tracks, and of copies each packet's time.
@@ -118,34 +118,20 @@ def _verify_audio_tracks(
         name = describe_track(planned.source)
         on_warning(f"{film.path}: nothing of {name} can be decoded in {result.path.name}")
     for planned, track in pairs:
-        _compare_languages(film, result, planned.source, track, on_warning)
-    _compare_copied_tracks(film, result, [p for p in pairs if p[0].wave_span is None], span, on_warning)
-    samples, drift = None, Fraction(0)
-    for planned, track in pairs:
-        if planned.wave_span is not None:
-            counted = _count_samples(result, track)
-            samples = counted if samples is None else samples
-            drift = max(drift, _encoded_drift(result, track, counted, planned, span[0] or Fraction(0)))
-    if samples is None and result.audio_tracks:
-        samples = _count_samples(result, result.audio_tracks[0])
-    return samples, drift
-
-
-def _compare_languages(
-    film: MediaFile,
-    result: MediaFile,
-    expected: AudioTrack,
-    track: AudioTrack,
-    on_warning: Callable[[str], None],
-) -> None:
-    if track.language == expected.language:
-        return
-    suffix = result.path.suffix
-    if _can_store_language(suffix.lower(), expected.language):
-        raise AssertionError(
-            f"{result.path.name} has {describe_track(track)} instead of {describe_track(expected)}"
-        )
-    on_warning(f"{film.path}: {suffix} cannot tell the language of {describe_track(expected)}")
+        if track.language != planned.source.language:
+            expected, suffix = describe_track(planned.source), result.path.suffix
+            if _can_store_language(suffix.lower(), planned.source.language):
+                raise AssertionError(f"{result.path.name} has {describe_track(track)} instead of {expected}")
+            on_warning(f"{film.path}: {suffix} cannot tell the language of {expected}")
+    _compare_copied_tracks(film, result, [p for p in pairs if p[0].wave_span is None], excerpt, on_warning)
+    encoded = [(planned, track) for planned, track in pairs if planned.wave_span is not None]
+    counts = [_count_samples(result, track) for _, track in encoded]
+    drift = Fraction(0)
+    for (planned, track), n_samples in zip(encoded, counts, strict=True):
+        drift = max(drift, _encoded_drift(result, track, n_samples, planned, excerpt[0] or Fraction(0)))
+    if not counts and result.audio_tracks:
+        counts = [_count_samples(result, result.audio_tracks[0])]
+    return counts[0] if counts else None, drift
 
 
 def _can_store_language(suffix: str, language: str | None) -> bool:
@@ -159,7 +145,7 @@ def _compare_copied_tracks(
     film: MediaFile,
     result: MediaFile,
     pairs: Sequence[tuple[OutputAudioTrack, AudioTrack]],
-    span: Span,
+    excerpt: Excerpt,
     on_warning: Callable[[str], None],
 ) -> None:
     source_times = read_packet_times(film.path, [planned.source.index for planned, _ in pairs])
@@ -167,16 +153,16 @@ def _compare_copied_tracks(
     for planned, track in pairs:
         times, copied = source_times[planned.source.index], result_times[track.index]
         # What lies within a tick of the excerpt's border may be in it or not.
-        least = select_times(film, times, *span, margin=-float(STAMP_TOLERANCE))
-        most = select_times(film, times, *span, margin=float(STAMP_TOLERANCE))
+        least = select_times(film, times, *excerpt, margin=-float(STAMP_TOLERANCE))
+        most = select_times(film, times, *excerpt, margin=float(STAMP_TOLERANCE))
+        if not len(least):
+            continue
         start = float(copied[0]) if len(copied) else np.inf
-        if len(least) and not most[0] - MAX_DRIFT <= start <= least[0] + MAX_DRIFT:
+        if not most[0] - MAX_DRIFT <= start <= least[0] + MAX_DRIFT:
             raise AssertionError(
                 f"{result.path.name} begins {describe_track(track)} at {start:.3f} s "
                 f"instead of {least[0]:.3f} s"
             )
-        if not len(least):
-            continue
         if track.codec.startswith("pcm"):
             # A container may group plain samples into other packets.
             off = abs(float(copied[-1] - least[-1]))

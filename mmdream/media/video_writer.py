@@ -60,19 +60,17 @@ class VideoWriter:
         pixel_format = _pixel_format(video, codec)
         color = _output_color(video, codec)
         self._to_frame = make_rgb_encoder(color, pixel_format)
+        muxer, options = ("mp4", _mp4_options(time_base)) if video_format.is_mp4 else (video_format.muxer, {})
+        if part:
+            muxer, options = "nut", {}
         with reporting_full_disk(path):
-            self._container = av.open(
-                str(path.resolve()),
-                "w",
-                format="nut" if part else video_format.intermediate_muxer,
-                container_options=_mp4_options(time_base) if video_format.is_mp4 and not part else {},
-            )
+            self._container = av.open(str(path.resolve()), "w", format=muxer, container_options=options)
         rate = (video.rate or Fraction(25)).limit_denominator(100_000)
         self._usual_duration = max(1, round(1 / (rate * time_base)))
-        options = dict(codec.options)
+        codec_options = dict(codec.options)
         if min(video.width, video.height) < MIN_SLICED_SIDE:
-            options.pop("slices", None)
-        stream = self._container.add_stream(codec.name, rate=rate, options=options)
+            codec_options.pop("slices", None)
+        stream = self._container.add_stream(codec.name, rate=rate, options=codec_options)
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
         context = stream.codec_context
@@ -153,10 +151,7 @@ def _output_color(video: VideoTrack, codec: VideoCodec) -> ColorSpace:
 def _mp4_options(time_base: Fraction) -> dict[str, str]:
     """Starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
     ticks = time_base.denominator
-    return {
-        "movflags": "use_metadata_tags",
-        "movie_timescale": str(ticks * max(1, 10_000 // ticks)),
-    }
+    return {"movflags": "use_metadata_tags", "movie_timescale": str(ticks * max(1, 10_000 // ticks))}
 
 
 def read_origin(path: Path) -> Fraction:
