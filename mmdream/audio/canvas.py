@@ -26,8 +26,7 @@ DB_PER_NEPER = float(20 / np.log(10))
 """Decibels in a neper of amplitude."""
 MAX_GAIN = 15 / DB_PER_NEPER
 MIN_GAIN = -15 / DB_PER_NEPER
-"""Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away and leave
-flat-topped blobs."""
+"""Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away."""
 MAX_INVENTED, MIN_INVENTED = 30 / DB_PER_NEPER, -16 / DB_PER_NEPER
 """Soft limits of invented energy, nepers over INVENTED_START."""
 INVENTED_START = -15 / DB_PER_NEPER
@@ -48,49 +47,31 @@ def soft_limit(
     where: Callable[..., Any] = np.where,
     tanh: Callable[[Any], Any] = np.tanh,
 ) -> Array:
-    """The gain that a canvas stands for: limited by a smooth curve, never cut.
+    """The gain that a canvas stands for, float32: limited by a smooth curve, never cut.
 
-    Args:
-        canvas: float32, nepers.
-        highest: nepers > 0.
-        lowest: nepers < 0.
-        where: of the library that `canvas` belongs to.
-        tanh: likewise.
-
-    Returns:
-        float32, the same shape, between the limits.
+    `highest` > 0 and `lowest` < 0 are nepers; `where` and `tanh` are of the library that `canvas` belongs to.
     """
     limit = where(canvas > 0, np.float32(highest), np.float32(lowest))
     return limit * tanh(canvas / limit)
 
 
 def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
-    """The power of invented energy that a canvas stands for.
+    """The power of invented energy, float32 [hop, band], of a bin, that a canvas stands for.
 
     Args:
         canvas: float32 [hop, band], nepers over INVENTED_START, softly limited.
         typical: float32 [band], power of a bin of a typical sound.
         exp: of the library that `canvas` belongs to.
-
-    Returns:
-        float32 [hop, band], of a bin.
     """
     gate = 1.0 / (1.0 + exp(-canvas / INVENTED_GATE))
     return typical * exp(2.0 * (canvas + INVENTED_START)) * gate * gate
 
 
 def smooth_gradient(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
-    """Blur a gradient along time, and by one band across: grain would sound as musical noise.
+    """Blur a gradient [hop, band] along time, and by one band across: grain would sound as musical noise.
 
     The blur along time rises in a third of the time and decays exponentially, as struck and blown things do:
     a symmetric one makes figures that swell like sound played backwards.
-
-    Args:
-        gradient: float32 [hop, band].
-        sigma_hops: of the blur along time.
-
-    Returns:
-        float32, the same shape.
     """
     return np.asarray(
         cv2.sepFilter2D(
@@ -111,11 +92,7 @@ def _decay_kernel(sigma: float) -> np.ndarray:
 
 
 class ColumnMeans:
-    """Means over rows that come in order, in fewer than 2 `max_columns` columns of equally many rows.
-
-    Args:
-        max_columns: at least 1.
-    """
+    """Means over rows that come in order, in fewer than 2 `max_columns` columns of equally many rows."""
 
     def __init__(self, max_columns: int = MAX_COLUMNS) -> None:
         self._max = max_columns
@@ -146,7 +123,6 @@ class ColumnMeans:
         return np.concatenate(parts).astype(np.float32)
 
     def _append(self, rows: np.ndarray) -> None:
-        """Means of full columns, and the rows that are left."""
         full = len(rows) // self.rows_per_column * self.rows_per_column
         means = rows[:full].reshape(-1, self.rows_per_column, rows.shape[1]).mean(1)
         self._full = means if self._full is None else np.concatenate((self._full, means))
@@ -154,11 +130,7 @@ class ColumnMeans:
 
 
 def measure_column_power(source: AudioSource, max_columns: int = MAX_COLUMNS) -> tuple[np.ndarray, float]:
-    """A sound's power in the bands of the canvas.
-
-    Args:
-        source: any sound, at least one sample.
-        max_columns: about half of the most that there may be.
+    """A sound's power in the bands of the canvas, in up to 2 `max_columns` columns.
 
     Returns:
         float32 [column, band], the sum over the channels, a full-scale sine near 1; seconds of a column.

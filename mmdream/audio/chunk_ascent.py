@@ -30,8 +30,7 @@ from mmdream.settings.schedule import FrameSettings
 
 MIN_SIGMA_HOPS = 0.7
 """Blur of the last octave's gradient. Each octave before it is blurred by the square of the octave scale
-more: 1.4 halves the blur from one octave to the next. Resampling the sound in time instead dreams worse: the
-objective rises by up to a third less, and barks in rain begin half as steeply."""
+more. Resampling the sound in time instead dreams worse: the objective rises by up to a third less."""
 MAX_SIGMA_HOPS = 24.0
 """Beyond that an octave would only move the volume of the chunk."""
 START_GAIN_RMS = 0.03
@@ -39,8 +38,8 @@ START_GAIN_RMS = 0.03
 START_INVENTED_RMS = 0.3
 """The same of invented energy; on a smooth one no figure would ever begin."""
 MAX_DISTANCE_DB = 10.0
-"""Log-spectral distance that gains may open between source and dream; a voice cannot be made out beyond it.
-Larger gains are scaled back to it."""
+"""Log-spectral distance that gains may open between source and dream; larger gains are scaled back to it:
+beyond, a voice cannot be made out."""
 POWER_FLOOR = 1e-8
 """Of the loudest group of bins: 80 dB under it nothing is heard, and no distance counted."""
 
@@ -67,18 +66,11 @@ def ascend_chunk(
     depths: np.ndarray,
     source_energy: float = 0.0,
 ) -> np.ndarray:
-    """Dream one chunk.
-
-    Args:
-        context: what it shares with the others.
-        chunk: where it lies.
-        frame: the schedule at its centre, for octaves and steps.
-        depths: 0..1, float [chunk.high - chunk.low].
-        source_energy: contrast energy of the source there.
+    """Dream one chunk under the schedule at its centre and the depths, 0..1, at each of its hops.
 
     Returns:
         For each voice its log gain and, where something is invented, that, softly limited: nepers, float32
-        [chunk.high - chunk.low, voice * context.canvas_width].
+            [chunk.high - chunk.low, voice * context.canvas_width].
 
     Raises:
         Interrupted: the context asks to stop.

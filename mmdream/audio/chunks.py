@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 CHUNK_HOPS = 640
-"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN_HOPS. The halos are computed twice; chunks of a
-third take twice as long."""
+"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN_HOPS. A third of it would take twice as long."""
 HALO_HOPS = 192
 """Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
 two grids of chunks dream twice as far apart near a seam."""
@@ -163,8 +162,8 @@ class ChunkContext:
     def column_range(self, chunk: Chunk) -> tuple[int, int]:
         """The network's columns over a chunk, half open.
 
-        From a multiple of ALIGN_HOPS, or of the decimation near it: the network's pooling grid, too, lies the
-        same way in all chunks.
+        From a multiple of ALIGN_HOPS, or of the decimation near it, so the network's pooling grid lies alike
+        in all.
         """
         decimation = self.frontend.spec.decimation
         grid = max(ALIGN_HOPS // decimation, 1) * decimation
@@ -190,13 +189,7 @@ def make_chunk_context(
 ) -> ChunkContext:
     """Set up what the chunks share.
 
-    Args:
-        source: the sound.
-        network: a sound network.
-        meter: one that has heard the whole source.
-        settings: how to dream.
-        start_seconds: time of the first sample as a player shows it.
-        hooks: what is called meanwhile.
+    `meter` has heard the whole source; its first sample lies at `start_seconds` as a player shows it.
     """
     frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
     factor = compute_level_factor(meter.gated_rms(), frontend.spec.level_dbfs)
@@ -223,14 +216,11 @@ def split_into_chunks(first: int, stop: int) -> list[Chunk]:
 
 
 def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """Join the log gains of neighbouring chunks, a finished stretch at a time.
-
-    Args:
-        dreams: each chunk with its log gain, float32 [high - low, band], in order.
+    """Join the log gains of neighbouring chunks, float32 [high - low, band], a finished stretch at a time.
 
     Yields:
-        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another
-        without gap from the first chunk's `first` to the last one's `stop`.
+        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another without gap
+            from the first chunk's `first` to the last one's `stop`.
     """
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE_HOPS, dtype=np.float32) + 0.5) / FADE_HOPS)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.audio import mastering
 from mmdream.audio.canvas import DB_PER_NEPER
 from mmdream.audio.chunk_ascent import ascend_chunk, measure_chunk_energies
 from mmdream.audio.chunks import (
@@ -28,15 +29,6 @@ from mmdream.audio.chunks import (
     split_into_chunks,
 )
 from mmdream.audio.loudness import meter_loudness
-from mmdream.audio.mastering import (
-    AudioReport,
-    GainCurve,
-    find_ceiling,
-    limit_blocks,
-    match_dream_loudness,
-    store_raw,
-    write_metered,
-)
 from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
 from mmdream.audio.source import AudioSource
 from mmdream.core.report import Report, SettingsChange, drop_repeats
@@ -47,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class AudioDreamReport(AudioReport):
+class AudioDreamReport(mastering.AudioReport):
     """What was done to a sound."""
 
     objective_gain: float
@@ -99,7 +91,7 @@ def dream_source(
         settings: how to dream.
         start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule belong to
             this clock, so an excerpt is dreamed like that part of the whole.
-        folder: where the temporary file goes, as large as the sound in float32; None: the system's place.
+        folder: for a temporary file, as large as the sound in float32; None: the system's place.
         store: where finished chunks outlive the run; None: nowhere.
         hooks: what is called meanwhile.
 
@@ -128,9 +120,11 @@ def dream_source(
     spectra = apply_gains(context, canvases, strength, on_gain)
     if settings.options.phase == "griffin-lim":
         spectra = fit_dream_phases(spectra, context.stft)
-    with store_raw(resynthesize(context, spectra), source, folder) as (raw, raw_meter):
-        curve = match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
-        loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(source), curve), source, write)
+    with mastering.store_raw(resynthesize(context, spectra), source, folder) as (raw, raw_meter):
+        curve = mastering.match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
+        loudness, true_peak = mastering.write_metered(
+            mastering.limit_blocks(raw, mastering.find_ceiling(source), curve), source, write
+        )
         gain = _measure_objective_gain(context, raw, tally, curve)
     hooks.progress(1.0)
     return AudioDreamReport(
@@ -184,7 +178,7 @@ def _dream_audible_chunk(
 
 
 def _measure_objective_gain(
-    context: ChunkContext, raw: AudioSource, tally: _ChunkTally, curve: GainCurve
+    context: ChunkContext, raw: AudioSource, tally: _ChunkTally, curve: mastering.GainCurve
 ) -> float:
     """Contrast energy of the result over the source's, as the network is given both."""
     n_terms = len(context.frontend.terms)
@@ -209,15 +203,9 @@ def _weighted_terms(weights: np.ndarray) -> tuple[int, ...]:
 
 
 def measure_contrast_energies(source: AudioSource, sound: AudioSource, network: Network) -> np.ndarray:
-    """Contrast energy of a sound on each rung: what a dream raises.
+    """Contrast energy of a sound on each rung, float64 [rung]: what a dream raises, mean over all hops.
 
-    Args:
-        source: sets the level at which `sound` is measured.
-        sound: the source itself or what was made of it, of the same rate.
-        network: a sound network.
-
-    Returns:
-        float64 [rung], mean over all hops.
+    `source` sets the level at which `sound`, itself or what was made of it, is measured.
     """
     context = make_chunk_context(source, network, meter_loudness(source), AudioDreamSettings(Schedule()))
     chunks = split_into_chunks(*context.hop_range)

@@ -24,16 +24,13 @@ Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves bot
 
 
 def compute_band_edges(bands: int, low_hz: float, high_hz: float, scale: str) -> np.ndarray:
-    """Band centres, evenly spaced on a scale, with an edge beyond each end.
+    """Band centres, evenly spaced on a scale, with an edge beyond each end; float64 [band + 2], Hz.
 
     Args:
         bands: how many, at least 2.
         low_hz: the lowest edge of mel bands; the lowest centre of linear ones, which are bins.
         high_hz: likewise the highest.
         scale: "htk" or "slaney" (`librosa.hz_to_mel`), or "linear".
-
-    Returns:
-        float64 [band + 2], Hz.
     """
     if scale != "linear":
         return np.asarray(librosa.mel_frequencies(bands + 2, fmin=low_hz, fmax=high_hz, htk=scale == "htk"))
@@ -58,18 +55,11 @@ def make_network_filterbank(spec: AudioInput, stft: Stft) -> np.ndarray:
 
 
 def make_filterbank(edges: np.ndarray, stft: Stft, min_bins: float = 1.5) -> np.ndarray:
-    """Triangles that average the power of bins into bands.
+    """Triangles that average the power of bins into bands, float32 [bin, band]; zero above Nyquist.
 
-    Each reaches a number of bins at least to either side, so that no low band falls between two bins
-    (librosa's filters do, and warn), and sums to 1 over its bins: white noise reads alike in every band.
-
-    Args:
-        edges: of the bands, Hz, as `compute_band_edges` gives them.
-        stft: the transform.
-        min_bins: that a triangle reaches; at 1 a band for each bin reads that bin alone.
-
-    Returns:
-        float32 [bin, band]; a band whose centre lies above Nyquist is zero.
+    Each reaches at least `min_bins` to either side, so that no low band falls between two bins (librosa's
+    filters do, and warn); at 1 a band for each bin reads that bin alone. It sums to 1 over its bins: white
+    noise reads alike in every band.
     """
     width = stft.rate / stft.n_fft
     center = edges[1:-1]
@@ -87,11 +77,7 @@ def make_triangles(hz: np.ndarray, center: np.ndarray, below: np.ndarray, above:
 
 
 def make_band_interpolation(edges: np.ndarray, stft: Stft) -> np.ndarray:
-    """Linear interpolation from bands to bins, held beyond the outermost centres: no band has a hard edge.
-
-    Returns:
-        float32 [band, bin]; each bin's weights sum to 1.
-    """
+    """Linear interpolation from bands to bins, held beyond the outermost centres, float32 [band, bin]."""
     center = edges[1:-1]
     rows = [np.interp(stft.frequencies, center, row) for row in np.eye(len(center))]
     return np.stack(rows).astype(np.float32)
@@ -100,16 +86,9 @@ def make_band_interpolation(edges: np.ndarray, stft: Stft) -> np.ndarray:
 def normalize_bands(
     power: Array, spec: AudioInput, log: Callable[..., Any] = np.log, exp: Callable[..., Any] = np.exp
 ) -> Array:
-    """Band powers as the network takes them.
+    """Levelled band powers, float32 [..., band], on the network's scale: (scaled power - mu) / divisor.
 
-    Args:
-        power: float32 [..., band], levelled: multiplied with the square of the sound's level factor.
-        spec: the network's input.
-        log: of the library that `power` belongs to.
-        exp: likewise.
-
-    Returns:
-        float32, the same shape: (scaled power - mu) / divisor; see `AudioInput.kind` for the scales.
+    The scales are those of `AudioInput.kind`; `log` and `exp` are of the library that `power` belongs to.
     """
     scaled = log(power * np.float32(spec.unit) + np.float32(spec.floor))
     if spec.kind == "db-mel":
@@ -120,15 +99,7 @@ def normalize_bands(
 
 
 def compute_typical_power(spec: AudioInput, edges: np.ndarray) -> np.ndarray:
-    """The levelled power of a bin in an average sound: where `normalize_bands` gives 0.
-
-    Args:
-        spec: the network's input.
-        edges: of the bands that are asked about, Hz, as `compute_band_edges` gives them.
-
-    Returns:
-        float64 [band].
-    """
+    """The levelled power of a bin where `normalize_bands` gives 0: of an average sound, float64 [band]."""
     scaled = np.asarray(spec.mu, np.float64)
     if spec.kind == "db-mel":
         scaled = scaled / (10 / np.log(10))
@@ -140,16 +111,10 @@ def compute_typical_power(spec: AudioInput, edges: np.ndarray) -> np.ndarray:
 
 
 def group_bins(stft: Stft, *grids: np.ndarray) -> np.ndarray:
-    """Runs of bins that share one gain: each at most a quarter of any band.
+    """The first bins, int [group], of runs that share one gain: each at most a quarter of any band.
 
-    Low bins stay single, high ones are gathered by the dozen, which makes a step four times cheaper.
-
-    Args:
-        stft: the transform.
-        grids: edges of bands, as `compute_band_edges` gives them.
-
-    Returns:
-        int [group], the first bin of each run; fit for ``np.add.reduceat``.
+    Low bins stay single, high ones are gathered by the dozen, which makes a step four times cheaper. `grids`
+    are edges of bands, as `compute_band_edges` gives them.
     """
     bands = [np.interp(stft.frequencies, edges[1:-1], np.arange(len(edges) - 2)) for edges in grids]
     quarters = np.floor(4 * np.stack(bands)).astype(int)
@@ -158,12 +123,7 @@ def group_bins(stft: Stft, *grids: np.ndarray) -> np.ndarray:
 
 
 def measure_band_power(samples: np.ndarray, rate: int, spec: AudioInput) -> np.ndarray:
-    """Levelled power in a network's bands, before its columns are decimated.
-
-    Args:
-        samples: float32 [sample], one channel.
-        rate: samples a second.
-        spec: the network's input.
+    """Levelled power in a network's bands of one channel, float32 [sample], before columns are decimated.
 
     Returns:
         float32 [column, band]; column k is centred on sample k * hop; at least one.
@@ -178,13 +138,5 @@ def measure_band_power(samples: np.ndarray, rate: int, spec: AudioInput) -> np.n
 
 
 def to_network_input(power: np.ndarray, spec: AudioInput) -> np.ndarray:
-    """Band powers as a network takes them: normalised, and the columns decimated.
-
-    Args:
-        power: float32 [n, column, band].
-        spec: the network's input.
-
-    Returns:
-        float32 [n, column / decimation, band, 1].
-    """
+    """Power, float32 [n, column, band], normalised and decimated: [n, column / decimation, band, 1]."""
     return np.asarray(normalize_bands(power[:, :: spec.decimation], spec), np.float32)[..., None]

@@ -13,18 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmdream.audio import filterbank
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.filterbank import (
-    compute_typical_power,
-    group_bins,
-    make_band_interpolation,
-    make_filterbank,
-    make_network_filterbank,
-    make_network_stft,
-    measure_band_power,
-    network_band_edges,
-    to_network_input,
-)
 from mmdream.audio.loudness import compute_level_factor, meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
 from mmdream.audio.stft import Stft, make_stft, read_spectra, sum_power
@@ -112,7 +102,7 @@ class AudioFrontend:
         return np.array(steps, np.float32)[rows.reshape(-1)]
 
     def read_power(self, sound: AudioSource, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
-        """Levelled power of a stretch of sound, which is silent beyond its ends.
+        """Levelled power of a stretch of sound, silence beyond its ends, float32 [column, group].
 
         Args:
             sound: at the front end's rate.
@@ -120,9 +110,6 @@ class AudioFrontend:
             stop: one past the last column.
             offset: sample of that clock at which the sound begins.
             factor: brings the sound to the level that the network expects.
-
-        Returns:
-            float32 [column, group].
         """
         return self.group_power(read_spectra(sound, self.stft, first, stop, offset)) * np.float32(factor**2)
 
@@ -132,14 +119,10 @@ class AudioFrontend:
 
     def to_network_input(self, power: np.ndarray) -> np.ndarray:
         """What the network is given of a stretch, float32 [1, column, band, 1] of [column, group]."""
-        return to_network_input((power @ self.filterbank)[None], self.spec)
+        return filterbank.to_network_input((power @ self.filterbank)[None], self.spec)
 
     def measure_audibility(self, power: np.ndarray) -> np.ndarray:
-        """How far a sound stands over the network's floor: float32 [column, band of the canvas], 0..1.
-
-        Args:
-            power: float32 [column, group], levelled.
-        """
+        """How far power [column, group] stands over the network's floor, float32 [column, band], 0..1."""
         bands = power @ self.canvas_filterbank
         return np.asarray(bands / (bands + np.float32(self.spec.floor / self.spec.unit)))
 
@@ -149,11 +132,8 @@ def get_frontend(
 ) -> AudioFrontend:
     """A network's front end at a sample rate; cached with the network, for tracing a step takes a second.
 
-    Args:
-        network: a sound network.
-        rate: samples a second.
-        targets: what to climb in place of, or besides, the rungs next to a depth.
-        guide: the sound that the dream goes towards.
+    `targets` are climbed in place of, or besides, the rungs next to a depth; `guide` is a sound to go
+    towards.
     """
     # By its sound, not by its file, which may be another one the next time.
     guide_key = None if guide is None else (guide.rate, hashlib.sha256(guide.samples.tobytes()).hexdigest())
@@ -165,14 +145,17 @@ def _build_frontend(
     network: Network, rate: int, targets: Targets, guide: ArraySource | None
 ) -> AudioFrontend:
     spec: AudioInput = network.card.input  # type: ignore[assignment]
-    stft = make_network_stft(spec, rate)
-    starts = group_bins(stft, BAND_EDGES, network_band_edges(spec))
+    stft = filterbank.make_network_stft(spec, rate)
+    starts = filterbank.group_bins(stft, BAND_EDGES, filterbank.network_band_edges(spec))
     sizes = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
-    bank = np.add.reduceat(make_network_filterbank(spec, stft), starts, axis=0) / sizes[:, None]
-    canvas_bank = np.add.reduceat(make_filterbank(BAND_EDGES, stft), starts, axis=0) / sizes[:, None]
+    bank = filterbank.make_network_filterbank(spec, stft)
+    bank = np.add.reduceat(bank, starts, axis=0) / sizes[:, None]
+    canvas_bank = filterbank.make_filterbank(BAND_EDGES, stft)
+    canvas_bank = np.add.reduceat(canvas_bank, starts, axis=0) / sizes[:, None]
     canvas_bank[~bank.any(axis=1)] = 0.0
+    interpolation = filterbank.make_band_interpolation(BAND_EDGES, stft)
     # Nothing is invented where the network takes nothing.
-    typical = compute_typical_power(spec, BAND_EDGES) * canvas_bank.any(axis=0)
+    typical = filterbank.compute_typical_power(spec, BAND_EDGES) * canvas_bank.any(axis=0)
     terms = targets.terms
     if not terms or (guide is not None and all(term.kind != "layer" for term in terms)):
         # A guide alone names no layers.
@@ -187,7 +170,7 @@ def _build_frontend(
         group_starts=starts,
         filterbank=bank,
         canvas_filterbank=canvas_bank,
-        band_to_group=np.add.reduceat(make_band_interpolation(BAND_EDGES, stft), starts, axis=1) / sizes,
+        band_to_group=np.add.reduceat(interpolation, starts, axis=1) / sizes,
         group_sizes=sizes,
         typical_power=typical.astype(np.float32),
     )
@@ -199,7 +182,7 @@ def _extract_guide_features(
     """A guide's features at the layers among some terms, float32 [cell, channel] by layer, evenly spread."""
     spec: AudioInput = network.card.input  # type: ignore[assignment]
     samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
-    given = to_network_input(measure_band_power(samples, guide.rate, spec)[None], spec)
+    given = filterbank.to_network_input(filterbank.measure_band_power(samples, guide.rate, spec)[None], spec)
     layers = [term.name for term in terms if term.kind == "layer"]
     features = {}
     for layer in layers:
@@ -222,18 +205,9 @@ class AudioWindow:
 def read_windows(
     source: AudioSource, network: Network, seconds: float, max_windows: int
 ) -> Iterator[AudioWindow]:
-    """Windows over a whole sound, as many as cover it, evenly spaced, for a network to name.
+    """Windows of some seconds over a whole sound, evenly spaced, for a network to name; one at least.
 
-    Level, spectrogram, bands and scale are those of the dream.
-
-    Args:
-        source: the sound.
-        network: a sound network.
-        seconds: length of a window; a shorter sound is one window, with silence behind it.
-        max_windows: of a longer sound the stretches between them are left out.
-
-    Yields:
-        Windows in order, one at least.
+    They cover the sound up to `max_windows`; a shorter sound is one window, with silence behind it.
 
     Raises:
         UserError: a sample is not a number.

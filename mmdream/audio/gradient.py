@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.ascent.objectives import (
-    channel_cosine,
-    class_evidence,
-    guide_similarity,
-    mean_activation,
-    squared_deviation,
-    temporal_contrast,
-)
+from mmdream.ascent import objectives
 from mmdream.audio.canvas import (
     MAX_GAIN,
     MAX_INVENTED,
@@ -41,18 +34,17 @@ if TYPE_CHECKING:
 LayerFeatures = dict[str, "tf.Tensor"]
 
 EVENT_WEIGHT = 6.0
-"""Weight at depth 1, in units of contrast, of a target that deep dreams have: whichever of the card's events
-a window is nearest to. In noise it gives figures attack and decay, where contrast alone draws long glides
-from the lowest to the highest bands ("falling aeroplanes"); standing classes (rain, sea, helicopter) would
-be equalisers. It sets in at MIN_EVENT_DEPTH."""
+"""Weight at depth 1, in units of contrast, of the card's events: whichever a window is nearest to. In noise
+they give figures attack and decay, where contrast alone draws long glides ("falling aeroplanes"); stationary
+classes (rain, sea) would be equalisers. It sets in at MIN_EVENT_DEPTH."""
 STATIONARY_ENERGY = 0.008
-"""Contrast energy of pink noise. Sounds of more have figures of their own, and need less of that target: with
+"""Contrast energy of pink noise. Sounds of more have figures of their own and get less of the events: with
 all of it everything becomes a bark, and the contrast of a voice grows by half instead of twofold."""
 TARGET_WEIGHT = 6.0
 """Weight of a class that the user targets, in units of contrast."""
 RIVAL_SHARE = 0.5
-"""Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside
-the contrast once it is reached (measured on barks in rain)."""
+"""Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside the
+contrast once it is reached (measured on barks in rain)."""
 MIN_EVENT_DEPTH = 0.25
 RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
@@ -67,7 +59,7 @@ def compute_gradient(
     invent: float = 0.0,
     source_energy: float = 0.0,
 ) -> np.ndarray:
-    """The gradient of the objective.
+    """The gradient of the objective, float32, the shape of `canvas`.
 
     Args:
         frontend: the network's.
@@ -77,9 +69,6 @@ def compute_gradient(
         roll: of the network's columns.
         invent: amplitude of what is invented.
         source_energy: contrast energy of the source.
-
-    Returns:
-        float32, the shape of `canvas`.
     """
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
@@ -106,8 +95,7 @@ def measure_energies(
 ) -> np.ndarray:
     """Energies of some terms between two columns of a stretch, float32 [term].
 
-    Contrast energy of layers, mean square of those without time, similarity to a guide, and probability of a
-    class.
+    Contrast of layers, mean square of those without time, similarity to a guide, probability of a class.
     """
     if not terms:
         return np.zeros(0, np.float32)
@@ -147,7 +135,9 @@ def trace_gradient(
             share = _running_mean_share(frontend, power)
             value = _compute_objective(frontend, climbed, tf.roll(weights, roll, axis=0), features, share)
             if events:
-                evidence = class_evidence(_compute_logits(frontend.network, features), events, RIVAL_SHARE)
+                evidence = objectives.class_evidence(
+                    _compute_logits(frontend.network, features), events, RIVAL_SHARE
+                )
                 value += tf.reduce_mean(_resample_weight(tf.roll(event, roll, axis=0), evidence) * evidence)
         return tape.gradient(value, canvas)
 
@@ -185,7 +175,9 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
         n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
         low = tf.cast(first * n / columns, tf.int32)
         high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
-        return tf.reduce_mean(squared_deviation(a, _running_mean_share(frontend, power))[:, low:high])
+        return tf.reduce_mean(
+            objectives.squared_deviation(a, _running_mean_share(frontend, power))[:, low:high]
+        )
 
     def measure(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         features = _compute_features(frontend, power, tf.constant(0), measured, False)
@@ -228,18 +220,20 @@ def _compute_objective(
     for term, weight in zip(terms, tf.unstack(weights, axis=1), strict=True):
         if term.kind == "target":
             place = frontend.network.card.class_index(term.name)
-            evidence = class_evidence(_compute_logits(frontend.network, features), [place], RIVAL_SHARE)
+            evidence = objectives.class_evidence(
+                _compute_logits(frontend.network, features), [place], RIVAL_SHARE
+            )
             values.append(TARGET_WEIGHT * tf.reduce_mean(_resample_weight(weight, evidence) * evidence))
             continue
         a, mean_weight = _select_channels(features, term), tf.reduce_mean(weight)
         if frontend.is_guided(term):
             values.append(mean_weight * _measure_similarity(frontend, term, a))
         elif frontend.measure == "cosine" and term.channels:
-            values.append(mean_weight * channel_cosine(features[term.name], term.channels))
+            values.append(mean_weight * objectives.channel_cosine(features[term.name], term.channels))
         elif frontend.measure == "mean":
             # Over what is met here, which is held, so that weights mean the same on every layer.
             usual = tf.stop_gradient(tf.reduce_mean(tf.square(a)))
-            values.append(mean_weight * mean_activation(a) * tf.math.rsqrt(usual + 1e-12))
+            values.append(mean_weight * objectives.mean_activation(a) * tf.math.rsqrt(usual + 1e-12))
         elif a.shape[1] == 1:
             # A layer without time has no contrast.
             values.append(mean_weight * tf.math.log(tf.reduce_mean(tf.square(a)) + 1e-12))
@@ -247,7 +241,7 @@ def _compute_objective(
             contrasts.append(a)
             contrast_weights.append(_resample_weight(weight, a[0]))
     if contrasts:
-        values.append(temporal_contrast(contrasts, contrast_weights, share))
+        values.append(objectives.temporal_contrast(contrasts, contrast_weights, share))
     return tf.add_n(values)
 
 
@@ -256,7 +250,7 @@ def _measure_similarity(frontend: AudioFrontend, term: Term, a: tf.Tensor) -> tf
     guide = frontend.guide[term.name]
     cosine = frontend.measure == "cosine"
     usual = 1.0 if cosine else max(float(np.mean(np.square(guide))), 1e-12)
-    return guide_similarity(a, tf.constant(guide), cosine) / usual
+    return objectives.guide_similarity(a, tf.constant(guide), cosine) / usual
 
 
 def _select_channels(features: LayerFeatures, term: Term) -> tf.Tensor:

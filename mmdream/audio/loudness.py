@@ -38,14 +38,9 @@ _MAX_NEPERS = np.log(10 ** (40 / 20))
 
 
 def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
-    """Weights of BS.1770: 1 in front, 1.41 beside and behind, 0 for the low-frequency channel.
+    """Weights of BS.1770, float64 [channel]: 1 in front, 1.41 beside and behind, 0 for the LFE.
 
-    Args:
-        channels: how many.
-        layout: FFmpeg's name, such as "5.1(side)"; None or unknown: the usual one of this count.
-
-    Returns:
-        float64 [channel].
+    `layout` is FFmpeg's name, such as "5.1(side)"; None or unknown: the usual one of this count.
     """
     names = _NAMED_LAYOUTS.get(layout or "", "").split()
     if len(names) != channels:
@@ -56,15 +51,10 @@ def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
 
 
 class LoudnessMeter:
-    """Meters a sound that comes in blocks of any length.
+    """Meters a sound that comes in blocks of any length; `layout` is FFmpeg's name of its channels.
 
-    Methods with `nepers` give the figures behind a log gain: one for all, or float64 [block], one for each
-    tenth of a second.
-
-    Args:
-        rate: samples a second.
-        channels: how many.
-        layout: FFmpeg's name of the channel layout; None: the usual one.
+    Methods with `nepers` give the figures behind a log gain: one, or float64 [block], for each tenth of a
+    second.
     """
 
     def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
@@ -106,10 +96,7 @@ class LoudnessMeter:
         return (np.arange(len(self._power)) + 0.5) / _BLOCKS_A_SECOND
 
     def loudness(self, nepers: np.ndarray | float = 0.0) -> float:
-        """Integrated loudness, LUFS.
-
-        For sounds under 0.4 s or below -70 LUFS the plain RMS, dB under full scale; -inf for silence.
-        """
+        """Integrated loudness, LUFS; the RMS in dB under 0.4 s or -70 LUFS; -inf for silence."""
         gated = self._gated(nepers)
         return gated if np.isfinite(gated) else self._rms(nepers)
 
@@ -119,15 +106,10 @@ class LoudnessMeter:
             return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
     def measure_excess(self, source: LoudnessMeter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
-        """By how much to turn this sound down so that no 400 ms are much louder than the source's.
-
-        Args:
-            source: meter of the sound it was made from, of equal length.
-            nepers: a log gain in front of this meter.
+        """By how much to turn this sound down so that no 400 ms are much louder than its source's.
 
         Returns:
             Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`.
-            Zero for sounds without a loudness.
         """
         nepers_over = np.zeros(len(self._power))
         quiet = source.loudness() - QUIET_MARGIN_LU
@@ -144,7 +126,7 @@ class LoudnessMeter:
     def find_gain_to(
         self, target: LoudnessMeter | float, share: np.ndarray, before: np.ndarray | float = 0.0
     ) -> float:
-        """The gain that makes this sound as loud as `target` when it acts as gain^share.
+        """The gain, nepers, that makes this sound as loud as `target` when it acts as gain^share.
 
         Args:
             target: meter of another sound of equal length, or an integrated loudness, LUFS.
@@ -152,7 +134,7 @@ class LoudnessMeter:
             before: nepers [block] that act besides.
 
         Returns:
-            Nepers; 0 where either is silent or no block has a share.
+            0 where either is silent or no block has a share.
         """
         measure = LoudnessMeter._gated
         if isinstance(target, LoudnessMeter):
@@ -218,11 +200,7 @@ class LoudnessMeter:
 
 
 def meter_loudness(source: AudioSource) -> LoudnessMeter:
-    """A meter that has heard a whole sound.
-
-    Raises:
-        UserError: a sample is not a number.
-    """
+    """A meter that has heard a whole sound; raises UserError where a sample is not a number."""
     meter = LoudnessMeter(source.rate, source.channels, source.layout)
     for samples in read_blocks(source):
         meter.feed(samples)
@@ -230,10 +208,5 @@ def meter_loudness(source: AudioSource) -> LoudnessMeter:
 
 
 def compute_level_factor(rms: float, level_dbfs: float) -> float:
-    """What brings a sound to the level that a network expects; 1 for silence.
-
-    Args:
-        rms: of `LoudnessMeter.gated_rms`, linear.
-        level_dbfs: RMS to come to, dB under full scale.
-    """
+    """What brings a sound of a linear RMS to a level, dB under full scale; 1 for silence."""
     return 10 ** (level_dbfs / 20) / rms if rms > 0 else 1.0

@@ -33,8 +33,7 @@ MATCH_ROUNDS = 6
 MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 _LIMITED_SHARE = 0.98
-"""What a limited peak is brought to, as a share of the ceiling (-0.18 dB): the moving gain itself bends the
-wave a little between the samples."""
+"""What a peak is brought to, as a share of the ceiling: the moving gain bends the wave a little."""
 _OVERSAMPLING = 4
 _TAPS = 32
 _BLOCK_SAMPLES = 4096
@@ -75,12 +74,7 @@ class AudioReport:
 def store_raw(
     blocks: Iterable[np.ndarray], source: AudioSource, folder: Path | None
 ) -> Iterator[tuple[FileSource, LoudnessMeter]]:
-    """Keep a new sound in a temporary float32 file until it is mastered.
-
-    Args:
-        blocks: the sound in order, float32 [channel, sample].
-        source: what it was made of; it has the same rate and channels.
-        folder: where the file goes; None: the system's place.
+    """Keep a new sound in a temporary float32 file in `folder` until it is mastered.
 
     Yields:
         The sound, and a meter that has heard it.
@@ -139,11 +133,6 @@ def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> Ga
 
     Tries every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness`
     can end at another loudness.
-
-    Args:
-        sound: meter of the sound.
-        source: meter of the other.
-        rate: samples a second.
     """
 
     def apply(nepers: float) -> np.ndarray:
@@ -171,16 +160,13 @@ def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> Ga
 def limit_blocks(
     source: AudioSource, ceiling: float, curve: GainCurve | None = None, n_samples: int | None = None
 ) -> Iterator[np.ndarray]:
-    """A sound in order under a gain, its true peaks limited.
+    """A sound in order under a gain, its true peaks limited, float32 [channel, at most BLOCK_SAMPLES].
 
     Args:
         source: the sound.
         ceiling: linear, > 0.
         curve: the gain; None: none.
         n_samples: how many of its samples; None: all.
-
-    Yields:
-        float32 [channel, at most BLOCK_SAMPLES].
     """
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -197,12 +183,7 @@ def limit_blocks(
 def write_metered(
     blocks: Iterable[np.ndarray], source: AudioSource, write: Callable[[np.ndarray], None]
 ) -> tuple[float, float]:
-    """Write a new sound and meter it.
-
-    Args:
-        blocks: the sound in order, float32 [channel, sample].
-        source: a sound of the same rate and channel layout.
-        write: takes the blocks.
+    """Write a new sound, of the rate and channels of `source`, and meter it.
 
     Returns:
         Loudness (LUFS) and true peak (dBTP); -inf for silence.
@@ -216,11 +197,7 @@ def write_metered(
 
 
 def find_ceiling(source: AudioSource) -> float:
-    """The ceiling of what is made of a sound, linear: `PEAK_CEILING`, or the sound's own true peak.
-
-    Raises:
-        UserError: a sample is not a number.
-    """
+    """The ceiling of what is made of a sound, linear: `PEAK_CEILING`, or the sound's own true peak."""
     peaks = TruePeakMeter(source.channels)
     for samples in read_blocks(source):
         peaks.feed(samples)
@@ -242,15 +219,10 @@ _MAX_OVERSHOOT = float(np.abs(_INTERPOLATOR).sum(axis=0).max())
 
 
 def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
-    """The largest magnitude at and between samples, over all channels.
+    """The largest magnitude over all channels at each sample and up to the next one, float32 [sample].
 
-    Args:
-        samples: float32 [channel, sample].
-        over: linear; pieces that cannot reach it are not interpolated, because this is slow and loud ones are
-            rare.
-
-    Returns:
-        float32 [sample]: at each sample and up to the next one.
+    Pieces that cannot reach `over`, linear, are not interpolated, because this is slow and loud ones are
+    rare.
     """
     n_samples = samples.shape[1]
     peaks = np.abs(samples).max(axis=0)
@@ -301,21 +273,12 @@ def _find_highest_peak(samples: np.ndarray, over: float) -> float:
 def limit_peaks(
     read: Callable[[int, int], np.ndarray], start: int, stop: int, rate: int, ceiling: float
 ) -> np.ndarray:
-    """A stretch of a sound with its true peaks held under a ceiling.
+    """A stretch of a sound with its true peaks held under a ceiling, linear; float32 [channel, sample].
 
     The gain that each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then
     averaged over the same width: it is down before the peak comes, and exactly 1 where no peak above the
-    ceiling is near. A stretch depends on its own neighbourhood alone, so stretches fit together.
-
-    Args:
-        read: (start, stop) -> float32 [channel, sample], zeros beyond the ends.
-        start: first sample.
-        stop: one past the last sample.
-        rate: samples a second.
-        ceiling: linear, > 0.
-
-    Returns:
-        float32 [channel, stop - start].
+    ceiling is near. A stretch depends on its own neighbourhood alone, so stretches fit together. `read` gives
+    float32 [channel, stop - start], zeros beyond the ends.
     """
     look = max(1, round(LOOKAHEAD_SECONDS * rate))
     margin = 2 * look + INTERPOLATION_REACH

@@ -105,14 +105,9 @@ def _find_pitch(context: ChunkContext, source: np.ndarray) -> np.ndarray:
 
 
 def detect_pitch(power: np.ndarray, stft: Stft) -> np.ndarray:
-    """Pitch by autocorrelation, over that of the window (Boersma 1993).
+    """Pitch of power [frame, bin], Hz, float64 [frame], 0 where there is none.
 
-    Args:
-        power: float32 [frame, bin].
-        stft: the transform; its window is a Hann window.
-
-    Returns:
-        float64 [frame], Hz; 0 where there is none.
+    By autocorrelation, over that of the Hann window (Boersma 1993).
     """
     lags = np.arange(int(stft.rate / MAX_PITCH_HZ), min(int(stft.rate / MIN_PITCH_HZ), stft.window // 2))
     pitch = np.zeros(len(power))
@@ -143,15 +138,7 @@ def _window_autocorrelation(stft: Stft) -> np.ndarray:
 
 
 def fit_dream_phases(blocks: Iterable[SpectraBlock], stft: Stft) -> Iterator[SpectraBlock]:
-    """Dreams with phases that fit together; frames that no dream has changed stay as they are.
-
-    Args:
-        blocks: in order, each beginning where the last one ended.
-        stft: the transform.
-
-    Yields:
-        The same frames in order, in other blocks.
-    """
+    """The same frames in order, with phases that fit together; frames that no dream has changed stay."""
     waiting: list[SpectraBlock] = []
 
     def amplitudes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -169,16 +156,10 @@ def fit_dream_phases(blocks: Iterable[SpectraBlock], stft: Stft) -> Iterator[Spe
 
 
 def stream_griffin_lim(blocks: Iterable[tuple[np.ndarray, np.ndarray]], stft: Stft) -> Iterator[np.ndarray]:
-    """Spectra of a long sound whose phases fit together, also from block to block.
+    """Spectra, complex64 [channel, frame, bin], whose phases fit together, also from block to block.
 
-    Frames that were yielded stay as they are, and those that follow are fitted to them.
-
-    Args:
-        blocks: amplitudes, float32 [channel, frame, bin], and spectra whose phases they begin with; in order.
-        stft: the transform.
-
-    Yields:
-        complex64 [channel, frame, bin], as many frames in all.
+    Frames that were yielded stay as they are, and those that follow are fitted to them. A block is
+    amplitudes, float32 [channel, frame, bin], and spectra whose phases they begin with.
     """
     previous: np.ndarray | None = None
     waiting: tuple[np.ndarray, np.ndarray] | None = None
@@ -204,7 +185,7 @@ def griffin_lim(
     previous: np.ndarray | None = None,
     iterations: int = GRIFFIN_LIM_ITERATIONS,
 ) -> np.ndarray:
-    """Phases under which amplitudes change least on their way through samples.
+    """Spectra of given amplitudes whose phases change least on their way through samples, complex64.
 
     librosa's `griffinlim` begins with random phases or none, takes no others, and knows no neighbours.
 
@@ -214,9 +195,6 @@ def griffin_lim(
         stft: the transform.
         previous: complex [channel, up to OVERLAPPING_FRAMES, bin], fixed frames before these; None: silence.
         iterations: how often to go back and forth.
-
-    Returns:
-        complex64, of exactly these amplitudes.
     """
     spectra = _apply_phases(amplitudes, start)
     last = np.zeros_like(spectra)

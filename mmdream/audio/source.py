@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -26,44 +24,24 @@ CROSSFADE_DIVISOR = 4
 class AudioSource(Protocol):
     """A sound with random access."""
 
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-
-    @property
-    def n_samples(self) -> int:
-        """Length of each channel."""
-
-    @property
-    def layout(self) -> str | None:
-        """FFmpeg's name of the channel layout; None: the usual one."""
+    rate: int
+    """Samples a second."""
+    channels: int
+    n_samples: int
+    """Length of each channel."""
+    layout: str | None
+    """FFmpeg's name of the channel layout; None: the usual one."""
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """float32 [channel, stop - start], -1..1, for 0 <= start <= stop <= n_samples."""
 
 
-@dataclass(frozen=True, eq=False)
 class ArraySource:
-    """A sound in memory."""
+    """A sound in memory, float [channel, sample], -1..1."""
 
-    samples: np.ndarray
-    """float [channel, sample], -1..1."""
-    rate: int
-    layout: str | None = None
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return int(self.samples.shape[0])
-
-    @property
-    def n_samples(self) -> int:
-        """Length of each channel."""
-        return int(self.samples.shape[1])
+    def __init__(self, samples: np.ndarray, rate: int, layout: str | None = None) -> None:
+        self.samples, self.rate, self.layout = samples, rate, layout
+        self.channels, self.n_samples = samples.shape
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [channel, stop - start]."""
@@ -71,12 +49,7 @@ class ArraySource:
 
 
 class FileSource:
-    """A sound in a file that soundfile reads and seeks in.
-
-    Args:
-        file: open for reading.
-        layout: FFmpeg's name of the channel layout; None: the usual one.
-    """
+    """A sound in a file that soundfile reads and seeks in."""
 
     def __init__(self, file: soundfile.SoundFile, layout: str | None = None) -> None:
         self.file, self.layout = file, layout
@@ -90,67 +63,34 @@ class FileSource:
 
 
 class ChannelSource:
-    """One channel of a sound.
-
-    Args:
-        source: the sound.
-        channel: from 0.
-    """
-
-    channels = 1
-    layout = None
+    """One channel of a sound."""
 
     def __init__(self, source: AudioSource, channel: int) -> None:
         self.source, self.channel = source, channel
-        self.rate, self.n_samples = source.rate, source.n_samples
+        self.rate, self.channels, self.n_samples = source.rate, 1, source.n_samples
+        self.layout: str | None = None
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [1, stop - start]."""
         return self.source.read(start, stop)[self.channel : self.channel + 1]
 
 
-@dataclass(frozen=True)
 class CrossfadedSource:
     """Clips of one rate and channel layout, one after the other, each faded into the next.
 
     The fades are of equal power (sine and cosine), because neighbouring clips are uncorrelated.
     """
 
-    clips: tuple[AudioSource, ...]
-    """At least one."""
-
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return self.clips[0].rate
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return self.clips[0].channels
-
-    @property
-    def layout(self) -> str | None:
-        """FFmpeg's name of the channel layout."""
-        return self.clips[0].layout
-
-    @cached_property
-    def fades(self) -> tuple[int, ...]:
+    def __init__(self, clips: Sequence[AudioSource]) -> None:
+        self.clips, self.rate = clips, clips[0].rate
+        self.channels, self.layout = clips[0].channels, clips[0].layout
+        lengths = [clip.n_samples for clip in clips]
+        self.fades = (0, *_fade_lengths(lengths, self.rate), 0)
         """Length of the fade into each clip, and behind the last one; samples."""
-        return (0, *_fade_lengths([clip.n_samples for clip in self.clips], self.rate), 0)
-
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
+        steps = (length - fade for length, fade in zip(lengths, self.fades[1:], strict=True))
+        self.starts = (0, *accumulate(steps))
         """The first sample of each clip, and the end of all."""
-        starts = [0]
-        for clip, fade in zip(self.clips, self.fades[1:], strict=True):
-            starts.append(starts[-1] + clip.n_samples - fade)
-        return tuple(starts)
-
-    @property
-    def n_samples(self) -> int:
-        """Length of each channel."""
-        return self.starts[-1]
+        self.n_samples = self.starts[-1]
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """A stretch, float32 [channel, stop - start]."""

@@ -48,10 +48,7 @@ class Stft:
 def make_stft(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * HALF_WINDOW_HOPS) -> Stft:
     """The transform for a rate: the same time and frequency resolution at every rate.
 
-    Args:
-        rate: samples a second, > 0.
-        hop_seconds: rounded to whole samples, at least one.
-        hops: length of the window in hops; rounded to an even number of samples.
+    The hop is rounded to whole samples, at least one; the window, `hops` of them, to an even number.
     """
     hop = max(1, round(rate * hop_seconds))
     window = 2 * max(1, round(hops * hop / 2))
@@ -59,16 +56,9 @@ def make_stft(rate: int, hop_seconds: float = HOP_SECONDS, hops: float = 2 * HAL
 
 
 def forward_stft(samples: np.ndarray, stft: Stft) -> np.ndarray:
-    """Transform samples whose first one lies half a window before the first frame's centre.
+    """Transform samples, float32 [channel, (frame - 1) * hop + window]; complex64 [channel, frame, bin].
 
-    Scaled so that a sine reads its amplitude.
-
-    Args:
-        samples: float32 [channel, (frame - 1) * hop + window].
-        stft: the lengths.
-
-    Returns:
-        complex64 [channel, frame, bin].
+    The first sample lies half a window before the first frame's centre. A sine reads its amplitude.
     """
     window = _hann_window(stft.window)
     frames = np.lib.stride_tricks.sliding_window_view(samples, stft.window, axis=-1)
@@ -77,17 +67,9 @@ def forward_stft(samples: np.ndarray, stft: Stft) -> np.ndarray:
 
 
 def read_spectra(source: AudioSource, stft: Stft, first: int, stop: int, offset: int = 0) -> np.ndarray:
-    """Frames of a sound, which is silent beyond its ends.
+    """Frames `first` to `stop` of a sound, which is silent beyond its ends; complex64 [channel, frame, bin].
 
-    Args:
-        source: the sound.
-        stft: the lengths.
-        first: first frame, on the absolute grid.
-        stop: one past the last frame.
-        offset: sample of the absolute clock at which the sound begins.
-
-    Returns:
-        complex64 [channel, stop - first, bin].
+    The sound begins at sample `offset` of the absolute clock.
     """
     start = first * stft.hop - stft.window // 2 - offset
     end = (stop - 1) * stft.hop + stft.window // 2 - offset
@@ -102,15 +84,9 @@ def sum_power(spectra: np.ndarray) -> np.ndarray:
 def inverse_stft(spectra: np.ndarray, stft: Stft) -> np.ndarray:
     """Overlap and add frames: the hops that lie under all frames that can reach them.
 
-    With H = HALF_WINDOW_HOPS, F frames from hop ``h`` on give the hops ``h + H - 1`` to ``h + F - H`` (half
-    open): at the edges of the block neighbours are missing.
-
-    Args:
-        spectra: complex64 [channel, F, bin], F >= 2 H - 1.
-        stft: the lengths.
-
-    Returns:
-        float32 [channel, (F - 2 H + 1) * hop].
+    With H = HALF_WINDOW_HOPS, F >= 2 H - 1 frames from hop ``h`` on, complex64 [channel, F, bin], give the
+    hops ``h + H - 1`` to ``h + F - H`` (half open), float32 [channel, sample]: at the edges neighbours are
+    missing.
     """
     overlap = 2 * HALF_WINDOW_HOPS
     window = _hann_window(stft.window)
@@ -128,15 +104,9 @@ def inverse_stft(spectra: np.ndarray, stft: Stft) -> np.ndarray:
 
 
 def overlap_add(blocks: Iterable[np.ndarray], stft: Stft) -> Iterator[np.ndarray]:
-    """The samples of a long sound's frames, which come in blocks of any length.
+    """The samples of a long sound's frames, which come in blocks, complex64 [channel, frame, bin].
 
-    Args:
-        blocks: complex64 [channel, frame, bin], each beginning where the last one ended.
-        stft: the lengths.
-
-    Yields:
-        float32 [channel, sample], in order; the first sample is that of hop ``h + HALF_WINDOW_HOPS - 1``
-        where ``h`` is the hop of the first frame.
+    The first sample is that of hop ``h + HALF_WINDOW_HOPS - 1`` where ``h`` is the hop of the first frame.
     """
     carry: np.ndarray | None = None
     for block in blocks:

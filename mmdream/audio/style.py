@@ -17,33 +17,12 @@ import numpy as np
 import scipy.ndimage
 
 from mmdream.ascent.engine import AscentProblem, ascend
+from mmdream.audio import mastering, texture
 from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks
 from mmdream.audio.loudness import LoudnessMeter, compute_level_factor, meter_loudness
-from mmdream.audio.mastering import (
-    AudioReport,
-    find_ceiling,
-    limit_blocks,
-    match_loudness,
-    store_raw,
-    write_metered,
-)
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
 from mmdream.audio.stft import HALF_WINDOW_HOPS, overlap_add, read_spectra
-from mmdream.audio.texture import (
-    MAX_ROLL_HOPS,
-    AudioStyleTarget,
-    AudioTextureModel,
-    StyleGrid,
-    WeightedPieces,
-    build_texture_model,
-    compute_grams,
-    gram_distances,
-    limit_hop_energy,
-    make_envelope_bands,
-    make_style_grid,
-    trace_style_gradient,
-)
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 from mmdream.settings.passes import AudioStyleSettings
@@ -54,13 +33,12 @@ if TYPE_CHECKING:
 STAGES = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
 """Share of the steps, and RMS of each on the canvas's scale, nepers. After each stage the canvas is brought
 to amplitudes that a sound can have: without that half of what was drawn cancelled in the overlaps
-(inconsistency 0.51 in place of 0.06, vibraphone in the style of strings), at the same distance to the
-style."""
+(inconsistency 0.51 in place of 0.06), at the same distance to the style."""
 STAGE_ITERATIONS = 8
 """Of Griffin-Lim after each stage."""
 GRADIENT_SIGMA = 2.0, 1.0
-"""Sigma in hops and runs of the gradient's smoothing: about what one window and one partial reach. Without it
-networks draw dots that no sound can have, and that are heard as musical noise."""
+"""Sigma in hops and runs of the gradient's smoothing. Without it networks draw dots, heard as musical
+noise."""
 MIN_VARIANCE = 0.05
 """Square nepers; a standing tone hardly varies."""
 STYLE_LEVEL_DBFS = -23.0
@@ -78,7 +56,7 @@ MIN_LOUDNESS = -100.0
 
 
 @dataclass(frozen=True)
-class AudioStyleReport(AudioReport):
+class AudioStyleReport(mastering.AudioReport):
     """What was done to a sound."""
 
     style_left: dict[str, float]
@@ -92,7 +70,7 @@ class MeteredSound:
 
     source: AudioSource
     meter: LoudnessMeter
-    grid: StyleGrid
+    grid: texture.StyleGrid
 
     @cached_property
     def level_factor(self) -> float:
@@ -117,11 +95,10 @@ class MeteredSound:
         for window in split_into_windows(0, self.hops):
             yield self.read_canvas(window.first, window.stop + OVERLAP_HOPS)
 
-    def read_weighted_pieces(self, pauses: MeteredSound | None = None) -> WeightedPieces:
+    def read_weighted_pieces(self, pauses: MeteredSound | None = None) -> texture.WeightedPieces:
         """The pieces, and how much each of their hops counts: in pauses there is no texture.
 
-        Args:
-            pauses: the sound whose pauses are meant, of equal length; None: this one.
+        The pauses are those of another sound of equal length, where one is given.
         """
         others = (self if pauses is None else pauses).read_pieces()
         for piece, other in zip(self.read_pieces(), others, strict=True):
@@ -129,11 +106,7 @@ class MeteredSound:
 
 
 def meter_sound(source: AudioSource, name: str) -> MeteredSound:
-    """Meter a sound.
-
-    Raises:
-        UserError: it is silent, too short, or holds what is not a number.
-    """
+    """Meter a sound; UserError: it is silent, too short, or holds what is not a number."""
     if source.n_samples < MIN_SECONDS * source.rate:
         seconds = source.n_samples / source.rate
         raise UserError(f"{name}: lasts {seconds:.3g} s; a style shows in {MIN_SECONDS:g} s or more")
@@ -143,7 +116,7 @@ def meter_sound(source: AudioSource, name: str) -> MeteredSound:
         raise UserError(f"{name}: {error}") from None
     if meter.loudness() < MIN_LOUDNESS:
         raise UserError(f"{name}: is silent; give a sound that can be heard")
-    return MeteredSound(source, meter, make_style_grid(source.rate))
+    return MeteredSound(source, meter, texture.make_style_grid(source.rate))
 
 
 def style_source(
@@ -164,10 +137,10 @@ def style_source(
         content: read about ten seconds at a time.
         styles: at the content's rate, each with its share.
         write: takes the result in order, float32 [channel, sample].
-        network: the sound network that is used beside the wide one; its columns are the canvas's hops.
+        network: is used beside the wide one; its columns are the canvas's hops.
         settings: how to style.
         names: of the content and of each style, for error messages.
-        folder: where the temporary file goes; None: the system's place.
+        folder: for a temporary file; None: the system's place.
         store: where finished windows outlive the run; None: nowhere.
         progress: takes the finished share, 0..1.
 
@@ -182,12 +155,14 @@ def style_source(
     ]
     model, target = make_style_target(metered, metered_styles, network, settings)
     styled = _style_windows(metered, model, target, settings, store, progress)
-    with store_raw(styled, content, folder) as (raw, raw_meter):
-        curve = match_loudness(raw_meter, metered.meter, content.rate)
-        loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(content), curve), content, write)
+    with mastering.store_raw(styled, content, folder) as (raw, raw_meter):
+        curve = mastering.match_loudness(raw_meter, metered.meter, content.rate)
+        loudness, true_peak = mastering.write_metered(
+            mastering.limit_blocks(raw, mastering.find_ceiling(content), curve), content, write
+        )
         result = MeteredSound(raw, raw_meter, metered.grid)
-        grams = compute_grams(model, result.read_weighted_pieces(metered))
-        left = gram_distances(grams, target.grams) / target.content_distances
+        grams = texture.compute_grams(model, result.read_weighted_pieces(metered))
+        left = texture.gram_distances(grams, target.grams) / target.content_distances
     wide = len(model.filters)
     return AudioStyleReport(
         n_samples=content.n_samples,
@@ -205,32 +180,28 @@ def make_style_target(
     styles: Sequence[tuple[MeteredSound, float]],
     network: Network | None,
     settings: AudioStyleSettings,
-) -> tuple[AudioTextureModel, AudioStyleTarget]:
-    """Measure the styles, and how far the content is from them.
+) -> tuple[texture.AudioTextureModel, texture.AudioStyleTarget]:
+    """Measure the styles, each with its share, and how far the content is from them.
 
-    Args:
-        content: what is styled.
-        styles: each with its share.
-        network: as in `style_source`; None: the wide one alone.
-        settings: how to style.
+    `network` is as in `style_source`; None: the wide one alone.
     """
     shares = np.array([share for _, share in styles]) / sum(share for _, share in styles)
     sounds = [sound for sound, _ in styles]
     means = [_weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
     mean = (shares @ np.stack(means)).astype(np.float32)
-    model = build_texture_model(content.grid, mean, network, settings.seed)
-    style_grams = [compute_grams(model, sound.read_weighted_pieces()) for sound in sounds]
+    model = texture.build_texture_model(content.grid, mean, network, settings.seed)
+    style_grams = [texture.compute_grams(model, sound.read_weighted_pieces()) for sound in sounds]
     grams = [
         np.sum([share * gram for share, gram in zip(shares, layer, strict=True)], axis=0)
         for layer in zip(*style_grams, strict=True)
     ]
-    distances = gram_distances(compute_grams(model, content.read_weighted_pieces()), grams)
+    distances = texture.gram_distances(texture.compute_grams(model, content.read_weighted_pieces()), grams)
     least = [1e-4 * float(np.sum(np.square(gram))) for gram in grams]  # A content that is its own style.
     partials, envelope = (
         max(MIN_VARIANCE, float(_weighted_moments(content.read_weighted_pieces(), bands)[1].mean()))
-        for bands in (None, make_envelope_bands(content.grid))
+        for bands in (None, texture.make_envelope_bands(content.grid))
     )
-    return model, AudioStyleTarget(
+    return model, texture.AudioStyleTarget(
         grams,
         np.maximum(distances, least),
         (partials, envelope),
@@ -240,7 +211,7 @@ def make_style_target(
 
 
 def _weighted_moments(
-    pieces: WeightedPieces, bands: np.ndarray | None = None
+    pieces: texture.WeightedPieces, bands: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and variance of pieces over the hops, in other bands [run, band]; float64 [band]."""
     weight, total, squares = 0.0, np.zeros(1), np.zeros(1)
@@ -255,8 +226,8 @@ def _weighted_moments(
 
 def _style_windows(
     content: MeteredSound,
-    model: AudioTextureModel,
-    target: AudioStyleTarget,
+    model: texture.AudioTextureModel,
+    target: texture.AudioStyleTarget,
     settings: AudioStyleSettings,
     store: ChunkStore | None,
     progress: Callable[[float], None],
@@ -264,7 +235,7 @@ def _style_windows(
     """The styled sound before mastering, in order, float32 [channel, sample]."""
     stft, n_samples = content.grid.stft, content.source.n_samples
     windows = split_into_windows(1 - HALF_WINDOW_HOPS, content.hops + HALF_WINDOW_HOPS)
-    gradient = trace_style_gradient(model, content.grid, target)
+    gradient = texture.trace_style_gradient(model, content.grid, target)
 
     def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
         for number, window in enumerate(windows):
@@ -312,14 +283,8 @@ def ascend_window(
     """The canvas of a window on its way from the content to the style, float32 [hop, run].
 
     By `ascend` and not by L-BFGS as Ulyanov's: in 100 steps both come to the same loss (0.066 of the start's,
-    voice in the style of strings), Adam's steps in half the time.
-
-    Args:
-        content: what is styled.
-        window: of it.
-        gradient: (canvas, content, counts, roll) -> gradient, as `trace_style_gradient` traces it.
-        settings: how to style.
-        on_step: takes each step's number.
+    voice in the style of strings), Adam's steps in half the time. `gradient` is as `trace_style_gradient`
+    traces it; `on_step` takes each step's number.
     """
     grid = content.grid
     spectra = _read_start_spectra(content, window.low, window.high, settings.seed)
@@ -332,13 +297,13 @@ def ascend_window(
 
         def smoothed(x: np.ndarray, number: int, done: int = done) -> np.ndarray:
             on_step(done + number)
-            result = gradient(x, original, counts, np.int32((done + number) % MAX_ROLL_HOPS))
+            result = gradient(x, original, counts, np.int32((done + number) % texture.MAX_ROLL_HOPS))
             return np.asarray(scipy.ndimage.gaussian_filter(result, GRADIENT_SIGMA), np.float32)
 
         problem = AscentProblem(x, step, smoothed, lambda x: np.maximum(x, np.float32(0)), counts[:, None])
         x = ascend(problem, count, "adam")
         if count:
-            x = limit_hop_energy(x, original, grid.run_sizes, settings.keep_rhythm).numpy()
+            x = texture.limit_hop_energy(x, original, grid.run_sizes, settings.keep_rhythm).numpy()
             amplitudes = grid.to_amplitudes(x, spectra, content.level_factor)
             fitted = griffin_lim(amplitudes, phases, grid.stft, iterations=STAGE_ITERATIONS)
             phases = project_spectra(fitted, grid.stft)

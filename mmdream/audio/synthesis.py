@@ -47,12 +47,7 @@ Signal Processing", section on 1/f noise)."""
 
 
 class Excitation:
-    """Noise and pulses of power 1 in every bin, in order; the pulses' phase continues from call to call.
-
-    Args:
-        stft: the transform.
-        seed: of the noise.
-    """
+    """Noise and pulses of power 1 in every bin, in order; the pulses' phase continues from call to call."""
 
     def __init__(self, stft: Stft, seed: int) -> None:
         self._stft, self._seed = stft, seed
@@ -62,14 +57,9 @@ class Excitation:
         self._next: int | None = None
 
     def next_spectra(self, first: int, pitch: np.ndarray) -> np.ndarray:
-        """The next frames.
+        """The next frames, complex64 [frame, bin], from hop `first` on, where the last call ended.
 
-        Args:
-            first: hop of the first one; where the last call ended.
-            pitch: Hz, float [frame]; 0: noise alone.
-
-        Returns:
-            complex64 [frame, bin].
+        `pitch` is Hz, float [frame]; 0: noise alone.
         """
         hop, reach = self._stft.hop, HALF_WINDOW_HOPS * self._stft.hop
         low, high = first * hop - reach, (first + len(pitch) - 1) * hop + reach
@@ -125,11 +115,7 @@ def fade_at_edges(hops: np.ndarray, first: int, last: int) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class SignalSpec:
-    """A test signal; checked where it is made.
-
-    Raises:
-        UserError: an unknown kind, or frequencies or a length out of range.
-    """
+    """A test signal; raises UserError where frequencies or length are out of range."""
 
     kind: str
     """noise, silence, sine or sweep."""
@@ -153,11 +139,7 @@ class SignalSpec:
 
 
 def parse_signal(text: str, seconds: float) -> SignalSpec:
-    """Read "noise", "silence", "sine:440" or "sweep:100-8000".
-
-    Raises:
-        UserError: none of these.
-    """
+    """Read "noise", "silence", "sine:440" or "sweep:100-8000"; UserError: none of these."""
     kind, _, rest = text.strip().lower().partition(":")
     counts = {"noise": 0, "silence": 0, "sine": 1, "sweep": 2}
     parts = rest.split("-") if rest else []

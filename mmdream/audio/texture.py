@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.ndimage
 
+from mmdream.audio import filterbank
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.filterbank import (
-    compute_band_edges,
-    group_bins,
-    make_network_filterbank,
-    make_triangles,
-    normalize_bands,
-)
 from mmdream.audio.stft import Stft, make_stft, sum_power
 from mmdream.core.rng import rng_for
 from mmdream.networks.framework import tf
@@ -34,13 +28,12 @@ if TYPE_CHECKING:
 
 LOG_SCALE = 2000.0
 """Where the canvas's scale turns from linear to logarithmic, one over the amplitude: -66 dB under a levelled
-full scale. Ulyanov's has 512 (ln(1 + |S|) of a transform that is not scaled), which leaves out the upper
-octaves of most recordings."""
+full scale. Ulyanov's (512, of a transform that is not scaled) leaves out the upper octaves of most
+recordings."""
 MIN_CANVAS_HZ = 30.0
 """What lies below stays as it is."""
 MAX_SINGLE_BIN_HZ = 600.0
-"""Bins below stay single; above, where the ear no longer separates them, a run holds several, which makes a
-step four times cheaper."""
+"""Bins below stay single; above, runs hold several, which makes a step four times cheaper."""
 LEVELLED_ENERGY = 3 * 10 ** (-23 / 10)
 """Energy of a hop of a levelled sound: three times the mean square, for Hann windows spread a sine of
 amplitude 1 over bins whose squares add up to 1.5."""
@@ -51,8 +44,8 @@ RING_HOPS = 5
 PANNING_SIZE = (5, 5)
 """Hops and bins over which the place of new sound between the channels is averaged."""
 FILTER_HOPS = 3, 7, 15
-"""Lengths of the random filters: 35, 81 and 174 ms. Ulyanov's has one length of 11; of several, short ones
-hold attacks and long ones the way a note goes on."""
+"""Lengths of the random filters: 35, 81 and 174 ms. Short ones hold attacks, long ones the way a note goes
+on."""
 FILTERS_PER_LENGTH = 512
 """4096 of one length cost six times as much and hold no more of what can be measured."""
 TRAINED_LAYERS = "c2", "c4", "c6"
@@ -87,14 +80,10 @@ class StyleGrid:
     """float32 [run], bins."""
 
     def to_canvas(self, spectra: np.ndarray, factor: float) -> np.ndarray:
-        """A sound on the canvas's scale.
+        """Spectra, complex64 [channel, hop, bin], on the canvas's scale: float32 [hop, run], >= 0.
 
-        Args:
-            spectra: complex64 [channel, hop, bin].
-            factor: brings the sound to the level at which all sounds are compared.
-
-        Returns:
-            float32 [hop, run], >= 0: ln(1 + LOG_SCALE * amplitude), all channels taken together.
+        ln(1 + LOG_SCALE * amplitude), all channels together; `factor` brings the sound to the level of all
+        others.
         """
         power = np.add.reduceat(sum_power(spectra), self.run_starts, axis=1) / self.run_sizes
         return np.asarray(np.log1p(np.float32(LOG_SCALE * factor) * np.sqrt(power)), np.float32)
@@ -106,19 +95,11 @@ class StyleGrid:
         return np.asarray(near / (near + AUDIBLE_ENERGY), np.float32)
 
     def to_amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
-        """The amplitudes that a canvas stands for, in the channels and bins of the sound it came from.
+        """The amplitudes, float32 [channel, hop, bin], of a canvas [hop, run] and its content.
 
         What was there keeps its place between the channels and its shape inside a run; what is new is spread
         evenly over a run, and over the channels as the sound lies around it. So the canvas of a sound gives
         that sound's own amplitudes, whatever its channels hold, and no two channels can cancel.
-
-        Args:
-            canvas: float32 [hop, run].
-            spectra: complex64 [channel, hop, bin] of the content.
-            factor: as in `to_canvas`.
-
-        Returns:
-            float32 [channel, hop, bin].
         """
         power = np.square(np.abs(spectra))
         first = int(self.run_starts[0])
@@ -142,7 +123,7 @@ def make_style_grid(rate: int) -> StyleGrid:
     """The canvas at a sample rate."""
     stft = make_stft(rate)
     single = np.flatnonzero((stft.frequencies >= MIN_CANVAS_HZ) & (stft.frequencies < MAX_SINGLE_BIN_HZ))
-    starts = np.union1d(single, group_bins(stft, BAND_EDGES))
+    starts = np.union1d(single, filterbank.group_bins(stft, BAND_EDGES))
     starts = starts[starts >= single[0]]
     return StyleGrid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))
 
@@ -168,7 +149,9 @@ class AudioTextureModel:
             return wide
         spec: AudioInput = self.network.card.input  # type: ignore[assignment]
         power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.filterbank)
-        given = normalize_bands(power, spec, tf.math.log, tf.exp)[None, :: spec.decimation, :, None]
+        given = filterbank.normalize_bands(power, spec, tf.math.log, tf.exp)[
+            None, :: spec.decimation, :, None
+        ]
         return wide + [a[0] for a in self.network.layers(TRAINED_LAYERS)(given)]
 
     def layer_weights(self) -> np.ndarray:
@@ -189,13 +172,7 @@ def build_texture_model(
 ) -> AudioTextureModel:
     """Draw the wide network's filters, and lay the trained one's bands on the canvas.
 
-    Args:
-        grid: of the canvas.
-        mean: float32 [run].
-        network: a sound network whose columns are the canvas's hops; None: none.
-        seed: of the filters.
-        filter_hops: lengths of the filters.
-        count: filters of each length.
+    `mean` is float32 [run]; the columns of `network` are the canvas's hops; `count` filters have each length.
     """
     runs = len(grid.run_starts)
     scales = [np.float32(np.sqrt(2 / (length * runs))) for length in filter_hops]  # He et al. 2015
@@ -205,7 +182,7 @@ def build_texture_model(
     )
     if network is None:
         return AudioTextureModel(mean, filters, np.zeros((runs, 0), np.float32), None)
-    bank = make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
+    bank = filterbank.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
     return AudioTextureModel(mean, filters, np.add.reduceat(bank, grid.run_starts, axis=0), network)
 
 
@@ -227,14 +204,9 @@ def compute_grams(model: AudioTextureModel, pieces: WeightedPieces) -> list[np.n
 
 
 def sum_feature_products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Products of features, summed over all places.
+    """Products [channel, channel] of features [time, band, channel], summed over all places; their weight.
 
-    Args:
-        a: [time, band, channel].
-        counts: [hop], how much each hop of the canvas counts.
-
-    Returns:
-        [channel, channel]; and what all places count together.
+    `counts`, [hop], is how much each hop of the canvas counts.
     """
     times, hops = tf.shape(a)[0], tf.shape(counts)[0]
     here = tf.gather(counts, (2 * tf.range(times) + 1) * hops // (2 * times))
@@ -250,9 +222,9 @@ def gram_distances(grams: Sequence[np.ndarray], others: Sequence[np.ndarray]) ->
 def make_envelope_bands(grid: StyleGrid) -> np.ndarray:
     """Averages of a canvas's runs over wide bands, float32 [run, band]."""
     hz = (grid.run_starts + (grid.run_sizes - 1) / 2) * grid.stft.rate / grid.stft.n_fft
-    edges = compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
+    edges = filterbank.compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
     center = edges[1:-1]
-    bank = make_triangles(hz, center, center - edges[:-2], edges[2:] - center)
+    bank = filterbank.make_triangles(hz, center, center - edges[:-2], edges[2:] - center)
     bank = bank[:, bank.sum(axis=0) > 0.5]
     return np.asarray(bank / bank.sum(axis=0), np.float32)
 
@@ -306,19 +278,10 @@ def trace_style_gradient(
 
 
 def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, sizes: np.ndarray, exact: bool) -> tf.Tensor:
-    """A canvas whose energy in each hop is near the content's, or the same.
+    """A canvas [hop, run] whose energy in each hop is near the content's, or exactly the same.
 
     Near is what mastering allows a finished sound: a style of few loud events would gather them in one place,
-    and be turned down there.
-
-    Args:
-        canvas: float32 [hop, run].
-        content: the same shape.
-        sizes: of the runs, bins.
-        exact: keep onsets and pauses as they are.
-
-    Returns:
-        float32 [hop, run].
+    and be turned down there. `sizes` are those of the runs, bins.
     """
     amplitudes = tf.exp(canvas) - 1.0
     energy = tf.reduce_sum(sizes * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6

@@ -1,7 +1,7 @@
-"""A guard against overcooking: what is dreamed again and again must not end as one tone or as a screech.
+"""A guard against collapse: what is dreamed again and again must not end as one tone or as a screech.
 
-It watches how a clip's energy lies over the third-octaves, and turns a clip that has gone too far back
-towards the first one with a smooth equaliser, just as far as it has to.
+It measures how a clip's energy lies over the third-octaves, and turns a clip that has gone too far back
+towards the first one with a smooth equaliser, just as far as needed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ MIN_THIRD_HZ = 25.0
 HIGH_HZ = 4000.0
 """A screech is narrow and lies above."""
 MAX_THIRD_SHARE = 0.5
-"""Share of the energy that the strongest third-octave may hold, or what the first clip's holds,"""
+"""Share of the energy that the strongest third-octave may hold, or what the first clip's holds."""
 MAX_HIGH_SHARE = 0.05
-"""that may lie above `HIGH_HZ`, or"""
+"""Share that may lie above `HIGH_HZ`, or MAX_HIGH_RATIO times what does in the first clip."""
 MAX_HIGH_RATIO = 2.0
-"""so many times what does in the first clip."""
 TARGET_SHARE = 0.9
 """A clip that passes a bound is brought to this share of it: later stages move levels a little."""
 MAX_CUT_DB, MAX_BOOST_DB = 30.0, 6.0
@@ -61,25 +60,17 @@ def third_octave_centers(count: int) -> np.ndarray:
 
 
 def measure_balance(samples: np.ndarray, rate: int) -> TonalBalance:
-    """Measure a clip over its whole length.
-
-    Args:
-        samples: float32 [channel, sample].
-        rate: samples a second.
-    """
+    """Measure a clip, float32 [channel, sample], over its whole length."""
     return _compute_balance(*_measure_spectrum(samples, rate))
 
 
 def compute_bounds(first: TonalBalance, room: float = 1.0) -> tuple[float, float]:
     """What a clip's strongest third-octave, and what lies above `HIGH_HZ`, may hold.
 
-    Args:
-        first: the first clip's balance, which every clip may have.
-        room: share of the fixed bounds that may be filled.
+    Every clip may have the first one's balance; `room` is the share of the fixed bounds that may be filled.
     """
-    return max(room * MAX_THIRD_SHARE, first.strongest), room * max(
-        MAX_HIGH_SHARE, MAX_HIGH_RATIO * first.high
-    )
+    high = max(MAX_HIGH_SHARE, MAX_HIGH_RATIO * first.high)
+    return max(room * MAX_THIRD_SHARE, first.strongest), room * high
 
 
 def is_within_bounds(now: TonalBalance, first: TonalBalance, room: float = 1.0) -> bool:
@@ -89,15 +80,9 @@ def is_within_bounds(now: TonalBalance, first: TonalBalance, room: float = 1.0) 
 
 
 def guard_balance(samples: np.ndarray, rate: int, first: TonalBalance) -> tuple[np.ndarray, float]:
-    """A clip within the bounds.
+    """A clip, float32 [channel, sample], within the bounds, and how far it was drawn to `first`, 0..1.
 
-    Args:
-        samples: float32 [channel, sample].
-        rate: samples a second.
-        first: what the clip is drawn towards: the balance of the first one, gone through the same transforms.
-
-    Returns:
-        The clip, untouched where it is within the bounds, and how far it was drawn, 0..1.
+    `first` is the balance of the first clip, gone through the same transforms.
     """
     power, hz = _measure_spectrum(samples, rate)
     now = _compute_balance(power, hz)
@@ -105,34 +90,32 @@ def guard_balance(samples: np.ndarray, rate: int, first: TonalBalance) -> tuple[
         return samples, 0.0
     back = 10 * np.log10((first.thirds + SHARE_FLOOR) / (now.thirds + SHARE_FLOOR))
 
-    def under(knots: np.ndarray) -> TonalBalance:
+    def equalized(knots: np.ndarray) -> TonalBalance:
         return _compute_balance(power * 10 ** (_interpolate_curve(knots, hz) / 10), hz)
 
     low, far = 0.0, 1.0
-    if is_within_bounds(under(back), first, TARGET_SHARE):
+    if is_within_bounds(equalized(back), first, TARGET_SHARE):
         for _ in range(12):
             middle = (low + far) / 2
-            if is_within_bounds(under(middle * back), first, TARGET_SHARE):
+            if is_within_bounds(equalized(middle * back), first, TARGET_SHARE):
                 far = middle
             else:
                 low = middle
         return _apply_equalizer(samples, rate, hz, _interpolate_curve(far * back, hz)), far
-    return _apply_equalizer(samples, rate, hz, _interpolate_curve(_lower_excess(back, under, first), hz)), 1.0
+    lowered = _lower_excess(back, equalized, first)
+    return _apply_equalizer(samples, rate, hz, _interpolate_curve(lowered, hz)), 1.0
 
 
 def _lower_excess(
-    knots: np.ndarray, under: Callable[[np.ndarray], TonalBalance], first: TonalBalance
+    knots: np.ndarray, equalized: Callable[[np.ndarray], TonalBalance], first: TonalBalance
 ) -> np.ndarray:
-    """An equaliser that leads all the way back and still passes a bound, lowered where it does.
-
-    Between its knots it is no more than about right.
-    """
+    """An equaliser that leads all the way back and still passes a bound, lowered where it does."""
     most, high = compute_bounds(first, TARGET_SHARE)
     most *= 0.998  # What is measured after the filter differs a little.
     above = third_octave_centers(len(knots)) > HIGH_HZ
     knots = knots.copy()
     for _ in range(LOWERING_ROUNDS):
-        now = under(knots)
+        now = equalized(knots)
         if now.strongest <= most and now.high <= high:
             break
         if now.strongest > most:
@@ -144,14 +127,13 @@ def _lower_excess(
 
 def _interpolate_curve(knots: np.ndarray, hz: np.ndarray) -> np.ndarray:
     """A smooth equaliser from its values at the third-octaves' centres, dB at each frequency."""
-    places, at = np.log2(np.maximum(hz, 1.0)), np.log2(third_octave_centers(len(knots)))
-    return np.interp(places, at, np.clip(knots, -MAX_CUT_DB, MAX_BOOST_DB))
+    octaves, centers = np.log2(np.maximum(hz, 1.0)), np.log2(third_octave_centers(len(knots)))
+    return np.interp(octaves, centers, np.clip(knots, -MAX_CUT_DB, MAX_BOOST_DB))
 
 
 def _measure_spectrum(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
     """Long-term power spectrum of the channels' sum, and its frequencies in Hz, both float64 [bin]."""
-    size = 2 * round(FILTER_SECONDS * rate)
-    size = min(size, samples.shape[1])
+    size = min(2 * round(FILTER_SECONDS * rate), samples.shape[1])
     hz, power = scipy.signal.welch(
         samples.astype(np.float64), rate, nperseg=size, detrend=False, scaling="spectrum"
     )
@@ -160,19 +142,19 @@ def _measure_spectrum(samples: np.ndarray, rate: int) -> tuple[np.ndarray, np.nd
 
 def _compute_balance(power: np.ndarray, hz: np.ndarray) -> TonalBalance:
     count = max(1, 1 + round(3 * np.log2(max(hz[-1], MIN_THIRD_HZ) / MIN_THIRD_HZ)))
-    place = np.clip(np.rint(3 * np.log2(np.maximum(hz, 1e-3) / MIN_THIRD_HZ)), 0, count - 1).astype(int)
-    whole = power.sum()
-    if not whole > 0:
+    band = np.clip(np.rint(3 * np.log2(np.maximum(hz, 1e-3) / MIN_THIRD_HZ)), 0, count - 1).astype(int)
+    total = power.sum()
+    if not total > 0:
         return TonalBalance(np.zeros(count), 0.0)
-    thirds = np.bincount(place, power, count) / whole
-    return TonalBalance(thirds, float(power[hz > HIGH_HZ].sum() / whole))
+    thirds = np.bincount(band, power, count) / total
+    return TonalBalance(thirds, float(power[hz > HIGH_HZ].sum() / total))
 
 
 def _apply_equalizer(samples: np.ndarray, rate: int, hz: np.ndarray, db: np.ndarray) -> np.ndarray:
     """A clip under a smooth gain, without delay."""
     taps = 2 * round(FILTER_SECONDS * rate / 2) + 1
     n = scipy.fft.next_fast_len(4 * taps)
-    wanted = np.interp(scipy.fft.rfftfreq(n, 1 / rate), hz, 10 ** (db / 20))
-    impulse = np.roll(scipy.fft.irfft(wanted, n), taps // 2)[:taps] * np.hanning(taps + 2)[1:-1]
+    gain = np.interp(scipy.fft.rfftfreq(n, 1 / rate), hz, 10 ** (db / 20))
+    impulse = np.roll(scipy.fft.irfft(gain, n), taps // 2)[:taps] * np.hanning(taps + 2)[1:-1]
     padded = np.pad(samples, ((0, 0), (taps // 2, taps // 2)))
     return np.asarray(scipy.signal.oaconvolve(padded, impulse[None], mode="valid", axes=1), np.float32)

@@ -1,6 +1,6 @@
-"""What a clip goes through before it is dreamed again: stretched, moved in pitch or shifted in frequency.
+"""What a clip goes through before it is dreamed again: a change of length, of pitch or of frequency.
 
-All channels are turned alike, so the place of a sound between them stays.
+All channels get the same phases, so the place of a sound between them stays.
 """
 
 from __future__ import annotations
@@ -24,11 +24,7 @@ WINDOW_OVERLAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """One of them; checked where it is made.
-
-    Raises:
-        UserError: an unknown kind, or an amount out of range.
-    """
+    """A transform of a clip; raises UserError for an unknown kind, or an amount out of range."""
 
     kind: str = "none"
     """none, stretch, shift or pitch."""
@@ -49,24 +45,12 @@ class Transform:
         return self.amount if self.kind == "stretch" else 1.0
 
     def __call__(self, samples: np.ndarray, rate: int) -> np.ndarray:
-        """Transform a clip.
-
-        Args:
-            samples: float32 [channel, sample].
-            rate: samples a second.
-
-        Returns:
-            float32 [channel, sample], `lengthens` times as long, rounded, at least one sample.
-        """
+        """Transform a clip, float32 [channel, sample]; `length_factor` times as long, at least one sample."""
         return TRANSFORMS[self.kind](samples, rate, self.amount)
 
 
 def parse_transform(text: str) -> Transform:
-    """Read what a user asks for: "none", "stretch=0.95", "shift=500" or "pitch=-2".
-
-    Raises:
-        UserError: none of these.
-    """
+    """Read "none", "stretch=0.95", "shift=500" or "pitch=-2"; UserError: none of these."""
     kind, equals, number = text.strip().lower().partition("=")
     if kind == "none" and not equals:
         return Transform()
@@ -84,20 +68,11 @@ def _unknown_transform(text: str) -> UserError:
 
 
 def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
-    """A clip made longer or shorter at the same pitch.
+    """A clip, float32 [channel, sample], `factor` times as long at the same pitch, at least one sample.
 
-    A phase vocoder whose peaks keep their surroundings in step (Laroche and Dolson 1999, "Improved phase
-    vocoder time-scale modification of audio", identity phase locking). A window is turned so that it follows
-    the one written before it as, in the clip, it follows what lies one hop earlier; for a factor of 1 that
-    is no turn at all. One turn serves all channels.
-
-    Args:
-        samples: float32 [channel, sample].
-        rate: samples a second.
-        factor: of the length, > 0.
-
-    Returns:
-        float32 [channel, round(sample * factor)], at least one sample.
+    A phase vocoder with identity phase locking (Laroche and Dolson 1999, "Improved phase vocoder time-scale
+    modification of audio"). A window is rotated so that it follows the one written before it as, in the clip,
+    it follows what lies one hop earlier; for a factor of 1 not at all. One rotation serves all channels.
     """
     hop = max(1, round(rate * WINDOW_SECONDS / WINDOW_OVERLAP))
     size = WINDOW_OVERLAP * hop
@@ -108,8 +83,8 @@ def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     source = np.pad(samples, ((0, 0), (size + hop, size + hop)))
     out = np.zeros((samples.shape[0], frames * hop + size), np.float32)
 
-    def heard(at: int) -> np.ndarray:
-        """The spectrum at a place, complex64 [channel, bin]."""
+    def spectrum(at: int) -> np.ndarray:
+        """The spectrum of the clip at a sample, complex64 [channel, bin]."""
         start = min(max(at + size // 2 + hop, 0), source.shape[1] - size)
         return np.asarray(scipy.fft.rfft(source[:, start : start + size] * window))
 
@@ -117,78 +92,59 @@ def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     for frame in range(frames):
         # Centre of the window in the result is frame * hop - size / 2, and the same time in the clip.
         at = round((frame - WINDOW_OVERLAP // 2) * hop / factor)
-        here = heard(at)
+        current = spectrum(at)
         if not frame:
-            written = here
+            written = current
         else:
-            turn = np.sum(written * np.conj(heard(at - hop)), axis=0)
-            written = here * _lock_phases(turn, np.sum(np.square(np.abs(here)), axis=0))
+            rotation = np.sum(written * np.conj(spectrum(at - hop)), axis=0)
+            power = np.sum(np.square(np.abs(current)), axis=0)
+            written = current * _lock_phases(rotation, power)
         out[:, frame * hop : frame * hop + size] += scipy.fft.irfft(written, size) * window
     # Squared roots of Hann windows, four over each sample, add up to 2.
     return np.ascontiguousarray(out[:, size : size + length]) / np.float32(WINDOW_OVERLAP / 2)
 
 
-def _lock_phases(turn: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """Turns of length 1, each bin's that of the spectral peak nearest to it; complex64 [bin]."""
+def _lock_phases(rotation: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Rotations of length 1, each bin's that of the spectral peak nearest to it; complex64 [bin]."""
     padded = np.pad(power, 2, constant_values=-1.0)
     neighbours = np.maximum.reduce([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]])
     peaks = np.flatnonzero((power >= neighbours) & (power > 0))
     if not len(peaks):
         return np.ones(len(power), np.complex64)
-    at = turn[peaks]
-    size = np.abs(at)
-    at = np.where(size > 0, at / np.maximum(size, 1e-30), 1.0).astype(np.complex64)
+    rotation = rotation[peaks]
+    size = np.abs(rotation)
+    rotation = np.where(size > 0, rotation / np.maximum(size, 1e-30), 1.0).astype(np.complex64)
     nearest = np.searchsorted((peaks[1:] + peaks[:-1]) / 2, np.arange(len(power)))
-    return np.asarray(at[nearest])
+    return np.asarray(rotation[nearest])
 
 
 def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
-    """A clip moved in pitch, as long as before: stretched, then resampled.
-
-    Args:
-        samples: float32 [channel, sample].
-        rate: samples a second.
-        semitones: up, or down where negative.
-
-    Returns:
-        float32 [channel, sample].
-    """
+    """A clip, float32 [channel, sample], moved in pitch, as long as before: stretched, then resampled."""
     ratio = 2 ** (semitones / 12)
     longer = stretch_time(samples, rate, ratio)
     back = librosa.resample(longer, orig_sr=rate * ratio, target_sr=rate, res_type="soxr_hq")
     return np.asarray(librosa.util.fix_length(back, size=samples.shape[1]), np.float32)
 
 
-def shift_frequency(samples: np.ndarray, _rate: int, hz: float) -> np.ndarray:
-    """A clip with every frequency moved by the same number of Hz: single sideband by the analytic signal.
+def shift_frequency(samples: np.ndarray, rate: int, hz: float) -> np.ndarray:
+    """A clip, float32 [channel, sample], with every frequency moved by the same number of Hz.
 
-    What would pass 0 Hz or half the rate is left out: it would come back from there, mirrored.
-
-    Args:
-        samples: float32 [channel, sample].
-        _rate: samples a second.
-        hz: up, or down where negative.
-
-    Returns:
-        float32 [channel, sample].
+    Single sideband by the analytic signal. What would pass 0 Hz or half the rate is left out: it would come
+    back from there, mirrored.
     """
     length = samples.shape[1]
     # Padded by its own length's share, so that its end does not ring into its beginning.
-    n = scipy.fft.next_fast_len(length + round(0.1 * _rate))
+    n = scipy.fft.next_fast_len(length + round(0.1 * rate))
     spectrum = scipy.fft.fft(samples, n)
-    frequencies = scipy.fft.fftfreq(n, 1 / _rate)
-    kept = (frequencies > max(-hz, 0.0)) & (frequencies < _rate / 2 - max(hz, 0.0))
-    analytic = scipy.fft.ifft(spectrum * (2.0 * kept).astype(np.float32))[:, :length]
-    turns = np.exp(2j * np.pi * ((hz / _rate * np.arange(length)) % 1.0))
-    return np.ascontiguousarray((analytic * turns).real, np.float32)
-
-
-def _keep_samples(samples: np.ndarray, _rate: int, _amount: float) -> np.ndarray:
-    return samples
+    frequencies = scipy.fft.fftfreq(n, 1 / rate)
+    passed = (frequencies > max(-hz, 0.0)) & (frequencies < rate / 2 - max(hz, 0.0))
+    analytic = scipy.fft.ifft(spectrum * (2.0 * passed).astype(np.float32))[:, :length]
+    phases = np.exp(2j * np.pi * ((hz / rate * np.arange(length)) % 1.0))
+    return np.ascontiguousarray((analytic * phases).real, np.float32)
 
 
 TRANSFORMS: dict[str, Callable[[np.ndarray, int, float], np.ndarray]] = {
-    "none": _keep_samples,
+    "none": lambda samples, _rate, _amount: samples,
     "stretch": stretch_time,
     "shift": shift_frequency,
     "pitch": shift_pitch,
