@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -14,13 +14,34 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.report import Report
-from mmdream.settings.recipe import Recipe
+from mmdream.settings.definition import field_types
+from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 
 if TYPE_CHECKING:
     from mmdream.jobs.spec import Job
     from mmdream.media.probe import MediaFile
     from mmdream.planning.dry_run import Estimate
-    from mmdream.settings.recipe import ExtraOutputs
+
+
+class SelectionOptions(TypedDict, total=False):
+    """The fields of `Selection` that a plan takes; what they are is defined there."""
+
+    start: float | Fraction | None
+    end: float | Fraction | None
+    keep_picture: bool
+    keep_sound: bool
+    strict: bool
+    sound_track: int | str | None
+
+
+class VideoOptions(SelectionOptions, total=False):
+    """The fields of `Selection` and `ExtraOutputs`; what they are is defined there."""
+
+    sound_style: str | os.PathLike[str] | None
+    preview: str | os.PathLike[str] | None
+    sheet: str | os.PathLike[str] | None
+    compare: bool
+    record: bool
 
 
 def dream_video(
@@ -28,20 +49,10 @@ def dream_video(
     output: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
     *,
-    start: float | None = None,
-    end: float | None = None,
-    keep_picture: bool = False,
-    keep_sound: bool = False,
-    strict: bool = False,
-    sound_track: int | str | None = None,
     overwrite: bool = False,
     job_dir: str | os.PathLike[str] | None = None,
-    preview: str | os.PathLike[str] | None = None,
-    sheet: str | os.PathLike[str] | None = None,
-    compare: bool = False,
-    record: bool = False,
-    sound_style: str | os.PathLike[str] | None = None,
     listener: EventSink | None = None,
+    **options: Unpack[VideoOptions],
 ) -> Report:
     """Turn a film into a dream film.
 
@@ -52,21 +63,17 @@ def dream_video(
         source: any film that FFmpeg reads.
         output: .mp4, .mov, .webm or .mkv (lossless); None: the source's name with ``.dream.mp4``.
         recipe: how to dream; None: the defaults.
-        start: seconds of the source; None: its start.
-        end: seconds of the source; None: its end.
-        keep_picture: dream the sound only.
-        keep_sound: dream the picture only.
-        strict: stop at a broken frame or an early end instead of going on.
-        sound_track: number, from 1, or language of the sound track to dream; None: the first. The others
-            are kept.
         overwrite: replace an existing result, and a half done one with other settings.
         job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
-        preview: a picture file that shows the newest frame while the dream runs.
-        sheet: a picture file for twelve moments of the finished film, source above dream.
-        compare: make a film of source and dream side by side too, with ``.compare`` in its name.
-        record: keep settings, events and figures in a JSON file beside it, with ``.record`` in its name.
-        sound_style: a sound whose texture the film's sound is given, in place of a dream.
         listener: told about plan, warnings and progress.
+        options: of the source, ``start`` and ``end`` (seconds), ``keep_picture`` (dream the sound only),
+            ``keep_sound`` (dream the picture only), ``strict`` (stop at a broken frame or an early end),
+            ``sound_track`` (number, from 1, or language of the one to dream; the others are kept) and
+            ``sound_style`` (a sound whose texture the film's is given, in place of a dream). Beside the
+            result, ``preview`` (a picture file of the newest frame while the dream runs), ``sheet`` (one of
+            twelve moments, source above dream), ``compare`` (a film of source and dream side by side, with
+            ``.compare`` in its name) and ``record`` (settings, events and figures in a JSON file, with
+            ``.record`` in its name).
 
     Returns:
         What was done, with the name of the result.
@@ -77,16 +84,9 @@ def dream_video(
             step then, and holds the job until it is done.
     """
     from mmdream.jobs import runner
-    from mmdream.settings.recipe import ExtraOutputs
 
-    order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
-    texture = None if sound_style is None else Path(sound_style)
     place = None if job_dir is None else Path(job_dir)
-    live, still = (None if name is None else Path(name) for name in (preview, sheet))
-    extras = ExtraOutputs(live, still, compare, record)
-    film, out, job = _describe_job(
-        source, output, recipe, order, sound_track, overwrite, texture, extras, place
-    )
+    film, out, job = _describe_job(source, output, recipe, overwrite, place, dict(options))
     return runner.start_job(film, job, out, place, listener or EventSink())
 
 
@@ -95,14 +95,9 @@ def plan_video(
     output: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
     *,
-    start: float | None = None,
-    end: float | None = None,
-    keep_picture: bool = False,
-    keep_sound: bool = False,
-    strict: bool = False,
-    sound_track: int | str | None = None,
     overwrite: bool = False,
     listener: EventSink | None = None,
+    **options: Unpack[SelectionOptions],
 ) -> Estimate:
     """Tell what `dream_video` would take with these arguments, from a trial of its first frames.
 
@@ -112,8 +107,7 @@ def plan_video(
     Raises:
         UserError: what `dream_video` would raise before its work.
     """
-    order = _to_fraction(start), _to_fraction(end), keep_picture, keep_sound, strict
-    film, out, job = _describe_job(source, output, recipe, order, sound_track, overwrite)
+    film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options))
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.planning.dry_run import estimate_run
 
@@ -124,12 +118,9 @@ def _describe_job(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     recipe: Recipe | None,
-    wishes: tuple[Fraction | None, Fraction | None, bool, bool, bool],
-    sound_track: int | str | None,
     overwrite: bool,
-    sound_style: Path | None = None,
-    extras: ExtraOutputs | None = None,
-    job_dir: Path | None = None,
+    job_dir: Path | None,
+    options: dict[str, Any],
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
@@ -139,27 +130,29 @@ def _describe_job(
     from mmdream.media.formats import VIDEO_SUFFIXES
     from mmdream.media.probe import probe
     from mmdream.media.tracks import find_sound_track, resolve_tracks
-    from mmdream.render.image import check_pass
-    from mmdream.settings.recipe import ExtraOutputs, Selection
 
     path = Path(source)
+    extras = ExtraOutputs(
+        **{name: options.pop(name) for name in field_types(ExtraOutputs) if name in options}
+    )
+    selection = Selection(**options)
     film = probe(path)
-    order = Selection(*wishes, sound_style=sound_style)
-    if sound_track is not None or (film.audio_tracks and not order.keep_sound):
+    if selection.sound_track is not None or (film.audio_tracks and not selection.keep_sound):
         # By its number: the same track is the same job, however it was asked for.
-        order = replace(order, sound_track=find_sound_track(film, sound_track).number)
+        selection = replace(selection, sound_track=find_sound_track(film, selection.sound_track).number)
     out = path.with_name(f"{path.stem}.dream.mp4") if output is None else Path(output)
     # A film that has its name already may still lack what is made besides.
     folder = job_folder(out) if job_dir is None and out.name else job_dir
     replaced = overwrite or (folder is not None and is_delivered(out, folder))
     check_output_file(path, out, "", VIDEO_SUFFIXES, replaced)
-    _, track = resolve_tracks(film, order)
+    _, track = resolve_tracks(film, selection)
     recipe = recipe or Recipe()
-    check_drives(film, recipe, order)
-    for stroke in recipe.passes if not order.keep_picture else ():
-        check_pass(film, stroke)
-    hears = track is not None
-    return film, out, describe_job(path, out, order, recipe, hears, overwrite, extras or ExtraOutputs())
+    check_drives(film, recipe, selection)
+    for pass_ in recipe.passes if not selection.keep_picture else ():
+        from mmdream.render.image import check_pass
+
+        check_pass(film, pass_)
+    return film, out, describe_job(path, out, selection, recipe, track is not None, overwrite, extras)
 
 
 def resume_video(
@@ -263,8 +256,3 @@ def dream_audio(
         hooks=DreamHooks(progress=lambda share: listener.progress("sound", share * seconds, seconds)),
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)
-
-
-def _to_fraction(seconds: float | None) -> Fraction | None:
-    """A time as the user wrote it: 0.1 is a tenth, not the nearest binary fraction."""
-    return None if seconds is None else Fraction(str(seconds))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdream.cli import options
+from mmdream.cli.options import Given, OutputOptions, pick, takes
 from mmdream.cli.terminal import print_report, report_to_terminal
 from mmdream.core.errors import UserError
 from mmdream.core.errors import to_one_line as plain
+from mmdream.settings.definition import options
 
 if TYPE_CHECKING:
     from mmdream.datasets.card import DatasetCard
@@ -31,14 +32,15 @@ NameArgument = Annotated[
 
 
 @app.command("list")
-def list_datasets(as_json: options.JsonOption = False) -> None:
+@takes(pick(options(OutputOptions), "json"))
+def list_datasets(given: Given) -> None:
     """List the data sets that have cards."""
     import json
 
     from mmdream.datasets.card import dataset_names, read_dataset_card
 
     cards = [read_dataset_card(name) for name in dataset_names()]
-    if as_json:
+    if "json" in given:
         typer.echo(json.dumps([_card_to_dict(about) for about in cards]))
         return
     for about in cards:
@@ -47,6 +49,7 @@ def list_datasets(as_json: options.JsonOption = False) -> None:
 
 
 @app.command("show")
+@takes(pick(options(OutputOptions), "overwrite json"))
 def show_dataset(
     name: Annotated[
         str,
@@ -66,8 +69,8 @@ def show_dataset(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the set is prepared; else ./NAME.", show_default=False),
     ] = None,
-    overwrite: options.OverwriteOption = False,
-    as_json: options.JsonOption = False,
+    *,
+    given: Given,
 ) -> None:
     """Tell all about one: classes, counts, licence, source, citation; or draw what is in it."""
     import json
@@ -84,23 +87,24 @@ def show_dataset(
             raise UserError(
                 f"{folder}: no such folder; `mmdream data prepare {name}` makes it, or --data names another"
             )
-        out = write_dataset_plot(read_dataset(folder), plot, overwrite)
-        typer.echo(json.dumps({"plot": str(out)}) if as_json else f"{out}")
+        out = write_dataset_plot(read_dataset(folder), plot, "overwrite" in given)
+        typer.echo(json.dumps({"plot": str(out)}) if "json" in given else f"{out}")
         return
     if about is None:
         counts = read_dataset(folder).counts()
-        if as_json:
+        if "json" in given:
             typer.echo(json.dumps({"name": folder.resolve().name, "classes": counts}))
-        for line in [] if as_json else [f"{count:7} {label}" for label, count in counts.items()]:
+        for line in [] if "json" in given else [f"{count:7} {label}" for label, count in counts.items()]:
             typer.echo(plain(line))
         return
-    if as_json:
+    if "json" in given:
         typer.echo(json.dumps(_card_to_dict(about)))
-    for line in [] if as_json else _format_card(about):
+    for line in [] if "json" in given else _format_card(about):
         typer.echo(line)
 
 
 @app.command("prepare")
+@takes(pick(options(OutputOptions), "json"))
 def prepare_dataset(
     name: NameArgument,
     sources: Annotated[
@@ -129,30 +133,33 @@ def prepare_dataset(
             show_default=False,
         ),
     ] = None,
-    as_json: options.JsonOption = False,
+    *,
+    given: Given,
 ) -> None:
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
     from mmdream.datasets.prepare import prepare_dataset as prepared
 
-    with report_to_terminal(as_json) as listener:
+    with report_to_terminal("json" in given) as listener:
         report = prepared(name, sources or [], output, variant, download, listener)
-    print_report(report, as_json)
+    print_report(report, "json" in given)
 
 
 @app.command("check")
+@takes(pick(options(OutputOptions), "json"))
 def check_dataset(
     folder: Annotated[
         Path,
         typer.Argument(metavar="FOLDER", help="A prepared set, or a folder of classes.", show_default=False),
     ],
-    as_json: options.JsonOption = False,
+    *,
+    given: Given,
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
     from mmdream.datasets.check import check_dataset as checked
 
-    with report_to_terminal(as_json) as listener:
+    with report_to_terminal("json" in given) as listener:
         findings = checked(folder, listener)
-    print_report(findings, as_json)
+    print_report(findings, "json" in given)
     if findings.problems:
         raise UserError(f"{folder}: {findings.problems}; prepare the set again, or delete what is damaged")
 

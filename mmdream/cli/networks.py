@@ -5,43 +5,46 @@ Work modules are imported inside the command, so that ``--help`` never meets num
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmdream.cli import options, options_sound
+from mmdream.cli.options import Given, OutputOptions, pick, takes
 from mmdream.cli.terminal import print_report, report_to_terminal
 from mmdream.core.errors import UserError, to_one_line
+from mmdream.settings.definition import NETWORKS, RESULT, checked, options, setting
+from mmdream.settings.recipe import Recipe
+
+NET = "NAME|FILE.keras"
 
 
+@checked
+@dataclass(frozen=True, slots=True)
+class ClassifyOptions:
+    """With what a file is looked at and heard, and what is told."""
+
+    net: Annotated[
+        str | None,
+        setting("Network that sees, else dreamnet; or one that hears, for a sound.", NETWORKS, NET),
+    ] = None
+    sound_net: Annotated[str | None, setting("Network that hears, else melnet.", NETWORKS, NET)] = None
+    top: Annotated[int, setting("Tell so many classes.", RESULT, "N")] = 5
+    plot: Annotated[
+        Path | None, setting("Draw the classes as lines over time into this file.", RESULT, "PICTURE")
+    ] = None
+
+
+@takes(
+    options(ClassifyOptions), pick(options(Recipe), "weights sound-weights"),
+    pick(options(OutputOptions), "overwrite json"),
+)  # fmt: skip
 def classify(
     source: Annotated[
         Path, typer.Argument(metavar="FILE", help="A picture, a sound or a film.", show_default=False)
     ],
-    net: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE.keras",
-            help="Network that sees, else dreamnet; or one that hears, for a sound.",
-            show_default=False,
-        ),
-    ] = None,
-    sound_net: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE.keras", help="Network that hears, else melnet.", show_default=False),
-    ] = None,
-    weights: options.WeightsOption = None,
-    sound_weights: options_sound.AudioWeightsOption = None,
-    top: Annotated[int, typer.Option(metavar="N", help="Tell so many classes.")] = 5,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PICTURE", help="Draw the classes as lines over time into this file.", show_default=False
-        ),
-    ] = None,
-    overwrite: options.OverwriteOption = False,
-    as_json: options.JsonOption = False,
+    given: Given,
 ) -> None:
     """Say what networks see and hear in a picture, a sound or a film, with probabilities.
 
@@ -50,14 +53,18 @@ def classify(
     from mmdream.classify.run import ClassifierChoice, classify_file
     from mmdream.views.predictions import check_figure_path, draw_predictions, write_figure
 
-    out = None if plot is None else check_figure_path(plot, overwrite)
-    with report_to_terminal(as_json) as listener:
-        seen = classify_file(source, ClassifierChoice(net, sound_net, weights, sound_weights), top, listener)
+    how = given.settings(ClassifyOptions())
+    weights, sound_weights = (given.values.get(name) for name in ("weights", "sound-weights"))
+    choice = ClassifierChoice(how.net, how.sound_net, weights, sound_weights)
+    out = None if how.plot is None else check_figure_path(how.plot, "overwrite" in given)
+    with report_to_terminal("json" in given) as listener:
+        seen = classify_file(source, choice, how.top, listener)
     if out is not None:
-        write_figure(draw_predictions(source.name, seen.predictions, top), out, overwrite)
-    print_report(seen, as_json)
+        write_figure(draw_predictions(source.name, seen.predictions, how.top), out, "overwrite" in given)
+    print_report(seen, "json" in given)
 
 
+@takes(pick(options(Recipe), "weights"), pick(options(OutputOptions), "overwrite"))
 def nets(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)
@@ -70,11 +77,13 @@ def nets(
             show_default=False,
         ),
     ] = None,
-    weights: options.WeightsOption = None,
-    overwrite: options.OverwriteOption = False,
+    *,
+    given: Given,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
     from mmdream.networks.registry import list_networks, list_variants, load_card
+
+    weights = given.settings(Recipe()).weights
 
     if gallery is not None:
         if name is None:
@@ -83,7 +92,9 @@ def nets(
         from mmdream.views.gallery import PHOTO_SIZE, write_gallery
 
         with report_to_terminal(False) as listener:
-            out = write_gallery(name, weights, gallery, overwrite, render_frames(2, PHOTO_SIZE), listener)
+            out = write_gallery(
+                name, weights, gallery, "overwrite" in given, render_frames(2, PHOTO_SIZE), listener
+            )
         typer.echo(f"{out}")
         return
     if weights is not None:

@@ -1,98 +1,273 @@
-"""The vocabulary of the command line: options that every dream shares, with what they mean.
-
-Those of pictures and films stand in options_picture.py, those of sounds in options_sound.py.
-"""
+"""Options of the commands, made of the definitions of settings, and settings made of the options given."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, is_dataclass, replace
+from functools import wraps
+from itertools import chain
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
-from mmdream.settings.files import list_presets
+from mmdream.core.errors import UserError
+from mmdream.settings.definition import (
+    CLIMB,
+    DREAM,
+    PASSES,
+    RESULT,
+    Option,
+    TextForm,
+    checked,
+    parse,
+    setting,
+)
+from mmdream.settings.files import (
+    DEFAULT_PRESET,
+    list_presets,
+    load_preset,
+    parse_pass,
+    preset_sound_target,
+    read_passes,
+    read_schedule,
+)
+from mmdream.settings.passes import Mask, Pass, Style, parse_style
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.targets import Targets, Term, parse_target
 
-DEFAULT = Recipe()
-
-
-class ObjectiveMeasure(StrEnum):
-    """How far a layer is climbed."""
-
-    energy = "energy"
-    mean = "mean"
-    cosine = "cosine"
+T = TypeVar("T")
 
 
-DEFAULT_MEASURE = ObjectiveMeasure(DEFAULT.wishes.measure)
+@checked
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Where a result goes."""
 
-OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="OUT", help="Name of the result.", show_default=False)
-]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE|random", help="Weights of the network, instead of its own.", show_default=False
-    ),
-]
-DepthOption = Annotated[
-    float | None, typer.Option(metavar="D", help="0..1: from strokes to creatures.", show_default=False)
-]
-LayersOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--layer",
-        metavar="NAME[=W]",
-        help="Climb this layer, not the depth's; repeat to add.",
-        show_default=False,
-    ),
-]
-ChannelsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--channel", metavar="LAYER:7,12[=W]", help="Climb these channels; repeat to add.", show_default=False
-    ),
-]
-TargetsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target",
-        metavar="CLASS[=W]",
-        help="Dream this class; a negative weight: away from it.",
-        show_default=False,
-    ),
-]
-ObjectiveOption = Annotated[
-    ObjectiveMeasure, typer.Option("--objective", help="How layers and channels are climbed.")
-]
-StrengthOption = Annotated[
-    float | None,
-    typer.Option(metavar="S", help="0 is the source, 1 the dream, more is more.", show_default=False),
-]
-OctavesOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Sizes of motifs, from coarse to fine.", show_default=False)
-]
-OctaveScaleOption = Annotated[
-    float | None, typer.Option(metavar="R", help="Ratio of one octave to the next.", show_default=False)
-]
-StepsOption = Annotated[
-    int | None, typer.Option(metavar="N", help="Ascent steps at each octave.", show_default=False)
-]
-ScheduleOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--schedule", metavar="FILE.toml", help="Settings that change over time.", show_default=False
-    ),
-]
-PresetOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help=f"A ready look and sound: {', '.join(list_presets())}.", show_default=False
-    ),
-]
-SeedOption = Annotated[int, typer.Option(metavar="N", help="Another number, another dream.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing result.")]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.")
-]
+    output: Annotated[Path | None, setting("Name of the result.", RESULT, "OUT")] = None
+    overwrite: Annotated[bool, setting("Replace an existing result.", RESULT)] = False
+    json: Annotated[bool, setting("Print the report as one JSON object and nothing else.", RESULT)] = False
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class ScheduleOptions:
+    """What the schedule builds on."""
+
+    schedule: Annotated[Path | None, setting("Settings that change over time.", CLIMB, "FILE.toml")] = None
+    preset: Annotated[
+        str | None, setting(f"A ready look and sound: {', '.join(list_presets())}.", DREAM, "NAME")
+    ] = None
+
+
+STYLE_FORM = TextForm(
+    "style",
+    "PICTURE[=W]",
+    "Dream, and then paint in the style of this picture; repeat to blend.",
+    parse_style,
+)
+PASS_FORM = TextForm(
+    "pass",
+    "PASS",
+    "dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; repeat, in order. Settings: those of the "
+    "schedule, from=3s, to=8s, fade=1s, mask=FILE, net; of a style content-weight, style-scale.",
+    parse_pass,
+)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class PassOptions:
+    """Passes over a film."""
+
+    passes: Annotated[tuple[Pass, ...], setting(group=PASSES, forms=(PASS_FORM,))] = ()
+    styles: Annotated[tuple[tuple[Path, float], ...], setting(group=PASSES, forms=(STYLE_FORM,))] = ()
+
+
+class Given:
+    """The options of one command that were given, as text."""
+
+    def __init__(self, options: tuple[Option, ...], values: dict[str, Any]) -> None:
+        self.options = options
+        self.values = {each.name: values[each.name] for each in options if _is_given(values[each.name])}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def settings(self, base: T) -> T:
+        """Settings with what was given of them.
+
+        Raises:
+            UserError: a wrong value.
+        """
+        tree: dict[str, Any] = {}
+        for option in self.options:
+            if option.owner is not type(base) or option.name not in self:
+                continue
+            text, branch, name = self.values[option.name], tree, option.path[-1]
+            for step in option.path[:-1]:
+                branch = branch.setdefault(step, {})
+            if option.form is not None:
+                branch[name] = (*branch.get(name, ()), *map(option.form.read, text))
+            else:
+                branch[name] = parse(option.kind, text, option.name, strict=False)
+        return _replaced(base, tree)
+
+
+def takes(*groups: Iterable[Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command options; it is handed them as `Given`."""
+    every = tuple(chain(*groups))
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        arguments = [each for each in own if each.annotation is not Given]
+
+        @wraps(function)
+        def command(**values: Any) -> None:
+            given = Given(every, {each.name: values.pop(_parameter_name(each)) for each in every})
+            function(**values, given=given)
+
+        command.__signature__ = inspect.Signature([*arguments, *map(_parameter, every)])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def pick(every: Iterable[Option], names: str, group: str = "") -> list[Option]:
+    """Some of the options, in the order of their names, in a panel of their own if one is named."""
+    known = {each.name: each for each in every}
+    picked = [known[name] for name in names.split()]
+    return [
+        replace(each, setting=replace(each.setting, group=group or each.setting.group)) for each in picked
+    ]
+
+
+def without(every: Iterable[Option], names: str) -> list[Option]:
+    """The options but for some."""
+    return [each for each in every if each.name not in names.split()]
+
+
+def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natural: bool = False) -> Recipe:
+    """A recipe as it was given: an option replaces a whole curve, the schedule file overrides the preset.
+
+    Args:
+        given: the options of a dream.
+        medium: what is dreamed; a sound has no passes, and a picture no sound.
+        natural: whether a picture is dreamed from noise.
+
+    Raises:
+        UserError: a wrong value, or passes given in two ways.
+    """
+    plan = given.settings(ScheduleOptions())
+    schedule = load_preset(plan.preset or DEFAULT_PRESET)
+    if plan.schedule is not None:
+        schedule = read_schedule(plan.schedule, schedule)
+    base = Recipe(schedule=schedule)
+    recipe = given.settings(replace(base, manner=replace(base.manner, natural=natural)))
+    targets = recipe.sound_wishes
+    if medium != "image":
+        targets = build_sound_targets(targets, recipe.wishes.terms, recipe.sound_net, plan.preset)
+    passes = () if medium == "audio" else _build_passes(given, plan.schedule)
+    return replace(recipe, passes=passes, sound_wishes=targets)
+
+
+def build_mask(given: Given) -> Mask | None:
+    """Where a dream is to act; None: everywhere.
+
+    Raises:
+        UserError: a feather without a mask, or out of range.
+    """
+    if "mask" in given:
+        return given.settings(Mask(Path()))
+    if "feather" in given:
+        raise UserError("--feather goes with --mask, whose edges it fades")
+    return None
+
+
+def build_sound_targets(
+    own: Targets, image_terms: tuple[Term, ...], net: str, preset: str | None = None
+) -> Targets:
+    """What a sound climbs: what it is given, or the picture's classes that it knows, or the preset's.
+
+    Args:
+        own: given for the sound.
+        image_terms: what the picture climbs.
+        net: the sound network.
+        preset: may name a class too.
+    """
+    targets = tuple(term for term in image_terms if term.kind == "target")
+    if not targets and preset is not None and (target := preset_sound_target(preset)) is not None:
+        targets = (parse_target(target),)
+    if own.terms or own.guide is not None or not targets:
+        return own
+    from mmdream.networks.card import load_card  # Here, so that --help does not wait for numpy.
+
+    card = load_card(net, "sound")
+    return replace(own, terms=tuple(term for term in targets if card.has_class(term.name)))
+
+
+def _build_passes(given: Given, file: Path | None) -> tuple[Pass, ...]:
+    """What is done to a picture, one after the other; none: one dream."""
+    plan = given.settings(PassOptions())
+    in_file = () if file is None else read_passes(file)
+    ways = {"--pass": plan.passes, "--style": plan.styles, "a schedule file with [[pass]]": in_file}
+    if len(names := [name for name, way in ways.items() if way]) > 1:
+        raise UserError(f"{' and '.join(names)}: give the passes in one way")
+    passes = plan.passes or in_file
+    if plan.styles:
+        passes = Pass(), Pass(Style(plan.styles))
+    mask = build_mask(given)
+    if mask is None:
+        return passes
+    return tuple(replace(each, mask=each.mask or mask) for each in passes or (Pass(),))
+
+
+def _replaced(base: Any, tree: dict[str, Any]) -> Any:
+    values = {
+        name: _replaced(getattr(base, name), value) if isinstance(value, dict) else value
+        for name, value in tree.items()
+    }
+    return replace(base, **values) if values else base
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value is not False and value != []
+
+
+def _parameter_name(option: Option) -> str:
+    """Of a Python parameter: with an underscore behind it, for "from" and "pass" are no names."""
+    return f"{option.name.replace('-', '_')}_"
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """An option as typer reads it. All values are text, and checked where settings are made of them."""
+    is_flag = option.kind.__origin__ is bool
+    kind: Any = bool if is_flag else list[str] | None if option.form else str | None
+    names = ["-o"] if option.name == "output" else []
+    about = typer.Option(
+        *names,
+        f"--{option.name}",
+        metavar=None if is_flag else _metavar(option),
+        help=option.setting.help,
+        show_default=_default(option),
+        rich_help_panel=option.setting.group or None,
+    )
+    return inspect.Parameter(
+        _parameter_name(option),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if is_flag else None,
+        annotation=Annotated[kind, about],
+    )
+
+
+def _metavar(option: Option) -> str:
+    given = option.form.metavar if option.form else option.setting.metavar
+    return given or "|".join(each for each in get_args(get_args(option.kind)[0]) if isinstance(each, str))
+
+
+def _default(option: Option) -> str | bool:
+    value = option.default
+    if option.setting.default or option.form or value is None or is_dataclass(value) or value is False:
+        return option.setting.default or False
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,59 +5,87 @@ Work modules are imported inside the command, so that ``--help`` never meets num
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from mmdream.cli import options, options_style
-from mmdream.cli.build import build_mask
-from mmdream.cli.options import DEFAULT
-from mmdream.cli.options_picture import DEFAULT_COLOR, DEFAULT_PRECISION
-from mmdream.cli.options_style import (
-    AUDIO_STYLE_DEFAULTS,
-    DEFAULT_STATISTIC,
-    PANELS,
-    STYLE_DEFAULTS,
-    StyleStart,
-)
+from mmdream.cli.options import Given, OutputOptions, build_mask, pick, takes
 from mmdream.cli.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
 from mmdream.core.errors import UserError
-from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Pass, Style, parse_style
-from mmdream.settings.recipe import Recipe
-from mmdream.settings.schedule import Schedule
+from mmdream.settings.definition import RESULT, TextForm, checked, options, setting
+from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Mask, Pass, Style, parse_style
+from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 
 
+@checked
+@dataclass(frozen=True, slots=True)
+class StyleOptions:
+    """What is styled, and with what."""
+
+    styles: Annotated[
+        tuple[tuple[Path, float], ...],
+        setting(
+            forms=(
+                TextForm(
+                    "style",
+                    "FILE[=W]",
+                    "A painting, or for a sound a sound, whose texture it is to have; repeat to blend.",
+                    parse_style,
+                ),
+            )
+        ),
+    ] = ()
+    start: Annotated[
+        Literal["content", "noise"], setting("Begin with the content, or with soft noise.", name="from")
+    ] = "content"
+    save_steps: Annotated[bool, setting("Keep the picture after each step, in OUT.steps.", RESULT)] = False
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class SharedOptions:
+    """Settings that a picture's style and a sound's have by the same names."""
+
+    content_weight: Annotated[
+        float | None,
+        setting("0: the style alone; more keeps more; of a sound 30 the pitch too.", "", "W", default="1"),
+    ] = None
+    steps: Annotated[
+        int | None,
+        setting("Steps towards the style; of a picture at each octave.", "", "N", default="30; sounds 100"),
+    ] = None
+
+
+SEEN, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"
+PANELS = {SEEN: ("picture", "film"), PICTURES: ("picture",), FILMS: ("film",), SOUNDS: ("sound",)}
+"""Headings of the options that do not speak to every kind of content, and whom they speak to."""
+
+
+@takes(
+    pick(options(StyleOptions), "style"),
+    pick(options(OutputOptions), "output"),
+    options(SharedOptions),
+    pick(options(Recipe), "seed"),
+    pick(options(OutputOptions), "overwrite json"),
+    pick(options(Recipe), "net weights", SEEN),
+    pick(options(Style), "statistic style-scale smooth", SEEN),
+    pick(options(Recipe), "octaves octave-scale strength color", SEEN),
+    pick(options(StyleOptions), "from", PICTURES),
+    pick(options(Mask), "mask feather", SEEN),
+    pick(options(Recipe), "size precision", SEEN),
+    pick(options(StyleOptions), "save-steps", PICTURES),
+    pick(options(Selection), "start end sound-style", FILMS),
+    pick(options(AudioStyleSettings), "keep-rhythm", SOUNDS),
+)
 def style(
-    context: typer.Context,
-    content: options_style.ContentArgument,
-    styles: options_style.StyleModelsOption,
-    output: options.OutputOption = None,
-    content_weight: options_style.ContentWeightOption = None,
-    steps: options_style.StyleStepsOption = None,
-    seed: options_style.StyleSeedOption = DEFAULT.seed,
-    overwrite: options.OverwriteOption = False,
-    as_json: options.JsonOption = False,
-    net: options_style.StyleNetOption = DEFAULT.net,
-    weights: options_style.StyleWeightsOption = None,
-    statistic: options_style.StatisticOption = DEFAULT_STATISTIC,
-    style_scale: options_style.StyleScaleOption = STYLE_DEFAULTS["scale"],
-    smooth: options_style.SmoothOption = STYLE_DEFAULTS["smooth"],
-    octaves: options_style.StyleOctavesOption = None,
-    octave_scale: options_style.StyleOctaveScaleOption = None,
-    strength: options_style.StyleStrengthOption = None,
-    color: options_style.StyleColorOption = DEFAULT_COLOR,
-    beginning: options_style.StyleStartOption = StyleStart.content,
-    mask: options_style.StyleMaskOption = None,
-    feather: options_style.StyleFeatherOption = None,
-    size: options_style.StyleSizeOption = None,
-    precision: options_style.StylePrecisionOption = DEFAULT_PRECISION,
-    save_steps: options_style.StyleSaveStepsOption = False,
-    start: options_style.StyleStartTimeOption = None,
-    end: options_style.StyleEndTimeOption = None,
-    sound_style: options_style.SoundStyleOption = None,
-    keep_rhythm: options_style.KeepRhythmOption = False,
+    content: Annotated[
+        Path,
+        typer.Argument(metavar="CONTENT", help="The picture, film or sound to style.", show_default=False),
+    ],
+    given: Given,
 ) -> None:
     """Give a picture or a film the style of paintings, or a sound the texture of other sounds.
 
@@ -65,60 +93,63 @@ def style(
     That of a film is CONTENT.styled.mp4: .mp4, .mov, .webm or .mkv (lossless); its sound is kept.
     That of a sound is CONTENT.styled.wav (float): .wav, .flac, .ogg, .mp3 or .m4a.
     """
+    if "style" not in given:
+        raise typer.BadParameter("Missing option '--style'.")
     kind = _detect_kind(content)
-    _refuse_foreign_options(context, content, kind)
-    models = tuple(map(parse_style, styles))
+    _refuse_foreign_options(given, content, kind)
+    result, how = given.settings(OutputOptions()), given.settings(StyleOptions())
+    shared = given.settings(SharedOptions())
+    weight: dict[str, Any] = (
+        {} if shared.content_weight is None else {"content_weight": shared.content_weight}
+    )
+    recipe = given.settings(Recipe(schedule=STYLE_SCHEDULE))
     if kind == "sound":
         from mmdream.render.audio_style import style_audio_file
 
-        styling = AudioStyleSettings(
-            AUDIO_STYLE_DEFAULTS.content_weight if content_weight is None else content_weight,
-            keep_rhythm,
-            AUDIO_STYLE_DEFAULTS.steps if steps is None else steps,
-            seed,
-        )
-        with report_to_terminal(as_json) as listener:
-            done: Printable = style_audio_file(content, models, output, styling, overwrite, listener)
-        return print_report(done, as_json)
-    weight = STYLE_DEFAULTS["content_weight"] if content_weight is None else content_weight
-    wanted = Style(models, statistic.value, weight, smooth, style_scale)
-    given = {"octaves": octaves, "octave_scale": octave_scale, "steps": steps, "strength": strength}
-    schedule, where = STYLE_SCHEDULE.with_settings(**given), build_mask(mask, feather)
-    recipe = Recipe(
-        schedule=schedule,
-        net=net,
-        weights=weights,
-        color=color.value,
-        seed=seed,
-        size=size,
-        precision=precision.value,
-    )
+        audio = given.settings(AudioStyleSettings(seed=recipe.seed, **weight))
+        audio = audio if shared.steps is None else replace(audio, steps=shared.steps)
+        with report_to_terminal(result.json) as listener:
+            done: Printable = style_audio_file(
+                content, how.styles, result.output, audio, result.overwrite, listener
+            )
+        return print_report(done, result.json)
+    target, mask = given.settings(Style(how.styles, **weight)), build_mask(given)
+    recipe = replace(recipe, schedule=recipe.schedule.with_settings(steps=shared.steps))
     if kind == "picture":
         from mmdream.render.image_style import style_image_file
 
-        with report_to_terminal(as_json) as listener:
+        with report_to_terminal(result.json) as listener:
             done = style_image_file(
-                content, output, recipe, wanted, overwrite, listener,
-                from_noise=beginning is StyleStart.noise, mask=where, save_steps=save_steps,
-            )  # fmt: skip
-        return print_report(done, as_json)
+                content,
+                result.output,
+                recipe,
+                target,
+                result.overwrite,
+                listener,
+                from_noise=how.start == "noise",
+                mask=mask,
+                save_steps=how.save_steps,
+            )
+        return print_report(done, result.json)
     from mmdream import dream_video
 
-    own = tuple((name, schedule.curve(name)) for name, value in given.items() if value is not None)
-    recipe = replace(recipe, schedule=Schedule(), passes=(Pass(wanted, own, mask=where),))
-    with exit_when_stopped(), report_to_terminal(as_json) as listener:
+    names = (name for name in SCHEDULE_LIMITS if name.replace("_", "-") in given)
+    own = tuple((name, recipe.schedule.curve(name)) for name in names)
+    recipe = replace(recipe, schedule=Schedule(), passes=(Pass(target, own, mask=mask),))
+    selection = given.settings(Selection())
+    with exit_when_stopped(), report_to_terminal(result.json) as listener:
         done = dream_video(
             content,
-            output or content.with_name(f"{content.stem}.styled.mp4"),
+            result.output or content.with_name(f"{content.stem}.styled.mp4"),
             recipe,
-            start=start,
-            end=end,
-            keep_sound=sound_style is None,
-            sound_style=sound_style,
-            overwrite=overwrite,
+            start=selection.start,
+            end=selection.end,
+            keep_sound=selection.sound_style is None,
+            sound_style=selection.sound_style,
+            overwrite=result.overwrite,
             listener=listener,
         )
-    return print_report(done, as_json)
+    return print_report(done, result.json)
 
 
 def _detect_kind(content: Path) -> str:
@@ -135,17 +166,14 @@ def _detect_kind(content: Path) -> str:
     return "sound" if probe(content).video is None else "film"
 
 
-def _refuse_foreign_options(context: typer.Context, content: Path, kind: str) -> None:
+def _refuse_foreign_options(given: Given, content: Path, kind: str) -> None:
     """Refuse options that speak to another medium than the content's: the panel they stand in tells.
 
     Raises:
         UserError: one of them is given.
     """
     others = {panel for panel, kinds in PANELS.items() if kind not in kinds}
-    for option in context.command.params:
-        source: Any = context.get_parameter_source(option.name or "")
-        panel = getattr(option, "rich_help_panel", None)
-        if source.name == "COMMANDLINE" and panel in others:
-            raise UserError(
-                f"{content}: is a {kind}; {max(option.opts, key=len)} speaks to {panel.lower()} alone"
-            )
+    for option in given.options:
+        if option.name in given and option.setting.group in others:
+            panel = option.setting.group.lower()
+            raise UserError(f"{content}: is a {kind}; --{option.name} speaks to {panel} alone")

@@ -14,13 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import ffmpeg
 import typer
 
 from mmdream.core.errors import Stopped
 from mmdream.core.errors import to_one_line as plain
 from mmdream.core.events import EventSink
-from mmdream.media.open import run_ffmpeg
 
 PROGRESS_UNITS = {
     "picture": "frames",
@@ -151,6 +149,10 @@ def play_sound(path: Path, listener: EventSink) -> None:
         path: of any form that `mmdream audio` writes.
         listener: told why nothing is heard.
     """
+    import ffmpeg  # Here, so that --help does not wait for it.
+
+    from mmdream.media.open import run_ffmpeg
+
     words = find_player(sys.platform, shutil.which)
     if words is None:
         names = ", ".join(each[0] for each in PLAYERS)

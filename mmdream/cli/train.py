@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmdream.cli import options
+from mmdream.cli.options import Given, OutputOptions, pick, takes
 from mmdream.cli.terminal import exit_when_stopped, print_report, report_to_terminal
+from mmdream.settings.definition import options
+from mmdream.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from mmdream.training.task import TrainingSettings
+
+DEFAULT = Recipe()
 
 app = typer.Typer(
     help="Retrain a network on a folder of classes of your own: picture, sound.",
@@ -71,11 +75,11 @@ TrainSeedOption = Annotated[int, typer.Option(metavar="N", help="Of everything t
 
 
 @app.command()
+@takes(pick(options(Recipe), "weights"), pick(options(OutputOptions), "overwrite json"))
 def picture(
     data: DataOption,
     output: NewNameOption,
-    net: StartNetOption = options.DEFAULT.net,
-    weights: options.WeightsOption = None,
+    net: StartNetOption = DEFAULT.net,
     side: Annotated[int, typer.Option(metavar="PX", help="Side of the pictures as it sees them.")] = 224,
     unfreeze: UnfreezeOption = None,
     epochs: EpochsOption = None,
@@ -85,8 +89,8 @@ def picture(
     robust: RobustOption = False,
     from_scratch: FromScratchOption = False,
     seed: TrainSeedOption = 0,
-    overwrite: options.OverwriteOption = False,
-    as_json: options.JsonOption = False,
+    *,
+    given: Given,
 ) -> None:
     """Retrain a picture network; `mmdream video IN --net NAME` dreams with it at once.
 
@@ -95,18 +99,18 @@ def picture(
     from mmdream.training.task import TrainingSettings
 
     settings = TrainingSettings(
-        "picture", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
+        "picture", net, data, output, given.values.get("weights"), unfreeze, epochs, batch, rate, fold, robust, from_scratch,
         seed, side=side,
     )  # fmt: skip
-    _train(settings, overwrite, as_json)
+    _train(settings, "overwrite" in given, "json" in given)
 
 
 @app.command()
+@takes(pick(options(Recipe), "weights"), pick(options(OutputOptions), "overwrite json"))
 def sound(
     data: DataOption,
     output: NewNameOption,
-    net: StartNetOption = options.DEFAULT.sound_net,
-    weights: options.WeightsOption = None,
+    net: StartNetOption = DEFAULT.sound_net,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of a sound that are heard at a time.")] = 2.5,
     unfreeze: UnfreezeOption = None,
     epochs: EpochsOption = None,
@@ -116,8 +120,8 @@ def sound(
     robust: RobustOption = False,
     from_scratch: FromScratchOption = False,
     seed: TrainSeedOption = 0,
-    overwrite: options.OverwriteOption = False,
-    as_json: options.JsonOption = False,
+    *,
+    given: Given,
 ) -> None:
     """Retrain a sound network; `mmdream video IN --sound-net NAME` dreams with it at once.
 
@@ -126,10 +130,10 @@ def sound(
     from mmdream.training.task import TrainingSettings
 
     settings = TrainingSettings(
-        "sound", net, data, output, weights, unfreeze, epochs, batch, rate, fold, robust, from_scratch,
+        "sound", net, data, output, given.values.get("weights"), unfreeze, epochs, batch, rate, fold, robust, from_scratch,
         seed, seconds=seconds,
     )  # fmt: skip
-    _train(settings, overwrite, as_json)
+    _train(settings, "overwrite" in given, "json" in given)
 
 
 def _train(settings: TrainingSettings, overwrite: bool, as_json: bool) -> None:

@@ -69,6 +69,8 @@ class Setting:
 class Option:
     """A setting as an option of a command."""
 
+    owner: Any
+    """The class of settings that it belongs to."""
     name: str
     """Without "--"."""
     path: tuple[str, ...]
@@ -130,10 +132,14 @@ def checked(cls: type[T]) -> type[T]:
     return cls
 
 
-def options(
-    cls: Any, media: frozenset[str] = MEDIA, path: tuple[str, ...] = (), prefix: str = ""
-) -> Iterator[Option]:
+def options(owner: Any, media: frozenset[str] = MEDIA) -> list[Option]:
     """Every setting of a class, and of the classes that it holds, that is an option for some media."""
+    return list(_options(owner, owner, media, (), ""))
+
+
+def _options(
+    owner: Any, cls: Any, media: frozenset[str], path: tuple[str, ...], prefix: str
+) -> Iterator[Option]:
     for each in fields(cls):
         kind = field_types(cls)[each.name]
         about, at = _setting(kind), (*path, each.name)
@@ -141,13 +147,13 @@ def options(
             continue
         held = get_args(kind)[0]
         if is_dataclass(held):
-            yield from options(held, media, at, about.name)
+            yield from _options(owner, held, media, at, about.name)
             continue
         default = each.default if each.default_factory is MISSING else each.default_factory()
         for form in about.forms:
-            yield Option(prefix + form.name, at, kind, None, replace(about, help=form.help), form)
+            yield Option(owner, prefix + form.name, at, kind, None, replace(about, help=form.help), form)
         if about.help:
-            yield Option(prefix + outer_name(cls, each.name), at, kind, default, about)
+            yield Option(owner, prefix + outer_name(cls, each.name), at, kind, default, about)
 
 
 @cache

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.cli.build import build_sound_targets
+from mmdream.cli.options import build_sound_targets
 from mmdream.media import image
 from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
@@ -30,7 +30,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_its_options_and_brings_in_nothing_heavy():
     code = (
-        "import sys\nfrom mmdream.cli import main\n"
+        "import sys\nfrom mmdream.cli.app import main\n"
         "heavy = {'numpy', 'tensorflow', 'keras', 'cv2', 'av', 'librosa', 'moviepy'}\n"
         f"for command in {COMMANDS}:\n"
         "    sys.argv = ['mmdream', command, '--help']\n"
@@ -138,7 +138,7 @@ MISTAKES = {
     "start": ("video FILM --start 99", "start"),
     "start after end": ("video FILM --start 0.5 --end 0.2", "start"),
     "precision": ("video FILM --precision int8", "bfloat16"),
-    "not a number": ("video FILM --steps many", "--steps"),
+    "not a number": ("video FILM --steps many", "steps is 'many'; give a number between 0 and 500"),
     "unknown option": ("video FILM --dept 1", "--dept"),
     "schedule with a typo": ("video FILM --schedule typo.toml", "did you mean 'depth'"),
     "schedule missing": ("video FILM --schedule no.toml", "no such"),
@@ -203,7 +203,7 @@ def test_a_mistake_in_a_file_is_told_before_tensorflow_loads(film: Path, folder:
     early = ("missing", "text", "start", "weights missing", "image is text", "audio missing", "audio is text")
     typed = [MISTAKES[mistake][0].replace("FILM", str(film)).split() for mistake in early]
     code = (
-        "import sys\nfrom mmdream.cli import main\n"
+        "import sys\nfrom mmdream.cli.app import main\n"
         f"for words in {typed}:\n"
         "    sys.argv = ['mmdream', *words]\n"
         "    try:\n        main()\n    except SystemExit as end:\n        assert end.code == 2, end.code\n"

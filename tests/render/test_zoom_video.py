@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from broken_off import started
 
-from mmdream.cli.build import parse_frame_rate
+from mmdream.cli.image_audio import parse_frame_rate
 from mmdream.image.motion import CameraMotion, warp_affine
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image, video_reader
