@@ -83,6 +83,12 @@ MEANT = (
         "cards are written by tomli-w, which lays longer lists over several lines: the same keys and values",
         "4a6b56035459deafae3cafcaf857d4c17d256111",
     ),
+    Meant(
+        "said",
+        "messages",
+        "--help shows the options in panels by group, with their defaults, and a new command, schema",
+        "4a6b56035459deafae3cafcaf857d4c17d256111",
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"

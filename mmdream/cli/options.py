@@ -201,7 +201,7 @@ def build_sound_targets(
         targets = (parse_target(target),)
     if own.terms or own.guide is not None or not targets:
         return own
-    from mmdream.networks.card import load_card  # Here, so that --help does not wait for numpy.
+    from mmdream.networks.registry import load_card  # Here, so that --help does not wait for numpy.
 
     card = load_card(net, "sound")
     return replace(own, terms=tuple(term for term in targets if card.has_class(term.name)))
