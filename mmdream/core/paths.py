@@ -1,20 +1,18 @@
-"""Where files that are no project's lie in a user's home, by the platform's custom."""
+"""Our folders in a user's home, by the platform's custom; they may not exist yet."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
-CACHE = ("XDG_CACHE_HOME", ".cache", "Library/Caches")
-DATA = ("XDG_DATA_HOME", ".local/share", "Library/Application Support")
-"""The variable that names a kind's folder, its usual place below the home, and that on a Mac."""
+import platformdirs
 
 
-def user_folder(kind: tuple[str, str, str]) -> Path:
-    """Our folder for a kind of files, `CACHE` or `DATA`; it may not exist yet."""
-    variable, usual, mac = kind
-    own = Path.home() / (mac if sys.platform == "darwin" else usual)
-    if sys.platform == "win32":
-        own = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    return Path(os.environ.get(variable) or own) / "mmdream"
+def user_cache_folder() -> Path:
+    """For what can be downloaded or computed again; ``XDG_CACHE_HOME`` goes first, on any platform."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or platformdirs.user_cache_dir(opinion=False)) / "mmdream"
+
+
+def user_data_folder() -> Path:
+    """For trained networks; ``XDG_DATA_HOME`` goes first, on any platform."""
+    return Path(os.environ.get("XDG_DATA_HOME") or platformdirs.user_data_dir()) / "mmdream"

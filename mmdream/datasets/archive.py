@@ -179,10 +179,12 @@ def _extract_tar(archive: Path, into: Path, gate: _Gate, progress: ByteProgress)
         raw.seek(0)
         stream: Any = _TarStream(gzip.GzipFile(fileobj=raw) if packed else raw)
         with tarfile.open(fileobj=stream, mode="r:") as tar:
+            # Python 3.11 has it from 3.11.4 on only; the gate refuses what it would.
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
             while (member := tar.next()) is not None:
                 if not (member.isreg() or member.isdir()):
                     raise _RefusedArchive(f"holds a link or a device, {member.name!r}")
-                write = partial(tar.extract, member, into, set_attrs=False, filter="data")
+                write = partial(tar.extract, member, into, set_attrs=False)
                 gate.extract(member.name, member.size, member.isreg(), write)
                 # Of millions of files the list alone would fill the memory.
                 tar.members.clear()  # type: ignore[attr-defined]  # documented, not in the stub

@@ -1,7 +1,7 @@
-"""Fetching weights once, into the user's cache: pinned, bounded in size, never half there.
+"""Downloads weights once, into the user's cache: pinned, bounded in size, never half there.
 
-Two kinds of source: a public snapshot of raw float32 files, each with size and SHA-256 in a
-manifest, and one HDF5 file of Keras's applications, kept where Keras itself keeps it.
+A public snapshot of raw float32 files, each with size and SHA-256 in a manifest, becomes one ``.npz``; an HDF5
+file of Keras's applications is kept where Keras itself keeps it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import tempfile
 import urllib.parse
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -46,13 +46,13 @@ def read_snapshot_manifest(path: Path) -> list[SnapshotFile]:
     """The files of a snapshot, from tab-separated columns path, bytes, sha256, array, shape."""
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [
-        SnapshotFile(where, int(size), sha256, array, tuple(int(side) for side in shape.split("x")))
-        for where, size, sha256, array, shape in rows
+        SnapshotFile(name, int(size), sha256, array, tuple(int(side) for side in shape.split("x")))
+        for name, size, sha256, array, shape in rows
     ]
 
 
 def download_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
-    """Gather a snapshot's raw files into one ``.npz``, unless it is there already and whole.
+    """Gather a snapshot's raw files into one ``.npz``, unless it is there already and intact.
 
     Its name tells the manifest, so that a release with other weights fetches them.
 
@@ -71,8 +71,7 @@ def download_snapshot(address: str, manifest: Path, folder: Path, network: str) 
     files = read_snapshot_manifest(manifest)
     earlier = folder / f"{network}.npz"
     if _has_pinned_arrays(earlier, files):
-        # From a release whose names did not tell: what is pinned now is in it.
-        earlier.replace(into)
+        earlier.replace(into)  # From a release whose names did not tell the manifest.
         return into
     log.info("%s: downloading %.0f MB", network, sum(file.bytes for file in files) / 1e6)
     arrays = {}
@@ -100,13 +99,13 @@ def download_keras_file(source: KerasWeights, into: Path, network: str) -> Path:
         UserError: it cannot be had, or its checksum is not Keras's.
     """
     if into.is_file():
-        if not _matches_md5(into.read_bytes(), source.md5):
+        if source.md5 and hash_file(into, "md5") != source.md5:
             raise UserError(f"{into}: damaged (checksum is not Keras's); delete it and try again")
         return into
     log.info("%s: downloading %s", network, source.file)
     try:
         data = download_bytes(source.address, source.most_bytes)
-        if not _matches_md5(data, source.md5):
+        if source.md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != source.md5:
             raise DownloadError("the checksum is not Keras's")
         _write_whole(data, into)
     except (DownloadError, OSError) as error:
@@ -118,7 +117,7 @@ def download_keras_file(source: KerasWeights, into: Path, network: str) -> Path:
 
 
 def _is_intact_zip(path: Path) -> bool:
-    """Whether an archive is there and undamaged; a ZIP has a checksum of each of its files."""
+    """Whether an archive is there and fits the checksums in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -134,19 +133,13 @@ def _has_pinned_arrays(path: Path, files: list[SnapshotFile]) -> bool:
         with np.load(path, allow_pickle=False) as archive:
             for file in files:
                 array = archive[file.array]
-                if (array.dtype, array.shape) != (np.float32, file.shape):
-                    return False
-                raw = array if array.ndim == 1 else np.moveaxis(array, -1, 0)
-                if hashlib.sha256(raw.astype("<f4").tobytes()).hexdigest() != file.sha256:
+                raw = (array if array.ndim == 1 else np.moveaxis(array, -1, 0)).astype("<f4").tobytes()
+                same = hashlib.sha256(raw).hexdigest() == file.sha256
+                if (array.dtype, array.shape) != (np.float32, file.shape) or not same:
                     return False
     except (OSError, ValueError, KeyError):
         return False
     return True
-
-
-def _matches_md5(data: bytes, md5: str) -> bool:
-    """Whether a file is the one that Keras means; Keras states no checksum of some."""
-    return not md5 or hashlib.md5(data, usedforsecurity=False).hexdigest() == md5
 
 
 def _to_keras_layout(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -157,11 +150,9 @@ def _to_keras_layout(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _write_whole(data: bytes, into: Path) -> None:
-    """Write under a name of its own, then rename: two runs at once do not disturb each other."""
+    """Write in a folder of its own, then rename: two runs at once do not disturb each other."""
     into.parent.mkdir(parents=True, exist_ok=True)
-    part = into.with_name(f".{into.name}.{uuid.uuid4().hex}.part")
-    try:
+    with tempfile.TemporaryDirectory(prefix=".part", dir=into.parent) as folder:
+        part = Path(folder, into.name)
         part.write_bytes(data)
         part.replace(into)
-    finally:
-        part.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from typing import Any
 import tomli_w
 
 from mmdream.core.errors import UserError
-from mmdream.core.paths import DATA, user_folder
+from mmdream.core.paths import user_data_folder
 from mmdream.networks import user_model
 from mmdream.networks.card import (
     MODELS_FOLDER,
@@ -132,7 +132,7 @@ def trained_folder() -> Path:
     """The folder of the networks that were trained: ``MMDREAM_MODELS``, or by the platform's custom."""
     if folder := os.environ.get("MMDREAM_MODELS"):
         return Path(folder).expanduser()
-    return user_folder(DATA) / "models"
+    return user_data_folder() / "models"
 
 
 def new_network_folder(name: str, overwrite: bool) -> Path:
