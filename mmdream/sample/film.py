@@ -1,7 +1,6 @@
-"""A short film made on the spot, for a first dream on a machine that has no film at hand.
+"""Makes the sample film: a camera over two photographs that scikit-learn ships, a cut, and synthesised music.
 
-A moving camera over two photographs that scikit-learn ships, one hard cut between them, and a few
-bars of synthesised music with onsets to dream on. The same arguments always make the same film.
+The same arguments always make the same film.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ SHOTS = (
     ("china.jpg", (0.50, 0.58, 0.99), (0.36, 0.34, 0.72)),
     ("flower.jpg", (0.46, 0.50, 0.62), (0.52, 0.56, 0.94)),
 )
-"""Photograph, first and last framing: centre x and y as shares of the photograph, and the size as a
-share of the largest view of the film's shape that fits into it."""
+"""Photograph, first and last framing: centre x and y as shares of the photograph, and the size as a share of the
+largest view of the film's shape that fits into it."""
 
 
 def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[int, int] = (640, 360)) -> None:
@@ -60,8 +59,7 @@ def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[in
     frames = round(seconds * rate)
     sound = synthesize_music(round(Fraction(frames, rate) * SOUND_RATE))
     try:
-        # A folder of its own keeps the name's ending, which names the container, and takes every
-        # leftover with it whatever happens.
+        # A folder of its own keeps the suffix, which names the container, and takes every leftover with it.
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.mmdream-", dir=path.parent) as folder:
             draft = Path(folder) / "sample.mp4"
             _encode_film(draft, render_frames(frames, size), sound, rate, size)
@@ -71,7 +69,7 @@ def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[in
 
 
 def render_frames(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """The moving camera: every photograph once, for an equal share of the film.
+    """The frames of a camera moving over each photograph for an equal share of the film.
 
     Args:
         frames: how many in all.
@@ -80,28 +78,27 @@ def render_frames(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
     Yields:
         uint8 [height, width, 3], RGB.
     """
-    # Half a second that --help and every other command would pay for.
+    # Takes half a second.
     from sklearn.datasets import load_sample_image
 
     cuts = np.linspace(0, frames, len(SHOTS) + 1).round().astype(int)
     for (name, first, last), start, stop in zip(SHOTS, cuts, cuts[1:], strict=False):
         photo = _resize_to_fit(load_sample_image(name), size)
         for number in range(stop - start):
-            way = (number + 0.5) / (stop - start)
-            yield crop_view(photo, size, np.asarray(first) * (1 - way) + np.asarray(last) * way)
+            share = (number + 0.5) / (stop - start)
+            yield crop_view(photo, size, np.asarray(first) * (1 - share) + np.asarray(last) * share)
 
 
 def crop_view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> np.ndarray:
-    """One framing of a photograph, placed to a fraction of a pixel.
+    """A framing of a photograph, placed to a fraction of a pixel.
 
-    Drawn at twice the size and averaged down: OpenCV's warp rounds places to 1/32 pixel and has no
-    low-pass of its own, so a slow pan drawn directly would tick and shimmer.
+    Drawn at twice the size and averaged down: OpenCV's warp rounds places to 1/32 pixel and has no low-pass,
+    so a slow pan drawn directly would tick and shimmer.
 
     Args:
         photo: uint8 [h, w, 3].
         size: width and height of the view in pixels.
-        framing: centre x, centre y, size, as in `SHOTS`; moved inward where it would leave the
-            photograph.
+        framing: centre x, centre y, size, as in `SHOTS`; moved inward where it would leave the photograph.
 
     Returns:
         uint8 [height, width, 3].
@@ -136,15 +133,14 @@ def _encode_film(
     path: Path, film: Iterator[np.ndarray], sound: np.ndarray, rate: int, size: tuple[int, int]
 ) -> None:
     """Encode picture and sound side by side, so that neither waits for the other in the file."""
-    # BT.709 or BT.601, whichever players assume for this size without tags, so that those which
-    # ignore tags agree. Numbers of ITU-T H.273: PyAV's Colorspace holds the scaler's, where
-    # SMPTE170M is 5, which as a tag says BT.470.
+    # BT.709 or BT.601, whichever players assume for this size without tags. Numbers of ITU-T H.273: PyAV's
+    # Colorspace holds the scaler's, where SMPTE170M is 5, which as a tag says BT.470.
     matrix = 1 if size[1] >= 720 else 6
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["title"] = "mmdream sample"
         container.metadata["comment"] = CREDITS
-        # Two threads whatever the machine has: x264's output depends on their number. Its
-        # macroblock tree changed it from run to run where a side is no multiple of 16 (PyAV 18.1).
+        # x264's output depends on the number of threads. Its macroblock tree changed it from run to run where a
+        # side is no multiple of 16 (PyAV 18.1).
         settings = {"crf": "16", "threads": "2", "x264-params": "mbtree=0"}
         video = container.add_stream("libx264", rate=rate, options=settings)
         video.width, video.height = size
@@ -162,8 +158,8 @@ def _encode_film(
             picture.pts, picture.time_base = number, Fraction(1, rate)
             container.mux(video.encode(picture))
             start, stop = (k * SOUND_RATE // rate for k in (number, number + 1))
-            heard = np.ascontiguousarray(sound[start:stop].T)
-            block = av.AudioFrame.from_ndarray(heard, format="fltp", layout="stereo")
+            samples = np.ascontiguousarray(sound[start:stop].T)
+            block = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
             block.sample_rate = SOUND_RATE
             block.pts, block.time_base = start, Fraction(1, SOUND_RATE)
             container.mux(audio.encode(block))

@@ -1,7 +1,4 @@
-"""A few bars of synthesised music: something with pitch, onsets and a room for the sample film.
-
-Strings, drum and hall are each a pure function to an array; `synthesize_music` lays them out in time.
-"""
+"""Synthesises a few bars of music for the sample film, with pitch, onsets and a room."""
 
 from __future__ import annotations
 
@@ -61,18 +58,14 @@ def synthesize_music(samples: int) -> np.ndarray:
 
 
 def pluck_string(note: int, seconds: float) -> np.ndarray:
-    """A plucked string as the sum of its partials.
+    """A plucked string as the sum of its partials, float64 [sample], about -1..1.
 
-    Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first
-    and lie a little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical
-    Instruments, section 2.18).
+    Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first and lie a
+    little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical Instruments, section 2.18).
 
     Args:
         note: MIDI number.
         seconds: length, by which it has faded out.
-
-    Returns:
-        float64 [sample], about -1..1.
     """
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     pitch = _midi_to_hertz(note)
@@ -87,7 +80,7 @@ def pluck_string(note: int, seconds: float) -> np.ndarray:
 
 
 def bow_string(note: int, seconds: float) -> np.ndarray:
-    """A bowed string: a slow swell, a little vibrato, partials falling by 9 dB an octave.
+    """A bowed string with a slow swell, a little vibrato and partials falling by 9 dB an octave.
 
     Args:
         note: MIDI number.
@@ -118,34 +111,30 @@ def _synthesize_drum() -> np.ndarray:
 
 
 def _synthesize_brush() -> np.ndarray:
-    """A stroke of the brush: differenced noise, so that only its high part is heard."""
+    """A stroke of the brush: high-passed noise."""
     t = np.arange(round(0.18 * SOUND_RATE)) / SOUND_RATE
     noise = rng_for(0, "sample", "brush").standard_normal(len(t) + 1)
     return np.diff(noise) * np.exp(-t / 0.035) * np.minimum(1, t / 0.004)
 
 
 def _reverberate(dry: np.ndarray) -> np.ndarray:
-    """The reverberation of a small hall: independent noise for both ears, gone after a second.
+    """The reverberation of a small hall of a sound, float64 [sample, 2], of about the same energy.
 
-    Args:
-        dry: float64 [sample, 2].
-
-    Returns:
-        float64 [sample, 2], of about the energy of `dry`.
+    Its impulse response is independent noise in both channels, gone after a second.
     """
     t = np.arange(SOUND_RATE) / SOUND_RATE
     noise = rng_for(0, "sample", "hall").standard_normal((len(t) + 7, 2))
     # A running mean of 8 samples: walls and air swallow the treble.
     soft = np.stack([np.convolve(ear, np.ones(8) / 8, "valid") for ear in noise.T], axis=1)
-    answer = soft * np.exp(-t / 0.16)[:, None] * np.minimum(1, t / 0.012)[:, None]
-    answer /= np.sqrt(np.square(answer).sum(axis=0))
-    length = len(dry) + len(answer)
-    spectrum = np.fft.rfft(dry, length, axis=0) * np.fft.rfft(answer, length, axis=0)
+    response = soft * np.exp(-t / 0.16)[:, None] * np.minimum(1, t / 0.012)[:, None]
+    response /= np.sqrt(np.square(response).sum(axis=0))
+    length = len(dry) + len(response)
+    spectrum = np.fft.rfft(dry, length, axis=0) * np.fft.rfft(response, length, axis=0)
     return np.fft.irfft(spectrum, length, axis=0)[: len(dry)]
 
 
 def _mix_in(mix: np.ndarray, seconds: float, sound: np.ndarray, *, level: float, pan: float) -> None:
-    """Lay a mono sound into a stereo mix at constant power; pan -1 (left) to 1 (right)."""
+    """Add a mono sound to a stereo mix at constant power; pan -1 (left) to 1 (right)."""
     start = round(seconds * SOUND_RATE)
     angle = (pan + 1) * np.pi / 4
     mix[start : start + len(sound)] += level * sound[:, None] * [np.cos(angle), np.sin(angle)]
