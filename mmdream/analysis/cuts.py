@@ -95,24 +95,21 @@ class FrameChange:
         return self.trust <= TRUST_BREAK or clearly
 
 
-class ThumbnailMaker:
-    """Makes the thumbnails of a film's frames, in order."""
+def make_cut_detector() -> ContentDetector:
+    """What `make_thumbnail` asks whether anything has changed."""
+    return ContentDetector(threshold=DETECTOR_THRESHOLD, min_scene_len=1)
 
-    def __init__(self) -> None:
-        self._detector = ContentDetector(threshold=DETECTOR_THRESHOLD, min_scene_len=1)
-        self._count = 0
 
-    def make(self, rgb: np.ndarray) -> Thumbnail:
-        """The next frame, float32 [H, W, 3], 0..1, in small."""
-        factor = min(1.0, THUMBNAIL_SIDE / max(rgb.shape[:2]))
-        size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
-        small = np.rint(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) * 255).astype(np.uint8)
-        # The detector only counts; its rate has no meaning.
-        timecode = FrameTimecode(self._count, fps=25.0)
-        has_changed = bool(self._detector.process_frame(timecode, cv2.cvtColor(small, cv2.COLOR_RGB2BGR)))
-        self._count += 1
-        box = _inset_box(lit_box(small.max(axis=(1, 2)), small.max(axis=(0, 2)), BLACK_LEVEL), small)
-        return Thumbnail(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb), box, has_changed)
+def make_thumbnail(rgb: np.ndarray, number: int, detector: ContentDetector) -> Thumbnail:
+    """Frame `number` of a film, float32 [H, W, 3], 0..1, in small; the frames come in order."""
+    factor = min(1.0, THUMBNAIL_SIDE / max(rgb.shape[:2]))
+    size = (max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor)))
+    small = np.rint(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) * 255).astype(np.uint8)
+    # The detector only counts; its rate has no meaning.
+    timecode = FrameTimecode(number, fps=25.0)
+    has_changed = bool(detector.process_frame(timecode, cv2.cvtColor(small, cv2.COLOR_RGB2BGR)))
+    box = _inset_box(lit_box(small.max(axis=(1, 2)), small.max(axis=(0, 2)), BLACK_LEVEL), small)
+    return Thumbnail(cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb), box, has_changed)
 
 
 def lit_box(rows: np.ndarray, columns: np.ndarray, black: float) -> Box:

@@ -12,7 +12,8 @@ from fractions import Fraction
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.analysis.cuts import BLACK_LEVEL, Box, FrameMark, Thumbnail, ThumbnailMaker, lit_box, mark_frames
+from mmdream.analysis import cuts
+from mmdream.analysis.cuts import BLACK_LEVEL, Box, FrameMark, Thumbnail
 from mmdream.analysis.optical_flow import FLAT_DEVIATION, measure_motion
 from mmdream.media.video_reader import Frame
 
@@ -41,27 +42,22 @@ class Shot:
         return begun > 0 and number < self.flashes[begun - 1][1]
 
 
-def _float_array() -> array[float]:
-    return array("f")
-
-
 @dataclass(frozen=True, slots=True)
 class Scan:
     """What was measured of every frame of a film."""
 
     shots: tuple[Shot, ...]
     pts: array[int]
-    """Time stamp of every frame, 8 bytes each."""
+    """Time stamp of every frame."""
     light: array[float]
-    """Contrast of every frame over the largest in its shot, 0..1, 4 bytes each."""
+    """Contrast of every frame over the largest in its shot, 0..1."""
     time_base: Fraction
     repeated: int
     """Broken frames that will be stood in for."""
-    motion: array[float] = field(default_factory=_float_array)
-    """How far each frame moved since the one before it, shares of the longer side, 4 bytes each; see
-    `measure_motion`."""
-    brightness: array[float] = field(default_factory=_float_array)
-    """Mean luma of every frame, 0..1, 4 bytes each."""
+    motion: array[float] = field(default_factory=lambda: array("f"))
+    """How far each frame moved since the one before it, see `measure_motion`."""
+    brightness: array[float] = field(default_factory=lambda: array("f"))
+    """Mean luma of every frame, 0..1."""
 
     def presence(self, number: int) -> float:
         """How much of a frame is there: 1, and less the further it has faded, 0..1."""
@@ -96,36 +92,27 @@ class Scan:
             for k, (first, stop, top, bottom, left, right) in enumerate(arrays["shots"].tolist())
         )
         pts = array("q", arrays["pts"].tobytes())
-        light, motion, brightness = (
-            array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness")
-        )
+        light, *others = (array("f", arrays[name].tobytes()) for name in ("light", "motion", "brightness"))
         time_base, repeated = Fraction(*arrays["clock"].tolist()), int(arrays["repeated"][0])
-        return Scan(shots, pts, light, time_base, repeated, motion, brightness)
+        return Scan(shots, pts, light, time_base, repeated, *others)
 
 
 def scan_frames(frames: Iterable[Frame]) -> Scan:
-    """Read the film once, in flat memory.
-
-    Args:
-        frames: all frames that will be dreamed, in order.
-
-    Returns:
-        The shots, which cover all frames; no shots for no frames.
-    """
+    """Read all frames that will be dreamed once, in flat memory; the shots cover them all."""
     pts: array[int] = array("q")
-    light, motion, brightness = _float_array(), _float_array(), _float_array()
+    light, motion, brightness = (array("f") for _ in range(3))
     time_base, repeated = Fraction(1), 0
     edges = deque[tuple[np.ndarray, np.ndarray]]()  # Of the frames that `mark_frames` holds back.
 
     def make_thumbnails() -> Iterator[Thumbnail]:
         nonlocal time_base, repeated
-        maker, last_luma = ThumbnailMaker(), None
-        for frame in frames:
+        detector, last_luma = cuts.make_cut_detector(), None
+        for number, frame in enumerate(frames):
             time_base = frame.time_base
             repeated += frame.repeated
             pts.append(frame.pts)
             edges.append(_brightest_in_rows_and_columns(frame.rgb))
-            thumbnail = maker.make(frame.rgb)
+            thumbnail = cuts.make_thumbnail(frame.rgb, number, detector)
             luma = thumbnail.ycrcb[..., 0]
             motion.append(0.0 if last_luma is None else measure_motion(last_luma, luma))
             brightness.append(float(luma.mean()) / 255)
@@ -134,7 +121,7 @@ def scan_frames(frames: Iterable[Frame]) -> Scan:
 
     shots: list[Shot] = []
     shot: _OpenShot | None = None
-    for number, (thumbnail, mark) in enumerate(mark_frames(make_thumbnails())):
+    for number, (thumbnail, mark) in enumerate(cuts.mark_frames(make_thumbnails())):
         if shot is None or mark is FrameMark.START:
             if shot is not None:
                 shots.append(shot.close(number, light))
@@ -181,5 +168,5 @@ class _OpenShot:
         for number in range(self.first, stop):
             # A shot that shows nothing anywhere is not fading.
             light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT_DEVIATION else 1.0
-        box = lit_box(self.rows, self.columns, BLACK_LEVEL / 255)
+        box = cuts.lit_box(self.rows, self.columns, BLACK_LEVEL / 255)
         return Shot(self.first, stop, box, tuple(self.flashes))

@@ -192,20 +192,18 @@ def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | N
 
 def _make_float_converter(track: AudioTrack) -> Callable[[av.AudioFrame], np.ndarray]:
     """A function from frames of any format to float32 [channel, sample] at the track's rate and channels."""
-    frame_format: tuple[str, str, int] | None = None
     resampler: av.AudioResampler | None = None
+    last_format: tuple[str, str, int] | None = None
 
     def convert(frame: av.AudioFrame) -> np.ndarray:
-        nonlocal frame_format, resampler
-        if resampler is None or frame_format != (frame.format.name, frame.layout.name, frame.sample_rate):
-            # A stream may change its format on the way; each stretch has a resampler of its own.
-            frame_format = frame.format.name, frame.layout.name, frame.sample_rate
-            # Packed: of more than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
-            resampler = av.AudioResampler("flt", track.layout, track.rate)
+        nonlocal resampler, last_format
+        frame_format = frame.format.name, frame.layout.name, frame.sample_rate
+        if resampler is None or frame_format != last_format:
+            # A stream may change its format on the way; each stretch has a resampler of its own. Packed: of
+            # more than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
+            resampler, last_format = av.AudioResampler("flt", track.layout, track.rate), frame_format
         frame.pts = None
-        parts = [part.to_ndarray()[0] for part in resampler.resample(frame)]
-        if not parts:
-            return np.zeros((track.channels, 0), np.float32)
-        return np.concatenate(parts).reshape(-1, track.channels).T
+        samples = [part.to_ndarray()[0] for part in resampler.resample(frame)]
+        return np.concatenate([*samples, np.zeros(0, np.float32)]).reshape(-1, track.channels).T
 
     return convert

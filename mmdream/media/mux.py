@@ -150,22 +150,17 @@ def _video_stream(
 ) -> _OutputStream:
     """The video, from where it lies: merged with the dreamed sound, alone, or in the source."""
     assert film.video is not None
+    index = film.video.index
     if video is None:
-        return _OutputStream(source[str(film.video.index)], "v", film.video.index)
-    if merged is None:
-        stream = _input_at(video, read_origin(video) - zero)
-    else:  # moviepy has moved its first frame to 0.
-        stream = _input_at(merged, _first_frame_time(video) - zero)
-    return _OutputStream(stream["v:0"], "v", film.video.index)
-
-
-def _first_frame_time(video: Path) -> Fraction:
-    """Second of the source's clock at which the first frame of a `VideoWriter`'s file is shown."""
-    with open_media(video) as container:
-        stream = container.streams.video[0]
-        assert stream.start_time is not None
-        assert stream.time_base is not None
-        return stream.start_time * Fraction(stream.time_base) + read_origin(video)
+        return _OutputStream(source[str(index)], "v", index)
+    start = read_origin(video) - zero
+    if merged is not None:  # moviepy has moved its first frame to 0.
+        with open_media(video) as container:
+            stream = container.streams.video[0]
+            assert stream.start_time is not None
+            assert stream.time_base is not None
+            start += stream.start_time * Fraction(stream.time_base)
+    return _OutputStream(_input_at(merged or video, start)["v:0"], "v", index)
 
 
 def _audio_stream(
@@ -190,12 +185,10 @@ def _audio_stream(
 
 
 def _warn_resampled(track: OutputAudioTrack, kind: VideoFormat, on_warning: Callable[[str], None]) -> None:
-    if track.wave is None:
-        return
     name, rate = describe_track(track.source), track.source.rate
-    if kind.audio_encoder == "libopus" and rate != 48000:
+    if track.wave is not None and kind.audio_encoder == "libopus" and rate != 48000:
         on_warning(f"{name} is written at 48000 Hz instead of {rate}: Opus demands it")
-    if kind.audio_encoder == "aac" and rate not in AAC_RATES:
+    if track.wave is not None and kind.audio_encoder == "aac" and rate not in AAC_RATES:
         on_warning(f"{name} is written at another rate than its {rate} Hz, which AAC does not know")
 
 

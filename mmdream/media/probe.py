@@ -165,22 +165,15 @@ def probe(path: Path) -> MediaFile:
     if video is None and not audio:
         raise UserError(f"{path}: has neither a picture nor a sound that can be decoded")
 
-    starts = [track.start for track in audio] + ([] if video is None else [video.first_pts * video.time_base])
-    start = _clock_zero(container_format, min(starts))
+    start = min([t.start for t in audio] + ([] if video is None else [video.first_pts * video.time_base]))
+    # A player's clock is 0 at the file's own 0, so that what starts late stays late; unless something lies
+    # before it, or the clock began elsewhere.
+    if 0 <= start <= MAX_START_SECONDS and container_format not in RUNNING_CLOCK_FORMATS:
+        start = Fraction(0)
     duration = Fraction(length + (container_start or 0), av.time_base) - start if length else None
     audio_tracks = tuple(replace(track, start=track.start - start) for track in audio)
     undecodable = tuple(number for number, track in every_audio.items() if track is None)
     return MediaFile(path, container_format, start, duration, video, audio_tracks, undecodable, subtitles)
-
-
-def _clock_zero(container_format: str, first: Fraction) -> Fraction:
-    """Where a player's clock is 0: at the file's own 0, so that what starts late stays late.
-
-    Unless something lies before it, or the clock began elsewhere.
-    """
-    if first < 0 or first > MAX_START_SECONDS or container_format in RUNNING_CLOCK_FORMATS:
-        return first
-    return Fraction(0)
 
 
 def _probe_video(path: Path, index: int) -> VideoTrack | None:

@@ -63,7 +63,7 @@ def read_frames(
     strict: bool = False,
     on_warning: Callable[[str], None] = lambda _line: None,
 ) -> Generator[Frame, None, None]:
-    """Read frames in the order in which they are shown.
+    """Read frames in the order in which they are shown; their time stamps rise strictly.
 
     A broken frame keeps its place and time: the last good one stands in for it. A film that ends
     early is read as far as it decodes.
@@ -77,11 +77,8 @@ def read_frames(
         strict: stop at the first broken frame or early end instead.
         on_warning: called with one line about what was lost or passed through.
 
-    Yields:
-        Frames; their time stamps rise strictly.
-
     Raises:
-        UserError: `strict`, and the film is broken.
+        UserError: no picture; or `strict`, and the film is broken.
     """
     video = film.video
     if video is None:
