@@ -53,14 +53,10 @@ class CameraMotion:
                 raise UserError(f"{name} is {value:g} a second; choose between {low:g} and {high:g}")
 
     def affine_after(self, seconds: float, size: tuple[int, int]) -> np.ndarray:
-        """The affine map, float64 [2, 3], from a pixel (x, y) to its place after some time.
+        """The affine map, float64 [2, 3], from a pixel (x, y) to its place after some time; size is H, W.
 
         All three go on at every instant, z' = a z + v about the middle, with a = ln zoom + i rotate: two
         stretches of time, one after the other, equal both together, whatever the frame rate.
-
-        Args:
-            seconds: of motion.
-            size: height, width, px.
         """
         # Rows run down, so against the clock is a negative angle.
         rate, shift = complex(math.log(self.zoom), -math.radians(self.rotate)), complex(*self.shift)
@@ -91,13 +87,10 @@ def parse_shift(text: str) -> tuple[float, float]:
 
 
 def warp_affine(image: np.ndarray, affine: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:
-    """An image after a motion, mirrored where it does not reach.
+    """An image, float32 [H, W, 3], after a motion, mirrored where it does not reach.
 
-    Args:
-        image: float32 [H, W, 3].
-        affine: of `CameraMotion.affine_after`.
-        method: OpenCV's interpolation. Cubic makes fine detail 0.5 % stronger each time, linear wipes it
-            out: what is moved again and again needs Lanczos, thirty times as slow.
+    Cubic interpolation makes fine detail 0.5 % stronger each time, linear wipes it out: what is moved again
+    and again needs Lanczos, thirty times as slow.
     """
     size = image.shape[1::-1]
     return cv2.warpAffine(image, affine, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
@@ -108,11 +101,8 @@ def unwarp_change(change: np.ndarray, affine: np.ndarray, size: tuple[int, int])
 
     Args:
         change: float32 [h, w, 3], smooth, of any size.
-        affine: of `CameraMotion.affine_after`, for the image's size.
-        size: height, width of the image.
-
-    Returns:
-        float32 [H, W, 3].
+        affine: the motion, for the image's size.
+        size: height, width of the image, and of the result.
     """
     height, width = size
     scale = np.array([[change.shape[1] / width], [change.shape[0] / height]])
@@ -143,12 +133,9 @@ def measure_pyramid_limits(images: list[np.ndarray]) -> PyramidLimits:
 
 
 def balance_pyramid(image: np.ndarray, limits: PyramidLimits, share: float) -> np.ndarray:
-    """Draw an image back towards limits, float32 [H, W, 3] within 0..1.
+    """Draw an image, float32 [H, W, 3], back towards the limits of images of its size, within 0..1.
 
-    Args:
-        image: float32 [H, W, 3].
-        limits: of images of this size.
-        share: 0..1, of what is too much or too little that is corrected.
+    `share`, 0..1, is how much of an excess or a lack is corrected.
     """
     opponent = cv2.transform(image, OPPONENT_COLORS)
     octaves = _laplacian_pyramid(opponent)

@@ -21,13 +21,8 @@ def build_objective(
     """The targets and the motifs of the moment; where there are neither, the rungs next to its depth.
 
     The rungs also join a guide where no layer is among the targets. All motifs of a schedule are among the
-    terms at any time, so that the gradient is traced once for all.
-
-    Args:
-        card: of the network.
-        settings: of the moment.
-        targets: the user's.
-        guide: as `read_guide` gives it, if it has been read already.
+    terms at any time, so that the gradient is traced once for all. A `guide` that has been read already is
+    not read again.
 
     Raises:
         UserError: there is no such motif, a guide that is no picture.

@@ -73,11 +73,7 @@ def plan_carried_passes(
 ) -> list[OctavePass]:
     """Steps at the largest octave and, in every third frame, at one of the others by rotation.
 
-    Args:
-        sizes: of the octaves, small to large.
-        steps: at each.
-        turn: number of the frame within its shot.
-        smoothing: see `OctavePass`.
+    `turn` is the number of the frame within its shot, `smoothing` as in `OctavePass`.
     """
     *smaller, largest = sizes
     rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []
@@ -147,12 +143,10 @@ def dream_octaves(
 
 
 def make_detail_limiter(source: np.ndarray, color: str) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that limits a detail to what the source allows, float32 [H, W, 3] -> float32 [H, W, 3].
+    """A function that limits a detail, float32 [H, W, 3], so that source + detail stays within 0..1.
 
-    Args:
-        source: float32 [H, W, 3], 0..1.
-        color: "full": source + detail stays within 0..1; "source": and the detail is the same in all three
-            channels, so that the source's chroma (its differences of channels) stays.
+    With `color` "source" the detail is the same in all three channels, so that the source's chroma (its
+    differences of channels) stays.
     """
     if color == "full":
         return lambda detail: np.clip(source + detail, 0.0, 1.0) - source
@@ -203,11 +197,7 @@ def _step_gradient(
     rng: np.random.Generator,
     options: AscentOptions,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
-    """Gradient at base + gain: jittered, so that no pixel keeps its place in the network's grid, and blurred.
-
-    Returns:
-        (gain float32 [h, w, 3], number of the step) -> float32 [h, w, 3].
-    """
+    """(gain, number of the step) -> gradient, jittered against the network's grid and blurred, [h, w, 3]."""
     # Even, so that a gradient of half size is rolled back by whole cells.
     shifts = 2 * rng.integers(-MAX_JITTER // 2, MAX_JITTER // 2 + 1, size=(max(octave.steps, 1), 2))
     # Drawn after the shifts, and always, so that these do not depend on `wander`.

@@ -36,22 +36,14 @@ def precondition_gradient(gradient: np.ndarray) -> np.ndarray:
 
 
 def make_noise_image(height: int, width: int, seed: int) -> np.ndarray:
-    """Soft coloured noise with the 1/f spectrum of natural images (Field 1987), to dream upon.
-
-    Returns:
-        float32 [height, width, 3], around 0.5.
-    """
+    """Soft coloured noise with the 1/f spectrum of natural images (Field 1987), [height, width, 3]."""
     white = rng_for(seed, "noise", height, width).standard_normal((height, width, 3))
     pink = _weaken_high_frequencies(white)
     return np.clip(0.5 + NOISE_DEVIATION * pink / max(pink.std(), 1e-12), 0, 1).astype(np.float32)
 
 
 def make_reference_noise(side: int = 192) -> np.ndarray:
-    """A fixed image of 1/f noise, by which networks' usual activations are measured.
-
-    Returns:
-        float32 [side, side, 3], mean 0.5, deviation 0.2, mostly grey, clipped to 0..1.
-    """
+    """A fixed, mostly grey image of 1/f noise, [side, side, 3], to measure a layer's usual activations on."""
     white = rng_for(0, "pink").standard_normal((side, side, 4))
     # Not divided by the frequencies, which rounds otherwise.
     spectrum = np.fft.rfft2(white, axes=(0, 1)) * (1.0 / _frequencies(side, side))[..., None]
@@ -75,13 +67,9 @@ def _frequencies(height: int, width: int) -> np.ndarray:
 
 
 def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
-    """Mean of three Gaussian blurs at half, one and twice `sigma`, so that it grows shapes and not grain.
+    """Mean of three Gaussian blurs of [H, W, 3] at half, one and twice `sigma`, px: shapes grow, not grain.
 
     The cascade of gordicaleksa/pytorch-deepdream: one width would favour motifs of one size.
-
-    Args:
-        gradient: float32 [H, W, 3].
-        sigma: of the middle Gaussian, in pixels, > 0.
     """
     third = np.float32(1 / 3)
     height, width = gradient.shape[:2]
@@ -121,13 +109,7 @@ def gradient_under_affine(
 ) -> np.ndarray:
     """The gradient by way of the image turned and scaled about its middle: motifs then hold at more angles.
 
-    Args:
-        gradient: float32 [H, W, 3] -> the same shape.
-        image: float32 [H, W, 3].
-        amounts: of rotation and of scaling, each -1..1 of the most.
-
-    Returns:
-        float32 [H, W, 3]; 0 where the turned image does not reach.
+    `amounts` of rotation and of scaling are -1..1 of the most. Zero where the turned image does not reach.
     """
     height, width = image.shape[:2]
     middle = (width - 1) / 2, (height - 1) / 2

@@ -78,7 +78,7 @@ class StyleLoss:
         # A tile has a share of the whole's style, but as much content for each of its pixels.
         weights = tf.constant([height * width * 3, self.content_weight * CONTENT_WEIGHT / content_variance])
         padding = rng.integers(PADDING_RANGE[0], PADDING_RANGE[1] + 1, size=2)
-        # Each tile alone has another style than the whole: the rest of the whole belongs to it.
+        # Each tile alone has another style than the whole.
         tiled = len(split_tiles(height, width)) > 1
         whole = measure_masked_moments(self.network, image) if tiled else []
         channels = tuple(int(each.mean.shape[0]) for each in self.targets)
@@ -139,21 +139,14 @@ def blend_moments(styles: Sequence[tuple[StyleMoments, float]]) -> StyleMoments:
     def blend(place: int) -> FeatureMoments:
         shares = [(moments[place], weight / total) for moments, weight in styles]
         # Over their number of cells: a larger painting is no stronger one.
-        return (
-            tf.constant(1.0),
-            tf.add_n([share / sums[0] * sums[1] for sums, share in shares]),
-            tf.add_n([share / sums[0] * sums[2] for sums, share in shares]),
-        )
+        first, second = (tf.add_n([share / sums[0] * sums[k] for sums, share in shares]) for k in (1, 2))
+        return tf.constant(1.0), first, second
 
     return [blend(place) for place in range(len(styles[0][0]))]
 
 
 def extract_pixel_features(rgb: tf.Tensor, share: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Colours, and the answers of random filters at each of the `PIXEL_SCALES`.
-
-    Args:
-        rgb: float32 [1, H, W, 3], 0..1.
-        share: weight of each place, float32 [1, H, W, 1].
+    """Colours, and the answers of random filters at each of the `PIXEL_SCALES`, of [1, H, W, 3], 0..1.
 
     Returns:
         `PIXEL_FEATURE_SETS` pairs: features [1, h, w, c] and the weights of their cells, [1, h, w, 1].

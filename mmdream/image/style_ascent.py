@@ -11,21 +11,9 @@ import numpy as np
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import to_texture_statistics
 from mmdream.core.rng import rng_for
-from mmdream.image.octaves import (
-    OctavePass,
-    Size,
-    keep_in_range,
-    resize,
-    resize_step_scale,
-    to_grey,
-)
+from mmdream.image.octaves import OctavePass, Size, keep_in_range, resize, resize_step_scale, to_grey
 from mmdream.image.spectrum import blur_cascade
-from mmdream.image.style import (
-    StyleLoss,
-    blend_moments,
-    measure_content_variance,
-    measure_moments,
-)
+from mmdream.image.style import StyleLoss, blend_moments, measure_content_variance, measure_moments
 from mmdream.networks.network import Network
 from mmdream.settings.passes import Style
 

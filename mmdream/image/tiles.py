@@ -28,16 +28,9 @@ def apply_tiled(
     core: int = MAX_TILE_SIDE,
     halo: int = HALO,
 ) -> np.ndarray:
-    """Apply a gradient function to an image of any size.
+    """Apply a gradient function, float32 [h, w, c] -> [h, w, 3], to an image of any size, [H, W, c].
 
-    Args:
-        gradient: float32 [h, w, c] -> float32 [h, w, 3].
-        image: float32 [H, W, c]; further channels may hold what belongs to its pixels.
-        core: longest side of the part of a tile that is kept, px.
-        halo: neighbours around it, px.
-
-    Returns:
-        float32 [H, W, 3].
+    `core` is the longest side of the part of a tile that is kept, `halo` the neighbours around it, px.
     """
     height, width = image.shape[:2]
     tiles = split_tiles(height, width, core, halo)

@@ -1,9 +1,9 @@
 """Keras graphs of the sound networks, without weights: melnet, and three of earlier projects.
 
 DreamSound (char-tan, commit f77318e), Audio Deep Dream (kacperkan, commit 68e7e02) and Deep Dreaming Sounds
-(verrannt, commit f7bb960) are made anew from their published shapes; their weights are pickled and never read.
-All take [batch, column, band, 1] with any number of columns, and give logits [batch, class]; `dtype` is Keras's
-dtype policy of the features. Layers have the publishers' names.
+(verrannt, commit f7bb960) are made anew from their published shapes; their weights are pickled and never
+read. All take [batch, column, band, 1] with any number of columns and give logits [batch, class]; `dtype` is
+Keras's dtype policy of the features. Layers have the publishers' names.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ def residual_spec(bands: int, classes: int, dtype: str = "float32") -> keras.Mod
 def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fat_shallow") -> keras.Model:
     """Deep Dreaming Sounds' network of one of `CONV5_SIZES`, logits "output".
 
-    Its dense layers took a clip of 13 columns; here they are moved along the sound like a convolution (Long et
-    al. 2015, section 3.1), and their outputs averaged, so that they take sounds of any length.
+    Its dense layers took a clip of 13 columns; here they are moved along the sound like a convolution (Long
+    et al. 2015, section 3.1), and their outputs averaged.
     """
 
     def convolve(x: Tensor, name: str, channels: int, sides: tuple[int, int], padding: str) -> Tensor:

@@ -1,7 +1,7 @@
-"""What is known of a network without loading it: its rungs, its input, its classes, where its weights come from.
+"""The card of a network, known without loading it: rungs, input, classes, where its weights come from.
 
-Fields have the names of the keys in card files, see `networks.registry`. Sizes of steps and other constants of
-a network stand in its card, so that nothing else needs to know which network dreams.
+Fields have the names of the keys in card files, see `networks.registry`. Sizes of steps and other constants
+of a network stand in its card, so that nothing else needs to know which network dreams.
 """
 
 from __future__ import annotations
@@ -181,8 +181,7 @@ class NetworkCard:
     build: dict[str, Any] = field(default_factory=dict)
     """Arguments of the builder besides the bands and the number of classes."""
     smoothing: float = 0.9
-    """Sigma in px of the smoothing of a carried frame's gradients. A wide one blurs what networks of fine
-    detail answer to; with a narrow one the grain of others piles up."""
+    """Sigma in px of a carried frame's gradient blur; a wide one loses detail, a narrow one piles up grain."""
     momentum: float = 0.4
     """Share of a carried frame's change that goes on in the next one; more of it is calmer, and blunter."""
     style: tuple[str, ...] = ()
@@ -210,7 +209,7 @@ class NetworkCard:
     """What is guessed about a network of the user's own; each a line for the user."""
 
     def class_names(self) -> tuple[tuple[str, ...], ...]:
-        """All names of each class: WordNet id, usual name, synonyms; or the one name there is."""
+        """All names of each class: WordNet id, usual name, synonyms; or its name and synonyms."""
         if self.class_file is None:
             return tuple((name, *self.synonyms.get(name, ())) for name in self.classes)
         lines = (self.home / self.class_file).read_text(encoding="utf-8").splitlines()
@@ -253,11 +252,7 @@ class NetworkCard:
         return None
 
     def check_classes(self, terms: tuple[Term, ...]) -> None:
-        """Refuse classes that the network does not have.
-
-        Raises:
-            UserError: names the nearest ones.
-        """
+        """Raise a UserError that names the nearest ones for a class that the network does not have."""
         for term in terms:
             if term.kind == "target":
                 self.class_index(term.name)

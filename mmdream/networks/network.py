@@ -136,8 +136,8 @@ def load_network(
 
     Args:
         card: which network.
-        weights: a file, "random" (He normal), or None for the card's own.
-        precision: "float32" or "bfloat16".
+        weights: a file, "random" (He normal, by the seed), or None for the card's own.
+        precision: see `choose_precision`.
         seed: of random weights.
 
     Raises:
@@ -153,15 +153,9 @@ _loaded_networks = LruCache(MAX_LOADED_NETWORKS, gone=gc.collect)
 def load_shared_network(
     card: NetworkCard, path: Path | None, precision: str = "float32", seed: int = 0
 ) -> Network:
-    """A network as `load_network` builds it, one for all who ask for the same: nobody may change its weights.
+    """A network as `load_network` builds it, shared by all who ask for it: nobody may change its weights.
 
-    The same is what has the same card and the same bytes of weights: a file that has changed is loaded anew.
-
-    Args:
-        card: which network.
-        path: of its weights, as `locate_weights` gives it.
-        precision: as for `load_network`.
-        seed: of random weights.
+    `path` is that of its weights, as `locate_weights` gives it; a file that has changed is loaded anew.
 
     Raises:
         UserError: as `load_network`.
@@ -298,11 +292,7 @@ def initialize_random(model: keras.Model, seed: int) -> None:
 
 
 def _load_keras_weights(model: keras.Model, path: Path, network: str) -> None:
-    """Weights from a file of Keras's; reads arrays only, never code.
-
-    Raises:
-        UserError: they do not fit.
-    """
+    """Load the weights in a file of Keras's, arrays only; a UserError if they do not fit."""
     try:
         with warnings.catch_warnings():
             # Keras 3.15 only warns of layers that the file does not have.

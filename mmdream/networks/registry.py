@@ -40,8 +40,8 @@ CARD_FILE = "card.toml"
 NETWORK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a network may be called: a folder on any system, and no option, path, variant or file."""
 FOREIGN_SUFFIXES = (
-    *(".h5", ".hdf5", ".pb", ".pt", ".pth", ".pkl", ".pickle", ".onnx", ".tflite"),
-    *(".npz", ".safetensors"),
+    *(".h5", ".hdf5", ".pb", ".pt", ".pth", ".pkl", ".pickle"),
+    *(".onnx", ".tflite", ".npz", ".safetensors"),
 )
 """Files that hold networks or weights and are no network here."""
 WEIGHT_SOURCES: dict[str, Any] = {
@@ -80,15 +80,11 @@ def card_path(name: str) -> Path | None:
 
 
 def load_card(name: str, medium: str | None = None) -> NetworkCard:
-    """Read a card.
-
-    Args:
-        name: of the network, or of a variant of it, or a Keras file of the user's own.
-        medium: "picture" or "sound", where only one will do.
+    """Read the card of a network, of a variant of it, or of a Keras file of the user's own.
 
     Raises:
-        UserError: there is no such network, or it is of the other medium; names the nearest ones. A file
-            that cannot be a network.
+        UserError: there is no such network, or it is not of the `medium` asked for; names the nearest ones.
+            A file that cannot be a network.
     """
     if is_user_model(name):
         return user_model.build_user_card(Path(name).expanduser(), medium)

@@ -1,7 +1,7 @@
 """The graph of a user's Keras file, read as plain data without Keras, and refused if it may run code.
 
-A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Only classes of Keras and of ours that
-do nothing but compute are let through, before Keras sees the file.
+A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Only classes of Keras and of ours
+that do nothing but compute are let through, before Keras sees the file.
 """
 
 from __future__ import annotations
@@ -175,21 +175,18 @@ def _read_safe_config(path: Path) -> dict[str, Any]:
 
 
 def _find_foreign_classes(node: Any, training: bool = False) -> Iterator[str]:
-    """Classes in a graph that are not Keras's own, or may do more than compute.
+    """Classes in a node of a graph that are not Keras's own, or may do more than compute.
 
-    Args:
-        node: of the graph.
-        training: it describes how a model was trained.
+    `training` says that the node describes how a model was trained.
     """
     if isinstance(node, list):
         for each in node:
             yield from _find_foreign_classes(each, training)
-    if not isinstance(node, dict):
-        return
-    if "class_name" in node and not _is_allowed_class(node, training):
-        yield str(node.get("registered_name") or node["class_name"])
-    for key, each in node.items():
-        yield from _find_foreign_classes(each, training or key == "compile_config")
+    elif isinstance(node, dict):
+        if "class_name" in node and not _is_allowed_class(node, training):
+            yield str(node.get("registered_name") or node["class_name"])
+        for key, each in node.items():
+            yield from _find_foreign_classes(each, training or key == "compile_config")
 
 
 def _is_allowed_class(node: dict[str, Any], training: bool) -> bool:
@@ -215,11 +212,7 @@ def _is_allowed_class(node: dict[str, Any], training: bool) -> bool:
 
 
 def _check_shape(shape: list[Any]) -> list[int | None]:
-    """A shape, of whole numbers and of what is left open.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A shape of whole numbers and of what is left open; a ValueError if it is none."""
     if not all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in shape):
         raise ValueError(f"{shape} is no shape")
     return shape

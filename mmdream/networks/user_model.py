@@ -141,11 +141,7 @@ def _guess_card(
 
 
 def _override_card(guess: NetworkCard, keys: dict[str, Any], graph: ModelGraph, file: Path) -> NetworkCard:
-    """The keys of a card in place of what is guessed.
-
-    Raises:
-        UserError: a key that no card has, a layer that the network does not have, or a value of another form.
-    """
+    """The keys of a card in place of what is guessed; a UserError for what does not fit the network."""
     names = [each.name for each in fields(NetworkCard)]
     known = [name for name in names if name not in ("name", "builder", "weights", "guesses")]
     for key in keys:
@@ -174,11 +170,7 @@ def _override_card(guess: NetworkCard, keys: dict[str, Any], graph: ModelGraph, 
 
 
 def _guess_image_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[ImageInput, list[str]]:
-    """The input of an image network, by its graph and the keys of its card, and what of it is guessed.
-
-    Raises:
-        UserError: the card gives what is no input.
-    """
+    """The input of an image network, by its graph and the keys of its card, and what of it is guessed."""
     (order, scale, mean), reason = _guess_pixel_format(graph, path)
     guess: dict[str, Any] = {"order": order, "scale": scale, "mean": mean}
     if graph.size[0]:
@@ -211,11 +203,7 @@ def _guess_pixel_format(graph: ModelGraph, path: Path) -> tuple[PixelFormat, str
 
 
 def _guess_audio_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[AudioInput, list[str]]:
-    """The input of a sound network, and what of it is guessed; no graph tells much of it.
-
-    Raises:
-        UserError: as `_guess_image_input`; or the number of bands is open.
-    """
+    """The input of a sound network, and what of it is guessed; no graph tells much of it."""
     rows, columns = graph.size
     bands_first = rows is not None and (
         columns is None or (rows in COMMON_BAND_COUNTS and columns not in COMMON_BAND_COUNTS)
@@ -235,11 +223,7 @@ def _guess_audio_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> t
 
 
 def _override_input(kind: type, guess: dict[str, Any], keys: dict[str, Any], path: Path) -> Any:
-    """An input of a kind, the card's keys over what is guessed.
-
-    Raises:
-        UserError: an unknown key, or a value of another form.
-    """
+    """An input of a kind, the card's keys over what is guessed; a UserError for an unknown or wrong one."""
     known, file = [each.name for each in fields(kind)], path.with_suffix(".toml")
     for key in keys:
         if key not in known:

@@ -102,18 +102,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def check_shapes(path: Path | str, network: str, shapes: Shapes, required: Shapes) -> None:
-    """Refuse a file that does not fit a network, naming the first array that is wrong.
-
-    Raises:
-        UserError: an array is missing or has another shape.
-    """
+    """Raise a UserError that names the first array that a file lacks or has in another shape."""
     for name, shape in required.items():
         if shapes.get(name) == shape:
             continue
         wrong = f"has shape {_format_shape(shapes[name])}" if name in shapes else "is missing"
-        raise UserError(
-            f"{path}: weights of another network? array {name} {wrong}; {network} needs {_format_shape(shape)}"
-        )
+        needed = f"{network} needs {_format_shape(shape)}"
+        raise UserError(f"{path}: weights of another network? array {name} {wrong}; {needed}")
 
 
 def _format_shape(shape: tuple[int, ...]) -> str:

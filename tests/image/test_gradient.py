@@ -118,7 +118,7 @@ def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
 
 def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
     about = network.card
-    filling = Objective((parse_channel(f"p4c:{about.rungs[-1].away[0]}").plain,), (1.0,))
+    filling = Objective((parse_channel(f"p4c:{about.rungs[-1].away[0]}").unweighted,), (1.0,))
 
     def left(away: bool) -> float:
         wanted = objective_at_depth(about, 1.0, away)
