@@ -29,7 +29,8 @@ FILM, IMAGE, AUDIO = (frozenset(each.split()) for each in ("film", "film image",
 """What a setting acts on: films alone, all that is seen, all that is heard."""
 NETWORKS, DREAM, CLIMB = "Networks", "What is dreamed", "How it is dreamed"
 SOUND, FLOW, PASSES = "The dream of the sound", "From frame to frame", "Passes and masks"
-SOURCE, RESULT, ENDLESS = "What of the source", "Results", "Ouroboros: dreamed again and again"
+SOURCE, RESULT, TRAINING = "What of the source", "Results", "How it is trained"
+ENDLESS = "Ouroboros: dreamed again and again"
 """Panels of the help."""
 
 
@@ -150,6 +151,7 @@ def _options(
             yield from _options(owner, held, media, at, about.name)
             continue
         default = each.default if each.default_factory is MISSING else each.default_factory()
+        default = None if default is MISSING else default
         for form in about.forms:
             yield Option(owner, prefix + form.name, at, kind, None, replace(about, help=form.help), form)
         if about.help:

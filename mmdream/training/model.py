@@ -19,8 +19,8 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.networks.preprocess import preprocess
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.attack import perturb_images, perturb_signed
-from mmdream.training.task import TrainingSettings
 
 ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""

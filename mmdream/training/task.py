@@ -5,71 +5,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 from mmdream.core.errors import UserError
 from mmdream.datasets.folder import Dataset, read_dataset
 from mmdream.networks.card import ModelFileWeights, NetworkCard
 from mmdream.networks.registry import load_card, new_network_folder
 from mmdream.networks.weights import locate_weights
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.data import DatasetSplit, split_dataset
-
-DEFAULT_EPOCHS = {"picture": 8, "sound": 40}
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """One training; the names of the fields are those of the options, and keys in its work folder."""
-
-    medium: Literal["picture", "sound"]
-    net: str
-    """The network that it starts from."""
-    data: Path
-    """A folder of classes, prepared or not."""
-    name: str
-    """Of the new network."""
-    weights: str | None = None
-    """A file in place of the network's own weights."""
-    unfreeze: str | None = None
-    """What is trained after the head: so many upper rungs, or a layer and all above; None: a few rungs, and
-    everything where it is to be robust."""
-    epochs: int | None = None
-    """Passes over the pictures or sounds, each time augmented at random; None: by the medium."""
-    batch: int = 32
-    rate: float | None = None
-    """Highest learning rate; None: by what is trained."""
-    fold: str | None = None
-    """Kept for the test; None: see `mmdream.datasets.folder.split_examples`."""
-    robust: bool = False
-    """Trained against small attacks."""
-    from_scratch: bool = False
-    """With fresh weights, all layers."""
-    seed: int = 0
-    side: int = 224
-    """px of a picture."""
-    seconds: float = 2.5
-    """Of a sound in a crop."""
-
-    def __post_init__(self) -> None:
-        if self.epochs is not None and not 1 <= self.epochs <= 10_000:
-            raise UserError(f"--epochs is {self.epochs}; choose 1 to 10000")
-        if not 2 <= self.batch <= 1024:
-            raise UserError(f"--batch is {self.batch}; choose 2 to 1024")
-        if not 32 <= self.side <= 1024:
-            raise UserError(f"--side is {self.side}; choose 32 to 1024 px")
-        if not 0.5 <= self.seconds <= 30:
-            raise UserError(f"--seconds is {self.seconds:g}; choose 0.5 to 30")
-        if self.rate is not None and not 0 < self.rate <= 1:
-            raise UserError(f"--rate is {self.rate:g}; choose a learning rate above 0, at most 1")
-        if self.from_scratch and (self.weights is not None or self.unfreeze is not None):
-            raise UserError(
-                "--from-scratch takes fresh weights and teaches all layers; leave out --weights, --unfreeze"
-            )
-
-    @property
-    def n_epochs(self) -> int:
-        """`epochs`, or the medium's."""
-        return self.epochs or DEFAULT_EPOCHS[self.medium] * (3 if self.from_scratch else 1)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ from mmdream.core.threads import run_interruptible
 from mmdream.networks.card import AudioInput, NetworkCard, TrainedWeights
 from mmdream.networks.registry import CARD_FILE, card_to_toml
 from mmdream.networks.weights import read_arrays
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
 from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
-from mmdream.training.task import TrainingSettings, TrainingTask, make_task
+from mmdream.training.task import TrainingTask, make_task
 from mmdream.training.workdir import open_workdir
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mmdream.core.errors import Interrupted, Stopped, UserError
 from mmdream.core.events import EventSink
 from mmdream.networks.weights import read_arrays
-from mmdream.training.task import TrainingSettings
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.train import train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.

@@ -13,6 +13,7 @@ from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import Network, build_graph, layers_by_name, load_network
 from mmdream.networks.registry import list_networks, load_card
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.data import draw_examples
 from mmdream.training.model import (
     TrainableModel,
@@ -22,7 +23,6 @@ from mmdream.training.model import (
     make_logits_model,
     unfreeze_above,
 )
-from mmdream.training.task import TrainingSettings
 
 CLASSES = ("one", "two", "three")
 PICTURES = [file.stem for file in MODELS_FOLDER.glob("*.toml") if load_card(file.stem).medium == "picture"]

@@ -16,7 +16,7 @@ from mmdream.networks import registry
 from mmdream.networks.framework import keras
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import read_arrays
-from mmdream.training.task import TrainingSettings
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.train import train_network
 from tests.command import mmdream
 
@@ -104,11 +104,11 @@ def _endless(models: Path) -> Path:
 @pytest.mark.parametrize(
     ("wishes", "line"),
     [
-        ({"epochs": 0}, "--epochs is 0"),
-        ({"batch": 1}, "--batch is 1"),
-        ({"side": 16}, "--side is 16"),
-        ({"seconds": 0.1}, "--seconds is 0.1"),
-        ({"rate": 0.0}, "--rate is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch": 1}, "batch is 1"),
+        ({"side": 16}, "side is 16"),
+        ({"seconds": 0.1}, "seconds is 0.1"),
+        ({"rate": 0.0}, "rate is 0"),
         ({"from_scratch": True, "unfreeze": "1"}, "--from-scratch takes fresh weights"),
     ],
 )

@@ -20,8 +20,8 @@ from mmdream.networks.network import load_network
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import read_arrays
 from mmdream.settings.targets import parse_channel, parse_target
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.data import split_dataset
-from mmdream.training.task import TrainingSettings
 from mmdream.training.train import TrainingReport, move_network_into_place, train_network
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.

@@ -13,9 +13,10 @@ import soundfile
 
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.registry import load_card, parse_card
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.fit import FitSchedule, _make_optimizer
 from mmdream.training.model import TrainableModel
-from mmdream.training.task import TrainingSettings, make_task
+from mmdream.training.task import make_task
 from mmdream.training.workdir import ROUNDS_FILE, TASK_FILE, RoundJournal, _describe_task
 
 EARLIER = Path(__file__).parent / "earlier"
