@@ -67,8 +67,10 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
     Raises:
         UserError: no sound, or no picture, to follow; nothing that is dreamed would.
     """
-    drives = {*recipe.drives, *recipe.sound_drives}
-    if not film.audio_tracks and (drive := _first_drive_by(drives, AUDIO_FEATURES)):
+    drives = [*recipe.drives, *recipe.sound_drives]
+    by_sound = sorted((drive for drive in drives if drive.feature in AUDIO_FEATURES), key=str)
+    if by_sound and not film.audio_tracks:
+        drive = by_sound[0]
         raise UserError(f"{film.path}: has no sound, so nothing can follow its {drive.feature}; drop {drive}")
     if order is None:
         _check_audio_drives(drives)
@@ -79,13 +81,10 @@ def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None
 
 
 def _check_audio_drives(drives: Iterable[Drive]) -> None:
-    if drive := _first_drive_by(drives, IMAGE_FEATURES):
-        choices = ", ".join(AUDIO_FEATURES)
-        raise UserError(f"drive {drive}: a sound has no {drive.feature}; choose {choices}")
-
-
-def _first_drive_by(drives: Iterable[Drive], features: Collection[str]) -> Drive | None:
-    return next((drive for drive in sorted(drives, key=str) if drive.feature in features), None)
+    for drive in sorted(drives, key=str):
+        if drive.feature in IMAGE_FEATURES:
+            choices = ", ".join(AUDIO_FEATURES)
+            raise UserError(f"drive {drive}: a sound has no {drive.feature}; choose {choices}")
 
 
 def modulate_schedules(
@@ -108,8 +107,8 @@ def modulate_schedules(
     features: dict[str, FeatureCurve] = {}
     if audio_names := names & set(AUDIO_FEATURES):
         track = track or film.audio_tracks[0]
-        blocks = decode_audio(film, track)
-        features |= measure_audio_features(blocks, track.rate, float(track.start), audio_names, should_stop)
+        blocks = (samples for _, samples in decode_audio(film, track))
+        features |= _measure_sound(blocks, track.rate, float(track.start), audio_names, should_stop)
     if scan is not None and (video_names := names & set(IMAGE_FEATURES)):
         start, measured = measure_video_features(scan, film.start, video_names)
         features |= {name: normalize_feature(name, start, values) for name, values in measured.items()}
@@ -134,7 +133,7 @@ def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:
     if not drives:
         return recipe
     names = {drive.feature for drive in drives}
-    features = measure_audio_features(read_blocks(source), source.rate, 0.0, names)
+    features = _measure_sound(read_blocks(source), source.rate, 0.0, names)
     return with_modulated_schedule(recipe, _modulate_schedule(recipe.schedule, drives, features))
 
 
@@ -143,20 +142,14 @@ def with_modulated_schedule(recipe: Recipe, schedule: Schedule) -> Recipe:
     return replace(recipe, schedule=schedule, drives=(), sound_drives=())
 
 
-def measure_audio_features(
+def _measure_sound(
     blocks: Iterable[np.ndarray],
     rate: int,
     start: float,
     names: Collection[str],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, FeatureCurve]:
-    """Features of a sound, by name, of `AUDIO_FEATURES`.
-
-    `blocks` are float32 [channel, sample] in order, the first sample at second `start`.
-
-    Raises:
-        Interrupted: `should_stop`, asked at each block, said so.
-    """
+    """Normalized features of blocks in order, float32 [channel, sample], the first sample at `start`."""
     features = AudioFeatures(rate, names)
     for samples in blocks:
         if should_stop():

@@ -125,7 +125,7 @@ def extract_audio(
         ends.append(math.ceil((end - track.start) * track.rate))
     stop = min(ends, default=None)
     with WaveWriter(path, track.rate, track.channels, track.layout) as wave:
-        for position, samples in _decode_continuous(film, track):
+        for position, samples in decode_audio(film, track):
             if stop is not None and position >= stop:
                 break
             kept = samples[:, max(first - position, 0) : None if stop is None else stop - position]
@@ -134,14 +134,11 @@ def extract_audio(
         return DecodedSpan(track.start + Fraction(first, track.rate), wave.n_samples)
 
 
-def decode_audio(film: MediaFile, track: AudioTrack) -> Iterator[np.ndarray]:
-    """The samples of a whole track in order, float32 [channel, at most about a second], gaps as silence."""
-    for _, samples in _decode_continuous(film, track):
-        yield samples
+def decode_audio(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int, np.ndarray]]:
+    """A whole track in blocks without gap or overlap: (position of the first sample, [channel, sample]).
 
-
-def _decode_continuous(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks without gap or overlap: (position of the first sample in the track, [channel, sample])."""
+    Samples are float32, gaps silence, blocks at most about a second long.
+    """
     is_exact = track.time_base <= FINE_TIME_BASE and track.codec != "vorbis"
     tolerance = math.ceil(((FINE_GAP if is_exact else COARSE_GAP) + 2 * track.time_base) * track.rate)
     silence_bytes = max(MIN_SILENCE_BYTES, MAX_SILENCE_RATIO * film.path.stat().st_size)

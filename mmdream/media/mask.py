@@ -85,11 +85,9 @@ def check_mask(mask: Mask, width: int, height: int) -> None:
 
 def mask_from_image(path: Path, rgb: np.ndarray) -> MaskSource:
     """A mask that stands still: float32 [h, w, 3], 0..1."""
-
-    def read(_start: Fraction | None) -> Generator[TimedMask, None, None]:
-        yield Fraction(0), mask_luminance(rgb)
-
-    return MaskSource(path, rgb.shape[1], rgb.shape[0], Fraction(0), read)
+    height, width = rgb.shape[:2]
+    frames = [(Fraction(0), mask_luminance(rgb))]
+    return MaskSource(path, width, height, Fraction(0), lambda _start: (frame for frame in frames))
 
 
 def mask_from_video(film: MediaFile) -> MaskSource:
