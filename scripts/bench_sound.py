@@ -74,7 +74,7 @@ def engine(source: ArraySource, settings: list[str], repeats: int) -> list[tuple
 
 def gradient(net: str, layer: str, square: bool) -> Gradient:
     """The gradient of a layer of a network of the zoo, with random weights."""
-    layers = load_network(load_card(net), "random").layers((layer,))
+    layers = load_network(load_card(net), "random").layer_features((layer,))
 
     @tf.function(input_signature=[tf.TensorSpec((1, None, None, 1))])
     def slope(x: tf.Tensor) -> tf.Tensor:

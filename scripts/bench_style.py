@@ -66,7 +66,7 @@ def peers(
 ) -> Seconds:
     """The peers' recipe: seconds of so many steps. Every `EVERY` steps the picture is shown."""
     names, own = network.card.style_layers, network.card.content_layer
-    layers = network.layers((*names, own))
+    layers = network.layer_features((*names, own))
 
     def grams(found: list[tf.Tensor]) -> list[tf.Tensor]:
         cells = [tf.reshape(a, (-1, a.shape[3])) for a in found]

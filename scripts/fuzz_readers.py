@@ -159,7 +159,7 @@ def loaded(path: Path, work: Path) -> None:
     about = load_card(str(path))
     net = load_network(about)
     sizes = (1, 32, 32, 3) if about.medium == "picture" else (1, 64, 64, 1)
-    features = net.rungs(tuple(range(len(about.rungs))))(np.zeros(sizes, np.float32))
+    features = net.rung_features(tuple(range(len(about.rungs))))(np.zeros(sizes, np.float32))
     assert len(features) == len(about.rungs)
     told(about)
 

@@ -162,7 +162,7 @@ def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
 
 def of_card(network: Network, wnids: list[str]) -> Judge:
     """A network of the zoo as a judge."""
-    head = network.head()
+    head = network.class_logits()
     columns = [network.card.class_index(wnid) for wnid in wnids]
     return lambda shown: head(tf.constant(shown)).numpy()[:, columns]
 

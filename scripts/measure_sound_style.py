@@ -118,7 +118,7 @@ def _other_grams(
 ) -> list[np.ndarray]:
     """Gram matrices of a network on its own front end, of the mean of the channels."""
     power = measure_band_power(samples.mean(axis=0), rate, network.card.input)  # type: ignore[arg-type]
-    found = network.layers(layers)(to_network_input(power[None], network.card.input))  # type: ignore[arg-type]
+    found = network.layer_features(layers)(to_network_input(power[None], network.card.input))  # type: ignore[arg-type]
     flat = [np.asarray(a, np.float64).reshape(-1, a.shape[3]) for a in found]
     return [a.T @ a / len(a) for a in flat]
 

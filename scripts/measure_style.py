@@ -68,7 +68,7 @@ def painted(on: StyleTarget, content: np.ndarray, steps: int | None = None) -> n
 
 def features(network: Network, rgb: np.ndarray) -> np.ndarray:
     """Of the content layer, float32 [value]."""
-    found = network.layers((network.card.content_layer,))(tf.constant(rgb[None]))[0]
+    found = network.layer_features((network.card.content_layer,))(tf.constant(rgb[None]))[0]
     return np.asarray(tf.cast(found, tf.float32)).ravel()
 
 

@@ -186,7 +186,7 @@ def _extract_guide_features(
     layers = [term.name for term in terms if term.kind == "layer"]
     features = {}
     for layer in layers:
-        cells = np.asarray(network.layers((layer,))(given)[0], np.float32)
+        cells = np.asarray(network.layer_features((layer,))(given)[0], np.float32)
         cells = cells.reshape(-1, cells.shape[3])
         features[layer] = cells[:: -(-len(cells) // MAX_GUIDE_CELLS)]
     return features

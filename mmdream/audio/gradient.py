@@ -197,7 +197,7 @@ def _compute_features(
         names[card.rungs[-1].layer if card.events else str(card.head)] = None
     bands = normalize_bands(power @ tf.constant(frontend.filterbank), frontend.spec, tf.math.log, tf.exp)
     given = tf.roll(bands, roll, axis=0)[None, :: frontend.spec.decimation, :, None]
-    return dict(zip(names, frontend.network.layers(tuple(names))(given), strict=True))
+    return dict(zip(names, frontend.network.layer_features(tuple(names))(given), strict=True))
 
 
 def _compute_logits(network: Network, features: LayerFeatures) -> tf.Tensor:

@@ -152,7 +152,7 @@ class AudioTextureModel:
         given = filterbank.normalize_bands(power, spec, tf.math.log, tf.exp)[
             None, :: spec.decimation, :, None
         ]
-        return wide + [a[0] for a in self.network.layers(TRAINED_LAYERS)(given)]
+        return wide + [a[0] for a in self.network.layer_features(TRAINED_LAYERS)(given)]
 
     def layer_weights(self) -> np.ndarray:
         """How much each layer counts, float32 [layer]; their sum is 1."""

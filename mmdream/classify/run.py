@@ -120,7 +120,7 @@ def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     The whole image is warped to the square that the network was trained on: by this the ImageNet networks
     name more samples than by a crop of the middle, and nothing at a wide frame's sides is left out.
     """
-    front, head = network.card.input, network.head()
+    front, head = network.card.input, network.class_logits()
     assert isinstance(front, ImageInput)
     size = front.side, front.side
     return lambda rgb: np.asarray(head(resize(rgb, size)[None]), np.float32)[0]
@@ -162,7 +162,7 @@ def _classify_windows(film: MediaFile, network: Network, sink: EventSink) -> Pre
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.audio.frontend import read_windows
 
-    track, head = film.audio_tracks[0], network.head()
+    track, head = film.audio_tracks[0], network.class_logits()
     seconds, logits = [], []
     with tempfile.TemporaryDirectory(prefix="mmdream-") as folder:
         wave = Path(folder) / "sound.wav"

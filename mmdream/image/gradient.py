@@ -86,7 +86,7 @@ def _objective_function(
     """The weighted sum of the terms; every layer is computed once."""
     card, cosine = network.card, measure == "cosine"
     names = tuple(dict.fromkeys(str(card.head) if t.kind == "target" else t.name for t in terms))
-    layers = network.layers(names)
+    layers = network.layer_features(names)
 
     def features_of(image: tf.Tensor) -> dict[str, tf.Tensor]:
         return dict(zip(names, layers(image), strict=True))

@@ -193,7 +193,7 @@ def _moments_and_content(
     """Moments of an image [1, H, W, 3], and its features at the layer of the content, float32."""
     card = network.card
     names = tuple(dict.fromkeys((*card.style_layers, card.content_layer)))
-    features = dict(zip(names, network.layers(names)(rgb), strict=True))
+    features = dict(zip(names, network.layer_features(names)(rgb), strict=True))
     moments = [measure_feature_moments(a, weight) for a, weight in extract_pixel_features(rgb, share)]
     for name in card.style_layers:
         a = _reduce_channels(features[name])
@@ -220,7 +220,7 @@ def _style_distance(statistic: str, moments: StyleMoments, targets: Sequence[Tex
 
 
 def _content_features(network: Network, rgb: tf.Tensor) -> tf.Tensor:
-    return tf.cast(network.layers((network.card.content_layer,))(rgb)[0], tf.float32)
+    return tf.cast(network.layer_features((network.card.content_layer,))(rgb)[0], tf.float32)
 
 
 def _image_spec(channels: int) -> tf.TensorSpec:

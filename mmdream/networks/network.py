@@ -55,7 +55,7 @@ class Network:
     traces: LruCache = field(default_factory=lambda: LruCache(MAX_TRACES))
     """What was traced of it, see `core.memory.cache_in_traces`."""
 
-    def rungs(self, places: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+    def rung_features(self, places: tuple[int, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
         """Features at some rungs, by their places; layers above the deepest of them are never computed.
 
         Returns:
@@ -63,14 +63,14 @@ class Network:
             [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
             `mmdream.audio.filterbank.to_network_input` gives them.
         """
-        return self.layers(tuple(self.card.rungs[place].layer for place in places))
+        return self.layer_features(tuple(self.card.rungs[place].layer for place in places))
 
-    def layers(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """Features at any layers by name; otherwise as `rungs`. Layers without places: [1, 1, 1, c]."""
+    def layer_features(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
+        """Features at any layers by name; otherwise as `rung_features`. Layers without places: [1, 1, 1, c]."""
         features = self._features(list(names))
         return lambda x: [a if len(a.shape) == 4 else a[:, None, None] for a in features(x)]
 
-    def channels(self) -> dict[str, int]:
+    def channel_counts(self) -> dict[str, int]:
         """Number of channels of every layer that can be dreamed, in the order of the graph."""
         return {
             name: int(output.shape[-1])
@@ -78,8 +78,8 @@ class Network:
             if len(output.shape) in (2, 4) and output.shape[-1] is not None
         }
 
-    def head(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Class logits, [1, class], for the input that `rungs` takes.
+    def class_logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Class logits, [1, class], for the input that `rung_features` takes.
 
         Raises:
             UserError: the network has no classes.
@@ -95,7 +95,7 @@ class Network:
         Raises:
             UserError: names the nearest ones.
         """
-        known = self.channels()
+        known = self.channel_counts()
         for term in terms:
             if term.kind == "target":
                 continue
@@ -222,7 +222,7 @@ def stable_layer_names(names: list[str]) -> list[str]:
 
 def list_layers(card: NetworkCard) -> dict[str, int]:
     """Every layer of a network that can be dreamed, with its channels, in the order of the graph."""
-    return Network(card, "float32", *build_graph(card, "float32")).channels()
+    return Network(card, "float32", *build_graph(card, "float32")).channel_counts()
 
 
 def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:

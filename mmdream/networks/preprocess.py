@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def preprocess(x: tf.Tensor, network_input: ImageInput | AudioInput) -> tf.Tensor:
-    """The input of `Network.rungs` as the network's graph takes it."""
+    """The input of `Network.rung_features` as the network's graph takes it."""
     if isinstance(network_input, ImageInput):
         return _preprocess_pixels(x, network_input)
     return swap_time_and_bands(x) if network_input.transposed else x

@@ -109,7 +109,9 @@ def evaluate_network(
     """
     card = network.card
     rungs = [rung.layer for rung in card.rungs[-DEEPEST_RUNGS:]]
-    predict = tf.function(network.layers((*rungs, str(card.head))), reduce_retracing=True, autograph=False)
+    predict = tf.function(
+        network.layer_features((*rungs, str(card.head))), reduce_retracing=True, autograph=False
+    )
     confusion = np.zeros((len(card.classes),) * 2, np.int64)
     means: dict[str, list[np.ndarray]] = {layer: [] for layer in rungs}
     order: list[Example] = []

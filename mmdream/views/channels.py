@@ -115,7 +115,7 @@ def render_each_channel(
     with open_audio_source(source, recipe.seed, sound_track) as audio:
         out = output or audio.name.with_name(f"{audio.name.stem}.dream.wav")
         network = load_audio_network(_target_channels(recipe, layer, some), sink)
-        channels = some or tuple(range(network.channels()[layer]))
+        channels = some or tuple(range(network.channel_counts()[layer]))
         plain_layer = re.sub(r"[^\w.-]", "_", layer)
         stem = f"{out.stem}.{plain_layer}"
         outputs = {}

@@ -111,7 +111,7 @@ def rank_channels(network: Network, photos: Iterable[np.ndarray], most: int) -> 
         photos: uint8 [h, w, 3].
         most: channels of a rung.
     """
-    features = network.rungs(tuple(range(len(network.card.rungs))))
+    features = network.rung_features(tuple(range(len(network.card.rungs))))
     ranks: list[np.ndarray | float] = [0.0] * len(network.card.rungs)
     scaled = (photo.astype(np.float32) / 255 for photo in photos)
     for rgb in (make_noise_image(TILE_SIZE, TILE_SIZE, 0), *scaled):

@@ -86,7 +86,7 @@ def test_a_picture_is_told_for_what_it_shows(data: Path):
 
 def test_a_sound_is_prepared_as_in_training(data: Path):
     network = load_network(load_card("melnet"))
-    head = network.head()
+    head = network.class_logits()
     right = []
     with tarfile.open(data / "esc10.tar") as tar:
         for member in tar:
@@ -125,7 +125,7 @@ def test_a_network_of_another_front_end_hears_short_sounds():
         load_card("residual_spec"), "random"
     )  # The others of the zoo take ten times as long to build.
     (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
-    logits = np.asarray(network.head()(window.network_input))
+    logits = np.asarray(network.class_logits()(window.network_input))
     assert logits.shape == (1, len(network.card.classes))
     assert np.isfinite(logits).all()
 

@@ -88,7 +88,7 @@ def test_a_target_is_climbed_towards(network):
     place = network.card.class_index("goldfish")
 
     def chance_of(picture: np.ndarray) -> float:
-        return float(tf.nn.softmax(network.head()(tf.constant(picture[None])))[0, place])
+        return float(tf.nn.softmax(network.class_logits()(tf.constant(picture[None])))[0, place])
 
     nearer = 0
     for seed in range(10):
@@ -149,7 +149,7 @@ def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
 @pytest.mark.parametrize("name", ["dreamnet", "googlenet"])
 def test_every_motif_of_a_card_is_one_of_its_network(name: str):
     about = load_card(name)
-    known = load_network(about, "random").channels()
+    known = load_network(about, "random").channel_counts()
     assert len(about.motifs) >= 40
     for motif in about.motifs:
         term = find_motif(about, motif)
@@ -164,7 +164,7 @@ def test_classes_go_by_every_name_and_there_are_as_many_as_logits(name: str, cou
     about = load_card(name)
     every = about.class_names()
     assert len(every) == count
-    assert load_network(about, "random").head()(tf.zeros((1, 96, 96, 3))).shape == (1, count)
+    assert load_network(about, "random").class_logits()(tf.zeros((1, 96, 96, 3))).shape == (1, count)
     goldfish = about.class_index("goldfish")
     assert about.class_index("n01443537") == about.class_index("Goldfish") == goldfish
     assert all(about.class_index(names[0]) == place for place, names in enumerate(every))

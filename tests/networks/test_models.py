@@ -40,7 +40,7 @@ def network(name: str) -> Network:
 def test_every_listed_layer_can_be_dreamed(name: str):
     """Features of the promised shape, through which the objective's gradient comes back to the input."""
     net = network(name)
-    listed = net.channels()
+    listed = net.channel_counts()
     assert {rung.layer for rung in net.card.rungs} <= listed.keys()
     net.check_terms(tuple(Term("layer", each) for each in listed))
     bands = getattr(net.card.input, "bands", 0)
@@ -48,7 +48,7 @@ def test_every_listed_layer_can_be_dreamed(name: str):
     x = tf.constant(np.random.default_rng(0).random(shape, np.float32))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        features = net.layers(tuple(listed))(x)
+        features = net.layer_features(tuple(listed))(x)
         value = tf.add_n([tf.math.log(energy(a) + 1e-12) for a in features])
     for each, a in zip(listed, features, strict=True):
         assert (len(a.shape), a.shape[-1]) == (4, listed[each]), each
@@ -58,7 +58,7 @@ def test_every_listed_layer_can_be_dreamed(name: str):
 
 
 def test_the_layers_that_earlier_projects_name_are_there():
-    vgg = network("vgg19_mel").channels()
+    vgg = network("vgg19_mel").channel_counts()
     for block, count in ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4)):
         assert f"mp{block}" in vgg
         for number in range(1, count + 1):
@@ -74,7 +74,7 @@ def test_the_layers_that_earlier_projects_name_are_there():
         "output",
     } <= vgg.keys()
     assert (vgg["conv3_1"], vgg["linear1"], vgg["output"]) == (256, 4096, 10)
-    residual = network("residual_spec").channels()
+    residual = network("residual_spec").channel_counts()
     for block, width in (("1a", 16), ("2b", 64), ("3b", 128), ("4a", 256), ("5a", 256), ("5b", 256)):
         assert residual[f"residual_{block}"] == width
     assert residual["classification_1"] == 2
@@ -140,7 +140,7 @@ def test_classes_of_an_application_are_found_by_name(name: str):
     net = network(name)
     assert net.card.class_index("goldfish") == 1
     picture = np.random.default_rng(0).random((1, 70, 50, 3), np.float32)
-    assert net.head()(picture).shape == (1, 1000)
+    assert net.class_logits()(picture).shape == (1, 1000)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "mobilenet_v2"])
@@ -183,7 +183,7 @@ def test_wrong_names_tell_the_nearest_and_how_to_list_all():
         net.check_terms((parse_channel("residual_1a:16"),))
     with pytest.raises(UserError, match="female"):
         net.card.check_classes((parse_target("femal"),))
-    assert list_layers(net.card) == net.channels()
+    assert list_layers(net.card) == net.channel_counts()
 
 
 @pytest.mark.parametrize("name", SOUNDS)

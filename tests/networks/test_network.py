@@ -23,7 +23,7 @@ def noise(height, width, seed=0):
 @pytest.mark.parametrize("name", ["dreamnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inception_v3"])
 def test_every_rung_exists_and_takes_odd_and_small_sizes(name):
     net = load_network(load_card(name), "random", "bfloat16")
-    features = net.rungs(tuple(range(len(net.card.rungs))))
+    features = net.rung_features(tuple(range(len(net.card.rungs))))
     for size in ((95, 131), (33, 40), (1, 1)):
         found = features(noise(*size))
         assert len(found) == len(net.card.rungs)
@@ -44,24 +44,24 @@ def test_layers_above_the_deepest_rung_are_left_out():
             layer.call = lambda *a, original=original, name=layer.name, **k: (
                 traced.append(name) or original(*a, **k)
             )
-    net_2.rungs((0, 2))(noise(64, 64))  # conv2 and 3b
+    net_2.rung_features((0, 2))(noise(64, 64))  # conv2 and 3b
     assert not traced
-    net_2.rungs((3,))(noise(64, 64))
+    net_2.rung_features((3,))(noise(64, 64))
     assert traced
 
 
 def test_one_rung_and_its_order():
     net = load_network(load_card("dreamnet"))
-    (one,) = net.rungs((1,))(noise(64, 80))
+    (one,) = net.rung_features((1,))(noise(64, 80))
     assert one.shape == (1, 8, 10, 480)
-    deep, shallow = net.rungs((3, 1))(noise(64, 80))
+    deep, shallow = net.rung_features((3, 1))(noise(64, 80))
     assert (deep.shape[-1], shallow.shape[-1]) == (512, 480)
     np.testing.assert_array_equal(shallow, one)
 
 
 def test_random_weights_belong_to_their_seed():
     seen = [
-        load_network(load_card("dreamnet"), "random", seed=seed).rungs((3,))(noise(64, 64))[0]
+        load_network(load_card("dreamnet"), "random", seed=seed).rung_features((3,))(noise(64, 64))[0]
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(seen[0], seen[1])
@@ -75,7 +75,8 @@ def test_bfloat16_is_close(data):
 
     picture = cv2.imread(str(data / "photos" / "china.jpg"))[None, :256, :320, ::-1].astype(np.float32) / 255
     wide, narrow = (
-        load_network(load_card("dreamnet"), None, p).rungs((1, 3))(picture) for p in ("float32", "bfloat16")
+        load_network(load_card("dreamnet"), None, p).rung_features((1, 3))(picture)
+        for p in ("float32", "bfloat16")
     )
     for a, b in zip(wide, narrow, strict=True):
         a, b = np.asarray(a, np.float32).ravel(), np.asarray(b, np.float32).ravel()
@@ -86,7 +87,7 @@ def test_bfloat16_is_close(data):
 def test_dynamic_size_is_traced_once():
     import tensorflow as tf
 
-    features = load_network(load_card("dreamnet")).rungs((3,))
+    features = load_network(load_card("dreamnet")).rung_features((3,))
     traces = []
 
     @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)])
@@ -139,16 +140,16 @@ def test_local_response_is_tensorflows_own():
 
 def test_head_only_where_there_are_classes():
     with pytest.raises(UserError, match="no classes"):
-        load_network(load_card("vgg16"), "random").head()
-    logits = load_network(load_card("googlenet"), "random").head()
+        load_network(load_card("vgg16"), "random").class_logits()
+    logits = load_network(load_card("googlenet"), "random").class_logits()
     assert logits(noise(96, 96)).shape == (1, 1000)
 
 
 def test_sound_network_hears():
     net = load_network(load_card("melnet"))
     hops = np.zeros((1, 101, net.card.input.bands, 1), np.float32)
-    assert all(a.shape[0] == 1 for a in net.rungs((0, len(net.card.rungs) - 1))(hops))
-    assert net.head()(hops).shape == (1, len(net.card.classes))
+    assert all(a.shape[0] == 1 for a in net.rung_features((0, len(net.card.rungs) - 1))(hops))
+    assert net.class_logits()(hops).shape == (1, len(net.card.classes))
 
 
 # Keras 3.15 saves its variables through an array protocol older than numpy 2's.
@@ -157,9 +158,9 @@ def test_application_weights_by_file(tmp_path):
     net = load_network(load_card("vgg16"), "random", seed=3)
     path = tmp_path / "vgg.weights.h5"
     net.model.save_weights(path)
-    wanted = net.rungs((2,))(noise(64, 64))[0]
+    wanted = net.rung_features((2,))(noise(64, 64))[0]
     np.testing.assert_array_equal(
-        load_network(load_card("vgg16"), path).rungs((2,))(noise(64, 64))[0], wanted
+        load_network(load_card("vgg16"), path).rung_features((2,))(noise(64, 64))[0], wanted
     )
     with pytest.raises(UserError, match="weights of another network") as raised:
         load_network(load_card("vgg19"), path)
@@ -208,7 +209,7 @@ def test_normalisation_folds_away():
 def test_unknown_layer_is_a_bug_of_the_card():
     broken = dataclasses.replace(load_card("dreamnet"), rungs=(Rung("c9", 0.01),) * 3)
     with pytest.raises(ValueError, match="c9"):
-        load_network(broken, "random").rungs((0,))
+        load_network(broken, "random").rung_features((0,))
 
 
 @pytest.mark.parametrize("number_format", ["bfloat16", "mixed_float16"])

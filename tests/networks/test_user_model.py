@@ -126,7 +126,7 @@ def test_features_are_those_of_the_model_itself(saved: Save, build: Any, rungs: 
     loaded = keras.saving.load_model(path)
     part = keras.Model(loaded.inputs[0], loaded.get_layer(rungs[-1]).output)
     theirs = part(picture * net.card.input.scale, training=False)
-    (ours,) = net.layers((rungs[-1],))(picture)
+    (ours,) = net.layer_features((rungs[-1],))(picture)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
@@ -139,10 +139,10 @@ def test_any_size_can_be_dreamed_and_every_layer_is_listed(saved: Save, build: A
     assert gradient.shape == picture.shape
     assert np.isfinite(gradient).all()
     assert gradient.any()
-    features = net.layers(tuple(net.channels()))(picture[None])
-    assert [a.shape[-1] for a in features] == list(net.channels().values())
+    features = net.layer_features(tuple(net.channel_counts()))(picture[None])
+    assert [a.shape[-1] for a in features] == list(net.channel_counts().values())
     if about.head:
-        assert net.head()(picture[None]).shape == (1, len(about.classes))
+        assert net.class_logits()(picture[None]).shape == (1, len(about.classes))
 
 
 def test_what_is_guessed_is_said(saved: Save):
@@ -169,7 +169,7 @@ def test_what_is_guessed_is_announced_before_the_dream(saved: Save):
 
 def test_softmax_is_taken_off_the_logits(saved: Save):
     net = load_network(load_card(str(saved(plain))))
-    logits = net.head()(np.random.default_rng(0).random((1, 32, 32, 3), np.float32)).numpy()
+    logits = net.class_logits()(np.random.default_rng(0).random((1, 32, 32, 3), np.float32)).numpy()
     assert not np.isclose(logits.sum(), 1)
 
 
@@ -194,7 +194,7 @@ def test_a_sound_network_hears_bands_first(saved: Save):
         ArraySource(sound, 22050), blocks.append, net, AudioDreamSettings(Schedule(octaves=1, steps=2))
     )
     assert np.abs(np.concatenate(blocks, axis=1) - sound).max() > 1e-3
-    features = net.rungs((0,))(np.zeros((1, 30, 64, 1), np.float32))
+    features = net.rung_features((0,))(np.zeros((1, 30, 64, 1), np.float32))
     assert features[0].shape[1:3] == (30, 64)
 
 
@@ -359,7 +359,7 @@ def test_a_file_with_our_classes_under_their_earlier_names_is_read():
     kinds = {type(layer).__name__ for layer in network.model.layers}
     assert {"Stem", "LocalResponse", "AdaptivePool"} <= kinds
     picture = np.random.default_rng(0).random((1, 32, 32, 3), np.float32)
-    np.testing.assert_allclose(network.head()(picture)[0], [0.01603786, 0.02630849], rtol=1e-4)
+    np.testing.assert_allclose(network.class_logits()(picture)[0], [0.01603786, 0.02630849], rtol=1e-4)
 
 
 def test_an_inner_model_that_was_compiled_is_read(tmp_path: Path):

@@ -67,7 +67,7 @@ def test_a_pupil_is_fed_as_a_dream_is(name: str, shape: tuple[int, ...]):
     pupil = TrainableModel(make_logits_model(whole, about), about.input)
     outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
     network = Network(about, "float32", whole, outputs)
-    np.testing.assert_allclose(pupil(x).numpy(), network.head()(tf.constant(x)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(pupil(x).numpy(), network.class_logits()(tf.constant(x)).numpy(), atol=1e-5)
 
 
 def test_a_child_has_its_parents_body():
@@ -78,8 +78,8 @@ def test_a_child_has_its_parents_body():
     parent = load_network(load_card("melnet"))
     x = np.random.default_rng(0).normal(size=(1, 64, 64, 1)).astype(np.float32)
     outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
-    mine = Network(about, "float32", whole, outputs).layers(("c6",))(tf.constant(x))[0]
-    np.testing.assert_array_equal(mine.numpy(), parent.layers(("c6",))(tf.constant(x))[0].numpy())
+    mine = Network(about, "float32", whole, outputs).layer_features(("c6",))(tf.constant(x))[0]
+    np.testing.assert_array_equal(mine.numpy(), parent.layer_features(("c6",))(tf.constant(x))[0].numpy())
 
 
 @pytest.mark.parametrize(("name", "shape"), [("dreamnet", (4, 64, 64, 3)), ("melnet", (4, 64, 64, 1))])

@@ -79,7 +79,7 @@ def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport
     of = read_dataset(pictures)
     tested = split_dataset(of, None, 0).test
     told = [
-        network.head()(tf.constant(row[None])).numpy()[0]
+        network.class_logits()(tf.constant(row[None])).numpy()[0]
         for row in load_examples(of, tested, ExampleFormat(side=64))
     ]
     assert [int(np.argmax(each)) for each in told] == [example.label for example in tested]

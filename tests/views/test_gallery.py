@@ -27,7 +27,7 @@ def network() -> Network:
 
 def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):
     chosen = gallery.rank_channels(network, render_frames(2, gallery.PHOTO_SIZE), 3)
-    features = network.rungs(tuple(range(len(chosen))))
+    features = network.rung_features(tuple(range(len(chosen))))
     assert len(chosen) == len(network.card.rungs)
     for channels, a in zip(
         chosen, features(make_noise_image(gallery.TILE_SIZE, gallery.TILE_SIZE, 0)[None]), strict=True
