@@ -40,14 +40,11 @@ PITCH_MEDIAN_STEPS = 7
 def measure_video_features(
     scan: Scan, film_start: Fraction, names: Collection[str]
 ) -> tuple[float, dict[str, np.ndarray]]:
-    """Measure features of a film's picture, at constant and variable frame rates.
+    """Measure motion, cuts and brightness, or some of them, at constant and variable frame rates.
 
-    `film_start` is the film's start on the clock of its time stamps, `names` are of motion, cuts and
-    brightness.
-
-    Returns:
-        Seconds of the first value, and the values of each, float64 [step]: motion in shares of the longer
-        side a second, cuts 1 where a shot begins that is not the first, brightness 0..1.
+    `film_start` is the film's start on the clock of its time stamps. Returns the seconds of the first value,
+    and the values of each, float64 [step]: motion in shares of the longer side a second, cuts 1 where a shot
+    begins that is not the first, brightness 0..1.
     """
     times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film_start)
     first = math.floor(times[0] / STEP_SECONDS) * STEP_SECONDS

@@ -57,7 +57,7 @@ class WaveWriter:
     """A float32 wave file that samples are appended to; used as a context manager.
 
     RF64 has no limit of 4 GB. `rate` is samples a second, `layout` FFmpeg's name of the channels' layout
-    (None: the usual one).
+    (None: the usual one). A full disk is a `UserError`.
     """
 
     def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
@@ -67,11 +67,7 @@ class WaveWriter:
         self.n_samples = 0
 
     def write(self, samples: np.ndarray) -> None:
-        """Append float32 [channel, sample].
-
-        Raises:
-            UserError: the disk is full.
-        """
+        """Append float32 [channel, sample]."""
         try:
             self._file.write(np.ascontiguousarray(samples.T))
         except (soundfile.LibsndfileError, AssertionError) as error:
@@ -115,9 +111,6 @@ def extract_audio(
     is kept: so an excerpt has the samples of the whole, which a jump loses (AAC fills noisy bands from a
     running generator, Matroska's clock is rounded). What a decoder gives beyond the length that an MP4 states
     is cut: its codecs pad their last packet (PyAV gave 789 samples too many of an AAC track).
-
-    Raises:
-        UserError: the disk is full.
     """
     first = 0 if start is None else max(0, math.ceil((start - track.start) * track.rate))
     ends = [] if track.duration is None else [round(track.duration * track.rate)]

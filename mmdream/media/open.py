@@ -82,12 +82,7 @@ def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
 
 
 def merge_audio_video(video: Path, audio: Path, out: Path, audio_encoder: str) -> None:
-    """Join a video file, copied, and a sound, encoded; both begin at 0.
-
-    Raises:
-        UserError: the disk is full.
-        RuntimeError: ffmpeg failed otherwise.
-    """
+    """Join a video file, copied, and a sound, encoded, which both begin at 0; errors as in `run_ffmpeg`."""
     # moviepy reads this once, when it is imported.
     os.environ["FFMPEG_BINARY"] = imageio_ffmpeg.get_ffmpeg_exe()
     from moviepy.video.io.ffmpeg_tools import ffmpeg_merge_video_audio

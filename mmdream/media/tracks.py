@@ -67,7 +67,7 @@ def _list_track(track: AudioTrack) -> str:
 
 
 def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:
-    """The film's picture, and the sound track that is to be dreamed, if one is.
+    """The film's video, and the audio track that is dreamed, if one is.
 
     Raises:
         UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
@@ -107,10 +107,7 @@ def plan_audio_tracks(
 
     `dream` replaces one of them. The others are copied packet by packet, or decoded beside the result to be
     encoded anew, where its container demands it; `on_warning` is called with one line about each of these and
-    about what is left out.
-
-    Raises:
-        UserError: the disk is full.
+    about what is left out. A full disk is a `UserError`.
     """
     kind = video_format(out)
     for number in film.undecodable_audio:

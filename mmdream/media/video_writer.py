@@ -32,7 +32,7 @@ MIN_SLICED_SIDE = 16
 
 
 class VideoWriter:
-    """Writes finished frames; used as a context manager.
+    """Writes finished frames; used as a context manager. A full disk is a `UserError`.
 
     The file has the codec, colours and pixel shape of the final film, so that joining copies it.
     """
@@ -85,11 +85,7 @@ class VideoWriter:
             context.gop_size = KEYFRAME_INTERVAL
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
-        """Encode a frame, float32 [row, column, 3], 0..1, of the video's size; its stamps, ticks, must rise.
-
-        Raises:
-            UserError: the disk is full.
-        """
+        """Encode a frame, float32 [row, column, 3], 0..1, of the video's size; stamps, in ticks, must rise."""
         self._encodes = True
         if self._pad_rows or self._pad_columns:
             rgb = np.pad(rgb, ((0, self._pad_rows), (0, self._pad_columns), (0, 0)), mode="edge")
@@ -99,11 +95,7 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
 
     def write_packet(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
-        """Add a frame that a writer of the same settings has encoded into another file; changes the packet.
-
-        Raises:
-            UserError: the disk is full.
-        """
+        """Add a frame that a writer of the same settings encoded into another file; changes the packet."""
         packet.stream, packet.time_base = self._stream, self._time_base
         packet.pts = packet.dts = self._shift(pts)
         packet.duration = self._usual_duration
