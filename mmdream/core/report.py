@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -158,22 +155,6 @@ def _format_style_left(left: float | None) -> str:
 
 def _format_level(value: float | None) -> str:
     return "silent" if value is None or not math.isfinite(value) else f"{value:.1f}"
-
-
-@dataclass
-class Stopwatch:
-    """Seconds spent in each kind of work; each kind is measured in one thread only."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    @contextmanager
-    def time(self, kind: str) -> Iterator[None]:
-        """Add the time of a block to its kind."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[kind] += time.perf_counter() - start
 
 
 def format_time_code(seconds: float) -> str:

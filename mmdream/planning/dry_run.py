@@ -21,7 +21,7 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
-from mmdream.core.report import Stopwatch, format_duration
+from mmdream.core.report import format_duration
 from mmdream.core.threads import run_in_threads
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
@@ -31,7 +31,7 @@ from mmdream.planning.announce import estimate_disk_bytes
 from mmdream.planning.eta import estimate_frame_seconds
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
-from mmdream.render.stream import make_measurer, render_frames
+from mmdream.render.stream import Stopwatch, make_measurer, render_frames
 from mmdream.render.video import VideoJob, load_networks, scan_video
 from mmdream.settings.recipe import Recipe
 

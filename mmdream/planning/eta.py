@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
@@ -178,6 +179,7 @@ def estimate_frame_work(
     return seconds
 
 
+@lru_cache(maxsize=MAX_SCHEDULE_SAMPLES)
 def _count_steps(moment: FrameSettings, share: float, size: Size) -> tuple[float, float, float]:
     """Steps at the working resolution of a frame in full, one behind a cut, and a usual one."""
     sizes = octaves.octave_sizes(*size, moment)
@@ -200,7 +202,7 @@ def estimate_frame_seconds(pipeline: FramePipeline, film: MediaFile, scan: Scan)
     costs = [
         PassCost(
             bound.renderer.schedule,
-            bound.renderer.carried_share,
+            bound.renderer.carried.share,
             bound.span,
             bound.renderer.time_step(pipeline.size),
         )

@@ -13,9 +13,31 @@ from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow, to_gray
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.image import octaves
 from mmdream.media.video_reader import Frame
+from mmdream.render.passes import PassRenderer
+from mmdream.settings.passes import Span
+from mmdream.settings.schedule import FrameSettings
 
-MaskReader = Callable[[Fraction], np.ndarray]
-"""Seconds of the source -> float32 [H, W], 0..1, at the source's resolution."""
+
+@dataclass(frozen=True, slots=True)
+class BoundPass:
+    """A pass with its network and files loaded."""
+
+    renderer: PassRenderer
+    span: Span
+    read_mask: Callable[[Fraction], np.ndarray] | None = None
+    """Seconds of the source -> float32 [H, W], 0..1, at the source's resolution; None: it acts everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassContext:
+    """What one pass is to do with a frame."""
+
+    settings: FrameSettings
+    is_active: bool
+    share: float
+    """How much of its detail is added."""
+    mask: np.ndarray | None
+    """float32 [H, W], 0..1, where, at the source's resolution; None: everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +59,8 @@ class FrameContext:
     """uint8, half the size of `small`."""
     motion: OpticalFlow | None
     """From this frame back to the one before; None where a dream begins anew."""
-    masks: tuple[np.ndarray | None, ...]
-    """For each pass float32 [H, W], 0..1, at the source's resolution; None: everywhere."""
+    passes: tuple[PassContext, ...]
+    """One for each pass."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +72,7 @@ class OfflineScan:
     """Height, width of the working resolution."""
     coherent: bool
     """Whether dreams are carried from frame to frame."""
-    masks: tuple[MaskReader | None, ...]
-    """Of each pass."""
+    passes: tuple[BoundPass, ...]
 
     def measure(
         self, frame: Frame, index: int, previous: np.ndarray | None
@@ -77,10 +98,18 @@ class OfflineScan:
         if not shot.is_flash(index):
             motion = None if previous is None else estimate_flow(previous, gray)
             previous = gray if presence > 0 and small.size else None
-        masks = tuple(None if read is None else read(frame.seconds) for read in self.masks)
+        passes = tuple(_measure_pass(bound, frame.seconds, presence) for bound in self.passes)
         light = self.scan.light[index]
-        context = FrameContext(index, frame.seconds, shot, light, presence, small, gray, motion, masks)
+        context = FrameContext(index, frame.seconds, shot, light, presence, small, gray, motion, passes)
         return context, previous
+
+
+def _measure_pass(bound: BoundPass, seconds: Fraction, presence: float) -> PassContext:
+    at = float(seconds)
+    settings, is_active = bound.renderer.schedule.at(at), bound.span.is_active(at)
+    share = settings.strength * presence * bound.span.opacity(at)
+    mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
+    return PassContext(settings, is_active, share, mask)
 
 
 def shrink_to_working_size(rgb: np.ndarray, shot: Shot, size: octaves.Size) -> np.ndarray:

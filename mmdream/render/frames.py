@@ -10,7 +10,13 @@ import numpy as np
 from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow
 from mmdream.image import octaves
 from mmdream.media.video_reader import Frame
-from mmdream.render.context import FrameContext, MaskReader, crop_to_shot, shrink_to_working_size
+from mmdream.render.context import (
+    BoundPass,
+    FrameContext,
+    PassContext,
+    crop_to_shot,
+    shrink_to_working_size,
+)
 from mmdream.render.passes import PassRenderer, StepCallback
 from mmdream.render.temporal import (
     TemporalState,
@@ -21,7 +27,6 @@ from mmdream.render.temporal import (
     start_state,
     warp_state,
 )
-from mmdream.settings.passes import Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings
 
@@ -46,25 +51,13 @@ def count_carried_steps(settings: FrameSettings, carried_share: float, settling:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundPass:
-    """A pass with its network and files loaded."""
-
-    renderer: PassRenderer
-    span: Span
-    read_mask: MaskReader | None = None
-    """None: it acts everywhere."""
-
-
-@dataclass(frozen=True, slots=True)
 class DetailLayer:
     """What a pass adds to a frame."""
 
     detail: np.ndarray
     """float32 [h, w, 3], at the working resolution."""
-    share: float
-    """How much of it is added."""
-    mask: np.ndarray | None
-    """float32 [H, W], 0..1, where it is added, at the source's resolution; None: everywhere."""
+    context: PassContext
+    """How much of it is added, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +112,7 @@ class FramePipeline:
         states, (layers,) = self.ascend(states, [context])
         rgb, strength = self.compose(frame, context, layers)
         scores = self.score(context, rgb)
-        return states, DreamedFrame(frame, rgb, self.first_settings(context), strength, scores)
-
-    def first_settings(self, context: FrameContext) -> FrameSettings:
-        """The first pass's settings at a frame."""
-        return self.passes[0].renderer.schedule.at(float(context.seconds))
+        return states, DreamedFrame(frame, rgb, context.passes[0].settings, strength, scores)
 
     def ascend(
         self,
@@ -150,15 +139,15 @@ class FramePipeline:
         layers: list[list[DetailLayer]] = [[] for _ in contexts]
         next_states = []
         contexts = list(contexts)
-        for number, (bound, state) in enumerate(zip(self.passes, states, strict=True)):
+        for number, state in enumerate(states):
             details, state = self._run_pass(number, contexts, state, on_octave, on_step)
             next_states.append(state)
             for place, (context, detail) in enumerate(zip(contexts, details, strict=True)):
-                layer = self._make_layer(number, context, detail)
-                if layer is not None:
-                    layers[place].append(layer)
-                    if bound is not self.passes[-1]:
-                        contexts[place] = replace(context, small=_add_layer(context, layer))
+                if detail is None or not context.passes[number].share:
+                    continue
+                layers[place].append(layer := DetailLayer(detail, context.passes[number]))
+                if number + 1 < len(self.passes):
+                    contexts[place] = replace(context, small=_add_layer(context, layer))
         return tuple(next_states), layers
 
     def compose(
@@ -171,9 +160,9 @@ class FramePipeline:
         rgb = rgb.copy()
         inner = crop_to_shot(rgb, context.shot)
         for layer in layers:
-            added = octaves.resize(layer.detail, inner.shape[:2]) * np.float32(layer.share)
-            if layer.mask is not None:
-                added *= crop_to_shot(layer.mask, context.shot)[..., None]
+            added = octaves.resize(layer.detail, inner.shape[:2]) * np.float32(layer.context.share)
+            if layer.context.mask is not None:
+                added *= crop_to_shot(layer.context.mask, context.shot)[..., None]
             np.clip(inner + added, 0.0, 1.0, out=inner)
         difference = inner - crop_to_shot(frame.rgb, context.shot)
         return rgb, measure_strength(difference) * inner.size / rgb.size
@@ -183,7 +172,7 @@ class FramePipeline:
         if context.index % self.scored_every or not context.small.size:
             return None
         dream = shrink_to_working_size(rgb, context.shot, self.size)
-        return self.passes[0].renderer.score(self.first_settings(context), context.small, dream)
+        return self.passes[0].renderer.score(context.passes[0].settings, context.small, dream)
 
     def _run_pass(
         self,
@@ -204,7 +193,7 @@ class FramePipeline:
             if later is None or details[place] is None or context.shot.is_flash(context.index):
                 continue
             motion = estimate_flow(later.grey, context.gray)
-            later = self._carry_dream(self.passes[number], context, motion, later)
+            later = self._carry_dream(number, context, motion, later)
             details[place] = later.detail
         return details, state
 
@@ -217,21 +206,19 @@ class FramePipeline:
         on_step: StepCallback | None,
     ) -> tuple[np.ndarray | None, TemporalState | None]:
         """A frame's detail by one pass, carried from the frame before where there is one, and its state."""
-        bound = self.passes[number]
-        seconds = float(context.seconds)
-        if not context.small.size or context.presence == 0 or not bound.span.is_active(seconds):
+        renderer, own = self.passes[number].renderer, context.passes[number]
+        if not context.small.size or context.presence == 0 or not own.is_active:
             return None, None
         # Where the schedule had no steps when the shot began, there is nothing to go on with.
         if context.motion is not None and state is not None and state.unit_gain > 0:
-            state = self._carry_dream(bound, context, context.motion, state)
+            state = self._carry_dream(number, context, context.motion, state)
             return state.detail, state
-        settings = bound.renderer.schedule.at(seconds)
         if on_step is not None:
-            on_step = _limit_to_mask(on_step, context, context.masks[number])
+            on_step = _limit_to_mask(on_step, context, own.mask)
         detail = np.zeros_like(context.small)
-        for octave in octaves.plan_full_passes(self._octave_sizes(context, settings), settings.steps):
-            detail = detail + bound.renderer.ascend(
-                context.small, detail, [octave], settings, context.seconds, on_step=on_step
+        for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
+            detail = detail + renderer.ascend(
+                context.small, detail, [octave], own.settings, context.seconds, on_step=on_step
             )
             if on_octave is not None:
                 on_octave()
@@ -239,18 +226,21 @@ class FramePipeline:
         if context.shot.is_flash(context.index):
             # The dream goes on behind a flash as if it had not been there.
             return detail, state
-        ascent = _full_ascent(bound, context, settings)
+        ascent = _full_ascent(renderer, context, own.settings)
         return detail, start_state(detail, context.gray, ascent, context.light)
 
     def _carry_dream(
-        self, bound: BoundPass, context: FrameContext, motion: OpticalFlow, state: TemporalState
+        self, number: int, context: FrameContext, motion: OpticalFlow, state: TemporalState
     ) -> TemporalState:
         """A few steps on what the frame before left."""
-        renderer, recipe = bound.renderer, self.recipe
-        settings = renderer.schedule.at(float(context.seconds))
-        ascent = _full_ascent(bound, context, settings)
+        renderer, recipe, settings = (
+            self.passes[number].renderer,
+            self.recipe,
+            context.passes[number].settings,
+        )
+        carried, ascent = renderer.carried, _full_ascent(renderer, context, settings)
         warped = warp_state(
-            state, motion, recipe.coherence, recipe.breathe, renderer.momentum, ascent, context.light
+            state, motion, recipe.coherence, recipe.breathe, carried.momentum, ascent, context.light
         )
         gain = np.zeros_like(warped.change)
         if warped.step_scale.max() > MIN_STEP_SCALE:
@@ -259,9 +249,9 @@ class FramePipeline:
             step_scale = (
                 warped.step_scale * np.float32(SETTLING_STEP_SCALE) if settling else warped.step_scale
             )
-            steps = count_carried_steps(settings, renderer.carried_share, settling)
+            steps = count_carried_steps(settings, carried.share, settling)
             octave_passes = octaves.plan_carried_passes(
-                self._octave_sizes(context, settings), steps, age, renderer.smoothing
+                _octave_sizes(context, settings), steps, age, carried.smoothing
             )
             gain = renderer.ascend(
                 context.small, warped.detail, octave_passes, settings, context.seconds, step_scale
@@ -269,30 +259,22 @@ class FramePipeline:
         limit = octaves.make_detail_limiter(context.small, recipe.color)
         return advance_state(state, warped, gain, context.gray, limit)
 
-    def _octave_sizes(self, context: FrameContext, settings: FrameSettings) -> list[octaves.Size]:
-        """The frame's octaves, small to large."""
-        return octaves.octave_sizes(context.small.shape[0], context.small.shape[1], settings)
 
-    def _make_layer(
-        self, number: int, context: FrameContext, detail: np.ndarray | None
-    ) -> DetailLayer | None:
-        """What of a pass's detail is added to a frame; None: nothing."""
-        bound, seconds = self.passes[number], float(context.seconds)
-        strength = bound.renderer.schedule.at(seconds).strength
-        share = strength * context.presence * bound.span.opacity(seconds)
-        return None if detail is None or not share else DetailLayer(detail, share, context.masks[number])
+def _octave_sizes(context: FrameContext, settings: FrameSettings) -> list[octaves.Size]:
+    """The frame's octaves, small to large."""
+    return octaves.octave_sizes(context.small.shape[0], context.small.shape[1], settings)
 
 
-def _full_ascent(bound: BoundPass, context: FrameContext, settings: FrameSettings) -> float:
+def _full_ascent(renderer: PassRenderer, context: FrameContext, settings: FrameSettings) -> float:
     """Length of a full ascent, as far as the frame leaves room for it."""
-    return bound.renderer.step_length(settings) * settings.steps * measure_room(context.gray)
+    return renderer.step_length(settings) * settings.steps * measure_room(context.gray)
 
 
 def _add_layer(context: FrameContext, layer: DetailLayer) -> np.ndarray:
     """A frame with a layer, at the working resolution: what the next pass works on."""
-    added = layer.detail * np.float32(layer.share)
-    if layer.mask is not None:
-        added = added * _shrink_mask(context, layer.mask)
+    added = layer.detail * np.float32(layer.context.share)
+    if layer.context.mask is not None:
+        added = added * _shrink_mask(context, layer.context.mask)
     return np.clip(context.small + added, 0.0, 1.0)
 
 

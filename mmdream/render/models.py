@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +26,9 @@ from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
 
 if TYPE_CHECKING:
-    from mmdream.render.frames import BoundPass, FramePipeline
-    from mmdream.render.passes import AroundStep, PassRenderer
+    from mmdream.render.context import BoundPass
+    from mmdream.render.frames import FramePipeline
+    from mmdream.render.passes import PassRenderer, Watch
 
 
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
@@ -114,7 +114,7 @@ def _announce_guesses(about: NetworkCard, listener: EventSink) -> None:
 
 
 def build_frame_pipeline(
-    video: VideoTrack, recipe: Recipe, sink: EventSink, around_step: AroundStep = nullcontext
+    video: VideoTrack, recipe: Recipe, sink: EventSink, watch: Watch | None = None
 ) -> FramePipeline:
     """Load all that dreams a video's picture.
 
@@ -123,13 +123,13 @@ def build_frame_pipeline(
     """
     from mmdream.render.frames import FramePipeline
 
-    passes = load_passes(recipe, (video.width, video.height), sink, around_step)
+    passes = load_passes(recipe, (video.width, video.height), sink, watch)
     width, height = resolve_size(recipe.size, video.width, video.height)
     return FramePipeline(recipe, passes, (height, width), 2 * max(1, round(video.rate or 25)))
 
 
 def load_passes(
-    recipe: Recipe, size: tuple[int, int], sink: EventSink, around_step: AroundStep = nullcontext
+    recipe: Recipe, size: tuple[int, int], sink: EventSink, watch: Watch | None = None
 ) -> tuple[BoundPass, ...]:
     """Load a recipe's passes over a video or an image of a width and height.
 
@@ -138,8 +138,8 @@ def load_passes(
     """
     # After all that can be checked is checked: these bring TensorFlow in.
     from mmdream.image.style_ascent import StyleTarget
-    from mmdream.render.frames import BoundPass
-    from mmdream.render.passes import DreamPass, StylePass
+    from mmdream.render.context import BoundPass
+    from mmdream.render.passes import DreamPass, StylePass, watch_nothing
 
     networks: dict[tuple[str, str], Network] = {}
 
@@ -151,9 +151,10 @@ def load_passes(
         network = networks[key]
         if settings.style is None:
             network.check_terms(own.wishes.terms)
-            return DreamPass(own, network, read_guide(own.wishes), around_step)
+            return DreamPass(own, network, watch or watch_nothing, read_guide(own.wishes))
         paintings = tuple((image.read_image(path), weight) for path, weight in settings.style.models)
-        return StylePass(StyleTarget(network, settings.style, paintings), own, around_step)
+        target = StyleTarget(network, settings.style, paintings)
+        return StylePass(own, network, watch or watch_nothing, target=target)
 
     def bind(settings: Pass) -> BoundPass:
         read_mask = None if settings.mask is None else open_mask(settings.mask, *size).at

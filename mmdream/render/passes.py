@@ -2,58 +2,75 @@
 
 from __future__ import annotations
 
-import time
+import time as clock
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 
 from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, step_size
-from mmdream.image.octaves import OctavePass
+from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective
 
-AroundStep = Callable[[], AbstractContextManager[None]]
-"""Stands around every gradient step of a pass; what it raises ends the work."""
+Watch = Callable[[GradientFunction], GradientFunction]
+"""Wraps what a pass does with an image at a step: what the wrapper raises ends the work."""
 StepCallback = Callable[[np.ndarray], None]
 """Takes the image so far, float32 [H, W, 3], after a step."""
 TIMED_STEPS = 3
 """Steps that are timed."""
+MAX_KNOWN = 64
+"""Settings whose gradient is remembered."""
 
 
-class PassRenderer(Protocol):
+def watch_nothing(take_step: GradientFunction) -> GradientFunction:
+    """The `Watch` that does nothing."""
+    return take_step
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedFrames:
+    """How a pass goes on with a dream that was carried from the frame before."""
+
+    share: float
+    """Of the steps that a frame in full takes."""
+    smoothing: float | None
+    """See `OctavePass`."""
+    momentum: float
+    """See `NetworkCard.momentum`."""
+
+
+@dataclass(frozen=True)
+class PassRenderer(ABC):
     """Adds detail to an image by gradient ascent."""
 
-    @property
-    def network(self) -> Network:
-        """The network whose gradient is followed."""
+    recipe: Recipe
+    """The pass's own: its schedule, colour and seed count."""
+    network: Network
+    """The one whose gradient is followed."""
+    watch: Watch = watch_nothing
 
     @property
     def schedule(self) -> Schedule:
-        """The pass's settings over time."""
+        """The recipe's."""
+        return self.recipe.schedule
 
     @property
-    def carried_share(self) -> float:
-        """Share of the steps that a carried frame takes."""
+    @abstractmethod
+    def carried(self) -> CarriedFrames:
+        """How it goes on with carried frames."""
 
-    @property
-    def smoothing(self) -> float | None:
-        """Of a carried frame's steps, see `OctavePass`."""
-
-    @property
-    def momentum(self) -> float:
-        """See `NetworkCard.momentum`."""
-
+    @abstractmethod
     def step_length(self, settings: FrameSettings) -> float:
         """RMS of a step, of the range 0..1; their mean where they grow shorter."""
 
+    @abstractmethod
     def ascend(
         self,
         source: np.ndarray,
@@ -70,51 +87,41 @@ class PassRenderer(Protocol):
             float32, of the size of `step_scale`, or of the source.
         """
 
+    @abstractmethod
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective of both images, float32 [H, W, 3]: more is better in a dream, less in a style."""
 
+    @abstractmethod
+    def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
+        """Trace the network for images of a size, and return what takes one step on such an image."""
+
     def time_step(self, size: octaves.Size) -> float:
-        """Trace the network for images of a size, and return the seconds that a step on one takes."""
+        """Seconds that a step takes on an image of a size."""
+        take_step, seconds = self.prepare_step(size), []
+        for _ in range(TIMED_STEPS):
+            start = clock.perf_counter()
+            take_step()
+            seconds.append(clock.perf_counter() - start)
+        return min(seconds)
 
 
 @dataclass(frozen=True)
-class DreamPass:
+class DreamPass(PassRenderer):
     """A dream: ascent of an objective of the network's layers."""
 
-    recipe: Recipe
-    """The pass's own: its schedule, targets, ascent options, colour and seed count."""
-    network: Network
     guide: GuideImage | None = None
     """The image that the targets name."""
-    around_step: AroundStep = nullcontext
+    _known: dict[FrameSettings, tuple[Objective, GradientFunction, float]] = field(default_factory=dict)
 
     @property
-    def schedule(self) -> Schedule:
-        """The recipe's."""
-        return self.recipe.schedule
-
-    @property
-    def carried_share(self) -> float:
+    def carried(self) -> CarriedFrames:
         """The card's."""
-        return self.network.card.carried
-
-    @property
-    def smoothing(self) -> float:
-        """The card's."""
-        return self.network.card.smoothing
-
-    @property
-    def momentum(self) -> float:
-        """The card's."""
-        return self.network.card.momentum
+        card = self.network.card
+        return CarriedFrames(card.carried, card.smoothing, card.momentum)
 
     def step_length(self, settings: FrameSettings) -> float:
         """The card's, for the objective."""
-        return step_size(self.network.card, self.objective(settings))
-
-    def objective(self, settings: FrameSettings) -> Objective:
-        """What is ascended at a time of the schedule."""
-        return build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
+        return self._ascent(settings)[2]
 
     def ascend(
         self,
@@ -127,58 +134,50 @@ class DreamPass:
         on_step: StepCallback | None = None,
     ) -> np.ndarray:
         """See `PassRenderer.ascend` and `octaves.dream_octaves`."""
-        gradient = build_gradient(self.network, self.objective(settings))
-
-        def watched_gradient(image: np.ndarray) -> np.ndarray:
-            with self.around_step():
-                return gradient(image)
-
+        _, gradient, step = self._ascent(settings)
         return octaves.dream_octaves(
-            source, detail, octave_passes, watched_gradient, self.step_length(settings),
-            seed=self.recipe.seed, time=time, step_scale=step_scale, color=self.recipe.color,
-            options=self.recipe.manner, on_step=on_step,
+            source, detail, octave_passes, gradient, step, seed=self.recipe.seed, time=time,
+            step_scale=step_scale, color=self.recipe.color, options=self.recipe.manner, on_step=on_step,
         )  # fmt: skip
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective of both."""
-        objective = self.objective(settings)
-        return (
-            evaluate_objective(self.network, objective, source),
-            evaluate_objective(self.network, objective, result),
-        )
+        objective = self._ascent(settings)[0]
+        before = evaluate_objective(self.network, objective, source)
+        return before, evaluate_objective(self.network, objective, result)
 
-    def time_step(self, size: octaves.Size) -> float:
-        """See `PassRenderer.time_step`; of the objective at second 0, on grey."""
-        objective, grey = self.objective(self.schedule.at(0.0)), np.full((*size, 3), 0.5, np.float32)
+    def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
+        """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
+        grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
+        objective, _, _ = self._ascent(settings)
         gradient = build_gradient(self.network, objective)
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
-        return _time_fastest(lambda: gradient(grey))
+        return lambda: gradient(grey)
+
+    def _ascent(self, settings: FrameSettings) -> tuple[Objective, GradientFunction, float]:
+        """Objective, its watched gradient and length of a step; they are the same for many frames."""
+        known = self._known.get(settings)
+        if known is None:
+            objective = build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
+            gradient = self.watch(build_gradient(self.network, objective))
+            known = objective, gradient, step_size(self.network.card, objective)
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[settings] = known
+        return known
 
 
 @dataclass(frozen=True)
-class StylePass:
+class StylePass(PassRenderer):
     """A style: ascent towards the statistics of paintings."""
 
-    target: style_ascent.StyleTarget
-    recipe: Recipe
-    """The pass's own: its schedule, colour and seed count."""
-    around_step: AroundStep = nullcontext
-
-    smoothing = None
-    """Strokes are as fine as pixels."""
-    carried_share = style_ascent.CARRIED_SHARE
-    momentum = style_ascent.MOMENTUM
+    target: style_ascent.StyleTarget = field(kw_only=True)
 
     @property
-    def network(self) -> Network:
-        """The target's."""
-        return self.target.network
-
-    @property
-    def schedule(self) -> Schedule:
-        """The recipe's."""
-        return self.recipe.schedule
+    def carried(self) -> CarriedFrames:
+        """Strokes are as fine as pixels."""
+        return CarriedFrames(style_ascent.CARRIED_SHARE, None, style_ascent.MOMENTUM)
 
     def step_length(self, settings: FrameSettings) -> float:
         """The same at any time."""
@@ -195,38 +194,30 @@ class StylePass:
         on_step: StepCallback | None = None,
     ) -> np.ndarray:
         """See `PassRenderer.ascend` and `style_ascent.stylize_octaves`."""
+        check = self.watch(lambda image: image)
 
         def before_step() -> None:
-            with self.around_step():
-                pass
+            check(source)
 
-        with self.around_step():
+        def stylize(image: np.ndarray) -> np.ndarray:
             return style_ascent.stylize_octaves(
-                source, detail, octave_passes, self.target, seed=self.recipe.seed, time=time,
+                image, detail, octave_passes, self.target, seed=self.recipe.seed, time=time,
                 step_scale=step_scale, color=self.recipe.color, on_step=on_step, before_step=before_step,
             )  # fmt: skip
+
+        return self.watch(stylize)(source)
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The distance of both from the style."""
         return self.target.distance(source, source), self.target.distance(result, source)
 
-    def time_step(self, size: octaves.Size) -> float:
-        """See `PassRenderer.time_step`; on grey."""
-        grey = np.full((*size, 3), 0.5, np.float32)
+    def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
+        """See `PassRenderer.prepare_step`; on grey."""
+        grey, one_step = np.full((*size, 3), 0.5, np.float32), [OctavePass(size, 1)]
 
         def take_step() -> np.ndarray:
-            return style_ascent.stylize_octaves(
-                grey, np.zeros_like(grey), [OctavePass(size, 1)], self.target, seed=0, time=Fraction(0)
-            )
+            zeros = np.zeros_like(grey)
+            return style_ascent.stylize_octaves(grey, zeros, one_step, self.target, seed=0, time=Fraction(0))
 
         take_step()
-        return _time_fastest(take_step)
-
-
-def _time_fastest(work: Callable[[], object]) -> float:
-    seconds = []
-    for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        return take_step

@@ -3,16 +3,54 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
-from contextlib import closing
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+
+import numpy as np
 
 from mmdream.analysis.shots import Scan
-from mmdream.core.report import Stopwatch
+from mmdream.core.errors import Interrupted
 from mmdream.core.threads import lower_priority, prefetch
+from mmdream.image.octaves import GradientFunction
 from mmdream.media.video_reader import Frame
 from mmdream.render.context import FrameContext, OfflineScan
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
+from mmdream.render.passes import Watch
 from mmdream.render.temporal import TemporalStates
+
+
+class Stopwatch:
+    """Seconds spent in each kind of work; each kind is measured in one thread only."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def time(self, kind: str) -> Iterator[None]:
+        """Add the time of a block to its kind."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[kind] += time.perf_counter() - start
+
+    def watch(self, is_stopped: Callable[[], bool]) -> Watch:
+        """A `Watch` that adds the time of steps to "network", and ends the work when it is to stop."""
+
+        def watch(take_step: GradientFunction) -> GradientFunction:
+            def watched(image: np.ndarray) -> np.ndarray:
+                if is_stopped():
+                    raise Interrupted
+                with self.time("network"):
+                    return take_step(image)
+
+            return watched
+
+        return watch
+
 
 Measured = tuple[Frame, FrameContext]
 Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
@@ -20,8 +58,7 @@ Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
 
 def make_measurer(pipeline: FramePipeline, scan: Scan) -> OfflineScan:
     """What measures a scanned video's frames for a pipeline."""
-    masks = tuple(bound.read_mask for bound in pipeline.passes)
-    return OfflineScan(scan, pipeline.size, pipeline.recipe.coherence > 0, masks)
+    return OfflineScan(scan, pipeline.size, pipeline.recipe.coherence > 0, pipeline.passes)
 
 
 def render_frames(
@@ -55,7 +92,7 @@ def render_frames(
                 rgb, strength = pipeline.compose(frame, context, layers)
             with stopwatch.time("score"):
                 scores = pipeline.score(context, rgb)
-            yield DreamedFrame(frame, rgb, pipeline.first_settings(context), strength, scores), states
+            yield DreamedFrame(frame, rgb, context.passes[0].settings, strength, scores), states
 
 
 def _measure_frames(

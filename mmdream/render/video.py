@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from mmdream.audio.style import AudioStyleReport
 from mmdream.core.errors import Interrupted, UserError, disk_full_error
 from mmdream.core.events import EventSink, FrameRendered
 from mmdream.core.memory import freeze_loaded_objects
-from mmdream.core.report import Report, Stopwatch
+from mmdream.core.report import Report
 from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
@@ -44,7 +44,7 @@ from mmdream.render.parts import (
     plan_parts,
 )
 from mmdream.render.source import FileFrameSource, FrameSource, hash_frame
-from mmdream.render.stream import make_measurer, render_frames
+from mmdream.render.stream import Stopwatch, make_measurer, render_frames
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Recipe, Selection
@@ -223,19 +223,11 @@ def load_networks(
     is_stopped: Callable[[], bool],
 ) -> tuple[FramePipeline | None, Network | None]:
     """What dreams the picture, and what dreams the sound; None: it is kept, or there is none."""
-
-    @contextmanager
-    def around_step() -> Iterator[None]:
-        if is_stopped():
-            raise Interrupted
-        with stopwatch.time("network"):
-            yield
-
     pipeline = audio_network = None
     if not job.order.keep_picture:
         assert film.video is not None
         recipe = with_modulated_schedule(job.recipe, schedules.video)
-        pipeline = build_frame_pipeline(film.video, recipe, sink, around_step)
+        pipeline = build_frame_pipeline(film.video, recipe, sink, stopwatch.watch(is_stopped))
     if track is not None:
         audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.audio), sink)
     return pipeline, audio_network
@@ -276,7 +268,7 @@ def render_video(
         )
         if stop.is_set():
             raise Interrupted
-    report = build_report(picture, sound, verified, plan.stopwatch, plan.began)
+    report = build_report(picture, sound, verified, plan.stopwatch.seconds, plan.began)
     return plan.schedules.extend_report(report, plan.job.recipe)
 
 
