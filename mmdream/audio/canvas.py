@@ -35,7 +35,7 @@ nothing under it, or there would be a faint hiss everywhere."""
 INVENTED_GATE = 3 / DB_PER_NEPER
 """Nepers over which it comes and goes."""
 MAX_COLUMNS = 1000
-"""Columns of a drawing; from twice as many on, neighbours share one."""
+"""Of a drawing; from twice as many on, neighbours share one."""
 BLOCK_HOPS = 512
 """Hops that are transformed together."""
 
@@ -55,13 +55,19 @@ def soft_limit(
     return limit * tanh(canvas / limit)
 
 
-def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
-    """The power of invented energy, float32 [hop, band], of a bin, that a canvas stands for.
+def limit_canvas(canvas: np.ndarray) -> np.ndarray:
+    """A canvas, softly limited; its second plane, if any, within the limits of invented energy."""
+    gain = soft_limit(canvas[:, :N_BANDS])
+    if canvas.shape[1] == N_BANDS:
+        return np.asarray(gain)
+    return np.hstack((gain, soft_limit(canvas[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED)))
 
-    Args:
-        canvas: float32 [hop, band], nepers over INVENTED_START, softly limited.
-        typical: float32 [band], power of a bin of a typical sound.
-        exp: of the library that `canvas` belongs to.
+
+def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
+    """The power of invented energy, float32 [hop, band], of a bin, for a softly limited canvas.
+
+    The canvas is nepers over INVENTED_START; `typical`, [band], is the power of a bin of a typical sound;
+    `exp` is of the library that `canvas` belongs to.
     """
     gate = 1.0 / (1.0 + exp(-canvas / INVENTED_GATE))
     return typical * exp(2.0 * (canvas + INVENTED_START)) * gate * gate
@@ -130,10 +136,9 @@ class ColumnMeans:
 
 
 def measure_column_power(source: AudioSource, max_columns: int = MAX_COLUMNS) -> tuple[np.ndarray, float]:
-    """A sound's power in the bands of the canvas, in up to 2 `max_columns` columns.
+    """A sound's power in the bands of the canvas, float32 [column, band], and the seconds of a column.
 
-    Returns:
-        float32 [column, band], the sum over the channels, a full-scale sine near 1; seconds of a column.
+    Summed over the channels, a full-scale sine near 1; there are fewer than 2 `max_columns` columns.
     """
     stft = make_stft(source.rate)
     bank, columns = make_filterbank(BAND_EDGES, stft), ColumnMeans(max_columns)

@@ -12,14 +12,7 @@ import cv2
 import numpy as np
 
 from mmdream.ascent.engine import AscentProblem, ascend
-from mmdream.audio.canvas import (
-    DB_PER_NEPER,
-    MAX_INVENTED,
-    MIN_INVENTED,
-    N_BANDS,
-    smooth_gradient,
-    soft_limit,
-)
+from mmdream.audio.canvas import DB_PER_NEPER, N_BANDS, limit_canvas, smooth_gradient, soft_limit
 from mmdream.audio.chunks import ALIGN_HOPS, Chunk, ChunkContext
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice
 from mmdream.audio.gradient import compute_gradient, measure_energies
@@ -60,11 +53,7 @@ def measure_chunk_energies(
 
 
 def ascend_chunk(
-    context: ChunkContext,
-    chunk: Chunk,
-    frame: FrameSettings,
-    depths: np.ndarray,
-    source_energy: float = 0.0,
+    context: ChunkContext, chunk: Chunk, frame: FrameSettings, depths: np.ndarray, source_energy: float = 0.0
 ) -> np.ndarray:
     """Dream one chunk under the schedule at its centre and the depths, 0..1, at each of its hops.
 
@@ -111,7 +100,7 @@ def _ascend_voice(
             if context.hooks.should_stop():
                 raise Interrupted
             if on_canvas is not None:
-                on_canvas(chunk, total - (finer + 1) * frame.steps + number, total, _limit_canvas(x))
+                on_canvas(chunk, total - (finer + 1) * frame.steps + number, total, limit_canvas(x))
             # The same roll for every chunk: the network's pooling grid then lies alike on both sides of a
             # seam.
             roll = int(rng_for(context.settings.seed, "sound", "roll", finer, number).integers(ALIGN_HOPS))
@@ -124,7 +113,7 @@ def _ascend_voice(
             return result
 
         canvas = ascend(AscentProblem(canvas, step, gradient, settle, mask), frame.steps)
-    canvas = _limit_canvas(canvas)
+    canvas = limit_canvas(canvas)
     if on_canvas is not None:
         on_canvas(chunk, total, total, canvas)
     return canvas
@@ -146,14 +135,6 @@ def _start_canvas(
         canvas, mask = np.hstack((canvas, new)), np.hstack((mask, allowed))
         step = np.hstack((step, 2 * step))
     return canvas, step, mask
-
-
-def _limit_canvas(x: np.ndarray) -> np.ndarray:
-    """What a canvas stands for: gains and, where it is twice as wide, invented energy, softly limited."""
-    gain = soft_limit(x[:, :N_BANDS])
-    if x.shape[1] == N_BANDS:
-        return np.asarray(gain)
-    return np.hstack((gain, soft_limit(x[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED)))
 
 
 def _normalize_rms(gradient: np.ndarray, mask: np.ndarray) -> np.ndarray:

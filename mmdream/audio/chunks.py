@@ -76,6 +76,18 @@ class ChunkStore(Protocol):
         """Keep the arrays of a chunk."""
 
 
+def load_or_make(
+    store: ChunkStore | None, number: int, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """A chunk's arrays from the store, or made and stored."""
+    arrays = None if store is None else store.load(number)
+    if arrays is None:
+        arrays = make()
+        if store is not None:
+            store.save(number, arrays)
+    return arrays
+
+
 @dataclass(frozen=True)
 class AudioDreamSettings:
     """How a sound is dreamed."""
@@ -162,8 +174,8 @@ class ChunkContext:
     def column_range(self, chunk: Chunk) -> tuple[int, int]:
         """The network's columns over a chunk, half open.
 
-        From a multiple of ALIGN_HOPS, or of the decimation near it, so the network's pooling grid lies alike
-        in all.
+        From a multiple of ALIGN_HOPS, or of the decimation near it: the network's pooling grid lies alike in
+        all.
         """
         decimation = self.frontend.spec.decimation
         grid = max(ALIGN_HOPS // decimation, 1) * decimation
@@ -218,9 +230,8 @@ def split_into_chunks(first: int, stop: int) -> list[Chunk]:
 def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
     """Join the log gains of neighbouring chunks, float32 [high - low, band], a finished stretch at a time.
 
-    Yields:
-        First hop of a stretch and its log gain, float32 [hop, band]; stretches follow one another without gap
-            from the first chunk's `first` to the last one's `stop`.
+    A stretch is its first hop and its log gain, float32 [hop, band]; they follow one another without gap from
+    the first chunk's `first` to the last one's `stop`.
     """
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE_HOPS, dtype=np.float32) + 0.5) / FADE_HOPS)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from mmdream.audio.chunks import (
     ChunkStore,
     DreamHooks,
     crossfade_chunks,
+    load_or_make,
     make_chunk_context,
     split_into_chunks,
 )
@@ -122,18 +124,11 @@ def dream_source(
         spectra = fit_dream_phases(spectra, context.stft)
     with mastering.store_raw(resynthesize(context, spectra), source, folder) as (raw, raw_meter):
         curve = mastering.match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
-        loudness, true_peak = mastering.write_metered(
-            mastering.limit_blocks(raw, mastering.find_ceiling(source), curve), source, write
-        )
+        report = mastering.write_mastered(raw, curve, source, meter, write)
         gain = _measure_objective_gain(context, raw, tally, curve)
     hooks.progress(1.0)
     return AudioDreamReport(
-        n_samples=source.n_samples,
-        rate=source.rate,
-        channels=source.channels,
-        loudness_source=meter.loudness(),
-        loudness_dream=loudness,
-        true_peak=true_peak,
+        **vars(report),
         objective_gain=gain,
         strength=tally.gain_sum / max(tally.hops, 1),
         schedule=tuple(tally.settings),
@@ -151,12 +146,8 @@ def _dream_chunks(
         frame = schedule.at(seconds)
         depths = schedule.curve("depth").at(context.hop_seconds(np.arange(chunk.low, chunk.high)))
         weights = np.abs(context.frontend.term_weights(depths)).mean(axis=0)
-        arrays = None if store is None else store.load(number)
-        if arrays is None:
-            energies, gain = _dream_audible_chunk(context, chunk, frame, depths, weights)
-            arrays = {"energies": energies, "gain": gain}
-            if store is not None:
-                store.save(number, arrays)
+        make = partial(_dream_audible_chunk, context, chunk, frame, depths, weights)
+        arrays = load_or_make(store, number, make)
         tally.settings.append(SettingsChange(seconds, frame))
         tally.energies.append((chunk, weights, arrays["energies"]))
         yield chunk, arrays["gain"]
@@ -165,16 +156,16 @@ def _dream_chunks(
 
 def _dream_audible_chunk(
     context: ChunkContext, chunk: Chunk, frame: FrameSettings, depths: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The source's energies in a chunk, and the chunk's canvas, zero where the strength is zero."""
+) -> dict[str, np.ndarray]:
+    """The source's energies in a chunk, and the canvas ("gain"), zero where the strength is zero."""
     terms = _weighted_terms(weights)
     energies = measure_chunk_energies(context, context.source, chunk, terms, context.level_factor)
     strength = context.settings.schedule.curve("strength")
     if np.any(strength.at(context.hop_seconds(np.arange(chunk.low, chunk.high)))):
         source_energy = float(np.average(energies, weights=weights[list(terms)])) if terms else 0.0
-        return energies, ascend_chunk(context, chunk, frame, depths, source_energy)
+        return {"energies": energies, "gain": ascend_chunk(context, chunk, frame, depths, source_energy)}
     width = len(context.voices) * context.canvas_width
-    return energies, np.zeros((chunk.high - chunk.low, width), np.float32)
+    return {"energies": energies, "gain": np.zeros((chunk.high - chunk.low, width), np.float32)}
 
 
 def _measure_objective_gain(

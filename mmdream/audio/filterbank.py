@@ -26,11 +26,8 @@ Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves bot
 def compute_band_edges(bands: int, low_hz: float, high_hz: float, scale: str) -> np.ndarray:
     """Band centres, evenly spaced on a scale, with an edge beyond each end; float64 [band + 2], Hz.
 
-    Args:
-        bands: how many, at least 2.
-        low_hz: the lowest edge of mel bands; the lowest centre of linear ones, which are bins.
-        high_hz: likewise the highest.
-        scale: "htk" or "slaney" (`librosa.hz_to_mel`), or "linear".
+    The scale is "htk" or "slaney" (`librosa.hz_to_mel`), where low_hz and high_hz are the outer edges, or
+    "linear", where they are the outer centres, which are bins. There are at least two bands.
     """
     if scale != "linear":
         return np.asarray(librosa.mel_frequencies(bands + 2, fmin=low_hz, fmax=high_hz, htk=scale == "htk"))
@@ -125,8 +122,7 @@ def group_bins(stft: Stft, *grids: np.ndarray) -> np.ndarray:
 def measure_band_power(samples: np.ndarray, rate: int, spec: AudioInput) -> np.ndarray:
     """Levelled power in a network's bands of one channel, float32 [sample], before columns are decimated.
 
-    Returns:
-        float32 [column, band]; column k is centred on sample k * hop; at least one.
+    Gives float32 [column, band]; column k, of at least one, is centred on sample k * hop.
     """
     stft = make_network_stft(spec, rate)
     columns = max(1, len(samples) // stft.hop)

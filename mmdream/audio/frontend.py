@@ -104,12 +104,8 @@ class AudioFrontend:
     def read_power(self, sound: AudioSource, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
         """Levelled power of a stretch of sound, silence beyond its ends, float32 [column, group].
 
-        Args:
-            sound: at the front end's rate.
-            first: column of the network's transform, on the absolute clock.
-            stop: one past the last column.
-            offset: sample of that clock at which the sound begins.
-            factor: brings the sound to the level that the network expects.
+        The columns are counted on the absolute clock, on which the sound begins at sample `offset`; `factor`
+        brings the sound to the level that the network expects.
         """
         return self.group_power(read_spectra(sound, self.stft, first, stop, offset)) * np.float32(factor**2)
 
@@ -205,9 +201,9 @@ class AudioWindow:
 def read_windows(
     source: AudioSource, network: Network, seconds: float, max_windows: int
 ) -> Iterator[AudioWindow]:
-    """Windows of some seconds over a whole sound, evenly spaced, for a network to name; one at least.
+    """Windows of some seconds over a whole sound, evenly spaced, for a network to name.
 
-    They cover the sound up to `max_windows`; a shorter sound is one window, with silence behind it.
+    They cover the sound up to `max_windows`, at least one; behind a shorter sound lies silence.
 
     Raises:
         UserError: a sample is not a number.

@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.ascent import objectives
-from mmdream.audio.canvas import (
-    MAX_GAIN,
-    MAX_INVENTED,
-    MIN_GAIN,
-    MIN_INVENTED,
-    N_BANDS,
-    compute_invented_power,
-    soft_limit,
-)
+from mmdream.audio.canvas import MAX_INVENTED, MIN_INVENTED, N_BANDS, compute_invented_power, soft_limit
 from mmdream.audio.filterbank import normalize_bands
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice
 from mmdream.core.memory import cache_in_traces
@@ -64,11 +56,11 @@ def compute_gradient(
     Args:
         frontend: the network's.
         canvas: float32 [hop, band], nepers; twice as wide where something is invented.
-        source: the sound there without it.
+        source: the sound there without it, and its contrast energy, `source_energy`.
         depth: 0..1, one or float [column].
         roll: of the network's columns.
         invent: amplitude of what is invented.
-        source_energy: contrast energy of the source.
+        source_energy: see `source`.
     """
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
@@ -123,7 +115,7 @@ def trace_gradient(
     ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            gain = soft_limit(canvas[:, :N_BANDS], MAX_GAIN, MIN_GAIN, tf.where, tf.tanh)
+            gain = soft_limit(canvas[:, :N_BANDS], where=tf.where, tanh=tf.tanh)
             to_groups = tf.constant(frontend.band_to_group)
             total = power * tf.exp(2.0 * (_sample_at_columns(frontend, gain, positions) @ to_groups))
             if invents:

@@ -53,7 +53,7 @@ def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
 class LoudnessMeter:
     """Meters a sound that comes in blocks of any length; `layout` is FFmpeg's name of its channels.
 
-    Methods with `nepers` give the figures behind a log gain: one, or float64 [block], for each tenth of a
+    Methods with `nepers` give the figures behind a log gain: one, or float64 [block], one a tenth of a
     second.
     """
 
@@ -78,10 +78,7 @@ class LoudnessMeter:
         weighted, self._state = scipy.signal.sosfilt(
             self._sections, samples.astype(np.float64), axis=1, zi=self._state
         )
-        energies = (
-            self._weights @ np.square(weighted),
-            np.square(samples, dtype=np.float64).sum(axis=0),
-        )
+        energies = (self._weights @ np.square(weighted), np.square(samples, dtype=np.float64).sum(axis=0))
         start, stop = self._n_samples, self._n_samples + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
         edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
@@ -106,10 +103,9 @@ class LoudnessMeter:
             return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
     def measure_excess(self, source: LoudnessMeter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
-        """By how much to turn this sound down so that no 400 ms are much louder than its source's.
+        """Nepers [block] by which to turn this sound down so that it is nowhere much louder than its source.
 
-        Returns:
-            Nepers >= 0, float64 [block], to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`.
+        They are to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`.
         """
         nepers_over = np.zeros(len(self._power))
         quiet = source.loudness() - QUIET_MARGIN_LU
@@ -130,11 +126,8 @@ class LoudnessMeter:
 
         Args:
             target: meter of another sound of equal length, or an integrated loudness, LUFS.
-            share: float64 [block], 0..1.
+            share: float64 [block], 0..1; without any, or where either sound is silent, the gain is 0.
             before: nepers [block] that act besides.
-
-        Returns:
-            0 where either is silent or no block has a share.
         """
         measure = LoudnessMeter._gated
         if isinstance(target, LoudnessMeter):

@@ -74,10 +74,7 @@ class AudioReport:
 def store_raw(
     blocks: Iterable[np.ndarray], source: AudioSource, folder: Path | None
 ) -> Iterator[tuple[FileSource, LoudnessMeter]]:
-    """Keep a new sound in a temporary float32 file in `folder` until it is mastered.
-
-    Yields:
-        The sound, and a meter that has heard it.
+    """Keep a new sound in a temporary float32 file in `folder` until it is mastered, and meter it.
 
     Raises:
         OSError: ENOSPC, no room for the file.
@@ -107,14 +104,8 @@ def match_dream_loudness(
     """The log gain, by sample, that brings a dream to a loudness without sudden loud moments.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
-    rounds settle it.
-
-    Args:
-        dream: meter of the dream.
-        source: meter of its source.
-        rate: samples a second.
-        share: how much of the gain acts at some samples, 0..1.
-        loudness: LUFS; None: as the source, on the whole and at any moment.
+    rounds settle it. `share` tells how much of the gain acts at some samples, 0..1; `loudness` is LUFS, None:
+    as the source, on the whole and at any moment.
     """
     at = dream.block_seconds() * rate
     shares, down = share(at), np.zeros(len(at))
@@ -162,11 +153,7 @@ def limit_blocks(
 ) -> Iterator[np.ndarray]:
     """A sound in order under a gain, its true peaks limited, float32 [channel, at most BLOCK_SAMPLES].
 
-    Args:
-        source: the sound.
-        ceiling: linear, > 0.
-        curve: the gain; None: none.
-        n_samples: how many of its samples; None: all.
+    The ceiling is linear; `n_samples` is how many of its samples, None: all.
     """
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -194,6 +181,19 @@ def write_metered(
         peaks.feed(samples)
         write(samples)
     return meter.loudness(), peaks.dbtp
+
+
+def write_mastered(
+    raw: AudioSource,
+    curve: GainCurve,
+    source: AudioSource,
+    source_meter: LoudnessMeter,
+    write: Callable[[np.ndarray], None],
+) -> AudioReport:
+    """Write a new sound under a gain, its peaks limited by those of its source."""
+    loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(source), curve), source, write)
+    loudness_source = source_meter.loudness()
+    return AudioReport(source.n_samples, source.rate, source.channels, loudness_source, loudness, true_peak)
 
 
 def find_ceiling(source: AudioSource) -> float:
@@ -277,8 +277,7 @@ def limit_peaks(
 
     The gain that each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then
     averaged over the same width: it is down before the peak comes, and exactly 1 where no peak above the
-    ceiling is near. A stretch depends on its own neighbourhood alone, so stretches fit together. `read` gives
-    float32 [channel, stop - start], zeros beyond the ends.
+    ceiling is near. So stretches fit together. `read` gives [channel, stop - start], zeros beyond the ends.
     """
     look = max(1, round(LOOKAHEAD_SECONDS * rate))
     margin = 2 * look + INTERPOLATION_REACH

@@ -1,13 +1,11 @@
 """From canvases to samples: gains applied to the source's spectra, phases by Griffin-Lim, overlap-add.
 
-A spectrogram of overlapping windows cannot have any phases: what is inconsistent cancels where windows
-overlap. Going back and forth between samples and the wanted amplitudes finds phases that fit.
-
-Measured on styled amplitudes (vibraphone as strings, trumpet as whale, strings as vibraphone; 8 s of stereo),
-||STFT(iSTFT(S)) - S|| / ||S||, and the log-spectral distance to what was wanted: the content's phases 0.39,
-0.30, 0.37 and 1.1 dB; phase-gradient heap integration (the package pghipy) 0.18, 0.10, 0.16 and 0.9 dB;
-Griffin-Lim from random phases 0.08, 0.05, 0.08 and 0.5 dB; from the content's phases 0.06, 0.03, 0.07 and
-0.4 dB, and onsets that correlate with the wanted ones by 0.995 or more, where heap integration's do by 0.97.
+What is inconsistent in a spectrogram of overlapping windows cancels; going back and forth between samples and
+the wanted amplitudes finds phases that fit. Measured on styled amplitudes (vibraphone as strings, trumpet as
+whale, strings as vibraphone; 8 s of stereo), ||STFT(iSTFT(S)) - S|| / ||S||, and the log-spectral distance to
+what was wanted: the content's phases 0.39, 0.30, 0.37 and 1.1 dB; phase-gradient heap integration (the
+package pghipy) 0.18, 0.10, 0.16 and 0.9 dB; Griffin-Lim from random phases 0.08, 0.05, 0.08 and 0.5 dB; from
+the content's phases 0.06, 0.03, 0.07 and 0.4 dB.
 """
 
 from __future__ import annotations
@@ -23,14 +21,7 @@ from scipy.ndimage import median_filter
 from mmdream.audio.canvas import BAND_EDGES, N_BANDS, compute_invented_power
 from mmdream.audio.chunks import ChunkContext
 from mmdream.audio.filterbank import make_band_interpolation
-from mmdream.audio.stft import (
-    HALF_WINDOW_HOPS,
-    Stft,
-    forward_stft,
-    inverse_stft,
-    overlap_add,
-    read_spectra,
-)
+from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, overlap_add, read_spectra
 from mmdream.audio.synthesis import Excitation, fade_at_edges
 from mmdream.settings.schedule import Curve
 
@@ -69,11 +60,8 @@ def apply_gains(
 ) -> Iterator[SpectraBlock]:
     """Spectra of the source and of the dream, in order.
 
-    Args:
-        context: what is dreamed.
-        canvases: first hop and canvas of each stretch, float32 [hop, voice * context.canvas_width], in order.
-        strength: of the dream, by seconds.
-        on_gain: takes the log gain as it is applied, float32 [voice, hop, band], nepers.
+    `canvases` are the first hop and canvas of each stretch, float32 [hop, voice * context.canvas_width];
+    `on_gain` takes the log gain as it is applied, float32 [voice, hop, band], nepers.
     """
     stft, frontend, invent = context.stft, context.frontend, context.settings.options.invent
     to_bins = make_band_interpolation(BAND_EDGES, stft)
@@ -187,14 +175,9 @@ def griffin_lim(
 ) -> np.ndarray:
     """Spectra of given amplitudes whose phases change least on their way through samples, complex64.
 
-    librosa's `griffinlim` begins with random phases or none, takes no others, and knows no neighbours.
-
-    Args:
-        amplitudes: float32 [channel, frame, bin].
-        start: complex, the same shape; only its phases are used.
-        stft: the transform.
-        previous: complex [channel, up to OVERLAPPING_FRAMES, bin], fixed frames before these; None: silence.
-        iterations: how often to go back and forth.
+    librosa's `griffinlim` begins with random phases or none, takes no others, and knows no neighbours. Here
+    the phases begin as those of `start`; up to OVERLAPPING_FRAMES `previous` frames stay fixed, None:
+    silence.
     """
     spectra = _apply_phases(amplitudes, start)
     last = np.zeros_like(spectra)

@@ -49,7 +49,7 @@ class ArraySource:
 
 
 class FileSource:
-    """A sound in a file that soundfile reads and seeks in."""
+    """A sound in a file that soundfile reads and seeks in; `layout` is FFmpeg's name of its channels."""
 
     def __init__(self, file: soundfile.SoundFile, layout: str | None = None) -> None:
         self.file, self.layout = file, layout

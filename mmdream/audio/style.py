@@ -18,7 +18,7 @@ import scipy.ndimage
 
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.audio import mastering, texture
-from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks
+from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks, load_or_make
 from mmdream.audio.loudness import LoudnessMeter, compute_level_factor, meter_loudness
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
@@ -32,13 +32,11 @@ if TYPE_CHECKING:
 
 STAGES = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
 """Share of the steps, and RMS of each on the canvas's scale, nepers. After each stage the canvas is brought
-to amplitudes that a sound can have: without that half of what was drawn cancelled in the overlaps
-(inconsistency 0.51 in place of 0.06), at the same distance to the style."""
+to amplitudes that a sound can have, or half of what was drawn cancels in the overlaps."""
 STAGE_ITERATIONS = 8
 """Of Griffin-Lim after each stage."""
 GRADIENT_SIGMA = 2.0, 1.0
-"""Sigma in hops and runs of the gradient's smoothing. Without it networks draw dots, heard as musical
-noise."""
+"""Hops and runs over which the gradient is smoothed, or networks draw dots, heard as musical noise."""
 MIN_VARIANCE = 0.05
 """Square nepers; a standing tone hardly varies."""
 STYLE_LEVEL_DBFS = -23.0
@@ -157,22 +155,13 @@ def style_source(
     styled = _style_windows(metered, model, target, settings, store, progress)
     with mastering.store_raw(styled, content, folder) as (raw, raw_meter):
         curve = mastering.match_loudness(raw_meter, metered.meter, content.rate)
-        loudness, true_peak = mastering.write_metered(
-            mastering.limit_blocks(raw, mastering.find_ceiling(content), curve), content, write
-        )
+        report = mastering.write_mastered(raw, curve, content, metered.meter, write)
         result = MeteredSound(raw, raw_meter, metered.grid)
         grams = texture.compute_grams(model, result.read_weighted_pieces(metered))
         left = texture.gram_distances(grams, target.grams) / target.content_distances
     wide = len(model.filters)
-    return AudioStyleReport(
-        n_samples=content.n_samples,
-        rate=content.rate,
-        channels=content.channels,
-        loudness_source=metered.meter.loudness(),
-        loudness_dream=loudness,
-        true_peak=true_peak,
-        style_left={"wide": float(left[:wide].mean()), network.card.name: float(left[wide:].mean())},
-    )
+    style_left = {"wide": float(left[:wide].mean()), network.card.name: float(left[wide:].mean())}
+    return AudioStyleReport(**vars(report), style_left=style_left)
 
 
 def make_style_target(
@@ -240,15 +229,13 @@ def _style_windows(
     def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
         for number, window in enumerate(windows):
 
-            def on_step(step: int, number: int = number) -> None:
-                progress(0.95 * (number + step / settings.steps) / len(windows))
+            def make(number: int = number, window: Chunk = window) -> dict[str, np.ndarray]:
+                def on_step(step: int) -> None:
+                    progress(0.95 * (number + step / settings.steps) / len(windows))
 
-            arrays = None if store is None else store.load(number)
-            if arrays is None:
-                arrays = {"canvas": ascend_window(content, window, gradient, settings, on_step)}
-                if store is not None:
-                    store.save(number, arrays)
-            yield window, arrays["canvas"]
+                return {"canvas": ascend_window(content, window, gradient, settings, on_step)}
+
+            yield window, load_or_make(store, number, make)["canvas"]
 
     def amplitudes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for first, canvas in crossfade_chunks(canvases()):

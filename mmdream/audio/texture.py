@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 LOG_SCALE = 2000.0
 """Where the canvas's scale turns from linear to logarithmic, one over the amplitude: -66 dB under a levelled
-full scale. Ulyanov's (512, of a transform that is not scaled) leaves out the upper octaves of most
-recordings."""
+full scale. Ulyanov's 512 leaves out the upper octaves of most recordings."""
 MIN_CANVAS_HZ = 30.0
 """What lies below stays as it is."""
 MAX_SINGLE_BIN_HZ = 600.0
@@ -44,8 +43,7 @@ RING_HOPS = 5
 PANNING_SIZE = (5, 5)
 """Hops and bins over which the place of new sound between the channels is averaged."""
 FILTER_HOPS = 3, 7, 15
-"""Lengths of the random filters: 35, 81 and 174 ms. Short ones hold attacks, long ones the way a note goes
-on."""
+"""Lengths of the random filters: 35, 81 and 174 ms. Short ones hold attacks, long ones how a note goes on."""
 FILTERS_PER_LENGTH = 512
 """4096 of one length cost six times as much and hold no more of what can be measured."""
 TRAINED_LAYERS = "c2", "c4", "c6"
@@ -57,16 +55,15 @@ ENVELOPE_WEIGHT, PARTIALS_WEIGHT = 0.15, 0.02
 """Weight of the content's envelope at content weight 1, and of its partials, which grows with the square: at
 1 the style chooses the pitch, at 30 the content does."""
 MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
-"""Energy that a hop may have, over the content's: -10 to +3 dB;"""
+"""Energy that a hop may have, over the content's: -10 to +3 dB; in pauses, PAUSE_ENERGY."""
 PAUSE_ENERGY = LEVELLED_ENERGY / 10
-"""and in pauses that of a levelled sound less 10 dB."""
+"""That of a levelled sound less 10 dB."""
 MAX_ROLL_HOPS = 8
-"""Hops to one column of the trained network's deepest layer; its grid is moved by up to as many, or it would
-show."""
+"""Hops to a column of the trained network's deepest layer; its grid is moved by up to as many, or it
+shows."""
 
 WeightedPieces = Iterable[tuple[np.ndarray, np.ndarray]]
-"""Canvases, float32 [hop, run] each, none shorter than the longest filter; and how much each of their hops
-counts, float32 [hop]."""
+"""Canvases, float32 [hop, run], and how much each of their hops counts, float32 [hop]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +79,7 @@ class StyleGrid:
     def to_canvas(self, spectra: np.ndarray, factor: float) -> np.ndarray:
         """Spectra, complex64 [channel, hop, bin], on the canvas's scale: float32 [hop, run], >= 0.
 
-        ln(1 + LOG_SCALE * amplitude), all channels together; `factor` brings the sound to the level of all
-        others.
+        ln(1 + LOG_SCALE * amplitude), all channels together; `factor` brings the sound to a common level.
         """
         power = np.add.reduceat(sum_power(spectra), self.run_starts, axis=1) / self.run_sizes
         return np.asarray(np.log1p(np.float32(LOG_SCALE * factor) * np.sqrt(power)), np.float32)
@@ -133,8 +129,8 @@ class AudioTextureModel:
     """Two networks that read one canvas; `network` None: the wide one alone."""
 
     mean: np.ndarray
-    """float32 [run]: the style's, which the wide network takes as zero. Without it the Gram matrices hold
-    hardly more than a mean spectrum."""
+    """float32 [run]: the style's, which the wide network takes as zero, or Gram matrices hold little more
+    than it."""
     filters: tuple[np.ndarray, ...]
     """float32 [hop, run, filter]."""
     filterbank: np.ndarray
