@@ -287,7 +287,7 @@ def _traced_style_gradient(
             padded_content = _pad(content, padding)
             moments, features = _moments_and_content(network, padded, _pad(share, padding))
             if tiled:
-                moments = [_anchor_to_whole(own, all_) for own, all_ in zip(moments, whole, strict=True)]
+                moments = [_anchor_to_whole(*pair) for pair in zip(moments, whole, strict=True)]
             away = tf.reduce_mean(tf.square(features - _content_features(network, padded_content)))
             away *= tf.cast(tf.size(rgb), tf.float32)
             # Times the pixels: the more there are, the less does each count, and float16 has to hold it.
@@ -297,9 +297,9 @@ def _traced_style_gradient(
     return gradient
 
 
-def _anchor_to_whole(own: FeatureMoments, whole: FeatureMoments) -> FeatureMoments:
+def _anchor_to_whole(tile: FeatureMoments, whole: FeatureMoments) -> FeatureMoments:
     """The whole's moments, with the gradient of a tile's own."""
-    return tuple(all_ + here - tf.stop_gradient(here) for here, all_ in zip(own, whole, strict=True))
+    return tuple(w + t - tf.stop_gradient(t) for t, w in zip(tile, whole, strict=True))
 
 
 def _pad(x: tf.Tensor, padding: tf.Tensor, mode: str = "REFLECT") -> tf.Tensor:

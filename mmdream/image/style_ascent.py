@@ -95,19 +95,19 @@ def stylize_octaves(
     on_step: Callable[[np.ndarray], None] | None = None,
     before_step: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """Climb towards a style through octave passes.
+    """Climb towards a style through octave passes, as `octaves.dream_octaves` does along an objective.
 
     Args:
         source: float32 [H, W, 3], 0..1: the content.
         detail: float32 [H, W, 3], painting minus source so far; zeros for a fresh one.
         passes: in the order they are climbed.
         target: the style.
-        seed: the user's seed.
-        time: of the frame in seconds; addresses the padding.
-        step_scale: float32 [h, w], factor of the step at each place; None: 1.
-        color: "full", or "source" to keep the source's chroma.
+        seed: the user's; it addresses the padding with the time.
+        time: of the frame in seconds.
+        step_scale: see `octaves.dream_octaves`, as are `color` and `on_step`.
+        color: "full" or "source".
         mask: float32 [H, W], 0..1, how much of each place is painted; None: all.
-        on_step: called after each step with the painting so far, float32 [H, W, 3].
+        on_step: called after each step with the painting so far.
         before_step: called before each step; what it raises ends the painting.
 
     Returns:

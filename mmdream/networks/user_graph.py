@@ -73,7 +73,12 @@ class GraphLayer:
     """Of its output over the network's input."""
     fixed: bool
     """Whether it suits one size of input only: it lies behind a Flatten."""
+    pooled: bool
+    """Whether its output has lost height and width."""
     config: dict[str, Any]
+
+
+INPUT = GraphLayer("", "InputLayer", 1.0, False, False, {})
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def read_graph(path: Path) -> ModelGraph:
     config = _read_safe_config(path)
     try:
         inputs = [_check_shape(shape) for shape in _input_shapes(config) if shape is not None]
-        layers = tuple(layer for layer, _ in _walk_layers(config, _LayerState()))
+        layers = tuple(_walk_layers(config, [INPUT]))
         models = tuple(_model_names(config))
     # Arithmetic fails at a stride of 0, recursion at lists in lists.
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -237,46 +242,35 @@ def _model_names(model: dict[str, Any]) -> Iterator[str]:
             yield from _model_names(layer)
 
 
-@dataclass(frozen=True)
-class _LayerState:
-    """How a layer's output lies to the network's input."""
-
-    stride: float = 1.0
-    fixed: bool = False
-    pooled: bool = False
-    """Whether it has lost height and width."""
-
-
-def _walk_layers(model: dict[str, Any], state: _LayerState) -> Iterator[tuple[GraphLayer, _LayerState]]:
-    """The layers of a model that is entered in a state, with the state behind each."""
-    entering = state
-    states: dict[str, _LayerState] = {}
+def _walk_layers(model: dict[str, Any], entering: list[GraphLayer]) -> Iterator[GraphLayer]:
+    """The layers of a model, and of those nested in it, behind those that its input comes from."""
+    before = entering
+    outputs: dict[str, list[GraphLayer]] = {}
     for layer in model["config"]["layers"]:
         kind, config = str(layer["class_name"]), layer["config"]
         if model["class_name"] != "Sequential":
             names = _input_layer_names(layer.get("inbound_nodes", []))
-            before = [states[name] for name in names if name in states]
-            state = _merge_states(before) if before else entering
+            before = [each for name in names if name in outputs for each in outputs[name]] or entering
         if kind in MODEL_KINDS:
-            for inner, inner_state in _walk_layers(layer, state):
-                yield inner, inner_state
-                state = inner_state
+            for inner in _walk_layers(layer, before):
+                yield inner
+                before = [inner]
         elif kind != "InputLayer":
-            fixed = state.fixed or (kind in FLATTENING_LAYERS and not state.pooled)
-            pooled = state.pooled or kind in (*GLOBAL_POOLS, "Flatten")
-            state = _LayerState(state.stride * _layer_stride(kind, config), fixed, pooled)
+            pooled = all(each.pooled for each in before)
+            flattened = kind in FLATTENING_LAYERS and not pooled
             if kind == "Dense" and type(config["units"]) is not int:
                 raise ValueError(f"{config['units']} is no number of units")
-            yield GraphLayer(str(config["name"]), kind, state.stride, state.fixed, config), state
-        states[str(config["name"])] = state
-
-
-def _merge_states(states: list[_LayerState]) -> _LayerState:
-    return _LayerState(
-        max(each.stride for each in states),
-        any(each.fixed for each in states),
-        all(each.pooled for each in states),
-    )
+            own = GraphLayer(
+                str(config["name"]),
+                kind,
+                max(each.stride for each in before) * _layer_stride(kind, config),
+                any(each.fixed for each in before) or flattened,
+                pooled or kind in (*GLOBAL_POOLS, "Flatten"),
+                config,
+            )
+            yield own
+            before = [own]
+        outputs[str(config["name"])] = before
 
 
 def _input_layer_names(node: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How a picture moves while it is dreamed on: alike at every frame rate, and without a blur."""
+"""A picture that moves while it is dreamed on: alike at every frame rate, without blur, fading or glare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.image.motion import CameraMotion, parse_shift, unwarp_change, warp_affine
+from mmdream.image.motion import (
+    CameraMotion,
+    balance_pyramid,
+    measure_pyramid_limits,
+    parse_shift,
+    unwarp_change,
+    warp_affine,
+)
+from mmdream.image.spectrum import make_noise_image
 
 SIZE = (90, 160)
 MIDDLE = np.array([79.5, 44.5, 1.0])
@@ -88,3 +96,43 @@ def test_a_shift_is_read_as_two_numbers() -> None:
     for text in ("", "2", "2,3,4", "a,b", "2;3"):
         with pytest.raises(UserError, match="write X,Y"):
             parse_shift(text)
+
+
+def photo(contrast: float) -> np.ndarray:
+    soft = make_noise_image(90, 160, 3)
+    return np.clip(0.45 + contrast * (soft - soft.mean()) / soft.std(), 0, 1)
+
+
+LIMITS = measure_pyramid_limits([photo(0.1), photo(0.12)])
+
+
+def test_what_is_within_the_measure_stays() -> None:
+    np.testing.assert_allclose(balance_pyramid(photo(0.11), LIMITS, 0.3), photo(0.11), atol=2e-3)
+
+
+@pytest.mark.parametrize("contrast", [0.02, 0.3])
+def test_what_is_too_weak_or_too_strong_comes_back_in_time(contrast: float) -> None:
+    picture = photo(contrast)
+    for _ in range(80):
+        picture = balance_pyramid(picture, LIMITS, 0.16)
+    assert picture.dtype == np.float32
+    assert picture.min() >= 0
+    assert picture.max() <= 1
+    low, high = photo(0.07).std(), photo(0.13).std()
+    assert low < picture.std() < high
+
+
+def test_grain_is_not_made_of_what_has_no_fine_detail() -> None:
+    flat = np.full((90, 160, 3), 0.45, np.float32)
+    flat += 0.001 * np.random.default_rng(0).standard_normal(flat.shape).astype(np.float32)
+    held = flat
+    for _ in range(40):
+        held = balance_pyramid(held, LIMITS, 0.16)
+    assert np.diff(held, axis=1).std() < 2 * np.diff(flat, axis=1).std()
+
+
+def test_colours_that_drift_come_back() -> None:
+    red = photo(0.1) + np.array([0.2, -0.1, -0.1], np.float32)
+    for _ in range(40):
+        red = balance_pyramid(red, LIMITS, 0.16)
+    np.testing.assert_allclose(red.mean(axis=(0, 1)), photo(0.1).mean(axis=(0, 1)), atol=0.02)
