@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from mmdream.audio.source import FileSource
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
+from mmdream.core.report import to_plain
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import is_image
@@ -39,36 +39,28 @@ class AudioStyleFileReport:
     output: str
     styles: dict[str, float]
     """Each style file's share, their sum 1."""
-    track_report: AudioStyleReport
+    seconds: float
+    loudness_source: float
+    loudness: float
+    """Of the result, LUFS."""
+    true_peak: float
+    """Of the result, dBTP."""
+    style_left: dict[str, float]
+    """See `AudioStyleReport`."""
     wall_seconds: float
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not a finite number becomes None."""
-
-        def finite(value: float) -> float | None:
-            return value if math.isfinite(value) else None
-
-        track = self.track_report
-        return {
-            "output": self.output,
-            "styles": self.styles,
-            "seconds": track.n_samples / track.rate,
-            "loudness_source": finite(track.loudness_source),
-            "loudness": finite(track.loudness_dream),
-            "true_peak": finite(track.true_peak),
-            "style_left": {name: finite(left) for name, left in track.style_left.items()},
-            "wall_seconds": self.wall_seconds,
-        }
+        return dict(to_plain(self))
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""
-        track = self.track_report
-        left = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in track.style_left.items())
+        left = ", ".join(f"{100 * share:.1f} % ({name})" for name, share in self.style_left.items())
+        levels = f"loudness {self.loudness_source:.1f} -> {self.loudness:.1f} LUFS"
         return [
             self.output,
             f"  of the distance to the style's texture are left: {left}",
-            f"  loudness {track.loudness_source:.1f} -> {track.loudness_dream:.1f} LUFS, "
-            f"peak {track.true_peak:.1f} dBTP",
+            f"  {levels}, peak {self.true_peak:.1f} dBTP",
             f"  {self.wall_seconds:.1f} s of work",
         ]
 
@@ -107,7 +99,16 @@ def style_audio_file(
     with output_workspace(out, overwrite) as work:
         _, report = style_audio_track(audio, styles, settings, network, sink, work)
         encode_audio(work / "sound.wav", work / out.name)
-    return AudioStyleFileReport(str(out), style_shares(styles), report, time.perf_counter() - began)
+    return AudioStyleFileReport(
+        output=str(out),
+        styles=style_shares(styles),
+        seconds=report.n_samples / report.rate,
+        loudness_source=report.loudness_source,
+        loudness=report.loudness_dream,
+        true_peak=report.true_peak,
+        style_left=report.style_left,
+        wall_seconds=time.perf_counter() - began,
+    )
 
 
 def style_audio_track(

@@ -17,6 +17,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.memory import keep_freed_memory
+from mmdream.core.report import to_plain
 from mmdream.image.octaves import (
     OctavePass,
     make_detail_limiter,
@@ -35,12 +36,17 @@ from mmdream.settings.recipe import Recipe, resolve_size
 
 @dataclass(frozen=True, slots=True)
 class ImageStyleReport:
-    """Figures of one finished image."""
+    """Figures of one finished image; a figure that cannot be told is not a number."""
 
+    output: str | None
     styles: dict[str, float]
     """Each style image's share, their sum 1."""
-    style_distances: tuple[float, float]
-    """How far content and result are from the style, see `StyleLoss.distances`."""
+    style_content: float
+    """How far the content is from the style, see `StyleLoss.distances`."""
+    style_result: float
+    """How far the result is from the style."""
+    style_left: float
+    """The result's distance over the content's."""
     content_distance: float
     """How far the result is from the content, over the content's variance."""
     size: tuple[int, int]
@@ -48,39 +54,17 @@ class ImageStyleReport:
     net: str
     precision: str
     wall_seconds: float
-    output: str | None = None
-
-    @property
-    def style_left(self) -> float:
-        """Share of the distance to the style that is left; not a number where there was none."""
-        before, after = self.style_distances
-        return after / before if before > 0 else math.nan
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not a finite number becomes None."""
-        figures = {
-            "style_content": self.style_distances[0],
-            "style_result": self.style_distances[1],
-            "style_left": self.style_left,
-            "content_distance": self.content_distance,
-        }
-        return {
-            "output": self.output,
-            "styles": self.styles,
-            **{name: value if math.isfinite(value) else None for name, value in figures.items()},
-            "size": list(self.size),
-            "net": self.net,
-            "precision": self.precision,
-            "wall_seconds": self.wall_seconds,
-        }
+        return dict(to_plain(self))
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""
-        before, after = self.style_distances
         left = f" ({100 * self.style_left:.1f} %)" if math.isfinite(self.style_left) else ""
         return [
             *([] if self.output is None else [self.output]),
-            f"  distance to the style {before:.3f} -> {after:.3f}{left}",
+            f"  distance to the style {self.style_content:.3f} -> {self.style_result:.3f}{left}",
             f"  distance to the content {self.content_distance:.3f} of its variance",
             f"  worked at {self.size[0]}x{self.size[1]} with {self.net} in {self.precision}",
             f"  {self.wall_seconds:.1f} s of work",
@@ -197,8 +181,11 @@ def style_image(
         np.concatenate((resize(result, (height, width)), small, inside), axis=2)
     )
     return result, ImageStyleReport(
+        output=None,
         styles=style_shares(style.models),
-        style_distances=(before, after),
+        style_content=before,
+        style_result=after,
+        style_left=after / before if before > 0 else math.nan,
         content_distance=content_distance,
         size=(width, height),
         net=network.card.name,

@@ -20,7 +20,7 @@ from mmdream.audio.synthesis import SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.core.report import format_duration
+from mmdream.core.report import format_duration, to_plain
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import write_image
 from mmdream.networks.network import Network
@@ -59,31 +59,24 @@ class ChannelsReport:
     index: Path
     outputs: dict[int, Path]
     """By channel."""
-    gains: dict[int, float]
+    objective_gain: dict[int, float]
     """Objective of each dream over the source's."""
     wall_seconds: float
 
     def lines(self) -> list[str]:
         """For people, a fact a line."""
-        best = sorted(self.gains, key=lambda channel: -self.gains[channel])[:5]
+        best = sorted(self.objective_gain, key=lambda channel: -self.objective_gain[channel])[:5]
         names = [path.name for path in self.outputs.values()]
         return [
             f"{self.index}",
             f"  {len(names)} dreams, {names[0]} to {names[-1]}",
-            f"  most answered: {', '.join(f'{channel} (x{self.gains[channel]:.1f})' for channel in best)}",
+            f"  most answered: {', '.join(f'{channel} (x{self.objective_gain[channel]:.1f})' for channel in best)}",
             f"  {self.wall_seconds:.1f} s of work",
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values only."""
-        return {
-            "index": str(self.index),
-            "outputs": {str(channel): str(path) for channel, path in self.outputs.items()},
-            "objective_gain": {
-                str(channel): gain if np.isfinite(gain) else None for channel, gain in self.gains.items()
-            },
-            "wall_seconds": self.wall_seconds,
-        }
+        """Plain values; what is not a finite number becomes None."""
+        return dict(to_plain(self))
 
 
 def render_each_channel(
