@@ -43,8 +43,8 @@ class UnpackLimits:
     """How much may come out of an archive."""
 
     max_ratio: int = 20
-    """Bytes out of each byte of the archive. Sounds and pictures are packed already: a whole data set gains
-    less than threefold, a table of numbers tenfold; a bomb begins at hundreds."""
+    """Bytes out of each byte of the archive: of whole data sets less than three, of tables ten, of a bomb
+    hundreds."""
     min_bytes: int = 64_000_000
     """Bytes that even a small archive may hold."""
     max_files: int = 3_000_000
@@ -79,11 +79,7 @@ def unpack(
 ) -> None:
     """Unpack an archive into a folder that does not exist yet; it is gone again after any error.
 
-    Args:
-        archive: one of `SUFFIXES`.
-        into: the folder to make; its parent exists.
-        limits: how much may come out.
-        progress: called with (bytes read, bytes of the archive).
+    Calls `progress` with (bytes read, bytes of the archive).
 
     Raises:
         UserError: the archive is damaged, or holds a link, a device, a path that leads out of the folder, a
@@ -114,14 +110,7 @@ class _Gate:
         self.bytes = self.files = 0
 
     def extract(self, name: str, size: int, is_file: bool, write: Callable[[], object]) -> None:
-        """Extract one member.
-
-        Args:
-            name: as the archive has it.
-            size: bytes, as the archive says; its readers never give more.
-            is_file: whether it is a file; else it is a folder.
-            write: writes it below the folder.
-        """
+        """Extract a file or a folder by `write`; the readers never give more than `size` bytes."""
         if self.files == self.max_files:
             raise _RefusedArchive(f"holds more than {self.max_files} files")
         self.files, self.bytes = self.files + 1, self.bytes + size

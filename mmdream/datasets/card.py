@@ -11,7 +11,9 @@ import urllib.parse
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from mmdream.core.errors import UserError
 
@@ -147,21 +149,5 @@ def read_dataset_card(name: str) -> DatasetCard:
     if name not in names:
         near = difflib.get_close_matches(name.lower(), names, 3, 0.4) or names
         raise UserError(f'no dataset "{name}"; nearest: {", ".join(near)} (see `mmdream data list`)')
-    return _parse_card(name, tomllib.loads((CARDS_FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
-
-
-def _parse_card(name: str, text: dict[str, Any]) -> DatasetCard:
-    """A card from its TOML; an unknown or missing key is a bug in the card and a TypeError."""
-    fields = _lists_to_tuples(text)
-    return DatasetCard(
-        name=name,
-        classes=tuple(DatasetClass(**each) for each in fields.pop("classes")),
-        archives=tuple(DatasetArchive(**each) for each in fields.pop("archives", ())),
-        variants=tuple(DatasetVariant(**_lists_to_tuples(each)) for each in fields.pop("variants", ())),
-        **fields,
-    )
-
-
-def _lists_to_tuples(table: dict[str, Any]) -> dict[str, Any]:
-    """A table with tuples in place of its lists."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    content = tomllib.loads((CARDS_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    return msgspec.convert({"name": name, **content}, DatasetCard)

@@ -6,7 +6,7 @@ import filecmp
 import itertools
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,7 +16,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import hash_file
 from mmdream.datasets import layouts, sound_layouts
-from mmdream.datasets.archive import SUFFIXES, is_archive, unpack
+from mmdream.datasets.archive import SUFFIXES, ByteProgress, is_archive, unpack
 from mmdream.datasets.card import NOT_VERIFIED, DatasetArchive, DatasetCard, DatasetVariant
 from mmdream.datasets.folder import INPUT_FOLDER
 from mmdream.datasets.layouts import WORDNET_ID, FileTree, SourceFile, scan_folder
@@ -25,22 +25,6 @@ MAX_ARCHIVE_BYTES = 500_000_000_000
 """Bytes that an archive of unknown size may have."""
 TABLE_SUFFIXES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""
-
-LAYOUT_READERS: dict[str, Callable[[Sequence[FileTree]], Iterator[SourceFile]]] = {
-    "bird_audio": sound_layouts.read_bird_audio,
-    "dog_sounds": sound_layouts.read_dog_sounds,
-    "esc": sound_layouts.read_esc,
-    "fma": sound_layouts.read_fma,
-    "fsdkaggle2018": sound_layouts.read_fsdkaggle2018,
-    "librispeech": sound_layouts.read_librispeech,
-    "nsynth": sound_layouts.read_nsynth,
-    "speech_commands": sound_layouts.read_speech_commands,
-    "stanford_dogs": layouts.read_stanford_dogs,
-    "tiny_imagenet": layouts.read_tiny_imagenet,
-    "urbansound8k": sound_layouts.read_urbansound8k,
-    "wordnet": layouts.read_wordnet,
-}
-"""By a card's layout: find a set's files in trees, whatever folder they hang in, also of other classes."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +65,14 @@ def _fetch_archive(card: DatasetCard, archive: DatasetArchive, into: Path, liste
         verify_checksum(into, card)
         return into
 
-    def progress(done: float, total: float) -> None:
-        listener.progress("download", done / 1e6, total / 1e6)
-
     try:
         size = archive.bytes or remote_size(archive.address)
         if size and not archive.bytes:
             listener.say(f"{archive.file}: {size / 1e6:,.0f} MB, says the server")
         into.parent.mkdir(parents=True, exist_ok=True)
         _check_disk_space(into.parent, size or 0)
-        download_file(archive.address, into, archive.bytes or MAX_ARCHIVE_BYTES, archive.checksum, progress)
+        max_bytes, progress = archive.bytes or MAX_ARCHIVE_BYTES, _in_megabytes(listener, "download")
+        download_file(archive.address, into, max_bytes, archive.checksum, progress)
     except (DownloadError, OSError) as error:
         raise UserError(
             f"{card.name}: {archive.file} could not be downloaded ({error}); the same command goes on, or "
@@ -98,6 +80,10 @@ def _fetch_archive(card: DatasetCard, archive: DatasetArchive, into: Path, liste
         ) from error
     listener.say(f"{into} is kept for another time; it may be deleted")
     return into
+
+
+def _in_megabytes(listener: EventSink, stage: str) -> ByteProgress:
+    return lambda done, total: listener.progress(stage, done / 1e6, total / 1e6)
 
 
 def _check_disk_space(folder: Path, needed: int) -> None:
@@ -154,6 +140,8 @@ def find_files(sources: Sequence[Path], preparation: Preparation) -> dict[str, S
         UserError: nothing of the set is there, or an archive is refused.
     """
     card = preparation.card
+    # Finds a set's files in trees, whatever folder they hang in, also files of classes that the card lacks.
+    read_layout = getattr(layouts if card.medium == "picture" else sound_layouts, f"read_{card.layout}")
     new_trees = [_open_source(source, preparation) for source in sources]
     trees: list[FileTree] = []
     files: dict[str, SourceFile] = {}
@@ -163,7 +151,7 @@ def find_files(sources: Sequence[Path], preparation: Preparation) -> dict[str, S
     while new_trees:
         trees += new_trees
         try:
-            files = select_files(LAYOUT_READERS[card.layout](trees), card, preparation.variant)
+            files = select_files(read_layout(trees), card, preparation.variant)
         except UserError as error:
             problem = f" ({error})"
         labels = {file.label for file in files.values()}
@@ -199,12 +187,8 @@ def _unpack_archive(archive: Path, display_name: object, preparation: Preparatio
     """An archive's files, in a folder of their own."""
     verify_checksum(archive, preparation.card)
     into = preparation.work / f"unpacked{len(list(preparation.work.iterdir()))}"
-
-    def progress(done: float, total: float) -> None:
-        preparation.listener.progress("unpacking", done / 1e6, total / 1e6)
-
     preparation.listener.say(f"unpacking {archive.name}, {archive.stat().st_size / 1e6:.0f} MB")
-    unpack(archive, into, progress=progress)
+    unpack(archive, into, progress=_in_megabytes(preparation.listener, "unpacking"))
     return scan_folder(into, display_name)
 
 

@@ -12,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
@@ -48,7 +49,6 @@ class ManifestRow:
     """Its class."""
     fold: str
     group: str
-    """Fold and group are an `Example`'s."""
     licence: str
     source: str
     bytes: int
@@ -148,15 +148,10 @@ def is_prepared(folder: Path) -> bool:
 
 
 def write_manifest(folder: Path, info: DatasetInfo, rows: Sequence[ManifestRow]) -> None:
-    """Write table and description, the table first: a folder without description is not prepared.
-
-    Args:
-        folder: the set's.
-        info: the description.
-        rows: the set's files; no cell holds a tab or a line's end.
-    """
+    """Write table and description into a set's folder; no cell of the rows may hold a tab or a line's end."""
     table = ["\t".join(field.name for field in fields(ManifestRow))]
     table += ["\t".join(map(str, astuple(row))) for row in rows]
+    # The table first: a folder without description is not prepared.
     write_atomically(folder / TABLE_FILE, ("\n".join(table) + "\n").encode())
     text = json.dumps(asdict(info), indent=2, ensure_ascii=False)
     write_atomically(folder / INFO_FILE, f"{text}\n".encode())
@@ -169,18 +164,17 @@ def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:
         UserError: they are damaged, or name files outside of the set.
     """
     try:
-        values: dict[str, Any] = json.loads((folder / INFO_FILE).read_text("utf-8"))
-        info = DatasetInfo(**{**values, "classes": tuple(values["classes"])})
+        info = msgspec.json.decode((folder / INFO_FILE).read_bytes(), type=DatasetInfo)
         for name in (info.name, info.variant, info.medium, info.split, *info.classes):
-            if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME_LENGTH:
-                raise ValueError(f"{str(name)[:MAX_NAME_LENGTH]!r} is no name")
+            if not name.isprintable() or len(name) > MAX_NAME_LENGTH:
+                raise ValueError(f"{name[:MAX_NAME_LENGTH]!r} is no name")
         if info.medium not in MEDIA_SUFFIXES:
             raise ValueError(f"{info.medium!r} is no medium")
         head, *table = (folder / TABLE_FILE).read_text("utf-8").rstrip("\n").split("\n")
         if head.split("\t") != [field.name for field in fields(ManifestRow)]:
             raise ValueError("another first line")
         rows = [_parse_row(line.split("\t"), info.classes) for line in table]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
         raise UserError(
             f"{folder}: its {TABLE_FILE} or {INFO_FILE} is damaged ({error}); prepare the set again elsewhere"
         ) from error
@@ -208,10 +202,9 @@ def split_examples(
 
     Args:
         dataset: the set.
-        fold: the fold or part to test on; None: the last fold, or the publisher's test part, or else its
-            validation part.
-        share: of the examples of each class to test on, where there are no folds.
-        seed: of the draw of groups or files.
+        fold: to test on; None: the last one, or the publisher's test part, or else its validation part.
+        share: of the examples of each class to test on, drawn by `seed`, where there are no folds.
+        seed: of the draw.
 
     Raises:
         UserError: the set has no such fold, or too few groups.

@@ -105,15 +105,7 @@ def _load_image(path: Path, side: int) -> np.ndarray:
 
 
 def crop_square(rgb: np.ndarray, side: int) -> np.ndarray:
-    """The largest square in the middle of a picture, resized.
-
-    Args:
-        rgb: float32 [H, W, 3], 0..1.
-        side: px.
-
-    Returns:
-        float32 [side, side, 3], 0..1.
-    """
+    """The largest square in the middle of float32 [H, W, 3], 0..1, as float32 [side, side, 3], 0..1."""
     short = min(rgb.shape[:2])
     top, left = (rgb.shape[0] - short) // 2, (rgb.shape[1] - short) // 2
     square = rgb[top : top + short, left : left + short]

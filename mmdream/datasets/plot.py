@@ -106,11 +106,7 @@ def _draw_tile(dataset: Dataset, example: Example) -> np.ndarray:
 
 
 def draw_spectrogram(samples: np.ndarray) -> np.ndarray:
-    """A sound's spectrogram, low frequencies below, uint8 [TILE_SIZE, TILE_SIZE, 3].
-
-    Args:
-        samples: float32 [samples], at `SAMPLE_RATE`.
-    """
+    """The spectrogram of float32 [samples] at `SAMPLE_RATE`, uint8 [TILE_SIZE, TILE_SIZE, 3]."""
     if len(samples) < 1024:
         samples = np.pad(samples, (0, 1024 - len(samples)))
     power = np.square(np.abs(stft(samples, SAMPLE_RATE, nperseg=512, noverlap=256)[2])) + 1e-12

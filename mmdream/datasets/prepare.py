@@ -215,16 +215,10 @@ def _reading() -> Iterator[None]:
 def _place_files(
     files: dict[str, SourceFile], folder: Path, rows: dict[str, ManifestRow], preparation: Preparation
 ) -> tuple[int, int]:
-    """Put files where they belong: moved if they were unpacked, else copied; those that are there stay.
+    """Put files, by their paths, below a set's folder: unpacked ones are moved, others copied; known ones stay.
 
-    Args:
-        files: by their paths below `folder`.
-        folder: the set's.
-        rows: of what the set holds, by path; changed to what it holds then.
-        preparation: the set.
-
-    Returns:
-        How many files are new, and how many are left out: unreadable, or not of the variant's length.
+    Changes `rows` to what the set holds then. Returns how many files are new, and how many are left out:
+    unreadable, or not of the variant's length.
     """
     for path in [path for path in rows if not (folder / path).is_file()]:
         del rows[path]

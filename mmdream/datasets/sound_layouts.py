@@ -42,18 +42,13 @@ MAX_TRACK_DIGITS = 20
 """Python refuses to read numbers of thousands of digits."""
 
 DOG_LABELS = {
-    "Bark": "bark",
-    "Bow-wow": "bark",
-    "Yip": "bark",
-    "Growling": "growl",
-    "Howl": "howl",
-    "Whimper_(dog)": "whimper",
+    **dict.fromkeys(("Bark", "Bow-wow", "Yip"), "bark"),
+    **{"Growling": "growl", "Howl": "howl", "Whimper_(dog)": "whimper"},
 }
 """FSD50K's labels of what dogs do, and the classes that they become."""
-AMBIGUOUS_LABELS = {
-    *("Dog", "Canidae_and_dogs_and_wolves", "Domestic_animals_and_pets"),
-    *("Animal", "Wild_animals"),
-}
+AMBIGUOUS_LABELS = set(
+    ["Dog", "Canidae_and_dogs_and_wolves", "Domestic_animals_and_pets", "Animal", "Wild_animals"]
+)
 """Labels of sounds in which a dog may be heard, though not which: neither a dog nor another sound."""
 FSD50K_LICENCES = "CC0, CC BY, CC BY-NC or CC Sampling+; see FSD50K.metadata"
 """Of a clip whose own is not at hand."""

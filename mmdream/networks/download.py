@@ -7,7 +7,6 @@ file of Keras's applications is kept where Keras itself keeps it.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 import tempfile
 import urllib.parse
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.core.download import DownloadError, download_bytes
+from mmdream.core.download import DownloadError, download_bytes, download_file
 from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file
 
@@ -81,9 +80,12 @@ def download_snapshot(address: str, manifest: Path, folder: Path, network: str) 
             if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
                 raise DownloadError(f"{file.path} is not the file that the manifest pins")
             arrays[file.array] = _to_keras_layout(np.frombuffer(data, "<f4"), file.shape)
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes **kwds for allow_pickle
-        _write_whole(buffer.getvalue(), into)
+        folder.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own, then renamed: two runs at once do not disturb each other.
+        with tempfile.TemporaryDirectory(prefix=".part", dir=folder) as work:
+            part = Path(work, into.name)
+            np.savez(part, **arrays)  # type: ignore[arg-type]  # its stub takes **kwds for allow_pickle
+            part.replace(into)
     except (DownloadError, OSError) as error:
         raise UserError(
             f"{network}: its weights could not be downloaded ({error}); go online once, or pass an "
@@ -104,10 +106,8 @@ def download_keras_file(source: KerasWeights, into: Path, network: str) -> Path:
         return into
     log.info("%s: downloading %s", network, source.file)
     try:
-        data = download_bytes(source.address, source.most_bytes)
-        if source.md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != source.md5:
-            raise DownloadError("the checksum is not Keras's")
-        _write_whole(data, into)
+        checksum = f"md5:{source.md5}" if source.md5 else ""
+        download_file(source.address, into, source.most_bytes, checksum)
     except (DownloadError, OSError) as error:
         raise UserError(
             f"{network}: {source.file} could not be downloaded ({error}); put it into "
@@ -147,12 +147,3 @@ def _to_keras_layout(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if len(shape) == 1:
         return flat.reshape(shape)
     return np.ascontiguousarray(np.moveaxis(flat.reshape(shape[-1], *shape[:-1]), 0, -1))
-
-
-def _write_whole(data: bytes, into: Path) -> None:
-    """Write in a folder of its own, then rename: two runs at once do not disturb each other."""
-    into.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part", dir=into.parent) as folder:
-        part = Path(folder, into.name)
-        part.write_bytes(data)
-        part.replace(into)

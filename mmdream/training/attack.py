@@ -13,26 +13,14 @@ Tensor = Any  # Keras ships no types
 
 
 def perturb_images(images: Tensor, gradient: Tensor, epsilon: Tensor) -> Tensor:
-    """Images moved along the gradient of their loss by an L2 length each.
-
-    Args:
-        images: [n, h, w, 3], 0..1.
-        gradient: of the loss, [n, h, w, 3].
-        epsilon: lengths, [n], over all values of an image.
-
-    Returns:
-        [n, h, w, 3], 0..1.
-    """
+    """Images [n, h, w, 3], 0..1, moved along the gradient of their loss by L2 lengths `epsilon` [n]."""
     norm = ops.sqrt(ops.sum(ops.square(gradient), [1, 2, 3], keepdims=True)) + 1e-10
     return ops.clip(images + ops.reshape(epsilon, (-1, 1, 1, 1)) * gradient / norm, 0.0, 1.0)
 
 
 def perturb_signed(start: Tensor, gradient: Tensor, epsilon: Tensor) -> Tensor:
-    """A change of each value by at most `epsilon` (FGSM, Goodfellow et al. 2015), from a random start.
+    """A change of each value by at most `epsilon`: a step along the signs of the gradient, from `start`.
 
-    Args:
-        start: the random change that the gradient was taken at.
-        gradient: of the loss there.
-        epsilon: in the unit of the input.
+    FGSM (Goodfellow et al. 2015); `start` is a random change, and the gradient was taken there.
     """
     return ops.clip(start + epsilon * ops.sign(gradient), -epsilon, epsilon)

@@ -97,14 +97,9 @@ def choose_sample_rate(front: AudioInput) -> int:
 def load_audio_inputs(
     dataset: Dataset, front: AudioInput, seconds: float, folder: Path, progress: Callable[[int, int], None]
 ) -> AudioInputs:
-    """Measure the band power of every sound of a set, once.
+    """Measure the band power of every sound of a set, or take it from the training's folder, where it is kept.
 
-    Args:
-        dataset: the set.
-        front: the network's front end.
-        seconds: of a crop.
-        folder: of the training, where band power is kept; what is there is taken.
-        progress: takes the number of files that are done, and of all.
+    Crops will last `seconds`. Calls `progress` with (files done, files in all).
 
     Raises:
         UserError: a file is damaged.
@@ -159,15 +154,10 @@ def find_event_classes(inputs: AudioInputs, examples: Sequence[Example]) -> tupl
 
 
 def augment_power(power: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop of a sound, rolled, with another gain in each band, and a floor of noise.
-
-    Args:
-        power: float32 [frame, band].
-        frames: of the crop; a shorter sound is repeated.
-        rng: for all of it.
+    """A crop of float32 [frame, band] at random, rolled, with another gain in each band, and a floor of noise.
 
     Returns:
-        float32 [frames, band].
+        float32 [frames, band]; a shorter sound is repeated.
     """
     power = tile_to_length(power, frames)
     start = int(rng.integers(len(power) - frames + 1))
@@ -185,11 +175,9 @@ def tile_to_length(power: np.ndarray, frames: int) -> np.ndarray:
 
 
 def mask_spectrogram(inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Set a stripe of time and one of bands of each input to the mean (SpecAugment, Park et al. 2019).
+    """Set a stripe of time and one of bands of inputs [n, frame, band, 1] to their mean, which is 0.
 
-    Args:
-        inputs: float32 [n, frame, band, 1], with mean 0.
-        rng: draws the stripes, up to an eighth of either side.
+    Stripes are up to an eighth of either side (SpecAugment, Park et al. 2019).
     """
     masked = inputs.copy()
     for one in masked:

@@ -73,12 +73,7 @@ class TrainingData:
 
 
 def split_dataset(dataset: Dataset, fold: str | None, seed: int) -> DatasetSplit:
-    """Split a set for training.
-
-    Args:
-        dataset: the set.
-        fold: what to test on; None: the usual one, see `split_examples`.
-        seed: of the draws.
+    """Split a set for training, to be tested on a fold; see `split_examples`.
 
     Raises:
         UserError: one class only, too few examples, or no such fold.
@@ -121,14 +116,9 @@ def compute_class_weights(examples: Sequence[Example], classes: int) -> np.ndarr
 def draw_examples(
     examples: Sequence[Example], first: int, stop: int, seed: int, purpose: str
 ) -> list[Example]:
-    """Examples `first` to `stop` of an endless row, in which all stand once in each epoch, in random order.
+    """Examples `first` to `stop` - 1 of an endless row: epochs of all examples, each in another random order.
 
-    Args:
-        examples: that are drawn from.
-        first: place in the row.
-        stop: the place after the last one.
-        seed: of the orders.
-        purpose: another one has other orders.
+    Another seed or purpose has other orders.
     """
     places = [divmod(place, len(examples)) for place in range(first, stop)]
     orders = {epoch: rng_for(seed, purpose, epoch).permutation(len(examples)) for epoch, _ in places}
@@ -179,11 +169,7 @@ def load_image_inputs(
 ) -> ImageInputs:
     """The pictures of a set, after each was read once: a damaged one is found now, and not in an hour.
 
-    Args:
-        dataset: the set.
-        side: px.
-        folder: of the training, which remembers that all were read.
-        progress: takes the number of files that were read, and of all.
+    The training's folder remembers that all were read. Calls `progress` with (files done, files in all).
 
     Raises:
         UserError: a file is damaged.
@@ -198,12 +184,7 @@ def load_image_inputs(
 
 
 def augment_image(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Crop, rotate, stretch and flip a picture at random, sampling it once, and change its colours.
-
-    Args:
-        image: float32 [s, s, 3], 0..1.
-        side: of the result, px.
-        rng: for all of it.
+    """Crop, rotate, stretch and flip float32 [s, s, 3], 0..1, at random, sampling once, and change its colours.
 
     Returns:
         float32 [side, side, 3], 0..1.

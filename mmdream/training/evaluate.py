@@ -97,15 +97,9 @@ def evaluate_network(
     epsilon: float,
     progress: Callable[[int, int], None],
 ) -> Evaluation:
-    """Predict the test examples, clean and attacked, and rank channels by them.
+    """Predict the test examples, clean and under attacks of `epsilon`, and rank channels by them.
 
-    Args:
-        network: as it is loaded for a dream.
-        data: what it was trained on.
-        test: what it was not trained on.
-        batch: examples at a time.
-        epsilon: of an attack.
-        progress: takes the number of examples that are done, and of all; may raise `Interrupted`.
+    Calls `progress`, which may raise `Interrupted`, with (examples done, examples in all).
     """
     card = network.card
     rungs = [rung.layer for rung in card.rungs[-DEEPEST_RUNGS:]]
@@ -155,12 +149,7 @@ def _measure_attacked(
 
 
 def rank_channels(means: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
-    """The channels that tell each class from the rest best.
-
-    Args:
-        means: float [n, channel], each channel's mean activation by each example.
-        labels: int [n].
-        classes: how many there are.
+    """The channels that tell each class from the rest best, by their mean activations [n, channel] by examples.
 
     Returns:
         For each class, up to `MAX_CHANNELS` whose mean over it is highest above that over the others, in

@@ -49,12 +49,7 @@ def fit_head(
     Every head is a dense layer, or a convolution of one place whose outputs are averaged; on averages both are
     the same product. So the body runs over the data a few times, and not in every epoch.
 
-    Args:
-        model: the network; its head's weights are replaced.
-        data: what it is trained on.
-        batch: examples at a time.
-        seed: of the draws.
-        progress: takes the number of examples that the body has seen, and of all; may raise `Interrupted`.
+    Calls `progress`, which may raise `Interrupted`, with (examples done, examples in all).
     """
     head = find_head(model.net)
     extract = _make_feature_extractor(model, head)
@@ -106,13 +101,8 @@ def _fit_linear(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [channel, class] and bias [class] of a linear classifier.
 
-    Args:
-        features: [n, channel].
-        shares: of the classes, [n, class].
-        validation: features for early stopping, [m, channel].
-        labels: theirs, int [m].
-        class_weights: [class].
-        seed: of the order of batches.
+    Fitted to features [n, channel] with shares of the classes [n, class]; stopped early by validation features
+    [m, channel] with labels [m].
     """
     if not np.isfinite(features).all():
         raise UserError("the network answers with what is no number; start from other --weights")
@@ -191,15 +181,10 @@ def fit_model(
     on_round: Callable[[dict[str, float]], None],
     on_step: Callable[[int], None],
 ) -> list[dict[str, float]]:
-    """Fit what of a network is trainable, and leave it as it was at its best.
+    """Fit what of a network is trainable, going on with the rounds in `folder`; leave it as it was at its best.
 
-    Args:
-        model: the network.
-        data: what it is trained on.
-        schedule: how long and how fast.
-        folder: of the training; what is there is gone on with.
-        on_round: takes the figures of each round.
-        on_step: takes the number of steps that are done; may raise `Interrupted`.
+    Calls `on_round` with the figures of each round, and `on_step`, which may raise `Interrupted`, with the
+    number of steps that are done.
 
     Returns:
         A row for each round: epoch, loss, accuracy, val_loss, val_accuracy.

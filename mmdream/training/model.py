@@ -29,14 +29,7 @@ HEAD_LAYER = "predictions"
 
 
 def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], side: int = 224) -> NetworkCard:
-    """The card of a network with its parent's body and other classes, as far as its graph goes.
-
-    Args:
-        parent: the card that it begins from.
-        name: of the child.
-        classes: of its head.
-        side: px of the pictures that it is trained on.
-    """
+    """The card of a network with its parent's body and other classes, trained on pictures of `side` px."""
     # A fresh head may speak against a class too.
     build = {key: value for key, value in parent.build.items() if key != "rectified"}
     front = parent.input
@@ -105,13 +98,9 @@ class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         return super().test_step((x, y, weight))
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Inputs moved by one step that makes their loss larger.
+        """Inputs moved by one step that makes their loss larger; sounds are first moved at random by `seed` [2].
 
-        Args:
-            x: as `call` takes it.
-            y: shares of the classes, [n, class].
-            epsilon: see `Attack.epsilon`; of each picture [n], or of every sound [].
-            seed: int32 [2]; a sound is first moved at random.
+        `y` is [n, class], shares of the classes; `epsilon`, see `Attack`, is [n] for pictures, [] for sounds.
         """
         start = (
             tf.zeros_like(x)
@@ -131,14 +120,7 @@ class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
 def build_child_graph(
     card: NetworkCard, parent: NetworkCard, settings: TrainingSettings, dtype: str
 ) -> keras.Model:
-    """A child's graph with its parent's weights below the head, or fresh ones.
-
-    Args:
-        card: the child.
-        parent: whose weights it takes over.
-        settings: of the training.
-        dtype: Keras's dtype policy of the layers.
-    """
+    """A child's graph with its parent's weights below the head, or fresh ones; `dtype` is Keras's policy."""
     net, _ = build_graph(card, dtype)
     initialize_random(net, settings.seed)
     if not settings.from_scratch:
@@ -161,12 +143,7 @@ def find_head(net: keras.Model) -> Any:
 
 
 def unfreeze_above(net: keras.Model, card: NetworkCard, unfrozen: str | int) -> None:
-    """Make a network trainable above a rung or from a layer on, and nowhere else.
-
-    Args:
-        net: the whole graph.
-        card: the network's.
-        unfrozen: so many upper rungs, none for the head alone; or the name of a layer.
+    """Make a graph trainable in so many upper rungs (0: in the head alone) or from a layer on, nowhere else.
 
     Raises:
         UserError: there is no such layer; names the nearest ones.

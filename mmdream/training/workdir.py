@@ -144,12 +144,7 @@ class RoundJournal:
         return self.folder / WEIGHTS_FOLDER / f"{number}.weights.h5"
 
     def add(self, figures: dict[str, float], save_weights: Callable[[Path], object]) -> None:
-        """Keep the next round.
-
-        Args:
-            figures: as in `TrainingRound`.
-            save_weights: writes the weights to a path.
-        """
+        """Keep the next round; `save_weights` writes its weights to a path."""
         path = self.weights_path(len(self.rounds))
         path.parent.mkdir(exist_ok=True)
         with atomic_file(path) as draft:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from dataclasses import fields
 
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.datasets.card import CARDS_FOLDER, NOT_VERIFIED, dataset_names, read_dataset_card
-from mmdream.datasets.fetch import LAYOUT_READERS
+from mmdream.datasets import layouts, sound_layouts
+from mmdream.datasets.card import (
+    CARDS_FOLDER,
+    NOT_VERIFIED,
+    DatasetArchive,
+    DatasetCard,
+    DatasetClass,
+    DatasetVariant,
+    dataset_names,
+    read_dataset_card,
+)
 from mmdream.networks.card import MODELS_FOLDER
 
 ISSUE = (
@@ -24,7 +35,7 @@ def test_every_set_of_the_list_has_a_card():
 @pytest.mark.parametrize("name", ISSUE.split())
 def test_a_card_tells_what_a_stranger_needs(name: str):
     about = read_dataset_card(name)
-    assert about.layout in LAYOUT_READERS
+    assert hasattr(layouts if about.medium == "picture" else sound_layouts, f"read_{about.layout}")
     for words in (about.about, about.laid_out, about.licence, about.licence_source, about.citation):
         assert words.strip()
     assert about.facts_source
@@ -99,3 +110,13 @@ def test_an_unknown_name_gets_the_nearest_ones():
 def test_the_readme_names_every_card():
     text = (CARDS_FOLDER / "README.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in dataset_names())
+
+
+@pytest.mark.parametrize("name", dataset_names())
+def test_a_card_has_no_key_that_nobody_reads(name: str):
+    content = tomllib.loads((CARDS_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+    tables = {"classes": DatasetClass, "archives": DatasetArchive, "variants": DatasetVariant}
+    assert content.keys() <= {field.name for field in fields(DatasetCard)}
+    for key, kind in tables.items():
+        for table in content.get(key, ()):
+            assert table.keys() <= {field.name for field in fields(kind)}
