@@ -178,3 +178,13 @@ def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkey
     assert "network's card has changed" in format_differences(
         after.settings, described("mine.keras").settings
     )
+
+
+def test_a_job_of_an_earlier_version_is_read():
+    text = (Path(__file__).parent / "job_of_an_earlier_version.json").read_text()
+    job = Job.from_json(text)
+    assert job.recipe.passes[2].style == Style(((Path("/a.jpg"), 0.5),), "gram", 2.0, 0.3, 0.5)
+    assert job.recipe.passes[0].span == Span(1, 4, 0.5)
+    assert job.recipe.manner == AscentOptions("adam", 0.25, 0.5, True)
+    with pytest.raises(ValueError, match="not a job of this version"):
+        Job.from_json(text.replace('"seed": 7', '"seed": 8'))
