@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from mmdream.image.octaves import resize
 from mmdream.media.image import read_image
@@ -11,6 +12,8 @@ from mmdream.networks.registry import find_motif
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
 
+MAX_OBJECTIVES = 64
+"""That are kept to be used again."""
 MAX_GUIDE_SIDE = 256
 """Longest side of a guide in px: its cells are compared with every cell of the image."""
 
@@ -27,17 +30,26 @@ def build_objective(
     Raises:
         UserError: there is no such motif, a guide that is no picture.
     """
+    return _build_objective(card, settings.depth, settings.motifs, targets, guide or read_guide(targets))
+
+
+# Most frames of a film have the objective of the one before.
+@lru_cache(MAX_OBJECTIVES)
+def _build_objective(
+    card: NetworkCard,
+    depth: float,
+    motifs: tuple[tuple[str, float], ...],
+    targets: Targets,
+    guide: GuideImage | None,
+) -> Objective:
     terms = [(term.unweighted, term.weight) for term in targets.terms]
-    terms += [(find_motif(card, name), share) for name, share in settings.motifs]
+    terms += [(find_motif(card, name), share) for name, share in motifs]
     unguided = targets.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
-        rungs = objective_at_depth(card, settings.depth, away=targets.guide is None)
+        rungs = objective_at_depth(card, depth, away=targets.guide is None)
         terms += zip(rungs.terms, rungs.weights, strict=True)
     return Objective(
-        tuple(term for term, _ in terms),
-        tuple(weight for _, weight in terms),
-        targets.measure,
-        guide or read_guide(targets),
+        tuple(term for term, _ in terms), tuple(weight for _, weight in terms), targets.measure, guide
     )
 
 
@@ -53,6 +65,7 @@ def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Ob
     return Objective(tuple(term for term, _ in terms), tuple(weight for _, weight in terms))
 
 
+@lru_cache(MAX_OBJECTIVES)
 def step_size(card: NetworkCard, objective: Objective) -> float:
     """RMS of one ascent step in the range 0..1."""
     return card.step_along(objective.terms, objective.weights)

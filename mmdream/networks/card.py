@@ -178,7 +178,7 @@ class NetworkCard:
     """Share of `steps` that a carried film frame takes."""
     input: ImageInput | AudioInput
     weights: WeightSource
-    build: dict[str, Any] = field(default_factory=dict)
+    build: dict[str, Any] = field(default_factory=dict, hash=False)
     """Arguments of the builder besides the bands and the number of classes."""
     smoothing: float = 0.9
     """Sigma in px of a carried frame's gradient blur; a wide one loses detail, a narrow one piles up grain."""
@@ -193,13 +193,13 @@ class NetworkCard:
     classes: tuple[str, ...] = ()
     class_file: str | None = None
     """In place of `classes`: a table of a WordNet id and synonyms a line, in the order of the logits."""
-    synonyms: dict[str, list[str]] = field(default_factory=dict)
+    synonyms: dict[str, list[str]] = field(default_factory=dict, hash=False)
     """Other names of some of `classes`, such as those that data sets give them."""
     events: tuple[str, ...] = ()
     """Classes of a melnet that begin and end; see `mmdream.audio.gradient.MOST_EVENT`."""
-    pitches: dict[str, float] = field(default_factory=dict)
+    pitches: dict[str, float] = field(default_factory=dict, hash=False)
     """Hz of what is synthesised for some of `classes`, where the source has no pitch."""
-    motifs: dict[str, str] = field(default_factory=dict)
+    motifs: dict[str, str] = field(default_factory=dict, hash=False)
     """What each shows: ``LAYER:7,12`` or ``=class``."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
