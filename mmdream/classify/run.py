@@ -78,13 +78,7 @@ class ClassifierChoice:
 
 
 def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventSink) -> FilePredictions:
-    """Classify a file.
-
-    Args:
-        source: an image, a sound or a film.
-        choice: which networks.
-        top: number of classes that are reported.
-        sink: told about progress.
+    """Classify an image, a sound or a film, and report the `top` first classes.
 
     Raises:
         UserError: a file that is none of them, or has nothing for a network that is named; a network without
@@ -252,6 +246,12 @@ class Predictions:
                 lines.append(f"  {format_time_code(seconds):>9}  {best}")
         return lines
 
+    def panel(self, name: str, top: int) -> tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]:
+        """See `FilePredictions.panels`."""
+        verb = "sees" if self.medium == "picture" else "hears"
+        curves = [(self.classes[place], self.probabilities[:, place]) for place in self.top_classes(top)]
+        return f"what {self.network} {verb} in {name}", self.seconds + (self.span or 0.0) / 2, curves
+
     def _to_rows(self, probabilities: np.ndarray, log_odds: np.ndarray, top: int) -> list[dict[str, Any]]:
         """The first classes, plain values."""
         return [
@@ -282,6 +282,10 @@ class FilePredictions:
         """Plain values."""
         by_medium = {each.medium: each.as_json(self.top) for each in self.predictions}
         return {"source": str(self.source), **by_medium}
+
+    def panels(self) -> list[tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]]:
+        """For a figure: title, middles of the moments in seconds, and the first classes' probabilities."""
+        return [each.panel(self.source.name, self.top) for each in self.predictions]
 
     def lines(self) -> list[str]:
         """For people."""

@@ -239,7 +239,7 @@ def audio(
     with report_to_terminal(result.json) as listener:
         if feedback is None:
             from mmdream.render.audio import render_audio_file
-            from mmdream.views.audio_figures import AudioFigures
+            from mmdream.views.figures import AudioFigures
 
             drawn = how.plot is not None or how.plot_steps
             figures = AudioFigures(how.plot, how.plot_steps, result.overwrite) if drawn else None

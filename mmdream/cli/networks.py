@@ -51,7 +51,7 @@ def classify(
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
     from mmdream.classify.run import ClassifierChoice, classify_file
-    from mmdream.views.predictions import check_figure_path, draw_predictions, write_figure
+    from mmdream.views.figures import check_figure_path, draw_predictions, write_figure
 
     how = given.settings(ClassifyOptions())
     weights, sound_weights = (given.values.get(name) for name in ("weights", "sound-weights"))
@@ -60,7 +60,7 @@ def classify(
     with report_to_terminal("json" in given) as listener:
         seen = classify_file(source, choice, how.top, listener)
     if out is not None:
-        write_figure(draw_predictions(source.name, seen.predictions, how.top), out, "overwrite" in given)
+        write_figure(draw_predictions(seen.panels()), out, "overwrite" in given)
     print_report(seen, "json" in given)
 
 

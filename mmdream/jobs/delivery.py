@@ -17,9 +17,8 @@ from mmdream.jobs.store import is_job_folder, make_work_folder, result_file
 from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.image import IMAGE_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
-from mmdream.views.comparison import comparison_path, write_comparison
 from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
-from mmdream.views.preview import Preview
+from mmdream.views.preview import Preview, comparison_path, write_comparison
 
 
 def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:

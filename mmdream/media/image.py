@@ -91,8 +91,9 @@ def _decode_image(path: Path, data: np.ndarray) -> np.ndarray:
 
 
 def write_image(path: Path, rgb: np.ndarray) -> None:
-    """Write float32 [H, W, 3], RGB, 0..1, in 8 bits, in the format of the suffix."""
-    bgr = cv2.cvtColor(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8), cv2.COLOR_RGB2BGR)
+    """Write uint8, or float32 0..1, [H, W, 3], RGB, in 8 bits, in the format of the suffix."""
+    whole = rgb if rgb.dtype == np.uint8 else np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    bgr = cv2.cvtColor(whole, cv2.COLOR_RGB2BGR)
     suffix = path.suffix.lower()
     encoded, data = cv2.imencode(suffix, bgr, WRITE_OPTIONS.get(suffix, []))
     if not encoded:

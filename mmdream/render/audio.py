@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from mmdream.analysis import modulate
-from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkStore, DreamHooks
+from mmdream.audio.chunks import AudioDreamSettings, CanvasCallback, ChunkStore, DreamHooks
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
@@ -55,22 +55,23 @@ class AudioInput:
     """LUFS of what is made of it; None: the source's."""
 
 
+GainCallback = Callable[[np.ndarray], None]
+"""Takes the log gain as it is applied, see `DreamHooks.on_gain`."""
+
+
 class AudioObserver(Protocol):
     """What looks on while a sound file is dreamed, and writes what it saw."""
 
-    @property
-    def on_gain(self) -> Callable[[np.ndarray], None] | None:
-        """Takes the log gain, see `audio.dream.dream_source`."""
-
-    @property
-    def on_canvas(self) -> Callable[[Chunk, int, int, np.ndarray], None] | None:
-        """Takes each chunk's canvas after each step: chunk, steps done, steps in all, canvas."""
-
-    def begin(self, out: Path, schedule: Schedule, rate: int) -> None:
-        """Check, before the work, that what it writes beside the dream `out` can be written."""
+    def begin(
+        self, out: Path, schedule: Schedule, rate: int
+    ) -> tuple[GainCallback | None, CanvasCallback | None]:
+        """Check, before the work, that it can write beside the dream `out`; returns its callbacks."""
 
     def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
-        """Write it, from ``source.wav`` and ``sound.wav`` in the folder `work`."""
+        """Write what it saw of the source `name`, which begins at second `start`.
+
+        The folder `work` holds ``source.wav`` and ``sound.wav``, of at least one sample.
+        """
 
 
 def render_audio_file(
@@ -82,16 +83,10 @@ def render_audio_file(
     observer: AudioObserver | None = None,
     sound_track: int | str | None = None,
 ) -> Report:
-    """Dream an audio file, a sound track of a film, or a generated signal, into an audio file.
+    """Dream a file with sound, or a generated signal, into an audio file.
 
-    Args:
-        source: the file, or the signal to generate.
-        output: the result; None: beside the source, or in the current folder, named after it.
-        recipe: how to dream.
-        overwrite: whether existing files may be replaced.
-        sink: told about progress.
-        observer: draws the dream; None: nobody.
-        sound_track: number, from 1, or language of the track; None: the first.
+    The result is `output`, or lies beside the source (for a signal in the current folder), named after it.
+    `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream.
 
     Raises:
         UserError: no sound in it, no such track, or a path that cannot be written.
@@ -104,17 +99,16 @@ def render_audio_file(
         modulate.check_drives(audio.film, recipe)
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
+        on_gain, on_canvas = None, None
         if observer is not None:
-            observer.begin(out, recipe.schedule, track.rate)
+            on_gain, on_canvas = observer.begin(out, recipe.schedule, track.rate)
         network = load_audio_network(recipe, sink)
         for line in modulated.descriptions:
             sink.say(line)
         with output_workspace(out, overwrite) as work:
             span, dreamed = render_audio_track(
-                audio, network, recipe, sink, work,
-                on_gain=None if observer is None else observer.on_gain,
-                on_canvas=None if observer is None else observer.on_canvas,
-            )  # fmt: skip
+                audio, network, recipe, sink, work, on_gain=on_gain, on_canvas=on_canvas
+            )
             seconds = span.n_samples / track.rate
             _warn_if_truncated(audio, seconds, sink)
             encode_audio(work / "sound.wav", work / out.name)
@@ -157,21 +151,12 @@ def render_audio_track(
     work: Path,
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,
-    on_gain: Callable[[np.ndarray], None] | None = None,
-    on_canvas: Callable[[Chunk, int, int, np.ndarray], None] | None = None,
+    on_gain: GainCallback | None = None,
+    on_canvas: CanvasCallback | None = None,
 ) -> tuple[DecodedSpan, AudioDreamReport]:
-    """Dream one sound track into ``work/sound.wav``, float32 at its own rate.
+    """Dream one sound track into ``work/sound.wav``, float32 at its own rate, and decode it to ``work/source.wav``.
 
-    Args:
-        audio: the track.
-        network: an audio network.
-        recipe: how to dream.
-        sink: told about progress, in seconds.
-        work: a folder, which gets the decoded sound, ``source.wav``, too.
-        should_stop: asked now and then; True ends the dream.
-        store: where finished chunks outlive the run.
-        on_gain: see `AudioObserver`.
-        on_canvas: see `AudioObserver`.
+    Progress is told in seconds; finished chunks outlive the run in `store`; see `DreamHooks` for the callbacks.
 
     Returns:
         Where the sound starts and how long it is, and the figures of its dream.

@@ -73,15 +73,9 @@ def style_audio_file(
     overwrite: bool,
     sink: EventSink,
 ) -> AudioStyleFileReport:
-    """Give an audio file the texture of others.
+    """Give an audio file the texture of others, each with its weight.
 
-    Args:
-        content: the file.
-        styles: audio files, each with its weight.
-        output: the result; None: beside the content, named after it.
-        settings: how.
-        overwrite: whether an existing file may be replaced.
-        sink: told about progress, in seconds.
+    The result is `output`, or lies beside the content, named after it. Progress is told in seconds.
 
     Raises:
         UserError: what is no sound, or nothing that can be styled; a path that cannot be written.
@@ -121,17 +115,9 @@ def style_audio_track(
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,
 ) -> tuple[DecodedSpan, AudioStyleReport]:
-    """Style one sound track into ``work/sound.wav``, float32 at its own rate.
+    """Style one sound track into ``work/sound.wav``, float32 at its own rate; the styles are files with a weight.
 
-    Args:
-        audio: the track.
-        styles: files with a sound, each with its weight.
-        settings: how.
-        network: an audio network.
-        sink: told about progress, in seconds.
-        work: a folder, which gets the decoded sounds too.
-        should_stop: asked now and then; True ends the work.
-        store: where finished windows outlive the run.
+    Progress is told in seconds; finished windows outlive the run in `store`.
 
     Returns:
         Where the sound starts and how long it is, and the figures of what was done to it.

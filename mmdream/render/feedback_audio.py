@@ -96,21 +96,13 @@ def render_feedback_audio(
     sink: EventSink,
     sound_track: str | None = None,
 ) -> Report:
-    """Dream a sound again and again into one file, and into one for each clip.
+    """Dream a file with sound, or a generated signal, again and again: into one file, and one for each clip.
 
-    Args:
-        source: a file with sound, or a signal to generate.
-        output: the result; None: beside the source, or in the current folder, named after it. Clip 1 of
-            ``rain.wav`` becomes ``rain.01.wav``.
-        recipe: how to dream.
-        settings: what happens between the clips, and how many there are.
-        overwrite: whether existing files may be replaced.
-        sink: told about progress, in seconds, and of each clip.
-        sound_track: number, from 1, or language of the track; None: the first.
+    The result is `output`, or lies beside the source (for a signal in the current folder), named after it; clip
+    1 of ``rain.wav`` becomes ``rain.01.wav``. `sound_track` is a number, from 1, or a language; None: the first.
 
     Raises:
-        UserError: no sound in it, no such track, clips too long or too short, or a path that cannot be
-            written.
+        UserError: no sound in it, no such track, clips too long or too short, or a path that cannot be written.
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed, sound_track) as audio:
@@ -154,17 +146,10 @@ def render_clips(
     should_stop: Callable[[], bool] = lambda: False,
     seconds: Fraction | None = None,
 ) -> tuple[list[FeedbackClip], FeedbackClip]:
-    """Dream a sound again and again.
+    """Dream a sound again and again; files on the way, and every clip, stay in the folder `work`.
 
-    Args:
-        audio: the sound.
-        settings: what happens between the clips, and how many there are.
-        network: an audio network.
-        recipe: how to dream; clip 1 takes its seed, each later one the next number.
-        sink: told about progress, in seconds, and of each clip.
-        work: a folder; every clip stays there.
-        should_stop: asked now and then; True ends the dream.
-        seconds: the clips are as many as it takes to last so long, and are cut there; None: they are not.
+    Clip 1 takes the recipe's seed, each later one the next number. With `seconds` there are as many clips as it
+    takes to last so long, and they are cut there.
 
     Returns:
         The clips, and all of them joined.

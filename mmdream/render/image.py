@@ -54,15 +54,10 @@ def render_image_file(
     sink: EventSink,
     save_steps: bool = False,
 ) -> Report:
-    """Dream an image file, or noise, into an image file; see `render_image`.
+    """Dream an image file, or noise of the recipe's size, into an image file; see `render_image`.
 
-    Args:
-        source: an image file; None: noise of the recipe's size.
-        output: the result; None: beside the source.
-        recipe: how to dream.
-        overwrite: whether the result may replace a file.
-        sink: told each octave that is done.
-        save_steps: keep the image after each step too, in a folder named as the result and ``.steps``.
+    The result is `output`, or lies beside the source, named after it. With `save_steps` the image after each
+    step is kept too, in a folder named as the result and ``.steps``.
 
     Raises:
         UserError: not an image, a mask that does not fit it, or a path that cannot be written.
@@ -112,16 +107,13 @@ def render_image(
     sink: EventSink,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, Report]:
-    """Dream an image, pass after pass, as a film's frame at second 0.
+    """Dream an image, float32 [H, W, 3], 0..1, pass after pass, as a film's frame at second 0.
 
-    Args:
-        rgb: float32 [H, W, 3], 0..1.
-        recipe: how to dream; passes that begin after second 0 are left out.
-        sink: told each octave that is done.
-        on_step: called after each step with the image so far, float32 [h, w, 3].
+    Passes that begin later are left out. Each octave that is done is told to `sink`; `on_step` is called after
+    each step with the image so far, float32 [h, w, 3].
 
     Returns:
-        The dream, float32 [H, W, 3], 0..1, and its figures, by its first pass.
+        The dream, like the image, and its figures, by its first pass.
 
     Raises:
         UserError: the recipe follows a film, or names what is not there.

@@ -85,20 +85,12 @@ def style_image_file(
 ) -> ImageStyleReport:
     """Render an image file in the style of others, into an image file; see `style_image`.
 
-    Args:
-        content: an image file.
-        output: the result; None: beside the content.
-        recipe: how to ascend.
-        style: the style images and what is compared.
-        overwrite: whether the result may replace a file.
-        sink: told each step.
-        from_noise: start with noise in place of the content.
-        mask: where to act, an image, or a film as it is at second 0; None: everywhere.
-        save_steps: keep the image after each step too, in a folder named as the result and ``.steps``.
+    The result is `output`, or lies beside the content, named after it. With `save_steps` the image after each
+    step is kept too, in a folder named as the result and ``.steps``. The mask is an image, or a film as it is at
+    second 0.
 
     Raises:
-        UserError: not an image, or too small a one; a mask that does not fit it; a path that cannot be
-            written.
+        UserError: not an image, or too small a one; a mask that does not fit it; a path that cannot be written.
     """
     out = check_output_file(content, output, ".styled.png", IMAGE_SUFFIXES, overwrite)
     rgb, style_images = read_style_image(content), [read_style_image(path) for path, _ in style.models]
@@ -122,10 +114,10 @@ def style_image(
     mask: np.ndarray | None = None,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> tuple[np.ndarray, ImageStyleReport]:
-    """Render an image in a style.
+    """Render an image, float32 [H, W, 3], 0..1, in a style.
 
     Args:
-        rgb: float32 [H, W, 3], 0..1: the content.
+        rgb: the content.
         style_images: those of `style`, float32 [h, w, 3], 0..1.
         recipe: how to ascend, as it is at second 0; its targets are not used.
         style: the weights of the style images and what is compared.
@@ -135,10 +127,7 @@ def style_image(
         on_step: called after each step with the image so far, float32 [h, w, 3].
 
     Returns:
-        The result, float32 [H, W, 3], 0..1, and its figures.
-
-    Raises:
-        UserError: the recipe names what is not there.
+        The result, like the image, and its figures.
     """
     began = time.perf_counter()
     keep_freed_memory()

@@ -114,16 +114,10 @@ def render_zoom_video(
     sink: EventSink,
     audio: ZoomAudio | None = None,
 ) -> Report:
-    """Dream an image, or noise, into a film.
+    """Dream an image, or noise of the recipe's size, into a film.
 
-    Args:
-        source: an image file; None: noise of the recipe's size.
-        output: the result; None: beside the source.
-        recipe: how to dream; its size, if there is one, is the film's: the image is cut to its shape.
-        zoom: how long, how fast and whereto.
-        overwrite: whether the result may replace a file.
-        sink: told about progress, in frames and in seconds.
-        audio: the sound that is dreamed beside it; None: none.
+    The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is the
+    film's: the image is cut to its shape. `audio` is dreamed beside it.
 
     Raises:
         UserError: not an image, or a sound that cannot be dreamed, or a path that cannot be written.
@@ -175,21 +169,12 @@ def _crop_to_size(rgb: np.ndarray, size: str | None) -> np.ndarray:
 def dream_zoom_frames(
     start: np.ndarray, renderer: PassRenderer, recipe: Recipe, zoom: ZoomSettings
 ) -> Generator[np.ndarray, None, None]:
-    """Dream an image again and again.
+    """Dream an image, float32 [H, W, 3], 0..1, again and again, and yield such frames.
 
     The canvas stays where it is while the view of it moves; what is added to a view is warped back onto the
     canvas, and only when the view has gone far is the canvas moved after it. So nothing is resampled at every
-    frame, and the motion is exact.
-
-    Args:
-        start: float32 [H, W, 3], 0..1. The first frame takes as few steps as any other: the dream grows
-            within the first second.
-        renderer: of the dream.
-        recipe: how to dream; its schedule holds at each frame's time.
-        zoom: how long, how fast and whereto.
-
-    Yields:
-        Frames, float32 [H, W, 3], 0..1.
+    frame, and the motion is exact. The first frame takes as few steps as any other: the dream grows within the
+    first second.
     """
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.render.frames import count_carried_steps

@@ -28,8 +28,8 @@ from mmdream.render.audio import AudioInput, open_audio_source, render_audio_tra
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Targets, Term
-from mmdream.views.audio_figures import DYNAMIC_RANGE
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, truncate_text
+from mmdream.views.figures import DYNAMIC_RANGE
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
@@ -90,15 +90,9 @@ def render_each_channel(
 ) -> ChannelsReport:
     """Dream a sound once for each channel of a layer, and draw a sheet of the dreams.
 
-    Args:
-        source: a file with sound, or a signal to generate.
-        output: names the results: ``OUT.LAYER.007.wav`` and so on, and ``OUT.LAYER.png``; None: beside the
-            source, named after it.
-        recipe: how to dream; its targets are replaced, their measure is not.
-        channels_text: ``LAYER`` or ``LAYER:0-15,20``.
-        overwrite: whether existing files may be replaced.
-        sink: told about progress, in dreams.
-        sound_track: number, from 1, or language of the track; None: the first.
+    `channels_text` is ``LAYER`` or ``LAYER:0-15,20``; it replaces the recipe's targets, but not their measure.
+    Results are named after `output`, or after the source: ``OUT.LAYER.007.wav`` and so on, and
+    ``OUT.LAYER.png``. `sound_track` is a number, from 1, or a language; None: the first.
 
     Raises:
         UserError: no such layer, channel or track, no sound, or a path that cannot be written.
@@ -136,7 +130,7 @@ def render_each_channel(
         with output_workspace(index, overwrite) as work:
             title = f"{audio.name.name}: what each channel of {network.card.name}'s {layer} makes of it"
             sheet = draw_channel_sheet(title, cells, audio.track.rate, dream.seconds)
-            write_image(work / index.name, sheet.astype(np.float32) / 255)
+            write_image(work / index.name, sheet)
     return ChannelsReport(index, outputs, gains, time.perf_counter() - began)
 
 

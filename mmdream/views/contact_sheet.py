@@ -60,12 +60,12 @@ def write_contact_sheet(
     title: tuple[str, str] = ("", ""),
     curves: dict[str, CurveKeys] | None = None,
 ) -> None:
-    """Write the sheet.
+    """Write the sheet of a film and its dream; its suffix chooses the format.
 
     Args:
         film: the source.
         dream: the finished film.
-        path: of the sheet; its suffix chooses the format.
+        path: of the sheet.
         count: moments, where the film has so many frames.
         start: second of the source that is the dream's second 0.
         title: text above the sheet, left and right.
@@ -84,7 +84,7 @@ def write_contact_sheet(
         strips = draw_curves(curves, [seconds for seconds, _, _ in cells], sheet.shape[1] - 2 * MARGIN)
         strips = np.pad(strips, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=BACKGROUND)
         sheet = np.concatenate([sheet, strips])
-    write_image(path, sheet.astype(np.float32) / 255)
+    write_image(path, sheet)
 
 
 def select_evenly(times: Sequence[Fraction], count: int) -> list[Fraction]:
@@ -132,15 +132,9 @@ def select_numeric_curves(driven: dict[str, dict[str, CurveKeys]]) -> dict[str, 
 
 
 def draw_curves(curves: dict[str, CurveKeys], moments: Sequence[float], width: int) -> np.ndarray:
-    """Draw curves below one another, on one clock.
+    """Draw curves by name below one another, uint8 [h, width, 3].
 
-    Args:
-        curves: by name.
-        moments: seconds that are marked, rising; the film reaches about as far on either side of them.
-        width: px.
-
-    Returns:
-        uint8 [h, width, 3].
+    The moments, seconds, are marked; the film reaches about as far on either side of them.
     """
     height = CURVE_HEIGHT + LABEL_HEIGHT
     canvas = blank_canvas(len(curves) * height, width)

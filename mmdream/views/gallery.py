@@ -45,18 +45,9 @@ def write_gallery(
     photos: Iterable[np.ndarray],
     sink: EventSink,
 ) -> Path:
-    """Write the gallery of an image network.
+    """Write the gallery of an image network into an image file, and return its path.
 
-    Args:
-        name: of the network.
-        weights: a file, "random", or None for the network's own.
-        output: an image file; its suffix chooses the format.
-        overwrite: whether an existing file may be replaced.
-        photos: uint8 [h, w, 3] of `PHOTO_SIZE`, see `rank_channels`.
-        sink: told each tile that is done.
-
-    Returns:
-        The path that was written.
+    `weights` is a file, "random", or None for the network's own; for `photos` see `rank_channels`.
 
     Raises:
         UserError: a sound network, weights that do not fit, or a path that cannot be written.
@@ -73,21 +64,14 @@ def write_gallery(
     with output_workspace(out, overwrite) as work:
         network = load_shared_network(card, path, choose_precision("auto", card, has_gpu))
         sheet = draw_gallery(network, photos, sink)
-        write_image(work / out.name, sheet.astype(np.float32) / 255)
+        write_image(work / out.name, sheet)
     return out
 
 
 def draw_gallery(
     network: Network, photos: Iterable[np.ndarray], sink: EventSink, most: int = MAX_CHANNELS
 ) -> np.ndarray:
-    """Draw a row for each rung, shallow to deep, its strongest channel first; uint8 [H, W, 3].
-
-    Args:
-        network: an image network.
-        photos: see `rank_channels`.
-        sink: told each tile that is done.
-        most: channels of a rung.
-    """
+    """Draw a row for each rung, shallow to deep, its `most` strongest channels in order; uint8 [H, W, 3]."""
     rungs, ranked = network.card.rungs, rank_channels(network, photos, most)
     count, done = sum(map(len, ranked)), 0
     rows: list[list[np.ndarray]] = []
@@ -101,15 +85,10 @@ def draw_gallery(
 
 
 def rank_channels(network: Network, photos: Iterable[np.ndarray], most: int) -> list[tuple[int, ...]]:
-    """The strongest channels of each rung, the strongest first.
+    """The `most` strongest channels of each rung, the strongest first.
 
-    A channel's mean square over its rung's is measured on the noise that tiles start from and on the photos;
-    the product ranks it, so that a channel which is silent on any of them comes last.
-
-    Args:
-        network: an image network.
-        photos: uint8 [h, w, 3].
-        most: channels of a rung.
+    A channel's mean square over its rung's is measured on the noise that tiles start from and on the photos,
+    uint8 [h, w, 3] of `PHOTO_SIZE`; the product ranks it, so that one which is silent on any comes last.
     """
     features = network.rung_features(tuple(range(len(network.card.rungs))))
     ranks: list[np.ndarray | float] = [0.0] * len(network.card.rungs)

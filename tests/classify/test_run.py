@@ -31,7 +31,7 @@ from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
-from mmdream.views.predictions import draw_predictions
+from mmdream.views.figures import draw_predictions
 
 QUIET = EventSink()
 
@@ -81,7 +81,7 @@ def test_a_picture_is_told_for_what_it_shows(data: Path):
     (seen,) = found.predictions
     assert seen.network == "dreamnet"
     assert seen.classes[seen.top_classes(1)[0]] == "Egyptian cat"
-    assert draw_predictions("cat.jpg", found.predictions, 5).std() > 10
+    assert draw_predictions(found.panels()).std() > 10
 
 
 def test_a_sound_is_prepared_as_in_training(data: Path):
@@ -144,7 +144,7 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
         np.testing.assert_allclose(row, image_classifier(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
     assert {medium for medium, _, _ in told} == {"picture", "sound"}
     assert all(done <= total for _, done, total in told)
-    both, one = (draw_predictions("film.mp4", each, 2) for each in (found.predictions, (seen,)))
+    both, one = (draw_predictions(each) for each in (found.panels(), found.panels()[:1]))
     assert both.shape[0] > one.shape[0]
     lines = "\n".join(found.lines())
     assert "picture, dreamnet, mean of 4 frames" in lines

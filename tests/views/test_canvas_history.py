@@ -18,7 +18,7 @@ from mmdream.media import image
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.schedule import Schedule
-from mmdream.views.audio_figures import MAX_FIGURES, CanvasHistory, draw_canvas_steps
+from mmdream.views.figures import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 
 RATE = 16_000
 

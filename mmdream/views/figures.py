@@ -1,8 +1,8 @@
-"""Figures of a dreamed sound: the dream beside its source, and how it grew step by step."""
+"""Figures by matplotlib: a dreamed sound, how its dream grew step by step, and predictions over time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +21,25 @@ from mmdream.audio.canvas import (
     compute_invented_power,
     measure_column_power,
 )
-from mmdream.audio.chunks import Chunk, crossfade_chunks
+from mmdream.audio.chunks import CanvasCallback, Chunk, crossfade_chunks
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import AudioSource, FileSource, read_blocks
 from mmdream.audio.stft import make_stft
-from mmdream.core.files import check_output_folder, move_folder_into_place
-from mmdream.media.image import write_image
+from mmdream.core.files import (
+    check_output_file,
+    check_output_folder,
+    move_folder_into_place,
+    output_workspace,
+)
+from mmdream.media.image import IMAGE_SUFFIXES, write_image, write_numbered_images
+from mmdream.render.audio import GainCallback
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.views.canvas import new_figure, rasterize_figure
-from mmdream.views.predictions import check_figure_path, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SPECTROGRAM_INCHES, CURVES_INCHES = 2.1, 1.5
+SPECTROGRAM_INCHES, CURVES_INCHES, PREDICTIONS_INCHES = 2.1, 1.5, 3.6
 """Heights of the parts of a figure."""
 DYNAMIC_RANGE = 80.0
 """dB below the loudest place that are drawn."""
@@ -50,10 +55,27 @@ INVENTED_COLORS = {
     "vmin": DB_PER_NEPER * INVENTED_START - 30,
     "vmax": DB_PER_NEPER * (INVENTED_START + MAX_INVENTED),
 }
+MAX_LINES = 10
+"""Classes of a part: so many colors can be told apart."""
 MAX_FIGURES = 24
 """Figures of a growing dream; of more steps, evenly spaced ones that end with the last."""
 SILENT_HOPS = 512
 """Hops of silence that are appended at once."""
+
+
+def check_figure_path(output: Path, overwrite: bool) -> Path:
+    """The path of a figure, checked before the work.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    return check_output_file(None, output, ".png", IMAGE_SUFFIXES, overwrite, "--plot")
+
+
+def write_figure(rgb: np.ndarray, output: Path, overwrite: bool) -> None:
+    """Write a figure, uint8 [H, W, 3]; the suffix chooses the format."""
+    with output_workspace(output, overwrite) as work:
+        write_image(work / output.name, rgb)
 
 
 class AudioFigures:
@@ -71,32 +93,21 @@ class AudioFigures:
         self._gains = ColumnMeans()
         self._history: CanvasHistory | None = None
         self._folder: Path | None = None
-        self.on_gain = None if plot is None else self._gains.feed
-        self.on_canvas: Callable[[Chunk, int, int, np.ndarray], None] | None = None
 
-    def begin(self, out: Path, schedule: Schedule, rate: int) -> None:
-        """Check, before the dream `out` is made, that its figures can be written.
-
-        Raises:
-            UserError: they cannot.
-        """
+    def begin(
+        self, out: Path, schedule: Schedule, rate: int
+    ) -> tuple[GainCallback | None, CanvasCallback | None]:
+        """See `AudioObserver.begin`."""
         if self._plot is not None:
             check_figure_path(self._plot, self._overwrite)
         if self._plot_steps:
             self._folder = check_output_folder(out, "steps", self._overwrite)
             self._history = CanvasHistory(schedule, rate)
-            self.on_canvas = self._history.feed
+        on_gain = None if self._plot is None else self._gains.feed
+        return on_gain, None if self._history is None else self._history.feed
 
     def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
-        """Draw the figures and give them their names.
-
-        Args:
-            name: of the source.
-            layout: of its channels.
-            schedule: what was dreamed.
-            start: seconds of the first sample.
-            work: holds ``source.wav`` and ``sound.wav``, of at least one sample.
-        """
+        """See `AudioObserver.finish`."""
         with (
             soundfile.SoundFile(work / "source.wav") as source_file,
             soundfile.SoundFile(work / "sound.wav") as dream_file,
@@ -106,28 +117,19 @@ class AudioFigures:
                 rgb = draw_audio_dream(name, source, dream, self._gains, schedule, start)
                 write_figure(rgb, self._plot, self._overwrite)
             if self._folder is not None and self._history is not None:
-                folder = work / self._folder.name
-                folder.mkdir()
-                for number, rgb in enumerate(draw_canvas_steps(name, source, self._history, start), 1):
-                    write_image(folder / f"{number:04}.png", rgb.astype(np.float32) / 255)
-                move_folder_into_place(folder, self._folder)
+                write = write_numbered_images(work / self._folder.name)
+                for rgb in draw_canvas_steps(name, source, self._history, start):
+                    write(rgb)
+                move_folder_into_place(work / self._folder.name, self._folder)
 
 
 def draw_audio_dream(
     name: str, source: AudioSource, dream: AudioSource, gains: ColumnMeans, schedule: Schedule, start: float
 ) -> np.ndarray:
-    """Draw source, dream, change, gain, loudness and schedule over time.
+    """Draw source, dream, change, gain, loudness and schedule over time, uint8 [H, W, 3].
 
-    Args:
-        name: of the source.
-        source: at least one sample.
-        dream: of the same rate and length.
-        gains: the log gain that was applied, a row per hop, nepers.
-        schedule: what was dreamed.
-        start: seconds of the first sample.
-
-    Returns:
-        uint8 [H, W, 3].
+    Source and dream have the same rate and length, at least one sample; `gains` holds the log gain that was
+    applied, a row per hop, nepers; `start` is the second of the first sample.
     """
     (before, column), (after, _) = measure_column_power(source), measure_column_power(dream)
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
@@ -238,14 +240,8 @@ def draw_canvas_steps(
 ) -> Iterator[np.ndarray]:
     """Draw how a dream grew: the source under the gain so far, the gain, and what is invented, if anything.
 
-    Args:
-        name: of the source.
-        source: at least one sample.
-        history: what was fed while it was dreamed.
-        start: seconds of the first sample.
-
-    Yields:
-        `history.count` figures, uint8 [H, W, 3]; the loudness is not yet matched.
+    Yields `history.count` figures, uint8 [H, W, 3], of a sound of at least one sample; `start` is the second of
+    the first. The loudness is not yet matched.
     """
     power, column = measure_column_power(source)
     canvases, begin, canvas_column = history.mean_canvases()
@@ -320,3 +316,29 @@ def _format_steps(number: int, history: CanvasHistory) -> str:
         (total,) = history.totals
         return f"{round(total * number / history.count)} of {total} steps"
     return f"{number / history.count:.0%} of its steps"
+
+
+Panel = tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]
+"""Title; seconds of each moment's middle; the first classes with their probabilities, float [moment]."""
+
+
+def draw_predictions(panels: Sequence[Panel]) -> np.ndarray:
+    """Draw classes over time, or as bars of a single moment, a part for each network; uint8 [H, W, 3]."""
+    figure = new_figure(PREDICTIONS_INCHES * len(panels))
+    parts = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for axes, (title, seconds, curves) in zip(parts, panels, strict=True):
+        axes.set_title(title, loc="left", parse_math=False)
+        names, probabilities = zip(*curves[:MAX_LINES], strict=True)
+        if len(seconds) > 1:
+            for name, values in zip(names, probabilities, strict=True):
+                axes.plot(seconds, values, marker=".", label=name)
+            axes.set(xlabel="seconds", ylabel="probability", ylim=(-0.02, 1.02))
+            axes.grid(alpha=0.3)
+            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        else:
+            # By number: ImageNet has two classes called crane, which would share a bar.
+            axes.barh(range(len(names)), [values[0] for values in probabilities])
+            axes.set_yticks(range(len(names)), names)
+            axes.invert_yaxis()
+            axes.set(xlabel="probability", xlim=(0, 1))
+    return rasterize_figure(figure)

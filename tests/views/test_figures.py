@@ -15,7 +15,7 @@ from mmdream.audio.source import ArraySource
 from mmdream.cli.app import app
 from mmdream.media import image
 from mmdream.settings.schedule import Schedule
-from mmdream.views.audio_figures import draw_audio_dream
+from mmdream.views.figures import draw_audio_dream
 
 RATE = 16_000
 
