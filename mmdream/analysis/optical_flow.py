@@ -14,8 +14,6 @@ MIN_SIDE = 16
 """px; DIS cannot take less."""
 UNLIKE_LEVELS = 6
 """Of 255, mean over 5x5: a larger difference is another thing."""
-FLAT_DEVIATION = 2.5
-"""Standard deviation of luma, of 255, under which an image shows nothing that could be found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +90,6 @@ def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) 
         backward[..., 1] *= scale[1]
         positions = _pixel_grid(height, width) + backward
     return [_remap(sharp, positions, cv2.INTER_CUBIC), *warped]
-
-
-def measure_motion(previous: np.ndarray, current: np.ndarray) -> float:
-    """How far an image moved, as a share of its longer side: its mean change over its mean slope.
-
-    That takes a hundredth of a flow's time. The images are uint8 [h, w], small, of luma. Both are brought to
-    one mean and one contrast first, so that flicker and fades are no motion; flat ones have none. True for
-    small motions; a large one reads as less than it is, as it leaves the image's slopes.
-    """
-    before, after = previous.astype(np.float32), current.astype(np.float32)
-    deviations = float(before.std()), float(after.std())
-    if min(deviations) < FLAT_DEVIATION:
-        return 0.0
-    before, after = (before - before.mean()) / deviations[0], (after - after.mean()) / deviations[1]
-    slope = float(np.abs(np.diff(after, axis=0)).mean() + np.abs(np.diff(after, axis=1)).mean())
-    return float(np.abs(after - before).mean()) / slope / max(after.shape)
 
 
 def _remap(image: np.ndarray, positions: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.analysis import cuts
-from mmdream.analysis.cuts import BLACK_LEVEL, Box, FrameMark, Thumbnail
-from mmdream.analysis.optical_flow import FLAT_DEVIATION, measure_motion
+from mmdream.analysis.cuts import (
+    BLACK_LEVEL,
+    FLAT_DEVIATION,
+    Box,
+    FrameMark,
+    Thumbnail,
+    lit_box,
+    mark_frames,
+)
 from mmdream.media.video_reader import Frame
 
 FADE_GONE, FADE_FULL = 0.1, 0.3
@@ -102,40 +107,22 @@ def scan_frames(frames: Iterable[Frame]) -> Scan:
     pts: array[int] = array("q")
     light, motion, brightness = (array("f") for _ in range(3))
     time_base, repeated = Fraction(1), 0
-    edges = deque[tuple[np.ndarray, np.ndarray]]()  # Of the frames that `mark_frames` holds back.
-
-    def make_thumbnails() -> Iterator[Thumbnail]:
-        nonlocal time_base, repeated
-        detector, last_luma = cuts.make_cut_detector(), None
-        for number, frame in enumerate(frames):
-            time_base = frame.time_base
-            repeated += frame.repeated
-            pts.append(frame.pts)
-            edges.append(_brightest_in_rows_and_columns(frame.rgb))
-            thumbnail = cuts.make_thumbnail(frame.rgb, number, detector)
-            luma = thumbnail.ycrcb[..., 0]
-            motion.append(0.0 if last_luma is None else measure_motion(last_luma, luma))
-            brightness.append(float(luma.mean()) / 255)
-            last_luma = luma
-            yield thumbnail
-
     shots: list[Shot] = []
     shot: _OpenShot | None = None
-    for number, (thumbnail, mark) in enumerate(cuts.mark_frames(make_thumbnails())):
+    for number, (thumbnail, mark) in enumerate(mark_frames(frames)):
         if shot is None or mark is FrameMark.START:
             if shot is not None:
                 shots.append(shot.close(number, light))
             shot = _OpenShot(number)
-        light.append(shot.add(number, thumbnail, edges.popleft(), mark is FrameMark.FLASH))
+        light.append(shot.add(number, thumbnail, mark is FrameMark.FLASH))
+        pts.append(thumbnail.pts)
+        motion.append(thumbnail.motion)
+        brightness.append(float(thumbnail.ycrcb[..., 0].mean()) / 255)
+        time_base = thumbnail.time_base
+        repeated += thumbnail.repeated
     if shot is not None:
         shots.append(shot.close(len(light), light))
     return Scan(tuple(shots), pts, light, time_base, repeated, motion, brightness)
-
-
-def _brightest_in_rows_and_columns(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    # Columns in two steps over rows that lie in one piece: numpy takes 20 times as long over axes (0, 2).
-    columns = rgb.reshape(rgb.shape[0], -1).max(axis=0).reshape(-1, 3).max(axis=1)
-    return rgb.max(axis=(1, 2)), columns
 
 
 class _OpenShot:
@@ -143,19 +130,18 @@ class _OpenShot:
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self.rows, self.columns = np.zeros(1, np.float32), np.zeros(1, np.float32)
+        self.row_maxima, self.column_maxima = np.zeros(1, np.float32), np.zeros(1, np.float32)
         self.largest = 0.0
         self.flashes: list[tuple[int, int]] = []
 
-    def add(
-        self, number: int, thumbnail: Thumbnail, edges: tuple[np.ndarray, np.ndarray], is_flash: bool
-    ) -> float:
+    def add(self, number: int, thumbnail: Thumbnail, is_flash: bool) -> float:
         """Add a frame; returns its contrast, of 255."""
         # Of what is lit in this frame: a small thing in the dark is no fade.
         top, bottom, left, right = thumbnail.box
         contrast = float(thumbnail.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else 0.0
         if not is_flash:
-            self.rows, self.columns = np.maximum(self.rows, edges[0]), np.maximum(self.columns, edges[1])
+            self.row_maxima = np.maximum(self.row_maxima, thumbnail.row_maxima)
+            self.column_maxima = np.maximum(self.column_maxima, thumbnail.column_maxima)
             self.largest = max(self.largest, contrast)
         elif self.flashes and self.flashes[-1][1] == number:
             self.flashes[-1] = self.flashes[-1][0], number + 1
@@ -168,5 +154,5 @@ class _OpenShot:
         for number in range(self.first, stop):
             # A shot that shows nothing anywhere is not fading.
             light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT_DEVIATION else 1.0
-        box = cuts.lit_box(self.rows, self.columns, BLACK_LEVEL / 255)
+        box = lit_box(self.row_maxima, self.column_maxima, BLACK_LEVEL / 255)
         return Shot(self.first, stop, box, tuple(self.flashes))

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from mmdream.core.errors import disk_full_error
-from mmdream.media.open import audio_stream, demux_packets, open_media
+from mmdream.media.open import DEMUX_END_ERROR, audio_stream, open_media
 from mmdream.media.probe import AudioTrack, MediaFile
 
 BLOCK_SAMPLES = 1 << 16
@@ -156,7 +156,7 @@ def decode_audio(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int, np.n
 def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | None, np.ndarray, bool]]:
     """Decoded blocks: (position by its time stamp, float32 [channel, sample], whether damage lies before)."""
     with open_media(film.path) as container:
-        packets = demux_packets(container, audio_stream(container, track.index))
+        packets = container.demux(audio_stream(container, track.index))
         to_float = _make_float_converter(track)
         resumed = False
         while True:
@@ -166,7 +166,7 @@ def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | N
             except av.InvalidDataError:
                 resumed = True
                 continue
-            except (av.FFmpegError, OSError):
+            except (av.FFmpegError, OSError, DEMUX_END_ERROR):
                 return  # Cut off: what came so far is what there is.
             if packet is None:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -13,7 +14,7 @@ import av
 import ffmpeg
 
 from mmdream.media.formats import AAC_RATES, VideoFormat, video_format
-from mmdream.media.open import demux_packets, merge_audio_video, open_media, run_ffmpeg
+from mmdream.media.open import DEMUX_END_ERROR, merge_audio_video, open_media, run_ffmpeg
 from mmdream.media.probe import MediaFile, SubtitleTrack
 from mmdream.media.tracks import OutputAudioTrack, describe_track, plan_audio_tracks
 from mmdream.media.video_reader import read_frames
@@ -276,9 +277,9 @@ def _source_frame_duration(film: MediaFile, seconds: Fraction) -> Fraction | Non
     own, following = None, None
     with open_media(film.path) as container:
         stream = container.streams[video.index]
-        try:
+        with suppress(av.FFmpegError, OSError, DEMUX_END_ERROR):
             container.seek(pts, stream=stream)
-            for packet in demux_packets(container, stream):
+            for packet in container.demux(stream):
                 if packet.pts is None:
                     continue
                 if abs(packet.pts - pts) <= tolerance:
@@ -287,8 +288,6 @@ def _source_frame_duration(film: MediaFile, seconds: Fraction) -> Fraction | Non
                     following = packet.pts
                 if following is not None and packet.dts is not None and packet.dts > following:
                     break  # What comes later is shown later.
-        except (av.FFmpegError, OSError):
-            pass
     if following is not None:
         return (following - pts) * time_base
     if video.duration is not None:

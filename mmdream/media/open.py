@@ -17,6 +17,8 @@ from mmdream.core.errors import UserError, disk_full_error
 
 OPEN_OPTIONS = {"protocol_whitelist": "file"}
 """A film is a file: playlists that point elsewhere are not followed."""
+DEMUX_END_ERROR = IndexError
+"""PyAV 18.1 counts the streams when demuxing begins, and fails at its end where one was added on the way."""
 
 
 @contextmanager
@@ -43,17 +45,6 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         ) from error
     with container:
         yield container
-
-
-def demux_packets(container: InputContainer, *streams: Any) -> Iterator[av.Packet[Any]]:
-    """Packets as `container.demux` gives them: at last an empty one for each stream.
-
-    PyAV 18.1 counts the streams when it begins, and fails at the end where one was added on the way.
-    """
-    try:
-        yield from container.demux(*streams)
-    except IndexError:
-        return
 
 
 def video_stream(container: InputContainer, index: int) -> av.VideoStream:

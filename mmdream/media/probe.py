@@ -19,7 +19,7 @@ from av.stream import Disposition
 
 from mmdream.core.errors import UserError
 from mmdream.media.color import ColorSpace, read_color_space
-from mmdream.media.open import audio_stream, demux_packets, open_media, video_decoder, video_stream
+from mmdream.media.open import DEMUX_END_ERROR, audio_stream, open_media, video_decoder, video_stream
 
 MAX_SIDE = 16384
 MAX_PIXELS = 2**28
@@ -249,8 +249,8 @@ def _first_frame(
     container: InputContainer, stream: av.stream.Stream, decode: Callable[[av.Packet[Any]], Iterable[Any]]
 ) -> Any:
     """The first frame of a stream that may begin with broken packets; None: nothing decodes."""
-    with suppress(av.FFmpegError, OSError):
-        for packet in demux_packets(container, stream):
+    with suppress(av.FFmpegError, OSError, DEMUX_END_ERROR):
+        for packet in container.demux(stream):
             with suppress(av.FFmpegError):
                 for frame in decode(packet):
                     return frame

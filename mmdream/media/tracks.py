@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.media.audio_files import DecodedSpan, extract_audio, write_channel_mask
 from mmdream.media.formats import VideoFormat, video_format
-from mmdream.media.open import demux_packets, open_media, run_ffmpeg
+from mmdream.media.open import DEMUX_END_ERROR, open_media, run_ffmpeg
 from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.settings.recipe import Selection
 
@@ -168,8 +169,8 @@ def read_packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarra
     """Seconds on a file's clock of each packet of these streams: stream to float64 [packet], ascending."""
     times: dict[int, list[float]] = {index: [] for index in streams}
     if streams:
-        with open_media(path) as container:
-            for packet in demux_packets(container, [container.streams[index] for index in streams]):
+        with open_media(path) as container, suppress(DEMUX_END_ERROR):
+            for packet in container.demux([container.streams[index] for index in streams]):
                 if packet.pts is not None and packet.time_base is not None:
                     times[packet.stream_index].append(float(packet.pts * Fraction(packet.time_base)))
     return {index: np.sort(np.asarray(each, dtype=np.float64)) for index, each in times.items()}

@@ -17,8 +17,8 @@ from av.container import InputContainer
 
 from mmdream.core.errors import UserError
 from mmdream.media.color import HDR_TRANSFERS, make_rgb_decoder
-from mmdream.media.open import demux_packets, open_media, video_decoder, video_stream
-from mmdream.media.probe import MediaFile, VideoTrack
+from mmdream.media.open import DEMUX_END_ERROR, open_media, video_decoder, video_stream
+from mmdream.media.probe import UPRIGHT, MediaFile, VideoTrack
 
 SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the first frame at which a keyframe is looked for, until it lies before it."""
@@ -144,7 +144,7 @@ def _make_converter(video: VideoTrack) -> Callable[[av.VideoFrame], np.ndarray]:
     if video.orientation.transpose:
         width, height = height, width
     to_rgb = make_rgb_decoder(video.color, width, height, video.bit_depth, video.alpha)
-    return lambda frame: video.orientation(to_rgb(frame))
+    return to_rgb if video.orientation == UPRIGHT else lambda frame: video.orientation(to_rgb(frame))
 
 
 def _decode_span(
@@ -244,13 +244,13 @@ def _stream_packets(
     """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
     ends = progress.stream_ends
     try:
-        for packet in demux_packets(container):
+        for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 ends[packet.stream_index] = max(ends.get(packet.stream_index, end), end)
             if packet.stream_index == index and packet.size:
                 yield cast("av.Packet[av.VideoStream]", packet)
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, DEMUX_END_ERROR):
         pass  # Cut off: what came so far is what there is.
     yield None
 

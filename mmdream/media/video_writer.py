@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
 from av.container import InputContainer
 
-from mmdream.core.errors import Interrupted, reporting_full_disk
+from mmdream.core.errors import DISK_FULL_ERRNOS, Interrupted, disk_full_error, reporting_full_disk
 from mmdream.media.color import RGB, ColorSpace, default_matrix, make_rgb_encoder
 from mmdream.media.formats import VIDEO_FORMATS, VideoCodec
 from mmdream.media.open import open_media
@@ -91,17 +91,23 @@ class VideoWriter:
             rgb = np.pad(rgb, ((0, self._pad_rows), (0, self._pad_columns), (0, 0)), mode="edge")
         frame = self._to_frame(rgb)
         frame.pts, frame.time_base = self._shift(pts), self._time_base
-        with reporting_full_disk(self._path):
-            self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
 
     def write_packet(self, packet: av.Packet[av.VideoStream], pts: int) -> None:
         """Add a frame that a writer of the same settings encoded into another file; changes the packet."""
         packet.stream, packet.time_base = self._stream, self._time_base
         packet.pts = packet.dts = self._shift(pts)
         packet.duration = self._usual_duration
-        with reporting_full_disk(self._path):
+        self._mux(packet)
+
+    def _mux(self, packets: av.Packet[Any] | list[av.Packet[Any]]) -> None:
+        try:
             self._container.start_encoding()
-            self._container.mux(packet)
+            self._container.mux(packets)
+        except OSError as error:
+            if error.errno in DISK_FULL_ERRNOS:
+                raise disk_full_error(self._path) from error
+            raise
 
     def _shift(self, pts: int) -> int:
         """A time stamp on the file's clock; the first one decides where that is 0."""

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mmdream.analysis.curves import STEP_SECONDS
+from mmdream.analysis.cuts import measure_motion
 from mmdream.analysis.features import measure_video_features
-from mmdream.analysis.optical_flow import measure_motion
 from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.media.video_reader import Frame
 
