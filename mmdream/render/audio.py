@@ -41,7 +41,7 @@ TRUNCATED_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class AudioInput:
+class InputTrack:
     """A sound track to work on."""
 
     film: MediaFile
@@ -123,7 +123,7 @@ def render_audio_file(
 @contextmanager
 def open_audio_source(
     source: Path | SignalSpec, seed: int, sound_track: int | str | None = None
-) -> Iterator[AudioInput]:
+) -> Iterator[InputTrack]:
     """A track of a file, or of a generated signal as a file like any other.
 
     Raises:
@@ -131,7 +131,7 @@ def open_audio_source(
     """
     if not isinstance(source, SignalSpec):
         film = probe(source)
-        yield AudioInput(film, find_sound_track(film, sound_track), name=source)
+        yield InputTrack(film, find_sound_track(film, sound_track), name=source)
         return
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         path = Path(folder) / f"{source.kind}.wav"
@@ -140,11 +140,11 @@ def open_audio_source(
                 writer.write(samples)
         film = probe(path)
         track = find_sound_track(film, sound_track)
-        yield AudioInput(film, track, name=Path(path.name), loudness=SIGNAL_LUFS)
+        yield InputTrack(film, track, name=Path(path.name), loudness=SIGNAL_LUFS)
 
 
 def render_audio_track(
-    audio: AudioInput,
+    audio: InputTrack,
     network: Network,
     recipe: Recipe,
     sink: EventSink,
@@ -213,7 +213,7 @@ def _announce_octaves(recipe: Recipe, sink: EventSink) -> None:
         sink.say(f"sound: {fit} of {most.octaves} octaves fit, a coarser one would only move the volume")
 
 
-def _warn_if_truncated(audio: AudioInput, seconds: float, sink: EventSink) -> None:
+def _warn_if_truncated(audio: InputTrack, seconds: float, sink: EventSink) -> None:
     """Say so where a sound file ends before its header tells."""
     film, expected = audio.film, float(audio.film.duration or 0)
     tells_length = film.video is None and film.container_format in FORMATS_WITH_LENGTH

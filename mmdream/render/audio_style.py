@@ -21,7 +21,7 @@ from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import is_image
 from mmdream.media.probe import MediaFile, probe
-from mmdream.render.audio import AudioInput
+from mmdream.render.audio import InputTrack
 from mmdream.render.models import load_audio_network
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
@@ -86,7 +86,7 @@ def style_audio_file(
     film = _probe_audio_file(content)
     for path, _ in styles:
         _probe_audio_file(path)
-    audio = AudioInput(film, film.audio_tracks[0])
+    audio = InputTrack(film, film.audio_tracks[0])
     out = check_output_file(content, output, ".styled.wav", AUDIO_SUFFIXES, overwrite)
     check_audio_format(out, audio.track)
     network = load_audio_network(Recipe(seed=settings.seed), sink)
@@ -106,7 +106,7 @@ def style_audio_file(
 
 
 def style_audio_track(
-    audio: AudioInput,
+    audio: InputTrack,
     styles: Sequence[tuple[Path, float]],
     settings: AudioStyleSettings,
     network: Network,

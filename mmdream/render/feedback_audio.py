@@ -33,7 +33,7 @@ from mmdream.media.audio_files import WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network
-from mmdream.render.audio import AudioInput, open_audio_source, render_audio_track
+from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Term
@@ -137,7 +137,7 @@ def make_noise_signal(seconds: Fraction) -> SignalSpec:
 
 
 def render_clips(
-    audio: AudioInput,
+    audio: InputTrack,
     settings: FeedbackSettings,
     network: Network,
     recipe: Recipe,
@@ -167,7 +167,7 @@ def render_clips(
     return clips, _join_clips(clips, wave, work / "joined.wav", track.layout, stop)
 
 
-def _count_clips(audio: AudioInput, n_samples: int, transform: Transform, seconds: Fraction) -> int:
+def _count_clips(audio: InputTrack, n_samples: int, transform: Transform, seconds: Fraction) -> int:
     """Clips that it takes to last as long as a film; the first has so many samples.
 
     Raises:
@@ -238,7 +238,7 @@ def _dream_clips(
                 samples = samples + np.float32(BED_SHARE) * bed
             _write_wave(path, _match_loudness(ArraySource(samples, rate, layout), level, ceiling))
         film = probe(path)
-        audio = AudioInput(film, film.audio_tracks[0], loudness=loudness)
+        audio = InputTrack(film, film.audio_tracks[0], loudness=loudness)
         own, events = _clip_recipe(recipe, settings, network, number), _clip_sink(sink, number, seconds)
         _, report = render_audio_track(audio, network, own, events, work, should_stop)
         clip = _read_wave(work / "sound.wav", layout)

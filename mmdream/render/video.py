@@ -26,7 +26,7 @@ from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
 from mmdream.media.video_writer import VideoWriter, count_frames, join_parts
 from mmdream.networks.network import Network
-from mmdream.render.audio import AudioInput, render_audio_track
+from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.render.frames import DreamedFrame, FramePipeline
@@ -381,7 +381,7 @@ def render_sound(
     lower_priority()
     selection, chunks = plan.job.order, StoredChunks(plan.store)
     recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
-    audio = AudioInput(plan.film, plan.track, (selection.start, selection.end))
+    audio = InputTrack(plan.film, plan.track, (selection.start, selection.end))
     report: AudioDreamReport | AudioStyleReport
     with plan.stopwatch.time("sound"):
         if (style := selection.sound_style) is not None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,12 +24,15 @@ from mmdream.core.report import format_duration, to_plain
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import write_image
 from mmdream.networks.network import Network
-from mmdream.render.audio import AudioInput, open_audio_source, render_audio_track
+from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.targets import Targets, Term
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, truncate_text
 from mmdream.views.figures import DYNAMIC_RANGE
+
+if TYPE_CHECKING:
+    from mmdream.audio.dream import AudioDreamReport
 
 SPECTROGRAM_COLUMNS = 160
 """Of a small spectrogram, about."""
@@ -117,19 +120,19 @@ def render_each_channel(
             alone = _target_channels(recipe, layer, (channel,))
             events = _count_dreams(sink, number, len(outputs))
             with output_workspace(path, overwrite) as work:
-                dream = _dream_channel(audio, network, alone, events, work)
+                report, source_power, power, gain = _dream_channel(audio, network, alone, events, work)
                 encode_audio(work / "sound.wav", work / path.name)
-            gains[channel] = dream.objective_gain
+            gains[channel] = report.objective_gain
             if not cells:
-                cells.append(SheetCell("source", dream.source_power, np.zeros_like(dream.gain)))
-            ratio = f"   x{dream.objective_gain:.1f}" if np.isfinite(dream.objective_gain) else ""
-            cells.append(SheetCell(f"{channel}{ratio}", dream.power, dream.gain))
+                cells.append(SheetCell("source", source_power, np.zeros_like(gain)))
+            ratio = f"   x{gains[channel]:.1f}" if np.isfinite(gains[channel]) else ""
+            cells.append(SheetCell(f"{channel}{ratio}", power, gain))
             if number == 0 and len(channels) > 1:
                 left = (time.perf_counter() - began) * (len(channels) - 1)
                 sink.say(f"{len(channels)} channels of {layer}: about {format_duration(left)} more")
         with output_workspace(index, overwrite) as work:
             title = f"{audio.name.name}: what each channel of {network.card.name}'s {layer} makes of it"
-            sheet = draw_channel_sheet(title, cells, audio.track.rate, dream.seconds)
+            sheet = draw_channel_sheet(title, cells, audio.track.rate, report.n_samples / report.rate)
             write_image(work / index.name, sheet)
     return ChannelsReport(index, outputs, gains, time.perf_counter() - began)
 
@@ -168,37 +171,28 @@ def _count_dreams(sink: EventSink, number: int, count: int) -> EventSink:
     return sink.redirect(say=EventSink().say if number else sink.say, progress=progress)
 
 
-@dataclass(frozen=True)
-class _ChannelDream:
-    """One dream, as the sheet needs it; arrays float32 [column, band]."""
-
-    source_power: np.ndarray
-    power: np.ndarray
-    gain: np.ndarray
-    objective_gain: float
-    seconds: float
-
-
 def _dream_channel(
-    audio: AudioInput, network: Network, recipe: Recipe, sink: EventSink, work: Path
-) -> _ChannelDream:
+    track: InputTrack, network: Network, recipe: Recipe, sink: EventSink, work: Path
+) -> tuple[AudioDreamReport, np.ndarray, np.ndarray, np.ndarray]:
     """Dream a sound into ``work/sound.wav``.
+
+    Returns:
+        Figures of the dream; powers of source and dream, and the log gain, float32 [column, band].
 
     Raises:
         UserError: it has no samples.
     """
     gains = ColumnMeans(SPECTROGRAM_COLUMNS)
-    span, report = render_audio_track(audio, network, recipe, sink, work, on_gain=gains.feed)
+    span, report = render_audio_track(track, network, recipe, sink, work, on_gain=gains.feed)
     if not span.n_samples:
-        raise UserError(f"{audio.film.path}: has no samples to dream on")
+        raise UserError(f"{track.film.path}: has no samples to dream on")
     with (
         soundfile.SoundFile(work / "source.wav") as source_file,
         soundfile.SoundFile(work / "sound.wav") as dream_file,
     ):
         source_power, _ = measure_column_power(FileSource(source_file), SPECTROGRAM_COLUMNS)
         power, _ = measure_column_power(FileSource(dream_file), SPECTROGRAM_COLUMNS)
-    seconds = span.n_samples / audio.track.rate
-    return _ChannelDream(source_power, power, gains.means(), report.objective_gain, seconds)
+    return report, source_power, power, gains.means()
 
 
 def draw_channel_sheet(title: str, cells: Sequence[SheetCell], rate: int, seconds: float) -> np.ndarray:
