@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from mmdream.datasets.folder import (
     INPUT_FOLDER,
     Dataset,
     ManifestRow,
+    counts_to_json,
     list_class_folders,
     read_dataset,
     read_manifest,
@@ -64,41 +65,36 @@ class DatasetFindings:
         return {
             "name": self.name,
             "folder": str(self.folder),
-            "classes": {
-                name: {"files": count, "expected": expected or None}
-                for name, (count, expected) in self.counts.items()
-            },
-            "missing": list(self.missing),
-            "damaged": list(self.damaged),
-            "unknown": list(self.unknown),
-            "duplicates": [list(same) for same in self.duplicates],
-            "empty": list(self.empty_classes),
+            "classes": counts_to_json(self.counts),
+            "missing": self.missing,
+            "damaged": self.damaged,
+            "unknown": self.unknown,
+            "duplicates": self.duplicates,
+            "empty": self.empty_classes,
         }
 
     def lines(self) -> list[str]:
         """For people, with a few names of each kind."""
         differing = [
-            f"  {name}: {count} of {expected}"
+            f"{name}: {count} of {expected}"
             for name, (count, expected) in self.counts.items()
             if expected and count != expected
         ]
         total = sum(count for count, _ in self.counts.values())
-        return [
-            f"{self.folder}: {self.name}, {total} files in {len(self.counts)} classes",
-            *_format_section("other counts than the card's", differing),
-            *_format_section("missing", [f"  {file}" for file in self.missing]),
-            *_format_section("damaged", [f"  {file}" for file in self.damaged]),
-            *_format_section("unknown", [f"  {file}" for file in self.unknown]),
-            *_format_section("the same file", [f"  {' = '.join(same)}" for same in self.duplicates]),
-            *_format_section("empty classes", [f"  {name}" for name in self.empty_classes]),
-            f"  {self.problems or 'all is well'}",
-        ]
-
-
-def _format_section(heading: str, lines: Sequence[str]) -> list[str]:
-    """A heading and the first of its lines; nothing where there are none."""
-    more = [f"  and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
-    return [f"{heading}: {len(lines)}", *lines[:MAX_LISTED], *more] if lines else []
+        lines = [f"{self.folder}: {self.name}, {total} files in {len(self.counts)} classes"]
+        for heading, items in (
+            ("other counts than the card's", differing),
+            ("missing", self.missing),
+            ("damaged", self.damaged),
+            ("unknown", self.unknown),
+            ("the same file", [" = ".join(same) for same in self.duplicates]),
+            ("empty classes", self.empty_classes),
+        ):
+            if items:
+                lines += [f"{heading}: {len(items)}", *(f"  {item}" for item in items[:MAX_LISTED])]
+            if len(items) > MAX_LISTED:
+                lines.append(f"  and {len(items) - MAX_LISTED} more")
+        return [*lines, f"  {self.problems or 'all is well'}"]
 
 
 def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:

@@ -142,6 +142,13 @@ def list_class_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def counts_to_json(counts: dict[str, tuple[int, int]]) -> dict[str, dict[str, int | None]]:
+    """Files found and expected of each class, for ``--json``; 0 expected: not known."""
+    return {
+        name: {"files": count, "expected": expected or None} for name, (count, expected) in counts.items()
+    }
+
+
 def is_prepared(folder: Path) -> bool:
     """Whether a folder holds a prepared set."""
     return (folder / INFO_FILE).is_file()

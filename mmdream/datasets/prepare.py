@@ -28,6 +28,7 @@ from mmdream.datasets.folder import (
     TABLE_FILE,
     DatasetInfo,
     ManifestRow,
+    counts_to_json,
     is_prepared,
     read_manifest,
     write_manifest,
@@ -65,10 +66,7 @@ class PreparedDataset:
             "expected": self.files[1] or None,
             "new": self.new,
             "left_out": self.left_out,
-            "classes": {
-                name: {"files": count, "expected": expected or None}
-                for name, (count, expected) in self.counts.items()
-            },
+            "classes": counts_to_json(self.counts),
         }
 
     def lines(self) -> list[str]:

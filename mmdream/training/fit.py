@@ -20,8 +20,7 @@ from mmdream.networks.framework import keras, tf
 from mmdream.networks.preprocess import preprocess
 from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
 from mmdream.training.model import TrainableModel, find_head
-from mmdream.training.task import TrainingTask
-from mmdream.training.workdir import RoundJournal
+from mmdream.training.task import RoundJournal, TrainingTask
 
 HEAD_EXAMPLES, MAX_REPEATS = 3000, 8
 """Examples that the head is fitted to, augmented anew each time, where a set has fewer; times at most."""
@@ -38,7 +37,9 @@ LEARNING_RATES = {"upper": 3e-4, "all": 1e-4, "robust": 3e-4, "fresh": 3e-4}
 SqueezeNet learned in 12 epochs to withstand nearly half of the attacks."""
 WEIGHT_DECAY = 1e-4
 TENSORBOARD_FOLDER = "tensorboard"
-"""In that of a training."""
+
+OnRound = Callable[[dict[str, float]], None]
+OnStep = Callable[[int], None]
 
 
 def fit_head(
@@ -137,17 +138,18 @@ def _fit_linear(
 
 @dataclass(frozen=True)
 class FitSchedule:
-    """How long, in which portions and how fast a network is trained."""
+    """How long, in which portions and how fast a network is trained.
+
+    It stops after `patience` rounds without progress. With `float16` small gradients need scaling.
+    """
 
     rounds: int
     round_steps: int
     batch: int
     learning_rate: float
     patience: int
-    """Rounds without progress before it stops."""
     seed: int
     float16: bool
-    """Whether float16 is computed with, whose small gradients need scaling."""
 
     @property
     def total_steps(self) -> int:
@@ -178,8 +180,8 @@ def fit_model(
     data: TrainingData,
     schedule: FitSchedule,
     folder: Path,
-    on_round: Callable[[dict[str, float]], None],
-    on_step: Callable[[int], None],
+    on_round: OnRound,
+    on_step: OnStep,
 ) -> list[dict[str, float]]:
     """Fit what of a network is trainable, going on with the rounds in `folder`; leave it as it was at its best.
 
@@ -219,7 +221,7 @@ def fit_model(
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience),
             _TensorBoardCallback(folder / TENSORBOARD_FOLDER),
-            _RoundCallback(schedule, journal, on_round, on_step),
+            _RoundCallback(schedule.round_steps, journal, on_round, on_step),
         ],
     )
     rows = journal.rows()
@@ -280,26 +282,20 @@ def _validation_batches(data: TrainingData, batch: int, shape: tuple[int, ...]) 
 class _RoundCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Reports each step, and keeps each round."""
 
-    def __init__(
-        self,
-        schedule: FitSchedule,
-        journal: RoundJournal,
-        on_round: Callable[[dict[str, float]], None],
-        on_step: Callable[[int], None],
-    ) -> None:
+    def __init__(self, round_steps: int, journal: RoundJournal, on_round: OnRound, on_step: OnStep) -> None:
         super().__init__()
-        self.schedule, self.journal = schedule, journal
+        self.round_steps, self.journal = round_steps, journal
         self.on_round, self.on_step, self.round = on_round, on_step, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.round = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.on_step(self.round * self.schedule.round_steps + batch + 1)
+        self.on_step(self.round * self.round_steps + batch + 1)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         # Nothing moves on, but it may be the time to stop.
-        self.on_step((self.round + 1) * self.schedule.round_steps)
+        self.on_step((self.round + 1) * self.round_steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}

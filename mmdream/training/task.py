@@ -1,18 +1,37 @@
-"""A training before it begins: its settings, and all checks that need no TensorFlow."""
+"""A training as a task: checked before it begins, with a work folder that holds its rounds while it runs.
+
+What is in the folder is gone on with, and it goes when all is done. A round counts when its line stands, which is
+written last and names the bytes of its weights; a torn line does not count, and what follows it does not either.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
 import shlex
-from dataclasses import dataclass, fields
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from mmdream.core.errors import UserError
+from filelock import FileLock, Timeout
+
+from mmdream.core.errors import UserError, reporting_full_disk
+from mmdream.core.files import atomic_file, hash_file, write_atomically
 from mmdream.datasets.folder import Dataset, read_dataset
 from mmdream.networks.card import ModelFileWeights, NetworkCard
-from mmdream.networks.registry import load_card, new_network_folder
-from mmdream.networks.weights import locate_weights
+from mmdream.networks.registry import card_path, load_card, new_network_folder
+from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.data import DatasetSplit, split_dataset
+
+TASK_FILE, LOCK_FILE = "order.json", "lock"
+ROUNDS_FILE, WEIGHTS_FOLDER = "rounds.jsonl", "weights"
+"""A line a round; the folder of their weights."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +100,174 @@ def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
     if not settings.from_scratch:
         locate_weights(parent, settings.weights)
     return TrainingTask(settings, dataset, split, parent, folder, overwrite)
+
+
+@contextmanager
+def open_workdir(task: TrainingTask) -> Iterator[Path]:
+    """Have a training's own folder, beside that of its network, to oneself.
+
+    What a training that was stopped has left in it stays. The folder is removed when all is done, and when
+    the user has to put something right first.
+
+    Raises:
+        UserError: another run works in it, or another training of this name is half done.
+    """
+    folder = task.folder.with_name(f".{task.folder.name}.training")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be made ({error.strerror}); MMDREAM_MODELS names another place"
+        ) from error
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{task.settings.name}: another run is training it; wait for it, or stop it"
+        ) from None
+    try:
+        with reporting_full_disk(folder):
+            _prepare_workdir(folder, task)
+            try:
+                yield folder
+            except UserError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    finally:
+        lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare_workdir(folder: Path, task: TrainingTask) -> None:
+    """Make the folder this training's: go on with what is there, or begin anew."""
+    path, description = folder / TASK_FILE, _describe_task(task)
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        held = {}
+    if held == description:
+        return
+    if held and not task.overwrite:
+        changed = [name for name in description if held.get(name) != description[name]]
+        other = ", ".join(name.replace("_", "-") for name in changed)
+        raise UserError(
+            f"{task.settings.name}: another training of this name is half done (other {other}); go on with "
+            f"its command: {held.get('command')}; or begin anew with --overwrite"
+        )
+    for old in folder.iterdir():
+        if old.name != LOCK_FILE:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    write_atomically(path, json.dumps(description, indent=1).encode())
+
+
+def _describe_task(task: TrainingTask) -> dict[str, Any]:
+    """All that a training depends on, as JSON."""
+    values = asdict(task.settings)
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+    examples = task.dataset.examples
+    files = "\n".join(f"{each.file} {each.label} {each.fold} {each.group}" for each in examples)
+    card, fresh = card_path(task.settings.net), task.settings.from_scratch
+    weights = None if fresh else locate_weights(task.parent, task.settings.weights)
+    return settings | {
+        "command": task.command,
+        "files": hashlib.sha256(files.encode("utf-8", "surrogateescape")).hexdigest(),
+        "card": "" if card is None else hash_file(card),
+        "contents of its weights": RANDOM if weights is None else hash_file(weights),
+    }
+
+
+@dataclass(frozen=True)
+class TrainingRound:
+    """A round that is done; the names of the fields are the keys of its line."""
+
+    figures: dict[str, float]
+    """epoch, counted from 0, loss, accuracy, val_loss, val_accuracy."""
+    sha256: str
+    """Of the file of weights and optimizer state after it."""
+
+
+class RoundJournal:
+    """The rounds of a training: a file of lines, and weights where a later run may need them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the rounds that can be gone on with: whole lines, up to one whose weights are whole.
+
+        The weights of all but a few rounds are deleted as the training goes on: a torn last line costs one
+        round, one in the middle nearly all of them.
+        """
+        self.folder, self.rounds = folder, list(_read_rounds(folder / ROUNDS_FILE))
+        while self.rounds and not all(map(self._has_weights, _needed_rounds(self.rounds))):
+            del self.rounds[-1]
+        if (folder / ROUNDS_FILE).is_file():
+            write_atomically(folder / ROUNDS_FILE, b"".join(map(_format_line, self.rounds)))
+        self._delete_old_weights()
+
+    def rows(self) -> list[dict[str, float]]:
+        """The figures of each round."""
+        return [each.figures for each in self.rounds]
+
+    def best_round(self) -> int:
+        """The round with the lowest validation loss."""
+        return _find_best_round(self.rounds)
+
+    def weights_path(self, number: int) -> Path:
+        """Where a round's weights are."""
+        return self.folder / WEIGHTS_FOLDER / f"{number}.weights.h5"
+
+    def add(self, figures: dict[str, float], save_weights: Callable[[Path], object]) -> None:
+        """Keep the next round; `save_weights` writes its weights to a path."""
+        path = self.weights_path(len(self.rounds))
+        path.parent.mkdir(exist_ok=True)
+        with atomic_file(path) as draft:
+            named = draft.with_name(f"draft.{path.name}")  # Keras tells a file's kind by the end of its name.
+            save_weights(named)
+            os.replace(named, draft)
+        self.rounds.append(TrainingRound(figures, hash_file(path)))
+        with open(self.folder / ROUNDS_FILE, "ab") as file:
+            file.write(_format_line(self.rounds[-1]))
+            file.flush()
+            os.fsync(file.fileno())
+        self._delete_old_weights()
+
+    def _has_weights(self, number: int) -> bool:
+        path = self.weights_path(number)
+        return path.is_file() and hash_file(path) == self.rounds[number].sha256
+
+    def _delete_old_weights(self) -> None:
+        """Keep the weights of the last two rounds, and of the best until each."""
+        ends = [self.rounds, self.rounds[:-1]]
+        needed = {number for rounds in ends if rounds for number in _needed_rounds(rounds)}
+        names = {self.weights_path(number).name for number in needed}
+        for path in (self.folder / WEIGHTS_FOLDER).glob("*"):
+            if path.name not in names:
+                path.unlink()
+
+
+def _find_best_round(rounds: list[TrainingRound]) -> int:
+    losses = [each.figures["val_loss"] for each in rounds]
+    # What is no number is worse than any.
+    return min(range(len(losses)), key=lambda number: (math.isnan(losses[number]), losses[number]))
+
+
+def _needed_rounds(rounds: list[TrainingRound]) -> set[int]:
+    """The rounds without whose weights the training cannot go on."""
+    return {len(rounds) - 1, _find_best_round(rounds)}
+
+
+def _format_line(each: TrainingRound) -> bytes:
+    return json.dumps(asdict(each)).encode() + b"\n"
+
+
+def _read_rounds(path: Path) -> Iterator[TrainingRound]:
+    """The rounds of a file, up to the first line that is not whole, or not the next one's."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    for number, line in enumerate(lines):
+        try:
+            each = TrainingRound(**json.loads(line))
+            valid = each.figures["epoch"] == number and "val_loss" in each.figures
+        except (ValueError, TypeError, KeyError):
+            return
+        if not valid or not line.endswith(b"\n"):
+            return
+        yield each

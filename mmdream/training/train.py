@@ -28,8 +28,7 @@ from mmdream.networks.weights import read_arrays
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
 from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
-from mmdream.training.task import TrainingTask, make_task
-from mmdream.training.workdir import open_workdir
+from mmdream.training.task import TrainingTask, make_task, open_workdir
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
     from mmdream.training.model import TrainableModel
 
 MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
-"""Longest epsilon, in `TrainingInputs.attack_unit`: over a picture of 160 px; deviations of a sound's input, with
-melnet about 1 neper of power."""
+"""Longest epsilon, in `TrainingInputs.attack_unit`: of a picture of 160 px; deviations of a sound's input."""
 TRAINING_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
 """Keras's dtype policy to train with, by that to dream with: weights stay float32."""
 WEIGHTS_FILE, REPORT_FILE = "weights.npz", "report.json"
@@ -86,14 +84,9 @@ class TrainingReport:
 def train_network(
     settings: TrainingSettings, overwrite: bool = False, listener: EventSink | None = None
 ) -> TrainingReport:
-    """Retrain a network, test it, and keep it in the user's folder of networks.
+    """Retrain a network, test it, and keep it in the user's folder of networks, or go on where it was stopped.
 
-    The same call goes on with a training that was stopped.
-
-    Args:
-        settings: which network on what, and how.
-        overwrite: whether a network of this name may be replaced, or a half done training begun anew.
-        listener: gets plan and progress.
+    With `overwrite` a network of this name is replaced, and a half done training begun anew.
 
     Raises:
         UserError: one line that says what is wrong; nothing is left behind.
@@ -104,7 +97,7 @@ def train_network(
 
     def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
-        with open_workdir(task, overwrite) as folder:
+        with open_workdir(task) as folder:
             return _run(_Run(task, folder, listener or EventSink(), stop))
 
     return run_interruptible(work, task.command)
