@@ -1,4 +1,4 @@
-"""What the last dreamed frame hands to the next one, and how the dream neither fades, boils nor overcooks.
+"""What a dreamed frame leaves for the next one, so that a dream neither fades, flickers nor grows too strong.
 
 Constants were chosen on three shots of 240 to 284 frames (a black-and-white street scene, a drawn film, a pan
 over a photograph) by flicker, strength, sharpness and objective beside frames dreamed for themselves.
@@ -18,22 +18,21 @@ from mmdream.analysis.optical_flow import OpticalFlow, warp
 PROPORTIONAL_GAIN = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
 INTEGRAL_GAIN = 0.1
-"""Share of the missing strength by which the push grows each frame: it takes away what eagerness leaves."""
+"""Share of the missing strength by which `step_gain` grows each frame."""
 TARGET_STRENGTH = 1.0
-"""Strength that is steered to, before a frame adds its own, over that of a full climb: some always lacks."""
+"""Strength that is steered to, before a frame adds its own, over that of a full ascent: some always lacks."""
 FIRST_STEP_GAIN = 1.2
-"""Push behind a shot's first frame: its climb ends on its own frame, and the next ones lose some of it."""
+"""`step_gain` behind a shot's first frame: its ascent fits its own frame, and the next ones lose some of it."""
 MAX_STEP_SCALE = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""
 BARE_STEP_BOOST = 6.5
-"""Steps are so many times the usual length more where nothing could be carried: moving people would stay
-bare."""
+"""So many times more where nothing could be carried: moving people would stay bare."""
 DREAM_RANGE = 0.3
 """What a dream moves a pixel by at most places: one nearer to black or white is cut short on that side."""
 FILL_RATE = 0.1
 """Share of a full dream that a place gains with one usual step."""
 STATE_ARRAYS = "detail", "change", "fill", "grey"
-"""Of a carry."""
+"""Fields of a state that are arrays, and their names in its file."""
 STILL_PIXELS = 0.3
 """px a frame; a place that moves less counts, by degrees, as standing still."""
 
@@ -42,40 +41,40 @@ STILL_PIXELS = 0.3
 class TemporalState:
     """The dream of the previous frame of the same shot.
 
-    The *difference* is carried and not the dream: the source stays sharp under any number of warps, and
-    errors fade.
+    The *difference* to the source is carried: the source stays sharp under any number of warps, and errors
+    fade. Arrays of [h, w] have half the working resolution.
     """
 
     detail: np.ndarray
     """float32 [H, W, 3], dream minus source."""
     change: np.ndarray
-    """float32 [h, w, 3], half size: what the last frame added, smoothed over time."""
+    """float32 [h, w, 3]: what the last frame added, smoothed over time."""
     fill: np.ndarray
     """float32 [h, w], 0..1: how much of a full dream each place has had."""
     grey: np.ndarray
-    """uint8 [h, w], the frame as `flow.to_gray` gives it: the next frame's flow leads here."""
+    """uint8 [h, w], see `FrameContext.gray`: the next frame's flow leads here."""
     unit_gain: float
-    """Strength of the shot's first dream over its ascent: what a full climb gives here."""
+    """Strength of the shot's first dream over its length of ascent."""
     step_gain: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
-    """0..1, contrast over the largest in the shot: the best light that the dream was drawn in. What was
-    dreamed in the dusk of a fade is drawn over."""
+    """0..1: the best contrast, over the largest in the shot, that the dream was drawn in. What was dreamed
+    in the dusk of a fade is drawn over."""
     age: int = 0
     """Frames since the dream began."""
 
 
 TemporalStates = tuple[TemporalState | None, ...]
-"""What a frame hands on, for each pass over the film."""
+"""One for each pass; None: the pass begins anew. Empty: all do."""
 
 
-def pack_states(carries: TemporalStates) -> bytes:
-    """Carries without loss, as a safetensors file."""
-    arrays = {"passes": np.array([len(carries)])}
-    for number, carry in enumerate(carries):
-        if carry is not None:
-            own = {name: getattr(carry, name) for name in STATE_ARRAYS}
-            own["numbers"] = np.array([carry.unit_gain, carry.step_gain, carry.light, carry.age])
+def pack_states(states: TemporalStates) -> bytes:
+    """States without loss, as a safetensors file."""
+    arrays = {"passes": np.array([len(states)])}
+    for number, state in enumerate(states):
+        if state is not None:
+            own = {name: getattr(state, name) for name in STATE_ARRAYS}
+            own["numbers"] = np.array([state.unit_gain, state.step_gain, state.light, state.age])
             arrays |= {f"{number}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
     return save(arrays)
 
@@ -84,14 +83,14 @@ def unpack_states(data: bytes) -> TemporalStates:
     """What `pack_states` was given."""
     arrays = load(data)
 
-    def one(number: int) -> TemporalState | None:
+    def unpack(number: int) -> TemporalState | None:
         if f"{number}.numbers" not in arrays:
             return None
-        yield_, push, light, age = (float(value) for value in arrays[f"{number}.numbers"])
-        own = {name: arrays[f"{number}.{name}"] for name in STATE_ARRAYS}
-        return TemporalState(**own, unit_gain=yield_, step_gain=push, light=light, age=int(age))
+        own = [arrays[f"{number}.{name}"] for name in STATE_ARRAYS]
+        *gains, age = map(float, arrays[f"{number}.numbers"])
+        return TemporalState(*own, *gains, int(age))
 
-    return tuple(one(number) for number in range(int(arrays["passes"][0])))
+    return tuple(map(unpack, range(int(arrays["passes"][0]))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class WarpedState:
     detail: np.ndarray
     """float32 [H, W, 3]."""
     step_scale: np.ndarray
-    """float32 [h, w], half size, >= 0: length of its steps over the card's."""
+    """float32 [h, w], >= 0: length of its steps over the card's."""
     change: np.ndarray
     """float32 [h, w, 3]: what goes on of the last frame's change."""
     momentum: np.ndarray
@@ -109,7 +108,7 @@ class WarpedState:
     fill: np.ndarray
     """float32 [h, w], 0..1, after this frame's steps."""
     step_gain: float
-    """The push of the next frame."""
+    """Of the next frame."""
     light: float
     """The best so far."""
     fullness: float
@@ -118,21 +117,21 @@ class WarpedState:
 
 
 def start_state(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> TemporalState:
-    """The carry of a shot's first frame.
+    """The state of a shot's first frame.
 
     Args:
         detail: float32 [H, W, 3], its dream minus its source.
-        grey: of the frame, from `flow.to_gray`.
-        ascent: length of its climb, steps times size of a step, times the room it had.
-        light: 0..1, the frame's contrast over the largest in its shot.
+        grey: see `FrameContext.gray`.
+        ascent: length of its ascent: steps times their size, times the room it had.
+        light: see `FrameContext.light`.
     """
-    yield_ = measure_strength(detail) / ascent if ascent else 0.0
+    unit_gain = measure_strength(detail) / ascent if ascent else 0.0
     change, fill = np.zeros((*grey.shape, 3), np.float32), np.ones(grey.shape, np.float32)
-    return TemporalState(detail, change, fill, grey, yield_, FIRST_STEP_GAIN, light)
+    return TemporalState(detail, change, fill, grey, unit_gain, FIRST_STEP_GAIN, light)
 
 
 def warp_state(
-    carry: TemporalState,
+    state: TemporalState,
     flow: OpticalFlow,
     share: float,
     breathe: float,
@@ -143,67 +142,66 @@ def warp_state(
     """Move the last frame's dream onto this one, and say where it needs how much work.
 
     Args:
-        carry: what the previous frame left.
+        state: of the previous frame.
         flow: from this frame back to it.
         share: 0..1 of the dream that is kept where the flow is trusted.
-        breathe: 0..1: how much of the usual work is done where the picture stands still. At 0 all of the
+        breathe: 0..1: how much of the usual work is done where the image stands still. At 0 all of the
             dream is kept there and nothing is added.
-        momentum: 0..1, share of the last frame's change that goes on in this one: motifs grow, not boil.
-        ascent: length of a full climb now times the room for it; changes with schedule and picture.
-        light: 0..1, the frame's contrast over the largest in its shot.
+        momentum: 0..1, share of the last frame's change that goes on in this one: motifs grow, not flicker.
+        ascent: length of a full ascent now times the room for it.
+        light: see `FrameContext.light`.
     """
-    detail, change, fill = warp(carry.detail, (carry.change, carry.fill), flow.backward)
+    detail, change, fill = warp(state.detail, (state.change, state.fill), flow.backward)
     back, trust = flow.backward, flow.trust
-    across, down = carry.detail.shape[1] / back.shape[1], carry.detail.shape[0] / back.shape[0]
+    across, down = state.detail.shape[1] / back.shape[1], state.detail.shape[0] / back.shape[0]
     squared = np.square(back[..., 0] * np.float32(across)) + np.square(back[..., 1] * np.float32(down))
     hold = np.maximum(1 - squared / STILL_PIXELS**2, 0) * trust * np.float32(1 - breathe)
-    best = max(light, carry.light)
-    old = np.float32(carry.light / best)
+    best = max(light, state.light)
+    old = np.float32(state.light / best)
     fill *= trust
     detail *= _to_three_channels(
         _enlarge_like(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail)
     )
     # What this frame adds comes on top of what is found here.
-    wanted = TARGET_STRENGTH * carry.unit_gain * ascent * float(old) * share
-    lack = 1.0 - measure_strength(detail) / max(wanted, 1e-9)
-    effort = float(np.clip(carry.step_gain * (1 + PROPORTIONAL_GAIN * lack), 0, MAX_STEP_SCALE))
-    going_on = np.float32(momentum) * fill
+    target = TARGET_STRENGTH * state.unit_gain * ascent * float(old) * share
+    lack = 1.0 - measure_strength(detail) / max(target, 1e-9)
+    step = float(np.clip(state.step_gain * (1 + PROPORTIONAL_GAIN * lack), 0, MAX_STEP_SCALE))
+    kept_momentum = np.float32(momentum) * fill
     bare = np.float32(BARE_STEP_BOOST) * (1 - fill)
     return WarpedState(
         detail=detail,
-        step_scale=(np.float32(effort) + bare) * (1 - hold * fill),
-        change=change * _to_three_channels(going_on),
-        momentum=going_on,
+        step_scale=(np.float32(step) + bare) * (1 - hold * fill),
+        change=change * _to_three_channels(kept_momentum),
+        momentum=kept_momentum,
         fill=fill + (1 - fill) * np.minimum(np.float32(FILL_RATE) * (1 + bare), 1),
-        step_gain=float(np.clip(carry.step_gain * (1 + INTEGRAL_GAIN * lack), 0.25, 2.5)),
+        step_gain=float(np.clip(state.step_gain * (1 + INTEGRAL_GAIN * lack), 0.25, 2.5)),
         light=best,
         fullness=float(old) ** 4 * cv2.mean(fill)[0],
     )
 
 
 def advance_state(
-    carry: TemporalState,
-    laid: WarpedState,
+    state: TemporalState,
+    warped: WarpedState,
     gain: np.ndarray,
     grey: np.ndarray,
-    allowed: Callable[[np.ndarray], np.ndarray],
+    limit: Callable[[np.ndarray], np.ndarray],
 ) -> TemporalState:
-    """The carry of a frame that began from `laid`.
+    """The state of a frame that started from `warped`.
 
     Args:
-        carry: of the previous frame.
-        laid: what `warp_state` made of it.
-        gain: float32 [h, w, 3], what the frame's climb added: half size, or full size where strokes are
-            finer than that.
-        grey: of the frame, from `flow.to_gray`.
-        allowed: makes a detail one that leaves the frame's dream within 0..1.
+        state: of the previous frame.
+        warped: what `warp_state` made of it.
+        gain: float32 [h, w, 3], what the frame's ascent added; or at full size.
+        grey: see `FrameContext.gray`.
+        limit: cuts a detail down to what leaves the frame's dream within 0..1.
     """
-    change, momentum = _enlarge_like(laid.change, gain), _enlarge_like(laid.momentum, gain)
+    change, momentum = _enlarge_like(warped.change, gain), _enlarge_like(warped.momentum, gain)
     change = change + _to_three_channels(1 - momentum) * gain
-    detail = allowed(laid.detail + _enlarge_like(change, laid.detail))
-    change = _shrink_like(change, laid.change)
+    detail = limit(warped.detail + _enlarge_like(change, warped.detail))
+    change = _shrink_like(change, warped.change)
     return TemporalState(
-        detail, change, laid.fill, grey, carry.unit_gain, laid.step_gain, laid.light, carry.age + 1
+        detail, change, warped.fill, grey, state.unit_gain, warped.step_gain, warped.light, state.age + 1
     )
 
 
