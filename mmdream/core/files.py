@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a kill or a power cut."""
+"""Files that are whole or not there, and results that get their name only when they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
+from mmdream.core.errors import DiskFull, UserError, disk_full_error, reporting_full_disk
+
+NUMBERED_IMAGE = re.compile(r"\d{4,}\.png")
+"""The pictures in a folder of steps."""
+MAX_NAME_BYTES = 200
+"""Bytes; file systems take 255, and the files on the way have longer names than the result."""
 
 
 @contextmanager
@@ -54,14 +59,6 @@ def hash_file(path: Path, method: str = "sha256") -> str:
     """The checksum of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(method, usedforsecurity=False)).hexdigest()
-
-
-pass
-
-NUMBERED_IMAGE = re.compile(r"\d{4,}\.png")
-"""The pictures in a folder of steps."""
-MAX_NAME_BYTES = 200
-"""Bytes; file systems take 255, and the files on the way have longer names than the result."""
 
 
 def check_output_file(
@@ -233,21 +230,17 @@ def output_workspace(path: Path, overwrite: bool) -> Iterator[Path]:
         overwrite: whether it may replace what has its name by the end; else see `publish_file`.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
+        with reporting_full_disk(path):
+            folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))
     except OSError as error:
-        if error.errno in DISK_FULL_ERRNOS:
-            raise disk_full_error(path) from error
         raise UserError(
             f"{path.parent}: cannot be written to ({error.strerror}); choose another place"
         ) from error
     try:
-        yield folder
-        publish_file(folder / path.name, path, overwrite)
+        with reporting_full_disk(path):
+            yield folder
+            publish_file(folder / path.name, path, overwrite)
     except DiskFull as error:
-        raise disk_full_error(path) from error  # It names the folder that is gone.
-    except OSError as error:
-        if error.errno in DISK_FULL_ERRNOS:
-            raise disk_full_error(path) from error
-        raise
+        raise disk_full_error(path) from error  # It may name the folder that is gone.
     finally:
         shutil.rmtree(folder, ignore_errors=True)

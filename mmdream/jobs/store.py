@@ -78,9 +78,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
             time.sleep(LOCK_WAIT_SECONDS / 20)
     try:
         if not is_job_folder(folder):
-            (folder / MARKER_FILE).write_bytes(
-                ADOPTED_TEXT
-            )  # A run that ended has left the folder as it was given.
+            # A run that ended has left the folder as it was given.
+            (folder / MARKER_FILE).write_bytes(ADOPTED_TEXT)
         yield
     finally:
         os.close(handle)

@@ -16,8 +16,8 @@ from mmdream.media.formats import VIDEO_FORMATS
 from mmdream.media.probe import AudioTrack, VideoTrack
 from mmdream.media.tracks import describe_track
 from mmdream.planning.eta import estimate_frame_seconds, report_time_left
+from mmdream.render.chain import VideoPlan
 from mmdream.render.parts import KEPT_STATES
-from mmdream.render.video import VideoPlan
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""

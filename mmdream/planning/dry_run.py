@@ -29,10 +29,10 @@ from mmdream.media.tracks import resolve_tracks
 from mmdream.networks.network import Network
 from mmdream.planning.announce import estimate_disk_bytes
 from mmdream.planning.eta import estimate_frame_seconds
+from mmdream.render.chain import Stopwatch, VideoJob, make_measurer, render_frames
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
-from mmdream.render.stream import Stopwatch, make_measurer, render_frames
-from mmdream.render.video import VideoJob, load_networks, scan_video
+from mmdream.render.video import load_networks, scan_video
 from mmdream.settings.recipe import Recipe
 
 TRIAL_FRAMES = 3

@@ -173,7 +173,7 @@ def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:
 
 def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, FrameContext]:
     """An image as a video's only frame, at second 0, in full light and without borders."""
-    from mmdream.render.stream import make_measurer
+    from mmdream.render.chain import make_measurer
 
     height, width = rgb.shape[:2]
     scan = Scan((Shot(0, 1, (0, height, 0, width)),), array("q", [0]), array("f", [1.0]), Fraction(1), 0)

@@ -86,9 +86,9 @@ def unpack_states(data: bytes) -> TemporalStates:
     def unpack(number: int) -> TemporalState | None:
         if f"{number}.numbers" not in arrays:
             return None
-        own = [arrays[f"{number}.{name}"] for name in STATE_ARRAYS]
-        *gains, age = map(float, arrays[f"{number}.numbers"])
-        return TemporalState(*own, *gains, int(age))
+        own = {name: arrays[f"{number}.{name}"] for name in STATE_ARRAYS}
+        unit_gain, step_gain, light, age = map(float, arrays[f"{number}.numbers"])
+        return TemporalState(**own, unit_gain=unit_gain, step_gain=step_gain, light=light, age=int(age))
 
     return tuple(map(unpack, range(int(arrays["passes"][0]))))
 

@@ -5,37 +5,34 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.style import AudioStyleReport
-from mmdream.core.errors import Interrupted, UserError, disk_full_error
-from mmdream.core.events import EventSink, FrameRendered
+from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.report import Report
 from mmdream.core.threads import lower_priority, run_in_threads
-from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
+from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.media.video_writer import VideoWriter, count_frames, join_parts
+from mmdream.media.video_writer import join_parts
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
+from mmdream.render.chain import Parts, Stopwatch, VideoJob, VideoPlan, render_chain
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
-from mmdream.render.frames import DreamedFrame, FramePipeline
+from mmdream.render.frames import FramePipeline
 from mmdream.render.models import build_frame_pipeline, load_audio_network
 from mmdream.render.parts import (
     Chain,
-    DraftFile,
     FrameStats,
-    Part,
     PartStore,
     StoredChunks,
     find_missing_runs,
@@ -43,39 +40,10 @@ from mmdream.render.parts import (
     plan_chains,
     plan_parts,
 )
-from mmdream.render.source import FileFrameSource, FrameSource, hash_frame
-from mmdream.render.stream import Stopwatch, make_measurer, render_frames
-from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
+from mmdream.render.source import FileFrameSource, hash_frame
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.recipe import Selection
 
-
-class VideoJob(Protocol):
-    """What is to be made of a video, as far as rendering asks."""
-
-    @property
-    def out(self) -> Path:
-        """The result; its suffix chooses the container."""
-
-    @property
-    def order(self) -> Selection:
-        """Which part of the source, and what is kept."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """How to dream."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenPart:
-    """A part whose files are written and not committed."""
-
-    part: Part
-    drafts: tuple[DraftFile, ...]
-    """In the order in which they are to be committed."""
-
-
-Parts = Generator[WrittenPart, None, None]
 Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
 """Maps a function over chains, which may be rendered in any order, anywhere."""
 
@@ -84,47 +52,6 @@ def run_in_order(render: Callable[[Chain], Parts], chains: Sequence[Chain]) -> P
     """The `Runner` that takes one chain after the other, here."""
     for chain in chains:
         yield from render(chain)
-
-
-@dataclass(frozen=True)
-class VideoPlan:
-    """A video that was scanned and cut into parts, and the networks that will dream it."""
-
-    film: MediaFile
-    job: VideoJob
-    scan: Scan
-    schedules: ModulatedSchedules
-    track: AudioTrack | None
-    """The sound that is dreamed."""
-    pipeline: FramePipeline | None
-    """None: the picture is kept."""
-    audio_network: Network | None
-    stopwatch: Stopwatch
-    store: PartStore
-    hashes: Mapping[int, str]
-    """`hash_frame` of each part's first frame, by its number."""
-    chains: tuple[Chain, ...]
-    """All parts."""
-    missing: tuple[Chain, ...]
-    """Runs of parts that are to be rendered, see `find_missing_runs`."""
-    began: float
-    """As `time.perf_counter` gave it."""
-
-    @property
-    def video(self) -> VideoTrack:
-        """The source's picture."""
-        assert self.film.video is not None
-        return self.film.video
-
-    @property
-    def shot_starts(self) -> set[int]:
-        """The first frame of each shot, and the end: nothing is carried across them."""
-        return {len(self.scan.pts), *(shot.first for shot in self.scan.shots)}
-
-    @property
-    def frames_done(self) -> int:
-        """How many need not be rendered."""
-        return len(self.scan.pts) - sum(part.frames for run in self.missing for part in run)
 
 
 def prepare_video(
@@ -305,71 +232,6 @@ def render_picture(
         join_parts(paths, file, plan.video, suffix, plan.scan.pts, plan.scan.time_base, is_stopped)
     styled = plan.job.recipe.effective_passes[0].style is not None
     return RenderedPicture(file, stats, plan.pipeline.passes[0].renderer.network.precision, styled)
-
-
-def render_chain(
-    plan: VideoPlan, chain: Chain, source: FrameSource, sink: EventSink, on_frame: Callable[[], None]
-) -> Parts:
-    """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
-
-    Args:
-        plan: of the video.
-        chain: the parts.
-        source: of its frames.
-        sink: shown each frame.
-        on_frame: called when a frame is encoded.
-
-    Yields:
-        The files of each part, which are not committed.
-
-    Raises:
-        UserError: the source ends earlier than when it was scanned, or the disk is full.
-    """
-    assert plan.pipeline is not None
-    first, stop = chain[0].first, chain[-1].stop
-    states: TemporalStates = ()
-    if first not in plan.shot_starts:
-        states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
-    measurer = make_measurer(plan.pipeline, plan.scan)
-    dreams = render_frames(plan.pipeline, measurer, source.frames(first, stop), first, states, plan.stopwatch)
-    with closing(dreams):
-        for part in chain:
-            yield _write_part(plan, part, dreams, sink, on_frame)
-
-
-def _write_part(
-    plan: VideoPlan,
-    part: Part,
-    dreams: Generator[tuple[DreamedFrame, TemporalStates], None, None],
-    sink: EventSink,
-    on_frame: Callable[[], None],
-) -> WrittenPart:
-    """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
-    stats, states = FrameStats(), TemporalStates()
-    suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
-    with plan.store.write("picture", part.number) as draft:
-        with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
-            for dreamed, states in itertools.islice(dreams, part.frames):  # noqa: B007
-                index, frame = part.first + stats.frames, dreamed.frame
-                sink.emit(
-                    FrameRendered(
-                        frame.rgb, dreamed.rgb, float(frame.seconds), dreamed.settings, index, total
-                    )
-                )
-                with plan.stopwatch.time("encode"):
-                    writer.write(dreamed.rgb, frame.pts)
-                stats.add(dreamed)
-                on_frame()
-        if stats.frames < part.frames:
-            raise UserError("the source has fewer frames than when it was scanned; is it changing?")
-        if count_frames(draft.path) != part.frames:
-            raise disk_full_error(draft.path)  # What did not fit is not always told.
-        draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
-    if part.stop in plan.shot_starts:
-        return WrittenPart(part, (draft,))
-    with plan.store.write("carry", part.number) as state_draft:
-        state_draft.path.write_bytes(pack_states(states))
-    return WrittenPart(part, (state_draft, draft))
 
 
 def render_sound(

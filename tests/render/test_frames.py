@@ -15,8 +15,8 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
+from mmdream.render.chain import Stopwatch, make_measurer, render_frames
 from mmdream.render.models import build_frame_pipeline
-from mmdream.render.stream import Stopwatch, make_measurer, render_frames
 from mmdream.render.video import scan_video
 from mmdream.settings.recipe import Selection
 

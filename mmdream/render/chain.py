@@ -1,0 +1,283 @@
+"""One chain of parts rendered: a function of the video's plan and of files, and the threads within it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from mmdream.analysis.modulate import ModulatedSchedules
+from mmdream.analysis.shots import Scan
+from mmdream.core.errors import Interrupted, UserError, disk_full_error
+from mmdream.core.events import EventSink, FrameRendered
+from mmdream.core.threads import lower_priority, prefetch
+from mmdream.image.octaves import GradientFunction
+from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
+from mmdream.media.video_reader import Frame
+from mmdream.media.video_writer import VideoWriter, count_frames
+from mmdream.networks.network import Network
+from mmdream.render.context import FrameContext, OfflineScan
+from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
+from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
+from mmdream.render.passes import Watch
+from mmdream.render.source import FrameSource
+from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
+from mmdream.settings.recipe import Recipe, Selection
+
+
+class Stopwatch:
+    """Seconds spent in each kind of work; each kind is measured in one thread only."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def time(self, kind: str) -> Iterator[None]:
+        """Add the time of a block to its kind."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[kind] += time.perf_counter() - start
+
+    def watch(self, is_stopped: Callable[[], bool]) -> Watch:
+        """A `Watch` that adds the time of steps to "network", and ends the work when it is to stop."""
+
+        def watch(take_step: GradientFunction) -> GradientFunction:
+            def watched(image: np.ndarray) -> np.ndarray:
+                if is_stopped():
+                    raise Interrupted
+                with self.time("network"):
+                    return take_step(image)
+
+            return watched
+
+        return watch
+
+
+class VideoJob(Protocol):
+    """What is to be made of a video, as far as rendering asks."""
+
+    @property
+    def out(self) -> Path:
+        """The result; its suffix chooses the container."""
+
+    @property
+    def order(self) -> Selection:
+        """Which part of the source, and what is kept."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How to dream."""
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """A video that was scanned and cut into parts, and the networks that will dream it."""
+
+    film: MediaFile
+    job: VideoJob
+    scan: Scan
+    schedules: ModulatedSchedules
+    track: AudioTrack | None
+    """The sound that is dreamed."""
+    pipeline: FramePipeline | None
+    """None: the picture is kept."""
+    audio_network: Network | None
+    stopwatch: Stopwatch
+    store: PartStore
+    hashes: Mapping[int, str]
+    """`hash_frame` of each part's first frame, by its number."""
+    chains: tuple[Chain, ...]
+    """All parts."""
+    missing: tuple[Chain, ...]
+    """Runs of parts that are to be rendered, see `find_missing_runs`."""
+    began: float
+    """As `time.perf_counter` gave it."""
+
+    @property
+    def video(self) -> VideoTrack:
+        """The source's picture."""
+        assert self.film.video is not None
+        return self.film.video
+
+    @property
+    def shot_starts(self) -> set[int]:
+        """The first frame of each shot, and the end: nothing is carried across them."""
+        return {len(self.scan.pts), *(shot.first for shot in self.scan.shots)}
+
+    @property
+    def frames_done(self) -> int:
+        """How many need not be rendered."""
+        return len(self.scan.pts) - sum(part.frames for run in self.missing for part in run)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """A part whose files are written and not committed."""
+
+    part: Part
+    drafts: tuple[DraftFile, ...]
+    """In the order in which they are to be committed."""
+
+
+Parts = Generator[WrittenPart, None, None]
+
+
+def render_chain(
+    plan: VideoPlan, chain: Chain, source: FrameSource, sink: EventSink, on_frame: Callable[[], None]
+) -> Parts:
+    """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
+
+    Args:
+        plan: of the video.
+        chain: the parts.
+        source: of its frames.
+        sink: shown each frame.
+        on_frame: called when a frame is encoded.
+
+    Yields:
+        The files of each part, which are not committed.
+
+    Raises:
+        UserError: the source ends earlier than when it was scanned, or the disk is full.
+    """
+    assert plan.pipeline is not None
+    first, stop = chain[0].first, chain[-1].stop
+    states: TemporalStates = ()
+    if first not in plan.shot_starts:
+        states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
+    measurer = make_measurer(plan.pipeline, plan.scan)
+    dreams = render_frames(plan.pipeline, measurer, source.frames(first, stop), first, states, plan.stopwatch)
+    with closing(dreams):
+        for part in chain:
+            yield _write_part(plan, part, dreams, sink, on_frame)
+
+
+def _write_part(
+    plan: VideoPlan,
+    part: Part,
+    dreams: Generator[tuple[DreamedFrame, TemporalStates], None, None],
+    sink: EventSink,
+    on_frame: Callable[[], None],
+) -> WrittenPart:
+    """Encode the next frames into a part's file, and write the states that the last one leaves beside it."""
+    stats, states = FrameStats(), TemporalStates()
+    suffix, total = plan.job.out.suffix.lower(), len(plan.scan.pts)
+    with plan.store.write("picture", part.number) as draft:
+        with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
+            for dreamed, states in itertools.islice(dreams, part.frames):  # noqa: B007
+                index, frame = part.first + stats.frames, dreamed.frame
+                sink.emit(
+                    FrameRendered(
+                        frame.rgb, dreamed.rgb, float(frame.seconds), dreamed.settings, index, total
+                    )
+                )
+                with plan.stopwatch.time("encode"):
+                    writer.write(dreamed.rgb, frame.pts)
+                stats.add(dreamed)
+                on_frame()
+        if stats.frames < part.frames:
+            raise UserError("the source has fewer frames than when it was scanned; is it changing?")
+        if count_frames(draft.path) != part.frames:
+            raise disk_full_error(draft.path)  # What did not fit is not always told.
+        draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
+    if part.stop in plan.shot_starts:
+        return WrittenPart(part, (draft,))
+    with plan.store.write("carry", part.number) as state_draft:
+        state_draft.path.write_bytes(pack_states(states))
+    return WrittenPart(part, (state_draft, draft))
+
+
+Measured = tuple[Frame, FrameContext]
+Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
+
+
+def make_measurer(pipeline: FramePipeline, scan: Scan) -> OfflineScan:
+    """What measures a scanned video's frames for a pipeline."""
+    return OfflineScan(scan, pipeline.size, pipeline.recipe.coherence > 0, pipeline.passes)
+
+
+def render_frames(
+    pipeline: FramePipeline,
+    measurer: OfflineScan,
+    frames: Generator[Frame, None, None],
+    first: int,
+    states: TemporalStates,
+    stopwatch: Stopwatch,
+) -> Generator[tuple[DreamedFrame, TemporalStates], None, None]:
+    """Dream frames as `FramePipeline.step` does, three stages beside each other.
+
+    Args:
+        pipeline: dreams them.
+        measurer: measures them.
+        frames: from frame `first` on; closed at the end.
+        first: number of the first frame.
+        states: of the frame before it; empty where a shot begins.
+        stopwatch: the seconds of each stage are added to it.
+
+    Yields:
+        The dreams in order, each with the states for the next frame.
+    """
+    states = states or pipeline.initial_states
+    measured = prefetch(_measure_frames(measurer, frames, first, states, stopwatch))
+    with closing(prefetch(_ascend_frames(pipeline, measured, states, stopwatch), in_front=True)) as ascended:
+        for frame, context, layers, states in ascended:
+            # Not before the ascent's thread has begun, which would inherit it.
+            lower_priority()
+            with stopwatch.time("finish"):
+                rgb, strength = pipeline.compose(frame, context, layers)
+            with stopwatch.time("score"):
+                scores = pipeline.score(context, rgb)
+            yield DreamedFrame(frame, rgb, context.passes[0].settings, strength, scores), states
+
+
+def _measure_frames(
+    measurer: OfflineScan,
+    frames: Generator[Frame, None, None],
+    first: int,
+    states: TemporalStates,
+    stopwatch: Stopwatch,
+) -> Generator[Measured, None, None]:
+    previous = next((state.grey for state in states if state is not None), None)
+    with closing(frames):
+        for index in itertools.count(first):
+            with stopwatch.time("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return
+            with stopwatch.time("flow"):
+                context, previous = measurer.measure(frame, index, previous)
+            yield frame, context
+
+
+def _ascend_frames(
+    pipeline: FramePipeline,
+    measured: Generator[Measured, None, None],
+    states: TemporalStates,
+    stopwatch: Stopwatch,
+) -> Generator[Ascended, None, None]:
+    with closing(measured):
+        for group in _group_frames(pipeline, measured):
+            with stopwatch.time("ascent"):
+                states, layers = pipeline.ascend(states, [context for _, context in group])
+            for (frame, context), added in zip(group, layers, strict=True):
+                yield frame, context, added, states
+
+
+def _group_frames(pipeline: FramePipeline, measured: Iterator[Measured]) -> Iterator[list[Measured]]:
+    """Each frame alone, but a shot's first ones together where they are dreamed both ways."""
+    for frame, context in measured:
+        group = [(frame, context)]
+        if pipeline.recipe.bidirectional and context.index == context.shot.first:
+            length = min(BIDIRECTIONAL_FRAMES, context.shot.stop - context.index)
+            group += itertools.islice(measured, length - 1)
+        yield group
