@@ -177,7 +177,7 @@ def main() -> int:
         for about, weights in nets:
             rows += _rows(about, weights, args.depths, pictures)
         title = f"The same pictures dreamed by {', '.join(about.name for about, _ in nets)}"
-        with output_workspace(out) as work:
+        with output_workspace(out, True) as work:
             image.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -1,8 +1,4 @@
-"""What networks see and hear in an image, a sound or a film: class probabilities over time.
-
-Images and sounds are preprocessed as for a dream. A film is read frame by frame and window by window, in
-memory that does not grow with its length.
-"""
+"""What networks see and hear in an image, a sound or a film: class probabilities over time."""
 
 from __future__ import annotations
 
@@ -93,7 +89,7 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventS
             raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
         rgb = read_image(source)
         network = _load_classifier(recipe, "picture", sink)
-        predictions = _make_predictions(network, [0.0], None, [image_classifier(network)(rgb)])
+        predictions = Predictions.of(network, [0.0], None, [image_classifier(network)(rgb)])
         return FilePredictions(source, (predictions,), top)
     film = probe(source)
     if film.video is None and choice.net is not None:
@@ -148,7 +144,7 @@ def _classify_frames(film: MediaFile, network: Network, sink: EventSink) -> Pred
         sink.progress("picture", len(seconds), max(expected, len(seconds)) if expected else 0)
     if not seconds:
         raise UserError(f"{film.path}: no frame of it can be decoded")
-    return _make_predictions(network, seconds, None, logits)
+    return Predictions.of(network, seconds, None, logits)
 
 
 def _classify_windows(film: MediaFile, network: Network, sink: EventSink) -> Predictions:
@@ -169,15 +165,7 @@ def _classify_windows(film: MediaFile, network: Network, sink: EventSink) -> Pre
                 seconds.append(float(span.start) + window.seconds)
                 logits.append(np.asarray(head(window.network_input), np.float32)[0])
                 sink.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
-    return _make_predictions(network, seconds, WINDOW_SECONDS, logits)
-
-
-def _make_predictions(
-    network: Network, seconds: list[float], span: float | None, logits: list[np.ndarray]
-) -> Predictions:
-    card = network.card
-    names = card.primary_names()
-    return Predictions(card.medium, card.name, names, np.array(seconds), span, np.stack(logits))
+    return Predictions.of(network, seconds, WINDOW_SECONDS, logits)
 
 
 @dataclass(frozen=True)
@@ -195,6 +183,15 @@ class Predictions:
     """Seconds that a moment lasts; None: a frame, or an image."""
     logits: np.ndarray
     """float32 [moment, class]."""
+
+    @staticmethod
+    def of(
+        network: Network, seconds: list[float], span: float | None, logits: list[np.ndarray]
+    ) -> Predictions:
+        """Those of a network, from the logits of each moment, float32 [class]."""
+        card = network.card
+        names = card.primary_names()
+        return Predictions(card.medium, card.name, names, np.array(seconds), span, np.stack(logits))
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -246,12 +243,6 @@ class Predictions:
                 lines.append(f"  {format_time_code(seconds):>9}  {best}")
         return lines
 
-    def panel(self, name: str, top: int) -> tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]:
-        """See `FilePredictions.panels`."""
-        verb = "sees" if self.medium == "picture" else "hears"
-        curves = [(self.classes[place], self.probabilities[:, place]) for place in self.top_classes(top)]
-        return f"what {self.network} {verb} in {name}", self.seconds + (self.span or 0.0) / 2, curves
-
     def _to_rows(self, probabilities: np.ndarray, log_odds: np.ndarray, top: int) -> list[dict[str, Any]]:
         """The first classes, plain values."""
         return [
@@ -285,7 +276,14 @@ class FilePredictions:
 
     def panels(self) -> list[tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]]:
         """For a figure: title, middles of the moments in seconds, and the first classes' probabilities."""
-        return [each.panel(self.source.name, self.top) for each in self.predictions]
+        panels = []
+        for each in self.predictions:
+            verb = "sees" if each.medium == "picture" else "hears"
+            title = f"what {each.network} {verb} in {self.source.name}"
+            places = each.top_classes(self.top)
+            curves = [(each.classes[place], each.probabilities[:, place]) for place in places]
+            panels.append((title, each.seconds + (each.span or 0.0) / 2, curves))
+        return panels
 
     def lines(self) -> list[str]:
         """For people."""
