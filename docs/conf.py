@@ -17,7 +17,7 @@ author = "The mmdream authors"
 copyright = f"{author}, MIT licence"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands", "imports"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "commands", "imports", "settings"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
@@ -41,12 +41,6 @@ nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(collections|fractions|numpy|os|pathlib|typing)\..*")]
 
 
-def keep_whole(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
-    """Say that a field's first line is its text: napoleon takes what stands before a colon for its type."""
-    if what == "attribute":
-        lines[:0] = ["..", ""]
-
-
 def show_made(
     app: Sphinx, what: str, name: str, of: object, options: object, form: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
@@ -55,6 +49,5 @@ def show_made(
 
 
 def setup(app: Sphinx) -> None:
-    """Listen to autodoc, before napoleon does."""
-    app.connect("autodoc-process-docstring", keep_whole, priority=400)
+    """Listen to autodoc."""
     app.connect("autodoc-process-signature", show_made)

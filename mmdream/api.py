@@ -198,7 +198,7 @@ def dream_image(
         listener: told about progress.
 
     Returns:
-        The dream: shape and dtype of `picture`.
+        The dream, of the shape and dtype of `picture`.
 
     Raises:
         UserError: another shape, type or range.
