@@ -45,7 +45,7 @@ def show_made(
     app: Sphinx, what: str, name: str, of: object, options: object, form: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
     """Write defaults that are made anew for each object as Python: dataclasses have `<factory>`."""
-    return form and form.replace("<factory>", "..."), returns
+    return form and form.replace("<factory>", "...").replace("= Ellipsis", "= ..."), returns
 
 
 def setup(app: Sphinx) -> None:

@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import mmdream.settings
 from mmdream import Recipe
-from mmdream.settings.definition import Setting, field_types, metadata, options
+from mmdream.settings.definition import MEDIA, Setting, field_types, metadata, options
 
 
 class Settings(SphinxDirective):
@@ -24,11 +24,17 @@ class Settings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Write the tables in Markdown and have them read."""
         groups: dict[str, list[str]] = {}
+        media = {
+            each: {option.name for option in options(Recipe, frozenset({each}))} for each in sorted(MEDIA)
+        }
         for each in options(Recipe):
             about = each.setting
-            default = about.default or ("" if each.form or each.default is None else f"`{each.default}`")
+            shown = not each.form and isinstance(each.default, str | int | float)
+            default = about.default or (f"`{each.default}`" if shown else "")
             cells = f"`{each.name}`", f"`{'.'.join(each.path)}`", about.help, values(each.kind), default
-            row = " | ".join((*cells, ", ".join(sorted(about.media)))).replace("|random", r"\|random")
+            row = " | ".join(
+                (*cells, ", ".join(medium for medium, names in media.items() if each.name in names))
+            )
             groups.setdefault(about.group, []).append(f"| {row} |")
         head = "| setting | in Python | what it does | values | default | for |\n|---|---|---|---|---|---|\n"
         text = "\n\n".join(f"## {group}\n\n{head}" + "\n".join(rows) for group, rows in groups.items())
