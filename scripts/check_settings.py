@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 
 from mmdream import Drive, Mask, Pass, Recipe, Schedule, Span, Style, UserError
 from mmdream.cli.app import main
@@ -121,7 +121,7 @@ def main_check() -> int:
         right = says in line and "\n" not in line
         wrong += not right
         print(f"{'ok   ' if right else 'WRONG'} {where:6} {given}\n             {line}")
-    validator = jsonschema.Draft202012Validator(json_schema())
+    validator = jsonschema_rs.Draft202012Validator(json_schema())
     for text in FILE:
         if validator.is_valid(tomllib.loads(text)):
             wrong += 1

@@ -8,22 +8,86 @@ from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from mmdream import __version__
-from mmdream.cli import data, image_audio, networks, style, train, video
-from mmdream.cli.options import Given, OutputOptions, pick, takes
 from mmdream.core.errors import UserError, to_one_line
-from mmdream.settings.definition import options
 
 # typer carries its own copy of click; its public BadParameter leads to the base of all usage errors.
 UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+COMMANDS = {
+    "video": ("video", "Turn a film into a dream film, picture and sound."),
+    "resume": (
+        "video",
+        "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
+    ),
+    "jobs": ("video", "List the films in a folder that are not finished."),
+    "image": ("image_audio", "Dream a picture, or with --from noise a new one."),
+    "audio": (
+        "image_audio",
+        "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
+    ),
+    "style": (
+        "style",
+        "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
+    ),
+    "classify": (
+        "networks",
+        "Say what networks see and hear in a picture, a sound or a film, with probabilities.",
+    ),
+    "nets": (
+        "networks",
+        "List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees.",
+    ),
+    "sample": (
+        "video",
+        "Make a short film to try things on: a moving camera over two photographs, and music.",
+    ),
+    "schema": (
+        "options",
+        "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
+    ),
+    "data": ("data", "Data sets to train on: list, show, prepare, check."),
+    "train": ("train", "Retrain a network on a folder of classes of your own: picture, sound."),
+}
+"""Every command with the module that it stands in and what `mmdream --help` says of it: the module is imported
+when the command runs."""
+
+
+class LazyCommand(TyperCommand):
+    """A command that is imported when it is asked for more than its name and its help."""
+
+    def load(self) -> Any:
+        """The command itself, or group of commands."""
+        assert self.name is not None
+        module = import_module(f"mmdream.cli.{COMMANDS[self.name][0]}")
+        if hasattr(module, "app"):
+            return typer.main.get_command(module.app)
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(self.name)(getattr(module, self.name))
+        return typer.main.get_command(alone)
+
+    def make_context(self, *args: Any, **named: Any) -> Any:
+        """As click asks for it: the context of the command itself."""
+        return self.load().make_context(*args, **named)
+
+
+class CommandGroup(TyperGroup):
+    """The commands of `mmdream`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: LazyCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
+
+
 app = typer.Typer(
     name="mmdream",
+    cls=CommandGroup,
     help="Turn films, pictures and sounds into dreams.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -38,40 +102,6 @@ def _print_version(
     if version:
         typer.echo(f"mmdream {__version__}")
         raise typer.Exit
-
-
-for each in (video.video, video.resume, video.jobs, image_audio.image, image_audio.audio, style.style):
-    app.command()(each)
-app.command()(networks.classify)
-app.command()(networks.nets)
-app.add_typer(data.app, name="data")
-app.add_typer(train.app, name="train")
-
-
-@app.command()
-@takes(pick(options(OutputOptions), "overwrite"))
-def sample(
-    output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
-    given: Given,
-) -> None:
-    """Make a short film to try things on: a moving camera over two photographs, and music."""
-    from mmdream.core.files import check_output_file, output_workspace
-    from mmdream.sample.film import make_sample
-
-    path = check_output_file(None, output, ".mp4", (".mp4",), "overwrite" in given)
-    with output_workspace(path, "overwrite" in given) as work:
-        make_sample(work / path.name)
-    typer.echo(f"{path}")
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON schema of schedule files and presets, and of all settings of a dream."""
-    import json
-
-    from mmdream.settings.files import json_schema
-
-    typer.echo(json.dumps(json_schema(), indent=1))
 
 
 def main() -> None:

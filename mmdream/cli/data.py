@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Data sets to train on: list, show, prepare, check.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

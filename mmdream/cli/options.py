@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass, replace
 from functools import wraps
@@ -26,6 +27,7 @@ from mmdream.settings.definition import (
 )
 from mmdream.settings.files import (
     DEFAULT_PRESET,
+    json_schema,
     list_presets,
     load_preset,
     parse_pass,
@@ -205,6 +207,11 @@ def build_sound_targets(
 
     card = load_card(net, "sound")
     return replace(own, terms=tuple(term for term in targets if card.has_class(term.name)))
+
+
+def schema() -> None:
+    """Print the JSON schema of schedule files and presets, and of all settings of a dream."""
+    typer.echo(json.dumps(json_schema(), indent=1))
 
 
 def _build_passes(given: Given, file: Path | None) -> tuple[Pass, ...]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -149,7 +146,12 @@ def play_sound(path: Path, listener: EventSink) -> None:
         path: of any form that `mmdream audio` writes.
         listener: told why nothing is heard.
     """
-    import ffmpeg  # Here, so that --help does not wait for it.
+    # Here, so that --help does not wait for them.
+    import shutil
+    import subprocess
+    import tempfile
+
+    import ffmpeg
 
     from mmdream.media.open import run_ffmpeg
 

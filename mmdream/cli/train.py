@@ -18,6 +18,7 @@ from mmdream.settings.training import TrainingSettings
 app = typer.Typer(
     help="Retrain a network on a folder of classes of your own: picture, sound.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

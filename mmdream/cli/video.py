@@ -133,3 +133,18 @@ def jobs(
             typer.echo(
                 f"  {job.folder} cannot go on; delete it, or begin anew: mmdream video ... --overwrite"
             )
+
+
+@takes(pick(options(OutputOptions), "overwrite"))
+def sample(
+    output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
+    given: Given,
+) -> None:
+    """Make a short film to try things on: a moving camera over two photographs, and music."""
+    from mmdream.core.files import check_output_file, output_workspace
+    from mmdream.sample.film import make_sample
+
+    path = check_output_file(None, output, ".mp4", (".mp4",), "overwrite" in given)
+    with output_workspace(path, "overwrite" in given) as work:
+        make_sample(work / path.name)
+    typer.echo(f"{path}")

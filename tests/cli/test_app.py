@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mmdream.cli import app
 from mmdream.cli.options import build_sound_targets
 from mmdream.media import image
 from mmdream.sample.film import make_sample
@@ -242,3 +243,9 @@ def test_json_is_one_object_and_tensorflow_adds_nothing_to_it_nor_to_a_mistake(t
     assert Path(report["output"]) == tmp_path / "in.dream.png"
     assert report["schedule"]["picture"][0]["steps"] == 1
     assert image.read_image(tmp_path / "in.dream.png").shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_a_command_is_listed_by_the_first_line_of_its_help(name: str):
+    help_text = app.LazyCommand(name).load().help
+    assert help_text.split("\n")[0] == app.COMMANDS[name][1]

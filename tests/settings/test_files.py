@@ -6,14 +6,14 @@ import re
 import tomllib
 from pathlib import Path
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.settings.files import json_schema, list_presets, parse_pass, read_passes, read_schedule
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = jsonschema.Draft202012Validator(json_schema())
+SCHEMA = jsonschema_rs.Draft202012Validator(json_schema())
 
 
 @pytest.mark.parametrize("name", list_presets())
