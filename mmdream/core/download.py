@@ -69,17 +69,13 @@ def download_file(
     checksum: str = "",
     progress: Callable[[float, float], None] = lambda _done, _total: None,
 ) -> None:
-    """Fetch a large file, going on where an earlier attempt was cut off.
+    """Fetch a large file, going on where an earlier attempt was cut off; it appears when it is whole and checked.
 
     What has come so far lies in ``NAME.part`` beside the file and stays there after a failure, except when it
     turns out to be wrong. It is only gone on with where the server confirms that the file is still the same.
 
-    Args:
-        address: http or https.
-        into: the file to write; it appears when it is whole and checked.
-        max_bytes: that it may have.
-        checksum: ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none.
-        progress: called with (bytes done, bytes in all, 0 where the server does not say).
+    The checksum is ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none. Calls `progress`
+    with (bytes done, bytes in all, 0 where the server does not say).
 
     Raises:
         DownloadError: it cannot be had, or is not what the checksum says.
@@ -153,13 +149,9 @@ def _request(address: str, headers: dict[str, str]) -> Iterator[Any]:
     # Only these handlers: urllib's usual opener would follow a redirection to ftp.
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
+        *(urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler),
+        *(urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor),
+        *(urllib.request.HTTPDefaultErrorHandler, urllib.request.UnknownHandler),
     ):
         opener.add_handler(handler())
     request = urllib.request.Request(address, headers=headers)

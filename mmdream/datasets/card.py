@@ -90,7 +90,7 @@ class DatasetCard:
     medium: Medium
     about: str
     layout: str
-    """The reader of `mmdream.datasets.fetch`."""
+    """The reader ``read_LAYOUT`` of `mmdream.datasets.layouts` or `sound_layouts`."""
     laid_out: str
     """How the publisher lays the files out."""
     licence: str

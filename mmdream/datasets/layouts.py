@@ -80,22 +80,16 @@ def match_paths(trees: Sequence[FileTree], pattern: str) -> Iterator[tuple[Path,
                 yield tree.root / name, match
 
 
-def index_by_name(trees: Sequence[FileTree], suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """The files of some suffixes by their names; of equal names the first file."""
+def index_by_name(trees: Sequence[FileTree], pattern: str) -> dict[str, Path]:
+    """The files that a pattern matches by their names; of equal names the first file."""
     paths: dict[str, Path] = {}
-    for tree in trees:
-        for name in tree.files:
-            if name.lower().endswith(suffixes):
-                paths.setdefault(name.rpartition("/")[2], tree.root / name)
+    for path, _ in match_paths(trees, pattern):
+        paths.setdefault(path.name, path)
     return paths
 
 
 def find_required(trees: Sequence[FileTree], pattern: str, what: str) -> Path:
-    """The one file that a layout cannot do without.
-
-    Raises:
-        UserError: it is not there.
-    """
+    """The one file that a layout cannot do without; a UserError says `what` is not there."""
     for path, _ in match_paths(trees, pattern):
         return path
     raise UserError(f"no {what}")
@@ -108,11 +102,7 @@ def read_lines(trees: Sequence[FileTree], pattern: str) -> Iterator[str]:
 
 
 def read_csv(path: Path) -> Iterator[list[str]]:
-    """The lines of a comma-separated table.
-
-    Raises:
-        UserError: it is no such table.
-    """
+    """The lines of a comma-separated table; anything else is a UserError."""
     csv.field_size_limit(1 << 24)  # FMA keeps whole biographies in one field.
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
@@ -172,11 +162,7 @@ def read_tiny_imagenet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
 
 
 def read_matlab_list(path: Path) -> list[str]:
-    """The entries of the array ``file_list``, read in a process of its own: SciPy crashes on damaged files.
-
-    Raises:
-        UserError: it is no such file, or damaged.
-    """
+    """The entries of the array ``file_list``, read in a process of its own: SciPy crashes on damaged files."""
     command = [sys.executable, "-m", __name__, str(path)]
     try:
         process = subprocess.run(command, capture_output=True, timeout=MATLAB_SECONDS, check=True)

@@ -27,6 +27,8 @@ from mmdream.datasets.layouts import (
 FREESOUND_URL = "https://freesound.org/s/{}/"
 """Where a recording of Freesound's is, by its number."""
 AUDIO_SUFFIX = rf"(?:{'|'.join(map(re.escape, AUDIO_SUFFIXES))})"
+AUDIO_PATTERN = rf"[^/]*{AUDIO_SUFFIX}"
+"""Match the end of the name of a sound file, and all of it."""
 
 ESC_FILENAME = re.compile(r"((\d)-(\d+)-[A-Z])(?:-\d+)?")
 """Fold, recording and take; in ESC-50 the number of the class follows."""
@@ -63,12 +65,12 @@ def read_esc(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     credits = {match[1]: (match[3], match[2]) for match in lines if match}
     clips: list[tuple[Path, str]] = []
     tables = [path for path, _ in match_paths(trees, r"meta/esc50\.csv")]
-    sounds = index_by_name(trees, AUDIO_SUFFIXES)
+    sounds = index_by_name(trees, AUDIO_PATTERN)
     for path in tables:
         rows = read_table(path, ("filename", "category"))
         clips += [(sounds[row["filename"]], row["category"]) for row in rows if row["filename"] in sounds]
     if not tables:
-        pattern = rf"(\d{{3}} - [^/]+)/[^/]*{AUDIO_SUFFIX}"
+        pattern = rf"(\d{{3}} - [^/]+)/{AUDIO_PATTERN}"
         clips = [(path, match[1]) for path, match in match_paths(trees, pattern)]
     for path, label in clips:
         if match := ESC_FILENAME.fullmatch(path.stem):
@@ -85,7 +87,7 @@ def _freesound(number: str, author: str = "") -> str:
 def read_urbansound8k(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """``audio/foldN/*.wav`` and a table; folds keep the slices of a recording together."""
     table = find_required(trees, r"metadata/UrbanSound8K\.csv", "metadata/UrbanSound8K.csv")
-    files = match_paths(trees, rf"fold(\d+)/[^/]*{AUDIO_SUFFIX}")
+    files = match_paths(trees, rf"fold(\d+)/{AUDIO_PATTERN}")
     sounds = {f"{match[1]}/{path.name}": path for path, match in files}
     for row in read_table(table, ("slice_file_name", "fsID", "fold", "class")):
         if path := sounds.get(f"{row['fold']}/{row['slice_file_name']}"):
@@ -95,7 +97,7 @@ def read_urbansound8k(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
 
 def read_fsdkaggle2018(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """Two folders of sounds and two tables."""
-    sounds = index_by_name(trees, AUDIO_SUFFIXES)
+    sounds = index_by_name(trees, AUDIO_PATTERN)
     names = {"train": r"train_post_competition\.csv", "test": r"test_post_competition_scoring_clips\.csv"}
     tables = [(fold, path) for fold, name in names.items() for path, _ in match_paths(trees, name)]
     if not tables:
@@ -119,7 +121,7 @@ def read_fma(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
 
     The publisher's parts keep each artist in one of them.
     """
-    sounds = index_by_name(trees, AUDIO_SUFFIXES)
+    sounds = index_by_name(trees, AUDIO_PATTERN)
     path = find_required(trees, r"tracks\.csv", "fma_metadata/tracks.csv")
     rows = read_csv(path)
     names = list(zip(next(rows, []), next(rows, []), strict=False))
@@ -139,7 +141,7 @@ def read_fma(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
 
 def read_bird_audio(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """Tables of what has a bird, and sounds named by their items; which of the sets it is stands as fold."""
-    sounds = index_by_name(trees, AUDIO_SUFFIXES)
+    sounds = index_by_name(trees, AUDIO_PATTERN)
     names = r"(?:ff1010bird|warblrb10k|BirdVox)[^/]*\.csv"
     find_required(trees, names, "table such as ff1010bird_metadata_2018.csv")
     for path, _ in match_paths(trees, names):
@@ -234,7 +236,7 @@ def _read_fsd50k(trees: Sequence[FileTree]) -> list[SourceFile]:
     The collection's labels are as people gave them, and tell howls and whimpers; the ground truth has these
     merged into "Dog". A clip that stands in both goes by the collection.
     """
-    sounds, clips = index_by_name(trees, AUDIO_SUFFIXES), {}
+    sounds, clips = index_by_name(trees, AUDIO_PATTERN), {}
     credits = _read_fsd50k_credits(trees)
     for pattern in (r"collection_(?:dev|eval)\.csv", r"FSD50K\.ground_truth/(?:dev|eval)\.csv"):
         for path, _ in match_paths(trees, pattern):

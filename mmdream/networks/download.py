@@ -53,13 +53,8 @@ def read_snapshot_manifest(path: Path) -> list[SnapshotFile]:
 def download_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
     """Gather a snapshot's raw files into one ``.npz``, unless it is there already and intact.
 
-    Its name tells the manifest, so that a release with other weights fetches them.
-
-    Args:
-        address: prefix of the files' paths, http or https, ending in a slash.
-        manifest: the files with size and SHA-256.
-        folder: of the ``.npz``.
-        network: its name.
+    Its name tells the manifest, so that a release with other weights fetches them. The address, ending in a
+    slash, is the prefix of the files' paths.
 
     Raises:
         UserError: a file cannot be had or is not what the manifest says; nothing is written.

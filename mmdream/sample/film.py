@@ -69,15 +69,7 @@ def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[in
 
 
 def render_frames(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """The frames of a camera moving over each photograph for an equal share of the film.
-
-    Args:
-        frames: how many in all.
-        size: width and height in pixels.
-
-    Yields:
-        uint8 [height, width, 3], RGB.
-    """
+    """So many frames of a camera moving over each photograph, uint8 [height, width, 3], RGB."""
     # Takes half a second.
     from sklearn.datasets import load_sample_image
 
@@ -97,11 +89,8 @@ def crop_view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> 
 
     Args:
         photo: uint8 [h, w, 3].
-        size: width and height of the view in pixels.
+        size: width and height of the result in pixels.
         framing: centre x, centre y, size, as in `SHOTS`; moved inward where it would leave the photograph.
-
-    Returns:
-        uint8 [height, width, 3].
     """
     rows, columns = photo.shape[:2]
     width, height = 2 * size[0], 2 * size[1]

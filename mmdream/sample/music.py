@@ -22,11 +22,8 @@ CHORDS = (
 def synthesize_music(samples: int) -> np.ndarray:
     """Plucked strings over a bowed chord and a bass, a soft drum and a brush, in a small hall.
 
-    Args:
-        samples: length at `SOUND_RATE`, at least one second.
-
     Returns:
-        float32 [sample, 2], -18 LUFS, peak below -1 dBFS, silent at both ends.
+        float32 [samples, 2] at `SOUND_RATE`, -18 LUFS, peak below -1 dBFS, silent at both ends.
     """
     bar = 2 * BEAT
     dry = np.zeros((samples + 4 * SOUND_RATE, 2))
@@ -63,9 +60,7 @@ def pluck_string(note: int, seconds: float) -> np.ndarray:
     Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first and lie a
     little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical Instruments, section 2.18).
 
-    Args:
-        note: MIDI number.
-        seconds: length, by which it has faded out.
+    The note is a MIDI number; it has faded out after `seconds`.
     """
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     pitch = _midi_to_hertz(note)
@@ -80,15 +75,7 @@ def pluck_string(note: int, seconds: float) -> np.ndarray:
 
 
 def bow_string(note: int, seconds: float) -> np.ndarray:
-    """A bowed string with a slow swell, a little vibrato and partials falling by 9 dB an octave.
-
-    Args:
-        note: MIDI number.
-        seconds: length with the swell and the release.
-
-    Returns:
-        float64 [sample], about -1..1.
-    """
+    """A bowed string with a slow swell, a little vibrato and partials falling by 9 dB an octave, as `pluck_string`."""
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     # 0.3 % at 5 Hz is 5 cents; the note decides the phase so that a chord does not waver as one.
     phase = 2 * np.pi * _midi_to_hertz(note) * (t + 0.003 / (10 * np.pi) * np.sin(10 * np.pi * t + note))
