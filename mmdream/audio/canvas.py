@@ -79,12 +79,8 @@ def smooth_gradient(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
     The blur along time rises in a third of the time and decays exponentially, as struck and blown things do:
     a symmetric one makes figures that swell like sound played backwards.
     """
-    return np.asarray(
-        cv2.sepFilter2D(
-            gradient, -1, cv2.getGaussianKernel(7, 1.0, cv2.CV_32F), _decay_kernel(sigma_hops),
-            borderType=cv2.BORDER_REFLECT_101,
-        )
-    )  # fmt: skip
+    across, along = cv2.getGaussianKernel(7, 1.0, cv2.CV_32F), _decay_kernel(sigma_hops)
+    return np.asarray(cv2.sepFilter2D(gradient, -1, across, along, borderType=cv2.BORDER_REFLECT_101))
 
 
 @lru_cache(maxsize=64)

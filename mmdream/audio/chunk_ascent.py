@@ -15,7 +15,7 @@ from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.audio.canvas import DB_PER_NEPER, N_BANDS, limit_canvas, smooth_gradient, soft_limit
 from mmdream.audio.chunks import ALIGN_HOPS, Chunk, ChunkContext
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice
-from mmdream.audio.gradient import compute_gradient, measure_energies
+from mmdream.audio.gradient import make_gradient, measure_energies
 from mmdream.audio.source import AudioSource
 from mmdream.core.errors import Interrupted
 from mmdream.core.rng import rng_for
@@ -82,6 +82,8 @@ def _ascend_voice(
     # A single channel has its share of the power of all of them.
     source = context.read_slice(voices[voice], chunk, context.level_factor * math.sqrt(len(voices)))
     column_depths = depths[np.rint(source.positions).astype(int)]
+    invent = context.settings.options.invent
+    compute_gradient = make_gradient(frontend, source, column_depths, invent, source_energy)
     canvas, step, mask = _start_canvas(context, chunk, source, depths, voice)
     measure_distance = _make_distance(frontend, source)
     octaves = count_octaves(frame.octaves, frame.octave_scale)
@@ -104,9 +106,7 @@ def _ascend_voice(
             # The same roll for every chunk: the network's pooling grid then lies alike on both sides of a
             # seam.
             roll = int(rng_for(context.settings.seed, "sound", "roll", finer, number).integers(ALIGN_HOPS))
-            result = compute_gradient(
-                frontend, x, source, column_depths, roll, context.settings.options.invent, source_energy
-            )
+            result = compute_gradient(x, roll)
             for first in range(0, x.shape[1], N_BANDS):
                 plane = slice(first, first + N_BANDS)
                 result[:, plane] = _normalize_rms(smooth_gradient(result[:, plane], sigma), mask[:, plane])

@@ -18,7 +18,7 @@ import numpy as np
 
 from mmdream.audio.canvas import N_BANDS
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
-from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource, AudioSource, ChannelSource
 from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, make_stft
 from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions, Recipe
@@ -204,7 +204,7 @@ def make_chunk_context(
     `meter` has heard the whole source; its first sample lies at `start_seconds` as a player shows it.
     """
     frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
-    factor = compute_level_factor(meter.gated_rms(), frontend.spec.level_dbfs)
+    factor = meter.level_factor(frontend.spec.level_dbfs)
     offset = round(start_seconds * source.rate)
     return ChunkContext(source, frontend, make_stft(source.rate), factor, offset, settings, hooks)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import librosa
 import numpy as np
 
-from mmdream.audio.loudness import LoudnessMeter, compute_level_factor
+from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
 from mmdream.audio.stft import Stft, make_stft, read_spectra
 
@@ -129,7 +129,7 @@ def measure_band_power(samples: np.ndarray, rate: int, spec: AudioInput) -> np.n
     power = np.square(np.abs(read_spectra(ArraySource(samples[None], rate), stft, 0, columns)[0]))
     meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    factor = compute_level_factor(meter.gated_rms(), spec.level_dbfs)
+    factor = meter.level_factor(spec.level_dbfs)
     return np.asarray(power @ make_network_filterbank(spec, stft) * np.float32(factor**2), np.float32)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmdream.audio import filterbank
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.loudness import compute_level_factor, meter_loudness
+from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
 from mmdream.audio.stft import Stft, make_stft, read_spectra, sum_power
 from mmdream.settings.targets import NO_TARGETS, Targets, Term
@@ -208,10 +208,9 @@ def read_windows(
     Raises:
         UserError: a sample is not a number.
     """
-    meter = meter_loudness(source)
     frontend = get_frontend(network, source.rate)
     hop = frontend.stft.hop
-    factor = compute_level_factor(meter.gated_rms(), frontend.spec.level_dbfs)
+    factor = meter_loudness(source).level_factor(frontend.spec.level_dbfs)
     columns = max(1, round(seconds * source.rate / hop))
     total = max(columns, -(-source.n_samples // hop))
     count = min(max_windows, -(-total // columns))

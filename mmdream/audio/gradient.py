@@ -42,44 +42,36 @@ RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
 
 
-def compute_gradient(
+def make_gradient(
     frontend: AudioFrontend,
-    canvas: np.ndarray,
     source: SpectrogramSlice,
     depth: float | np.ndarray,
-    roll: int,
     invent: float = 0.0,
     source_energy: float = 0.0,
-) -> np.ndarray:
-    """The gradient of the objective, float32, the shape of `canvas`.
+) -> Callable[[np.ndarray, int], np.ndarray]:
+    """The gradient of the objective over a stretch of sound.
 
     Args:
         frontend: the network's.
-        canvas: float32 [hop, band], nepers; twice as wide where something is invented.
-        source: the sound there without it, and its contrast energy, `source_energy`.
+        source: the sound there, without the dream.
         depth: 0..1, one or float [column].
-        roll: of the network's columns.
         invent: amplitude of what is invented.
-        source_energy: see `source`.
+        source_energy: contrast energy of the source.
+
+    Returns:
+        (canvas, roll of the network's columns) -> gradient, float32 [hop, band], twice as wide with `invent`.
     """
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
     terms = tuple(int(term) for term in np.flatnonzero(weights.any(axis=0)))
     if not terms:  # All weights are 0.
-        return np.zeros_like(canvas)
+        return lambda canvas, roll: np.zeros_like(canvas)
     event = EVENT_WEIGHT * (np.maximum(depths - MIN_EVENT_DEPTH, 0.0) / (1 - MIN_EVENT_DEPTH)) ** 2
-    event = event / (1 + source_energy / STATIONARY_ENERGY)
+    event = (event / (1 + source_energy / STATIONARY_ENERGY)).astype(np.float32)
     has_events = not frontend.target_weights and not frontend.guide and bool(event.any())
-    gradient = trace_gradient(frontend, terms, has_events, canvas.shape[1] > N_BANDS)(
-        canvas,
-        source.power,
-        source.positions,
-        weights[:, list(terms)],
-        event.astype(np.float32),
-        np.int32(roll),
-        np.float32(invent),
-    )
-    return np.asarray(gradient.numpy())
+    trace = trace_gradient(frontend, terms, has_events, invent > 0)
+    given = source.power, source.positions, weights[:, list(terms)], event
+    return lambda canvas, roll: np.asarray(trace(canvas, *given, np.int32(roll), np.float32(invent)).numpy())
 
 
 def measure_energies(
@@ -133,19 +125,10 @@ def trace_gradient(
                 value += tf.reduce_mean(_resample_weight(tf.roll(event, roll, axis=0), evidence) * evidence)
         return tape.gradient(value, canvas)
 
-    return tf.function(
-        step,
-        input_signature=[
-            tf.TensorSpec((None, N_BANDS * (1 + invents))),
-            tf.TensorSpec((None, len(frontend.group_starts))),
-            tf.TensorSpec((None,)),
-            tf.TensorSpec((None, len(climbed))),
-            tf.TensorSpec((None,)),
-            tf.TensorSpec((), tf.int32),
-            tf.TensorSpec(()),
-        ],
-        autograph=False,
-    )
+    width, groups = N_BANDS * (1 + invents), len(frontend.group_starts)
+    shapes = (None, width), (None, groups), (None,), (None, len(climbed)), (None,)
+    signature = [*map(tf.TensorSpec, shapes), tf.TensorSpec((), tf.int32), tf.TensorSpec(())]
+    return tf.function(step, input_signature=signature, autograph=False)
 
 
 @cache_in_traces
@@ -175,7 +158,7 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
         features = _compute_features(frontend, power, tf.constant(0), measured, False)
         return tf.stack([measure_term(term, features, power, first, stop) for term in measured])
 
-    signature = [tf.TensorSpec((None, len(frontend.group_starts))), tf.TensorSpec(()), tf.TensorSpec(())]
+    signature = [*map(tf.TensorSpec, ((None, len(frontend.group_starts)), (), ()))]
     return tf.function(measure, input_signature=signature, autograph=False)
 
 

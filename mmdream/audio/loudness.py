@@ -81,7 +81,7 @@ class LoudnessMeter:
         energies = (self._weights @ np.square(weighted), np.square(samples, dtype=np.float64).sum(axis=0))
         start, stop = self._n_samples, self._n_samples + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
-        edges = np.array([max(self._edge(block), start) - start for block in range(first, last + 1)])
+        edges = np.maximum(self._edges(first, last), start) - start
         for sums, energy in zip((self._weighted, self._power), energies, strict=True):
             sums.extend([0.0] * (last + 1 - len(sums)))
             for block, value in enumerate(np.add.reduceat(energy, edges), first):
@@ -156,10 +156,15 @@ class LoudnessMeter:
             return 0.0
         return float(np.sqrt(power[power >= 1e-4 * power.max()].mean()))
 
+    def level_factor(self, level_dbfs: float) -> float:
+        """What brings the gated RMS to a level, dB under full scale; 1 for silence."""
+        rms = self.gated_rms()
+        return 10 ** (level_dbfs / 20) / rms if rms > 0 else 1.0
+
     def _powers(self, nepers: np.ndarray | float) -> np.ndarray:
         """K-weighted power of each whole 400 ms, a tenth of a second apart, behind a log gain."""
         energy = np.asarray(self._weighted) * np.exp(2.0 * np.asarray(nepers))
-        energy = energy[np.diff(self._edges()) == self._lengths()]
+        energy = energy[np.diff(self._edges(0, len(energy))) == self._lengths()]
         if len(energy) < 4:
             return np.zeros(0)
         return np.asarray(np.convolve(energy, np.ones(4), "valid") / (0.4 * self._rate))
@@ -176,20 +181,18 @@ class LoudnessMeter:
         energy = np.sum(np.asarray(self._power) * np.exp(2.0 * np.asarray(nepers)))
         return float(10 * np.log10(energy / self._n_samples)) if energy > 0 else -np.inf
 
-    def _edge(self, block: int) -> int:
-        return int(block * self._rate / _BLOCKS_A_SECOND)
-
-    def _edges(self) -> np.ndarray:
-        return np.array([self._edge(block) for block in range(len(self._power) + 1)])
+    def _edges(self, first: int, last: int) -> np.ndarray:
+        """First samples of the tenth-second blocks from one to another, rounded down."""
+        return (np.arange(first, last + 1) * self._rate / _BLOCKS_A_SECOND).astype(int)
 
     def _lengths(self) -> np.ndarray:
-        edges = self._edges()
+        edges = self._edges(0, len(self._power))
         return np.asarray(np.maximum(np.minimum(edges[1:], self._n_samples) - edges[:-1], 1))
 
     def _block_of(self, sample: int) -> int:
         block = int(sample * _BLOCKS_A_SECOND / self._rate)
-        # Block edges are rounded down, so the sample may lie on the next block's side.
-        return block + 1 if self._edge(block + 1) <= sample else block
+        # Edges are rounded down, so the sample may lie on the next block's side.
+        return block + int(self._edges(block + 1, block + 1)[0] <= sample)
 
 
 def meter_loudness(source: AudioSource) -> LoudnessMeter:
@@ -198,8 +201,3 @@ def meter_loudness(source: AudioSource) -> LoudnessMeter:
     for samples in read_blocks(source):
         meter.feed(samples)
     return meter
-
-
-def compute_level_factor(rms: float, level_dbfs: float) -> float:
-    """What brings a sound of a linear RMS to a level, dB under full scale; 1 for silence."""
-    return 10 ** (level_dbfs / 20) / rms if rms > 0 else 1.0

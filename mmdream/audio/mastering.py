@@ -132,19 +132,18 @@ def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> Ga
     def excess(nepers: float) -> float:
         return max(sound.loudness(apply(nepers)), -200.0) - source.loudness()
 
-    def find_gain() -> np.ndarray:
-        if not np.isfinite(sound.loudness()):
-            return np.zeros(len(sound.block_seconds()))
-        # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
-        # neighbours down.
-        steps = np.linspace(-MAX_NEPERS, MAX_NEPERS, 93)
-        over = np.array([excess(float(nepers)) for nepers in steps])
-        place = int(np.argmax(over >= 0)) if over.max() >= 0 else 0
-        if not place:
-            return apply(float(steps[over.argmax()]))
-        return apply(float(scipy.optimize.brentq(excess, steps[place - 1], steps[place], xtol=1e-4)))
-
-    at, gain = sound.block_seconds() * rate, find_gain()
+    at = sound.block_seconds() * rate
+    if not np.isfinite(sound.loudness()):
+        return lambda samples: np.zeros(len(samples))
+    # Not every loudness can be had, and the largest gain is not the loudest: a loud place turns its
+    # neighbours down.
+    steps = np.linspace(-MAX_NEPERS, MAX_NEPERS, 93)
+    over = np.array([excess(float(nepers)) for nepers in steps])
+    first = int(np.argmax(over >= 0)) if over.max() >= 0 else 0
+    nepers = steps[over.argmax()]
+    if first:
+        nepers = scipy.optimize.brentq(excess, steps[first - 1], steps[first], xtol=1e-4)
+    gain = apply(float(nepers))
     return lambda samples: np.interp(samples, at, gain)
 
 

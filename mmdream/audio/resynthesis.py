@@ -200,13 +200,6 @@ def project_spectra(spectra: np.ndarray, stft: Stft, previous: np.ndarray | None
     return forward_stft(inverse_stft(np.concatenate((before, spectra, silence), axis=1), stft), stft)
 
 
-def measure_inconsistency(spectra: np.ndarray, stft: Stft) -> float:
-    """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
-    inner = slice(OVERLAPPING_FRAMES, -OVERLAPPING_FRAMES)
-    change = (project_spectra(spectra, stft) - spectra)[:, inner]
-    return float(np.linalg.norm(change) / max(float(np.linalg.norm(spectra[:, inner])), 1e-20))
-
-
 def _apply_phases(amplitudes: np.ndarray, spectra: np.ndarray) -> np.ndarray:
     """Amplitudes with the phases of spectra, complex64."""
     size = np.abs(spectra)

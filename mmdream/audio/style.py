@@ -19,7 +19,7 @@ import scipy.ndimage
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.audio import mastering, texture
 from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks, load_or_make
-from mmdream.audio.loudness import LoudnessMeter, compute_level_factor, meter_loudness
+from mmdream.audio.loudness import LoudnessMeter, meter_loudness
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
 from mmdream.audio.stft import HALF_WINDOW_HOPS, overlap_add, read_spectra
@@ -73,7 +73,7 @@ class MeteredSound:
     @cached_property
     def level_factor(self) -> float:
         """Brings the sound to the level at which all sounds are compared."""
-        return compute_level_factor(self.meter.gated_rms(), STYLE_LEVEL_DBFS)
+        return self.meter.level_factor(STYLE_LEVEL_DBFS)
 
     @property
     def hops(self) -> int:

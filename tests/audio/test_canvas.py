@@ -9,7 +9,7 @@ from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.ascent.objectives import class_evidence, squared_deviation, temporal_contrast
 from mmdream.audio.canvas import MAX_GAIN, MIN_GAIN, smooth_gradient, soft_limit
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
-from mmdream.audio.gradient import compute_gradient, measure_energies
+from mmdream.audio.gradient import make_gradient, measure_energies
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 
@@ -65,14 +65,14 @@ def test_target_rises_with_the_wanted_class_only() -> None:
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])
 def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth: float) -> None:
     heard, start = power(hearing), np.zeros((64, 64), np.float32)
-    gradient = compute_gradient(hearing, start, heard, depth, 0)
+    gradient = make_gradient(hearing, heard, depth)(start, 0)
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
     canvas = AscentProblem(
         start,
         0.05,
-        lambda x, _: smooth_gradient(compute_gradient(hearing, x, heard, depth, 0), 1.5),
+        lambda x, _: smooth_gradient(make_gradient(hearing, heard, depth)(x, 0), 1.5),
         lambda x: x,
     )
     gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.band_to_group)
@@ -87,7 +87,7 @@ def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth
 def test_a_rolled_slope_is_the_slope_moved_back(hearing: AudioFrontend) -> None:
     """Rolls by the network's whole stride change nothing but the rims."""
     heard, canvas = power(hearing, 160), np.zeros((160, 64), np.float32)
-    plain, rolled = (compute_gradient(hearing, canvas, heard, 0.0, roll)[48:-48] for roll in (0, 16))
+    plain, rolled = (make_gradient(hearing, heard, 0.0)(canvas, roll)[48:-48] for roll in (0, 16))
     assert np.corrcoef(plain.ravel(), rolled.ravel())[0, 1] > 0.9
 
 

@@ -13,10 +13,11 @@ from mmdream.audio.mastering import PEAK_CEILING, measure_peaks
 from mmdream.audio.resynthesis import (
     OVERLAPPING_FRAMES,
     griffin_lim,
-    measure_inconsistency,
+    project_spectra,
     stream_griffin_lim,
 )
 from mmdream.audio.source import ArraySource
+from mmdream.audio.stft import Stft
 from mmdream.audio.style import (
     AudioStyleReport,
     MeteredSound,
@@ -64,6 +65,13 @@ def style(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioStyleReport]]
         return np.concatenate(blocks, axis=1), report
 
     return run
+
+
+def measure_inconsistency(spectra: np.ndarray, stft: Stft) -> float:
+    """How far spectra [channel, frame, bin] are from those of any sound: ||STFT(iSTFT(S)) - S|| / ||S||."""
+    inner = slice(OVERLAPPING_FRAMES, -OVERLAPPING_FRAMES)
+    change = (project_spectra(spectra, stft) - spectra)[:, inner]
+    return float(np.linalg.norm(change) / max(float(np.linalg.norm(spectra[:, inner])), 1e-20))
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])

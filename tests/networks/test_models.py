@@ -14,7 +14,7 @@ from mmdream.audio.canvas import N_BANDS, smooth_gradient, soft_limit
 from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
-from mmdream.audio.gradient import compute_gradient, measure_energies
+from mmdream.audio.gradient import make_gradient, measure_energies
 from mmdream.audio.source import ArraySource
 from mmdream.audio.stft import make_stft
 from mmdream.core.errors import UserError
@@ -203,7 +203,7 @@ def test_an_ascent_climbs_through_any_front_end(name: str):
         def slope(
             x: np.ndarray, _: int, on: AudioFrontend = on, stretch: SpectrogramSlice = stretch
         ) -> np.ndarray:
-            return smooth_gradient(compute_gradient(on, x, stretch, 0.5, 0), 1.5)
+            return smooth_gradient(make_gradient(on, stretch, 0.5)(x, 0), 1.5)
 
         gain = soft_limit(ascend(AscentProblem(start, 0.05, slope, lambda x: x), 8))
         along = np.stack([np.interp(stretch.positions, np.arange(hops), row) for row in gain.T], axis=1)
@@ -221,7 +221,7 @@ def test_nothing_is_climbed_where_all_weights_are_zero():
     stretch = SpectrogramSlice(
         np.ones((96, len(on.group_starts)), np.float32), np.arange(96, dtype=np.float32)
     )
-    assert not compute_gradient(on, np.zeros((96, N_BANDS), np.float32), stretch, 0.5, 0).any()
+    assert not make_gradient(on, stretch, 0.5)(np.zeros((96, N_BANDS), np.float32), 0).any()
     sound = 0.1 * np.random.default_rng(1).standard_normal((1, 8000)).astype(np.float32)
     report = dream_source(
         ArraySource(sound, 16000),
