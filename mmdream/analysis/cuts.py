@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import Any
 
 import cv2
 import numpy as np
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
-from mmdream.analysis.optical_flow import MIN_SIDE, warp
+from mmdream.analysis.optical_flow import warp_onto
 from mmdream.media.video_reader import Frame
 
 THUMBNAIL_SIDE = 128
@@ -33,8 +32,6 @@ FAINT_RATIO = 0.2
 DETECTOR_THRESHOLD = 2.0
 """Score of the content detector (its own threshold is 27) under which a frame cannot begin a shot."""
 MAX_FLASH_FRAMES = 3
-FLOW_TOLERANCE_PX = 0.35
-"""By which flow there and back may miss a pixel."""
 
 # Measured on all pairs of 14 photographs and paintings (n 182), pans, zooms, dissolves and fades, and on five
 # films. Unexplained: cuts 0.5..1 (5 % below, to 0.30), pans of 10 % of the width a frame up to 0.17,
@@ -237,8 +234,7 @@ def _measure_change(previous: Thumbnail, current: Thumbnail, shot_box: Box = EMP
     if top == bottom:
         return FrameChange(0.0, 0.0, 1.0, True)
     a, b = (np.ascontiguousarray(each.ycrcb[top:bottom, left:right]) for each in (previous, current))
-    backward, trust = _flow_and_trust(np.ascontiguousarray(a[..., 0]), np.ascontiguousarray(b[..., 0]))
-    (warped,) = warp(a.astype(np.float32), (), backward)
+    warped, trust = warp_onto(a, b)
     difference = float(np.abs(warped - b).mean())
     x, y = warped[..., 0].ravel(), b[..., 0].ravel()
     deviations = min(float(a[..., 0].std()), float(x.std())), float(y.std())
@@ -246,18 +242,3 @@ def _measure_change(previous: Thumbnail, current: Thumbnail, shot_box: Box = EMP
         return FrameChange(difference, 1.0, 0.0, True)
     correlation = max(0.0, float(np.corrcoef(x, y)[0, 1]))
     return FrameChange(difference, 1 - correlation**2, trust, False)
-
-
-def _flow_and_trust(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
-    """Backward flow and the share of pixels that the forward flow leads back to their place.
-
-    Not `estimate_flow`, whose trust asks how well a pixel may be warped and leans to yes: here both
-    answers must weigh the same.
-    """
-    height, width = current.shape
-    if min(height, width) < MIN_SIDE:
-        return np.zeros((height, width, 2), np.float32), 0.0
-    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    backward, forward = dis.calc(current, previous, None), dis.calc(previous, current, None)
-    misses = np.square(backward + warp(forward, (), backward)[0]).sum(-1)
-    return backward, float((misses < 0.01 * np.square(backward).sum(-1) + FLOW_TOLERANCE_PX**2).mean())

@@ -12,6 +12,8 @@ import numpy as np
 
 MIN_SIDE = 16
 """px; DIS cannot take less."""
+FLOW_TOLERANCE_PX = 0.35
+"""By which flow there and back may miss a pixel."""
 UNLIKE_LEVELS = 6
 """Of 255, mean over 5x5: a larger difference is another thing."""
 
@@ -90,6 +92,23 @@ def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) 
         backward[..., 1] *= scale[1]
         positions = _pixel_grid(height, width) + backward
     return [_remap(sharp, positions, cv2.INTER_CUBIC), *warped]
+
+
+def warp_onto(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
+    """An image warped onto the next one, and the share of its pixels that the flow back leads to their place.
+
+    Both are uint8 [h, w, 3], luma first; the result is float32. Not `estimate_flow`, whose trust asks how well
+    a pixel may be warped and leans to yes: here both answers must weigh the same.
+    """
+    height, width = current.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        return warp(previous.astype(np.float32), (), np.zeros((height, width, 2), np.float32))[0], 0.0
+    a, b = (np.ascontiguousarray(image[..., 0]) for image in (previous, current))
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    backward, forward = dis.calc(b, a, None), dis.calc(a, b, None)
+    misses = np.square(backward + warp(forward, (), backward)[0]).sum(-1)
+    trust = float((misses < 0.01 * np.square(backward).sum(-1) + FLOW_TOLERANCE_PX**2).mean())
+    return warp(previous.astype(np.float32), (), backward)[0], trust
 
 
 def _remap(image: np.ndarray, positions: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:
