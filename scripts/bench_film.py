@@ -51,6 +51,7 @@ def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: floa
     about = load_card(net)
     network = load_network(about, weights, "float32")
     gradient = build_gradient(network, objective_at_depth(network.card, depth))
+    step = float(about.mix(depth) @ [rung.step for rung in about.rungs])
     moment = replace(CLASSIC.at(0), depth=depth)
     visits = octaves.plan_full_passes(octaves.octave_sizes(*frames[0].shape[:2], moment), moment.steps)
     for visit in visits:
@@ -58,7 +59,7 @@ def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: floa
     began = time.perf_counter()
     for number, frame in enumerate(frames):
         octaves.dream_octaves(
-            frame, np.zeros_like(frame), visits, gradient, about.step(depth), seed=0, time=Fraction(number)
+            frame, np.zeros_like(frame), visits, gradient, step, seed=0, time=Fraction(number)
         )
     return (time.perf_counter() - began) / len(frames)
 

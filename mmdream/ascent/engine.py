@@ -39,15 +39,10 @@ def ascend(
     last_step_scale: float = 1.0,
     betas: tuple[float, float] = ADAM_BETAS,
 ) -> np.ndarray:
-    """Take `steps` steps uphill, each of the same RMS, or ever shorter.
+    """Take steps uphill, each of the same RMS, or ever shorter by the last one's `last_step_scale`.
 
-    Args:
-        problem: what is climbed.
-        steps: how many.
-        optimizer: "normalized": along the gradient; "adam": along its running mean, over what is usual at
-            each place (Kingma and Ba 2015), which reaches flat places too.
-        last_step_scale: length of the last step over the first's.
-        betas: see `ADAM_BETAS`.
+    The optimizer "normalized" goes along the gradient; "adam" along its running mean, over what is usual at
+    each place (Kingma and Ba 2015), which reaches flat places too.
 
     Returns:
         float32, the shape of `problem.start`; the start itself for 0 steps.
@@ -72,10 +67,6 @@ def normalize_rms(gradient: np.ndarray, mask: np.ndarray | None = None) -> np.nd
 
     The RMS of the *whole* array is taken: normalising tile by tile would draw the tiles. A gradient of
     zeros (a network that does not answer) stays zero instead of becoming amplified rounding noise.
-
-    Args:
-        gradient: float32, any shape.
-        mask: 0..1, broadcastable to `gradient`.
     """
     share = 1.0
     if mask is not None:

@@ -29,16 +29,10 @@ def channel_cosine(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
 
 
 def guide_similarity(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
-    """How similar each cell is to the most similar cell of a guide, as in google/deepdream (2015).
+    """Similarity of cells to the most similar cell of a guide, as in google/deepdream (2015).
 
-    Args:
-        a: features [1, h, w, c].
-        guide: features, float32 [cell, c].
-        cosine: compare directions, instead of products.
-
-    Returns:
-        float32 scalar: mean over the cells of the largest product, over the number of channels; or of the
-        largest cosine.
+    Of features [1, h, w, c] and a guide's, float32 [cell, c], the mean over the cells of the largest product,
+    over the number of channels; with `cosine` of the largest cosine.
     """
     a = tf.cast(a, tf.float32)
     if cosine:
@@ -59,9 +53,6 @@ def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], s
         features: [1, time, band, channel] of each rung, all over the same time.
         mix: weights of each rung, float32 [time] of its own.
         share: length of the running mean over the whole length, float32 > 0.
-
-    Returns:
-        float32 scalar, nepers of energy.
     """
     deviations = [squared_deviation(a, share) for a in features]
     return tf.add_n(
@@ -70,17 +61,15 @@ def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], s
 
 
 def class_evidence(logits: tf.Tensor, classes: Sequence[int], rivals: float) -> tf.Tensor:
-    """Evidence for any of some classes, in every window of time.
+    """Evidence for any of some classes in every window: logsumexp over them, less that of all `rivals` times.
+
+    Without rivals a logit grows by making everything larger; with all of them, the log of the probability,
+    the gradient dies once the class is won, which steps of fixed length do not mind.
 
     Args:
         logits: [window, class].
         classes: their indices; each window is free to choose among them.
-        rivals: share of logsumexp over all classes that is taken off. Without it a logit grows by making
-            everything larger; with the whole, the log of the probability, the gradient dies once the class
-            is won, which steps of fixed length do not mind.
-
-    Returns:
-        float32 [window]: logsumexp over the classes, less that share.
+        rivals: share of the evidence for all classes that is taken off.
     """
     evidence = tf.reduce_logsumexp(tf.gather(logits, list(classes), axis=1), axis=1)
     return evidence - rivals * tf.reduce_logsumexp(logits, axis=1)

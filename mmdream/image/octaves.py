@@ -108,8 +108,8 @@ def dream_octaves(
         passes: in the order they are climbed.
         gradient: of the network's objective, see `image.gradient.build_gradient`.
         step: RMS of one step in the range 0..1; of natural gradients `NATURAL_STEP_FACTOR` times that.
-        seed: the user's seed.
-        time: of the frame in seconds; addresses the jitter.
+        seed: the user's; it addresses the jitter with the time.
+        time: of the frame in seconds.
         step_scale: float32 [h, w], factor of the step at each place; None: 1.
         color: "full", or "source" to keep the source's chroma.
         options: of the ascent.
@@ -129,7 +129,8 @@ def dream_octaves(
         if number:
             dream = source + detail + resize(gain, source.shape[:2])
         base = _clip(resize(dream, octave.size))
-        size = octave.size if octave.smoothing is None else _half_size(octave.size)
+        height, width = octave.size
+        size = octave.size if octave.smoothing is None else (max(1, height // 2), max(1, width // 2))
         rng = rng_for(seed, "jitter", time, *octave.size)
         problem = AscentProblem(
             start=np.zeros((*size, 3), np.float32),
@@ -226,10 +227,6 @@ def _step_gradient(
         return apply_tiled(gradient, image)
 
     return at
-
-
-def _half_size(size: Size) -> Size:
-    return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
 def _clip(x: np.ndarray) -> np.ndarray:

@@ -24,9 +24,8 @@ from mmdream.ascent.objectives import (
 from mmdream.core.memory import cache_in_traces
 from mmdream.core.rng import rng_for
 from mmdream.image.tiles import apply_tiled, slices_within, split_tiles
-from mmdream.networks.framework import tf
+from mmdream.networks.framework import extend_edges, tf
 from mmdream.networks.network import Network
-from mmdream.networks.preprocess import extend_edges
 
 MAX_STYLE_CHANNELS = 96
 """Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512

@@ -59,15 +59,9 @@ def melnet(
 ) -> keras.Model:
     """The sound network that ships: six convolutions on a log-mel spectrogram, logits "logits".
 
-    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. A c6 frame lasts 8 hops.
-
-    Args:
-        bands: mel bands of the input.
-        classes: of its head.
-        dtype: of the features.
-        normalised: with batch normalisation behind each convolution, as it is trained; else it is folded into
-            the convolutions, which therefore have biases.
-        dropout: share of the pooled features, in training.
+    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. A c6 frame lasts 8 hops. It is
+    trained `normalised`, with batch normalisation behind each convolution and `dropout` of the pooled
+    features; for dreams that is folded into the convolutions, which therefore have biases.
     """
     x = heard = keras.Input((None, bands, 1), name="heard")
     for name, (channels, side, stride) in MELNET_LAYERS.items():

@@ -181,7 +181,7 @@ class NetworkCard:
     build: dict[str, Any] = field(default_factory=dict, hash=False)
     """Arguments of the builder besides the bands and the number of classes."""
     smoothing: float = 0.9
-    """Sigma in px of a carried frame's gradient blur; a wide one loses detail, a narrow one piles up grain."""
+    """Sigma in px of a carried frame's gradient blur; wide ones lose detail, narrow ones pile up grain."""
     momentum: float = 0.4
     """Share of a carried frame's change that goes on in the next one; more of it is calmer, and blunter."""
     style: tuple[str, ...] = ()
@@ -275,10 +275,6 @@ class NetworkCard:
         distance = np.abs(np.arange(len(self.rungs)) - np.asarray(place)[..., None])
         weights: np.ndarray = np.maximum(1 - distance, 0).astype(np.float32)
         return weights
-
-    def step(self, depth: float) -> float:
-        """RMS of one ascent step at `depth` 0..1, in between as `mix` blends."""
-        return float(self.mix(depth) @ np.array([rung.step for rung in self.rungs]))
 
     def step_along(self, terms: Sequence[Term], weights: Sequence[float] | np.ndarray) -> float:
         """RMS of one ascent step along terms: the rungs' own, weighted; all else takes the deepest rung's."""

@@ -1,13 +1,18 @@
-"""TensorFlow and Keras, brought in quietly and set up once; whoever needs them takes them from here."""
+"""TensorFlow and Keras, imported quietly and set up once, and the tensors that a network's graph takes.
+
+Training and dreaming share the preprocessing, so that they agree.
+"""
 
 from __future__ import annotations
 
 import os
 
+import numpy as np
+
 from mmdream.core.errors import silence_stderr
+from mmdream.networks.card import AudioInput, ImageInput
 
-__all__ = ["has_gpu", "keras", "tf"]
-
+__all__ = ["extend_edges", "has_gpu", "keras", "preprocess", "swap_time_and_bands", "tf"]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow 2.21 reports processor features and missing CUDA drivers before its log level can be set.
@@ -28,3 +33,41 @@ for _gpu in _gpus:
         tf.config.experimental.set_memory_growth(_gpu, True)
     except RuntimeError:  # the caller has used TensorFlow before us; then it is the caller's choice
         break
+
+
+def preprocess(x: tf.Tensor, network_input: ImageInput | AudioInput) -> tf.Tensor:
+    """The input of `Network.rung_features` as the network's graph takes it."""
+    if isinstance(network_input, ImageInput):
+        return _preprocess_pixels(x, network_input)
+    return swap_time_and_bands(x) if network_input.transposed else x
+
+
+def swap_time_and_bands(x: tf.Tensor) -> tf.Tensor:
+    """Swap time and bands of [n, time, band, c]; what has neither stays."""
+    return tf.transpose(x, (0, 2, 1, 3)) if len(x.shape) == 4 else x
+
+
+def extend_edges(x: tf.Tensor, smallest: int) -> tf.Tensor:
+    """Repeat the last row and column of [n, H, W, c] until both sides have `smallest` px."""
+    sides = tf.shape(x)[1:3]
+
+    def extend() -> tf.Tensor:
+        y = x
+        for axis in (0, 1):
+            places = tf.minimum(tf.range(tf.maximum(sides[axis], smallest)), sides[axis] - 1)
+            y = tf.gather(y, places, axis=axis + 1)
+        return y
+
+    return tf.cond(tf.reduce_min(sides) < smallest, extend, lambda: x)
+
+
+def _preprocess_pixels(pixels: tf.Tensor, network_input: ImageInput) -> tf.Tensor:
+    """RGB 0..1 [n, H, W, 3] as the network takes it, sides at least `network_input.smallest`."""
+    scale = network_input.scale
+    if network_input.order == "RGB":
+        x = scale * pixels
+    else:
+        # Order and scale as one product: a slice with its gradient costs ten times as much.
+        x = tf.tensordot(pixels, tf.constant(scale * np.eye(3, dtype=np.float32)[::-1]), 1)
+    x -= tf.constant(network_input.mean, tf.float32)
+    return extend_edges(x, network_input.smallest)

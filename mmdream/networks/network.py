@@ -22,7 +22,6 @@ from mmdream.core.files import hash_file
 from mmdream.core.memory import LruCache
 from mmdream.core.rng import rng_for
 from mmdream.networks.card import AudioInput, ImageInput, ModelFileWeights, NetworkCard
-from mmdream.networks.preprocess import preprocess, swap_time_and_bands
 from mmdream.networks.weights import ARRAY_SUFFIXES, RANDOM, check_shapes, locate_weights, read_arrays
 from mmdream.settings.targets import Term
 
@@ -66,7 +65,7 @@ class Network:
         return self.layer_features(tuple(self.card.rungs[place].layer for place in places))
 
     def layer_features(self, names: tuple[str, ...]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        """Features at any layers by name; otherwise as `rung_features`. Layers without places: [1, 1, 1, c]."""
+        """Features at any layers by name, as `rung_features`; of layers without places [1, 1, 1, c]."""
         features = self._features(list(names))
         return lambda x: [a if len(a.shape) == 4 else a[:, None, None] for a in features(x)]
 
@@ -113,7 +112,7 @@ class Network:
                 )
 
     def _features(self, names: list[str]) -> Callable[[tf.Tensor], list[tf.Tensor]]:
-        from mmdream.networks.framework import keras
+        from mmdream.networks.framework import keras, preprocess, swap_time_and_bands
 
         if unknown := set(names) - self.outputs.keys():
             raise ValueError(f"{self.card.name} has no layer {', '.join(sorted(unknown))}")
@@ -132,13 +131,7 @@ class Network:
 def load_network(
     card: NetworkCard, weights: str | Path | None = None, precision: str = "float32", seed: int = 0
 ) -> Network:
-    """Build a network with its weights.
-
-    Args:
-        card: which network.
-        weights: a file, "random" (He normal, by the seed), or None for the card's own.
-        precision: see `choose_precision`.
-        seed: of random weights.
+    """Build a network with weights from a file, "random" ones by the seed, or None: the card's own.
 
     Raises:
         UserError: weights that are missing, damaged or of another network.
@@ -228,17 +221,9 @@ def list_layers(card: NetworkCard) -> dict[str, int]:
 def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:
     """The number format to dream in, by what the machine has, never by timing.
 
-    A GPU takes Keras's mixed float16; the gradients are scaled by the number of pixels, so that they do not
-    vanish in it.
-
-    Args:
-        choice: "auto", "float32" or "bfloat16".
-        card: sounds are small enough to stay in float32, and so do networks of the user's own, which may
-            not bear less.
-        gpu: whether TensorFlow found one, `framework.has_gpu`.
-
-    Returns:
-        "float32", "bfloat16" or "mixed_float16".
+    `choice` is "auto", "float32" or "bfloat16". Sounds are small enough for float32, and networks of the
+    user's own may not bear less. A `gpu` (`framework.has_gpu`) takes Keras's "mixed_float16": gradients are
+    scaled by the number of pixels, so that they do not vanish in it.
     """
     if card.medium == "sound" or isinstance(card.weights, ModelFileWeights):
         return "float32"

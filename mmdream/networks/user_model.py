@@ -68,11 +68,7 @@ Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
 
 def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
-    """The card of a Keras file.
-
-    Args:
-        path: the file.
-        medium: "picture" or "sound"; None: by the channels of its input.
+    """The card of a Keras file, of a medium, or of that which the channels of its input suggest.
 
     Raises:
         UserError: no such file, one that cannot be a network here, or a card beside it that does not fit.
@@ -256,10 +252,7 @@ def load_flat_graph(
 ) -> tuple[keras.Model, dict[str, Tensor]]:
     """Load a file that `read_graph` has accepted as one flat graph: every layer can be dreamed.
 
-    Args:
-        path: the file.
-        head: the layer of the class logits; a softmax in it is taken off.
-        fixed: layers that only one size of input suits; they are left out.
+    A softmax in the `head` is taken off; `fixed` layers, which only one size of input suits, are left out.
 
     Returns:
         A model from [n, height, width, channel], any height and width; the output of each layer, by its name.

@@ -47,14 +47,11 @@ Shapes = dict[str, tuple[int, ...]]
 def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path | None:
     """The file that holds a network's weights, checked as far as can be without TensorFlow.
 
-    Args:
-        card: the network.
-        weights: a file, "random", or None for the card's own weights, downloaded if need be.
+    `weights` is a file, "random", or None for the card's own weights, downloaded if need be.
 
     Returns:
-        An ``.npz`` or ``.safetensors`` file (any network), an ``.h5`` or ``.keras`` file (Keras's
-        applications, networks without weights of their own); a Keras file of the user's own that holds
-        the network itself; None: random.
+        An ``.npz`` or ``.safetensors`` file, an ``.h5`` or ``.keras`` file of Keras's applications and of
+        networks without weights of their own, or the user's own Keras file; None: random.
 
     Raises:
         UserError: no such file, a file of another network, a damaged one, or no way to download.

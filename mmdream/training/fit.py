@@ -16,8 +16,7 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Example
-from mmdream.networks.framework import keras, tf
-from mmdream.networks.preprocess import preprocess
+from mmdream.networks.framework import keras, preprocess, tf
 from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
 from mmdream.training.model import TrainableModel, find_head
 from mmdream.training.task import RoundJournal, TrainingTask

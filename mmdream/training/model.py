@@ -10,7 +10,7 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import AudioInput, ImageInput, NetworkCard
-from mmdream.networks.framework import keras, tf
+from mmdream.networks.framework import keras, preprocess, tf
 from mmdream.networks.network import (
     build_graph,
     initialize_random,
@@ -18,7 +18,6 @@ from mmdream.networks.network import (
     load_network,
     variables_by_name,
 )
-from mmdream.networks.preprocess import preprocess
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.attack import perturb_images, perturb_signed
 

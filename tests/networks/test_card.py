@@ -11,6 +11,7 @@ from mmdream.networks.card import MODELS_FOLDER, AudioInput, ImageInput, Shipped
 from mmdream.networks.download import read_snapshot_manifest
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.networks.weights import locate_weights
+from mmdream.settings.targets import Term
 
 SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]
 EVERY = sorted(
@@ -70,9 +71,14 @@ def test_mix_sums_to_one_over_two_neighbours(name, depth):
 def test_step_is_blended_as_the_rungs_are():
     found = load_card("dreamnet")
     steps = [rung.step for rung in found.rungs]
-    assert found.step(0) == pytest.approx(steps[0])
-    assert found.step(1) == pytest.approx(steps[-1])
-    assert found.step(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
+    terms = [Term("layer", rung.layer) for rung in found.rungs]
+
+    def blended(depth: float) -> float:
+        return found.step_along(terms, found.mix(depth))
+
+    assert blended(0) == pytest.approx(steps[0])
+    assert blended(1) == pytest.approx(steps[-1])
+    assert blended(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
 
 
 @pytest.mark.parametrize(
