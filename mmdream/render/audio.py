@@ -154,9 +154,9 @@ def render_audio_track(
     on_gain: GainCallback | None = None,
     on_canvas: CanvasCallback | None = None,
 ) -> tuple[DecodedSpan, AudioDreamReport]:
-    """Dream one sound track into ``work/sound.wav``, float32 at its own rate, and decode it to ``work/source.wav``.
+    """Dream one sound track into ``work/sound.wav``, float32 at its own rate, from ``work/source.wav``.
 
-    Progress is told in seconds; finished chunks outlive the run in `store`; see `DreamHooks` for the callbacks.
+    Progress is told in seconds; finished chunks outlive the run in `store`; for callbacks see `DreamHooks`.
 
     Returns:
         Where the sound starts and how long it is, and the figures of its dream.

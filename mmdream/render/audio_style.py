@@ -115,7 +115,7 @@ def style_audio_track(
     should_stop: Callable[[], bool] = lambda: False,
     store: ChunkStore | None = None,
 ) -> tuple[DecodedSpan, AudioStyleReport]:
-    """Style one sound track into ``work/sound.wav``, float32 at its own rate; the styles are files with a weight.
+    """Style one sound track into ``work/sound.wav``, float32 at its own rate; styles have a weight each.
 
     Progress is told in seconds; finished windows outlive the run in `store`.
 

@@ -98,11 +98,11 @@ def render_feedback_audio(
 ) -> Report:
     """Dream a file with sound, or a generated signal, again and again: into one file, and one for each clip.
 
-    The result is `output`, or lies beside the source (for a signal in the current folder), named after it; clip
-    1 of ``rain.wav`` becomes ``rain.01.wav``. `sound_track` is a number, from 1, or a language; None: the first.
+    The result is `output`, or lies beside the source (for a signal in the current folder), named after it;
+    clip 1 of ``rain.wav`` is ``rain.01.wav``. `sound_track` is a number, from 1, or a language.
 
     Raises:
-        UserError: no sound in it, no such track, clips too long or too short, or a path that cannot be written.
+        UserError: no sound in it, no such track, clips too long or short, or a path that cannot be written.
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed, sound_track) as audio:
@@ -148,8 +148,8 @@ def render_clips(
 ) -> tuple[list[FeedbackClip], FeedbackClip]:
     """Dream a sound again and again; files on the way, and every clip, stay in the folder `work`.
 
-    Clip 1 takes the recipe's seed, each later one the next number. With `seconds` there are as many clips as it
-    takes to last so long, and they are cut there.
+    Clip 1 takes the recipe's seed, each later one the next number. With `seconds` there are as many clips as
+    it takes to last so long, and they are cut there.
 
     Returns:
         The clips, and all of them joined.
@@ -279,7 +279,7 @@ def _clip_sink(sink: EventSink, number: int, seconds: Sequence[float]) -> EventS
 def _join_clips(
     clips: Sequence[FeedbackClip], source: Path, path: Path, layout: str, n_samples: int | None
 ) -> FeedbackClip:
-    """Crossfade clips into one wave file under the ceiling of their source, cut and faded out at `n_samples`."""
+    """Crossfade clips into a wave file under their source's ceiling, cut and faded out at `n_samples`."""
     with ExitStack() as stack:
         ceiling = find_ceiling(FileSource(stack.enter_context(soundfile.SoundFile(source))))
         files = [stack.enter_context(soundfile.SoundFile(clip.path)) for clip in clips]

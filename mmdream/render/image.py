@@ -109,8 +109,8 @@ def render_image(
 ) -> tuple[np.ndarray, Report]:
     """Dream an image, float32 [H, W, 3], 0..1, pass after pass, as a film's frame at second 0.
 
-    Passes that begin later are left out. Each octave that is done is told to `sink`; `on_step` is called after
-    each step with the image so far, float32 [h, w, 3].
+    Passes that begin later are left out. Each octave that is done is told to `sink`; `on_step` is called
+    after each step with the image so far, float32 [h, w, 3].
 
     Returns:
         The dream, like the image, and its figures, by its first pass.

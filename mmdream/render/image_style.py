@@ -86,11 +86,11 @@ def style_image_file(
     """Render an image file in the style of others, into an image file; see `style_image`.
 
     The result is `output`, or lies beside the content, named after it. With `save_steps` the image after each
-    step is kept too, in a folder named as the result and ``.steps``. The mask is an image, or a film as it is at
-    second 0.
+    step is kept too, in a folder named as the result and ``.steps``. The mask is an image, or a film as it
+    is at second 0.
 
     Raises:
-        UserError: not an image, or too small a one; a mask that does not fit it; a path that cannot be written.
+        UserError: not an image, or too small a one; a mask that does not fit; a path that cannot be written.
     """
     out = check_output_file(content, output, ".styled.png", IMAGE_SUFFIXES, overwrite)
     rgb, style_images = read_style_image(content), [read_style_image(path) for path, _ in style.models]

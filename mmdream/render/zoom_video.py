@@ -1,4 +1,4 @@
-"""A film of one image that is dreamed again and again while it moves, with a sound that is, if one is wanted."""
+"""A film of one image that is dreamed again and again while it moves, and of a sound likewise."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def render_zoom_video(
 ) -> Report:
     """Dream an image, or noise of the recipe's size, into a film.
 
-    The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is the
-    film's: the image is cut to its shape. `audio` is dreamed beside it.
+    The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is
+    the film's: the image is cut to its shape. `audio` is dreamed beside it.
 
     Raises:
         UserError: not an image, or a sound that cannot be dreamed, or a path that cannot be written.
@@ -173,8 +173,8 @@ def dream_zoom_frames(
 
     The canvas stays where it is while the view of it moves; what is added to a view is warped back onto the
     canvas, and only when the view has gone far is the canvas moved after it. So nothing is resampled at every
-    frame, and the motion is exact. The first frame takes as few steps as any other: the dream grows within the
-    first second.
+    frame, and the motion is exact. The first frame takes as few steps as any other: the dream grows within
+    the first second.
     """
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.render.frames import count_carried_steps

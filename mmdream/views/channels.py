@@ -68,12 +68,14 @@ class ChannelsReport:
 
     def lines(self) -> list[str]:
         """For people, a fact a line."""
-        best = sorted(self.objective_gain, key=lambda channel: -self.objective_gain[channel])[:5]
+        gains = self.objective_gain
+        best = sorted(gains, key=lambda channel: -gains[channel])[:5]
+        answers = ", ".join(f"{channel} (x{gains[channel]:.1f})" for channel in best)
         names = [path.name for path in self.outputs.values()]
         return [
             f"{self.index}",
             f"  {len(names)} dreams, {names[0]} to {names[-1]}",
-            f"  most answered: {', '.join(f'{channel} (x{self.objective_gain[channel]:.1f})' for channel in best)}",
+            f"  most answered: {answers}",
             f"  {self.wall_seconds:.1f} s of work",
         ]
 
@@ -93,7 +95,7 @@ def render_each_channel(
 ) -> ChannelsReport:
     """Dream a sound once for each channel of a layer, and draw a sheet of the dreams.
 
-    `channels_text` is ``LAYER`` or ``LAYER:0-15,20``; it replaces the recipe's targets, but not their measure.
+    `channels_text` is ``LAYER`` or ``LAYER:0-15,20``; it replaces the recipe's targets, not their measure.
     Results are named after `output`, or after the source: ``OUT.LAYER.007.wav`` and so on, and
     ``OUT.LAYER.png``. `sound_track` is a number, from 1, or a language; None: the first.
 

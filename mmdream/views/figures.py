@@ -240,8 +240,8 @@ def draw_canvas_steps(
 ) -> Iterator[np.ndarray]:
     """Draw how a dream grew: the source under the gain so far, the gain, and what is invented, if anything.
 
-    Yields `history.count` figures, uint8 [H, W, 3], of a sound of at least one sample; `start` is the second of
-    the first. The loudness is not yet matched.
+    Yields `history.count` figures, uint8 [H, W, 3], of a sound of at least one sample; `start` is the second
+    of the first. The loudness is not yet matched.
     """
     power, column = measure_column_power(source)
     canvases, begin, canvas_column = history.mean_canvases()
