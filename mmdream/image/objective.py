@@ -12,8 +12,6 @@ from mmdream.networks.registry import find_motif
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective, Targets, Term, parse_channel
 
-MAX_OBJECTIVES = 64
-"""That are kept to be used again."""
 MAX_GUIDE_SIDE = 256
 """Longest side of a guide in px: its cells are compared with every cell of the image."""
 
@@ -34,7 +32,7 @@ def build_objective(
 
 
 # Most frames of a film have the objective of the one before.
-@lru_cache(MAX_OBJECTIVES)
+@lru_cache
 def _build_objective(
     card: NetworkCard,
     depth: float,
@@ -65,7 +63,7 @@ def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Ob
     return Objective(tuple(term for term, _ in terms), tuple(weight for _, weight in terms))
 
 
-@lru_cache(MAX_OBJECTIVES)
+@lru_cache
 def step_size(card: NetworkCard, objective: Objective) -> float:
     """RMS of one ascent step in the range 0..1."""
     return card.step_along(objective.terms, objective.weights)

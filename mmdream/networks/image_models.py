@@ -136,24 +136,17 @@ def dreamnet(dtype: str = "float32", classes: int = 200, normalised: bool = Fals
     x = pixels = keras.Input((None, None, 3))
     heads = []
     for name, (side, stride, channels) in DREAMNET_LAYERS.items():
-        head = name.startswith("p")
         convolution = Stem if x is pixels else layers.Conv2D
         y = convolution(
-            channels,
-            side,
-            stride,
-            "same",
-            use_bias=not normalised,
-            activation=None if normalised else "relu",
-            kernel_initializer="he_normal",
+            channels, side, stride, "same", kernel_initializer="he_normal",
+            use_bias=not normalised, activation=None if normalised else "relu",
             kernel_constraint=Even(stride) if stride > 1 else None,
-            dtype=dtype,
-            name=name if not normalised else f"{name}_conv",
-        )(x)
+            dtype=dtype, name=f"{name}_conv" if normalised else name,
+        )(x)  # fmt: skip
         if normalised:
             y = layers.BatchNormalization(momentum=0.98, dtype=dtype, name=f"{name}_norm")(y)
             y = layers.ReLU(dtype=dtype, name=name)(y)
-        if head:
+        if name.startswith("p"):
             heads.append(y)
         else:
             x = y

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -94,24 +94,19 @@ class ModelGraph:
     """Names of the model and of those nested in it."""
 
     @property
+    def dense(self) -> GraphLayer | None:
+        """The last dense layer, which gives the class logits; None: there is none."""
+        return next((layer for layer in reversed(self.layers) if layer.kind == "Dense"), None)
+
+    @property
     def head(self) -> str | None:
-        """The layer of the class logits: the last dense one; None: there is none, or it is fixed."""
-        dense = [layer for layer in self.layers if layer.kind == "Dense"]
-        return dense[-1].name if dense and not dense[-1].fixed else None
+        """The layer of the class logits; None: there is none, or it is fixed."""
+        return None if self.dense is None or self.dense.fixed else self.dense.name
 
     @property
     def classes(self) -> int:
-        """Number of outputs of the head."""
-        return int(next(la.config["units"] for la in reversed(self.layers) if la.name == self.head))
-
-    @property
-    def fixed_head(self) -> bool:
-        """Whether there is a head for inputs of one size only."""
-        return self.head is None and any(la.kind == "Dense" and la.fixed for la in self.layers)
-
-    def layers_before_kernels(self) -> list[GraphLayer]:
-        """What lies before the first layer with kernels."""
-        return list(takewhile(lambda layer: layer.kind not in KERNEL_LAYERS, self.layers))
+        """Number of outputs of the head; 0: there is none."""
+        return 0 if self.dense is None or self.dense.fixed else int(self.dense.config["units"])
 
     def choose_rungs(self, most: int) -> list[str]:
         """Layers to dream, shallow to deep: the last at each stride, and more where these are few."""

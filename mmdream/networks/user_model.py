@@ -23,7 +23,7 @@ from mmdream.networks.card import (
     lists_to_tuples,
     parse_rungs,
 )
-from mmdream.networks.user_graph import ModelGraph, read_graph
+from mmdream.networks.user_graph import KERNEL_LAYERS, ModelGraph, read_graph
 
 if TYPE_CHECKING:
     import keras
@@ -112,7 +112,7 @@ def _guess_card(
         guesses.insert(0, f"rungs {', '.join(names)}, by its strides")
     if graph.head and not {"classes", "class_file"} & keys.keys():
         guesses.append(f"classes 0 to {graph.classes - 1}")
-    if graph.fixed_head:
+    if graph.dense and graph.dense.fixed:
         guesses.append("classes not to be dreamed, because it flattens inputs of one size")
     line = f"{path.name} taken for: {'; '.join(guesses)}. Tell what is wrong in {card_file.name}"
     return NetworkCard(
@@ -131,7 +131,7 @@ def _guess_card(
         input=network_input,
         weights=ModelFileWeights(path, frozenset(layer.name for layer in graph.layers if layer.fixed)),
         head=graph.head,
-        classes=tuple(map(str, range(graph.classes))) if graph.head else (),
+        classes=tuple(map(str, range(graph.classes))),
         guesses=(line,) if guesses else (),
     )
 
@@ -181,7 +181,7 @@ def _guess_image_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> t
 
 def _guess_pixel_format(graph: ModelGraph, path: Path) -> tuple[PixelFormat, str]:
     """The pixel format of an image network, and why."""
-    for layer in graph.layers_before_kernels():
+    for layer in takewhile(lambda layer: layer.kind not in KERNEL_LAYERS, graph.layers):
         if layer.kind == "Rescaling":
             scale = layer.config.get("scale", 1.0)
             try:
