@@ -193,14 +193,15 @@ def read_dog_sounds(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     Raises:
         UserError: none of the sets is there.
     """
-    esc50 = read_esc(trees) if any(match_paths(trees, r"meta/esc50\.csv")) else ()
-    found = any(match_paths(trees, r"metadata/UrbanSound8K\.csv"))
-    urbansound8k = read_urbansound8k(trees) if found else ()
     sets = [
-        [_relabel_clip(clip, "esc50", "dog") for clip in esc50],
-        [_relabel_clip(clip, "urbansound8k", "dog_bark") for clip in urbansound8k],
-        _read_fsd50k(trees),
+        [_relabel_clip(clip, name, dog) for clip in read(trees)]
+        for name, table, dog, read in (
+            ("esc50", r"meta/esc50\.csv", "dog", read_esc),
+            ("urbansound8k", r"metadata/UrbanSound8K\.csv", "dog_bark", read_urbansound8k),
+        )
+        if any(match_paths(trees, table))
     ]
+    sets.append(_read_fsd50k(trees))
     if not any(sets):
         raise UserError("no meta/esc50.csv, metadata/UrbanSound8K.csv or FSD50K.ground_truth/dev.csv")
     for clips in sets:

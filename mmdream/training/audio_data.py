@@ -19,7 +19,7 @@ from mmdream.audio.filterbank import make_network_stft, measure_band_power, to_n
 from mmdream.datasets.folder import Dataset, Example
 from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.networks.card import AudioInput
-from mmdream.training.data import label_array
+from mmdream.training.data import Batch, label_array
 
 SAMPLE_RATES = (8000, 16_000, 22_050, 44_100, 48_000)
 """At which sounds are read: the first that has all of a network's bands."""
@@ -48,10 +48,8 @@ class AudioInputs:
     crop_frames: int
     """Frames of a crop, before they are thinned out."""
 
-    def augmented_batch(
-        self, examples: Sequence[Example], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Network inputs, float32 [n, frame, band, 1], and shares of the classes, float32 [n, class]."""
+    def augmented_batch(self, examples: Sequence[Example], rng: np.random.Generator) -> Batch:
+        """Mixed crops, float32 [n, frame, band, 1]."""
         powers = np.stack([augment_power(self.power(example), self.crop_frames, rng) for example in examples])
         labels = np.eye(len(self.dataset.classes), dtype=np.float32)[label_array(examples)]
         other = rng.permutation(len(examples))

@@ -32,14 +32,15 @@ MAX_ROTATION_DEGREES = 12.0
 MIN_CROP_SHARE = 0.55
 """Of the picture's side that a crop shows."""
 
+Batch = tuple[np.ndarray, np.ndarray]
+"""Network inputs, and shares of the classes, float32 [n, class]."""
+
 
 class TrainingInputs(Protocol):
     """Pictures or sounds as batches for a network."""
 
-    def augmented_batch(
-        self, examples: Sequence[Example], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Examples changed at random; shares of the classes, float32 [n, class]."""
+    def augmented_batch(self, examples: Sequence[Example], rng: np.random.Generator) -> Batch:
+        """Examples changed at random."""
 
     def group_batches(self, examples: Sequence[Example], batch: int) -> list[list[Example]]:
         """Examples in batches that `plain_batch` takes."""
@@ -143,10 +144,8 @@ class ImageInputs:
     side: int
     """px."""
 
-    def augmented_batch(
-        self, examples: Sequence[Example], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Crops, float32 [n, side, side, 3], RGB 0..1, and shares of the classes, float32 [n, class]."""
+    def augmented_batch(self, examples: Sequence[Example], rng: np.random.Generator) -> Batch:
+        """Crops, float32 [n, side, side, 3], RGB 0..1."""
         images = load_examples(self.dataset, examples, ExampleFormat(side=round(self.side * MARGIN_RATIO)))
         batch = np.stack([augment_image(image, self.side, rng) for image in images])
         return batch, np.eye(len(self.dataset.classes), dtype=np.float32)[label_array(examples)]

@@ -64,7 +64,7 @@ class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
     def __init__(
         self, net: keras.Model, network_input: ImageInput | AudioInput, attack: Attack | None = None
     ) -> None:
-        super().__init__(name="pupil")
+        super().__init__()
         self.net, self.network_input, self.attack = net, network_input, attack
         self.is_image = isinstance(network_input, ImageInput)
 

@@ -74,21 +74,23 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
 
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec", "conv5_spec:xsmall"])
 def test_sounds_are_cut_and_mixed_as_the_card_says(sounds: Path, tmp_path: Path, name: str):
-    of = read_dataset(sounds)
+    dataset = read_dataset(sounds)
     front = load_card(name).input
-    material = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
-    examples = of.examples[::8]
-    mixed, labels = material.augmented_batch(examples, rng_for(0))
-    columns = material.crop_frames // front.decimation  # type: ignore[union-attr]
+    inputs = heard.load_audio_inputs(dataset, front, 1.0, tmp_path, lambda done, total: None)  # type: ignore[arg-type]
+    examples = dataset.examples[::8]
+    mixed, labels = inputs.augmented_batch(examples, rng_for(0))
+    columns = inputs.crop_frames // front.decimation  # type: ignore[union-attr]
     assert mixed.shape == (len(examples), columns, front.bands, 1)  # type: ignore[union-attr]
     assert np.isfinite(mixed).all()
     np.testing.assert_allclose(labels.sum(1), 1, atol=1e-6)
-    whole = material.plain_batch(examples[:1])
-    exact = to_network_input(material.power(examples[0])[None], front)  # type: ignore[arg-type]
+    whole = inputs.plain_batch(examples[:1])
+    exact = to_network_input(inputs.power(examples[0])[None], front)  # type: ignore[arg-type]
     np.testing.assert_array_equal(whole, exact[:, : whole.shape[1]])
-    again = heard.load_audio_inputs(of, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice"))  # type: ignore[arg-type]
+    again = heard.load_audio_inputs(
+        dataset, front, 1.0, tmp_path, lambda done, total: pytest.fail("heard twice")
+    )  # type: ignore[arg-type]
     np.testing.assert_array_equal(again.plain_batch(examples[:1]), whole)
-    assert [len(each) for each in material.group_batches(of.examples, 10)] == [10, 10, 10, 2]
+    assert [len(each) for each in inputs.group_batches(dataset.examples, 10)] == [10, 10, 10, 2]
 
 
 def test_a_piece_is_of_its_sound_and_short_ones_are_repeated():
@@ -122,8 +124,8 @@ def test_no_recording_is_in_two_parts():
         for group in range(20)
         for take in range(2)
     )
-    of = Dataset("set", Path(), "sound", ("a", "b", "c"), examples, "fold", None)
-    divided = split_dataset(of, "2", 0)
+    dataset = Dataset("set", Path(), "sound", ("a", "b", "c"), examples, "fold", None)
+    divided = split_dataset(dataset, "2", 0)
     assert {each.fold for each in divided.test} == {"2"}
     groups = [{each.group for each in part} for part in (divided.train, divided.validation, divided.test)]
     assert not groups[0] & groups[1]

@@ -64,10 +64,10 @@ def test_a_pupil_is_fed_as_a_dream_is(name: str, shape: tuple[int, ...]):
     settings = TrainingSettings(about.medium, name, Path(), "mine", weights="random")
     whole = build_child_graph(about, load_card(name), settings, "float32")
     x = np.random.default_rng(0).random(shape, np.float32)
-    pupil = TrainableModel(make_logits_model(whole, about), about.input)
+    model = TrainableModel(make_logits_model(whole, about), about.input)
     outputs = {layer: each.output for layer, each in layers_by_name(whole).items()}
     network = Network(about, "float32", whole, outputs)
-    np.testing.assert_allclose(pupil(x).numpy(), network.class_logits()(tf.constant(x)).numpy(), atol=1e-5)
+    np.testing.assert_allclose(model(x).numpy(), network.class_logits()(tf.constant(x)).numpy(), atol=1e-5)
 
 
 def test_a_child_has_its_parents_body():
@@ -85,14 +85,14 @@ def test_a_child_has_its_parents_body():
 @pytest.mark.parametrize(("name", "shape"), [("dreamnet", (4, 64, 64, 3)), ("melnet", (4, 64, 64, 1))])
 def test_an_attack_raises_the_loss_and_goes_no_further(name: str, shape: tuple[int, ...]):
     about = load_card(name)
-    pupil = TrainableModel(make_logits_model(load_network(about).model, about), about.input)
+    model = TrainableModel(make_logits_model(load_network(about).model, about), about.input)
     x = np.random.default_rng(0).uniform(0.2, 0.8, shape).astype(np.float32)
-    y = tf.one_hot(tf.argmax(pupil(x), 1), len(about.class_names()))
+    y = tf.one_hot(tf.argmax(model(x), 1), len(about.class_names()))
     picture = about.medium == "picture"
     length = tf.fill((4,), 0.5) if picture else tf.constant(0.1)
-    attacked = pupil.perturb(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
+    attacked = model.perturb(tf.constant(x), y, length, tf.constant([0, 0])).numpy()
     loss_of = keras.losses.categorical_crossentropy
-    before, after = (loss_of(y, pupil(each), True).numpy() for each in (x, attacked))
+    before, after = (loss_of(y, model(each), True).numpy() for each in (x, attacked))
     assert (after > before).all()
     if picture:
         np.testing.assert_allclose(np.sqrt(np.square(attacked - x).sum((1, 2, 3))), 0.5, rtol=1e-3)
