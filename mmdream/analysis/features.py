@@ -1,20 +1,22 @@
-"""Measure what a schedule can follow of a film's picture and sound, on a grid of `STEP_SECONDS`."""
+"""Measure what a schedule can follow of a film's picture and sound, and normalize it to curves in 0..1."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import scipy.ndimage
 
-from mmdream.analysis.curves import STEP_SECONDS
 from mmdream.analysis.shots import Scan
 from mmdream.audio.canvas import BAND_EDGES
 from mmdream.audio.filterbank import make_filterbank
 from mmdream.audio.stft import forward_stft, make_stft
 
+STEP_SECONDS = 0.05
+"""Between two values of a feature: a frame or two."""
 BLOCK_STEPS = 160
 """Steps that are measured together, 8 s,"""
 HALO_STEPS = 10
@@ -35,6 +37,13 @@ PAUSE_RATIO = 1e-3
 """Of the power that 5 % of the steps exceed: in what is softer, the pitch is held."""
 PITCH_MEDIAN_STEPS = 7
 """Values of a pitch whose median is taken: a click is no tone."""
+LOW_PERCENTILE = 5
+"""Becomes 0."""
+HIGH_PERCENTILE = 95
+"""Becomes 1, unless it is below the middle between least and the very largest: one clap in a quiet minute is
+an event, and one explosion in a loud film does not make the rest quiet."""
+SMOOTHING_STEPS = 5
+"""Values that are averaged: a quarter of a second, in which nobody sees a corner."""
 
 
 def measure_video_features(
@@ -186,3 +195,92 @@ def _hold_pitch(pitch: np.ndarray, power: np.ndarray) -> np.ndarray:
     last = np.searchsorted(sounding, np.arange(len(pitch)), side="right") - 1
     held = pitch[sounding[np.maximum(last, 0)]]
     return np.asarray(scipy.ndimage.median_filter(held, PITCH_MEDIAN_STEPS, mode="nearest"))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKind:
+    """How a feature is normalized."""
+
+    min_change: float
+    """A smaller change is none, in the feature's unit."""
+    min_share: float
+    """Nor is one under this share of the feature's own height."""
+    rise: float
+    """Seconds in which the curve goes from 0 to 1 at its fastest."""
+    fall: float
+    """Seconds from 1 to 0."""
+    fades: bool
+    """Whether there is none of it before the medium begins and after it ends; else it is held."""
+
+
+# Loudness and bass are in sones of a kind, where 15 % are 2 dB; see `AudioFeatures`.
+FEATURE_KINDS = {
+    "loudness": FeatureKind(0.0, 0.15, 0.15, 0.8, True),
+    "bass": FeatureKind(0.0, 0.4, 0.1, 0.6, True),
+    "onset": FeatureKind(1.5, 0.5, 0.1, 0.6, True),
+    "pitch": FeatureKind(1 / 6, 0.0, 0.25, 0.25, False),
+    "motion": FeatureKind(0.02, 0.15, 0.3, 1.0, True),
+    "cuts": FeatureKind(0.1, 0.0, 0.1, 0.8, True),
+    "brightness": FeatureKind(0.02, 0.1, 0.3, 0.3, False),
+}
+
+
+@dataclass(frozen=True)
+class FeatureCurve:
+    """One normalized feature over time."""
+
+    start: float
+    """Seconds at which the first value's step begins; the others follow."""
+    values: np.ndarray
+    """float64 [value], 0..1; empty: it never changes."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """Seconds of each value, the middle of its step."""
+        return np.asarray(self.start + STEP_SECONDS * (np.arange(len(self.values)) + 0.5))
+
+    def at(self, seconds: np.ndarray) -> np.ndarray:
+        """The feature at some times, held at both ends; 0.5 where it never changes."""
+        if not len(self.values):
+            return np.full(np.shape(seconds), 0.5)
+        return np.interp(seconds, self.times, self.values)
+
+
+def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCurve:
+    """Bring a measured feature to 0..1 and smooth it.
+
+    `values` are float [value], `STEP_SECONDS` apart, in any unit; the first one's step begins at second
+    `start`. The slope of the result is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
+    """
+    kind = FEATURE_KINDS[name]
+    constant = FeatureCurve(start, np.zeros(0))
+    if not len(values):
+        return constant
+    low, high, largest = (
+        np.percentile(values, LOW_PERCENTILE),
+        np.percentile(values, HIGH_PERCENTILE),
+        values.max(),
+    )
+    high = max(high, (low + largest) / 2)
+    if high - low <= max(kind.min_change, kind.min_share * abs(high), 1e-9):
+        return constant
+    normalized = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0.0, 1.0)
+    if kind.fades:
+        before, after = (
+            round(seconds / STEP_SECONDS) + SMOOTHING_STEPS for seconds in (kind.rise, kind.fall)
+        )
+        normalized, start = np.pad(normalized, (before, after)), start - before * STEP_SECONDS
+    limited = limit_slope(normalized, kind.rise, kind.fall)
+    return FeatureCurve(start, np.clip(scipy.ndimage.uniform_filter1d(limited, SMOOTHING_STEPS), 0.0, 1.0))
+
+
+def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
+    """The least curve nowhere below the values and nowhere steeper than 1 in `rise` or `fall` seconds.
+
+    It looks ahead, so that it is up when an event comes and not after it. Values are float64 [value],
+    `STEP_SECONDS` apart.
+    """
+    times = STEP_SECONDS * np.arange(len(values))
+    falling = np.maximum.accumulate(values + times / fall) - times / fall
+    rising = np.maximum.accumulate((values - times / rise)[::-1])[::-1] + times / rise
+    return np.maximum(falling, rising)

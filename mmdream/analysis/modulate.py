@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmdream.analysis.curves import FeatureCurve, modulate_curve, modulate_motifs, normalize_feature
-from mmdream.analysis.features import AudioFeatures, measure_video_features
+from mmdream.analysis.features import AudioFeatures, FeatureCurve, measure_video_features, normalize_feature
 from mmdream.analysis.shots import Scan
 from mmdream.audio.source import AudioSource, read_blocks
 from mmdream.core.errors import Interrupted, UserError
@@ -23,7 +22,12 @@ from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings.definition import to_dict
 from mmdream.settings.modulation import AUDIO_FEATURES, IMAGE_FEATURES, Drive
 from mmdream.settings.recipe import Recipe, Selection
-from mmdream.settings.schedule import Schedule
+from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, MotifCurve, Schedule
+
+THINNING_TOLERANCE = 0.03
+"""How far a thinned curve may lie off, as a share of the setting's largest value."""
+MOTIF_SHARES = 8
+"""Shares that two motifs are mixed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,75 @@ def _modulate_schedule(
         else:
             settings[name] = modulate_curve(name, schedule.curve(name), factors)
     return schedule.with_settings(**settings)
+
+
+def modulate_curve(
+    name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], FeatureCurve]]
+) -> Curve:
+    """A setting's curve times the factors of its drives, within the setting's limits.
+
+    Each drive is (low, high) and a feature. The keys are as few as keep it within `THINNING_TOLERANCE`.
+    """
+    key_times = np.array([seconds for seconds, _ in base.keys])
+    times = np.unique(np.concatenate([key_times, *(feature.times for _, feature in drives)]))
+    values = np.asarray(base.at(times), np.float64)
+    for (low, high), feature in drives:
+        values = values * (low + (high - low) * feature.at(times))
+    values = np.clip(values, *SCHEDULE_LIMITS[name])
+    kept = thin_keys(times, values, THINNING_TOLERANCE * float(values.max()))
+    return Curve(tuple(zip(times[kept].tolist(), values[kept].tolist(), strict=True)))
+
+
+def modulate_motifs(names: Sequence[str], feature: FeatureCurve) -> MotifCurve:
+    """Two or more motifs over time: the first where a feature is least, the last where it is most.
+
+    In each key a motif is named as often as it has shares of the mixture.
+    """
+    times = feature.times if len(feature.values) else np.zeros(1)
+    positions = feature.at(times) * (len(names) - 1)
+    kept = thin_keys(times, positions, THINNING_TOLERANCE * (len(names) - 1))
+    keys: list[tuple[float, tuple[str, ...]]] = []
+    for seconds, position in _split_at_motifs(times[kept], positions[kept]):
+        below = min(int(position), len(names) - 2)
+        shares = round((position - below) * MOTIF_SHARES)
+        keys.append((seconds, (names[below],) * (MOTIF_SHARES - shares) + (names[below + 1],) * shares))
+    return MotifCurve(tuple(keys))
+
+
+def _split_at_motifs(times: np.ndarray, positions: np.ndarray) -> list[tuple[float, float]]:
+    """The keys, and one more wherever a line passes a whole number: there, one motif stands alone."""
+    keys = [(float(times[0]), float(positions[0]))]
+    for end, position in zip(times[1:].tolist(), positions[1:].tolist(), strict=True):
+        start, origin = keys[-1]
+        low, high = sorted((origin, position))
+        crossed = [float(k) for k in range(int(np.floor(low)) + 1, int(np.ceil(high)))]
+        for k in crossed if position > origin else crossed[::-1]:
+            keys.append((start + (end - start) * (k - origin) / (position - origin), k))
+        keys.append((end, position))
+    return keys
+
+
+def thin_keys(times: np.ndarray, values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Rising indices of the keys that are enough, by Douglas and Peucker (1973), measured vertically.
+
+    The straight lines between them miss no value, float64 [value] at rising times, by more than `tolerance`.
+    """
+    kept = np.zeros(len(times), bool)
+    kept[[0, -1]] = True
+    spans = [(0, len(times) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        line = np.interp(times[first:last], times[[first, last]], values[[first, last]])
+        misses = np.abs(values[first:last] - line)
+        worst = first + int(misses.argmax())
+        if misses[worst - first] > tolerance:
+            kept[worst] = True
+            spans += [(first, worst), (worst, last)]
+    indices = np.flatnonzero(kept)
+    is_constant = len(indices) == 2 and abs(values[0] - values[-1]) <= tolerance
+    return indices[:1] if is_constant else indices
 
 
 def _describe_drives(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.analysis.curves import STEP_SECONDS, normalize_feature
-from mmdream.analysis.features import AudioFeatures
+from mmdream.analysis.features import STEP_SECONDS, AudioFeatures, normalize_feature
 
 ALL = ("loudness", "onset", "pitch", "bass")
 

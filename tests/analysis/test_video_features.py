@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.analysis.curves import STEP_SECONDS
 from mmdream.analysis.cuts import measure_motion
-from mmdream.analysis.features import measure_video_features
+from mmdream.analysis.features import STEP_SECONDS, measure_video_features
 from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.media.video_reader import Frame
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.analysis.curves import (
+from mmdream.analysis.features import (
     FEATURE_KINDS,
     STEP_SECONDS,
-    THINNING_TOLERANCE,
     FeatureCurve,
     limit_slope,
-    modulate_curve,
-    modulate_motifs,
     normalize_feature,
-    thin_keys,
 )
+from mmdream.analysis.modulate import THINNING_TOLERANCE, modulate_curve, modulate_motifs, thin_keys
 from mmdream.settings.definition import to_dict
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, Schedule
 
