@@ -78,6 +78,12 @@ MEANT = (
         "f34879b328ff1268e315e7c98619ac9dfb593595",
     ),
     Meant(
+        "sets",
+        "pixels",
+        "matplotlib draws what is in a set",
+        "4a6b56035459deafae3cafcaf857d4c17d256111",
+    ),
+    Meant(
         "training",
         "text",
         "cards are written by tomli-w, which lays longer lists over several lines: the same keys and values",
@@ -115,6 +121,7 @@ for wrong in (lambda: dream_image(picture[0]), lambda: dream_audio(sound.T, 10),
         print(error)
 """
 FILMS = """
+from dataclasses import astuple
 from pathlib import Path
 from mmdream import Drive, Mask, Pass, Recipe, Schedule, Span, Style, dream_video, plan_video, resume_video
 
@@ -127,7 +134,8 @@ plan = plan_video("in/film.mp4", "out.mkv", recipe)
 print(plan.frames, plan.shots, plan.size, plan.working_size, plan.passes, plan.driven)
 report = dream_video("in/film.mp4", "out.mkv", recipe, start=0.1, end=0.9)
 print(report.output, report.frames, report.seconds, report.drift_ms, report.objective_gain, report.strength)
-print(report.loudness_source, report.loudness_dream, report.true_peak, report.driven, report.schedule)
+schedule = {name: [astuple(each) for each in changes] for name, changes in report.schedule.items()}
+print(report.loudness_source, report.loudness_dream, report.true_peak, report.driven, schedule)
 """
 
 RUNS: tuple[Run, ...] = (
