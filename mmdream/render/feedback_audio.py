@@ -157,14 +157,48 @@ def render_clips(
     Raises:
         UserError: clips too long or too short.
     """
-    wave, track = work / "first.wav", audio.track
-    n_samples = extract_audio(audio.film, track, wave).n_samples
+    wave, rate, transform = work / "first.wav", audio.track.rate, settings.transform
+    n_samples = extract_audio(audio.film, audio.track, wave).n_samples
     if seconds is not None:
-        settings = replace(settings, count=_count_clips(audio, n_samples, settings.transform, seconds))
-    check_clip_lengths(str(audio.name), n_samples, track.channels, track.rate, settings)
-    clips = list(_dream_clips(wave, audio.loudness, settings, network, recipe, sink, work, should_stop))
-    stop = None if seconds is None else round(seconds * track.rate)
-    return clips, _join_clips(clips, wave, work / "joined.wav", track.layout, stop)
+        settings = replace(settings, count=_count_clips(audio, n_samples, transform, seconds))
+    check_clip_lengths(str(audio.name), n_samples, audio.track.channels, rate, settings)
+    layout = probe(wave).audio_tracks[0].layout
+    clip = first = _read_wave(wave, layout)
+    clips: list[FeedbackClip] = []
+    level = _measure_loudness(first) if audio.loudness is None else audio.loudness
+    ceiling = find_ceiling(first)
+    clip_seconds = [first.n_samples / rate * transform.length_factor**k for k in range(settings.count)]
+    # The source and clip 1, taken through every transform that the clips go through.
+    bed = reference = first.samples
+    for number in range(settings.count):
+        path = wave
+        if number:
+            path, samples = work / "turned.wav", transform(clip.samples, rate)
+            if settings.guard:
+                bed, reference = transform(bed, rate), transform(reference, rate)
+                samples = samples + np.float32(BED_SHARE) * bed
+            _write_wave(path, _match_loudness(ArraySource(samples, rate, layout), level, ceiling))
+        film = probe(path)
+        track = InputTrack(film, film.audio_tracks[0], loudness=audio.loudness)
+        own, events = _clip_recipe(recipe, settings, network, number), _clip_sink(sink, number, clip_seconds)
+        _, report = render_audio_track(track, network, own, events, work, should_stop)
+        clip = _read_wave(work / "sound.wav", layout)
+        reference = reference if number else clip.samples
+        guard_amount = 0.0
+        if settings.guard:
+            samples, guard_amount = guard_balance(clip.samples, rate, measure_balance(reference, rate))
+            clip = ArraySource(samples, rate, layout)
+            clip = _match_loudness(clip, level, ceiling) if guard_amount else clip
+        balance = measure_balance(clip.samples, rate)
+        guarded = f"; guarded, drawn {guard_amount:.0%} of the way back" if guard_amount else ""
+        sink.say(
+            f"clip {number + 1} of {settings.count}: {balance.strongest:.0%} in the third-octave at "
+            f"{balance.strongest_hz:.0f} Hz, {balance.high:.1%} above 4 kHz{guarded}"
+        )
+        _write_wave(work / f"clip{number + 1}.wav", clip)
+        clips.append(FeedbackClip(work / f"clip{number + 1}.wav", report))
+    stop = None if seconds is None else round(seconds * rate)
+    return clips, _join_clips(clips, wave, work / "joined.wav", audio.track.layout, stop)
 
 
 def _count_clips(audio: InputTrack, n_samples: int, transform: Transform, seconds: Fraction) -> int:
@@ -208,54 +242,6 @@ def check_clip_lengths(
             f"{name}: its shortest clip would last {shortest / rate:.3f} s; "
             f"{MIN_CLIP_SECONDS:g} s is the least"
         )
-
-
-def _dream_clips(
-    source: Path,
-    loudness: float | None,
-    settings: FeedbackSettings,
-    network: Network,
-    recipe: Recipe,
-    sink: EventSink,
-    work: Path,
-    should_stop: Callable[[], bool],
-) -> Iterator[FeedbackClip]:
-    """The clips of a wave file, each at a loudness, LUFS; None: at the source's."""
-    layout, transform = probe(source).audio_tracks[0].layout, settings.transform
-    clip = first = _read_wave(source, layout)
-    rate = first.rate
-    level = _measure_loudness(first) if loudness is None else loudness
-    ceiling = find_ceiling(first)
-    seconds = [first.n_samples / rate * transform.length_factor**k for k in range(settings.count)]
-    # The source and clip 1, taken through every transform that the clips go through.
-    bed = reference = first.samples
-    for number in range(settings.count):
-        path = source
-        if number:
-            path, samples = work / "turned.wav", transform(clip.samples, rate)
-            if settings.guard:
-                bed, reference = transform(bed, rate), transform(reference, rate)
-                samples = samples + np.float32(BED_SHARE) * bed
-            _write_wave(path, _match_loudness(ArraySource(samples, rate, layout), level, ceiling))
-        film = probe(path)
-        audio = InputTrack(film, film.audio_tracks[0], loudness=loudness)
-        own, events = _clip_recipe(recipe, settings, network, number), _clip_sink(sink, number, seconds)
-        _, report = render_audio_track(audio, network, own, events, work, should_stop)
-        clip = _read_wave(work / "sound.wav", layout)
-        reference = reference if number else clip.samples
-        guard_amount = 0.0
-        if settings.guard:
-            samples, guard_amount = guard_balance(clip.samples, rate, measure_balance(reference, rate))
-            clip = ArraySource(samples, rate, layout)
-            clip = _match_loudness(clip, level, ceiling) if guard_amount else clip
-        balance = measure_balance(clip.samples, rate)
-        guarded = f"; guarded, drawn {guard_amount:.0%} of the way back" if guard_amount else ""
-        sink.say(
-            f"clip {number + 1} of {settings.count}: {balance.strongest:.0%} in the third-octave at "
-            f"{balance.strongest_hz:.0f} Hz, {balance.high:.1%} above 4 kHz{guarded}"
-        )
-        _write_wave(work / f"clip{number + 1}.wav", clip)
-        yield FeedbackClip(work / f"clip{number + 1}.wav", report)
 
 
 def _clip_recipe(recipe: Recipe, settings: FeedbackSettings, network: Network, number: int) -> Recipe:
