@@ -1,29 +1,33 @@
-"""A job begun, or gone on with, in its folder and under its lock; whatever ends it early loses little."""
+"""A job run in its folder, under its lock, from where an earlier run stopped, until its results have names."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
 from mmdream.core.events import EventSink, Finished
-from mmdream.core.files import check_output_file
+from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
-from mmdream.jobs.delivery import attach_preview, check_extras, deliver_outputs, find_result
-from mmdream.jobs.journal import EventLog, Journal, JournalEntry
+from mmdream.jobs.journal import EventLog, Journal, JournalEntry, read_events
 from mmdream.jobs.spec import Job, describe_job, format_differences
 from mmdream.media.formats import VIDEO_SUFFIXES
+from mmdream.media.image import IMAGE_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
+from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
+from mmdream.views.preview import Preview, comparison_path, write_comparison
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
@@ -34,11 +38,11 @@ def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listen
         job: what to make of it.
         out: the result, as the user names it.
         job_dir: the job's folder; None: beside the result.
-        listener: told about plan and progress.
+        listener: told what happens.
 
     Raises:
-        UserError: the folder holds another job, or what `render` raises.
-        Stopped: Ctrl-C.
+        UserError: the folder holds another job, or what rendering raises.
+        Stopped: Ctrl-C, or a stop file.
     """
     folder = folders.job_folder(out) if job_dir is None else job_dir
     how = _resume_command(out if job_dir is None else job_dir)
@@ -109,11 +113,7 @@ def _resume_command(name: Path) -> str:
 
 
 def _check_output_name(job: Job, how: str) -> None:
-    """Refuse a result's name that is taken before the work.
-
-    Raises:
-        UserError: it is, or cannot be written.
-    """
+    """Refuse, before the work, a result's name that is taken or cannot be written."""
     if job.out.exists() and not job.overwrite:
         raise UserError(
             f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose another "
@@ -125,14 +125,7 @@ def _check_output_name(job: Job, how: str) -> None:
 def _run_job(
     folder: Path, how: str, listener: EventSink, prepare: Callable[[], tuple[MediaFile, Job]]
 ) -> Report:
-    """Do a job in its folder, under its lock, as far as it is not done.
-
-    Args:
-        folder: of the job.
-        how: the command that goes on with it.
-        listener: told about plan and progress.
-        prepare: makes the folder hold the job, or tells what it holds.
-    """
+    """Do what is left of a job; `prepare` makes its folder hold it, or tells what it holds, under the lock."""
     begun, stop_file = threading.Event(), folder / folders.STOP_FILE
 
     def work(stop: threading.Event) -> Report:
@@ -212,3 +205,100 @@ def _disk_full_error(folder: Path, how: str) -> DiskFull:
     places = [held.out.parent, folder.parent if folder == folders.job_folder(held.out) else folder]
     place = min(places, key=lambda path: shutil.disk_usage(path).free)
     return DiskFull(f"{place}: no space left; make room, then go on with: {how}")
+
+
+def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:
+    """Refuse, before the work, extra outputs that cannot be written.
+
+    A preview may exist where the job's folder does; what the journal has given a name already is no other's.
+    """
+    preview, sheet = job.extras.preview, job.extras.sheet
+    if preview is not None and job.order.keep_picture:
+        raise UserError("--preview shows the picture while it is dreamed; drop it or --keep-picture")
+    if preview is not None and sheet is not None and preview.absolute() == sheet.absolute():
+        raise UserError(f"{preview}: --preview and --sheet cannot be one file; name two")
+
+    def check(path: Path | None, kind: str, option: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> None:
+        line = None if journal is None else journal.finished(kind).get(0)
+        replaced = job.overwrite or (kind == "preview" and folder.is_dir())
+        if path is not None and not (line is not None and line.matches(path)):
+            check_output_file(job.source, path, "", suffixes, replaced, option)
+
+    check(preview, "preview", "--preview")
+    check(sheet, "sheet", "--sheet")
+    check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
+    check(record_path(job.out) if job.extras.record else None, "record", "-o", (".json",))
+
+
+def attach_preview(sink: EventSink, film: MediaFile, job: Job) -> EventSink:
+    """A sink that keeps the preview file too, if there is to be one."""
+    if job.extras.preview is None or film.video is None:
+        return sink
+    return EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
+
+
+def find_result(job: Job, folder: Path) -> JournalEntry | None:
+    """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
+    line = Journal(folder).finished("result").get(0)
+    return line if line is not None and (line.matches(job.out) or line.holds(folder)) else None
+
+
+def is_delivered(out: Path, folder: Path) -> bool:
+    """Whether a film has its name, and the job in a folder is not yet done with what is made besides."""
+    line = Journal(folder).finished("result").get(0) if folders.is_job_folder(folder) else None
+    return line is not None and line.matches(out)
+
+
+def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry, how: str) -> Report:
+    """Give a finished film its name, and make the extra outputs.
+
+    Raises:
+        UserError: a name that is taken by now, and may not be replaced; no room on the disk.
+    """
+    _publish_output(done, folder, job.out, job, how)
+    report, journal = Report.from_dict(done.sums["report"]), Journal(folder)
+    start, end = job.order.start, job.order.end
+
+    def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:
+        line = journal.finished(kind).get(0)
+        if line is None or not (line.matches(path) or line.holds(folder)):
+            with folders.make_work_folder(folder) as work:
+                write(work / path.name)
+                with journal.record(kind, 0, folders.result_file(kind, path)) as draft:
+                    os.replace(work / path.name, draft.path)
+            line = journal.finished(kind)[0]
+        _publish_output(line, folder, path, job, how)
+
+    def write_sheet(path: Path) -> None:
+        title = film.path.name, job.recipe.net
+        curves = select_numeric_curves(report.driven)
+        write_contact_sheet(film, probe(job.out), path, start=start, title=title, curves=curves)
+
+    if job.extras.sheet is not None:
+        make("sheet", job.extras.sheet, write_sheet)
+    if job.extras.compare:
+        write = partial(write_comparison, film, probe(job.out), start=start, end=end)
+        make("compare", comparison_path(job.out), write)
+    if job.extras.record:
+        values = {"job": json.loads(job.to_json()), "report": report.as_json(), "events": read_events(folder)}
+        make("record", record_path(job.out), lambda path: write_atomically(path, json.dumps(values).encode()))
+    return report
+
+
+def record_path(out: Path) -> Path:
+    """The name of a result's record: ``film.dream.mp4`` has ``film.dream.record.json``."""
+    return out.with_name(f"{out.stem}.record.json")
+
+
+def _publish_output(line: JournalEntry, folder: Path, path: Path, job: Job, how: str) -> None:
+    """Move a finished file out of the job's folder to its name, if nothing else has that by now."""
+    if line.matches(path):
+        return
+    try:
+        move_into_place(folder / line.file, path, job.overwrite)
+    except FileExistsError:
+        other = ", or -o OTHER" if line.kind == "result" else ""
+        raise UserError(
+            f"{path}: has appeared since the work began, and is not replaced; what was made is "
+            f"{folder / line.file}; give it its name with: {how} --overwrite{other}"
+        ) from None

@@ -56,10 +56,10 @@ def result_file(kind: str, path: Path) -> str:
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Have a job's folder to oneself; it is made if need be. The lock dies with its process.
+    """Hold the lock of a job's folder, which is made if need be; the lock dies with its process.
 
     Raises:
-        UserError: another run works in it, it holds something else, or it cannot be made.
+        UserError: another run holds it, the folder holds something else, or it cannot be made.
     """
     handle, late = None, time.monotonic() + LOCK_WAIT_SECONDS
     while handle is None:
@@ -86,10 +86,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Take a lock that dies with its process, and when its handle is closed; None: somebody else has it.
-
-    Not filelock's FileLock, which makes a folder that is gone.
-    """
+    """Take a lock until its handle is closed; None: another has it. FileLock would make a folder that is gone."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT)
     # What a run that ended has unlinked keeps nobody out.
     if lock_descriptor(handle, blocking=False) and os.fstat(handle).st_nlink:
@@ -99,12 +96,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Make a job's folder, or take an empty one, and mark it.
-
-    Raises:
-        UserError: it holds what no marker says to be ours.
-        OSError: it cannot be made.
-    """
+    """Make a job's folder, or take an empty one, and mark it; `UserError`: it holds what is not marked as ours."""
     text = ADOPTED_TEXT
     try:
         folder.mkdir()
@@ -176,15 +168,10 @@ def read_job(folder: Path) -> Job | None:
 
 
 def begin_job(job: Job, folder: Path, how: str) -> None:
-    """Make a folder hold this job, whose lock is ours: go on with what is there, or begin.
-
-    Args:
-        job: what is to be made.
-        folder: of the job.
-        how: the command that goes on with what the folder holds.
+    """Make a folder, whose lock is ours, hold this job: go on with what is there, or begin.
 
     Raises:
-        UserError: the folder holds another job, or one from another machine.
+        UserError: the folder holds another job, or one from another machine; `how` goes on with it.
     """
     try:
         held = read_job(folder)
@@ -228,7 +215,7 @@ def check_environment(job: Job, here: dict[str, str], how: str) -> None:
 
 
 def clear_folder(folder: Path) -> None:
-    """Throw away all of a job but its lock; what mmdream did not make stays."""
+    """Delete all of a job but its lock; what mmdream did not make stays."""
     kept_once = journal.FILE_NAMES["scan"], journal.FILE_NAMES["driven"]
     for name in (JOB_FILE, *kept_once, journal.JOURNAL_FILE, journal.EVENTS_FILE, STOP_FILE):
         (folder / name).unlink(missing_ok=True)
@@ -243,12 +230,7 @@ def clear_folder(folder: Path) -> None:
 
 
 def remove_unlisted(folder: Path, kept: set[str]) -> None:
-    """Throw away what no line of the journal names; what mmdream did not make stays.
-
-    Args:
-        folder: of the job.
-        kept: files that stay, named from the folder on.
-    """
+    """Delete parts that are not among the kept ones, named from the folder on, and what killed runs left."""
     for path in folder.glob(f"{WORK_PREFIX}*"):
         if not path.is_symlink() and path.is_dir() and (is_job_folder(path) or not any(path.iterdir())):
             shutil.rmtree(path, ignore_errors=True)
@@ -259,7 +241,7 @@ def remove_unlisted(folder: Path, kept: set[str]) -> None:
 
 
 def discard_job(folder: Path) -> None:
-    """Throw away a job whose lock is ours, and its folder unless it holds what mmdream did not make.
+    """Delete a job whose lock is ours, and its folder unless it holds what mmdream did not make.
 
     A run that waits for the lock never meets half of it: a folder that goes has another name by then.
     """

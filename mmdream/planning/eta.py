@@ -123,27 +123,24 @@ class PassCost:
 
 
 def estimate_frame_work(
-    found: Scan, start: Fraction, recipe: Recipe, demands: Sequence[PassCost], size: Size, whole: Size
+    scan: Scan, start: Fraction, recipe: Recipe, costs: Sequence[PassCost], size: Size, whole: Size
 ) -> np.ndarray:
-    """Expect every frame's work, before the first is dreamed.
+    """Seconds of work that each frame is expected to take, float64 [frame].
 
     Args:
-        found: the scan of what is dreamed.
-        start: `Film.start`.
+        scan: of what is dreamed.
+        start: `MediaFile.start`.
         recipe: how frames follow from each other.
-        demands: of each pass.
+        costs: of each pass.
         size: height, width of the working resolution.
         whole: height, width of the film.
-
-    Returns:
-        float64 [frame], seconds.
     """
-    count = len(found.pts)
+    count = len(scan.pts)
     kinds = np.full(count, FRESH_FRAME if recipe.coherence == 0 else CARRIED_FRAME)
-    there = np.array([found.presence(number) > 0 for number in range(count)])
+    visible = np.array([scan.presence(number) > 0 for number in range(count)])
     if recipe.coherence:
-        for shot in found.shots:
-            light = np.asarray(found.light[shot.first : shot.stop])
+        for shot in scan.shots:
+            light = np.asarray(scan.light[shot.first : shot.stop])
             best = np.maximum.accumulate(np.maximum(light, 1e-9))
             growing = (best[:-1] / best[1:]) ** 4 < SETTLED_FULLNESS  # See `WarpedState.fullness`.
             kinds[shot.first + 1 : shot.stop][growing] = SETTLING_FRAME
@@ -152,26 +149,23 @@ def estimate_frame_work(
             for first, stop in shot.flashes:
                 kinds[first:stop] = FRESH_FRAME
         # The dream begins anew when a picture comes back from black.
-        kinds[1:][there[1:] & ~there[:-1]] = FRESH_FRAME
-    at = np.asarray(found.pts) * float(found.time_base) - float(start)
+        kinds[1:][visible[1:] & ~visible[:-1]] = FRESH_FRAME
+    at = np.asarray(scan.pts) * float(scan.time_base) - float(start)
     # A curve is asked at so many places at most: for each of a long film's frames that would be felt.
     places = np.linspace(at[0], at[-1], min(count, MAX_SCHEDULE_SAMPLES)) if count else at
     seconds = np.zeros(count)
-    for demand in demands:
-        steps = np.array(
-            [_count_steps(demand.schedule.at(float(place)), demand.carried, size) for place in places]
-        )
-        each = np.array(
-            [np.interp(at, places, steps[:, kind]) for kind in (FRESH_FRAME, SETTLING_FRAME, CARRIED_FRAME)]
-        )
-        acts = np.array([demand.span.is_active(float(when)) for when in at])
-        seconds += demand.step * each[kinds, np.arange(count)] * there * acts
-    for shot in found.shots:
+    for cost in costs:
+        settings = [cost.schedule.at(float(place)) for place in places]
+        steps = np.array([_count_steps(each, cost.carried, size) for each in settings])
+        each = np.array([np.interp(at, places, row) for row in steps.T])
+        acts = np.array([cost.span.is_active(float(when)) for when in at])
+        seconds += cost.step * each[kinds, np.arange(count)] * visible * acts
+    for shot in scan.shots:
         top, bottom, left, right = shot.box  # Black borders are not dreamed.
         seconds[shot.first : shot.stop] *= (bottom - top) * (right - left) / (whole[0] * whole[1])
     seconds += SECONDS_PER_PIXEL * (size[0] * size[1] + whole[0] * whole[1])
     if recipe.bidirectional:
-        for shot in found.shots:
+        for shot in scan.shots:
             head = slice(shot.first, min(shot.stop, shot.first + BIDIRECTIONAL_FRAMES))
             # They are all finished before the first is shown, and all but one were dreamed twice.
             seconds[shot.first] += 2 * seconds[head][1:].sum()
@@ -187,11 +181,8 @@ def _count_steps(moment: FrameSettings, share: float, size: Size) -> tuple[float
 
     def carried(new: bool) -> float:
         steps = count_carried_steps(moment, share, new)
-        return float(
-            np.mean(
-                [octaves.octave_cost(octaves.plan_carried_passes(sizes, steps, turn, 0)) for turn in turns]
-            )
-        )
+        plans = [octaves.plan_carried_passes(sizes, steps, turn, 0) for turn in turns]
+        return float(np.mean([octaves.octave_cost(plan) for plan in plans]))
 
     return octaves.octave_cost(octaves.plan_full_passes(sizes, moment.steps)), carried(True), carried(False)
 
@@ -199,17 +190,11 @@ def _count_steps(moment: FrameSettings, share: float, size: Size) -> tuple[float
 def estimate_frame_seconds(pipeline: FramePipeline, film: MediaFile, scan: Scan) -> np.ndarray:
     """Seconds that each frame of a film is expected to take, float64 [frame], from trials of one step."""
     assert film.video is not None
-    costs = [
-        PassCost(
-            bound.renderer.schedule,
-            bound.renderer.carried.share,
-            bound.span,
-            bound.renderer.time_step(pipeline.size),
-        )
-        for bound in pipeline.passes
-    ]
+    passes = [(bound.renderer, bound.span) for bound in pipeline.passes]
+    size = pipeline.size
+    costs = [PassCost(each.schedule, each.carried.share, span, each.time_step(size)) for each, span in passes]
     whole = film.video.height, film.video.width
-    return estimate_frame_work(scan, film.start, pipeline.recipe, costs, pipeline.size, whole)
+    return estimate_frame_work(scan, film.start, pipeline.recipe, costs, size, whole)
 
 
 def report_time_left(
