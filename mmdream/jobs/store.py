@@ -119,12 +119,13 @@ def _claim_folder(folder: Path) -> None:
 
 
 def is_job_folder(folder: Path) -> bool:
-    """Whether a folder is a job's: mmdream made it, or was given it empty."""
-    path = folder / MARKER_FILE
+    """Whether a folder is a job's: mmdream made it, or was given it empty; it may go meanwhile."""
+    try:
+        found = (folder / MARKER_FILE).read_bytes()
+    except OSError:
+        return False
     # A kill, or a power cut, may have left the beginning only.
-    return path.is_file() and any(
-        text.startswith(path.read_bytes()[: len(text)]) for text in (CREATED_TEXT, ADOPTED_TEXT)
-    )
+    return any(text.startswith(found[: len(text)]) for text in (CREATED_TEXT, ADOPTED_TEXT))
 
 
 @contextmanager

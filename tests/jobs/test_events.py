@@ -25,6 +25,7 @@ from pathlib import Path
 from mmdream.jobs.journal import read_events
 from mmdream.jobs.store import list_jobs, job_folder
 folder, seen = Path(sys.argv[1]), set()
+(folder / f"ready{sys.argv[2]}").touch()
 while not (folder / "end").exists():
     for job in list_jobs(folder):
         seen.add(job.state)
@@ -97,11 +98,14 @@ def test_others_may_look_at_a_job_all_the_time(source: Path, tmp_path: Path):
     alone, out = tmp_path / "alone.mkv", tmp_path / "out.mkv"
     dream_video(source, alone, QUICK)
     readers = [
-        subprocess.Popen([sys.executable, "-c", READER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(tmp_path), str(number)], stdout=subprocess.PIPE, text=True
+        )
+        for number in range(2)
     ]
     try:
-        time.sleep(0.5)
+        while len(list(tmp_path.glob("ready*"))) < 2:
+            time.sleep(0.05)
         for _ in range(3):
             dream_video(source, out, QUICK, overwrite=True)
     finally:
