@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.image import is_image, read_image
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import read_frames
-from mmdream.networks.card import ImageInput, NetworkCard
+from mmdream.networks.card import ImageInput
 from mmdream.networks.network import Network
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.models import load_audio_network, load_image_network
@@ -61,17 +61,6 @@ class ClassifierChoice:
             raise UserError(f"{self.net} and {self.sound_net} both hear; give one of them")
         return ClassifierChoice(None, self.net, None, self.weights)
 
-    def to_recipe(self) -> Recipe:
-        """A recipe that loads them in float32, so that a class does not depend on the machine."""
-        default = Recipe()
-        return Recipe(
-            net=self.net or default.net,
-            sound_net=self.sound_net or default.sound_net,
-            weights=self.weights,
-            sound_weights=self.sound_weights,
-            precision="float32",
-        )
-
 
 def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventSink) -> FilePredictions:
     """Classify an image, a sound or a film, and report the `top` first classes.
@@ -83,7 +72,9 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventS
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
     choice = choice.by_medium()
-    recipe = choice.to_recipe()
+    # In float32, so that a class does not depend on the machine.
+    recipe = Recipe(weights=choice.weights, sound_weights=choice.sound_weights, precision="float32")
+    recipe = replace(recipe, net=choice.net or recipe.net, sound_net=choice.sound_net or recipe.sound_net)
     if is_image(source):
         if choice.sound_net is not None:
             raise UserError(f"{source}: is a picture; {choice.sound_net} hears sounds")
@@ -116,21 +107,17 @@ def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rgb: np.asarray(head(resize(rgb, size)[None]), np.float32)[0]
 
 
-def check_classes(card: NetworkCard) -> None:
-    """Refuse a network that cannot tell one thing from another.
+def _load_classifier(recipe: Recipe, medium: str, sink: EventSink) -> Network:
+    """A recipe's network of a medium.
 
     Raises:
-        UserError: names those that can.
+        UserError: it has no classes to tell apart; names those that have.
     """
-    if card.head is None or len(card.class_names()) < 2:
-        able = ", ".join(name for name in list_networks(card.medium) if load_card(name).head is not None)
-        raise UserError(f"{card.name} has no classes to name; these have: {able}")
-
-
-def _load_classifier(recipe: Recipe, medium: str, sink: EventSink) -> Network:
-    """A recipe's network of a medium, loaded when it is known to have classes."""
     sees = medium == "picture"
-    check_classes(load_card(recipe.net if sees else recipe.sound_net, medium))
+    card = load_card(recipe.net if sees else recipe.sound_net, medium)
+    if card.head is None or len(card.class_names()) < 2:
+        able = ", ".join(name for name in list_networks(medium) if load_card(name).head is not None)
+        raise UserError(f"{card.name} has no classes to name; these have: {able}")
     return (load_image_network if sees else load_audio_network)(recipe, sink)
 
 
