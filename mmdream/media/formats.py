@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,28 +84,27 @@ class VideoFormat:
         return self.intermediate_suffix == ".mp4"
 
 
-MP4_AUDIO = frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac"})
+MP4 = VideoFormat(
+    "mp4",
+    ".mp4",
+    H264,
+    "aac",
+    "mov_text",
+    copyable_video=frozenset({"h264", "hevc", "av1", "libdav1d", "mpeg4", "vp9"}),
+    copyable_audio=frozenset({"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus"}),
+    copyable_subtitles=frozenset({"mov_text"}),
+)
+MOV = replace(
+    MP4,
+    muxer="mov",
+    copyable_video=frozenset({"h264", "hevc", "mpeg4", "prores", "mjpeg"}),
+    copyable_audio=frozenset(
+        {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"}
+    ),
+)
 VIDEO_FORMATS = {
-    ".mp4": VideoFormat(
-        "mp4",
-        ".mp4",
-        H264,
-        "aac",
-        "mov_text",
-        copyable_video=frozenset({"h264", "hevc", "av1", "libdav1d", "mpeg4", "vp9"}),
-        copyable_audio=MP4_AUDIO | {"opus", "libopus"},
-        copyable_subtitles=frozenset({"mov_text"}),
-    ),
-    ".mov": VideoFormat(
-        "mov",
-        ".mp4",
-        H264,
-        "aac",
-        "mov_text",
-        copyable_video=frozenset({"h264", "hevc", "mpeg4", "prores", "mjpeg"}),
-        copyable_audio=MP4_AUDIO | {"pcm_s16le", "pcm_s24le", "pcm_f32le"},
-        copyable_subtitles=frozenset({"mov_text"}),
-    ),
+    ".mp4": MP4,
+    ".mov": MOV,
     ".mkv": VideoFormat("matroska", ".mkv", FFV1, "pcm_f32le", "srt"),
     ".webm": VideoFormat(
         "webm",
