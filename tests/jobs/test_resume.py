@@ -25,7 +25,7 @@ from mmdream.core.events import EventSink
 from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal
 from mmdream.jobs.journal import read_journal as lines_of
 from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, job_folder, list_jobs
-from mmdream.sample.music import synthesize_music
+from mmdream.sample.film import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
 
 FRAMES, RATE = 58, 6

@@ -15,8 +15,7 @@ import pytest
 from av.video.reformatter import Interpolation
 
 from mmdream.core.errors import UserError
-from mmdream.sample.film import make_sample, render_frames
-from mmdream.sample.music import SOUND_RATE, synthesize_music
+from mmdream.sample.film import SOUND_RATE, make_sample, render_frames, synthesize_music
 
 SMALL = (192, 108)
 
