@@ -19,7 +19,7 @@ import numpy as np
 from measure_sound import decibels, distance, loudness, read, true_peak
 
 from mmdream.audio.source import ArraySource
-from mmdream.audio.tonal_guard import MAX_HIGH_RATIO, MAX_HIGH_SHARE, MAX_THIRD_SHARE, measure_balance
+from mmdream.audio.transform import MAX_HIGH_RATIO, MAX_HIGH_SHARE, MAX_THIRD_SHARE, measure_balance
 
 MADE_LUFS = -23.0
 """Where no source is given, it was made at this loudness."""

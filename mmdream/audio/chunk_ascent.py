@@ -57,12 +57,8 @@ def ascend_chunk(
 ) -> np.ndarray:
     """Dream one chunk under the schedule at its centre and the depths, 0..1, at each of its hops.
 
-    Returns:
-        For each voice its log gain and, where something is invented, that, softly limited: nepers, float32
-            [chunk.high - chunk.low, voice * context.canvas_width].
-
-    Raises:
-        Interrupted: the context asks to stop.
+    Gives for each voice its log gain and, where something is invented, that, softly limited: nepers, float32
+    [chunk.high - chunk.low, voice * context.canvas_width]; Interrupted where the context asks to stop.
     """
     voices = range(len(context.voices))
     canvases = [_ascend_voice(context, chunk, frame, depths, source_energy, voice) for voice in voices]
@@ -70,12 +66,7 @@ def ascend_chunk(
 
 
 def _ascend_voice(
-    context: ChunkContext,
-    chunk: Chunk,
-    frame: FrameSettings,
-    depths: np.ndarray,
-    source_energy: float,
-    voice: int,
+    context: ChunkContext, chunk: Chunk, frame: FrameSettings, depths: np.ndarray, energy: float, voice: int
 ) -> np.ndarray:
     """Dream one chunk of one voice."""
     frontend, voices = context.frontend, context.voices
@@ -83,7 +74,7 @@ def _ascend_voice(
     source = context.read_slice(voices[voice], chunk, context.level_factor * math.sqrt(len(voices)))
     column_depths = depths[np.rint(source.positions).astype(int)]
     invent = context.settings.options.invent
-    compute_gradient = make_gradient(frontend, source, column_depths, invent, source_energy)
+    compute_gradient = make_gradient(frontend, source, column_depths, invent, energy)
     canvas, step, mask = _start_canvas(context, chunk, source, depths, voice)
     measure_distance = _make_distance(frontend, source)
     octaves = count_octaves(frame.octaves, frame.octave_scale)

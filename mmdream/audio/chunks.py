@@ -162,11 +162,6 @@ class ChunkContext:
         first = self.offset // self.stft.hop - HALF_WINDOW_HOPS + 1
         return first, -(-end // self.stft.hop) + HALF_WINDOW_HOPS
 
-    @property
-    def sample_hops(self) -> tuple[int, int]:
-        """The hops of the first sample and of the last."""
-        return self.offset // self.stft.hop, (self.offset + self.source.n_samples) // self.stft.hop
-
     def hop_seconds(self, hop: float | np.ndarray) -> float | np.ndarray:
         """Time of a hop as a player shows it."""
         return hop * self.stft.hop / self.stft.rate

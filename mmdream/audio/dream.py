@@ -169,7 +169,7 @@ def _dream_audible_chunk(
 
 
 def _measure_objective_gain(
-    context: ChunkContext, raw: AudioSource, tally: _ChunkTally, curve: mastering.GainCurve
+    context: ChunkContext, raw: AudioSource, tally: _ChunkTally, curve: mastering.SampleCurve
 ) -> float:
     """Contrast energy of the result over the source's, as the network is given both."""
     n_terms = len(context.frontend.terms)

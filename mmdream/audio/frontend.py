@@ -17,7 +17,7 @@ from mmdream.audio import filterbank
 from mmdream.audio.canvas import BAND_EDGES
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
-from mmdream.audio.stft import Stft, make_stft, read_spectra, sum_power
+from mmdream.audio.stft import Stft, read_spectra, sum_power
 from mmdream.settings.targets import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ class AudioFrontend:
     def spec(self) -> AudioInput:
         """The input that the network's card describes."""
         return self.network.card.input  # type: ignore[return-value]
-
-    @property
-    def matches_canvas_hops(self) -> bool:
-        """Whether the network's columns are the canvas's hops."""
-        return self.stft.hop == make_stft(self.stft.rate).hop
 
     def is_guided(self, term: Term) -> bool:
         """Whether a term goes towards the guide."""

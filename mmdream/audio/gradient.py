@@ -15,6 +15,7 @@ from mmdream.ascent import objectives
 from mmdream.audio.canvas import MAX_INVENTED, MIN_INVENTED, N_BANDS, compute_invented_power, soft_limit
 from mmdream.audio.filterbank import normalize_bands
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice
+from mmdream.audio.stft import make_stft
 from mmdream.core.memory import cache_in_traces
 from mmdream.networks.audio_models import window_logits
 from mmdream.networks.framework import tf
@@ -49,17 +50,11 @@ def make_gradient(
     invent: float = 0.0,
     source_energy: float = 0.0,
 ) -> Callable[[np.ndarray, int], np.ndarray]:
-    """The gradient of the objective over a stretch of sound.
+    """The gradient of the objective over a stretch of sound: (canvas, roll) -> gradient, float32 [hop, band].
 
-    Args:
-        frontend: the network's.
-        source: the sound there, without the dream.
-        depth: 0..1, one or float [column].
-        invent: amplitude of what is invented.
-        source_energy: contrast energy of the source.
-
-    Returns:
-        (canvas, roll of the network's columns) -> gradient, float32 [hop, band], twice as wide with `invent`.
+    The canvas, in nepers, is twice as wide where something is invented, at an amplitude; the roll moves the
+    network's columns. `depth` is 0..1, one or float [column]; the source's contrast energy weighs down
+    events.
     """
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
@@ -242,7 +237,7 @@ def _running_mean_share(frontend: AudioFrontend, power: tf.Tensor) -> tf.Tensor:
 
 def _sample_at_columns(frontend: AudioFrontend, values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """Values [hop, band] of the canvas at the network's columns, which lie at positions [column] on it."""
-    if frontend.matches_canvas_hops:
+    if frontend.stft.hop == make_stft(frontend.stft.rate).hop:
         return values
     before = tf.floor(positions)
     share = (positions - before)[:, None]

@@ -41,8 +41,10 @@ _BLOCK_SAMPLES = 4096
 INTERPOLATION_REACH = _TAPS // 2
 """Samples that an interpolated point depends on, to either side."""
 
-GainCurve = Callable[[np.ndarray], np.ndarray]
-"""(samples, int [sample]) -> log gain there, nepers."""
+SampleCurve = Callable[[np.ndarray], np.ndarray]
+"""(samples, int [sample]) -> a value for each, float64: a log gain in nepers, or a share."""
+SampleWriter = Callable[[np.ndarray], None]
+"""Takes a sound in order, float32 [channel, sample]."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,8 @@ def store_raw(
 
 
 def match_dream_loudness(
-    dream: LoudnessMeter,
-    source: LoudnessMeter,
-    rate: int,
-    share: Callable[[np.ndarray], np.ndarray],
-    loudness: float | None,
-) -> GainCurve:
+    dream: LoudnessMeter, source: LoudnessMeter, rate: int, share: SampleCurve, loudness: float | None
+) -> SampleCurve:
     """The log gain, by sample, that brings a dream to a loudness without sudden loud moments.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
@@ -119,7 +117,7 @@ def match_dream_loudness(
     return lambda samples: share(samples) * (nepers - np.interp(samples, at, down))
 
 
-def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> GainCurve:
+def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> SampleCurve:
     """The log gain, by sample, that makes a sound as loud as another: one for all, less at loud moments.
 
     Tries every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness`
@@ -148,7 +146,7 @@ def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> Ga
 
 
 def limit_blocks(
-    source: AudioSource, ceiling: float, curve: GainCurve | None = None, n_samples: int | None = None
+    source: AudioSource, ceiling: float, curve: SampleCurve | None = None, n_samples: int | None = None
 ) -> Iterator[np.ndarray]:
     """A sound in order under a gain, its true peaks limited, float32 [channel, at most BLOCK_SAMPLES].
 
@@ -167,7 +165,7 @@ def limit_blocks(
 
 
 def write_metered(
-    blocks: Iterable[np.ndarray], source: AudioSource, write: Callable[[np.ndarray], None]
+    blocks: Iterable[np.ndarray], source: AudioSource, write: SampleWriter
 ) -> tuple[float, float]:
     """Write a new sound, of the rate and channels of `source`, and meter it.
 
@@ -183,16 +181,12 @@ def write_metered(
 
 
 def write_mastered(
-    raw: AudioSource,
-    curve: GainCurve,
-    source: AudioSource,
-    source_meter: LoudnessMeter,
-    write: Callable[[np.ndarray], None],
+    raw: AudioSource, curve: SampleCurve, source: AudioSource, meter: LoudnessMeter, write: SampleWriter
 ) -> AudioReport:
     """Write a new sound under a gain, its peaks limited by those of its source."""
     loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(source), curve), source, write)
-    loudness_source = source_meter.loudness()
-    return AudioReport(source.n_samples, source.rate, source.channels, loudness_source, loudness, true_peak)
+    samples = source.n_samples, source.rate, source.channels
+    return AudioReport(*samples, meter.loudness(), loudness, true_peak)
 
 
 def find_ceiling(source: AudioSource) -> float:

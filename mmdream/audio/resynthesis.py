@@ -67,6 +67,7 @@ def apply_gains(
     to_bins = make_band_interpolation(BAND_EDGES, stft)
     to_bins = to_bins * np.minimum(stft.frequencies / MIN_GAIN_HZ, 1.0).astype(np.float32)
     excitation = Excitation(stft, context.settings.seed)
+    ends = context.offset // stft.hop, (context.offset + context.source.n_samples) // stft.hop
     for first, canvas in canvases:
         hops = np.arange(first, first + len(canvas))
         share = strength.at(context.hop_seconds(hops)).astype(np.float32)
@@ -77,7 +78,7 @@ def apply_gains(
         dream = source * np.exp(gain @ to_bins)
         if invent:
             power = compute_invented_power(planes[..., N_BANDS:], frontend.typical_power) @ to_bins
-            level = invent * share * fade_at_edges(hops, *context.sample_hops)
+            level = invent * share * fade_at_edges(hops, *ends)
             amplitude = level[:, None] * np.sqrt(power / source.shape[0]) / context.level_factor
             dream = dream + amplitude * excitation.next_spectra(first, _find_pitch(context, source))
         yield SpectraBlock(first, source, dream.astype(np.complex64))

@@ -44,9 +44,8 @@ STYLE_LEVEL_DBFS = -23.0
 MIN_SECONDS = 0.25
 """A shorter sound has no texture, and fewer hops than the longest filter needs."""
 WINDOW_HOPS = 860
-"""Hops of a window, 10 s."""
+"""10 s; the canvas of a window has at least MIN_CANVAS_HOPS."""
 MIN_CANVAS_HOPS = 64
-"""Hops of the shortest canvas."""
 OVERLAP_HOPS = 32
 """Hops by which pieces overlap: no filter is longer."""
 MIN_LOUDNESS = -100.0
@@ -170,10 +169,7 @@ def make_style_target(
     network: Network | None,
     settings: AudioStyleSettings,
 ) -> tuple[texture.AudioTextureModel, texture.AudioStyleTarget]:
-    """Measure the styles, each with its share, and how far the content is from them.
-
-    `network` is as in `style_source`; None: the wide one alone.
-    """
+    """Measure the styles, each with its share, and how far the content is from them."""
     shares = np.array([share for _, share in styles]) / sum(share for _, share in styles)
     sounds = [sound for sound, _ in styles]
     means = [_weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]

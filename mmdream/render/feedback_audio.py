@@ -23,8 +23,7 @@ from mmdream.audio.source import (
     read_blocks,
 )
 from mmdream.audio.synthesis import SignalSpec
-from mmdream.audio.tonal_guard import guard_balance, measure_balance
-from mmdream.audio.transform import Transform
+from mmdream.audio.transform import Transform, guard_balance, measure_balance
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file

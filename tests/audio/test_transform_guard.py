@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from mmdream.audio.tonal_guard import (
+from mmdream.audio.transform import (
     MAX_HIGH_RATIO,
     MAX_HIGH_SHARE,
     MAX_THIRD_SHARE,
