@@ -13,9 +13,9 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
-from mmdream.core.report import Report
 from mmdream.settings.definition import field_types
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
+from mmdream.settings.report import Report
 
 if TYPE_CHECKING:
     from mmdream.jobs.spec import Job

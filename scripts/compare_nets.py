@@ -30,7 +30,6 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import objective_ratio
 from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, step_size
@@ -42,6 +41,7 @@ from mmdream.networks.framework import has_gpu
 from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import RANDOM, locate_weights
+from mmdream.settings.report import objective_ratio
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
 from mmdream.views.canvas import (

@@ -16,7 +16,6 @@ from mmdream.analysis.features import AudioFeatures, FeatureCurve, measure_video
 from mmdream.analysis.shots import Scan
 from mmdream.audio.source import AudioSource, read_blocks
 from mmdream.core.errors import Interrupted, UserError
-from mmdream.core.report import Report
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings.definition import to_dict

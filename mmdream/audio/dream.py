@@ -33,7 +33,7 @@ from mmdream.audio.chunks import (
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
 from mmdream.audio.source import AudioSource
-from mmdream.core.report import Report, SettingsChange, drop_repeats
+from mmdream.settings.report import Report, SettingsChange, drop_repeats
 from mmdream.settings.schedule import FrameSettings, Schedule
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import soundfile
 
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import BLOCK_SAMPLES, AudioSource, FileSource, read_blocks, read_padded
-from mmdream.core.report import Report
+from mmdream.settings.report import Report
 
 PEAK_CEILING = 10 ** (-1 / 20)
 """-1 dBTP, after EBU R 128."""

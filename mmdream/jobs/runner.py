@@ -17,7 +17,6 @@ from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
 from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import Report
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
 from mmdream.jobs.journal import EventLog, Journal, JournalEntry, read_events

@@ -20,7 +20,6 @@ from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.core.report import Report
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
@@ -29,6 +28,7 @@ from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe
+from mmdream.settings.report import Report
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:

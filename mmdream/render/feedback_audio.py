@@ -27,7 +27,6 @@ from mmdream.audio.transform import Transform, guard_balance, measure_balance
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file
-from mmdream.core.report import Report
 from mmdream.media.audio_files import WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import probe
@@ -35,6 +34,7 @@ from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.report import Report
 from mmdream.settings.targets import Term
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from mmdream.analysis.shots import Scan
 from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.style import AudioStyleReport
 from mmdream.core.events import EventSink
-from mmdream.core.report import Report, objective_ratio
 from mmdream.media import mux, verify
 from mmdream.media.probe import MediaFile
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.render.parts import FrameStats
 from mmdream.settings.recipe import Selection
+from mmdream.settings.report import Report, objective_ratio
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from mmdream.core.files import (
     output_workspace,
 )
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.image.octaves import octave_sizes, resize
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, read_image, write_image, write_numbered_images
@@ -35,6 +34,7 @@ from mmdream.render.models import locate_image_network
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # They bring TensorFlow in.
     from mmdream.render.context import FrameContext

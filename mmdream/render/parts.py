@@ -9,12 +9,13 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save
 
 from mmdream.analysis.shots import Shot
-from mmdream.core.report import SettingsChange
 from mmdream.render.frames import DreamedFrame
+from mmdream.settings.report import SettingsChange
 
 MAX_PART_FRAMES = 48
 """Frames of a part. The first 24 of a shot then always lie in its first part."""
@@ -224,4 +225,4 @@ class FrameStats:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> FrameStats:
         """What `to_dict` gave, through JSON too."""
-        return FrameStats(**{**values, "used": list(map(SettingsChange.from_dict, values["used"]))})
+        return FrameStats(**{**values, "used": msgspec.convert(values["used"], list[SettingsChange])})

@@ -17,7 +17,6 @@ from mmdream.audio.style import AudioStyleReport
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects
-from mmdream.core.report import Report
 from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
@@ -43,6 +42,7 @@ from mmdream.render.parts import (
 from mmdream.render.source import FileFrameSource, hash_frame
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection
+from mmdream.settings.report import Report
 
 Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
 """Maps a function over chains, which may be rendered in any order, anywhere."""

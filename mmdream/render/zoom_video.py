@@ -20,7 +20,6 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import Report, SettingsChange, objective_ratio
 from mmdream.core.threads import prefetch
 from mmdream.image.motion import (
     CameraMotion,
@@ -51,6 +50,7 @@ from mmdream.render.image import read_start_image
 from mmdream.render.models import load_audio_network, load_passes
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # It brings TensorFlow in.
     from mmdream.render.passes import PassRenderer

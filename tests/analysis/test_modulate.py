@@ -28,13 +28,13 @@ from mmdream import (
 )
 from mmdream.analysis.modulate import modulate_schedules
 from mmdream.core.events import EventSink
-from mmdream.core.report import Report
 from mmdream.jobs.journal import FILE_NAMES
 from mmdream.jobs.store import job_folder
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.audio import render_audio_file
+from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from mmdream.views.figures import AudioFigures
 from tests.command import mmdream

@@ -1,0 +1,121 @@
+"""What a dream amounted to: figures for the user, for ``--json`` and for tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mmdream.core.report import to_plain
+from mmdream.settings.definition import fields_to_dict
+from mmdream.settings.schedule import FrameSettings
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChange:
+    """The settings in force from one time on, until the next entry."""
+
+    seconds: float
+    moment: FrameSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One finished dream. A figure that does not apply (the loudness of a silent film) is None."""
+
+    output: str | None = None
+    frames: int | None = None
+    repeated: int = 0
+    """Broken frames that repeat the dream before them."""
+    seconds: float | None = None
+    drift_ms: float | None = None
+    """Largest departure of a frame's time stamp, or of the sound's start, from the source's."""
+    loudness_source: float | None = None
+    loudness_dream: float | None = None
+    """Integrated, LUFS (BS.1770)."""
+    true_peak: float | None = None
+    """dBTP of the dream."""
+    objective_gain: dict[str, float] = field(default_factory=dict)
+    """Objective of the dream over the source's, per medium, scored in float32."""
+    style_left: float | None = None
+    """Distance of the picture from the style, over the source's."""
+    strength: dict[str, float] = field(default_factory=dict)
+    """Picture: mean absolute difference to the source, of the range 0..1; sound: mean absolute gain, dB."""
+    precision: dict[str, str] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+    schedule: dict[str, tuple[SettingsChange, ...]] = field(default_factory=dict)
+    """What was used over time, per medium: an entry whenever a setting changed."""
+    driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
+    """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
+    timing: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each kind of work; kinds run beside each other."""
+
+    def with_output(self, output: Path) -> Report:
+        """The same report with the name of the result."""
+        return replace(self, output=str(output))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without loss; `from_dict` reads them."""
+        return fields_to_dict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Report:
+        """What `to_dict` gave, through JSON too."""
+        return msgspec.convert(values, Report)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values only; what is not a finite number becomes None."""
+        rows = {medium: list(map(_settings_row, changes)) for medium, changes in self.schedule.items()}
+        return to_plain(self) | {"schedule": rows}
+
+    def lines(self) -> list[str]:
+        """The report for people, a fact a line."""
+        found = [f"{self.output}" if self.output else ""]
+        if self.frames is not None:
+            broken = f" ({self.repeated} broken ones repeated)" if self.repeated else ""
+            drift = f", drift {self.drift_ms:.2f} ms" if self.drift_ms is not None else ""
+            found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
+        if "picture" in self.strength:
+            found.append(
+                f"  picture: {_format_ratio(self.objective_gain.get('picture'))}{_format_style_left(self.style_left)}"
+                f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
+            )
+        if "sound" in self.strength:
+            found.append(
+                f"  sound: {_format_ratio(self.objective_gain['sound'])}"
+                f"strength {self.strength['sound']:.1f} dB, loudness {_format_level(self.loudness_source)} -> "
+                f"{_format_level(self.loudness_dream)} LUFS, peak {_format_level(self.true_peak)} dBTP"
+            )
+        found.append(f"  {self.wall_seconds:.1f} s of work")
+        return [line for line in found if line]
+
+
+def objective_ratio(source: float, dream: float) -> float:
+    """An objective's growth; not a number where the source has none, as for classes and negative weights."""
+    return dream / source if source > 1e-12 else math.nan
+
+
+def drop_repeats(uses: Sequence[SettingsChange]) -> tuple[SettingsChange, ...]:
+    """Leave out the entries that repeat the one before them."""
+    return tuple(use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment)
+
+
+def _settings_row(change: SettingsChange) -> dict[str, Any]:
+    motifs = {name: round(share, 3) for name, share in change.moment.motifs if share}
+    return {"at": round(change.seconds, 6), **fields_to_dict(change.moment), "motifs": motifs}
+
+
+def _format_ratio(gained: float | None) -> str:
+    return f"objective x{gained:.2f}, " if gained is not None and math.isfinite(gained) else ""
+
+
+def _format_style_left(left: float | None) -> str:
+    return "" if left is None else f"{100 * left:.0f} % of the way to the style are left, "
+
+
+def _format_level(value: float | None) -> str:
+    return "silent" if value is None or not math.isfinite(value) else f"{value:.1f}"
