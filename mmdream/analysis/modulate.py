@@ -21,6 +21,7 @@ from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings.definition import to_dict
 from mmdream.settings.modulation import AUDIO_FEATURES, IMAGE_FEATURES, Drive
 from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.report import Report
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, MotifCurve, Schedule
 
 THINNING_TOLERANCE = 0.03

@@ -25,6 +25,7 @@ from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.image import IMAGE_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
+from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
 from mmdream.views.preview import Preview, comparison_path, write_comparison
 
