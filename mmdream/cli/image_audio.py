@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mmdream.cli.options import (
-    Given,
-    OutputOptions,
-    ScheduleOptions,
-    build_recipe,
-    build_sound_targets,
-    pick,
-    takes,
-)
+from mmdream.cli.options import Given, OutputOptions, ScheduleOptions, build_recipe, pick, takes
 from mmdream.cli.terminal import play_sound, print_report, report_to_terminal
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import (
@@ -130,6 +122,8 @@ def image(
             from mmdream.render.zoom_video import render_zoom_video
 
             if audio is not None:
+                from mmdream.cli.options import build_sound_targets
+
                 targets = build_sound_targets(Targets(), recipe.wishes.terms, recipe.sound_net)
                 recipe = replace(recipe, sound_wishes=targets)
             report = render_zoom_video(source, out, recipe, zoom, result.overwrite, listener, audio)
