@@ -18,6 +18,11 @@ def mean_activation(a: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(a, tf.float32))
 
 
+MEASURES = {"energy": (energy, 1.0), "mean": (mean_activation, 0.5), "cosine": (energy, 1.0)}
+"""What climbs a layer of an image where there is nothing to compare it with, by the name in the setting
+`objective`, and the power of the usual energy that it grows with."""
+
+
 def channel_cosine(a: tf.Tensor, channels: Sequence[int]) -> tf.Tensor:
     """Cosine between each cell's features [1, h, w, c] and some channels; mean over the cells.
 

@@ -6,13 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmdream.ascent.objectives import (
-    channel_cosine,
-    class_evidence,
-    energy,
-    guide_similarity,
-    mean_activation,
-)
+from mmdream.ascent.objectives import MEASURES, channel_cosine, class_evidence, energy, guide_similarity
 from mmdream.core.memory import cache_in_traces
 from mmdream.image.spectrum import make_reference_noise
 from mmdream.networks.framework import tf
@@ -109,7 +103,8 @@ def _objective_function(
             a = tf.gather(a, list(term.channels), axis=3)
         # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
         # is met here, so that tiles add up to the whole.
-        return mean_activation(a) / scale**0.5 if measure == "mean" else energy(a) / scale
+        evaluate_layer, power = MEASURES[measure]
+        return evaluate_layer(a) / scale**power
 
     def objective(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         features = features_of(image)

@@ -139,7 +139,7 @@ def load_passes(
     # After all that can be checked is checked: these bring TensorFlow in.
     from mmdream.image.style_ascent import StyleTarget
     from mmdream.render.context import BoundPass
-    from mmdream.render.passes import DreamPass, StylePass, watch_nothing
+    from mmdream.render.passes import EFFECT_RENDERERS, DreamPass, StylePass, watch_nothing
 
     networks: dict[tuple[str, str], Network] = {}
 
@@ -149,6 +149,8 @@ def load_passes(
         if key not in networks:
             networks[key] = load_image_network(own, sink)
         network = networks[key]
+        if settings.effect is not None:
+            return EFFECT_RENDERERS[settings.kind](own, network, watch or watch_nothing, settings.effect)
         if settings.style is None:
             network.check_terms(own.wishes.terms)
             return DreamPass(own, network, watch or watch_nothing, read_guide(own.wishes))

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -221,3 +222,49 @@ class StylePass(PassRenderer):
 
         take_step()
         return take_step
+
+
+@dataclass(frozen=True)
+class EffectPass(PassRenderer):
+    """An effect: an image computed at once. Frames are not carried, for steps have no length."""
+
+    effect: Any = None
+    """Settings, of a class of `settings.passes.EFFECTS`."""
+
+    @abstractmethod
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """The image with the effect, float32 [H, W, 3]."""
+
+    @property
+    def carried(self) -> CarriedFrames:
+        """Nothing is."""
+        return CarriedFrames(1.0, None, 0.0)
+
+    def step_length(self, settings: FrameSettings) -> float:
+        """None, so that each frame begins anew."""
+        return 0.0
+
+    def ascend(
+        self,
+        source: np.ndarray,
+        detail: np.ndarray,
+        octave_passes: Sequence[OctavePass],
+        settings: FrameSettings,
+        time: Fraction,
+        step_scale: np.ndarray | None = None,
+        on_step: StepCallback | None = None,
+    ) -> np.ndarray:
+        """The whole effect at once; nothing more at further octaves."""
+        return self.watch(self.apply)(source) - source - detail
+
+    def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
+        """Nothing is climbed."""
+        return 1.0, 1.0
+
+    def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
+        """The effect on grey."""
+        return lambda: self.apply(np.full((*size, 3), 0.5, np.float32))
+
+
+EFFECT_RENDERERS: dict[str, type[EffectPass]] = {}
+"""What renders the kinds of `settings.passes.EFFECTS`, by the same names."""

@@ -20,7 +20,7 @@ from mmdream.settings.definition import (
     refuse_unknown,
     suggest_name,
 )  # fmt: skip
-from mmdream.settings.passes import Mask, Pass, Span, Style, parse_style
+from mmdream.settings.passes import EFFECTS, Mask, Pass, Span, Style, parse_style
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import TERM_FORMS, Targets
@@ -152,6 +152,8 @@ def parse_pass(text: str) -> Pass:
     table: dict[str, Any] = {}
     if name == "style" and model:
         table["style"] = model
+    elif head in EFFECTS:
+        table["effect"] = head
     elif head != "dream":
         raise UserError(
             f"--pass {text}: write dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; "
@@ -195,10 +197,12 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of presets and schedule files, and under ``$defs`` that of a `Recipe`."""
     keys: Any = list[_table("Key", KEY_TYPES, "at")]  # type: ignore[misc]
     common = PASS_TYPES | {name: PASS_TYPES[name] | str for name in SPAN_NAMES} | {"key": keys}
-    passes = (
+    passes: tuple[Any, ...] = (
         _table("DreamPass", common | DREAM_TYPES | {"motif": MOTIF}),
         _table("StylePass", common | STYLE_TYPES | {"style": str | list[str]}, "style"),
     )
+    for name in EFFECTS:
+        passes += (_table(f"{name.title()}Pass", common | _own_types({"effect": name}), "effect"),)
     presets: Any = Literal[tuple(list_presets())]
     keyframed: Any = Keyframed
     curves = {name: keyframed[kind] for name, kind in NUMBERS.items()}
@@ -244,8 +248,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     """A pass from its names and values; numbers may be text."""
-    own = {**STYLE_TYPES, "style": Any} if "style" in table else {**DREAM_TYPES, "motif": MOTIF}
-    types = PASS_TYPES | own
+    types = PASS_TYPES | _own_types(table)
     refuse_unknown(table, types)
     values = {
         name: parse(types[name], _without_unit(value) if name in SPAN_NAMES else value, name, strict=False)
@@ -266,7 +269,22 @@ def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
         weights=weights if weights in (None, "random") else home / weights,
         span=Span(**{field: values[name] for name, field in SPAN_NAMES.items() if name in values}),
         mask=Mask(home / values["mask"], **feather) if "mask" in values else None,
+        effect=_build_effect(values) if "effect" in values else None,
     )
+
+
+def _own_types(table: dict[str, Any]) -> dict[str, Any]:
+    """The types of what a kind of pass takes besides what all take."""
+    if "style" in table:
+        return {**STYLE_TYPES, "style": Any}
+    if table.get("effect") in EFFECTS:
+        return {**field_types(EFFECTS[table["effect"]]), "effect": str}
+    return {**DREAM_TYPES, "motif": MOTIF}
+
+
+def _build_effect(values: dict[str, Any]) -> Any:
+    effect = EFFECTS[values["effect"]]
+    return effect(**{name: values[name] for name in field_types(effect) if name in values})
 
 
 def _build_style(values: dict[str, Any], home: Path) -> Style:

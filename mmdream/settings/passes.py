@@ -159,13 +159,18 @@ class Span:
         return max(0.0, min(1.0, come, gone))
 
 
+EFFECTS: dict[str, type] = {}
+"""Kinds of passes besides dreams and styles, by the name that ``--pass NAME:...`` and ``[[pass]]`` call them: classes
+of settings, each shown by the renderer of that name in `mmdream.render.passes.EFFECT_RENDERERS`."""
+
+
 @checked
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One dream or style over a picture or a film. Each pass works on what the one before it made."""
 
     style: Style | None = None
-    """None: a dream."""
+    """None: a dream, or an effect."""
     settings: NamedCurves = ()
     """Of the schedule: those that are the pass's own."""
     wishes: Targets | None = None
@@ -175,8 +180,13 @@ class Pass:
     """Network, and its weights; None: the recipe's."""
     span: Span = Span()
     mask: Mask | None = None
+    effect: Any = None
+    """Settings of a class of `EFFECTS`; None: a dream, or a style."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.effect, Mapping):  # As `to_dict` gives it.
+            named = dict(self.effect)
+            object.__setattr__(self, "effect", EFFECTS[named.pop("kind")](**named))
         given: dict[str, Any] = dict(self.settings)
         own = Schedule(**given)
         object.__setattr__(self, "settings", tuple((name, getattr(own, name)) for name in given))
@@ -187,11 +197,19 @@ class Pass:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        return fields_to_dict(self) | {"settings": to_dict(dict(self.settings))}
+        values = fields_to_dict(self) | {"settings": to_dict(dict(self.settings))}
+        effect = values.pop("effect")
+        return values if effect is None else values | {"effect": {"kind": self.kind, **effect}}
+
+    @property
+    def kind(self) -> str:
+        """Dream, style, or a name in `EFFECTS`."""
+        usual = "dream" if self.style is None else "style"
+        return next((name for name, each in EFFECTS.items() if type(self.effect) is each), usual)
 
     def __str__(self) -> str:
         """For a person."""
-        name = "dream"
+        name = self.kind
         if self.style is not None:
             name = "style of " + " and ".join(path.name for path, _ in self.style.models)
         until = "" if self.span.stop is None else f" to {self.span.stop:g} s"
