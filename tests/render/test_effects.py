@@ -52,5 +52,5 @@ def test_an_effect_comes_from_files_and_goes_into_jobs(tmp_path):
 def test_what_is_wrong_with_an_effect_is_told_in_a_line():
     with pytest.raises(UserError, match="amount is 2; choose between 0 and 1"):
         parse_pass("darken:amount=2")
-    with pytest.raises(UserError, match="ammount.*did you mean 'amount'"):
+    with pytest.raises(UserError, match=r"ammount.*did you mean 'amount'"):
         parse_pass("darken:ammount=1")
