@@ -67,7 +67,7 @@ class _ChunkTally:
 
     settings: list[SettingsChange] = field(default_factory=list)
     gain_sum: float = 0.0
-    """Of the mean |gain| of each hop, dB."""
+    """Of the mean |gain|, dB, of so many hops."""
     hops: int = 0
     energies: list[tuple[Chunk, np.ndarray, np.ndarray]] = field(default_factory=list)
     """Chunk, mean weight of each term, the source's energies of those whose weight is not 0."""

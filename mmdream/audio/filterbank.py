@@ -1,8 +1,7 @@
 """From power in bins to the bands that a sound network takes, and to the bands of a canvas.
 
-Spectrogram, bands, scale, mean and divisor are named by the network's card. Windows are given in seconds and
-bands in Hz, so a network hears the same sound at any sample rate; bands above the Nyquist frequency stay
-empty and hold the card's floor. Training and dreaming share this.
+Bands, scale, mean and divisor are named by the network's card, in seconds and Hz, so a network takes the same
+sound at any sample rate; bands above Nyquist stay empty. Training and dreaming share this.
 """
 
 from __future__ import annotations

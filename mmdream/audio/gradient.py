@@ -36,8 +36,7 @@ all of it everything becomes a bark, and the contrast of a voice grows by half i
 TARGET_WEIGHT = 6.0
 """Weight of a class that the user targets, in units of contrast."""
 RIVAL_SHARE = 0.5
-"""Share of all classes' evidence that a class has to outdo; with the whole the target dies away beside the
-contrast once it is reached (measured on barks in rain)."""
+"""Share of all classes' evidence that a class has to outdo; the whole would let the target die away."""
 MIN_EVENT_DEPTH = 0.25
 RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""

@@ -1,7 +1,6 @@
 """Loudness of a sound that comes in blocks (ITU-R BS.1770), and gains that match it to another.
 
-pyloudnorm takes at most five channels and the whole array; this meter takes its filters, any layout and any
-length, and keeps two numbers for each tenth of a second.
+pyloudnorm takes whole arrays of at most five channels; here are its filters, for any layout and length.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The last pass over a new sound: its loudness matched to the source's, its true peaks limited, both metered.
+"""The last pass over a new sound: its loudness matched to the source's, its true peaks limited.
 
-True peaks are looked for between the samples too, four times as densely (ITU-R BS.1770-4, annex 2); the
-interpolator is longer than the one printed there.
+Peaks are looked for between the samples too, four times as densely (ITU-R BS.1770-4, annex 2).
 """
 
 from __future__ import annotations
@@ -120,8 +119,7 @@ def match_dream_loudness(
 def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> SampleCurve:
     """The log gain, by sample, that makes a sound as loud as another: one for all, less at loud moments.
 
-    Tries every gain, for a sound whose course is not its source's: there the rounds of `match_dream_loudness`
-    can end at another loudness.
+    Tries every gain: the rounds of `match_dream_loudness` can end beside where the courses of both differ.
     """
 
     def apply(nepers: float) -> np.ndarray:

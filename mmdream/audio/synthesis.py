@@ -1,7 +1,6 @@
 """Sounds made from nothing: noise and pulses that a dream shapes, and test signals to dream on.
 
-Exciting the envelope that a dream has drawn sounds better than inventing a phase for it: a smooth blob is no
-sound's spectrogram.
+An excited envelope sounds better than an invented phase: a smooth blob is no sound's spectrogram.
 """
 
 from __future__ import annotations

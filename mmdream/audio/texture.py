@@ -34,8 +34,7 @@ MIN_CANVAS_HZ = 30.0
 MAX_SINGLE_BIN_HZ = 600.0
 """Bins below stay single; above, runs hold several, which makes a step four times cheaper."""
 LEVELLED_ENERGY = 3 * 10 ** (-23 / 10)
-"""Energy of a hop of a levelled sound: three times the mean square, for Hann windows spread a sine of
-amplitude 1 over bins whose squares add up to 1.5."""
+"""Energy of a hop of a levelled sound: three times the mean square, because of the Hann windows."""
 AUDIBLE_ENERGY = LEVELLED_ENERGY / 100
 """Energy of a hop that counts half, 20 dB softer."""
 RING_HOPS = 5
