@@ -200,8 +200,6 @@ def measure_contrast_energies(source: AudioSource, sound: AudioSource, network: 
     """
     context = make_chunk_context(source, network, meter_loudness(source), AudioDreamSettings(Schedule()))
     chunks = split_into_chunks(*context.hop_range)
-    rungs = tuple(range(len(context.frontend.terms)))
-    energies = [
-        measure_chunk_energies(context, sound, chunk, rungs, context.level_factor) for chunk in chunks
-    ]
+    rungs, factor = tuple(range(len(context.frontend.terms))), context.level_factor
+    energies = [measure_chunk_energies(context, sound, chunk, rungs, factor) for chunk in chunks]
     return np.average(energies, axis=0, weights=[chunk.stop - chunk.first for chunk in chunks])
