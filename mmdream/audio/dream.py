@@ -139,25 +139,45 @@ def _dream_chunks(
     context: ChunkContext, tally: _ChunkTally, store: ChunkStore | None
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Each chunk with its canvas, as `ascend_chunk` gives it; stored ones are not dreamed again."""
-    schedule = context.settings.schedule
     chunks = split_into_chunks(*context.hop_range)
     for number, chunk in enumerate(chunks):
-        seconds = float(context.hop_seconds(chunk.center))
-        frame = schedule.at(seconds)
-        depths = schedule.curve("depth").at(context.hop_seconds(np.arange(chunk.low, chunk.high)))
-        weights = np.abs(context.frontend.term_weights(depths)).mean(axis=0)
-        make = partial(_dream_audible_chunk, context, chunk, frame, depths, weights)
-        arrays = load_or_make(store, number, make)
-        tally.settings.append(SettingsChange(seconds, frame))
-        tally.energies.append((chunk, weights, arrays["energies"]))
+        settings = plan_chunk(context, chunk)
+        arrays = load_or_make(store, number, partial(render_chunk, context, chunk, settings))
+        tally.settings.append(SettingsChange(settings.seconds, settings.frame))
+        tally.energies.append((chunk, settings.weights, arrays["energies"]))
         yield chunk, arrays["gain"]
         context.hooks.progress(0.95 * (number + 1) / len(chunks))
 
 
-def _dream_audible_chunk(
-    context: ChunkContext, chunk: Chunk, frame: FrameSettings, depths: np.ndarray, weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The source's energies in a chunk, and the canvas ("gain"), zero where the strength is zero."""
+@dataclass(frozen=True, slots=True)
+class ChunkSettings:
+    """What the schedule asks of a chunk."""
+
+    seconds: float
+    """Of its center."""
+    frame: FrameSettings
+    """At its center."""
+    depths: np.ndarray
+    """Of each hop."""
+    weights: np.ndarray
+    """Mean weight of each term."""
+
+
+def plan_chunk(context: ChunkContext, chunk: Chunk) -> ChunkSettings:
+    """Ask the schedule."""
+    schedule, seconds = context.settings.schedule, float(context.hop_seconds(chunk.center))
+    depths = schedule.curve("depth").at(context.hop_seconds(np.arange(chunk.low, chunk.high)))
+    weights = np.abs(context.frontend.term_weights(depths)).mean(axis=0)
+    return ChunkSettings(seconds, schedule.at(seconds), depths, weights)
+
+
+def render_chunk(context: ChunkContext, chunk: Chunk, settings: ChunkSettings) -> dict[str, np.ndarray]:
+    """Dream one chunk; chunks depend on the context only, and may be rendered in any order, anywhere.
+
+    Returns:
+        The source's energies in the chunk, and its canvas ("gain"), zero where the strength is zero.
+    """
+    frame, depths, weights = settings.frame, settings.depths, settings.weights
     terms = _weighted_terms(weights)
     energies = measure_chunk_energies(context, context.source, chunk, terms, context.level_factor)
     strength = context.settings.schedule.curve("strength")
