@@ -39,7 +39,7 @@ def test_channels_are_counted_from_nought():
 
 
 def test_a_measure_is_known_and_has_something_to_compare():
-    with pytest.raises(UserError, match="energy, mean or cosine"):
+    with pytest.raises(UserError, match="choose energy, mean"):
         Targets(measure="median")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="--guide or --channel"):
         Targets(terms=(parse_layer("a"),), measure="cosine")
