@@ -30,6 +30,8 @@ def told(command: Any, name: str) -> Iterator[str]:
     """The Markdown of a command and of those below it."""
     if hasattr(command, "load"):
         command = command.load()
+    if hasattr(command, "load"):
+        command = command.load()
     if hasattr(command, "commands"):
         for each, below in command.commands.items():
             yield from told(below, f"{name} {each}")
