@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.ascent.objectives import STYLE_DISTANCES
+from mmdream.ascent.style_statistics import STYLE_DISTANCES
 from mmdream.image import octaves
 from mmdream.image.octaves import resize
 from mmdream.image.style import PIXEL_FEATURE_SETS, measure_masked_moments

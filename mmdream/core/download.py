@@ -19,6 +19,8 @@ from typing import Any
 from mmdream.core.files import hash_file
 from mmdream.core.paths import user_cache_folder
 
+MAX_DOWNLOAD_BYTES = 500_000_000_000
+"""Of a file whose size is not known beforehand."""
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""
 BLOCK_BYTES = 1 << 20

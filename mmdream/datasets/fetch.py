@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from mmdream.core.download import DownloadError, cache_folders, download_file, remote_size
+from mmdream.core.download import MAX_DOWNLOAD_BYTES, DownloadError, cache_folders, download_file, remote_size
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import hash_file
@@ -21,8 +21,6 @@ from mmdream.datasets.card import NOT_VERIFIED, DatasetArchive, DatasetCard, Dat
 from mmdream.datasets.folder import INPUT_FOLDER
 from mmdream.datasets.layouts import WORDNET_ID, FileTree, SourceFile, scan_folder
 
-MAX_ARCHIVE_BYTES = 500_000_000_000
-"""Bytes that an archive of unknown size may have."""
 TABLE_SUFFIXES = (".csv", ".txt", ".json", ".mat")
 """Files that publishers give beside their archives, which may be given alone."""
 
@@ -71,7 +69,7 @@ def _fetch_archive(card: DatasetCard, archive: DatasetArchive, into: Path, liste
             listener.say(f"{archive.file}: {size / 1e6:,.0f} MB, says the server")
         into.parent.mkdir(parents=True, exist_ok=True)
         _check_disk_space(into.parent, size or 0)
-        max_bytes, progress = archive.bytes or MAX_ARCHIVE_BYTES, _in_megabytes(listener, "download")
+        max_bytes, progress = archive.bytes or MAX_DOWNLOAD_BYTES, _in_megabytes(listener, "download")
         download_file(archive.address, into, max_bytes, archive.checksum, progress)
     except (DownloadError, OSError) as error:
         raise UserError(

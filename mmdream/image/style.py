@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mmdream.ascent.objectives import (
+from mmdream.ascent.style_statistics import (
     STYLE_DISTANCES,
     FeatureMoments,
     TextureStatistics,

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from mmdream.ascent.engine import AscentProblem, ascend
-from mmdream.ascent.objectives import to_texture_statistics
+from mmdream.ascent.style_statistics import to_texture_statistics
 from mmdream.core.rng import rng_for
 from mmdream.image.octaves import OctavePass, Size, keep_in_range, resize, resize_step_scale, to_grey
 from mmdream.image.spectrum import blur_cascade

@@ -1,4 +1,4 @@
-"""What a network is trained on: how a set is split, weighted and drawn from, augmented and attacked."""
+"""What a network is trained on: how a set is split, weighted, drawn from and augmented."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -217,24 +217,3 @@ def jitter_color(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(0, 0.04))
     clipped: np.ndarray = np.clip(changed + noise, 0, 1)
     return clipped
-
-
-def perturb_images(images: Any, gradient: Any, epsilon: Any) -> Any:
-    """Images [n, h, w, 3], 0..1, moved along the gradient of their loss by L2 lengths `epsilon` [n].
-
-    What a network must not answer to, its dreams will not be made of (Engstrom et al. 2019).
-    """
-    from keras import ops
-
-    norm = ops.sqrt(ops.sum(ops.square(gradient), [1, 2, 3], keepdims=True)) + 1e-10
-    return ops.clip(images + ops.reshape(epsilon, (-1, 1, 1, 1)) * gradient / norm, 0.0, 1.0)
-
-
-def perturb_signed(start: Any, gradient: Any, epsilon: Any) -> Any:
-    """A change of each value by at most `epsilon`: a step along the signs of the gradient, from `start`.
-
-    FGSM (Goodfellow et al. 2015); `start` is a random change, and the gradient was taken there.
-    """
-    from keras import ops
-
-    return ops.clip(start + epsilon * ops.sign(gradient), -epsilon, epsilon)

@@ -19,7 +19,7 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.settings.training import TrainingSettings
-from mmdream.training.data import perturb_images, perturb_signed
+from mmdream.training.attacks import perturb_images, perturb_signed
 
 ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""

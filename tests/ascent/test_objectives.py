@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmdream.ascent.objectives import STYLE_DISTANCES, measure_feature_moments, to_texture_statistics
+from mmdream.ascent.style_statistics import STYLE_DISTANCES, measure_feature_moments, to_texture_statistics
 from mmdream.networks.framework import tf
 
 

@@ -120,4 +120,4 @@ def test_a_full_disk_is_told_before_the_download(published, tmp_path: Path, monk
     republished(monkeypatch, about, bytes=10**18)
     with pytest.raises(UserError, match=r"1000000000\.0 GB are needed .* set XDG_CACHE_HOME"):
         prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
-    assert fetching.MAX_ARCHIVE_BYTES < 10**12
+    assert fetching.MAX_DOWNLOAD_BYTES < 10**12

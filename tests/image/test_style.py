@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.ascent.objectives import (
+from mmdream.ascent.style_statistics import (
     gram_distance,
     measure_feature_moments,
     to_texture_statistics,
