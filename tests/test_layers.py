@@ -37,30 +37,6 @@ TENSORFLOW = {
 """Where the framework may live, so that it stays in few files."""
 
 
-KNOWN = {
-    ("classify", "views"),
-    ("core", "media"),
-    ("core", "settings"),
-    ("datasets", "views"),
-    ("image", "media"),
-    ("planning", "jobs"),
-    ("render", "jobs"),
-    ("render", "planning"),
-    ("render", "views"),
-    ("settings", "media"),
-    ("settings", "networks"),
-    ("settings", "render"),
-    ("views", "classify"),
-    ("views", "jobs"),
-    ("views", "planning"),
-    ("views", "sample"),
-}
-"""Folders between which arrows against the order still have to go."""
-
-KNOWN_CYCLES = [{"audio.frontend", "audio.gradient"}, {"networks.card", "networks.user_model"}]
-"""Those that still have to go."""
-
-
 @pytest.fixture(scope="module")
 def every_arrow() -> set[Arrow]:
     return arrows(ROOT)
@@ -72,12 +48,11 @@ def test_every_folder_has_its_place_in_the_order() -> None:
 
 def test_imports_keep_the_order(every_arrow: set[Arrow]) -> None:
     wrong = sorted(arrow for arrow in every_arrow if not is_allowed(arrow))
-    assert [f"{module} imports {other}" for module, other in wrong
-            if (unit(module), unit(other)) not in KNOWN] == []  # fmt: skip
+    assert [f"{module} imports {other}" for module, other in wrong] == []
 
 
 def test_no_modules_import_each_other(every_arrow: set[Arrow]) -> None:
-    assert [ring for ring in cycles(every_arrow) if ring not in KNOWN_CYCLES] == []
+    assert cycles(every_arrow) == []
 
 
 def test_no_class_name_stands_twice() -> None:

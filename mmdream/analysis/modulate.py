@@ -256,7 +256,8 @@ def _describe_drives(
         name, feature = drive.setting.replace("_", "-"), drive.feature
         if not len(features[feature].values):
             yield (
-                f"{prefix}{name} is held at the middle of its range: there is nothing to follow in the {feature}"
+                f"{prefix}{name} is held at the middle of its range: "
+                f"there is nothing to follow in the {feature}"
             )
         elif name == "motif":
             yield f"{prefix}motif follows {feature}: {' to '.join(base.motif_curve.names)}"

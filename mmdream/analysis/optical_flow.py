@@ -97,8 +97,8 @@ def warp(sharp: np.ndarray, smooth: Sequence[np.ndarray], backward: np.ndarray) 
 def warp_onto(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, float]:
     """An image warped onto the next one, and the share of its pixels that the flow back leads to their place.
 
-    Both are uint8 [h, w, 3], luma first; the result is float32. Not `estimate_flow`, whose trust asks how well
-    a pixel may be warped and leans to yes: here both answers must weigh the same.
+    Both are uint8 [h, w, 3], luma first; the result is float32. Not `estimate_flow`, whose trust asks how
+    well a pixel may be warped and leans to yes: here both answers must weigh the same.
     """
     height, width = current.shape[:2]
     if min(height, width) < MIN_SIDE:

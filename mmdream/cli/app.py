@@ -55,8 +55,8 @@ COMMANDS = {
     "data": ("data", "Data sets to train on: list, show, prepare, check."),
     "train": ("train", "Retrain a network on a folder of classes of your own: picture, sound."),
 }
-"""Every command with the module that it stands in and what `mmdream --help` says of it: the module is imported
-when the command runs."""
+"""Every command with the module that it stands in and what `mmdream --help` says of it: the module is
+imported when the command runs."""
 
 
 class LazyCommand(TyperCommand):

@@ -71,13 +71,13 @@ def download_file(
     checksum: str = "",
     progress: Callable[[float, float], None] = lambda _done, _total: None,
 ) -> None:
-    """Fetch a large file, going on where an earlier attempt was cut off; it appears when it is whole and checked.
+    """Fetch a large file, going on with an earlier attempt; it appears when it is whole and checked.
 
     What has come so far lies in ``NAME.part`` beside the file and stays there after a failure, except when it
     turns out to be wrong. It is only gone on with where the server confirms that the file is still the same.
 
-    The checksum is ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none. Calls `progress`
-    with (bytes done, bytes in all, 0 where the server does not say).
+    The checksum is ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none. Calls
+    `progress` with (bytes done, bytes in all, 0 where the server does not say).
 
     Raises:
         DownloadError: it cannot be had, or is not what the checksum says.

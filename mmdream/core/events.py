@@ -91,7 +91,7 @@ EVENTS: dict[str, type] = {
     "frame": FrameRendered,
     "finish": Finished,
 }
-"""What the kinds of events are called, where `EventSink` is given a function for one of them, and in files."""
+"""What the kinds of events are called where `EventSink` is given a function for one of them, and in files."""
 
 
 class EventSink:

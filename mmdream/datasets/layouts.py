@@ -162,7 +162,7 @@ def read_tiny_imagenet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
 
 
 def read_matlab_list(path: Path) -> list[str]:
-    """The entries of the array ``file_list``, read in a process of its own: SciPy crashes on damaged files."""
+    """The entries of the array ``file_list``, read in another process: SciPy crashes on damaged files."""
     command = [sys.executable, "-m", __name__, str(path)]
     try:
         process = subprocess.run(command, capture_output=True, timeout=MATLAB_SECONDS, check=True)

@@ -213,7 +213,7 @@ def _reading() -> Iterator[None]:
 def _place_files(
     files: dict[str, SourceFile], folder: Path, rows: dict[str, ManifestRow], preparation: Preparation
 ) -> tuple[int, int]:
-    """Put files, by their paths, below a set's folder: unpacked ones are moved, others copied; known ones stay.
+    """Put files by their paths below a set's folder: unpacked ones are moved, others copied; known ones stay.
 
     Changes `rows` to what the set holds then. Returns how many files are new, and how many are left out:
     unreadable, or not of the variant's length.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 
+import numpy as np
+
 from mmdream.image.octaves import resize
-from mmdream.media.image import read_image
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.registry import find_motif
 from mmdream.settings.schedule import FrameSettings, Schedule
@@ -22,13 +23,12 @@ def build_objective(
     """The targets and the motifs of the moment; where there are neither, the rungs next to its depth.
 
     The rungs also join a guide where no layer is among the targets. All motifs of a schedule are among the
-    terms at any time, so that the gradient is traced once for all. A `guide` that has been read already is
-    not read again.
+    terms at any time, so that the gradient is traced once for all. `guide` is the image the targets name.
 
     Raises:
-        UserError: there is no such motif, a guide that is no picture.
+        UserError: there is no such motif.
     """
-    return _build_objective(card, settings.depth, settings.motifs, targets, guide or read_guide(targets))
+    return _build_objective(card, settings.depth, settings.motifs, targets, guide)
 
 
 # Most frames of a film have the objective of the one before.
@@ -73,25 +73,16 @@ def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> No
     """Refuse what the card does not know, before the network is loaded.
 
     Raises:
-        UserError: unknown class or motif (names the nearest ones), a guide that is no picture.
+        UserError: unknown class or motif (names the nearest ones).
     """
-    if targets.guide is not None:
-        read_image(targets.guide)
     for name in schedule.motif_curve.names:
         find_motif(card, name)
     card.check_classes(targets.terms)
 
 
-def read_guide(targets: Targets) -> GuideImage | None:
-    """The guide as the network sees it, its details as large as in a dream; None: there is none.
-
-    Raises:
-        UserError: a guide that is no picture.
-    """
-    if targets.guide is None:
-        return None
-    rgb = read_image(targets.guide)
-    factor = min(1.0, MAX_GUIDE_SIDE / max(rgb.shape[:2]))
-    size = max(1, round(rgb.shape[0] * factor)), max(1, round(rgb.shape[1] * factor))
-    small = resize(rgb, size)
+def make_guide(image: np.ndarray) -> GuideImage:
+    """An image, float32 [H, W, 3], as the network sees a guide: its details as large as in a dream."""
+    factor = min(1.0, MAX_GUIDE_SIDE / max(image.shape[:2]))
+    size = max(1, round(image.shape[0] * factor)), max(1, round(image.shape[1] * factor))
+    small = resize(image, size)
     return GuideImage(small, hashlib.sha256(str(size).encode() + small.tobytes()).hexdigest())

@@ -1,4 +1,4 @@
-"""A job run in its folder, under its lock, from where an earlier run stopped, until its results have names."""
+"""A job run in its folder, under its lock, from where an earlier run stopped until its results have names."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _check_output_name(job: Job, how: str) -> None:
 def _run_job(
     folder: Path, how: str, listener: EventSink, prepare: Callable[[], tuple[MediaFile, Job]]
 ) -> Report:
-    """Do what is left of a job; `prepare` makes its folder hold it, or tells what it holds, under the lock."""
+    """Do what is left of a job; `prepare` makes its folder hold it or tells what it holds, under the lock."""
     begun, stop_file = threading.Event(), folder / folders.STOP_FILE
 
     def work(stop: threading.Event) -> Report:

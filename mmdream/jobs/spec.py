@@ -11,12 +11,11 @@ from typing import Any
 import msgspec
 
 from mmdream.core.files import hash_file
-from mmdream.image.objective import check_targets
 from mmdream.jobs.environment import describe_environment
 from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.render.audio_style import check_audio_style
-from mmdream.render.models import probe_guide_sound
+from mmdream.render.models import check_image_targets, probe_guide_sound
 from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Pass, WeightsSource
@@ -106,10 +105,10 @@ def describe_job(
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
         contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
-        check_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
+        check_image_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
         for number, pass_ in enumerate(recipe.passes, 1):
             own = recipe.for_pass(pass_)
-            check_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
+            check_image_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
             found = _hash_network(own.net, "picture", "network", own.weights) | _hash_pass_files(pass_)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
         recipe = replace(recipe, passes=tuple(map(_absolute_pass, recipe.passes)))

@@ -86,7 +86,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def _try_lock(path: Path) -> int | None:
-    """Take a lock until its handle is closed; None: another has it. FileLock would make a folder that is gone."""
+    """Take a lock until its handle is closed; None: another has it. FileLock would make a missing folder."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT)
     # What a run that ended has unlinked keeps nobody out.
     if lock_descriptor(handle, blocking=False) and os.fstat(handle).st_nlink:
@@ -96,7 +96,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _claim_folder(folder: Path) -> None:
-    """Make a job's folder, or take an empty one, and mark it; `UserError`: it holds what is not marked as ours."""
+    """Make a job's folder, or take an empty one, and mark it; `UserError`: it holds what is not ours."""
     text = ADOPTED_TEXT
     try:
         folder.mkdir()

@@ -85,7 +85,7 @@ class VideoWriter:
             context.gop_size = KEYFRAME_INTERVAL
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
-        """Encode a frame, float32 [row, column, 3], 0..1, of the video's size; stamps, in ticks, must rise."""
+        """Encode a frame, float32 [H, W, 3], 0..1, of the video's size; stamps, in ticks, must rise."""
         self._encodes = True
         if self._pad_rows or self._pad_columns:
             rgb = np.pad(rgb, ((0, self._pad_rows), (0, self._pad_columns), (0, 0)), mode="edge")

@@ -1,7 +1,7 @@
 """Downloads weights once, into the user's cache: pinned, bounded in size, never half there.
 
-A public snapshot of raw float32 files, each with size and SHA-256 in a manifest, becomes one ``.npz``; an HDF5
-file of Keras's applications is kept where Keras itself keeps it.
+A public snapshot of raw float32 files, each with size and SHA-256 in a manifest, becomes one ``.npz``; an
+HDF5 file of Keras's applications is kept where Keras itself keeps it.
 """
 
 from __future__ import annotations

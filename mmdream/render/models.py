@@ -13,7 +13,7 @@ import soundfile
 from mmdream.audio.source import ArraySource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.image.objective import check_targets, read_guide
+from mmdream.image.objective import check_targets, make_guide
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.mask import open_mask
@@ -24,6 +24,8 @@ from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.schedule import Schedule
+from mmdream.settings.targets import GuideImage, Targets
 
 if TYPE_CHECKING:
     from mmdream.render.context import BoundPass
@@ -56,8 +58,27 @@ def locate_image_network(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
         UserError: as `load_image_network`.
     """
     about = load_card(recipe.net, "picture")
-    check_targets(about, recipe.schedule, recipe.wishes)
+    check_image_targets(about, recipe.schedule, recipe.wishes)
     return about, locate_weights(about, recipe.weights)
+
+
+def check_image_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> None:
+    """Refuse a guide that is no image, and classes and motifs that a card does not know.
+
+    Raises:
+        UserError: there is one.
+    """
+    read_guide(targets)
+    check_targets(card, schedule, targets)
+
+
+def read_guide(targets: Targets) -> GuideImage | None:
+    """The image that a dream is to go towards; None: there is none.
+
+    Raises:
+        UserError: it is no image.
+    """
+    return None if targets.guide is None else make_guide(image.read_image(targets.guide))
 
 
 def load_audio_network(recipe: Recipe, listener: EventSink) -> Network:

@@ -52,7 +52,7 @@ class FileFrameSource:
 
         Args:
             film: the file.
-            span: start and end of the part that is read, seconds since `MediaFile.start`; None: the file's own.
+            span: start and end of the part that is read, seconds from `MediaFile.start`; None: its own.
             pts: time stamps of all frames in it.
             hashes: `hash_frame` of some frames by number; to others no jump is trusted.
             is_stopped: asked at each frame on the way to the first; True ends the reading with `Interrupted`.

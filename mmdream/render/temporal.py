@@ -22,7 +22,7 @@ INTEGRAL_GAIN = 0.1
 TARGET_STRENGTH = 1.0
 """Strength that is steered to, before a frame adds its own, over that of a full ascent: some always lacks."""
 FIRST_STEP_GAIN = 1.2
-"""`step_gain` behind a shot's first frame: its ascent fits its own frame, and the next ones lose some of it."""
+"""`step_gain` behind a shot's first frame: its ascent fits its own frame, and the next lose some of it."""
 MAX_STEP_SCALE = 3.0
 """Steps are at most so many times the usual length where the dream is whole."""
 BARE_STEP_BOOST = 6.5

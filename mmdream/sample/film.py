@@ -29,8 +29,8 @@ SHOTS = (
     ("china.jpg", (0.50, 0.58, 0.99), (0.36, 0.34, 0.72)),
     ("flower.jpg", (0.46, 0.50, 0.62), (0.52, 0.56, 0.94)),
 )
-"""Photograph, first and last framing: centre x and y as shares of the photograph, and the size as a share of the
-largest view of the film's shape that fits into it."""
+"""Photograph, first and last framing: centre x and y as shares of the photograph, and the size as a share of
+the largest view of the film's shape that fits into it."""
 
 SOUND_RATE = 48_000
 BEAT = 0.625
@@ -140,8 +140,8 @@ def _encode_film(
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["title"] = "mmdream sample"
         container.metadata["comment"] = CREDITS
-        # x264's output depends on the number of threads. Its macroblock tree changed it from run to run where a
-        # side is no multiple of 16 (PyAV 18.1).
+        # x264's output depends on the number of threads. Its macroblock tree changed it from run to run where
+        # a side is no multiple of 16 (PyAV 18.1).
         settings = {"crf": "16", "threads": "2", "x264-params": "mbtree=0"}
         video = container.add_stream("libx264", rate=rate, options=settings)
         video.width, video.height = size
@@ -207,7 +207,7 @@ def pluck_string(note: int, seconds: float) -> np.ndarray:
     """A plucked string as the sum of its partials, float64 [sample], about -1..1.
 
     Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first and lie a
-    little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical Instruments, section 2.18).
+    little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical Instruments, 2.18).
 
     The note is a MIDI number; it has faded out after `seconds`.
     """
@@ -224,7 +224,7 @@ def pluck_string(note: int, seconds: float) -> np.ndarray:
 
 
 def bow_string(note: int, seconds: float) -> np.ndarray:
-    """A bowed string with a slow swell, a little vibrato and partials falling by 9 dB an octave, as `pluck_string`."""
+    """A bowed string: a slow swell, some vibrato, partials falling by 9 dB an octave; as `pluck_string`."""
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     # 0.3 % at 5 Hz is 5 cents; the note decides the phase so that a chord does not waver as one.
     phase = 2 * np.pi * _midi_to_hertz(note) * (t + 0.003 / (10 * np.pi) * np.sin(10 * np.pi * t + note))

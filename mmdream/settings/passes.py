@@ -160,8 +160,8 @@ class Span:
 
 
 EFFECTS: dict[str, type] = {}
-"""Kinds of passes besides dreams and styles, by the name that ``--pass NAME:...`` and ``[[pass]]`` call them: classes
-of settings, each shown by the renderer of that name in `mmdream.render.passes.EFFECT_RENDERERS`."""
+"""Kinds of passes besides dreams and styles, by the name that ``--pass NAME:...`` and ``[[pass]]`` call them:
+classes of settings, each shown by the renderer of that name in `mmdream.render.passes.EFFECT_RENDERERS`."""
 
 
 @checked

@@ -81,14 +81,16 @@ class Report:
             found.append(f"  {self.frames} frames{broken}, {self.seconds:.2f} s{drift}")
         if "picture" in self.strength:
             found.append(
-                f"  picture: {_format_ratio(self.objective_gain.get('picture'))}{_format_style_left(self.style_left)}"
+                f"  picture: {_format_ratio(self.objective_gain.get('picture'))}"
+                f"{_format_style_left(self.style_left)}"
                 f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
             )
         if "sound" in self.strength:
             found.append(
                 f"  sound: {_format_ratio(self.objective_gain['sound'])}"
-                f"strength {self.strength['sound']:.1f} dB, loudness {_format_level(self.loudness_source)} -> "
-                f"{_format_level(self.loudness_dream)} LUFS, peak {_format_level(self.true_peak)} dBTP"
+                f"strength {self.strength['sound']:.1f} dB, loudness "
+                f"{_format_level(self.loudness_source)} -> {_format_level(self.loudness_dream)} LUFS, "
+                f"peak {_format_level(self.true_peak)} dBTP"
             )
         found.append(f"  {self.wall_seconds:.1f} s of work")
         return [line for line in found if line]

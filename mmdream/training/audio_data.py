@@ -95,7 +95,7 @@ def choose_sample_rate(front: AudioInput) -> int:
 def load_audio_inputs(
     dataset: Dataset, front: AudioInput, seconds: float, folder: Path, progress: Callable[[int, int], None]
 ) -> AudioInputs:
-    """Measure the band power of every sound of a set, or take it from the training's folder, where it is kept.
+    """Measure the band power of every sound of a set, or read what the training's folder keeps.
 
     Crops will last `seconds`. Calls `progress` with (files done, files in all).
 
@@ -152,7 +152,7 @@ def find_event_classes(inputs: AudioInputs, examples: Sequence[Example]) -> tupl
 
 
 def augment_power(power: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop of float32 [frame, band] at random, rolled, with another gain in each band, and a floor of noise.
+    """A crop of float32 [frame, band] at random, rolled, with another gain in each band and a floor of noise.
 
     Returns:
         float32 [frames, band]; a shorter sound is repeated.

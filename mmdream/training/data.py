@@ -183,7 +183,7 @@ def load_image_inputs(
 
 
 def augment_image(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Crop, rotate, stretch and flip float32 [s, s, 3], 0..1, at random, sampling once, and change its colours.
+    """Crop, rotate, stretch and flip float32 [s, s, 3], 0..1, at random, sampled once; change its colours.
 
     Returns:
         float32 [side, side, 3], 0..1.

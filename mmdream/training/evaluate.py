@@ -149,7 +149,7 @@ def _measure_attacked(
 
 
 def rank_channels(means: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
-    """The channels that tell each class from the rest best, by their mean activations [n, channel] by examples.
+    """The channels that tell each class from the rest best, by mean activations [n, channel] of examples.
 
     Returns:
         For each class, up to `MAX_CHANNELS` whose mean over it is highest above that over the others, in

@@ -46,8 +46,8 @@ def fit_head(
 ) -> None:
     """Fit a network's head to the averages of the body's last features, which are computed beforehand.
 
-    Every head is a dense layer, or a convolution of one place whose outputs are averaged; on averages both are
-    the same product. So the body runs over the data a few times, and not in every epoch.
+    Every head is a dense layer, or a convolution of one place whose outputs are averaged; on averages both
+    are the same product. So the body runs over the data a few times, and not in every epoch.
 
     Calls `progress`, which may raise `Interrupted`, with (examples done, examples in all).
     """
@@ -101,8 +101,8 @@ def _fit_linear(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [channel, class] and bias [class] of a linear classifier.
 
-    Fitted to features [n, channel] with shares of the classes [n, class]; stopped early by validation features
-    [m, channel] with labels [m].
+    Fitted to features [n, channel] with shares of the classes [n, class]; stopped early by validation
+    features [m, channel] with labels [m].
     """
     if not np.isfinite(features).all():
         raise UserError("the network answers with what is no number; start from other --weights")
@@ -182,7 +182,7 @@ def fit_model(
     on_round: OnRound,
     on_step: OnStep,
 ) -> list[dict[str, float]]:
-    """Fit what of a network is trainable, going on with the rounds in `folder`; leave it as it was at its best.
+    """Fit what is trainable, going on with the rounds in `folder`; leave the network as it was at its best.
 
     Calls `on_round` with the figures of each round, and `on_step`, which may raise `Interrupted`, with the
     number of steps that are done.

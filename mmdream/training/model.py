@@ -97,7 +97,7 @@ class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
         return super().test_step((x, y, weight))
 
     def perturb(self, x: tf.Tensor, y: tf.Tensor, epsilon: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Inputs moved by one step that makes their loss larger; sounds are first moved at random by `seed` [2].
+        """Inputs moved by a step that raises their loss; sounds are first moved at random by `seed` [2].
 
         `y` is [n, class], shares of the classes; `epsilon`, see `Attack`, is [n] for pictures, [] for sounds.
         """

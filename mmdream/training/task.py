@@ -1,7 +1,8 @@
 """A training as a task: checked before it begins, with a work folder that holds its rounds while it runs.
 
-What is in the folder is gone on with, and it goes when all is done. A round counts when its line stands, which is
-written last and names the bytes of its weights; a torn line does not count, and what follows it does not either.
+What is in the folder is gone on with, and it goes when all is done. A round counts when its line stands,
+which is written last and names the bytes of its weights; a torn line does not count, and what follows it does
+not either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Retrains a network on a folder of classes: its head, then its upper layers; tests it and keeps it by name."""
+"""Retrains a network on a folder of classes: its head, then its upper layers; tests and keeps it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ class TrainingReport:
         hardest = sorted((recall, name) for recall, name in recalls if recall is not None)[:3]
         command, option = ("image IN.jpg", "--net") if is_image else ("audio IN.wav", "--sound-net")
         return [
-            f"{self.name}: {result.accuracy:.1%} of {int(result.confusion.sum())} files that were kept from it "
-            f"told right (always the commonest class: {result.baseline:.1%}); under attack "
+            f"{self.name}: {result.accuracy:.1%} of {int(result.confusion.sum())} files "
+            f"that were kept from it told right (always the commonest class: {result.baseline:.1%}); "
+            f"under attack "
             f"{result.attacked_accuracy:.1%}",
             f"  hardest: {', '.join(f'{name} {recall:.0%}' for recall, name in hardest)}",
             f"  network and report: {self.folder}",
@@ -84,7 +85,7 @@ class TrainingReport:
 def train_network(
     settings: TrainingSettings, overwrite: bool = False, listener: EventSink | None = None
 ) -> TrainingReport:
-    """Retrain a network, test it, and keep it in the user's folder of networks, or go on where it was stopped.
+    """Retrain a network, test it, and keep it in the user's folder of networks, or go on where it stopped.
 
     With `overwrite` a network of this name is replaced, and a half done training begun anew.
 

@@ -15,6 +15,7 @@ from mmdream.media import image
 from mmdream.networks.framework import tf
 from mmdream.networks.network import load_network
 from mmdream.networks.registry import find_motif, load_card
+from mmdream.render.models import read_guide
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Objective, Targets, Term, parse_channel, parse_layer, parse_target
 
@@ -67,7 +68,7 @@ def test_it_rises_within_three_steps(name: str, network, picture, guide):
     measure, terms = OBJECTIVES[name]
     wishes = Targets(tuple(terms), measure, guide if "guide" in name else None)
     moment = Schedule(octaves=1, steps=3, depth=0.7).at(0)
-    wanted = build_objective(network.card, moment, wishes)
+    wanted = build_objective(network.card, moment, wishes, read_guide(wishes))
     visits = octaves.plan_full_passes([picture.shape[:2]], 3)
     gain = octaves.dream_octaves(
         picture,
@@ -143,7 +144,8 @@ def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
     wanted = build_objective(about, fading, Targets((parse_target("goldfish=2"),)))
     assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
     assert wanted.weights == (2.0, 0.75, 0.25)
-    guided = build_objective(about, fading, Targets(guide=guide))
+    towards = Targets(guide=guide)
+    guided = build_objective(about, fading, towards, read_guide(towards))
     assert {term.kind for term in guided.terms} == {"channel", "layer"}
 
 

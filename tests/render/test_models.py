@@ -20,7 +20,7 @@ from mmdream.media import image
 from mmdream.networks.framework import keras, tf
 from mmdream.networks.network import MAX_LOADED_NETWORKS, MAX_TRACES, Network, load_network
 from mmdream.networks.registry import load_card
-from mmdream.render.models import load_audio_network, load_image_network
+from mmdream.render.models import load_audio_network, load_image_network, read_guide
 from mmdream.settings.targets import Objective, Targets, Term
 
 # Keras 3.15 calls NumPy in its older way where it saves variables.
@@ -140,6 +140,7 @@ def test_a_guide_that_has_changed_is_gone_towards(tmp_path: Path):
     network, path, found = load_image_network(QUICK, EventSink()), tmp_path / "guide.png", []
     for seed in (1, 2):
         image.write_image(path, noise(seed))
-        wanted = build_objective(network.card, QUICK.schedule.at(0.0), Targets(guide=path))
+        towards = Targets(guide=path)
+        wanted = build_objective(network.card, QUICK.schedule.at(0.0), towards, read_guide(towards))
         found.append(build_gradient(network, wanted)(noise(0)))
     assert not np.array_equal(*found)
