@@ -1,1 +1,1 @@
-"""What every folder may use: errors, events, files, threads, random numbers, downloads, reports."""
+"""What every folder may use: errors, events, files, threads, random numbers, downloads."""

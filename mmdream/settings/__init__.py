@@ -1,1 +1,1 @@
-"""Every setting, defined once: recipe, schedule, targets, passes, and their files. No NumPy."""
+"""Every setting, defined once: recipe, schedule, targets, passes, and their files; reports. No NumPy."""
