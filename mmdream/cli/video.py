@@ -5,7 +5,7 @@ Work modules are imported inside the commands, so that ``--help`` never meets nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from mmdream.cli.options import (
     without,
 )
 from mmdream.cli.terminal import exit_when_stopped, print_report, report_to_terminal
-from mmdream.settings.definition import RESULT, checked, fields_to_dict, options, setting
+from mmdream.settings.definition import RESULT, SOUND, Option, checked, fields_to_dict, options, setting
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 
@@ -43,9 +43,20 @@ class FilmOptions:
     ] = None
 
 
+def _recipe_options() -> list[Option]:
+    """A film's options of a recipe; what the sound climbs stands beside how it is dreamed."""
+    known = options(Recipe, frozenset({"film"}))
+    sound = [each.name for each in known if each.path[0] == "sound_wishes"]
+    target = "Dream this class into the sound (default: every --target that it knows)."
+    return [
+        replace(each, setting=replace(each.setting, help=target)) if each.name == "sound-target" else each
+        for each in [*without(known, " ".join(sound)), *pick(known, " ".join(sound), SOUND)]
+    ]
+
+
 @takes(
     pick(options(ScheduleOptions), "preset schedule"),
-    options(Recipe, frozenset({"film"})),
+    _recipe_options(),
     options(PassOptions),
     options(Mask),
     without(options(Selection), "sound-style"),
