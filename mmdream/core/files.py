@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mmdream.core.errors import DiskFull, UserError, disk_full_error, reporting_full_disk
 
@@ -53,6 +55,38 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def json_line(values: Mapping[str, Any]) -> bytes:
+    """An object as a line of a file that `append_line` grows."""
+    return json.dumps(values).encode() + b"\n"
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line that is on the disk when this returns; a line that does not fit is taken back."""
+    with open(path, "ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)  # What follows a torn line would be lost.
+            raise
+
+
+def read_json_lines(path: Path) -> Iterator[Any]:
+    """The values of a file's lines, up to the first that is torn; no file has none."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            values = json.loads(line)
+        except ValueError:
+            return
+        if not line.endswith(b"\n"):
+            return
+        yield values
 
 
 def hash_file(path: Path, method: str = "sha256") -> str:

@@ -6,9 +6,7 @@ does not either.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.core.events import EVENTS, Event, FrameRendered, Progress, RemainingTime
-from mmdream.core.files import atomic_file, hash_file, write_atomically
+from mmdream.core.files import (
+    append_line,
+    atomic_file,
+    hash_file,
+    json_line,
+    read_json_lines,
+    write_atomically,
+)
 
 JOURNAL_FILE = "journal.jsonl"
 FILE_NAMES = {
@@ -119,17 +124,8 @@ class Journal:
         draft.commit = lambda: self._add(entry)
 
     def _add(self, entry: JournalEntry) -> None:
-        data = _format_line(entry)
         with self._lock:
-            with open(self.folder / JOURNAL_FILE, "ab", buffering=0) as file:
-                before = file.tell()
-                try:
-                    if file.write(data) < len(data):
-                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(before)  # What follows a torn line would be lost.
-                    raise
+            append_line(self.folder / JOURNAL_FILE, json_line(asdict(entry)))
             self._lines.append(entry)
 
     @contextmanager
@@ -151,7 +147,7 @@ class Journal:
         """
         with self._lock:
             self._lines = [line for line in self._lines if line.holds(self.folder)]
-            data = b"".join(map(_format_line, self._lines))
+            data = b"".join(json_line(asdict(line)) for line in self._lines)
             path = self.folder / JOURNAL_FILE
             if path.is_file() and path.read_bytes() != data:
                 write_atomically(path, data)
@@ -159,22 +155,11 @@ class Journal:
 
 def read_journal(folder: Path) -> Iterator[JournalEntry]:
     """The lines of a job's journal, up to the first that is torn."""
-    path = folder / JOURNAL_FILE
-    if not path.is_file():
-        return
     names = {each.name for each in fields(JournalEntry)}
-    for text in path.read_bytes().splitlines(keepends=True):
-        try:
-            values = json.loads(text)
-        except ValueError:
-            return
-        if not text.endswith(b"\n") or not isinstance(values, dict) or set(values) != names:
+    for values in read_json_lines(folder / JOURNAL_FILE):
+        if not isinstance(values, dict) or set(values) != names:
             return
         yield JournalEntry(**values)
-
-
-def _format_line(done: JournalEntry) -> bytes:
-    return json.dumps(asdict(done)).encode() + b"\n"
 
 
 class EventLog:

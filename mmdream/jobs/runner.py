@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError
+from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
 from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.memory import keep_freed_memory
@@ -187,9 +187,9 @@ def _explain_full_disk(folder: Path, how: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in DISK_FULL_ERRNOS:
             raise
-        raise _disk_full_error(folder, how) from error
+        raise _full_job_error(folder, how) from error
     except DiskFull as error:
-        raise _disk_full_error(folder, how) from error
+        raise _full_job_error(folder, how) from error
 
 
 def _is_worth_keeping(folder: Path) -> bool:
@@ -197,11 +197,11 @@ def _is_worth_keeping(folder: Path) -> bool:
     return any(journal.finished(kind) for kind in ("picture", "sound", "result"))
 
 
-def _disk_full_error(folder: Path, how: str) -> DiskFull:
+def _full_job_error(folder: Path, how: str) -> DiskFull:
     """The line for a full disk: which folder lies on it, and how to go on."""
     held = folders.read_job(folder)
     if held is None:
-        return DiskFull(f"{folder.parent}: no space left; make room or choose another place with -o")
+        return disk_full_error(folder)
     places = [held.out.parent, folder.parent if folder == folders.job_folder(held.out) else folder]
     place = min(places, key=lambda path: shutil.disk_usage(path).free)
     return DiskFull(f"{place}: no space left; make room, then go on with: {how}")

@@ -153,7 +153,7 @@ def load_shared_network(
     Raises:
         UserError: as `load_network`.
     """
-    weights = f"{RANDOM} {seed}" if path is None else hash_file(path, "sha256")
+    weights = f"{RANDOM} {seed}" if path is None else hash_file(path)
     key = repr(card), weights, precision
     return _loaded_networks.get(key, lambda: _build_network(card, path, precision, seed))
 

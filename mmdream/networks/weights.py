@@ -6,7 +6,6 @@ Arrays are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias`
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.numpy import load_file
 
 from mmdream.core.download import cache_folders
 from mmdream.core.errors import UserError
+from mmdream.core.files import hash_file
 from mmdream.networks.card import (
     MODELS_FOLDER,
     KerasWeights,
@@ -127,7 +127,7 @@ def _find_card_weights(card: NetworkCard) -> Path:
     source = card.weights
     if isinstance(source, (ShippedWeights, TrainedWeights)):
         path = card.home / source.file
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
+        if not path.is_file() or hash_file(path) != source.sha256:
             shipped = isinstance(source, ShippedWeights)
             remedy = "install mmdream again" if shipped else "train the network again"
             raise UserError(f"{path}: missing or damaged; {remedy}")

@@ -22,7 +22,14 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mmdream.core.errors import UserError, reporting_full_disk
-from mmdream.core.files import atomic_file, hash_file, write_atomically
+from mmdream.core.files import (
+    append_line,
+    atomic_file,
+    hash_file,
+    json_line,
+    read_json_lines,
+    write_atomically,
+)
 from mmdream.datasets.folder import Dataset, read_dataset
 from mmdream.networks.card import ModelFileWeights, NetworkCard
 from mmdream.networks.registry import card_path, load_card, new_network_folder
@@ -201,7 +208,7 @@ class RoundJournal:
         while self.rounds and not all(map(self._has_weights, _needed_rounds(self.rounds))):
             del self.rounds[-1]
         if (folder / ROUNDS_FILE).is_file():
-            write_atomically(folder / ROUNDS_FILE, b"".join(map(_format_line, self.rounds)))
+            write_atomically(folder / ROUNDS_FILE, b"".join(json_line(asdict(each)) for each in self.rounds))
         self._delete_old_weights()
 
     def rows(self) -> list[dict[str, float]]:
@@ -225,10 +232,7 @@ class RoundJournal:
             save_weights(named)
             os.replace(named, draft)
         self.rounds.append(TrainingRound(figures, hash_file(path)))
-        with open(self.folder / ROUNDS_FILE, "ab") as file:
-            file.write(_format_line(self.rounds[-1]))
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self.folder / ROUNDS_FILE, json_line(asdict(self.rounds[-1])))
         self._delete_old_weights()
 
     def _has_weights(self, number: int) -> bool:
@@ -256,19 +260,14 @@ def _needed_rounds(rounds: list[TrainingRound]) -> set[int]:
     return {len(rounds) - 1, _find_best_round(rounds)}
 
 
-def _format_line(each: TrainingRound) -> bytes:
-    return json.dumps(asdict(each)).encode() + b"\n"
-
-
 def _read_rounds(path: Path) -> Iterator[TrainingRound]:
     """The rounds of a file, up to the first line that is not whole, or not the next one's."""
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    for number, line in enumerate(lines):
+    for number, values in enumerate(read_json_lines(path)):
         try:
-            each = TrainingRound(**json.loads(line))
+            each = TrainingRound(**values)
             valid = each.figures["epoch"] == number and "val_loss" in each.figures
-        except (ValueError, TypeError, KeyError):
+        except (TypeError, KeyError):
             return
-        if not valid or not line.endswith(b"\n"):
+        if not valid:
             return
         yield each
