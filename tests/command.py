@@ -20,6 +20,24 @@ from mmdream.cli.app import main
 Done = subprocess.CompletedProcess[str]
 
 
+HEAVY = {"numpy", "tensorflow", "keras", "cv2", "av", "librosa", "moviepy", "scipy", "soundfile"}
+"""Libraries that --help must not wait for."""
+
+
+def assert_help_is_light(*commands: str) -> None:
+    """Every command's help names it, with status 0, and brings in nothing heavy."""
+    code = (
+        "import sys\nfrom mmdream.cli.app import main\n"
+        f"for command in {commands}:\n"
+        "    sys.argv = ['mmdream', *command.split(), '--help']\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert end.code == 0, end.code\n"
+        f"    assert not {HEAVY} & set(sys.modules), (command, {HEAVY} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [f"Usage: mmdream {command} " in done.stdout for command in commands] == [True] * len(commands)
+
+
 def mmdream(*words: object, cwd: Path | None = None) -> Done:
     """In this process: the start of another, most of it TensorFlow's, takes longer than most commands."""
     typed = ["mmdream", *map(str, words)]

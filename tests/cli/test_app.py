@@ -17,7 +17,7 @@ from mmdream.cli.options import build_sound_targets
 from mmdream.media import image
 from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
-from tests.command import alone, mmdream
+from tests.command import alone, assert_help_is_light, mmdream
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")
 
@@ -30,17 +30,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_its_options_and_brings_in_nothing_heavy():
-    code = (
-        "import sys\nfrom mmdream.cli.app import main\n"
-        "heavy = {'numpy', 'tensorflow', 'keras', 'cv2', 'av', 'librosa', 'moviepy'}\n"
-        f"for command in {COMMANDS}:\n"
-        "    sys.argv = ['mmdream', command, '--help']\n"
-        "    try:\n        main()\n    except SystemExit as end:\n        assert end.code == 0, end.code\n"
-        "    assert not heavy & set(sys.modules), (command, heavy & set(sys.modules))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert [f"Usage: mmdream {command} " in done.stdout for command in COMMANDS] == [True] * len(COMMANDS)
+    assert_help_is_light(*COMMANDS)
 
 
 def test_every_option_of_the_issue_is_there():
