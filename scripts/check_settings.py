@@ -2,12 +2,14 @@
 
     python scripts/check_settings.py
 
-Each must be told in one line that names the setting and its range, or the nearest right name. The JSON schema
-must refuse what is wrong in a file too, and accept every preset and every schedule of README.md.
+Each must be told in one line that names the setting and its range, or the nearest right name. The JSON
+schema must refuse what is wrong in a file too, and accept every preset, every schedule in the documentation
+(blocks of TOML in the Markdown files) and in the tests (texts that the reader takes, wherever they stand).
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -111,6 +113,26 @@ def from_python(make: Callable[[], Any]) -> str:
     return ""
 
 
+def documented_schedules() -> dict[str, str]:
+    """The blocks of TOML in the Markdown files, by where they stand."""
+    found = {}
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
+        blocks = re.findall(r"```toml\n(.*?)```", path.read_text(), re.DOTALL)
+        found |= {f"{path.relative_to(ROOT)}, block {number}": text for number, text in enumerate(blocks, 1)}
+    return found
+
+
+def tested_schedules() -> dict[str, str]:
+    """The texts in the tests that hold a setting or a table of a schedule file and that its reader takes."""
+    found = {}
+    for path in sorted(ROOT.glob("tests/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if re.search(r"^(\[\[(key|pass)\]\]|preset = )", text, re.MULTILINE) and not from_file(text):
+                found[f"{path.relative_to(ROOT)}:{node.lineno}"] = text
+    return found
+
+
 def main_check() -> int:
     """Print every line; return how many are not as they should be."""
     rows = [("file", " / ".join(text.split("\n")), from_file(text), says) for text, says in FILE.items()]
@@ -127,8 +149,7 @@ def main_check() -> int:
             wrong += 1
             print(f"WRONG schema accepts {text!r}")
     files = {f"preset {name}": (ROOT / f"mmdream/presets/{name}.toml").read_text() for name in list_presets()}
-    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    files |= {f"README.md, block {number}": text for number, text in enumerate(blocks, 1)}
+    files |= documented_schedules() | tested_schedules()
     for name, text in files.items():
         errors = [error.message for error in validator.iter_errors(tomllib.loads(text))]
         wrong += bool(errors)
