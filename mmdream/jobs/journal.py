@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,6 @@ FILE_NAMES = {
     "sound": "sound/{:05d}.safetensors",
 }
 """Where files lie, from the job's folder on, by kind and number."""
-
-
 EVENTS_FILE = "events.jsonl"
 MIN_INTERVAL = 1.0
 """Seconds between two lines of the same kind and medium, of those events that come with every frame."""
@@ -106,10 +104,7 @@ class Journal:
     def write(self, kind: str, number: int = 0, file: str | None = None) -> Iterator[JournalDraft]:
         """Write a file: the block writes the draft's `path`; then it has its name, and is to be committed.
 
-        Args:
-            kind: see `JournalEntry`.
-            number: likewise.
-            file: its name, from the job's folder on; None: by its kind.
+        Its name, from the job's folder on, is `file`, or by its kind.
         """
         began = time.perf_counter()
         file = FILE_NAMES[kind].format(number) if file is None else file
@@ -189,11 +184,8 @@ class EventLog:
             for array in ("source", "dream", "settings"):
                 values.pop(array, None)
             line = json.dumps({"time": round(now, 3), "event": name, **values}) + "\n"
-            try:
-                with open(self._path, "a", encoding="utf-8") as file:
-                    file.write(line)
-            except OSError:
-                pass
+            with suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
+                file.write(line)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -201,14 +193,8 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
 
     It may be read at any time; a line that is being written is left out.
     """
-    path = folder / EVENTS_FILE
-    lines = (
-        path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True) if path.is_file() else []
-    )
-    events = []
-    for line in lines:
-        try:
+    path, events = folder / EVENTS_FILE, []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        with suppress(ValueError):  # A kill tore it.
             events.append(json.loads(line))
-        except ValueError:  # A kill tore it.
-            continue
     return events

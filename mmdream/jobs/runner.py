@@ -33,12 +33,7 @@ from mmdream.views.preview import Preview, comparison_path, write_comparison
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
     """Dream a film, from where an earlier run of the same job stopped.
 
-    Args:
-        film: the source.
-        job: what to make of it.
-        out: the result, as the user names it.
-        job_dir: the job's folder; None: beside the result.
-        listener: told what happens.
+    The result is `out` as the user names it; the job's folder is `job_dir`, or lies beside the result.
 
     Raises:
         UserError: the folder holds another job, or what rendering raises.
@@ -59,19 +54,16 @@ def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listen
 def resume_job(
     name: Path, anyway: bool, listener: EventSink, overwrite: bool = False, output: Path | None = None
 ) -> Report:
-    """Go on with a job.
+    """Go on with a job, named by its folder, or by its result where the folder lies beside that.
 
-    Args:
-        name: its folder, or the result's name where the folder lies beside it.
-        anyway: even where another machine or other libraries will make the rest differ in its last bits.
-        listener: told about plan and progress.
-        overwrite: the result may replace a file, even if that was not said when the job began.
-        output: another name for the result; None: the job's.
+    `anyway`: even where another machine or other libraries will make the rest differ in its last bits.
+    `overwrite`: the result may replace a file, even if that was not said when the job began. `output` is
+    another name for the result.
 
     Raises:
         UserError: there is no such job, its source or weights have changed, the result's name is taken, or
-            what `render` raises.
-        Stopped: Ctrl-C.
+            what rendering raises.
+        Stopped: Ctrl-C, or a stop file.
     """
     folder, how = name if name.is_dir() else folders.job_folder(name), _resume_command(name)
     none = UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
@@ -88,7 +80,12 @@ def resume_job(
             job = replace(job, out=output.resolve())
         done = find_result(job, folder)
         if done is None or not done.matches(job.out):
-            _check_output_name(job, how)
+            if job.out.exists() and not job.overwrite:
+                raise UserError(
+                    f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose "
+                    "another name with -o"
+                )
+            check_output_file(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
         film = probe(job.source)
         _, track = resolve_tracks(film, job.order)
         now = describe_job(
@@ -112,16 +109,6 @@ def _resume_command(name: Path) -> str:
     return f"mmdream resume {shlex.quote(str(name))}"
 
 
-def _check_output_name(job: Job, how: str) -> None:
-    """Refuse, before the work, a result's name that is taken or cannot be written."""
-    if job.out.exists() and not job.overwrite:
-        raise UserError(
-            f"{job.out}: exists already; move it away, or replace it: {how} --overwrite, or choose another "
-            "name with -o"
-        )
-    check_output_file(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
-
-
 def _run_job(
     folder: Path, how: str, listener: EventSink, prepare: Callable[[], tuple[MediaFile, Job]]
 ) -> Report:
@@ -143,11 +130,12 @@ def _run_job(
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    done = _render(film, job, folder, attach_preview(sink, film, job), stop)
+                    done = _render(film, job, folder, sink, stop)
                 sink.emit(Finished(Report.from_dict(done.sums["report"]).as_json()))
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
-                if not isinstance(error, DiskFull) and not _is_worth_keeping(folder):
+                made = map(Journal(folder).finished, ("picture", "sound", "result"))
+                if not isinstance(error, DiskFull) and not any(made):
                     folders.discard_job(folder)
                 raise
             folders.discard_job(folder)
@@ -157,13 +145,12 @@ def _run_job(
 
 
 def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: threading.Event) -> JournalEntry:
-    """Dream a film, or what is left of it, into its job's folder; the journal's line of the result.
-
-    The line has the report, which does not name the result.
-    """
+    """Dream what is left of a film into its job's folder; the journal's line of the result."""
     from mmdream.planning.announce import announce_plan
     from mmdream.render.video import prepare_video, render_video
 
+    if job.extras.preview is not None and film.video is not None:
+        sink = EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
     keep_freed_memory()
     journal = Journal(folder)
     journal.verify()
@@ -184,27 +171,15 @@ def _explain_full_disk(folder: Path, how: str) -> Iterator[None]:
     """The line for a full disk: which folder lies on it, and how to go on."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in DISK_FULL_ERRNOS:
+    except (OSError, DiskFull) as error:
+        if isinstance(error, OSError) and error.errno not in DISK_FULL_ERRNOS:
             raise
-        raise _full_job_error(folder, how) from error
-    except DiskFull as error:
-        raise _full_job_error(folder, how) from error
-
-
-def _is_worth_keeping(folder: Path) -> bool:
-    journal = Journal(folder)
-    return any(journal.finished(kind) for kind in ("picture", "sound", "result"))
-
-
-def _full_job_error(folder: Path, how: str) -> DiskFull:
-    """The line for a full disk: which folder lies on it, and how to go on."""
-    held = folders.read_job(folder)
-    if held is None:
-        return disk_full_error(folder)
-    places = [held.out.parent, folder.parent if folder == folders.job_folder(held.out) else folder]
-    place = min(places, key=lambda path: shutil.disk_usage(path).free)
-    return DiskFull(f"{place}: no space left; make room, then go on with: {how}")
+        held = folders.read_job(folder)
+        if held is None:
+            raise disk_full_error(folder) from error
+        places = [held.out.parent, folder.parent if folder == folders.job_folder(held.out) else folder]
+        place = min(places, key=lambda path: shutil.disk_usage(path).free)
+        raise DiskFull(f"{place}: no space left; make room, then go on with: {how}") from error
 
 
 def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None:
@@ -230,13 +205,6 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
     check(record_path(job.out) if job.extras.record else None, "record", "-o", (".json",))
 
 
-def attach_preview(sink: EventSink, film: MediaFile, job: Job) -> EventSink:
-    """A sink that keeps the preview file too, if there is to be one."""
-    if job.extras.preview is None or film.video is None:
-        return sink
-    return EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
-
-
 def find_result(job: Job, folder: Path) -> JournalEntry | None:
     """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
     line = Journal(folder).finished("result").get(0)
@@ -250,11 +218,7 @@ def is_delivered(out: Path, folder: Path) -> bool:
 
 
 def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry, how: str) -> Report:
-    """Give a finished film its name, and make the extra outputs.
-
-    Raises:
-        UserError: a name that is taken by now, and may not be replaced; no room on the disk.
-    """
+    """Give a finished film its name, and make the extra outputs; a UserError if a name is taken by now."""
     _publish_output(done, folder, job.out, job, how)
     report, journal = Report.from_dict(done.sums["report"]), Journal(folder)
     start, end = job.order.start, job.order.end

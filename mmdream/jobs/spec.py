@@ -1,17 +1,24 @@
-"""What a job is to make, in full: written down before the work, and compared before it goes on."""
+"""What a job is to make, in full, and the machine and libraries that its bits depend on.
+
+Written down before the work, and compared before it goes on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+import os
+import platform
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from mmdream import __version__
 from mmdream.core.files import hash_file
-from mmdream.jobs.environment import describe_environment
+from mmdream.networks.network import choose_precision, has_bfloat16
 from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.render.audio_style import check_audio_style
@@ -20,7 +27,7 @@ from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Pass, WeightsSource
 from mmdream.settings.recipe import NO_EXTRAS, ExtraOutputs, Recipe, Selection
-from mmdream.settings.targets import Targets, Term
+from mmdream.settings.targets import Term
 
 SAMPLE_BYTES = 1 << 20
 """Bytes of the source that are read at its beginning, at its end, and at `MIDDLE_SAMPLES` places."""
@@ -29,6 +36,12 @@ DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
 JOB_FORMAT = 6
 """Of job.json; another one is another job."""
+LIBRARIES = (
+    *("av", "imageio-ffmpeg", "keras", "librosa", "numpy", "opencv-python-headless", "pyloudnorm"),
+    *("scenedetect-headless", "scipy", "soundfile", "tensorflow"),
+)
+"""Those that touch a pixel or a sample."""
+GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +76,7 @@ class Job:
 
     @staticmethod
     def from_json(text: str) -> Job:
-        """What `to_json` gave.
-
-        Raises:
-            ValueError: it is something else, or was changed.
-        """
+        """What `to_json` gave; a ValueError if it is something else, or was changed."""
         values = json.loads(text)
         try:
             job = msgspec.convert(values, Job, dec_hook=read_text)
@@ -88,16 +97,7 @@ def describe_job(
     overwrite: bool,
     extras: ExtraOutputs = NO_EXTRAS,
 ) -> Job:
-    """Write down what is to be made.
-
-    Args:
-        source: the film.
-        out: the result.
-        order: which part of the film, and what is kept.
-        recipe: how to dream.
-        hears: whether a sound is dreamed.
-        overwrite: whether the result may replace a file.
-        extras: what is made besides.
+    """Write down what is to be made; `hears` says whether a sound is dreamed.
 
     Raises:
         UserError: weights that are missing or damaged; wishes that the network cannot fulfil.
@@ -111,38 +111,63 @@ def describe_job(
             check_image_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
             found = _hash_network(own.net, "picture", "network", own.weights) | _hash_pass_files(pass_)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
-        recipe = replace(recipe, passes=tuple(map(_absolute_pass, recipe.passes)))
         if recipe.wishes.guide is not None:
             contents["guide"] = hash_file(recipe.wishes.guide)
-            recipe = replace(recipe, wishes=_absolute_guide(recipe.wishes))
     if order.sound_style is not None:
         check_audio_style(order.sound_style)
         contents["sound style"] = hash_file(order.sound_style)
-        order = replace(order, sound_style=order.sound_style.resolve())
     if hears:
         contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
         if recipe.sound_wishes.guide is not None:
             probe_guide_sound(recipe.sound_wishes.guide)
             contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
-            recipe = replace(recipe, sound_wishes=_absolute_guide(recipe.sound_wishes))
-    recipe = replace(
-        recipe,
-        net=_absolute_network(recipe.net),
-        sound_net=_absolute_network(recipe.sound_net),
-        weights=_absolute_weights(recipe.weights),
-        sound_weights=_absolute_weights(recipe.sound_weights),
-    )
-    return Job(
-        source.resolve(),
-        out.resolve(),
-        order,
-        recipe,
-        overwrite,
-        contents,
-        describe_environment(recipe),
-        extras,
-    )
+    order, recipe = _with_absolute_paths(order), _with_absolute_paths(recipe)
+    environment = describe_environment(recipe)
+    return Job(source.resolve(), out.resolve(), order, recipe, overwrite, contents, environment, extras)
+
+
+def describe_environment(recipe: Recipe) -> dict[str, str]:
+    """Where a recipe is dreamed: two runs with equal values give equal bits.
+
+    Nothing here needs TensorFlow, so that a job of another machine is refused at once.
+    """
+    nets = {"precision": recipe.net}
+    nets |= {
+        f"pass {number} precision": recipe.for_pass(each).net for number, each in enumerate(recipe.passes, 1)
+    }
+    # TensorFlow sums in as many threads as this process may use processors.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        **{name: choose_precision(recipe.precision, load_card(net)) for name, net in nets.items()},
+        "processor": platform.machine(),
+        "bfloat16": "yes" if has_bfloat16() else "no",
+        "cores": str(cores),
+        "GPUs": _list_gpus(),
+        "mmdream": __version__,
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        **{name: _library_version(name) for name in LIBRARIES},
+    }
+
+
+def _list_gpus() -> str:
+    """Models of the graphics cards that may be used, as NVIDIA's driver tells them."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return "none"
+    found = [
+        line.partition(":")[2].strip()
+        for file in sorted(GPU_FOLDER.glob("*/information"))
+        for line in file.read_text(errors="replace").splitlines()
+        if line.startswith("Model")
+    ]
+    return ", ".join(found) or "none"
+
+
+def _library_version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def format_differences(before: dict[str, Any], now: dict[str, Any]) -> str:
@@ -180,32 +205,20 @@ def _hash_network(name: str, medium: str, role: str, weights: WeightsSource) -> 
     }
 
 
-def _absolute_network(network: str) -> str:
-    """A network of the user's own by a name that holds in any folder."""
-    return str(Path(network).expanduser().resolve()) if is_user_model(network) else network
-
-
-def _absolute_weights(weights: WeightsSource) -> WeightsSource:
-    """A weights file by a name that holds in any folder."""
-    return weights if weights in (None, RANDOM) else str(Path(weights).expanduser().resolve())
-
-
-def _absolute_pass(pass_: Pass) -> Pass:
-    style, mask = pass_.style, pass_.mask
-    if style is not None:
-        style = replace(style, models=tuple((path.resolve(), weight) for path, weight in style.models))
-    return replace(
-        pass_,
-        style=style,
-        wishes=None if pass_.wishes is None else _absolute_guide(pass_.wishes),
-        net=None if pass_.net is None else _absolute_network(pass_.net),
-        weights=_absolute_weights(pass_.weights),
-        mask=None if mask is None else replace(mask, path=mask.path.resolve()),
-    )
-
-
-def _absolute_guide(targets: Targets) -> Targets:
-    return targets if targets.guide is None else replace(targets, guide=targets.guide.resolve())
+def _with_absolute_paths(value: Any) -> Any:
+    """Settings whose files, and networks of the user's own, go by names that hold in any folder."""
+    if isinstance(value, Path):
+        return value.resolve()
+    if type(value) is tuple:
+        return tuple(map(_with_absolute_paths, value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    found = {each.name: _with_absolute_paths(getattr(value, each.name)) for each in fields(value)}
+    for role in ("net", "sound_net", "weights", "sound_weights"):
+        name = found.get(role)
+        if name not in (None, RANDOM) and (role.endswith("weights") or is_user_model(name)):
+            found[role] = str(Path(name).expanduser().resolve())
+    return replace(value, **found)
 
 
 def _hash_pass_files(pass_: Pass) -> dict[str, str]:

@@ -24,8 +24,7 @@ JOB_FILE, LOCK_FILE = "job.json", "lock"
 STOP_FILE = "stop"
 """Whoever writes it into the folder of a running job stops it, as Ctrl-C does."""
 WORK_PREFIX = "work-"
-"""Begins the name of a run's own folder in the job's. What a killed run leaves there, or an ffmpeg that
-outlives it still writes, meets nobody."""
+"""Begins the name of a run's own folder in the job's: what an ffmpeg that outlives it writes meets nobody."""
 MARKER_FILE = "made-by-mmdream"
 """Lies in every folder that mmdream made or was given empty. Without it nothing in a folder is touched."""
 CREATED_TEXT = b"mmdream made this folder; when its film is finished, mmdream removes it.\n"
@@ -50,7 +49,7 @@ def job_folder(out: Path) -> Path:
 
 
 def result_file(kind: str, path: Path) -> str:
-    """What is finished until it is given its name: the film, its sheet, its comparison or its record."""
+    """The film, its sheet, its comparison or its record, from being finished to being given its name."""
     return f"{kind}{path.suffix.lower()}"
 
 
@@ -155,7 +154,7 @@ def read_job(folder: Path) -> Job | None:
     """The job that a folder holds; None: none, or one that was torn before its first part.
 
     Raises:
-        UserError: the job's description is damaged.
+        UserError: it is damaged.
     """
     path = folder / JOB_FILE
     if not path.is_file():
@@ -203,11 +202,7 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def check_environment(job: Job, here: dict[str, str], how: str) -> None:
-    """Refuse to go on where the rest of a film would not be the same, bit for bit.
-
-    Raises:
-        UserError: precision, processor, cores or libraries differ.
-    """
+    """Refuse to go on where the rest of a film would not be the same, bit for bit."""
     if other := format_differences(job.environment, here):
         raise UserError(
             f"{job.out}: begun where the dream would differ in its last bits ({other}); go on there, "
@@ -291,21 +286,13 @@ class JobStatus:
 
 
 def list_jobs(place: Path) -> list[JobStatus]:
-    """The jobs in a folder, the last touched first.
-
-    Raises:
-        UserError: no such folder.
-    """
+    """The jobs in a folder, the last touched first; a UserError if there is no such folder."""
     if not place.is_dir():
         raise UserError(f"{place}: no such folder")
-    found = [job for job in map(_read_status, _find_job_folders(place)) if job is not None]
-    return sorted(found, key=lambda job: job.touched, reverse=True)
-
-
-def _find_job_folders(place: Path) -> Iterator[Path]:
-    for path in (place, *place.iterdir()):
-        if is_job_folder(path) and (path / JOB_FILE).is_file():
-            yield path
+    folders = [
+        path for path in (place, *place.iterdir()) if is_job_folder(path) and (path / JOB_FILE).is_file()
+    ]
+    return sorted(filter(None, map(_read_status, folders)), key=lambda job: job.touched, reverse=True)
 
 
 def _read_status(folder: Path) -> JobStatus | None:

@@ -12,8 +12,7 @@ import pytest
 
 from mmdream import Recipe, Schedule, UserError
 from mmdream.jobs import store
-from mmdream.jobs.environment import describe_environment
-from mmdream.jobs.spec import Job, describe_job, format_differences
+from mmdream.jobs.spec import Job, describe_environment, describe_job, format_differences
 from mmdream.media import image
 from mmdream.networks import network
 from mmdream.settings.modulation import Drive
