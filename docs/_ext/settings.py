@@ -30,7 +30,7 @@ class Settings(SphinxDirective):
         for each in options(Recipe):
             about = each.setting
             shown = not each.form and isinstance(each.default, str | int | float)
-            default = about.default or (f"`{each.default}`" if shown else "")
+            default = about.default_text or (f"`{each.default}`" if shown else "")
             cells = f"`{each.name}`", f"`{'.'.join(each.path)}`", about.help, values(each.kind), default
             row = " | ".join(
                 (*cells, ", ".join(medium for medium, names in media.items() if each.name in names))

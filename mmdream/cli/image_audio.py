@@ -38,12 +38,7 @@ if TYPE_CHECKING:
 
 TEST_SIGNAL_SECONDS = 10.0
 """Of a sound that is dreamed in place of a recording."""
-TRANSFORM = setting(
-    "Between clips: stretch=0.95 (of the length, same pitch), shift=HZ, pitch=SEMITONES or none.",
-    ENDLESS,
-    "HOW",
-    default="none",
-)
+TRANSFORM = "Between clips: stretch=0.95 (of the length, same pitch), shift=HZ, pitch=SEMITONES or none."
 
 
 @checked
@@ -51,35 +46,30 @@ TRANSFORM = setting(
 class ImageOptions:
     """What `image` makes besides one dream of a picture."""
 
-    start: Annotated[
-        Literal["noise"] | None,
-        setting("Dream on noise instead of a picture, with --size.", SOURCE, "noise", name="from"),
-    ] = None
-    save_steps: Annotated[bool, setting("Keep the picture after each step, in OUT.steps.", RESULT)] = False
-    ouroboros: Annotated[
-        float | None,
-        setting(
-            "Make a film so long, each frame the dream of the one before, moved; of --size, or as IN.",
-            ENDLESS,
-            "SECONDS",
-            unit="s",
-        ),
-    ] = None
-    zoom: Annotated[
-        float | None, setting("Times so large each second, about the middle.", ENDLESS, "Z", default="1")
-    ] = None
-    rotate: Annotated[
-        float | None, setting("Degrees against the clock a second.", ENDLESS, "DEG", default="0")
-    ] = None
-    shift: Annotated[
-        str | None, setting("Pixels to the right and down a second.", ENDLESS, "X,Y", default="0,0")
-    ] = None
-    fps: Annotated[float | None, setting("Frames a second.", ENDLESS, "F", default="25")] = None
-    with_sound: Annotated[bool, setting("Dream a sound again and again beside the picture.", ENDLESS)] = False
-    sound: Annotated[
-        Path | None, setting("What that sound begins with.", ENDLESS, "FILE", default="noise")
-    ] = None
-    transform: Annotated[str | None, TRANSFORM] = None
+    start: Literal["noise"] | None = setting(
+        None, "Dream on noise instead of a picture, with --size.", SOURCE, "noise", name="from"
+    )
+    save_steps: bool = setting(False, "Keep the picture after each step, in OUT.steps.", RESULT)
+    ouroboros: float | None = setting(
+        None,
+        "Make a film so long, each frame the dream of the one before, moved; of --size, or as IN.",
+        ENDLESS,
+        "SECONDS",
+        unit="s",
+    )
+    zoom: float | None = setting(
+        None, "Times so large each second, about the middle.", ENDLESS, "Z", default_text="1"
+    )
+    rotate: float | None = setting(
+        None, "Degrees against the clock a second.", ENDLESS, "DEG", default_text="0"
+    )
+    shift: str | None = setting(
+        None, "Pixels to the right and down a second.", ENDLESS, "X,Y", default_text="0,0"
+    )
+    fps: float | None = setting(None, "Frames a second.", ENDLESS, "F", default_text="25")
+    with_sound: bool = setting(False, "Dream a sound again and again beside the picture.", ENDLESS)
+    sound: Path | None = setting(None, "What that sound begins with.", ENDLESS, "FILE", default_text="noise")
+    transform: str | None = setting(None, TRANSFORM, ENDLESS, "HOW", default_text="none")
 
 
 @takes(
@@ -135,54 +125,44 @@ def image(
 class AudioCommandOptions:
     """What `audio` dreams on, and makes besides one dream of it."""
 
-    start: Annotated[
-        str | None,
-        setting(
-            "Dream on noise, silence, sine:HZ or sweep:HZ-HZ instead of a recording.",
-            SOURCE,
-            "KIND",
-            name="from",
-        ),
-    ] = None
-    seconds: Annotated[
-        float | None,
-        setting("Length of what --from makes.", SOURCE, "S", unit="s", default=f"{TEST_SIGNAL_SECONDS:g}"),
-    ] = None
-    ouroboros: Annotated[
-        int | None,
-        setting(
-            "Dream N clips, each of the one before, crossfaded over 1 s (or a quarter of a clip); each also "
-            "alone, OUT.01.wav ... With --layer iterate clip k climbs the k-th layer from the deep end.",
-            ENDLESS,
-            "N",
-        ),
-    ] = None
-    transform: Annotated[str | None, TRANSFORM] = None
-    no_guard: Annotated[
-        bool,
-        setting(
-            "Let clips collapse into one tone or a screech; else an equaliser holds their spectrum.", ENDLESS
-        ),
-    ] = False
-    plot: Annotated[
-        Path | None,
-        setting("Draw source, dream and what changed between them into this file.", RESULT, "PICTURE"),
-    ] = None
-    plot_steps: Annotated[
-        bool, setting("Draw how the dream grows, a picture a step, in OUT.steps.", RESULT)
-    ] = False
-    each_channel: Annotated[
-        str | None,
-        setting("Write a dream for each channel of a layer, and an index picture.", RESULT, "LAYER[:0-15]"),
-    ] = None
-    play: Annotated[bool, setting("Play the result when it is done.", RESULT)] = False
+    start: str | None = setting(
+        None,
+        "Dream on noise, silence, sine:HZ or sweep:HZ-HZ instead of a recording.",
+        SOURCE,
+        "KIND",
+        name="from",
+    )
+    seconds: float | None = setting(
+        None, "Length of what --from makes.", SOURCE, "S", unit="s", default_text=f"{TEST_SIGNAL_SECONDS:g}"
+    )
+    ouroboros: int | None = setting(
+        None,
+        "Dream N clips, each of the one before, crossfaded over 1 s (or a quarter of a clip); each also "
+        "alone, OUT.01.wav ... With --layer iterate clip k climbs the k-th layer from the deep end.",
+        ENDLESS,
+        "N",
+    )
+    transform: str | None = setting(None, TRANSFORM, ENDLESS, "HOW", default_text="none")
+    no_guard: bool = setting(
+        False,
+        "Let clips collapse into one tone or a screech; else an equaliser holds their spectrum.",
+        ENDLESS,
+    )
+    plot: Path | None = setting(
+        None, "Draw source, dream and what changed between them into this file.", RESULT, "PICTURE"
+    )
+    plot_steps: bool = setting(False, "Draw how the dream grows, a picture a step, in OUT.steps.", RESULT)
+    each_channel: str | None = setting(
+        None, "Write a dream for each channel of a layer, and an index picture.", RESULT, "LAYER[:0-15]"
+    )
+    play: bool = setting(False, "Play the result when it is done.", RESULT)
 
 
 def _own_name(option: Option) -> Option:
     """An option of a film's sound as the command that dreams nothing else calls it."""
     about, name = option.setting, option.name.removeprefix("sound-").removesuffix("-sound")
     if name == "invent":
-        about = replace(about, default="0; 1 from silence")
+        about = replace(about, default_text="0; 1 from silence")
     if name == "drive":
         settings, features = ", ".join(DEFAULT_FACTORS).replace("_", "-"), ", ".join(AUDIO_FEATURES)
         follow = f"Let {settings} follow the sound's {features}, times LO to HI; repeat to add."

@@ -25,15 +25,14 @@ NET = "NAME|FILE.keras"
 class ClassifyOptions:
     """With what a file is looked at and heard, and what is told."""
 
-    net: Annotated[
-        str | None,
-        setting("Network that sees, else dreamnet; or one that hears, for a sound.", NETWORKS, NET),
-    ] = None
-    sound_net: Annotated[str | None, setting("Network that hears, else melnet.", NETWORKS, NET)] = None
-    top: Annotated[int, setting("Tell so many classes.", RESULT, "N")] = 5
-    plot: Annotated[
-        Path | None, setting("Draw the classes as lines over time into this file.", RESULT, "PICTURE")
-    ] = None
+    net: str | None = setting(
+        None, "Network that sees, else dreamnet; or one that hears, for a sound.", NETWORKS, NET
+    )
+    sound_net: str | None = setting(None, "Network that hears, else melnet.", NETWORKS, NET)
+    top: int = setting(5, "Tell so many classes.", RESULT, "N")
+    plot: Path | None = setting(
+        None, "Draw the classes as lines over time into this file.", RESULT, "PICTURE"
+    )
 
 
 @takes(

@@ -47,9 +47,9 @@ T = TypeVar("T")
 class OutputOptions:
     """Where a result goes."""
 
-    output: Annotated[Path | None, setting("Name of the result.", RESULT, "OUT")] = None
-    overwrite: Annotated[bool, setting("Replace an existing result.", RESULT)] = False
-    json: Annotated[bool, setting("Print the report as one JSON object and nothing else.", RESULT)] = False
+    output: Path | None = setting(None, "Name of the result.", RESULT, "OUT")
+    overwrite: bool = setting(False, "Replace an existing result.", RESULT)
+    json: bool = setting(False, "Print the report as one JSON object and nothing else.", RESULT)
 
 
 @checked
@@ -57,10 +57,8 @@ class OutputOptions:
 class ScheduleOptions:
     """What the schedule builds on."""
 
-    schedule: Annotated[Path | None, setting("Settings that change over time.", CLIMB, "FILE.toml")] = None
-    preset: Annotated[
-        str | None, setting(f"A ready look and sound: {', '.join(list_presets())}.", DREAM, "NAME")
-    ] = None
+    schedule: Path | None = setting(None, "Settings that change over time.", CLIMB, "FILE.toml")
+    preset: str | None = setting(None, f"A ready look and sound: {', '.join(list_presets())}.", DREAM, "NAME")
 
 
 STYLE_FORM = TextForm(
@@ -83,8 +81,8 @@ PASS_FORM = TextForm(
 class PassOptions:
     """Passes over a film."""
 
-    passes: Annotated[tuple[Pass, ...], setting(group=PASSES, forms=(PASS_FORM,))] = ()
-    styles: Annotated[tuple[tuple[Path, float], ...], setting(group=PASSES, forms=(STYLE_FORM,))] = ()
+    passes: tuple[Pass, ...] = setting((), group=PASSES, forms=(PASS_FORM,))
+    styles: tuple[tuple[Path, float], ...] = setting((), group=PASSES, forms=(STYLE_FORM,))
 
 
 class Given:
@@ -275,6 +273,6 @@ def _metavar(option: Option) -> str:
 
 def _default(option: Option) -> str | bool:
     value = option.default
-    if option.setting.default or option.form or value is None or is_dataclass(value) or value is False:
-        return option.setting.default or False
+    if option.setting.default_text or option.form or value is None or is_dataclass(value) or value is False:
+        return option.setting.default_text or False
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -25,23 +25,21 @@ from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 class StyleOptions:
     """What is styled, and with what."""
 
-    styles: Annotated[
-        tuple[tuple[Path, float], ...],
-        setting(
-            forms=(
-                TextForm(
-                    "style",
-                    "FILE[=W]",
-                    "A painting, or for a sound a sound, whose texture it is to have; repeat to blend.",
-                    parse_style,
-                ),
-            )
+    styles: tuple[tuple[Path, float], ...] = setting(
+        (),
+        forms=(
+            TextForm(
+                "style",
+                "FILE[=W]",
+                "A painting, or for a sound a sound, whose texture it is to have; repeat to blend.",
+                parse_style,
+            ),
         ),
-    ] = ()
-    start: Annotated[
-        Literal["content", "noise"], setting("Begin with the content, or with soft noise.", name="from")
-    ] = "content"
-    save_steps: Annotated[bool, setting("Keep the picture after each step, in OUT.steps.", RESULT)] = False
+    )
+    start: Literal["content", "noise"] = setting(
+        "content", "Begin with the content, or with soft noise.", name="from"
+    )
+    save_steps: bool = setting(False, "Keep the picture after each step, in OUT.steps.", RESULT)
 
 
 @checked
@@ -49,14 +47,18 @@ class StyleOptions:
 class SharedOptions:
     """Settings that a picture's style and a sound's have by the same names."""
 
-    content_weight: Annotated[
-        float | None,
-        setting("0: the style alone; more keeps more; of a sound 30 the pitch too.", "", "W", default="1"),
-    ] = None
-    steps: Annotated[
-        int | None,
-        setting("Steps towards the style; of a picture at each octave.", "", "N", default="30; sounds 100"),
-    ] = None
+    content_weight: float | None = setting(
+        None,
+        "0: the style alone; more keeps more; of a sound 30 the pitch too.",
+        metavar="W",
+        default_text="1",
+    )
+    steps: int | None = setting(
+        None,
+        "Steps towards the style; of a picture at each octave.",
+        metavar="N",
+        default_text="30; sounds 100",
+    )
 
 
 SEEN, PICTURES, FILMS, SOUNDS = "Pictures and films", "Pictures", "Films", "Sounds"

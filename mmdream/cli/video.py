@@ -32,15 +32,13 @@ from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 class FilmOptions:
     """How a film's command works."""
 
-    dry_run: Annotated[bool, setting("Tell what it would take, time, memory and disk, and stop.", RESULT)] = (
-        False
+    dry_run: bool = setting(False, "Tell what it would take, time, memory and disk, and stop.", RESULT)
+    job_dir: Path | None = setting(
+        None,
+        "Where finished parts are kept until the film is whole; else beside the result.",
+        RESULT,
+        "FOLDER",
     )
-    job_dir: Annotated[
-        Path | None,
-        setting(
-            "Where finished parts are kept until the film is whole; else beside the result.", RESULT, "FOLDER"
-        ),
-    ] = None
 
 
 def _recipe_options() -> list[Option]:

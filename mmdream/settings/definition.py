@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -58,7 +58,7 @@ class Setting:
     """Outside Python, where it is another; of a field that holds settings: what their names begin with."""
     media: frozenset[str] = MEDIA
     unit: str = ""
-    default: str = ""
+    default_text: str = ""
     """What the help says of the default, where that says nothing itself."""
     takes: str = ""
     """What an error asks for, where the type does not say it."""
@@ -84,6 +84,7 @@ class Option:
 
 
 def setting(
+    default: Any = ...,
     help: str = "",
     group: str = "",
     metavar: str = "",
@@ -93,9 +94,10 @@ def setting(
     above: float | None = None,
     **about: Any,
 ) -> Any:
-    """Define a setting, in the annotation of its field.
+    """Define a field of a `checked` dataclass, and what else is known of it, see `Setting`.
 
     Args:
+        default: its value; a class: a new object of it; ``...``: it must be given.
         help: its meaning, for people.
         group: panel of the help.
         metavar: what stands for a value in the help.
@@ -105,22 +107,28 @@ def setting(
         about: the rest of `Setting`.
     """
     ends: Any = {"ge": low, "le": high, "gt": above}
-    return msgspec.Meta(
+    meta = msgspec.Meta(
         **ends,
         description=help or None,
         extra={"setting": Setting(help, group, metavar, **about)},
         extra_json_schema={"unit": about["unit"]} if "unit" in about else None,
     )
+    kind = "default_factory" if isinstance(default, type) else "default"
+    given: Any = {} if default is ... else {kind: default}
+    return field(**given, metadata={"setting": meta})
 
 
 def checked(cls: type[T]) -> type[T]:
     """Let a dataclass of settings check what its objects are made of, before `__post_init__`.
 
-    Raises:
-        UserError: on making, for an unknown name or a wrong value; the line tells range and nearest name.
+    Making one raises `UserError` for an unknown name or a wrong value, with its range or the nearest name.
     """
     made: Any = cls
-    init = made.__init__
+    hints, init = get_type_hints(made), made.__init__
+    # msgspec, which reads settings and writes their schema, finds what it goes by in the types.
+    made.__annotations__ = {
+        each.name: _annotated(hints[each.name], each.metadata.get("setting")) for each in fields(made)
+    }
 
     @wraps(init)
     def make(self: Any, *values: Any, **named: Any) -> None:
@@ -131,6 +139,19 @@ def checked(cls: type[T]) -> type[T]:
 
     made.__init__ = make
     return cls
+
+
+def _annotated(kind: Any, meta: msgspec.Meta | None) -> Any:
+    """A type with what is known of it; of several types a range is the first one's."""
+    if meta is None:
+        return kind
+    keyframed: Any = Keyframed
+    if kind == keyframed[float]:
+        return keyframed[Annotated[float, meta]]
+    first, *others = get_args(kind) or [kind]
+    if others == [type(None)] and (meta.ge, meta.gt, meta.le) != (None, None, None):
+        return Annotated[first, meta] | None
+    return Annotated[kind, meta]
 
 
 def options(owner: Any, media: frozenset[str] = MEDIA) -> list[Option]:
@@ -161,8 +182,7 @@ def _options(
 @cache
 def field_types(cls: Any) -> dict[str, Any]:
     """The type of each field, with what is known of it."""
-    hints = get_type_hints(cls, include_extras=True)
-    return {each.name: hints[each.name] for each in fields(cls)}
+    return dict(cls.__annotations__)
 
 
 @cache

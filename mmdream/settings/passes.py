@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import AUDIO, IMAGE, PASSES, checked, fields_to_dict, setting, to_dict
@@ -36,29 +36,25 @@ class Mask:
         UserError: a value out of range.
     """
 
-    path: Annotated[
-        Path,
-        setting(
-            "Dream where it is white; of IN's aspect. Of a film a picture takes the first frame.",
-            PASSES,
-            "PICTURE|FILM",
-            name="mask",
-            media=IMAGE,
-        ),
-    ]
+    path: Path = setting(
+        ...,
+        "Dream where it is white; of IN's aspect. Of a film a picture takes the first frame.",
+        PASSES,
+        "PICTURE|FILM",
+        name="mask",
+        media=IMAGE,
+    )
     """A picture, or a film that goes by the time of the film it lies on."""
-    feather: Annotated[
-        float,
-        setting(
-            "Fade the mask's edges over so many pixels of a picture of 360 lines.",
-            PASSES,
-            "PX",
-            0,
-            360,
-            unit="px",
-            media=IMAGE,
-        ),
-    ] = 8.0
+    feather: float = setting(
+        8.0,
+        "Fade the mask's edges over so many pixels of a picture of 360 lines.",
+        PASSES,
+        "PX",
+        0,
+        360,
+        unit="px",
+        media=IMAGE,
+    )
 
 
 @checked
@@ -72,27 +68,23 @@ class Style:
 
     models: tuple[tuple[Path, float], ...]
     """Paintings, each with its weight > 0."""
-    statistic: Annotated[
-        Literal["wasserstein", "gram"],
-        setting("Compare textures as normal distributions, or as Gram matrices."),
-    ] = "wasserstein"
-    content_weight: Annotated[
-        float, setting("0: the style alone; 1 keeps what is seen; more keeps more.", "", "W", 0, 1000)
-    ] = 1.0
-    smooth: Annotated[
-        float, setting("Weight of total variation; more: less fine detail.", "", "W", 0, 100)
-    ] = 0.1
-    scale: Annotated[
-        float,
-        setting(
-            "Size of the strokes; 1: as if the painting were as large as the picture.",
-            "",
-            "R",
-            0.1,
-            10,
-            name="style-scale",
-        ),
-    ] = 1.0
+    statistic: Literal["wasserstein", "gram"] = setting(
+        "wasserstein", "Compare textures as normal distributions, or as Gram matrices."
+    )
+    content_weight: float = setting(
+        1.0, "0: the style alone; 1 keeps what is seen; more keeps more.", metavar="W", low=0, high=1000
+    )
+    smooth: float = setting(
+        0.1, "Weight of total variation; more: less fine detail.", metavar="W", low=0, high=100
+    )
+    scale: float = setting(
+        1.0,
+        "Size of the strokes; 1: as if the painting were as large as the picture.",
+        metavar="R",
+        low=0.1,
+        high=10,
+        name="style-scale",
+    )
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -108,14 +100,12 @@ class AudioStyleSettings:
         UserError: a value out of range.
     """
 
-    content_weight: Annotated[
-        float, setting("0: the style alone; about 30 keeps the pitch too; more keeps more.", "", "", 0, 1000)
-    ] = 1.0
-    keep_rhythm: Annotated[bool, setting("Keep onsets, pauses and loudness of the content.", media=AUDIO)] = (
-        False
+    content_weight: float = setting(
+        1.0, "0: the style alone; about 30 keeps the pitch too; more keeps more.", low=0, high=1000
     )
+    keep_rhythm: bool = setting(False, "Keep onsets, pauses and loudness of the content.", media=AUDIO)
     """Give each hop the energy that the content has there."""
-    steps: Annotated[int, setting("Steps towards the style.", "", "", 0, 10000)] = 100
+    steps: int = setting(100, "Steps towards the style.", low=0, high=10000)
     seed: int = 0
 
 
@@ -128,10 +118,10 @@ class Span:
         UserError: it ends before it begins, or its fades do not fit in.
     """
 
-    start: Annotated[float, setting("Second at which the pass begins.", unit="s", name="from")] = 0.0
-    stop: Annotated[float | None, setting("Second at which it ends.", unit="s", name="to")] = None
+    start: float = setting(0.0, "Second at which the pass begins.", unit="s", name="from")
+    stop: float | None = setting(None, "Second at which it ends.", unit="s", name="to")
     """None: the end of the film."""
-    fade: Annotated[float, setting("Seconds in which it comes, and goes.", unit="s")] = 0.0
+    fade: float = setting(0.0, "Seconds in which it comes, and goes.", unit="s")
 
     def __post_init__(self) -> None:
         times = (self.start, self.fade, 0.0 if self.stop is None else self.stop)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import (
@@ -38,16 +38,13 @@ class AscentOptions:
         UserError: a value out of range.
     """
 
-    optimizer: Annotated[
-        Literal["normalized", "adam"], setting("Steps along the gradient, or along Adam's mean of it.", CLIMB)
-    ] = "normalized"
-    wander: Annotated[
-        float,
-        setting("0..1: turn and scale at random between steps; rounder, calmer motifs.", CLIMB, "W", 0, 1),
-    ] = 0.0
-    flatten: Annotated[
-        float, setting("0..1: hold total variation down; less fine detail.", CLIMB, "F", 0, 1)
-    ] = 0.0
+    optimizer: Literal["normalized", "adam"] = setting(
+        "normalized", "Steps along the gradient, or along Adam's mean of it.", CLIMB
+    )
+    wander: float = setting(
+        0.0, "0..1: turn and scale at random between steps; rounder, calmer motifs.", CLIMB, "W", 0, 1
+    )
+    flatten: float = setting(0.0, "0..1: hold total variation down; less fine detail.", CLIMB, "F", 0, 1)
     natural: bool = False
     """Bring gradients to the spectrum of natural pictures, as dreams from noise need it, instead of blurring
     them."""
@@ -62,24 +59,20 @@ class AudioOptions:
         UserError: a value out of range.
     """
 
-    invent: Annotated[
-        float,
-        setting(
-            "0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift.",
-            SOUND,
-            "A",
-            0,
-            1,
-        ),
-    ] = 0.0
-    stereo: Annotated[
-        Literal["linked", "wide"],
-        setting("One gain for all channels, or each channel dreams for itself.", SOUND),
-    ] = "linked"
-    phase: Annotated[
-        Literal["source", "griffin-lim"],
-        setting("Keep the phase of the source, or fit it to the dream by Griffin-Lim.", SOUND),
-    ] = "source"
+    invent: float = setting(
+        0.0,
+        "0..1: new noise and pulses, shaped by the dream, where a gain has nothing to lift.",
+        SOUND,
+        "A",
+        0,
+        1,
+    )
+    stereo: Literal["linked", "wide"] = setting(
+        "linked", "One gain for all channels, or each channel dreams for itself.", SOUND
+    )
+    phase: Literal["source", "griffin-lim"] = setting(
+        "source", "Keep the phase of the source, or fit it to the dream by Griffin-Lim.", SOUND
+    )
 
 
 DEFAULT_AUDIO_OPTIONS = AudioOptions()
@@ -110,88 +103,73 @@ class Recipe:
         UserError: a value out of range.
     """
 
-    schedule: Annotated[Schedule, setting()] = field(default_factory=Schedule)
-    drives: Annotated[tuple[Drive, ...], setting("", DREAM, media=FILM, forms=(_DRIVE,))] = ()
+    schedule: Schedule = setting(Schedule)
+    drives: tuple[Drive, ...] = setting((), group=DREAM, media=FILM, forms=(_DRIVE,))
     """What of the schedule follows the film: in both media, or in the picture alone if the sound has its
     own."""
-    sound_drives: Annotated[tuple[Drive, ...], setting("", SOUND, media=AUDIO, forms=(_DRIVE_SOUND,))] = ()
+    sound_drives: tuple[Drive, ...] = setting((), group=SOUND, media=AUDIO, forms=(_DRIVE_SOUND,))
     """What of it follows the film where the sound is dreamed."""
-    net: Annotated[
-        str,
-        setting(
-            "Picture network, listed by `mmdream nets`, or one of your own.",
-            NETWORKS,
-            "NAME|FILE.keras",
-            media=IMAGE,
-        ),
-    ] = "dreamnet"
-    sound_net: Annotated[
-        str,
-        setting(
-            "Sound network, listed by `mmdream nets`, or one of your own.",
-            NETWORKS,
-            "NAME|FILE.keras",
-            media=AUDIO,
-        ),
-    ] = "melnet"
-    weights: Annotated[
-        WeightsSource,
-        setting("Weights of the network, instead of its own.", NETWORKS, "FILE|random", media=IMAGE),
-    ] = None
-    sound_weights: Annotated[
-        WeightsSource, setting("Weights of the sound network.", NETWORKS, "FILE|random", media=AUDIO)
-    ] = None
-    wishes: Annotated[Targets, setting(media=IMAGE)] = field(default_factory=Targets)
+    net: str = setting(
+        "dreamnet",
+        "Picture network, listed by `mmdream nets`, or one of your own.",
+        NETWORKS,
+        "NAME|FILE.keras",
+        media=IMAGE,
+    )
+    sound_net: str = setting(
+        "melnet",
+        "Sound network, listed by `mmdream nets`, or one of your own.",
+        NETWORKS,
+        "NAME|FILE.keras",
+        media=AUDIO,
+    )
+    weights: WeightsSource = setting(
+        None, "Weights of the network, instead of its own.", NETWORKS, "FILE|random", media=IMAGE
+    )
+    sound_weights: WeightsSource = setting(
+        None, "Weights of the sound network.", NETWORKS, "FILE|random", media=AUDIO
+    )
+    wishes: Targets = setting(Targets, media=IMAGE)
     """What the picture climbs in place of, or besides, the schedule's depth."""
-    sound_wishes: Annotated[Targets, setting(name="sound-", media=AUDIO)] = field(default_factory=Targets)
+    sound_wishes: Targets = setting(Targets, name="sound-", media=AUDIO)
     """What the sound climbs in place of, or besides, the schedule's depth; the guide is a sound."""
-    manner: Annotated[AscentOptions, setting(media=IMAGE)] = field(default_factory=AscentOptions)
+    manner: AscentOptions = setting(AscentOptions, media=IMAGE)
     """How the picture climbs."""
-    sound_manner: Annotated[AudioOptions, setting(media=AUDIO)] = field(default_factory=AudioOptions)
+    sound_manner: AudioOptions = setting(AudioOptions, media=AUDIO)
     """How the sound is dreamed."""
     passes: tuple[Pass, ...] = ()
     """What is done to a film's picture, in this order; none: one dream. The sound follows the schedule."""
-    coherence: Annotated[
-        float,
-        setting(
-            "Share of the dream that moves on with the film; 0: every frame for itself.",
-            FLOW,
-            "K",
-            0,
-            1,
-            media=FILM,
-        ),
-    ] = 0.97
+    coherence: float = setting(
+        0.97,
+        "Share of the dream that moves on with the film; 0: every frame for itself.",
+        FLOW,
+        "K",
+        0,
+        1,
+        media=FILM,
+    )
     """Share of the last frame's dream that a frame starts from, where its motion is trusted."""
-    breathe: Annotated[
-        float,
-        setting(
-            "0..1: how much the dream may evolve where the film stands still.", FLOW, "B", 0, 1, media=FILM
-        ),
-    ] = 1.0
-    bidirectional: Annotated[
-        bool,
-        setting("Dream each shot's first frames backwards too: nothing grows in at a cut.", FLOW, media=FILM),
-    ] = False
-    color: Annotated[
-        Literal["full", "source"],
-        setting("Dream in colour, or keep the colours of the source.", CLIMB, media=IMAGE),
-    ] = "full"
-    seed: Annotated[int, setting("Another number, another dream.", CLIMB, "N")] = 0
-    size: Annotated[
-        str | None,
-        setting(
-            "Working resolution of the dream; the result keeps the source's size.",
-            CLIMB,
-            "WxH|480p",
-            media=IMAGE,
-        ),
-    ] = None
+    breathe: float = setting(
+        1.0, "0..1: how much the dream may evolve where the film stands still.", FLOW, "B", 0, 1, media=FILM
+    )
+    bidirectional: bool = setting(
+        False, "Dream each shot's first frames backwards too: nothing grows in at a cut.", FLOW, media=FILM
+    )
+    color: Literal["full", "source"] = setting(
+        "full", "Dream in colour, or keep the colours of the source.", CLIMB, media=IMAGE
+    )
+    seed: int = setting(0, "Another number, another dream.", CLIMB, "N")
+    size: str | None = setting(
+        None,
+        "Working resolution of the dream; the result keeps the source's size.",
+        CLIMB,
+        "WxH|480p",
+        media=IMAGE,
+    )
     """Working resolution of the picture, "640x360" or "360p"; None: the film's own."""
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        setting("Number format of the picture network.", NETWORKS, media=IMAGE),
-    ] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "Number format of the picture network.", NETWORKS, media=IMAGE
+    )
 
     def __post_init__(self) -> None:
         self._check_motifs()
@@ -234,29 +212,23 @@ class Recipe:
 class Selection:
     """What of a film is dreamed."""
 
-    start: Annotated[
-        Fraction | None, setting("Begin at this second of the source.", SOURCE, "T", unit="s")
-    ] = None
-    end: Annotated[
-        Fraction | None, setting("End before this second of the source.", SOURCE, "T", unit="s")
-    ] = None
-    keep_picture: Annotated[bool, setting("Dream the sound only.", SOURCE)] = False
-    keep_sound: Annotated[bool, setting("Dream the picture only.", SOURCE)] = False
-    strict: Annotated[bool, setting("Stop at a broken frame instead of going on.", SOURCE)] = False
+    start: Fraction | None = setting(None, "Begin at this second of the source.", SOURCE, "T", unit="s")
+    end: Fraction | None = setting(None, "End before this second of the source.", SOURCE, "T", unit="s")
+    keep_picture: bool = setting(False, "Dream the sound only.", SOURCE)
+    keep_sound: bool = setting(False, "Dream the picture only.", SOURCE)
+    strict: bool = setting(False, "Stop at a broken frame instead of going on.", SOURCE)
     """And at an early end."""
-    sound_track: Annotated[
-        int | str | None,
-        setting(
-            "Dream this sound track, counted from 1 as players do; a film keeps the others.",
-            SOURCE,
-            "N|LANGUAGE",
-            default="1",
-            media=AUDIO,
-        ),
-    ] = None
-    sound_style: Annotated[
-        Path | None, setting("A sound whose texture the film's sound is to have.", SOURCE, "FILE")
-    ] = None
+    sound_track: int | str | None = setting(
+        None,
+        "Dream this sound track, counted from 1 as players do; a film keeps the others.",
+        SOURCE,
+        "N|LANGUAGE",
+        default_text="1",
+        media=AUDIO,
+    )
+    sound_style: Path | None = setting(
+        None, "A sound whose texture the film's sound is to have.", SOURCE, "FILE"
+    )
     """In place of a dream."""
 
 
@@ -265,14 +237,12 @@ class Selection:
 class ExtraOutputs:
     """What is made besides the film; it decides nothing about the film."""
 
-    preview: Annotated[
-        Path | None, setting("A file that shows the newest frame while it dreams.", RESULT, "PICTURE")
-    ] = None
-    sheet: Annotated[Path | None, setting("Twelve moments, source above dream.", RESULT, "PICTURE")] = None
-    compare: Annotated[bool, setting("Also make a film of source and dream side by side.", RESULT)] = False
-    record: Annotated[bool, setting("Also keep settings, events and figures beside it, as JSON.", RESULT)] = (
-        False
+    preview: Path | None = setting(
+        None, "A file that shows the newest frame while it dreams.", RESULT, "PICTURE"
     )
+    sheet: Path | None = setting(None, "Twelve moments, source above dream.", RESULT, "PICTURE")
+    compare: bool = setting(False, "Also make a film of source and dream side by side.", RESULT)
+    record: bool = setting(False, "Also keep settings, events and figures beside it, as JSON.", RESULT)
 
     def absolute(self) -> ExtraOutputs:
         """With names that hold in any folder."""

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import CLIMB, DREAM, IMAGE, Keyframed, checked, field_types, limits, setting
@@ -97,29 +97,21 @@ class Schedule:
         UserError: a value out of range, keys out of order.
     """
 
-    octaves: Keyframed[
-        Annotated[float, setting("Sizes of motifs, from coarse to fine.", CLIMB, "N", 1, 12)]
-    ] = 4
-    octave_scale: Keyframed[
-        Annotated[float, setting("Ratio of one octave to the next.", CLIMB, "R", 1.05, 4)]
-    ] = 1.4
+    octaves: Keyframed[float] = setting(4, "Sizes of motifs, from coarse to fine.", CLIMB, "N", 1, 12)
+    octave_scale: Keyframed[float] = setting(1.4, "Ratio of one octave to the next.", CLIMB, "R", 1.05, 4)
     """1.4 after google/deepdream (2015)."""
-    steps: Keyframed[Annotated[float, setting("Ascent steps at each octave.", CLIMB, "N", 0, 500)]] = 10
-    depth: Keyframed[Annotated[float, setting("0..1: from strokes to creatures.", DREAM, "D", 0, 1)]] = 0.9
+    steps: Keyframed[float] = setting(10, "Ascent steps at each octave.", CLIMB, "N", 0, 500)
+    depth: Keyframed[float] = setting(0.9, "0..1: from strokes to creatures.", DREAM, "D", 0, 1)
     """0..1 along any network's ladder of rungs, shallow to deep."""
-    strength: Keyframed[
-        Annotated[float, setting("0 is the source, 1 the dream, more is more.", CLIMB, "S", 0, 4)]
-    ] = 1.0
-    motif: Annotated[
-        Motifs,
-        setting(
-            "Dream these; `mmdream nets NAME` lists them.",
-            DREAM,
-            "NAME,NAME",
-            media=IMAGE,
-            takes='names, "dog,tower"',
-        ),
-    ] = MotifCurve()
+    strength: Keyframed[float] = setting(1.0, "0 is the source, 1 the dream, more is more.", CLIMB, "S", 0, 4)
+    motif: Motifs = setting(
+        MotifCurve(),
+        "Dream these; `mmdream nets NAME` lists them.",
+        DREAM,
+        "NAME,NAME",
+        media=IMAGE,
+        takes='names, "dog,tower"',
+    )
     """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded."""
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import DREAM, TextForm, checked, setting
@@ -98,16 +98,13 @@ class Targets:
         UserError: an unknown measure.
     """
 
-    terms: Annotated[tuple[Term, ...], setting("", DREAM, forms=TERM_FORMS)] = ()
+    terms: tuple[Term, ...] = setting((), group=DREAM, forms=TERM_FORMS)
     """None: the ladder's rungs next to the depth."""
-    measure: Annotated[
-        Literal["energy", "mean", "cosine"],
-        setting("How layers and channels are climbed.", DREAM, name="objective"),
-    ] = "energy"
+    measure: Literal["energy", "mean", "cosine"] = setting(
+        "energy", "How layers and channels are climbed.", DREAM, name="objective"
+    )
     """Mean square of the activations, their mean, or their share of all."""
-    guide: Annotated[
-        Path | None, setting("Dream towards what is in another file of its kind.", DREAM, "FILE")
-    ] = None
+    guide: Path | None = setting(None, "Dream towards what is in another file of its kind.", DREAM, "FILE")
 
     def __post_init__(self) -> None:
         named = any(term.kind == "channel" for term in self.terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import AUDIO, IMAGE, NETWORKS, RESULT, TRAINING, checked, setting
@@ -22,58 +22,45 @@ class TrainingSettings:
     """
 
     medium: Literal["picture", "sound"]
-    net: Annotated[
-        str,
-        setting(
-            "Start from this network, of `mmdream nets`.", NETWORKS, "NAME", default="dreamnet, sounds melnet"
-        ),
-    ]
-    data: Annotated[
-        Path, setting("CLASS/*.jpg or CLASS/*.wav, or a prepared set; required.", TRAINING, "FOLDER")
-    ]
-    name: Annotated[str, setting("What the new network is called; required.", RESULT, "NAME", name="output")]
-    weights: Annotated[
-        str | None, setting("Weights of the network, instead of its own.", NETWORKS, "FILE|random")
-    ] = None
-    unfreeze: Annotated[
-        str | None,
-        setting(
-            "After the head teach the N upper rungs, or this layer and all above; 0: the head alone.",
-            TRAINING,
-            "N|LAYER",
-            default="half of them, or all with --robust",
-        ),
-    ] = None
-    epochs: (
-        Annotated[int, setting("Passes over the files.", TRAINING, "N", 1, 10_000, default="8, sounds 40")]
-        | None
-    ) = None
+    net: str = setting(
+        ...,
+        "Start from this network, of `mmdream nets`.",
+        NETWORKS,
+        "NAME",
+        default_text="dreamnet, sounds melnet",
+    )
+    data: Path = setting(..., "CLASS/*.jpg or CLASS/*.wav, or a prepared set; required.", TRAINING, "FOLDER")
+    name: str = setting(..., "What the new network is called; required.", RESULT, "NAME", name="output")
+    weights: str | None = setting(
+        None, "Weights of the network, instead of its own.", NETWORKS, "FILE|random"
+    )
+    unfreeze: str | None = setting(
+        None,
+        "After the head teach the N upper rungs, or this layer and all above; 0: the head alone.",
+        TRAINING,
+        "N|LAYER",
+        default_text="half of them, or all with --robust",
+    )
+    epochs: int | None = setting(
+        None, "Passes over the files.", TRAINING, "N", 1, 10_000, default_text="8, sounds 40"
+    )
     """Each time augmented at random."""
-    batch: Annotated[int, setting("Files in a step; fewer take less memory.", TRAINING, "N", 2, 1024)] = 32
-    rate: (
-        Annotated[
-            float,
-            setting("Highest learning rate.", TRAINING, "R", above=0, high=1, default="by what is taught"),
-        ]
-        | None
-    ) = None
-    fold: Annotated[
-        str | None,
-        setting("The fold to test on.", TRAINING, "FOLD", default="the last, or the set's test part"),
-    ] = None
-    robust: Annotated[
-        bool, setting("Teach it against small attacks: slower, and it dreams better.", TRAINING)
-    ] = False
-    from_scratch: Annotated[bool, setting("Start from fresh weights and teach all layers.", TRAINING)] = False
-    seed: Annotated[int, setting("Of everything that is drawn.", TRAINING, "N")] = 0
-    side: Annotated[
-        int,
-        setting("Side of the pictures as it sees them.", TRAINING, "PX", 32, 1024, unit="px", media=IMAGE),
-    ] = 224
-    seconds: Annotated[
-        float,
-        setting("Of a sound that are heard at a time.", TRAINING, "S", 0.5, 30, unit="s", media=AUDIO),
-    ] = 2.5
+    batch: int = setting(32, "Files in a step; fewer take less memory.", TRAINING, "N", 2, 1024)
+    rate: float | None = setting(
+        None, "Highest learning rate.", TRAINING, "R", above=0, high=1, default_text="by what is taught"
+    )
+    fold: str | None = setting(
+        None, "The fold to test on.", TRAINING, "FOLD", default_text="the last, or the set's test part"
+    )
+    robust: bool = setting(False, "Teach it against small attacks: slower, and it dreams better.", TRAINING)
+    from_scratch: bool = setting(False, "Start from fresh weights and teach all layers.", TRAINING)
+    seed: int = setting(0, "Of everything that is drawn.", TRAINING, "N")
+    side: int = setting(
+        224, "Side of the pictures as it sees them.", TRAINING, "PX", 32, 1024, unit="px", media=IMAGE
+    )
+    seconds: float = setting(
+        2.5, "Of a sound that are heard at a time.", TRAINING, "S", 0.5, 30, unit="s", media=AUDIO
+    )
 
     def __post_init__(self) -> None:
         if self.from_scratch and (self.weights is not None or self.unfreeze is not None):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from mmdream.settings.files import json_schema, parse_pass, read_passes
 @checked
 @dataclass(frozen=True, slots=True)
 class Darken:
-    amount: Annotated[float, setting("How much darker.", low=0, high=1)] = 0.5
+    amount: float = setting(0.5, "How much darker.", low=0, high=1)
 
 
 @dataclass(frozen=True)
