@@ -25,7 +25,7 @@ from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
 
 from mmdream.audio.chunks import CHUNK_HOPS
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Recipe

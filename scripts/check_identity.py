@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames

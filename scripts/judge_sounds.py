@@ -39,7 +39,7 @@ from sound_dreams import dreamed, recipe, sound, under
 from sound_judge import Judge
 
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import make_stft, read_spectra
+from mmdream.audio.spectra import make_stft, read_spectra
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 

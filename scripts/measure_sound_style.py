@@ -21,8 +21,8 @@ import librosa
 import numpy as np
 import soundfile
 
-from mmdream.audio.filterbank import measure_band_power, to_network_input
 from mmdream.audio.source import ArraySource
+from mmdream.audio.spectra import measure_band_power, to_network_input
 from mmdream.audio.style import MeteredSound, make_style_target, meter_sound, style_source
 from mmdream.audio.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
 from mmdream.networks.network import Network, load_network

@@ -17,9 +17,14 @@ from measure_sound import loudness, read
 from mmdream.audio.canvas import BAND_EDGES
 from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
 from mmdream.audio.dream import AudioDreamReport, dream_source
-from mmdream.audio.filterbank import make_band_interpolation
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import HALF_WINDOW_HOPS, inverse_stft, make_stft, read_spectra
+from mmdream.audio.spectra import (
+    HALF_WINDOW_HOPS,
+    inverse_stft,
+    make_band_interpolation,
+    make_stft,
+    read_spectra,
+)
 from mmdream.networks.network import Network
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from esc10 import classes, recordings
 
-from mmdream.audio.filterbank import measure_band_power
+from mmdream.audio.spectra import measure_band_power
 from mmdream.networks.audio_models import MELNET_LAYERS, melnet
 from mmdream.networks.framework import keras, tf
 from mmdream.training.attacks import perturb_signed

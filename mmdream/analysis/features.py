@@ -12,8 +12,7 @@ import scipy.ndimage
 
 from mmdream.analysis.shots import Scan
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.filterbank import make_filterbank
-from mmdream.audio.stft import forward_stft, make_stft
+from mmdream.audio.spectra import forward_stft, make_filterbank, make_stft
 
 STEP_SECONDS = 0.05
 """Between two values of a feature: a frame or two."""

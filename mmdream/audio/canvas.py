@@ -13,9 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdream.audio.filterbank import compute_band_edges, make_filterbank
 from mmdream.audio.source import AudioSource
-from mmdream.audio.stft import make_stft, read_spectra
+from mmdream.audio.spectra import compute_band_edges, make_filterbank, make_stft, read_spectra
 
 Array = Any  # a NumPy array or a TensorFlow tensor; the same formula serves both
 

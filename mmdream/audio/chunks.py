@@ -20,7 +20,7 @@ from mmdream.audio.canvas import N_BANDS
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource, AudioSource, ChannelSource
-from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, make_stft
+from mmdream.audio.spectra import HALF_WINDOW_HOPS, Stft, make_stft
 from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions, Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import NO_TARGETS, Targets

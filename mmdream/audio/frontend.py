@@ -1,7 +1,6 @@
 """What a network is given of a sound: the power of its STFT in groups of bins, then in its own bands.
 
-The canvas has its own grid of hops and bands, the same for every network; a front end knows how one lies on
-the other, and which terms of the objective its network can climb.
+A front end also knows how these lie on the canvas's grid, and which terms its network can climb.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.audio import filterbank
+from mmdream.audio import spectra
 from mmdream.audio.canvas import BAND_EDGES
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
-from mmdream.audio.stft import Stft, read_spectra, sum_power
+from mmdream.audio.spectra import Stft, read_spectra, sum_power
 from mmdream.settings.targets import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
@@ -47,17 +46,16 @@ class AudioFrontend:
 
     network: Network
     terms: tuple[Term, ...]
-    """What it can climb: the user's targets, and the card's rungs where they count by depth."""
+    """The user's targets, and the card's rungs where they count by depth."""
     target_weights: tuple[float, ...]
-    """Weights of the user's targets, the first of the terms."""
+    """Of the user's targets, the first of the terms."""
     measure: str
     """How layers and channels are climbed, see `targets.MEASURES`."""
     guide: dict[str, np.ndarray]
     """Features to go towards, float32 [cell, channel], by layer."""
     stft: Stft
-    """The network's own transform."""
     group_starts: np.ndarray
-    """First bins of the groups that `group_power` sums."""
+    """int [group]: first bins of the groups that `group_power` sums."""
     filterbank: np.ndarray
     """float32 [group, band of the network]."""
     canvas_filterbank: np.ndarray
@@ -76,7 +74,7 @@ class AudioFrontend:
 
     @property
     def spec(self) -> AudioInput:
-        """The input that the network's card describes."""
+        """What the network takes."""
         return self.network.card.input  # type: ignore[return-value]
 
     def is_guided(self, term: Term) -> bool:
@@ -99,18 +97,14 @@ class AudioFrontend:
     def read_power(self, sound: AudioSource, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
         """Levelled power of a stretch of sound, silence beyond its ends, float32 [column, group].
 
-        The columns are counted on the absolute clock, on which the sound begins at sample `offset`; `factor`
-        brings the sound to the level that the network expects.
+        Columns are counted on the absolute clock, on which the sound begins at sample `offset`; `factor`
+        brings it to the level that the network expects.
         """
         return self.group_power(read_spectra(sound, self.stft, first, stop, offset)) * np.float32(factor**2)
 
-    def group_power(self, spectra: np.ndarray) -> np.ndarray:
+    def group_power(self, frames: np.ndarray) -> np.ndarray:
         """Power of all channels in groups of bins, float32 [column, group] of [channel, column, bin]."""
-        return np.add.reduceat(sum_power(spectra), self.group_starts, axis=1)
-
-    def to_network_input(self, power: np.ndarray) -> np.ndarray:
-        """What the network is given of a stretch, float32 [1, column, band, 1] of [column, group]."""
-        return filterbank.to_network_input((power @ self.filterbank)[None], self.spec)
+        return np.add.reduceat(sum_power(frames), self.group_starts, axis=1)
 
     def measure_audibility(self, power: np.ndarray) -> np.ndarray:
         """How far power [column, group] stands over the network's floor, float32 [column, band], 0..1."""
@@ -136,17 +130,17 @@ def _build_frontend(
     network: Network, rate: int, targets: Targets, guide: ArraySource | None
 ) -> AudioFrontend:
     spec: AudioInput = network.card.input  # type: ignore[assignment]
-    stft = filterbank.make_network_stft(spec, rate)
-    starts = filterbank.group_bins(stft, BAND_EDGES, filterbank.network_band_edges(spec))
+    stft = spectra.make_network_stft(spec, rate)
+    starts = spectra.group_bins(stft, BAND_EDGES, spectra.network_band_edges(spec))
     sizes = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
-    bank = filterbank.make_network_filterbank(spec, stft)
+    bank = spectra.make_network_filterbank(spec, stft)
     bank = np.add.reduceat(bank, starts, axis=0) / sizes[:, None]
-    canvas_bank = filterbank.make_filterbank(BAND_EDGES, stft)
+    canvas_bank = spectra.make_filterbank(BAND_EDGES, stft)
     canvas_bank = np.add.reduceat(canvas_bank, starts, axis=0) / sizes[:, None]
     canvas_bank[~bank.any(axis=1)] = 0.0
-    interpolation = filterbank.make_band_interpolation(BAND_EDGES, stft)
+    interpolation = spectra.make_band_interpolation(BAND_EDGES, stft)
     # Nothing is invented where the network takes nothing.
-    typical = filterbank.compute_typical_power(spec, BAND_EDGES) * canvas_bank.any(axis=0)
+    typical = spectra.compute_typical_power(spec, BAND_EDGES) * canvas_bank.any(axis=0)
     terms = targets.terms
     if not terms or (guide is not None and all(term.kind != "layer" for term in terms)):
         # A guide alone names no layers.
@@ -170,38 +164,26 @@ def _build_frontend(
 def _extract_guide_features(
     network: Network, guide: ArraySource, terms: tuple[Term, ...]
 ) -> dict[str, np.ndarray]:
-    """A guide's features at the layers among some terms, float32 [cell, channel] by layer, evenly spread."""
+    """A guide's features at the layers among some terms, see `AudioFrontend.guide`; evenly spread."""
     spec: AudioInput = network.card.input  # type: ignore[assignment]
     samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
-    given = filterbank.to_network_input(filterbank.measure_band_power(samples, guide.rate, spec)[None], spec)
-    layers = [term.name for term in terms if term.kind == "layer"]
+    given = spectra.to_network_input(spectra.measure_band_power(samples, guide.rate, spec)[None], spec)
     features = {}
-    for layer in layers:
+    for layer in (term.name for term in terms if term.kind == "layer"):
         cells = np.asarray(network.layer_features((layer,))(given)[0], np.float32)
         cells = cells.reshape(-1, cells.shape[3])
         features[layer] = cells[:: -(-len(cells) // MAX_GUIDE_CELLS)]
     return features
 
 
-@dataclass(frozen=True)
-class AudioWindow:
-    """A stretch of sound as a network is given it."""
-
-    seconds: float
-    """At which it begins, from the sound's first sample."""
-    network_input: np.ndarray
-    """float32 [1, column, band, 1]."""
-
-
 def read_windows(
     source: AudioSource, network: Network, seconds: float, max_windows: int
-) -> Iterator[AudioWindow]:
+) -> Iterator[tuple[float, np.ndarray]]:
     """Windows of some seconds over a whole sound, evenly spaced, for a network to name.
 
-    They cover the sound up to `max_windows`, at least one; behind a shorter sound lies silence.
-
-    Raises:
-        UserError: a sample is not a number.
+    Each is the second at which it begins and what the network is given, float32 [1, column, band, 1]. They
+    cover the sound up to `max_windows`, at least one; behind a shorter sound lies silence. Raises UserError
+    where a sample is not a number.
     """
     frontend = get_frontend(network, source.rate)
     hop = frontend.stft.hop
@@ -211,4 +193,5 @@ def read_windows(
     count = min(max_windows, -(-total // columns))
     for first in np.rint(np.linspace(0, total - columns, count)).astype(int).tolist():
         power = frontend.read_power(source, first, first + columns, 0, factor)
-        yield AudioWindow(first * hop / source.rate, frontend.to_network_input(power))
+        given = spectra.to_network_input((power @ frontend.filterbank)[None], frontend.spec)
+        yield first * hop / source.rate, given

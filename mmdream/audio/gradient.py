@@ -13,9 +13,8 @@ import numpy as np
 
 from mmdream.ascent import objectives
 from mmdream.audio.canvas import MAX_INVENTED, MIN_INVENTED, N_BANDS, compute_invented_power, soft_limit
-from mmdream.audio.filterbank import normalize_bands
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft, normalize_bands
 from mmdream.core.memory import cache_in_traces
 from mmdream.networks.audio_models import window_logits
 from mmdream.networks.framework import tf

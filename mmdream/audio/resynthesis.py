@@ -20,8 +20,15 @@ from scipy.ndimage import median_filter
 
 from mmdream.audio.canvas import BAND_EDGES, N_BANDS, compute_invented_power
 from mmdream.audio.chunks import ChunkContext
-from mmdream.audio.filterbank import make_band_interpolation
-from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, overlap_add, read_spectra
+from mmdream.audio.spectra import (
+    HALF_WINDOW_HOPS,
+    Stft,
+    forward_stft,
+    inverse_stft,
+    make_band_interpolation,
+    overlap_add,
+    read_spectra,
+)
 from mmdream.audio.synthesis import Excitation, fade_at_edges
 from mmdream.settings.schedule import Curve
 

@@ -22,7 +22,7 @@ from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks,
 from mmdream.audio.loudness import LoudnessMeter, meter_loudness
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
-from mmdream.audio.stft import HALF_WINDOW_HOPS, overlap_add, read_spectra
+from mmdream.audio.spectra import HALF_WINDOW_HOPS, overlap_add, read_spectra
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 from mmdream.settings.passes import AudioStyleSettings

@@ -15,7 +15,7 @@ import scipy.signal
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.mastering import PEAK_CEILING
 from mmdream.audio.source import BLOCK_SAMPLES
-from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft
+from mmdream.audio.spectra import HALF_WINDOW_HOPS, Stft, forward_stft
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.ndimage
 
-from mmdream.audio import filterbank
+from mmdream.audio import spectra
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.stft import Stft, make_stft, sum_power
+from mmdream.audio.spectra import Stft, make_stft, sum_power
 from mmdream.core.rng import rng_for
 from mmdream.networks.framework import tf
 
@@ -75,12 +75,12 @@ class StyleGrid:
     run_sizes: np.ndarray
     """float32 [run], bins."""
 
-    def to_canvas(self, spectra: np.ndarray, factor: float) -> np.ndarray:
-        """Spectra, complex64 [channel, hop, bin], on the canvas's scale: float32 [hop, run], >= 0.
+    def to_canvas(self, frames: np.ndarray, factor: float) -> np.ndarray:
+        """A sound's frames, complex64 [channel, hop, bin], on the canvas's scale: float32 [hop, run], >= 0.
 
         ln(1 + LOG_SCALE * amplitude), all channels together; `factor` brings the sound to a common level.
         """
-        power = np.add.reduceat(sum_power(spectra), self.run_starts, axis=1) / self.run_sizes
+        power = np.add.reduceat(sum_power(frames), self.run_starts, axis=1) / self.run_sizes
         return np.asarray(np.log1p(np.float32(LOG_SCALE * factor) * np.sqrt(power)), np.float32)
 
     def measure_presence(self, canvas: np.ndarray) -> np.ndarray:
@@ -89,14 +89,14 @@ class StyleGrid:
         near = scipy.ndimage.maximum_filter1d(energy, 2 * RING_HOPS + 1)
         return np.asarray(near / (near + AUDIBLE_ENERGY), np.float32)
 
-    def to_amplitudes(self, canvas: np.ndarray, spectra: np.ndarray, factor: float) -> np.ndarray:
-        """The amplitudes, float32 [channel, hop, bin], of a canvas [hop, run] and its content.
+    def to_amplitudes(self, canvas: np.ndarray, frames: np.ndarray, factor: float) -> np.ndarray:
+        """The amplitudes, float32 [channel, hop, bin], of a canvas [hop, run] and its content's frames.
 
         What was there keeps its place between the channels and its shape inside a run; what is new is spread
         evenly over a run, and over the channels as the sound lies around it. So the canvas of a sound gives
         that sound's own amplitudes, whatever its channels hold, and no two channels can cancel.
         """
-        power = np.square(np.abs(spectra))
+        power = np.square(np.abs(frames))
         first = int(self.run_starts[0])
         sizes = self.run_sizes.astype(int)
         old = power[..., first:]
@@ -118,7 +118,7 @@ def make_style_grid(rate: int) -> StyleGrid:
     """The canvas at a sample rate."""
     stft = make_stft(rate)
     single = np.flatnonzero((stft.frequencies >= MIN_CANVAS_HZ) & (stft.frequencies < MAX_SINGLE_BIN_HZ))
-    starts = np.union1d(single, filterbank.group_bins(stft, BAND_EDGES))
+    starts = np.union1d(single, spectra.group_bins(stft, BAND_EDGES))
     starts = starts[starts >= single[0]]
     return StyleGrid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))
 
@@ -144,9 +144,7 @@ class AudioTextureModel:
             return wide
         spec: AudioInput = self.network.card.input  # type: ignore[assignment]
         power = tf.square((tf.exp(canvas[roll:]) - 1.0) / LOG_SCALE) @ tf.constant(self.filterbank)
-        given = filterbank.normalize_bands(power, spec, tf.math.log, tf.exp)[
-            None, :: spec.decimation, :, None
-        ]
+        given = spectra.normalize_bands(power, spec, tf.math.log, tf.exp)[None, :: spec.decimation, :, None]
         return wide + [a[0] for a in self.network.layer_features(TRAINED_LAYERS)(given)]
 
     def layer_weights(self) -> np.ndarray:
@@ -177,7 +175,7 @@ def build_texture_model(
     )
     if network is None:
         return AudioTextureModel(mean, filters, np.zeros((runs, 0), np.float32), None)
-    bank = filterbank.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
+    bank = spectra.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
     return AudioTextureModel(mean, filters, np.add.reduceat(bank, grid.run_starts, axis=0), network)
 
 
@@ -217,9 +215,9 @@ def gram_distances(grams: Sequence[np.ndarray], others: Sequence[np.ndarray]) ->
 def make_envelope_bands(grid: StyleGrid) -> np.ndarray:
     """Averages of a canvas's runs over wide bands, float32 [run, band]."""
     hz = (grid.run_starts + (grid.run_sizes - 1) / 2) * grid.stft.rate / grid.stft.n_fft
-    edges = filterbank.compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
+    edges = spectra.compute_band_edges(ENVELOPE_BANDS, 40.0, 16000.0, "htk")
     center = edges[1:-1]
-    bank = filterbank.make_triangles(hz, center, center - edges[:-2], edges[2:] - center)
+    bank = spectra.make_triangles(hz, center, center - edges[:-2], edges[2:] - center)
     bank = bank[:, bank.sum(axis=0) > 0.5]
     return np.asarray(bank / bank.sum(axis=0), np.float32)
 

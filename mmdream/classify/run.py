@@ -148,10 +148,11 @@ def _classify_windows(film: MediaFile, network: Network, sink: EventSink) -> Pre
             raise UserError(f"{film.path}: its sound is empty")
         with soundfile.SoundFile(wave) as file:
             length = span.n_samples / track.rate
-            for window in read_windows(FileSource(file, track.layout), network, WINDOW_SECONDS, MAX_MOMENTS):
-                seconds.append(float(span.start) + window.seconds)
-                logits.append(np.asarray(head(window.network_input), np.float32)[0])
-                sink.progress("sound", min(window.seconds + WINDOW_SECONDS, length), length)
+            source = FileSource(file, track.layout)
+            for begin, window in read_windows(source, network, WINDOW_SECONDS, MAX_MOMENTS):
+                seconds.append(float(span.start) + begin)
+                logits.append(np.asarray(head(window), np.float32)[0])
+                sink.progress("sound", min(begin + WINDOW_SECONDS, length), length)
     return Predictions.of(network, seconds, WINDOW_SECONDS, logits)
 
 

@@ -196,7 +196,7 @@ class NetworkCard:
     synonyms: dict[str, list[str]] = field(default_factory=dict, hash=False)
     """Other names of some of `classes`, such as those that data sets give them."""
     events: tuple[str, ...] = ()
-    """Classes of a melnet that begin and end; see `mmdream.audio.gradient.MOST_EVENT`."""
+    """Classes of a melnet that begin and end; see `mmdream.audio.gradient.EVENT_WEIGHT`."""
     pitches: dict[str, float] = field(default_factory=dict, hash=False)
     """Hz of what is synthesised for some of `classes`, where the source has no pitch."""
     motifs: dict[str, str] = field(default_factory=dict, hash=False)

@@ -60,7 +60,7 @@ class Network:
         Returns:
             A function from the network's input to tensors [1, h, w, c] in its precision. Images: float32
             [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
-            `mmdream.audio.filterbank.to_network_input` gives them.
+            `mmdream.audio.spectra.to_network_input` gives them.
         """
         return self.layer_features(tuple(self.card.rungs[place].layer for place in places))
 

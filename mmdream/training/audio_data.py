@@ -1,7 +1,7 @@
 """Sounds as a network is trained on them, augmented as power in the network's own bands.
 
 There two sounds add up; only the masks come after the scale of the network's input. Bands and scale are those
-of the dream (`mmdream.audio.filterbank`).
+of the dream (`mmdream.audio.spectra`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.audio.filterbank import make_network_stft, measure_band_power, to_network_input
+from mmdream.audio.spectra import make_network_stft, measure_band_power, to_network_input
 from mmdream.datasets.folder import Dataset, Example
 from mmdream.datasets.load import ExampleFormat, load_example
 from mmdream.networks.card import AudioInput

@@ -24,7 +24,7 @@ from mmdream.audio.canvas import (
 from mmdream.audio.chunks import CanvasCallback, Chunk, crossfade_chunks
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import AudioSource, FileSource, read_blocks
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft
 from mmdream.core.files import (
     check_output_file,
     check_output_folder,

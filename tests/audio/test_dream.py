@@ -15,7 +15,7 @@ from mmdream.audio.chunks import CHUNK_HOPS, AudioDreamSettings, DreamHooks
 from mmdream.audio.dream import AudioDreamReport, dream_source, measure_contrast_energies
 from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.audio.source import BLOCK_SAMPLES, ArraySource, FileSource
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.settings.schedule import Schedule

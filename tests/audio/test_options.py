@@ -13,7 +13,7 @@ from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.resynthesis import SpectraBlock, detect_pitch, fit_dream_phases
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
+from mmdream.audio.spectra import HALF_WINDOW_HOPS, Stft, forward_stft, inverse_stft, make_stft
 from mmdream.audio.synthesis import Excitation
 from mmdream.core.errors import UserError
 from mmdream.settings.recipe import AudioOptions

@@ -17,7 +17,7 @@ from mmdream.audio.resynthesis import (
     stream_griffin_lim,
 )
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import Stft
+from mmdream.audio.spectra import Stft
 from mmdream.audio.style import (
     AudioStyleReport,
     MeteredSound,

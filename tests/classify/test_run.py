@@ -94,8 +94,8 @@ def test_a_sound_is_prepared_as_in_training(data: Path):
             if not clip.startswith("5-"):  # The fold that the weights have not heard.
                 continue
             samples, rate = soundfile.read(io.BytesIO(tar.extractfile(member).read()), dtype="float32")
-            (window,) = read_windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
-            best = int(np.argmax(head(window.network_input)))
+            ((_, window),) = read_windows(ArraySource(samples[None], rate), network, len(samples) / rate, 1)
+            best = int(np.argmax(head(window)))
             right.append(best == network.card.class_index(folder.partition(" - ")[2]))
     assert len(right) == 80
     assert np.mean(right) == pytest.approx(network.card.facts["accuracy_fold_5"], abs=0.013)  # One clip.
@@ -111,12 +111,12 @@ def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
     rate = 8000
     source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
     found = list(read_windows(source, network, 2.0, MAX_MOMENTS))
-    begins = np.array([window.seconds for window in found])
+    begins = np.array([begin for begin, _ in found])
     assert begins[0] == 0
     assert begins[-1] + 2 >= seconds - 0.012
     assert (np.diff(begins) > 0).all()
     assert (np.diff(begins) <= 2.001).all()
-    assert {window.network_input.shape for window in found} == {found[0].network_input.shape}
+    assert {window.shape for _, window in found} == {found[0][1].shape}
     assert len(list(read_windows(source, network, 2.0, 2))) == min(2, len(found))
 
 
@@ -124,8 +124,8 @@ def test_a_network_of_another_front_end_hears_short_sounds():
     network = load_network(
         load_card("residual_spec"), "random"
     )  # The others of the zoo take ten times as long to build.
-    (window,) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
-    logits = np.asarray(network.class_logits()(window.network_input))
+    ((_, window),) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
+    logits = np.asarray(network.class_logits()(window))
     assert logits.shape == (1, len(network.card.classes))
     assert np.isfinite(logits).all()
 

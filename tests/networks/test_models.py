@@ -16,7 +16,7 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
 from mmdream.audio.gradient import make_gradient, measure_energies
 from mmdream.audio.source import ArraySource
-from mmdream.audio.stft import make_stft
+from mmdream.audio.spectra import make_stft
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS_FOLDER, KerasWeights, NoWeights, describe_weights
 from mmdream.networks.framework import tf

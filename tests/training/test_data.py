@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mmdream.audio.chunks import AudioDreamSettings, make_chunk_context, split_into_chunks
-from mmdream.audio.filterbank import measure_band_power, to_network_input
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
+from mmdream.audio.spectra import measure_band_power, to_network_input
 from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Dataset, Example, read_dataset
 from mmdream.networks.network import load_network
