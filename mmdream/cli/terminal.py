@@ -153,7 +153,7 @@ def play_sound(path: Path, listener: EventSink) -> None:
 
     import ffmpeg
 
-    from mmdream.media.open import run_ffmpeg
+    from mmdream.media.formats import run_ffmpeg
 
     words = find_player(sys.platform, shutil.which)
     if words is None:

@@ -18,8 +18,7 @@ import numpy as np
 import soundfile
 
 from mmdream.core.errors import disk_full_error
-from mmdream.media.open import DEMUX_END_ERROR, audio_stream, open_media
-from mmdream.media.probe import AudioTrack, MediaFile
+from mmdream.media.probe import DEMUX_END_ERROR, AudioTrack, MediaFile, open_media
 
 BLOCK_SAMPLES = 1 << 16
 """Of silence handed on at once."""
@@ -156,7 +155,7 @@ def decode_audio(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int, np.n
 def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | None, np.ndarray, bool]]:
     """Decoded blocks: (position by its time stamp, float32 [channel, sample], whether damage lies before)."""
     with open_media(film.path) as container:
-        packets = container.demux(audio_stream(container, track.index))
+        packets = container.demux(container.streams[track.index])
         to_float = _make_float_converter(track)
         resumed = False
         while True:

@@ -1,22 +1,22 @@
-"""The kinds of film and sound file that are written: one row a suffix, and what each can hold."""
+"""The kinds of film and sound file that are written, what each can hold, and ffmpeg, which writes them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import ffmpeg
+import imageio_ffmpeg
 import soundfile
 
-from mmdream.core.errors import UserError
-from mmdream.media.open import run_ffmpeg
+from mmdream.core.errors import UserError, disk_full_error
 from mmdream.media.probe import MAX_CHANNELS, AudioTrack
 
-AAC_RATES = frozenset(
-    {7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
-)
+AAC_RATES = frozenset(av.Codec("aac", "w").audio_rates or ())
 MP3_RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 
 
@@ -61,22 +61,17 @@ class VideoFormat:
     """One kind of film file."""
 
     muxer: str
-    """FFmpeg's name of the container."""
+    """FFmpeg's name, as those of the encoders."""
     intermediate_suffix: str
     """Of the files on the way to it."""
     video: VideoCodec
     audio_encoder: str
-    """FFmpeg's name."""
     subtitle_encoder: str
-    """The one that text subtitles are converted with."""
+    """For text subtitles."""
     copyable_video: frozenset[str] | None = None
     """Codecs whose packets may be copied; None: all."""
     copyable_audio: frozenset[str] | None = None
     copyable_subtitles: frozenset[str] | None = None
-
-    def can_copy_video(self, codec: str) -> bool:
-        """Whether the container takes packets of this codec as they are."""
-        return self.copyable_video is None or codec in self.copyable_video
 
     @property
     def is_mp4(self) -> bool:
@@ -121,16 +116,11 @@ VIDEO_SUFFIXES = tuple(VIDEO_FORMATS)
 
 
 def video_format(path: Path) -> VideoFormat:
-    """The kind of film that a name asks for.
-
-    Raises:
-        UserError: an unknown suffix.
-    """
-    try:
-        return VIDEO_FORMATS[path.suffix.lower()]
-    except KeyError:
+    """The kind of film that a name asks for; an unknown suffix is a `UserError`."""
+    if path.suffix.lower() not in VIDEO_FORMATS:
         ending = path.suffix or "a file without ending"
-        raise UserError(f"{path}: cannot write a film as {ending}; use {', '.join(VIDEO_FORMATS)}") from None
+        raise UserError(f"{path}: cannot write a film as {ending}; use {', '.join(VIDEO_FORMATS)}")
+    return VIDEO_FORMATS[path.suffix.lower()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +171,7 @@ AUDIO_SUFFIXES = tuple(AUDIO_FORMATS)
 
 
 def check_audio_format(path: Path, track: AudioTrack) -> None:
-    """Refuse a kind of file that cannot hold a sound as it is; to be asked before the work.
-
-    Raises:
-        UserError: names the kinds that can.
-    """
+    """Refuse, before any work, a kind of file that cannot hold a sound as it is; names the kinds that can."""
     properties = track.rate, track.channels, track.layout
     if refusal := AUDIO_FORMATS[path.suffix.lower()].refusal(*properties):
         others = (suffix for suffix, other in AUDIO_FORMATS.items() if other.refusal(*properties) is None)
@@ -193,10 +179,9 @@ def check_audio_format(path: Path, track: AudioTrack) -> None:
 
 
 def encode_audio(wave: Path, out: Path) -> None:
-    """Write a float32 wave file in the format that `out`'s suffix, of `AUDIO_SUFFIXES`, asks for.
+    """Write a float32 wave file as `out`'s suffix, of `AUDIO_SUFFIXES`, asks for.
 
-    Raises:
-        UserError: too short for the format, or the disk is full.
+    A `UserError` where the sound is too short for the format, or the disk is full.
     """
     audio_format = AUDIO_FORMATS[out.suffix.lower()]
     if 0 < soundfile.info(wave).frames < audio_format.min_samples:
@@ -205,3 +190,31 @@ def encode_audio(wave: Path, out: Path) -> None:
             f"{audio_format.min_samples} samples; write it as .wav"
         )
     run_ffmpeg(ffmpeg.input(str(wave)).output(str(out), **audio_format.options), out)
+
+
+def merge_audio_video(video: Path, audio: Path, out: Path, audio_encoder: str) -> None:
+    """Join a video file, copied, and a sound, encoded, which both begin at 0; errors as in `run_ffmpeg`."""
+    # moviepy reads this once, when it is imported.
+    os.environ["FFMPEG_BINARY"] = imageio_ffmpeg.get_ffmpeg_exe()
+    from moviepy.video.io.ffmpeg_tools import ffmpeg_merge_video_audio
+
+    try:
+        ffmpeg_merge_video_audio(str(video), str(audio), str(out), "copy", audio_encoder, logger=None)
+    except OSError as error:
+        raise _ffmpeg_error(str(error), out) from error
+
+
+def run_ffmpeg(graph: Any, out: Path) -> None:
+    """Run a graph of ffmpeg-python's that writes `out`; a `RuntimeError`, or a `UserError` on a full disk."""
+    graph = graph.global_args("-nostdin", "-hide_banner", "-loglevel", "error")
+    try:
+        ffmpeg.run(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True, quiet=True)
+    except ffmpeg.Error as error:
+        raise _ffmpeg_error(error.stderr.decode(errors="replace"), out) from error
+
+
+def _ffmpeg_error(log: str, out: Path) -> Exception:
+    if "No space left on device" in log:
+        return disk_full_error(out)
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return RuntimeError(f"ffmpeg could not write {out.name}: {lines[-1] if lines else 'no reason given'}")

@@ -13,21 +13,22 @@ from typing import Any
 import av
 import ffmpeg
 
-from mmdream.media.formats import AAC_RATES, VideoFormat, video_format
-from mmdream.media.open import DEMUX_END_ERROR, merge_audio_video, open_media, run_ffmpeg
-from mmdream.media.probe import MediaFile, SubtitleTrack
+from mmdream.media.formats import AAC_RATES, VideoFormat, merge_audio_video, run_ffmpeg, video_format
+from mmdream.media.probe import DEMUX_END_ERROR, AudioTrack, MediaFile, SubtitleTrack, open_media
 from mmdream.media.tracks import OutputAudioTrack, describe_track, plan_audio_tracks
 from mmdream.media.video_reader import read_frames
 from mmdream.media.video_writer import VideoWriter, read_origin
 
 NO_STREAM = "s:999?"
-"""Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come
-from one."""
+"""Maps nothing: ffmpeg-python leaves out an input of which nothing may be mapped, and tags come from one."""
+CUT_FILTER = "noise=drop='lt(pts*tb,0)'"
+"""Drops packets before an excerpt."""
 ALAC_DURATION_FILTER = "setts=duration='if(gt(DURATION,0),DURATION,4096/SR/TB)'"
 """Matroska does not say how long ALAC's packets last, and without a length MP4 leaves the last one out."""
 MAX_TICK_RATE = 2**31 - 1
 """MP4 holds ticks a second in 32 bits."""
 MATROSKA_TICK = Fraction(1, 1000)
+TEXT_SUBTITLES = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
 FAR_PTS = 2**42
 """Ticks behind the end of any film; a jump there finds the last keyframe."""
 
@@ -44,8 +45,9 @@ def mux_video(
 ) -> tuple[OutputAudioTrack, ...]:
     """Make the final film; returns its audio tracks in order.
 
-    moviepy joins the finished video and audio, both begun at zero. A last stream copy then gives
-    each its place, and adds the source's other audio tracks, subtitles, chapters and tags.
+    moviepy joins the finished video and audio, both begun at zero. A last stream copy then gives each its
+    place, and adds the source's other audio tracks, subtitles, chapters and tags. An unknown suffix or a full
+    disk is a `UserError`.
 
     Args:
         film: the source.
@@ -54,16 +56,13 @@ def mux_video(
         dream: the dreamed sound, which replaces its track; None: all of the source's are kept.
         out: the result; intermediate files lie beside it.
         start: seconds since `MediaFile.start` that become second 0 of the result; None: the film's beginning.
-        end: seconds since `MediaFile.start` at which the excerpt ends; None: the film's end.
+        end: seconds since `MediaFile.start`; None: the film's end.
         on_warning: called with one line about what could not be kept as it is.
-
-    Raises:
-        UserError: an unknown suffix, or a full disk.
     """
     kind = video_format(out)
     if video is None and film.video is not None:
         is_excerpt = start is not None or end is not None
-        if is_excerpt or not kind.can_copy_video(film.video.codec):
+        if is_excerpt or (kind.copyable_video is not None and film.video.codec not in kind.copyable_video):
             on_warning(f"{film.path}: its picture is encoded anew, as an excerpt or as {out.suffix} demands")
             video = out.with_name(f"kept{kind.intermediate_suffix}")
             with VideoWriter(video, film.video, out.suffix.lower(), film.video.time_base) as writer:
@@ -71,6 +70,7 @@ def mux_video(
                     writer.write(frame.rgb, frame.pts)
     zero = film.start + (start or 0)
     source = _source_input(film, zero, is_excerpt=start is not None)
+    cut = () if start is None else (CUT_FILTER,)
     tracks = plan_audio_tracks(film, dream, out, (start, end), on_warning)
     merged = None
     if video is not None and dream is not None and dream in tracks:
@@ -78,11 +78,15 @@ def mux_video(
         merged = out.with_name(f"merged{kind.intermediate_suffix}")
         merge_audio_video(video, dream.wave, merged, kind.audio_encoder)
 
-    streams = [] if film.video is None else [_video_stream(film, video, merged, source, zero)]
+    streams = []
+    if film.video is not None:
+        index = film.video.index
+        stream = source[str(index)] if video is None else _video_input(video, merged, zero)["v:0"]
+        streams.append(_OutputStream(stream, "v", index))
     for track in tracks:
         _warn_resampled(track, kind, on_warning)
         ready = merged if track == dream else None
-        streams.append(_audio_stream(film, track, ready, kind, source, zero, cut=start is not None))
+        streams.append(_audio_stream(film, track, ready, kind, source, zero, cut))
     for subtitle in film.subtitles:
         codec = _subtitle_codec(subtitle, kind)
         if codec is None:
@@ -90,8 +94,7 @@ def mux_video(
                 f"{film.path}: subtitles ({subtitle.codec}) are left out: {out.suffix} cannot hold them"
             )
             continue
-        stream = source[str(subtitle.index)]
-        streams.append(_OutputStream(stream, "s", subtitle.index, codec, cut=start is not None))
+        streams.append(_OutputStream(source[str(subtitle.index)], "s", subtitle.index, codec, cut))
 
     options = _output_options(film, kind, streams, source)
     if end is not None:
@@ -109,22 +112,16 @@ def mux_video(
 
 @dataclass(frozen=True, slots=True)
 class _OutputStream:
-    """One stream of the result."""
+    """One stream of the result: ffmpeg-python's, its medium (v, a or s), its codec and filters of packets."""
 
     stream: Any
-    """ffmpeg-python's."""
     medium: str
-    """v, a or s."""
     index: int
     """The source's stream that its tags come from."""
     codec: str = "copy"
-    cut: bool = False
-    """Packets before the excerpt must be dropped."""
-    dispositions: tuple[str, ...] | None = None
-    """None: as they come."""
-    title: str | None = None
-    """Besides those tags, as not every container calls it so."""
-    packet_filters: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    audio: AudioTrack | None = None
+    """The source's, of a sound."""
 
 
 def _source_input(film: MediaFile, zero: Fraction, is_excerpt: bool) -> Any:
@@ -146,14 +143,8 @@ def _file_start(path: Path) -> Fraction:
         return Fraction(container.start_time or 0, av.time_base)
 
 
-def _video_stream(
-    film: MediaFile, video: Path | None, merged: Path | None, source: Any, zero: Fraction
-) -> _OutputStream:
-    """The video, from where it lies: merged with the dreamed sound, alone, or in the source."""
-    assert film.video is not None
-    index = film.video.index
-    if video is None:
-        return _OutputStream(source[str(index)], "v", index)
+def _video_input(video: Path, merged: Path | None, zero: Fraction) -> Any:
+    """Frames of `VideoWriter` as an input on the result's clock: merged with the dreamed sound, or alone."""
     start = read_origin(video) - zero
     if merged is not None:  # moviepy has moved its first frame to 0.
         with open_media(video) as container:
@@ -161,7 +152,7 @@ def _video_stream(
             assert stream.start_time is not None
             assert stream.time_base is not None
             start += stream.start_time * Fraction(stream.time_base)
-    return _OutputStream(_input_at(merged or video, start)["v:0"], "v", index)
+    return _input_at(merged or video, start)
 
 
 def _audio_stream(
@@ -171,18 +162,19 @@ def _audio_stream(
     kind: VideoFormat,
     source: Any,
     zero: Fraction,
-    cut: bool,
+    cut: tuple[str, ...],
 ) -> _OutputStream:
     """An audio track, from where it lies: merged with the video, in a wave file, or in the source."""
-    audio, codec = track.source, "copy"
+    audio, codec, filters = track.source, "copy", cut
     if track.wave is None:
         stream = source[str(audio.index)]
     else:
         assert track.wave_span is not None
         stream = _input_at(merged or track.wave, film.start + track.wave_span.start - zero)["a:0"]
-        codec, cut = "copy" if merged is not None else track.encoder or kind.audio_encoder, False
-    filters = (ALAC_DURATION_FILTER,) if codec == "copy" and audio.codec == "alac" and kind.is_mp4 else ()
-    return _OutputStream(stream, "a", audio.index, codec, cut, audio.dispositions, audio.title, filters)
+        codec, filters = "copy" if merged is not None else track.encoder or kind.audio_encoder, ()
+    if codec == "copy" and audio.codec == "alac" and kind.is_mp4:
+        filters = (*filters, ALAC_DURATION_FILTER)
+    return _OutputStream(stream, "a", audio.index, codec, filters, audio)
 
 
 def _warn_resampled(track: OutputAudioTrack, kind: VideoFormat, on_warning: Callable[[str], None]) -> None:
@@ -199,7 +191,7 @@ def _subtitle_codec(subtitle: SubtitleTrack, kind: VideoFormat) -> str | None:
         return "copy" if subtitle.codec != "mov_text" else kind.subtitle_encoder
     if subtitle.codec in kind.copyable_subtitles:
         return "copy"
-    return kind.subtitle_encoder if subtitle.is_text else None
+    return kind.subtitle_encoder if subtitle.codec in TEXT_SUBTITLES else None
 
 
 def _output_options(
@@ -220,16 +212,13 @@ def _output_options(
         spec = f"{stream.medium}:{number}"
         options[f"c:{spec}"] = stream.codec
         options[f"map_metadata:s:{spec}"] = f"{origin}:s:{stream.index}"
-        if stream.dispositions is not None:
+        if stream.audio is not None:
             # Said of each: ffmpeg takes the first track for the default where nothing is said.
-            options[f"disposition:{spec}"] = "+".join(stream.dispositions) or "0"
-        if stream.title is not None:
-            options[f"metadata:s:{spec}"] = f"title={stream.title}"
-        filters = list(stream.packet_filters)
-        if stream.cut and (stream.codec == "copy" or stream.medium == "s"):
-            filters.insert(0, "noise=drop='lt(pts*tb,0)'")
-        if filters:
-            options[f"bsf:{spec}"] = ",".join(filters)
+            options[f"disposition:{spec}"] = "+".join(stream.audio.dispositions) or "0"
+            if stream.audio.title is not None:  # Not every container calls it so among its tags.
+                options[f"metadata:s:{spec}"] = f"title={stream.audio.title}"
+        if stream.filters:
+            options[f"bsf:{spec}"] = ",".join(stream.filters)
     return options
 
 
@@ -247,10 +236,7 @@ def _timescales(film: MediaFile) -> dict[str, int]:
 
 
 def _last_frame_duration(film: MediaFile, video: Path, zero: Fraction) -> dict[str, str]:
-    """Options that say how long the last frame is shown, as no frame behind it tells a copy.
-
-    `video` was written by `VideoWriter`; `zero` is the second of the source's clock that becomes 0.
-    """
+    """Options that say how long the last frame is shown, as no frame behind it tells a copy."""
     with open_media(video) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None

@@ -1,11 +1,12 @@
-"""What a media file holds, read from its header and the first frame of each stream."""
+"""Open media files, and tell what they hold from the header and the first frame of each stream."""
 
 from __future__ import annotations
 
+import os
 import re
 import struct
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,8 +20,11 @@ from av.stream import Disposition
 
 from mmdream.core.errors import UserError
 from mmdream.media.color import ColorSpace, read_color_space
-from mmdream.media.open import DEMUX_END_ERROR, audio_stream, open_media, video_decoder, video_stream
 
+OPEN_OPTIONS = {"protocol_whitelist": "file"}
+"""A film is a file: playlists that point elsewhere are not followed."""
+DEMUX_END_ERROR = IndexError
+"""PyAV 18.1 counts the streams when demuxing begins, and fails at its end where one was added on the way."""
 MAX_SIDE = 16384
 MAX_PIXELS = 2**28
 """Larger frames are refused before anything of their size is allocated."""
@@ -33,7 +37,6 @@ DURATION_TAG = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)")
 """Matroska's tag of a stream's end. `Fraction` would take powers of ten too, of any size."""
 RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "h264", "hevc"}
 """Formats whose clock begins anywhere: the first frame or sample is at 0."""
-TEXT_SUBTITLES = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,6 @@ class Orientation:
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """Turn coded pixels [row, column, 3] as they are shown."""
-        if self == UPRIGHT:
-            return rgb
         if self.transpose:
             rgb = rgb.swapaxes(0, 1)
         if self.flip_horizontal:
@@ -55,9 +56,6 @@ class Orientation:
         if self.flip_vertical:
             rgb = rgb[::-1]
         return np.ascontiguousarray(rgb)
-
-
-UPRIGHT = Orientation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +70,13 @@ class VideoTrack:
     orientation: Orientation
     """From coded pixels to shown ones."""
     time_base: Fraction
-    """Seconds of one tick of the time stamps."""
+    """Seconds of a tick."""
     first_pts: int
-    """Time stamp of the first frame, ticks."""
+    """Of the first frame, ticks."""
     rate: Fraction | None
     """Frames a second on average, if the file says so."""
     duration: Fraction | None
-    """Seconds of this stream, if the file says so."""
+    """Seconds, if the file says so."""
     sar: Fraction
     """Sample aspect ratio: width of a shown pixel over its height."""
     color: ColorSpace
@@ -103,7 +101,7 @@ class AudioTrack:
     start: Fraction
     """Seconds from `MediaFile.start` to the first sample."""
     duration: Fraction | None
-    """Seconds of this stream, if the file says so exactly."""
+    """Seconds, if the file says so exactly."""
     language: str | None
     """As the container writes it, e.g. `fra` or `en-US`; None: it does not say."""
     title: str | None
@@ -117,7 +115,6 @@ class SubtitleTrack:
 
     index: int
     codec: str
-    is_text: bool
     language: str | None
 
 
@@ -127,25 +124,59 @@ class MediaFile:
 
     path: Path
     container_format: str
-    """FFmpeg's name."""
     start: Fraction
     """Seconds on the streams' clocks at which a player's clock is 0."""
     duration: Fraction | None
     """Seconds from `start` to the end of the longest stream, as the header says."""
     video: VideoTrack | None
     audio_tracks: tuple[AudioTrack, ...]
-    """Those that can be decoded."""
     undecodable_audio: tuple[int, ...]
-    """Numbers of the audio tracks of which nothing can be decoded."""
+    """Numbers of the tracks of which nothing can be decoded; the others are in `audio_tracks`."""
     subtitles: tuple[SubtitleTrack, ...]
 
 
-def probe(path: Path) -> MediaFile:
-    """Read a file's header, and the first frame of each stream for rotation and depth.
+@contextmanager
+def open_media(path: Path) -> Iterator[InputContainer]:
+    """Open a film or a sound for reading; a `UserError` says why it cannot be read."""
+    if not os.path.exists(path):  # Unlike pathlib's, False for a name that is too long for any file.
+        raise UserError(f"{path}: no such file")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name a film in it")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty")
+    try:
+        # The absolute path: a name with a colon would be taken for a protocol.
+        container = av.open(str(path.resolve()), options=OPEN_OPTIONS, metadata_errors="replace")
+    except PermissionError as error:
+        raise UserError(f"{path}: no permission to read it") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read as a film or a sound; it is of another kind, or cut off in its header"
+        ) from error
+    with container:
+        yield container
 
-    Raises:
-        UserError: the file cannot be read, or holds neither video nor audio that can be decoded.
-    """
+
+def video_stream(container: InputContainer, index: int) -> av.VideoStream:
+    """The video stream of this index."""
+    stream = container.streams[index]
+    assert isinstance(stream, av.VideoStream)
+    return stream
+
+
+def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+    """The decoder of a video stream: libvpx for transparent VP9, as FFmpeg's own leaves transparency out."""
+    context = stream.codec_context
+    if context.name == "vp9" and stream.metadata.get("alpha_mode") == "1":
+        libvpx = av.CodecContext.create("libvpx-vp9", "r")
+        assert isinstance(libvpx, av.VideoCodecContext)
+        context = libvpx
+    context.thread_type = "AUTO"
+    return context
+
+
+def probe(path: Path) -> MediaFile:
+    """Tell what a file holds; a `UserError` where it holds neither video nor audio that can be decoded."""
     with open_media(path) as container:
         container_format = container.format.name
         if container_format == "tty":  # FFmpeg takes a text for a picture of letters.
@@ -155,7 +186,10 @@ def probe(path: Path) -> MediaFile:
         covers = Disposition.attached_pic
         video_indices = [s.index for s in container.streams.video if not s.disposition & covers]
         audio_indices = [s.index for s in container.streams.audio]
-        subtitles = tuple(_probe_subtitle(s) for s in container.streams.subtitles)
+        subtitles = tuple(
+            SubtitleTrack(s.index, s.codec_context.name if s.codec_context else "unknown", s.language)
+            for s in container.streams.subtitles
+        )
         container_start, length = container.start_time, container.duration
     video = next((v for index in video_indices if (v := _probe_video(path, index)) is not None), None)
     every_audio = {number: _probe_audio(path, index, number) for number, index in enumerate(audio_indices, 1)}
@@ -212,7 +246,7 @@ def _probe_video(path: Path, index: int) -> VideoTrack | None:
 
 def _probe_audio(path: Path, index: int, number: int) -> AudioTrack | None:
     with open_media(path) as container:
-        stream = audio_stream(container, index)
+        stream = container.streams[index]
         if stream.codec_context is None:
             return None
         frame = _first_frame(container, stream, lambda packet: packet.decode())
@@ -240,15 +274,10 @@ def _probe_audio(path: Path, index: int, number: int) -> AudioTrack | None:
         )
 
 
-def _probe_subtitle(stream: av.stream.Stream) -> SubtitleTrack:
-    codec = "unknown" if stream.codec_context is None else stream.codec_context.name
-    return SubtitleTrack(stream.index, codec, codec in TEXT_SUBTITLES, stream.language)
-
-
 def _first_frame(
     container: InputContainer, stream: av.stream.Stream, decode: Callable[[av.Packet[Any]], Iterable[Any]]
 ) -> Any:
-    """The first frame of a stream that may begin with broken packets; None: nothing decodes."""
+    """The first frame that decodes; None: nothing does."""
     with suppress(av.FFmpegError, OSError, DEMUX_END_ERROR):
         for packet in container.demux(stream):
             with suppress(av.FFmpegError):
@@ -264,11 +293,10 @@ def _stated_duration(stream: av.stream.Stream) -> Fraction | None:
     time_base = Fraction(stream.time_base)
     if stream.duration:
         return stream.duration * time_base
-    tag = DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
-    if tag is None:
-        return None
-    end = int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-    return end - (stream.start_time or 0) * time_base
+    if tag := DURATION_TAG.fullmatch(stream.metadata.get("DURATION", "")):
+        end = int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
+        return end - (stream.start_time or 0) * time_base
+    return None
 
 
 def _read_orientation(frame: av.VideoFrame) -> Orientation:
@@ -279,7 +307,7 @@ def _read_orientation(frame: av.VideoFrame) -> Orientation:
     """
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if not isinstance(matrix, SideData):
-        return UPRIGHT
+        return Orientation()
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
     if abs(b) + abs(c) > abs(a) + abs(d):
         return Orientation(transpose=True, flip_horizontal=c < 0, flip_vertical=b < 0)

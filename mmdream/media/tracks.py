@@ -13,9 +13,8 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.media.audio_files import DecodedSpan, extract_audio, write_channel_mask
-from mmdream.media.formats import VideoFormat, video_format
-from mmdream.media.open import DEMUX_END_ERROR, open_media, run_ffmpeg
-from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
+from mmdream.media.formats import VideoFormat, run_ffmpeg, video_format
+from mmdream.media.probe import DEMUX_END_ERROR, AudioTrack, MediaFile, VideoTrack, open_media
 from mmdream.settings.recipe import Selection
 
 OPUS_LAYOUTS = ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")

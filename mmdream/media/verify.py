@@ -11,8 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from mmdream.media.open import audio_stream, open_media
-from mmdream.media.probe import AudioTrack, MediaFile, probe
+from mmdream.media.probe import AudioTrack, MediaFile, open_media, probe
 from mmdream.media.tracks import (
     Excerpt,
     OutputAudioTrack,
@@ -207,7 +206,7 @@ def _count_samples(film: MediaFile, track: AudioTrack) -> int:
     """Samples that a player gives of a track: what decodes, up to the length the file states."""
     count = 0
     with open_media(film.path) as container:
-        for frame in container.decode(audio_stream(container, track.index)):
+        for frame in container.decode(container.streams[track.index]):
             assert isinstance(frame, av.AudioFrame)
             count += frame.samples
     if track.duration is not None:

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
@@ -17,14 +17,20 @@ from av.container import InputContainer
 
 from mmdream.core.errors import UserError
 from mmdream.media.color import HDR_TRANSFERS, make_rgb_decoder
-from mmdream.media.open import DEMUX_END_ERROR, open_media, video_decoder, video_stream
-from mmdream.media.probe import UPRIGHT, MediaFile, VideoTrack
+from mmdream.media.probe import (
+    DEMUX_END_ERROR,
+    MediaFile,
+    VideoTrack,
+    open_media,
+    video_decoder,
+    video_stream,
+)
 
 SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the first frame at which a keyframe is looked for, until it lies before it."""
 MAX_EARLY_END = Fraction(1, 4)
-"""Seconds by which a film may end before its header says so: containers round and count their
-longest stream."""
+"""Seconds by which a film may end before its header says so: containers round, and count the longest
+stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +50,6 @@ class Frame:
     """The frame was broken: the last good one stands in for it."""
 
 
-@dataclass
-class _Progress:
-    """How far the packets of a file were read; it grows while frames are read."""
-
-    stream_ends: dict[int, Fraction] = field(default_factory=dict)
-    """Seconds on the streams' clocks at which each stream's packets end."""
-    passed_end: bool = False
-    """A frame behind the span was seen."""
-
-
 def read_frames(
     film: MediaFile,
     start: Fraction | None = None,
@@ -65,28 +61,29 @@ def read_frames(
 ) -> Generator[Frame, None, None]:
     """Read frames in the order in which they are shown; their time stamps rise strictly.
 
-    A broken frame keeps its place and time: the last good one stands in for it. A film that ends
-    early is read as far as it decodes.
+    A broken frame keeps its place and time: the last good one stands in for it. A film that ends early is
+    read as far as it decodes. A film without picture is a `UserError`.
 
     Args:
-        film: it must have a picture.
+        film: the file.
         start: seconds since `MediaFile.start`; frames shown before are left out.
-        end: seconds since `MediaFile.start`; frames shown from there on are left out.
+        end: the same; frames shown from there on are left out.
         every: seconds; only the first good frame of each such stretch is read, and only those are converted
             to RGB, which takes longer than decoding. None: all are read.
-        strict: stop at the first broken frame or early end instead.
+        strict: a broken frame or an early end is a `UserError` too.
         on_warning: called with one line about what was lost or passed through.
-
-    Raises:
-        UserError: no picture; or `strict`, and the film is broken.
     """
     video = film.video
     if video is None:
         raise UserError(f"{film.path}: has no picture")
-    for line in _source_warnings(film, video):
-        on_warning(line)
-    to_rgb = _make_converter(video)
-    progress = _Progress()
+    if video.alpha:
+        on_warning(f"{film.path}: is transparent; it is laid over black")
+    if curve := HDR_TRANSFERS.get(video.color.transfer):
+        on_warning(f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched")
+    coded_size = (video.height, video.width) if video.orientation.transpose else (video.width, video.height)
+    to_rgb = make_rgb_decoder(video.color, *coded_size, video.bit_depth, video.alpha)
+    stream_ends: dict[int, Fraction] = {}
+    passed_end = False
     numbers = itertools.count()
     lost = 0
     due = Fraction(0)
@@ -97,24 +94,28 @@ def read_frames(
         seconds = pts * video.time_base - film.start
         return Frame(rgb, pts, video.time_base, next(numbers), seconds, repeated)
 
-    with closing(_decode_span(film, video, start, end, progress)) as decoded:
-        for pts, seconds, frame in decoded:
+    with closing(_decode_rising(film, video, start, stream_ends)) as decoded:
+        for pts, frame in decoded:
+            seconds = pts * video.time_base - film.start
+            if start is not None and seconds < start:
+                continue
+            if end is not None and seconds >= end:
+                passed_end = True
+                break
             if frame is None:
                 if strict:
                     raise UserError(f"{film.path}: broken frame at {float(seconds):.3f} s")
                 lost += 1
-                if every is not None:
-                    continue
-                if rgb is None:
+                if every is None and rgb is None:
                     pending.append(pts)
-                else:
+                elif every is None and rgb is not None:
                     yield make_frame(rgb, pts, repeated=True)
                 continue
             if every is not None:
                 if seconds < due:
                     continue
                 due = every * (seconds // every + 1)
-            rgb = to_rgb(frame)
+            rgb = video.orientation(to_rgb(frame))
             for early in pending:
                 yield make_frame(rgb, early, repeated=True)
             pending.clear()
@@ -122,7 +123,7 @@ def read_frames(
     if lost:
         remedy = "passed over" if every is not None else "the last good one stands in for each"
         on_warning(f"{film.path}: {lost} broken frame{'s' * (lost > 1)}; {remedy}")
-    missing = _missing_seconds(film, video, progress, end)
+    missing = Fraction(0) if passed_end else _missing_seconds(film, video, stream_ends, end)
     if missing > MAX_EARLY_END:
         line = f"{film.path}: ends {float(missing):.2f} s early; the file is cut off or broken there"
         if strict:
@@ -130,52 +131,24 @@ def read_frames(
         on_warning(line)
 
 
-def _source_warnings(film: MediaFile, video: VideoTrack) -> Iterator[str]:
-    if video.alpha:
-        yield f"{film.path}: is transparent; it is laid over black"
-    if video.color.transfer in HDR_TRANSFERS:
-        curve = HDR_TRANSFERS[video.color.transfer]
-        yield f"{film.path}: is of high dynamic range ({curve}); its curve is passed through untouched"
-
-
-def _make_converter(video: VideoTrack) -> Callable[[av.VideoFrame], np.ndarray]:
-    """A function from a decoded frame to float32 RGB as shown."""
-    width, height = video.width, video.height
-    if video.orientation.transpose:
-        width, height = height, width
-    to_rgb = make_rgb_decoder(video.color, width, height, video.bit_depth, video.alpha)
-    return to_rgb if video.orientation == UPRIGHT else lambda frame: video.orientation(to_rgb(frame))
-
-
-def _decode_span(
-    film: MediaFile, video: VideoTrack, start: Fraction | None, end: Fraction | None, progress: _Progress
-) -> Generator[tuple[int, Fraction, av.VideoFrame | None], None, None]:
-    """Time stamp, seconds since `MediaFile.start` and frame (None: lost) of all frames in a span."""
+def _decode_rising(
+    film: MediaFile, video: VideoTrack, start: Fraction | None, stream_ends: dict[int, Fraction]
+) -> Generator[tuple[int, av.VideoFrame | None], None, None]:
+    """Frames (None: lost), see `_decode_from`, with time stamps; one that is missing or falls is the next."""
     last: int | None = None
-    with closing(_decode_from(film, video, start, progress)) as decoded:
+    usual_step = round(1 / (video.rate * video.time_base)) if video.rate else 1
+    with closing(_decode_from(film, video, start, stream_ends)) as decoded:
         for item in decoded:
-            last = pts = _rising_pts(item, video, last)
-            seconds = pts * video.time_base - film.start
-            if start is not None and seconds < start:
-                continue
-            if end is not None and seconds >= end:
-                progress.passed_end = True
-                return
-            yield pts, seconds, None if isinstance(item, int) else item
-
-
-def _rising_pts(item: av.VideoFrame | int, video: VideoTrack, last: int | None) -> int:
-    """The item's time stamp; where the film has none, or one that falls, the next that rises."""
-    pts = item if isinstance(item, int) else item.pts
-    if last is None:
-        return video.first_pts if pts is None else pts
-    if pts is None:
-        return last + (round(1 / (video.rate * video.time_base)) if video.rate else 1)
-    return max(pts, last + 1)
+            pts = item if isinstance(item, int) else item.pts
+            if last is None:
+                last = video.first_pts if pts is None else pts
+            else:
+                last = last + usual_step if pts is None else max(pts, last + 1)
+            yield last, None if isinstance(item, int) else item
 
 
 def _decode_from(
-    film: MediaFile, video: VideoTrack, start: Fraction | None, progress: _Progress
+    film: MediaFile, video: VideoTrack, start: Fraction | None, stream_ends: dict[int, Fraction]
 ) -> Generator[av.VideoFrame | int, None, None]:
     """Decoded frames, see `_decode`, from a keyframe before `start` on, or from the beginning."""
     first_pts = None if start is None else math.floor((start + film.start) / video.time_base)
@@ -187,7 +160,7 @@ def _decode_from(
                     container.seek(first_pts - int(back / video.time_base), stream=stream)
                 except (av.FFmpegError, OSError, OverflowError):
                     continue
-                decoded = _decode(container, stream, progress)
+                decoded = _decode(container, stream, stream_ends)
                 frame = next((item for item in decoded if not isinstance(item, int)), None)
                 if frame is None or frame.pts is None or frame.pts > first_pts:
                     continue  # A keyframe found by its decoding time may be shown too late.
@@ -195,25 +168,22 @@ def _decode_from(
                 yield from decoded
                 return
     with open_media(film.path) as container:
-        yield from _decode(container, video_stream(container, video.index), progress)
+        yield from _decode(container, video_stream(container, video.index), stream_ends)
 
 
 def _decode(
-    container: InputContainer, stream: av.VideoStream, progress: _Progress
+    container: InputContainer, stream: av.VideoStream, stream_ends: dict[int, Fraction]
 ) -> Iterator[av.VideoFrame | int]:
-    """Decode a video stream from where its container stands.
+    """Decode a stream from where its container stands: frames as shown, and stamps (ticks) of lost ones.
 
-    A packet that is broken gives no frame, or one that the decoder patched up: the time stamp is
-    given in its place. Packets that give no frame by their nature (VP8's hidden ones) are told from
-    broken ones by the decoder's errors: only as many stamps are lost as there were errors.
-
-    Yields:
-        Frames in the order in which they are shown, and among them the time stamps (ticks) of lost ones.
+    A packet that is broken gives no frame, or one that the decoder patched up. Packets that give no frame by
+    their nature (VP8's hidden ones) are told from broken ones by the decoder's errors: only as many stamps
+    are lost as there were errors.
     """
     decoder = video_decoder(stream)
     expected: list[int] = []
     errors = 0
-    for packet in _stream_packets(container, stream.index, progress):
+    for packet in _stream_packets(container, stream.index, stream_ends):
         frames: Sequence[av.VideoFrame] = ()
         try:
             frames = decoder.decode(packet)
@@ -239,15 +209,14 @@ def _decode(
 
 
 def _stream_packets(
-    container: InputContainer, index: int, progress: _Progress
+    container: InputContainer, index: int, stream_ends: dict[int, Fraction]
 ) -> Iterator[av.Packet[av.VideoStream] | None]:
-    """Packets of one stream, then None to flush its decoder; every stream's end is noted."""
-    ends = progress.stream_ends
+    """Packets of one stream, then None to flush its decoder; `stream_ends` is each stream's end, seconds."""
     try:
         for packet in container.demux():
             if packet.pts is not None and packet.time_base is not None:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                ends[packet.stream_index] = max(ends.get(packet.stream_index, end), end)
+                stream_ends[packet.stream_index] = max(stream_ends.get(packet.stream_index, end), end)
             if packet.stream_index == index and packet.size:
                 yield cast("av.Packet[av.VideoStream]", packet)
     except (av.FFmpegError, OSError, DEMUX_END_ERROR):
@@ -256,21 +225,19 @@ def _stream_packets(
 
 
 def _missing_seconds(
-    film: MediaFile, video: VideoTrack, progress: _Progress, end: Fraction | None
+    film: MediaFile, video: VideoTrack, stream_ends: dict[int, Fraction], end: Fraction | None
 ) -> Fraction:
     """Seconds of video that the header promises, and that did not come.
 
-    The stream's own length counts where the film states it; else the container's, which is that of
-    its longest stream, and is only missed when no stream reaches it.
+    The stream's own length counts where the film states it; else the container's, which is that of its
+    longest stream, and is only missed when no stream reaches it.
     """
-    if progress.passed_end:
-        return Fraction(0)
     if video.duration is not None:
         promised = video.first_pts * video.time_base + video.duration
-        reached = progress.stream_ends.get(video.index, Fraction(0))
+        reached = stream_ends.get(video.index, Fraction(0))
     elif film.duration is not None:
         promised = film.start + film.duration
-        reached = max(progress.stream_ends.values(), default=Fraction(0))
+        reached = max(stream_ends.values(), default=Fraction(0))
     else:
         return Fraction(0)
     if end is not None:

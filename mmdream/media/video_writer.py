@@ -16,15 +16,14 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from mmdream.core.errors import DISK_FULL_ERRNOS, Interrupted, disk_full_error, reporting_full_disk
+from mmdream.core.errors import Interrupted, reporting_full_disk
 from mmdream.media.color import RGB, ColorSpace, default_matrix, make_rgb_encoder
 from mmdream.media.formats import VIDEO_FORMATS, VideoCodec
-from mmdream.media.open import open_media
-from mmdream.media.probe import VideoTrack
+from mmdream.media.probe import VideoTrack, open_media
 
 ORIGIN_TAG = "origin"
-"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what
-is negative."""
+"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what is
+below."""
 KEYFRAME_INTERVAL = 120
 """Frames."""
 MIN_SLICED_SIDE = 16
@@ -40,16 +39,11 @@ class VideoWriter:
     def __init__(
         self, path: Path, video: VideoTrack, suffix: str, time_base: Fraction, *, part: bool = False
     ) -> None:
-        """Begin a file of any name with the size, pixel shape, bit depth and colour of `video`.
+        """Begin a file of any name with the size, pixel shape, bit depth and colour of the source's `video`.
 
-        Args:
-            path: of the intermediate file.
-            video: of the source.
-            suffix: of the final film.
-            time_base: seconds of a tick of the time stamps.
-            part: the file holds a part of the film for `write_packet`. It is a NUT file then: that keeps
-                packets as the encoder gave them, where MP4 and Matroska rewrite those of H.264, and
-                what is cut off by a crash is still a file.
+        `suffix` is the final film's; `time_base` seconds of a tick. A `part` of the film, for `write_packet`,
+        is a NUT file: that keeps packets as the encoder gave them, where MP4 and Matroska rewrite those of
+        H.264, and what is cut off by a crash is still a file.
         """
         video_format = VIDEO_FORMATS[suffix]
         codec = video_format.video
@@ -60,9 +54,12 @@ class VideoWriter:
         pixel_format = _pixel_format(video, codec)
         color = _output_color(video, codec)
         self._to_frame = make_rgb_encoder(color, pixel_format)
-        muxer, options = ("mp4", _mp4_options(time_base)) if video_format.is_mp4 else (video_format.muxer, {})
-        if part:
-            muxer, options = "nut", {}
+        muxer, options = "nut" if part else video_format.muxer, {}
+        if video_format.is_mp4 and not part:
+            # Starts counted in the film's own ticks instead of 1 ms, and our tag kept.
+            ticks = time_base.denominator
+            scale = str(ticks * max(1, 10_000 // ticks))
+            muxer, options = "mp4", {"movflags": "use_metadata_tags", "movie_timescale": scale}
         with reporting_full_disk(path):
             self._container = av.open(str(path.resolve()), "w", format=muxer, container_options=options)
         rate = (video.rate or Fraction(25)).limit_denominator(100_000)
@@ -101,13 +98,9 @@ class VideoWriter:
         self._mux(packet)
 
     def _mux(self, packets: av.Packet[Any] | list[av.Packet[Any]]) -> None:
-        try:
+        with reporting_full_disk(self._path):
             self._container.start_encoding()
             self._container.mux(packets)
-        except OSError as error:
-            if error.errno in DISK_FULL_ERRNOS:
-                raise disk_full_error(self._path) from error
-            raise
 
     def _shift(self, pts: int) -> int:
         """A time stamp on the file's clock; the first one decides where that is 0."""
@@ -146,12 +139,6 @@ def _output_color(video: VideoTrack, codec: VideoCodec) -> ColorSpace:
     return ColorSpace(default_matrix(video.height), False, source.primaries, source.transfer)
 
 
-def _mp4_options(time_base: Fraction) -> dict[str, str]:
-    """Starts counted in the film's own ticks instead of 1 ms, and our tag kept."""
-    ticks = time_base.denominator
-    return {"movflags": "use_metadata_tags", "movie_timescale": str(ticks * max(1, 10_000 // ticks))}
-
-
 def read_origin(path: Path) -> Fraction:
     """Second of the source's clock at which a file written by `VideoWriter` is at 0."""
     with open_media(path) as container:
@@ -159,12 +146,9 @@ def read_origin(path: Path) -> Fraction:
 
 
 def count_frames(path: Path) -> int:
-    """Frames in a file written by `VideoWriter`.
+    """Frames in a file written by `VideoWriter`; one that cannot be read is a `UserError`.
 
     A full disk may show only when a file is closed, and not even then: whoever relies on a file counts.
-
-    Raises:
-        UserError: the file cannot be read.
     """
     with open_media(path) as container:
         return sum(not packet.is_corrupt for packet in _video_packets(container))
@@ -181,18 +165,9 @@ def join_parts(
 ) -> None:
     """Write the file that one `VideoWriter` for all frames would have written; nothing is encoded again.
 
-    Args:
-        parts: files written by `VideoWriter`, in order.
-        out: the file, of any name.
-        video: of the source.
-        suffix: of the final film.
-        pts: the time stamps of all frames, ticks of `time_base`, whatever the parts' container made of them.
-        time_base: in seconds.
-        should_stop: asked at each part; True ends the work with `Interrupted`.
-
-    Raises:
-        UserError: the disk is full.
-        RuntimeError: the parts do not fit the time stamps.
+    `parts` are files of `VideoWriter`, in order; `pts` the time stamps of all frames, ticks of `time_base`,
+    whatever the parts' container made of them: parts that do not fit them are a `RuntimeError`. `should_stop`
+    is asked at each part; True ends the work with `Interrupted`.
     """
     number = 0
     with VideoWriter(out, video, suffix, time_base) as writer:

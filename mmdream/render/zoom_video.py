@@ -39,7 +39,7 @@ from mmdream.media.audio_files import DecodedSpan
 from mmdream.media.color import ColorSpace, default_matrix
 from mmdream.media.formats import VIDEO_SUFFIXES, video_format
 from mmdream.media.mux import mux_video
-from mmdream.media.probe import UPRIGHT, VideoTrack, probe
+from mmdream.media.probe import Orientation, VideoTrack, probe
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_writer import VideoWriter
@@ -237,7 +237,7 @@ def _write_frames(
     height, width = start.shape[:2]
     matrix = default_matrix(height)
     video = VideoTrack(
-        index=0, codec="", width=width, height=height, orientation=UPRIGHT, time_base=1 / zoom.rate,
+        index=0, codec="", width=width, height=height, orientation=Orientation(), time_base=1 / zoom.rate,
         first_pts=0, rate=zoom.rate, duration=Fraction(zoom.frames) / zoom.rate, sar=Fraction(1),
         color=ColorSpace(matrix, False, matrix, matrix), bit_depth=8, alpha=False,
     )  # fmt: skip
