@@ -1,4 +1,7 @@
-"""Unpacks archives that may be hostile: files and folders only, below one new folder, within limits."""
+"""Downloads the archives of sets, checks them, and unpacks them as if somebody hostile had packed them.
+
+Files and folders only come out, below one new folder, within limits.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmdream.core.download import MAX_DOWNLOAD_BYTES, DownloadError, cache_folders, download_file, remote_size
 from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import hash_file
+from mmdream.datasets.card import NOT_VERIFIED, DatasetArchive, DatasetCard
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -32,10 +39,77 @@ ARCHIVE_ERRORS = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, struct.error),
     *(EOFError, OSError, RuntimeError, ValueError),
 )
-"""Raised by the readers of archives at one that is cut off or changed; it depends on where."""
+"""Of the readers at an archive that is cut off or changed; it depends on where."""
 
 ByteProgress = Callable[[float, float], None]
 """(bytes done, bytes in all)"""
+
+
+def fetch_archives(card: DatasetCard, listener: EventSink) -> list[Path]:
+    """Download a set's archives into the cache, unless they are there; says terms and sizes before.
+
+    A UserError says that the card has no address, or an archive cannot be had or is another file.
+    """
+    if not card.archives:
+        raise UserError(
+            f"{card.name}: no address to download it from is known; get it at {card.publisher} and give it "
+            "with --from"
+        )
+    folder = cache_folders()["mmdream"] / "data" / card.name
+    listener.say(f"{card.name}: {card.about}")
+    listener.say(f"licence: {card.licence}")
+    for archive in card.archives:
+        method = archive.checksum.partition(":")[0] or NOT_VERIFIED
+        listener.say(f"{archive.address}: {archive.size}; checksum: {method}")
+    return [_fetch_archive(card, archive, folder / archive.file, listener) for archive in card.archives]
+
+
+def _fetch_archive(card: DatasetCard, archive: DatasetArchive, into: Path, listener: EventSink) -> Path:
+    if into.is_file():
+        verify_checksum(into, card)
+        return into
+    try:
+        size = archive.bytes or remote_size(archive.address) or 0
+        if size and not archive.bytes:
+            listener.say(f"{archive.file}: {size / 1e6:,.0f} MB, says the server")
+        into.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(into.parent).free
+        if size > free:
+            raise UserError(
+                f"{into.parent}: {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; make room, "
+                "or set XDG_CACHE_HOME to a folder on another disk"
+            )
+        max_bytes, progress = archive.bytes or MAX_DOWNLOAD_BYTES, progress_in_megabytes(listener, "download")
+        download_file(archive.address, into, max_bytes, archive.checksum, progress)
+    except (DownloadError, OSError) as error:
+        raise UserError(
+            f"{card.name}: {archive.file} could not be downloaded ({error}); the same command goes on, or "
+            f"get it at {card.publisher} and give it with --from"
+        ) from error
+    listener.say(f"{into} is kept for another time; it may be deleted")
+    return into
+
+
+def progress_in_megabytes(listener: EventSink, stage: str) -> ByteProgress:
+    """Reports bytes of a stage as MB."""
+    return lambda done, total: listener.progress(stage, done / 1e6, total / 1e6)
+
+
+def verify_checksum(archive: Path, card: DatasetCard) -> bool:
+    """Compare an archive that bears the publisher's name with its checksum; False: there is none.
+
+    A UserError says that it is another file.
+    """
+    for published in card.archives:
+        if archive.name == published.file and published.checksum:
+            method, _, checksum = published.checksum.partition(":")
+            if hash_file(archive, method) != checksum:
+                raise UserError(
+                    f"{archive}: its {method.upper()} is not the one of {published.address}; fetch it again, "
+                    "or unpack it yourself and give the folder if it is meant to differ"
+                )
+            return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +117,7 @@ class UnpackLimits:
     """How much may come out of an archive."""
 
     max_ratio: int = 20
-    """Bytes out of each byte of the archive: of whole data sets less than three, of tables ten, of a bomb
-    hundreds."""
+    """Bytes out of each of its bytes: data sets have less than three, tables ten, bombs hundreds."""
     min_bytes: int = 64_000_000
     """Bytes that even a small archive may hold."""
     max_files: int = 3_000_000
@@ -79,12 +152,10 @@ def unpack(
 ) -> None:
     """Unpack an archive into a folder that does not exist yet; it is gone again after any error.
 
-    Calls `progress` with (bytes read, bytes of the archive).
-
     Raises:
         UserError: the archive is damaged, or holds a link, a device, a path that leads out of the folder, a
             name twice, or more than the limits allow.
-        OSError: the disk is full, or another trouble with writing.
+        OSError: of writing, such as a full disk.
     """
     into.mkdir()
     try:

@@ -25,8 +25,7 @@ NOT_VERIFIED = "not verified"
 
 Medium = Literal["picture", "sound"]
 SplitKind = Literal["fold", "speaker", "source", "publisher", "file"]
-"""What keeps training and test apart: the publisher's folds, speakers, recordings, or its own parts; or each
-file stands alone."""
+"""What keeps training and test apart: the publisher's folds, speakers, recordings, its own parts, files."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DatasetClass:
     """One class of a set."""
 
     name: str
-    """Of its folder, and of the class in a network's head."""
+    """Of its folder, and in a network's head."""
     label: str = ""
     """What the publisher calls it, for example a WordNet id; empty: as the name."""
     words: str = ""
@@ -90,7 +89,7 @@ class DatasetCard:
     medium: Medium
     about: str
     layout: str
-    """The reader ``read_LAYOUT`` of `mmdream.datasets.layouts` or `sound_layouts`."""
+    """The reader ``read_LAYOUT`` of `mmdream.datasets.layouts`."""
     laid_out: str
     """How the publisher lays the files out."""
     licence: str
@@ -116,18 +115,14 @@ class DatasetCard:
     """What could not be verified, in words."""
 
     def find_variant(self, name: str | None) -> DatasetVariant:
-        """The variant of a name; None: the set as the card has it.
-
-        Raises:
-            UserError: there is no such variant; names those there are.
-        """
+        """The variant of a name; None: the set as the card has it. A UserError names those there are."""
         variants = {variant.name: variant for variant in self.variants}
         if name is not None and name not in variants:
             raise UserError(f'{self.name} has no variant "{name}"; it has {", ".join(variants) or "none"}')
         return DatasetVariant("", self.about) if name is None else variants[name]
 
     def variant_classes(self, variant: DatasetVariant) -> tuple[DatasetClass, ...]:
-        """The classes of a variant."""
+        """Those of the variant."""
         return tuple(
             each for each in self.classes if each.only in ("", variant.name) and each.name not in variant.drop
         )
@@ -140,11 +135,7 @@ def dataset_names() -> list[str]:
 
 @cache
 def read_dataset_card(name: str) -> DatasetCard:
-    """Read a set's card.
-
-    Raises:
-        UserError: there is no such set; names the nearest ones.
-    """
+    """Read a set's card; if there is no such set, a UserError names the nearest ones."""
     names = dataset_names()
     if name not in names:
         near = difflib.get_close_matches(name.lower(), names, 3, 0.4) or names

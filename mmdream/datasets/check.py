@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from mmdream.core.files import hash_file
 from mmdream.datasets.card import dataset_names, read_dataset_card
 from mmdream.datasets.folder import (
     INPUT_FOLDER,
-    Dataset,
-    ManifestRow,
     counts_to_json,
     list_class_folders,
     read_dataset,
@@ -62,16 +60,9 @@ class DatasetFindings:
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {
-            "name": self.name,
-            "folder": str(self.folder),
-            "classes": counts_to_json(self.counts),
-            "missing": self.missing,
-            "damaged": self.damaged,
-            "unknown": self.unknown,
-            "duplicates": self.duplicates,
-            "empty": self.empty_classes,
-        }
+        values = asdict(self) | {"folder": str(self.folder), "counts": counts_to_json(self.counts)}
+        keys = {"counts": "classes", "empty_classes": "empty"}
+        return {keys.get(name, name): value for name, value in values.items()}
 
     def lines(self) -> list[str]:
         """For people, with a few names of each kind."""
@@ -98,11 +89,7 @@ class DatasetFindings:
 
 
 def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
-    """Read and hash every file of a set, a prepared one or any folder of classes.
-
-    Raises:
-        UserError: it is no set at all.
-    """
+    """Read and hash every file of a set, a prepared one or any folder of classes."""
     dataset = read_dataset(folder)
     rows = {row.file: row for row in read_manifest(folder)[1]} if dataset.info else {}
     names = [example.file.relative_to(folder).as_posix() for example in dataset.examples]
@@ -123,40 +110,28 @@ def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
             by_hash[sha256].append(name)
             if not intact:
                 damaged.append(name)
+    expected: dict[str, int] = {}
+    unknown: list[str] = []
+    classes = [path.name for path in list_class_folders(folder)]
+    if dataset.info:
+        classes = list(dataset.info.classes)
+        folders = list_class_folders(folder / INPUT_FOLDER)
+        paths = (path for class_folder in folders for path in sorted(class_folder.iterdir()))
+        unknown = [name for path in paths if (name := path.relative_to(folder).as_posix()) not in rows]
+        if not dataset.info.variant and dataset.name in dataset_names():  # A variant has counts of its own.
+            expected = {each.name: each.files for each in read_dataset_card(dataset.name).classes}
+    labels = (each.label for name, each in zip(names, dataset.examples, strict=True) if name not in missing)
+    found = Counter(dataset.classes[label] for label in labels)
     return DatasetFindings(
         dataset.name,
         folder,
-        _count_by_class(dataset, missing),
+        {name: (found[name], expected.get(name, 0)) for name in dataset.classes},
         tuple(sorted(missing)),
         tuple(damaged),
-        tuple(_find_unknown_files(folder, rows)) if dataset.info else (),
+        tuple(unknown),
         tuple(tuple(same) for same in by_hash.values() if len(same) > 1),
-        tuple(_find_empty_classes(dataset)),
+        tuple(name for name in classes if name not in dataset.classes),
     )
-
-
-def _count_by_class(dataset: Dataset, missing: set[str]) -> dict[str, tuple[int, int]]:
-    """Files that exist and those of the card, by class; a variant has counts of its own."""
-    counts = dict.fromkeys(dataset.classes, 0)
-    for example in dataset.examples:
-        name = example.file.relative_to(dataset.folder).as_posix()
-        counts[dataset.classes[example.label]] += name not in missing
-    expected: dict[str, int] = {}
-    if dataset.info and not dataset.info.variant and dataset.name in dataset_names():
-        expected = {each.name: each.files for each in read_dataset_card(dataset.name).classes}
-    return {name: (count, expected.get(name, 0)) for name, count in counts.items()}
-
-
-def _find_unknown_files(folder: Path, rows: dict[str, ManifestRow]) -> list[str]:
-    """Files in the folders of classes that the table does not have."""
-    class_folders = list_class_folders(folder / INPUT_FOLDER)
-    paths = (path for class_folder in class_folders for path in sorted(class_folder.iterdir()))
-    return [name for path in paths if (name := path.relative_to(folder).as_posix()) not in rows]
-
-
-def _find_empty_classes(dataset: Dataset) -> list[str]:
-    names = [path.name for path in list_class_folders(dataset.folder)]
-    return [name for name in (dataset.info.classes if dataset.info else names) if name not in dataset.classes]
 
 
 def _is_decodable(path: Path, decode: Callable[[Path], object]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import msgspec
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import write_atomically
-from mmdream.datasets.layouts import MEDIA_SUFFIXES
 
+MEDIA_SUFFIXES = {"picture": (".jpg", ".jpeg", ".png", ".webp"), "sound": (".wav", ".flac", ".ogg", ".mp3")}
+"""Of the files of each medium, in lower case."""
 TABLE_FILE, INFO_FILE, INPUT_FOLDER = "manifest.tsv", "dataset.json", "input"
 MAX_NAME_LENGTH = 255
 """Characters; a folder cannot be called by more."""
@@ -83,7 +84,7 @@ class Dataset:
     split: str
     """fold, speaker, source, publisher or file; see `mmdream.datasets.card.SplitKind`."""
     info: DatasetInfo | None
-    """Of a prepared set, which may have a cache beside its files; None: not prepared."""
+    """None: not prepared, which means that there is no cache beside its files."""
 
     def counts(self) -> dict[str, int]:
         """Examples of each class."""
@@ -92,11 +93,7 @@ class Dataset:
 
 
 def read_dataset(folder: Path) -> Dataset:
-    """Read which examples a folder has.
-
-    Raises:
-        UserError: no such folder, nothing in it that could be a set, or pictures beside sounds.
-    """
+    """Read which examples a folder has; a UserError: no folder, nothing in it, or pictures beside sounds."""
     if not folder.exists():
         raise UserError(f"{folder}: no such folder")
     if not folder.is_dir():
@@ -115,26 +112,23 @@ def _read_prepared(folder: Path) -> Dataset:
 
 
 def _read_class_folders(folder: Path) -> Dataset:
-    files = {medium: list(_list_files(folder, suffixes)) for medium, suffixes in MEDIA_SUFFIXES.items()}
+    class_folders = list_class_folders(folder)
+    paths = [path for class_folder in class_folders for path in sorted(class_folder.iterdir())]
+    paths = [path for path in paths if not path.name.startswith(".") and path.is_file()]
+    files = {
+        medium: [path for path in paths if path.suffix.lower() in suffixes]
+        for medium, suffixes in MEDIA_SUFFIXES.items()
+    }
     media = [medium for medium, paths in files.items() if paths]
     if not media:
         suffixes = " ".join(suffix for suffixes in MEDIA_SUFFIXES.values() for suffix in suffixes)
         raise UserError(f"{folder}: no class folders with pictures or sounds in it ({suffixes})")
     if len(media) > 1:
         raise UserError(f"{folder}: has pictures and sounds; keep them in two folders")
-    paths = files[media[0]]
-    classes = tuple(sorted({path.parent.name for path in paths}))
+    classes = tuple(sorted({path.parent.name for path in files[media[0]]}))
     index = {name: number for number, name in enumerate(classes)}
-    examples = tuple(Example(path, index[path.parent.name]) for path in paths)
+    examples = tuple(Example(path, index[path.parent.name]) for path in files[media[0]])
     return Dataset(folder.resolve().name, folder, media[0], classes, examples, "file", None)
-
-
-def _list_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """The files of one medium in the folders of classes, sorted."""
-    for class_folder in list_class_folders(folder):
-        for path in sorted(class_folder.iterdir()):
-            if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
-                yield path
 
 
 def list_class_folders(folder: Path) -> list[Path]:
@@ -165,11 +159,7 @@ def write_manifest(folder: Path, info: DatasetInfo, rows: Sequence[ManifestRow])
 
 
 def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:
-    """Read description and table.
-
-    Raises:
-        UserError: they are damaged, or name files outside of the set.
-    """
+    """Read description and table; a UserError: they are damaged, or name files outside of the set."""
     try:
         info = msgspec.json.decode((folder / INFO_FILE).read_bytes(), type=DatasetInfo)
         for name in (info.name, info.variant, info.medium, info.split, *info.classes):
@@ -191,15 +181,11 @@ def read_manifest(folder: Path) -> tuple[DatasetInfo, list[ManifestRow]]:
 def _parse_row(cells: list[str], classes: tuple[str, ...]) -> ManifestRow:
     file, label, fold, group, licence, source, size, sha256, origin = cells
     folder, class_folder, name = file.split("/")
-    safe = _is_safe_name(label) and _is_safe_name(name)
+    # Names that are ones on any system, and lead nowhere.
+    safe = not any(each in ("", ".", "..") or set(each) & set("/\\:\0") for each in (label, name))
     if (folder, class_folder) != (INPUT_FOLDER, label) or label not in classes or not safe:
         raise ValueError(f"it names {file!r} of {label!r}")
     return ManifestRow(file, label, fold, group, licence, source, int(size), sha256, origin)
-
-
-def _is_safe_name(name: str) -> bool:
-    """Whether a name is one on any system, and leads nowhere."""
-    return name not in ("", ".", "..") and not any(sign in name for sign in "/\\:\0")
 
 
 def split_examples(
@@ -207,11 +193,8 @@ def split_examples(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Examples to train on, and examples to test on, with no speaker or recording in both.
 
-    Args:
-        dataset: the set.
-        fold: to test on; None: the last one, or the publisher's test part, or else its validation part.
-        share: of the examples of each class to test on, drawn by `seed`, where there are no folds.
-        seed: of the draw.
+    Tested is on the `fold`; None: on the last one, or the publisher's test part, or else its validation part;
+    where there are none, on a `share` of each class, drawn by `seed`.
 
     Raises:
         UserError: the set has no such fold, or too few groups.

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,14 +40,11 @@ class ExampleFormat:
 
 
 def load_examples(dataset: Dataset, examples: Sequence[Example], format: ExampleFormat) -> list[np.ndarray]:
-    """Load some of a set's examples, several at once.
+    """Load some of a set's examples, several at once; a UserError names a damaged file.
 
     Returns:
         Pictures as float32 [side, side, 3], RGB, 0..1; sounds as float32 [samples], -1..1, each as long as it
-        is, up to `MAX_SECONDS`. A second time gives the same values as the first.
-
-    Raises:
-        UserError: a file is damaged.
+        is, up to `MAX_SECONDS`. The cache gives the same values.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
         return list(workers.map(lambda example: load_example(dataset, example, format), examples))
@@ -54,13 +52,17 @@ def load_examples(dataset: Dataset, examples: Sequence[Example], format: Example
 
 def load_example(dataset: Dataset, example: Example, format: ExampleFormat) -> np.ndarray:
     """Load one example, see `load_examples`."""
-    is_image = dataset.medium == "picture"
+    is_image, values = dataset.medium == "picture", None
     path = _cache_path(dataset, example, f"picture-{format.side}" if is_image else f"sound-{format.rate}")
-    values = _read_cached(path)
+    if path is not None:
+        with suppress(OSError, ValueError, EOFError):
+            values = np.load(path, allow_pickle=False)
     if values is None:
-        values = (
-            _load_image(example.file, format.side) if is_image else _load_audio(example.file, format.rate)
-        )
+        if is_image:
+            square = crop_square(read_image(example.file), format.side)
+            values = np.rint(square * 255).astype(np.uint8)
+        else:
+            values = _load_audio(example.file, format.rate)
         if path is not None:
             _write_cached(path, values)
     return values.astype(np.float32) / np.float32(255 if is_image else 32767)
@@ -78,14 +80,6 @@ def _cache_path(dataset: Dataset, example: Example, format: str) -> Path | None:
     return dataset.folder / CACHE_FOLDER / format / example.file.parent.name / name
 
 
-def _read_cached(path: Path | None) -> np.ndarray | None:
-    try:
-        values: np.ndarray | None = None if path is None else np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return values
-
-
 def _write_cached(path: Path, values: np.ndarray) -> None:
     """Cache an example; where that cannot be, it is decoded again the next time."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
@@ -96,12 +90,6 @@ def _write_cached(path: Path, values: np.ndarray) -> None:
         os.replace(draft, path)
     except OSError:
         draft.unlink(missing_ok=True)
-
-
-def _load_image(path: Path, side: int) -> np.ndarray:
-    """uint8 [side, side, 3]."""
-    pixels: np.ndarray = np.rint(crop_square(read_image(path), side) * 255).astype(np.uint8)
-    return pixels
 
 
 def crop_square(rgb: np.ndarray, side: int) -> np.ndarray:

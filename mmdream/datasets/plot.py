@@ -33,11 +33,7 @@ RANGE_DB = 70
 
 
 def write_dataset_plot(dataset: Dataset, output: Path, overwrite: bool) -> Path:
-    """Write `plot_dataset` as a picture file and return its name; the suffix chooses the format.
-
-    Raises:
-        UserError: it cannot go where it should.
-    """
+    """Write `plot_dataset` as a picture file and return its name; the suffix chooses the format."""
     out = check_output_file(None, output, ".png", IMAGE_SUFFIXES, overwrite, "--plot")
     figure = plot_dataset(dataset)
     with output_workspace(out, overwrite) as work, warnings.catch_warnings():
@@ -81,28 +77,20 @@ def plot_dataset(dataset: Dataset) -> Figure:
 
 
 def _draw_samples(dataset: Dataset, name: str) -> np.ndarray:
-    """Some examples of a class, evenly spaced among its files, uint8 [TILE_SIZE, row, 3].
-
-    A damaged one is left dark, a missing one white.
-    """
+    """Evenly spaced examples of a class, uint8 [TILE_SIZE, row, 3]; dark: damaged; white: no more."""
     examples = [example for example in dataset.examples if dataset.classes[example.label] == name]
     count = min(SAMPLES_PER_CLASS, len(examples))
     row = np.full((SAMPLES_PER_CLASS, TILE_SIZE, TILE_SIZE, 3), 255, np.uint8)
     for k in range(count):
+        format = ExampleFormat(side=TILE_SIZE, rate=SAMPLE_RATE)
         try:
-            row[k] = _draw_tile(dataset, examples[k * len(examples) // count])
+            values = load_example(dataset, examples[k * len(examples) // count], format)
+            is_image = dataset.medium == "picture"
+            row[k] = np.rint(values * 255).astype(np.uint8) if is_image else draw_spectrogram(values)
         except UserError:
             row[k] = 0
     row[:, -4:] = row[:, :, -4:] = 255  # A gap to the next one.
     return np.concatenate(row, axis=1)
-
-
-def _draw_tile(dataset: Dataset, example: Example) -> np.ndarray:
-    """A picture, or the spectrogram of a sound, uint8 [TILE_SIZE, TILE_SIZE, 3]."""
-    values = load_example(dataset, example, ExampleFormat(side=TILE_SIZE, rate=SAMPLE_RATE))
-    if dataset.medium == "picture":
-        return np.rint(values * 255).astype(np.uint8)
-    return draw_spectrogram(values)
 
 
 def draw_spectrogram(samples: np.ndarray) -> np.ndarray:

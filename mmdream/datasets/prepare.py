@@ -1,4 +1,4 @@
-"""Makes a prepared set of a publisher's files: ``FOLDER/input/CLASS/*``, with a manifest.
+"""Makes a prepared set of a publisher's files: finds those of its classes, and sorts them into folders.
 
 A new set appears when it is whole; files that a set has already stay as they are, so that the same command
 again changes nothing, and another source adds what it has.
@@ -7,24 +7,31 @@ again changes nothing, and another source adds what it has.
 from __future__ import annotations
 
 import errno
+import filecmp
+import itertools
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
 from mmdream.core.errors import UserError, reporting_full_disk
 from mmdream.core.events import EventSink
 from mmdream.core.files import hash_file
+from mmdream.datasets import layouts
+from mmdream.datasets.archive import fetch_archives, is_archive
 from mmdream.datasets.card import DatasetCard, DatasetVariant, read_dataset_card
-from mmdream.datasets.fetch import Preparation, check_sources, fetch_archives, find_files
 from mmdream.datasets.folder import (
+    INPUT_FOLDER,
     TABLE_FILE,
     DatasetInfo,
     ManifestRow,
@@ -33,8 +40,15 @@ from mmdream.datasets.folder import (
     read_manifest,
     write_manifest,
 )
-from mmdream.datasets.layouts import SourceFile
 from mmdream.datasets.load import crop_square
+from mmdream.datasets.sources import (
+    FileTree,
+    Preparation,
+    SourceFile,
+    check_sources,
+    open_source,
+    unpack_source,
+)
 from mmdream.media.image import read_image, write_image
 
 
@@ -119,38 +133,39 @@ def prepare_dataset(
             f"give {name} with --from ARCHIVE or --from FOLDER ({card.laid_out})"
             + (", or --download" if card.archives else f"; it is to be had at {card.publisher}")
         )
+    classes = card.variant_classes(choice)
     with _work_folder(out) as work:
         preparation = Preparation(card, choice, out, work, listener)
-        files = find_files(sources, preparation)
+        files = _find_files(sources, preparation)
         folder = out if exists else work / "whole"
         rows = {row.file: row for row in read_manifest(out)[1]} if exists else {}
         new, left_out = _place_files(files, folder, rows, preparation)
         if not rows:
             raise UserError(f"{name}: none of its files could be read")
-        write_manifest(folder, _make_info(card, choice), [rows[path] for path in sorted(rows)])
+        names = tuple(each.name for each in classes)
+        info = DatasetInfo(
+            card.name, choice.name, card.medium, card.split, names, card.licence, card.citation
+        )
+        write_manifest(folder, info, [rows[path] for path in sorted(rows)])
         if not exists:
             _rename_into_place(folder, out)
     counts = Counter(row.label for row in rows.values())
     # A variant that goes by length has counts of its own, which the card does not know.
     verified = choice.seconds is None
     return PreparedDataset(
-        card.name,
-        choice.name,
-        out,
-        card.licence,
-        {each.name: (counts[each.name], each.files * verified) for each in card.variant_classes(choice)},
-        (len(rows), choice.files if choice.name else card.files),
-        new,
-        left_out,
+        name=card.name,
+        variant=choice.name,
+        folder=out,
+        licence=card.licence,
+        counts={each.name: (counts[each.name], each.files * verified) for each in classes},
+        files=(len(rows), choice.files if choice.name else card.files),
+        new=new,
+        left_out=left_out,
     )
 
 
 def _check_target(out: Path, card: DatasetCard, variant: DatasetVariant) -> bool:
-    """Whether the set is there already.
-
-    Raises:
-        UserError: something else is there, or nothing can be written there.
-    """
+    """Whether the set is there already; a UserError if something else is, or nothing can be written."""
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder; create it first")
     if not os.access(out.parent, os.W_OK):
@@ -181,13 +196,7 @@ def _work_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _make_info(card: DatasetCard, variant: DatasetVariant) -> DatasetInfo:
-    classes = tuple(each.name for each in card.variant_classes(variant))
-    return DatasetInfo(card.name, variant.name, card.medium, card.split, classes, card.licence, card.citation)
-
-
 def _rename_into_place(folder: Path, out: Path) -> None:
-    """Give a finished set its name."""
     try:
         if out.exists():
             out.rmdir()
@@ -198,16 +207,68 @@ def _rename_into_place(folder: Path, out: Path) -> None:
         raise UserError(f"{out}: has appeared while the set was prepared; try again") from error
 
 
-class _UnreadableFile(Exception):
-    """A file of the publisher's that cannot be read."""
+def _find_files(sources: Sequence[Path], preparation: Preparation) -> dict[str, SourceFile]:
+    """The set's files in archives and folders, by the path that each will have below the set's folder."""
+    card = preparation.card
+    read_layout = getattr(layouts, f"read_{card.layout}")
+    new_trees = [open_source(source, preparation) for source in sources]
+    trees: list[FileTree] = []
+    files: dict[str, SourceFile] = {}
+    problem = ""
+    # What lies packed inside is unpacked where nothing is found without: archives in a folder, or in an
+    # archive, as ImageNet's are, which may lie in a folder too.
+    while new_trees:
+        trees += new_trees
+        try:
+            files = _select_files(read_layout(trees), card, preparation.variant)
+        except UserError as error:
+            problem = f" ({error})"
+        labels = {file.label for file in files.values()}
+        nested = [(tree, path) for tree in new_trees for path in _nested_archives(tree, card, labels)]
+        new_trees = [unpack_source(path, tree.display_name, preparation) for tree, path in nested]
+    if files:
+        return files
+    for tree in trees:  # What was unpacked is gone when this is read.
+        problem = problem.replace(str(tree.root), tree.display_name)
+    names = ", ".join(map(str, sources))
+    raise UserError(f"{names}: nothing of {card.name} is there{problem}; it is laid out as {card.laid_out}")
 
 
-@contextmanager
-def _reading() -> Iterator[None]:
-    try:
-        yield
-    except (UserError, soundfile.SoundFileError, OSError) as error:
-        raise _UnreadableFile from error
+def _nested_archives(tree: FileTree, card: DatasetCard, labels: set[str]) -> Iterator[Path]:
+    """The archives in a folder with what is not found yet: the whole set, or one of ImageNet's classes."""
+    missing = {each.label for each in card.classes} - labels
+    for path in (tree.root / name for name in tree.files if is_archive(Path(name))):
+        needed = path.stem in missing if re.fullmatch(layouts.WORDNET_ID, path.stem) else not labels
+        if needed and any(fnmatch(path.name, pattern) for pattern in card.inside):
+            yield path
+
+
+def _select_files(
+    files: Iterable[SourceFile], card: DatasetCard, variant: DatasetVariant
+) -> dict[str, SourceFile]:
+    """The files of the variant's classes, by the path that each will have below the set's folder.
+
+    A file that is there twice is taken once; another one of the same name gets a number.
+    """
+    classes: dict[str, str] = {}
+    for each in card.variant_classes(variant):
+        classes |= {each.name: each.name, each.label or each.name: each.name}
+    selected: dict[str, SourceFile] = {}
+    taken: dict[str, Path] = {}  # By paths in lower case: not every file system tells cases apart.
+    for file in files:
+        if file.label not in classes:
+            continue
+        # A name that every system can have and a table can hold.
+        name = re.sub(r"[\s\\\\:]+", " ", (file.name or file.file.name).encode(errors="replace").decode())
+        stem, suffix = Path(name).stem, ".jpg" if card.side else Path(name).suffix
+        for number in itertools.count():
+            path = f"{INPUT_FOLDER}/{classes[file.label]}/{stem}{f'~{number}' if number else ''}{suffix}"
+            if path.lower() not in taken:
+                taken[path.lower()], selected[path] = file.file, file
+                break
+            if filecmp.cmp(taken[path.lower()], file.file, shallow=False):
+                break
+    return selected
 
 
 def _place_files(
@@ -220,68 +281,60 @@ def _place_files(
     """
     for path in [path for path in rows if not (folder / path).is_file()]:
         del rows[path]
-    new = left_out = 0
+    card, new, left_out = preparation.card, 0, 0
     for number, (path, file) in enumerate(files.items(), 1):
+        target, row, rgb = folder / path, rows.get(path), None
         try:
-            with _reading():
-                origin = hash_file(file.file)
-            row = rows.get(path)
-            if row is None or row.origin != origin or row.bytes != (folder / path).stat().st_size:
-                if not _has_length(file.file, preparation.variant):
-                    left_out += 1
-                    continue
-                move = preparation.work in file.file.parents
-                _place_file(file.file, folder / path, preparation.card.side, move)
-                new += 1
-            rows[path] = _make_row(file, path, folder, preparation.card, origin)
-        except _UnreadableFile:
+            origin = hash_file(file.file)
+            known = row is not None and row.origin == origin and row.bytes == target.stat().st_size
+            wanted = known or _has_length(file.file, preparation.variant.seconds)
+            if card.side is not None and wanted and not known:
+                rgb = crop_square(read_image(file.file), card.side)
+        except (UserError, soundfile.SoundFileError, OSError):
+            wanted = False
+        if not wanted:
             left_out += 1
+        elif not known:
+            new += 1
+            _place_file(file.file, target, rgb, move=preparation.work in file.file.parents)
+        if wanted:
+            rows[path] = _make_row(file, path, folder, card, origin)
         preparation.listener.progress("sorting", number, len(files))
     return new, left_out
 
 
-def _has_length(file: Path, variant: DatasetVariant) -> bool:
-    """Whether a sound has the length that the variant asks for."""
-    if variant.seconds is None:
+def _has_length(sound: Path, seconds: float | None) -> bool:
+    if seconds is None:
         return True
-    with _reading():
-        info = soundfile.info(file)
-    return bool(abs(info.frames / info.samplerate - variant.seconds) < 0.005)
+    info = soundfile.info(sound)
+    return bool(abs(info.frames / info.samplerate - seconds) < 0.005)
 
 
-def _place_file(file: Path, target: Path, side: int | None, move: bool) -> None:
-    """Give a file its path, in one moment; a picture becomes a square if a side is given."""
+def _place_file(file: Path, target: Path, rgb: np.ndarray | None, move: bool) -> None:
+    """Give a file its path, in one moment; a picture `rgb` comes in its place."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if move and side is None:
+    if move and rgb is None:
         os.replace(file, target)
         return
     draft = target.with_name(f".draft{target.suffix}")
     try:
-        if side is None:
+        if rgb is None:
             shutil.copyfile(file, draft)
         else:
-            with _reading():
-                rgb = read_image(file)
-            write_image(draft, crop_square(rgb, side))
+            write_image(draft, rgb)
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
 
 
 def _make_row(file: SourceFile, path: str, folder: Path, card: DatasetCard, origin: str) -> ManifestRow:
+    def clean(text: str) -> str:
+        """Text for one cell of a table."""
+        return " ".join(text.encode(errors="replace").decode().split())
+
+    group, licence, source = file.group, file.licence or card.licence, file.source or card.publisher
+    size, sha256 = (folder / path).stat().st_size, hash_file(folder / path) if card.side else origin
+    label = path.split("/")[1]
     return ManifestRow(
-        path,
-        path.split("/")[1],
-        file.fold,
-        _clean_cell(file.group),
-        _clean_cell(file.licence or card.licence),
-        _clean_cell(file.source or card.publisher),
-        (folder / path).stat().st_size,
-        hash_file(folder / path) if card.side else origin,
-        origin,
+        path, label, file.fold, clean(group), clean(licence), clean(source), size, sha256, origin
     )
-
-
-def _clean_cell(text: str) -> str:
-    """Text for one cell of a table."""
-    return " ".join(text.encode(errors="replace").decode().split())

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from mmdream.core.errors import UserError
-from mmdream.datasets import layouts, sound_layouts
+from mmdream.datasets import layouts
 from mmdream.datasets.card import (
     CARDS_FOLDER,
     NOT_VERIFIED,
@@ -35,7 +35,7 @@ def test_every_set_of_the_list_has_a_card():
 @pytest.mark.parametrize("name", ISSUE.split())
 def test_a_card_tells_what_a_stranger_needs(name: str):
     about = read_dataset_card(name)
-    assert hasattr(layouts if about.medium == "picture" else sound_layouts, f"read_{about.layout}")
+    assert hasattr(layouts, f"read_{about.layout}")
     for words in (about.about, about.laid_out, about.licence, about.licence_source, about.citation):
         assert words.strip()
     assert about.facts_source

@@ -18,8 +18,8 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.datasets.card import dataset_names, read_dataset_card
 from mmdream.datasets.folder import INFO_FILE, TABLE_FILE, ManifestRow, read_manifest
-from mmdream.datasets.layouts import read_matlab_list
 from mmdream.datasets.prepare import PreparedDataset, prepare_dataset
+from mmdream.datasets.sources import read_matlab_list
 
 
 def run(name: str, out: Path, *given: Path, variant: str | None = None) -> PreparedDataset:
