@@ -19,42 +19,21 @@ os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 if TYPE_CHECKING:
     from mmdream.api import dream_audio, dream_image, dream_video, plan_video, resume_video
     from mmdream.core.errors import UserError
-    from mmdream.settings.modulation import Drive
     from mmdream.settings.passes import Mask, Pass, Span, Style
     from mmdream.settings.recipe import Recipe
-    from mmdream.settings.schedule import Schedule
+    from mmdream.settings.schedule import Drive, Schedule
 
-__all__ = [
-    "Drive",
-    "Mask",
-    "Pass",
-    "Recipe",
-    "Schedule",
-    "Span",
-    "Style",
-    "UserError",
-    "dream_audio",
-    "dream_image",
-    "dream_video",
-    "plan_video",
-    "resume_video",
-]
+__all__ = ["Drive", "Mask", "Pass", "Recipe", "Schedule", "Span", "Style", "UserError"]
+__all__ += ["dream_audio", "dream_image", "dream_video", "plan_video", "resume_video"]
 
-_HOMES = {
-    "Drive": "settings.modulation",
-    "Mask": "settings.passes",
-    "Pass": "settings.passes",
-    "Recipe": "settings.recipe",
-    "Schedule": "settings.schedule",
-    "Span": "settings.passes",
-    "Style": "settings.passes",
-    "UserError": "core.errors",
-    "dream_audio": "api",
-    "dream_image": "api",
-    "dream_video": "api",
-    "plan_video": "api",
-    "resume_video": "api",
+_NAMES = {
+    "settings.schedule": ("Drive", "Schedule"),
+    "settings.passes": ("Mask", "Pass", "Span", "Style"),
+    "settings.recipe": ("Recipe",),
+    "core.errors": ("UserError",),
+    "api": ("dream_audio", "dream_image", "dream_video", "plan_video", "resume_video"),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

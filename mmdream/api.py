@@ -56,8 +56,8 @@ def dream_video(
 ) -> Report:
     """Turn a film into a dream film.
 
-    Finished parts are kept in the job's folder until the film is whole and verified: the same call goes
-    on after a crash, a full disk or Ctrl-C.
+    Finished parts are kept in the job's folder until the film is whole and verified: the same call goes on
+    after a crash, a full disk or Ctrl-C.
 
     Args:
         source: any film that FFmpeg reads.

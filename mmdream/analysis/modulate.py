@@ -19,10 +19,17 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.settings.definition import to_dict
-from mmdream.settings.modulation import AUDIO_FEATURES, IMAGE_FEATURES, Drive
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.report import Report
-from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, MotifCurve, Schedule
+from mmdream.settings.schedule import (
+    AUDIO_FEATURES,
+    IMAGE_FEATURES,
+    SCHEDULE_LIMITS,
+    Curve,
+    Drive,
+    MotifCurve,
+    Schedule,
+)
 
 THINNING_TOLERANCE = 0.03
 """How far a thinned curve may lie off, as a share of the setting's largest value."""

@@ -17,7 +17,6 @@ from scipy.special import softmax
 from mmdream.audio.source import FileSource
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
-from mmdream.core.report import format_time_code
 from mmdream.image.octaves import resize
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.image import is_image, read_image
@@ -28,6 +27,7 @@ from mmdream.networks.network import Network
 from mmdream.networks.registry import list_networks, load_card
 from mmdream.render.models import load_audio_network, load_image_network
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.report import format_time_code
 
 FRAME_INTERVAL = Fraction(1)
 """Seconds from one frame of a film that is classified to the next."""

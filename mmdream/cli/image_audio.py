@@ -26,9 +26,9 @@ from mmdream.settings.definition import (
     options,
     setting,
 )  # fmt: skip
-from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.schedule import AUDIO_FEATURES, DEFAULT_FACTORS
 from mmdream.settings.targets import Targets
 
 if TYPE_CHECKING:

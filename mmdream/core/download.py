@@ -16,15 +16,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from mmdream.core.files import hash_file
-from mmdream.core.paths import user_cache_folder
+from mmdream.core.files import hash_file, user_cache_folder
 
 MAX_DOWNLOAD_BYTES = 500_000_000_000
 """Of a file whose size is not known beforehand."""
 TIMEOUT_SECONDS = 30
 """Of silence, not of the whole download."""
 BLOCK_BYTES = 1 << 20
-"""Read at once."""
 
 
 class DownloadError(Exception):
@@ -42,11 +40,7 @@ def cache_folders() -> dict[str, Path]:
 
 
 def download_bytes(address: str, max_bytes: int) -> bytes:
-    """Fetch a small file.
-
-    Raises:
-        DownloadError: no answer, another status than 200, or too many bytes.
-    """
+    """Fetch a small file; `DownloadError`: no answer, another status than 200, or too many bytes."""
     with _request(address, {}) as response:
         data: bytes = response.read(max_bytes + 1)
     if len(data) > max_bytes:
@@ -55,11 +49,7 @@ def download_bytes(address: str, max_bytes: int) -> bytes:
 
 
 def remote_size(address: str) -> int | None:
-    """Bytes that the server announces, without fetching them; None: it does not say.
-
-    Raises:
-        DownloadError: no answer.
-    """
+    """Bytes that the server announces, without fetching them; None: it does not say."""
     with _request(address, {}) as response:
         return _content_length(response)
 
@@ -73,11 +63,11 @@ def download_file(
 ) -> None:
     """Fetch a large file, going on with an earlier attempt; it appears when it is whole and checked.
 
-    What has come so far lies in ``NAME.part`` beside the file and stays there after a failure, except when it
-    turns out to be wrong. It is only gone on with where the server confirms that the file is still the same.
+    What has come so far lies in ``NAME.part`` beside the file and stays after a failure, unless it turns out
+    to be wrong. It is only gone on with where the server confirms that the file is still the same.
 
-    The checksum is ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none. Calls
-    `progress` with (bytes done, bytes in all, 0 where the server does not say).
+    The checksum is ``sha256:...``, ``sha1:...`` or ``md5:...``; empty: the publisher names none. `progress`
+    takes bytes done and bytes in all, 0 where the server does not say.
 
     Raises:
         DownloadError: it cannot be had, or is not what the checksum says.

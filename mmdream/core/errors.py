@@ -10,39 +10,35 @@ from pathlib import Path
 from threading import RLock
 
 MAX_MESSAGE_LENGTH = 1000
-"""Signs of what is wrong; of longer lines the middle is left out."""
+"""Characters; of longer lines the middle is left out."""
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The disk is full, or the user's share of it."""
+_STDERR_LOCK = RLock()
+"""A process has one stderr: who is hushed second would keep the first one's silence for ever."""
 
 
 def to_one_line(text: str) -> str:
-    """What a file may have put into a text as one line of signs that move no terminal's cursor."""
+    """A text, maybe out of a file, as one line that moves no terminal's cursor."""
     whole = " ".join(text.splitlines())
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in whole)
 
 
 class UserError(Exception):
-    """One line that says what is wrong and what to do.
-
-    Raised anywhere, caught only by the command line, which prints it and exits with status 2.
-    """
+    """One line that says what is wrong and what to do; the command line prints it and exits with status 2."""
 
     def __init__(self, text: str) -> None:
         told = to_one_line(text)
         half = MAX_MESSAGE_LENGTH // 2
-        super().__init__(
-            told if len(told) <= MAX_MESSAGE_LENGTH else f"{told[: half - 5]} ... {told[-half:]}"
-        )
+        short = f"{told[: half - 5]} ... {told[-half:]}"
+        super().__init__(short if len(told) > MAX_MESSAGE_LENGTH else told)
 
 
 class DiskFull(UserError):
     """The disk is full; what is being written says which file does not fit."""
 
 
-DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system says where a disk is full, or the user's share of it."""
-
-
 def disk_full_error(path: Path) -> DiskFull:
-    """The line for a disk that has no room for this file."""
+    """That the disk has no room for this file."""
     return DiskFull(f"{path.parent}: no space left; make room or choose another place with -o")
 
 
@@ -67,10 +63,6 @@ class Stopped(KeyboardInterrupt):
 
 class Interrupted(Exception):
     """The user wants to stop; whoever works lets go at once and leaves nothing half-written."""
-
-
-_STDERR_LOCK = RLock()
-"""A process has one stderr: who is hushed second would keep the first one's silence for ever."""
 
 
 @contextmanager

@@ -23,17 +23,14 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a video's picture will take."""
+    """What a video's picture will take: of all its frames some are done, the rest takes so many seconds."""
 
     frames: int
-    """In all."""
     done: int
-    """Of them, by an earlier run."""
     size: tuple[int, int]
     """Width, height that are dreamed, px."""
     networks: tuple[str, ...]
     seconds: float
-    """Of the work that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +39,8 @@ class Progress:
 
     medium: str
     """"picture" in frames, "sound" and "styling" in seconds, "still" in octaves, "painting" in steps on the
-    whole image, "gallery" in tiles, "channels" in dreams, "download" and "unpacking" in megabytes, "sorting",
-    "checking", "hearing", "looking", "features" and "testing" in files, "training" in steps."""
+    whole image, "gallery" in tiles, "channels" in dreams, "download" and "unpacking" in megabytes, "training"
+    in steps, "sorting", "checking", "hearing", "looking", "features" and "testing" in files."""
     done: float
     total: float
 
@@ -60,15 +57,14 @@ class FrameRendered:
     """A finished frame of a video."""
 
     source: Any
-    """float32 [H, W, 3], 0..1."""
+    """float32 [H, W, 3], 0..1, as the dream."""
     dream: Any
-    """Likewise."""
     seconds: float
     """Of the source."""
     settings: Any
     """`FrameSettings` of the first pass."""
     index: int
-    """Number of the frame, from 0."""
+    """From 0."""
     total: int
 
 
@@ -95,16 +91,12 @@ EVENTS: dict[str, type] = {
 
 
 class EventSink:
-    """Hands each event to every listener; without one, nobody is told."""
+    """Hands each event to every listener, in the thread that it comes from; without one, nobody is told.
+
+    A callback is called with the fields of one kind of `EVENTS`: ``EventSink(warn=print)``.
+    """
 
     def __init__(self, *listeners: EventListener, **callbacks: Callable[..., Any]) -> None:
-        """Gather listeners.
-
-        Args:
-            listeners: each is called with every event, in the thread that it comes from.
-            callbacks: functions that are called with the fields of one kind of `EVENTS`, for example
-                ``EventSink(warn=print)``.
-        """
         adapters = [_call_with_fields(EVENTS[name], call) for name, call in callbacks.items()]
         self._listeners = (*listeners, *adapters)
 

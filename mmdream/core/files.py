@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and results that get their name only when they are."""
+"""Files that are whole or not there, results named when they are whole, and our folders in a home."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from mmdream.core.errors import DiskFull, UserError, disk_full_error, reporting_full_disk
 
 NUMBERED_IMAGE = re.compile(r"\d{4,}\.png")
@@ -25,10 +27,7 @@ MAX_NAME_BYTES = 200
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A draft beside `path` that takes its name when the block ends well, and is gone otherwise.
-
-    The bytes are on the disk before the name is, and the name before the block is left.
-    """
+    """A draft beside `path` that takes its name, synced, when the block ends well, and is gone otherwise."""
     draft = path.with_name(f"{path.name}.draft")
     try:
         yield draft
@@ -41,7 +40,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a small file so."""
+    """Write a small file as `atomic_file` does."""
     with atomic_file(path) as draft:
         draft.write_bytes(data)
 
@@ -103,19 +102,15 @@ def check_output_file(
     overwrite: bool,
     option: str = "-o",
 ) -> Path:
-    """The name of the result.
+    """The name of the result; `UserError` where nothing can be written by that name.
 
     Args:
-        source: the input; None: there is none.
-        output: the user's wish; None: the input's name with `ending` in its folder.
-        ending: e.g. ``".dream.mp4"``.
+        source: the input, if any.
+        output: the user's wish; None: the input's name with `ending`, such as ``".dream.mp4"``.
+        ending: see `output`.
         suffixes: those that can be written.
         overwrite: whether an existing file may be replaced.
         option: the one that names this file, for the messages.
-
-    Raises:
-        UserError: an unknown suffix, too long a name, a missing folder, an existing file, or the input
-            itself.
     """
     if output is None:
         assert source is not None
@@ -144,11 +139,7 @@ def check_output_file(
 
 
 def check_output_folder(path: Path, ending: str, overwrite: bool) -> Path:
-    """The name of a folder of numbered pictures beside a result, ``OUT.ending``; to be asked before the work.
-
-    Raises:
-        UserError: something of that name is there, and may not be replaced.
-    """
+    """The name of a folder of numbered pictures beside a result, ``OUT.ending``; `UserError` if taken."""
     folder = path.with_name(f"{path.stem}.{ending}")
     if not os.path.lexists(folder):
         return folder
@@ -163,11 +154,7 @@ def check_output_folder(path: Path, ending: str, overwrite: bool) -> Path:
 
 
 def move_folder_into_place(folder: Path, path: Path) -> None:
-    """Give a finished folder of numbered pictures on the same disk its name, in place of an older one.
-
-    Raises:
-        UserError: something else is in it by now.
-    """
+    """Give a finished folder of numbered pictures on the same disk its name, in place of an older one."""
     for each in path.iterdir() if path.is_dir() else ():
         if NUMBERED_IMAGE.fullmatch(each.name):
             each.unlink()
@@ -181,11 +168,6 @@ def move_folder_into_place(folder: Path, path: Path) -> None:
 
 def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
     """Move a finished file to its name, in one moment, also on another disk.
-
-    Args:
-        file: what is finished.
-        path: the result.
-        overwrite: whether it may replace what has that name.
 
     Raises:
         FileExistsError: something has that name, and may not be replaced; `file` is as it was.
@@ -209,11 +191,7 @@ def move_into_place(file: Path, path: Path, overwrite: bool) -> None:
 
 
 def _rename_without_replacing(file: Path, path: Path) -> None:
-    """Rename a file to a name that nothing has.
-
-    Raises:
-        FileExistsError: something has it; it may have come in this very moment.
-    """
+    """Rename a file to a name that nothing has, not even since this very moment; else `FileExistsError`."""
     if os.name == "nt":
         os.rename(file, path)  # Replaces nothing there.
         return
@@ -234,11 +212,7 @@ def _rename_without_replacing(file: Path, path: Path) -> None:
 
 
 def publish_file(file: Path, path: Path, overwrite: bool) -> None:
-    """Give a finished file its name, see `move_into_place`, or if that is taken by now a free one like it.
-
-    Raises:
-        UserError: the name is taken; the line tells the other one.
-    """
+    """Give a finished file its name; if that is taken by now, one like it, which a `UserError` tells."""
     names = (path, *(path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(2, 1000)))
     for name in names:
         try:
@@ -258,10 +232,6 @@ def output_workspace(path: Path, overwrite: bool) -> Iterator[Path]:
     """A folder beside the result to work in; what is left in it under the result's name becomes the result.
 
     The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
-
-    Args:
-        path: the result.
-        overwrite: whether it may replace what has its name by the end; else see `publish_file`.
     """
     try:
         with reporting_full_disk(path):
@@ -278,3 +248,13 @@ def output_workspace(path: Path, overwrite: bool) -> Iterator[Path]:
         raise disk_full_error(path) from error  # It may name the folder that is gone.
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def user_cache_folder() -> Path:
+    """For what can be downloaded or computed again; ``XDG_CACHE_HOME`` goes first, on any platform."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or platformdirs.user_cache_dir(opinion=False)) / "mmdream"
+
+
+def user_data_folder() -> Path:
+    """For trained networks; ``XDG_DATA_HOME`` goes first, on any platform."""
+    return Path(os.environ.get("XDG_DATA_HOME") or platformdirs.user_data_dir()) / "mmdream"

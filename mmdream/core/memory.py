@@ -15,7 +15,10 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
 """glibc's names in malloc.h, M_..."""
 MAX_KEPT_BYTES = 1 << 25
-"""Bytes; glibc takes no larger threshold."""
+"""glibc takes no larger threshold."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def keep_freed_memory() -> None:
@@ -40,11 +43,9 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def freeze_loaded_objects() -> Iterator[None]:
-    """Keep Python's collector from looking again and again at modules and networks that are loaded by now.
+    """Keep Python's collector from walking the modules and networks that are loaded by now, until the end.
 
-    TensorFlow brings about a million objects; walking them took 8 % of a film's time, with every other thread
-    waiting. Afterwards they are the collector's again, so that a program that dreams many films can let go of
-    what one of them held.
+    TensorFlow brings a million objects; walking them took 8 % of a film's time, all threads waiting.
     """
     gc.collect()
     gc.freeze()
@@ -64,15 +65,13 @@ def peak_memory_mib() -> float | None:
     return most / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-T = TypeVar("T")
-P = ParamSpec("P")
-
-
 class LruCache:
-    """The last few things; threads may share it, and wait for what another of them makes."""
+    """The last few things; threads may share it, and wait for what another of them makes.
+
+    Keeps at most so many; `gone` is called when one of them had to go.
+    """
 
     def __init__(self, most: int, gone: Callable[[], object] = lambda: None) -> None:
-        """Keep at most so many; `gone` is called when one of them had to go."""
         self._most, self._gone = most, gone
         # One thread may take it again: what is made may ask for something else of the same kind.
         self._lock = threading.RLock()
@@ -91,7 +90,6 @@ class LruCache:
             return found
 
     def __len__(self) -> int:
-        """How many there are."""
         return len(self._kept)
 
 
@@ -107,12 +105,9 @@ Traceable = TypeVar("Traceable", bound=HasTraces)
 
 
 def cache_in_traces(make: Callable[Concatenate[Traceable, P], T]) -> Callable[Concatenate[Traceable, P], T]:
-    """Let what a function makes of a network live as long as the network, and be made once.
+    """Make what a function makes of a network and of hashable values once, for as long as the network lives.
 
     Kept in any other place it would hold the network for ever: what is traced refers to it.
-
-    Args:
-        make: takes the network, or what belongs to it, and values that can be keys.
     """
 
     @functools.wraps(make)

@@ -1,7 +1,7 @@
 """Random numbers addressed by place, never by history.
 
-A frame or a chunk draws the same numbers whether it is dreamed alone, after others or in another process,
-so an excerpt looks like that part of the whole and a second run equals the first.
+A frame or a chunk draws the same numbers whether it is dreamed alone, after others or in another process, so
+an excerpt looks like that part of the whole and a second run equals the first.
 """
 
 from __future__ import annotations
@@ -13,15 +13,7 @@ import numpy as np
 
 
 def rng_for(seed: int, *place: str | int | Fraction) -> np.random.Generator:
-    """The generator that belongs to one place.
-
-    Args:
-        seed: the user's seed.
-        place: what names the place, e.g. ``("picture", Fraction(1, 25), octave)``. Order matters.
-
-    Returns:
-        A generator that depends on `seed` and `place` alone.
-    """
+    """The generator of one place: ``rng_for(seed, "picture", Fraction(1, 25), octave)``; order matters."""
     address = "/".join(str(part) for part in (seed, *place))
     digest = hashlib.sha256(address.encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))

@@ -13,17 +13,18 @@ from typing import TypeVar
 from mmdream.core.errors import Interrupted, Stopped
 
 Item = TypeVar("Item")
-
+Result = TypeVar("Result")
 
 BACKGROUND_NICENESS = 19
-"""Niceness of what is done beside the ascent."""
+"""Of what is done beside the ascent."""
+STOP_GRACE_SECONDS = 1.0
+"""Given to the work to stop; a step on a large frame that takes longer is lost, and nothing else."""
 
 
 def lower_priority() -> None:
     """Let this thread, and those it starts, run where others leave a processor free.
 
-    A network's step waits for the slowest of its threads; one that is held up by a decoder holds up all.
-    Linux alone has a priority for each thread, elsewhere nothing happens.
+    A network's step waits for the slowest of its threads. Only Linux has a priority for each thread.
     """
     if sys.platform == "linux":
         here = threading.get_native_id()
@@ -33,15 +34,10 @@ def lower_priority() -> None:
 def prefetch(
     items: Generator[Item, None, None], room: int = 3, *, in_front: bool = False
 ) -> Generator[Item, None, None]:
-    """Iterate `items` in another thread, at most `room` items before the reader.
-
-    Args:
-        items: closed in the other thread.
-        room: items that may wait.
-        in_front: the thread does the main work and does not step back.
+    """Iterate `items` in another thread, at most `room` items before the reader; exceptions reach it.
 
     Close the result (`contextlib.closing`): the other thread then stops too, and `items` is closed in it.
-    What ends the other thread, its last item or an exception, reaches the reader in its place.
+    With `in_front` it does the main work and keeps its priority.
     """
     box: queue.Queue[tuple[Item, ...] | BaseException | None] = queue.Queue(room)
     gone = threading.Event()
@@ -76,22 +72,15 @@ def prefetch(
             thread.join(0.01)
 
 
-Result = TypeVar("Result")
-
-STOP_GRACE_SECONDS = 1.0
-"""Seconds that the work is given to stop. A step on a large frame may take longer: whoever ends the process
-then loses that step and nothing else."""
-
-
 def run_interruptible(
     work: Callable[[threading.Event], Result], how: str, is_stop_asked: Callable[[], bool] = lambda: False
 ) -> Result:
     """Do some work, and answer Ctrl-C within about a second, whatever the work is at.
 
     Args:
-        work: it is given an event that says when to stop.
+        work: is given an event that says when to stop.
         how: the command that goes on with the work.
-        is_stop_asked: asked twice a second; True is answered as Ctrl-C is.
+        is_stop_asked: is asked twice a second; True is answered as Ctrl-C is.
 
     Raises:
         Stopped: Ctrl-C came; the work may still be at its last step.
@@ -130,11 +119,7 @@ def run_interruptible(
 
 
 def run_in_threads(jobs: Sequence[Callable[[], None]], stop: threading.Event) -> None:
-    """Run jobs in threads; the first that fails stops the others.
-
-    Raises:
-        BaseException: what a job raised; `Interrupted` only if there is nothing else to tell.
-    """
+    """Run jobs in threads; the first that fails stops the others, and what it raised is raised."""
     errors: list[BaseException] = []
 
     def run(job: Callable[[], None]) -> None:
@@ -149,6 +134,6 @@ def run_in_threads(jobs: Sequence[Callable[[], None]], stop: threading.Event) ->
         thread.start()
     for thread in threads:
         thread.join()
-    # Jobs that were stopped because of another's failure say Interrupted; the failure itself is the news.
+    # Jobs that another's failure stopped say Interrupted; the failure itself is the news.
     for error in sorted(errors, key=lambda error: isinstance(error, Interrupted)):
         raise error

@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
 from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file, move_into_place, write_atomically
@@ -25,6 +27,7 @@ from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.image import IMAGE_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
+from mmdream.settings.definition import to_dict
 from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
 from mmdream.views.preview import Preview, comparison_path, write_comparison
@@ -131,7 +134,7 @@ def _run_job(
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
                     done = _render(film, job, folder, sink, stop)
-                sink.emit(Finished(Report.from_dict(done.sums["report"]).as_json()))
+                sink.emit(Finished(msgspec.convert(done.sums["report"], Report).as_json()))
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
                 made = map(Journal(folder).finished, ("picture", "sound", "result"))
@@ -162,7 +165,7 @@ def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: thre
         report = render_video(plan, work, sink, stop)
         with journal.record("result", 0, folders.result_file("result", job.out)) as draft:
             os.replace(work / job.out.name, draft.path)
-            draft.sums = {"report": report.to_dict()}
+            draft.sums = {"report": to_dict(report)}
     return journal.finished("result")[0]
 
 
@@ -220,7 +223,7 @@ def is_delivered(out: Path, folder: Path) -> bool:
 def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry, how: str) -> Report:
     """Give a finished film its name, and make the extra outputs; a UserError if a name is taken by now."""
     _publish_output(done, folder, job.out, job, how)
-    report, journal = Report.from_dict(done.sums["report"]), Journal(folder)
+    report, journal = msgspec.convert(done.sums["report"], Report), Journal(folder)
     start, end = job.order.start, job.order.end
 
     def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:

@@ -24,9 +24,9 @@ from mmdream.networks.weights import RANDOM, locate_weights
 from mmdream.render.audio_style import check_audio_style
 from mmdream.render.models import check_image_targets, probe_guide_sound
 from mmdream.settings.definition import read_text, to_dict
-from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Pass, WeightsSource
 from mmdream.settings.recipe import NO_EXTRAS, ExtraOutputs, Recipe, Selection
+from mmdream.settings.schedule import Drive
 from mmdream.settings.targets import Term
 
 SAMPLE_BYTES = 1 << 20

@@ -18,7 +18,7 @@ from typing import Any
 import tomli_w
 
 from mmdream.core.errors import UserError
-from mmdream.core.paths import user_data_folder
+from mmdream.core.files import user_data_folder
 from mmdream.networks import user_model
 from mmdream.networks.card import (
     MODELS_FOLDER,

@@ -21,7 +21,6 @@ from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
 from mmdream.core.events import EventSink
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
-from mmdream.core.report import format_duration
 from mmdream.core.threads import run_in_threads
 from mmdream.media import video_reader
 from mmdream.media.probe import AudioTrack, MediaFile
@@ -34,6 +33,7 @@ from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
 from mmdream.render.video import load_networks, scan_video
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.report import format_duration
 
 TRIAL_FRAMES = 3
 """Frames of the trial: one in full, and some that are carried."""

@@ -16,13 +16,13 @@ from mmdream.audio.source import FileSource
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.core.report import to_plain
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import is_image
 from mmdream.media.probe import MediaFile, probe
 from mmdream.render.audio import InputTrack
 from mmdream.render.models import load_audio_network
+from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.passes import style_shares
 from mmdream.settings.recipe import Recipe
 
@@ -51,7 +51,7 @@ class AudioStyleFileReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not a finite number becomes None."""
-        return dict(to_plain(self))
+        return fields_to_dict(self, finite=True)
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""

@@ -17,7 +17,6 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.report import to_plain
 from mmdream.image.octaves import (
     OctavePass,
     make_detail_limiter,
@@ -30,6 +29,7 @@ from mmdream.media.image import IMAGE_SUFFIXES, write_image
 from mmdream.media.mask import open_mask
 from mmdream.render.image import open_image_output, read_style_image
 from mmdream.render.models import load_image_network
+from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.passes import Mask, Style, style_shares
 from mmdream.settings.recipe import Recipe, resolve_size
 
@@ -57,7 +57,7 @@ class ImageStyleReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not a finite number becomes None."""
-        return dict(to_plain(self))
+        return fields_to_dict(self, finite=True)
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""

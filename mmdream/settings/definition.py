@@ -6,6 +6,7 @@ wherever it comes from: where an object of its class is made.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -245,22 +246,24 @@ def read_text(kind: Any, value: Any) -> Any:
     raise ValueError(f"not a {kind.__name__}")
 
 
-def to_dict(value: Any) -> Any:
-    """Settings or results as plain values, as JSON has them; msgspec.convert reads them."""
+def to_dict(value: Any, finite: bool = False) -> Any:
+    """Settings or results as plain values, which msgspec.convert reads; `finite`: None for nan and inf."""
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if is_dataclass(value):
-        return fields_to_dict(value)
+        return fields_to_dict(value, finite)
     if isinstance(value, dict):
-        return {name: to_dict(each) for name, each in value.items()}
+        return {name: to_dict(each, finite) for name, each in value.items()}
     if isinstance(value, (tuple, list)):
-        return [to_dict(each) for each in value]
+        return [to_dict(each, finite) for each in value]
+    if finite and isinstance(value, float) and not math.isfinite(value):
+        return None
     return str(value) if isinstance(value, (Path, Fraction)) else value
 
 
-def fields_to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass by the names of its fields, as plain values."""
-    return {each.name: to_dict(getattr(value, each.name)) for each in fields(value)}
+def fields_to_dict(value: Any, finite: bool = False) -> dict[str, Any]:
+    """A dataclass by the names of its fields, see `to_dict`."""
+    return {each.name: to_dict(getattr(value, each.name), finite) for each in fields(value)}
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str], what: str = "setting") -> None:

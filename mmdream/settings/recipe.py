@@ -23,9 +23,15 @@ from mmdream.settings.definition import (
     checked,
     setting,
 )
-from mmdream.settings.modulation import AUDIO_FEATURES, DEFAULT_FACTORS, IMAGE_FEATURES, Drive, parse_drive
 from mmdream.settings.passes import Pass, WeightsSource
-from mmdream.settings.schedule import Schedule
+from mmdream.settings.schedule import (
+    AUDIO_FEATURES,
+    DEFAULT_FACTORS,
+    IMAGE_FEATURES,
+    Drive,
+    Schedule,
+    parse_drive,
+)
 from mmdream.settings.targets import Targets
 
 

@@ -1,4 +1,4 @@
-"""What a dream amounted to: figures for the user, for ``--json`` and for tests."""
+"""What a dream amounted to, as figures for ``--json`` and lines for people, and times as they read them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from mmdream.core.report import to_plain
 from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.schedule import FrameSettings
 
@@ -58,19 +55,10 @@ class Report:
         """The same report with the name of the result."""
         return replace(self, output=str(output))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, without loss; `from_dict` reads them."""
-        return fields_to_dict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> Report:
-        """What `to_dict` gave, through JSON too."""
-        return msgspec.convert(values, Report)
-
     def as_json(self) -> dict[str, Any]:
         """Plain values only; what is not a finite number becomes None."""
         rows = {medium: list(map(_settings_row, changes)) for medium, changes in self.schedule.items()}
-        return to_plain(self) | {"schedule": rows}
+        return fields_to_dict(self, finite=True) | {"schedule": rows}
 
     def lines(self) -> list[str]:
         """The report for people, a fact a line."""
@@ -104,6 +92,24 @@ def objective_ratio(source: float, dream: float) -> float:
 def drop_repeats(uses: Sequence[SettingsChange]) -> tuple[SettingsChange, ...]:
     """Leave out the entries that repeat the one before them."""
     return tuple(use for k, use in enumerate(uses) if k == 0 or use.moment != uses[k - 1].moment)
+
+
+def format_time_code(seconds: float) -> str:
+    """``1:02:03.4``, or ``2:03.4`` within the first hour."""
+    tenths = round(max(0.0, seconds) * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def format_duration(seconds: float) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _settings_row(change: SettingsChange) -> dict[str, Any]:

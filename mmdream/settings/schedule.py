@@ -1,6 +1,6 @@
-"""The schedule: the settings that change over time, for picture and sound alike.
+"""The schedule: the settings that change over time, by keys or by following a feature of the film.
 
-Seconds are those of the source as a player shows it.
+Seconds are those of the source as a player shows it. `mmdream.analysis` measures the features.
 """
 
 from __future__ import annotations
@@ -13,7 +13,17 @@ from itertools import pairwise
 from typing import Any
 
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import CLIMB, DREAM, IMAGE, Keyframed, checked, field_types, limits, setting
+from mmdream.settings.definition import (
+    CLIMB,
+    DREAM,
+    IMAGE,
+    Keyframed,
+    checked,
+    field_types,
+    limits,
+    setting,
+    suggest_name,
+)
 from mmdream.settings.targets import parse_motifs
 
 
@@ -90,8 +100,8 @@ class FrameSettings:
 class Schedule:
     """How the dream changes over time, for picture and sound alike.
 
-    Each setting is a number or keys ``((seconds, value), ...)``:
-    ``Schedule(depth=0.4, strength=((0, 0), (2, 1)))`` fades the dream in over two seconds.
+    Each setting is a number or keys ``((seconds, value), ...)``: ``Schedule(depth=0.4, strength=((0, 0), (2,
+    1)))`` fades the dream in over two seconds.
 
     Raises:
         UserError: a value out of range, keys out of order.
@@ -143,6 +153,94 @@ class Schedule:
 
 SCHEDULE_LIMITS = {name: limits(Schedule, name) for name in field_types(Schedule) if name != "motif"}
 """Smallest and largest value of each number of the schedule."""
+
+
+AUDIO_FEATURES = {
+    "loudness": "how loud it seems",
+    "onset": "how suddenly something new begins",
+    "pitch": "how high its tone is; held where there is none",
+    "bass": "how loud it is below 150 Hz",
+}
+IMAGE_FEATURES = {
+    "motion": "how fast what it shows moves",
+    "cuts": "a new shot",
+    "brightness": "how light it is",
+}
+DEFAULT_FACTORS = {
+    "octaves": (0.5, 1.25),
+    "octave_scale": (0.9, 1.1),
+    "steps": (0.5, 1.5),
+    "depth": (0.3, 1.1),
+    "strength": (0.2, 1.4),
+}
+"""Low and high, where no range is given: about as much dream on the whole as without."""
+MAX_FACTOR = 10.0
+"""What a factor makes of a setting is held within the setting's limits in any case."""
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One setting that follows one feature: ``value * (low + (high - low) * feature)``, the feature in 0..1.
+
+    Motifs fade from the schedule's first to its last. Several drives of one setting multiply.
+    """
+
+    setting: str
+    """One of `SCHEDULE_LIMITS`, or "motif"."""
+    feature: str
+    """One of `AUDIO_FEATURES` or `IMAGE_FEATURES`."""
+    low: float | None = None
+    """Factor where the feature is least; above `high` it turns the drive round. None: `DEFAULT_FACTORS`."""
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "setting", self.setting.replace("-", "_"))
+        for kind, name, known in (
+            ("setting", self.setting, (*SCHEDULE_LIMITS, "motif")),
+            ("feature", self.feature, (*AUDIO_FEATURES, *IMAGE_FEATURES)),
+        ):
+            if name not in known:
+                choices = ", ".join(known).replace("_", "-")
+                raise UserError(f"drive: no {kind} {name!r}{suggest_name(name, known)}; there are {choices}")
+        if (self.low is None) != (self.high is None):
+            raise UserError(f"drive {self}: give both ends of the range, or none")
+        if self.setting == "motif" and self.low is not None:
+            raise UserError(f"drive {self}: motifs fade from the first to the last, without a range")
+        for factor in (self.low, self.high):
+            if factor is not None and not 0 <= factor <= MAX_FACTOR:
+                raise UserError(f"drive {self}: choose factors between 0 and {MAX_FACTOR:g}")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Factors where the feature is least and most; those of a motif have no meaning."""
+        if self.low is None or self.high is None:
+            return DEFAULT_FACTORS.get(self.setting, (0.0, 1.0))
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        """As the command line takes it."""
+        ends = "" if self.low is None or self.high is None else f":{self.low:g}-{self.high:g}"
+        return f"{self.setting.replace('_', '-')}={self.feature}{ends}"
+
+
+def parse_drive(text: str) -> Drive:
+    """A drive from ``strength=loudness`` or ``strength=loudness:0.3-1.5``."""
+    name, equals, rest = text.partition("=")
+    feature, colon, ends = rest.partition(":")
+    if not equals or not name.strip() or not feature.strip():
+        how = "SETTING=FEATURE or SETTING=FEATURE:LOW-HIGH"
+        raise UserError(f"drive is {text!r}; write {how}, for example strength=loudness")
+    low = high = None
+    if colon:
+        first, _, second = ends.partition("-")
+        try:
+            low, high = float(first), float(second)
+        except ValueError:
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise UserError(f"drive is {text!r}; write its range as LOW-HIGH, for example 0.3-1.5")
+    return Drive(name.strip(), feature.strip(), low, high)
 
 
 def _keys_around(keys: tuple[tuple[float, Any], ...], first: float, last: float) -> tuple[Any, ...]:

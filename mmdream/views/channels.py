@@ -20,13 +20,14 @@ from mmdream.audio.synthesis import SignalSpec
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
-from mmdream.core.report import format_duration, to_plain
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.image import write_image
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
+from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.report import format_duration
 from mmdream.settings.targets import Targets, Term
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, truncate_text
 from mmdream.views.figures import DYNAMIC_RANGE
@@ -81,7 +82,7 @@ class ChannelsReport:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not a finite number becomes None."""
-        return dict(to_plain(self))
+        return fields_to_dict(self, finite=True)
 
 
 def render_each_channel(

@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmdream.core.report import format_time_code
 from mmdream.media.image import write_image
 from mmdream.media.probe import MediaFile
 from mmdream.media.verify import read_frame_times
 from mmdream.media.video_reader import read_frames
+from mmdream.settings.report import format_time_code
 from mmdream.views.canvas import (
     BACKGROUND,
     DIM_GREY,

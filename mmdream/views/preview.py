@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdream.core.report import format_time_code
 from mmdream.media.image import write_image
 from mmdream.media.mux import mux_video
 from mmdream.media.probe import MAX_SIDE, MediaFile, VideoTrack
 from mmdream.media.video_reader import read_frames
 from mmdream.media.video_writer import VideoWriter
+from mmdream.settings.report import format_time_code
 from mmdream.settings.schedule import FrameSettings
 from mmdream.views.canvas import (
     DIM_GREY,

@@ -15,10 +15,9 @@ from mmdream.jobs import store
 from mmdream.jobs.spec import Job, describe_environment, describe_job, format_differences
 from mmdream.media import image
 from mmdream.networks import network
-from mmdream.settings.modulation import Drive
 from mmdream.settings.passes import Mask, Pass, Span, Style
 from mmdream.settings.recipe import AscentOptions, AudioOptions, Selection
-from mmdream.settings.schedule import Curve, MotifCurve
+from mmdream.settings.schedule import Curve, Drive, MotifCurve
 from mmdream.settings.targets import Targets, parse_channel, parse_target
 
 OTHER: dict[str, Any] = {

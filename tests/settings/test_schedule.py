@@ -7,10 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmdream import Drive, Recipe
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import to_dict
 from mmdream.settings.files import list_presets, load_preset, preset_sound_target, read_schedule
-from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.schedule import (
+    AUDIO_FEATURES,
+    DEFAULT_FACTORS,
+    IMAGE_FEATURES,
+    SCHEDULE_LIMITS,
+    Schedule,
+    parse_drive,
+)
 
 
 def test_linear_between_keys_and_held_outside():
@@ -161,3 +169,55 @@ def test_a_preset_may_wish_for_a_sound():
     assert preset_sound_target("classic") is None
     with pytest.raises(UserError, match="did you mean 'dogs'"):
         preset_sound_target("dog")
+
+
+@pytest.mark.parametrize(
+    "text", ["strength=loudness", "octave-scale=bass", "depth=onset:0.3-1.5", "steps=cuts:2-0", "motif=pitch"]
+)
+def test_a_drive_is_read_as_it_is_written(text: str):
+    assert str(parse_drive(text)) == text
+
+
+def test_the_range_is_the_settings_own_unless_one_is_given():
+    assert parse_drive("strength=loudness").range == DEFAULT_FACTORS["strength"]
+    assert parse_drive(" strength = loudness :0.3-1.5").range == (0.3, 1.5)
+    assert set(DEFAULT_FACTORS) == set(SCHEDULE_LIMITS)
+    assert not set(AUDIO_FEATURES) & set(IMAGE_FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("strength", "write SETTING=FEATURE"),
+        ("=loudness", "write SETTING=FEATURE"),
+        ("strength=", "write SETTING=FEATURE"),
+        ("strenght=loudness", "no setting 'strenght'; did you mean 'strength'"),
+        ("strength=loud", "no feature 'loud'; did you mean 'loudness'"),
+        ("strength=loudness:2", "as LOW-HIGH"),
+        ("strength=loudness:a-b", "as LOW-HIGH"),
+        ("strength=loudness:nan-1", "as LOW-HIGH"),
+        ("strength=loudness:-1-2", "as LOW-HIGH"),
+        ("strength=loudness:1-11", "between 0 and 10"),
+        ("motif=pitch:0-1", "without a range"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(text: str, message: str):
+    with pytest.raises(UserError, match=message) as caught:
+        parse_drive(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_end_of_a_range_is_refused():
+    with pytest.raises(UserError, match="both ends"):
+        Drive("depth", "onset", low=0.5)
+
+
+def test_motifs_to_drive_must_be_there_once_and_the_pictures():
+    fade = Drive("motif", "pitch")
+    Recipe(schedule=Schedule(motif="eye,tower"), drives=(fade,))
+    with pytest.raises(UserError, match="two motifs or more"):
+        Recipe(schedule=Schedule(motif="eye"), drives=(fade,))
+    with pytest.raises(UserError, match="motif=pitch is given already"):
+        Recipe(schedule=Schedule(motif="eye,tower"), drives=(fade, Drive("motif", "bass")))
+    with pytest.raises(UserError, match="a sound has no motifs"):
+        Recipe(sound_drives=(fade,))

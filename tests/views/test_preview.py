@@ -16,11 +16,11 @@ import pytest
 import soundfile
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video
-from mmdream.core.report import format_time_code
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
+from mmdream.settings.report import format_time_code
 from mmdream.settings.schedule import FrameSettings
 from mmdream.views.canvas import fit_size, text_width, truncate_text
 from mmdream.views.contact_sheet import select_evenly, write_contact_sheet

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmdream.core.paths import user_cache_folder, user_data_folder
+from mmdream.core.files import user_cache_folder, user_data_folder
 
 
 def test_variables_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
