@@ -49,29 +49,19 @@ class ClassifierChoice:
     weights: str | None = None
     sound_weights: str | None = None
 
-    def by_medium(self) -> ClassifierChoice:
-        """The same, with each network in the place of its medium.
-
-        Raises:
-            UserError: no such network, or two that hear.
-        """
-        if self.net is None or load_card(self.net).medium == "picture":
-            return self
-        if self.sound_net is not None:
-            raise UserError(f"{self.net} and {self.sound_net} both hear; give one of them")
-        return ClassifierChoice(None, self.net, None, self.weights)
-
 
 def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventSink) -> FilePredictions:
     """Classify an image, a sound or a film, and report the `top` first classes.
 
-    Raises:
-        UserError: a file that is none of them, or has nothing for a network that is named; a network without
-            classes; weights that are missing or damaged.
+    A `UserError` where the file is none of them or has nothing for a network that is named, a network has no
+    classes, or weights are missing or damaged.
     """
     if top < 1:
         raise UserError(f"--top is {top}; at least one class can be told")
-    choice = choice.by_medium()
+    if choice.net is not None and load_card(choice.net).medium != "picture":
+        if choice.sound_net is not None:
+            raise UserError(f"{choice.net} and {choice.sound_net} both hear; give one of them")
+        choice = ClassifierChoice(sound_net=choice.net, sound_weights=choice.weights)
     # In float32, so that a class does not depend on the machine.
     recipe = Recipe(weights=choice.weights, sound_weights=choice.sound_weights, precision="float32")
     recipe = replace(recipe, net=choice.net or recipe.net, sound_net=choice.sound_net or recipe.sound_net)
@@ -98,8 +88,8 @@ def classify_file(source: Path, choice: ClassifierChoice, top: int, sink: EventS
 def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     """A function from an image, float32 [H, W, 3], 0..1, to an image network's logits, float32 [class].
 
-    The whole image is warped to the square that the network was trained on: by this the ImageNet networks
-    name more samples than by a crop of the middle, and nothing at a wide frame's sides is left out.
+    The whole image is warped to the square that the network was trained on: so the ImageNet networks name
+    more samples than by a crop of the middle, and nothing at a wide frame's sides is left out.
     """
     front, head = network.card.input, network.class_logits()
     assert isinstance(front, ImageInput)
@@ -108,11 +98,7 @@ def image_classifier(network: Network) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _load_classifier(recipe: Recipe, medium: str, sink: EventSink) -> Network:
-    """A recipe's network of a medium.
-
-    Raises:
-        UserError: it has no classes to tell apart; names those that have.
-    """
+    """A recipe's network of a medium; one without classes to tell apart is a `UserError`."""
     sees = medium == "picture"
     card = load_card(recipe.net if sees else recipe.sound_net, medium)
     if card.head is None or len(card.class_names()) < 2:

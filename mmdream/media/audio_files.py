@@ -1,13 +1,10 @@
-"""Decode audio tracks to wave files block by block, on the film's clock.
-
-Blocks keep memory flat for any length; 32-bit floats keep every sample that a decoder gives.
-"""
+"""Decode audio tracks to wave files on the film's clock, block by block, so that memory stays flat."""
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,9 +22,9 @@ BLOCK_SAMPLES = 1 << 16
 FINE_TIME_BASE = Fraction(1, 8000)
 FINE_GAP = Fraction(1, 200)
 COARSE_GAP = Fraction(1, 25)
-"""Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer
-than `FINE_TIME_BASE` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of
-uneven length are stamped up to 20 ms off, with no sample missing."""
+"""Seconds that sound must be missing, or too much, before the stamps are believed. On clocks finer than
+`FINE_TIME_BASE` stamps are counted in samples; Matroska's of 1 ms wander, and Vorbis blocks of uneven length
+are stamped up to 20 ms off, with no sample missing."""
 MIN_SILENCE_BYTES = 1 << 27
 MAX_SILENCE_RATIO = 1000
 """Bytes of silence that gaps may have, in any file and for each byte of it: a stamp that claims more is not
@@ -53,10 +50,9 @@ class DecodedSpan:
 
 
 class WaveWriter:
-    """A float32 wave file that samples are appended to; used as a context manager.
+    """A float32 wave file (RF64, without a limit of 4 GB) to append samples to; used as a context manager.
 
-    RF64 has no limit of 4 GB. `rate` is samples a second, `layout` FFmpeg's name of the channels' layout
-    (None: the usual one). A full disk is a `UserError`.
+    `rate` is samples a second, `layout` FFmpeg's name (None: the usual one). A full disk is a `UserError`.
     """
 
     def __init__(self, path: Path, rate: int, channels: int, layout: str | None = None) -> None:
@@ -98,11 +94,7 @@ def write_channel_mask(path: Path, layout: str) -> None:
 
 
 def extract_audio(
-    film: MediaFile,
-    track: AudioTrack,
-    path: Path,
-    start: Fraction | None = None,
-    end: Fraction | None = None,
+    film: MediaFile, track: AudioTrack, path: Path, start: Fraction | None = None, end: Fraction | None = None
 ) -> DecodedSpan:
     """Decode an audio track to a float32 wave file, as it lies on the film's clock; gaps become silence.
 
@@ -156,7 +148,8 @@ def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | N
     """Decoded blocks: (position by its time stamp, float32 [channel, sample], whether damage lies before)."""
     with open_media(film.path) as container:
         packets = container.demux(container.streams[track.index])
-        to_float = _make_float_converter(track)
+        resampler: av.AudioResampler | None = None
+        last_format: tuple[str, str, int] | None = None
         resumed = False
         while True:
             try:
@@ -175,24 +168,13 @@ def _decode_blocks(film: MediaFile, track: AudioTrack) -> Iterator[tuple[int | N
                 if frame.pts is not None:
                     seconds = frame.pts * track.time_base - film.start - track.start
                     stamped = round(seconds * track.rate)
-                yield stamped, to_float(frame), resumed
+                frame_format = frame.format.name, frame.layout.name, frame.sample_rate
+                if resampler is None or frame_format != last_format:
+                    # A stream may change its format; each stretch has a resampler of its own. Packed: of more
+                    # than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
+                    resampler, last_format = av.AudioResampler("flt", track.layout, track.rate), frame_format
+                frame.pts = None
+                samples = [part.to_ndarray()[0] for part in resampler.resample(frame)]
+                packed = np.concatenate([*samples, np.zeros(0, np.float32)])
+                yield stamped, packed.reshape(-1, track.channels).T, resumed
                 resumed = False
-
-
-def _make_float_converter(track: AudioTrack) -> Callable[[av.AudioFrame], np.ndarray]:
-    """A function from frames of any format to float32 [channel, sample] at the track's rate and channels."""
-    resampler: av.AudioResampler | None = None
-    last_format: tuple[str, str, int] | None = None
-
-    def convert(frame: av.AudioFrame) -> np.ndarray:
-        nonlocal resampler, last_format
-        frame_format = frame.format.name, frame.layout.name, frame.sample_rate
-        if resampler is None or frame_format != last_format:
-            # A stream may change its format on the way; each stretch has a resampler of its own. Packed: of
-            # more than eight planes PyAV 18.1 reads the ninth from no address, and crashes.
-            resampler, last_format = av.AudioResampler("flt", track.layout, track.rate), frame_format
-        frame.pts = None
-        samples = [part.to_ndarray()[0] for part in resampler.resample(frame)]
-        return np.concatenate([*samples, np.zeros(0, np.float32)]).reshape(-1, track.channels).T
-
-    return convert

@@ -30,8 +30,8 @@ SWSCALE_MATRICES = {
 HD_HEIGHT = 720
 """Untagged films of so many rows are BT.709, smaller ones BT.601."""
 WHITE_16 = 65283
-"""White of a deep YUV film as swscale 9 gives it in 16 bits (not 65535). Its path to rgb48 with
-full chroma gives wrong colours altogether, so planes are asked for."""
+"""White of a deep YUV film as swscale 9 gives it in 16 bits (not 65535). Its path to rgb48 with full chroma
+gives wrong colours altogether, so planes are asked for."""
 ALPHA_MAX = {"uint8": 255, "uint16": 65535}
 
 
@@ -74,8 +74,8 @@ def make_rgb_decoder(
     """A function from a decoded frame to float32 RGB [row, column, 3], 0..1; transparent ones lie on black.
 
     `width` and `height` are px as coded; a frame of another size is scaled to them. 8-bit frames go through
-    swscale's common path: it is up to 1.5 levels off the exact formula, but gives exactly what PyAV, ffmpeg,
-    moviepy and OpenCV show of the film.
+    swscale's common path: up to 1.5 levels off the exact formula, but just what PyAV, ffmpeg, moviepy and
+    OpenCV show.
     """
     is_yuv = color.matrix != RGB
     pixel_format, white = _rgb_pixel_format(is_yuv, bit_depth, alpha)
@@ -104,10 +104,8 @@ def _rgb_pixel_format(is_yuv: bool, bit_depth: int, alpha: bool) -> tuple[str, i
     """FFmpeg's RGB format that a film is converted to, and the level of white in it."""
     if bit_depth <= 8:
         return ("rgba" if alpha else "rgb24"), 255
-    if alpha:
-        return "gbrap16le", WHITE_16 if is_yuv else 65535
-    if is_yuv or bit_depth not in (9, 10, 12, 14):
-        return "gbrp16le", WHITE_16 if is_yuv else 65535
+    if alpha or is_yuv or bit_depth not in (9, 10, 12, 14):
+        return "gbrap16le" if alpha else "gbrp16le", WHITE_16 if is_yuv else 65535
     return f"gbrp{bit_depth}le", 2**bit_depth - 1
 
 

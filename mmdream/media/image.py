@@ -21,11 +21,8 @@ MAX_IMAGE_PIXELS = 1 << 28
 """`mmdream/__init__.py` tells OpenCV the same."""
 JPEG_MAGIC = b"\xff\xd8"
 """Its first bytes; it has eight bits and is never transparent."""
-WRITE_OPTIONS = {
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
-    ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95],
-}
+JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 95]
+WRITE_OPTIONS = {".jpg": JPEG_OPTIONS, ".jpeg": JPEG_OPTIONS, ".webp": [cv2.IMWRITE_WEBP_QUALITY, 95]}
 
 
 def is_image(path: Path) -> bool:
@@ -34,13 +31,9 @@ def is_image(path: Path) -> bool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image file; its EXIF orientation is applied, transparency is laid over black.
+    """Read an image file as float32 [H, W, 3], RGB, 0..1; what cannot be read is a `UserError`.
 
-    Returns:
-        float32 [H, W, 3], RGB, 0..1.
-
-    Raises:
-        UserError: no such file, or not an image.
+    Its EXIF orientation is applied, transparency is laid over black.
     """
     try:
         data = np.fromfile(path, np.uint8)

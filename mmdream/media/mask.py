@@ -22,10 +22,9 @@ from mmdream.settings.passes import Mask
 ASPECT_TOLERANCE = 0.02
 """Share by which a mask may be wider or higher than its film: sides are rounded, to even numbers too."""
 CLOCK_TOLERANCE = Fraction(1, 1000)
-"""Seconds by which a mask's frame may be late: Matroska rounds to its tick, other containers do not, and the
-same frame is meant."""
+"""Seconds by which a mask's frame may be late, as Matroska rounds to its tick and others do not."""
 LOOK_BACK_SECONDS = Fraction(4)
-"""Seconds before a moment from which on the frame that is shown then is looked for; doubled until one is."""
+"""Seconds before a moment from where the frame shown then is looked for; doubled until there is one."""
 BT709_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 """Of red, green and blue."""
 REFERENCE_HEIGHT = 360
@@ -47,17 +46,13 @@ class MaskSource:
     width: int
     height: int
     end_seconds: Fraction | None
-    """Seconds after which nothing new comes, if that is known."""
+    """After which nothing new comes, if that is known."""
     read: Callable[[Fraction | None], Generator[TimedMask, None, None]]
-    """Its values in the order of time, from a second or from the beginning on."""
+    """Gives its values in the order of time, from a second or from the beginning on."""
 
 
 def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
-    """Open a mask for a film or an image of this size, px as shown.
-
-    Raises:
-        UserError: no such file, neither an image nor a film, no picture in it, or another aspect.
-    """
+    """Open a mask for a film or an image of this size, px as shown; a `UserError` if it does not fit."""
     path = mask.path
     if is_image(path):
         return MaskReader(mask_from_image(path, read_image(path)), width, height, mask.feather)
@@ -73,11 +68,7 @@ def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
 
 
 def check_mask(mask: Mask, width: int, height: int) -> None:
-    """Refuse a mask that cannot be used, before any work is done; it is read at second 0.
-
-    Raises:
-        UserError: as `open_mask`, or no frame of it can be read.
-    """
+    """Refuse a mask that cannot be used, before any work is done; it is read at second 0."""
     reader = open_mask(mask, width, height)
     reader.at(Fraction(0))
     reader.close()
@@ -91,11 +82,7 @@ def mask_from_image(path: Path, rgb: np.ndarray) -> MaskSource:
 
 
 def mask_from_video(film: MediaFile) -> MaskSource:
-    """A mask that moves; where its frames are broken the last good one stands in.
-
-    Raises:
-        UserError: the file has no picture.
-    """
+    """A mask that moves; where its frames are broken the last good one stands in."""
     video = film.video
     if video is None:
         raise UserError(f"{film.path}: is a sound; a mask is a picture or a film")
@@ -114,10 +101,8 @@ def mask_from_video(film: MediaFile) -> MaskSource:
 class MaskReader:
     """Reads a mask beside a film of this size, px; two of its frames are in memory.
 
-    `feather` is px of a film of `REFERENCE_HEIGHT` over which edges fade.
-
-    Raises:
-        UserError: the mask has another aspect than the film, or is too small to say where.
+    `feather` is px of a film of `REFERENCE_HEIGHT` over which edges fade. A mask of another aspect than the
+    film, or of a pixel, is a `UserError`.
     """
 
     def __init__(self, source: MaskSource, width: int, height: int, feather: float) -> None:
@@ -140,16 +125,10 @@ class MaskReader:
         self._fitted: np.ndarray | None = None
 
     def at(self, seconds: Fraction) -> np.ndarray:
-        """The mask at a second of the film, as a player shows it; quick where seconds rise.
+        """The mask at a second of the film, float32 [h, w], 0..1, read-only; quick where seconds rise.
 
-        Of a film's mask it is the last frame that has begun: the first one before that, the last one for ever
-        after.
-
-        Returns:
-            float32 [height, width], 0..1, read-only; the same array as long as the same frame is shown.
-
-        Raises:
-            UserError: the mask cannot be read.
+        It is the mask's last frame that has begun (before that the first one), and the same array as long as
+        that frame is shown. A mask that cannot be read is a `UserError`.
         """
         moment = seconds + CLOCK_TOLERANCE
         if self._frames is None or moment < self._since:

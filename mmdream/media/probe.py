@@ -157,15 +157,9 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def video_stream(container: InputContainer, index: int) -> av.VideoStream:
-    """The video stream of this index."""
-    stream = container.streams[index]
-    assert isinstance(stream, av.VideoStream)
-    return stream
-
-
-def video_decoder(stream: av.VideoStream) -> av.VideoCodecContext:
+def video_decoder(stream: av.stream.Stream) -> av.VideoCodecContext:
     """The decoder of a video stream: libvpx for transparent VP9, as FFmpeg's own leaves transparency out."""
+    assert isinstance(stream, av.VideoStream)
     context = stream.codec_context
     if context.name == "vp9" and stream.metadata.get("alpha_mode") == "1":
         libvpx = av.CodecContext.create("libvpx-vp9", "r")
@@ -212,7 +206,8 @@ def probe(path: Path) -> MediaFile:
 
 def _probe_video(path: Path, index: int) -> VideoTrack | None:
     with open_media(path) as container:
-        stream = video_stream(container, index)
+        stream = container.streams[index]
+        assert isinstance(stream, av.VideoStream)
         if stream.codec_context is None:
             return None
         width, height = stream.codec_context.width, stream.codec_context.height

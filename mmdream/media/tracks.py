@@ -35,17 +35,12 @@ class OutputAudioTrack:
     wave: Path | None = None
     """What is encoded in place of the source's packets; None: they are copied."""
     wave_span: DecodedSpan | None = None
-    """Where the wave lies."""
     encoder: str | None = None
     """FFmpeg's, for the wave; None: the container's usual one."""
 
 
 def find_sound_track(film: MediaFile, choice: int | str | None) -> AudioTrack:
-    """The sound track of this number, from 1 as players count, or language; None: the first.
-
-    Raises:
-        UserError: there is no such track.
-    """
+    """The sound track of this number, from 1 as players count, or language; None: the first."""
     if not film.audio_tracks:
         undecodable = " that can be decoded" if film.undecodable_audio else ""
         raise UserError(f"{film.path}: has no sound{undecodable}")
@@ -67,11 +62,7 @@ def _list_track(track: AudioTrack) -> str:
 
 
 def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:
-    """The film's video, and the audio track that is dreamed, if one is.
-
-    Raises:
-        UserError: the film has no picture, nothing is left to dream, or the excerpt lies outside it.
-    """
+    """The film's video, and the audio track that is dreamed, if one is; a `UserError` if nothing can be."""
     if film.video is None:
         raise UserError(f"{film.path}: has no picture; use `mmdream audio` for its sound")
     if order.keep_sound and order.sound_track is not None:
@@ -106,8 +97,7 @@ def plan_audio_tracks(
     """The audio tracks of a result, in the source's order.
 
     `dream` replaces one of them. The others are copied packet by packet, or decoded beside the result to be
-    encoded anew, where its container demands it; `on_warning` is called with one line about each of these and
-    about what is left out. A full disk is a `UserError`.
+    encoded anew, where its container demands it; `on_warning` is told of these and of what is left out.
     """
     kind = video_format(out)
     for number in film.undecodable_audio:
@@ -115,6 +105,7 @@ def plan_audio_tracks(
     replaced = None if dream is None else dream.source.number
     kept = [track.index for track in film.audio_tracks if track.number != replaced]
     times = {} if excerpt == (None, None) else read_packet_times(film.path, kept)
+    is_new_to_mov = kind.muxer == "mov" and not film.container_format.startswith("mov")
     planned = []
     for track in film.audio_tracks:
         name = f"{film.path}: {describe_track(track)}"
@@ -123,7 +114,8 @@ def plan_audio_tracks(
             output = dream
         elif track.index in times and not len(select_times(film, times[track.index], *excerpt)):
             output = OutputAudioTrack(track, wave_span=DecodedSpan(track.start, 0))
-        elif _is_pcm_with_gaps(film, track, kind):
+        elif is_new_to_mov and track.codec.startswith("pcm") and track.codec in (kind.copyable_audio or ()):
+            # QuickTime has no gaps between packets, so a copy would close them; decoded, they become silence.
             output = OutputAudioTrack(track, wave, extract_audio(film, track, wave, *excerpt), track.codec)
         elif _can_copy_audio(film, track, kind, out.with_name(f"trial{kind.intermediate_suffix}")):
             output = OutputAudioTrack(track)
@@ -138,15 +130,6 @@ def plan_audio_tracks(
             write_channel_mask(output.wave, OPUS_LAYOUTS[track.channels - 1])
         planned.append(output)
     return tuple(planned)
-
-
-def _is_pcm_with_gaps(film: MediaFile, track: AudioTrack, kind: VideoFormat) -> bool:
-    """Whether a track is PCM that a copy would push together: QuickTime has no gaps between its packets.
-
-    Encoded anew, it has the same samples, with silence in the gaps.
-    """
-    is_mov = kind.muxer == "mov" and not film.container_format.startswith("mov")
-    return is_mov and track.codec.startswith("pcm") and track.codec in (kind.copyable_audio or ())
 
 
 def _can_copy_audio(film: MediaFile, track: AudioTrack, kind: VideoFormat, trial: Path) -> bool:
@@ -178,10 +161,9 @@ def read_packet_times(path: Path, streams: Sequence[int]) -> dict[int, np.ndarra
 def select_times(
     film: MediaFile, times: np.ndarray, start: Fraction | None, end: Fraction | None, margin: float = 0.0
 ) -> np.ndarray:
-    """Those of a source's times that lie in an excerpt, on the excerpt's clock; float64 [packet], seconds.
+    """Those of a source's times that lie in an excerpt, on its clock; float64 [packet], seconds.
 
-    The excerpt is `margin` seconds wider at both ends than from `start` to `end`, seconds since
-    `MediaFile.start`.
+    It is `margin` seconds wider at both ends than from `start` to `end`, seconds since `MediaFile.start`.
     """
     times = times - float(film.start + (start or 0))
     low = -np.inf if start is None else -margin

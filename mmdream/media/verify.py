@@ -12,13 +12,7 @@ import av
 import numpy as np
 
 from mmdream.media.probe import AudioTrack, MediaFile, open_media, probe
-from mmdream.media.tracks import (
-    Excerpt,
-    OutputAudioTrack,
-    describe_track,
-    read_packet_times,
-    select_times,
-)
+from mmdream.media.tracks import Excerpt, OutputAudioTrack, describe_track, read_packet_times, select_times
 
 STAMP_TOLERANCE = Fraction(1, 1000)
 """Matroska's clock, and the least by which stamps of any film are told apart here."""
@@ -52,20 +46,17 @@ def verify_video(
     end: Fraction | None = None,
     on_warning: Callable[[str], None],
 ) -> Verification:
-    """Read the finished film back and compare it with its source.
+    """Read a finished film back; an `AssertionError`, an error of this program, if it is not as it should be.
 
     Args:
         film: the source.
         out: the finished film.
-        frame_times: seconds of the result at which each frame must be shown; None: the video is the
-            source's own copy and is only counted.
+        frame_times: seconds of the result at which each frame must be shown; None: the video is the source's
+            own copy and is only counted.
         tracks: the audio tracks that it must have, as `mux_video` returned them.
         start: second of the source at which the result begins; None: at its own beginning.
         end: second of the source at which it ends; None: at its own end.
         on_warning: called with one line about packets and languages that the container has lost.
-
-    Raises:
-        AssertionError: the film is not what it should be. That is an error of this program.
     """
     result = probe(out)
     times = read_frame_times(result) if result.video is not None else np.zeros(0)
@@ -102,8 +93,7 @@ def _verify_audio_tracks(
 ) -> tuple[int | None, Fraction]:
     """Compare number, languages, starts and lengths of the audio tracks, and of copies each packet's time.
 
-    Returns the samples of the first track that was encoded, or else of the first, at its own rate; and the
-    seconds by which the worst of those that were encoded is off.
+    Returns `Verification.samples`, and the seconds by which the worst of the encoded tracks is off.
     """
     count = len(result.audio_tracks) + len(result.undecodable_audio)
     if count != len(tracks):
@@ -123,11 +113,12 @@ def _verify_audio_tracks(
                 raise AssertionError(f"{result.path.name} has {describe_track(track)} instead of {expected}")
             on_warning(f"{film.path}: {suffix} cannot tell the language of {expected}")
     _compare_copied_tracks(film, result, [p for p in pairs if p[0].wave_span is None], excerpt, on_warning)
-    encoded = [(planned, track) for planned, track in pairs if planned.wave_span is not None]
-    counts = [_count_samples(result, track) for _, track in encoded]
+    counts: list[int] = []
     drift = Fraction(0)
-    for (planned, track), n_samples in zip(encoded, counts, strict=True):
-        drift = max(drift, _encoded_drift(result, track, n_samples, planned, excerpt[0] or Fraction(0)))
+    for planned, track in pairs:
+        if planned.wave_span is not None:
+            counts.append(_count_samples(result, track))
+            drift = max(drift, _encoded_drift(result, track, counts[-1], planned, excerpt[0] or Fraction(0)))
     if not counts and result.audio_tracks:
         counts = [_count_samples(result, result.audio_tracks[0])]
     return counts[0] if counts else None, drift

@@ -17,14 +17,7 @@ from av.container import InputContainer
 
 from mmdream.core.errors import UserError
 from mmdream.media.color import HDR_TRANSFERS, make_rgb_decoder
-from mmdream.media.probe import (
-    DEMUX_END_ERROR,
-    MediaFile,
-    VideoTrack,
-    open_media,
-    video_decoder,
-    video_stream,
-)
+from mmdream.media.probe import DEMUX_END_ERROR, MediaFile, VideoTrack, open_media, video_decoder
 
 SEEK_BACK_SECONDS = (0, 4, 30)
 """Seconds before the first frame at which a keyframe is looked for, until it lies before it."""
@@ -155,12 +148,12 @@ def _decode_from(
     if first_pts is not None and first_pts > video.first_pts:
         for back in SEEK_BACK_SECONDS:
             with open_media(film.path) as container:
-                stream = video_stream(container, video.index)
                 try:
-                    container.seek(first_pts - int(back / video.time_base), stream=stream)
+                    stamp = first_pts - int(back / video.time_base)
+                    container.seek(stamp, stream=container.streams[video.index])
                 except (av.FFmpegError, OSError, OverflowError):
                     continue
-                decoded = _decode(container, stream, stream_ends)
+                decoded = _decode(container, video.index, stream_ends)
                 frame = next((item for item in decoded if not isinstance(item, int)), None)
                 if frame is None or frame.pts is None or frame.pts > first_pts:
                     continue  # A keyframe found by its decoding time may be shown too late.
@@ -168,11 +161,11 @@ def _decode_from(
                 yield from decoded
                 return
     with open_media(film.path) as container:
-        yield from _decode(container, video_stream(container, video.index), stream_ends)
+        yield from _decode(container, video.index, stream_ends)
 
 
 def _decode(
-    container: InputContainer, stream: av.VideoStream, stream_ends: dict[int, Fraction]
+    container: InputContainer, index: int, stream_ends: dict[int, Fraction]
 ) -> Iterator[av.VideoFrame | int]:
     """Decode a stream from where its container stands: frames as shown, and stamps (ticks) of lost ones.
 
@@ -180,10 +173,10 @@ def _decode(
     their nature (VP8's hidden ones) are told from broken ones by the decoder's errors: only as many stamps
     are lost as there were errors.
     """
-    decoder = video_decoder(stream)
+    decoder = video_decoder(container.streams[index])
     expected: list[int] = []
     errors = 0
-    for packet in _stream_packets(container, stream.index, stream_ends):
+    for packet in _stream_packets(container, index, stream_ends):
         frames: Sequence[av.VideoFrame] = ()
         try:
             frames = decoder.decode(packet)

@@ -8,6 +8,7 @@ are no B-frames: stamps rise in the file as they do on the screen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -51,8 +52,7 @@ class VideoWriter:
         self._origin: int | None = None
         self._encodes = False
         self._pad_rows, self._pad_columns = (video.height % 2, video.width % 2) if codec.even else (0, 0)
-        pixel_format = _pixel_format(video, codec)
-        color = _output_color(video, codec)
+        pixel_format, color = _output_format(video, codec)
         self._to_frame = make_rgb_encoder(color, pixel_format)
         muxer, options = "nut" if part else video_format.muxer, {}
         if video_format.is_mp4 and not part:
@@ -121,22 +121,16 @@ class VideoWriter:
                 self._container.close()
 
 
-def _pixel_format(video: VideoTrack, codec: VideoCodec) -> str:
-    if not codec.rgb:
-        return "yuv420p"
-    if video.bit_depth <= 8:
-        return "bgr0"
-    return "gbrp10le" if video.bit_depth <= 10 else "gbrp12le"
-
-
-def _output_color(video: VideoTrack, codec: VideoCodec) -> ColorSpace:
-    """The source's colour as the codec writes it."""
+def _output_format(video: VideoTrack, codec: VideoCodec) -> tuple[str, ColorSpace]:
+    """The pixel format and the colours that the codec writes a source's frames in."""
     source = video.color
     if codec.rgb:
-        return ColorSpace(RGB, True, source.primaries, source.transfer)
-    if source.matrix != RGB:
-        return source
-    return ColorSpace(default_matrix(video.height), False, source.primaries, source.transfer)
+        deep_format = "gbrp10le" if video.bit_depth <= 10 else "gbrp12le"
+        color = ColorSpace(RGB, True, source.primaries, source.transfer)
+        return "bgr0" if video.bit_depth <= 8 else deep_format, color
+    if source.matrix == RGB:
+        source = replace(source, matrix=default_matrix(video.height), full_range=False)
+    return "yuv420p", source
 
 
 def read_origin(path: Path) -> Fraction:

@@ -14,10 +14,11 @@ import av
 import cv2
 import numpy as np
 import pyloudnorm
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 
 from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
+from mmdream.media.color import SWSCALE_MATRICES, default_matrix
 
 CREDITS = (
     "Photographs shipped by scikit-learn, CC BY 2.0: china.jpg by danielbuechele "
@@ -47,14 +48,8 @@ CHORDS = (
 def make_sample(path: Path, seconds: float = 5.0, rate: int = 24, size: tuple[int, int] = (640, 360)) -> None:
     """Write the sample film: H.264 and stereo AAC in an ``.mp4``, replacing what is there.
 
-    Args:
-        path: ends in ``.mp4``; its folder exists.
-        seconds: length, 1 to 600; rounded to whole frames.
-        rate: frames a second, 1 to 120.
-        size: width and height in pixels, even (4:2:0 chroma), at least 32.
-
-    Raises:
-        UserError: if an argument is outside these bounds or the folder is missing.
+    It lasts `seconds`, 1 to 600 in whole frames, of which there are `rate`, 1 to 120, a second; `size` is
+    width and height in pixels, even (4:2:0 chroma), at least 32.
     """
     width, height = size
     if path.suffix.lower() != ".mp4":
@@ -94,15 +89,10 @@ def render_frames(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 def crop_view(photo: np.ndarray, size: tuple[int, int], framing: np.ndarray) -> np.ndarray:
-    """A framing of a photograph, placed to a fraction of a pixel.
+    """A framing, as in `SHOTS`, of a photograph, uint8 [h, w, 3]; moved inward where it would leave it.
 
-    Drawn at twice the size and averaged down: OpenCV's warp rounds places to 1/32 pixel and has no low-pass,
-    so a slow pan drawn directly would tick and shimmer.
-
-    Args:
-        photo: uint8 [h, w, 3].
-        size: width and height of the result in pixels.
-        framing: centre x, centre y, size, as in `SHOTS`; moved inward where it would leave the photograph.
+    Drawn at twice the size (width and height of the result, px) and averaged down: OpenCV's warp rounds
+    places to 1/32 pixel and has no low-pass, so a slow pan drawn directly would tick and shimmer.
     """
     rows, columns = photo.shape[:2]
     width, height = 2 * size[0], 2 * size[1]
@@ -134,9 +124,7 @@ def _encode_film(
     path: Path, film: Iterator[np.ndarray], sound: np.ndarray, rate: int, size: tuple[int, int]
 ) -> None:
     """Encode picture and sound side by side, so that neither waits for the other in the file."""
-    # BT.709 or BT.601, whichever players assume for this size without tags. Numbers of ITU-T H.273: PyAV's
-    # Colorspace holds the scaler's, where SMPTE170M is 5, which as a tag says BT.470.
-    matrix = 1 if size[1] >= 720 else 6
+    matrix = default_matrix(size[1])
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         container.metadata["title"] = "mmdream sample"
         container.metadata["comment"] = CREDITS
@@ -153,7 +141,7 @@ def _encode_film(
         for number, rgb in enumerate(film):
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
                 format="yuv420p",
-                dst_colorspace=Colorspace.ITU709 if matrix == 1 else Colorspace.SMPTE170M,
+                dst_colorspace=SWSCALE_MATRICES[matrix],
                 dst_color_range=ColorRange.MPEG,
             )
             picture.pts, picture.time_base = number, Fraction(1, rate)
@@ -171,8 +159,7 @@ def _encode_film(
 def synthesize_music(samples: int) -> np.ndarray:
     """Plucked strings over a bowed chord and a bass, a soft drum and a brush, in a small hall.
 
-    Returns:
-        float32 [samples, 2] at `SOUND_RATE`, -18 LUFS, peak below -1 dBFS, silent at both ends.
+    float32 [samples, 2] at `SOUND_RATE`, -18 LUFS, peak below -1 dBFS, silent at both ends.
     """
     bar = 2 * BEAT
     dry = np.zeros((samples + 4 * SOUND_RATE, 2))
@@ -204,12 +191,10 @@ def synthesize_music(samples: int) -> np.ndarray:
 
 
 def pluck_string(note: int, seconds: float) -> np.ndarray:
-    """A plucked string as the sum of its partials, float64 [sample], about -1..1.
+    """A plucked string, a MIDI note that has faded out after `seconds`: float64 [sample], about -1..1.
 
     Plucked at 0.23 of its length, which weakens partials with a node there; high partials die first and lie a
     little sharp, as on a stiff string (Fletcher and Rossing, The Physics of Musical Instruments, 2.18).
-
-    The note is a MIDI number; it has faded out after `seconds`.
     """
     t = np.arange(round(seconds * SOUND_RATE)) / SOUND_RATE
     pitch = _midi_to_hertz(note)
@@ -254,9 +239,9 @@ def _synthesize_brush() -> np.ndarray:
 
 
 def _reverberate(dry: np.ndarray) -> np.ndarray:
-    """The reverberation of a small hall of a sound, float64 [sample, 2], of about the same energy.
+    """A sound, float64 [sample, 2], in a small hall, of about the same energy.
 
-    Its impulse response is independent noise in both channels, gone after a second.
+    The impulse response is independent noise in both channels, gone after a second.
     """
     t = np.arange(SOUND_RATE) / SOUND_RATE
     noise = rng_for(0, "sample", "hall").standard_normal((len(t) + 7, 2))
