@@ -28,7 +28,7 @@ from mmdream.media.tracks import resolve_tracks
 from mmdream.networks.network import Network
 from mmdream.planning.announce import estimate_disk_bytes
 from mmdream.planning.eta import estimate_frame_seconds
-from mmdream.render.chain import Stopwatch, VideoJob, make_measurer, render_frames
+from mmdream.render.chain import Stopwatch, VideoJob, render_frames
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
 from mmdream.render.video import load_networks, scan_video
@@ -199,10 +199,10 @@ def _time_trial_frames(
     seconds: list[float] = []
     # The first frame is dreamed twice: what its tracing takes is paid once and not by each shot.
     for end in (shot.first + 1, stop):
-        measurer = make_measurer(pipeline, replace(scan, shots=(Shot(shot.first, end, shot.box),)))
+        alone = replace(scan, shots=(Shot(shot.first, end, shot.box),))
         frames = _take(video_reader.read_frames(film, start), end - shot.first)
         seconds, began = [], time.perf_counter()
-        with closing(render_frames(pipeline, measurer, frames, shot.first, (), Stopwatch())) as dreams:
+        with closing(render_frames(pipeline, alone, frames, shot.first, (), Stopwatch())) as dreams:
             for _ in dreams:
                 now = time.perf_counter()
                 seconds.append(now - began)

@@ -23,11 +23,10 @@ from mmdream.media.probe import AudioTrack, MediaFile, VideoTrack
 from mmdream.media.video_reader import Frame
 from mmdream.media.video_writer import VideoWriter, count_frames
 from mmdream.networks.network import Network
-from mmdream.render.context import FrameContext, OfflineScan
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes import Watch
-from mmdream.render.source import FrameSource
+from mmdream.render.source import FileFrameSource, FrameContext, OfflineScan
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.recipe import Recipe, Selection
 
@@ -133,7 +132,7 @@ Parts = Generator[WrittenPart, None, None]
 
 
 def render_chain(
-    plan: VideoPlan, chain: Chain, source: FrameSource, sink: EventSink, on_frame: Callable[[], None]
+    plan: VideoPlan, chain: Chain, source: FileFrameSource, sink: EventSink, on_frame: Callable[[], None]
 ) -> Parts:
     """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
 
@@ -155,8 +154,9 @@ def render_chain(
     states: TemporalStates = ()
     if first not in plan.shot_starts:
         states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
-    measurer = make_measurer(plan.pipeline, plan.scan)
-    dreams = render_frames(plan.pipeline, measurer, source.frames(first, stop), first, states, plan.stopwatch)
+    dreams = render_frames(
+        plan.pipeline, plan.scan, source.frames(first, stop), first, states, plan.stopwatch
+    )
     with closing(dreams):
         for part in chain:
             yield _write_part(plan, part, dreams, sink, on_frame)
@@ -201,14 +201,9 @@ Measured = tuple[Frame, FrameContext]
 Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
 
 
-def make_measurer(pipeline: FramePipeline, scan: Scan) -> OfflineScan:
-    """What measures a scanned video's frames for a pipeline."""
-    return OfflineScan(scan, pipeline.size, pipeline.recipe.coherence > 0, pipeline.passes)
-
-
 def render_frames(
     pipeline: FramePipeline,
-    measurer: OfflineScan,
+    scan: Scan,
     frames: Generator[Frame, None, None],
     first: int,
     states: TemporalStates,
@@ -218,7 +213,7 @@ def render_frames(
 
     Args:
         pipeline: dreams them.
-        measurer: measures them.
+        scan: of the video.
         frames: from frame `first` on; closed at the end.
         first: number of the first frame.
         states: of the frame before it; empty where a shot begins.
@@ -228,7 +223,7 @@ def render_frames(
         The dreams in order, each with the states for the next frame.
     """
     states = states or pipeline.initial_states
-    measured = prefetch(_measure_frames(measurer, frames, first, states, stopwatch))
+    measured = prefetch(_measure_frames(pipeline.measurer(scan), frames, first, states, stopwatch))
     with closing(prefetch(_ascend_frames(pipeline, measured, states, stopwatch), in_front=True)) as ascended:
         for frame, context, layers, states in ascended:
             # Not before the ascent's thread has begun, which would inherit it.

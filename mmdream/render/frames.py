@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow
+from mmdream.analysis.shots import Scan
+from mmdream.core.events import EventSink
 from mmdream.image import octaves
 from mmdream.media.video_reader import Frame
-from mmdream.render.context import (
+from mmdream.render.passes import (
+    AscentRequest,
     BoundPass,
+    PassRenderer,
+    StepCallback,
+    Watch,
+    load_passes,
+    watch_nothing,
+)
+from mmdream.render.source import (
     FrameContext,
+    OfflineScan,
     PassContext,
     crop_to_shot,
     shrink_to_working_size,
 )
-from mmdream.render.passes import PassRenderer, StepCallback
 from mmdream.render.temporal import (
     TemporalState,
     TemporalStates,
@@ -27,7 +38,7 @@ from mmdream.render.temporal import (
     start_state,
     warp_state,
 )
-from mmdream.settings.recipe import Recipe
+from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.schedule import FrameSettings
 
 BIDIRECTIONAL_FRAMES = 24
@@ -83,8 +94,25 @@ class FramePipeline:
     passes: tuple[BoundPass, ...]
     size: octaves.Size
     """Height, width of the working resolution."""
-    scored_every: int
+    scored_every: int = 1
     """One frame in so many is scored, by the first pass."""
+
+    @classmethod
+    def load(
+        cls,
+        recipe: Recipe,
+        size: tuple[int, int],
+        sink: EventSink,
+        watch: Watch = watch_nothing,
+        scored_every: int = 1,
+    ) -> Self:
+        """Load all that dreams frames of a width and height, see `load_passes`."""
+        width, height = resolve_size(recipe.size, *size)
+        return cls(recipe, load_passes(recipe, size, sink, watch), (height, width), scored_every)
+
+    def measurer(self, scan: Scan) -> OfflineScan:
+        """What measures the frames of a scanned video for this pipeline."""
+        return OfflineScan(scan, self.size, self.recipe.coherence > 0, self.passes)
 
     @property
     def networks(self) -> list[str]:
@@ -99,16 +127,7 @@ class FramePipeline:
     def step(
         self, states: TemporalStates, frame: Frame, context: FrameContext
     ) -> tuple[TemporalStates, DreamedFrame]:
-        """Dream one frame.
-
-        Args:
-            states: of the frame before, one for each pass.
-            frame: of the source.
-            context: what was measured of it.
-
-        Returns:
-            The states for the next frame, and the dream.
-        """
+        """Dream one frame from the states of the one before; returns those for the next, and the dream."""
         states, (layers,) = self.ascend(states, [context])
         rgb, strength = self.compose(frame, context, layers)
         scores = self.score(context, rgb)
@@ -128,7 +147,7 @@ class FramePipeline:
         the shot begins.
 
         Args:
-            states: of the frame before the first one.
+            states: of the frame before the first one, one for each pass.
             contexts: of the frames.
             on_octave: called after each octave of a frame in full.
             on_step: takes the image so far, at the working resolution, after each step of a frame in full.
@@ -218,7 +237,7 @@ class FramePipeline:
         detail = np.zeros_like(context.small)
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
             detail = detail + renderer.ascend(
-                context.small, detail, [octave], own.settings, context.seconds, on_step=on_step
+                AscentRequest(context.small, detail, [octave], own.settings, context.seconds, on_step=on_step)
             )
             if on_octave is not None:
                 on_octave()
@@ -233,30 +252,27 @@ class FramePipeline:
         self, number: int, context: FrameContext, motion: OpticalFlow, state: TemporalState
     ) -> TemporalState:
         """A few steps on what the frame before left."""
-        renderer, recipe, settings = (
-            self.passes[number].renderer,
-            self.recipe,
-            context.passes[number].settings,
-        )
+        renderer, settings = self.passes[number].renderer, context.passes[number].settings
         carried, ascent = renderer.carried, _full_ascent(renderer, context, settings)
-        warped = warp_state(
-            state, motion, recipe.coherence, recipe.breathe, carried.momentum, ascent, context.light
-        )
+        coherence, breathe = self.recipe.coherence, self.recipe.breathe
+        warped = warp_state(state, motion, coherence, breathe, carried.momentum, ascent, context.light)
         gain = np.zeros_like(warped.change)
         if warped.step_scale.max() > MIN_STEP_SCALE:
             age = state.age + 1
             settling = age < SETTLING_FRAMES or warped.fullness < SETTLED_FULLNESS
-            step_scale = (
-                warped.step_scale * np.float32(SETTLING_STEP_SCALE) if settling else warped.step_scale
-            )
+            step_scale = warped.step_scale
+            if settling:
+                step_scale = step_scale * np.float32(SETTLING_STEP_SCALE)
             steps = count_carried_steps(settings, carried.share, settling)
             octave_passes = octaves.plan_carried_passes(
                 _octave_sizes(context, settings), steps, age, carried.smoothing
             )
             gain = renderer.ascend(
-                context.small, warped.detail, octave_passes, settings, context.seconds, step_scale
+                AscentRequest(
+                    context.small, warped.detail, octave_passes, settings, context.seconds, step_scale
+                )
             )
-        limit = octaves.make_detail_limiter(context.small, recipe.color)
+        limit = octaves.make_detail_limiter(context.small, self.recipe.color)
         return advance_state(state, warped, gain, context.gray, limit)
 
 

@@ -37,8 +37,8 @@ from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # They bring TensorFlow in.
-    from mmdream.render.context import FrameContext
     from mmdream.render.frames import FramePipeline
+    from mmdream.render.source import FrameContext
 
 MIN_STYLE_SIDE = 16
 """px of each side of an image that has a style or takes one on: four cells of a first layer of stride 4."""
@@ -127,14 +127,10 @@ def render_image(
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
     from mmdream.render.frames import FramePipeline
-    from mmdream.render.models import load_passes
 
-    passes = load_passes(recipe, (rgb.shape[1], rgb.shape[0]), sink)
-    width, height = resolve_size(recipe.size, rgb.shape[1], rgb.shape[0])
-    pipeline = FramePipeline(recipe, passes, (height, width), scored_every=1)
+    pipeline = FramePipeline.load(recipe, (rgb.shape[1], rgb.shape[0]), sink)
     frame, context = _measure_still(rgb, pipeline)
-    settings = [bound.renderer.schedule.at(0.0) for bound in passes]
-    total = sum(len(octave_sizes(height, width, each)) for each in settings)
+    total = sum(len(octave_sizes(*pipeline.size, each.settings)) for each in context.passes)
     done = itertools.count(1)
     _, (layers,) = pipeline.ascend(
         pipeline.initial_states,
@@ -149,10 +145,10 @@ def render_image(
     return dream, Report(
         objective_gain={} if styled else {"picture": ratio},
         style_left=ratio if styled else None,
-        strength={"picture": measure_strength(resize(dream, (height, width)) - context.small)},
-        precision={"picture": passes[0].renderer.network.precision},
+        strength={"picture": measure_strength(resize(dream, pipeline.size) - context.small)},
+        precision={"picture": pipeline.passes[0].renderer.network.precision},
         wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (SettingsChange(0.0, settings[0]),)},
+        schedule={"picture": (SettingsChange(0.0, context.passes[0].settings),)},
     )
 
 
@@ -173,12 +169,10 @@ def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:
 
 def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, FrameContext]:
     """An image as a video's only frame, at second 0, in full light and without borders."""
-    from mmdream.render.chain import make_measurer
-
     height, width = rgb.shape[:2]
     scan = Scan((Shot(0, 1, (0, height, 0, width)),), array("q", [0]), array("f", [1.0]), Fraction(1), 0)
     frame = Frame(rgb, 0, Fraction(1), 0, Fraction(0))
-    context, _ = make_measurer(pipeline, scan).measure(frame, 0, None)
+    context, _ = pipeline.measurer(scan).measure(frame, 0, None)
     return frame, context
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -16,21 +15,14 @@ from mmdream.core.events import EventSink
 from mmdream.image.objective import check_targets, make_guide
 from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
-from mmdream.media.mask import open_mask
-from mmdream.media.probe import MediaFile, VideoTrack, probe
+from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import NetworkCard
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
-from mmdream.settings.passes import Pass
-from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import GuideImage, Targets
-
-if TYPE_CHECKING:
-    from mmdream.render.context import BoundPass
-    from mmdream.render.frames import FramePipeline
-    from mmdream.render.passes import PassRenderer, Watch
 
 
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
@@ -40,7 +32,8 @@ def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
         UserError: weights that are missing, damaged or of another network; wishes that it cannot fulfil.
     """
     about, path = locate_image_network(recipe)
-    _announce_guesses(about, listener)
+    for guess in about.guesses:
+        listener.say(guess)
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
@@ -89,7 +82,8 @@ def load_audio_network(recipe: Recipe, listener: EventSink) -> Network:
     """
     about = load_card(recipe.sound_net, "sound")
     about.check_classes(recipe.sound_wishes.terms)
-    _announce_guesses(about, listener)
+    for guess in about.guesses:
+        listener.say(guess)
     network = load_shared_network(about, locate_weights(about, recipe.sound_weights), "float32", recipe.seed)
     network.check_terms(recipe.sound_wishes.terms)
     return network
@@ -127,60 +121,3 @@ def load_guide_sound(recipe: Recipe) -> ArraySource | None:
     if not len(samples) or not np.isfinite(samples).all():
         raise UserError(f"{path}: has no samples to go towards, or some that are no numbers")
     return ArraySource(samples.T, rate, track.layout)
-
-
-def _announce_guesses(about: NetworkCard, listener: EventSink) -> None:
-    for guess in about.guesses:
-        listener.say(guess)
-
-
-def build_frame_pipeline(
-    video: VideoTrack, recipe: Recipe, sink: EventSink, watch: Watch | None = None
-) -> FramePipeline:
-    """Load all that dreams a video's picture.
-
-    Raises:
-        UserError: weights, paintings or masks that are missing or damaged; targets that cannot be reached.
-    """
-    from mmdream.render.frames import FramePipeline
-
-    passes = load_passes(recipe, (video.width, video.height), sink, watch)
-    width, height = resolve_size(recipe.size, video.width, video.height)
-    return FramePipeline(recipe, passes, (height, width), 2 * max(1, round(video.rate or 25)))
-
-
-def load_passes(
-    recipe: Recipe, size: tuple[int, int], sink: EventSink, watch: Watch | None = None
-) -> tuple[BoundPass, ...]:
-    """Load a recipe's passes over a video or an image of a width and height.
-
-    Raises:
-        UserError: as `build_frame_pipeline`.
-    """
-    # After all that can be checked is checked: these bring TensorFlow in.
-    from mmdream.image.style_ascent import StyleTarget
-    from mmdream.render.context import BoundPass
-    from mmdream.render.passes import EFFECT_RENDERERS, DreamPass, StylePass, watch_nothing
-
-    networks: dict[tuple[str, str], Network] = {}
-
-    def load_renderer(settings: Pass) -> PassRenderer:
-        own = recipe.for_pass(settings)
-        key = own.net, str(own.weights)
-        if key not in networks:
-            networks[key] = load_image_network(own, sink)
-        network = networks[key]
-        if settings.effect is not None:
-            return EFFECT_RENDERERS[settings.kind](own, network, watch or watch_nothing, settings.effect)
-        if settings.style is None:
-            network.check_terms(own.wishes.terms)
-            return DreamPass(own, network, watch or watch_nothing, read_guide(own.wishes))
-        paintings = tuple((image.read_image(path), weight) for path, weight in settings.style.models)
-        target = StyleTarget(network, settings.style, paintings)
-        return StylePass(own, network, watch or watch_nothing, target=target)
-
-    def bind(settings: Pass) -> BoundPass:
-        read_mask = None if settings.mask is None else open_mask(settings.mask, *size).at
-        return BoundPass(load_renderer(settings), settings.span, read_mask)
-
-    return tuple(map(bind, recipe.effective_passes))

@@ -1,21 +1,26 @@
-"""What one pass does to an image, in one form for stills, films and zooms: a dream, or a style."""
+"""What one pass does to an image, in one form for stills, films, zooms and galleries: a dream, or a style."""
 
 from __future__ import annotations
 
-import time as clock
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Self
 
 import numpy as np
 
+from mmdream.core.events import EventSink
 from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
+from mmdream.media import image
+from mmdream.media.mask import open_mask
 from mmdream.networks.network import Network
+from mmdream.render.models import load_image_network, read_guide
+from mmdream.settings.passes import Pass, Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
 from mmdream.settings.targets import GuideImage, Objective
@@ -47,6 +52,21 @@ class CarriedFrames:
     """See `NetworkCard.momentum`."""
 
 
+@dataclass(frozen=True, slots=True)
+class AscentRequest:
+    """An ascent that a pass is to make from source + detail, both float32 [H, W, 3]."""
+
+    source: np.ndarray
+    detail: np.ndarray
+    octaves: Sequence[OctavePass]
+    settings: FrameSettings
+    time: Fraction
+    """Of the frame in seconds: with the recipe's seed it addresses what is random."""
+    step_scale: np.ndarray | None = None
+    """float32 [h, w], factor of the steps at each place; None: 1."""
+    on_step: StepCallback | None = None
+
+
 @dataclass(frozen=True)
 class PassRenderer(ABC):
     """Adds detail to an image by gradient ascent."""
@@ -56,6 +76,15 @@ class PassRenderer(ABC):
     network: Network
     """The one whose gradient is followed."""
     watch: Watch = watch_nothing
+
+    @classmethod
+    @abstractmethod
+    def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
+        """Make a renderer with all that the settings name.
+
+        Raises:
+            UserError: a file that cannot be read.
+        """
 
     @property
     def schedule(self) -> Schedule:
@@ -69,24 +98,11 @@ class PassRenderer(ABC):
 
     @abstractmethod
     def step_length(self, settings: FrameSettings) -> float:
-        """RMS of a step, of the range 0..1; their mean where they grow shorter."""
+        """RMS of a step, of the range 0..1; their mean where they grow shorter. 0: frames are not carried."""
 
     @abstractmethod
-    def ascend(
-        self,
-        source: np.ndarray,
-        detail: np.ndarray,
-        octave_passes: Sequence[OctavePass],
-        settings: FrameSettings,
-        time: Fraction,
-        step_scale: np.ndarray | None = None,
-        on_step: StepCallback | None = None,
-    ) -> np.ndarray:
-        """What an ascent from source + detail, float32 [H, W, 3], adds to the detail.
-
-        Returns:
-            float32, of the size of `step_scale`, or of the source.
-        """
+    def ascend(self, asked: AscentRequest) -> np.ndarray:
+        """What an ascent adds to the detail: float32, of the size of `step_scale`, or of the source."""
 
     @abstractmethod
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -100,9 +116,9 @@ class PassRenderer(ABC):
         """Seconds that a step takes on an image of a size."""
         take_step, seconds = self.prepare_step(size), []
         for _ in range(TIMED_STEPS):
-            start = clock.perf_counter()
+            start = time.perf_counter()
             take_step()
-            seconds.append(clock.perf_counter() - start)
+            seconds.append(time.perf_counter() - start)
         return min(seconds)
 
 
@@ -112,7 +128,14 @@ class DreamPass(PassRenderer):
 
     guide: GuideImage | None = None
     """The image that the targets name."""
+    step_factor: float = 1.0
+    """Of a step, over the card's."""
     _known: dict[FrameSettings, tuple[Objective, GradientFunction, float]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
+        """See `PassRenderer.load`."""
+        return cls(recipe, network, watch, read_guide(recipe.wishes))
 
     @property
     def carried(self) -> CarriedFrames:
@@ -124,21 +147,13 @@ class DreamPass(PassRenderer):
         """The card's, for the objective."""
         return self._ascent(settings)[2]
 
-    def ascend(
-        self,
-        source: np.ndarray,
-        detail: np.ndarray,
-        octave_passes: Sequence[OctavePass],
-        settings: FrameSettings,
-        time: Fraction,
-        step_scale: np.ndarray | None = None,
-        on_step: StepCallback | None = None,
-    ) -> np.ndarray:
-        """See `PassRenderer.ascend` and `octaves.dream_octaves`."""
-        _, gradient, step = self._ascent(settings)
+    def ascend(self, asked: AscentRequest) -> np.ndarray:
+        """See `octaves.dream_octaves`."""
+        _, gradient, step = self._ascent(asked.settings)
         return octaves.dream_octaves(
-            source, detail, octave_passes, gradient, step, seed=self.recipe.seed, time=time,
-            step_scale=step_scale, color=self.recipe.color, options=self.recipe.manner, on_step=on_step,
+            asked.source, asked.detail, asked.octaves, gradient, step, seed=self.recipe.seed, time=asked.time,
+            step_scale=asked.step_scale, color=self.recipe.color, options=self.recipe.manner,
+            on_step=asked.on_step,
         )  # fmt: skip
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -162,7 +177,7 @@ class DreamPass(PassRenderer):
         if known is None:
             objective = build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
             gradient = self.watch(build_gradient(self.network, objective))
-            known = objective, gradient, step_size(self.network.card, objective)
+            known = objective, gradient, self.step_factor * step_size(self.network.card, objective)
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[settings] = known
@@ -175,6 +190,14 @@ class StylePass(PassRenderer):
 
     target: style_ascent.StyleTarget = field(kw_only=True)
 
+    @classmethod
+    def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
+        """See `PassRenderer.load`."""
+        assert settings.style is not None
+        paintings = tuple((image.read_image(path), weight) for path, weight in settings.style.models)
+        target = style_ascent.StyleTarget(network, settings.style, paintings)
+        return cls(recipe, network, watch, target=target)
+
     @property
     def carried(self) -> CarriedFrames:
         """Strokes are as fine as pixels."""
@@ -184,29 +207,21 @@ class StylePass(PassRenderer):
         """The same at any time."""
         return style_ascent.FIRST_STEP * (1 + style_ascent.LAST_STEP_SCALE) / 2
 
-    def ascend(
-        self,
-        source: np.ndarray,
-        detail: np.ndarray,
-        octave_passes: Sequence[OctavePass],
-        settings: FrameSettings,
-        time: Fraction,
-        step_scale: np.ndarray | None = None,
-        on_step: StepCallback | None = None,
-    ) -> np.ndarray:
-        """See `PassRenderer.ascend` and `style_ascent.stylize_octaves`."""
+    def ascend(self, asked: AscentRequest) -> np.ndarray:
+        """See `style_ascent.stylize_octaves`."""
         check = self.watch(lambda image: image)
 
         def before_step() -> None:
-            check(source)
+            check(asked.source)
 
-        def stylize(image: np.ndarray) -> np.ndarray:
+        def stylize(source: np.ndarray) -> np.ndarray:
             return style_ascent.stylize_octaves(
-                image, detail, octave_passes, self.target, seed=self.recipe.seed, time=time,
-                step_scale=step_scale, color=self.recipe.color, on_step=on_step, before_step=before_step,
+                source, asked.detail, asked.octaves, self.target, seed=self.recipe.seed, time=asked.time,
+                step_scale=asked.step_scale, color=self.recipe.color, on_step=asked.on_step,
+                before_step=before_step,
             )  # fmt: skip
 
-        return self.watch(stylize)(source)
+        return self.watch(stylize)(asked.source)
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The distance of both from the style."""
@@ -224,47 +239,38 @@ class StylePass(PassRenderer):
         return take_step
 
 
-@dataclass(frozen=True)
-class EffectPass(PassRenderer):
-    """An effect: an image computed at once. Frames are not carried, for steps have no length."""
-
-    effect: Any = None
-    """Settings, of a class of `settings.passes.EFFECTS`."""
-
-    @abstractmethod
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        """The image with the effect, float32 [H, W, 3]."""
-
-    @property
-    def carried(self) -> CarriedFrames:
-        """Nothing is."""
-        return CarriedFrames(1.0, None, 0.0)
-
-    def step_length(self, settings: FrameSettings) -> float:
-        """None, so that each frame begins anew."""
-        return 0.0
-
-    def ascend(
-        self,
-        source: np.ndarray,
-        detail: np.ndarray,
-        octave_passes: Sequence[OctavePass],
-        settings: FrameSettings,
-        time: Fraction,
-        step_scale: np.ndarray | None = None,
-        on_step: StepCallback | None = None,
-    ) -> np.ndarray:
-        """The whole effect at once; nothing more at further octaves."""
-        return self.watch(self.apply)(source) - source - detail
-
-    def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
-        """Nothing is climbed."""
-        return 1.0, 1.0
-
-    def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
-        """The effect on grey."""
-        return lambda: self.apply(np.full((*size, 3), 0.5, np.float32))
+RENDERERS: dict[str, type[PassRenderer]] = {"dream": DreamPass, "style": StylePass}
+"""What renders each of `mmdream.settings.passes.PASS_KINDS`."""
 
 
-EFFECT_RENDERERS: dict[str, type[EffectPass]] = {}
-"""What renders the kinds of `settings.passes.EFFECTS`, by the same names."""
+@dataclass(frozen=True, slots=True)
+class BoundPass:
+    """A pass with its network and files loaded."""
+
+    renderer: PassRenderer
+    span: Span
+    read_mask: Callable[[Fraction], np.ndarray] | None = None
+    """Seconds of the source -> float32 [H, W], 0..1, at the source's resolution; None: it acts everywhere."""
+
+
+def load_passes(
+    recipe: Recipe, size: tuple[int, int], sink: EventSink, watch: Watch = watch_nothing
+) -> tuple[BoundPass, ...]:
+    """Load a recipe's passes over a video or an image of a width and height.
+
+    Raises:
+        UserError: weights, paintings or masks that are missing or damaged; targets that cannot be reached.
+    """
+    networks: dict[tuple[str, str], Network] = {}
+
+    def bind(settings: Pass) -> BoundPass:
+        read_mask = None if settings.mask is None else open_mask(settings.mask, *size).at
+        own = recipe.for_pass(settings)
+        key = own.net, str(own.weights)
+        if key not in networks:
+            networks[key] = load_image_network(own, sink)
+        networks[key].check_terms(own.wishes.terms)
+        renderer = RENDERERS[settings.kind].load(settings, own, networks[key], watch)
+        return BoundPass(renderer, settings.span, read_mask)
+
+    return tuple(map(bind, recipe.effective_passes))

@@ -1,31 +1,30 @@
-"""A video's frames from any frame on, the same as when it is read from its beginning."""
+"""A video's frames before they are dreamed: read from any one on, and measured (light, motion, mask, ...)."""
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 
+from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow, to_gray
+from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import Interrupted
+from mmdream.image import octaves
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
+from mmdream.render.passes import BoundPass
+from mmdream.settings.schedule import FrameSettings
 
 PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,
 and the first frames behind a jump may lack what they refer to."""
 HASHED_ROWS = 8
 """Every so many rows of a frame are hashed: codecs go wrong by blocks."""
-
-
-class FrameSource(Protocol):
-    """Gives the frames of a video."""
-
-    def frames(self, first: int, stop: int) -> Generator[Frame, None, None]:
-        """Frames `first` to `stop`, half open; fewer where the source ends."""
 
 
 def hash_frame(frame: Frame) -> str:
@@ -53,16 +52,16 @@ class FileFrameSource:
         Args:
             film: the file.
             span: start and end of the part that is read, seconds from `MediaFile.start`; None: its own.
-            pts: time stamps of all frames in it.
+            pts: of all frames in it.
             hashes: `hash_frame` of some frames by number; to others no jump is trusted.
-            is_stopped: asked at each frame on the way to the first; True ends the reading with `Interrupted`.
+            is_stopped: asked at each frame on the way to the first; True ends the way with `Interrupted`.
         """
         self._film, self._span, self._pts = film, span, pts
         self._hashes, self._is_stopped = hashes, is_stopped
         self._next, self._frames = 0, read_frames(film, *span)
 
     def frames(self, first: int, stop: int) -> Generator[Frame, None, None]:
-        """See `FrameSource`."""
+        """Frames `first` to `stop`, half open; fewer where the file ends."""
         if first != self._next:
             self._go_to(first)
         while self._next < stop:
@@ -110,3 +109,97 @@ def _put_back(frame: Frame, frames: Generator[Frame, None, None]) -> Generator[F
     with closing(frames):
         yield frame
         yield from frames
+
+
+@dataclass(frozen=True, slots=True)
+class PassContext:
+    """What one pass is to do with a frame."""
+
+    settings: FrameSettings
+    is_active: bool
+    share: float
+    """How much of its detail is added."""
+    mask: np.ndarray | None
+    """float32 [H, W], 0..1, where, at the source's resolution; None: everywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContext:
+    """What the passes need to know of a frame."""
+
+    index: int
+    """Number of the frame within the video, or within the excerpt."""
+    seconds: Fraction
+    """Of the source, as a player shows it."""
+    shot: Shot
+    light: float
+    """0..1: the frame's contrast over the largest in its shot."""
+    presence: float
+    """0..1: how much of the image a fade leaves."""
+    small: np.ndarray
+    """float32 [h, w, 3]: what lies within the shot's borders, at the working resolution."""
+    gray: np.ndarray
+    """uint8, half the size of `small`."""
+    motion: OpticalFlow | None
+    """From this frame back to the one before; None where a dream begins anew."""
+    passes: tuple[PassContext, ...]
+    """One for each pass."""
+
+
+@dataclass(frozen=True)
+class OfflineScan:
+    """Measures the frames of a video that was scanned before."""
+
+    scan: Scan
+    size: octaves.Size
+    """Height, width of the working resolution."""
+    coherent: bool
+    """Whether dreams are carried from frame to frame."""
+    passes: tuple[BoundPass, ...]
+
+    def measure(
+        self, frame: Frame, index: int, previous: np.ndarray | None
+    ) -> tuple[FrameContext, np.ndarray | None]:
+        """Measure the frame of a number in the scan, and return `previous` for the next one too.
+
+        That is `FrameContext.gray` of the last frame that was dreamed; None: there is none.
+        """
+        shots = self.scan.shots
+        shot = shots[bisect_right(shots, index, key=lambda each: each.first) - 1]
+        presence = self.scan.presence(index)
+        small = shrink_to_working_size(frame.rgb, shot, self.size)
+        gray = to_gray(small) if small.size else np.zeros((0, 0), np.uint8)
+        if index == shot.first or presence == 0 or not self.coherent:
+            previous = None
+        motion = None
+        if not shot.is_flash(index):
+            motion = None if previous is None else estimate_flow(previous, gray)
+            previous = gray if presence > 0 and small.size else None
+        passes = tuple(_measure_pass(bound, frame.seconds, presence) for bound in self.passes)
+        light = self.scan.light[index]
+        context = FrameContext(index, frame.seconds, shot, light, presence, small, gray, motion, passes)
+        return context, previous
+
+
+def _measure_pass(bound: BoundPass, seconds: Fraction, presence: float) -> PassContext:
+    at = float(seconds)
+    settings, is_active = bound.renderer.schedule.at(at), bound.span.is_active(at)
+    share = settings.strength * presence * bound.span.opacity(at)
+    mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
+    return PassContext(settings, is_active, share, mask)
+
+
+def shrink_to_working_size(rgb: np.ndarray, shot: Shot, size: octaves.Size) -> np.ndarray:
+    """What lies within a shot's borders, of float32 [H, W, 3] that is worked on at a size (height, width)."""
+    top, bottom, left, right = shot.box
+    height, width = rgb.shape[:2]
+    inner = round((bottom - top) * size[0] / height), round((right - left) * size[1] / width)
+    if not all(inner):
+        return np.zeros((0, 0, 3), np.float32)
+    return np.ascontiguousarray(octaves.resize(crop_to_shot(rgb, shot), inner))
+
+
+def crop_to_shot(image: np.ndarray, shot: Shot) -> np.ndarray:
+    """What lies within a shot's borders, of [H, W, ...]; a view."""
+    top, bottom, left, right = shot.box
+    return image[top:bottom, left:right]

@@ -28,7 +28,7 @@ from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import Parts, Stopwatch, VideoJob, VideoPlan, render_chain
 from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.render.frames import FramePipeline
-from mmdream.render.models import build_frame_pipeline, load_audio_network
+from mmdream.render.models import load_audio_network
 from mmdream.render.parts import (
     Chain,
     FrameStats,
@@ -153,8 +153,12 @@ def load_networks(
     pipeline = audio_network = None
     if not job.order.keep_picture:
         assert film.video is not None
-        recipe = with_modulated_schedule(job.recipe, schedules.video)
-        pipeline = build_frame_pipeline(film.video, recipe, sink, stopwatch.watch(is_stopped))
+        recipe, size = (
+            with_modulated_schedule(job.recipe, schedules.video),
+            (film.video.width, film.video.height),
+        )
+        scored_every = 2 * max(1, round(film.video.rate or 25))
+        pipeline = FramePipeline.load(recipe, size, sink, stopwatch.watch(is_stopped), scored_every)
     if track is not None:
         audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.audio), sink)
     return pipeline, audio_network

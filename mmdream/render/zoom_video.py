@@ -47,7 +47,7 @@ from mmdream.networks.network import Network
 from mmdream.render.audio import open_audio_source
 from mmdream.render.feedback_audio import FeedbackClip, FeedbackSettings, make_noise_signal, render_clips
 from mmdream.render.image import read_start_image
-from mmdream.render.models import load_audio_network, load_passes
+from mmdream.render.models import load_audio_network, locate_image_network
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
@@ -126,6 +126,10 @@ def render_zoom_video(
     keep_freed_memory()
     out = check_output_file(source, output, ".dream.mp4", VIDEO_SUFFIXES, overwrite)
     start = _crop_to_size(read_start_image(source, recipe), recipe.size)
+    locate_image_network(recipe)
+    # After the card and the weights are known to be right: this brings TensorFlow in.
+    from mmdream.render.passes import load_passes
+
     (bound,) = load_passes(recipe, (start.shape[1], start.shape[0]), sink)
     audio_network = None if audio is None else load_audio_network(recipe, sink)
     stop = threading.Event()
@@ -176,14 +180,16 @@ def dream_zoom_frames(
     frame, and the motion is exact. The first frame takes as few steps as any other: the dream grows within
     the first second.
     """
-    # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.render.frames import count_carried_steps
+    from mmdream.render.passes import AscentRequest
 
     rate, motion = zoom.rate, zoom.motion
     size = start.shape[0], start.shape[1]
     canvas, canvas_seconds = start, 0.0
     full = plan_full_passes(octave_sizes(*size, recipe.schedule.at(0.0)), recipe.schedule.at(0.0).steps)
-    detail = renderer.ascend(start, np.zeros_like(start), full, recipe.schedule.at(0.0), Fraction(0))
+    detail = renderer.ascend(
+        AscentRequest(start, np.zeros_like(start), full, recipe.schedule.at(0.0), Fraction(0))
+    )
     # Detail may be as strong as in the image, and as in its dream in full.
     limits = measure_pyramid_limits([start, start + make_detail_limiter(start, recipe.color)(detail)])
     step_scale = np.full(half_size(size), DEFAULT_FRAME_RATE / float(rate), np.float32)
@@ -200,7 +206,9 @@ def dream_zoom_frames(
             octaves = plan_carried_passes(
                 octave_sizes(*size, settings), steps, number, renderer.carried.smoothing
             )
-            gain = renderer.ascend(view, np.zeros_like(view), octaves, settings, seconds, step_scale)
+            gain = renderer.ascend(
+                AscentRequest(view, np.zeros_like(view), octaves, settings, seconds, step_scale)
+            )
             canvas = canvas + np.float32(settings.strength) * unwarp_change(gain, affine, size)
             canvas = balance_pyramid(canvas, limits, BALANCE_RATE / float(rate))
             view = np.clip(warp_affine(canvas, affine), 0, 1)

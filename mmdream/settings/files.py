@@ -20,7 +20,7 @@ from mmdream.settings.definition import (
     refuse_unknown,
     suggest_name,
 )  # fmt: skip
-from mmdream.settings.passes import EFFECTS, Mask, Pass, Span, Style, parse_style
+from mmdream.settings.passes import PASS_KINDS, Mask, Pass, Span, parse_style
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import TERM_FORMS, Targets
@@ -30,11 +30,9 @@ FILE_TABLES = ("preset", "key", "pass")
 """What a schedule file may hold."""
 
 
-def _file_names(cls: Any, *left_out: str) -> dict[str, str]:
+def _file_names(cls: Any) -> dict[str, str]:
     """The names that fields of a class have in files, with the fields' own."""
-    return {
-        outer_name(cls, name).replace("-", "_"): name for name in field_types(cls) if name not in left_out
-    }
+    return {outer_name(cls, name).replace("-", "_"): name for name in field_types(cls)}
 
 
 NUMBERS = {
@@ -43,9 +41,7 @@ NUMBERS = {
 MOTIF = Annotated[str, metadata(field_types(Schedule)["motif"])]
 KEY_TYPES = {"at": float, **NUMBERS, "motif": MOTIF}
 """What a ``[[key]]`` table holds."""
-SPAN_NAMES, STYLE_NAMES = _file_names(Span), _file_names(Style, "models")
-STYLE_TYPES = {name: field_types(Style)[own] for name, own in STYLE_NAMES.items()}
-DREAM_TYPES = {form.name: Annotated[str, msgspec.Meta(description=form.help)] for form in TERM_FORMS}
+SPAN_NAMES = _file_names(Span)
 PASS_TYPES = {
     **{name: field_types(Span)[own] for name, own in SPAN_NAMES.items()},
     "mask": str,
@@ -56,6 +52,16 @@ PASS_TYPES = {
     "key": list[Any],
 }
 """What a ``[[pass]]`` table of any kind holds."""
+KIND_NAMES = {kind: _file_names(cls) for kind, cls in PASS_KINDS.items() if kind != "dream"}
+KIND_TYPES: dict[str, dict[str, Any]] = {
+    kind: {name: field_types(PASS_KINDS[kind])[own] for name, own in names.items()}
+    for kind, names in KIND_NAMES.items()
+}
+KIND_TYPES["style"]["style"] = str | list[str]
+KIND_TYPES["dream"] = {
+    form.name: Annotated[str, msgspec.Meta(description=form.help)] for form in TERM_FORMS
+} | {"motif": MOTIF}
+"""What the table of a kind holds besides."""
 
 
 def list_presets() -> dict[str, str]:
@@ -148,17 +154,13 @@ def parse_pass(text: str) -> Pass:
         UserError: another form, an unknown name (with the nearest right one), a value out of range.
     """
     head, _, rest = text.partition(":")
-    name, equals, model = head.partition("=")
-    table: dict[str, Any] = {}
-    if name == "style" and model:
-        table["style"] = model
-    elif head in EFFECTS:
-        table["effect"] = head
-    elif head != "dream":
+    kind, _, value = head.partition("=")
+    if head != "dream" and not (value and kind in KIND_NAMES):
         raise UserError(
             f"--pass {text}: write dream:SETTING=VALUE,... or style=PICTURE:SETTING=VALUE,...; "
             "paths with : , or = go into a schedule file"
         )
+    table: dict[str, Any] = {kind: value} if value else {}
     for each in filter(None, rest.split(",")):
         key, equals, value = each.partition("=")
         if not equals or not value:
@@ -197,12 +199,10 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of presets and schedule files, and under ``$defs`` that of a `Recipe`."""
     keys: Any = list[_table("Key", KEY_TYPES, "at")]  # type: ignore[misc]
     common = PASS_TYPES | {name: PASS_TYPES[name] | str for name in SPAN_NAMES} | {"key": keys}
-    passes: tuple[Any, ...] = (
-        _table("DreamPass", common | DREAM_TYPES | {"motif": MOTIF}),
-        _table("StylePass", common | STYLE_TYPES | {"style": str | list[str]}, "style"),
-    )
-    for name in EFFECTS:
-        passes += (_table(f"{name.title()}Pass", common | _own_types({"effect": name}), "effect"),)
+    passes = [
+        _table(f"{kind.title()}Pass", common | KIND_TYPES[kind], *({kind} & KIND_NAMES.keys()))
+        for kind in PASS_KINDS
+    ]
     presets: Any = Literal[tuple(list_presets())]
     keyframed: Any = Keyframed
     curves = {name: keyframed[kind] for name, kind in NUMBERS.items()}
@@ -248,7 +248,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     """A pass from its names and values; numbers may be text."""
-    types = PASS_TYPES | _own_types(table)
+    kind = next((kind for kind in KIND_NAMES if kind in table), "dream")
+    types = PASS_TYPES | KIND_TYPES[kind]
     refuse_unknown(table, types)
     values = {
         name: parse(types[name], _without_unit(value) if name in SPAN_NAMES else value, name, strict=False)
@@ -261,36 +262,20 @@ def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     curves = {name: values[name] for name in (*SCHEDULE_LIMITS, "motif") if name in values}
     terms = tuple(form.read(values[form.name]) for form in TERM_FORMS if form.name in values)
     weights, feather = values.get("weights"), {"feather": values["feather"]} if "feather" in values else {}
+    if kind == "style":
+        models = values["style"] if isinstance(values["style"], list) else [values["style"]]
+        values["style"] = tuple(parse_style(model, home) for model in models)
+    own = {field: values[name] for name, field in KIND_NAMES.get(kind, {}).items() if name in values}
+    kinds: dict[str, Any] = {} if kind == "dream" else {kind: PASS_KINDS[kind](**own)}
     return Pass(
-        style=_build_style(values, home) if "style" in values else None,
+        **kinds,
         settings=tuple((curves | parse_key_tables(values.get("key", []))).items()),
         wishes=Targets(terms) if terms else None,
         net=values.get("net"),
         weights=weights if weights in (None, "random") else home / weights,
         span=Span(**{field: values[name] for name, field in SPAN_NAMES.items() if name in values}),
         mask=Mask(home / values["mask"], **feather) if "mask" in values else None,
-        effect=_build_effect(values) if "effect" in values else None,
     )
-
-
-def _own_types(table: dict[str, Any]) -> dict[str, Any]:
-    """The types of what a kind of pass takes besides what all take."""
-    if "style" in table:
-        return {**STYLE_TYPES, "style": Any}
-    if table.get("effect") in EFFECTS:
-        return {**field_types(EFFECTS[table["effect"]]), "effect": str}
-    return {**DREAM_TYPES, "motif": MOTIF}
-
-
-def _build_effect(values: dict[str, Any]) -> Any:
-    effect = EFFECTS[values["effect"]]
-    return effect(**{name: values[name] for name in field_types(effect) if name in values})
-
-
-def _build_style(values: dict[str, Any], home: Path) -> Style:
-    given = values["style"] if isinstance(values["style"], list) else [values["style"]]
-    own = {field: values[name] for name, field in STYLE_NAMES.items() if name in values}
-    return Style(tuple(parse_style(str(each), home) for each in given), **own)
 
 
 def _without_unit(value: Any) -> Any:

@@ -66,7 +66,7 @@ class Style:
         UserError: a value out of range.
     """
 
-    models: tuple[tuple[Path, float], ...]
+    models: tuple[tuple[Path, float], ...] = setting(name="style")
     """Paintings, each with its weight > 0."""
     statistic: Literal["wasserstein", "gram"] = setting(
         "wasserstein", "Compare textures as normal distributions, or as Gram matrices."
@@ -149,9 +149,10 @@ class Span:
         return max(0.0, min(1.0, come, gone))
 
 
-EFFECTS: dict[str, type] = {}
-"""Kinds of passes besides dreams and styles, by the name that ``--pass NAME:...`` and ``[[pass]]`` call them:
-classes of settings, each shown by the renderer of that name in `mmdream.render.passes.EFFECT_RENDERERS`."""
+PASS_KINDS = {"dream": Targets, "style": Style}
+"""What a pass may be, and the class of its own settings; `mmdream.render.passes.RENDERERS` renders it. `Pass`
+holds them in the field of the kind's name, by which ``--pass`` and ``[[pass]]`` give the first of them; a
+pass that gives none is a dream."""
 
 
 @checked
@@ -160,7 +161,6 @@ class Pass:
     """One dream or style over a picture or a film. Each pass works on what the one before it made."""
 
     style: Style | None = None
-    """None: a dream, or an effect."""
     settings: NamedCurves = ()
     """Of the schedule: those that are the pass's own."""
     wishes: Targets | None = None
@@ -170,13 +170,8 @@ class Pass:
     """Network, and its weights; None: the recipe's."""
     span: Span = Span()
     mask: Mask | None = None
-    effect: Any = None
-    """Settings of a class of `EFFECTS`; None: a dream, or a style."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.effect, Mapping):  # As `to_dict` gives it.
-            named = dict(self.effect)
-            object.__setattr__(self, "effect", EFFECTS[named.pop("kind")](**named))
         given: dict[str, Any] = dict(self.settings)
         own = Schedule(**given)
         object.__setattr__(self, "settings", tuple((name, getattr(own, name)) for name in given))
@@ -187,15 +182,12 @@ class Pass:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
-        values = fields_to_dict(self) | {"settings": to_dict(dict(self.settings))}
-        effect = values.pop("effect")
-        return values if effect is None else values | {"effect": {"kind": self.kind, **effect}}
+        return fields_to_dict(self) | {"settings": to_dict(dict(self.settings))}
 
     @property
     def kind(self) -> str:
-        """Dream, style, or a name in `EFFECTS`."""
-        usual = "dream" if self.style is None else "style"
-        return next((name for name, each in EFFECTS.items() if type(self.effect) is each), usual)
+        """A name in `PASS_KINDS`."""
+        return next((kind for kind in PASS_KINDS if getattr(self, kind, None) is not None), "dream")
 
     def __str__(self) -> str:
         """For a person."""

@@ -11,14 +11,15 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
-from mmdream.image import octaves
+from mmdream.image.octaves import plan_full_passes
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, write_image
 from mmdream.networks.card import NetworkCard, Rung
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
-from mmdream.settings.targets import Objective, Term
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.targets import Targets, Term
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, paste_image, text_width
 
 MAX_CHANNELS = 8
@@ -103,20 +104,17 @@ def rank_channels(network: Network, photos: Iterable[np.ndarray], most: int) -> 
 
 def _dream_channel(network: Network, rung: Rung, channels: tuple[int, ...], number: int) -> np.ndarray:
     """The dream of one of some channels of a rung, float32 [TILE_SIZE, TILE_SIZE, 3], 0..1."""
-    from mmdream.image.gradient import build_gradient
+    from mmdream.render.passes import AscentRequest, DreamPass
 
     # All of them are terms, so that a step is traced once for the whole row.
-    terms = tuple(Term("channel", rung.layer, (channel,)) for channel in channels)
-    objective = Objective(terms, tuple(float(k == number) for k in range(len(terms))))
+    terms = (
+        Term("channel", rung.layer, (channel,), float(k == number)) for k, channel in enumerate(channels)
+    )
+    dream = DreamPass(Recipe(wishes=Targets(tuple(terms))), network, step_factor=STEP_FACTOR)
     start = make_noise_image(TILE_SIZE, TILE_SIZE, 0)
-    detail = octaves.dream_octaves(
-        start,
-        np.zeros_like(start),
-        octaves.plan_full_passes([(side, side) for side in OCTAVE_SIZES], STEPS),
-        build_gradient(network, objective),
-        STEP_FACTOR * rung.step,
-        seed=0,
-        time=Fraction(0),
+    full = plan_full_passes([(side, side) for side in OCTAVE_SIZES], STEPS)
+    detail = dream.ascend(
+        AscentRequest(start, np.zeros_like(start), full, dream.schedule.at(0.0), Fraction(0))
     )
     return np.clip(start + detail, 0, 1)
 

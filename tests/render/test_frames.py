@@ -15,8 +15,8 @@ from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.render.chain import Stopwatch, make_measurer, render_frames
-from mmdream.render.models import build_frame_pipeline
+from mmdream.render.chain import Stopwatch, render_frames
+from mmdream.render.frames import FramePipeline
 from mmdream.render.video import scan_video
 from mmdream.settings.recipe import Selection
 
@@ -91,9 +91,9 @@ def test_a_step_is_a_function_of_state_and_frame(film: Path):
     assert source.video is not None
     recipe = Recipe(schedule=QUICK)
     scan, _ = scan_video(source, Selection(), EventSink(), lambda: False)
-    pipeline = build_frame_pipeline(source.video, recipe, EventSink())
-    measurer = make_measurer(pipeline, scan)
-    stream = render_frames(pipeline, measurer, read_frames(source), 0, (), Stopwatch())
+    pipeline = FramePipeline.load(recipe, (128, 96), EventSink(), scored_every=50)
+    measurer = pipeline.measurer(scan)
+    stream = render_frames(pipeline, scan, read_frames(source), 0, (), Stopwatch())
     threaded = [dreamed for dreamed, _ in stream]
     states, previous, kept = pipeline.initial_states, None, []
     for index, frame in enumerate(read_frames(source)):
