@@ -1,7 +1,6 @@
-"""What of a job is done, one line for each finished file, and what happened on the way, one line an event.
+"""What of a job is done, a line for each finished file, and what happened on the way, a line an event.
 
-A file without its line in the journal does not exist. A line that a power cut tore, and whatever follows it,
-does not either.
+A file without its line in the journal does not exist, nor does a torn line or what follows it.
 """
 
 from __future__ import annotations
@@ -57,10 +56,6 @@ class JournalEntry:
     """Spent on it."""
     sums: dict[str, Any] = field(default_factory=dict)
     """What it adds to the report, as plain JSON."""
-
-    def holds(self, folder: Path) -> bool:
-        """Whether the file is there, byte for byte."""
-        return self.matches(folder / self.file)
 
     def matches(self, path: Path) -> bool:
         """Whether a file is this one, byte for byte."""
@@ -137,11 +132,10 @@ class Journal:
     def verify(self) -> None:
         """Forget lines whose files are not as they say, and torn ones, so that new ones follow whole ones.
 
-        A file that depends on an earlier one does so through its contents, which are the same
-        whenever it is made: each file counts by itself.
+        Each file counts by itself: an earlier one that it depends on is the same whenever it is made.
         """
         with self._lock:
-            self._lines = [line for line in self._lines if line.holds(self.folder)]
+            self._lines = [line for line in self._lines if line.matches(self.folder / line.file)]
             data = b"".join(json_line(asdict(line)) for line in self._lines)
             path = self.folder / JOURNAL_FILE
             if path.is_file() and path.read_bytes() != data:
@@ -158,10 +152,9 @@ def read_journal(folder: Path) -> Iterator[JournalEntry]:
 
 
 class EventLog:
-    """A listener that adds a line of JSON to the file for each event; threads may share it.
+    """A listener that adds a line of JSON to a job's file for each event; threads may share it.
 
-    Events that come with every frame are thinned, and images left out. A line that cannot be written is lost:
-    the work goes on.
+    Events that come with every frame are thinned, and images left out. A line that cannot be written is lost.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -189,10 +182,7 @@ class EventLog:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """All events of a job so far, each with its ``time`` (seconds since 1970) and its kind, ``event``.
-
-    It may be read at any time; a line that is being written is left out.
-    """
+    """All whole events of a job so far, each with its ``time`` (s since 1970) and its kind, ``event``."""
     path, events = folder / EVENTS_FILE, []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         with suppress(ValueError):  # A kill tore it.

@@ -34,16 +34,13 @@ from mmdream.views.preview import Preview, comparison_path, write_comparison
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
-    """Dream a film, from where an earlier run of the same job stopped.
-
-    The result is `out` as the user names it; the job's folder is `job_dir`, or lies beside the result.
+    """Dream a film, from where an earlier run of the same job stopped; in `job_dir`, or beside the result.
 
     Raises:
         UserError: the folder holds another job, or what rendering raises.
         Stopped: Ctrl-C, or a stop file.
     """
-    folder = folders.job_folder(out) if job_dir is None else job_dir
-    how = _resume_command(out if job_dir is None else job_dir)
+    folder, how = job_dir or folders.job_folder(out), f"mmdream resume {shlex.quote(str(job_dir or out))}"
     check_extras(job, folder)
     job = replace(job, extras=job.extras.absolute())
 
@@ -68,7 +65,8 @@ def resume_job(
             what rendering raises.
         Stopped: Ctrl-C, or a stop file.
     """
-    folder, how = name if name.is_dir() else folders.job_folder(name), _resume_command(name)
+    folder = name if name.is_dir() else folders.job_folder(name)
+    how = f"mmdream resume {shlex.quote(str(name))}"
     none = UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
     if not folders.is_job_folder(folder):
         raise none
@@ -78,9 +76,8 @@ def resume_job(
         held = folders.read_job(folder)
         if held is None:
             raise none
-        job = replace(held, overwrite=overwrite or held.overwrite)
-        if output is not None:
-            job = replace(job, out=output.resolve())
+        out = held.out if output is None else output.resolve()
+        job = replace(held, out=out, overwrite=overwrite or held.overwrite)
         done = find_result(job, folder)
         if done is None or not done.matches(job.out):
             if job.out.exists() and not job.overwrite:
@@ -105,11 +102,6 @@ def resume_job(
         return film, now
 
     return _run_job(folder, how, listener, prepare)
-
-
-def _resume_command(name: Path) -> str:
-    """What goes on with a job, by the name of its result or of its folder."""
-    return f"mmdream resume {shlex.quote(str(name))}"
 
 
 def _run_job(
@@ -211,7 +203,7 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
 def find_result(job: Job, folder: Path) -> JournalEntry | None:
     """The journal's line of a film that is finished: it has its name, or still lies in the job's folder."""
     line = Journal(folder).finished("result").get(0)
-    return line if line is not None and (line.matches(job.out) or line.holds(folder)) else None
+    return line if line is not None and (line.matches(job.out) or line.matches(folder / line.file)) else None
 
 
 def is_delivered(out: Path, folder: Path) -> bool:
@@ -228,7 +220,7 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
 
     def make(kind: str, path: Path, write: Callable[[Path], None]) -> None:
         line = journal.finished(kind).get(0)
-        if line is None or not (line.matches(path) or line.holds(folder)):
+        if line is None or not (line.matches(path) or line.matches(folder / line.file)):
             with folders.make_work_folder(folder) as work:
                 write(work / path.name)
                 with journal.record(kind, 0, folders.result_file(kind, path)) as draft:

@@ -97,11 +97,7 @@ def describe_job(
     overwrite: bool,
     extras: ExtraOutputs = NO_EXTRAS,
 ) -> Job:
-    """Write down what is to be made; `hears` says whether a sound is dreamed.
-
-    Raises:
-        UserError: weights that are missing or damaged; wishes that the network cannot fulfil.
-    """
+    """Write down what is to be made; `hears`: a sound is dreamed. UserError: what the networks cannot do."""
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
         contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
@@ -184,10 +180,7 @@ def format_differences(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def fingerprint_file(path: Path) -> str:
-    """SHA-256 of a file's size and of samples of it: quick for a film of any length.
-
-    The time of its last change is left out: a copy is the same film.
-    """
+    """SHA-256 of a file's size and of samples of it: quick for any length, the same of a copy."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:

@@ -64,7 +64,12 @@ def lock_folder(folder: Path) -> Iterator[None]:
     while handle is None:
         try:
             _claim_folder(folder)
-            handle = _try_lock(folder / LOCK_FILE)
+            # FileLock would make a missing folder.
+            handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+            # What a run that ended has unlinked keeps nobody out.
+            if not (lock_descriptor(handle, blocking=False) and os.fstat(handle).st_nlink):
+                os.close(handle)
+                handle = None
         except OSError as error:
             # A run that ended may have taken the folder away in between.
             if not (isinstance(error, FileNotFoundError) and folder.parent.is_dir()):
@@ -82,16 +87,6 @@ def lock_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _try_lock(path: Path) -> int | None:
-    """Take a lock until its handle is closed; None: another has it. FileLock would make a missing folder."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT)
-    # What a run that ended has unlinked keeps nobody out.
-    if lock_descriptor(handle, blocking=False) and os.fstat(handle).st_nlink:
-        return handle
-    os.close(handle)
-    return None
 
 
 def _claim_folder(folder: Path) -> None:
@@ -151,11 +146,7 @@ def is_running(folder: Path) -> bool:
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job that a folder holds; None: none, or one that was torn before its first part.
-
-    Raises:
-        UserError: it is damaged.
-    """
+    """The job that a folder holds; None: none, or one torn before its first part; UserError: damaged."""
     path = folder / JOB_FILE
     if not path.is_file():
         return None
@@ -171,7 +162,7 @@ def begin_job(job: Job, folder: Path, how: str) -> None:
     """Make a folder, whose lock is ours, hold this job: go on with what is there, or begin.
 
     Raises:
-        UserError: the folder holds another job, or one from another machine; `how` goes on with it.
+        UserError: it holds another job, or one from another machine; `how` goes on with it.
     """
     try:
         held = read_job(folder)
@@ -266,16 +257,14 @@ class JobStatus:
     """running, stopped or broken."""
     frames: int
     total: int | None
-    """Frames in all; None: not counted yet."""
-    chunks: int
-    """Of the sound."""
+    """Frames in all; None: not counted yet, or the picture is not dreamed."""
     touched: float
     """When something was last finished, seconds since 1970."""
 
     @property
     def percent(self) -> int | None:
-        """Of the frames; None: not known, or the picture is not dreamed."""
-        return None if not self.total else 100 * self.frames // self.total
+        """Of the frames; None: not known."""
+        return 100 * self.frames // self.total if self.total else None
 
     @property
     def name(self) -> Path:
@@ -298,29 +287,21 @@ def list_jobs(place: Path) -> list[JobStatus]:
 def _read_status(folder: Path) -> JobStatus | None:
     """How far a job is; None: it ended while it was looked at."""
     try:
-        lines = list(journal.read_journal(folder))
+        made = journal.Journal(folder)
         try:
             job = read_job(folder)
         except UserError:
             job = None
         running = is_running(folder)
-        touched = (folder / JOB_FILE).stat().st_mtime
-        if lines:
-            touched = max(touched, (folder / journal.JOURNAL_FILE).stat().st_mtime)
+        touched = [path.stat().st_mtime for path in (folder / JOB_FILE, *folder.glob(journal.JOURNAL_FILE))]
     except FileNotFoundError:
         return None
-    dreams = job is not None and not job.order.keep_picture
+    scan = None if job is None or job.order.keep_picture else made.finished("scan").get(0)
     return JobStatus(
         folder,
         None if job is None else job.out,
         "running" if running else "broken" if job is None else "stopped",
-        _count_finished(lines, "picture"),
-        next((line.count for line in lines if line.kind == "scan"), None) if dreams else None,
-        _count_finished(lines, "sound"),
-        touched,
+        sum(part.count for part in made.finished("picture").values()),
+        None if scan is None else scan.count,
+        max(touched),
     )
-
-
-def _count_finished(lines: list[journal.JournalEntry], kind: str) -> int:
-    """Frames or chunks that are done; a number counts once."""
-    return sum({line.number: line.count for line in lines if line.kind == kind}.values())

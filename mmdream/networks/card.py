@@ -1,7 +1,6 @@
-"""The card of a network, known without loading it: rungs, input, classes, where its weights come from.
+"""The card of a network, known without loading it: rungs, steps, input, classes, where its weights come from.
 
-Fields have the names of the keys in card files, see `networks.registry`. Sizes of steps and other constants
-of a network stand in its card, so that nothing else needs to know which network dreams.
+Fields have the names of the keys in card files, see `networks.registry`.
 """
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ class NetworkCard:
         """Index among the logits of a class, by any of its names, with blanks or underscores.
 
         Raises:
-            UserError: there is no such class; names the nearest ones.
+            UserError: none is called so; names the nearest ones.
         """
         if self.head is None:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
@@ -232,7 +231,7 @@ class NetworkCard:
             return index
         known = {_normalize(word): word for word in self.primary_names()}
         known |= {_normalize(names[-1]): names[-1] for names in self.class_names()}
-        near = difflib.get_close_matches(_normalize(name), list(known), 3, 0.5) or list(known)[:3]
+        near = difflib.get_close_matches(_normalize(name), known, 3, 0.5) or list(known)[:3]
         nearest = ", ".join(known[word] for word in near)
         raise UserError(
             f'{self.name} has no class "{name}"; nearest: {nearest} (see `mmdream nets {self.name}`)'
@@ -243,13 +242,11 @@ class NetworkCard:
         return self.head is not None and self._find_class(name) is not None
 
     def _find_class(self, name: str) -> int | None:
-        classes = [[_normalize(each) for each in names] for names in self.class_names()]
         # The usual name goes before a synonym: one class's synonym may be another's name.
-        for place in range(max(map(len, classes), default=0)):
-            for index, names in enumerate(classes):
-                if place < len(names) and names[place] == _normalize(name):
-                    return index
-        return None
+        wanted, found = _normalize(name), []
+        for index, names in enumerate(self.class_names()):
+            found += [(place, index) for place, each in enumerate(names) if _normalize(each) == wanted]
+        return min(found)[1] if found else None
 
     def check_classes(self, terms: tuple[Term, ...]) -> None:
         """Raise a UserError that names the nearest ones for a class that the network does not have."""
@@ -273,16 +270,13 @@ class NetworkCard:
         """Weights of the two rungs next to `depth` 0..1: float32 [..., rung], summing to 1."""
         place = np.clip(depth, 0, 1) * (len(self.rungs) - 1)
         distance = np.abs(np.arange(len(self.rungs)) - np.asarray(place)[..., None])
-        weights: np.ndarray = np.maximum(1 - distance, 0).astype(np.float32)
-        return weights
+        return np.maximum(1 - distance, 0).astype(np.float32)
 
     def step_along(self, terms: Sequence[Term], weights: Sequence[float] | np.ndarray) -> float:
         """RMS of one ascent step along terms: the rungs' own, weighted; all else takes the deepest rung's."""
         own = {rung.layer: rung.step for rung in self.rungs}
-        shares = np.abs(weights)
-        if not shares.any():
-            return 0.0
-        return float(np.average([own.get(term.name, self.rungs[-1].step) for term in terms], weights=shares))
+        shares, steps = np.abs(weights), [own.get(term.name, self.rungs[-1].step) for term in terms]
+        return float(np.average(steps, weights=shares)) if shares.any() else 0.0
 
 
 def _normalize(name: str) -> str:

@@ -6,6 +6,7 @@ Training and dreaming share the preprocessing, so that they agree.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import numpy as np
 
@@ -29,17 +30,24 @@ if _gpus:
     # Processors are deterministic without it, and it refuses a program's own unseeded random numbers.
     tf.config.experimental.enable_op_determinism()
 for _gpu in _gpus:
-    try:
+    with suppress(RuntimeError):  # The caller has used TensorFlow before us; then it is the caller's choice.
         tf.config.experimental.set_memory_growth(_gpu, True)
-    except RuntimeError:  # the caller has used TensorFlow before us; then it is the caller's choice
-        break
 
 
 def preprocess(x: tf.Tensor, network_input: ImageInput | AudioInput) -> tf.Tensor:
-    """The input of `Network.rung_features` as the network's graph takes it."""
-    if isinstance(network_input, ImageInput):
-        return _preprocess_pixels(x, network_input)
-    return swap_time_and_bands(x) if network_input.transposed else x
+    """The input of `Network.rung_features` as the network's graph takes it.
+
+    Pixels, RGB 0..1 [n, H, W, 3], come back with sides of at least `network_input.smallest`.
+    """
+    if isinstance(network_input, AudioInput):
+        return swap_time_and_bands(x) if network_input.transposed else x
+    scale = network_input.scale
+    if network_input.order == "RGB":
+        x = scale * x
+    else:
+        # Order and scale as one product: a slice with its gradient costs ten times as much.
+        x = tf.tensordot(x, tf.constant(scale * np.eye(3, dtype=np.float32)[::-1]), 1)
+    return extend_edges(x - tf.constant(network_input.mean, tf.float32), network_input.smallest)
 
 
 def swap_time_and_bands(x: tf.Tensor) -> tf.Tensor:
@@ -59,15 +67,3 @@ def extend_edges(x: tf.Tensor, smallest: int) -> tf.Tensor:
         return y
 
     return tf.cond(tf.reduce_min(sides) < smallest, extend, lambda: x)
-
-
-def _preprocess_pixels(pixels: tf.Tensor, network_input: ImageInput) -> tf.Tensor:
-    """RGB 0..1 [n, H, W, 3] as the network takes it, sides at least `network_input.smallest`."""
-    scale = network_input.scale
-    if network_input.order == "RGB":
-        x = scale * pixels
-    else:
-        # Order and scale as one product: a slice with its gradient costs ten times as much.
-        x = tf.tensordot(pixels, tf.constant(scale * np.eye(3, dtype=np.float32)[::-1]), 1)
-    x -= tf.constant(network_input.mean, tf.float32)
-    return extend_edges(x, network_input.smallest)

@@ -1,7 +1,6 @@
 """A network ready to be dreamed: features at its rungs, logits of its classes.
 
-TensorFlow is imported only when a network is built, after everything that can be wrong with its
-card and weights has been checked.
+TensorFlow is imported only when a network is built, after its card and weights have been checked.
 """
 
 from __future__ import annotations
@@ -58,9 +57,8 @@ class Network:
         """Features at some rungs, by their places; layers above the deepest of them are never computed.
 
         Returns:
-            A function from the network's input to tensors [1, h, w, c] in its precision. Images: float32
-            [1, H, W, 3], RGB 0..1, any H and W. Sounds: float32 [1, hop, band, 1], as
-            `mmdream.audio.spectra.to_network_input` gives them.
+            A function to tensors [1, h, w, c] in the network's precision from its input. Images: float32
+            [1, H, W, 3], RGB 0..1. Sounds: float32 [1, hop, band, 1], see `spectra.to_network_input`.
         """
         return self.layer_features(tuple(self.card.rungs[place].layer for place in places))
 
@@ -78,22 +76,14 @@ class Network:
         }
 
     def class_logits(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Class logits, [1, class], for the input that `rung_features` takes.
-
-        Raises:
-            UserError: the network has no classes.
-        """
+        """Class logits, [1, class], for the input that `rung_features` takes; UserError: no classes."""
         if self.card.head is None:
             raise UserError(f"{self.card.name} has no classes")
         features = self._features([self.card.head])
         return lambda x: features(x)[0]
 
     def check_terms(self, terms: tuple[Term, ...]) -> None:
-        """Refuse layers and channels that the network does not have.
-
-        Raises:
-            UserError: names the nearest ones.
-        """
+        """Refuse layers and channels that the network does not have; the UserError names the nearest ones."""
         known = self.channel_counts()
         for term in terms:
             if term.kind == "target":
@@ -134,7 +124,7 @@ def load_network(
     """Build a network with weights from a file, "random" ones by the seed, or None: the card's own.
 
     Raises:
-        UserError: weights that are missing, damaged or of another network.
+        UserError: they are missing, damaged or of another network.
     """
     return _build_network(card, locate_weights(card, weights), precision, seed)
 
@@ -149,9 +139,6 @@ def load_shared_network(
     """A network as `load_network` builds it, shared by all who ask for it: nobody may change its weights.
 
     `path` is that of its weights, as `locate_weights` gives it; a file that has changed is loaded anew.
-
-    Raises:
-        UserError: as `load_network`.
     """
     weights = f"{RANDOM} {seed}" if path is None else hash_file(path)
     key = repr(card), weights, precision
@@ -184,8 +171,7 @@ def build_graph(card: NetworkCard, precision: str) -> tuple[keras.Model, dict[st
         model = image_models.IMAGE_BUILDERS[card.builder](**arguments)
     else:
         model = audio_models.AUDIO_BUILDERS[card.builder](bands=card.input.bands, **arguments)
-    input_layer = framework.keras.layers.InputLayer
-    layers = layers_by_name(model)
+    input_layer, layers = framework.keras.layers.InputLayer, layers_by_name(model)
     return model, {name: la.output for name, la in layers.items() if not isinstance(la, input_layer)}
 
 
@@ -205,10 +191,8 @@ def stable_layer_names(names: list[str]) -> list[str]:
         first[match[1]] = min(first.get(match[1], 1 << 30), int(match[2] or 0))
 
     def rename(name: str, match: re.Match[str] | None) -> str:
-        if match is None:
-            return name
-        number = int(match[2] or 0) - first[match[1]]
-        return f"{match[1]}_{number}" if number else match[1]
+        number = int(match[2] or 0) - first[match[1]] if match else 0
+        return name if match is None else f"{match[1]}_{number}" if number else match[1]
 
     return [rename(name, match) for name, match in zip(names, matches, strict=True)]
 
@@ -219,19 +203,16 @@ def list_layers(card: NetworkCard) -> dict[str, int]:
 
 
 def choose_precision(choice: str, card: NetworkCard, gpu: bool = False) -> str:
-    """The number format to dream in, by what the machine has, never by timing.
+    """The number format to dream in, by a `choice` (auto, float32, bfloat16) and by what the machine has.
 
-    `choice` is "auto", "float32" or "bfloat16". Sounds are small enough for float32, and networks of the
-    user's own may not bear less. A `gpu` (`framework.has_gpu`) takes Keras's "mixed_float16": gradients are
-    scaled by the number of pixels, so that they do not vanish in it.
+    Sounds are small enough for float32, and networks of the user's own may not bear less. A `gpu` takes
+    Keras's mixed_float16: gradients are scaled by the number of pixels, so that they do not vanish in it.
     """
     if card.medium == "sound" or isinstance(card.weights, ModelFileWeights):
         return "float32"
     if choice != "auto":
         return choice
-    if gpu:
-        return "mixed_float16"
-    return "bfloat16" if has_bfloat16() else "float32"
+    return "mixed_float16" if gpu else "bfloat16" if has_bfloat16() else "float32"
 
 
 def has_bfloat16() -> bool:
@@ -244,11 +225,7 @@ def has_bfloat16() -> bool:
 
 
 def assign_arrays(model: keras.Model, arrays: dict[str, np.ndarray], network: str, path: Path | str) -> None:
-    """Assign arrays to a model's variables by name, ``<layer>_<variable>``.
-
-    Raises:
-        UserError: an array is missing or has another shape; names `path` and `network`.
-    """
+    """Assign arrays to a model's variables by name (`variables_by_name`); UserError: they do not fit."""
     variables = variables_by_name(model)
     required = {name: tuple(variable.shape) for name, variable in variables.items()}
     check_shapes(path, network, {name: array.shape for name, array in arrays.items()}, required)
@@ -268,12 +245,10 @@ def variables_by_name(model: keras.Model) -> dict[str, Any]:
 def initialize_random(model: keras.Model, seed: int) -> None:
     """He-normal kernels (He et al. 2015), drawn by place; all else as a fresh layer has it."""
     for place, variable in enumerate(model.variables):
-        if variable.name != "kernel":
-            continue
-        shape = tuple(variable.shape)
-        scale = np.sqrt(2 / np.prod(shape[:-1]))
-        kernel = rng_for(seed, "weights", place).standard_normal(shape, np.float32)
-        variable.assign(kernel * np.float32(scale))
+        if variable.name == "kernel":
+            shape = tuple(variable.shape)
+            kernel = rng_for(seed, "weights", place).standard_normal(shape, np.float32)
+            variable.assign(kernel * np.float32(np.sqrt(2 / np.prod(shape[:-1]))))
 
 
 def _load_keras_weights(model: keras.Model, path: Path, network: str) -> None:

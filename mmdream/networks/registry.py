@@ -83,8 +83,7 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
     """Read the card of a network, of a variant of it, or of a Keras file of the user's own.
 
     Raises:
-        UserError: there is no such network, or it is not of the `medium` asked for; names the nearest ones.
-            A file that cannot be a network.
+        UserError: no such network, or none of the `medium` asked for; names the nearest ones.
     """
     if is_user_model(name):
         return user_model.build_user_card(Path(name).expanduser(), medium)
@@ -107,11 +106,7 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
 
 
 def find_motif(card: NetworkCard, name: str) -> Term:
-    """The class or the channels that a motif of a network stands for.
-
-    Raises:
-        UserError: there is no such motif; names the nearest ones.
-    """
+    """The class or channels that a motif of a network stands for; UserError: there is none of that name."""
     if not card.motifs:
         others = [other for other in list_networks(card.medium) if load_card(other).motifs]
         raise UserError(f"{card.name} has no motifs; {' and '.join(others)} have some")
@@ -126,17 +121,12 @@ def find_motif(card: NetworkCard, name: str) -> Term:
 
 def trained_folder() -> Path:
     """The folder of the networks that were trained: ``MMDREAM_MODELS``, or by the platform's custom."""
-    if folder := os.environ.get("MMDREAM_MODELS"):
-        return Path(folder).expanduser()
-    return user_data_folder() / "models"
+    folder = os.environ.get("MMDREAM_MODELS")
+    return Path(folder).expanduser() if folder else user_data_folder() / "models"
 
 
 def new_network_folder(name: str, overwrite: bool) -> Path:
-    """Where a network that is to be trained will lie.
-
-    Raises:
-        UserError: no name for a network, one of the package's, or a taken one.
-    """
+    """Where a network that is to be trained will lie; UserError: no name for it, or a taken one."""
     if not NETWORK_NAME.fullmatch(name) or name.endswith((".", ".keras", ".toml", *FOREIGN_SUFFIXES)):
         raise UserError(
             f'-o "{name}": a network\'s name has letters, digits, "-", "_" and ".", no path or ending'

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,7 @@ from mmdream.core.errors import UserError
 MAX_GRAPH_BYTES = 64_000_000
 MAX_WEIGHTS_BYTES = 4 << 30
 """Unpacked."""
-MAX_CLASSES = 1 << 20
-MAX_SIDE = 1 << 20
+MAX_CLASSES = MAX_SIDE = 1 << 20
 """What a file may claim of its head and of its input."""
 KERAS_MODULES = re.compile(
     r"keras(\.(layers|models|initializers|regularizers|constraints|activations|dtype_policies))?"
@@ -95,7 +94,7 @@ class ModelGraph:
 
     @property
     def dense(self) -> GraphLayer | None:
-        """The last dense layer, which gives the class logits; None: there is none."""
+        """The last dense layer, which gives the class logits."""
         return next((layer for layer in reversed(self.layers) if layer.kind == "Dense"), None)
 
     @property
@@ -105,8 +104,8 @@ class ModelGraph:
 
     @property
     def classes(self) -> int:
-        """Number of outputs of the head; 0: there is none."""
-        return 0 if self.dense is None or self.dense.fixed else int(self.dense.config["units"])
+        """Number of outputs of the head."""
+        return int(self.dense.config["units"]) if self.dense and self.head else 0
 
     def choose_rungs(self, most: int) -> list[str]:
         """Layers to dream, shallow to deep: the last at each stride, and more where these are few."""
@@ -123,12 +122,11 @@ def read_graph(path: Path) -> ModelGraph:
     """Read the graph of a Keras file.
 
     Raises:
-        UserError: no Keras file, one that may run code, other than one input of [height, width, channel], or
-            a form that is not Keras's.
+        UserError: it may run code, is no graph of Keras 3, or has not one input [height, width, channel].
     """
     config = _read_safe_config(path)
     try:
-        inputs = [_check_shape(shape) for shape in _input_shapes(config) if shape is not None]
+        inputs = _input_shapes(config)
         layers = tuple(_walk_layers(config, [INPUT]))
         models = tuple(_model_names(config))
     # Arithmetic fails at a stride of 0, recursion at lists in lists.
@@ -175,10 +173,7 @@ def _read_safe_config(path: Path) -> dict[str, Any]:
 
 
 def _find_foreign_classes(node: Any, training: bool = False) -> Iterator[str]:
-    """Classes in a node of a graph that are not Keras's own, or may do more than compute.
-
-    `training` says that the node describes how a model was trained.
-    """
+    """Classes in a graph, or in how a model was trained, that are not Keras's or may do more than compute."""
     if isinstance(node, list):
         for each in node:
             yield from _find_foreign_classes(each, training)
@@ -211,23 +206,17 @@ def _is_allowed_class(node: dict[str, Any], training: bool) -> bool:
     )
 
 
-def _check_shape(shape: list[Any]) -> list[int | None]:
-    """A shape of whole numbers and of what is left open; a ValueError if it is none."""
-    if not all(side is None or (type(side) is int and 0 < side <= MAX_SIDE) for side in shape):
-        raise ValueError(f"{shape} is no shape")
-    return shape
-
-
-def _input_shapes(model: dict[str, Any]) -> Iterator[list[int | None] | None]:
-    """Shapes of the inputs of the outermost model."""
+def _input_shapes(model: dict[str, Any]) -> list[list[int | None]]:
+    """Shapes of the inputs of the outermost model: whole numbers, and None for what is left open."""
     layers = model["config"]["layers"]
     shapes = [layer["config"]["batch_shape"] for layer in layers if layer["class_name"] == "InputLayer"]
-    if shapes:
-        yield from shapes
-    elif layers[0]["class_name"] in MODEL_KINDS:
-        yield from _input_shapes(layers[0])
-    else:
-        yield model["config"].get("build_input_shape")
+    if not shapes and layers[0]["class_name"] in MODEL_KINDS:
+        return _input_shapes(layers[0])
+    shapes = [shape for shape in shapes or [model["config"].get("build_input_shape")] if shape is not None]
+    for side in chain.from_iterable(shapes):
+        if side is not None and not (type(side) is int and 0 < side <= MAX_SIDE):
+            raise ValueError(f"{side} is no side of an input")
+    return shapes
 
 
 def _model_names(model: dict[str, Any]) -> Iterator[str]:
@@ -270,24 +259,15 @@ def _walk_layers(model: dict[str, Any], entering: list[GraphLayer]) -> Iterator[
 
 def _input_layer_names(node: Any) -> Iterator[str]:
     """Names of the layers that a layer takes its input from."""
-    if isinstance(node, dict):
-        if "keras_history" in node:
-            yield str(node["keras_history"][0])
-        node = list(node.values())
-    if isinstance(node, list):
-        for each in node:
-            yield from _input_layer_names(each)
+    if isinstance(node, dict) and "keras_history" in node:
+        yield str(node["keras_history"][0])
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _input_layer_names(each)
 
 
 def _layer_stride(kind: str, config: dict[str, Any]) -> float:
     """How much coarser a layer's output is than its input."""
-
-    def largest(value: Any) -> float:
-        return float(max(value) if isinstance(value, list) else value)
-
-    step = largest(config.get("strides") or config.get("pool_size") or 1)
-    if kind in STRIDED_LAYERS:
-        return step
-    if kind == "Conv2DTranspose":
-        return 1 / step
-    return 1 / largest(config["size"]) if kind == "UpSampling2D" else 1.0
+    up = kind == "UpSampling2D"
+    step = config["size"] if up else config.get("strides") or config.get("pool_size") or 1
+    step = float(max(step) if isinstance(step, list) else step)
+    return step if kind in STRIDED_LAYERS else 1 / step if up or kind == "Conv2DTranspose" else 1.0

@@ -11,7 +11,9 @@ import tomllib
 from dataclasses import fields, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
+
+import msgspec
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import (
@@ -48,8 +50,6 @@ APPLICATION_INPUTS = (
     | dict.fromkeys(("mobilenet", "inception", "xception", "nasnet"), SIGNED)
 )
 """Pixel formats of Keras's applications, by how their models' names begin (`preprocess_input`)."""
-INPUT_CHOICES = {"kind": ("log-mel", "db-mel", "power"), "mel": ("htk", "slaney"), "order": ("RGB", "BGR")}
-"""Words that an input may hold."""
 PREPROCESSING_LAYERS = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
 """Operations before the first convolution by which a graph brings raw pixels into its range."""
 MELNET_INPUT = {
@@ -71,11 +71,14 @@ def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
     """The card of a Keras file, of a medium, or of that which the channels of its input suggest.
 
     Raises:
-        UserError: no such file, one that cannot be a network here, or a card beside it that does not fit.
+        UserError: it cannot be a network here, or the card beside it does not fit.
     """
     graph = read_graph(path)
     card_file = path.with_suffix(".toml")
-    keys = _read_user_card(card_file)
+    try:
+        keys = tomllib.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else {}
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{card_file}: is not a TOML file ({error})") from error
     kind = keys.get("medium", medium or ("sound" if graph.channels == 1 else "picture"))
     if kind not in ("picture", "sound"):
         raise UserError(f"{card_file}: medium is {kind!r}; choose picture or sound")
@@ -84,16 +87,6 @@ def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
     if graph.channels != (needed := 3 if kind == "picture" else 1):
         raise UserError(f"{path}: takes {graph.channels} channels; a {kind} network takes {needed}")
     return _override_card(_guess_card(path, graph, kind, keys), keys, graph, card_file)
-
-
-def _read_user_card(file: Path) -> dict[str, Any]:
-    """The keys of the card beside a Keras file, where there is one."""
-    if not file.is_file():
-        return {}
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{file}: is not a TOML file ({error})") from error
 
 
 def _guess_card(
@@ -168,9 +161,9 @@ def _override_card(guess: NetworkCard, keys: dict[str, Any], graph: ModelGraph, 
 def _guess_image_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[ImageInput, list[str]]:
     """The input of an image network, by its graph and the keys of its card, and what of it is guessed."""
     (order, scale, mean), reason = _guess_pixel_format(graph, path)
-    guess: dict[str, Any] = {"order": order, "scale": scale, "mean": mean}
-    if graph.size[0]:
-        guess["side"] = graph.size[0]
+    guess = {"order": order, "scale": scale, "mean": mean} | (
+        {"side": graph.size[0]} if graph.size[0] else {}
+    )
     network_input = _override_input(ImageInput, guess, keys, path)
     if {"order", "scale", "mean"} <= keys.keys():
         return network_input, []
@@ -225,26 +218,20 @@ def _override_input(kind: type, guess: dict[str, Any], keys: dict[str, Any], pat
         if key not in known:
             near = difflib.get_close_matches(key, known, 3, 0.4) or known
             raise UserError(f'{file}: input has no "{key}"; nearest: {", ".join(near)}')
-    values = lists_to_tuples({**guess, **keys})
-    numbers = [key for key in values if key not in (*INPUT_CHOICES, "mu", "mean", "transposed")]
-    wrong = [key for key, choices in INPUT_CHOICES.items() if key in values and values[key] not in choices]
-    wrong += [key for key in ("mu", "mean") if key in values and not _are_numbers(values[key])]
-    wrong += [key for key in numbers if not _are_numbers((values[key],))]
-    if wrong:
-        choices = INPUT_CHOICES.get(wrong[0])
-        form = f"one of {', '.join(choices)}" if choices else "a number, or a list of them"
-        raise UserError(f"{file}: {wrong[0]} of the input is {values[wrong[0]]!r}; it is {form}")
+    values, types = lists_to_tuples({**guess, **keys}), get_type_hints(kind)
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, types[name])
+        except msgspec.ValidationError as error:
+            form = "true or false" if types[name] is bool else "a number, or a list of them"
+            if choices := [each for each in get_args(types[name]) if isinstance(each, str)]:
+                form = f"one of {', '.join(choices)}"
+            raise UserError(f"{file}: {name} of the input is {value!r}; it is {form}") from error
     network_input = kind(**values)
     key, lengths = ("mean", (3,)) if kind is ImageInput else ("mu", (1, values["bands"]))
     if len(values[key]) not in lengths:
         raise UserError(f"{file}: {key} has {len(values[key])} numbers; {lengths[-1]} are needed")
     return network_input
-
-
-def _are_numbers(values: Any) -> bool:
-    return isinstance(values, tuple) and all(
-        isinstance(value, (int, float)) and not isinstance(value, bool) for value in values
-    )
 
 
 def load_flat_graph(
@@ -255,31 +242,22 @@ def load_flat_graph(
     A softmax in the `head` is taken off; `fixed` layers, which only one size of input suits, are left out.
 
     Returns:
-        A model from [n, height, width, channel], any height and width; the output of each layer, by its name.
-
-    Raises:
-        UserError: Keras cannot load it.
+        A model from [n, height, width, channel] of any size; the output of each layer, by its name.
     """
     from mmdream.networks.framework import keras
 
-    try:
-        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras believes the file: errors are its own, TensorFlow's, zipfile's or HDF5's.
-    except Exception as error:
-        raise _load_error(path, error) from error
     outputs: dict[str, Tensor] = {}
     try:
+        loaded = keras.saving.load_model(path, compile=False, safe_mode=True)
         pixels = keras.Input((None, None, tuple(loaded.inputs[0].shape)[3]))
         _apply_layers(loaded, pixels, head, fixed, outputs)
         return keras.Model(pixels, list(outputs.values())), outputs
-    # RuntimeError is, among others, Keras's word for a layer whose call or shape it cannot tell.
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, RuntimeError) as error:
-        raise _load_error(path, error) from error
-
-
-def _load_error(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split())[:200]
-    return UserError(f"{path}: Keras cannot load it as a network for any size of input ({reason})")
+    # Keras believes the file: errors are its own, TensorFlow's, zipfile's or HDF5's.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: Keras cannot load it as a network for any size of input ({reason})"
+        ) from error
 
 
 def _apply_layers(

@@ -1,13 +1,19 @@
-"""Weights as plain arrays by name: found, checked, and downloaded where they do not ship.
+"""Weights as plain arrays by name: found, checked, and downloaded once where they do not ship.
 
 Nothing here needs TensorFlow, so that a wrong file is refused before it loads; nothing is unpickled.
-Arrays are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``.
+Arrays are named ``<layer>_kernel`` (height, width, in, out) and ``<layer>_bias``. Downloads are pinned,
+bounded in size (`core.download`) and never half there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import tempfile
+import urllib.parse
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 
@@ -15,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from mmdream.core.download import cache_folders
+from mmdream.core.download import DownloadError, cache_folders, download_bytes, download_file
 from mmdream.core.errors import UserError
 from mmdream.core.files import hash_file
 from mmdream.networks.card import (
@@ -28,7 +34,6 @@ from mmdream.networks.card import (
     SnapshotWeights,
     TrainedWeights,
 )
-from mmdream.networks.download import download_keras_file, download_snapshot, read_snapshot_manifest
 
 RANDOM = "random"
 """In place of a file: untrained weights."""
@@ -42,6 +47,7 @@ READ_ERRORS = (
 that an array claims."""
 
 Shapes = dict[str, tuple[int, ...]]
+log = logging.getLogger(__name__)
 
 
 def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path | None:
@@ -77,11 +83,7 @@ def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of a file, by name.
-
-    Raises:
-        UserError: not an archive of plain number arrays, or a damaged one.
-    """
+    """All arrays of a file, by name; a UserError if it is damaged or no archive of plain number arrays."""
     try:
         if path.suffix == ".safetensors":
             arrays = load_file(path)
@@ -101,15 +103,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 def check_shapes(path: Path | str, network: str, shapes: Shapes, required: Shapes) -> None:
     """Raise a UserError that names the first array that a file lacks or has in another shape."""
     for name, shape in required.items():
-        if shapes.get(name) == shape:
-            continue
-        wrong = f"has shape {_format_shape(shapes[name])}" if name in shapes else "is missing"
-        needed = f"{network} needs {_format_shape(shape)}"
-        raise UserError(f"{path}: weights of another network? array {name} {wrong}; {needed}")
-
-
-def _format_shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+        if shapes.get(name) != shape:
+            wrong = f"has shape {'x'.join(map(str, shapes[name]))}" if name in shapes else "is missing"
+            needed = f"{network} needs {'x'.join(map(str, shape))}"
+            raise UserError(f"{path}: weights of another network? array {name} {wrong}; {needed}")
 
 
 def _required_shapes(card: NetworkCard) -> Shapes:
@@ -142,3 +139,111 @@ def _find_card_weights(card: NetworkCard) -> Path:
         )
     assert isinstance(source, KerasWeights)
     return download_keras_file(source, cache_folders()["keras"] / source.file, card.name)
+
+
+@dataclass(frozen=True)
+class SnapshotFile:
+    """One line of a manifest: a raw little-endian float32 array, kernels in order out, y, x, in."""
+
+    path: str
+    bytes: int
+    sha256: str
+    array: str
+    """Its name among the weights."""
+    shape: tuple[int, ...]
+    """As the network wants it: (y, x, in, out), (in, out) or (out,)."""
+
+
+def read_snapshot_manifest(path: Path) -> list[SnapshotFile]:
+    """The files of a snapshot, from tab-separated columns path, bytes, sha256, array, shape."""
+    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    return [
+        SnapshotFile(name, int(size), sha256, array, tuple(int(side) for side in shape.split("x")))
+        for name, size, sha256, array, shape in rows
+    ]
+
+
+def download_snapshot(address: str, manifest: Path, folder: Path, network: str) -> Path:
+    """Gather a snapshot's raw files into one ``.npz``, unless it is there already and intact.
+
+    Its name tells the manifest, so that a release with other weights fetches them. The address, ending in a
+    slash, is the prefix of the files' paths.
+
+    Raises:
+        UserError: a file cannot be had or is not what the manifest says; nothing is written.
+    """
+    into = folder / f"{network}-{hash_file(manifest)[:12]}.npz"
+    if _is_intact_zip(into):
+        return into
+    files = read_snapshot_manifest(manifest)
+    earlier = folder / f"{network}.npz"
+    if _has_pinned_arrays(earlier, files):
+        earlier.replace(into)  # From a release whose names did not tell the manifest.
+        return into
+    log.info("%s: downloading %.0f MB", network, sum(file.bytes for file in files) / 1e6)
+    arrays = {}
+    try:
+        for file in files:
+            data = download_bytes(address + urllib.parse.quote(file.path), file.bytes)
+            if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
+                raise DownloadError(f"{file.path} is not the file that the manifest pins")
+            # (out, y, x, in), as the network wants it: (y, x, in, out).
+            array = np.frombuffer(data, "<f4").reshape(file.shape[-1], *file.shape[:-1])
+            arrays[file.array] = np.ascontiguousarray(np.moveaxis(array, 0, -1))
+        folder.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own, then renamed: two runs at once do not disturb each other.
+        with tempfile.TemporaryDirectory(prefix=".part", dir=folder) as work:
+            part = Path(work, into.name)
+            np.savez(part, **arrays)  # type: ignore[arg-type]  # its stub takes **kwds for allow_pickle
+            part.replace(into)
+    except (DownloadError, OSError) as error:
+        raise UserError(
+            f"{network}: its weights could not be downloaded ({error}); go online once, or pass an "
+            f".npz file with --weights FILE (or save it as {into}), or take --weights random"
+        ) from error
+    return into
+
+
+def download_keras_file(source: KerasWeights, into: Path, network: str) -> Path:
+    """One of Keras's weight files, from Keras's cache or into it.
+
+    Raises:
+        UserError: it cannot be had, or its checksum is not Keras's.
+    """
+    if into.is_file():
+        if source.md5 and hash_file(into, "md5") != source.md5:
+            raise UserError(f"{into}: damaged (checksum is not Keras's); delete it and try again")
+        return into
+    log.info("%s: downloading %s", network, source.file)
+    try:
+        download_file(source.address, into, source.most_bytes, f"md5:{source.md5}" if source.md5 else "")
+    except (DownloadError, OSError) as error:
+        raise UserError(
+            f"{network}: {source.file} could not be downloaded ({error}); put it into "
+            f"{into.parent}, or pass it with --weights FILE, or take --weights random"
+        ) from error
+    return into
+
+
+def _is_intact_zip(path: Path) -> bool:
+    """Whether an archive is there and fits the checksums in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
+        return False
+
+
+def _has_pinned_arrays(path: Path, files: list[SnapshotFile]) -> bool:
+    """Whether an archive is there whose arrays are, to the bit, those that a manifest pins."""
+    try:
+        arrays = read_arrays(path)
+    except UserError:
+        return False
+    for file in files:
+        array = arrays.get(file.array)
+        if array is None or array.dtype != np.float32 or array.shape != file.shape:
+            return False
+        if hashlib.sha256(np.moveaxis(array, -1, 0).astype("<f4").tobytes()).hexdigest() != file.sha256:
+            return False
+    return True

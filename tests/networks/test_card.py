@@ -8,9 +8,8 @@ import pytest
 from mmdream.core.errors import UserError
 from mmdream.datasets.card import read_dataset_card as dataset
 from mmdream.networks.card import MODELS_FOLDER, AudioInput, ImageInput, ShippedWeights, SnapshotWeights
-from mmdream.networks.download import read_snapshot_manifest
 from mmdream.networks.registry import list_networks, load_card
-from mmdream.networks.weights import locate_weights
+from mmdream.networks.weights import locate_weights, read_snapshot_manifest
 from mmdream.settings.targets import Term
 
 SOUNDS = ["conv5_spec", "melnet", "residual_spec", "vgg19_mel"]

@@ -19,9 +19,8 @@ from safetensors.numpy import save_file
 
 from mmdream.core.errors import UserError
 from mmdream.networks.card import MODELS_FOLDER, KerasWeights
-from mmdream.networks.download import download_keras_file, download_snapshot
 from mmdream.networks.registry import load_card
-from mmdream.networks.weights import locate_weights, read_arrays
+from mmdream.networks.weights import download_keras_file, download_snapshot, locate_weights, read_arrays
 
 RAW = {
     "conv_1": np.arange(2 * 3 * 3 * 4, dtype="<f4"),  # out 2, y 3, x 3, in 4
