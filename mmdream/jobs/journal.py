@@ -62,10 +62,6 @@ class JournalEntry:
         return path.is_file() and path.stat().st_size == self.size and hash_file(path) == self.sha256
 
 
-def _commit_nothing() -> None:
-    raise RuntimeError("the file is not written")
-
-
 @dataclass
 class JournalDraft:
     """A file on its way into the journal; the figures may be set until it is written."""
@@ -73,7 +69,7 @@ class JournalDraft:
     path: Path
     count: int = 1
     sums: dict[str, Any] = field(default_factory=dict)
-    commit: Callable[[], None] = _commit_nothing
+    commit: Callable[[], None] = field(init=False)
     """Makes the file count, once it is written: its line is on the disk when this returns."""
 
 
@@ -81,7 +77,6 @@ class Journal:
     """The journal of a job; threads may share it. It is the job's `mmdream.render.parts.PartStore`."""
 
     def __init__(self, folder: Path) -> None:
-        """Read a journal, an empty one where there is none; see `read_journal`."""
         self.folder = folder
         self._lock = threading.Lock()
         self._lines = list(read_journal(folder))
@@ -158,7 +153,6 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        """Log the events of the job in a folder."""
         self._path, self._clock, self._lock = folder / EVENTS_FILE, clock, threading.Lock()
         self._last: dict[str, float] = {}
 

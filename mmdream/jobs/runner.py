@@ -155,7 +155,7 @@ def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: thre
     sink = announce_plan(plan, folder, sink)
     with folders.make_work_folder(folder) as work:
         report = render_video(plan, work, sink, stop)
-        with journal.record("result", 0, folders.result_file("result", job.out)) as draft:
+        with journal.record("result", 0, f"result{job.out.suffix.lower()}") as draft:
             os.replace(work / job.out.name, draft.path)
             draft.sums = {"report": to_dict(report)}
     return journal.finished("result")[0]
@@ -223,14 +223,13 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
         if line is None or not (line.matches(path) or line.matches(folder / line.file)):
             with folders.make_work_folder(folder) as work:
                 write(work / path.name)
-                with journal.record(kind, 0, folders.result_file(kind, path)) as draft:
+                with journal.record(kind, 0, f"{kind}{path.suffix.lower()}") as draft:
                     os.replace(work / path.name, draft.path)
             line = journal.finished(kind)[0]
         _publish_output(line, folder, path, job, how)
 
     def write_sheet(path: Path) -> None:
-        title = film.path.name, job.recipe.net
-        curves = select_numeric_curves(report.driven)
+        title, curves = (film.path.name, job.recipe.net), select_numeric_curves(report.driven)
         write_contact_sheet(film, probe(job.out), path, start=start, title=title, curves=curves)
 
     if job.extras.sheet is not None:

@@ -65,14 +65,9 @@ class Job:
         """All that decides what is made, flat, as plain JSON."""
         return _flatten(to_dict(self))
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the settings."""
-        return _digest(self.settings)
-
     def to_json(self) -> str:
         """The job as it is written down."""
-        return json.dumps({"format": JOB_FORMAT, "digest": self.digest, **to_dict(self)}, indent=1)
+        return json.dumps({"format": JOB_FORMAT, "digest": _digest(self.settings), **to_dict(self)}, indent=1)
 
     @staticmethod
     def from_json(text: str) -> Job:

@@ -36,7 +36,7 @@ PART_FILES = {
 }
 """The files in the folders of a job's parts."""
 RESULT_FILES = re.compile(r"(result|sheet|compare|record)\.\w+(\.draft)?")
-"""What is finished, and has no name of its own yet."""
+"""The film, its sheet, its comparison and its record, from being finished to being given their names."""
 LOCK_WAIT_SECONDS = 1.0
 """Seconds that a starting run waits for the lock: `is_running` takes it for a moment."""
 FOLDER_PREFIX, FOLDER_SUFFIX = ".", ".mmdream"
@@ -46,11 +46,6 @@ FOLDER_PREFIX, FOLDER_SUFFIX = ".", ".mmdream"
 def job_folder(out: Path) -> Path:
     """The job's folder beside a result."""
     return out.with_name(f"{FOLDER_PREFIX}{out.name}{FOLDER_SUFFIX}")
-
-
-def result_file(kind: str, path: Path) -> str:
-    """The film, its sheet, its comparison or its record, from being finished to being given its name."""
-    return f"{kind}{path.suffix.lower()}"
 
 
 @contextmanager
@@ -125,12 +120,9 @@ def is_job_folder(folder: Path) -> bool:
 @contextmanager
 def make_work_folder(folder: Path) -> Iterator[Path]:
     """A run's own folder in the job's; it goes with all that is in it."""
-    path = Path(tempfile.mkdtemp(prefix=WORK_PREFIX, dir=folder))
-    try:
-        (path / MARKER_FILE).write_bytes(CREATED_TEXT)
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+    with tempfile.TemporaryDirectory("", WORK_PREFIX, folder, ignore_cleanup_errors=True) as name:
+        (Path(name) / MARKER_FILE).write_bytes(CREATED_TEXT)
+        yield Path(name)
 
 
 def is_running(folder: Path) -> bool:
@@ -159,11 +151,7 @@ def read_job(folder: Path) -> Job | None:
 
 
 def begin_job(job: Job, folder: Path, how: str) -> None:
-    """Make a folder, whose lock is ours, hold this job: go on with what is there, or begin.
-
-    Raises:
-        UserError: it holds another job, or one from another machine; `how` goes on with it.
-    """
+    """Make a folder, whose lock is ours, hold this job; UserError: it holds another, or another machine's."""
     try:
         held = read_job(folder)
     except UserError:

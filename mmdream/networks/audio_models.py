@@ -1,9 +1,9 @@
 """Keras graphs of the sound networks, without weights: melnet, and three of earlier projects.
 
-DreamSound (char-tan, commit f77318e), Audio Deep Dream (kacperkan, commit 68e7e02) and Deep Dreaming Sounds
-(verrannt, commit f7bb960) are made anew from their published shapes; their weights are pickled and never
-read. All take [batch, column, band, 1] with any number of columns and give logits [batch, class]; `dtype` is
-Keras's dtype policy of the features. Layers have the publishers' names.
+DreamSound (char-tan, commit f77318e), Audio Deep Dream (kacperkan, 68e7e02) and Deep Dreaming Sounds
+(verrannt, f7bb960) are made anew from their published shapes, with the publishers' names of layers. All take
+[batch, column, band, 1] with any number of columns and give logits [batch, class]; `dtype` is Keras's dtype
+policy of the features.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def melnet(
 ) -> keras.Model:
     """The sound network that ships: six convolutions on a log-mel spectrogram, logits "logits".
 
-    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. A c6 frame lasts 8 hops. It is
-    trained `normalised`, with batch normalisation behind each convolution and `dropout` of the pooled
-    features; for dreams that is folded into the convolutions, which therefore have biases.
+    Smooth everywhere (SiLU, mean pools), because a dream follows its gradient. It is trained `normalised`,
+    with batch normalisation behind each convolution and `dropout` of the pooled features; for dreams that is
+    folded into the convolutions, which therefore have biases.
     """
     x = heard = keras.Input((None, bands, 1), name="heard")
     for name, (channels, side, stride) in MELNET_LAYERS.items():
@@ -188,10 +188,6 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
             channels, sides, padding=padding, activation="leaky_relu", dtype=dtype, name=name
         )(x)
 
-    def halve(x: Tensor, name: str) -> Tensor:
-        x = layers.MaxPooling2D(2, padding="same", dtype=dtype, name=name)(x)
-        return layers.Dropout(0.5, dtype=dtype, name=f"{name}_dropout")(x) if name == "pool2" else x
-
     shape = CONV5_SIZES[size]
     convolutions = [name for name in shape if name.startswith("conv")]
     second = convolutions[1]
@@ -200,11 +196,12 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
     for name in convolutions:
         x = convolve(x, name, shape[name], (3, 3), "same")
         if name in (second, convolutions[-1]):
-            x, columns = halve(x, "pool2" if name == second else "pool4"), -(-columns // 2)
+            pool, columns = "pool2" if name == second else "pool4", -(-columns // 2)
+            x = layers.MaxPooling2D(2, padding="same", dtype=dtype, name=pool)(x)
+            x = layers.Dropout(0.5, dtype=dtype, name="pool2_dropout")(x) if name == second else x
     before = (columns - 1) // 2
     x = layers.ZeroPadding2D(((before, columns - 1 - before), (0, 0)), dtype=dtype, name="clip")(x)
-    dense = [name for name in shape if name.startswith("fc")]
-    for name in dense:
+    for name in (name for name in shape if name.startswith("fc")):
         x = convolve(x, name, shape[name], (columns, x.shape[2]) if name == "fc1" else (1, 1), "valid")
     x = layers.Dropout(0.5, dtype=dtype, name="fc1_dropout")(x)
     last = "fc3" if "fc2" in shape else "fc2"
@@ -213,10 +210,6 @@ def conv5_spec(bands: int, classes: int, dtype: str = "float32", size: str = "fa
     return keras.Model(heard, logits, name="conv5_spec")
 
 
-AUDIO_BUILDERS: dict[str, Callable[..., keras.Model]] = {
-    "melnet": melnet,
-    "vgg19_mel": vgg19_mel,
-    "residual_spec": residual_spec,
-    "conv5_spec": conv5_spec,
-}
+_BUILDERS: tuple[Callable[..., keras.Model], ...] = melnet, vgg19_mel, residual_spec, conv5_spec
+AUDIO_BUILDERS = {build.__name__: build for build in _BUILDERS}
 """By the `builder` of a card; they take bands, classes, dtype, and the `build` of the card by name."""

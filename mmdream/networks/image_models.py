@@ -1,8 +1,7 @@
 """Keras graphs of the image networks, without weights, for any height and width.
 
-Each takes its *own* input (channel order, range and mean are the card's affair) and names its layers as the
-publisher does, with ``/`` written ``_``, so that weights can be assigned by name. `dtype` is Keras's dtype
-policy, `classes` the number of classes of the head.
+Each takes its *own* input (order, range and mean are the card's affair) and names its layers as the publisher
+does, with ``/`` written ``_``. `dtype` is Keras's dtype policy, `classes` the number of classes of the head.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ DREAMNET_LAYERS = {
 class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Caffe's LRN: x / (1 + 1e-4 / 5 * sum of 5 squares)^0.75 (Krizhevsky et al. 2012, section 3.3).
 
-    The sum over neighbouring channels is a product with a banded matrix, which every number format and
-    processor is quick at; TensorFlow's own kernel takes three times as long and no bfloat16.
+    As a product with a banded matrix; TensorFlow's own kernel takes three times as long and no bfloat16.
     """
 
     def call(self, x: Tensor) -> Tensor:
@@ -83,8 +81,7 @@ class LocalResponse(keras.layers.Layer):  # type: ignore[misc]  # Keras has no t
 class Even(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
     """Keeps a strided kernel, twice as wide as its stride, from drawing its grid into gradients.
 
-    Where neighbours overlap, the sum of what they give back must be the same at every place within a
-    stride; what differs is taken out of the kernel. Then an even answer has an even gradient.
+    Where neighbours overlap, the sum of what they give back must be the same at every place within a stride.
     """
 
     def __init__(self, stride: int) -> None:
@@ -92,8 +89,7 @@ class Even(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no 
 
     def __call__(self, kernel: Tensor) -> Tensor:
         """Project a kernel [2 stride, 2 stride, in, out]."""
-        size = self.stride
-        shape = kernel.shape
+        size, shape = self.stride, kernel.shape
         folded = ops.reshape(kernel, (2, size, 2, size, *shape[2:]))
         summed = ops.mean(folded, (0, 2), keepdims=True)
         uneven = summed - ops.mean(summed, (1, 3), keepdims=True)
@@ -108,8 +104,8 @@ class Even(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no 
 class Stem(keras.layers.Conv2D):  # type: ignore[misc]  # Keras has no types
     """A convolution over pixels, its kernel twice as wide as its stride, computed over blocks of pixels.
 
-    A stride's worth of pixels becomes channels, and the kernel 2x2 over those: the same sums, but the
-    gradient to three channels, which leaves a processor's vectors nearly empty, takes half as long.
+    A stride's worth of pixels becomes channels: the same sums, but the gradient to three channels, which
+    leaves a processor's vectors nearly empty, takes half as long.
     """
 
     def call(self, x: Tensor) -> Tensor:
@@ -209,9 +205,8 @@ def squeezenet(dtype: str = "float32", classes: int = 1000, rectified: bool = Fa
         x = layers.Concatenate(dtype=dtype, name=f"fire{block}_concat")(branches)
     activation = "relu" if rectified else None
     x = layers.Conv2D(classes, 1, activation=activation, dtype=dtype, name="conv10")(x)
-    return keras.Model(
-        pixels, layers.GlobalAveragePooling2D(dtype=dtype, name="pool10")(x), name="squeezenet"
-    )
+    logits = layers.GlobalAveragePooling2D(dtype=dtype, name="pool10")(x)
+    return keras.Model(pixels, logits, name="squeezenet")
 
 
 def _build_application(
@@ -219,8 +214,7 @@ def _build_application(
 ) -> keras.Model:
     """One of Keras's own networks, without its dense layers or with one for its classes behind a global mean.
 
-    By itself Keras has a head for one size of image only. The layers lie in the order of Keras's weights
-    files. The networks take no dtype, so the global policy is lent to them.
+    By itself Keras has a head for one size of image only. The global policy is lent, as they take no dtype.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(dtype)
@@ -239,11 +233,8 @@ def _convolve(x: Tensor, name: str, channels: int, side: int, dtype: str) -> Ten
 
 
 def _max_pool_ceil(x: Tensor, name: str, dtype: str) -> Tensor:
-    """Max pool 3x3 / 2 with Caffe's ceil mode.
-
-    One more row and column after, then "valid": "same" would also pad before on odd sizes. What
-    comes in has passed a ReLU, so padding with 0 is padding with nothing.
-    """
+    """Max pool 3x3 / 2 with Caffe's ceil mode, of what has passed a ReLU: padding with 0 is with nothing."""
+    # "same" would also pad before on odd sizes.
     padded = layers.ZeroPadding2D(((0, 1), (0, 1)), dtype=dtype, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, dtype=dtype, name=name)(padded)
 

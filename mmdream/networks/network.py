@@ -89,8 +89,8 @@ class Network:
             if term.kind == "target":
                 continue
             if term.name not in known:
-                rungs = [rung.layer for rung in self.card.rungs]
-                near = difflib.get_close_matches(term.name, known, 3, 0.5) or rungs
+                near = difflib.get_close_matches(term.name, known, 3, 0.5)
+                near = near or [rung.layer for rung in self.card.rungs]
                 raise UserError(
                     f'{self.card.name} has no layer "{term.name}"; nearest: {", ".join(near)}; '
                     f"all: `mmdream nets {self.card.name}`"
@@ -121,11 +121,7 @@ class Network:
 def load_network(
     card: NetworkCard, weights: str | Path | None = None, precision: str = "float32", seed: int = 0
 ) -> Network:
-    """Build a network with weights from a file, "random" ones by the seed, or None: the card's own.
-
-    Raises:
-        UserError: they are missing, damaged or of another network.
-    """
+    """Build a network; `weights` are as `locate_weights` takes and checks them, random ones by the seed."""
     return _build_network(card, locate_weights(card, weights), precision, seed)
 
 
@@ -140,8 +136,7 @@ def load_shared_network(
 
     `path` is that of its weights, as `locate_weights` gives it; a file that has changed is loaded anew.
     """
-    weights = f"{RANDOM} {seed}" if path is None else hash_file(path)
-    key = repr(card), weights, precision
+    key = repr(card), f"{RANDOM} {seed}" if path is None else hash_file(path), precision
     return _loaded_networks.get(key, lambda: _build_network(card, path, precision, seed))
 
 
@@ -153,7 +148,13 @@ def _build_network(card: NetworkCard, path: Path | None, precision: str, seed: i
     elif path.suffix in ARRAY_SUFFIXES:
         assign_arrays(model, read_arrays(path), card.name, path)
     elif not isinstance(card.weights, ModelFileWeights):
-        _load_keras_weights(model, path, card.name)
+        try:
+            with warnings.catch_warnings():
+                # Keras 3.15 only warns of layers that the file does not have.
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(path)
+        except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
+            raise UserError(f"{path}: weights of another network? they do not fit {card.name}") from error
     return Network(card, precision, model, outputs)
 
 
@@ -249,14 +250,3 @@ def initialize_random(model: keras.Model, seed: int) -> None:
             shape = tuple(variable.shape)
             kernel = rng_for(seed, "weights", place).standard_normal(shape, np.float32)
             variable.assign(kernel * np.float32(np.sqrt(2 / np.prod(shape[:-1]))))
-
-
-def _load_keras_weights(model: keras.Model, path: Path, network: str) -> None:
-    """Load the weights in a file of Keras's, arrays only; a UserError if they do not fit."""
-    try:
-        with warnings.catch_warnings():
-            # Keras 3.15 only warns of layers that the file does not have.
-            warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
-    except (ValueError, KeyError, OSError, TypeError, AttributeError, UserWarning) as error:
-        raise UserError(f"{path}: weights of another network? they do not fit {network}") from error

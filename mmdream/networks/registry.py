@@ -1,7 +1,7 @@
-"""The networks there are, and their card files: those of the package, those trained, those of the user's own.
+"""The networks there are, and their card files.
 
-A card is one TOML file in ``models/``. A trained network is one folder, ``NAME/``, with its card, its weights
-and the report of its training. A network of the user's own is a Keras file, see `networks.user_model`.
+A network of the package has one TOML file in ``models/``, one that was trained a folder with its card, its
+weights and the report of its training. One of the user's own is a Keras file, see `networks.user_model`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import tomllib
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,8 @@ def load_card(name: str, medium: str | None = None) -> NetworkCard:
 def find_motif(card: NetworkCard, name: str) -> Term:
     """The class or channels that a motif of a network stands for; UserError: there is none of that name."""
     if not card.motifs:
-        others = [other for other in list_networks(card.medium) if load_card(other).motifs]
-        raise UserError(f"{card.name} has no motifs; {' and '.join(others)} have some")
+        others = " and ".join(other for other in list_networks(card.medium) if load_card(other).motifs)
+        raise UserError(f"{card.name} has no motifs; {others} have some")
     if name not in card.motifs:
         near = difflib.get_close_matches(name.lower(), card.motifs, 3, 0.5) or list(card.motifs)[:3]
         raise UserError(
@@ -163,19 +163,15 @@ def parse_card(name: str, content: dict[str, Any], home: Path = MODELS_FOLDER) -
 
 def card_to_toml(card: NetworkCard) -> str:
     """TOML from which `parse_card` makes the same card again, under any name."""
-    content: dict[str, Any] = {}
-    for field in fields(card):
-        value = getattr(card, field.name)
-        default = field.default if field.default_factory is MISSING else field.default_factory()
-        if field.name not in ("name", "home", "guesses") and (field.default is MISSING or value != default):
-            content[field.name] = value
     how = next(how for how, kind in WEIGHT_SOURCES.items() if isinstance(card.weights, kind))
-    content |= {
-        "rungs": [asdict(rung) for rung in card.rungs],
-        "input": asdict(card.input),
-        "weights": {"how": how, **asdict(card.weights)},
+    content = {
+        each.name: getattr(card, each.name)
+        for each in fields(card)
+        if each.name not in ("name", "home", "guesses") and getattr(card, each.name) not in (each.default, {})
     }
-    return tomli_w.dumps({key: value for key, value in content.items() if value != {}})
+    content["rungs"] = [asdict(rung) for rung in card.rungs]
+    content["input"], content["weights"] = asdict(card.input), {"how": how, **asdict(card.weights)}
+    return tomli_w.dumps(content)
 
 
 @cache

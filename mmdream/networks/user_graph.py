@@ -1,7 +1,6 @@
-"""The graph of a user's Keras file, read as plain data without Keras, and refused if it may run code.
+"""The graph of a user's Keras file, read as plain data before Keras sees it, and refused if it may run code.
 
-A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5. Only classes of Keras and of ours
-that do nothing but compute are let through, before Keras sees the file.
+A ``.keras`` file is a ZIP of the graph as JSON and the weights as HDF5.
 """
 
 from __future__ import annotations
@@ -119,11 +118,7 @@ class ModelGraph:
 
 
 def read_graph(path: Path) -> ModelGraph:
-    """Read the graph of a Keras file.
-
-    Raises:
-        UserError: it may run code, is no graph of Keras 3, or has not one input [height, width, channel].
-    """
+    """Read a Keras file; UserError: it may run code, or has not one input [height, width, channel]."""
     config = _read_safe_config(path)
     try:
         inputs = _input_shapes(config)
@@ -234,26 +229,26 @@ def _walk_layers(model: dict[str, Any], entering: list[GraphLayer]) -> Iterator[
         kind, config = str(layer["class_name"]), layer["config"]
         if model["class_name"] != "Sequential":
             names = _input_layer_names(layer.get("inbound_nodes", []))
-            before = [each for name in names if name in outputs for each in outputs[name]] or entering
+            before = [each for name in names for each in outputs.get(name, ())] or entering
         if kind in MODEL_KINDS:
             for inner in _walk_layers(layer, before):
                 yield inner
                 before = [inner]
         elif kind != "InputLayer":
-            pooled = all(each.pooled for each in before)
-            flattened = kind in FLATTENING_LAYERS and not pooled
             if kind == "Dense" and type(config["units"]) is not int:
                 raise ValueError(f"{config['units']} is no number of units")
-            own = GraphLayer(
-                str(config["name"]),
-                kind,
-                max(each.stride for each in before) * _layer_stride(kind, config),
-                any(each.fixed for each in before) or flattened,
-                pooled or kind in (*GLOBAL_POOLS, "Flatten"),
-                config,
-            )
-            yield own
-            before = [own]
+            pooled = all(each.pooled for each in before)
+            before = [
+                GraphLayer(
+                    str(config["name"]),
+                    kind,
+                    max(each.stride for each in before) * _layer_stride(kind, config),
+                    any(each.fixed for each in before) or (kind in FLATTENING_LAYERS and not pooled),
+                    pooled or kind in (*GLOBAL_POOLS, "Flatten"),
+                    config,
+                )
+            ]
+            yield before[0]
         outputs[str(config["name"])] = before
 
 

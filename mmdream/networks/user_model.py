@@ -52,27 +52,18 @@ APPLICATION_INPUTS = (
 """Pixel formats of Keras's applications, by how their models' names begin (`preprocess_input`)."""
 PREPROCESSING_LAYERS = ("Multiply", "Divide", "TrueDivide", "Subtract", "Add", "GetItem", "Normalization")
 """Operations before the first convolution by which a graph brings raw pixels into its range."""
-MELNET_INPUT = {
+MELNET_INPUT: dict[str, Any] = {
     "kind": "log-mel",
     "window_seconds": 2048 / 44100,
     "hop_seconds": 512 / 44100,
     "low_hz": 40.0,
-    "high_hz": 16000.0,
-    "floor": 1e-9,
-    "divisor": 4.0,
-    "level_dbfs": -23.0,
-    "mu": (-16.0,),
-}
+} | {"high_hz": 16000.0, "floor": 1e-9, "divisor": 4.0, "level_dbfs": -23.0, "mu": (-16.0,)}
 
 Tensor = Any  # a symbolic Keras tensor; Keras ships no types
 
 
 def build_user_card(path: Path, medium: str | None = None) -> NetworkCard:
-    """The card of a Keras file, of a medium, or of that which the channels of its input suggest.
-
-    Raises:
-        UserError: it cannot be a network here, or the card beside it does not fit.
-    """
+    """The card of a Keras file, of a medium, or of the one its channels suggest; UserError: it is unfit."""
     graph = read_graph(path)
     card_file = path.with_suffix(".toml")
     try:
@@ -161,9 +152,7 @@ def _override_card(guess: NetworkCard, keys: dict[str, Any], graph: ModelGraph, 
 def _guess_image_input(graph: ModelGraph, keys: dict[str, Any], path: Path) -> tuple[ImageInput, list[str]]:
     """The input of an image network, by its graph and the keys of its card, and what of it is guessed."""
     (order, scale, mean), reason = _guess_pixel_format(graph, path)
-    guess = {"order": order, "scale": scale, "mean": mean} | (
-        {"side": graph.size[0]} if graph.size[0] else {}
-    )
+    guess = {"order": order, "scale": scale, "mean": mean, "side": graph.size[0] or ImageInput.side}
     network_input = _override_input(ImageInput, guess, keys, path)
     if {"order", "scale", "mean"} <= keys.keys():
         return network_input, []
@@ -282,19 +271,13 @@ def _apply_layers(
         for layer in takewhile(lambda layer: layer.name not in fixed, model.layers):
             x = call(layer, x)
         return x
-    if any(layer.name in fixed for layer in model.layers):
-        model = _cut_before_fixed(model, fixed)
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    if behind := [layer for layer in layers if layer.name in fixed]:
+        # The part that lies before the fixed layers.
+        kept = [la.output for la in layers if la.name not in fixed and not isinstance(la, keras.Model)]
+        inside = {id(layer.output) for layer in behind}
+        ends = [layer.input for layer in behind if id(layer.input) not in inside]
+        model = keras.Model(model.input, kept + ends)
     # Not copies: the layers themselves, called anew. What comes back is: it may begin at a new input.
     keras.models.clone_model(model, x, lambda layer: layer, call)
     return own[model.output_names[0]]
-
-
-def _cut_before_fixed(model: keras.Model, fixed: frozenset[str]) -> keras.Model:
-    """The part of a functional model that lies before its fixed layers."""
-    from mmdream.networks.framework import keras
-
-    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
-    kept = [la.output for la in layers if la.name not in fixed and not isinstance(la, keras.Model)]
-    behind = [layer for layer in layers if layer.name in fixed]
-    inside = {id(layer.output) for layer in behind}
-    return keras.Model(model.input, kept + [la.input for la in behind if id(la.input) not in inside])
