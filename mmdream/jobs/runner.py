@@ -29,8 +29,7 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
 from mmdream.settings.definition import to_dict
 from mmdream.settings.report import Report
-from mmdream.views.contact_sheet import select_numeric_curves, write_contact_sheet
-from mmdream.views.preview import Preview, comparison_path, write_comparison
+from mmdream.views.preview import Preview, comparison_path, write_comparison, write_contact_sheet
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
@@ -228,12 +227,9 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
             line = journal.finished(kind)[0]
         _publish_output(line, folder, path, job, how)
 
-    def write_sheet(path: Path) -> None:
-        title, curves = (film.path.name, job.recipe.net), select_numeric_curves(report.driven)
-        write_contact_sheet(film, probe(job.out), path, start=start, title=title, curves=curves)
-
     if job.extras.sheet is not None:
-        make("sheet", job.extras.sheet, write_sheet)
+        sheet = partial(write_contact_sheet, film, probe(job.out), start=start, driven=report.driven)
+        make("sheet", job.extras.sheet, partial(sheet, title=(film.path.name, job.recipe.net)))
     if job.extras.compare:
         write = partial(write_comparison, film, probe(job.out), start=start, end=end)
         make("compare", comparison_path(job.out), write)

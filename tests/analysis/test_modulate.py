@@ -35,8 +35,8 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.audio import render_audio_file
 from mmdream.settings.report import Report
-from mmdream.views.contact_sheet import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from mmdream.views.figures import AudioFigures
+from mmdream.views.preview import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from tests.command import mmdream
 
 LOUD = 4.0, 4.6
@@ -164,7 +164,7 @@ def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, dream, tmp_path: 
     films, shown = (probe(film), probe(dream[0])), select_numeric_curves(dream[1].driven)
     assert list(shown) == ["strength"]
     write_contact_sheet(*films, tmp_path / "plain.png", 3)
-    write_contact_sheet(*films, tmp_path / "driven.png", 3, curves=shown)
+    write_contact_sheet(*films, tmp_path / "driven.png", 3, driven=dream[1].driven)
     low, tall = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("plain", "driven"))
     assert np.array_equal(tall[: len(low)], low)
     # Its row in each column, under the words: high where it is loud, in the middle of 8 s, and low before.
