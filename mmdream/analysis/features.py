@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import scipy.ndimage
@@ -16,10 +17,8 @@ from mmdream.audio.spectra import forward_stft, make_filterbank, make_stft
 
 STEP_SECONDS = 0.05
 """Between two values of a feature: a frame or two."""
-BLOCK_STEPS = 160
-"""Steps that are measured together, 8 s,"""
-HALO_STEPS = 10
-"""with so many more on either side."""
+BLOCK_STEPS, HALO_STEPS = 160, 10
+"""Steps that are measured together, 8 s, with so many more on either side."""
 SPECTRA_PER_STEP = 4
 STEVENS_EXPONENT = 0.3
 """Loudness grows with this power of the sound's (S. S. Stevens, 1957): 10 dB sound twice as loud."""
@@ -36,11 +35,9 @@ PAUSE_RATIO = 1e-3
 """Of the power that 5 % of the steps exceed: in what is softer, the pitch is held."""
 PITCH_MEDIAN_STEPS = 7
 """Values of a pitch whose median is taken: a click is no tone."""
-LOW_PERCENTILE = 5
-"""Becomes 0."""
-HIGH_PERCENTILE = 95
-"""Becomes 1, unless it is below the middle between least and the very largest: one clap in a quiet minute is
-an event, and one explosion in a loud film does not make the rest quiet."""
+PERCENTILES = 5, 95
+"""Become 0 and 1; but no less than the middle between the first and the very largest becomes 1: one clap in a
+quiet minute is an event, and one explosion in a loud film does not make the rest quiet."""
 SMOOTHING_STEPS = 5
 """Values that are averaged: a quarter of a second, in which nobody sees a corner."""
 
@@ -50,9 +47,9 @@ def measure_video_features(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Measure motion, cuts and brightness, or some of them, at constant and variable frame rates.
 
-    `film_start` is the film's start on the clock of its time stamps. Returns the seconds of the first value,
-    and the values of each, float64 [step]: motion in shares of the longer side a second, cuts 1 where a shot
-    begins that is not the first, brightness 0..1.
+    Returns the seconds, from the film's start on the clock of its time stamps, of the first value, and the
+    values of each, float64 [step]: motion in shares of the longer side a second, cuts 1 where a shot begins
+    that is not the first, brightness 0..1.
     """
     times = np.asarray(scan.pts, np.float64) * float(scan.time_base) - float(film_start)
     first = math.floor(times[0] / STEP_SECONDS) * STEP_SECONDS
@@ -102,10 +99,8 @@ class AudioFeatures:
         self._is_tone = (hz >= PITCH_RANGE_HZ[0]) & (hz <= PITCH_RANGE_HZ[1])
         self._log_hz = np.log2(hz[self._is_tone])
         self._measured: dict[str, list[np.ndarray]] = {name: [] for name in (*names, "power")}
-        self._buffer = np.zeros((0, 0), np.float32)
-        self._buffer_start = 0  # Sample of the sound at which the buffer begins.
-        self._n_samples = 0
-        self._n_steps = 0  # That are measured.
+        self._buffer, self._buffer_start = np.zeros((0, 0), np.float32), 0  # It begins at that sample.
+        self._n_samples = self._n_steps = 0  # That came, and that are measured.
 
     def feed(self, samples: np.ndarray) -> None:
         """Take the next block, float32 [channel, sample]; what is not a number counts as silence."""
@@ -170,25 +165,22 @@ class AudioFeatures:
         stft, count = self._stft, (stop - first) * SPECTRA_PER_STEP + ONSET_LAG
         # Counted from the block's own first sample: a step is no whole number of samples at every rate.
         start = self._first_sample(first) - ONSET_LAG * stft.hop + stft.hop // 2 - stft.window // 2
-        samples = self._read_buffer(start, start + (count - 1) * stft.hop + stft.window)
+        length = (count - 1) * stft.hop + stft.window
+        begin = start - self._buffer_start
+        samples = self._buffer[:, max(begin, 0) : max(begin + length, 0)]
+        # Beyond the sound it is silent.
+        before = max(-begin, 0)
+        samples = np.pad(samples, ((0, 0), (before, length - before - samples.shape[1])))
         power = np.zeros((count, stft.n_bins), np.float32)
         for channel in samples:
             power += np.square(np.abs(forward_stft(channel[None], stft)[0]))
         return power
 
-    def _read_buffer(self, start: int, stop: int) -> np.ndarray:
-        """Samples from `start` to `stop`, silent beyond the sound."""
-        low, high = max(start - self._buffer_start, 0), min(stop - self._buffer_start, self._buffer.shape[1])
-        samples = self._buffer[:, low : max(high, low)]
-        before = max(self._buffer_start - start, 0)
-        return np.pad(samples, ((0, 0), (before, stop - start - before - samples.shape[1])))
-
 
 def _hold_pitch(pitch: np.ndarray, power: np.ndarray) -> np.ndarray:
     """A pitch that is held in pauses and before the first sound, float64 [step]; empty if all is silent."""
-    if not len(power):
-        return np.zeros(0)
-    sounding = np.flatnonzero(power > max(PAUSE_RATIO * np.percentile(power, 95), POWER_FLOOR))
+    loud = np.percentile(power, 95) if len(power) else 0.0
+    sounding = np.flatnonzero(power > max(PAUSE_RATIO * loud, POWER_FLOOR))
     if not len(sounding):
         return np.zeros(0)
     last = np.searchsorted(sounding, np.arange(len(pitch)), side="right") - 1
@@ -196,8 +188,7 @@ def _hold_pitch(pitch: np.ndarray, power: np.ndarray) -> np.ndarray:
     return np.asarray(scipy.ndimage.median_filter(held, PITCH_MEDIAN_STEPS, mode="nearest"))
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureKind:
+class FeatureKind(NamedTuple):
     """How a feature is normalized."""
 
     min_change: float
@@ -205,9 +196,8 @@ class FeatureKind:
     min_share: float
     """Nor is one under this share of the feature's own height."""
     rise: float
-    """Seconds in which the curve goes from 0 to 1 at its fastest."""
     fall: float
-    """Seconds from 1 to 0."""
+    """Seconds in which the curve goes from 0 to 1, and from 1 to 0, at its fastest."""
     fades: bool
     """Whether there is none of it before the medium begins and after it ends; else it is held."""
 
@@ -246,28 +236,21 @@ class FeatureCurve:
 
 
 def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCurve:
-    """Bring a measured feature to 0..1 and smooth it.
+    """Bring a measured feature to 0..1, smoothed, its slope at most ``1 / rise`` up and ``1 / fall`` down.
 
-    `values` are float [value], `STEP_SECONDS` apart, in any unit; the first one's step begins at second
-    `start`. The slope of the result is at most ``1 / rise`` upwards and ``1 / fall`` downwards.
+    `values` are float [value] in any unit; the first one's step begins at second `start`.
     """
     kind = FEATURE_KINDS[name]
     constant = FeatureCurve(start, np.zeros(0))
     if not len(values):
         return constant
-    low, high, largest = (
-        np.percentile(values, LOW_PERCENTILE),
-        np.percentile(values, HIGH_PERCENTILE),
-        values.max(),
-    )
-    high = max(high, (low + largest) / 2)
+    low, high = (np.percentile(values, percentile) for percentile in PERCENTILES)
+    high = max(high, (low + values.max()) / 2)
     if high - low <= max(kind.min_change, kind.min_share * abs(high), 1e-9):
         return constant
     normalized = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0.0, 1.0)
     if kind.fades:
-        before, after = (
-            round(seconds / STEP_SECONDS) + SMOOTHING_STEPS for seconds in (kind.rise, kind.fall)
-        )
+        before, after = (round(each / STEP_SECONDS) + SMOOTHING_STEPS for each in (kind.rise, kind.fall))
         normalized, start = np.pad(normalized, (before, after)), start - before * STEP_SECONDS
     limited = limit_slope(normalized, kind.rise, kind.fall)
     return FeatureCurve(start, np.clip(scipy.ndimage.uniform_filter1d(limited, SMOOTHING_STEPS), 0.0, 1.0))

@@ -49,20 +49,20 @@ class ModulatedSchedules:
     def extend_report(self, report: Report, recipe: Recipe) -> Report:
         """A report with the keys of what a recipe drives in the media that were dreamed."""
         media = {"picture": (self.video, recipe.drives), "sound": (self.audio, resolve_sound_drives(recipe))}
-        driven = {}
-        for medium, (schedule, drives) in media.items():
-            if drives and medium in report.schedule:
-                keys = to_dict(schedule)
-                driven[medium] = {drive.setting: keys[drive.setting] for drive in drives}
+        driven = {
+            medium: {drive.setting: to_dict(schedule)[drive.setting] for drive in drives}
+            for medium, (schedule, drives) in media.items()
+            if drives and medium in report.schedule
+        }
         return replace(report, driven=driven)
 
     def to_json(self) -> str:
-        """The schedules as text, without loss."""
+        """The schedules as text, without loss; `from_json` reads it."""
         return json.dumps([to_dict(self.video), to_dict(self.audio), self.descriptions])
 
     @staticmethod
     def from_json(text: str) -> ModulatedSchedules:
-        """What `to_json` gave."""
+        """Read what `to_json` gave."""
         video, audio, descriptions = json.loads(text)
         return ModulatedSchedules(Schedule(**video), Schedule(**audio), tuple(descriptions))
 
@@ -111,7 +111,6 @@ def modulate_schedules(
     the film's first).
 
     Raises:
-        UserError: see `check_drives`.
         Interrupted: `should_stop`, asked now and then, said so.
     """
     names = {drive.feature for drive in (*recipe.drives, *recipe.sound_drives)}
@@ -126,10 +125,8 @@ def modulate_schedules(
     base = recipe.schedule
     video = _modulate_schedule(base, recipe.drives, features)
     audio = _modulate_schedule(base, resolve_sound_drives(recipe), features)
-    descriptions = [
-        *_describe_drives(base, video, recipe.drives, features, ""),
-        *_describe_drives(base, audio, recipe.sound_drives, features, "sound: "),
-    ]
+    descriptions = [_describe_drive(drive, base, video, features) for drive in recipe.drives]
+    descriptions += [f"sound: {_describe_drive(each, base, audio, features)}" for each in recipe.sound_drives]
     return ModulatedSchedules(video, audio, tuple(descriptions))
 
 
@@ -233,9 +230,7 @@ def thin_keys(times: np.ndarray, values: np.ndarray, tolerance: float) -> np.nda
 
     The straight lines between them miss no value, float64 [value] at rising times, by more than `tolerance`.
     """
-    kept = np.zeros(len(times), bool)
-    kept[[0, -1]] = True
-    spans = [(0, len(times) - 1)]
+    kept, spans = {0, len(times) - 1}, [(0, len(times) - 1)]
     while spans:
         first, last = spans.pop()
         if last - first < 2:
@@ -244,30 +239,20 @@ def thin_keys(times: np.ndarray, values: np.ndarray, tolerance: float) -> np.nda
         misses = np.abs(values[first:last] - line)
         worst = first + int(misses.argmax())
         if misses[worst - first] > tolerance:
-            kept[worst] = True
+            kept.add(worst)
             spans += [(first, worst), (worst, last)]
-    indices = np.flatnonzero(kept)
-    is_constant = len(indices) == 2 and abs(values[0] - values[-1]) <= tolerance
-    return indices[:1] if is_constant else indices
+    is_constant = len(kept) == 2 and abs(values[0] - values[-1]) <= tolerance
+    return np.array([0] if is_constant else sorted(kept))
 
 
-def _describe_drives(
-    base: Schedule,
-    schedule: Schedule,
-    drives: Sequence[Drive],
-    features: dict[str, FeatureCurve],
-    prefix: str,
-) -> Iterable[str]:
-    """A line about each drive, and what it makes of the schedule's own settings."""
-    for drive in drives:
-        name, feature = drive.setting.replace("_", "-"), drive.feature
-        if not len(features[feature].values):
-            yield (
-                f"{prefix}{name} is held at the middle of its range: "
-                f"there is nothing to follow in the {feature}"
-            )
-        elif name == "motif":
-            yield f"{prefix}motif follows {feature}: {' to '.join(base.motif_curve.names)}"
-        else:
-            values = [value for _, value in schedule.curve(drive.setting).keys]
-            yield f"{prefix}{name} follows {feature}: {min(values):.2g} to {max(values):.2g}"
+def _describe_drive(
+    drive: Drive, base: Schedule, schedule: Schedule, features: dict[str, FeatureCurve]
+) -> str:
+    """A line about a drive, and what it makes of the schedule's own setting."""
+    name, feature = drive.setting.replace("_", "-"), drive.feature
+    if not len(features[feature].values):
+        return f"{name} is held at the middle of its range: there is nothing to follow in the {feature}"
+    if name == "motif":
+        return f"motif follows {feature}: {' to '.join(base.motif_curve.names)}"
+    values = [value for _, value in schedule.curve(drive.setting).keys]
+    return f"{name} follows {feature}: {min(values):.2g} to {max(values):.2g}"

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mmdream.analysis.cuts import measure_motion
 from mmdream.analysis.features import STEP_SECONDS, measure_video_features
+from mmdream.analysis.optical_flow import measure_motion
 from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.media.video_reader import Frame
 
