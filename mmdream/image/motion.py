@@ -32,11 +32,7 @@ MAX_CORRECTION = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CameraMotion:
-    """Motion of an image in each second; checked where it is made.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """Motion of an image in each second; checked where it is made."""
 
     zoom: float = 1.0
     """Factor of the size, about the middle."""
@@ -74,11 +70,7 @@ class CameraMotion:
 
 
 def parse_shift(text: str) -> tuple[float, float]:
-    """Read "X,Y".
-
-    Raises:
-        UserError: another form.
-    """
+    """Read "X,Y"; another form is a `UserError`."""
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError:
@@ -92,17 +84,13 @@ def warp_affine(image: np.ndarray, affine: np.ndarray, method: int = cv2.INTER_C
     Cubic interpolation makes fine detail 0.5 % stronger each time, linear wipes it out: what is moved again
     and again needs Lanczos, thirty times as slow.
     """
-    size = image.shape[1::-1]
-    return cv2.warpAffine(image, affine, size, flags=method, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.warpAffine(image, affine, image.shape[1::-1], flags=method, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def unwarp_change(change: np.ndarray, affine: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A change of the moved image as one of the image before the motion; 0 where it was not visible.
 
-    Args:
-        change: float32 [h, w, 3], smooth, of any size.
-        affine: the motion, for the image's size.
-        size: height, width of the image, and of the result.
+    `change`, float32 [h, w, 3], is smooth and of any size; `size` is the image's height and width.
     """
     height, width = size
     scale = np.array([[change.shape[1] / width], [change.shape[0] / height]])

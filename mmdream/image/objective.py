@@ -22,8 +22,8 @@ def build_objective(
 ) -> Objective:
     """The targets and the motifs of the moment; where there are neither, the rungs next to its depth.
 
-    The rungs also join a guide where no layer is among the targets. All motifs of a schedule are among the
-    terms at any time, so that the gradient is traced once for all. `guide` is the image the targets name.
+    The rungs also join a guide, the image that the targets name, where no layer is among the targets. All
+    motifs of a schedule are among the terms at any time, so that the gradient is traced once for all.
 
     Raises:
         UserError: there is no such motif.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ class OctavePass:
     size: Size
     steps: int
     smoothing: float | None = None
-    """Sigma in px of the gradient's blur, with the gain kept at half size; None: it grows with the steps."""
+    """Sigma of the gradient's blur, px, with the gain kept at half size; None: it grows with the steps."""
 
 
 def octave_sizes(height: int, width: int, settings: FrameSettings) -> list[Size]:
@@ -71,10 +72,7 @@ def plan_full_passes(sizes: Sequence[Size], steps: int) -> list[OctavePass]:
 def plan_carried_passes(
     sizes: Sequence[Size], steps: int, turn: int, smoothing: float | None
 ) -> list[OctavePass]:
-    """Steps at the largest octave and, in every third frame, at one of the others by rotation.
-
-    `turn` is the number of the frame within its shot, `smoothing` as in `OctavePass`.
-    """
+    """Steps at the largest octave and, in every third frame (`turn`) of a shot, at one of the others too."""
     *smaller, largest = sizes
     rotation = [smaller[turn // 3 % len(smaller)]] if smaller and turn % 3 == 0 else []
     return [OctavePass(size, steps, smoothing) for size in (*rotation, largest)]
@@ -100,24 +98,24 @@ def dream_octaves(
     options: AscentOptions = DEFAULT_OPTIONS,
     on_step: Callable[[np.ndarray], None] | None = None,
 ) -> np.ndarray:
-    """Climb through octave passes.
+    """Climb through octave passes, in order.
 
     Args:
         source: float32 [H, W, 3], 0..1.
         detail: float32 [H, W, 3], dream minus source so far, within its limits; zeros for a fresh dream.
-        passes: in the order they are climbed.
+        passes: see `plan_full_passes` and `plan_carried_passes`.
         gradient: of the network's objective, see `image.gradient.build_gradient`.
         step: RMS of one step in the range 0..1; of natural gradients `NATURAL_STEP_FACTOR` times that.
-        seed: the user's; it addresses the jitter with the time.
-        time: of the frame in seconds.
+        seed: addresses the jitter, with the frame's `time` in seconds.
+        time: see `seed`.
         step_scale: float32 [h, w], factor of the step at each place; None: 1.
         color: "full", or "source" to keep the source's chroma.
         options: of the ascent.
         on_step: called after each step with the dream so far, float32 [H, W, 3].
 
     Returns:
-        The gain, float32 [h, w, 3] of the size of `step_scale`, or else of the source. The sum of detail and
-        gain is still to be limited, see `make_detail_limiter`.
+        The gain, float32 [h, w, 3] of the size of `step_scale`, or else of the source; its sum with the
+        detail is still to be limited, see `make_detail_limiter`.
     """
     if options.natural:
         step *= NATURAL_STEP_FACTOR
@@ -146,8 +144,7 @@ def dream_octaves(
 def make_detail_limiter(source: np.ndarray, color: str) -> Callable[[np.ndarray], np.ndarray]:
     """A function that limits a detail, float32 [H, W, 3], so that source + detail stays within 0..1.
 
-    With `color` "source" the detail is the same in all three channels, so that the source's chroma (its
-    differences of channels) stays.
+    With `color` "source" the detail is the same in all three channels: the source's chroma stays.
     """
     if color == "full":
         return lambda detail: np.clip(source + detail, 0.0, 1.0) - source
@@ -205,6 +202,8 @@ def _step_gradient(
     affine = rng.uniform(-1, 1, size=(max(octave.steps, 1), 2))
     cell = 1 if octave.smoothing is None else 2
 
+    tiled = partial(apply_tiled, gradient)
+
     def at(gain: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])
         image = _clip(base + resize(gain, octave.size)) if number else base
@@ -222,9 +221,6 @@ def _step_gradient(
         if options.flatten:
             slope = normalize_rms(slope) + options.flatten * normalize_rms(flattening_gradient(gain))
         return slope
-
-    def tiled(image: np.ndarray) -> np.ndarray:
-        return apply_tiled(gradient, image)
 
     return at
 

@@ -19,18 +19,15 @@ NOISE_DEVIATION = 0.03
 class dreams."""
 MIN_HALVED_SIGMA = 1.4
 """px; from this sigma on the two wider Gaussians are taken at half size."""
-MAX_ROTATION = 10.0
-"""Degrees either way, and"""
-MAX_SCALING = 0.1
-"""share of the size either way, of the random affine motion, as in tensorflow/lucid."""
+MAX_ROTATION, MAX_SCALING = 10.0, 0.1
+"""Degrees and share of the size, either way, of the random affine motion, as in tensorflow/lucid."""
 
 
 def precondition_gradient(gradient: np.ndarray) -> np.ndarray:
     """Bring a gradient, float32 [H, W, 3], to the spectrum and the colours of natural images.
 
     A dream x = F z with the amplitudes of natural images in F moves by F F' times the pixels' gradient
-    (Olah et al. 2017, "Feature visualization", preconditioning): amplitudes fall with frequency, and
-    brightness moves more than colour.
+    (Olah et al. 2017, "Feature visualization"): amplitudes fall with frequency, brightness moves most.
     """
     return np.asarray(_weaken_high_frequencies(gradient).astype(np.float32) @ COLOR_COVARIANCE)
 
@@ -46,7 +43,7 @@ def make_reference_noise(side: int = 192) -> np.ndarray:
     """A fixed, mostly grey image of 1/f noise, [side, side, 3], to measure a layer's usual activations on."""
     white = rng_for(0, "pink").standard_normal((side, side, 4))
     # Not divided by the frequencies, which rounds otherwise.
-    spectrum = np.fft.rfft2(white, axes=(0, 1)) * (1.0 / _frequencies(side, side))[..., None]
+    spectrum = np.fft.rfft2(white, axes=(0, 1)) * (1.0 / _frequencies(side, side))
     layers = np.fft.irfft2(spectrum, (side, side), (0, 1))
     layers /= layers.std(axis=(0, 1))
     grey, colors = layers[..., 3:], layers[..., :3]
@@ -55,15 +52,14 @@ def make_reference_noise(side: int = 192) -> np.ndarray:
 
 def _weaken_high_frequencies(image: np.ndarray) -> np.ndarray:
     """Divide the spectrum of [H, W, c] by its frequencies."""
-    height, width = image.shape[:2]
-    spectrum = np.fft.rfft2(image, axes=(0, 1)) / _frequencies(height, width)[..., None]
-    return np.fft.irfft2(spectrum, (height, width), axes=(0, 1))
+    spectrum = np.fft.rfft2(image, axes=(0, 1)) / _frequencies(*image.shape[:2])
+    return np.fft.irfft2(spectrum, image.shape[:2], axes=(0, 1))
 
 
 def _frequencies(height: int, width: int) -> np.ndarray:
-    """Cycles a pixel of each term of a real spectrum, at least one cycle an image."""
+    """Cycles a pixel of each term of a real spectrum, at least one cycle an image, [row, column, 1]."""
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    return np.maximum(np.hypot(rows, columns), 1 / max(height, width))
+    return np.maximum(np.hypot(rows, columns), 1 / max(height, width))[..., None]
 
 
 def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
@@ -71,35 +67,30 @@ def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
 
     The cascade of gordicaleksa/pytorch-deepdream: one width would favour motifs of one size.
     """
+
+    def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+        return cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+
     third = np.float32(1 / 3)
     height, width = gradient.shape[:2]
     if sigma < MIN_HALVED_SIGMA or min(height, width) < 16:
-        fine = _blur(gradient, sigma / 2) + _blur(gradient, sigma)
-        return third * (fine + _blur(gradient, 2 * sigma))
+        return third * (blur(gradient, sigma / 2) + blur(gradient, sigma) + blur(gradient, 2 * sigma))
     # Wide Gaussians at half size: within 7 to 13 % on white noise, for a third of the time.
     half = cv2.resize(gradient, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    wide = _blur(half, sigma / 2) + _blur(half, sigma)
+    wide = blur(half, sigma / 2) + blur(half, sigma)
     wide = cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR)
-    return third * (_blur(gradient, sigma / 2) + wide)
-
-
-def _blur(gradient: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(gradient, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    return third * (blur(gradient, sigma / 2) + wide)
 
 
 def cascade_sigma(step: int, steps: int) -> float:
-    """Sigma of the cascade at one of so many steps: 0.5 px at first, 2.5 px at the last.
-
-    After the same source: the early steps draw, the late ones round off.
-    """
+    """Sigma of the cascade at one of so many steps, 0.5 to 2.5 px: early ones draw, late ones round off."""
     return 0.5 + 2.0 * (step + 1) / steps
 
 
 def flattening_gradient(gain: np.ndarray) -> np.ndarray:
     """Descent of the sum of squared differences of neighbours, float32 [H, W, 3].
 
-    The square where total variation has the absolute value: edges of motifs may stay soft instead of
-    becoming steps.
+    Squares, where total variation has absolute values: edges of motifs may stay soft.
     """
     return cv2.Laplacian(gain, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
 

@@ -8,6 +8,7 @@ generate natural textures?").
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +27,7 @@ from mmdream.core.rng import rng_for
 from mmdream.image.tiles import apply_tiled, slices_within, split_tiles
 from mmdream.networks.framework import extend_edges, tf
 from mmdream.networks.network import Network
+from mmdream.settings.passes import Style
 
 MAX_STYLE_CHANNELS = 96
 """Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512
@@ -47,6 +49,9 @@ CHROMA_WEIGHT = 3.0
 PIXEL_FEATURE_SETS = 1 + len(PIXEL_SCALES)
 """Sets of features that `extract_pixel_features` gives."""
 
+IMAGE_SPEC = tf.TensorSpec([1, None, None, 7])
+"""An image, its content and the share of each place, see `StyleLoss.gradient`."""
+
 StyleMoments = list[FeatureMoments]
 """Moments of the pixels' own features, then of the layers."""
 
@@ -56,43 +61,39 @@ class StyleLoss:
     """The distance from a style and from a content, at one size of image."""
 
     network: Network
+    style: Style
     targets: list[TextureStatistics]
     """As `StyleMoments`."""
-    statistic: str
-    content_weight: float
-    """1 as usual."""
-    smooth: float
-    """Weight of total variation."""
 
     def gradient(self, image: np.ndarray, content_variance: float, rng: np.random.Generator) -> np.ndarray:
         """The descent of the distance, times the number of pixels, float32 [H, W, 3].
 
         Args:
-            image: float32 [H, W, 7]: the image 0..1, its content, and the share 0..1 of each place in the
-                style.
+            image: float32 [H, W, 7]: the image, its content, and the share of each place in the style, 0..1.
             content_variance: see `measure_content_variance`.
             rng: draws the reflected rim.
         """
         height, width = image.shape[:2]
         # A tile has a share of the whole's style, but as much content for each of its pixels.
-        weights = tf.constant([height * width * 3, self.content_weight * CONTENT_WEIGHT / content_variance])
+        content_weight = self.style.content_weight * CONTENT_WEIGHT / content_variance
+        weights = tf.constant([height * width * 3, content_weight])
         padding = rng.integers(PADDING_RANGE[0], PADDING_RANGE[1] + 1, size=2)
         # Each tile alone has another style than the whole.
         tiled = len(split_tiles(height, width)) > 1
         whole = measure_masked_moments(self.network, image) if tiled else []
         channels = tuple(int(each.mean.shape[0]) for each in self.targets)
-        traced = _traced_style_gradient(self.network, self.statistic, tiled, channels)
+        traced = _traced_style_gradient(self.network, self.style.statistic, tiled, channels)
 
         def at(tile: np.ndarray) -> np.ndarray:
             pixels = tf.convert_to_tensor(tile[None])
             return traced(pixels, tf.constant(padding), self.targets, whole, weights).numpy()[0]
 
-        return apply_tiled(at, image) - self.smooth * _total_variation_gradient(image[..., :3])
+        return apply_tiled(at, image) - self.style.smooth * _total_variation_gradient(image[..., :3])
 
     def distances(self, image: np.ndarray) -> tuple[float, float]:
         """How far an image, as `gradient` takes it, is from the style, and from its content."""
         moments = measure_masked_moments(self.network, image)
-        style = _style_distance(self.statistic, moments, self.targets)
+        style = _style_distance(self.style.statistic, moments, self.targets)
         distance = _traced_content_distance(self.network)
         tiles = split_tiles(*image.shape[:2])
         content = [float(distance(tf.constant(image[window][None]))) for window, _ in tiles]
@@ -111,7 +112,8 @@ def measure_masked_moments(network: Network, image: np.ndarray) -> StyleMoments:
         share[core] = tile[core][..., 6]
         tile[..., 6] = share
         moments = traced(tf.convert_to_tensor(tile[None]))
-        total = moments if total is None else _add_moments(total, moments)
+        pairs = None if total is None else zip(total, moments, strict=True)
+        total = moments if pairs is None else [tuple(map(operator.add, a, b)) for a, b in pairs]
     assert total is not None
     return total
 
@@ -173,17 +175,13 @@ def _random_filters() -> np.ndarray:
 
 def _total_variation_gradient(rgb: np.ndarray) -> np.ndarray:
     """Gradient of the sum of absolute differences of neighbours, float32 [H, W, 3]."""
+    down, right = np.sign(np.diff(rgb, axis=0)), np.sign(np.diff(rgb, axis=1))
     gradient = np.zeros_like(rgb)
-    for axis in (0, 1):
-        later, earlier = gradient.swapaxes(0, axis)[1:], gradient.swapaxes(0, axis)[:-1]
-        signs = np.sign(np.diff(rgb.swapaxes(0, axis), axis=0))
-        later += signs
-        earlier -= signs
+    gradient[1:] += down
+    gradient[:-1] -= down
+    gradient[:, 1:] += right
+    gradient[:, :-1] -= right
     return gradient
-
-
-def _add_moments(a: StyleMoments, b: StyleMoments) -> StyleMoments:
-    return [tuple(x + y for x, y in zip(one, other, strict=True)) for one, other in zip(a, b, strict=True)]
 
 
 def _moments_and_content(
@@ -203,8 +201,7 @@ def _moments_and_content(
 
 def _reduce_channels(a: tf.Tensor) -> tf.Tensor:
     """At most `MAX_STYLE_CHANNELS` channels, rotated out of [1, h, w, c]."""
-    channels = a.shape[3]
-    if channels <= MAX_STYLE_CHANNELS:
+    if (channels := a.shape[3]) <= MAX_STYLE_CHANNELS:
         return a
     random = rng_for(0, "sketch", channels).standard_normal((channels, MAX_STYLE_CHANNELS))
     rotation = np.linalg.qr(random)[0].astype(np.float32)
@@ -222,14 +219,10 @@ def _content_features(network: Network, rgb: tf.Tensor) -> tf.Tensor:
     return tf.cast(network.layer_features((network.card.content_layer,))(rgb)[0], tf.float32)
 
 
-def _image_spec(channels: int) -> tf.TensorSpec:
-    return tf.TensorSpec([1, None, None, channels], tf.float32)
-
-
 @cache_in_traces
 def _traced_moments(network: Network) -> Callable[[tf.Tensor], StyleMoments]:
     return tf.function(
-        lambda x: _moments_and_content(network, x[..., :3], x[..., 6:])[0], input_signature=[_image_spec(7)]
+        lambda x: _moments_and_content(network, x[..., :3], x[..., 6:])[0], input_signature=[IMAGE_SPEC]
     )
 
 
@@ -241,7 +234,7 @@ def _traced_content_distance(network: Network) -> Callable[[tf.Tensor], tf.Tenso
         image, content = _content_features(network, x[..., :3]), _content_features(network, x[..., 3:6])
         return tf.reduce_mean(tf.square(image - content))
 
-    return tf.function(distance, input_signature=[_image_spec(7)])
+    return tf.function(distance, input_signature=[IMAGE_SPEC])
 
 
 @cache_in_traces
@@ -252,7 +245,7 @@ def _traced_content_means(network: Network) -> Callable[[tf.Tensor], tuple[tf.Te
         a = _content_features(network, content)
         return tf.reduce_mean(a, axis=(0, 1, 2)), tf.reduce_mean(tf.square(a), axis=(0, 1, 2))
 
-    return tf.function(means, input_signature=[_image_spec(3)])
+    return tf.function(means, input_signature=[tf.TensorSpec([1, None, None, 3])])
 
 
 @cache_in_traces
@@ -263,11 +256,9 @@ def _traced_style_gradient(
 
     Traced once for all sizes, which takes seconds; `channels` are those of the features in a style.
     """
-    targets = [
-        TextureStatistics(*(tf.TensorSpec(shape) for shape in ([c], [c, c], [c, c]))) for c in channels
-    ]
-    whole = [tuple(tf.TensorSpec(shape) for shape in ([], [c], [c, c])) for c in channels] if tiled else []
-    signature = [_image_spec(7), tf.TensorSpec([2], tf.int64), targets, whole, tf.TensorSpec([2])]
+    targets = [TextureStatistics(*map(tf.TensorSpec, ([c], [c, c], [c, c]))) for c in channels]
+    whole = [tuple(map(tf.TensorSpec, ([], [c], [c, c]))) for c in channels] if tiled else []
+    signature = [IMAGE_SPEC, tf.TensorSpec([2], tf.int64), targets, whole, tf.TensorSpec([2])]
 
     @tf.function(input_signature=signature)
     def gradient(
@@ -283,11 +274,10 @@ def _traced_style_gradient(
             # Mirrored pixels do not pull on those they mirror: in corners four would pull on one.
             fixed = tf.stop_gradient(rgb)
             padded = _pad(fixed, padding) + _pad(rgb - fixed, padding, "CONSTANT")
-            padded_content = _pad(content, padding)
             moments, features = _moments_and_content(network, padded, _pad(share, padding))
             if tiled:
                 moments = [_anchor_to_whole(*pair) for pair in zip(moments, whole, strict=True)]
-            away = tf.reduce_mean(tf.square(features - _content_features(network, padded_content)))
+            away = tf.reduce_mean(tf.square(features - _content_features(network, _pad(content, padding))))
             away *= tf.cast(tf.size(rgb), tf.float32)
             # Times the pixels: the more there are, the less does each count, and float16 has to hold it.
             loss = weights[0] * _style_distance(statistic, moments, targets) + weights[1] * away

@@ -60,17 +60,13 @@ class StyleTarget:
                 for painting, weight in self.paintings
             ]
             targets = [to_texture_statistics(sums) for sums in blend_moments(moments)]
-            style = self.style
-            self.losses[longest] = StyleLoss(
-                self.network, targets, style.statistic, style.content_weight, style.smooth
-            )
+            self.losses[longest] = StyleLoss(self.network, self.style, targets)
         return self.losses[longest]
 
     def distance(self, image: np.ndarray, content: np.ndarray) -> float:
         """How far an image is from the style, both float32 [H, W, 3]."""
-        height, width = image.shape[:2]
-        share = np.ones((height, width, 1), np.float32)
-        loss = self.loss_at((height, width))
+        share = np.ones((*image.shape[:2], 1), np.float32)
+        loss = self.loss_at((image.shape[0], image.shape[1]))
         return loss.distances(np.concatenate((image, content, share), axis=2))[0]
 
     def _resize_painting(self, painting: np.ndarray, longest: int) -> np.ndarray:
@@ -95,24 +91,23 @@ def stylize_octaves(
     on_step: Callable[[np.ndarray], None] | None = None,
     before_step: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """Climb towards a style through octave passes, as `octaves.dream_octaves` does along an objective.
+    """Climb towards a style through octave passes; all else is as in `octaves.dream_octaves`.
 
     Args:
-        source: float32 [H, W, 3], 0..1: the content.
-        detail: float32 [H, W, 3], painting minus source so far; zeros for a fresh one.
-        passes: in the order they are climbed.
+        source: the content.
+        detail: painting minus source so far.
+        passes: in order.
         target: the style.
-        seed: the user's; it addresses the padding with the time.
+        seed: addresses the padding, with the time.
         time: of the frame in seconds.
-        step_scale: see `octaves.dream_octaves`, as are `color` and `on_step`.
+        step_scale: factor of the step at each place.
         color: "full" or "source".
         mask: float32 [H, W], 0..1, how much of each place is painted; None: all.
-        on_step: called after each step with the painting so far.
+        on_step: called after each step.
         before_step: called before each step; what it raises ends the painting.
 
     Returns:
-        The gain, float32 [H, W, 3]. The sum of detail and gain is still to be limited, see
-        `octaves.make_detail_limiter`.
+        The gain, float32 [H, W, 3].
     """
     gain = np.zeros_like(source)
     step: float | np.ndarray = FIRST_STEP
@@ -128,9 +123,7 @@ def stylize_octaves(
         problem = AscentProblem(
             start=np.zeros_like(base),
             step=step,
-            gradient=_step_gradient(
-                loss, base, np.concatenate((content, share), axis=2), rng, color, before_step
-            ),
+            gradient=_step_gradient(loss, base, np.dstack((content, share)), rng, color, before_step),
             constrain=keep_in_range(base, start, on_step),
             mask=None if mask is None else share,
         )

@@ -47,27 +47,17 @@ def split_tiles(
 ) -> list[tuple[TileSlices, TileSlices]]:
     """The tiles of an image: the window with its halo, and the core that is kept of it."""
     return [
-        ((rows, columns), (kept_rows, kept_columns))
-        for rows, kept_rows in _spans(height, core, halo)
-        for columns, kept_columns in _spans(width, core, halo)
+        ((_window(*rows, height, halo), _window(*columns, width, halo)), (slice(*rows), slice(*columns)))
+        for rows in _split_evenly(height, core)
+        for columns in _split_evenly(width, core)
     ]
 
 
 def slices_within(window: TileSlices, kept: TileSlices) -> TileSlices:
     """Where the kept core lies inside its window."""
-    rows, columns = (
-        slice(inner.start - outer.start, inner.stop - outer.start)
-        for outer, inner in zip(window, kept, strict=True)
-    )
+    pairs = zip(window, kept, strict=True)
+    rows, columns = (slice(core.start - out.start, core.stop - out.start) for out, core in pairs)
     return rows, columns
-
-
-def _spans(length: int, core: int, halo: int) -> list[tuple[slice, slice]]:
-    """Windows and cores of the tiles along one axis."""
-    return [
-        (_aligned_window(start, stop, length, halo), slice(start, stop))
-        for start, stop in _split_evenly(length, core)
-    ]
 
 
 def _split_evenly(length: int, core: int) -> list[tuple[int, int]]:
@@ -76,7 +66,7 @@ def _split_evenly(length: int, core: int) -> list[tuple[int, int]]:
     return list(pairwise(round(k * length / count) for k in range(count + 1)))
 
 
-def _aligned_window(start: int, stop: int, length: int, halo: int) -> slice:
+def _window(start: int, stop: int, length: int, halo: int) -> slice:
     """A span with its halo, aligned to the grid of the network's strides from either end.
 
     Off the grid gradients differ; and "same" padding shifts a network by the length modulo its stride, so a

@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_the_distances(easel, monkeypatch):
     def far(rgb: np.ndarray) -> float:
         from_style, from_content = painting.distances(beside(rgb, content))
         rough = sum(float(np.abs(np.diff(rgb, axis=axis)).sum()) for axis in (0, 1))
-        return rgb.size * (from_style + style.CONTENT_WEIGHT * from_content) + painting.smooth * rough
+        return rgb.size * (from_style + style.CONTENT_WEIGHT * from_content) + painting.style.smooth * rough
 
     step = 0.002 * way / np.sqrt(np.square(way).mean())
     expected = 2 * float((step * way).sum())
