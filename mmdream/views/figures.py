@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -43,18 +43,15 @@ SPECTROGRAM_INCHES, CURVES_INCHES, PREDICTIONS_INCHES = 2.1, 1.5, 3.6
 """Heights of the parts of a figure."""
 DYNAMIC_RANGE = 80.0
 """dB below the loudest place that are drawn."""
-MAX_CHANGE = 20.0
-"""dB of change at which the colors end."""
 MIN_LOUDNESS = -70.0
 """LUFS, where the loudness curve ends below: the gate of BS.1770."""
 TICKS_HZ = (100, 300, 1000, 3000, 10000)
-GAIN_COLORS = {"cmap": "RdBu_r", "vmin": -DB_PER_NEPER * MAX_GAIN, "vmax": DB_PER_NEPER * MAX_GAIN}
-CHANGE_COLORS = {"cmap": "RdBu_r", "vmin": -MAX_CHANGE, "vmax": MAX_CHANGE}
-INVENTED_COLORS = {
-    "cmap": "magma",
-    "vmin": DB_PER_NEPER * INVENTED_START - 30,
-    "vmax": DB_PER_NEPER * (INVENTED_START + MAX_INVENTED),
-}
+Colors = tuple[str, float, float]
+"""A color map of matplotlib, and the dB at which it begins and ends."""
+GAIN_COLORS: Colors = "RdBu_r", -DB_PER_NEPER * MAX_GAIN, DB_PER_NEPER * MAX_GAIN
+CHANGE_COLORS: Colors = "RdBu_r", -20.0, 20.0
+MAX_INVENTED_DB = DB_PER_NEPER * (INVENTED_START + MAX_INVENTED)
+INVENTED_COLORS: Colors = "magma", DB_PER_NEPER * INVENTED_START - 30, MAX_INVENTED_DB
 MAX_LINES = 10
 """Classes of a part: so many colors can be told apart."""
 MAX_FIGURES = 24
@@ -64,11 +61,7 @@ SILENT_HOPS = 512
 
 
 def check_figure_path(output: Path, overwrite: bool) -> Path:
-    """The path of a figure, checked before the work.
-
-    Raises:
-        UserError: nothing can be written there.
-    """
+    """The path of a figure, checked before the work; a `UserError` where nothing can be written."""
     return check_output_file(None, output, ".png", IMAGE_SUFFIXES, overwrite, "--plot")
 
 
@@ -82,13 +75,7 @@ class AudioFigures:
     """The figures of one dreamed sound, see `render.audio.AudioObserver`."""
 
     def __init__(self, plot: Path | None, plot_steps: bool, overwrite: bool) -> None:
-        """Prepare the figures.
-
-        Args:
-            plot: the dream beside its source; None: not drawn.
-            plot_steps: whether to draw how it grew, into a folder named as the dream and ``.steps``.
-            overwrite: whether existing ones may be replaced.
-        """
+        """Draw into `plot`, if given, and with `plot_steps` how it grew into a folder, ``DREAM.steps``."""
         self._plot, self._plot_steps, self._overwrite = plot, plot_steps, overwrite
         self._gains = ColumnMeans()
         self._history: CanvasHistory | None = None
@@ -97,7 +84,7 @@ class AudioFigures:
     def begin(
         self, out: Path, schedule: Schedule, rate: int
     ) -> tuple[GainCallback | None, CanvasCallback | None]:
-        """See `AudioObserver.begin`."""
+        """See `AudioObserver`."""
         if self._plot is not None:
             check_figure_path(self._plot, self._overwrite)
         if self._plot_steps:
@@ -107,7 +94,7 @@ class AudioFigures:
         return on_gain, None if self._history is None else self._history.feed
 
     def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
-        """See `AudioObserver.finish`."""
+        """See `AudioObserver`."""
         with (
             soundfile.SoundFile(work / "source.wav") as source_file,
             soundfile.SoundFile(work / "sound.wav") as dream_file,
@@ -128,8 +115,8 @@ def draw_audio_dream(
 ) -> np.ndarray:
     """Draw source, dream, change, gain, loudness and schedule over time, uint8 [H, W, 3].
 
-    Source and dream have the same rate and length, at least one sample; `gains` holds the log gain that was
-    applied, a row per hop, nepers; `start` is the second of the first sample.
+    Both have the same rate and length, at least one sample, the first at second `start`; `gains` holds the
+    log gain that was applied, nepers, a row per hop.
     """
     (before, column), (after, _) = measure_column_power(source), measure_column_power(dream)
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
@@ -141,8 +128,8 @@ def draw_audio_dream(
     figure = new_figure(sum(heights) + 0.6)
     parts = figure.subplots(6, sharex=True, height_ratios=heights)
     rows = (
-        (name, levels[0], column, _level_colors(top)),
-        ("its dream", levels[1], column, _level_colors(top)),
+        (name, levels[0], column, level_colors(top)),
+        ("its dream", levels[1], column, level_colors(top)),
         ("dream over source", levels[1] - levels[0], column, CHANGE_COLORS),
         ("the gain that was dreamed", DB_PER_NEPER * gains.means(), gain_column, GAIN_COLORS),
     )
@@ -162,7 +149,6 @@ class CanvasHistory:
     """The canvases of all chunks after evenly spaced steps, averaged into columns of a figure."""
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        """Prepare for a schedule and a sound of `rate` samples a second."""
         from mmdream.audio.chunk_ascent import count_octaves  # Here, for it brings TensorFlow in.
 
         keyed = [schedule.at(when) for name in SCHEDULE_LIMITS for when, _ in schedule.curve(name).keys]
@@ -191,18 +177,16 @@ class CanvasHistory:
         """The canvases as they were applied; nothing can be fed after it.
 
         Returns:
-            Log gains and, behind them if something is invented, its log amplitudes, nepers, float32
-            [column, figure, band or two bands]; the second at which the first column begins; seconds of a
-            column.
+            Log gains and behind them, if something is invented, its log amplitudes, nepers, float32 [column,
+            figure, bands]; the second at which the first column begins; seconds of a column.
         """
         self._append_held()
         if self._held is None or self._first is None:
             return np.zeros((1, self.count, N_BANDS), np.float32), 0.0, self._hop
         for first, canvas in crossfade_chunks([self._held]):
             self._append_rows(first, canvas)
-        means = self._columns.means()
-        canvases = means.reshape(len(means), self.count, -1)
-        return canvases, self._first * self._hop, self._columns.rows_per_column * self._hop
+        means, column = self._columns.means(), self._columns.rows_per_column * self._hop
+        return means.reshape(len(means), self.count, -1), self._first * self._hop, column
 
     def _append_held(self) -> None:
         """Append what the newest chunk leaves of the one before it, and hold the newest."""
@@ -223,15 +207,14 @@ class CanvasHistory:
         # Where there is no strength: no gain, and the least that is invented.
         planes = canvas.shape[1] // self.count // N_BANDS
         silent = np.tile(np.repeat(np.array([0.0, MIN_INVENTED][:planes], np.float32), N_BANDS), self.count)
-        while self._next < first:
-            hops = min(SILENT_HOPS, first - self._next)
-            self._columns.feed(np.tile(silent, (hops, 1)))
-            self._next += hops
+        for begin in range(self._next, first, SILENT_HOPS):
+            self._columns.feed(np.tile(silent, (min(SILENT_HOPS, first - begin), 1)))
+        self._next = max(self._next, first)
         rows = canvas[self._next - first :]
         share = self._strength.at((self._next + np.arange(len(rows))) * self._hop).astype(np.float32)
         shares = np.stack((share, np.minimum(share, 1))[:planes], axis=1)
-        each = np.tile(np.repeat(shares, N_BANDS, axis=1), self.count)
-        self._columns.feed(silent + each * (rows - silent))
+        shares = np.tile(np.repeat(shares, N_BANDS, axis=1), self.count)
+        self._columns.feed(silent + shares * (rows - silent))
         self._next += len(rows)
 
 
@@ -240,8 +223,8 @@ def draw_canvas_steps(
 ) -> Iterator[np.ndarray]:
     """Draw how a dream grew: the source under the gain so far, the gain, and what is invented, if anything.
 
-    Yields `history.count` figures, uint8 [H, W, 3], of a sound of at least one sample; `start` is the second
-    of the first. The loudness is not yet matched.
+    Yields `history.count` figures, uint8 [H, W, 3], of a sound of at least one sample, the first at second
+    `start`. The loudness is not yet matched.
     """
     power, column = measure_column_power(source)
     canvases, begin, canvas_column = history.mean_canvases()
@@ -255,9 +238,12 @@ def draw_canvas_steps(
         gain = DB_PER_NEPER * canvases[places, number, :N_BANDS]
         figure = new_figure(n_parts * SPECTROGRAM_INCHES + 0.6)
         parts = figure.subplots(n_parts, sharex=True)
-        title = f"{name} after {_format_steps(number + 1, history)}"
+        come = f"{(number + 1) / history.count:.0%} of its steps"
+        if len(history.totals) == 1:
+            (total,) = history.totals
+            come = f"{round(total * (number + 1) / history.count)} of {total} steps"
         shown = np.maximum(level + gain, top - DYNAMIC_RANGE)
-        _draw_spectrogram(parts[0], title, shown, ends, source.rate, _level_colors(top))
+        _draw_spectrogram(parts[0], f"{name} after {come}", shown, ends, source.rate, level_colors(top))
         _draw_spectrogram(parts[1], "the gain so far", gain, ends, source.rate, GAIN_COLORS)
         if n_parts == 3:
             invented = compute_invented_power(canvases[places, number, N_BANDS:], np.ones(N_BANDS))
@@ -268,12 +254,13 @@ def draw_canvas_steps(
 
 
 def _draw_spectrogram(
-    axes: Axes, title: str, values: np.ndarray, ends: tuple[float, float], rate: int, colors: dict[str, Any]
+    axes: Axes, title: str, values: np.ndarray, ends: tuple[float, float], rate: int, colors: Colors
 ) -> None:
-    """Draw values, dB, float [column, band], between two seconds, up to half the rate."""
+    """Draw values, dB, [column, band], between two seconds, up to half the rate."""
+    cmap, low, high = colors
     shown = axes.imshow(
-        values.T, origin="lower", aspect="auto", interpolation="none",
-        extent=(*ends, -0.5, N_BANDS - 0.5), **colors,
+        values.T, origin="lower", aspect="auto", interpolation="none", cmap=cmap, vmin=low, vmax=high,
+        extent=(*ends, -0.5, N_BANDS - 0.5),
     )  # fmt: skip
     axes.figure.colorbar(shown, ax=axes, label="dB", pad=0.01)
     axes.set_title(title, loc="left", parse_math=False)
@@ -283,9 +270,9 @@ def _draw_spectrogram(
     axes.set(ylabel="Hz", ylim=(-0.5, float(np.interp(rate / 2, centers, bands)) + 0.5))
 
 
-def _level_colors(top: float) -> dict[str, Any]:
+def level_colors(top: float) -> Colors:
     """Colors of levels up to `top` dB."""
-    return {"cmap": "magma", "vmin": top - DYNAMIC_RANGE, "vmax": top}
+    return "magma", top - DYNAMIC_RANGE, top
 
 
 def _draw_loudness(axes: Axes, sounds: dict[str, AudioSource], start: float) -> None:
@@ -301,21 +288,13 @@ def _draw_loudness(axes: Axes, sounds: dict[str, AudioSource], start: float) -> 
 
 
 def _draw_schedule(axes: Axes, schedule: Schedule, seconds: np.ndarray) -> None:
-    """The schedule's curves, each over its largest value here, which stands beside its name."""
+    """The schedule's curves, each over its largest value here."""
     for name in SCHEDULE_LIMITS:
         values = np.asarray(schedule.curve(name).at(seconds))
         most = max(float(values.max()), 1e-9)
         axes.plot(seconds, values / most, label=f"{name.replace('_', ' ')} (1 = {most:.3g})")
     axes.set_title("schedule", loc="left")
     axes.set_ylim(-0.05, 1.1)
-
-
-def _format_steps(number: int, history: CanvasHistory) -> str:
-    """How far the dream of a figure has come."""
-    if len(history.totals) == 1:
-        (total,) = history.totals
-        return f"{round(total * number / history.count)} of {total} steps"
-    return f"{number / history.count:.0%} of its steps"
 
 
 Panel = tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]
