@@ -27,7 +27,6 @@ from mmdream.core.files import hash_file
 from mmdream.datasets.card import NOT_VERIFIED, DatasetArchive, DatasetCard
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
-
 BLOCK_BYTES = 1 << 20
 MAX_HEADER_BYTES = 1 << 20
 """Of a tar's header; names and times take a few hundred."""
@@ -46,10 +45,7 @@ ByteProgress = Callable[[float, float], None]
 
 
 def fetch_archives(card: DatasetCard, listener: EventSink) -> list[Path]:
-    """Download a set's archives into the cache, unless they are there; says terms and sizes before.
-
-    A UserError says that the card has no address, or an archive cannot be had or is another file.
-    """
+    """Download a set's archives into the cache, unless they are there; says terms and sizes before."""
     if not card.archives:
         raise UserError(
             f"{card.name}: no address to download it from is known; get it at {card.publisher} and give it "
@@ -96,10 +92,7 @@ def progress_in_megabytes(listener: EventSink, stage: str) -> ByteProgress:
 
 
 def verify_checksum(archive: Path, card: DatasetCard) -> bool:
-    """Compare an archive that bears the publisher's name with its checksum; False: there is none.
-
-    A UserError says that it is another file.
-    """
+    """Compare an archive that bears the publisher's name with its checksum; False: there is none."""
     for published in card.archives:
         if archive.name == published.file and published.checksum:
             method, _, checksum = published.checksum.partition(":")
@@ -152,10 +145,8 @@ def unpack(
 ) -> None:
     """Unpack an archive into a folder that does not exist yet; it is gone again after any error.
 
-    Raises:
-        UserError: the archive is damaged, or holds a link, a device, a path that leads out of the folder, a
-            name twice, or more than the limits allow.
-        OSError: of writing, such as a full disk.
+    A UserError: the archive is damaged, or holds a link, a device, a path that leads out of the folder, a
+    name twice, or more than the limits allow. An OSError: of writing, such as a full disk.
     """
     into.mkdir()
     try:
@@ -252,7 +243,11 @@ def _extract_tar(archive: Path, into: Path, gate: _Gate, progress: ByteProgress)
         # tarfile takes any header that it cannot read for the end.
         if len(stream.last) < tarfile.BLOCKSIZE or any(stream.last):
             raise _RefusedArchive("is cut off or damaged")
-        stream.read_to_end()
+        # gzip's checksum stands behind the end of the tar.
+        for _ in range(MAX_TRAILING_BYTES // BLOCK_BYTES):
+            if not stream.read(BLOCK_BYTES):
+                return
+        raise _RefusedArchive("holds much after its end")
 
 
 class _TarStream:
@@ -267,10 +262,3 @@ class _TarStream:
             raise _RefusedArchive("holds a header that is too long")
         self.last = self.stream.read(size)
         return self.last
-
-    def read_to_end(self) -> None:
-        """Read what comes after the end of the tar: gzip's checksum stands behind it."""
-        for _ in range(MAX_TRAILING_BYTES // BLOCK_BYTES):
-            if not self.stream.read(BLOCK_BYTES):
-                return
-        raise _RefusedArchive("holds much after its end")

@@ -1,6 +1,6 @@
 """Cards of data sets: classes, licence, addresses, layout and counts, one TOML file a set.
 
-What could not be verified at a source is empty in the card, and `DatasetCard.not_verified` says so.
+What could not be verified at a source is empty or 0 in the card, and `DatasetCard.not_verified` says so.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DatasetClass:
     words: str = ""
     """Its whole name, where the folder has a part of it."""
     files: int = 0
-    """How many there should be; 0: not verified."""
+    """How many there should be."""
     only: str = ""
     """The variant that it belongs to; empty: to all."""
 
@@ -50,9 +50,8 @@ class DatasetArchive:
 
     address: str
     bytes: int = 0
-    """0: not verified."""
     checksum: str = ""
-    """``sha256:...``, ``sha1:...`` or ``md5:...``; empty: not verified."""
+    """``sha256:...``, ``sha1:...`` or ``md5:...``."""
     name: str = ""
     """Of the file, where the address does not end in it."""
 
@@ -78,7 +77,6 @@ class DatasetVariant:
     seconds: float | None = None
     """The length that a sound must have to be kept, to a hundredth."""
     files: int = 0
-    """How many there should be in all; 0: not verified."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,6 @@ class DatasetCard:
     """How the publisher lays the files out."""
     licence: str
     licence_source: str
-    """Where the licence is stated."""
     citation: str
     publisher: str
     """Its page."""
@@ -107,7 +104,6 @@ class DatasetCard:
     inside: tuple[str, ...] = ()
     """Patterns of archives that are unpacked where they lie in a given folder, with * and ?."""
     files: int = 0
-    """How many there should be in all; 0: not verified."""
     side: int | None = None
     """Pictures are cut to squares of so many px; None: they stay as they are."""
     variants: tuple[DatasetVariant, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,12 +22,11 @@ from mmdream.datasets.folder import (
     read_dataset,
     read_manifest,
 )
+from mmdream.datasets.load import BLOCK_SAMPLES
 from mmdream.media.image import read_image
 
 MAX_LISTED = 20
 """Files of one kind that are named to people."""
-BLOCK_SAMPLES = 1 << 16
-"""Decoded at once."""
 STREAMED_WAVE_BYTES = 0xFFFF_FF00
 """In the header of a wave file whose length nobody knew."""
 
@@ -98,8 +96,12 @@ def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
     decode = read_image if dataset.medium == "picture" else _decode_audio
 
     def inspect(name: str) -> tuple[str, bool]:
-        sha256, row = hash_file(folder / name), rows.get(name)
-        return sha256, _is_decodable(folder / name, decode) and (row is None or row.sha256 == sha256)
+        sha256 = hash_file(folder / name)
+        try:
+            decode(folder / name)
+        except (UserError, soundfile.SoundFileError, OSError):
+            return sha256, False
+        return sha256, name not in rows or rows[name].sha256 == sha256
 
     by_hash: dict[str, list[str]] = defaultdict(list)
     damaged = []
@@ -132,14 +134,6 @@ def check_dataset(folder: Path, listener: EventSink) -> DatasetFindings:
         tuple(tuple(same) for same in by_hash.values() if len(same) > 1),
         tuple(name for name in classes if name not in dataset.classes),
     )
-
-
-def _is_decodable(path: Path, decode: Callable[[Path], object]) -> bool:
-    try:
-        decode(path)
-    except (UserError, soundfile.SoundFileError, OSError):
-        return False
-    return True
 
 
 def _decode_audio(path: Path) -> None:

@@ -47,7 +47,6 @@ class ManifestRow:
     file: str
     """Below the set's folder, with slashes: ``input/CLASS/NAME``."""
     label: str
-    """Its class."""
     fold: str
     group: str
     licence: str
@@ -194,17 +193,16 @@ def split_examples(
     """Examples to train on, and examples to test on, with no speaker or recording in both.
 
     Tested is on the `fold`; None: on the last one, or the publisher's test part, or else its validation part;
-    where there are none, on a `share` of each class, drawn by `seed`.
-
-    Raises:
-        UserError: the set has no such fold, or too few groups.
+    where there are none, on a `share` of each class, drawn by `seed`. A UserError: no such fold, or too few.
     """
     folds = {example.fold for example in dataset.examples}
     if fold is not None and fold not in folds - {""}:
         existing = ", ".join(sorted(folds - {""})) or "none"
         raise UserError(f'{dataset.name} has no fold "{fold}"; it has {existing}')
-    if fold is None and dataset.split in ("fold", "publisher"):
-        fold = _default_fold(folds)
+    if fold is None and dataset.split in ("fold", "publisher") and len(folds) > 1:
+        parts = [part for part in ("test", "validation") if part in folds]
+        numbers = sorted(filter(str.isdecimal, folds), key=int)
+        fold = parts[0] if parts else numbers[-1] if len(numbers) > 1 else None
     if fold is not None:
         test = {example for example in dataset.examples if example.fold == fold}
     else:
@@ -217,15 +215,6 @@ def split_examples(
         tuple(example for example in dataset.examples if example not in test),
         tuple(example for example in dataset.examples if example in test),
     )
-
-
-def _default_fold(folds: set[str]) -> str | None:
-    """The fold to test on; None: all files are of one."""
-    for part in ("test", "validation"):
-        if part in folds and len(folds) > 1:
-            return part
-    numbers = sorted((fold for fold in folds if fold.isdecimal()), key=int)
-    return numbers[-1] if len(numbers) > 1 else None
 
 
 def _draw_groups(dataset: Dataset, share: float, seed: int) -> set[Example]:

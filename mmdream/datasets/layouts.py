@@ -62,15 +62,14 @@ FSD50K_LICENCES = "CC0, CC BY, CC BY-NC or CC Sampling+; see FSD50K.metadata"
 
 def read_wordnet(trees: Sequence[FileTree]) -> Iterator[SourceFile]:
     """Pictures in folders named by a WordNet id, or under names that begin with one."""
-    paths = set()
+    labels: dict[Path, str] = {}
     for pattern in (
         rf"({WORDNET_ID})(?:-[^/]*)?/(?:images/)?{IMAGE_PATTERN}",
         rf"({WORDNET_ID})_{IMAGE_PATTERN}",
     ):
         for path, match in match_paths(trees, pattern):
-            if path not in paths:
-                paths.add(path)
-                yield SourceFile(path, match[1])
+            labels.setdefault(path, match[1])
+    return (SourceFile(path, label) for path, label in labels.items())
 
 
 def read_stanford_dogs(trees: Sequence[FileTree]) -> Iterator[SourceFile]:

@@ -42,9 +42,8 @@ class ExampleFormat:
 def load_examples(dataset: Dataset, examples: Sequence[Example], format: ExampleFormat) -> list[np.ndarray]:
     """Load some of a set's examples, several at once; a UserError names a damaged file.
 
-    Returns:
-        Pictures as float32 [side, side, 3], RGB, 0..1; sounds as float32 [samples], -1..1, each as long as it
-        is, up to `MAX_SECONDS`. The cache gives the same values.
+    Pictures are float32 [side, side, 3], RGB, 0..1; sounds float32 [samples], -1..1, each as long as it is,
+    up to `MAX_SECONDS`. The cache gives the same values.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as workers:
         return list(workers.map(lambda example: load_example(dataset, example, format), examples))
@@ -53,8 +52,9 @@ def load_examples(dataset: Dataset, examples: Sequence[Example], format: Example
 def load_example(dataset: Dataset, example: Example, format: ExampleFormat) -> np.ndarray:
     """Load one example, see `load_examples`."""
     is_image, values = dataset.medium == "picture", None
-    path = _cache_path(dataset, example, f"picture-{format.side}" if is_image else f"sound-{format.rate}")
-    if path is not None:
+    if dataset.info:
+        name = f"picture-{format.side}" if is_image else f"sound-{format.rate}"
+        path = _cache_path(dataset, example, name)
         with suppress(OSError, ValueError, EOFError):
             values = np.load(path, allow_pickle=False)
     if values is None:
@@ -63,15 +63,13 @@ def load_example(dataset: Dataset, example: Example, format: ExampleFormat) -> n
             values = np.rint(square * 255).astype(np.uint8)
         else:
             values = _load_audio(example.file, format.rate)
-        if path is not None:
+        if dataset.info:
             _write_cached(path, values)
     return values.astype(np.float32) / np.float32(255 if is_image else 32767)
 
 
-def _cache_path(dataset: Dataset, example: Example, format: str) -> Path | None:
+def _cache_path(dataset: Dataset, example: Example, format: str) -> Path:
     """Where an example is cached; the name tells the file's size and time, so that another file is not it."""
-    if dataset.info is None:
-        return None
     try:
         stat = example.file.stat()
     except OSError:

@@ -110,13 +110,8 @@ def prepare_dataset(
 ) -> PreparedDataset:
     """Sort a set's files into folders of classes.
 
-    Args:
-        name: of the set's card.
-        sources: archives, or folders as the publisher lays them out.
-        out: the set's folder; None: its name, here.
-        variant: one of the card's; None: the set as the card has it.
-        download: fetch the publisher's archives too.
-        listener: gets terms, sizes and progress.
+    The sources are archives, or folders as the publisher lays them out; with `download` the publisher's own
+    archives are fetched too. The set goes to `out`, or else to its name, here.
 
     Raises:
         UserError: no such set or source, nothing of the set in it, an archive that is damaged or hostile, or
@@ -276,18 +271,18 @@ def _place_files(
 ) -> tuple[int, int]:
     """Put files by their paths below a set's folder: unpacked ones are moved, others copied; known ones stay.
 
-    Changes `rows` to what the set holds then. Returns how many files are new, and how many are left out:
-    unreadable, or not of the variant's length.
+    Changes `rows` to what the set holds then. Returns how many are new, and how many left out: unreadable, or
+    not of the variant's length.
     """
     for path in [path for path in rows if not (folder / path).is_file()]:
         del rows[path]
-    card, new, left_out = preparation.card, 0, 0
+    card, seconds, new, left_out = preparation.card, preparation.variant.seconds, 0, 0
     for number, (path, file) in enumerate(files.items(), 1):
         target, row, rgb = folder / path, rows.get(path), None
         try:
             origin = hash_file(file.file)
             known = row is not None and row.origin == origin and row.bytes == target.stat().st_size
-            wanted = known or _has_length(file.file, preparation.variant.seconds)
+            wanted = known or seconds is None or abs(soundfile.info(file.file).duration - seconds) < 0.005
             if card.side is not None and wanted and not known:
                 rgb = crop_square(read_image(file.file), card.side)
         except (UserError, soundfile.SoundFileError, OSError):
@@ -301,13 +296,6 @@ def _place_files(
             rows[path] = _make_row(file, path, folder, card, origin)
         preparation.listener.progress("sorting", number, len(files))
     return new, left_out
-
-
-def _has_length(sound: Path, seconds: float | None) -> bool:
-    if seconds is None:
-        return True
-    info = soundfile.info(sound)
-    return bool(abs(info.frames / info.samplerate - seconds) < 0.005)
 
 
 def _place_file(file: Path, target: Path, rgb: np.ndarray | None, move: bool) -> None:

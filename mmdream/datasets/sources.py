@@ -38,20 +38,19 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """One file of a set, as its publisher has it; of what is empty the set's own is taken."""
+    """One file of a set, as its publisher has it; an empty licence, source or name is the usual one."""
 
     file: Path
     label: str
     """The class as the publisher calls it."""
     fold: str = ""
-    """The publisher's fold, or its part: train, validation or test; empty: none."""
+    """As `group`, see `mmdream.datasets.folder.Example`."""
     group: str = ""
-    """Speaker or recording; files of one group are never divided. Empty: the file stands alone."""
     licence: str = ""
     source: str = ""
     """Who made it, or where it comes from."""
     name: str = ""
-    """Of the file in its class's folder; empty: as it is."""
+    """Of the file in its class's folder."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,7 @@ def match_paths(trees: Sequence[FileTree], pattern: str) -> Iterator[tuple[Path,
 
 def index_by_name(trees: Sequence[FileTree], pattern: str) -> dict[str, Path]:
     """The files that a pattern matches by their names; of equal names the first file."""
-    paths: dict[str, Path] = {}
-    for path, _ in match_paths(trees, pattern):
-        paths.setdefault(path.name, path)
-    return paths
+    return {path.name: path for path, _ in reversed(list(match_paths(trees, pattern)))}
 
 
 def find_required(trees: Sequence[FileTree], pattern: str, what: str) -> Path:

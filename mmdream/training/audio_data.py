@@ -1,7 +1,6 @@
-"""Sounds as a network is trained on them, augmented as power in the network's own bands.
+"""Sounds as a network is trained on them, augmented as power in the network's own bands, where two add up.
 
-There two sounds add up; only the masks come after the scale of the network's input. Bands and scale are those
-of the dream (`mmdream.audio.spectra`).
+Only the masks come after the scale of the network's input; bands and scale are those of the dream.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -28,7 +28,6 @@ POWER_FLOOR = 1e-12
 MAX_SECONDS = 30
 """Of a recording that is classified as a whole."""
 MAX_GAIN_DB = 6.0
-"""Louder or softer."""
 QUIET_POWER_RATIO, EVENT_QUIET_SHARE = 0.01, 0.25
 """Power of a tenth of a second over that of the loudest, and the share of such ones that makes an event."""
 MIXUP_ALPHA = 0.4
@@ -98,13 +97,14 @@ def load_audio_inputs(
     """Measure the band power of every sound of a set, or read what the training's folder keeps.
 
     Crops will last `seconds`. Calls `progress` with (files done, files in all).
-
-    Raises:
-        UserError: a file is damaged.
     """
     rate, path = choose_sample_rate(front), folder / "bands.f16"
     counts_path = path.with_suffix(".npy")
-    counts = _read_frame_counts(path, counts_path, front.bands)
+    counts: list[int] = []  # Frames of each sound, if all is there.
+    with suppress(OSError, ValueError, EOFError, TypeError):
+        kept = np.load(counts_path, allow_pickle=False).tolist()
+        if path.stat().st_size == sum(kept) * front.bands * np.dtype(np.float16).itemsize:
+            counts = kept
     if not counts:
         counts_path.unlink(missing_ok=True)
         with open(path, "wb") as file:
@@ -123,21 +123,10 @@ def load_audio_inputs(
     return AudioInputs(dataset, front, log_power, spans, crop_frames)
 
 
-def _read_frame_counts(path: Path, counts_path: Path, bands: int) -> list[int]:
-    """Frames of each sound whose band power is kept; empty: none is, or it is not whole any more."""
-    try:
-        counts: list[int] = np.load(counts_path, allow_pickle=False).tolist()
-        intact = path.stat().st_size == sum(counts) * bands * np.dtype(np.float16).itemsize
-    except (OSError, ValueError, EOFError, TypeError):
-        return []
-    return counts if intact else []
-
-
 def find_event_classes(inputs: AudioInputs, examples: Sequence[Example]) -> tuple[str, ...]:
     """The classes whose sounds begin and end: in half of them or more, much of the time is quiet.
 
-    Of ESC-10 these are dogs, babies, clocks, sneezes and roosters (0.3 to 0.88 of the time), and not rain,
-    sea, helicopters, chainsaws and fire (hardly any).
+    In ESC-10 dogs, babies, clocks, sneezes and roosters (0.3 to 0.88 of the time), and hardly any other.
     """
     stft = make_network_stft(inputs.front, choose_sample_rate(inputs.front))
     block = max(1, round(0.1 * stft.rate / stft.hop))
@@ -152,11 +141,7 @@ def find_event_classes(inputs: AudioInputs, examples: Sequence[Example]) -> tupl
 
 
 def augment_power(power: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop of float32 [frame, band] at random, rolled, with another gain in each band and a floor of noise.
-
-    Returns:
-        float32 [frames, band]; a shorter sound is repeated.
-    """
+    """A random crop [frames, band] of float32 [frame, band]: rolled, with gains of the bands and noise."""
     power = tile_to_length(power, frames)
     start = int(rng.integers(len(power) - frames + 1))
     crop = np.roll(power[start : start + frames], int(rng.integers(frames)), axis=0)
@@ -173,10 +158,7 @@ def tile_to_length(power: np.ndarray, frames: int) -> np.ndarray:
 
 
 def mask_spectrogram(inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Set a stripe of time and one of bands of inputs [n, frame, band, 1] to their mean, which is 0.
-
-    Stripes are up to an eighth of either side (SpecAugment, Park et al. 2019).
-    """
+    """Set stripes of inputs [n, frame, band, 1] to their mean, 0 (SpecAugment, Park et al. 2019)."""
     masked = inputs.copy()
     for one in masked:
         for axis in (0, 1):

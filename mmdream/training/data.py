@@ -64,21 +64,18 @@ class DatasetSplit:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that a network is trained on."""
+    """All that a network is trained and tested on."""
 
     inputs: TrainingInputs
-    train: tuple[Example, ...]
-    validation: tuple[Example, ...]
+    split: DatasetSplit
     class_weights: np.ndarray
     """float32 [class]: of an example of each."""
+    epsilon: float
+    """Of the longest attack: `mmdream.training.model.MAX_ATTACK` in the unit of the inputs."""
 
 
 def split_dataset(dataset: Dataset, fold: str | None, seed: int) -> DatasetSplit:
-    """Split a set for training, to be tested on a fold; see `split_examples`.
-
-    Raises:
-        UserError: one class only, too few examples, or no such fold.
-    """
+    """Split a set for training, to be tested on a fold (`split_examples`). A UserError: too few examples."""
     folder, classes = dataset.folder, dataset.classes
     if len(classes) < 2:
         raise UserError(
@@ -98,11 +95,10 @@ def split_dataset(dataset: Dataset, fold: str | None, seed: int) -> DatasetSplit
         raise UserError(
             f"{folder}: too few files to learn from, stop by and test on; add some to each class"
         ) from error
-    missing = set(range(len(classes))) - {example.label for example in train}
-    if missing:
+    if missing := set(range(len(classes))) - {example.label for example in train}:
+        name = classes[min(missing)]
         raise UserError(
-            f"{folder}: nothing is left to learn {classes[min(missing)]} from; add files, or choose "
-            "another --fold"
+            f"{folder}: nothing is left to learn {name} from; add files, or choose another --fold"
         )
     return DatasetSplit(train, validation, test)
 
@@ -117,10 +113,7 @@ def compute_class_weights(examples: Sequence[Example], classes: int) -> np.ndarr
 def draw_examples(
     examples: Sequence[Example], first: int, stop: int, seed: int, purpose: str
 ) -> list[Example]:
-    """Examples `first` to `stop` - 1 of an endless row: epochs of all examples, each in another random order.
-
-    Another seed or purpose has other orders.
-    """
+    """Examples `first` to `stop` - 1 of endless epochs, each in an order drawn by seed and purpose."""
     places = [divmod(place, len(examples)) for place in range(first, stop)]
     orders = {epoch: rng_for(seed, purpose, epoch).permutation(len(examples)) for epoch, _ in places}
     return [examples[orders[epoch][place]] for epoch, place in places]
@@ -169,9 +162,6 @@ def load_image_inputs(
     """The pictures of a set, after each was read once: a damaged one is found now, and not in an hour.
 
     The training's folder remembers that all were read. Calls `progress` with (files done, files in all).
-
-    Raises:
-        UserError: a file is damaged.
     """
     if not (folder / READ_MARKER).is_file():
         examples, format = dataset.examples, ExampleFormat(side=round(side * MARGIN_RATIO))
@@ -183,11 +173,7 @@ def load_image_inputs(
 
 
 def augment_image(image: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
-    """Crop, rotate, stretch and flip float32 [s, s, 3], 0..1, at random, sampled once; change its colours.
-
-    Returns:
-        float32 [side, side, 3], 0..1.
-    """
+    """A random crop [side, side, 3] of float32 [s, s, 3], 0..1: rotated, stretched, flipped, recoloured."""
     whole = image.shape[0]
     crop = whole * rng.uniform(MIN_CROP_SHARE, 1.0)
     stretch = np.exp(rng.uniform(-0.12, 0.12))
@@ -198,13 +184,8 @@ def augment_image(image: np.ndarray, side: int, rng: np.random.Generator) -> np.
     matrix = rotation @ np.diag([width / side * rng.choice([-1.0, 1.0]), height / side])
     # From a place in the result to one in the picture: centre to centre.
     shift = np.array([x, y]) - 0.5 - matrix @ np.full(2, (side - 1) / 2)
-    warped = cv2.warpAffine(
-        image,
-        np.column_stack([matrix, shift]),
-        (side, side),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+    affine, flags = np.column_stack([matrix, shift]), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpAffine(image, affine, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return jitter_color(warped, rng)
 
 

@@ -1,4 +1,4 @@
-"""Measures a trained network on the test examples, loaded as for a dream, and draws what came out."""
+"""Measures a trained network on the test examples, clean and under attack, and draws what came out."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DEEPEST_RUNGS = 2
 """Rungs whose channels are ranked."""
 MAX_CHANNELS = 8
 """Ranked for a class at a rung."""
-MAX_ATTACKED = 400
-"""Examples, evenly spaced."""
+ATTACK_SHARE, MAX_ATTACKED = 0.5, 400
+"""Strength of the attack, as a share of `mmdream.training.model.MAX_ATTACK`; examples, evenly spaced."""
 MAX_NAMED_CLASSES, MAX_COUNTED_CLASSES = 40, 16
 """Classes up to which a drawn confusion matrix has their names, and their counts."""
 
@@ -61,18 +61,20 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json`` and the report."""
-        classes = [
-            {
-                "class": name,
-                "tested": int(self.confusion[k].sum()),
-                "accuracy": self.recalls[k],
-                "taken_for": self._top_confusions(k),
-                "channels": [
-                    f"{layer}:{','.join(map(str, best))}" for layer, best in self.channels[name].items()
-                ],
-            }
-            for k, name in enumerate(self.classes)
-        ]
+        classes = []
+        for name, row, recall in zip(self.classes, self.confusion, self.recalls, strict=True):
+            counts = zip(self.classes, row.tolist(), strict=True)
+            wrong = Counter({other: n for other, n in counts if n and other != name})
+            best = self.channels[name].items()
+            classes.append(
+                {
+                    "class": name,
+                    "tested": int(row.sum()),
+                    "accuracy": recall,
+                    "taken_for": dict(wrong.most_common(3)),
+                    "channels": [f"{layer}:{','.join(map(str, channels))}" for layer, channels in best],
+                }
+            )
         return {
             "accuracy": self.accuracy,
             "majority_class_baseline": self.baseline,
@@ -82,26 +84,12 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
         }
 
-    def _top_confusions(self, label: int) -> dict[str, int]:
-        """The three classes that a class is most often taken for, with counts."""
-        row = self.confusion[label]
-        wrong = [(int(row[k]), name) for k, name in enumerate(self.classes) if row[k] and k != label]
-        return {name: count for count, name in sorted(wrong, key=lambda pair: -pair[0])[:3]}
-
 
 def evaluate_network(
-    network: Network,
-    data: TrainingData,
-    test: Sequence[Example],
-    batch: int,
-    epsilon: float,
-    progress: Callable[[int, int], None],
+    network: Network, data: TrainingData, batch: int, progress: Callable[[int, int], None]
 ) -> Evaluation:
-    """Predict the test examples, clean and under attacks of `epsilon`, and rank channels by them.
-
-    Calls `progress`, which may raise `Interrupted`, with (examples done, examples in all).
-    """
-    card = network.card
+    """Predict the test examples, clean and attacked, and rank channels by them; reports (done, in all)."""
+    card, test = network.card, data.split.test
     rungs = [rung.layer for rung in card.rungs[-DEEPEST_RUNGS:]]
     predict = tf.function(
         network.layer_features((*rungs, str(card.head))), reduce_retracing=True, autograph=False
@@ -118,22 +106,21 @@ def evaluate_network(
         progress(len(order), len(test))
     labels = label_array(order)
     ranks = {layer: rank_channels(np.concatenate(means[layer]), labels, len(card.classes)) for layer in rungs}
-    commonest = Counter(each.label for each in (*data.train, *data.validation)).most_common(1)[0][0]
+    learned = Counter(label_array((*data.split.train, *data.split.validation)).tolist())
+    commonest = learned.most_common(1)[0][0]
     some = test[:: -(-len(test) // MAX_ATTACKED)]
     return Evaluation(
         classes=card.classes,
         confusion=confusion,
         baseline=float(np.mean(labels == commonest)),
-        attacked_accuracy=_measure_attacked(network, data, some, batch, epsilon),
+        attacked_accuracy=_measure_attacked(network, data, some, batch),
         channels={name: {layer: ranks[layer][k] for layer in rungs} for k, name in enumerate(card.classes)},
     )
 
 
-def _measure_attacked(
-    network: Network, data: TrainingData, examples: Sequence[Example], batch: int, epsilon: float
-) -> float:
+def _measure_attacked(network: Network, data: TrainingData, examples: Sequence[Example], batch: int) -> float:
     """Accuracy when each example has been attacked once."""
-    card, right = network.card, 0
+    card, epsilon, right = network.card, ATTACK_SHARE * data.epsilon, 0
     model = TrainableModel(make_logits_model(network.model, card), card.input)
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -151,9 +138,7 @@ def _measure_attacked(
 def rank_channels(means: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
     """The channels that tell each class from the rest best, by mean activations [n, channel] of examples.
 
-    Returns:
-        For each class, up to `MAX_CHANNELS` whose mean over it is highest above that over the others, in
-        standard deviations; only those where it is higher at all.
+    Up to `MAX_CHANNELS`, whose mean over the class lies most standard deviations above that over the others.
     """
     deviation = means.std(0) + 1e-6 * (means.std() + 1e-12)
     ranks: list[list[int]] = [[] for _ in range(classes)]
@@ -194,7 +179,7 @@ def plot_confusion(evaluation: Evaluation, path: Path) -> None:
         for row, column in np.ndindex(matrix.shape):
             color = "white" if shares[row, column] < 0.5 else "black"
             axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=color)
-    right, baseline = f"{evaluation.accuracy:.1%} right", f"{evaluation.baseline:.1%}"
-    title = f"held out: {right}; always the commonest class: {baseline}"
+    baseline = f"always the commonest class: {evaluation.baseline:.1%}"
+    title = f"held out: {evaluation.accuracy:.1%} right; {baseline}"
     axes.set(xlabel="told as", ylabel="is", title=title)
     figure.savefig(path, dpi=100)

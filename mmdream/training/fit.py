@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from mmdream.core.errors import UserError
+from mmdream.core.files import atomic_file
 from mmdream.core.rng import rng_for
 from mmdream.datasets.folder import Example
 from mmdream.networks.framework import keras, preprocess, tf
+from mmdream.networks.weights import read_arrays
+from mmdream.settings.training import TrainingSettings
 from mmdream.training.data import TrainingData, draw_examples, label_array, smooth_labels
 from mmdream.training.model import TrainableModel, find_head
-from mmdream.training.task import RoundJournal, TrainingTask
+from mmdream.training.task import RoundJournal, TrainingTask, find_best_round
 
 HEAD_EXAMPLES, MAX_REPEATS = 3000, 8
 """Examples that the head is fitted to, augmented anew each time, where a set has fewer; times at most."""
@@ -37,50 +41,29 @@ SqueezeNet learned in 12 epochs to withstand nearly half of the attacks."""
 WEIGHT_DECAY = 1e-4
 TENSORBOARD_FOLDER = "tensorboard"
 
-OnRound = Callable[[dict[str, float]], None]
-OnStep = Callable[[int], None]
+Progress = Callable[[int, int], None]
+"""(done, in all); may raise `Interrupted`."""
 
 
 def fit_head(
-    model: TrainableModel, data: TrainingData, batch: int, seed: int, progress: Callable[[int, int], None]
+    model: TrainableModel,
+    data: TrainingData,
+    settings: TrainingSettings,
+    path: Path,
+    progress: Progress,
 ) -> None:
-    """Fit a network's head to the averages of the body's last features, which are computed beforehand.
+    """Fit a network's head, or take what an earlier run has left in the file `path`.
 
-    Every head is a dense layer, or a convolution of one place whose outputs are averaged; on averages both
-    are the same product. So the body runs over the data a few times, and not in every epoch.
-
-    Calls `progress`, which may raise `Interrupted`, with (examples done, examples in all).
+    It is fitted to averages of the body's last features, which are computed beforehand: every head is a dense
+    layer, or a convolution of one place whose outputs are averaged; on averages both are the same product.
     """
-    head = find_head(model.net)
-    extract = _make_feature_extractor(model, head)
-    count = min(MAX_REPEATS, max(1, HEAD_EXAMPLES // len(data.train))) * len(data.train)
-    total = count + len(data.validation)
-    features, shares, validation = [], [], []
-    for first in range(0, count, batch):
-        examples = draw_examples(data.train, first, min(first + batch, count), seed, "head order")
-        inputs, labels = data.inputs.augmented_batch(examples, rng_for(seed, "head", first))
-        features.append(extract(tf.constant(inputs)).numpy())
-        shares.append(labels)
-        progress(first + len(examples), total)
-    order: list[Example] = []
-    for examples in data.inputs.group_batches(data.validation, batch):
-        validation.append(extract(tf.constant(data.inputs.plain_batch(examples))).numpy())
-        order += examples
-        progress(count + len(order), total)
-    kernel, bias = _fit_linear(
-        np.concatenate(features),
-        np.concatenate(shares),
-        np.concatenate(validation),
-        label_array(order),
-        data.class_weights,
-        seed,
-    )
-    head.kernel.assign(kernel.reshape(head.kernel.shape))
-    head.bias.assign(bias)
-
-
-def _make_feature_extractor(model: TrainableModel, head: Any) -> Callable[[tf.Tensor], tf.Tensor]:
-    """From network inputs to the inputs of the head, averaged over places, [n, channel]."""
+    head, batch, seed = find_head(model.net), settings.batch, settings.seed
+    with suppress(UserError, KeyError, ValueError):  # What was damaged since is fitted again.
+        arrays = read_arrays(path)
+        kernel, bias = arrays["kernel"], arrays["bias"]
+        head.kernel.assign(kernel)
+        head.bias.assign(bias)
+        return
     body = keras.Model(model.net.input, head.input)
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -88,22 +71,40 @@ def _make_feature_extractor(model: TrainableModel, head: Any) -> Callable[[tf.Te
         a = tf.cast(body(preprocess(x, model.network_input), training=False), tf.float32)
         return tf.reduce_mean(a, (1, 2)) if len(a.shape) == 4 else a
 
-    return extract
+    train, held_back = data.split.train, data.split.validation
+    count = min(MAX_REPEATS, max(1, HEAD_EXAMPLES // len(train))) * len(train)
+    features, shares, validation = [], [], []
+    for first in range(0, count, batch):
+        examples = draw_examples(train, first, min(first + batch, count), seed, "head order")
+        inputs, labels = data.inputs.augmented_batch(examples, rng_for(seed, "head", first))
+        features.append(extract(tf.constant(inputs)).numpy())
+        shares.append(labels)
+        progress(first + len(examples), count + len(held_back))
+    order: list[Example] = []
+    for examples in data.inputs.group_batches(held_back, batch):
+        validation.append(extract(tf.constant(data.inputs.plain_batch(examples))).numpy())
+        order += examples
+        progress(count + len(order), count + len(held_back))
+    augmented = np.concatenate(features), np.concatenate(shares)
+    plain = np.concatenate(validation), label_array(order)
+    kernel, bias = _fit_linear(augmented, plain, data.class_weights, seed)
+    head.kernel.assign(kernel.reshape(head.kernel.shape))
+    head.bias.assign(bias)
+    with atomic_file(path) as draft, open(draft, "wb") as file:
+        np.savez(file, kernel=head.kernel.numpy(), bias=head.bias.numpy())
 
 
 def _fit_linear(
-    features: np.ndarray,
-    shares: np.ndarray,
-    validation: np.ndarray,
-    labels: np.ndarray,
+    augmented: tuple[np.ndarray, np.ndarray],
+    plain: tuple[np.ndarray, np.ndarray],
     class_weights: np.ndarray,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel [channel, class] and bias [class] of a linear classifier.
 
-    Fitted to features [n, channel] with shares of the classes [n, class]; stopped early by validation
-    features [m, channel] with labels [m].
+    It learns from features [n, channel] with shares [n, class], and stops early by features with labels [m].
     """
+    (features, shares), (validation, labels) = augmented, plain
     if not np.isfinite(features).all():
         raise UserError("the network answers with what is no number; start from other --weights")
     mean, scale = features.mean(0), features.std(0)
@@ -137,22 +138,20 @@ def _fit_linear(
 
 @dataclass(frozen=True)
 class FitSchedule:
-    """How long, in which portions and how fast a network is trained.
-
-    It stops after `patience` rounds without progress. With `float16` small gradients need scaling.
-    """
+    """How long, in which portions and how fast a network is trained."""
 
     rounds: int
     round_steps: int
     batch: int
     learning_rate: float
     patience: int
+    """Rounds without progress, after which it stops."""
     seed: int
     float16: bool
 
     @property
     def total_steps(self) -> int:
-        """Steps of all rounds."""
+        """Of all rounds."""
         return self.rounds * self.round_steps
 
 
@@ -179,19 +178,13 @@ def fit_model(
     data: TrainingData,
     schedule: FitSchedule,
     folder: Path,
-    on_round: OnRound,
-    on_step: OnStep,
+    say: Callable[[str], object],
+    progress: Progress,
 ) -> list[dict[str, float]]:
     """Fit what is trainable, going on with the rounds in `folder`; leave the network as it was at its best.
 
-    Calls `on_round` with the figures of each round, and `on_step`, which may raise `Interrupted`, with the
-    number of steps that are done.
-
-    Returns:
-        A row for each round: epoch, loss, accuracy, val_loss, val_accuracy.
-
-    Raises:
-        UserError: the loss is no number any more.
+    Returns a row for each round: epoch, loss, accuracy, val_loss, val_accuracy, which `say` is told too;
+    `progress` is given steps. A UserError says that the loss is no number any more.
     """
     model.compile(
         _make_optimizer(schedule),
@@ -200,13 +193,12 @@ def fit_model(
         metrics=[keras.metrics.CategoricalAccuracy("accuracy")],
         jit_compile=False,
     )
-    example = data.inputs.plain_batch(data.validation[:1])
+    example = data.inputs.plain_batch(data.split.validation[:1])
     model(tf.constant(example))
     journal = RoundJournal(folder)
     first = len(journal.rounds)
     if first:
-        # Its steps are weights too, and there are none before it is built.
-        model.optimizer.build(model.trainable_variables)
+        model.optimizer.build(model.trainable_variables)  # Its steps are weights too.
         model.load_weights(journal.weights_path(first - 1))
     model.fit(
         _train_batches(data, schedule, first),
@@ -220,13 +212,13 @@ def fit_model(
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.EarlyStopping("val_loss", patience=schedule.patience),
             _TensorBoardCallback(folder / TENSORBOARD_FOLDER),
-            _RoundCallback(schedule.round_steps, journal, on_round, on_step),
+            _RoundCallback(schedule, journal, say, progress),
         ],
     )
     rows = journal.rows()
     if not all(math.isfinite(row["loss"]) for row in rows):
         raise UserError(f"the loss grew beyond all numbers in round {len(rows)}; take a lower --rate")
-    model.load_weights(journal.weights_path(journal.best_round()))
+    model.load_weights(journal.weights_path(find_best_round(journal.rounds)))
     return rows
 
 
@@ -237,6 +229,7 @@ def _make_optimizer(schedule: FitSchedule) -> keras.optimizers.Optimizer:
     )
     optimizer = keras.optimizers.AdamW(rates, weight_decay=WEIGHT_DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    # Small gradients need scaling.
     return keras.optimizers.LossScaleOptimizer(optimizer) if schedule.float16 else optimizer
 
 
@@ -245,7 +238,7 @@ def _train_batches(data: TrainingData, schedule: FitSchedule, first: int) -> tf.
 
     def load(step: np.int64) -> tuple[np.ndarray, ...]:
         place = int(step) * schedule.batch
-        examples = draw_examples(data.train, place, place + schedule.batch, schedule.seed, "order")
+        examples = draw_examples(data.split.train, place, place + schedule.batch, schedule.seed, "order")
         rng = rng_for(schedule.seed, "step", int(step))
         inputs, labels = data.inputs.augmented_batch(examples, rng)
         return inputs, smooth_labels(labels), (labels @ data.class_weights).astype(np.float32)
@@ -262,7 +255,7 @@ def _train_batches(data: TrainingData, schedule: FitSchedule, first: int) -> tf.
 
 def _validation_batches(data: TrainingData, batch: int, shape: tuple[int, ...]) -> tf.data.Dataset:
     """Batches for early stopping: (inputs, labels, weights)."""
-    groups, classes = data.inputs.group_batches(data.validation, batch), len(data.class_weights)
+    groups, classes = data.inputs.group_batches(data.split.validation, batch), len(data.class_weights)
 
     def load() -> Iterator[tuple[np.ndarray, ...]]:
         for examples in groups:
@@ -281,26 +274,30 @@ def _validation_batches(data: TrainingData, batch: int, shape: tuple[int, ...]) 
 class _RoundCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Reports each step, and keeps each round."""
 
-    def __init__(self, round_steps: int, journal: RoundJournal, on_round: OnRound, on_step: OnStep) -> None:
+    def __init__(
+        self, schedule: FitSchedule, journal: RoundJournal, say: Callable[[str], object], progress: Progress
+    ) -> None:
         super().__init__()
-        self.round_steps, self.journal = round_steps, journal
-        self.on_round, self.on_step, self.round = on_round, on_step, 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.round = epoch
+        self.schedule, self.journal, self.say, self.progress = schedule, journal, say, progress
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.on_step(self.round * self.round_steps + batch + 1)
+        done = len(self.journal.rounds) * self.schedule.round_steps + batch + 1
+        self.progress(done, self.schedule.total_steps)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         # Nothing moves on, but it may be the time to stop.
-        self.on_step((self.round + 1) * self.round_steps)
+        done = (len(self.journal.rounds) + 1) * self.schedule.round_steps
+        self.progress(done, self.schedule.total_steps)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {"epoch": epoch, **{name: float(value) for name, value in (logs or {}).items()}}
         self.journal.add(row, self.model.save_weights)
         # Last: when it is reported that a round is done, all of it is kept.
-        self.on_round(row)
+        attacked = "" if self.model.attack is None else ", under attack,"
+        self.say(
+            f"round {epoch + 1} of {self.schedule.rounds}: loss {row['loss']:.3f}, {row['accuracy']:.1%} "
+            f"right; of those kept to stop by{attacked} {row['val_accuracy']:.1%}, loss {row['val_loss']:.3f}"
+        )
 
 
 class _TensorBoardCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types

@@ -1,4 +1,4 @@
-"""The model that is trained: its parent's graph with a head for other classes, and what of it may change."""
+"""The model that is trained: its parent's graph with another head, what of it may change, and its attacks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.settings.training import TrainingSettings
-from mmdream.training.attacks import perturb_images, perturb_signed
 
+MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
+"""Longest epsilon of `--robust`, in `TrainingInputs.attack_unit`: of a picture of 160 px; deviations of a
+sound's input. A finished network is tested under a share of it, see `mmdream.training.evaluate`."""
 ATTACK_WARMUP_SHARE = 0.3
 """Share of the training over which attacks grow to their length."""
 HEAD_LAYER = "predictions"
@@ -56,6 +58,24 @@ class Attack:
     steps: int
     """Of the whole training."""
     seed: int
+
+
+def perturb_images(images: Any, gradient: Any, epsilon: Any) -> Any:
+    """Images [n, h, w, 3], 0..1, moved along the gradient of their loss by L2 lengths `epsilon` [n].
+
+    What a network must not answer to, its dreams will not be made of (Engstrom et al. 2019).
+    """
+    ops = keras.ops
+    norm = ops.sqrt(ops.sum(ops.square(gradient), [1, 2, 3], keepdims=True)) + 1e-10
+    return ops.clip(images + ops.reshape(epsilon, (-1, 1, 1, 1)) * gradient / norm, 0.0, 1.0)
+
+
+def perturb_signed(start: Any, gradient: Any, epsilon: Any) -> Any:
+    """A change of each value by at most `epsilon`: a step along the signs of the gradient, from `start`.
+
+    FGSM (Goodfellow et al. 2015); `start` is a random change, and the gradient was taken there.
+    """
+    return keras.ops.clip(start + epsilon * keras.ops.sign(gradient), -epsilon, epsilon)
 
 
 class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
@@ -101,11 +121,9 @@ class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types
 
         `y` is [n, class], shares of the classes; `epsilon`, see `Attack`, is [n] for pictures, [] for sounds.
         """
-        start = (
-            tf.zeros_like(x)
-            if self.is_image
-            else epsilon * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
-        )
+        start = tf.zeros_like(x)
+        if not self.is_image:
+            start = epsilon * tf.random.stateless_uniform(tf.shape(x), seed, -1, 1)
         with tf.GradientTape() as tape:
             tape.watch(start)
             logits = self(x + start, training=False)
@@ -132,7 +150,7 @@ def build_child_graph(
 
 
 def make_logits_model(net: keras.Model, card: NetworkCard) -> keras.Model:
-    """The part of a graph that leads from its input to its logits, [n, class]."""
+    """A graph from its input to its logits, [n, class]."""
     return keras.Model(net.input, layers_by_name(net)[str(card.head)].output)
 
 
@@ -142,11 +160,7 @@ def find_head(net: keras.Model) -> Any:
 
 
 def unfreeze_above(net: keras.Model, card: NetworkCard, unfrozen: str | int) -> None:
-    """Make a graph trainable in so many upper rungs (0: in the head alone) or from a layer on, nowhere else.
-
-    Raises:
-        UserError: there is no such layer; names the nearest ones.
-    """
+    """Make a graph trainable in so many upper rungs (0: the head alone) or from a layer on, nowhere else."""
     layers, head = layers_by_name(net), find_head(net)
     for layer in net.layers:
         layer.trainable = unfrozen != 0 or layer is head

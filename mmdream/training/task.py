@@ -1,8 +1,7 @@
 """A training as a task: checked before it begins, with a work folder that holds its rounds while it runs.
 
-What is in the folder is gone on with, and it goes when all is done. A round counts when its line stands,
-which is written last and names the bytes of its weights; a torn line does not count, and what follows it does
-not either.
+A later run goes on with the folder; it goes when all is done. A round counts when its line stands, which is
+written last and names the bytes of its weights; a torn line does not count, nor does what follows it.
 """
 
 from __future__ import annotations
@@ -82,11 +81,7 @@ class TrainingTask:
 
 
 def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
-    """Check a training.
-
-    Raises:
-        UserError: a taken name, no such network, weights or folder, a set of the other medium or too small.
-    """
+    """Check a training: a free name, a network with weights, a set of its medium that is large enough."""
     folder = new_network_folder(settings.name, overwrite)
     medium = settings.medium
     parent = load_card(settings.net, medium)
@@ -112,13 +107,10 @@ def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
 
 @contextmanager
 def open_workdir(task: TrainingTask) -> Iterator[Path]:
-    """Have a training's own folder, beside that of its network, to oneself.
+    """Have a training's own folder, beside that of its network, to oneself, with what a stopped one has left.
 
-    What a training that was stopped has left in it stays. The folder is removed when all is done, and when
-    the user has to put something right first.
-
-    Raises:
-        UserError: another run works in it, or another training of this name is half done.
+    It is removed when all is done, and when the user has to put something right first. A UserError: another
+    run works in it, or another training of this name is half done.
     """
     folder = task.folder.with_name(f".{task.folder.name}.training")
     try:
@@ -127,23 +119,19 @@ def open_workdir(task: TrainingTask) -> Iterator[Path]:
         raise UserError(
             f"{folder}: cannot be made ({error.strerror}); MMDREAM_MODELS names another place"
         ) from error
-    lock = FileLock(folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(folder / LOCK_FILE).acquire(timeout=0)
     except Timeout:
         raise UserError(
             f"{task.settings.name}: another run is training it; wait for it, or stop it"
         ) from None
-    try:
-        with reporting_full_disk(folder):
-            _prepare_workdir(folder, task)
-            try:
-                yield folder
-            except UserError:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-    finally:
-        lock.release()
+    with lock, reporting_full_disk(folder):
+        _prepare_workdir(folder, task)
+        try:
+            yield folder
+        except UserError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -201,8 +189,7 @@ class RoundJournal:
     def __init__(self, folder: Path) -> None:
         """Read the rounds that can be gone on with: whole lines, up to one whose weights are whole.
 
-        The weights of all but a few rounds are deleted as the training goes on: a torn last line costs one
-        round, one in the middle nearly all of them.
+        Most weights are deleted on the way: a torn last line costs one round, one in the middle nearly all.
         """
         self.folder, self.rounds = folder, list(_read_rounds(folder / ROUNDS_FILE))
         while self.rounds and not all(map(self._has_weights, _needed_rounds(self.rounds))):
@@ -214,10 +201,6 @@ class RoundJournal:
     def rows(self) -> list[dict[str, float]]:
         """The figures of each round."""
         return [each.figures for each in self.rounds]
-
-    def best_round(self) -> int:
-        """The round with the lowest validation loss."""
-        return _find_best_round(self.rounds)
 
     def weights_path(self, number: int) -> Path:
         """Where a round's weights are."""
@@ -249,7 +232,8 @@ class RoundJournal:
                 path.unlink()
 
 
-def _find_best_round(rounds: list[TrainingRound]) -> int:
+def find_best_round(rounds: list[TrainingRound]) -> int:
+    """The round with the lowest validation loss."""
     losses = [each.figures["val_loss"] for each in rounds]
     # What is no number is worse than any.
     return min(range(len(losses)), key=lambda number: (math.isnan(losses[number]), losses[number]))
@@ -257,7 +241,7 @@ def _find_best_round(rounds: list[TrainingRound]) -> int:
 
 def _needed_rounds(rounds: list[TrainingRound]) -> set[int]:
     """The rounds without whose weights the training cannot go on."""
-    return {len(rounds) - 1, _find_best_round(rounds)}
+    return {len(rounds) - 1, find_best_round(rounds)}
 
 
 def _read_rounds(path: Path) -> Iterator[TrainingRound]:
@@ -265,9 +249,8 @@ def _read_rounds(path: Path) -> Iterator[TrainingRound]:
     for number, values in enumerate(read_json_lines(path)):
         try:
             each = TrainingRound(**values)
-            valid = each.figures["epoch"] == number and "val_loss" in each.figures
+            if each.figures["epoch"] != number or "val_loss" not in each.figures:
+                return
         except (TypeError, KeyError):
-            return
-        if not valid:
             return
         yield each

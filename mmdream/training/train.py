@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import io
 import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +17,10 @@ import numpy as np
 
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
-from mmdream.core.files import atomic_file, write_atomically
+from mmdream.core.files import atomic_file, hash_file, write_atomically
 from mmdream.core.threads import run_interruptible
 from mmdream.networks.card import AudioInput, NetworkCard, TrainedWeights
 from mmdream.networks.registry import CARD_FILE, card_to_toml
-from mmdream.networks.weights import read_arrays
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
 from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
@@ -33,10 +29,7 @@ from mmdream.training.task import TrainingTask, make_task, open_workdir
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
     from mmdream.training.evaluate import Evaluation
-    from mmdream.training.model import TrainableModel
 
-MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
-"""Longest epsilon, in `TrainingInputs.attack_unit`: of a picture of 160 px; deviations of a sound's input."""
 TRAINING_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "mixed_float16": "mixed_float16"}
 """Keras's dtype policy to train with, by that to dream with: weights stay float32."""
 WEIGHTS_FILE, REPORT_FILE = "weights.npz", "report.json"
@@ -52,7 +45,6 @@ class TrainingReport:
     folder: Path
     evaluation: Evaluation
     seconds: float
-    """Of this run."""
 
     def lines(self) -> list[str]:
         """For people."""
@@ -63,8 +55,7 @@ class TrainingReport:
         return [
             f"{self.name}: {result.accuracy:.1%} of {int(result.confusion.sum())} files "
             f"that were kept from it told right (always the commonest class: {result.baseline:.1%}); "
-            f"under attack "
-            f"{result.attacked_accuracy:.1%}",
+            f"under attack {result.attacked_accuracy:.1%}",
             f"  hardest: {', '.join(f'{name} {recall:.0%}' for recall, name in hardest)}",
             f"  network and report: {self.folder}",
             f"  dream with it: mmdream {command} --net {self.name}, or for a film {option} {self.name}",
@@ -91,15 +82,14 @@ def train_network(
 
     Raises:
         UserError: one line that says what is wrong; nothing is left behind.
-        Stopped: Ctrl-C, at most about a second after it; finished rounds are kept. The work may still be at
-            its last step then, and keeps others out of its folder until it is done.
+        Stopped: Ctrl-C, within about a second; finished rounds are kept.
     """
     task = make_task(settings, overwrite)
 
     def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
         with open_workdir(task) as folder:
-            return _run(_Run(task, folder, listener or EventSink(), stop))
+            return _run(_Run(task, folder, listener or EventSink(), stop, time.monotonic()))
 
     return run_interruptible(work, task.command)
 
@@ -113,6 +103,7 @@ class _Run:
     """Its work folder."""
     listener: EventSink
     stop: threading.Event
+    began: float
 
     def progress(self, stage: str) -> Callable[[int, int], None]:
         """Reports (done, total) of a stage; raises `Interrupted` when it is time to stop."""
@@ -130,9 +121,10 @@ def _run(run: _Run) -> TrainingReport:
     # After everything that can be checked is checked: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
     from mmdream.networks.network import choose_precision
+    from mmdream.training import fit
     from mmdream.training import model as models
 
-    began, task, settings, split = time.monotonic(), run.task, run.task.settings, run.task.split
+    task, settings, split = run.task, run.task.settings, run.task.split
     dtype = TRAINING_DTYPES[choose_precision("auto", task.parent, has_gpu)]
     card = models.make_child_card(task.parent, settings.name, task.dataset.classes, settings.side)
     graph = models.build_child_graph(card, task.parent, settings, dtype)
@@ -142,72 +134,29 @@ def _run(run: _Run) -> TrainingReport:
         f"{settings.net} on {task.dataset.name}, {len(card.classes)} classes: {len(split.train)} files to "
         f"learn from, {len(split.validation)} to stop by, {len(split.test)} to test on; {dtype}"
     )
-    inputs = _load_inputs(run)
+    inputs: TrainingInputs
+    if isinstance(card.input, AudioInput):
+        progress, seconds = run.progress("hearing"), settings.seconds
+        inputs = load_audio_inputs(task.dataset, card.input, seconds, run.folder, progress)
+    else:
+        inputs = load_image_inputs(task.dataset, settings.side, run.folder, run.progress("looking"))
     class_weights = compute_class_weights(split.train, len(card.classes))
-    data = TrainingData(inputs, split.train, split.validation, class_weights)
-    epsilon = MAX_ATTACK[settings.medium] * inputs.attack_unit(split.train)
+    epsilon = models.MAX_ATTACK[settings.medium] * inputs.attack_unit(split.train)
+    data = TrainingData(inputs, split, class_weights, epsilon)
     if settings.from_scratch:
         first_batch = inputs.plain_batch(inputs.group_batches(split.train[:32], 32)[0])
         models.scale_initial_weights(net, card.input, first_batch)
     else:
-        _fit_head(run, models.TrainableModel(net, card.input), data)
-    rounds = _fit_upper_layers(run, net, data, epsilon, dtype == "mixed_float16") if task.unfrozen else []
+        model, progress = models.TrainableModel(net, card.input), run.progress("features")
+        fit.fit_head(model, data, settings, run.folder / "head.npz", progress)
+    rounds: list[dict[str, float]] = []
+    if task.unfrozen:
+        schedule = fit.make_fit_schedule(task, len(split.train), dtype == "mixed_float16")
+        attack = models.Attack(epsilon, schedule.total_steps, settings.seed) if settings.robust else None
+        model, progress = models.TrainableModel(net, card.input, attack), run.progress("training")
+        rounds = fit.fit_model(model, data, schedule, run.folder, run.listener.say, progress)
     card = _describe_network(task, card, graph, data)
-    evaluation = _export_network(run, card, graph, data, epsilon / 2)
-    report = TrainingReport(card.name, card.medium, task.folder, evaluation, time.monotonic() - began)
-    _finish_folder(run, report, rounds)
-    return report
-
-
-def _load_inputs(run: _Run) -> TrainingInputs:
-    """The set's pictures or sounds, as the network is fed."""
-    task, front = run.task, run.task.parent.input
-    if isinstance(front, AudioInput):
-        seconds, progress = task.settings.seconds, run.progress("hearing")
-        return load_audio_inputs(task.dataset, front, seconds, run.folder, progress)
-    return load_image_inputs(task.dataset, task.settings.side, run.folder, run.progress("looking"))
-
-
-def _fit_head(run: _Run, model: TrainableModel, data: TrainingData) -> None:
-    """Fit the head, or take the one that was fitted before the training was stopped."""
-    from mmdream.training.fit import fit_head
-    from mmdream.training.model import find_head
-
-    path, head = run.folder / "head.npz", find_head(model.net)
-    # What was damaged since is fitted again.
-    with suppress(UserError, KeyError, ValueError):
-        arrays = read_arrays(path)
-        kernel, bias = arrays["kernel"], arrays["bias"]
-        head.kernel.assign(kernel)
-        head.bias.assign(bias)
-        return
-    fit_head(model, data, run.task.settings.batch, run.task.settings.seed, run.progress("features"))
-    with atomic_file(path) as draft, open(draft, "wb") as file:
-        np.savez(file, kernel=head.kernel.numpy(), bias=head.bias.numpy())
-
-
-def _fit_upper_layers(
-    run: _Run, net: keras.Model, data: TrainingData, epsilon: float, float16: bool
-) -> list[dict[str, float]]:
-    """Fit what of a network is trainable; a row of figures for each round."""
-    from mmdream.training.fit import fit_model, make_fit_schedule
-    from mmdream.training.model import Attack, TrainableModel
-
-    settings, progress = run.task.settings, run.progress("training")
-    schedule = make_fit_schedule(run.task, len(data.train), float16)
-    attack = Attack(epsilon, schedule.total_steps, settings.seed) if settings.robust else None
-    attacked = ", under attack," if attack is not None else ""
-
-    def on_round(row: dict[str, float]) -> None:
-        run.listener.say(
-            f"round {int(row['epoch']) + 1} of {schedule.rounds}: loss {row['loss']:.3f}, "
-            f"{row['accuracy']:.1%} right; of those kept to stop by{attacked} "
-            f"{row['val_accuracy']:.1%}, loss {row['val_loss']:.3f}"
-        )
-
-    model = TrainableModel(net, run.task.parent.input, attack)
-    total = schedule.total_steps
-    return fit_model(model, data, schedule, run.folder, on_round, lambda step: progress(step, total))
+    return _keep_network(run, card, graph, data, rounds)
 
 
 def _describe_network(
@@ -216,7 +165,7 @@ def _describe_network(
     """The card with all that is to be said of the network but its weights and figures."""
     from mmdream.networks.network import layers_by_name
 
-    settings, parent, dataset = task.settings, task.parent, task.dataset
+    settings, parent, dataset, split = task.settings, task.parent, task.dataset, task.split
     terms = dataset.info.licence if dataset.info else "yours to know"
     credit = dataset.info.citation if dataset.info else f"{dataset.name}: yours to give."
     frozen = {name for name, layer in layers_by_name(graph).items() if not layer.trainable}
@@ -230,13 +179,13 @@ def _describe_network(
         licence=f"{parent.licence}; {how} on {dataset.name}: {terms}",
         source=f"mmdream train {settings.medium}",
         credits=f"{parent.credits} Data: {credit}",
-        events=find_event_classes(data.inputs, data.train) if has_events else (),  # type: ignore[arg-type]
+        events=find_event_classes(data.inputs, data.split.train) if has_events else (),  # type: ignore[arg-type]
         # Motifs of layers that have changed are true no more.
         motifs={name: term for name, term in parent.motifs.items() if term.partition(":")[0] in frozen},
         facts={
             "from": f"{settings.net}, {start}",
-            "data": f"{dataset.name}, {len(dataset.classes)} classes: {len(data.train)} files to learn from, "
-            f"{len(data.validation)} to stop by; tested on {len(task.split.test)} others ({kept})",
+            "data": f"{dataset.name}, {len(dataset.classes)} classes: {len(split.train)} files to learn "
+            f"from, {len(split.validation)} to stop by; tested on {len(split.test)} others ({kept})",
             "data_terms": terms,
             "robust": "yes, taught against small attacks" if settings.robust else "no",
             "command": task.command,
@@ -244,50 +193,39 @@ def _describe_network(
     )
 
 
-def _export_network(
-    run: _Run, card: NetworkCard, graph: keras.Model, data: TrainingData, epsilon: float
-) -> Evaluation:
-    """Write weights and card into the folder ``result``, and test what a dream will load from there."""
+def _keep_network(
+    run: _Run, card: NetworkCard, graph: keras.Model, data: TrainingData, rounds: list[dict[str, float]]
+) -> TrainingReport:
+    """Write weights and card, test what a dream will load of them, and give the folder its name."""
     from mmdream.networks.network import load_network, variables_by_name
-    from mmdream.training.evaluate import evaluate_network
-
-    result = run.folder / "result"
-    shutil.rmtree(result, ignore_errors=True)
-    result.mkdir()
-    buffer = io.BytesIO()
-    arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables_by_name(graph).items()}
-    np.savez(buffer, **arrays)
-    write_atomically(result / WEIGHTS_FILE, buffer.getvalue())
-    weights = TrainedWeights(WEIGHTS_FILE, hashlib.sha256(buffer.getvalue()).hexdigest())
-    card = replace(card, weights=weights, home=result)
-    test, batch = run.task.split.test, run.task.settings.batch
-    evaluation = evaluate_network(load_network(card), data, test, batch, epsilon, run.progress("testing"))
-    card = replace(card, facts=card.facts | evaluation.facts())
-    write_atomically(result / CARD_FILE, card_to_toml(card).encode())
-    return evaluation
-
-
-def _finish_folder(run: _Run, report: TrainingReport, rounds: Sequence[dict[str, float]]) -> None:
-    """Write the report beside the network, and give the folder its name."""
-    from mmdream.training.evaluate import plot_confusion, plot_curves
+    from mmdream.training.evaluate import evaluate_network, plot_confusion, plot_curves
     from mmdream.training.fit import TENSORBOARD_FOLDER
 
     result, task = run.folder / "result", run.task
-    values = {**report.as_json(), "command": task.command, "rounds": list(rounds)}
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir()
+    arrays: dict[str, Any] = {name: variable.numpy() for name, variable in variables_by_name(graph).items()}
+    with atomic_file(result / WEIGHTS_FILE) as draft, open(draft, "wb") as file:
+        np.savez(file, **arrays)
+    weights = TrainedWeights(WEIGHTS_FILE, hash_file(result / WEIGHTS_FILE))
+    card = replace(card, weights=weights, home=result)
+    network = load_network(card)
+    evaluation = evaluate_network(network, data, task.settings.batch, run.progress("testing"))
+    card = replace(card, facts=card.facts | evaluation.facts())
+    write_atomically(result / CARD_FILE, card_to_toml(card).encode())
+    report = TrainingReport(card.name, card.medium, task.folder, evaluation, time.monotonic() - run.began)
+    values = {**report.as_json(), "command": task.command, "rounds": rounds}
     write_atomically(result / REPORT_FILE, json.dumps(values, indent=1, ensure_ascii=False).encode())
-    plot_confusion(report.evaluation, result / CONFUSION_FILE)
+    plot_confusion(evaluation, result / CONFUSION_FILE)
     if rounds:
         plot_curves(rounds, result / CURVES_FILE)
         shutil.copytree(run.folder / TENSORBOARD_FOLDER, result / TENSORBOARD_FOLDER)
     move_network_into_place(result, task.folder, task.overwrite)
+    return report
 
 
 def move_network_into_place(result: Path, folder: Path, overwrite: bool) -> None:
-    """Give a finished network's folder its name, in place of an older one's if that may be replaced.
-
-    Raises:
-        UserError: the name is taken by now; the network has a free one like it.
-    """
+    """Give a finished network's folder its name; if that is taken by now, a UserError tells its free one."""
     if overwrite and folder.exists():
         old = folder.with_name(f".{folder.name}.old")
         shutil.rmtree(old, ignore_errors=True)
