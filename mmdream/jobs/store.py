@@ -127,14 +127,9 @@ def make_work_folder(folder: Path) -> Iterator[Path]:
 
 def is_running(folder: Path) -> bool:
     """Whether somebody works in a job's folder now; makes nothing, also where the folder goes meanwhile."""
-    try:
-        handle = os.open(folder / LOCK_FILE, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not lock_descriptor(handle, blocking=False)
-    finally:
-        os.close(handle)
+    with suppress(OSError), open(folder / LOCK_FILE, "rb+") as file:
+        return not lock_descriptor(file.fileno(), blocking=False)
+    return False
 
 
 def read_job(folder: Path) -> Job | None:

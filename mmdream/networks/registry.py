@@ -145,11 +145,9 @@ def parse_card(name: str, content: dict[str, Any], home: Path = MODELS_FOLDER) -
     if variant := name.partition(":")[2]:
         for key, value in content["variants"][variant].items():
             given[key] = {**given[key], **value} if isinstance(value, dict) and key in given else value
-    network_input = lists_to_tuples(given.pop("input"))
-    weights = dict(given.pop("weights"))
-    for key in ("classes", "events", "style"):
-        given[key] = tuple(given.pop(key, ()))
-    if not all(isinstance(each, str) for each in given["classes"]):
+    given = lists_to_tuples(given)
+    network_input, weights = lists_to_tuples(given.pop("input")), dict(given.pop("weights"))
+    if not all(isinstance(each, str) for each in given.get("classes", ())):
         raise TypeError("a class is no name")
     return NetworkCard(
         name=name,
