@@ -1,7 +1,6 @@
 """The canvas that a dream climbs, a log gain over hops and mel bands: its limits, its smoothing, its means.
 
-One plane holds the log gain over the source; a second one, where something is invented, how strong the new
-energy is. The grid is the same for every network.
+A second plane, where something is invented, holds how strong that is. The grid is the same for every network.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ BAND_EDGES = compute_band_edges(64, 40.0, 16000.0, "htk")
 """Of the canvas's bands, Hz: wide enough that a gain makes no musical noise."""
 N_BANDS = len(BAND_EDGES) - 2
 DB_PER_NEPER = float(20 / np.log(10))
-"""Decibels in a neper of amplitude."""
+"""Of amplitude."""
 MAX_GAIN = 15 / DB_PER_NEPER
 MIN_GAIN = -15 / DB_PER_NEPER
-"""Soft limits of the log gain in nepers. Wider ones (-24, +18 dB, hard) gate the source away."""
+"""Soft limits of the log gain, nepers. Wider ones (-24, +18 dB, hard) gate the source away."""
 MAX_INVENTED, MIN_INVENTED = 30 / DB_PER_NEPER, -16 / DB_PER_NEPER
 """Soft limits of invented energy, nepers over INVENTED_START."""
 INVENTED_START = -15 / DB_PER_NEPER
@@ -63,10 +62,10 @@ def limit_canvas(canvas: np.ndarray) -> np.ndarray:
 
 
 def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
-    """The power of invented energy, float32 [hop, band], of a bin, for a softly limited canvas.
+    """The power of a bin of invented energy, float32 [hop, band], for a softly limited canvas.
 
-    The canvas is nepers over INVENTED_START; `typical`, [band], is the power of a bin of a typical sound;
-    `exp` is of the library that `canvas` belongs to.
+    The canvas is nepers over INVENTED_START; `typical`, [band], the power of a bin of a typical sound; `exp`
+    is of the library that `canvas` belongs to.
     """
     gate = 1.0 / (1.0 + exp(-canvas / INVENTED_GATE))
     return typical * exp(2.0 * (canvas + INVENTED_START)) * gate * gate
@@ -76,7 +75,7 @@ def smooth_gradient(gradient: np.ndarray, sigma_hops: float) -> np.ndarray:
     """Blur a gradient [hop, band] along time, and by one band across: grain would sound as musical noise.
 
     The blur along time rises in a third of the time and decays exponentially, as struck and blown things do:
-    a symmetric one makes figures that swell like sound played backwards.
+    after a symmetric one figures swell like sound played backwards.
     """
     across, along = cv2.getGaussianKernel(7, 1.0, cv2.CV_32F), _decay_kernel(sigma_hops)
     return np.asarray(cv2.sepFilter2D(gradient, -1, across, along, borderType=cv2.BORDER_REFLECT_101))
@@ -133,7 +132,7 @@ class ColumnMeans:
 def measure_column_power(source: AudioSource, max_columns: int = MAX_COLUMNS) -> tuple[np.ndarray, float]:
     """A sound's power in the bands of the canvas, float32 [column, band], and the seconds of a column.
 
-    Summed over the channels, a full-scale sine near 1; there are fewer than 2 `max_columns` columns.
+    Summed over the channels; a full-scale sine is near 1. There are fewer than 2 `max_columns` columns.
     """
     stft = make_stft(source.rate)
     bank, columns = make_filterbank(BAND_EDGES, stft), ColumnMeans(max_columns)

@@ -1,9 +1,8 @@
 """The absolute grid of chunks, and what the chunks of a sound share: any length through one small canvas.
 
-A chunk adds under eight seconds of new sound and hears about 2.2 s more to either side. Chunks start at
-multiples of their length on the source's own clock, so an excerpt meets the same chunks as the whole, and the
-log gains of neighbours are cross-faded *before* they are applied: both shape the same source, so nothing can
-cancel.
+Chunks start at multiples of their length on the source's own clock, so an excerpt meets the same chunks as
+the whole. The log gains of neighbours are cross-faded *before* they are applied: both shape the same source,
+so nothing can cancel.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 CHUNK_HOPS = 640
-"""Hops of new sound in a chunk, 7.4 s; a multiple of ALIGN_HOPS. A third of it would take twice as long."""
+"""New sound in a chunk, 7.4 s; a multiple of ALIGN_HOPS. A third of it would take twice as long."""
 HALO_HOPS = 192
 """Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
 two grids of chunks dream twice as far apart near a seam."""
 FADE_HOPS = 128
 """Hops over which neighbours cross-fade, half of them on either side of the seam."""
 MAX_SLIVER_HOPS = 12
-"""What is left of the grid at either end and no longer than this goes to the neighbour."""
+"""A rest of the grid at either end that is no longer goes to the neighbour."""
 ALIGN_HOPS = 32
 """Canvases start at multiples of this: the pooling grid of any network lies the same way in all of them."""
-_MIN_CANVAS_HOPS = 64
-"""Hops of the shortest canvas; deep rungs need some room even when the sound is one sample long."""
+MIN_CANVAS_HOPS = 64
+"""Of the shortest canvas; deep layers need some room even when the sound is one sample long."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Chunk:
 
 
 CanvasCallback = Callable[[Chunk, int, int, np.ndarray], None]
-"""(chunk, steps done, steps in all, canvas so far as `ascend_chunk` gives it)."""
+"""(chunk, steps done, steps in all, canvas so far, see `dream`)."""
 
 
 class ChunkStore(Protocol):
@@ -95,11 +94,9 @@ class AudioDreamSettings:
     schedule: Schedule
     """Octaves and steps are asked at each chunk's centre, depth and strength at each hop."""
     seed: int = 0
-    """Of the rolls and of the canvases' first noise."""
     targets: Targets = NO_TARGETS
-    """What to climb in place of, or besides, the rungs next to the schedule's depth."""
     guide: ArraySource | None = None
-    """The sound that the dream goes towards; the guide's file in `targets` is not looked at."""
+    """Read from its file; that in `targets` is not looked at."""
     options: AudioOptions = DEFAULT_AUDIO_OPTIONS
     loudness: float | None = None
     """LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the source's."""
@@ -152,8 +149,13 @@ class ChunkContext:
 
     @property
     def canvas_width(self) -> int:
-        """Values that a hop of a voice's canvas has: gains, and as many again where something is invented."""
+        """Values to a hop of a voice's canvas: gains, and as many again where something is invented."""
         return N_BANDS * (2 if self.settings.options.invent else 1)
+
+    @property
+    def columns_per_hop(self) -> float:
+        """The network's columns over one hop of the canvas."""
+        return self.stft.hop / self.frontend.stft.hop
 
     @property
     def hop_range(self) -> tuple[int, int]:
@@ -167,15 +169,11 @@ class ChunkContext:
         return hop * self.stft.hop / self.stft.rate
 
     def column_range(self, chunk: Chunk) -> tuple[int, int]:
-        """The network's columns over a chunk, half open.
-
-        From a multiple of ALIGN_HOPS, or of the decimation near it: the network's pooling grid lies alike in
-        all.
-        """
+        """The network's columns over a chunk, half open; aligned, for the network's pooling grid."""
         decimation = self.frontend.spec.decimation
         grid = max(ALIGN_HOPS // decimation, 1) * decimation
-        ratio = self.stft.hop / self.frontend.stft.hop
-        return int(chunk.low * ratio) // grid * grid, math.ceil(chunk.high * ratio)
+        first = int(chunk.low * self.columns_per_hop) // grid * grid
+        return first, math.ceil(chunk.high * self.columns_per_hop)
 
     def read_slice(self, sound: AudioSource, chunk: Chunk, factor: float) -> SpectrogramSlice:
         """A chunk of `sound`, which shares the source's clock, as the network is given it under a factor."""
@@ -194,10 +192,7 @@ def make_chunk_context(
     start_seconds: float | Fraction = 0,
     hooks: DreamHooks = NO_HOOKS,
 ) -> ChunkContext:
-    """Set up what the chunks share.
-
-    `meter` has heard the whole source; its first sample lies at `start_seconds` as a player shows it.
-    """
+    """`meter` has heard the whole source, whose first sample lies at `start_seconds` as a player shows it."""
     frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
     factor = meter.level_factor(frontend.spec.level_dbfs)
     offset = round(start_seconds * source.rate)
@@ -217,7 +212,7 @@ def split_into_chunks(first: int, stop: int) -> list[Chunk]:
         start = first if number == first_number else number * CHUNK_HOPS
         end = stop if number == last_number else (number + 1) * CHUNK_HOPS
         low = max((start - HALO_HOPS) // ALIGN_HOPS * ALIGN_HOPS, floor)
-        length = max(min(end + HALO_HOPS, stop) - low, _MIN_CANVAS_HOPS)
+        length = max(min(end + HALO_HOPS, stop) - low, MIN_CANVAS_HOPS)
         chunks.append(Chunk(number, start, end, low, low + -(-length // 8) * 8))
     return chunks
 
@@ -225,8 +220,7 @@ def split_into_chunks(first: int, stop: int) -> list[Chunk]:
 def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
     """Join the log gains of neighbouring chunks, float32 [high - low, band], a finished stretch at a time.
 
-    A stretch is its first hop and its log gain, float32 [hop, band]; they follow one another without gap from
-    the first chunk's `first` to the last one's `stop`.
+    A stretch is its first hop and its gain; they follow one another without gap.
     """
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE_HOPS, dtype=np.float32) + 0.5) / FADE_HOPS)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None
@@ -245,7 +239,6 @@ def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tup
             yield done, np.concatenate((last[done - before.low : low - before.low], mixed))
             done = high
         held = chunk, gain
-    if held is not None:
+    if held is not None and done < held[0].stop:
         chunk, gain = held
-        if done < chunk.stop:
-            yield done, gain[done - chunk.low : chunk.stop - chunk.low]
+        yield done, gain[done - chunk.low : chunk.stop - chunk.low]

@@ -6,14 +6,15 @@ A front end also knows how these lie on the canvas's grid, and which terms its n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmdream.audio import spectra
-from mmdream.audio.canvas import BAND_EDGES
+from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, soft_limit
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
 from mmdream.audio.spectra import Stft, read_spectra, sum_power
@@ -28,6 +29,8 @@ MAX_GUIDE_SECONDS = 30.0
 """Of a guide that are used."""
 MAX_GUIDE_CELLS = 2048
 """Of a guide: every cell of the dream is compared with all of them."""
+POWER_FLOOR = 1e-8
+"""Of the loudest group of bins: 80 dB under it nothing is heard, and no distance counted."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,28 @@ def _build_frontend(
         group_sizes=sizes,
         typical_power=typical.astype(np.float32),
     )
+
+
+def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable[[np.ndarray], float]:
+    """The log-spectral distance in dB that a canvas of gains [hop, band] opens, where the source is heard.
+
+    Mean over the hops of the RMS over bins (Gray and Markel 1976).
+    """
+    sizes = frontend.group_sizes
+    bin_power = source.power / sizes
+    present = bin_power > POWER_FLOOR * bin_power.max(initial=1e-30)
+    share = (present * (sizes / sizes.sum())).astype(np.float32)
+    columns = np.rint(source.positions).astype(int)
+
+    def measure(canvas: np.ndarray) -> float:
+        gain = (soft_limit(canvas) @ frontend.band_to_group)[columns]
+        # What the gain makes louder on the whole is turned down again.
+        power = np.array([source.power.sum(), (source.power * np.exp(2 * gain)).sum()]) + 1e-30
+        louder = 0.5 * math.log(power[1] / power[0])
+        deviation = np.square(gain - np.float32(louder)) * share
+        return float(DB_PER_NEPER * np.sqrt(deviation.sum(axis=1)).mean())
+
+    return measure
 
 
 def _extract_guide_features(

@@ -1,7 +1,7 @@
 """The gradient of the objective with respect to a sound canvas: where a dream's sound meets TensorFlow.
 
-A network takes the bands of the source under the canvas's gain, and of what is invented beside it; the
-gradient of the objective comes back to both. A step is traced once for any length.
+A network takes the bands of the source under the canvas's gain, and of what is invented beside it. A step is
+traced once for any length.
 """
 
 from __future__ import annotations
@@ -112,10 +112,7 @@ def trace_gradient(
             share = _running_mean_share(frontend, power)
             value = _compute_objective(frontend, climbed, tf.roll(weights, roll, axis=0), features, share)
             if events:
-                evidence = objectives.class_evidence(
-                    _compute_logits(frontend.network, features), events, RIVAL_SHARE
-                )
-                value += tf.reduce_mean(_resample_weight(tf.roll(event, roll, axis=0), evidence) * evidence)
+                value += _weigh_evidence(frontend, features, events, tf.roll(event, roll, axis=0))
         return tape.gradient(value, canvas)
 
     width, groups = N_BANDS * (1 + invents), len(frontend.group_starts)
@@ -126,30 +123,28 @@ def trace_gradient(
 
 @cache_in_traces
 def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[..., tf.Tensor]:
-    """Trace `measure_energies` for some of the terms."""
+    """Trace `measure_energies`."""
     measured = [frontend.terms[term] for term in terms]
-
-    def measure_term(
-        term: Term, features: LayerFeatures, power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor
-    ) -> tf.Tensor:
-        if term.kind == "target":
-            probabilities = tf.nn.softmax(_compute_logits(frontend.network, features))
-            return tf.reduce_mean(probabilities[:, frontend.network.card.class_index(term.name)])
-        if frontend.is_guided(term):
-            return _measure_similarity(frontend, term, tf.cast(features[term.name], tf.float32))
-        a = _select_channels(features, term)
-        if a.shape[1] == 1:
-            return tf.reduce_mean(tf.square(a))
-        n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
-        low = tf.cast(first * n / columns, tf.int32)
-        high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
-        return tf.reduce_mean(
-            objectives.squared_deviation(a, _running_mean_share(frontend, power))[:, low:high]
-        )
 
     def measure(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         features = _compute_features(frontend, power, tf.constant(0), measured, False)
-        return tf.stack([measure_term(term, features, power, first, stop) for term in measured])
+
+        def measure_term(term: Term) -> tf.Tensor:
+            if term.kind == "target":
+                probabilities = tf.nn.softmax(_compute_logits(frontend.network, features))
+                return tf.reduce_mean(probabilities[:, frontend.network.card.class_index(term.name)])
+            if frontend.is_guided(term):
+                return _measure_similarity(frontend, term, tf.cast(features[term.name], tf.float32))
+            a = _select_channels(features, term)
+            if a.shape[1] == 1:
+                return tf.reduce_mean(tf.square(a))
+            n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
+            low = tf.cast(first * n / columns, tf.int32)
+            high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
+            deviation = objectives.squared_deviation(a, _running_mean_share(frontend, power))
+            return tf.reduce_mean(deviation[:, low:high])
+
+        return tf.stack([measure_term(term) for term in measured])
 
     signature = [*map(tf.TensorSpec, ((None, len(frontend.group_starts)), (), ()))]
     return tf.function(measure, input_signature=signature, autograph=False)
@@ -188,10 +183,7 @@ def _compute_objective(
     for term, weight in zip(terms, tf.unstack(weights, axis=1), strict=True):
         if term.kind == "target":
             place = frontend.network.card.class_index(term.name)
-            evidence = objectives.class_evidence(
-                _compute_logits(frontend.network, features), [place], RIVAL_SHARE
-            )
-            values.append(TARGET_WEIGHT * tf.reduce_mean(_resample_weight(weight, evidence) * evidence))
+            values.append(TARGET_WEIGHT * _weigh_evidence(frontend, features, [place], weight))
             continue
         a, mean_weight = _select_channels(features, term), tf.reduce_mean(weight)
         if frontend.is_guided(term):
@@ -211,6 +203,15 @@ def _compute_objective(
     if contrasts:
         values.append(objectives.temporal_contrast(contrasts, contrast_weights, share))
     return tf.add_n(values)
+
+
+def _weigh_evidence(
+    frontend: AudioFrontend, features: LayerFeatures, classes: list[int], weight: tf.Tensor
+) -> tf.Tensor:
+    """Mean evidence of the class that is nearest under a weight [column]."""
+    logits = _compute_logits(frontend.network, features)
+    evidence = objectives.class_evidence(logits, classes, RIVAL_SHARE)
+    return tf.reduce_mean(_resample_weight(weight, evidence) * evidence)
 
 
 def _measure_similarity(frontend: AudioFrontend, term: Term, a: tf.Tensor) -> tf.Tensor:

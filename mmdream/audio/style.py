@@ -2,7 +2,7 @@
 
 The content's amplitudes are a canvas that climbs towards the styles' Gram matrices and is held back by what
 it was; phases are found afterwards. One canvas serves all channels, so a sound keeps its place between them.
-Long sounds go through in windows of ten seconds, each towards the texture of the whole styles.
+Long sounds go through in windows of ten seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ import scipy.ndimage
 
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.audio import mastering, texture
-from mmdream.audio.chunks import HALO_HOPS, Chunk, ChunkStore, crossfade_chunks, load_or_make
+from mmdream.audio.chunks import (
+    HALO_HOPS,
+    MIN_CANVAS_HOPS,
+    Chunk,
+    ChunkStore,
+    crossfade_chunks,
+    load_or_make,
+)
 from mmdream.audio.loudness import LoudnessMeter, meter_loudness
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
@@ -40,12 +47,11 @@ GRADIENT_SIGMA = 2.0, 1.0
 MIN_VARIANCE = 0.05
 """Square nepers; a standing tone hardly varies."""
 STYLE_LEVEL_DBFS = -23.0
-"""That contents and styles are brought to before they are compared."""
+"""Of contents and styles when they are compared."""
 MIN_SECONDS = 0.25
 """A shorter sound has no texture, and fewer hops than the longest filter needs."""
 WINDOW_HOPS = 860
-"""10 s; the canvas of a window has at least MIN_CANVAS_HOPS."""
-MIN_CANVAS_HOPS = 64
+"""10 s."""
 OVERLAP_HOPS = 32
 """Hops by which pieces overlap: no filter is longer."""
 MIN_LOUDNESS = -100.0
@@ -57,13 +63,13 @@ class AudioStyleReport(mastering.AudioReport):
     """What was done to a sound."""
 
     style_left: dict[str, float]
-    """What is left of the content's distance to the styles' Gram matrices in the finished sound, for the wide
-    network and the trained one."""
+    """Share of the content's distance to the styles' Gram matrices that is left, for the wide network
+    ("wide") and the trained one."""
 
 
 @dataclass(frozen=True, eq=False)
 class MeteredSound:
-    """A content or style that was metered, on the canvas's clock: hop h is centred on sample h * hop."""
+    """A content or style on the canvas's clock: hop h is centred on sample h * hop."""
 
     source: AudioSource
     meter: LoudnessMeter
@@ -71,7 +77,7 @@ class MeteredSound:
 
     @cached_property
     def level_factor(self) -> float:
-        """Brings the sound to the level at which all sounds are compared."""
+        """Brings the sound to `STYLE_LEVEL_DBFS`."""
         return self.meter.level_factor(STYLE_LEVEL_DBFS)
 
     @property
@@ -93,10 +99,7 @@ class MeteredSound:
             yield self.read_canvas(window.first, window.stop + OVERLAP_HOPS)
 
     def read_weighted_pieces(self, pauses: MeteredSound | None = None) -> texture.WeightedPieces:
-        """The pieces, and how much each of their hops counts: in pauses there is no texture.
-
-        The pauses are those of another sound of equal length, where one is given.
-        """
+        """The pieces, and how much each hop counts: not in pauses, its own or another sound's."""
         others = (self if pauses is None else pauses).read_pieces()
         for piece, other in zip(self.read_pieces(), others, strict=True):
             yield piece, self.grid.measure_presence(other)
@@ -134,7 +137,7 @@ def style_source(
         content: read about ten seconds at a time.
         styles: at the content's rate, each with its share.
         write: takes the result in order, float32 [channel, sample].
-        network: is used beside the wide one; its columns are the canvas's hops.
+        network: its columns are the canvas's hops.
         settings: how to style.
         names: of the content and of each style, for error messages.
         folder: for a temporary file; None: the system's place.
@@ -145,12 +148,12 @@ def style_source(
         UserError: a sound that is silent, too short, or holds what is not a number.
         OSError: ENOSPC, no room for the temporary file.
     """
-    content_name, *style_names = [*names, *["the sound"] * (1 + len(styles))]
-    metered = meter_sound(content, content_name)
-    metered_styles = [
-        (meter_sound(style, name), share) for (style, share), name in zip(styles, style_names, strict=False)
-    ]
-    model, target = make_style_target(metered, metered_styles, network, settings)
+    sources = [content, *(style for style, _ in styles)]
+    metered, *style_sounds = map(meter_sound, sources, names or ["the sound"] * len(sources))
+    shares = [share for _, share in styles]
+    model, target = make_style_target(
+        metered, list(zip(style_sounds, shares, strict=True)), network, settings
+    )
     styled = _style_windows(metered, model, target, settings, store, progress)
     with mastering.store_raw(styled, content, folder) as (raw, raw_meter):
         curve = mastering.match_loudness(raw_meter, metered.meter, content.rate)
@@ -170,8 +173,8 @@ def make_style_target(
     settings: AudioStyleSettings,
 ) -> tuple[texture.AudioTextureModel, texture.AudioStyleTarget]:
     """Measure the styles, each with its share, and how far the content is from them."""
-    shares = np.array([share for _, share in styles]) / sum(share for _, share in styles)
-    sounds = [sound for sound, _ in styles]
+    sounds, parts = zip(*styles, strict=True)
+    shares = np.array(parts) / sum(parts)
     means = [_weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
     mean = (shares @ np.stack(means)).astype(np.float32)
     model = texture.build_texture_model(content.grid, mean, network, settings.seed)
@@ -186,19 +189,14 @@ def make_style_target(
         max(MIN_VARIANCE, float(_weighted_moments(content.read_weighted_pieces(), bands)[1].mean()))
         for bands in (None, texture.make_envelope_bands(content.grid))
     )
-    return model, texture.AudioStyleTarget(
-        grams,
-        np.maximum(distances, least),
-        (partials, envelope),
-        settings.content_weight,
-        settings.keep_rhythm,
-    )
+    distances = np.maximum(distances, least)
+    return model, texture.AudioStyleTarget(grams, distances, partials, envelope, settings)
 
 
 def _weighted_moments(
     pieces: texture.WeightedPieces, bands: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and variance of pieces over the hops, in other bands [run, band]; float64 [band]."""
+    """Mean and variance of pieces over the hops, float64 [band]; `bands` [run, band] None: of the runs."""
     weight, total, squares = 0.0, np.zeros(1), np.zeros(1)
     for piece, counts in pieces:
         values = piece if bands is None else piece @ bands

@@ -1,9 +1,9 @@
 """The texture of a sound: which of its features go together; and the gradient that leads a canvas to it.
 
 The canvas holds amplitudes in runs of bins on a log scale. Two networks read it: a wide shallow one of random
-filters along time, with frequency as channels (after D. Ulyanov and V. Lebedev, "Audio texture synthesis and
-style transfer", 2016), and the trained sound network that dreams. The means of the products of their
-features, Gram matrices, are the texture (Gatys et al. 2015).
+filters along time, with frequency as channels (D. Ulyanov and V. Lebedev, "Audio texture synthesis and style
+transfer", 2016), and the trained one that dreams. The texture is their features' Gram matrices (Gatys et al.
+2015).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from mmdream.networks.framework import tf
 if TYPE_CHECKING:
     from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
+    from mmdream.settings.passes import AudioStyleSettings
 
 LOG_SCALE = 2000.0
 """Where the canvas's scale turns from linear to logarithmic, one over the amplitude: -66 dB under a levelled
@@ -58,8 +59,7 @@ MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
 PAUSE_ENERGY = LEVELLED_ENERGY / 10
 """That of a levelled sound less 10 dB."""
 MAX_ROLL_HOPS = 8
-"""Hops to a column of the trained network's deepest layer; its grid is moved by up to as many, or it
-shows."""
+"""Hops to a column of the trained network's deepest layer; its grid moves by up to as many, or it shows."""
 
 WeightedPieces = Iterable[tuple[np.ndarray, np.ndarray]]
 """Canvases, float32 [hop, run], and how much each of their hops counts, float32 [hop]."""
@@ -67,7 +67,7 @@ WeightedPieces = Iterable[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class StyleGrid:
-    """The canvas of styled sounds at one sample rate: runs of bins."""
+    """The canvas at one sample rate: runs of bins."""
 
     stft: Stft
     run_starts: np.ndarray
@@ -128,8 +128,8 @@ class AudioTextureModel:
     """Two networks that read one canvas; `network` None: the wide one alone."""
 
     mean: np.ndarray
-    """float32 [run]: the style's, which the wide network takes as zero, or Gram matrices hold little more
-    than it."""
+    """float32 [run]: the style's, which the wide network takes as zero, or its Gram matrices hold little
+    else."""
     filters: tuple[np.ndarray, ...]
     """float32 [hop, run, filter]."""
     filterbank: np.ndarray
@@ -224,37 +224,36 @@ def make_envelope_bands(grid: StyleGrid) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class AudioStyleTarget:
-    """Where a canvas is to go."""
+    """Where a canvas is to go, and what holds it back."""
 
     grams: Sequence[np.ndarray]
     """Of the style."""
     content_distances: np.ndarray
     """float [layer]: squared distance of the whole content's Gram matrices from them."""
-    content_variances: tuple[float, float]
-    """Variance over time of the content's partials, and of its envelope."""
-    content_weight: float
-    keep_rhythm: bool
+    partials_variance: float
+    """Over time, of the content."""
+    envelope_variance: float
+    settings: AudioStyleSettings
 
 
 def trace_style_gradient(
     model: AudioTextureModel, grid: StyleGrid, target: AudioStyleTarget
 ) -> Callable[..., tf.Tensor]:
-    """Trace the way to a style that stays near a content.
+    """Trace (canvas, content, counts, roll) -> gradient to *climb*, to a style but not far from a content.
 
-    Returns:
-        (canvas, content, counts, roll) -> gradient to *climb*: canvases and gradient float32 [hop, run], how
-        much each hop counts float32 [hop], the roll int32.
+    Canvases and gradient are float32 [hop, run], how much each hop counts float32 [hop], the roll int32.
     """
     envelope_bands = make_envelope_bands(grid)
     grams = [np.asarray(gram, np.float32) for gram in target.grams]
     weights = np.asarray(model.layer_weights() / target.content_distances, np.float32)
-    partials = np.float32(PARTIALS_WEIGHT * target.content_weight**2 / target.content_variances[0])
-    envelope = np.float32(ENVELOPE_WEIGHT * target.content_weight / target.content_variances[1])
+    content_weight = target.settings.content_weight
+    partials = np.float32(PARTIALS_WEIGHT * content_weight**2 / target.partials_variance)
+    envelope = np.float32(ENVELOPE_WEIGHT * content_weight / target.envelope_variance)
 
     def step(canvas: tf.Tensor, content: tf.Tensor, counts: tf.Tensor, roll: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(canvas)
-            x = limit_hop_energy(canvas, content, grid.run_sizes, target.keep_rhythm)
+            x = limit_hop_energy(canvas, content, grid.run_sizes, target.settings.keep_rhythm)
             losses = []
             for a, gram, weight in zip(model.features(x, roll), grams, weights, strict=True):
                 product, total = sum_feature_products(a, counts)
@@ -273,8 +272,8 @@ def trace_style_gradient(
 def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, sizes: np.ndarray, exact: bool) -> tf.Tensor:
     """A canvas [hop, run] whose energy in each hop is near the content's, or exactly the same.
 
-    Near is what mastering allows a finished sound: a style of few loud events would gather them in one place,
-    and be turned down there. `sizes` are those of the runs, bins.
+    Near is what mastering allows: few loud events would gather in one place, and be turned down there.
+    `sizes` are those of the runs, bins.
     """
     amplitudes = tf.exp(canvas) - 1.0
     energy = tf.reduce_sum(sizes * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6

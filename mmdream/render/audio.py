@@ -205,7 +205,7 @@ def _resolve_options(recipe: Recipe, generated: bool, sink: EventSink) -> AudioO
 
 def _announce_octaves(recipe: Recipe, sink: EventSink) -> None:
     """Say where fewer octaves fit than the schedule has."""
-    from mmdream.audio.chunk_ascent import count_octaves
+    from mmdream.audio.dream import count_octaves
 
     keyed = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(keyed, key=lambda settings: settings.octaves)

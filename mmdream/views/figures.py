@@ -149,7 +149,7 @@ class CanvasHistory:
     """The canvases of all chunks after evenly spaced steps, averaged into columns of a figure."""
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        from mmdream.audio.chunk_ascent import count_octaves  # Here, for it brings TensorFlow in.
+        from mmdream.audio.dream import count_octaves  # Here, for it brings TensorFlow in.
 
         keyed = [schedule.at(when) for name in SCHEDULE_LIMITS for when, _ in schedule.curve(name).keys]
         octaves = max(count_octaves(settings.octaves, settings.octave_scale) for settings in keyed)
