@@ -24,7 +24,7 @@ import soundfile
 from mmdream.audio.source import ArraySource
 from mmdream.audio.spectra import measure_band_power, to_network_input
 from mmdream.audio.style import MeteredSound, make_style_target, meter_sound, style_source
-from mmdream.audio.texture import AudioTextureModel, build_texture_model, compute_grams, gram_distances
+from mmdream.audio.texture import AudioTextureModel, compute_grams, gram_distances
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.passes import AudioStyleSettings
@@ -92,7 +92,7 @@ def fell(
     on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, AudioStyleSettings())
     rivals = {"climbed": on}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
-        rivals[name] = build_texture_model(sounds[0].grid, on.mean, None, 1, taps)
+        rivals[name] = AudioTextureModel(sounds[0].grid, on.mean, None, 1, taps)
     found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
     for name, layers in OTHERS.items():
         other = load_network(load_card(name), "random", seed=1)

@@ -98,35 +98,29 @@ class ColumnMeans:
         self._max = max_columns
         self.rows_per_column = 1
         """The last column may have fewer."""
-        self._full: np.ndarray | None = None
-        self._rest: np.ndarray | None = None
+        self._full = self._rest = np.zeros((0, 0), np.float32)
 
     def feed(self, rows: np.ndarray) -> None:
         """Take the next rows, float [row, value]."""
-        if self._rest is not None:
-            rows = np.concatenate((self._rest, rows))
-        self._append(rows)
-        while self._full is not None and len(self._full) >= 2 * self._max:
-            full, rest = self._full, self._rest
-            odd = len(full) % 2
-            self._full = full[: len(full) - odd].reshape(-1, 2, full.shape[1]).mean(1)
-            # The column without a neighbour waits for one, as so many rows.
-            waiting = np.repeat(full[len(full) - odd :], self.rows_per_column, axis=0)
+        full, rest = (old if len(old) else rows[:0] for old in (self._full, self._rest))
+        rows = np.concatenate((rest, rows))
+        while True:
+            whole = len(rows) // self.rows_per_column * self.rows_per_column
+            means = rows[:whole].reshape(-1, self.rows_per_column, rows.shape[1]).mean(1)
+            full, rest = np.concatenate((full, means)), rows[whole:]
+            if len(full) < 2 * self._max:
+                break
+            # A column without a neighbour waits for one, as so many rows.
+            waiting = np.repeat(full[len(full) // 2 * 2 :], self.rows_per_column, axis=0)
+            full = full[: len(full) // 2 * 2].reshape(-1, 2, full.shape[1]).mean(1)
             self.rows_per_column *= 2
-            self._append(waiting if rest is None else np.concatenate((waiting, rest)))
+            rows = np.concatenate((waiting, rest))
+        self._full, self._rest = full, rest
 
     def means(self) -> np.ndarray:
         """float32 [column, value]."""
-        parts = [part for part in (self._full, self._rest) if part is not None and len(part)]
-        if self._rest is not None and len(self._rest):
-            parts[-1] = self._rest.mean(0, keepdims=True)
-        return np.concatenate(parts).astype(np.float32)
-
-    def _append(self, rows: np.ndarray) -> None:
-        full = len(rows) // self.rows_per_column * self.rows_per_column
-        means = rows[:full].reshape(-1, self.rows_per_column, rows.shape[1]).mean(1)
-        self._full = means if self._full is None else np.concatenate((self._full, means))
-        self._rest = rows[full:]
+        last = self._rest.mean(0, keepdims=True) if len(self._rest) else self._full[:0]
+        return np.concatenate((self._full, last)).astype(np.float32)
 
 
 def measure_column_power(source: AudioSource, max_columns: int = MAX_COLUMNS) -> tuple[np.ndarray, float]:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 import numpy as np
 
 from mmdream.audio.canvas import N_BANDS
-from mmdream.audio.frontend import AudioFrontend, SpectrogramSlice, get_frontend
+from mmdream.audio.frontend import SpectrogramSlice, get_frontend
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource, AudioSource, ChannelSource
-from mmdream.audio.spectra import HALF_WINDOW_HOPS, Stft, make_stft
+from mmdream.audio.spectra import HALF_WINDOW_HOPS, make_stft
 from mmdream.settings.recipe import DEFAULT_AUDIO_OPTIONS, AudioOptions, Recipe
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import NO_TARGETS, Targets
@@ -126,19 +126,28 @@ class DreamHooks:
 NO_HOOKS = DreamHooks()
 
 
-@dataclass(frozen=True)
 class ChunkContext:
-    """What the chunks of a sound share."""
+    """What the chunks of a sound share.
 
-    source: AudioSource
-    frontend: AudioFrontend
-    stft: Stft
-    level_factor: float
-    """Brings the source to the level that the network expects."""
-    offset: int
-    """Sample of the absolute clock at which the source begins."""
-    settings: AudioDreamSettings
-    hooks: DreamHooks
+    `meter` has heard the whole source, whose first sample lies at `start_seconds` as a player shows it.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        network: Network,
+        meter: LoudnessMeter,
+        settings: AudioDreamSettings,
+        start_seconds: float | Fraction = 0,
+        hooks: DreamHooks = NO_HOOKS,
+    ) -> None:
+        self.source, self.settings, self.hooks = source, settings, hooks
+        self.frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
+        self.stft = make_stft(source.rate)
+        self.level_factor = meter.level_factor(self.frontend.spec.level_dbfs)
+        """Brings the source to the level that the network expects."""
+        self.offset = round(start_seconds * source.rate)
+        """Sample of the absolute clock at which the source begins."""
 
     @property
     def voices(self) -> list[AudioSource]:
@@ -182,21 +191,6 @@ class ChunkContext:
         positions = np.arange(first, stop) * (self.frontend.stft.hop / self.stft.hop) - chunk.low
         held = np.clip(positions, 0, chunk.high - chunk.low - 1).astype(np.float32)
         return SpectrogramSlice(power, held)
-
-
-def make_chunk_context(
-    source: AudioSource,
-    network: Network,
-    meter: LoudnessMeter,
-    settings: AudioDreamSettings,
-    start_seconds: float | Fraction = 0,
-    hooks: DreamHooks = NO_HOOKS,
-) -> ChunkContext:
-    """`meter` has heard the whole source, whose first sample lies at `start_seconds` as a player shows it."""
-    frontend = get_frontend(network, source.rate, settings.targets, settings.guide)
-    factor = meter.level_factor(frontend.spec.level_dbfs)
-    offset = round(start_seconds * source.rate)
-    return ChunkContext(source, frontend, make_stft(source.rate), factor, offset, settings, hooks)
 
 
 def split_into_chunks(first: int, stop: int) -> list[Chunk]:

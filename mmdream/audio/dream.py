@@ -99,16 +99,10 @@ def dream_source(
 ) -> AudioDreamReport:
     """Dream a sound: same rate, channels, length and loudness.
 
-    Args:
-        source: read about twelve seconds at a time.
-        write: takes the dream in order, float32 [channel, sample], `source.n_samples` in all.
-        network: a sound network.
-        settings: how to dream.
-        start_seconds: time of the first sample as a player shows it. Chunks, rolls and schedule belong to
-            this clock, so an excerpt is dreamed like that part of the whole.
-        folder: for a temporary file, as large as the sound in float32; None: the system's place.
-        store: where finished chunks outlive the run; None: nowhere.
-        hooks: what is called meanwhile.
+    `source` is read about twelve seconds at a time; `write` takes the dream in order, float32 [channel,
+    sample]. The first sample lies at `start_seconds` as a player shows it: chunks, rolls and schedule belong
+    to this clock, so an excerpt is dreamed like that part of the whole. `folder`, None: the system's, holds a
+    temporary file, as large as the sound in float32; in `store` finished chunks outlive the run.
 
     Raises:
         UserError: a sample is not a number.
@@ -119,7 +113,7 @@ def dream_source(
         silence = -math.inf
         return AudioDreamReport(0, source.rate, source.channels, silence, silence, silence, 1.0, 0.0, ())
     meter, strength = meter_loudness(source), settings.schedule.curve("strength")
-    context = chunks.make_chunk_context(source, network, meter, settings, start_seconds, hooks)
+    context = ChunkContext(source, network, meter, settings, start_seconds, hooks)
     dreamed: list[tuple[_ChunkPlan, np.ndarray]] = []
     gain_sum, hops = 0.0, 0
 
@@ -306,7 +300,7 @@ def measure_contrast_energies(source: AudioSource, sound: AudioSource, network: 
     `source` sets the level at which `sound`, itself or what was made of it, is measured.
     """
     settings = AudioDreamSettings(Schedule())
-    context = chunks.make_chunk_context(source, network, meter_loudness(source), settings)
+    context = ChunkContext(source, network, meter_loudness(source), settings)
     grid, rungs = chunks.split_into_chunks(*context.hop_range), list(range(len(context.frontend.terms)))
     energies = [_measure_energies(context, sound, chunk, rungs, context.level_factor) for chunk in grid]
     return np.average(energies, axis=0, weights=[chunk.stop - chunk.first for chunk in grid])

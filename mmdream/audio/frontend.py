@@ -17,11 +17,10 @@ from mmdream.audio import spectra
 from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, soft_limit
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource, AudioSource
-from mmdream.audio.spectra import Stft, read_spectra, sum_power
+from mmdream.audio.spectra import read_spectra, sum_power
 from mmdream.settings.targets import NO_TARGETS, Targets, Term
 
 if TYPE_CHECKING:
-    from mmdream.core.memory import LruCache
     from mmdream.networks.card import AudioInput
     from mmdream.networks.network import Network
 
@@ -43,37 +42,41 @@ class SpectrogramSlice:
     """float32 [column]: where each lies on the canvas, in hops, held at its ends."""
 
 
-@dataclass(frozen=True, eq=False)
 class AudioFrontend:
-    """A network's front end at one sample rate, and what it climbs."""
+    """A network's front end at one sample rate, and what it climbs; `get_frontend` caches it."""
 
-    network: Network
-    terms: tuple[Term, ...]
-    """The user's targets, and the card's rungs where they count by depth."""
-    target_weights: tuple[float, ...]
-    """Of the user's targets, the first of the terms."""
-    measure: str
-    """How layers and channels are climbed, see `targets.MEASURES`."""
-    guide: dict[str, np.ndarray]
-    """Features to go towards, float32 [cell, channel], by layer."""
-    stft: Stft
-    group_starts: np.ndarray
-    """int [group]: first bins of the groups that `group_power` sums."""
-    filterbank: np.ndarray
-    """float32 [group, band of the network]."""
-    canvas_filterbank: np.ndarray
-    """float32 [group, band of the canvas], zero where the network takes nothing."""
-    band_to_group: np.ndarray
-    """Interpolation, float32 [band of the canvas, group]."""
-    group_sizes: np.ndarray
-    """float32 [group]: bins in each."""
-    typical_power: np.ndarray
-    """float32 [band of the canvas]: levelled power of a bin in a sound that is average for the network."""
-
-    @property
-    def traces(self) -> LruCache:
-        """Where its traced functions are cached: with its network."""
-        return self.network.traces
+    def __init__(self, network: Network, rate: int, targets: Targets, guide: ArraySource | None) -> None:
+        self.network, self.traces, self.measure = network, network.traces, targets.measure
+        self.terms = targets.terms
+        """The user's targets, and the card's rungs where they count by depth."""
+        if not self.terms or (guide is not None and all(term.kind != "layer" for term in self.terms)):
+            # A guide alone names no layers.
+            self.terms += tuple(Term("layer", rung.layer) for rung in network.card.rungs)
+        self.target_weights = tuple(term.weight for term in targets.terms)
+        """Of the user's targets, the first of the terms."""
+        self.guide = {} if guide is None else _extract_guide_features(network, guide, self.terms)
+        """Features to go towards, float32 [cell, channel], by layer."""
+        self.stft = stft = spectra.make_network_stft(self.spec, rate)
+        starts = spectra.group_bins(stft, BAND_EDGES, spectra.network_band_edges(self.spec))
+        self.group_starts = starts
+        """int [group]: first bins of the groups that `group_power` sums."""
+        self.group_sizes = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
+        """float32 [group]: bins in each."""
+        bank = spectra.make_network_filterbank(self.spec, stft)
+        self.filterbank = np.add.reduceat(bank, starts, axis=0) / self.group_sizes[:, None]
+        """float32 [group, band of the network]."""
+        canvas_bank = spectra.make_filterbank(BAND_EDGES, stft)
+        self.canvas_filterbank = np.add.reduceat(canvas_bank, starts, axis=0) / self.group_sizes[:, None]
+        """float32 [group, band of the canvas], zero where the network takes nothing."""
+        self.canvas_filterbank[~self.filterbank.any(axis=1)] = 0.0
+        interpolation = spectra.make_band_interpolation(BAND_EDGES, stft)
+        self.band_to_group = np.add.reduceat(interpolation, starts, axis=1) / self.group_sizes
+        """float32 [band of the canvas, group]."""
+        # Nothing is invented where the network takes nothing.
+        typical = spectra.compute_typical_power(self.spec, BAND_EDGES) * self.canvas_filterbank.any(axis=0)
+        self.typical_power = typical.astype(np.float32)
+        """float32 [band of the canvas]: levelled power of a bin in a sound that is average for the
+        network."""
 
     @property
     def spec(self) -> AudioInput:
@@ -126,42 +129,7 @@ def get_frontend(
     # By its sound, not by its file, which may be another one the next time.
     guide_key = None if guide is None else (guide.rate, hashlib.sha256(guide.samples.tobytes()).hexdigest())
     key = get_frontend, rate, targets.terms, targets.measure, guide_key
-    return network.traces.get(key, lambda: _build_frontend(network, rate, targets, guide))
-
-
-def _build_frontend(
-    network: Network, rate: int, targets: Targets, guide: ArraySource | None
-) -> AudioFrontend:
-    spec: AudioInput = network.card.input  # type: ignore[assignment]
-    stft = spectra.make_network_stft(spec, rate)
-    starts = spectra.group_bins(stft, BAND_EDGES, spectra.network_band_edges(spec))
-    sizes = np.diff(np.append(starts, stft.n_bins)).astype(np.float32)
-    bank = spectra.make_network_filterbank(spec, stft)
-    bank = np.add.reduceat(bank, starts, axis=0) / sizes[:, None]
-    canvas_bank = spectra.make_filterbank(BAND_EDGES, stft)
-    canvas_bank = np.add.reduceat(canvas_bank, starts, axis=0) / sizes[:, None]
-    canvas_bank[~bank.any(axis=1)] = 0.0
-    interpolation = spectra.make_band_interpolation(BAND_EDGES, stft)
-    # Nothing is invented where the network takes nothing.
-    typical = spectra.compute_typical_power(spec, BAND_EDGES) * canvas_bank.any(axis=0)
-    terms = targets.terms
-    if not terms or (guide is not None and all(term.kind != "layer" for term in terms)):
-        # A guide alone names no layers.
-        terms += tuple(Term("layer", rung.layer) for rung in network.card.rungs)
-    return AudioFrontend(
-        network=network,
-        terms=terms,
-        target_weights=tuple(term.weight for term in targets.terms),
-        measure=targets.measure,
-        guide={} if guide is None else _extract_guide_features(network, guide, terms),
-        stft=stft,
-        group_starts=starts,
-        filterbank=bank,
-        canvas_filterbank=canvas_bank,
-        band_to_group=np.add.reduceat(interpolation, starts, axis=1) / sizes,
-        group_sizes=sizes,
-        typical_power=typical.astype(np.float32),
-    )
+    return network.traces.get(key, lambda: AudioFrontend(network, rate, targets, guide))
 
 
 def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable[[np.ndarray], float]:

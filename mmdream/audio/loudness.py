@@ -52,8 +52,7 @@ def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
 class LoudnessMeter:
     """Meters a sound that comes in blocks of any length; `layout` is FFmpeg's name of its channels.
 
-    Methods with `nepers` give the figures behind a log gain: one, or float64 [block], one a tenth of a
-    second.
+    Methods with `nepers` give the figures behind a log gain: one, or float64 [block] of tenths of a second.
     """
 
     def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
@@ -74,10 +73,9 @@ class LoudnessMeter:
         """Take the next block, float32 [channel, sample]."""
         if not samples.shape[1]:
             return
-        weighted, self._state = scipy.signal.sosfilt(
-            self._sections, samples.astype(np.float64), axis=1, zi=self._state
-        )
-        energies = (self._weights @ np.square(weighted), np.square(samples, dtype=np.float64).sum(axis=0))
+        given = samples.astype(np.float64)
+        weighted, self._state = scipy.signal.sosfilt(self._sections, given, axis=1, zi=self._state)
+        energies = (self._weights @ np.square(weighted), np.square(given).sum(axis=0))
         start, stop = self._n_samples, self._n_samples + samples.shape[1]
         first, last = self._block_of(start), self._block_of(stop - 1)
         edges = np.maximum(self._edges(first, last), start) - start
@@ -102,10 +100,7 @@ class LoudnessMeter:
             return np.asarray(-0.691 + 10 * np.log10(self._powers(nepers)))
 
     def measure_excess(self, source: LoudnessMeter, nepers: np.ndarray | float = 0.0) -> np.ndarray:
-        """Nepers [block] by which to turn this sound down so that it is nowhere much louder than its source.
-
-        They are to be interpolated between the blocks' centres; see `MAX_EXCESS_LU`.
-        """
+        """Nepers at the blocks' centres by which to turn this sound down where it passes `MAX_EXCESS_LU`."""
         nepers_over = np.zeros(len(self._power))
         quiet = source.loudness() - QUIET_MARGIN_LU
         allowed = np.maximum(source.momentary_loudness() + MAX_EXCESS_LU, quiet) - _BLOCK_MARGIN_LU
@@ -123,10 +118,9 @@ class LoudnessMeter:
     ) -> float:
         """The gain, nepers, that makes this sound as loud as `target` when it acts as gain^share.
 
-        Args:
-            target: meter of another sound of equal length, or an integrated loudness, LUFS.
-            share: float64 [block], 0..1; without any, or where either sound is silent, the gain is 0.
-            before: nepers [block] that act besides.
+        The target is another sound's meter or an integrated loudness, LUFS. `share` is float64 [block], 0..1;
+        without any, or where either sound is silent, the gain is 0. `before` is nepers [block] that act
+        besides.
         """
         measure = LoudnessMeter._gated
         if isinstance(target, LoudnessMeter):
@@ -139,11 +133,10 @@ class LoudnessMeter:
         def excess(nepers: float) -> float:
             return max(measure(self, nepers * share + before), -200.0) - target
 
-        low, high = -_MAX_NEPERS, _MAX_NEPERS
-        if excess(low) >= 0 or excess(high) <= 0:
+        if excess(-_MAX_NEPERS) >= 0 or excess(_MAX_NEPERS) <= 0:
             # Hardly any of the sound is open to the gain: leave it as it is.
             return 0.0
-        return float(scipy.optimize.brentq(excess, low, high, xtol=1e-6))
+        return float(scipy.optimize.brentq(excess, -_MAX_NEPERS, _MAX_NEPERS, xtol=1e-6))
 
     def gated_rms(self) -> float:
         """RMS of all channels over the blocks within 40 dB of the loudest one, linear; 0 for silence.

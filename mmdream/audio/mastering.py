@@ -24,11 +24,11 @@ from mmdream.audio.source import BLOCK_SAMPLES, AudioSource, FileSource, read_bl
 from mmdream.settings.report import Report
 
 PEAK_CEILING = 10 ** (-1 / 20)
-"""-1 dBTP, after EBU R 128."""
+"""Linear: -1 dBTP, after EBU R 128."""
 LOOKAHEAD_SECONDS = 0.01
-"""How far the limiter looks ahead, and back; its gain moves over twice that."""
+"""How far the limiter looks ahead, and back."""
 MATCH_ROUNDS = 6
-"""Of the loudness match of a dream; the last ones move it by hundredths of a decibel."""
+"""Of the loudness match of a dream; the last ones move hundredths of a decibel."""
 MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 _LIMITED_SHARE = 0.98
@@ -75,11 +75,7 @@ class AudioReport:
 def store_raw(
     blocks: Iterable[np.ndarray], source: AudioSource, folder: Path | None
 ) -> Iterator[tuple[FileSource, LoudnessMeter]]:
-    """Keep a new sound in a temporary float32 file in `folder` until it is mastered, and meter it.
-
-    Raises:
-        OSError: ENOSPC, no room for the file.
-    """
+    """Keep a new sound in a temporary file until it is mastered, and meter it; OSError (ENOSPC): no room."""
     meter = LoudnessMeter(source.rate, source.channels, source.layout)
     with tempfile.TemporaryDirectory(dir=folder, prefix="sound") as place:
         path = Path(place) / "raw.wav"
@@ -101,8 +97,7 @@ def match_dream_loudness(
     """The log gain, by sample, that brings a dream to a loudness without sudden loud moments.
 
     Turning the loudest places down makes the whole softer, and turning that up makes them louder again: a few
-    rounds settle it. `share` tells how much of the gain acts at some samples, 0..1; `loudness` is LUFS, None:
-    as the source, on the whole and at any moment.
+    rounds settle it. `share` tells how much of the gain acts, 0..1; `loudness` is LUFS, None: as the source.
     """
     at = dream.block_seconds() * rate
     shares, down = share(at), np.zeros(len(at))
@@ -119,7 +114,7 @@ def match_dream_loudness(
 def match_loudness(sound: LoudnessMeter, source: LoudnessMeter, rate: int) -> SampleCurve:
     """The log gain, by sample, that makes a sound as loud as another: one for all, less at loud moments.
 
-    Tries every gain: the rounds of `match_dream_loudness` can end beside where the courses of both differ.
+    Tries every gain: the rounds of `match_dream_loudness` can end beside it where the courses of both differ.
     """
 
     def apply(nepers: float) -> np.ndarray:
@@ -153,9 +148,9 @@ def limit_blocks(
 
     def read(start: int, stop: int) -> np.ndarray:
         samples = read_padded(source, start, stop)
-        return (
-            samples if curve is None else samples * np.exp(curve(np.arange(start, stop))).astype(np.float32)
-        )
+        if curve is not None:
+            samples = samples * np.exp(curve(np.arange(start, stop))).astype(np.float32)
+        return samples
 
     end = source.n_samples if n_samples is None else n_samples
     for start in range(0, end, BLOCK_SAMPLES):
@@ -165,11 +160,7 @@ def limit_blocks(
 def write_metered(
     blocks: Iterable[np.ndarray], source: AudioSource, write: SampleWriter
 ) -> tuple[float, float]:
-    """Write a new sound, of the rate and channels of `source`, and meter it.
-
-    Returns:
-        Loudness (LUFS) and true peak (dBTP); -inf for silence.
-    """
+    """Write a new sound of the source's rate and channels; its loudness (LUFS) and true peak (dBTP)."""
     meter, peaks = LoudnessMeter(source.rate, source.channels, source.layout), TruePeakMeter(source.channels)
     for samples in blocks:
         meter.feed(samples)
@@ -196,7 +187,7 @@ def find_ceiling(source: AudioSource) -> float:
 
 
 def _make_interpolator() -> np.ndarray:
-    """Windowed sinc, float32 [tap, phase], for the points 1/4, 1/2 and 3/4 after a sample."""
+    """Kaiser-windowed sinc, float32 [tap, phase], for the points 1/4, 1/2 and 3/4 after a sample."""
     offsets = np.arange(1, _OVERSAMPLING) / _OVERSAMPLING
     t = np.arange(_TAPS)[:, None] - (_TAPS // 2 - 1) - offsets
     window = np.i0(9.0 * np.sqrt(np.clip(1 - (2 * t / _TAPS) ** 2, 0, 1))) / np.i0(9.0)
@@ -212,8 +203,7 @@ _MAX_OVERSHOOT = float(np.abs(_INTERPOLATOR).sum(axis=0).max())
 def measure_peaks(samples: np.ndarray, over: float = 0.0) -> np.ndarray:
     """The largest magnitude over all channels at each sample and up to the next one, float32 [sample].
 
-    Pieces that cannot reach `over`, linear, are not interpolated, because this is slow and loud ones are
-    rare.
+    Pieces that cannot reach `over`, linear, are not interpolated: that is slow, and loud ones are rare.
     """
     n_samples = samples.shape[1]
     peaks = np.abs(samples).max(axis=0)

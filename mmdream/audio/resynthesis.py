@@ -27,7 +27,7 @@ from mmdream.audio.spectra import (
     overlap_add,
     read_spectra,
 )
-from mmdream.audio.synthesis import Excitation, fade_at_edges
+from mmdream.audio.synthesis import Excitation
 from mmdream.settings.schedule import Curve
 
 MIN_GAIN_HZ = 20.0
@@ -39,6 +39,8 @@ GRIFFIN_LIM_ITERATIONS = 32
 """Twice as many take another 0.01 off the inconsistency."""
 MOMENTUM = 0.99
 """Of the fast variant (Perraudin, Balazs and Sondergaard 2013)."""
+EDGE_HOPS = 2, 8
+"""Hops from the sound's beginning, and from its end, between which what is invented rises: no click."""
 OVERLAPPING_FRAMES = 2 * HALF_WINDOW_HOPS - 1
 """Frames on either side that share samples with one."""
 LOOKAHEAD_FRAMES = 4 * HALF_WINDOW_HOPS
@@ -64,7 +66,7 @@ def apply_gains(
     to_bins = make_band_interpolation(BAND_EDGES, stft)
     to_bins = to_bins * np.minimum(stft.frequencies / MIN_GAIN_HZ, 1.0).astype(np.float32)
     excitation = Excitation(stft, context.settings.seed)
-    ends = context.offset // stft.hop, (context.offset + context.source.n_samples) // stft.hop
+    begin, end = context.offset // stft.hop, (context.offset + context.source.n_samples) // stft.hop
     for first, canvas in canvases:
         hops = np.arange(first, first + len(canvas))
         share = strength.at(context.hop_seconds(hops)).astype(np.float32)
@@ -75,7 +77,8 @@ def apply_gains(
         dream = source * np.exp(gain @ to_bins)
         if invent:
             power = compute_invented_power(planes[..., N_BANDS:], frontend.typical_power) @ to_bins
-            level = invent * share * fade_at_edges(hops, *ends)
+            fade = (np.minimum(hops - begin, end - hops) - EDGE_HOPS[0]) / (EDGE_HOPS[1] - EDGE_HOPS[0])
+            level = invent * share * np.clip(fade, 0.0, 1.0)
             amplitude = level[:, None] * np.sqrt(power / source.shape[0]) / context.level_factor
             dream = dream + amplitude * excitation.next_spectra(first, _find_pitch(context, source))
         yield source, dream.astype(np.complex64)

@@ -15,9 +15,9 @@ from mmdream.core.errors import UserError
 BLOCK_SAMPLES = 65536
 """Samples read, metered or written at a time."""
 MAX_AMPLITUDE = 1e10
-"""Full scale is 1. Integers of 32 bits stored as floats lie below; the power of larger values overflows."""
+"""Integers of 32 bits stored as floats lie below; the power of larger values overflows."""
 CROSSFADE_SECONDS = 1.0
-"""Of a crossfade, but at most 1 / CROSSFADE_DIVISOR of either clip."""
+"""But at most 1 / CROSSFADE_DIVISOR of either clip."""
 CROSSFADE_DIVISOR = 4
 
 
@@ -114,9 +114,7 @@ def crossfaded_length(lengths: Sequence[int], rate: int) -> int:
 
 def _fade_lengths(lengths: Sequence[int], rate: int) -> list[int]:
     longest = round(CROSSFADE_SECONDS * rate)
-    return [
-        min(longest, one // CROSSFADE_DIVISOR, two // CROSSFADE_DIVISOR) for one, two in pairwise(lengths)
-    ]
+    return [min(longest, min(pair) // CROSSFADE_DIVISOR) for pair in pairwise(lengths)]
 
 
 def _fade_weights(samples: np.ndarray, length: int) -> np.ndarray:
@@ -139,8 +137,7 @@ def read_padded(source: AudioSource, start: int, stop: int) -> np.ndarray:
 def read_blocks(source: AudioSource) -> Iterator[np.ndarray]:
     """The whole sound in order, float32 [channel, at most BLOCK_SAMPLES].
 
-    Raises:
-        UserError: a sample is not a number, or beyond `MAX_AMPLITUDE`.
+    Raises UserError where a sample is not a number, or beyond `MAX_AMPLITUDE`.
     """
     for start in range(0, source.n_samples, BLOCK_SAMPLES):
         samples = source.read(start, min(start + BLOCK_SAMPLES, source.n_samples))

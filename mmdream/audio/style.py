@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,7 @@ import scipy.ndimage
 
 from mmdream.ascent.engine import AscentProblem, ascend
 from mmdream.audio import mastering, texture
-from mmdream.audio.chunks import (
-    HALO_HOPS,
-    MIN_CANVAS_HOPS,
-    Chunk,
-    ChunkStore,
-    crossfade_chunks,
-    load_or_make,
-)
+from mmdream.audio.chunks import HALO_HOPS, MIN_CANVAS_HOPS, Chunk, ChunkStore, crossfade_chunks, load_or_make
 from mmdream.audio.loudness import LoudnessMeter, meter_loudness
 from mmdream.audio.resynthesis import griffin_lim, project_spectra, stream_griffin_lim
 from mmdream.audio.source import AudioSource
@@ -116,7 +109,7 @@ def meter_sound(source: AudioSource, name: str) -> MeteredSound:
         raise UserError(f"{name}: {error}") from None
     if meter.loudness() < MIN_LOUDNESS:
         raise UserError(f"{name}: is silent; give a sound that can be heard")
-    return MeteredSound(source, meter, texture.make_style_grid(source.rate))
+    return MeteredSound(source, meter, texture.StyleGrid(source.rate))
 
 
 def style_source(
@@ -133,16 +126,10 @@ def style_source(
 ) -> AudioStyleReport:
     """Give a sound the texture of others: same rate, channels, length and loudness.
 
-    Args:
-        content: read about ten seconds at a time.
-        styles: at the content's rate, each with its share.
-        write: takes the result in order, float32 [channel, sample].
-        network: its columns are the canvas's hops.
-        settings: how to style.
-        names: of the content and of each style, for error messages.
-        folder: for a temporary file; None: the system's place.
-        store: where finished windows outlive the run; None: nowhere.
-        progress: takes the finished share, 0..1.
+    `content` is read about ten seconds at a time; `styles` are at its rate, each with its share; `write`
+    takes the result in order, float32 [channel, sample]. `names`, for error messages, are of the content and
+    of each style. The columns of `network` are the canvas's hops. `folder`, None: the system's, holds a
+    temporary file; in `store` finished windows outlive the run; `progress` takes the finished share, 0..1.
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
@@ -177,7 +164,7 @@ def make_style_target(
     shares = np.array(parts) / sum(parts)
     means = [_weighted_moments(sound.read_weighted_pieces())[0] for sound in sounds]
     mean = (shares @ np.stack(means)).astype(np.float32)
-    model = texture.build_texture_model(content.grid, mean, network, settings.seed)
+    model = texture.AudioTextureModel(content.grid, mean, network, settings.seed)
     style_grams = [texture.compute_grams(model, sound.read_weighted_pieces()) for sound in sounds]
     grams = [
         np.sum([share * gram for share, gram in zip(shares, layer, strict=True)], axis=0)
@@ -223,12 +210,10 @@ def _style_windows(
     def canvases() -> Iterator[tuple[Chunk, np.ndarray]]:
         for number, window in enumerate(windows):
 
-            def make(number: int = number, window: Chunk = window) -> dict[str, np.ndarray]:
-                def on_step(step: int) -> None:
-                    progress(0.95 * (number + step / settings.steps) / len(windows))
+            def on_step(step: int, number: int = number) -> None:
+                progress(0.95 * (number + step / settings.steps) / len(windows))
 
-                return {"canvas": ascend_window(content, window, gradient, settings, on_step)}
-
+            make = partial(ascend_window, content, window, gradient, settings, on_step)
             yield window, load_or_make(store, number, make)["canvas"]
 
     def amplitudes() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -260,12 +245,12 @@ def ascend_window(
     gradient: Callable[..., np.ndarray],
     settings: AudioStyleSettings,
     on_step: Callable[[int], None],
-) -> np.ndarray:
-    """The canvas of a window on its way from the content to the style, float32 [hop, run].
+) -> dict[str, np.ndarray]:
+    """The "canvas" of a window on its way from the content to the style, float32 [hop, run].
 
-    By `ascend` and not by L-BFGS as Ulyanov's: in 100 steps both come to the same loss (0.066 of the start's,
-    voice in the style of strings), Adam's steps in half the time. `gradient` is as `trace_style_gradient`
-    traces it; `on_step` takes each step's number.
+    By Adam and not by L-BFGS as Ulyanov's: in 100 steps both come to the same loss (0.066 of the start's,
+    voice in the style of strings), Adam in half the time. `gradient` is as `trace_style_gradient` traces it;
+    `on_step` takes each step's number.
     """
     grid = content.grid
     spectra = _read_start_spectra(content, window.low, window.high, settings.seed)
@@ -290,7 +275,7 @@ def ascend_window(
             phases = project_spectra(fitted, grid.stft)
             x = grid.to_canvas(phases, content.level_factor)
         done += count
-    return x
+    return {"canvas": x}
 
 
 def _read_start_spectra(content: MeteredSound, first: int, stop: int, seed: int) -> np.ndarray:

@@ -20,19 +20,17 @@ from mmdream.core.errors import UserError
 from mmdream.core.rng import rng_for
 
 PULSE_SHARE = 0.5
-"""Share of the energy that is pulses where there is a pitch; the rest is noise."""
+"""Of the energy where there is a pitch; the rest is noise."""
 VIBRATO_HZ, VIBRATO_DEPTH = 5.5, 0.02
-"""Rate of the vibrato, and its depth as a share of the pitch."""
+"""Depth is a share of the pitch."""
 HIGH_PASS_HZ = 60.0
 """What is lower fades by 12 dB an octave: it would be felt, not heard, and a direct current is no sound."""
-EDGE_HOPS = 2, 8
-"""Hops from the sound's beginning, and from its end, between which what is invented rises: no click."""
 NOISE_BLOCK_SAMPLES = 8192
-"""Samples whose noise is drawn together."""
+"""Drawn together."""
 SIGNAL_RATE = 44_100
-"""Samples a second of a test signal."""
+"""Samples a second."""
 SIGNAL_LUFS = -23.0
-"""Of a test signal: EBU R 128's programme level."""
+"""EBU R 128's programme level."""
 MIN_HZ, MAX_HZ = 20.0, 20_000.0
 MIN_SECONDS, MAX_SECONDS = 0.1, 3600.0
 FADE_SECONDS = 0.02
@@ -41,12 +39,12 @@ PINK_FILTER = (
     (0.049922035, -0.095993537, 0.050612699, -0.004408786),
     (1.0, -2.494956002, 2.017265875, -0.522189400),
 )
-"""Filter that makes white noise fall by 3 dB an octave, as natural sounds do (J. O. Smith, "Spectral Audio
-Signal Processing", section on 1/f noise)."""
+"""Makes white noise fall by 3 dB an octave, as natural sounds do (J. O. Smith, "Spectral Audio Signal
+Processing")."""
 
 
 class Excitation:
-    """Noise and pulses of power 1 in every bin, in order; the pulses' phase continues from call to call."""
+    """Noise and pulses of power 1 in every bin; the pulses' phase continues from call to call."""
 
     def __init__(self, stft: Stft, seed: int) -> None:
         self._stft, self._seed = stft, seed
@@ -106,12 +104,6 @@ class Excitation:
         return np.concatenate(blocks)[start : start + high - low].astype(np.float32)
 
 
-def fade_at_edges(hops: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Weight of what is invented near a sound's first and last hop, 0..1, float64 [hop]."""
-    near = np.minimum(hops - first, last - hops)
-    return np.clip((near - EDGE_HOPS[0]) / (EDGE_HOPS[1] - EDGE_HOPS[0]), 0.0, 1.0)
-
-
 @dataclass(frozen=True, slots=True)
 class SignalSpec:
     """A test signal; raises UserError where frequencies or length are out of range."""
@@ -123,10 +115,9 @@ class SignalSpec:
     """Hz: one for a sine; first and last of a sweep."""
 
     def __post_init__(self) -> None:
-        if not MIN_SECONDS <= self.seconds <= MAX_SECONDS:
-            raise UserError(
-                f"seconds is {self.seconds:g}; choose between {MIN_SECONDS:g} and {MAX_SECONDS:g}"
-            )
+        seconds = self.seconds
+        if not MIN_SECONDS <= seconds <= MAX_SECONDS:
+            raise UserError(f"seconds is {seconds:g}; choose between {MIN_SECONDS:g} and {MAX_SECONDS:g}")
         for hz in self.frequencies:
             if not MIN_HZ <= hz <= MAX_HZ:
                 raise UserError(f"{self.kind} of {hz:g} Hz; choose between {MIN_HZ:g} and {MAX_HZ:g}")
@@ -169,7 +160,7 @@ def generate_signal(signal: SignalSpec, seed: int) -> Iterator[np.ndarray]:
 
 
 def _generate_raw(signal: SignalSpec, seed: int) -> Iterator[np.ndarray]:
-    """The same at an amplitude of about 1."""
+    """At an amplitude of about 1."""
     total, state = signal.n_samples, np.zeros(len(PINK_FILTER[1]) - 1)
     for start in range(0, total, BLOCK_SAMPLES):
         samples = np.arange(start, min(start + BLOCK_SAMPLES, total))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ import scipy.ndimage
 
 from mmdream.audio import spectra
 from mmdream.audio.canvas import BAND_EDGES
-from mmdream.audio.spectra import Stft, make_stft, sum_power
+from mmdream.audio.spectra import make_stft, sum_power
 from mmdream.core.rng import rng_for
 from mmdream.networks.framework import tf
 
@@ -65,15 +64,18 @@ WeightedPieces = Iterable[tuple[np.ndarray, np.ndarray]]
 """Canvases, float32 [hop, run], and how much each of their hops counts, float32 [hop]."""
 
 
-@dataclass(frozen=True, eq=False)
 class StyleGrid:
     """The canvas at one sample rate: runs of bins."""
 
-    stft: Stft
-    run_starts: np.ndarray
-    """int [run], the first bin of each."""
-    run_sizes: np.ndarray
-    """float32 [run], bins."""
+    def __init__(self, rate: int) -> None:
+        self.stft = make_stft(rate)
+        hz = self.stft.frequencies
+        single = np.flatnonzero((hz >= MIN_CANVAS_HZ) & (hz < MAX_SINGLE_BIN_HZ))
+        starts = np.union1d(single, spectra.group_bins(self.stft, BAND_EDGES))
+        self.run_starts = starts[starts >= single[0]]
+        """int [run], the first bin of each."""
+        self.run_sizes = np.diff(np.append(self.run_starts, self.stft.n_bins)).astype(np.float32)
+        """float32 [run], bins."""
 
     def to_canvas(self, frames: np.ndarray, factor: float) -> np.ndarray:
         """A sound's frames, complex64 [channel, hop, bin], on the canvas's scale: float32 [hop, run], >= 0.
@@ -113,28 +115,34 @@ class StyleGrid:
         return np.asarray(amplitudes, np.float32)
 
 
-@lru_cache(maxsize=4)
-def make_style_grid(rate: int) -> StyleGrid:
-    """The canvas at a sample rate."""
-    stft = make_stft(rate)
-    single = np.flatnonzero((stft.frequencies >= MIN_CANVAS_HZ) & (stft.frequencies < MAX_SINGLE_BIN_HZ))
-    starts = np.union1d(single, spectra.group_bins(stft, BAND_EDGES))
-    starts = starts[starts >= single[0]]
-    return StyleGrid(stft, starts, np.diff(np.append(starts, stft.n_bins)).astype(np.float32))
-
-
-@dataclass(frozen=True, eq=False)
 class AudioTextureModel:
-    """Two networks that read one canvas; `network` None: the wide one alone."""
+    """Two networks that read one canvas; `network` None: the wide one alone.
 
-    mean: np.ndarray
-    """float32 [run]: the style's, which the wide network takes as zero, or its Gram matrices hold little
-    else."""
-    filters: tuple[np.ndarray, ...]
-    """float32 [hop, run, filter]."""
-    filterbank: np.ndarray
-    """float32 [run, band of the network]."""
-    network: Network | None
+    `mean`, float32 [run], is the style's, which the wide network takes as zero, or its Gram matrices hold
+    little else. The columns of `network` are the canvas's hops; `count` filters have each length of
+    `filter_hops`.
+    """
+
+    def __init__(
+        self,
+        grid: StyleGrid,
+        mean: np.ndarray,
+        network: Network | None,
+        seed: int,
+        filter_hops: Sequence[int] = FILTER_HOPS,
+        count: int = FILTERS_PER_LENGTH,
+    ) -> None:
+        self.mean, self.network, runs = mean, network, len(grid.run_starts)
+        scales = [np.float32(np.sqrt(2 / (length * runs))) for length in filter_hops]  # He et al. 2015
+        self.filters = tuple(
+            rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
+            for length, scale in zip(filter_hops, scales, strict=True)
+        )
+        """float32 [hop, run, filter]."""
+        if network is not None:
+            bank = spectra.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
+            self.filterbank = np.add.reduceat(bank, grid.run_starts, axis=0)
+            """float32 [run, band of the network]."""
 
     def features(self, canvas: tf.Tensor, roll: tf.Tensor | int = 0) -> list[tf.Tensor]:
         """Features by layer, [time, band, channel], of a canvas [hop, run]; the wide network's first."""
@@ -153,30 +161,6 @@ class AudioTextureModel:
         n_trained = len(TRAINED_LAYERS) if self.network else 0
         weights = np.concatenate((wide, np.full(n_trained, TRAINED_WEIGHT / len(TRAINED_LAYERS))))
         return np.asarray(weights / weights.sum(), np.float32)
-
-
-def build_texture_model(
-    grid: StyleGrid,
-    mean: np.ndarray,
-    network: Network | None,
-    seed: int,
-    filter_hops: Sequence[int] = FILTER_HOPS,
-    count: int = FILTERS_PER_LENGTH,
-) -> AudioTextureModel:
-    """Draw the wide network's filters, and lay the trained one's bands on the canvas.
-
-    `mean` is float32 [run]; the columns of `network` are the canvas's hops; `count` filters have each length.
-    """
-    runs = len(grid.run_starts)
-    scales = [np.float32(np.sqrt(2 / (length * runs))) for length in filter_hops]  # He et al. 2015
-    filters = tuple(
-        rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
-        for length, scale in zip(filter_hops, scales, strict=True)
-    )
-    if network is None:
-        return AudioTextureModel(mean, filters, np.zeros((runs, 0), np.float32), None)
-    bank = spectra.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
-    return AudioTextureModel(mean, filters, np.add.reduceat(bank, grid.run_starts, axis=0), network)
 
 
 def compute_grams(model: AudioTextureModel, pieces: WeightedPieces) -> list[np.ndarray]:

@@ -1,9 +1,8 @@
 """What a clip goes through before it is dreamed again: a change of time or pitch, and a guard.
 
 All channels get the same phases and gains, so the place of a sound between them stays. What is dreamed again
-and again must not end as one tone or as a screech: the guard measures how a clip's energy lies over the
-third-octaves, and turns one that has gone too far back towards the first with a smooth equaliser, just as far
-as needed.
+and again must not end as one tone or as a screech: where a clip's energy lies too far from the first clip's,
+the guard leads it back with a smooth equaliser, just as far as needed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ TARGET_SHARE = 0.9
 MAX_CUT_DB, MAX_BOOST_DB = 30.0, 6.0
 """Most that the equaliser takes away and adds: more would lift hiss."""
 LOWERING_STEP_DB, LOWERING_ROUNDS = 0.25, 60
-"""Steps by which an equaliser is lowered that leads back and still passes a bound."""
+"""Where an equaliser leads all the way back and still passes a bound."""
 SHARE_FLOOR = 1e-8
 """Of the energy; emptier third-octaves are all alike."""
 FILTER_SECONDS = 0.09
@@ -94,8 +93,8 @@ def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     """A clip, float32 [channel, sample], `factor` times as long at the same pitch, at least one sample.
 
     A phase vocoder with identity phase locking (Laroche and Dolson 1999, "Improved phase vocoder time-scale
-    modification of audio"). A window is rotated so that it follows the one written before it as, in the clip,
-    it follows what lies one hop earlier; for a factor of 1 not at all. One rotation serves all channels.
+    modification of audio"). A window is rotated, alike in all channels, so that it follows the one written
+    before it as, in the clip, it follows what lies one hop earlier.
     """
     hop = max(1, round(rate * WINDOW_SECONDS / WINDOW_OVERLAP))
     size = WINDOW_OVERLAP * hop
@@ -111,17 +110,16 @@ def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
         start = min(max(at + size // 2 + hop, 0), source.shape[1] - size)
         return np.asarray(scipy.fft.rfft(source[:, start : start + size] * window))
 
-    written = np.zeros(0)
+    written: np.ndarray | None = None
     for frame in range(frames):
         # Centre of the window in the result is frame * hop - size / 2, and the same time in the clip.
         at = round((frame - WINDOW_OVERLAP // 2) * hop / factor)
         current = spectrum(at)
-        if not frame:
-            written = current
-        else:
+        if written is not None:
             rotation = np.sum(written * np.conj(spectrum(at - hop)), axis=0)
             power = np.sum(np.square(np.abs(current)), axis=0)
-            written = current * _lock_phases(rotation, power)
+            current = current * _lock_phases(rotation, power)
+        written = current
         out[:, frame * hop : frame * hop + size] += scipy.fft.irfft(written, size) * window
     # Squared roots of Hann windows, four over each sample, add up to 2.
     return np.ascontiguousarray(out[:, size : size + length]) / np.float32(WINDOW_OVERLAP / 2)
@@ -206,9 +204,9 @@ def measure_balance(samples: np.ndarray, rate: int) -> TonalBalance:
 
 
 def compute_bounds(first: TonalBalance, room: float = 1.0) -> tuple[float, float]:
-    """What a clip's strongest third-octave, and what lies above `HIGH_HZ`, may hold.
+    """What a clip's strongest third-octave, and what lies above `HIGH_HZ`, may hold, the first clip's always.
 
-    Every clip may have the first one's balance; `room` is the share of the fixed bounds that may be filled.
+    `room` is the share of the fixed bounds that may be filled.
     """
     high = max(MAX_HIGH_SHARE, MAX_HIGH_RATIO * first.high)
     return max(room * MAX_THIRD_SHARE, first.strongest), room * high
@@ -242,9 +240,10 @@ def guard_balance(samples: np.ndarray, rate: int, first: TonalBalance) -> tuple[
                 far = middle
             else:
                 low = middle
-        return _apply_equalizer(samples, rate, hz, _interpolate_curve(far * back, hz)), far
-    lowered = _lower_excess(back, equalized, first)
-    return _apply_equalizer(samples, rate, hz, _interpolate_curve(lowered, hz)), 1.0
+        knots = far * back
+    else:
+        knots = _lower_excess(back, equalized, first)
+    return _apply_equalizer(samples, rate, hz, _interpolate_curve(knots, hz)), far
 
 
 def _lower_excess(

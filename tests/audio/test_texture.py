@@ -27,10 +27,10 @@ from mmdream.audio.style import (
     style_source,
 )
 from mmdream.audio.texture import (
-    build_texture_model,
+    AudioTextureModel,
+    StyleGrid,
     compute_grams,
     gram_distances,
-    make_style_grid,
     sum_feature_products,
     trace_style_gradient,
 )
@@ -113,7 +113,7 @@ def test_windows_cover_every_hop_once_and_hear_their_neighbours(first: int, stop
 def test_texture_comes_in_pieces_and_leaves_pauses_out(melnet: Network):
     sound = listened(rattle(6.0))
     canvas = sound.read_canvas(0, sound.hops)
-    on = build_texture_model(sound.grid, canvas.mean(axis=0), None, 0)
+    on = AudioTextureModel(sound.grid, canvas.mean(axis=0), None, 0)
     ones = np.ones(len(canvas), np.float32)
     whole = compute_grams(on, [(canvas, ones)])
     half = len(canvas) // 2
@@ -206,7 +206,7 @@ def test_the_texture_comes_near_in_networks_that_were_climbed_and_in_others(resu
     result, report = results[0.1]
     assert max(report.style_left.values()) < 0.1
     middle = wanted.read_canvas(0, wanted.hops).mean(axis=0)
-    other = build_texture_model(content.grid, middle, None, 9, filter_hops=(11,))
+    other = AudioTextureModel(content.grid, middle, None, 9, filter_hops=(11,))
     aim = compute_grams(other, wanted.read_weighted_pieces())
     before, after = (
         gram_distances(compute_grams(other, s.read_weighted_pieces()), aim)
@@ -279,5 +279,5 @@ def test_settings_out_of_range_are_refused(name: str, value: float):
 
 
 def test_runs_are_as_wide_at_every_rate():
-    counts = [len(make_style_grid(rate).run_starts) for rate in (44_100, 48_000, 96_000)]
+    counts = [len(StyleGrid(rate).run_starts) for rate in (44_100, 48_000, 96_000)]
     assert max(counts) - min(counts) <= 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdream.audio.chunks import AudioDreamSettings, make_chunk_context, split_into_chunks
+from mmdream.audio.chunks import AudioDreamSettings, ChunkContext, split_into_chunks
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import ArraySource
 from mmdream.audio.spectra import measure_band_power, to_network_input
@@ -61,7 +61,7 @@ def test_a_sound_is_heard_in_training_as_in_a_dream():
     source = ArraySource(samples[None], rate)
     meter = LoudnessMeter(rate, 1)
     meter.feed(samples[None])
-    on = make_chunk_context(source, load_network(about), meter, AudioDreamSettings(Schedule()))
+    on = ChunkContext(source, load_network(about), meter, AudioDreamSettings(Schedule()))
     (chunk,) = split_into_chunks(*on.hop_range)
     own = on.read_slice(source, chunk, on.level_factor)
     first = on.column_range(chunk)[0]
