@@ -35,7 +35,7 @@ INVENTED_GATE = 3 / DB_PER_NEPER
 MAX_COLUMNS = 1000
 """Of a drawing; from twice as many on, neighbours share one."""
 BLOCK_HOPS = 512
-"""Hops that are transformed together."""
+"""Transformed together."""
 
 
 def soft_limit(
@@ -47,7 +47,7 @@ def soft_limit(
 ) -> Array:
     """The gain that a canvas stands for, float32: limited by a smooth curve, never cut.
 
-    `highest` > 0 and `lowest` < 0 are nepers; `where` and `tanh` are of the library that `canvas` belongs to.
+    `highest` > 0 and `lowest` < 0 are nepers; `where` and `tanh` are of the library of `canvas`.
     """
     limit = where(canvas > 0, np.float32(highest), np.float32(lowest))
     return limit * tanh(canvas / limit)
@@ -55,17 +55,14 @@ def soft_limit(
 
 def limit_canvas(canvas: np.ndarray) -> np.ndarray:
     """A canvas, softly limited; its second plane, if any, within the limits of invented energy."""
-    gain = soft_limit(canvas[:, :N_BANDS])
-    if canvas.shape[1] == N_BANDS:
-        return np.asarray(gain)
-    return np.hstack((gain, soft_limit(canvas[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED)))
+    invented = soft_limit(canvas[:, N_BANDS:], MAX_INVENTED, MIN_INVENTED)
+    return np.hstack((soft_limit(canvas[:, :N_BANDS]), invented))
 
 
 def compute_invented_power(canvas: Array, typical: np.ndarray, exp: Callable[[Any], Any] = np.exp) -> Array:
     """The power of a bin of invented energy, float32 [hop, band], for a softly limited canvas.
 
-    The canvas is nepers over INVENTED_START; `typical`, [band], the power of a bin of a typical sound; `exp`
-    is of the library that `canvas` belongs to.
+    The canvas is nepers over INVENTED_START; `typical`, [band], the power of a bin of a typical sound.
     """
     gate = 1.0 / (1.0 + exp(-canvas / INVENTED_GATE))
     return typical * exp(2.0 * (canvas + INVENTED_START)) * gate * gate

@@ -33,7 +33,7 @@ HALO_HOPS = 192
 """Hops heard to either side, 2.2 s: the running mean that events stand out from reaches 1 s. With half of it
 two grids of chunks dream twice as far apart near a seam."""
 FADE_HOPS = 128
-"""Hops over which neighbours cross-fade, half of them on either side of the seam."""
+"""Over which neighbours cross-fade, half of them on either side of the seam."""
 MAX_SLIVER_HOPS = 12
 """A rest of the grid at either end that is no longer goes to the neighbour."""
 ALIGN_HOPS = 32
@@ -44,15 +44,12 @@ MIN_CANVAS_HOPS = 64
 
 @dataclass(frozen=True)
 class Chunk:
-    """A stretch of the grid, in hops of the source's own clock, half open."""
+    """Place `number` of the grid: new sound in hops `first` to `stop` (excluded), heard `low` to `high`."""
 
     number: int
-    """Place on the grid."""
     first: int
-    """First hop of new sound."""
     stop: int
     low: int
-    """First hop heard."""
     high: int
 
     @property
@@ -66,19 +63,19 @@ CanvasCallback = Callable[[Chunk, int, int, np.ndarray], None]
 
 
 class ChunkStore(Protocol):
-    """A place for finished chunks, by their number in the sound, that outlives the run."""
+    """A place that outlives the run, for the arrays of finished chunks by their number in the sound."""
 
     def load(self, number: int) -> dict[str, np.ndarray] | None:
-        """What `save` was given for a chunk; None: nothing yet."""
+        """What `save` was given; None: nothing yet."""
 
     def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep the arrays of a chunk."""
+        """Keep them."""
 
 
 def load_or_make(
     store: ChunkStore | None, number: int, make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """A chunk's arrays from the store, or made and stored."""
+    """A chunk's arrays, from the store where it has them."""
     arrays = None if store is None else store.load(number)
     if arrays is None:
         arrays = make()
@@ -96,7 +93,7 @@ class AudioDreamSettings:
     seed: int = 0
     targets: Targets = NO_TARGETS
     guide: ArraySource | None = None
-    """Read from its file; that in `targets` is not looked at."""
+    """A sound; the guide's file in `targets` is not looked at."""
     options: AudioOptions = DEFAULT_AUDIO_OPTIONS
     loudness: float | None = None
     """LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the source's."""
@@ -212,10 +209,7 @@ def split_into_chunks(first: int, stop: int) -> list[Chunk]:
 
 
 def crossfade_chunks(dreams: Iterable[tuple[Chunk, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
-    """Join the log gains of neighbouring chunks, float32 [high - low, band], a finished stretch at a time.
-
-    A stretch is its first hop and its gain; they follow one another without gap.
-    """
+    """First hop and joined log gain, float32 [hop, band], of one stretch of a sound after the other."""
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FADE_HOPS, dtype=np.float32) + 0.5) / FADE_HOPS)[:, None]
     held: tuple[Chunk, np.ndarray] | None = None
     done = 0

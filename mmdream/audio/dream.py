@@ -44,8 +44,7 @@ START_GAIN_RMS = 0.03
 START_INVENTED_RMS = 0.3
 """The same of invented energy; on a smooth one no figure would ever begin."""
 MAX_DISTANCE_DB = 10.0
-"""Log-spectral distance that gains may open between source and dream; larger gains are scaled back to it:
-beyond, a voice cannot be made out."""
+"""Log-spectral distance that gains may open between source and dream: beyond, no voice can be made out."""
 
 
 @dataclass(frozen=True)

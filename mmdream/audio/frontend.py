@@ -54,7 +54,7 @@ class AudioFrontend:
             self.terms += tuple(Term("layer", rung.layer) for rung in network.card.rungs)
         self.target_weights = tuple(term.weight for term in targets.terms)
         """Of the user's targets, the first of the terms."""
-        self.guide = {} if guide is None else _extract_guide_features(network, guide, self.terms)
+        self.guide = {} if guide is None else self._extract_guide(guide)
         """Features to go towards, float32 [cell, channel], by layer."""
         self.stft = stft = spectra.make_network_stft(self.spec, rate)
         starts = spectra.group_bins(stft, BAND_EDGES, spectra.network_band_edges(self.spec))
@@ -75,8 +75,18 @@ class AudioFrontend:
         # Nothing is invented where the network takes nothing.
         typical = spectra.compute_typical_power(self.spec, BAND_EDGES) * self.canvas_filterbank.any(axis=0)
         self.typical_power = typical.astype(np.float32)
-        """float32 [band of the canvas]: levelled power of a bin in a sound that is average for the
-        network."""
+        """float32 [band of the canvas]: levelled power of a bin in an average sound."""
+
+    def _extract_guide(self, guide: ArraySource) -> dict[str, np.ndarray]:
+        """A guide's features at the layers among the terms, evenly spread."""
+        samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
+        power = spectra.measure_band_power(samples, guide.rate, self.spec)
+        given, features = spectra.to_network_input(power[None], self.spec), {}
+        for layer in (term.name for term in self.terms if term.kind == "layer"):
+            cells = np.asarray(self.network.layer_features((layer,))(given)[0], np.float32)
+            cells = cells.reshape(-1, cells.shape[3])
+            features[layer] = cells[:: -(-len(cells) // MAX_GUIDE_CELLS)]
+        return features
 
     @property
     def spec(self) -> AudioInput:
@@ -103,8 +113,7 @@ class AudioFrontend:
     def read_power(self, sound: AudioSource, first: int, stop: int, offset: int, factor: float) -> np.ndarray:
         """Levelled power of a stretch of sound, silence beyond its ends, float32 [column, group].
 
-        Columns are counted on the absolute clock, on which the sound begins at sample `offset`; `factor`
-        brings it to the level that the network expects.
+        Columns lie on the absolute clock, where the sound begins at sample `offset`; `factor` levels it.
         """
         return self.group_power(read_spectra(sound, self.stft, first, stop, offset)) * np.float32(factor**2)
 
@@ -123,8 +132,7 @@ def get_frontend(
 ) -> AudioFrontend:
     """A network's front end at a sample rate; cached with the network, for tracing a step takes a second.
 
-    `targets` are climbed in place of, or besides, the rungs next to a depth; `guide` is a sound to go
-    towards.
+    `targets` are climbed in place of, or besides, the rungs; `guide` is a sound to go towards.
     """
     # By its sound, not by its file, which may be another one the next time.
     guide_key = None if guide is None else (guide.rate, hashlib.sha256(guide.samples.tobytes()).hexdigest())
@@ -133,10 +141,7 @@ def get_frontend(
 
 
 def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable[[np.ndarray], float]:
-    """The log-spectral distance in dB that a canvas of gains [hop, band] opens, where the source is heard.
-
-    Mean over the hops of the RMS over bins (Gray and Markel 1976).
-    """
+    """Log-spectral distance, dB, that a canvas of gains [hop, band] opens where the source is heard."""
     sizes = frontend.group_sizes
     bin_power = source.power / sizes
     present = bin_power > POWER_FLOOR * bin_power.max(initial=1e-30)
@@ -149,24 +154,10 @@ def make_distance(frontend: AudioFrontend, source: SpectrogramSlice) -> Callable
         power = np.array([source.power.sum(), (source.power * np.exp(2 * gain)).sum()]) + 1e-30
         louder = 0.5 * math.log(power[1] / power[0])
         deviation = np.square(gain - np.float32(louder)) * share
+        # Mean over the hops of the RMS over bins (Gray and Markel 1976).
         return float(DB_PER_NEPER * np.sqrt(deviation.sum(axis=1)).mean())
 
     return measure
-
-
-def _extract_guide_features(
-    network: Network, guide: ArraySource, terms: tuple[Term, ...]
-) -> dict[str, np.ndarray]:
-    """A guide's features at the layers among some terms, see `AudioFrontend.guide`; evenly spread."""
-    spec: AudioInput = network.card.input  # type: ignore[assignment]
-    samples = guide.read(0, min(guide.n_samples, round(MAX_GUIDE_SECONDS * guide.rate))).mean(axis=0)
-    given = spectra.to_network_input(spectra.measure_band_power(samples, guide.rate, spec)[None], spec)
-    features = {}
-    for layer in (term.name for term in terms if term.kind == "layer"):
-        cells = np.asarray(network.layer_features((layer,))(given)[0], np.float32)
-        cells = cells.reshape(-1, cells.shape[3])
-        features[layer] = cells[:: -(-len(cells) // MAX_GUIDE_CELLS)]
-    return features
 
 
 def read_windows(

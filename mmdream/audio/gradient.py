@@ -1,12 +1,8 @@
-"""The gradient of the objective with respect to a sound canvas: where a dream's sound meets TensorFlow.
-
-A network takes the bands of the source under the canvas's gain, and of what is invented beside it. A step is
-traced once for any length.
-"""
+"""The gradient of the objective with respect to a sound canvas: where a dream's sound meets TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,8 +47,7 @@ def make_gradient(
     """The gradient of the objective over a stretch of sound: (canvas, roll) -> gradient, float32 [hop, band].
 
     The canvas, in nepers, is twice as wide where something is invented, at an amplitude; the roll moves the
-    network's columns. `depth` is 0..1, one or float [column]; the source's contrast energy weighs down
-    events.
+    network's columns. `depth` is 0..1, one or float [column]; the source's energy weighs down events.
     """
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
@@ -151,7 +146,7 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
 
 
 def _compute_features(
-    frontend: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, terms: Sequence[Term], has_events: bool
+    frontend: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, terms: list[Term], has_events: bool
 ) -> LayerFeatures:
     """Features that some terms need, by layer, of a stretch's power [column, group]."""
     card = frontend.network.card
@@ -172,11 +167,7 @@ def _compute_logits(network: Network, features: LayerFeatures) -> tf.Tensor:
 
 
 def _compute_objective(
-    frontend: AudioFrontend,
-    terms: Sequence[Term],
-    weights: tf.Tensor,
-    features: LayerFeatures,
-    share: tf.Tensor,
+    frontend: AudioFrontend, terms: list[Term], weights: tf.Tensor, features: LayerFeatures, share: tf.Tensor
 ) -> tf.Tensor:
     """The sum of the terms under weights, float32 [column, term]; nepers of energy."""
     values, contrasts, contrast_weights = [], [], []
@@ -235,7 +226,7 @@ def _running_mean_share(frontend: AudioFrontend, power: tf.Tensor) -> tf.Tensor:
 
 
 def _sample_at_columns(frontend: AudioFrontend, values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """Values [hop, band] of the canvas at the network's columns, which lie at positions [column] on it."""
+    """Values [hop, band] of the canvas at positions [column] on it, those of the network's columns."""
     if frontend.stft.hop == make_stft(frontend.stft.rate).hop:
         return values
     before = tf.floor(positions)

@@ -139,10 +139,8 @@ class LoudnessMeter:
         return float(scipy.optimize.brentq(excess, -_MAX_NEPERS, _MAX_NEPERS, xtol=1e-6))
 
     def gated_rms(self) -> float:
-        """RMS of all channels over the blocks within 40 dB of the loudest one, linear; 0 for silence.
-
-        K-weighted, because a direct current (the whale recording of the tests has one) is no sound.
-        """
+        """RMS over the blocks within 40 dB of the loudest one, linear; 0 for silence."""
+        # K-weighted: a direct current (the whale recording of the tests has one) is no sound.
         power = np.asarray(self._weighted) / self._lengths()
         if not power.any():
             return 0.0

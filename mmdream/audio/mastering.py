@@ -32,7 +32,7 @@ MATCH_ROUNDS = 6
 MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 _LIMITED_SHARE = 0.98
-"""What a peak is brought to, as a share of the ceiling: the moving gain bends the wave a little."""
+"""Of the ceiling, what a peak is brought to: the moving gain bends the wave a little."""
 _OVERSAMPLING = 4
 _TAPS = 32
 _BLOCK_SAMPLES = 4096
@@ -42,23 +42,18 @@ INTERPOLATION_REACH = _TAPS // 2
 
 SampleCurve = Callable[[np.ndarray], np.ndarray]
 """(samples, int [sample]) -> a value for each, float64: a log gain in nepers, or a share."""
-SampleWriter = Callable[[np.ndarray], None]
-"""Takes a sound in order, float32 [channel, sample]."""
 
 
 @dataclass(frozen=True)
 class AudioReport:
-    """Figures of a new sound and its source. Sounds without a BS.1770 loudness have dB RMS; silence -inf."""
+    """A new sound's figures: LUFS (dB RMS where BS.1770 gives none) and dBTP; -inf for silence."""
 
     n_samples: int
     rate: int
     channels: int
     loudness_source: float
-    """LUFS."""
     loudness_dream: float
-    """LUFS of the new sound."""
     true_peak: float
-    """Of the new sound, dBTP."""
 
     def extend_report(self, report: Report) -> Report:
         """A report with these figures; sounds are computed in float32."""
@@ -143,7 +138,7 @@ def limit_blocks(
 ) -> Iterator[np.ndarray]:
     """A sound in order under a gain, its true peaks limited, float32 [channel, at most BLOCK_SAMPLES].
 
-    The ceiling is linear; `n_samples` is how many of its samples, None: all.
+    The ceiling is linear; `n_samples` of the sound, None: all.
     """
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -158,7 +153,7 @@ def limit_blocks(
 
 
 def write_metered(
-    blocks: Iterable[np.ndarray], source: AudioSource, write: SampleWriter
+    blocks: Iterable[np.ndarray], source: AudioSource, write: Callable[[np.ndarray], None]
 ) -> tuple[float, float]:
     """Write a new sound of the source's rate and channels; its loudness (LUFS) and true peak (dBTP)."""
     meter, peaks = LoudnessMeter(source.rate, source.channels, source.layout), TruePeakMeter(source.channels)
@@ -170,7 +165,11 @@ def write_metered(
 
 
 def write_mastered(
-    raw: AudioSource, curve: SampleCurve, source: AudioSource, meter: LoudnessMeter, write: SampleWriter
+    raw: AudioSource,
+    curve: SampleCurve,
+    source: AudioSource,
+    meter: LoudnessMeter,
+    write: Callable[[np.ndarray], None],
 ) -> AudioReport:
     """Write a new sound under a gain, its peaks limited by those of its source."""
     loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(source), curve), source, write)
@@ -179,7 +178,7 @@ def write_mastered(
 
 
 def find_ceiling(source: AudioSource) -> float:
-    """The ceiling of what is made of a sound, linear: `PEAK_CEILING`, or the sound's own true peak."""
+    """Of what is made of a sound, linear: `PEAK_CEILING`, or the sound's own true peak if that is higher."""
     peaks = TruePeakMeter(source.channels)
     for samples in read_blocks(source):
         peaks.feed(samples)
@@ -257,8 +256,8 @@ def limit_peaks(
     """A stretch of a sound with its true peaks held under a ceiling, linear; float32 [channel, sample].
 
     The gain that each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then
-    averaged over the same width: it is down before the peak comes, and exactly 1 where no peak above the
-    ceiling is near. So stretches fit together. `read` gives [channel, stop - start], zeros beyond the ends.
+    averaged over the same width: it is down before the peak comes, and exactly 1 where none is near, so
+    stretches fit together. `read` gives [channel, stop - start], zeros beyond the ends.
     """
     look = max(1, round(LOOKAHEAD_SECONDS * rate))
     margin = 2 * look + INTERPOLATION_REACH

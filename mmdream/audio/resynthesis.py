@@ -94,10 +94,7 @@ def _find_pitch(context: ChunkContext, source: np.ndarray) -> np.ndarray:
 
 
 def detect_pitch(power: np.ndarray, stft: Stft) -> np.ndarray:
-    """Pitch of power [frame, bin], Hz, float64 [frame], 0 where there is none.
-
-    By autocorrelation, over that of the Hann window (Boersma 1993).
-    """
+    """Pitch of power [frame, bin], Hz, float64 [frame], 0: none; by autocorrelation (Boersma 1993)."""
     lags = np.arange(int(stft.rate / MAX_PITCH_HZ), min(int(stft.rate / MIN_PITCH_HZ), stft.window // 2))
     pitch = np.zeros(len(power))
     if not len(lags):
@@ -174,8 +171,7 @@ def griffin_lim(
 ) -> np.ndarray:
     """Spectra of given amplitudes whose phases change least on their way through samples, complex64.
 
-    The phases begin as those of `start`, and up to OVERLAPPING_FRAMES `previous` frames stay fixed, None:
-    silence; librosa's `griffinlim` knows neither.
+    Phases begin as those of `start`; `previous` frames stay fixed, None: silence (librosa's knows neither).
     """
     spectra = _apply_phases(amplitudes, start)
     last = np.zeros_like(spectra)
@@ -203,10 +199,7 @@ def _apply_phases(amplitudes: np.ndarray, spectra: np.ndarray) -> np.ndarray:
 
 
 def resynthesize(context: ChunkContext, blocks: Iterable[SpectraPair]) -> Iterator[np.ndarray]:
-    """The dream before mastering, in order, float32 [channel, sample].
-
-    What has changed is added to the source's own samples, so that no change gives exactly the source.
-    """
+    """The dream before mastering, in order, float32 [channel, sample]; where nothing changed, the source."""
     sound = context.source
     start = (context.hop_range[0] + HALF_WINDOW_HOPS - 1) * context.stft.hop - context.offset
     for change in overlap_add((dream - source for source, dream in blocks), context.stft):

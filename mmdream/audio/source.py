@@ -76,10 +76,7 @@ class ChannelSource:
 
 
 class CrossfadedSource:
-    """Clips of one rate and channel layout, one after the other, each faded into the next.
-
-    The fades are of equal power (sine and cosine), because neighbouring clips are uncorrelated.
-    """
+    """Clips of one rate and layout, each faded into the next at equal power, for they are uncorrelated."""
 
     def __init__(self, clips: Sequence[AudioSource]) -> None:
         self.clips, self.rate = clips, clips[0].rate
@@ -135,10 +132,7 @@ def read_padded(source: AudioSource, start: int, stop: int) -> np.ndarray:
 
 
 def read_blocks(source: AudioSource) -> Iterator[np.ndarray]:
-    """The whole sound in order, float32 [channel, at most BLOCK_SAMPLES].
-
-    Raises UserError where a sample is not a number, or beyond `MAX_AMPLITUDE`.
-    """
+    """The sound in order, float32 [channel, at most BLOCK_SAMPLES]; UserError: not finite, or too large."""
     for start in range(0, source.n_samples, BLOCK_SAMPLES):
         samples = source.read(start, min(start + BLOCK_SAMPLES, source.n_samples))
         valid = np.abs(samples) <= MAX_AMPLITUDE  # False for what is not a number, too.

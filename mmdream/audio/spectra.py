@@ -4,7 +4,7 @@ Frame h is centred on sample ``h * hop`` of the source's own clock, so any part 
 alone and agrees with the whole. Hann windows of four hops for analysis and synthesis add up to a constant:
 unchanged frames give the samples back, and a change in one frame fades in and out over its window. The bands
 of a sound network are named by its card, in seconds and Hz, so it takes the same sound at any sample rate;
-bands above Nyquist stay empty. Training and dreaming share this.
+bands above Nyquist stay empty.
 """
 
 from __future__ import annotations
@@ -219,8 +219,7 @@ def compute_typical_power(spec: AudioInput, edges: np.ndarray) -> np.ndarray:
 def group_bins(stft: Stft, *grids: np.ndarray) -> np.ndarray:
     """The first bins, int [group], of runs that share one gain: each at most a quarter of any band.
 
-    Low bins stay single, high ones are gathered by the dozen, which makes a step four times cheaper. `grids`
-    are edges of bands, as `compute_band_edges` gives them.
+    Gathering high ones makes a step four times cheaper. `grids` are as `compute_band_edges` gives them.
     """
     bands = [np.interp(stft.frequencies, edges[1:-1], np.arange(len(edges) - 2)) for edges in grids]
     quarters = np.floor(4 * np.stack(bands)).astype(int)

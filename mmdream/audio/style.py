@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from mmdream.networks.network import Network
 
 STAGES = (0.5, 0.12), (0.3, 0.06), (0.2, 0.03)
-"""Share of the steps, and RMS of each on the canvas's scale, nepers. After each stage the canvas is brought
-to amplitudes that a sound can have, or half of what was drawn cancels in the overlaps."""
+"""Share of the steps, and RMS of each, nepers. After each stage the canvas is brought to amplitudes that a
+sound can have, or half of what was drawn cancels in the overlaps."""
 STAGE_ITERATIONS = 8
 """Of Griffin-Lim after each stage."""
 GRADIENT_SIGMA = 2.0, 1.0
@@ -46,7 +46,7 @@ MIN_SECONDS = 0.25
 WINDOW_HOPS = 860
 """10 s."""
 OVERLAP_HOPS = 32
-"""Hops by which pieces overlap: no filter is longer."""
+"""Of pieces whose texture is measured: no filter is longer."""
 MIN_LOUDNESS = -100.0
 """LUFS or dBFS; the noise of 16 bits is louder."""
 
@@ -56,8 +56,7 @@ class AudioStyleReport(mastering.AudioReport):
     """What was done to a sound."""
 
     style_left: dict[str, float]
-    """Share of the content's distance to the styles' Gram matrices that is left, for the wide network
-    ("wide") and the trained one."""
+    """Share of the distance to the styles' Gram matrices that is left, by network: "wide", or its name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,16 +85,12 @@ class MeteredSound:
         """float32 [hop, run]."""
         return self.grid.to_canvas(self.read_spectra(first, stop), self.level_factor)
 
-    def read_pieces(self) -> Iterator[np.ndarray]:
-        """The whole canvas, in pieces that overlap by what the filters reach."""
-        for window in split_into_windows(0, self.hops):
-            yield self.read_canvas(window.first, window.stop + OVERLAP_HOPS)
-
     def read_weighted_pieces(self, pauses: MeteredSound | None = None) -> texture.WeightedPieces:
-        """The pieces, and how much each hop counts: not in pauses, its own or another sound's."""
-        others = (self if pauses is None else pauses).read_pieces()
-        for piece, other in zip(self.read_pieces(), others, strict=True):
-            yield piece, self.grid.measure_presence(other)
+        """The whole canvas, and how much each hop counts, not in pauses: its own, or another sound's."""
+        for window in split_into_windows(0, self.hops):
+            place = window.first, window.stop + OVERLAP_HOPS
+            piece = self.read_canvas(*place)
+            yield piece, self.grid.measure_presence(piece if pauses is None else pauses.read_canvas(*place))
 
 
 def meter_sound(source: AudioSource, name: str) -> MeteredSound:

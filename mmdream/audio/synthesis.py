@@ -39,8 +39,7 @@ PINK_FILTER = (
     (0.049922035, -0.095993537, 0.050612699, -0.004408786),
     (1.0, -2.494956002, 2.017265875, -0.522189400),
 )
-"""Makes white noise fall by 3 dB an octave, as natural sounds do (J. O. Smith, "Spectral Audio Signal
-Processing")."""
+"""White noise through it falls by 3 dB an octave (J. O. Smith, "Spectral Audio Signal Processing")."""
 
 
 class Excitation:
@@ -54,10 +53,7 @@ class Excitation:
         self._next: int | None = None
 
     def next_spectra(self, first: int, pitch: np.ndarray) -> np.ndarray:
-        """The next frames, complex64 [frame, bin], from hop `first` on, where the last call ended.
-
-        `pitch` is Hz, float [frame]; 0: noise alone.
-        """
+        """The next frames, complex64 [frame, bin], from hop `first` on; `pitch` is Hz [frame], 0: noise."""
         hop, reach = self._stft.hop, HALF_WINDOW_HOPS * self._stft.hop
         low, high = first * hop - reach, (first + len(pitch) - 1) * hop + reach
         noise = self._draw_noise(low, high)

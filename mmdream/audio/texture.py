@@ -34,9 +34,9 @@ MIN_CANVAS_HZ = 30.0
 MAX_SINGLE_BIN_HZ = 600.0
 """Bins below stay single; above, runs hold several, which makes a step four times cheaper."""
 LEVELLED_ENERGY = 3 * 10 ** (-23 / 10)
-"""Energy of a hop of a levelled sound: three times the mean square, because of the Hann windows."""
+"""Of a hop of a levelled sound: three times the mean square, because of the Hann windows."""
 AUDIBLE_ENERGY = LEVELLED_ENERGY / 100
-"""Energy of a hop that counts half, 20 dB softer."""
+"""Of a hop that counts half, 20 dB softer."""
 RING_HOPS = 5
 """Hops to either side over which a sound is heard too."""
 PANNING_SIZE = (5, 5)
@@ -51,12 +51,11 @@ TRAINED_WEIGHT = 0.3
 ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
 ENVELOPE_WEIGHT, PARTIALS_WEIGHT = 0.15, 0.02
-"""Weight of the content's envelope at content weight 1, and of its partials, which grows with the square: at
-1 the style chooses the pitch, at 30 the content does."""
+"""At content weight 1; that of the partials grows with the square: at 1 the style chooses the pitch, at 30
+the content does."""
 MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
 """Energy that a hop may have, over the content's: -10 to +3 dB; in pauses, PAUSE_ENERGY."""
 PAUSE_ENERGY = LEVELLED_ENERGY / 10
-"""That of a levelled sound less 10 dB."""
 MAX_ROLL_HOPS = 8
 """Hops to a column of the trained network's deepest layer; its grid moves by up to as many, or it shows."""
 
@@ -119,8 +118,7 @@ class AudioTextureModel:
     """Two networks that read one canvas; `network` None: the wide one alone.
 
     `mean`, float32 [run], is the style's, which the wide network takes as zero, or its Gram matrices hold
-    little else. The columns of `network` are the canvas's hops; `count` filters have each length of
-    `filter_hops`.
+    little else. The columns of `network` are the canvas's hops.
     """
 
     def __init__(
@@ -130,14 +128,14 @@ class AudioTextureModel:
         network: Network | None,
         seed: int,
         filter_hops: Sequence[int] = FILTER_HOPS,
-        count: int = FILTERS_PER_LENGTH,
     ) -> None:
         self.mean, self.network, runs = mean, network, len(grid.run_starts)
-        scales = [np.float32(np.sqrt(2 / (length * runs))) for length in filter_hops]  # He et al. 2015
-        self.filters = tuple(
-            rng_for(seed, "style", length).standard_normal((length, runs, count), np.float32) * scale
-            for length, scale in zip(filter_hops, scales, strict=True)
-        )
+
+        def draw(length: int) -> np.ndarray:
+            shape, scale = (length, runs, FILTERS_PER_LENGTH), np.sqrt(2 / (length * runs))  # He et al. 2015
+            return rng_for(seed, "style", length).standard_normal(shape, np.float32) * np.float32(scale)
+
+        self.filters = [draw(length) for length in filter_hops]
         """float32 [hop, run, filter]."""
         if network is not None:
             bank = spectra.make_network_filterbank(network.card.input, grid.stft)  # type: ignore[arg-type]
@@ -181,10 +179,7 @@ def compute_grams(model: AudioTextureModel, pieces: WeightedPieces) -> list[np.n
 
 
 def sum_feature_products(a: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Products [channel, channel] of features [time, band, channel], summed over all places; their weight.
-
-    `counts`, [hop], is how much each hop of the canvas counts.
-    """
+    """Summed products [channel, channel] of features [time, band, channel] under counts [hop], and weight."""
     times, hops = tf.shape(a)[0], tf.shape(counts)[0]
     here = tf.gather(counts, (2 * tf.range(times) + 1) * hops // (2 * times))
     weighted = tf.reshape(a * tf.sqrt(here)[:, None, None], (-1, a.shape[2]))
@@ -256,8 +251,7 @@ def trace_style_gradient(
 def limit_hop_energy(canvas: tf.Tensor, content: tf.Tensor, sizes: np.ndarray, exact: bool) -> tf.Tensor:
     """A canvas [hop, run] whose energy in each hop is near the content's, or exactly the same.
 
-    Near is what mastering allows: few loud events would gather in one place, and be turned down there.
-    `sizes` are those of the runs, bins.
+    Near is what mastering allows: few loud events would gather in one place. `sizes` are the runs', bins.
     """
     amplitudes = tf.exp(canvas) - 1.0
     energy = tf.reduce_sum(sizes * tf.square(amplitudes), axis=1, keepdims=True) + 1e-6

@@ -150,8 +150,7 @@ def shift_pitch(samples: np.ndarray, rate: int, semitones: float) -> np.ndarray:
 def shift_frequency(samples: np.ndarray, rate: int, hz: float) -> np.ndarray:
     """A clip, float32 [channel, sample], with every frequency moved by the same number of Hz.
 
-    Single sideband by the analytic signal. What would pass 0 Hz or half the rate is left out: it would come
-    back from there, mirrored.
+    Single sideband by the analytic signal; what would pass 0 Hz or half the rate, and be mirrored, goes.
     """
     length = samples.shape[1]
     # Padded by its own length's share, so that its end does not ring into its beginning.
