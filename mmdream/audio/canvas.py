@@ -21,7 +21,7 @@ BAND_EDGES = compute_band_edges(64, 40.0, 16000.0, "htk")
 """Of the canvas's bands, Hz: wide enough that a gain makes no musical noise."""
 N_BANDS = len(BAND_EDGES) - 2
 DB_PER_NEPER = float(20 / np.log(10))
-"""Of amplitude."""
+"""Decibels in a neper of amplitude."""
 MAX_GAIN = 15 / DB_PER_NEPER
 MIN_GAIN = -15 / DB_PER_NEPER
 """Soft limits of the log gain, nepers. Wider ones (-24, +18 dB, hard) gate the source away."""

@@ -76,11 +76,12 @@ def load_or_make(
     store: ChunkStore | None, number: int, make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """A chunk's arrays, from the store where it has them."""
-    arrays = None if store is None else store.load(number)
+    if store is None:
+        return make()
+    arrays = store.load(number)
     if arrays is None:
         arrays = make()
-        if store is not None:
-            store.save(number, arrays)
+        store.save(number, arrays)
     return arrays
 
 

@@ -119,8 +119,7 @@ class LoudnessMeter:
         """The gain, nepers, that makes this sound as loud as `target` when it acts as gain^share.
 
         The target is another sound's meter or an integrated loudness, LUFS. `share` is float64 [block], 0..1;
-        without any, or where either sound is silent, the gain is 0. `before` is nepers [block] that act
-        besides.
+        without any, or where either sound is silent, the gain is 0. `before` acts besides, nepers [block].
         """
         measure = LoudnessMeter._gated
         if isinstance(target, LoudnessMeter):

@@ -32,7 +32,7 @@ MATCH_ROUNDS = 6
 MAX_NEPERS = 4.6
 """No loudness match needs more than 40 dB."""
 _LIMITED_SHARE = 0.98
-"""Of the ceiling, what a peak is brought to: the moving gain bends the wave a little."""
+"""Share of the ceiling to which a peak is brought: the moving gain bends the wave a little."""
 _OVERSAMPLING = 4
 _TAPS = 32
 _BLOCK_SAMPLES = 4096
@@ -42,6 +42,8 @@ INTERPOLATION_REACH = _TAPS // 2
 
 SampleCurve = Callable[[np.ndarray], np.ndarray]
 """(samples, int [sample]) -> a value for each, float64: a log gain in nepers, or a share."""
+SampleWriter = Callable[[np.ndarray], None]
+"""Takes a sound in order, float32 [channel, sample]."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def limit_blocks(
 ) -> Iterator[np.ndarray]:
     """A sound in order under a gain, its true peaks limited, float32 [channel, at most BLOCK_SAMPLES].
 
-    The ceiling is linear; `n_samples` of the sound, None: all.
+    The ceiling is linear; `n_samples` None: all of it.
     """
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -153,7 +155,7 @@ def limit_blocks(
 
 
 def write_metered(
-    blocks: Iterable[np.ndarray], source: AudioSource, write: Callable[[np.ndarray], None]
+    blocks: Iterable[np.ndarray], source: AudioSource, write: SampleWriter
 ) -> tuple[float, float]:
     """Write a new sound of the source's rate and channels; its loudness (LUFS) and true peak (dBTP)."""
     meter, peaks = LoudnessMeter(source.rate, source.channels, source.layout), TruePeakMeter(source.channels)
@@ -165,11 +167,7 @@ def write_metered(
 
 
 def write_mastered(
-    raw: AudioSource,
-    curve: SampleCurve,
-    source: AudioSource,
-    meter: LoudnessMeter,
-    write: Callable[[np.ndarray], None],
+    raw: AudioSource, curve: SampleCurve, source: AudioSource, meter: LoudnessMeter, write: SampleWriter
 ) -> AudioReport:
     """Write a new sound under a gain, its peaks limited by those of its source."""
     loudness, true_peak = write_metered(limit_blocks(raw, find_ceiling(source), curve), source, write)

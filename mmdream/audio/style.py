@@ -132,11 +132,9 @@ def style_source(
     """
     sources = [content, *(style for style, _ in styles)]
     metered, *style_sounds = map(meter_sound, sources, names or ["the sound"] * len(sources))
-    shares = [share for _, share in styles]
-    model, target = make_style_target(
-        metered, list(zip(style_sounds, shares, strict=True)), network, settings
-    )
-    styled = _style_windows(metered, model, target, settings, store, progress)
+    metered_styles = [(sound, share) for sound, (_, share) in zip(style_sounds, styles, strict=True)]
+    model, target = make_style_target(metered, metered_styles, network, settings)
+    styled = _style_windows(metered, model, target, store, progress)
     with mastering.store_raw(styled, content, folder) as (raw, raw_meter):
         curve = mastering.match_loudness(raw_meter, metered.meter, content.rate)
         report = mastering.write_mastered(raw, curve, content, metered.meter, write)
@@ -193,12 +191,11 @@ def _style_windows(
     content: MeteredSound,
     model: texture.AudioTextureModel,
     target: texture.AudioStyleTarget,
-    settings: AudioStyleSettings,
     store: ChunkStore | None,
     progress: Callable[[float], None],
 ) -> Iterator[np.ndarray]:
     """The styled sound before mastering, in order, float32 [channel, sample]."""
-    stft, n_samples = content.grid.stft, content.source.n_samples
+    stft, n_samples, settings = content.grid.stft, content.source.n_samples, target.settings
     windows = split_into_windows(1 - HALF_WINDOW_HOPS, content.hops + HALF_WINDOW_HOPS)
     gradient = texture.trace_style_gradient(model, content.grid, target)
 

@@ -51,8 +51,7 @@ TRAINED_WEIGHT = 0.3
 ENVELOPE_BANDS = 32
 """Bands of the content's envelope: a third of an octave or wider, so that pitch is free."""
 ENVELOPE_WEIGHT, PARTIALS_WEIGHT = 0.15, 0.02
-"""At content weight 1; that of the partials grows with the square: at 1 the style chooses the pitch, at 30
-the content does."""
+"""At content weight 1, of partials by its square: at 1 the style chooses the pitch, at 30 the content."""
 MIN_ENERGY_RATIO, MAX_ENERGY_RATIO = 0.1, 2.0
 """Energy that a hop may have, over the content's: -10 to +3 dB; in pauses, PAUSE_ENERGY."""
 PAUSE_ENERGY = LEVELLED_ENERGY / 10

@@ -76,13 +76,12 @@ def parse_transform(text: str) -> Transform:
     kind, equals, number = text.strip().lower().partition("=")
     if kind == "none" and not equals:
         return Transform()
-    try:
-        amount = float(number)
-    except ValueError:
-        raise _unknown_transform(text) from None
     if kind not in LIMITS:
         raise _unknown_transform(text)
-    return Transform(kind, amount)
+    try:
+        return Transform(kind, float(number))
+    except ValueError:
+        raise _unknown_transform(text) from None
 
 
 def _unknown_transform(text: str) -> UserError:
@@ -93,8 +92,8 @@ def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
     """A clip, float32 [channel, sample], `factor` times as long at the same pitch, at least one sample.
 
     A phase vocoder with identity phase locking (Laroche and Dolson 1999, "Improved phase vocoder time-scale
-    modification of audio"). A window is rotated, alike in all channels, so that it follows the one written
-    before it as, in the clip, it follows what lies one hop earlier.
+    modification of audio"). A window is rotated, alike in all channels, so that it follows the one before it
+    as in the clip.
     """
     hop = max(1, round(rate * WINDOW_SECONDS / WINDOW_OVERLAP))
     size = WINDOW_OVERLAP * hop
