@@ -50,15 +50,11 @@ def find_sound_track(film: MediaFile, choice: int | str | None) -> AudioTrack:
     for track in film.audio_tracks:
         if name in (str(track.number), track.language and track.language.casefold()):
             return track
-    known = ", ".join(_list_track(track) for track in film.audio_tracks)
+    words = {t.number: (t.language, t.title and repr(t.title), t.layout) for t in film.audio_tracks}
+    known = ", ".join(f"{number} ({', '.join(filter(None, each))})" for number, each in words.items())
     if name in map(str, film.undecodable_audio):
         raise UserError(f"{film.path}: its sound track {name} cannot be decoded; there is {known}")
     raise UserError(f"{film.path}: has no sound track {name!r}; there is {known}")
-
-
-def _list_track(track: AudioTrack) -> str:
-    words = (track.language, track.title and repr(track.title), track.layout)
-    return f"{track.number} ({', '.join(word for word in words if word)})"
 
 
 def resolve_tracks(film: MediaFile, order: Selection) -> tuple[VideoTrack, AudioTrack | None]:

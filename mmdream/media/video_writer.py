@@ -23,8 +23,7 @@ from mmdream.media.formats import VIDEO_FORMATS, VideoCodec
 from mmdream.media.probe import VideoTrack, open_media
 
 ORIGIN_TAG = "origin"
-"""Tag of the file: seconds of the source at which its clock is 0, never above 0: muxers shift what is
-below."""
+"""Tag of the file: second of the source at which its clock is 0, at most 0, as muxers shift what is below."""
 KEYFRAME_INTERVAL = 120
 """Frames."""
 MIN_SLICED_SIDE = 16
@@ -149,31 +148,24 @@ def count_frames(path: Path) -> int:
 
 
 def join_parts(
-    parts: Sequence[Path],
-    out: Path,
-    video: VideoTrack,
-    suffix: str,
-    pts: Sequence[int],
-    time_base: Fraction,
-    should_stop: Callable[[], bool],
+    parts: Sequence[Path], writer: VideoWriter, pts: Sequence[int], should_stop: Callable[[], bool]
 ) -> None:
-    """Write the file that one `VideoWriter` for all frames would have written; nothing is encoded again.
+    """Give a writer the frames of parts, files of a `VideoWriter` in order; nothing is encoded again.
 
-    `parts` are files of `VideoWriter`, in order; `pts` the time stamps of all frames, ticks of `time_base`,
-    whatever the parts' container made of them: parts that do not fit them are a `RuntimeError`. `should_stop`
-    is asked at each part; True ends the work with `Interrupted`.
+    `pts` are the time stamps of all frames in the writer's ticks, whatever the parts' container made of them:
+    parts that do not fit them are a `RuntimeError`. `should_stop` is asked at each part; True ends the work
+    with `Interrupted`.
     """
     number = 0
-    with VideoWriter(out, video, suffix, time_base) as writer:
-        for part in parts:
-            if should_stop():
-                raise Interrupted
-            with open_media(part) as container:
-                for packet in _video_packets(container):
-                    if number == len(pts):
-                        raise RuntimeError(f"{part.name} has more frames than were planned")
-                    writer.write_packet(packet, pts[number])
-                    number += 1
+    for part in parts:
+        if should_stop():
+            raise Interrupted
+        with open_media(part) as container:
+            for packet in _video_packets(container):
+                if number == len(pts):
+                    raise RuntimeError(f"{part.name} has more frames than were planned")
+                writer.write_packet(packet, pts[number])
+                number += 1
     if number != len(pts):
         raise RuntimeError(f"the parts have {number} frames instead of {len(pts)}")
 

@@ -21,7 +21,7 @@ from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.media.video_writer import join_parts
+from mmdream.media.video_writer import VideoWriter, join_parts
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
@@ -232,8 +232,8 @@ def render_picture(
     for number in numbers:
         stats.merge(FrameStats.from_dict(finished[number].sums["meter"]))
     paths = [plan.store.path("picture", number) for number in numbers]
-    with plan.stopwatch.time("parts"):
-        join_parts(paths, file, plan.video, suffix, plan.scan.pts, plan.scan.time_base, is_stopped)
+    with plan.stopwatch.time("parts"), VideoWriter(file, plan.video, suffix, plan.scan.time_base) as writer:
+        join_parts(paths, writer, plan.scan.pts, is_stopped)
     styled = plan.job.recipe.effective_passes[0].style is not None
     return RenderedPicture(file, stats, plan.pipeline.passes[0].renderer.network.precision, styled)
 

@@ -71,7 +71,8 @@ def test_parts_make_the_file_that_one_writer_makes(suffix: str, name: str, tmp_p
             writer.write(frame.rgb, frame.pts)
     parts = in_parts(source, read, suffix, tmp_path)
     pts = [frame.pts for frame in read]
-    join_parts(parts, tmp_path / "joined", source.video, suffix, pts, base, lambda: False)
+    with VideoWriter(tmp_path / "joined", source.video, suffix, base) as writer:
+        join_parts(parts, writer, pts, lambda: False)
     assert told(tmp_path / "joined") == told(tmp_path / "one")
     one, joined = shown(tmp_path / "one"), shown(tmp_path / "joined")
     if suffix == ".mkv":
@@ -89,10 +90,16 @@ def test_parts_that_do_not_fit_and_a_stop_are_told(tmp_path: Path) -> None:
     parts = in_parts(source, read, ".mp4", tmp_path)
     pts = [frame.pts for frame in read]
     for some in (parts[1:], parts[:-1], [*parts, parts[-1]]):
-        with pytest.raises(RuntimeError, match="frames"):
-            join_parts(some, tmp_path / "out", source.video, ".mp4", pts, base, lambda: False)
-    with pytest.raises(Interrupted):
-        join_parts(parts, tmp_path / "out", source.video, ".mp4", pts, base, lambda: True)
+        with (
+            pytest.raises(RuntimeError, match="frames"),
+            VideoWriter(tmp_path / "out", source.video, ".mp4", base) as writer,
+        ):
+            join_parts(some, writer, pts, lambda: False)
+    with (
+        pytest.raises(Interrupted),
+        VideoWriter(tmp_path / "out", source.video, ".mp4", base) as writer,
+    ):
+        join_parts(parts, writer, pts, lambda: True)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
