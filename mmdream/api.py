@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SelectionOptions(TypedDict, total=False):
-    """The fields of `Selection` that a plan takes; what they are is defined there."""
+    """Fields of `Selection`."""
 
     start: float | Fraction | None
     end: float | Fraction | None
@@ -35,7 +35,7 @@ class SelectionOptions(TypedDict, total=False):
 
 
 class VideoOptions(SelectionOptions, total=False):
-    """The fields of `Selection` and `ExtraOutputs`; what they are is defined there."""
+    """Fields of `Selection` and `ExtraOutputs`."""
 
     sound_style: str | os.PathLike[str] | None
     preview: str | os.PathLike[str] | None
@@ -56,8 +56,7 @@ def dream_video(
 ) -> Report:
     """Turn a film into a dream film.
 
-    Finished parts are kept in the job's folder until the film is whole and verified: the same call goes on
-    after a crash, a full disk or Ctrl-C.
+    Finished parts are kept until the film is whole and verified: the same call goes on after a crash or Ctrl-C.
 
     Args:
         source: any film that FFmpeg reads.
@@ -66,22 +65,18 @@ def dream_video(
         overwrite: replace an existing result, and a half done one with other settings.
         job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
         listener: told about plan, warnings and progress.
-        options: of the source, ``start`` and ``end`` (seconds), ``keep_picture`` (dream the sound only),
-            ``keep_sound`` (dream the picture only), ``strict`` (stop at a broken frame or an early end),
-            ``sound_track`` (number, from 1, or language of the one to dream; the others are kept) and
-            ``sound_style`` (a sound whose texture the film's is given, in place of a dream). Beside the
-            result, ``preview`` (a picture file of the newest frame while the dream runs), ``sheet`` (one of
-            twelve moments, source above dream), ``compare`` (a film of source and dream side by side, with
-            ``.compare`` in its name) and ``record`` (settings, events and figures in a JSON file, with
-            ``.record`` in its name).
+        options: of the source ``start``, ``end`` (seconds), ``keep_picture``, ``keep_sound`` (undreamed),
+            ``strict`` (stop at a broken frame), ``sound_track`` (to dream; number, from 1, or language) and
+            ``sound_style`` (a sound whose texture the film's is given, not a dream). Beside the result:
+            ``preview`` (file of the newest frame), ``sheet`` (of twelve moments, source above dream),
+            ``compare`` (film of source and dream, OUT.compare), ``record`` (settings, events, figures as JSON).
 
     Returns:
         What was done, with the name of the result.
 
     Raises:
         UserError: one line that says what is wrong with the input, the settings or the output.
-        KeyboardInterrupt: Ctrl-C, at most about a second after it; another thread may still be at its last
-            step then, and holds the job until it is done.
+        KeyboardInterrupt: Ctrl-C, within about a second; another thread may hold the job for a last step.
     """
     from mmdream.jobs import runner
 
@@ -99,14 +94,7 @@ def plan_video(
     listener: EventSink | None = None,
     **options: Unpack[SelectionOptions],
 ) -> Estimate:
-    """Tell what `dream_video` would take with these arguments, from a trial of its first frames.
-
-    Returns:
-        Shots, frames, sizes, and the time, memory and disk to expect.
-
-    Raises:
-        UserError: what `dream_video` would raise before its work.
-    """
+    """What `dream_video` would take, time, memory and disk, from a trial of its first frames."""
     film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options))
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.planning.dry_run import estimate_run
@@ -167,18 +155,13 @@ def resume_video(
 
     Args:
         job: the job's folder, or the name of the result where the folder lies beside it.
-        anyway: also where another machine, precision or library version makes the rest of the film
-            differ in its last bits.
+        anyway: also where another machine, precision or library makes the rest differ in its last bits.
         overwrite: replace what has the result's name by now.
         output: another name for the result, of the same suffix; None: the job's.
         listener: told about plan, warnings and progress.
 
-    Returns:
-        What was done, with the name of the result.
-
     Raises:
-        UserError: no such job, a source or weights that have changed, another machine, or a result whose
-            name is taken.
+        UserError: no such job, a source or weights that have changed, another machine, a name that is taken.
         KeyboardInterrupt: Ctrl-C, as for `dream_video`.
     """
     from mmdream.jobs import runner
@@ -190,18 +173,15 @@ def resume_video(
 def dream_image(
     picture: np.ndarray, recipe: Recipe | None = None, *, listener: EventSink | None = None
 ) -> np.ndarray:
-    """Dream a picture.
+    """Dream a picture, at second 0 of the recipe's schedule.
 
     Args:
-        picture: [H, W, 3], RGB; uint8, or float in 0..1.
-        recipe: how to dream, at second 0 of its schedule; None: the defaults.
+        picture: [H, W, 3], RGB; uint8, or float in 0..1; `UserError` for others.
+        recipe: how to dream; None: the defaults.
         listener: told about progress.
 
     Returns:
         The dream, of the shape and dtype of `picture`.
-
-    Raises:
-        UserError: another shape, type or range.
     """
     from mmdream.render.image import render_image
 
@@ -221,16 +201,13 @@ def dream_audio(
     """Dream a sound.
 
     Args:
-        sound: float [sample] or [channel, sample], -1..1.
+        sound: float [sample] or [channel, sample], -1..1; `UserError` for others.
         rate: samples a second, 1000..768000.
         recipe: how to dream; None: the defaults.
         listener: told about progress.
 
     Returns:
         The dream, float32, the shape of `sound`.
-
-    Raises:
-        UserError: another shape or range.
     """
     if sound.ndim not in (1, 2) or not np.issubdtype(sound.dtype, np.floating) or not sound.size:
         raise UserError("a sound is a float array [sample] or [channel, sample], at least one sample long")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -50,7 +50,7 @@ class Setting:
     """What is known of a field besides its type and its range."""
 
     help: str = ""
-    """For people; none: it has no option."""
+    """Its meaning, for people; none: it has no option."""
     group: str = ""
     """Panel of the help."""
     metavar: str = ""
@@ -69,14 +69,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A setting as an option of a command."""
+    """A setting as an option of a command, which takes no "--" here."""
 
     owner: Any
-    """The class of settings that it belongs to."""
+    """The class whose settings were asked for."""
     name: str
-    """Without "--"."""
     path: tuple[str, ...]
-    """Names of the fields that lead to it."""
+    """Names of the fields that lead from the owner to it."""
     kind: Any
     """Its type with its range."""
     default: Any
@@ -95,17 +94,9 @@ def setting(
     above: float | None = None,
     **about: Any,
 ) -> Any:
-    """Define a field of a `checked` dataclass, and what else is known of it, see `Setting`.
+    """A field of a `checked` dataclass: its default, least and largest value, and what `Setting` holds.
 
-    Args:
-        default: its value; a class: a new object of it; ``...``: it must be given.
-        help: its meaning, for people.
-        group: panel of the help.
-        metavar: what stands for a value in the help.
-        low: least value.
-        high: largest value.
-        above: a value that it lies above.
-        about: the rest of `Setting`.
+    The default may be a class, for a new object of it, or ``...``: then a value must be given.
     """
     ends: Any = {"ge": low, "le": high, "gt": above}
     meta = msgspec.Meta(
@@ -157,27 +148,24 @@ def _annotated(kind: Any, meta: msgspec.Meta | None) -> Any:
 
 def options(owner: Any, media: frozenset[str] = MEDIA) -> list[Option]:
     """Every setting of a class, and of the classes that it holds, that is an option for some media."""
-    return list(_options(owner, owner, media, (), ""))
-
-
-def _options(
-    owner: Any, cls: Any, media: frozenset[str], path: tuple[str, ...], prefix: str
-) -> Iterator[Option]:
-    for each in fields(cls):
-        kind = field_types(cls)[each.name]
-        about, at = _setting(kind), (*path, each.name)
+    found = []
+    for each in fields(owner):
+        kind = field_types(owner)[each.name]
+        about = _setting(kind)
         if about is None or not about.media & media:
             continue
-        held = get_args(kind)[0]
-        if is_dataclass(held):
-            yield from _options(owner, held, media, at, about.name)
+        if is_dataclass(held := get_args(kind)[0]):
+            for inner in options(held, media):
+                path, name = (each.name, *inner.path), about.name + inner.name
+                found.append(replace(inner, owner=owner, name=name, path=path))
             continue
-        default = each.default if each.default_factory is MISSING else each.default_factory()
-        default = None if default is MISSING else default
         for form in about.forms:
-            yield Option(owner, prefix + form.name, at, kind, None, replace(about, help=form.help), form)
+            own = replace(about, help=form.help)
+            found.append(Option(owner, form.name, (each.name,), kind, None, own, form))
         if about.help:
-            yield Option(owner, prefix + outer_name(cls, each.name), at, kind, default, about)
+            default = None if each.default is MISSING else each.default
+            found.append(Option(owner, outer_name(owner, each.name), (each.name,), kind, default, about))
+    return found
 
 
 @cache
@@ -207,16 +195,9 @@ def limits(cls: Any, name: str) -> tuple[float, float]:
 
 
 def parse(kind: Any, value: Any, name: str, strict: bool = True) -> Any:
-    """A value of a type.
+    """A value of a type, numbers of numpy too; if not `strict`, text may stand for a number.
 
-    Args:
-        kind: the type, with its range.
-        value: what was given; numbers of numpy are numbers.
-        name: what an error calls it.
-        strict: whether text never stands for a number.
-
-    Raises:
-        UserError: it is no such value; the line tells range or choices, and the nearest of them.
+    `UserError` calls it by `name`, and tells the range, or the choices and the nearest of them.
     """
     value = _without_numpy(value) if strict else _read_number(kind, value)
     if isinstance(value, os.PathLike) and Path not in _types(kind):
@@ -232,11 +213,7 @@ def parse(kind: Any, value: Any, name: str, strict: bool = True) -> Any:
 
 
 def read_text(kind: Any, value: Any) -> Any:
-    """A value of a type that JSON has not, a path or an exact time.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """A value of a type that JSON has not, a path or an exact time; else `ValueError`."""
     if isinstance(value, kind):
         return value
     if kind is Path:
@@ -267,11 +244,7 @@ def fields_to_dict(value: Any, finite: bool = False) -> dict[str, Any]:
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str], what: str = "setting") -> None:
-    """Refuse names that are not known.
-
-    Raises:
-        UserError: one of them, with the nearest right one.
-    """
+    """Raise `UserError` for a name that is not known, with the nearest that is."""
     known = tuple(known)
     for name in names:
         if name not in known:

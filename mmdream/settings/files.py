@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +20,7 @@ from mmdream.settings.definition import (
     parse,
     refuse_unknown,
     suggest_name,
-)  # fmt: skip
+)
 from mmdream.settings.passes import PASS_KINDS, Mask, Pass, Span, parse_style
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
@@ -66,53 +67,41 @@ KIND_TYPES["dream"] = {
 
 def list_presets() -> dict[str, str]:
     """Names of the presets with what each looks and sounds like, in alphabetical order."""
-    folder = resources.files("mmdream").joinpath("presets")
-    names = sorted(
-        each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")
-    )
-    return {name: _read_preset(name)["about"] for name in names}
+    return {name: table["about"] for name, table in _read_presets().items()}
 
 
 def load_preset(name: str) -> Schedule:
-    """The schedule of a preset.
-
-    Raises:
-        UserError: no such preset; the line names the nearest one.
-    """
+    """The schedule of a preset; `UserError` names the nearest preset."""
     settings = _find_preset(name)
     return Schedule(**{key: value for key, value in settings.items() if key not in ("about", "sound_target")})
 
 
 def preset_sound_target(name: str) -> str | None:
-    """The class that a preset wishes the sound to dream, as its motifs are what the picture dreams.
-
-    Raises:
-        UserError: as `load_preset`.
-    """
+    """The class that a preset wishes the sound to dream, as its motifs are what the picture dreams."""
     target: str | None = _find_preset(name).get("sound_target")
     return target
 
 
 def _find_preset(name: str) -> dict[str, Any]:
-    known = list_presets()
+    known = _read_presets()
     if name not in known:
         raise UserError(f"no preset {name!r}{suggest_name(name, known)}; there are {', '.join(known)}")
-    return _read_preset(name)
+    return known[name]
 
 
-def _read_preset(name: str) -> dict[str, Any]:
-    return tomllib.loads(resources.files("mmdream").joinpath(f"presets/{name}.toml").read_text())
+@cache
+def _read_presets() -> dict[str, dict[str, Any]]:
+    folder = resources.files("mmdream").joinpath("presets")
+    texts = {each.name: each.read_text() for each in folder.iterdir() if each.name.endswith(".toml")}
+    return {name.removesuffix(".toml"): tomllib.loads(texts[name]) for name in sorted(texts)}
 
 
 def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
     """Read a schedule file.
 
-    The file may name a ``preset`` and then holds ``[[key]]`` tables with ``at`` (seconds) and any of octaves,
-    octave_scale, steps, depth, strength and motif. A setting that no key names keeps the preset's curve.
-
-    Args:
-        path: a TOML file.
-        base: what the file builds on when it names no preset.
+    The TOML file may name a ``preset``, in place of `base`, and holds ``[[key]]`` tables with ``at``
+    (seconds) and any of octaves, octave_scale, steps, depth, strength and motif. Others keep the preset's
+    curve.
 
     Raises:
         UserError: unreadable file, unknown name (with the nearest right one), value out of range.
@@ -130,10 +119,7 @@ def read_passes(path: Path) -> tuple[Pass, ...]:
     """The ``[[pass]]`` tables of a schedule file, in order; paths in it are beside the file.
 
     A table holds ``style`` (a picture, ``"A.jpg=0.5"``, or several) or is a dream, any setting that
-    ``--pass`` takes, and ``[[pass.key]]`` tables as the schedule's own.
-
-    Raises:
-        UserError: as `read_schedule`.
+    ``--pass`` takes, and ``[[pass.key]]`` tables as the schedule's own. Errors are as of `read_schedule`.
     """
     tables = _read_toml(path).get("pass", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -148,11 +134,7 @@ def read_passes(path: Path) -> tuple[Pass, ...]:
 
 
 def parse_pass(text: str) -> Pass:
-    """A pass from ``dream:depth=0.6,from=3s`` or ``style=PICTURE:strength=0.7,mask=M.png``.
-
-    Raises:
-        UserError: another form, an unknown name (with the nearest right one), a value out of range.
-    """
+    """A pass from ``dream:depth=0.6,from=3s`` or ``style=PICTURE:strength=0.7,mask=M.png``."""
     head, _, rest = text.partition(":")
     kind, _, value = head.partition("=")
     if head != "dream" and not (value and kind in KIND_NAMES):
@@ -173,11 +155,7 @@ def parse_pass(text: str) -> Pass:
 
 
 def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
-    """Sort the ``[[key]]`` tables of a file into one curve for each setting they name.
-
-    Raises:
-        UserError: no tables, no time, an unknown setting, a wrong value.
-    """
+    """Sort the ``[[key]]`` tables of a file into one curve for each setting they name."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError("write each key as its own [[key]] table")
     curves: dict[str, list[tuple[float, Any]]] = {}

@@ -30,11 +30,7 @@ STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=2.0, steps=30)
 @checked
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where a pass acts: where a picture or a film is white.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """Where a pass acts: where a picture or a film is white."""
 
     path: Path = setting(
         ...,
@@ -44,7 +40,7 @@ class Mask:
         name="mask",
         media=IMAGE,
     )
-    """A picture, or a film that goes by the time of the film it lies on."""
+    """A film goes by the time of the film it lies on."""
     feather: float = setting(
         8.0,
         "Fade the mask's edges over so many pixels of a picture of 360 lines.",
@@ -60,11 +56,7 @@ class Mask:
 @checked
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a picture is given the style of paintings.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """How a picture is given the style of paintings."""
 
     models: tuple[tuple[Path, float], ...] = setting(name="style")
     """Paintings, each with its weight > 0."""
@@ -94,11 +86,7 @@ class Style:
 @checked
 @dataclass(frozen=True, slots=True)
 class AudioStyleSettings:
-    """How a sound is given the style of others.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """How a sound is given the style of others."""
 
     content_weight: float = setting(
         1.0, "0: the style alone; about 30 keeps the pitch too; more keeps more.", low=0, high=1000
@@ -112,11 +100,7 @@ class AudioStyleSettings:
 @checked
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When a pass acts, in seconds of the film as a player shows it.
-
-    Raises:
-        UserError: it ends before it begins, or its fades do not fit in.
-    """
+    """When a pass acts, in seconds of the film as a player shows it."""
 
     start: float = setting(0.0, "Second at which the pass begins.", unit="s", name="from")
     stop: float | None = setting(None, "Second at which it ends.", unit="s", name="to")
@@ -158,7 +142,7 @@ pass that gives none is a dream."""
 @checked
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One dream or style over a picture or a film. Each pass works on what the one before it made."""
+    """One dream or style over a picture or a film, on what the pass before it made."""
 
     style: Style | None = None
     settings: NamedCurves = ()
@@ -201,15 +185,7 @@ class Pass:
 
 
 def parse_style(text: str, home: Path = Path()) -> tuple[Path, float]:
-    """Read a style, ``FILE`` or ``FILE=WEIGHT``; a file whose name holds "=" is taken for what it is.
-
-    Args:
-        text: as it was given.
-        home: folder that the file lies in.
-
-    Raises:
-        UserError: the weight is no number above 0.
-    """
+    """Read a style in some folder, ``FILE`` or ``FILE=WEIGHT``; a file's name may hold "=", too."""
     name, equals, number = text.rpartition("=")
     if not equals or (home / text).exists():
         return home / text, 1.0

@@ -38,11 +38,7 @@ from mmdream.settings.targets import Targets
 @checked
 @dataclass(frozen=True, slots=True)
 class AscentOptions:
-    """How a picture climbs.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """How a picture climbs."""
 
     optimizer: Literal["normalized", "adam"] = setting(
         "normalized", "Steps along the gradient, or along Adam's mean of it.", CLIMB
@@ -52,18 +48,13 @@ class AscentOptions:
     )
     flatten: float = setting(0.0, "0..1: hold total variation down; less fine detail.", CLIMB, "F", 0, 1)
     natural: bool = False
-    """Bring gradients to the spectrum of natural pictures, as dreams from noise need it, instead of blurring
-    them."""
+    """Give gradients the spectrum of natural pictures, as dreams from noise need, in place of a blur."""
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """How a sound is dreamed, besides what is climbed.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """How a sound is dreamed, besides what is climbed."""
 
     invent: float = setting(
         0.0,
@@ -82,7 +73,6 @@ class AudioOptions:
 
 
 DEFAULT_AUDIO_OPTIONS = AudioOptions()
-"""A gain alone, one for all channels, on the source's phase."""
 
 _DRIVE = TextForm(
     "drive",
@@ -92,29 +82,19 @@ _DRIVE = TextForm(
     "repeat to add.",
     parse_drive,
 )
-_DRIVE_SOUND = TextForm(
-    "drive-sound",
-    _DRIVE.metavar,
-    "The same for the sound's dream alone; --drive is then the picture's.",
-    parse_drive,
-)
+_OF_SOUND = "The same for the sound's dream alone; --drive is then the picture's."
+_DRIVE_SOUND = TextForm("drive-sound", _DRIVE.metavar, _OF_SOUND, parse_drive)
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to dream.
-
-    Raises:
-        UserError: a value out of range.
-    """
+    """How to dream."""
 
     schedule: Schedule = setting(Schedule)
     drives: tuple[Drive, ...] = setting((), group=DREAM, media=FILM, forms=(_DRIVE,))
-    """What of the schedule follows the film: in both media, or in the picture alone if the sound has its
-    own."""
+    """What of the schedule follows the film: in the sound too, unless that has drives of its own."""
     sound_drives: tuple[Drive, ...] = setting((), group=SOUND, media=AUDIO, forms=(_DRIVE_SOUND,))
-    """What of it follows the film where the sound is dreamed."""
     net: str = setting(
         "dreamnet",
         "Picture network, listed by `mmdream nets`, or one of your own.",
@@ -138,11 +118,9 @@ class Recipe:
     wishes: Targets = setting(Targets, media=IMAGE)
     """What the picture climbs in place of, or besides, the schedule's depth."""
     sound_wishes: Targets = setting(Targets, name="sound-", media=AUDIO)
-    """What the sound climbs in place of, or besides, the schedule's depth; the guide is a sound."""
+    """The same for the sound; the guide is a sound."""
     manner: AscentOptions = setting(AscentOptions, media=IMAGE)
-    """How the picture climbs."""
     sound_manner: AudioOptions = setting(AudioOptions, media=AUDIO)
-    """How the sound is dreamed."""
     passes: tuple[Pass, ...] = ()
     """What is done to a film's picture, in this order; none: one dream. The sound follows the schedule."""
     coherence: float = setting(
@@ -172,7 +150,7 @@ class Recipe:
         "WxH|480p",
         media=IMAGE,
     )
-    """Working resolution of the picture, "640x360" or "360p"; None: the film's own."""
+    """None: the film's own."""
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the picture network.", NETWORKS, media=IMAGE
     )
@@ -252,27 +230,20 @@ class ExtraOutputs:
 
     def absolute(self) -> ExtraOutputs:
         """With names that hold in any folder."""
-        return replace(
-            self, preview=self.preview and self.preview.absolute(), sheet=self.sheet and self.sheet.absolute()
-        )
+        preview, sheet = (path and path.absolute() for path in (self.preview, self.sheet))
+        return replace(self, preview=preview, sheet=sheet)
 
 
 NO_EXTRAS = ExtraOutputs()
 
 
 def resolve_size(size: str | None, width: int, height: int) -> tuple[int, int]:
-    """The resolution a picture is dreamed at.
+    """Width and height, px, that a picture of some width and height is dreamed at.
 
     Args:
-        size: "WxH", "480p" (the shorter side) or None for the picture's own.
-        width: of the picture, px.
-        height: of the picture, px.
-
-    Returns:
-        Width, height in px. "480p" keeps the picture's aspect and never enlarges it.
-
-    Raises:
-        UserError: neither form, or a side outside 16..16384 px.
+        size: "WxH"; "480p": the shorter side, keeping the aspect, never enlarged; None: the picture's own.
+        width: of the picture.
+        height: of the picture.
     """
     if size is None:
         return width, height

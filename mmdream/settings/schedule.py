@@ -55,8 +55,7 @@ class MotifCurve:
     """Motifs over time: cross-faded from each key to the next, held before the first and after the last."""
 
     keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
-    """((seconds, names), ...), seconds strictly rising; none: no motifs. A name that stands twice has two
-    shares of its key."""
+    """((seconds, names), ...), seconds strictly rising. A name that stands twice has two shares."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -102,9 +101,6 @@ class Schedule:
 
     Each setting is a number or keys ``((seconds, value), ...)``: ``Schedule(depth=0.4, strength=((0, 0), (2,
     1)))`` fades the dream in over two seconds.
-
-    Raises:
-        UserError: a value out of range, keys out of order.
     """
 
     octaves: Keyframed[float] = setting(4, "Sizes of motifs, from coarse to fine.", CLIMB, "N", 1, 12)

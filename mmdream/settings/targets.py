@@ -51,11 +51,7 @@ def parse_target(text: str) -> Term:
 
 
 def parse_channel(text: str) -> Term:
-    """A term from ``LAYER:7,12`` or ``LAYER:7,12=weight``.
-
-    Raises:
-        UserError: another form.
-    """
+    """A term from ``LAYER:7,12`` or ``LAYER:7,12=weight``."""
     named, weight = _split_weight(text)
     name, colon, numbers = named.partition(":")
     try:
@@ -70,11 +66,7 @@ def parse_channel(text: str) -> Term:
 
 
 def parse_motifs(text: str) -> tuple[str, ...]:
-    """The names in ``dog,tower``.
-
-    Raises:
-        UserError: none are there.
-    """
+    """The names in ``dog,tower``, one at least."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
         raise UserError("motif is empty; write one or more, separated by commas (see `mmdream nets NAME`)")
@@ -86,17 +78,12 @@ TERM_FORMS = (
     TextForm("channel", "LAYER:7,12[=W]", "Climb these channels; repeat to add.", parse_channel),
     TextForm("target", "CLASS[=W]", "Dream this class; a negative weight: away from it.", parse_target),
 )
-"""Terms as text."""
 
 
 @checked
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the user asks for in place of, or besides, a depth on the ladder.
-
-    Raises:
-        UserError: an unknown measure.
-    """
+    """What the user asks for in place of, or besides, a depth on the ladder."""
 
     terms: tuple[Term, ...] = setting((), group=DREAM, forms=TERM_FORMS)
     """None: the ladder's rungs next to the depth."""
@@ -113,7 +100,6 @@ class Targets:
 
 
 NO_TARGETS = Targets()
-"""The ladder's rungs next to the depth."""
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,7 @@ DEFAULT_EPOCHS = {"picture": 8, "sound": 40}
 @checked
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """One training; the names of the fields are keys in its work folder.
-
-    Raises:
-        UserError: a value out of range, or settings that exclude each other.
-    """
+    """One training; the names of the fields are keys in its work folder."""
 
     medium: Literal["picture", "sound"]
     net: str = setting(
