@@ -56,7 +56,7 @@ def dream_video(
 ) -> Report:
     """Turn a film into a dream film.
 
-    Finished parts are kept until the film is whole and verified: the same call goes on after a crash or Ctrl-C.
+    Finished parts are kept until the film is whole and verified: the same call goes on after a crash.
 
     Args:
         source: any film that FFmpeg reads.
@@ -69,7 +69,7 @@ def dream_video(
             ``strict`` (stop at a broken frame), ``sound_track`` (to dream; number, from 1, or language) and
             ``sound_style`` (a sound whose texture the film's is given, not a dream). Beside the result:
             ``preview`` (file of the newest frame), ``sheet`` (of twelve moments, source above dream),
-            ``compare`` (film of source and dream, OUT.compare), ``record`` (settings, events, figures as JSON).
+            ``compare`` (film of source and dream), ``record`` (settings, events and figures as JSON).
 
     Returns:
         What was done, with the name of the result.
