@@ -69,7 +69,7 @@ class AudioDreamReport(mastering.AudioReport):
 
 
 @dataclass(frozen=True, slots=True)
-class _ChunkPlan:
+class ChunkPlan:
     """What the schedule asks of a chunk."""
 
     chunk: Chunk
@@ -113,7 +113,7 @@ def dream_source(
         return AudioDreamReport(0, source.rate, source.channels, silence, silence, silence, 1.0, 0.0, ())
     meter, strength = meter_loudness(source), settings.schedule.curve("strength")
     context = ChunkContext(source, network, meter, settings, start_seconds, hooks)
-    dreamed: list[tuple[_ChunkPlan, np.ndarray]] = []
+    dreamed: list[tuple[ChunkPlan, np.ndarray]] = []
     gain_sum, hops = 0.0, 0
 
     def on_gain(gain: np.ndarray) -> None:
@@ -143,29 +143,29 @@ def dream_source(
 
 
 def _dream_chunks(
-    context: ChunkContext, store: ChunkStore | None, dreamed: list[tuple[_ChunkPlan, np.ndarray]]
+    context: ChunkContext, store: ChunkStore | None, dreamed: list[tuple[ChunkPlan, np.ndarray]]
 ) -> Iterator[tuple[Chunk, np.ndarray]]:
     """Each chunk with its canvas; stored ones are not dreamed again. Plans and energies go to `dreamed`."""
     grid = chunks.split_into_chunks(*context.hop_range)
     for number, chunk in enumerate(grid):
         plan = _plan_chunk(context, chunk)
-        arrays = chunks.load_or_make(store, number, partial(_dream_chunk, context, plan))
+        arrays = chunks.load_or_make(store, number, partial(render_chunk, context, plan))
         dreamed.append((plan, arrays["energies"]))
         yield chunk, arrays["gain"]
         context.hooks.progress(0.95 * (number + 1) / len(grid))
 
 
-def _plan_chunk(context: ChunkContext, chunk: Chunk) -> _ChunkPlan:
+def _plan_chunk(context: ChunkContext, chunk: Chunk) -> ChunkPlan:
     schedule, seconds = context.settings.schedule, float(context.hop_seconds(chunk.center))
     depths = schedule.curve("depth").at(context.hop_seconds(np.arange(chunk.low, chunk.high)))
     weights = np.abs(context.frontend.term_weights(depths)).mean(axis=0)
-    return _ChunkPlan(chunk, SettingsChange(seconds, schedule.at(seconds)), depths, weights)
+    return ChunkPlan(chunk, SettingsChange(seconds, schedule.at(seconds)), depths, weights)
 
 
-def _dream_chunk(context: ChunkContext, plan: _ChunkPlan) -> dict[str, np.ndarray]:
-    """The source's energies in a chunk, and its canvas ("gain"), zero where the strength is zero.
+def render_chunk(context: ChunkContext, plan: ChunkPlan) -> dict[str, np.ndarray]:
+    """Dream a chunk, the unit of a sound's work: its source's energies, and its canvas, 0 at strength 0.
 
-    For each voice the canvas holds its log gain and, where something is invented, that, softly limited:
+    For each voice the canvas ("gain") holds its log gain and what is invented, if anything, softly limited:
     nepers, float32 [chunk.high - chunk.low, voice * context.canvas_width].
     """
     chunk, voices = plan.chunk, range(len(context.voices))
@@ -178,7 +178,7 @@ def _dream_chunk(context: ChunkContext, plan: _ChunkPlan) -> dict[str, np.ndarra
     return {"energies": energies, "gain": gain}
 
 
-def _dream_voice(context: ChunkContext, plan: _ChunkPlan, energy: float, voice: int) -> np.ndarray:
+def _dream_voice(context: ChunkContext, plan: ChunkPlan, energy: float, voice: int) -> np.ndarray:
     frontend, chunk, frame = context.frontend, plan.chunk, plan.center.moment
     # A single channel has its share of the power of all of them.
     factor = context.level_factor * math.sqrt(len(context.voices))
@@ -225,7 +225,7 @@ def count_octaves(octaves: int, scale: float) -> int:
 
 
 def _start_canvas(
-    context: ChunkContext, plan: _ChunkPlan, source: SpectrogramSlice, voice: int
+    context: ChunkContext, plan: ChunkPlan, source: SpectrogramSlice, voice: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A voice's first canvas, its step sizes, and a mask of where it may change; float32 [hop, width]."""
     frontend, chunk = context.frontend, plan.chunk
@@ -275,7 +275,7 @@ def _measure_energies(
 def _measure_objective_gain(
     context: ChunkContext,
     raw: AudioSource,
-    dreamed: list[tuple[_ChunkPlan, np.ndarray]],
+    dreamed: list[tuple[ChunkPlan, np.ndarray]],
     curve: mastering.SampleCurve,
 ) -> float:
     """Contrast energy of the result over the source's, as the network is given both."""
