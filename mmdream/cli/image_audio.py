@@ -197,7 +197,7 @@ def audio(
     if is_silence and recipe.sound_manner.invent == 0:
         raise UserError("--from silence with --invent 0 is silence; leave --invent out, or give it up to 1")
     if how.each_channel is not None:
-        from mmdream.views.channels import render_each_channel
+        from mmdream.views.gallery import render_each_channel
 
         alone = ["layer", "channel", "target", "guide", "drive", "ouroboros", "plot", "plot-steps", "play"]
         if any(name in given for name in alone):
