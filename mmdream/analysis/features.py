@@ -81,10 +81,7 @@ def _resample(steps: np.ndarray, times: np.ndarray, values: np.ndarray) -> np.nd
 
 
 class AudioFeatures:
-    """Measures a sound that comes in blocks of any length, a few seconds at a time: memory is flat.
-
-    `rate` is samples a second, `names` are of loudness, onset, pitch and bass.
-    """
+    """Measures loudness, onset, pitch, bass, or some, of a sound in blocks of any length, in flat memory."""
 
     def __init__(self, rate: int, names: Collection[str]) -> None:
         import librosa  # Here, because only driven dreams need it.
@@ -115,8 +112,7 @@ class AudioFeatures:
 
         The pitch is the centre of the power, as the ear weighs it, on a logarithmic scale of frequency: it
         follows a melody (correlation with the notes 0.98, of a pitch tracker 0.86, whose octaves jump), and
-        there is one of music, crowds and rain, where a tracker finds a tone a quarter of the time. A sound
-        without samples has no values.
+        there is one of music, crowds and rain too. A sound without samples has no values.
         """
         last = math.ceil(self._n_samples / (self._rate * STEP_SECONDS))
         if last > self._n_steps:
@@ -219,7 +215,7 @@ class FeatureCurve:
     """One normalized feature over time."""
 
     start: float
-    """Seconds at which the first value's step begins; the others follow."""
+    """Seconds at which the first value's step begins."""
     values: np.ndarray
     """float64 [value], 0..1; empty: it never changes."""
 
@@ -257,10 +253,9 @@ def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCur
 
 
 def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
-    """The least curve nowhere below the values and nowhere steeper than 1 in `rise` or `fall` seconds.
+    """The least curve nowhere below the values, [value], nor steeper than 1 in `rise` or `fall` seconds.
 
-    It looks ahead, so that it is up when an event comes and not after it. Values are float64 [value],
-    `STEP_SECONDS` apart.
+    It looks ahead, so that it is up when an event comes and not after it.
     """
     times = STEP_SECONDS * np.arange(len(values))
     falling = np.maximum.accumulate(values + times / fall) - times / fall

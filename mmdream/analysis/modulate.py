@@ -108,10 +108,7 @@ def modulate_schedules(
     """Measure the features that a recipe's drives follow, and apply them to its schedule.
 
     `scan` is of what is dreamed of the picture (None: only the sound is), `track` the sound to follow (None:
-    the film's first).
-
-    Raises:
-        Interrupted: `should_stop`, asked now and then, said so.
+    the film's first). Where `should_stop`, asked now and then, says so, it raises `Interrupted`.
     """
     names = {drive.feature for drive in (*recipe.drives, *recipe.sound_drives)}
     features: dict[str, FeatureCurve] = {}
@@ -131,11 +128,7 @@ def modulate_schedules(
 
 
 def modulate_audio_recipe(source: AudioSource, recipe: Recipe) -> Recipe:
-    """A recipe whose schedule follows the sound that is dreamed.
-
-    Raises:
-        UserError: it is to follow a picture.
-    """
+    """A recipe whose schedule follows the sound that is dreamed; to follow a picture is a `UserError`."""
     drives = resolve_sound_drives(recipe)
     _check_audio_drives(drives)
     if not drives:

@@ -115,9 +115,8 @@ def warp_onto(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, fl
     Both are uint8 [h, w, 3], luma first; the result is float32. Not `estimate_flow`, whose trust asks how
     well a pixel may be warped and leans to yes: here both answers must weigh the same.
     """
-    height, width = current.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        return warp(previous.astype(np.float32), (), np.zeros((height, width, 2), np.float32))[0], 0.0
+    if min(current.shape[:2]) < MIN_SIDE:
+        return previous.astype(np.float32), 0.0
     a, b = (np.ascontiguousarray(image[..., 0]) for image in (previous, current))
     dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     backward, forward = dis.calc(b, a, None), dis.calc(a, b, None)

@@ -68,10 +68,9 @@ def normalize_rms(gradient: np.ndarray, mask: np.ndarray | None = None) -> np.nd
     The RMS of the *whole* array is taken: normalising tile by tile would draw the tiles. A gradient of
     zeros (a network that does not answer) stays zero instead of becoming amplified rounding noise.
     """
-    share = 1.0
+    share = 1.0 if mask is None else float(np.mean(mask))
     if mask is not None:
         gradient = gradient * mask
-        share = float(np.mean(mask))
     flat = gradient.reshape(-1)
     rms = math.sqrt(float(np.dot(flat, flat)) / (flat.size * max(share, 1e-6)))
     if not rms > 1e-20:

@@ -53,10 +53,8 @@ def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], s
     running mean can only be raised by what begins and ends. The logarithm is taken window by window, a fifth
     of the running mean long, so that quiet passages are dreamed like loud ones and rungs weigh alike.
 
-    Args:
-        features: [1, time, band, channel] of each rung, all over the same time.
-        mix: weights of each rung, float32 [time] of its own.
-        share: length of the running mean over the whole length, float32 > 0.
+    `features` of each rung are [1, time, band, channel], all over the same time, its weights in `mix` float32
+    [time]; `share` > 0 is the length of the running mean over the whole.
     """
     deviations = [squared_deviation(a, share) for a in features]
     return tf.add_n(
@@ -67,13 +65,9 @@ def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], s
 def class_evidence(logits: tf.Tensor, classes: Sequence[int], rivals: float) -> tf.Tensor:
     """Evidence for any of some classes in every window: logsumexp over them, less that of all `rivals` times.
 
-    Without rivals a logit grows by making everything larger; with all of them, the log of the probability,
-    the gradient dies once the class is won, which steps of fixed length do not mind.
-
-    Args:
-        logits: [window, class].
-        classes: their indices; each window is free to choose among them.
-        rivals: share of the evidence for all classes that is taken off.
+    Of logits [window, class]; each window is free to choose among the classes. Without rivals a logit grows
+    by making everything larger; with all of them, the log of the probability, the gradient dies once the
+    class is won, which steps of fixed length do not mind.
     """
     evidence = tf.reduce_logsumexp(tf.gather(logits, list(classes), axis=1), axis=1)
     return evidence - rivals * tf.reduce_logsumexp(logits, axis=1)

@@ -11,20 +11,12 @@ FeatureMoments = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 def measure_feature_moments(a: tf.Tensor, weight: tf.Tensor) -> FeatureMoments:
-    """Sums of features and of their products over all cells.
-
-    Args:
-        a: features [1, h, w, c].
-        weight: of each cell, float32 [1, h, w, 1].
-    """
+    """Sums of features [1, h, w, c] and their products over all cells, by weights, float32 [1, h, w, 1]."""
     cells = tf.reshape(tf.cast(a, tf.float32), (-1, a.shape[3]))
     share = tf.reshape(weight, (-1, 1))
     weighted = cells * share
-    return (
-        tf.reduce_sum(share),
-        tf.reduce_sum(weighted, axis=0),
-        tf.matmul(weighted, cells, transpose_a=True),
-    )
+    products = tf.matmul(weighted, cells, transpose_a=True)
+    return tf.reduce_sum(share), tf.reduce_sum(weighted, axis=0), products
 
 
 class TextureStatistics(NamedTuple):

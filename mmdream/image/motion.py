@@ -1,7 +1,7 @@
 """An image that moves while it is dreamed on: camera motion, and a balance that keeps it from fading.
 
-`CameraMotion` grows, turns and shifts the image at a steady pace. `balance_pyramid` draws the strength of
-each octave of detail, in brightness and in two colours, back to that of the images that set the limits.
+The balance draws the strength of each octave of detail, in brightness and in two colours, back to that of the
+images that set the limits.
 """
 
 from __future__ import annotations
@@ -101,13 +101,11 @@ def unwarp_change(change: np.ndarray, affine: np.ndarray, size: tuple[int, int])
 
 @dataclass(frozen=True, slots=True)
 class PyramidLimits:
-    """How strong each octave of an image may be."""
+    """How strong each octave of an image may be, RMS, float64 [octave, 3]; and its mean colour, [3]."""
 
     low: np.ndarray
-    """float64 [octave, 3], RMS."""
     high: np.ndarray
     mean: np.ndarray
-    """float64 [3], of brightness and colours."""
 
 
 def measure_pyramid_limits(images: list[np.ndarray]) -> PyramidLimits:
@@ -121,10 +119,7 @@ def measure_pyramid_limits(images: list[np.ndarray]) -> PyramidLimits:
 
 
 def balance_pyramid(image: np.ndarray, limits: PyramidLimits, share: float) -> np.ndarray:
-    """Draw an image, float32 [H, W, 3], back towards the limits of images of its size, within 0..1.
-
-    `share`, 0..1, is how much of an excess or a lack is corrected.
-    """
+    """Correct a share of what is too strong or weak in an image of the limits' size, [H, W, 3], 0..1."""
     opponent = cv2.transform(image, OPPONENT_COLORS)
     octaves = _laplacian_pyramid(opponent)
     strengths, power = _octave_rms(octaves), min(share, MAX_CORRECTION)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 import numpy as np
 
@@ -24,27 +23,12 @@ def build_objective(
 
     The rungs also join a guide, the image that the targets name, where no layer is among the targets. All
     motifs of a schedule are among the terms at any time, so that the gradient is traced once for all.
-
-    Raises:
-        UserError: there is no such motif.
     """
-    return _build_objective(card, settings.depth, settings.motifs, targets, guide)
-
-
-# Most frames of a film have the objective of the one before.
-@lru_cache
-def _build_objective(
-    card: NetworkCard,
-    depth: float,
-    motifs: tuple[tuple[str, float], ...],
-    targets: Targets,
-    guide: GuideImage | None,
-) -> Objective:
     terms = [(term.unweighted, term.weight) for term in targets.terms]
-    terms += [(find_motif(card, name), share) for name, share in motifs]
+    terms += [(find_motif(card, name), share) for name, share in settings.motifs]
     unguided = targets.guide is not None and all(term.kind != "layer" for term, _ in terms)
     if not terms or unguided:
-        rungs = objective_at_depth(card, depth, away=targets.guide is None)
+        rungs = objective_at_depth(card, settings.depth, away=targets.guide is None)
         terms += zip(rungs.terms, rungs.weights, strict=True)
     return Objective(
         tuple(term for term, _ in terms), tuple(weight for _, weight in terms), targets.measure, guide
@@ -63,18 +47,13 @@ def objective_at_depth(card: NetworkCard, depth: float, away: bool = True) -> Ob
     return Objective(tuple(term for term, _ in terms), tuple(weight for _, weight in terms))
 
 
-@lru_cache
 def step_size(card: NetworkCard, objective: Objective) -> float:
     """RMS of one ascent step in the range 0..1."""
     return card.step_along(objective.terms, objective.weights)
 
 
 def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> None:
-    """Refuse what the card does not know, before the network is loaded.
-
-    Raises:
-        UserError: unknown class or motif (names the nearest ones).
-    """
+    """Refuse, before the network is loaded, a class or motif that the card does not know: a `UserError`."""
     for name in schedule.motif_curve.names:
         find_motif(card, name)
     card.check_classes(targets.terms)

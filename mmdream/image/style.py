@@ -1,9 +1,8 @@
 """How far an image is from a style and from its content, and the gradient of that.
 
-A style is described by moments (`ascent.objectives`) of a network's features and of the pixels themselves:
-colours, and rectified random filters at several sizes. No network sees grain well behind its first stride;
-random filters tell strokes from noise (Ustyuzhaninov, Brendel, Gatys, Bethge 2017, "What does it take to
-generate natural textures?").
+A style is described by moments (`ascent.style_statistics`) of a network's features and of pixels: colours and
+rectified random filters at several sizes. No network sees grain well behind its first stride; random filters
+tell strokes from noise (Ustyuzhaninov et al. 2017, "What does it take to generate natural textures?").
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from mmdream.networks.network import Network
 from mmdream.settings.passes import Style
 
 MAX_STYLE_CHANNELS = 96
-"""Channels of wider layers are mixed down to so many by a fixed random rotation: a square root of 512 by 512
+"""Wider layers are mixed down to so many channels by a fixed random rotation: a square root of 512 by 512
 costs more than the network, and what random mixtures agree in, the channels agree in."""
 PIXEL_STYLE_WEIGHT = 1.0
 """Weight of the pixels' own statistics, all together, over that of all layers."""
@@ -78,8 +77,7 @@ class StyleLoss:
         content_weight = self.style.content_weight * CONTENT_WEIGHT / content_variance
         weights = tf.constant([height * width * 3, content_weight])
         padding = rng.integers(PADDING_RANGE[0], PADDING_RANGE[1] + 1, size=2)
-        # Each tile alone has another style than the whole.
-        tiled = len(split_tiles(height, width)) > 1
+        tiled = len(split_tiles(height, width)) > 1  # Each tile alone has another style than the whole.
         whole = measure_masked_moments(self.network, image) if tiled else []
         channels = tuple(int(each.mean.shape[0]) for each in self.targets)
         traced = _traced_style_gradient(self.network, self.style.statistic, tiled, channels)
@@ -149,8 +147,7 @@ def blend_moments(styles: Sequence[tuple[StyleMoments, float]]) -> StyleMoments:
 def extract_pixel_features(rgb: tf.Tensor, share: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Colours, and the answers of random filters at each of the `PIXEL_SCALES`, of [1, H, W, 3], 0..1.
 
-    Returns:
-        `PIXEL_FEATURE_SETS` pairs: features [1, h, w, c] and the weights of their cells, [1, h, w, 1].
+    Each with the weights of its cells: `PIXEL_FEATURE_SETS` pairs [1, h, w, c], [1, h, w, 1].
     """
     features = [(rgb, share)]
     rgb, share = (extend_edges(x, FILTER_SIDE * PIXEL_SCALES[-1]) for x in (rgb, share))

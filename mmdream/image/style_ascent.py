@@ -18,8 +18,8 @@ from mmdream.networks.network import Network
 from mmdream.settings.passes import Style
 
 FIRST_STEP = 0.014
-"""RMS of the first step, of the range 0..1: longer ones leave noise, by which an image ends further from its
-content and no nearer to the style; shorter ones do not reach a style far from the content."""
+"""RMS of the first step, of the range 0..1: longer ones leave noise and come no nearer to the style; shorter
+ones do not reach a style far from the content."""
 LAST_STEP_SCALE = 0.1
 """Length of the last step over the first's."""
 STYLE_BETAS = 0.8, 0.99
@@ -27,9 +27,8 @@ STYLE_BETAS = 0.8, 0.99
 CARRIED_SHARE = 0.034
 """Share of the steps that a carried film frame takes."""
 CARRIED_STEP_SCALE = 0.5
-"""Length of a carried frame's steps over the first step's. They go along the gradient itself: it is large
-where something has come into view, while Adam would move every place alike, and what has settled would
-tremble."""
+"""Length of a carried frame's steps over the first step's. They go along the gradient itself, large where
+something has come into view: Adam would move every place alike, and what has settled would tremble."""
 MAX_STEP_SCALE = 4.0
 """Times that length at most."""
 MOMENTUM = 0.0
@@ -52,13 +51,15 @@ class StyleTarget:
     """By the longest side of the image, px; filled as sizes come."""
 
     def loss_at(self, size: Size) -> StyleLoss:
-        """The loss of an image of this size."""
+        """The loss of an image of this size; the paintings are as large, times the style's scale."""
         longest = max(size)
         if longest not in self.losses:
-            moments = [
-                (measure_moments(self.network, self._resize_painting(painting, longest)), weight)
-                for painting, weight in self.paintings
-            ]
+            moments = []
+            for painting, weight in self.paintings:
+                factor = min(self.style.scale * longest, MAX_PAINTING_SIDE) / max(painting.shape[:2])
+                height, width = (max(MIN_PAINTING_SIDE, round(side * factor)) for side in painting.shape[:2])
+                resized = np.clip(resize(painting, (height, width)), 0, 1)
+                moments.append((measure_moments(self.network, resized), weight))
             targets = [to_texture_statistics(sums) for sums in blend_moments(moments)]
             self.losses[longest] = StyleLoss(self.network, self.style, targets)
         return self.losses[longest]
@@ -68,13 +69,6 @@ class StyleTarget:
         share = np.ones((*image.shape[:2], 1), np.float32)
         loss = self.loss_at((image.shape[0], image.shape[1]))
         return loss.distances(np.concatenate((image, content, share), axis=2))[0]
-
-    def _resize_painting(self, painting: np.ndarray, longest: int) -> np.ndarray:
-        """A painting as large as an image of so long a side, times the style's scale."""
-        sides = painting.shape[:2]
-        factor = min(self.style.scale * longest, MAX_PAINTING_SIDE) / max(sides)
-        height, width = (max(MIN_PAINTING_SIDE, round(side * factor)) for side in sides)
-        return np.clip(resize(painting, (height, width)), 0, 1)
 
 
 def stylize_octaves(
@@ -91,23 +85,11 @@ def stylize_octaves(
     on_step: Callable[[np.ndarray], None] | None = None,
     before_step: Callable[[], None] | None = None,
 ) -> np.ndarray:
-    """Climb towards a style through octave passes; all else is as in `octaves.dream_octaves`.
+    """Climb towards a style through octave passes, as `octaves.dream_octaves` does along an objective.
 
-    Args:
-        source: the content.
-        detail: painting minus source so far.
-        passes: in order.
-        target: the style.
-        seed: addresses the padding, with the time.
-        time: of the frame in seconds.
-        step_scale: factor of the step at each place.
-        color: "full" or "source".
-        mask: float32 [H, W], 0..1, how much of each place is painted; None: all.
-        on_step: called after each step.
-        before_step: called before each step; what it raises ends the painting.
-
-    Returns:
-        The gain, float32 [H, W, 3].
+    The source is the content; `mask`, float32 [H, W], 0..1, is how much of each place is painted (None: all);
+    what `before_step`, called before each step, raises, ends the painting. Returns the gain, float32
+    [H, W, 3], of which the sum with the detail is still to be limited.
     """
     gain = np.zeros_like(source)
     step: float | np.ndarray = FIRST_STEP

@@ -50,15 +50,9 @@ def paste_image(canvas: np.ndarray, image: np.ndarray, x: int, y: int) -> None:
 def draw_text(
     canvas: np.ndarray, text: str, at: tuple[int, int], px: int, grey: int, align: float = 0.0
 ) -> None:
-    """Write a line on a canvas, uint8 [H, W, 3].
+    """Write a line on a canvas, uint8 [H, W, 3], from x, y of its baseline, in a size and a grey of 255.
 
-    Args:
-        canvas: changed in place.
-        text: one line.
-        at: x, y of the baseline, px.
-        px: size of the letters.
-        grey: of 255.
-        align: share of the line that lies left of x: 0 begins there, 0.5 is centered, 1 ends there.
+    `align` is the share of the line that lies left of x: 0 begins there, 0.5 is centered, 1 ends there.
     """
     x = at[0] - round(align * text_width(text, px))
     cv2.putText(canvas, text, (x, at[1]), (grey, grey, grey), _load_font(), px, 400)

@@ -129,9 +129,6 @@ def write_comparison(
     """Write a film of source and dream side by side; the suffix chooses the container.
 
     The dream begins and ends at these seconds of the source. Files on the way lie beside `path`.
-
-    Raises:
-        UserError: no room on the disk.
     """
     video = dream.video
     assert video is not None
@@ -169,14 +166,8 @@ def write_contact_sheet(
 ) -> None:
     """Write evenly spaced moments of a film, source above dream; the suffix chooses the format.
 
-    Args:
-        film: the source.
-        dream: the finished film.
-        path: of the sheet.
-        count: moments, where the film has so many frames.
-        start: second of the source that is the dream's second 0.
-        title: text above the sheet, left and right.
-        driven: curves of settings that followed it, see `Report.driven`; drawn below, each moment marked.
+    The dream's second 0 is the source's `start`. The title stands above, left and right; below are the curves
+    of settings that followed the film, see `Report.driven`, with each moment marked.
     """
     assert film.video is not None
     size = fit_size(film.video.width, film.video.height, film.video.sar, *MAX_CELL)
