@@ -63,8 +63,7 @@ def measure_video_features(
         is_known[[shot.first for shot in scan.shots]] = False
         for flash_start, flash_stop in (flash for shot in scan.shots for flash in shot.flashes):
             is_known[flash_start : flash_stop + 1] = False
-        is_known = is_known[1:]
-        features["motion"] = _resample(steps, times[1:][is_known], speed[is_known])
+        features["motion"] = _resample(steps, times[1:][is_known[1:]], speed[is_known[1:]])
     if "brightness" in names:
         features["brightness"] = _resample(steps, times, np.asarray(scan.brightness, np.float64))
     if "cuts" in names:

@@ -22,10 +22,7 @@ ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def build_gradient(network: Network, objective: Objective) -> Callable[[np.ndarray], np.ndarray]:
-    """The gradient of an objective: float32 [H, W, 3], 0..1 -> float32 [H, W, 3].
-
-    It is traced once for all sizes and weights.
-    """
+    """The gradient of an objective, traced once for all: float32 [H, W, 3], 0..1 -> float32 [H, W, 3]."""
     traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide)
     weights = tf.constant(objective.weights, tf.float32)
 
