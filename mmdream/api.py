@@ -120,10 +120,8 @@ def _describe_job(
     from mmdream.media.tracks import find_sound_track, resolve_tracks
 
     path = Path(source)
-    extras = ExtraOutputs(
-        **{name: options.pop(name) for name in field_types(ExtraOutputs) if name in options}
-    )
-    selection = Selection(**options)
+    beside = {name: options.pop(name) for name in field_types(ExtraOutputs) if name in options}
+    extras, selection = ExtraOutputs(**beside), Selection(**options)
     film = probe(path)
     if selection.sound_track is not None or (film.audio_tracks and not selection.keep_sound):
         # By its number: the same track is the same job, however it was asked for.

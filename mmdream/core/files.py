@@ -229,10 +229,7 @@ def publish_file(file: Path, path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def output_workspace(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A folder beside the result to work in; what is left in it under the result's name becomes the result.
-
-    The folder is gone afterwards, whatever happens, and a full disk becomes one clear line.
-    """
+    """A folder to work in beside the result, gone afterwards; what it holds by that name is the result."""
     try:
         with reporting_full_disk(path):
             folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.mmdream-", dir=path.parent))

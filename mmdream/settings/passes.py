@@ -92,7 +92,6 @@ class AudioStyleSettings:
         1.0, "0: the style alone; about 30 keeps the pitch too; more keeps more.", low=0, high=1000
     )
     keep_rhythm: bool = setting(False, "Keep onsets, pauses and loudness of the content.", media=AUDIO)
-    """Give each hop the energy that the content has there."""
     steps: int = setting(100, "Steps towards the style.", low=0, high=10000)
     seed: int = 0
 

@@ -20,7 +20,6 @@ class Term:
 
     kind: Literal["layer", "channel", "target"]
     name: str
-    """Of the layer, or of the class."""
     channels: tuple[int, ...] = ()
     """Of the layer; none: all."""
     weight: float = 1.0
@@ -109,7 +108,6 @@ class GuideImage:
     rgb: np.ndarray = field(compare=False, repr=False)
     """float32 [h, w, 3], 0..1, as the network is shown it."""
     digest: str
-    """Of the pixels."""
 
 
 @dataclass(frozen=True)

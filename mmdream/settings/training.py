@@ -40,7 +40,6 @@ class TrainingSettings:
     epochs: int | None = setting(
         None, "Passes over the files.", TRAINING, "N", 1, 10_000, default_text="8, sounds 40"
     )
-    """Each time augmented at random."""
     batch: int = setting(32, "Files in a step; fewer take less memory.", TRAINING, "N", 2, 1024)
     rate: float | None = setting(
         None, "Highest learning rate.", TRAINING, "R", above=0, high=1, default_text="by what is taught"
