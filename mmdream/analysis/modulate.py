@@ -73,11 +73,7 @@ def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
 
 
 def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None) -> None:
-    """Refuse, before any work, what cannot be driven; `order` is None where only the sound is dreamed.
-
-    Raises:
-        UserError: no sound, or no picture, to follow; nothing that is dreamed would.
-    """
+    """Refuse, before any work, what cannot be driven; without `order` only the sound is dreamed."""
     drives = [*recipe.drives, *recipe.sound_drives]
     by_sound = sorted((drive for drive in drives if drive.feature in AUDIO_FEATURES), key=str)
     if by_sound and not film.audio_tracks:

@@ -31,10 +31,7 @@ class OpticalFlow:
 
 
 def half_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the grid that motion, and all that changes smoothly with it, is kept on.
-
-    DIS is 4x cheaper there, and the detail that is to be warped is blurred to more than a pixel anyway.
-    """
+    """Height, width of the grid that motion is kept on: DIS is 4x cheaper there, detail is soft anyway."""
     return max(1, size[0] // 2), max(1, size[1] // 2)
 
 

@@ -1,8 +1,4 @@
-"""An image that moves while it is dreamed on: camera motion, and a balance that keeps it from fading.
-
-The balance draws the strength of each octave of detail, in brightness and in two colours, back to that of the
-images that set the limits.
-"""
+"""An image that moves while it is dreamed on: camera motion, and a balance that keeps it from fading."""
 
 from __future__ import annotations
 

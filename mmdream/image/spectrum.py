@@ -88,10 +88,7 @@ def cascade_sigma(step: int, steps: int) -> float:
 
 
 def flattening_gradient(gain: np.ndarray) -> np.ndarray:
-    """Descent of the sum of squared differences of neighbours, float32 [H, W, 3].
-
-    Squares, where total variation has absolute values: edges of motifs may stay soft.
-    """
+    """Descent of the sum of squared differences of neighbours, [H, W, 3]: edges of motifs may stay soft."""
     return cv2.Laplacian(gain, cv2.CV_32F, borderType=cv2.BORDER_REFLECT)
 
 

@@ -28,10 +28,7 @@ def apply_tiled(
     core: int = MAX_TILE_SIDE,
     halo: int = HALO,
 ) -> np.ndarray:
-    """Apply a gradient function, float32 [h, w, c] -> [h, w, 3], to an image of any size, [H, W, c].
-
-    `core` is the longest side of the part of a tile that is kept, `halo` the neighbours around it, px.
-    """
+    """Apply a gradient function, float32 [h, w, c] -> [h, w, 3], to an image of any size, [H, W, c]."""
     height, width = image.shape[:2]
     tiles = split_tiles(height, width, core, halo)
     if len(tiles) == 1:

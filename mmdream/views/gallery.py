@@ -79,10 +79,8 @@ def write_gallery(
 ) -> Path:
     """Write the gallery of an image network into an image file, and return its path.
 
-    `weights` is a file, "random", or None for the network's own; for `photos` see `rank_channels`.
-
-    Raises:
-        UserError: a sound network, weights that do not fit, or a path that cannot be written.
+    `weights` is a file, "random", or None for the network's own; for `photos` see `rank_channels`. A sound
+    network, weights that do not fit, or a path that cannot be written are a `UserError`.
     """
     out = check_output_file(None, output, ".png", IMAGE_SUFFIXES, overwrite, "--gallery")
     keep_freed_memory()
@@ -289,8 +287,7 @@ def _dream_sound(
 ) -> tuple[AudioDreamReport, np.ndarray, np.ndarray, np.ndarray]:
     """Dream a sound into ``work/sound.wav``; a `UserError` if it has no samples.
 
-    Returns:
-        Figures of the dream; powers of source and dream, and the log gain, float32 [column, band].
+    Figures of the dream; powers of source and dream, and the log gain, float32 [column, band].
     """
     gains = ColumnMeans(SPECTROGRAM_COLUMNS)
     span, report = render_audio_track(track, network, recipe, sink, work, on_gain=gains.feed)
@@ -305,10 +302,7 @@ def _dream_sound(
 
 
 def draw_channel_sheet(title: str, cells: Sequence[SheetCell], rate: int, seconds: float) -> np.ndarray:
-    """Draw a source and its dreams, each with its gain below, uint8 [H, W, 3]; there is at least one cell.
-
-    `rate` (samples a second) and `seconds` are the sound's.
-    """
+    """Draw a source and its dreams, at least one cell, each with its gain below; uint8 [H, W, 3]."""
     bands = max(1, int(np.count_nonzero(BAND_EDGES[1:-1] < rate / 2)))
     top = 10 * math.log10(max(1e-12, *(float(cell.power.max()) for cell in cells)))
     width = SPECTROGRAM_SIZE[0] + CELL_GAP

@@ -126,10 +126,7 @@ def draw_preview(source: np.ndarray, dream: np.ndarray, sar: Fraction, lines: li
 def write_comparison(
     film: MediaFile, dream: MediaFile, path: Path, start: Fraction | None, end: Fraction | None
 ) -> None:
-    """Write a film of source and dream side by side; the suffix chooses the container.
-
-    The dream begins and ends at these seconds of the source. Files on the way lie beside `path`.
-    """
+    """Write a film of source, from `start` to `end`, and dream side by side; other files lie beside it."""
     video = dream.video
     assert video is not None
     # Square pixels, an even width, and both halves within the largest frame.
