@@ -252,10 +252,8 @@ def normalize_feature(name: str, start: float, values: np.ndarray) -> FeatureCur
 
 
 def limit_slope(values: np.ndarray, rise: float, fall: float) -> np.ndarray:
-    """The least curve nowhere below the values, [value], nor steeper than 1 in `rise` or `fall` seconds.
-
-    It looks ahead, so that it is up when an event comes and not after it.
-    """
+    """The least curve nowhere below the values, [value], nor steeper than 1 in `rise` or `fall` seconds."""
+    # It looks ahead, so that it is up when an event comes and not after it.
     times = STEP_SECONDS * np.arange(len(values))
     falling = np.maximum.accumulate(values + times / fall) - times / fall
     rising = np.maximum.accumulate((values - times / rise)[::-1])[::-1] + times / rise

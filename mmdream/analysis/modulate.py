@@ -171,10 +171,7 @@ def _modulate_schedule(
 def modulate_curve(
     name: str, base: Curve, drives: Sequence[tuple[tuple[float, float], FeatureCurve]]
 ) -> Curve:
-    """A setting's curve times the factors of its drives, (low, high) and a feature, within its limits.
-
-    The keys are as few as keep it within `THINNING_TOLERANCE`.
-    """
+    """A setting's curve times the factors of its drives, (low, high) and a feature, within its limits."""
     key_times = np.array([seconds for seconds, _ in base.keys])
     times = np.unique(np.concatenate([key_times, *(feature.times for _, feature in drives)]))
     values = np.asarray(base.at(times), np.float64)

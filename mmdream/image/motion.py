@@ -84,10 +84,7 @@ def warp_affine(image: np.ndarray, affine: np.ndarray, method: int = cv2.INTER_C
 
 
 def unwarp_change(change: np.ndarray, affine: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A change of the moved image as one of the image before the motion; 0 where it was not visible.
-
-    `change`, float32 [h, w, 3], is smooth and of any size; `size` is the image's height and width.
-    """
+    """A smooth change, [h, w, 3], of a moved image as one of the image, of a size, before; 0 where unseen."""
     height, width = size
     scale = np.array([[change.shape[1] / width], [change.shape[0] / height]])
     matrix = affine * scale

@@ -95,10 +95,7 @@ def flattening_gradient(gain: np.ndarray) -> np.ndarray:
 def gradient_under_affine(
     gradient: Callable[[np.ndarray], np.ndarray], image: np.ndarray, amounts: np.ndarray
 ) -> np.ndarray:
-    """The gradient by way of the image turned and scaled about its middle: motifs then hold at more angles.
-
-    `amounts` of rotation and of scaling are -1..1 of the most. Zero where the turned image does not reach.
-    """
+    """The gradient by way of the image turned and scaled by `amounts`, -1..1 of most; 0 beyond its rim."""
     height, width = image.shape[:2]
     middle = (width - 1) / 2, (height - 1) / 2
     turn, growth = float(amounts[0]), float(amounts[1])

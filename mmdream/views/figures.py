@@ -174,10 +174,9 @@ class CanvasHistory:
                 self._newest[1][:, number] = canvas
 
     def mean_canvases(self) -> tuple[np.ndarray, float, float]:
-        """The canvases as they were applied; nothing can be fed after it.
+        """The canvases as they were applied: [column, figure, bands], first second, seconds of a column.
 
-        Log gains and behind them, if something is invented, its log amplitudes, nepers, float32 [column,
-        figure, bands]; the second at which the first column begins; seconds of a column.
+        Log gains and behind them, if something is invented, its log amplitudes; nothing can be fed after it.
         """
         self._append_held()
         if self._held is None or self._first is None:

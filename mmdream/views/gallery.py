@@ -211,10 +211,8 @@ def render_each_channel(
 
     `channels_text` is ``LAYER`` or ``LAYER:0-15,20``; it replaces the recipe's targets, not their measure.
     Results are named after `output`, or after the source: ``OUT.LAYER.007.wav`` and so on, and
-    ``OUT.LAYER.png``. `sound_track` is a number, from 1, or a language; None: the first.
-
-    Raises:
-        UserError: no such layer, channel or track, no sound, or a path that cannot be written.
+    ``OUT.LAYER.png``. `sound_track` is a number, from 1, or a language; None: the first. No such layer,
+    channel or track, no sound, or a path that cannot be written are a `UserError`.
     """
     began = time.perf_counter()
     layer, some = parse_channels(channels_text)
