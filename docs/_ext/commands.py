@@ -13,7 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from mmdream.cli.app import app
 
-DEFAULT = re.compile(r"\s*\[(?:default: \(?(?P<default>.*?)\)?|(?P<note>[^:]*))\]$")
+DEFAULT = re.compile(r"\s*(?:\[dim\]\\)?\[(?:default: (?P<default>.*?)|(?P<note>[^:]*))\](?:\[/dim\])?$")
 """What the help writes behind an option's text."""
 
 

@@ -15,10 +15,8 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
-from mmdream.core.errors import UserError
+from mmdream.settings.ouroboros import parse_transform
 
-LIMITS = {"stretch": (0.5, 2.0), "shift": (-10_000.0, 10_000.0), "pitch": (-24.0, 24.0)}
-"""Least and most of each: a factor of the length, Hz, semitones."""
 WINDOW_SECONDS = 2048 / 44100
 """Of the phase vocoder."""
 WINDOW_OVERLAP = 4
@@ -44,48 +42,10 @@ FILTER_SECONDS = 0.09
 """Length of its filter: about 11 Hz fine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """A transform of a clip; raises UserError for an unknown kind, or an amount out of range."""
-
-    kind: str = "none"
-    """none, stretch, shift or pitch."""
-    amount: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.kind == "none":
-            return
-        if self.kind not in LIMITS:
-            raise _unknown_transform(self.kind)
-        low, high = LIMITS[self.kind]
-        if not low <= self.amount <= high:
-            raise UserError(f"{self.kind} is {self.amount:g}; choose between {low:g} and {high:g}")
-
-    @property
-    def length_factor(self) -> float:
-        """Length of its result over that of what it is given."""
-        return self.amount if self.kind == "stretch" else 1.0
-
-    def __call__(self, samples: np.ndarray, rate: int) -> np.ndarray:
-        """Transform a clip, float32 [channel, sample]; `length_factor` times as long, at least one sample."""
-        return TRANSFORMS[self.kind](samples, rate, self.amount)
-
-
-def parse_transform(text: str) -> Transform:
-    """Read "none", "stretch=0.95", "shift=500" or "pitch=-2"; UserError: none of these."""
-    kind, equals, number = text.strip().lower().partition("=")
-    if kind == "none" and not equals:
-        return Transform()
-    if kind not in LIMITS:
-        raise _unknown_transform(text)
-    try:
-        return Transform(kind, float(number))
-    except ValueError:
-        raise _unknown_transform(text) from None
-
-
-def _unknown_transform(text: str) -> UserError:
-    return UserError(f"transform is {text!r}; write none, stretch=0.95, shift=HZ or pitch=SEMITONES")
+def transform_clip(samples: np.ndarray, rate: int, how: str) -> np.ndarray:
+    """A clip, float32 [channel, sample], after a transform that `parse_transform` reads."""
+    kind, amount = parse_transform(how)
+    return TRANSFORMS[kind](samples, rate, amount)
 
 
 def stretch_time(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:

@@ -53,7 +53,7 @@ COMMANDS = {
         "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     ),
     "data": ("data", "Data sets to train on: list, show, prepare, check."),
-    "train": ("train", "Retrain a network on a folder of classes of your own: picture, sound."),
+    "train": ("networks", "Retrain a network on a folder of classes of your own: picture, sound."),
 }
 """Every command with the module that it stands in and what `mmdream --help` says of it: the module is
 imported when the command runs."""
@@ -65,12 +65,11 @@ class LazyCommand(TyperCommand):
     def load(self) -> Any:
         """The command itself, or group of commands."""
         assert self.name is not None
-        module = import_module(f"mmdream.cli.{COMMANDS[self.name][0]}")
-        if hasattr(module, "app"):
-            return typer.main.get_command(module.app)
-        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(self.name)(getattr(module, self.name))
-        return typer.main.get_command(alone)
+        found = getattr(import_module(f"mmdream.cli.{COMMANDS[self.name][0]}"), self.name)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False)
+            found.command(self.name)(function)
+        return typer.main.get_command(found)
 
     def make_context(self, *args: Any, **named: Any) -> Any:
         """As click asks for it: the context of the command itself."""

@@ -5,82 +5,62 @@ Work modules are imported inside the commands, so that ``--help`` never meets nu
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmdream.cli.options import Given, OutputOptions, pick, takes
-from mmdream.cli.terminal import print_report, report_to_terminal
+from mmdream.cli.options import Given, OutputOptions, argument, pick, takes
+from mmdream.cli.terminal import print_lines, run_and_print
 from mmdream.core.errors import UserError
-from mmdream.core.errors import to_one_line as plain
 from mmdream.settings.definition import options
 
 if TYPE_CHECKING:
     from mmdream.datasets.card import DatasetCard
 
-app = typer.Typer(
-    help="Data sets to train on: list, show, prepare, check.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+data = typer.Typer(
+    help="Data sets to train on: list, show, prepare, check.", no_args_is_help=True, add_completion=False
 )
 
-NameArgument = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="Of the set; `mmdream data list` names them.", show_default=False),
-]
+
+def _option(metavar: str, help: str, *names: str) -> Any:
+    return typer.Option(*names, metavar=metavar, help=help, show_default=False)
 
 
-@app.command("list")
+@data.command("list")
 @takes(pick(options(OutputOptions), "json"))
 def list_datasets(given: Given) -> None:
     """List the data sets that have cards."""
-    import json
-
     from mmdream.datasets.card import dataset_names, read_dataset_card
 
     cards = [read_dataset_card(name) for name in dataset_names()]
-    if "json" in given:
-        typer.echo(json.dumps([_card_to_dict(about) for about in cards]))
-        return
-    for about in cards:
-        typer.echo(f"{about.name:20} {about.medium:8} {about.about}")
-        typer.echo(f"{'':29} licence: {about.licence}")
+    lines = (
+        line
+        for about in cards
+        for line in (f"{about.name:20} {about.medium:8} {about.about}", f"{'':29} licence: {about.licence}")
+    )
+    print_lines(lines, [_card_to_dict(about) for about in cards] if "json" in given else None)
 
 
-@app.command("show")
+@data.command("show")
 @takes(pick(options(OutputOptions), "overwrite json"))
 def show_dataset(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A set that has a card, or a folder of classes.", show_default=False
-        ),
-    ],
+    name: Annotated[str, argument("NAME", "A set that has a card, or a folder of classes.")],
     plot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PICTURE",
-            help="Draw counts, a histogram of lengths or sizes, and samples of each class.",
-            show_default=False,
-        ),
+        _option("PICTURE", "Draw counts, a histogram of lengths or sizes, and samples of each class."),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Where the set is prepared; else ./NAME.", show_default=False),
-    ] = None,
+    data: Annotated[Path | None, _option("FOLDER", "Where the set is prepared; else ./NAME.")] = None,
     *,
     given: Given,
 ) -> None:
     """Tell all about one: classes, counts, licence, source, citation; or draw what is in it."""
-    import json
-
     from mmdream.datasets.card import dataset_names, read_dataset_card
     from mmdream.datasets.folder import read_dataset
 
     about = read_dataset_card(name) if name in dataset_names() or not Path(name).is_dir() else None
-    folder = data or Path(name)
+    folder, plain_values = data or Path(name), dict[str, Any]()
     if plot is not None:
         from mmdream.datasets.plot import write_dataset_plot
 
@@ -89,86 +69,66 @@ def show_dataset(
                 f"{folder}: no such folder; `mmdream data prepare {name}` makes it, or --data names another"
             )
         out = write_dataset_plot(read_dataset(folder), plot, "overwrite" in given)
-        typer.echo(json.dumps({"plot": str(out)}) if "json" in given else f"{out}")
-        return
-    if about is None:
+        lines, plain_values = [f"{out}"], {"plot": f"{out}"}
+    elif about is None:
         counts = read_dataset(folder).counts()
-        if "json" in given:
-            typer.echo(json.dumps({"name": folder.resolve().name, "classes": counts}))
-        for line in [] if "json" in given else [f"{count:7} {label}" for label, count in counts.items()]:
-            typer.echo(plain(line))
-        return
-    if "json" in given:
-        typer.echo(json.dumps(_card_to_dict(about)))
-    for line in [] if "json" in given else _format_card(about):
-        typer.echo(line)
+        lines = [f"{count:7} {label}" for label, count in counts.items()]
+        plain_values = {"name": folder.resolve().name, "classes": counts}
+    else:
+        lines, plain_values = _format_card(about), _card_to_dict(about)
+    print_lines(lines, plain_values if "json" in given else None)
 
 
-@app.command("prepare")
+@data.command("prepare")
 @takes(pick(options(OutputOptions), "json"))
 def prepare_dataset(
-    name: NameArgument,
+    name: Annotated[str, argument("NAME", "Of the set; `mmdream data list` names them.")],
     sources: Annotated[
         list[Path] | None,
-        typer.Option(
+        _option(
+            "PATH",
+            "An archive, or a folder as the publisher lays it out; may stand more than once.",
             "--from",
-            metavar="PATH",
-            help="An archive, or a folder as the publisher lays it out; may stand more than once.",
-            show_default=False,
         ),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch it from the publisher; size and licence are told first.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FOLDER", help="Where the set goes; else ./NAME.", show_default=False
-        ),
+        Path | None, _option("FOLDER", "Where the set goes; else ./NAME.", "--output", "-o")
     ] = None,
     variant: Annotated[
-        str | None,
-        typer.Option(
-            metavar="VARIANT",
-            help="Another choice of its files; `mmdream data show NAME` tells them.",
-            show_default=False,
-        ),
+        str | None, _option("VARIANT", "Another choice of its files; `mmdream data show NAME` tells them.")
     ] = None,
     *,
     given: Given,
 ) -> None:
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
-    from mmdream.datasets.prepare import prepare_dataset as prepared
+    from mmdream.datasets.prepare import prepare_dataset as prepare
 
-    with report_to_terminal("json" in given) as listener:
-        report = prepared(name, sources or [], output, variant, download, listener)
-    print_report(report, "json" in given)
+    run_and_print(
+        "json" in given,
+        lambda listener: prepare(name, sources or [], output, variant, download, listener),
+    )
 
 
-@app.command("check")
+@data.command("check")
 @takes(pick(options(OutputOptions), "json"))
 def check_dataset(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="A prepared set, or a folder of classes.", show_default=False),
-    ],
+    folder: Annotated[Path, argument("FOLDER", "A prepared set, or a folder of classes.")],
     *,
     given: Given,
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
-    from mmdream.datasets.check import check_dataset as checked
+    from mmdream.datasets.check import check_dataset as check
 
-    with report_to_terminal("json" in given) as listener:
-        findings = checked(folder, listener)
-    print_report(findings, "json" in given)
+    findings = run_and_print("json" in given, lambda listener: check(folder, listener))
     if findings.problems:
         raise UserError(f"{folder}: {findings.problems}; prepare the set again, or delete what is damaged")
 
 
-def _card_to_dict(about: DatasetCard) -> dict[str, object]:
+def _card_to_dict(about: DatasetCard) -> dict[str, Any]:
     """A card as plain values; what is not verified is null."""
-    from dataclasses import asdict
-
     told = asdict(about)
     for row in (told, *told["classes"], *told["archives"], *told["variants"]):
         row |= {
@@ -184,9 +144,8 @@ def _format_card(about: DatasetCard) -> list[str]:
     count = f"{about.files:,}" if about.files else NOT_VERIFIED
     lines = [f"{about.name} ({about.medium}): {about.about}", f"files: {count}", "classes:"]
     for each in about.classes:
-        more = [f"{each.files} files" if each.files else "", each.words, each.label]
-        only = f"variant {each.only}" if each.only else ""
-        rest = "; ".join(word for word in (*more, only) if word)
+        files, only = each.files and f"{each.files} files", each.only and f"variant {each.only}"
+        rest = "; ".join(str(word) for word in (files, each.words, each.label, only) if word)
         lines.append(f"  {each.name}{f' ({rest})' if rest else ''}")
     lines += [f"variant {each.name}: {each.about}" for each in about.variants]
     lines += [

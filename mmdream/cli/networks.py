@@ -1,21 +1,23 @@
-"""The command that says what networks see and hear.
+"""The commands about networks: what one sees and hears, which there are, and how one is retrained.
 
-Work modules are imported inside the command, so that ``--help`` never meets numpy or TensorFlow.
+Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mmdream.cli.options import Given, OutputOptions, pick, takes
-from mmdream.cli.terminal import print_report, report_to_terminal
-from mmdream.core.errors import UserError, to_one_line
+from mmdream.cli.options import Given, OutputOptions, argument, pick, takes
+from mmdream.cli.terminal import print_lines, report_to_terminal, run_and_print
+from mmdream.core.errors import UserError
 from mmdream.settings.definition import NETWORKS, RESULT, checked, options, setting
 from mmdream.settings.recipe import Recipe
+from mmdream.settings.training import TrainingSettings
 
 NET = "NAME|FILE.keras"
 
@@ -40,10 +42,7 @@ class ClassifyOptions:
     pick(options(OutputOptions), "overwrite json"),
 )  # fmt: skip
 def classify(
-    source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A picture, a sound or a film.", show_default=False)
-    ],
-    given: Given,
+    source: Annotated[Path, argument("FILE", "A picture, a sound or a film.")], given: Given
 ) -> None:
     """Say what networks see and hear in a picture, a sound or a film, with probabilities.
 
@@ -56,78 +55,109 @@ def classify(
     weights, sound_weights = (given.values.get(name) for name in ("weights", "sound-weights"))
     choice = ClassifierChoice(how.net, how.sound_net, weights, sound_weights)
     out = None if how.plot is None else check_figure_path(how.plot, "overwrite" in given)
-    with report_to_terminal("json" in given) as listener:
-        seen = classify_file(source, choice, how.top, listener)
+    seen = run_and_print("json" in given, lambda listener: classify_file(source, choice, how.top, listener))
     if out is not None:
         write_figure(draw_predictions(seen.panels()), out, "overwrite" in given)
-    print_report(seen, "json" in given)
 
 
 @takes(pick(options(Recipe), "weights"), pick(options(OutputOptions), "overwrite"))
 def nets(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One network, in detail.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, argument("[NAME]", "One network, in detail.")] = None,
     gallery: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PICTURE",
-            help="Draw what the strongest channels of each rung of it see.",
-            show_default=False,
-        ),
+        typer.Option(metavar="PICTURE", help="Draw what the strongest channels of each rung of it see."),
     ] = None,
     *,
     given: Given,
 ) -> None:
     """List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."""
-    from mmdream.networks.registry import list_networks, list_variants, load_card
-
     weights = given.settings(Recipe()).weights
-
     if gallery is not None:
         if name is None:
             raise UserError("--gallery shows one network; name it: mmdream nets dreamnet --gallery out.png")
         from mmdream.sample.film import render_frames
         from mmdream.views.gallery import PHOTO_SIZE, write_gallery
 
+        photos = render_frames(2, PHOTO_SIZE)
         with report_to_terminal(False) as listener:
-            out = write_gallery(
-                name, weights, gallery, "overwrite" in given, render_frames(2, PHOTO_SIZE), listener
-            )
+            out = write_gallery(name, weights, gallery, "overwrite" in given, photos, listener)
         typer.echo(f"{out}")
         return
     if weights is not None:
         raise UserError("--weights goes with --gallery; nothing else here needs them")
-    if name is None:
-        for each in list_networks():
-            about = load_card(each)
-            typer.echo(f"{each:14} {about.medium:8} {about.about}")
-            typer.echo(f"{'':23} licence: {about.licence}")
-            if others := list_variants(each):
-                typer.echo(f"{'':23} also: {', '.join(others)}")
-        return
+    print_lines(_list_all() if name is None else _describe(name))
+
+
+def _list_all() -> Iterator[str]:
+    """Every network with its licence."""
+    from mmdream.networks.registry import list_networks, list_variants, load_card
+
+    for each in list_networks():
+        about = load_card(each)
+        yield f"{each:14} {about.medium:8} {about.about}"
+        yield f"{'':23} licence: {about.licence}"
+        if others := list_variants(each):
+            yield f"{'':23} also: {', '.join(others)}"
+
+
+def _describe(name: str) -> Iterator[str]:
+    """All about one network, a fact a line."""
     from mmdream.networks.card import describe_weights
     from mmdream.networks.network import list_layers
-
-    def tell(text: str) -> None:
-        typer.echo(to_one_line(text))  # A card may be somebody else's.
+    from mmdream.networks.registry import load_card
 
     about = load_card(name)
-    tell(f"{about.name} ({about.medium}): {about.about}")
-    tell("depth  layer, from shallow to deep")
+    yield f"{about.name} ({about.medium}): {about.about}"
+    yield "depth  layer, from shallow to deep"
     for number, rung in enumerate(about.rungs):
-        tell(f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}")
+        yield f"{number / max(1, len(about.rungs) - 1):5.2f}  {rung.layer}"
     every = (f"{layer} ({channels})" for layer, channels in list_layers(about).items())
-    tell(f"layers, with their channels: {', '.join(every)}")
-    for guess in about.guesses:
-        tell(guess)
+    yield f"layers, with their channels: {', '.join(every)}"
+    yield from about.guesses
     if about.motifs:
-        tell(f"motifs: {', '.join(sorted(about.motifs))}")
+        yield f"motifs: {', '.join(sorted(about.motifs))}"
     if called := about.primary_names():
-        tell(f"classes: {', '.join(called)}")
-    tell(f"weights: {describe_weights(about.weights)}")
-    tell(f"licence: {about.licence}")
-    tell(f"source:  {about.source}")
-    tell(f"credits: {about.credits}")
+        yield f"classes: {', '.join(called)}"
+    yield f"weights: {describe_weights(about.weights)}"
+    yield f"licence: {about.licence}"
+    yield f"source:  {about.source}"
+    yield f"credits: {about.credits}"
     for fact, value in about.facts.items():
-        tell(f"{fact.replace('_', ' ')}: {value}")
+        yield f"{fact.replace('_', ' ')}: {value}"
+
+
+train = typer.Typer(
+    help="Retrain a network on a folder of classes of your own: picture, sound.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@train.command()
+@takes(options(TrainingSettings, frozenset({"image"})), pick(options(OutputOptions), "overwrite json"))
+def picture(given: Given) -> None:
+    """Retrain a picture network; `mmdream video IN --net NAME` dreams with it at once.
+
+    The same command goes on where it was stopped.
+    """
+    _train(TrainingSettings("picture", Recipe().net, Path(), ""), given)
+
+
+@train.command()
+@takes(options(TrainingSettings, frozenset({"audio"})), pick(options(OutputOptions), "overwrite json"))
+def sound(given: Given) -> None:
+    """Retrain a sound network; `mmdream video IN --sound-net NAME` dreams with it at once.
+
+    The same command goes on where it was stopped.
+    """
+    _train(TrainingSettings("sound", Recipe().sound_net, Path(), ""), given)
+
+
+def _train(base: TrainingSettings, given: Given) -> None:
+    for name in ("data", "output"):
+        if name not in given:
+            raise typer.BadParameter(f"Missing option '--{name}'.")
+    settings = given.settings(base)
+    from mmdream.training.train import train_network
+
+    run_and_print("json" in given, lambda listener: train_network(settings, "overwrite" in given, listener))

@@ -90,17 +90,13 @@ class Given:
 
     def __init__(self, options: tuple[Option, ...], values: dict[str, Any]) -> None:
         self.options = options
-        self.values = {each.name: values[each.name] for each in options if _is_given(values[each.name])}
+        self.values = {name: value for name, value in values.items() if value not in (None, False, [])}
 
     def __contains__(self, name: str) -> bool:
         return name in self.values
 
     def settings(self, base: T) -> T:
-        """Settings with what was given of them.
-
-        Raises:
-            UserError: a wrong value.
-        """
+        """Settings with what was given of them."""
         tree: dict[str, Any] = {}
         for option in self.options:
             if option.owner is not type(base) or option.name not in self:
@@ -134,6 +130,11 @@ def takes(*groups: Iterable[Option]) -> Callable[[Callable[..., None]], Callable
     return decorate
 
 
+def argument(metavar: str, help: str) -> Any:
+    """What stands on the command line without a name before it."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
 def pick(every: Iterable[Option], names: str, group: str = "") -> list[Option]:
     """Some of the options, in the order of their names, in a panel of their own if one is named."""
     known = {each.name: each for each in every}
@@ -151,13 +152,7 @@ def without(every: Iterable[Option], names: str) -> list[Option]:
 def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natural: bool = False) -> Recipe:
     """A recipe as it was given: an option replaces a whole curve, the schedule file overrides the preset.
 
-    Args:
-        given: the options of a dream.
-        medium: what is dreamed; a sound has no passes, and a picture no sound.
-        natural: whether a picture is dreamed from noise.
-
-    Raises:
-        UserError: a wrong value, or passes given in two ways.
+    A sound has no passes, and a picture no sound. `natural` is `AscentOptions.natural`.
     """
     plan = given.settings(ScheduleOptions())
     schedule = load_preset(plan.preset or DEFAULT_PRESET)
@@ -173,11 +168,7 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
 
 
 def build_mask(given: Given) -> Mask | None:
-    """Where a dream is to act; None: everywhere.
-
-    Raises:
-        UserError: a feather without a mask, or out of range.
-    """
+    """Where a dream is to act; None: everywhere."""
     if "mask" in given:
         return given.settings(Mask(Path()))
     if "feather" in given:
@@ -188,14 +179,7 @@ def build_mask(given: Given) -> Mask | None:
 def build_sound_targets(
     own: Targets, image_terms: tuple[Term, ...], net: str, preset: str | None = None
 ) -> Targets:
-    """What a sound climbs: what it is given, or the picture's classes that it knows, or the preset's.
-
-    Args:
-        own: given for the sound.
-        image_terms: what the picture climbs.
-        net: the sound network.
-        preset: may name a class too.
-    """
+    """What a sound climbs: its `own`, or the picture's classes that its network knows, or the preset's."""
     targets = tuple(term for term in image_terms if term.kind == "target")
     if not targets and preset is not None and (target := preset_sound_target(preset)) is not None:
         targets = (parse_target(target),)
@@ -236,10 +220,6 @@ def _replaced(base: Any, tree: dict[str, Any]) -> Any:
     return replace(base, **values) if values else base
 
 
-def _is_given(value: Any) -> bool:
-    return value is not None and value is not False and value != []
-
-
 def _parameter_name(option: Option) -> str:
     """Of a Python parameter: with an underscore behind it, for "from" and "pass" are no names."""
     return f"{option.name.replace('-', '_')}_"
@@ -247,15 +227,16 @@ def _parameter_name(option: Option) -> str:
 
 def _parameter(option: Option) -> inspect.Parameter:
     """An option as typer reads it. All values are text, and checked where settings are made of them."""
-    is_flag = option.kind.__origin__ is bool
+    is_flag, default = option.kind.__origin__ is bool, _default(option)
     kind: Any = bool if is_flag else list[str] | None if option.form else str | None
     names = ["-o"] if option.name == "output" else []
     about = typer.Option(
         *names,
         f"--{option.name}",
         metavar=None if is_flag else _metavar(option),
-        help=option.setting.help,
-        show_default=_default(option),
+        # As typer would write it, which puts brackets round a text.
+        help=option.setting.help + (f" [dim]\\[default: {default}][/dim]" if default else ""),
+        show_default=False,
         rich_help_panel=option.setting.group or None,
     )
     return inspect.Parameter(
@@ -271,8 +252,8 @@ def _metavar(option: Option) -> str:
     return given or "|".join(each for each in get_args(get_args(option.kind)[0]) if isinstance(each, str))
 
 
-def _default(option: Option) -> str | bool:
+def _default(option: Option) -> str:
     value = option.default
     if option.setting.default_text or option.form or value is None or is_dataclass(value) or value is False:
-        return option.setting.default_text or False
+        return option.setting.default_text
     return f"{value:g}" if isinstance(value, float) else str(value)

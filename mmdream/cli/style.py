@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mmdream.cli.options import Given, OutputOptions, build_mask, pick, takes
-from mmdream.cli.terminal import Printable, exit_when_stopped, print_report, report_to_terminal
+from mmdream.cli.options import Given, OutputOptions, argument, build_mask, pick, takes
+from mmdream.cli.terminal import run_and_print
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import RESULT, TextForm, checked, options, setting
 from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Mask, Pass, Style, parse_style
@@ -83,10 +83,7 @@ PANELS = {SEEN: ("picture", "film"), PICTURES: ("picture",), FILMS: ("film",), S
     pick(options(AudioStyleSettings), "keep-rhythm", SOUNDS),
 )
 def style(
-    content: Annotated[
-        Path,
-        typer.Argument(metavar="CONTENT", help="The picture, film or sound to style.", show_default=False),
-    ],
+    content: Annotated[Path, argument("CONTENT", "The picture, film or sound to style.")],
     given: Given,
 ) -> None:
     """Give a picture or a film the style of paintings, or a sound the texture of other sounds.
@@ -110,18 +107,21 @@ def style(
 
         audio = given.settings(AudioStyleSettings(seed=recipe.seed, **weight))
         audio = audio if shared.steps is None else replace(audio, steps=shared.steps)
-        with report_to_terminal(result.json) as listener:
-            done: Printable = style_audio_file(
+        run_and_print(
+            result.json,
+            lambda listener: style_audio_file(
                 content, how.styles, result.output, audio, result.overwrite, listener
-            )
-        return print_report(done, result.json)
+            ),
+        )
+        return
     target, mask = given.settings(Style(how.styles, **weight)), build_mask(given)
     recipe = replace(recipe, schedule=recipe.schedule.with_settings(steps=shared.steps))
     if kind == "picture":
         from mmdream.render.image_style import style_image_file
 
-        with report_to_terminal(result.json) as listener:
-            done = style_image_file(
+        run_and_print(
+            result.json,
+            lambda listener: style_image_file(
                 content,
                 result.output,
                 recipe,
@@ -131,16 +131,18 @@ def style(
                 from_noise=how.start == "noise",
                 mask=mask,
                 save_steps=how.save_steps,
-            )
-        return print_report(done, result.json)
+            ),
+        )
+        return
     from mmdream import dream_video
 
     names = (name for name in SCHEDULE_LIMITS if name.replace("_", "-") in given)
     own = tuple((name, recipe.schedule.curve(name)) for name in names)
     recipe = replace(recipe, schedule=Schedule(), passes=(Pass(target, own, mask=mask),))
     selection = given.settings(Selection())
-    with exit_when_stopped(), report_to_terminal(result.json) as listener:
-        done = dream_video(
+    run_and_print(
+        result.json,
+        lambda listener: dream_video(
             content,
             result.output or content.with_name(f"{content.stem}.styled.mp4"),
             recipe,
@@ -150,16 +152,12 @@ def style(
             sound_style=selection.sound_style,
             overwrite=result.overwrite,
             listener=listener,
-        )
-    return print_report(done, result.json)
+        ),
+    )
 
 
 def _detect_kind(content: Path) -> str:
-    """What a file is: "picture", "sound" or "film".
-
-    Raises:
-        UserError: none of them.
-    """
+    """What a file is: "picture", "sound" or "film"."""
     from mmdream.media.image import is_image
     from mmdream.media.probe import probe
 
@@ -169,11 +167,7 @@ def _detect_kind(content: Path) -> str:
 
 
 def _refuse_foreign_options(given: Given, content: Path, kind: str) -> None:
-    """Refuse options that speak to another medium than the content's: the panel they stand in tells.
-
-    Raises:
-        UserError: one of them is given.
-    """
+    """Refuse options that speak to another medium than the content's: the panel they stand in tells."""
     others = {panel for panel, kinds in PANELS.items() if kind not in kinds}
     for option in given.options:
         if option.name in given and option.setting.group in others:

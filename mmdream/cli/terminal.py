@@ -6,15 +6,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import typer
 
-from mmdream.core.errors import Stopped
-from mmdream.core.errors import to_one_line as plain
+from mmdream.core.errors import Stopped, to_one_line
 from mmdream.core.events import EventSink
 
 PROGRESS_UNITS = {
@@ -79,10 +78,10 @@ def report_to_terminal(quiet: bool) -> Iterator[EventSink]:
 
     def say(line: str) -> None:
         if not quiet:
-            console.print(f"mmdream: {plain(line)}", markup=False)
+            console.print(f"mmdream: {to_one_line(line)}", markup=False)
 
     def warn(line: str) -> None:
-        console.print(f"mmdream: warning: {plain(line)}", markup=False)
+        console.print(f"mmdream: warning: {to_one_line(line)}", markup=False)
 
     with bars:
         yield EventSink(say=say, warn=warn, progress=progress, left=left)
@@ -92,19 +91,6 @@ def format_clock(seconds: float) -> str:
     """``1:02:03``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-@contextmanager
-def exit_when_stopped() -> Iterator[None]:
-    """Tell how to go on after Ctrl-C, and leave at once."""
-    try:
-        yield
-    except Stopped as stopped:
-        typer.echo(f"mmdream: {stopped}", err=True)
-        sys.stdout.flush()
-        # Another thread may be in the midst of a long step, which nothing but the end of the process
-        # ends; the journal makes that safe.
-        os._exit(130)
 
 
 class Printable(Protocol):
@@ -117,13 +103,28 @@ class Printable(Protocol):
         """Plain values only."""
 
 
-def print_report(report: Printable, as_json: bool) -> None:
-    """Print what a command found or did, for people or as one JSON object."""
-    if as_json:
-        typer.echo(json.dumps(report.as_json()))
-    else:
-        for line in report.lines():
-            typer.echo(plain(line))
+P = TypeVar("P", bound=Printable)
+
+
+def run_and_print(as_json: bool, work: Callable[[EventSink], P]) -> P:
+    """Do a command's work, its progress on stderr, and print its report; after Ctrl-C tell how to go on."""
+    try:
+        with report_to_terminal(as_json) as listener:
+            report = work(listener)
+    except Stopped as stopped:
+        typer.echo(f"mmdream: {stopped}", err=True)
+        sys.stdout.flush()
+        # Another thread may be in the midst of a long step, which nothing but the end of the process
+        # ends; the journal makes that safe.
+        os._exit(130)
+    print_lines(report.lines(), report.as_json() if as_json else None)
+    return report
+
+
+def print_lines(lines: Iterable[str], plain_values: Any = None) -> None:
+    """Print what a command found, a fact a line; or plain values, where they are given, as JSON."""
+    for line in lines if plain_values is None else [json.dumps(plain_values)]:
+        typer.echo(to_one_line(line))
 
 
 PLAYERS = (
@@ -140,12 +141,7 @@ PLAYABLE_FORMAT = {"acodec": "pcm_s16le", "ac": 2, "ar": 48_000}
 
 
 def play_sound(path: Path, listener: EventSink) -> None:
-    """Play a sound file to its end. Where nothing can play it, that is said, and no more happens.
-
-    Args:
-        path: of any form that `mmdream audio` writes.
-        listener: told why nothing is heard.
-    """
+    """Play a sound file that `mmdream audio` wrote to its end; warn where nothing can play it."""
     # Here, so that --help does not wait for them.
     import shutil
     import subprocess
@@ -174,9 +170,7 @@ def play_sound(path: Path, listener: EventSink) -> None:
 def find_player(platform: str, found: Callable[[str], str | None]) -> list[str] | None:
     """The program that plays a wave file, with its options; None: there is none.
 
-    Args:
-        platform: as `sys.platform` names it.
-        found: where a program lies; None: nowhere.
+    `platform` is as `sys.platform` names it, `found` tells where a program lies; None: nowhere.
     """
     if platform == "win32":
         return [sys.executable, "-c", WINDOWS_PLAYER]

@@ -6,6 +6,7 @@ Work modules are imported inside the commands, so that ``--help`` never meets nu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,13 @@ from mmdream.cli.options import (
     OutputOptions,
     PassOptions,
     ScheduleOptions,
+    argument,
     build_recipe,
     pick,
     takes,
     without,
 )
-from mmdream.cli.terminal import exit_when_stopped, print_report, report_to_terminal
+from mmdream.cli.terminal import run_and_print
 from mmdream.settings.definition import RESULT, SOUND, Option, checked, fields_to_dict, options, setting
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
@@ -63,7 +65,7 @@ def _recipe_options() -> list[Option]:
     options(OutputOptions),
 )
 def video(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The file to dream.", show_default=False)],
+    source: Annotated[Path, argument("IN", "The file to dream.")],
     given: Given,
 ) -> None:
     """Turn a film into a dream film, picture and sound.
@@ -78,14 +80,13 @@ def video(
     selection = fields_to_dict(given.settings(Selection()))
     del selection["sound_style"]
     if how.dry_run:
-        with report_to_terminal(result.json) as listener:
-            plan = plan_video(
-                source, result.output, recipe, **selection, overwrite=result.overwrite, listener=listener
-            )
-        return print_report(plan, result.json)
+        plan = partial(plan_video, source, result.output, recipe, **selection, overwrite=result.overwrite)
+        run_and_print(result.json, lambda listener: plan(listener=listener))
+        return
     extras = fields_to_dict(given.settings(ExtraOutputs()))
-    with exit_when_stopped(), report_to_terminal(result.json) as listener:
-        report = dream_video(
+    run_and_print(
+        result.json,
+        lambda listener: dream_video(
             source,
             result.output,
             recipe,
@@ -94,16 +95,13 @@ def video(
             overwrite=result.overwrite,
             job_dir=how.job_dir,
             listener=listener,
-        )
-    print_report(report, result.json)
+        ),
+    )
 
 
 @takes(options(OutputOptions))
 def resume(
-    job: Annotated[
-        Path,
-        typer.Argument(metavar="JOB", help="The result's name, or the job's folder.", show_default=False),
-    ],
+    job: Annotated[Path, argument("JOB", "The result's name, or the job's folder.")],
     given: Given,
     anyway: Annotated[
         bool,
@@ -114,18 +112,15 @@ def resume(
     from mmdream import resume_video
 
     result = given.settings(OutputOptions())
-    with exit_when_stopped(), report_to_terminal(result.json) as listener:
-        report = resume_video(
+    run_and_print(
+        result.json,
+        lambda listener: resume_video(
             job, anyway=anyway, overwrite=result.overwrite, output=result.output, listener=listener
-        )
-    print_report(report, result.json)
+        ),
+    )
 
 
-def jobs(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Where the results lie.", show_default=False)
-    ] = Path(),
-) -> None:
+def jobs(folder: Annotated[Path, argument("[FOLDER]", "Where the results lie.")] = Path()) -> None:
     """List the films in a folder that are not finished."""
     import shlex
     import time
@@ -145,10 +140,7 @@ def jobs(
 
 
 @takes(pick(options(OutputOptions), "overwrite"))
-def sample(
-    output: Annotated[Path, typer.Argument(metavar="OUT.mp4", help="Where to write it.", show_default=False)],
-    given: Given,
-) -> None:
+def sample(output: Annotated[Path, argument("OUT.mp4", "Where to write it.")], given: Given) -> None:
     """Make a short film to try things on: a moving camera over two photographs, and music."""
     from mmdream.core.files import check_output_file, output_workspace
     from mmdream.sample.film import make_sample

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mmdream.core.errors import UserError
+from mmdream.settings.ouroboros import ZoomSettings, parse_shift
 
-MOTION_LIMITS = {"zoom": (0.25, 4.0), "rotate": (-360.0, 360.0), "shift": (-2000.0, 2000.0)}
-"""Least and most of each, a second."""
 OPPONENT_COLORS = np.array([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]], np.float32)
 OPPONENT_COLORS /= np.linalg.norm(OPPONENT_COLORS, axis=1, keepdims=True)
 """Brightness, red against green, yellow against blue; orthonormal, rows."""
@@ -26,52 +24,26 @@ MAX_CORRECTION = 0.5
 """Share of an excess that is taken away at once, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class CameraMotion:
-    """Motion of an image in each second; checked where it is made."""
+def affine_after(zoom: ZoomSettings, seconds: float, size: tuple[int, int]) -> np.ndarray:
+    """The affine map, float64 [2, 3], from a pixel (x, y) to its place after some time; size is H, W.
 
-    zoom: float = 1.0
-    """Factor of the size, about the middle."""
-    rotate: float = 0.0
-    """Degrees against the clock."""
-    shift: tuple[float, float] = (0.0, 0.0)
-    """px to the right and down, at the middle."""
-
-    def __post_init__(self) -> None:
-        shifts = (("shift", value) for value in self.shift)
-        for name, value in (("zoom", self.zoom), ("rotate", self.rotate), *shifts):
-            low, high = MOTION_LIMITS[name]
-            if not low <= value <= high:
-                raise UserError(f"{name} is {value:g} a second; choose between {low:g} and {high:g}")
-
-    def affine_after(self, seconds: float, size: tuple[int, int]) -> np.ndarray:
-        """The affine map, float64 [2, 3], from a pixel (x, y) to its place after some time; size is H, W.
-
-        All three go on at every instant, z' = a z + v about the middle, with a = ln zoom + i rotate: two
-        stretches of time, one after the other, equal both together, whatever the frame rate.
-        """
-        # Rows run down, so against the clock is a negative angle.
-        rate, shift = complex(math.log(self.zoom), -math.radians(self.rotate)), complex(*self.shift)
-        factor = cmath.exp(rate * seconds)
-        shifted = shift * ((factor - 1) / rate if abs(rate) > 1e-9 else seconds)
-        middle = complex((size[1] - 1) / 2, (size[0] - 1) / 2)
-        offset = middle + shifted - factor * middle
-        return np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
-
-    def max_displacement(self, seconds: float, size: tuple[int, int]) -> float:
-        """The farthest that any corner of an image has gone, px."""
-        height, width = size
-        corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)])
-        return float(np.abs(corners @ self.affine_after(seconds, size).T - corners[:, :2]).max())
+    All three go on at every instant, z' = a z + v about the middle, with a = ln zoom + i rotate: two
+    stretches of time, one after the other, equal both together, whatever the frame rate.
+    """
+    # Rows run down, so against the clock is a negative angle.
+    rate, shift = complex(math.log(zoom.zoom), -math.radians(zoom.rotate)), complex(*parse_shift(zoom.shift))
+    factor = cmath.exp(rate * seconds)
+    shifted = shift * ((factor - 1) / rate if abs(rate) > 1e-9 else seconds)
+    middle = complex((size[1] - 1) / 2, (size[0] - 1) / 2)
+    offset = middle + shifted - factor * middle
+    return np.array([[factor.real, -factor.imag, offset.real], [factor.imag, factor.real, offset.imag]])
 
 
-def parse_shift(text: str) -> tuple[float, float]:
-    """Read "X,Y"; another form is a `UserError`."""
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"shift is {text!r}; write X,Y, pixels a second to the right and down: 2,0") from None
-    return x, y
+def max_displacement(affine: np.ndarray, size: tuple[int, int]) -> float:
+    """The farthest that any corner of an image of a size, H, W, is moved, px."""
+    height, width = size
+    corners = np.array([[x, y, 1.0] for x in (0, width - 1) for y in (0, height - 1)])
+    return float(np.abs(corners @ affine.T - corners[:, :2]).max())
 
 
 def warp_affine(image: np.ndarray, affine: np.ndarray, method: int = cv2.INTER_CUBIC) -> np.ndarray:

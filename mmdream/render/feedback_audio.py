@@ -6,8 +6,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from mmdream.audio.source import (
     read_blocks,
 )
 from mmdream.audio.synthesis import SignalSpec
-from mmdream.audio.transform import Transform, guard_balance, measure_balance
+from mmdream.audio.transform import guard_balance, measure_balance, transform_clip
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace, publish_file
@@ -33,6 +34,7 @@ from mmdream.media.probe import probe
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, open_audio_source, render_audio_track
 from mmdream.render.models import load_audio_network
+from mmdream.settings.ouroboros import MAX_CLIPS, ClipSettings
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.report import Report
 from mmdream.settings.targets import Term
@@ -40,7 +42,6 @@ from mmdream.settings.targets import Term
 if TYPE_CHECKING:
     from mmdream.audio.dream import AudioDreamReport
 
-MAX_CLIPS = 100
 MAX_CLIP_VALUES = 600 * 48_000 * 2
 """Samples of all channels of a clip, ten minutes in stereo: a clip is held in memory."""
 MIN_CLIP_SECONDS = 0.1
@@ -52,28 +53,6 @@ NOISE_CLIP_COUNT = 10
 NOISE_CLIP_SECONDS = 2.0, 600.0
 FINAL_FADE_SECONDS = 0.5
 """Fade-out of a sound that is cut where its film ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedbackSettings:
-    """How a sound is dreamed again and again; checked where it is made.
-
-    Raises:
-        UserError: too few clips, or too many.
-    """
-
-    count: int
-    """Of clips."""
-    transform: Transform = field(default_factory=Transform)
-    """What a clip goes through before the next one is dreamed of it."""
-    iterate: bool = False
-    """Whether clip k climbs the k-th rung of the ladder, counted from its deep end, and round again."""
-    guard: bool = True
-    """Whether clips are held back from collapsing into one tone or a screech, and from falling silent."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.count <= MAX_CLIPS:
-            raise UserError(f"--ouroboros is {self.count}; choose between 1 and {MAX_CLIPS} clips")
 
 
 @dataclass(frozen=True)
@@ -90,7 +69,7 @@ def render_feedback_audio(
     source: Path | SignalSpec,
     output: Path | None,
     recipe: Recipe,
-    settings: FeedbackSettings,
+    settings: ClipSettings,
     overwrite: bool,
     sink: EventSink,
     sound_track: str | None = None,
@@ -137,7 +116,7 @@ def make_noise_signal(seconds: Fraction) -> SignalSpec:
 
 def render_clips(
     audio: InputTrack,
-    settings: FeedbackSettings,
+    settings: ClipSettings,
     network: Network,
     recipe: Recipe,
     sink: EventSink,
@@ -156,25 +135,26 @@ def render_clips(
     Raises:
         UserError: clips too long or too short.
     """
-    wave, rate, transform = work / "first.wav", audio.track.rate, settings.transform
+    wave, rate = work / "first.wav", audio.track.rate
+    transform = partial(transform_clip, rate=rate, how=settings.transform)
     n_samples = extract_audio(audio.film, audio.track, wave).n_samples
     if seconds is not None:
-        settings = replace(settings, count=_count_clips(audio, n_samples, transform, seconds))
+        settings = replace(settings, count=_count_clips(audio, n_samples, settings, seconds))
     check_clip_lengths(str(audio.name), n_samples, audio.track.channels, rate, settings)
     layout = probe(wave).audio_tracks[0].layout
     clip = first = _read_wave(wave, layout)
     clips: list[FeedbackClip] = []
     level = _measure_loudness(first) if audio.loudness is None else audio.loudness
     ceiling = find_ceiling(first)
-    clip_seconds = [first.n_samples / rate * transform.length_factor**k for k in range(settings.count)]
+    clip_seconds = [first.n_samples / rate * settings.length_factor**k for k in range(settings.count)]
     # The source and clip 1, taken through every transform that the clips go through.
     bed = reference = first.samples
     for number in range(settings.count):
         path = wave
         if number:
-            path, samples = work / "turned.wav", transform(clip.samples, rate)
-            if settings.guard:
-                bed, reference = transform(bed, rate), transform(reference, rate)
+            path, samples = work / "turned.wav", transform(clip.samples)
+            if not settings.no_guard:
+                bed, reference = transform(bed), transform(reference)
                 samples = samples + np.float32(BED_SHARE) * bed
             _write_wave(path, _match_loudness(ArraySource(samples, rate, layout), level, ceiling))
         film = probe(path)
@@ -184,7 +164,7 @@ def render_clips(
         clip = _read_wave(work / "sound.wav", layout)
         reference = reference if number else clip.samples
         guard_amount = 0.0
-        if settings.guard:
+        if not settings.no_guard:
             samples, guard_amount = guard_balance(clip.samples, rate, measure_balance(reference, rate))
             clip = ArraySource(samples, rate, layout)
             clip = _match_loudness(clip, level, ceiling) if guard_amount else clip
@@ -200,7 +180,7 @@ def render_clips(
     return clips, _join_clips(clips, wave, work / "joined.wav", audio.track.layout, stop)
 
 
-def _count_clips(audio: InputTrack, n_samples: int, transform: Transform, seconds: Fraction) -> int:
+def _count_clips(audio: InputTrack, n_samples: int, settings: ClipSettings, seconds: Fraction) -> int:
     """Clips that it takes to last as long as a film; the first has so many samples.
 
     Raises:
@@ -213,13 +193,11 @@ def _count_clips(audio: InputTrack, n_samples: int, transform: Transform, second
                 f"{audio.name}: {MAX_CLIPS} clips of it do not last {float(seconds):g} seconds; give a "
                 "longer sound"
             )
-        lengths.append(round(n_samples * transform.length_factor ** len(lengths)))
+        lengths.append(round(n_samples * settings.length_factor ** len(lengths)))
     return len(lengths)
 
 
-def check_clip_lengths(
-    name: str, n_samples: int, channels: int, rate: int, settings: FeedbackSettings
-) -> None:
+def check_clip_lengths(name: str, n_samples: int, channels: int, rate: int, settings: ClipSettings) -> None:
     """Refuse clips of a sound of a name and size that would not fit in memory, or would be nothing.
 
     Raises:
@@ -229,7 +207,7 @@ def check_clip_lengths(
     def minutes(samples: float) -> str:
         return "{}:{:02d}".format(*divmod(int(samples / rate), 60))
 
-    last = n_samples * settings.transform.length_factor ** (settings.count - 1)
+    last = n_samples * settings.length_factor ** (settings.count - 1)
     longest, shortest = max(n_samples, last), min(n_samples, last)
     if longest * channels > MAX_CLIP_VALUES:
         raise UserError(
@@ -243,7 +221,7 @@ def check_clip_lengths(
         )
 
 
-def _clip_recipe(recipe: Recipe, settings: FeedbackSettings, network: Network, number: int) -> Recipe:
+def _clip_recipe(recipe: Recipe, settings: ClipSettings, network: Network, number: int) -> Recipe:
     recipe = replace(recipe, seed=recipe.seed + number)
     if not settings.iterate:
         return recipe

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,14 +16,14 @@ import cv2
 import numpy as np
 
 from mmdream.analysis.optical_flow import half_size
-from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.threads import prefetch
 from mmdream.image.motion import (
-    CameraMotion,
+    affine_after,
     balance_pyramid,
+    max_displacement,
     measure_pyramid_limits,
     unwarp_change,
     warp_affine,
@@ -45,64 +45,22 @@ from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_writer import VideoWriter
 from mmdream.networks.network import Network
 from mmdream.render.audio import open_audio_source
-from mmdream.render.feedback_audio import FeedbackClip, FeedbackSettings, make_noise_signal, render_clips
+from mmdream.render.feedback_audio import FeedbackClip, make_noise_signal, render_clips
 from mmdream.render.image import read_start_image
 from mmdream.render.models import load_audio_network, locate_image_network
 from mmdream.render.temporal import measure_strength
+from mmdream.settings.ouroboros import DEFAULT_FRAME_RATE, ZoomSettings
 from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
 if TYPE_CHECKING:  # It brings TensorFlow in.
     from mmdream.render.passes import PassRenderer
 
-MAX_SECONDS = 3600.0
-FRAME_RATE_RANGE = 1.0, 120.0
-DEFAULT_FRAME_RATE = 25
-"""Frames a second at which the steps of a frame are as long as the network's: a dream renews itself within
-about a second. At other rates they are as much longer or shorter."""
 MAX_CORNER_DISTANCE = 16.0
 """px that the view's corners may have moved on the canvas before the canvas is moved after them. It is moved
 by Lanczos then; moved at every frame, an image would blur, or creep by steps of 1/32 px."""
 BALANCE_RATE = 4.0
 """Part of what is too strong or too weak in an image that is corrected in a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class ZoomSettings:
-    """How a film is made of one image; checked where it is made.
-
-    Raises:
-        UserError: a value out of range.
-    """
-
-    seconds: float
-    motion: CameraMotion = field(default_factory=CameraMotion)
-    rate: Fraction = Fraction(DEFAULT_FRAME_RATE)
-    """Frames a second."""
-
-    def __post_init__(self) -> None:
-        low, high = FRAME_RATE_RANGE
-        if not low <= self.rate <= high:
-            raise UserError(f"--fps is {float(self.rate):g}; choose between {low:g} and {high:g}")
-        if not 1 / self.rate <= self.seconds <= MAX_SECONDS:
-            raise UserError(
-                f"--ouroboros is {self.seconds:g} seconds; choose between one frame and {MAX_SECONDS:g}"
-            )
-
-    @property
-    def frames(self) -> int:
-        """Number of frames."""
-        return max(1, round(self.seconds * self.rate))
-
-
-@dataclass(frozen=True, slots=True)
-class ZoomAudio:
-    """The sound that is dreamed beside the image."""
-
-    source: Path | None
-    """A file with sound; None: noise."""
-    settings: FeedbackSettings
-    """What happens between its clips; there are as many as it takes."""
 
 
 def render_zoom_video(
@@ -112,12 +70,11 @@ def render_zoom_video(
     zoom: ZoomSettings,
     overwrite: bool,
     sink: EventSink,
-    audio: ZoomAudio | None = None,
 ) -> Report:
     """Dream an image, or noise of the recipe's size, into a film.
 
     The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is
-    the film's: the image is cut to its shape. `audio` is dreamed beside it.
+    the film's: the image is cut to its shape.
 
     Raises:
         UserError: not an image, or a sound that cannot be dreamed, or a path that cannot be written.
@@ -131,16 +88,14 @@ def render_zoom_video(
     from mmdream.render.passes import load_passes
 
     (bound,) = load_passes(recipe, (start.shape[1], start.shape[0]), sink)
-    audio_network = None if audio is None else load_audio_network(recipe, sink)
+    audio_network = load_audio_network(recipe, sink) if zoom.with_sound else None
     stop = threading.Event()
     with output_workspace(out, overwrite) as work, ThreadPoolExecutor(1, "sound") as pool:
         middle = work / f"picture{video_format(out).intermediate_suffix}"
         try:
             sound: Future[FeedbackClip] | None = None
-            if audio is not None and audio_network is not None:
-                sound = pool.submit(
-                    _render_sound, audio, zoom, audio_network, recipe, sink, work, stop.is_set
-                )
+            if audio_network is not None:
+                sound = pool.submit(_render_sound, zoom, audio_network, recipe, sink, work, stop.is_set)
             frames = dream_zoom_frames(start, bound.renderer, recipe, zoom)
             last = _write_frames(frames, start, middle, out.suffix.lower(), zoom, sink, sound)
             joined = None if sound is None else sound.result()
@@ -183,7 +138,7 @@ def dream_zoom_frames(
     from mmdream.render.frames import count_carried_steps
     from mmdream.render.passes import AscentRequest
 
-    rate, motion = zoom.rate, zoom.motion
+    rate = zoom.rate
     size = start.shape[0], start.shape[1]
     canvas, canvas_seconds = start, 0.0
     full = plan_full_passes(octave_sizes(*size, recipe.schedule.at(0.0)), recipe.schedule.at(0.0).steps)
@@ -196,10 +151,10 @@ def dream_zoom_frames(
     for number in range(zoom.frames):
         seconds = number / rate
         settings, since = recipe.schedule.at(float(seconds)), float(seconds) - canvas_seconds
-        if motion.max_displacement(since, size) > MAX_CORNER_DISTANCE:
-            canvas = np.clip(warp_affine(canvas, motion.affine_after(since, size), cv2.INTER_LANCZOS4), 0, 1)
-            canvas_seconds, since = float(seconds), 0.0
-        affine = motion.affine_after(since, size)
+        affine = affine_after(zoom, since, size)
+        if max_displacement(affine, size) > MAX_CORNER_DISTANCE:
+            canvas = np.clip(warp_affine(canvas, affine, cv2.INTER_LANCZOS4), 0, 1)
+            canvas_seconds, affine = float(seconds), affine_after(zoom, 0.0, size)
         view = np.clip(warp_affine(canvas, affine), 0, 1)
         if settings.strength and settings.steps:
             steps = count_carried_steps(settings, renderer.carried.share, settling=False)
@@ -216,7 +171,6 @@ def dream_zoom_frames(
 
 
 def _render_sound(
-    audio: ZoomAudio,
     zoom: ZoomSettings,
     network: Network,
     recipe: Recipe,
@@ -226,9 +180,9 @@ def _render_sound(
 ) -> FeedbackClip:
     """Dream a sound that is as long as the film."""
     seconds = Fraction(zoom.frames) / zoom.rate
-    source = make_noise_signal(seconds) if audio.source is None else audio.source
+    source = make_noise_signal(seconds) if zoom.sound is None else zoom.sound
     with open_audio_source(source, recipe.seed) as sound:
-        _, joined = render_clips(sound, audio.settings, network, recipe, sink, work, should_stop, seconds)
+        _, joined = render_clips(sound, zoom.clips, network, recipe, sink, work, should_stop, seconds)
     return joined
 
 

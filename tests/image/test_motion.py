@@ -7,14 +7,15 @@ import pytest
 
 from mmdream.core.errors import UserError
 from mmdream.image.motion import (
-    CameraMotion,
+    affine_after,
     balance_pyramid,
+    max_displacement,
     measure_pyramid_limits,
-    parse_shift,
     unwarp_change,
     warp_affine,
 )
 from mmdream.image.spectrum import make_noise_image
+from mmdream.settings.ouroboros import ZoomSettings, parse_shift
 
 SIZE = (90, 160)
 MIDDLE = np.array([79.5, 44.5, 1.0])
@@ -27,40 +28,40 @@ def whole(way: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "motion",
     [
-        CameraMotion(),
-        CameraMotion(1.04, 1, (2, 0)),
-        CameraMotion(0.5, -90, (0, -30)),
-        CameraMotion(1, 0, (7, 3)),
+        ZoomSettings(1),
+        ZoomSettings(1, 1.04, 1, "2,0"),
+        ZoomSettings(1, 0.5, -90, "0,-30"),
+        ZoomSettings(1, 1, 0, "7,3"),
     ],
 )
 @pytest.mark.parametrize("rate", [1, 12, 25, 60])
-def test_a_second_of_frames_moves_as_far_at_any_rate(motion: CameraMotion, rate: int) -> None:
-    step = whole(motion.affine_after(1 / rate, SIZE))
+def test_a_second_of_frames_moves_as_far_at_any_rate(motion: ZoomSettings, rate: int) -> None:
+    step = whole(affine_after(motion, 1 / rate, SIZE))
     moved = np.linalg.matrix_power(step, rate)
-    np.testing.assert_allclose(moved, whole(motion.affine_after(1.0, SIZE)), atol=1e-9)
+    np.testing.assert_allclose(moved, whole(affine_after(motion, 1.0, SIZE)), atol=1e-9)
 
 
 def test_each_does_what_it_says() -> None:
     np.testing.assert_allclose(
-        CameraMotion(shift=(2, -3)).affine_after(1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3])
+        affine_after(ZoomSettings(1, shift="2,-3"), 1, SIZE) @ MIDDLE, MIDDLE[:2] + np.array([2, -3])
     )
     right = MIDDLE + np.array([10, 0, 0])
     np.testing.assert_allclose(
-        CameraMotion(zoom=1.5).affine_after(1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0])
+        affine_after(ZoomSettings(1, zoom=1.5), 1, SIZE) @ right, MIDDLE[:2] + np.array([15, 0])
     )
     # Against the clock: what lay to the right lies above, and rows run down.
-    turned = CameraMotion(rotate=90).affine_after(1, SIZE) @ right
+    turned = affine_after(ZoomSettings(1, rotate=90), 1, SIZE) @ right
     np.testing.assert_allclose(turned, MIDDLE[:2] - np.array([0, 10]), atol=1e-9)
 
 
 def test_reach_is_the_way_of_the_farthest_corner() -> None:
-    assert CameraMotion().max_displacement(5, SIZE) == 0
-    assert CameraMotion(shift=(3, 0)).max_displacement(2, SIZE) == pytest.approx(6)
-    assert CameraMotion(zoom=2).max_displacement(1, SIZE) == pytest.approx(79.5)
+    assert max_displacement(affine_after(ZoomSettings(1), 5, SIZE), SIZE) == 0
+    assert max_displacement(affine_after(ZoomSettings(1, shift="3,0"), 2, SIZE), SIZE) == pytest.approx(6)
+    assert max_displacement(affine_after(ZoomSettings(1, zoom=2), 1, SIZE), SIZE) == pytest.approx(79.5)
 
 
 def test_what_is_changed_in_the_view_is_found_there_again() -> None:
-    way = CameraMotion(1.1, 8, (5, -2)).affine_after(1, SIZE)
+    way = affine_after(ZoomSettings(1, 1.1, 8, "5,-2"), 1, SIZE)
     blob = np.zeros((*SIZE, 3), np.float32)
     blob[40:60, 70:100] = 1
     for change in (blob, blob[::2, ::2]):
@@ -72,7 +73,7 @@ def test_what_is_changed_in_the_view_is_found_there_again() -> None:
 
 def test_a_change_that_is_not_seen_changes_nothing() -> None:
     ones = np.ones((*SIZE, 3), np.float32)
-    back = unwarp_change(ones, CameraMotion(shift=(50, 0)).affine_after(1, SIZE), SIZE)
+    back = unwarp_change(ones, affine_after(ZoomSettings(1, shift="50,0"), 1, SIZE), SIZE)
     assert back[:, :100].min() == pytest.approx(1)
     assert not back[:, 115:].any()
 
@@ -80,15 +81,15 @@ def test_a_change_that_is_not_seen_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"zoom": 0}, "zoom is 0 a second"),
+        ({"zoom": 0}, "zoom is 0; choose between 0.25 and 4"),
         ({"zoom": float("nan")}, "zoom is nan"),
         ({"rotate": 361}, "rotate is 361"),
-        ({"shift": (0, 1e9)}, "shift is 1e"),
+        ({"shift": "0,1e9"}, "shift is .0,1e9.; choose"),
     ],
 )
 def test_what_is_out_of_range_is_refused(values: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        CameraMotion(**values)
+        ZoomSettings(1, **values)
 
 
 def test_a_shift_is_read_as_two_numbers() -> None:

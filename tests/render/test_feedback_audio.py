@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmdream.audio.transform import parse_transform
 from mmdream.core.errors import UserError
 from mmdream.media.audio_files import WaveWriter
 from mmdream.media.probe import probe
-from mmdream.render.feedback_audio import MAX_CLIP_VALUES, FeedbackSettings, check_clip_lengths, clip_paths
+from mmdream.render.feedback_audio import MAX_CLIP_VALUES, check_clip_lengths, clip_paths
+from mmdream.settings.ouroboros import ClipSettings
 from tests.command import called, mmdream
 
 RATE = 22_050
@@ -77,8 +77,8 @@ def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--ouroboros", 0), "choose between 1 and 100 clips"),
-        (("--ouroboros", 101), "choose between 1 and 100 clips"),
+        (("--ouroboros", 0), "choose between 1 and 100"),
+        (("--ouroboros", 101), "choose between 1 and 100"),
         (("--ouroboros", 2, "--transform", "faster"), "transform is 'faster'"),
         (("--transform", "none"), "--transform goes with --ouroboros"),
         (("--no-guard",), "--no-guard goes with --ouroboros"),
@@ -135,10 +135,10 @@ def test_numbers_have_as_many_digits_as_they_need() -> None:
 
 
 def test_lengths_are_refused_before_anything_is_dreamed() -> None:
-    check_clip_lengths("x", MAX_CLIP_VALUES // 2, 2, 48_000, FeedbackSettings(10))
+    check_clip_lengths("x", MAX_CLIP_VALUES // 2, 2, 48_000, ClipSettings(10))
     with pytest.raises(UserError, match="longest clip would last 10:00"):
-        check_clip_lengths("x", MAX_CLIP_VALUES // 2 + 1, 2, 48_000, FeedbackSettings(10))
+        check_clip_lengths("x", MAX_CLIP_VALUES // 2 + 1, 2, 48_000, ClipSettings(10))
     with pytest.raises(UserError, match="shortest clip"):
-        check_clip_lengths("x", 0, 1, 48_000, FeedbackSettings(1))
+        check_clip_lengths("x", 0, 1, 48_000, ClipSettings(1))
     with pytest.raises(UserError, match="longest clip"):
-        check_clip_lengths("x", 48_000, 1, 48_000, FeedbackSettings(50, parse_transform("stretch=1.5")))
+        check_clip_lengths("x", 48_000, 1, 48_000, ClipSettings(50, "stretch=1.5"))

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from broken_off import started
 
-from mmdream.cli.image_audio import parse_frame_rate
-from mmdream.image.motion import CameraMotion, warp_affine
+from mmdream.image.motion import affine_after, warp_affine
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.render.zoom_video import _crop_to_size
+from mmdream.settings.ouroboros import ZoomSettings
 from tests.command import called
 
 QUICK = ("--steps", 1, "--octaves", 1)
@@ -44,7 +44,7 @@ def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Pat
     shown = watched(out)
     assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
     np.testing.assert_allclose(shown[0], image.read_image(picture), atol=0.01)
-    way = CameraMotion(1.1, 6, (4, -2)).affine_after((len(shown) - 1) / fps, (64, 96))
+    way = affine_after(ZoomSettings(2, 1.1, 6, "4,-2"), (len(shown) - 1) / fps, (64, 96))
     expected = np.clip(warp_affine(image.read_image(picture), way), 0, 1)
     assert np.abs(shown[-1] - expected)[8:-8, 8:-8].mean() < 0.01
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "out.mkv"]
@@ -89,12 +89,13 @@ def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch
         (("--ouroboros", 1, "--sound", "x.wav"), "--sound goes with --with-sound"),
         (("--ouroboros", 1, "--transform", "pitch=1"), "--transform goes with --with-sound"),
         (("--ouroboros", 1, "--save-steps"), "--save-steps shows"),
-        (("--ouroboros", 0), "choose between one frame and 3600"),
-        (("--ouroboros", "nan"), "choose between one frame and 3600"),
-        (("--ouroboros", 9999), "choose between one frame and 3600"),
+        (("--ouroboros", 0), "ouroboros is 0; choose above 0, at most 3600"),
+        (("--ouroboros", "nan"), "choose above 0, at most 3600"),
+        (("--ouroboros", 9999), "choose above 0, at most 3600"),
+        (("--ouroboros", 0.01), "choose one frame"),
         (("--ouroboros", 1, "--fps", 0), "choose between 1 and 120"),
-        (("--ouroboros", 1, "--fps", "nan"), "give a number"),
-        (("--ouroboros", 1, "--zoom", 0), "zoom is 0 a second"),
+        (("--ouroboros", 1, "--fps", "nan"), "choose between 1 and 120"),
+        (("--ouroboros", 1, "--zoom", 0), "zoom is 0; choose between 0.25 and 4"),
         (("--ouroboros", 1, "--shift", "1"), "write X,Y"),
         (("--ouroboros", 1, "-o", "film.png"), "cannot write .png; use .mp4"),
         (("--ouroboros", 1, "--with-sound", "--transform", "up"), "transform is 'up'"),
@@ -121,10 +122,10 @@ def test_a_picture_is_cut_to_the_films_shape_and_not_squeezed() -> None:
 
 
 def test_rates_of_television_are_exact() -> None:
-    assert parse_frame_rate(25) == 25
-    assert parse_frame_rate(29.97) == Fraction(30000, 1001)
-    assert parse_frame_rate(23.976) == Fraction(24000, 1001)
-    assert parse_frame_rate(12.5) == Fraction(25, 2)
+    assert ZoomSettings(1, fps=25).rate == 25
+    assert ZoomSettings(1, fps=29.97).rate == Fraction(30000, 1001)
+    assert ZoomSettings(1, fps=23.976).rate == Fraction(24000, 1001)
+    assert ZoomSettings(1, fps=12.5).rate == Fraction(25, 2)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
