@@ -20,7 +20,7 @@ from mmdream.settings.report import Report
 if TYPE_CHECKING:
     from mmdream.jobs.spec import Job
     from mmdream.media.probe import MediaFile
-    from mmdream.planning.dry_run import Estimate
+    from mmdream.planning.estimate import Estimate
 
 
 class SelectionOptions(TypedDict, total=False):
@@ -97,7 +97,7 @@ def plan_video(
     """What `dream_video` would take, time, memory and disk, from a trial of its first frames."""
     film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options))
     # Imported when all that can be checked is checked: this brings TensorFlow in.
-    from mmdream.planning.dry_run import estimate_run
+    from mmdream.planning.estimate import estimate_run
 
     return estimate_run(film, job, out, listener or EventSink())
 

@@ -95,6 +95,12 @@ MEANT = (
         "--help shows the options in panels by group, with their defaults, and a new command, schema",
         "4a6b56035459deafae3cafcaf857d4c17d256111",
     ),
+    Meant(
+        "plan",
+        "figures",
+        "a dry run tells the settings in force, too",
+        "0586e322741bcb59d2d75df76d8612e6585e9364",
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"
@@ -185,11 +191,11 @@ RUNS: tuple[Run, ...] = (
         (
             "video in/film.mp4 -o usual.mkv --json",
             f"video in/film.mp4 -o told.mp4 --depth 0.4 --strength 1.5 --seed 3 {SMALL} --precision float32",
-            "video in/film.mp4 -o out.mkv --dry-run --json",
             Refused("video in/film.mp4 -o usual.mkv"),
         ),
         apart=True,
     ),
+    Run("plan", ("video in/film.mp4 -o out.mkv --dry-run --json",), apart=True),
     Run(
         "containers",
         (

@@ -6,6 +6,7 @@ Work modules are imported inside the commands, so that ``--help`` never meets nu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -99,10 +100,7 @@ def image(
     if zoom.with_sound:
         targets = build_sound_targets(Targets(), recipe.wishes.terms, recipe.sound_net)
         recipe = replace(recipe, sound_wishes=targets)
-    run_and_print(
-        result.json,
-        lambda listener: render_zoom_video(source, out, recipe, zoom, result.overwrite, listener),
-    )
+    run_and_print(result.json, partial(render_zoom_video, source, out, recipe, zoom, result.overwrite))
 
 
 @checked

@@ -6,6 +6,7 @@ Work modules are imported inside the command, so that ``--help`` never meets num
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -107,12 +108,8 @@ def style(
 
         audio = given.settings(AudioStyleSettings(seed=recipe.seed, **weight))
         audio = audio if shared.steps is None else replace(audio, steps=shared.steps)
-        run_and_print(
-            result.json,
-            lambda listener: style_audio_file(
-                content, how.styles, result.output, audio, result.overwrite, listener
-            ),
-        )
+        work = partial(style_audio_file, content, how.styles, result.output, audio, result.overwrite)
+        run_and_print(result.json, work)
         return
     target, mask = given.settings(Style(how.styles, **weight)), build_mask(given)
     recipe = replace(recipe, schedule=recipe.schedule.with_settings(steps=shared.steps))
@@ -121,13 +118,13 @@ def style(
 
         run_and_print(
             result.json,
-            lambda listener: style_image_file(
+            partial(
+                style_image_file,
                 content,
                 result.output,
                 recipe,
                 target,
                 result.overwrite,
-                listener,
                 from_noise=how.start == "noise",
                 mask=mask,
                 save_steps=how.save_steps,

@@ -140,7 +140,7 @@ def _run_job(
 
 def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: threading.Event) -> JournalEntry:
     """Dream what is left of a film into its job's folder; the journal's line of the result."""
-    from mmdream.planning.announce import announce_plan
+    from mmdream.planning.estimate import announce_plan
     from mmdream.render.video import prepare_video, render_video
 
     if job.extras.preview is not None and film.video is not None:

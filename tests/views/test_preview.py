@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
+from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.report import format_time_code
 from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.targets import Targets, parse_layer
 from mmdream.views.canvas import fit_size, text_width, truncate_text
 from mmdream.views.preview import GAP, Preview, draw_preview, select_evenly, write_contact_sheet
 
@@ -245,6 +248,16 @@ def test_a_plan_tells_what_a_run_takes_and_writes_nothing(film: Path, tmp_path: 
     text = "\n".join(plan.lines())
     for word in ("72 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
         assert word in text
+
+
+def test_a_plan_tells_the_settings_that_are_not_the_usual_ones(film: Path, tmp_path: Path):
+    recipe = replace(QUICK, wishes=Targets((parse_layer("p4c"),)), manner=AscentOptions(wander=0.5))
+    plan = plan_video(film, tmp_path / "out.mkv", recipe, end=0.5, keep_sound=True)
+    (line,) = [line for line in plan.lines() if line.startswith("settings ")]
+    changed = "octaves 1.0, steps 2.0, wishes layer p4c, wander 0.5, end 1/2, keep-sound True"
+    assert sorted(line.removeprefix("settings  ").split(", ")) == sorted(changed.split(", "))
+    told = json.loads(json.dumps(plan.as_json()))["settings"]
+    assert (told["net"], told["manner"]["wander"], told["end"]) == ("dreamnet", 0.5, "1/2")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")

@@ -1,13 +1,19 @@
-"""What a dream would take, told without dreaming it: a scan of the film and a trial of its first frames."""
+"""What a video will take, in time, memory and disk: announced before it is rendered, or told by a dry run.
+
+A dry run dreams nothing: it scans the film, and tries its first frames and a few seconds of noise.
+"""
 
 from __future__ import annotations
 
+import math
+import shutil
 import time
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,22 +25,37 @@ from mmdream.analysis.shots import Scan, Shot
 from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
 from mmdream.audio.source import ArraySource
-from mmdream.core.events import EventSink
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink, Planned
 from mmdream.core.memory import keep_freed_memory, peak_memory_mib
 from mmdream.core.threads import run_in_threads
 from mmdream.media import video_reader
+from mmdream.media.formats import VIDEO_FORMATS
 from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.tracks import resolve_tracks
+from mmdream.media.tracks import describe_track, resolve_tracks
 from mmdream.networks.network import Network
-from mmdream.planning.announce import estimate_disk_bytes
-from mmdream.planning.eta import estimate_frame_seconds
-from mmdream.render.chain import Stopwatch, VideoJob, render_frames
+from mmdream.planning.eta import estimate_frame_seconds, report_time_left
+from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, render_frames
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
+from mmdream.render.parts import KEPT_STATES
 from mmdream.render.video import load_networks, scan_video
+from mmdream.settings.definition import options, to_dict
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.report import format_duration
 
+LONG_WORK_SECONDS = 20.0
+"""Seconds of expected work from which on a cheaper choice is offered."""
+BYTES_PER_PIXEL = {"libx264": 0.35, "ffv1": 2.4, "libvpx-vp9": 0.25}
+"""Of a dreamed frame, measured on the sample film and on noise added to it; 10 bits take a quarter more."""
+STATE_BYTES_PER_PIXEL = 17
+"""Three floats, and at half size four more and a grey picture."""
+VIDEO_COPIES = 4
+"""Parts, the file they are joined into, that with its sound, and the result."""
+SOUND_COPIES = 3
+"""Float files of the sound: as decoded, as dreamed, and levelled."""
+REFUSAL_FACTOR = 2.0
+"""Films differ: the work is refused where even half of what is expected does not fit."""
 TRIAL_FRAMES = 3
 """Frames of the trial: one in full, and some that are carried."""
 TRIAL_SOUND_SECONDS = 4.0
@@ -42,6 +63,93 @@ TRIAL_SOUND_SECONDS = 4.0
 QUEUED_FRAMES, ENCODER_FRAMES = 10, 24
 """Frames that wait between threads as float32, and frames of the encoder's memory at 1.5 bytes a pixel."""
 MIB = 2**20
+
+
+def announce_plan(plan: VideoPlan, folder: Path, sink: EventSink) -> EventSink:
+    """Say what rendering a video will take; a `UserError` if it clearly will not fit on the disk.
+
+    Returns:
+        A sink that also tells, after each frame, the time that is left.
+    """
+    film, scan, order, pipeline = plan.film, plan.scan, plan.job.order, plan.pipeline
+    if pipeline is not None:
+        seconds = estimate_frame_seconds(pipeline, film, scan)
+        missing = np.zeros(len(seconds), bool)
+        for run in plan.missing:
+            missing[run[0].first : run[-1].stop] = True
+        left, networks = float(seconds[missing].sum()), tuple(pipeline.networks)
+        planned = Planned(len(seconds), plan.frames_done, pipeline.size[::-1], networks, left)
+        sink.emit(planned)
+        sink.say(_describe_work(planned))
+        in_order = np.concatenate((seconds[~missing], seconds[missing]))
+        sink = report_time_left(sink, in_order, plan.audio_network is not None)
+    if plan.track is not None and len(film.audio_tracks) > 1:
+        sink.say(f"dreams {describe_track(plan.track)} of {len(film.audio_tracks)}; the others are kept")
+    last = scan.pts[-1] * scan.time_base - film.start
+    end = min((at for at in (order.end, film.duration) if at is not None), default=last)
+    length = float(end - (order.start or 0))
+    needed = _estimate_disk_bytes(film, pipeline, plan.job.out.suffix, len(scan.pts), plan.track, length)
+    done = [place for place in (folder / "picture", folder / "sound") if place.is_dir()]
+    needed -= sum(path.stat().st_size for place in done for path in place.iterdir())
+    free = shutil.disk_usage(folder).free
+    takes, room = _format_bytes(needed), _format_bytes(free)
+    if free * REFUSAL_FACTOR < needed:
+        raise UserError(
+            f"{folder.parent}: {room} are free, and the work takes about {takes}; make room, or work "
+            "elsewhere with --job-dir"
+        )
+    sink.say(f"takes up to {takes} in {folder} while it works; {room} are free")
+    return sink
+
+
+def _describe_work(plan: Planned) -> str:
+    """Frames, expected minutes and, if it is long, a cheaper choice."""
+    seconds, (width, height) = plan.seconds, plan.size
+    duration = f"{seconds / 60:.0f} minutes" if seconds > 90 else f"{math.ceil(seconds)} seconds"
+    cheaper = ""
+    if seconds > LONG_WORK_SECONDS and not plan.done:
+        cheaper = f"; cheaper: --size {min(height, width) * 2 // 3}p"
+    before = f", {plan.done} of them done before" if plan.done else ""
+    networks = " and ".join(plan.networks)
+    return f"{plan.frames} frames at {width}x{height} with {networks}{before}: about {duration}{cheaper}"
+
+
+def _estimate_disk_bytes(
+    film: MediaFile,
+    pipeline: FramePipeline | None,
+    suffix: str,
+    frames: int,
+    track: AudioTrack | None,
+    seconds: float,
+) -> int:
+    """Bytes that a job takes where it takes most, shortly before its end.
+
+    `pipeline` and `track` are None for what is not dreamed; `seconds` are of all sounds: those that the
+    container refuses are decoded on the way.
+    """
+    total, container = 0.0, VIDEO_FORMATS[suffix.lower()]
+    if pipeline is not None and film.video is not None:
+        per_pixel = BYTES_PER_PIXEL[container.video.name]
+        if container.video.rgb and film.video.bit_depth > 8:
+            per_pixel *= 1.25
+        total += VIDEO_COPIES * per_pixel * film.video.width * film.video.height * frames
+        total += KEPT_STATES * STATE_BYTES_PER_PIXEL * pipeline.size[0] * pipeline.size[1]
+    if track is not None:
+        total += SOUND_COPIES * 4 * track.channels * track.rate * seconds
+    for other in film.audio_tracks:
+        copyable = container.copyable_audio
+        if other != track and copyable is not None and other.codec not in copyable:
+            total += 4 * other.channels * other.rate * seconds
+    return math.ceil(total)
+
+
+def _format_bytes(size: float) -> str:
+    """``12 kB``, ``3 MB`` or ``1.5 GB``."""
+    for unit in ("kB", "MB"):
+        size /= 1000
+        if size < 999.5:
+            return f"{size:.0f} {unit}"
+    return f"{size / 1000:.1f} GB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +189,10 @@ class Estimate:
     """Over the picture in their order, a line each; none: one dream."""
     driven: tuple[str, ...] = ()
     """What follows the film, a line each."""
+    changed: tuple[str, ...] = ()
+    """Settings that differ from their defaults."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """All settings in force: the fields of `Recipe` and `Selection`, as plain values."""
 
     @property
     def expected_seconds(self) -> float:
@@ -113,6 +225,7 @@ class Estimate:
             "passes": self.passes,
             "sound": (sound,),
             "driven": self.driven,
+            "settings": (", ".join(self.changed),) if self.changed else (),
             "time": (f"about {format_duration(self.expected_seconds)}",),
             "memory": ("unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",),
             "disk": (f"up to {self.disk_mib:.0f} MiB while it works",),
@@ -125,17 +238,7 @@ class Estimate:
 
 
 def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> Estimate:
-    """Find out what a run would take.
-
-    Args:
-        film: the source.
-        job: what would be made of it.
-        out: the result, as the user names it.
-        sink: warned of what the film has.
-
-    Raises:
-        UserError: what the run itself would raise before its work.
-    """
+    """Find out what a run would take; `out` is the result as the user names it. Raises what the run would."""
     began = time.perf_counter()
     keep_freed_memory()
     video, track = resolve_tracks(film, job.order)
@@ -159,11 +262,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         sound = _time_trial_sound(recipe, audio_network, track, seconds)
     queued = (QUEUED_FRAMES * 3 * 4 + ENCODER_FRAMES * 3 / 2) * video.width * video.height
     peak = peak_memory_mib()
-    size = (0, 0) if pipeline is None else pipeline.size
-    others = [other for other in film.audio_tracks if other != track]
-    disk = estimate_disk_bytes(
-        None if pipeline is None else video, size, out.suffix.lower(), len(scan.pts), track, seconds, others
-    )
+    disk = _estimate_disk_bytes(film, pipeline, out.suffix, len(scan.pts), track, seconds)
     return Estimate(
         source=str(film.path),
         output=str(out),
@@ -172,7 +271,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         shots=len(scan.shots),
         flashes=sum(len(shot.flashes) for shot in scan.shots),
         size=(video.width, video.height),
-        working_size=size[::-1],
+        working_size=(0, 0) if pipeline is None else pipeline.size[::-1],
         network=None if pipeline is None else ", ".join(pipeline.networks),
         precision=None if pipeline is None else pipeline.passes[0].renderer.network.precision,
         sound_network=None if track is None else job.recipe.sound_net,
@@ -185,7 +284,22 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         disk_mib=disk / MIB,
         passes=() if pipeline is None else tuple(map(str, job.recipe.passes)),
         driven=schedules.descriptions,
+        changed=(*_describe_changes(job.recipe), *_describe_changes(job.order)),
+        settings=to_dict(job.recipe) | to_dict(job.order),
     )
+
+
+def _describe_changes(settings: Any) -> list[str]:
+    """The settings of an object that differ from their defaults, with their values."""
+    found: dict[tuple[str, ...], str] = {}
+    for option in options(type(settings)):
+        now, usual = map(attrgetter(".".join(option.path)), (settings, type(settings)()))
+        if now != usual and str(now) != option.setting.default_text:
+            plain = to_dict(now)
+            plain = plain[0][1] if isinstance(plain, list) and len(plain) == 1 and not option.form else plain
+            name = option.path[0].replace("_", "-") if option.form else option.name
+            found[option.path] = f"{name} {', '.join(map(str, now)) if option.form else plain}"
+    return list(found.values())
 
 
 def _time_trial_frames(
