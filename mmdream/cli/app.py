@@ -21,42 +21,31 @@ from mmdream.core.errors import UserError, to_one_line
 UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 COMMANDS = {
-    "video": ("video", "Turn a film into a dream film, picture and sound."),
-    "resume": (
-        "video",
-        "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
-    ),
-    "jobs": ("video", "List the films in a folder that are not finished."),
-    "image": ("image_audio", "Dream a picture, or with --from noise a new one."),
-    "audio": (
-        "image_audio",
-        "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
-    ),
-    "style": (
-        "style",
-        "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
-    ),
-    "classify": (
-        "networks",
-        "Say what networks see and hear in a picture, a sound or a film, with probabilities.",
-    ),
+    "video": "Turn a film into a dream film, picture and sound.",
+    "resume": "Go on with a film that was stopped, to the very frames and samples of an unbroken run.",
+    "jobs": "List the films in a folder that are not finished.",
+    "image": "Dream a picture, or with --from noise a new one.",
+    "audio": "Dream a sound: an audio file, the sound of a film, or with --from one that is made.",
+    "style": "Give a picture or a film the style of paintings, or a sound the texture of other sounds.",
+    "classify": "Say what networks see and hear in a picture, a sound or a film, with probabilities.",
     "nets": (
-        "networks",
-        "List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees.",
+        "List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."
     ),
-    "sample": (
-        "video",
-        "Make a short film to try things on: a moving camera over two photographs, and music.",
-    ),
-    "schema": (
-        "options",
-        "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
-    ),
-    "data": ("data", "Data sets to train on: list, show, prepare, check."),
-    "train": ("networks", "Retrain a network on a folder of classes of your own: picture, sound."),
+    "sample": "Make a short film to try things on: a moving camera over two photographs, and music.",
+    "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
+    "data": "Data sets to train on: list, show, prepare, check.",
+    "train": "Retrain a network on a folder of classes of your own: picture, sound.",
 }
-"""Every command with the module that it stands in and what `mmdream --help` says of it: the module is
-imported when the command runs."""
+"""Every command, with what `mmdream --help` says of it."""
+MODULES = {
+    "video": ("video", "resume", "jobs", "sample"),
+    "image_audio": ("image", "audio"),
+    "style": ("style",),
+    "networks": ("classify", "nets", "train"),
+    "options": ("schema",),
+    "data": ("data",),
+}
+"""Where commands stand: a module is imported when one of its commands runs."""
 
 
 class LazyCommand(TyperCommand):
@@ -65,7 +54,8 @@ class LazyCommand(TyperCommand):
     def load(self) -> Any:
         """The command itself, or group of commands."""
         assert self.name is not None
-        found = getattr(import_module(f"mmdream.cli.{COMMANDS[self.name][0]}"), self.name)
+        module = next(module for module, commands in MODULES.items() if self.name in commands)
+        found = getattr(import_module(f"mmdream.cli.{module}"), self.name)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False)
             found.command(self.name)(function)
@@ -81,7 +71,7 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: LazyCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
+        self.commands = {name: LazyCommand(name, help=text) for name, text in COMMANDS.items()}
 
 
 app = typer.Typer(

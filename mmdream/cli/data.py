@@ -1,11 +1,9 @@
-"""The commands about data sets: list them, tell about one, prepare one from its publisher's files, check one.
-
-Work modules are imported inside the commands, so that ``--help`` never meets numpy.
-"""
+"""The commands about data sets: list them, tell about one, prepare one from its files, check one."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,18 +104,13 @@ def prepare_dataset(
     """Sort a set into FOLDER/input/CLASS/*, with a table of each file's licence and source."""
     from mmdream.datasets.prepare import prepare_dataset as prepare
 
-    run_and_print(
-        "json" in given,
-        lambda listener: prepare(name, sources or [], output, variant, download, listener),
-    )
+    run_and_print("json" in given, partial(prepare, name, sources or [], output, variant, download))
 
 
 @data.command("check")
 @takes(pick(options(OutputOptions), "json"))
 def check_dataset(
-    folder: Annotated[Path, argument("FOLDER", "A prepared set, or a folder of classes.")],
-    *,
-    given: Given,
+    folder: Annotated[Path, argument("FOLDER", "A prepared set, or a folder of classes.")], given: Given
 ) -> None:
     """Look at every file of a set: missing, damaged, twice there; empty classes; counts."""
     from mmdream.datasets.check import check_dataset as check

@@ -1,7 +1,4 @@
-"""The commands that dream one picture, and one sound.
-
-Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow.
-"""
+"""The commands that dream one picture, and one sound."""
 
 from __future__ import annotations
 
@@ -22,16 +19,7 @@ from mmdream.cli.options import (
 )
 from mmdream.cli.terminal import play_sound, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import (
-    DREAM,
-    ENDLESS,
-    RESULT,
-    SOURCE,
-    Option,
-    checked,
-    options,
-    setting,
-)  # fmt: skip
+from mmdream.settings.definition import DREAM, ENDLESS, RESULT, SOURCE, Option, checked, options, setting
 from mmdream.settings.ouroboros import ClipSettings, ZoomSettings
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import Recipe, Selection

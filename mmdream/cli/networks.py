@@ -1,7 +1,4 @@
-"""The commands about networks: what one sees and hears, which there are, and how one is retrained.
-
-Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow.
-"""
+"""The commands about networks: what one sees and hears, which there are, and how one is retrained."""
 
 from __future__ import annotations
 

@@ -61,12 +61,8 @@ class ScheduleOptions:
     preset: str | None = setting(None, f"A ready look and sound: {', '.join(list_presets())}.", DREAM, "NAME")
 
 
-STYLE_FORM = TextForm(
-    "style",
-    "PICTURE[=W]",
-    "Dream, and then paint in the style of this picture; repeat to blend.",
-    parse_style,
-)
+STYLE_HELP = "Dream, and then paint in the style of this picture; repeat to blend."
+STYLE_FORM = TextForm("style", "PICTURE[=W]", STYLE_HELP, parse_style)
 PASS_FORM = TextForm(
     "pass",
     "PASS",
@@ -139,9 +135,9 @@ def pick(every: Iterable[Option], names: str, group: str = "") -> list[Option]:
     """Some of the options, in the order of their names, in a panel of their own if one is named."""
     known = {each.name: each for each in every}
     picked = [known[name] for name in names.split()]
-    return [
-        replace(each, setting=replace(each.setting, group=group or each.setting.group)) for each in picked
-    ]
+    if not group:
+        return picked
+    return [replace(each, setting=replace(each.setting, group=group)) for each in picked]
 
 
 def without(every: Iterable[Option], names: str) -> list[Option]:
@@ -230,10 +226,11 @@ def _parameter(option: Option) -> inspect.Parameter:
     is_flag, default = option.kind.__origin__ is bool, _default(option)
     kind: Any = bool if is_flag else list[str] | None if option.form else str | None
     names = ["-o"] if option.name == "output" else []
+    metavar, kinds = (option.form or option.setting).metavar, get_args(option.kind)[0]
     about = typer.Option(
         *names,
         f"--{option.name}",
-        metavar=None if is_flag else _metavar(option),
+        metavar=metavar or "|".join(each for each in get_args(kinds) if isinstance(each, str)) or None,
         # As typer would write it, which puts brackets round a text.
         help=option.setting.help + (f" [dim]\\[default: {default}][/dim]" if default else ""),
         show_default=False,
@@ -245,11 +242,6 @@ def _parameter(option: Option) -> inspect.Parameter:
         default=False if is_flag else None,
         annotation=Annotated[kind, about],
     )
-
-
-def _metavar(option: Option) -> str:
-    given = option.form.metavar if option.form else option.setting.metavar
-    return given or "|".join(each for each in get_args(get_args(option.kind)[0]) if isinstance(each, str))
 
 
 def _default(option: Option) -> str:

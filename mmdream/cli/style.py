@@ -1,7 +1,4 @@
-"""The command that gives one thing the style of others.
-
-Work modules are imported inside the command, so that ``--help`` never meets numpy or TensorFlow.
-"""
+"""The command that gives one thing the style of others."""
 
 from __future__ import annotations
 
@@ -20,23 +17,16 @@ from mmdream.settings.passes import STYLE_SCHEDULE, AudioStyleSettings, Mask, Pa
 from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 
+STYLE_HELP = "A painting, or for a sound a sound, whose texture it is to have; repeat to blend."
+STYLE_FORM = TextForm("style", "FILE[=W]", STYLE_HELP, parse_style)
+
 
 @checked
 @dataclass(frozen=True, slots=True)
 class StyleOptions:
     """What is styled, and with what."""
 
-    styles: tuple[tuple[Path, float], ...] = setting(
-        (),
-        forms=(
-            TextForm(
-                "style",
-                "FILE[=W]",
-                "A painting, or for a sound a sound, whose texture it is to have; repeat to blend.",
-                parse_style,
-            ),
-        ),
-    )
+    styles: tuple[tuple[Path, float], ...] = setting((), forms=(STYLE_FORM,))
     start: Literal["content", "noise"] = setting(
         "content", "Begin with the content, or with soft noise.", name="from"
     )
@@ -84,8 +74,7 @@ PANELS = {SEEN: ("picture", "film"), PICTURES: ("picture",), FILMS: ("film",), S
     pick(options(AudioStyleSettings), "keep-rhythm", SOUNDS),
 )
 def style(
-    content: Annotated[Path, argument("CONTENT", "The picture, film or sound to style.")],
-    given: Given,
+    content: Annotated[Path, argument("CONTENT", "The picture, film or sound to style.")], given: Given
 ) -> None:
     """Give a picture or a film the style of paintings, or a sound the texture of other sounds.
 

@@ -1,7 +1,4 @@
-"""The commands about films: dream one, go on with one, list those that are not finished.
-
-Work modules are imported inside the commands, so that ``--help`` never meets numpy or TensorFlow.
-"""
+"""The commands about films: dream one, go on with one, list those that are not finished."""
 
 from __future__ import annotations
 
@@ -64,10 +61,7 @@ def _recipe_options() -> list[Option]:
     options(FilmOptions),
     options(OutputOptions),
 )
-def video(
-    source: Annotated[Path, argument("IN", "The file to dream.")],
-    given: Given,
-) -> None:
+def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: Given) -> None:
     """Turn a film into a dream film, picture and sound.
 
     The result is IN.dream.mp4 unless -o names it: .mp4, .mov, .webm, or .mkv (lossless).

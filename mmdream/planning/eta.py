@@ -48,7 +48,6 @@ FINISHING_SECONDS = 0.2, 0.001
 MIN_WORK_SHARE = 0.3
 """Frames of which less than this share of the mean work is expected (black ones) tell nothing of the pace."""
 MIN_PACE_FRAMES = 5
-"""Frames."""
 MAX_SLOWDOWN = 3.0
 """Times the usual pace."""
 WARMUP_FRAMES = 8
@@ -87,13 +86,9 @@ class PaceTracker:
 
 
 def estimate_seconds_left(todo: float, beside: PaceTracker, alone: PaceTracker, sound: float) -> float:
-    """The time a film still takes.
+    """Seconds that a film still takes: `todo` of expected work on frames, `sound` on its sound.
 
-    Args:
-        todo: seconds of expected work on frames that are not done.
-        beside: of frames that were done while the sound was.
-        alone: of frames that were done since.
-        sound: seconds that the sound still takes; 0: it is done, or there is none.
+    `beside` and `alone` are of frames that were done while the sound was, and since.
     """
     shared, own = beside.pace(), alone.pace()
     if own is None:
@@ -127,13 +122,8 @@ def estimate_frame_work(
 ) -> np.ndarray:
     """Seconds of work that each frame is expected to take, float64 [frame].
 
-    Args:
-        scan: of what is dreamed.
-        start: `MediaFile.start`.
-        recipe: how frames follow from each other.
-        costs: of each pass.
-        size: height, width of the working resolution.
-        whole: height, width of the film.
+    `start` is the film's, `costs` those of each pass; `size` and `whole` are height and width of the working
+    resolution and of the film.
     """
     count = len(scan.pts)
     kinds = np.full(count, FRESH_FRAME if recipe.coherence == 0 else CARRIED_FRAME)
@@ -202,11 +192,8 @@ def report_time_left(
 ) -> EventSink:
     """A sink that also tells the seconds that are left, after each frame and each piece of sound.
 
-    Args:
-        sink: told everything.
-        work: seconds that are expected of each frame, in the order in which they are counted as done.
-        sound: whether a sound is dreamed beside.
-        clock: tells seconds.
+    `work` are seconds that are expected of each frame, in the order in which they are counted as done;
+    `sound`: a sound is dreamed beside.
     """
     estimator, lock = _TimeLeftEstimator(work, sound), threading.Lock()
 

@@ -238,4 +238,4 @@ def test_json_is_one_object_and_tensorflow_adds_nothing_to_it_nor_to_a_mistake(t
 @pytest.mark.parametrize("name", app.COMMANDS)
 def test_a_command_is_listed_by_the_first_line_of_its_help(name: str):
     help_text = app.LazyCommand(name).load().help
-    assert help_text.split("\n")[0] == app.COMMANDS[name][1]
+    assert help_text.split("\n")[0] == app.COMMANDS[name]
