@@ -35,7 +35,7 @@ from mmdream.networks.image_models import dreamnet, googlenet
 from mmdream.networks.network import assign_arrays
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import read_arrays
-from mmdream.training.model import perturb_images
+from mmdream.training.attacks import perturb_images
 
 RUNGS = ("inception_3b_output", "inception_4c_output", "inception_5b_output")
 CAFFE_MEAN = (104.0, 117.0, 123.0)

@@ -26,7 +26,7 @@ from esc10 import classes, recordings
 from mmdream.audio.spectra import measure_band_power
 from mmdream.networks.audio_models import MELNET_LAYERS, melnet
 from mmdream.networks.framework import keras, tf
-from mmdream.training.model import perturb_signed
+from mmdream.training.attacks import perturb_signed
 
 TRIES = 5
 SILENT = 1e-3

@@ -71,7 +71,7 @@ class TrainingData:
     class_weights: np.ndarray
     """float32 [class]: of an example of each."""
     epsilon: float
-    """Of the longest attack: `mmdream.training.model.MAX_ATTACK` in the unit of the inputs."""
+    """Of the longest attack: `mmdream.training.attacks.MAX_ATTACK` in the unit of the inputs."""
 
 
 def split_dataset(dataset: Dataset, fold: str | None, seed: int) -> DatasetSplit:

@@ -22,7 +22,7 @@ DEEPEST_RUNGS = 2
 MAX_CHANNELS = 8
 """Ranked for a class at a rung."""
 ATTACK_SHARE, MAX_ATTACKED = 0.5, 400
-"""Strength of the attack, as a share of `mmdream.training.model.MAX_ATTACK`; examples, evenly spaced."""
+"""Strength of the attack, as a share of `mmdream.training.attacks.MAX_ATTACK`; examples, evenly spaced."""
 MAX_NAMED_CLASSES, MAX_COUNTED_CLASSES = 40, 16
 """Classes up to which a drawn confusion matrix has their names, and their counts."""
 

@@ -1,9 +1,9 @@
-"""The model that is trained: its parent's graph with another head, what of it may change, and its attacks."""
+"""The model that is trained: its parent's graph with another head, what of it changes, how it is attacked."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,8 @@ from mmdream.networks.network import (
     variables_by_name,
 )
 from mmdream.settings.training import TrainingSettings
+from mmdream.training.attacks import ATTACK_WARMUP_SHARE, Attack, perturb_images, perturb_signed
 
-MAX_ATTACK = {"picture": 1.5, "sound": 0.25}
-"""Longest epsilon of `--robust`, in `TrainingInputs.attack_unit`: of a picture of 160 px; deviations of a
-sound's input. A finished network is tested under a share of it, see `mmdream.training.evaluate`."""
-ATTACK_WARMUP_SHARE = 0.3
-"""Share of the training over which attacks grow to their length."""
 HEAD_LAYER = "predictions"
 """Layer of the classes in the networks that have a head only when they are given classes."""
 
@@ -47,35 +43,6 @@ def make_child_card(parent: NetworkCard, name: str, classes: tuple[str, ...], si
         head=parent.head or HEAD_LAYER,
         build=build,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Attack:
-    """The attacks that a network is trained against."""
-
-    epsilon: float
-    """Longest: L2 length over a whole picture; change of each value of a sound's input."""
-    steps: int
-    """Of the whole training."""
-    seed: int
-
-
-def perturb_images(images: Any, gradient: Any, epsilon: Any) -> Any:
-    """Images [n, h, w, 3], 0..1, moved along the gradient of their loss by L2 lengths `epsilon` [n].
-
-    What a network must not answer to, its dreams will not be made of (Engstrom et al. 2019).
-    """
-    ops = keras.ops
-    norm = ops.sqrt(ops.sum(ops.square(gradient), [1, 2, 3], keepdims=True)) + 1e-10
-    return ops.clip(images + ops.reshape(epsilon, (-1, 1, 1, 1)) * gradient / norm, 0.0, 1.0)
-
-
-def perturb_signed(start: Any, gradient: Any, epsilon: Any) -> Any:
-    """A change of each value by at most `epsilon`: a step along the signs of the gradient, from `start`.
-
-    FGSM (Goodfellow et al. 2015); `start` is a random change, and the gradient was taken there.
-    """
-    return keras.ops.clip(start + epsilon * keras.ops.sign(gradient), -epsilon, epsilon)
 
 
 class TrainableModel(keras.Model):  # type: ignore[misc]  # Keras has no types

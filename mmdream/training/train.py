@@ -22,6 +22,7 @@ from mmdream.core.threads import run_interruptible
 from mmdream.networks.card import AudioInput, NetworkCard, TrainedWeights
 from mmdream.networks.registry import CARD_FILE, card_to_toml
 from mmdream.settings.training import TrainingSettings
+from mmdream.training.attacks import MAX_ATTACK, Attack
 from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
 from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
 from mmdream.training.task import TrainingTask, make_task, open_workdir
@@ -141,7 +142,7 @@ def _run(run: _Run) -> TrainingReport:
     else:
         inputs = load_image_inputs(task.dataset, settings.side, run.folder, run.progress("looking"))
     class_weights = compute_class_weights(split.train, len(card.classes))
-    epsilon = models.MAX_ATTACK[settings.medium] * inputs.attack_unit(split.train)
+    epsilon = MAX_ATTACK[settings.medium] * inputs.attack_unit(split.train)
     data = TrainingData(inputs, split, class_weights, epsilon)
     if settings.from_scratch:
         first_batch = inputs.plain_batch(inputs.group_batches(split.train[:32], 32)[0])
@@ -152,7 +153,7 @@ def _run(run: _Run) -> TrainingReport:
     rounds: list[dict[str, float]] = []
     if task.unfrozen:
         schedule = fit.make_fit_schedule(task, len(split.train), dtype == "mixed_float16")
-        attack = models.Attack(epsilon, schedule.total_steps, settings.seed) if settings.robust else None
+        attack = Attack(epsilon, schedule.total_steps, settings.seed) if settings.robust else None
         model, progress = models.TrainableModel(net, card.input, attack), run.progress("training")
         rounds = fit.fit_model(model, data, schedule, run.folder, run.listener.say, progress)
     card = _describe_network(task, card, graph, data)
