@@ -31,7 +31,7 @@ FORBIDDEN = {
 """Libraries that a folder must do without."""
 
 TENSORFLOW = {
-    *("networks", "ascent.objectives", "ascent.style_statistics"),
+    *("networks", "ascent.objectives", "ascent.style_statistics", "training.attacks"),
     *("image.gradient", "image.style", "audio.gradient", "audio.texture"),
 }
 """Where the framework may live, so that it stays in few files."""
