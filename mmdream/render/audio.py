@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 import soundfile
 
 from mmdream.analysis import modulate
-from mmdream.audio.chunks import AudioDreamSettings, CanvasCallback, ChunkStore, DreamHooks
+from mmdream.audio.chunks import NO_HOOKS, AudioDreamSettings, ChunkStore, DreamHooks
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SIGNAL_LUFS, SIGNAL_RATE, SignalSpec, generate_signal
 from mmdream.core.events import EventSink
@@ -23,7 +21,7 @@ from mmdream.core.files import check_output_file, output_workspace
 from mmdream.media.audio_files import DecodedSpan, WaveWriter, extract_audio
 from mmdream.media.formats import AUDIO_SUFFIXES, check_audio_format, encode_audio
 from mmdream.media.probe import AudioTrack, MediaFile, probe
-from mmdream.media.tracks import find_sound_track
+from mmdream.media.tracks import Excerpt, find_sound_track
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.render.models import load_audio_network, load_guide_sound
@@ -45,27 +43,19 @@ class InputTrack:
     """A sound track to work on."""
 
     film: MediaFile
-    """The file it lies in."""
     track: AudioTrack
-    span: tuple[Fraction | None, Fraction | None] = (None, None)
-    """Start and end in seconds of the file; None: its own."""
+    span: Excerpt = (None, None)
     name: Path = Path()
     """What the file is called, for messages and the names of results."""
     loudness: float | None = None
     """LUFS of what is made of it; None: the source's."""
 
 
-GainCallback = Callable[[np.ndarray], None]
-"""Takes the log gain as it is applied, see `DreamHooks.on_gain`."""
-
-
 class AudioObserver(Protocol):
     """What looks on while a sound file is dreamed, and writes what it saw."""
 
-    def begin(
-        self, out: Path, schedule: Schedule, rate: int
-    ) -> tuple[GainCallback | None, CanvasCallback | None]:
-        """Check, before the work, that it can write beside the dream `out`; returns its callbacks."""
+    def begin(self, out: Path, schedule: Schedule, rate: int) -> DreamHooks:
+        """Check, before the work, that it can write beside the dream `out`; returns what it listens by."""
 
     def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
         """Write what it saw of the source `name`, which begins at second `start`.
@@ -86,10 +76,8 @@ def render_audio_file(
     """Dream a file with sound, or a generated signal, into an audio file.
 
     The result is `output`, or lies beside the source (for a signal in the current folder), named after it.
-    `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream.
-
-    Raises:
-        UserError: no sound in it, no such track, or a path that cannot be written.
+    `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream. No sound
+    or no such track, or a path that cannot be written, is a `UserError`.
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed, sound_track) as audio:
@@ -99,16 +87,12 @@ def render_audio_file(
         modulate.check_drives(audio.film, recipe)
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
-        on_gain, on_canvas = None, None
-        if observer is not None:
-            on_gain, on_canvas = observer.begin(out, recipe.schedule, track.rate)
+        hooks = NO_HOOKS if observer is None else observer.begin(out, recipe.schedule, track.rate)
         network = load_audio_network(recipe, sink)
         for line in modulated.descriptions:
             sink.say(line)
         with output_workspace(out, overwrite) as work:
-            span, dreamed = render_audio_track(
-                audio, network, recipe, sink, work, on_gain=on_gain, on_canvas=on_canvas
-            )
+            span, dreamed = render_audio_track(audio, network, recipe, sink, work, hooks)
             seconds = span.n_samples / track.rate
             _warn_if_truncated(audio, seconds, sink)
             encode_audio(work / "sound.wav", work / out.name)
@@ -124,11 +108,7 @@ def render_audio_file(
 def open_audio_source(
     source: Path | SignalSpec, seed: int, sound_track: int | str | None = None
 ) -> Iterator[InputTrack]:
-    """A track of a file, or of a generated signal as a file like any other.
-
-    Raises:
-        UserError: no sound in it, or no such track.
-    """
+    """A track of a file, or of a generated signal as a file like any other; `UserError`: there is none."""
     if not isinstance(source, SignalSpec):
         film = probe(source)
         yield InputTrack(film, find_sound_track(film, sound_track), name=source)
@@ -139,8 +119,9 @@ def open_audio_source(
             for samples in generate_signal(source, seed):
                 writer.write(samples)
         film = probe(path)
-        track = find_sound_track(film, sound_track)
-        yield InputTrack(film, track, name=Path(path.name), loudness=SIGNAL_LUFS)
+        yield InputTrack(
+            film, find_sound_track(film, sound_track), (None, None), Path(path.name), SIGNAL_LUFS
+        )
 
 
 def render_audio_track(
@@ -149,27 +130,23 @@ def render_audio_track(
     recipe: Recipe,
     sink: EventSink,
     work: Path,
-    should_stop: Callable[[], bool] = lambda: False,
+    hooks: DreamHooks = NO_HOOKS,
     store: ChunkStore | None = None,
-    on_gain: GainCallback | None = None,
-    on_canvas: CanvasCallback | None = None,
 ) -> tuple[DecodedSpan, AudioDreamReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate, from ``work/source.wav``.
 
-    Progress is told in seconds; finished chunks outlive the run in `store`; for callbacks see `DreamHooks`.
-
-    Returns:
-        Where the sound starts and how long it is, and the figures of its dream.
+    Progress is told to the sink in seconds; finished chunks outlive the run in `store`. Returns where the
+    sound starts and how long it is, and the figures of its dream.
     """
     # After all that can be checked: this brings TensorFlow in.
     from mmdream.audio.dream import dream_source
 
-    track = audio.track
-    options = _resolve_options(recipe, audio.loudness is not None, sink)
+    track, options = audio.track, _resolve_options(recipe, audio.loudness is not None, sink)
     recipe = replace(recipe, sound_manner=options)
     _announce_octaves(recipe, sink)
     span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
     seconds = span.n_samples / track.rate
+    hooks = replace(hooks, progress=lambda share: sink.progress("sound", share * seconds, seconds))
     with (
         soundfile.SoundFile(work / "source.wav") as file,
         WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer,
@@ -182,12 +159,7 @@ def render_audio_track(
             start_seconds=span.start,
             folder=work,
             store=store,
-            hooks=DreamHooks(
-                lambda share: sink.progress("sound", share * seconds, seconds),
-                should_stop,
-                on_gain,
-                on_canvas,
-            ),
+            hooks=hooks,
         )
     return span, report
 

@@ -42,9 +42,8 @@ class AudioStyleFileReport:
     seconds: float
     loudness_source: float
     loudness: float
-    """Of the result, LUFS."""
     true_peak: float
-    """Of the result, dBTP."""
+    """Both of the result, LUFS and dBTP."""
     style_left: dict[str, float]
     """See `AudioStyleReport`."""
     wall_seconds: float
@@ -75,10 +74,8 @@ def style_audio_file(
 ) -> AudioStyleFileReport:
     """Give an audio file the texture of others, each with its weight.
 
-    The result is `output`, or lies beside the content, named after it. Progress is told in seconds.
-
-    Raises:
-        UserError: what is no sound, or nothing that can be styled; a path that cannot be written.
+    The result is `output`, or lies beside the content, named after it. What is no sound or cannot be styled,
+    and a path that cannot be written, is a `UserError`. Progress is told in seconds.
     """
     began = time.perf_counter()
     if not styles:
@@ -117,10 +114,8 @@ def style_audio_track(
 ) -> tuple[DecodedSpan, AudioStyleReport]:
     """Style one sound track into ``work/sound.wav``, float32 at its own rate; styles have a weight each.
 
-    Progress is told in seconds; finished windows outlive the run in `store`.
-
-    Returns:
-        Where the sound starts and how long it is, and the figures of what was done to it.
+    Progress is told in seconds; finished windows outlive the run in `store`. Returns where the sound starts
+    and how long it is, and the figures of what was done to it.
 
     Raises:
         UserError: a sound that is silent, too short, or holds what is not a number.
@@ -157,21 +152,13 @@ def style_audio_track(
 
 
 def check_audio_style(path: Path) -> None:
-    """Refuse, before any work, a style file that holds no sound.
-
-    Raises:
-        UserError: it does not.
-    """
+    """Refuse, before any work, a style file that holds no sound."""
     if is_image(path) or not probe(path).audio_tracks:
         raise UserError(f"{path}: has no sound to take the texture of")
 
 
 def _probe_audio_file(path: Path) -> MediaFile:
-    """A file that holds a sound and no picture.
-
-    Raises:
-        UserError: it does not.
-    """
+    """A file that holds a sound and no picture; `UserError`: it does not."""
     if is_image(path):
         raise UserError(f"{path}: is a picture; a sound takes its style from sounds")
     film = probe(path)

@@ -136,18 +136,8 @@ def render_chain(
 ) -> Parts:
     """Render parts that follow one another, the first behind a kept state or at the beginning of a shot.
 
-    Args:
-        plan: of the video.
-        chain: the parts.
-        source: of its frames.
-        sink: shown each frame.
-        on_frame: called when a frame is encoded.
-
-    Yields:
-        The files of each part, which are not committed.
-
-    Raises:
-        UserError: the source ends earlier than when it was scanned, or the disk is full.
+    Their files are not committed. The sink is shown each frame, and `on_frame` called when it is encoded. A
+    source that ends earlier than when it was scanned, or a full disk, is a `UserError`.
     """
     assert plan.pipeline is not None
     first, stop = chain[0].first, chain[-1].stop
@@ -176,11 +166,8 @@ def _write_part(
         with VideoWriter(draft.path, plan.video, suffix, plan.scan.time_base, part=True) as writer:
             for dreamed, states in itertools.islice(dreams, part.frames):  # noqa: B007
                 index, frame = part.first + stats.frames, dreamed.frame
-                sink.emit(
-                    FrameRendered(
-                        frame.rgb, dreamed.rgb, float(frame.seconds), dreamed.settings, index, total
-                    )
-                )
+                seconds, settings = float(frame.seconds), dreamed.settings
+                sink.emit(FrameRendered(frame.rgb, dreamed.rgb, seconds, settings, index, total))
                 with plan.stopwatch.time("encode"):
                     writer.write(dreamed.rgb, frame.pts)
                 stats.add(dreamed)
@@ -209,7 +196,7 @@ def render_frames(
     states: TemporalStates,
     stopwatch: Stopwatch,
 ) -> Generator[tuple[DreamedFrame, TemporalStates], None, None]:
-    """Dream frames as `FramePipeline.step` does, three stages beside each other.
+    """Dream frames as `FramePipeline.step` does, three stages beside each other; with the states after each.
 
     Args:
         pipeline: dreams them.
@@ -218,9 +205,6 @@ def render_frames(
         first: number of the first frame.
         states: of the frame before it; empty where a shot begins.
         stopwatch: the seconds of each stage are added to it.
-
-    Yields:
-        The dreams in order, each with the states for the next frame.
     """
     states = states or pipeline.initial_states
     measured = prefetch(_measure_frames(pipeline.measurer(scan), frames, first, states, stopwatch))
@@ -261,18 +245,13 @@ def _ascend_frames(
     stopwatch: Stopwatch,
 ) -> Generator[Ascended, None, None]:
     with closing(measured):
-        for group in _group_frames(pipeline, measured):
+        for first in measured:
+            group, context = [first], first[1]
+            if pipeline.recipe.bidirectional and context.index == context.shot.first:
+                # A shot's first frames are dreamed forwards and backwards.
+                length = min(BIDIRECTIONAL_FRAMES, context.shot.stop - context.index)
+                group += itertools.islice(measured, length - 1)
             with stopwatch.time("ascent"):
                 states, layers = pipeline.ascend(states, [context for _, context in group])
             for (frame, context), added in zip(group, layers, strict=True):
                 yield frame, context, added, states
-
-
-def _group_frames(pipeline: FramePipeline, measured: Iterator[Measured]) -> Iterator[list[Measured]]:
-    """Each frame alone, but a shot's first ones together where they are dreamed both ways."""
-    for frame, context in measured:
-        group = [(frame, context)]
-        if pipeline.recipe.bidirectional and context.index == context.shot.first:
-            length = min(BIDIRECTIONAL_FRAMES, context.shot.stop - context.index)
-            group += itertools.islice(measured, length - 1)
-        yield group

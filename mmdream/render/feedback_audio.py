@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,14 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
+from mmdream.audio.chunks import NO_HOOKS, DreamHooks
 from mmdream.audio.mastering import find_ceiling, limit_blocks, write_metered
-from mmdream.audio.source import (
-    ArraySource,
-    CrossfadedSource,
-    FileSource,
-    crossfaded_length,
-    read_blocks,
-)
+from mmdream.audio.source import ArraySource, CrossfadedSource, FileSource, crossfaded_length, read_blocks
 from mmdream.audio.synthesis import SignalSpec
 from mmdream.audio.transform import guard_balance, measure_balance, transform_clip
 from mmdream.core.errors import UserError
@@ -77,10 +72,8 @@ def render_feedback_audio(
     """Dream a file with sound, or a generated signal, again and again: into one file, and one for each clip.
 
     The result is `output`, or lies beside the source (for a signal in the current folder), named after it;
-    clip 1 of ``rain.wav`` is ``rain.01.wav``. `sound_track` is a number, from 1, or a language.
-
-    Raises:
-        UserError: no sound in it, no such track, clips too long or short, or a path that cannot be written.
+    clip 1 of ``rain.wav`` is ``rain.01.wav``. `sound_track` is a number, from 1, or a language. No sound or
+    no such track, clips too long or short, or a path that cannot be written is a `UserError`.
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed, sound_track) as audio:
@@ -121,19 +114,14 @@ def render_clips(
     recipe: Recipe,
     sink: EventSink,
     work: Path,
-    should_stop: Callable[[], bool] = lambda: False,
+    hooks: DreamHooks = NO_HOOKS,
     seconds: Fraction | None = None,
 ) -> tuple[list[FeedbackClip], FeedbackClip]:
     """Dream a sound again and again; files on the way, and every clip, stay in the folder `work`.
 
     Clip 1 takes the recipe's seed, each later one the next number. With `seconds` there are as many clips as
-    it takes to last so long, and they are cut there.
-
-    Returns:
-        The clips, and all of them joined.
-
-    Raises:
-        UserError: clips too long or too short.
+    it takes to last so long, and they are cut there. Returns the clips, and all of them joined; clips that
+    are too long or too short are a `UserError`.
     """
     wave, rate = work / "first.wav", audio.track.rate
     transform = partial(transform_clip, rate=rate, how=settings.transform)
@@ -160,7 +148,7 @@ def render_clips(
         film = probe(path)
         track = InputTrack(film, film.audio_tracks[0], loudness=audio.loudness)
         own, events = _clip_recipe(recipe, settings, network, number), _clip_sink(sink, number, clip_seconds)
-        _, report = render_audio_track(track, network, own, events, work, should_stop)
+        _, report = render_audio_track(track, network, own, events, work, hooks)
         clip = _read_wave(work / "sound.wav", layout)
         reference = reference if number else clip.samples
         guard_amount = 0.0
@@ -181,11 +169,7 @@ def render_clips(
 
 
 def _count_clips(audio: InputTrack, n_samples: int, settings: ClipSettings, seconds: Fraction) -> int:
-    """Clips that it takes to last as long as a film; the first has so many samples.
-
-    Raises:
-        UserError: too many.
-    """
+    """Clips that it takes to last as long as a film, the first of so many samples; `UserError`: too many."""
     rate, lengths = audio.track.rate, list[int]()
     while crossfaded_length(lengths, rate) < seconds * rate:
         if len(lengths) == MAX_CLIPS:
@@ -198,11 +182,7 @@ def _count_clips(audio: InputTrack, n_samples: int, settings: ClipSettings, seco
 
 
 def check_clip_lengths(name: str, n_samples: int, channels: int, rate: int, settings: ClipSettings) -> None:
-    """Refuse clips of a sound of a name and size that would not fit in memory, or would be nothing.
-
-    Raises:
-        UserError: they are too long or too short.
-    """
+    """Refuse clips of a sound of a name and size that would not fit in memory, or would be nothing."""
 
     def minutes(samples: float) -> str:
         return "{}:{:02d}".format(*divmod(int(samples / rate), 60))
@@ -215,10 +195,8 @@ def check_clip_lengths(name: str, n_samples: int, channels: int, rate: int, sett
             f"{minutes(MAX_CLIP_VALUES / channels)} of {channels} channels at {rate} Hz: give a part"
         )
     if shortest < MIN_CLIP_SECONDS * rate:
-        raise UserError(
-            f"{name}: its shortest clip would last {shortest / rate:.3f} s; "
-            f"{MIN_CLIP_SECONDS:g} s is the least"
-        )
+        lasts = f"its shortest clip would last {shortest / rate:.3f} s"
+        raise UserError(f"{name}: {lasts}; {MIN_CLIP_SECONDS:g} s is the least")
 
 
 def _clip_recipe(recipe: Recipe, settings: ClipSettings, network: Network, number: int) -> Recipe:
@@ -253,16 +231,10 @@ def _join_clips(
             blocks = _fade_out(blocks, stop, sound.rate)
         writer = stack.enter_context(WaveWriter(path, sound.rate, sound.channels, layout))
         loudness, true_peak = write_metered(blocks, sound, writer.write)
-    reports = [clip.report for clip in clips]
-    whole = replace(
-        reports[0],
-        n_samples=stop,
-        loudness_dream=loudness,
-        true_peak=true_peak,
-        objective_gain=float(np.mean([report.objective_gain for report in reports])),
-        strength=float(np.mean([report.strength for report in reports])),
-    )
-    return FeedbackClip(path, whole)
+    gain = float(np.mean([clip.report.objective_gain for clip in clips]))
+    strength = float(np.mean([clip.report.strength for clip in clips]))
+    whole = replace(clips[0].report, n_samples=stop, loudness_dream=loudness, true_peak=true_peak)
+    return FeedbackClip(path, replace(whole, objective_gain=gain, strength=strength))
 
 
 def _fade_out(blocks: Iterable[np.ndarray], stop: int, rate: int) -> Iterator[np.ndarray]:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,10 +35,6 @@ from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
 from mmdream.settings.report import Report, SettingsChange, objective_ratio
 
-if TYPE_CHECKING:  # They bring TensorFlow in.
-    from mmdream.render.frames import FramePipeline
-    from mmdream.render.source import FrameContext
-
 MIN_STYLE_SIDE = 16
 """px of each side of an image that has a style or takes one on: four cells of a first layer of stride 4."""
 END_TOLERANCE = 0.05
@@ -57,10 +52,8 @@ def render_image_file(
     """Dream an image file, or noise of the recipe's size, into an image file; see `render_image`.
 
     The result is `output`, or lies beside the source, named after it. With `save_steps` the image after each
-    step is kept too, in a folder named as the result and ``.steps``.
-
-    Raises:
-        UserError: not an image, a mask that does not fit it, or a path that cannot be written.
+    step is kept too, in a folder named as the result and ``.steps``. What is no image, a mask that does not
+    fit it, or a path that cannot be written is a `UserError`.
     """
     out = check_output_file(source, output, ".dream.png", IMAGE_SUFFIXES, overwrite)
     rgb = read_start_image(source, recipe)
@@ -71,11 +64,7 @@ def render_image_file(
 
 
 def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
-    """The image to dream on, or noise of the recipe's size; float32 [H, W, 3], 0..1.
-
-    Raises:
-        UserError: not an image, or no size for noise.
-    """
+    """The image to dream on, or noise, float32 [H, W, 3]; `UserError`: no image, or no size for noise."""
     if source is not None:
         return read_image(source)
     if recipe.size is None or "x" not in recipe.size.lower():
@@ -88,11 +77,7 @@ def read_start_image(source: Path | None, recipe: Recipe) -> np.ndarray:
 def open_image_output(
     out: Path, overwrite: bool, save_steps: bool
 ) -> Iterator[tuple[Path, Callable[[np.ndarray], None] | None]]:
-    """A draft that becomes the image file `out`, and a callback that keeps the image after each step.
-
-    Raises:
-        UserError: the folder of the steps cannot be written.
-    """
+    """A draft that becomes the image file `out`, and a callback that keeps the image after each step."""
     steps = check_output_folder(out, "steps", overwrite) if save_steps else None
     with output_workspace(out, overwrite) as work:
         kept = work / "steps"
@@ -110,10 +95,8 @@ def render_image(
     """Dream an image, float32 [H, W, 3], 0..1, pass after pass, as a film's frame at second 0.
 
     Passes that begin later are left out. Each octave that is done is told to `sink`; `on_step` is called
-    after each step with the image so far, float32 [h, w, 3].
-
-    Returns:
-        The dream, like the image, and its figures, by its first pass.
+    after each step with the image so far, float32 [h, w, 3]. Returns the dream, like the image, and its
+    figures, by its first pass.
 
     Raises:
         UserError: the recipe follows a film, or names what is not there.
@@ -129,7 +112,10 @@ def render_image(
     from mmdream.render.frames import FramePipeline
 
     pipeline = FramePipeline.load(recipe, (rgb.shape[1], rgb.shape[0]), sink)
-    frame, context = _measure_still(rgb, pipeline)
+    # The image is a video's only frame, in full light and without borders.
+    shot, frame = Shot(0, 1, (0, rgb.shape[0], 0, rgb.shape[1])), Frame(rgb, 0, Fraction(1), 0, Fraction(0))
+    scan = Scan((shot,), array("q", [0]), array("f", [1.0]), Fraction(1), 0)
+    context, _ = pipeline.measurer(scan).measure(frame, 0, None)
     total = sum(len(octave_sizes(*pipeline.size, each.settings)) for each in context.passes)
     done = itertools.count(1)
     _, (layers,) = pipeline.ascend(
@@ -153,11 +139,7 @@ def render_image(
 
 
 def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:
-    """A recipe less the passes that begin after second 0.
-
-    Raises:
-        UserError: none is left.
-    """
+    """A recipe less the passes that begin after second 0; `UserError`: none is left."""
     later = [pass_ for pass_ in recipe.passes if not pass_.span.opacity(0.0)]
     passes = tuple(pass_ for pass_ in recipe.passes if pass_ not in later)
     if later and not passes:
@@ -167,21 +149,8 @@ def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:
     return replace(recipe, passes=passes)
 
 
-def _measure_still(rgb: np.ndarray, pipeline: FramePipeline) -> tuple[Frame, FrameContext]:
-    """An image as a video's only frame, at second 0, in full light and without borders."""
-    height, width = rgb.shape[:2]
-    scan = Scan((Shot(0, 1, (0, height, 0, width)),), array("q", [0]), array("f", [1.0]), Fraction(1), 0)
-    frame = Frame(rgb, 0, Fraction(1), 0, Fraction(0))
-    context, _ = pipeline.measurer(scan).measure(frame, 0, None)
-    return frame, context
-
-
 def check_pass(film: MediaFile, pass_: Pass) -> None:
-    """Refuse a pass that cannot be done on a film, before any work.
-
-    Raises:
-        UserError: a time outside the film; a style image or a mask that cannot be read.
-    """
+    """Refuse, before any work, a pass outside a film's time, or whose files do not suit it."""
     span, length = pass_.span, film.duration
     if length is not None and (span.start >= length or (span.stop or 0) > float(length) + END_TOLERANCE):
         raise UserError(f"the {pass_} lies outside the film, which lasts {float(length):.2f} seconds")
@@ -190,11 +159,7 @@ def check_pass(film: MediaFile, pass_: Pass) -> None:
 
 
 def check_pass_files(pass_: Pass, width: int, height: int) -> None:
-    """Refuse a pass whose files do not suit a film or an image of a width and height, px.
-
-    Raises:
-        UserError: a style image or a mask that cannot be read, or does not fit.
-    """
+    """Refuse a pass whose style or mask cannot be read, or does not fit what has a width and height, px."""
     if pass_.style is not None:
         for path, _ in pass_.style.models:
             read_style_image(path)
@@ -203,11 +168,7 @@ def check_pass_files(pass_: Pass, width: int, height: int) -> None:
 
 
 def read_style_image(path: Path) -> np.ndarray:
-    """An image that is large enough for a style, float32 [H, W, 3], 0..1.
-
-    Raises:
-        UserError: it is not.
-    """
+    """An image, float32 [H, W, 3], 0..1; `UserError`: it is none, or too small for a style."""
     rgb = read_image(path)
     height, width = rgb.shape[:2]
     if min(height, width) < MIN_STYLE_SIDE:

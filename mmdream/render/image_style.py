@@ -17,13 +17,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.memory import keep_freed_memory
-from mmdream.image.octaves import (
-    OctavePass,
-    make_detail_limiter,
-    octave_sizes,
-    plan_full_passes,
-    resize,
-)
+from mmdream.image.octaves import OctavePass, make_detail_limiter, octave_sizes, plan_full_passes, resize
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, write_image
 from mmdream.media.mask import open_mask
@@ -86,15 +80,17 @@ def style_image_file(
     """Render an image file in the style of others, into an image file; see `style_image`.
 
     The result is `output`, or lies beside the content, named after it. With `save_steps` the image after each
-    step is kept too, in a folder named as the result and ``.steps``. The mask is an image, or a film as it
-    is at second 0.
-
-    Raises:
-        UserError: not an image, or too small a one; a mask that does not fit; a path that cannot be written.
+    step is kept too, in a folder named as the result and ``.steps``. The mask is an image, or a film as it is
+    at second 0. No image or too small a one, a mask that does not fit, or a path that cannot be written is a
+    `UserError`.
     """
     out = check_output_file(content, output, ".styled.png", IMAGE_SUFFIXES, overwrite)
     rgb, style_images = read_style_image(content), [read_style_image(path) for path, _ in style.models]
-    weights = None if mask is None else _read_mask_weights(mask, rgb)
+    weights = None
+    if mask is not None:
+        weights = open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
+        if not weights.any():
+            raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
     with open_image_output(out, overwrite, save_steps) as (file, on_step):
         styled, report = style_image(
             rgb, style_images, recipe, style, sink, from_noise=from_noise, mask=weights, on_step=on_step
@@ -125,9 +121,6 @@ def style_image(
         from_noise: start with noise in place of the content.
         mask: float32 [H, W], 0..1, how much of each place is styled; None: all.
         on_step: called after each step with the image so far, float32 [h, w, 3].
-
-    Returns:
-        The result, like the image, and its figures.
     """
     began = time.perf_counter()
     keep_freed_memory()
@@ -164,11 +157,9 @@ def style_image(
         # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
         detail = detail * (mask[..., None] > 0)
     result = np.clip(rgb + np.float32(settings.strength) * detail, 0, 1)
-    loss = target.loss_at((height, width))
-    before, _ = loss.distances(np.concatenate((small, small, inside), axis=2))
-    after, content_distance = loss.distances(
-        np.concatenate((resize(result, (height, width)), small, inside), axis=2)
-    )
+    distances, shrunk = target.loss_at((height, width)).distances, resize(result, (height, width))
+    before, _ = distances(np.concatenate((small, small, inside), axis=2))
+    after, content_distance = distances(np.concatenate((shrunk, small, inside), axis=2))
     return result, ImageStyleReport(
         output=None,
         styles=style_shares(style.models),
@@ -181,18 +172,6 @@ def style_image(
         precision=network.precision,
         wall_seconds=time.perf_counter() - began,
     )
-
-
-def _read_mask_weights(mask: Mask, rgb: np.ndarray) -> np.ndarray:
-    """How much of each place of an image is to be styled, float32 [H, W], 0..1.
-
-    Raises:
-        UserError: the mask does not fit the image, or is black.
-    """
-    weights = open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
-    if not weights.any():
-        raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
-    return weights
 
 
 def _report_steps(

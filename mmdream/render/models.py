@@ -28,8 +28,8 @@ from mmdream.settings.targets import GuideImage, Targets
 def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
     """The picture network; what had to be guessed of it is said.
 
-    Raises:
-        UserError: weights that are missing, damaged or of another network; wishes that it cannot fulfil.
+    Weights that are missing, damaged or of another network, and wishes that it cannot fulfil, are a
+    `UserError`.
     """
     about, path = locate_image_network(recipe)
     for guess in about.guesses:
@@ -37,49 +37,32 @@ def load_image_network(recipe: Recipe, listener: EventSink) -> Network:
     # After the card and the weights are known to be right: this brings TensorFlow in.
     from mmdream.networks.framework import has_gpu
 
-    network = load_shared_network(
-        about, path, choose_precision(recipe.precision, about, has_gpu), recipe.seed
-    )
+    precision = choose_precision(recipe.precision, about, has_gpu)
+    network = load_shared_network(about, path, precision, recipe.seed)
     network.check_terms(recipe.wishes.terms)
     return network
 
 
 def locate_image_network(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
-    """The card of the picture network and the file of its weights, checked as far as goes without TensorFlow.
-
-    Raises:
-        UserError: as `load_image_network`.
-    """
+    """The picture network's card and weights file, checked as far as goes without TensorFlow."""
     about = load_card(recipe.net, "picture")
     check_image_targets(about, recipe.schedule, recipe.wishes)
     return about, locate_weights(about, recipe.weights)
 
 
 def check_image_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> None:
-    """Refuse a guide that is no image, and classes and motifs that a card does not know.
-
-    Raises:
-        UserError: there is one.
-    """
+    """Refuse a guide that is no image, and classes and motifs that a card does not know."""
     read_guide(targets)
     check_targets(card, schedule, targets)
 
 
 def read_guide(targets: Targets) -> GuideImage | None:
-    """The image that a dream is to go towards; None: there is none.
-
-    Raises:
-        UserError: it is no image.
-    """
+    """The image that a dream is to go towards; None: there is none; `UserError`: it is no image."""
     return None if targets.guide is None else make_guide(image.read_image(targets.guide))
 
 
 def load_audio_network(recipe: Recipe, listener: EventSink) -> Network:
-    """The sound network; what had to be guessed of it is said.
-
-    Raises:
-        UserError: as `load_image_network`.
-    """
+    """The sound network; what had to be guessed of it is said. Refuses what `load_image_network` does."""
     about = load_card(recipe.sound_net, "sound")
     about.check_classes(recipe.sound_wishes.terms)
     for guess in about.guesses:
@@ -90,11 +73,7 @@ def load_audio_network(recipe: Recipe, listener: EventSink) -> Network:
 
 
 def probe_guide_sound(path: Path) -> MediaFile:
-    """The file of a sound that a sound dream is to go towards; its samples are not read.
-
-    Raises:
-        UserError: it has no sound.
-    """
+    """The file of a sound that a sound dream is to go towards, unread; `UserError`: it has none."""
     film = probe(path)
     if not film.audio_tracks:
         raise UserError(f"{path}: has no sound to go towards")
@@ -104,8 +83,7 @@ def probe_guide_sound(path: Path) -> MediaFile:
 def load_guide_sound(recipe: Recipe) -> ArraySource | None:
     """The sound that a sound dream goes towards, as far as it is heard; None: none.
 
-    Raises:
-        UserError: as `probe_guide_sound`; it has no samples, or some that are no numbers.
+    A file without sound or samples, or with some that are no numbers, is a `UserError`.
     """
     path = recipe.sound_wishes.guide
     if path is None:
@@ -113,11 +91,10 @@ def load_guide_sound(recipe: Recipe) -> ArraySource | None:
     from mmdream.audio.frontend import MAX_GUIDE_SECONDS
 
     film = probe_guide_sound(path)
-    track = film.audio_tracks[0]
     with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
         wave = Path(folder) / "guide.wav"
-        extract_audio(film, track, wave, None, Fraction(MAX_GUIDE_SECONDS))
+        extract_audio(film, film.audio_tracks[0], wave, None, Fraction(MAX_GUIDE_SECONDS))
         samples, rate = soundfile.read(wave, dtype="float32", always_2d=True)
     if not len(samples) or not np.isfinite(samples).all():
         raise UserError(f"{path}: has no samples to go towards, or some that are no numbers")
-    return ArraySource(samples.T, rate, track.layout)
+    return ArraySource(samples.T, rate, film.audio_tracks[0].layout)

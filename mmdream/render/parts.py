@@ -86,17 +86,10 @@ class Part:
 
 
 def plan_parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
-    """Cut a video into parts.
+    """Cut shots without gap into parts of 1 to `MAX_PART_FRAMES` frames.
 
-    A long shot is cut into stretches of nearly equal length. Short shots that follow one another share
-    a part, or a strobe would make thousands of files.
-
-    Args:
-        shots: they follow one another without gap.
-
-    Returns:
-        Parts of 1 to `MAX_PART_FRAMES` frames that cover all shots; those that do not begin with a shot hold
-        frames of that one shot only.
+    A long shot is cut into stretches of nearly equal length; what does not begin with a shot holds frames of
+    one only. Short shots that follow one another share a part, or a strobe would make thousands of files.
     """
     stretches: list[tuple[int, int]] = []
     open_to_more = False
@@ -119,17 +112,16 @@ class StoredChunks:
     store: PartStore
 
     def load(self, number: int) -> dict[str, np.ndarray] | None:
-        """A chunk's arrays; None: it is not done yet."""
+        """See `ChunkStore.load`."""
         if number not in self.store.finished("sound"):
             return None
         return load_file(self.store.path("sound", number))
 
     def save(self, number: int, arrays: dict[str, np.ndarray]) -> None:
-        """Keep a chunk's arrays."""
+        """See `ChunkStore.save`."""
+        whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         with self.store.record("sound", number) as draft:
-            draft.path.write_bytes(
-                save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-            )
+            draft.path.write_bytes(save(whole))
 
 
 Chain = tuple[Part, ...]
@@ -149,16 +141,15 @@ def plan_chains(shots: Sequence[Shot]) -> tuple[Chain, ...]:
 
 
 def find_missing_runs(chain: Chain, done: Mapping[int, int], states: Container[int]) -> tuple[Chain, ...]:
-    """What of a chain is still to be rendered.
+    """What of a chain is still to be rendered: runs of parts that follow one another.
+
+    Each begins with the chain's first part or behind a part whose states are kept: a part that is complete is
+    rendered again where a missing one cannot begin without.
 
     Args:
         chain: its parts.
         done: frames of the parts that are finished, by number.
         states: numbers of the parts whose last frame's states are kept.
-
-    Returns:
-        Runs of parts that follow one another, each from the chain's first part or from behind a part whose
-        states are kept: a part that is complete is rendered again where a missing one cannot begin without.
     """
     needed: set[int] = set()
     for place, part in enumerate(chain):
@@ -196,9 +187,9 @@ class FrameStats:
         self.frames += 1
         self.repeated += dreamed.frame.repeated
         self.strength += dreamed.strength
-        if dreamed.scores is not None:
-            self.source += dreamed.scores[0]
-            self.dream += dreamed.scores[1]
+        source, dream = dreamed.scores or (0.0, 0.0)
+        self.source += source
+        self.dream += dream
         self._add_change(SettingsChange(float(dreamed.frame.seconds), dreamed.settings))
 
     def merge(self, later: FrameStats) -> None:
@@ -206,11 +197,8 @@ class FrameStats:
 
         Sums are taken part by part in an unbroken run too: other orders round otherwise.
         """
-        self.frames += later.frames
-        self.repeated += later.repeated
-        self.strength += later.strength
-        self.source += later.source
-        self.dream += later.dream
+        for name in ("frames", "repeated", "strength", "source", "dream"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
         for change in later.used:
             self._add_change(change)
 

@@ -21,8 +21,8 @@ from mmdream.render.passes import BoundPass
 from mmdream.settings.schedule import FrameSettings
 
 PREROLL_FRAMES = 48
-"""Frames before the wanted one at which reading begins again: broken frames repeat what lies before them,
-and the first frames behind a jump may lack what they refer to."""
+"""Frames before the wanted one at which reading begins again: broken frames repeat what lies before them, and
+the first frames behind a jump may lack what they refer to."""
 HASHED_ROWS = 8
 """Every so many rows of a frame are hashed: codecs go wrong by blocks."""
 

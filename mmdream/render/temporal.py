@@ -58,8 +58,8 @@ class TemporalState:
     step_gain: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
-    """0..1: the best contrast, over the largest in the shot, that the dream was drawn in. What was dreamed
-    in the dusk of a fade is drawn over."""
+    """0..1: the best contrast, over the largest in the shot, that the dream was drawn in. What was dreamed in
+    the dusk of a fade is drawn over."""
     age: int = 0
     """Frames since the dream began."""
 
@@ -117,13 +117,9 @@ class WarpedState:
 
 
 def start_state(detail: np.ndarray, grey: np.ndarray, ascent: float, light: float) -> TemporalState:
-    """The state of a shot's first frame.
+    """The state of a shot's first frame: its detail, `FrameContext.gray` and `FrameContext.light`.
 
-    Args:
-        detail: float32 [H, W, 3], its dream minus its source.
-        grey: see `FrameContext.gray`.
-        ascent: length of its ascent: steps times their size, times the room it had.
-        light: see `FrameContext.light`.
+    `ascent` is the length of its ascent: steps times their size, times the room it had.
     """
     unit_gain = measure_strength(detail) / ascent if ascent else 0.0
     change, fill = np.zeros((*grey.shape, 3), np.float32), np.ones(grey.shape, np.float32)
@@ -145,8 +141,8 @@ def warp_state(
         state: of the previous frame.
         flow: from this frame back to it.
         share: 0..1 of the dream that is kept where the flow is trusted.
-        breathe: 0..1: how much of the usual work is done where the image stands still. At 0 all of the
-            dream is kept there and nothing is added.
+        breathe: 0..1: how much of the usual work is done where the image stands still; at 0 all of the dream
+            is kept there and nothing is added.
         momentum: 0..1, share of the last frame's change that goes on in this one: motifs grow, not flicker.
         ascent: length of a full ascent now times the room for it.
         light: see `FrameContext.light`.
@@ -159,9 +155,8 @@ def warp_state(
     best = max(light, state.light)
     old = np.float32(state.light / best)
     fill *= trust
-    detail *= _to_three_channels(
-        _enlarge_like(trust * old * (np.float32(share) + np.float32(1 - share) * hold), detail)
-    )
+    kept = trust * old * (np.float32(share) + np.float32(1 - share) * hold)
+    detail *= _to_three_channels(_enlarge_like(kept, detail))
     # What this frame adds comes on top of what is found here.
     target = TARGET_STRENGTH * state.unit_gain * ascent * float(old) * share
     lack = 1.0 - measure_strength(detail) / max(target, 1e-9)
@@ -199,7 +194,8 @@ def advance_state(
     change, momentum = _enlarge_like(warped.change, gain), _enlarge_like(warped.momentum, gain)
     change = change + _to_three_channels(1 - momentum) * gain
     detail = limit(warped.detail + _enlarge_like(change, warped.detail))
-    change = _shrink_like(change, warped.change)
+    if change.shape != warped.change.shape:
+        change = cv2.resize(change, warped.change.shape[1::-1], interpolation=cv2.INTER_AREA)
     return TemporalState(
         detail, change, warped.fill, grey, state.unit_gain, warped.step_gain, warped.light, state.age + 1
     )
@@ -208,10 +204,8 @@ def advance_state(
 def measure_room(grey: np.ndarray) -> float:
     """Share of a dream that a frame leaves room for: white skies and black bars hold half of one.
 
-    Without it a dream that began on a white sky would stay as weak over the meadow that follows.
-
-    Args:
-        grey: uint8 [h, w], of the frame.
+    Without it a dream that began on a white sky would stay as weak over the meadow that follows. `grey` is
+    uint8 [h, w].
     """
     levels = np.arange(256, dtype=np.float32) / 255
     free = np.minimum(levels, DREAM_RANGE) + np.minimum(1 - levels, DREAM_RANGE)
@@ -221,13 +215,6 @@ def measure_room(grey: np.ndarray) -> float:
 def measure_strength(detail: np.ndarray) -> float:
     """Mean absolute difference that a dream makes, of the range 0..1."""
     return cv2.norm(detail, cv2.NORM_L1) / detail.size
-
-
-def _shrink_like(fine: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A picture at the size of a smaller one, or as it is."""
-    if fine.shape[:2] == like.shape[:2]:
-        return fine
-    return cv2.resize(fine, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_AREA)
 
 
 def _enlarge_like(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:

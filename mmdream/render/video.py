@@ -7,26 +7,31 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.analysis.shots import Scan, scan_frames
-from mmdream.audio.dream import AudioDreamReport
-from mmdream.audio.style import AudioStyleReport
+from mmdream.audio.chunks import DreamHooks
+from mmdream.audio.mastering import AudioReport
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.threads import lower_priority, run_in_threads
+from mmdream.media.mux import mux_video
 from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
+from mmdream.media.verify import Verification, verify_video
 from mmdream.media.video_reader import Frame, read_frames
 from mmdream.media.video_writer import VideoWriter, join_parts
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import Parts, Stopwatch, VideoJob, VideoPlan, render_chain
-from mmdream.render.finalize import RenderedPicture, RenderedSound, build_report, join_and_verify
 from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_audio_network
 from mmdream.render.parts import (
@@ -42,10 +47,14 @@ from mmdream.render.parts import (
 from mmdream.render.source import FileFrameSource, hash_frame
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection
-from mmdream.settings.report import Report
+from mmdream.settings.report import Report, objective_ratio
 
 Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
 """Maps a function over chains, which may be rendered in any order, anywhere."""
+RenderedSound = tuple[OutputAudioTrack, AudioReport]
+"""A finished sound, and its figures."""
+PICTURE = "picture.mid"
+"""The finished picture in the work folder: all frames, as `VideoWriter` writes them."""
 
 
 def run_in_order(render: Callable[[Chain], Parts], chains: Sequence[Chain]) -> Parts:
@@ -57,18 +66,12 @@ def run_in_order(render: Callable[[Chain], Parts], chains: Sequence[Chain]) -> P
 def prepare_video(
     film: MediaFile, job: VideoJob, store: PartStore, sink: EventSink, is_stopped: Callable[[], bool]
 ) -> VideoPlan:
-    """Scan a video, measure what its schedules follow, and load its networks; each is done once a job.
+    """Scan a video, measure what its schedules follow, and load its networks.
 
-    Args:
-        film: the source.
-        job: what to make of it.
-        store: what is finished there is not done again.
-        sink: told what the schedules follow, and what was guessed of networks.
-        is_stopped: whether to stop.
+    What is finished in the store is not done again. `Interrupted` is raised when `is_stopped` says so.
 
     Raises:
-        UserError: see `resolve_tracks`; no frame in the excerpt.
-        Interrupted: `is_stopped` said so.
+        UserError: see `resolve_tracks`; no frame in the excerpt; a network that cannot be loaded.
     """
     began, stopwatch = time.perf_counter(), Stopwatch()
     _, track = resolve_tracks(film, job.order)
@@ -98,14 +101,9 @@ def prepare_video(
 def scan_video(
     film: MediaFile, selection: Selection, sink: EventSink, is_stopped: Callable[[], bool]
 ) -> tuple[Scan, dict[int, str]]:
-    """Read the selected part of a video once.
+    """Read the selected part of a video once: its scan, and `hash_frame` of each part's first frame.
 
-    Returns:
-        Its scan, and `hash_frame` of each part's first frame.
-
-    Raises:
-        UserError: there is no frame in it.
-        Interrupted: `is_stopped` said so.
+    A part without a frame is a `UserError`; `Interrupted` is raised when `is_stopped` says so.
     """
     hashes: list[str] = []
 
@@ -169,21 +167,10 @@ def render_video(
 ) -> Report:
     """Render what is missing of picture and sound beside each other, join them and verify the result.
 
-    Args:
-        plan: see `prepare_video`.
-        work: a folder to work in; the result is written there, under its name.
-        sink: told about progress.
-        stop: set to stop.
-        runner: of the picture's chains.
-
-    Returns:
-        What was done, without the name of the result.
-
-    Raises:
-        UserError: no room on the disk.
-        Interrupted: `stop` was set.
+    The result is written into the folder `work`, under its name, which the report does not tell. A full disk
+    is a `UserError`; `Interrupted` is raised when `stop` is set.
     """
-    pictures: list[RenderedPicture] = []
+    pictures: list[FrameStats] = []
     sounds: list[RenderedSound] = []
     work_items: list[Callable[[], None]] = []
     if plan.pipeline is not None:
@@ -192,25 +179,22 @@ def render_video(
         work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set)))
     with freeze_loaded_objects(), plan.stopwatch.time("wall"):
         run_in_threads(work_items, stop)
-    picture, sound = next(iter(pictures), None), next(iter(sounds), None)
+    stats, sound = next(iter(pictures), None), next(iter(sounds), None)
     with plan.stopwatch.time("join"):
-        verified = join_and_verify(
-            plan.film, work / plan.job.out.name, plan.job.order, plan.scan, picture, sound, sink
-        )
+        verified = join_and_verify(plan, work, None if sound is None else sound[0], sink)
         if stop.is_set():
             raise Interrupted
-    report = build_report(picture, sound, verified, plan.stopwatch.seconds, plan.began)
+    report = build_report(plan, stats, verified)
+    report = report if sound is None else sound[1].extend_report(report)
     return plan.schedules.extend_report(report, plan.job.recipe)
 
 
 def render_picture(
     plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], runner: Runner
-) -> RenderedPicture:
+) -> FrameStats:
     """Render the missing parts of a picture, and join all into ``work/picture.mid``."""
-    assert plan.pipeline is not None
     total, done = len(plan.scan.pts), itertools.count(plan.frames_done)
     sink.progress("picture", next(done), total)
-    file, suffix = work / "picture.mid", plan.job.out.suffix.lower()
     span = plan.job.order.start, plan.job.order.end
     source = FileFrameSource(plan.film, span, plan.scan.pts, plan.hashes, is_stopped)
     with closing(source):
@@ -231,11 +215,11 @@ def render_picture(
     numbers = [part.number for chain in plan.chains for part in chain]
     for number in numbers:
         stats.merge(FrameStats.from_dict(finished[number].sums["meter"]))
-    paths = [plan.store.path("picture", number) for number in numbers]
-    with plan.stopwatch.time("parts"), VideoWriter(file, plan.video, suffix, plan.scan.time_base) as writer:
+    paths, suffix = [plan.store.path("picture", number) for number in numbers], plan.job.out.suffix.lower()
+    time_base = plan.scan.time_base
+    with plan.stopwatch.time("parts"), VideoWriter(work / PICTURE, plan.video, suffix, time_base) as writer:
         join_parts(paths, writer, plan.scan.pts, is_stopped)
-    styled = plan.job.recipe.effective_passes[0].style is not None
-    return RenderedPicture(file, stats, plan.pipeline.passes[0].renderer.network.precision, styled)
+    return stats
 
 
 def render_sound(
@@ -248,16 +232,55 @@ def render_sound(
     selection, chunks = plan.job.order, StoredChunks(plan.store)
     recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
     audio = InputTrack(plan.film, plan.track, (selection.start, selection.end))
-    report: AudioDreamReport | AudioStyleReport
+    report: AudioReport
     with plan.stopwatch.time("sound"):
         if (style := selection.sound_style) is not None:
-            decoded, report = style_audio_track(
+            span, report = style_audio_track(
                 audio, [(style, 1.0)], AudioStyleSettings(seed=recipe.seed), plan.audio_network, sink, work,
                 is_stopped, chunks,
             )  # fmt: skip
         else:
-            decoded, report = render_audio_track(
-                audio, plan.audio_network, recipe, sink, work, is_stopped, chunks
-            )
+            hooks = DreamHooks(should_stop=is_stopped)
+            span, report = render_audio_track(audio, plan.audio_network, recipe, sink, work, hooks, chunks)
     (work / "source.wav").unlink()  # Room on the disk for the join.
-    return RenderedSound(OutputAudioTrack(plan.track, work / "sound.wav", decoded), report)
+    return OutputAudioTrack(plan.track, work / "sound.wav", span), report
+
+
+def join_and_verify(
+    plan: VideoPlan, work: Path, sound: OutputAudioTrack | None, sink: EventSink
+) -> Verification:
+    """Join the tracks of the result, and read it back; picture or sound is the source's if none is new."""
+    start, end = plan.job.order.start, plan.job.order.end
+    dreamed, out = plan.pipeline is not None, work / plan.job.out.name
+    zero = start or Fraction(0)  # This second of the source is second 0 of the result.
+    times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start + zero)
+    tracks = mux_video(
+        plan.film, work / PICTURE if dreamed else None, sound, out, start=start, end=end, on_warning=sink.warn
+    )
+    return verify_video(
+        plan.film, out, times if dreamed else None, tracks, start=start, end=end, on_warning=sink.warn
+    )
+
+
+def build_report(plan: VideoPlan, stats: FrameStats | None, verified: Verification) -> Report:
+    """What was done to the picture and how long it took, without the name of the result."""
+    report = Report(
+        frames=verified.frames,
+        seconds=verified.seconds,
+        drift_ms=verified.drift_ms,
+        wall_seconds=time.perf_counter() - plan.began,
+        timing=dict(plan.stopwatch.seconds),
+    )
+    if stats is None or plan.pipeline is None:
+        return report
+    ratio = objective_ratio(stats.source, stats.dream)
+    styled = plan.job.recipe.effective_passes[0].style is not None
+    return replace(
+        report,
+        repeated=stats.repeated,
+        objective_gain={} if styled else {"picture": ratio},
+        style_left=ratio if styled else None,
+        strength={"picture": stats.strength / max(stats.frames, 1)},
+        precision={"picture": plan.pipeline.passes[0].renderer.network.precision},
+        schedule={"picture": tuple(stats.used)},
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from mmdream.analysis.optical_flow import half_size
+from mmdream.audio.chunks import DreamHooks
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file, output_workspace
 from mmdream.core.memory import keep_freed_memory
@@ -74,10 +75,8 @@ def render_zoom_video(
     """Dream an image, or noise of the recipe's size, into a film.
 
     The result is `output`, or lies beside the source, named after it. The recipe's size, if there is one, is
-    the film's: the image is cut to its shape.
-
-    Raises:
-        UserError: not an image, or a sound that cannot be dreamed, or a path that cannot be written.
+    the film's: the image is cut to its shape. What is no image, a sound that cannot be dreamed, or a path
+    that cannot be written is a `UserError`.
     """
     began = time.perf_counter()
     keep_freed_memory()
@@ -95,7 +94,8 @@ def render_zoom_video(
         try:
             sound: Future[FeedbackClip] | None = None
             if audio_network is not None:
-                sound = pool.submit(_render_sound, zoom, audio_network, recipe, sink, work, stop.is_set)
+                hooks = DreamHooks(should_stop=stop.is_set)
+                sound = pool.submit(_render_sound, zoom, audio_network, recipe, sink, work, hooks)
             frames = dream_zoom_frames(start, bound.renderer, recipe, zoom)
             last = _write_frames(frames, start, middle, out.suffix.lower(), zoom, sink, sound)
             joined = None if sound is None else sound.result()
@@ -140,11 +140,9 @@ def dream_zoom_frames(
 
     rate = zoom.rate
     size = start.shape[0], start.shape[1]
-    canvas, canvas_seconds = start, 0.0
-    full = plan_full_passes(octave_sizes(*size, recipe.schedule.at(0.0)), recipe.schedule.at(0.0).steps)
-    detail = renderer.ascend(
-        AscentRequest(start, np.zeros_like(start), full, recipe.schedule.at(0.0), Fraction(0))
-    )
+    canvas, canvas_seconds, first = start, 0.0, recipe.schedule.at(0.0)
+    full = plan_full_passes(octave_sizes(*size, first), first.steps)
+    detail = renderer.ascend(AscentRequest(start, np.zeros_like(start), full, first, Fraction(0)))
     # Detail may be as strong as in the image, and as in its dream in full.
     limits = measure_pyramid_limits([start, start + make_detail_limiter(start, recipe.color)(detail)])
     step_scale = np.full(half_size(size), DEFAULT_FRAME_RATE / float(rate), np.float32)
@@ -158,12 +156,10 @@ def dream_zoom_frames(
         view = np.clip(warp_affine(canvas, affine), 0, 1)
         if settings.strength and settings.steps:
             steps = count_carried_steps(settings, renderer.carried.share, settling=False)
-            octaves = plan_carried_passes(
-                octave_sizes(*size, settings), steps, number, renderer.carried.smoothing
-            )
-            gain = renderer.ascend(
-                AscentRequest(view, np.zeros_like(view), octaves, settings, seconds, step_scale)
-            )
+            sizes, smoothing = octave_sizes(*size, settings), renderer.carried.smoothing
+            octaves = plan_carried_passes(sizes, steps, number, smoothing)
+            asked = AscentRequest(view, np.zeros_like(view), octaves, settings, seconds, step_scale)
+            gain = renderer.ascend(asked)
             canvas = canvas + np.float32(settings.strength) * unwarp_change(gain, affine, size)
             canvas = balance_pyramid(canvas, limits, BALANCE_RATE / float(rate))
             view = np.clip(warp_affine(canvas, affine), 0, 1)
@@ -176,13 +172,13 @@ def _render_sound(
     recipe: Recipe,
     sink: EventSink,
     work: Path,
-    should_stop: Callable[[], bool],
+    hooks: DreamHooks,
 ) -> FeedbackClip:
     """Dream a sound that is as long as the film."""
     seconds = Fraction(zoom.frames) / zoom.rate
     source = make_noise_signal(seconds) if zoom.sound is None else zoom.sound
     with open_audio_source(source, recipe.seed) as sound:
-        _, joined = render_clips(sound, zoom.clips, network, recipe, sink, work, should_stop, seconds)
+        _, joined = render_clips(sound, zoom.clips, network, recipe, sink, work, hooks, seconds)
     return joined
 
 

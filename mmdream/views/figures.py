@@ -21,7 +21,7 @@ from mmdream.audio.canvas import (
     compute_invented_power,
     measure_column_power,
 )
-from mmdream.audio.chunks import CanvasCallback, Chunk, crossfade_chunks
+from mmdream.audio.chunks import Chunk, DreamHooks, crossfade_chunks
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.source import AudioSource, FileSource, read_blocks
 from mmdream.audio.spectra import make_stft
@@ -32,7 +32,6 @@ from mmdream.core.files import (
     output_workspace,
 )
 from mmdream.media.image import IMAGE_SUFFIXES, write_image, write_numbered_images
-from mmdream.render.audio import GainCallback
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.views.canvas import new_figure, rasterize_figure
 
@@ -81,17 +80,17 @@ class AudioFigures:
         self._history: CanvasHistory | None = None
         self._folder: Path | None = None
 
-    def begin(
-        self, out: Path, schedule: Schedule, rate: int
-    ) -> tuple[GainCallback | None, CanvasCallback | None]:
+    def begin(self, out: Path, schedule: Schedule, rate: int) -> DreamHooks:
         """See `AudioObserver`."""
         if self._plot is not None:
             check_figure_path(self._plot, self._overwrite)
         if self._plot_steps:
             self._folder = check_output_folder(out, "steps", self._overwrite)
             self._history = CanvasHistory(schedule, rate)
-        on_gain = None if self._plot is None else self._gains.feed
-        return on_gain, None if self._history is None else self._history.feed
+        return DreamHooks(
+            on_gain=None if self._plot is None else self._gains.feed,
+            on_canvas=None if self._history is None else self._history.feed,
+        )
 
     def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
         """See `AudioObserver`."""

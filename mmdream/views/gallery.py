@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from mmdream.audio.canvas import BAND_EDGES, DB_PER_NEPER, ColumnMeans, measure_column_power
+from mmdream.audio.chunks import DreamHooks
 from mmdream.audio.source import FileSource
 from mmdream.audio.synthesis import SignalSpec
 from mmdream.core.errors import UserError
@@ -288,7 +289,7 @@ def _dream_sound(
     Figures of the dream; powers of source and dream, and the log gain, float32 [column, band].
     """
     gains = ColumnMeans(SPECTROGRAM_COLUMNS)
-    span, report = render_audio_track(track, network, recipe, sink, work, on_gain=gains.feed)
+    span, report = render_audio_track(track, network, recipe, sink, work, DreamHooks(on_gain=gains.feed))
     if not span.n_samples:
         raise UserError(f"{track.film.path}: has no samples to dream on")
 
