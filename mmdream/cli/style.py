@@ -88,9 +88,8 @@ def style(
     _refuse_foreign_options(given, content, kind)
     result, how = given.settings(OutputOptions()), given.settings(StyleOptions())
     shared = given.settings(SharedOptions())
-    weight: dict[str, Any] = (
-        {} if shared.content_weight is None else {"content_weight": shared.content_weight}
-    )
+    own_weight = shared.content_weight
+    weight: dict[str, Any] = {} if own_weight is None else {"content_weight": own_weight}
     recipe = given.settings(Recipe(schedule=STYLE_SCHEDULE))
     if kind == "sound":
         from mmdream.render.audio_style import style_audio_file

@@ -77,20 +77,10 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
         plan = partial(plan_video, source, result.output, recipe, **selection, overwrite=result.overwrite)
         run_and_print(result.json, lambda listener: plan(listener=listener))
         return
-    extras = fields_to_dict(given.settings(ExtraOutputs()))
-    run_and_print(
-        result.json,
-        lambda listener: dream_video(
-            source,
-            result.output,
-            recipe,
-            **selection,
-            **extras,
-            overwrite=result.overwrite,
-            job_dir=how.job_dir,
-            listener=listener,
-        ),
-    )
+    outputs = fields_to_dict(given.settings(ExtraOutputs())) | {"job_dir": how.job_dir}
+    outputs["overwrite"] = result.overwrite
+    dream = partial(dream_video, source, result.output, recipe, **selection, **outputs)
+    run_and_print(result.json, lambda listener: dream(listener=listener))
 
 
 @takes(options(OutputOptions))
@@ -106,12 +96,8 @@ def resume(
     from mmdream import resume_video
 
     result = given.settings(OutputOptions())
-    run_and_print(
-        result.json,
-        lambda listener: resume_video(
-            job, anyway=anyway, overwrite=result.overwrite, output=result.output, listener=listener
-        ),
-    )
+    go_on = partial(resume_video, job, anyway=anyway, overwrite=result.overwrite, output=result.output)
+    run_and_print(result.json, lambda listener: go_on(listener=listener))
 
 
 def jobs(folder: Annotated[Path, argument("[FOLDER]", "Where the results lie.")] = Path()) -> None:
