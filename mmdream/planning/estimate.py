@@ -295,10 +295,16 @@ def _describe_changes(settings: Any) -> list[str]:
     for option in options(type(settings)):
         now, usual = map(attrgetter(".".join(option.path)), (settings, type(settings)()))
         if now != usual and str(now) != option.setting.default_text:
-            plain = to_dict(now)
-            plain = plain[0][1] if isinstance(plain, list) and len(plain) == 1 and not option.form else plain
-            name = option.path[0].replace("_", "-") if option.form else option.name
-            found[option.path] = f"{name} {', '.join(map(str, now)) if option.form else plain}"
+            name, plain = option.name, to_dict(now)
+            if option.form:
+                plain = ", ".join(map(str, now))
+                if len(option.setting.forms) > 1:  # Values of several forms say which one is theirs.
+                    name = "the sound's" if option.path[0].startswith("sound") else "the picture's"
+            elif isinstance(plain, list):  # A curve.
+                keys = [(at, value if isinstance(value, str) else f"{value:g}") for at, value in plain]
+                later = " then ".join(f"{value} at {at:g} s" for at, value in keys)
+                plain = keys[0][1] if len(keys) == 1 else later
+            found[option.path] = f"{name} {plain}"
     return list(found.values())
 
 
