@@ -29,7 +29,8 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
 from mmdream.settings.definition import to_dict
 from mmdream.settings.report import Report
-from mmdream.views.preview import Preview, comparison_path, write_comparison, write_contact_sheet
+from mmdream.views.contact_sheet import write_contact_sheet
+from mmdream.views.preview import Preview, comparison_path, write_comparison
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:

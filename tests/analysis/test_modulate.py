@@ -35,8 +35,8 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.audio import render_audio_file
 from mmdream.settings.report import Report
+from mmdream.views.contact_sheet import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from mmdream.views.figures import AudioFigures
-from mmdream.views.preview import LABEL_HEIGHT, select_numeric_curves, write_contact_sheet
 from tests.command import mmdream
 
 LOUD = 4.0, 4.6

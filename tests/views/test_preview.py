@@ -26,7 +26,8 @@ from mmdream.settings.report import format_time_code
 from mmdream.settings.schedule import FrameSettings
 from mmdream.settings.targets import Targets, parse_layer
 from mmdream.views.canvas import fit_size, text_width, truncate_text
-from mmdream.views.preview import GAP, Preview, draw_preview, select_evenly, write_contact_sheet
+from mmdream.views.contact_sheet import select_evenly, write_contact_sheet
+from mmdream.views.preview import GAP, Preview, draw_preview
 
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 MOMENT = Schedule().at(0.0)
