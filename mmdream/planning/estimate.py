@@ -13,7 +13,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
-from operator import attrgetter
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -40,7 +39,7 @@ from mmdream.render.frames import FramePipeline
 from mmdream.render.models import load_guide_sound
 from mmdream.render.parts import KEPT_STATES
 from mmdream.render.video import load_networks, scan_video
-from mmdream.settings.definition import options, to_dict
+from mmdream.settings.definition import describe_changes, to_dict
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.report import format_duration
 
@@ -284,28 +283,9 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         disk_mib=disk / MIB,
         passes=() if pipeline is None else tuple(map(str, job.recipe.passes)),
         driven=schedules.descriptions,
-        changed=(*_describe_changes(job.recipe), *_describe_changes(job.order)),
+        changed=(*describe_changes(job.recipe), *describe_changes(job.order)),
         settings=to_dict(job.recipe) | to_dict(job.order),
     )
-
-
-def _describe_changes(settings: Any) -> list[str]:
-    """The settings of an object that differ from their defaults, with their values."""
-    found: dict[tuple[str, ...], str] = {}
-    for option in options(type(settings)):
-        now, usual = map(attrgetter(".".join(option.path)), (settings, type(settings)()))
-        if now != usual and str(now) != option.setting.default_text:
-            name, plain = option.name, to_dict(now)
-            if option.form:
-                plain = ", ".join(map(str, now))
-                if len(option.setting.forms) > 1:  # Values of several forms say which one is theirs.
-                    name = "the sound's" if option.path[0].startswith("sound") else "the picture's"
-            elif isinstance(plain, list):  # A curve.
-                keys = [(at, value if isinstance(value, str) else f"{value:g}") for at, value in plain]
-                later = " then ".join(f"{value} at {at:g} s" for at, value in keys)
-                plain = keys[0][1] if len(keys) == 1 else later
-            found[option.path] = f"{name} {plain}"
-    return list(found.values())
 
 
 def _time_trial_frames(

@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache, wraps
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
 
@@ -317,3 +318,25 @@ def _without_numpy(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(map(_without_numpy, value))
     return value.tolist() if hasattr(value, "tolist") else value
+
+
+def describe_changes(settings: Any) -> list[str]:
+    """The settings that are not the usual ones, for a person: "depth 0.2 at 1 s then 0.4 at 3 s"."""
+    found: dict[tuple[str, ...], str] = {}
+    for option in options(type(settings)):
+        now, usual = map(attrgetter(".".join(option.path)), (settings, type(settings)()))
+        if now == usual or str(now) == option.setting.default_text:
+            continue
+        name, plain = option.name, to_dict(now)
+        if option.form:
+            plain = ", ".join(map(str, now))
+            if len(option.setting.forms) > 1:  # Values of several forms say which one is theirs.
+                name = "the sound's" if option.path[0].startswith("sound") else "the picture's"
+        elif isinstance(plain, list):  # A curve.
+            keys = [(at, value if isinstance(value, str) else f"{value:g}") for at, value in plain]
+            later = " then ".join(f"{value} at {at:g} s" for at, value in keys)
+            plain = keys[0][1] if len(keys) == 1 else later
+        elif isinstance(now, Fraction):
+            plain = f"{float(now):g}"
+        found[option.path] = name if now is True else f"{name} {plain}"
+    return list(found.values())

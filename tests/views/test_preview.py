@@ -255,7 +255,7 @@ def test_a_plan_tells_the_settings_that_are_not_the_usual_ones(film: Path, tmp_p
     recipe = replace(QUICK, wishes=Targets((parse_layer("p4c"),)), manner=AscentOptions(wander=0.5))
     plan = plan_video(film, tmp_path / "out.mkv", recipe, end=0.5, keep_sound=True)
     (line,) = [line for line in plan.lines() if line.startswith("settings ")]
-    changed = "octaves 1.0, steps 2.0, wishes layer p4c, wander 0.5, end 1/2, keep-sound True"
+    changed = "octaves 1, steps 2, the picture's layer p4c, wander 0.5, end 0.5, keep-sound"
     assert sorted(line.removeprefix("settings  ").split(", ")) == sorted(changed.split(", "))
     told = json.loads(json.dumps(plan.as_json()))["settings"]
     assert (told["net"], told["manner"]["wander"], told["end"]) == ("dreamnet", 0.5, "1/2")
