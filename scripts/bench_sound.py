@@ -34,7 +34,7 @@ import cv2
 import librosa
 import numpy as np
 import soundfile
-from sound_dreams import dreamed, looped, recipe, sound
+from sound_dreams import build_recipe, dream_sound, fit_length, load_sound
 
 from mmdream.audio.source import ArraySource
 from mmdream.networks.framework import tf
@@ -47,52 +47,54 @@ Gradient = Callable[[np.ndarray], np.ndarray]
 """float32 [column, band] -> the same: of the mean square, or the mean, of a layer."""
 
 
-def clocked(work: Callable[[], object]) -> tuple[float, float]:
+def measure_seconds(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds that some work takes, and those of processors, of the processes that it starts too."""
     began, before = time.perf_counter(), os.times()
     work()
     return time.perf_counter() - began, sum(os.times()[:4]) - sum(before[:4])
 
 
-def command(source: ArraySource, folder: Path, settings: list[str]) -> tuple[float, float]:
+def time_command(source: ArraySource, folder: Path, settings: list[str]) -> tuple[float, float]:
     """Seconds of `mmdream audio`, from its start to its end."""
     path, out = folder / "source.wav", folder / "dream.wav"
     soundfile.write(path, source.samples.T, source.rate, "FLOAT")
     options = [part for pair in settings for part in ("--" + pair.replace("_", "-")).split("=", 1)]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    line = [sys.executable, "-m", "mmdream", "audio", str(path), "-o", str(out), "--overwrite", *options]
-    surroundings = {**os.environ, "PYTHONPATH": paths}
-    return clocked(lambda: subprocess.run(line, env=surroundings, check=True, stdout=subprocess.DEVNULL))
+    command = [sys.executable, "-m", "mmdream", "audio", str(path), "-o", str(out), "--overwrite", *options]
+    environment = {**os.environ, "PYTHONPATH": paths}
+    return measure_seconds(
+        lambda: subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    )
 
 
-def engine(source: ArraySource, settings: list[str], repeats: int) -> list[tuple[float, float]]:
+def time_engine(source: ArraySource, settings: list[str], repeats: int) -> list[tuple[float, float]]:
     """Seconds of the engine in memory, after a dream of six seconds."""
-    network, how = load_network(load_card("melnet")), recipe([], settings)
-    dreamed(looped(source, 6.0), network, how)
-    return [clocked(lambda: dreamed(source, network, how)) for _ in range(repeats)]
+    network, how = load_network(load_card("melnet")), build_recipe([], settings)
+    dream_sound(fit_length(source, 6.0), network, how)
+    return [measure_seconds(lambda: dream_sound(source, network, how)) for _ in range(repeats)]
 
 
-def gradient(net: str, layer: str, square: bool) -> Gradient:
+def build_gradient(net: str, layer: str, square: bool) -> Gradient:
     """The gradient of a layer of a network of the zoo, with random weights."""
     layers = load_network(load_card(net), "random").layer_features((layer,))
 
     @tf.function(input_signature=[tf.TensorSpec((1, None, None, 1))])
-    def slope(x: tf.Tensor) -> tf.Tensor:
+    def gradient(x: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(x)
             (a,) = layers(x)
             value = tf.reduce_mean(tf.square(a) if square else a)
         return tape.gradient(value, x)
 
-    return lambda x: slope(tf.constant(x[None, ..., None], tf.float32)).numpy()[0, ..., 0]
+    return lambda x: gradient(tf.constant(x[None, ..., None], tf.float32)).numpy()[0, ..., 0]
 
 
-def resized(x: np.ndarray, columns: int, bands: int, how: int) -> np.ndarray:
+def resize_spectrogram(x: np.ndarray, columns: int, bands: int, how: int) -> np.ndarray:
     """A spectrogram [column, band] of another size."""
     return np.asarray(cv2.resize(x, (bands, columns), interpolation=how))
 
 
-def dream_sound_recipe(mono: np.ndarray, slope: Gradient, steps: int = 10) -> np.ndarray:
+def dream_sound_recipe(mono: np.ndarray, gradient: Gradient, steps: int = 10) -> np.ndarray:
     """DreamSound's single clip, samples at 22,050 Hz in and out."""
     mel = librosa.power_to_db(librosa.feature.melspectrogram(y=mono, n_mels=128, **MEL)).T
     base = ((mel + 23.5891) / 16.3979).astype(np.float32)
@@ -100,15 +102,15 @@ def dream_sound_recipe(mono: np.ndarray, slope: Gradient, steps: int = 10) -> np
     rng = np.random.default_rng(0)
     for level in range(3):
         size = [round(side * 2.0 ** (level - 2)) for side in base.shape]
-        small = resized(base, *size, cv2.INTER_NEAREST)
-        x = resized(x, *size, cv2.INTER_NEAREST)
+        small = resize_spectrogram(base, *size, cv2.INTER_NEAREST)
+        x = resize_spectrogram(x, *size, cv2.INTER_NEAREST)
         if before is not None:
-            x = x + small - resized(before, *size, cv2.INTER_NEAREST)
+            x = x + small - resize_spectrogram(before, *size, cv2.INTER_NEAREST)
         roll = int(rng.integers(20 * 2.0 ** (level - 2)))
         x = np.roll(x, roll, axis=0)
         for step in range(steps):
-            found, sigma = slope(x), (step + 1) / steps * 2.0 + 0.5
-            blurred = sum(cv2.GaussianBlur(found, (9, 9), sigma * k, borderType=cv2.BORDER_REFLECT_101)
+            ascent, sigma = gradient(x), (step + 1) / steps * 2.0 + 0.5
+            blurred = sum(cv2.GaussianBlur(ascent, (9, 9), sigma * k, borderType=cv2.BORDER_REFLECT_101)
                           for k in (0.5, 1.0, 2.0)) / 3  # fmt: skip
             x = np.clip(x + 0.02 * (blurred - blurred.mean()) / blurred.std(), -3, 3)
         x, before = np.roll(x, -roll, axis=0), small
@@ -117,7 +119,7 @@ def dream_sound_recipe(mono: np.ndarray, slope: Gradient, steps: int = 10) -> np
 
 
 def audio_deep_dream_recipe(
-    mono: np.ndarray, slope: Gradient, scales: int = 10, steps: int = 10, tile: int = 128
+    mono: np.ndarray, gradient: Gradient, scales: int = 10, steps: int = 10, tile: int = 128
 ) -> np.ndarray:
     """Audio Deep Dream's, samples at 44,100 Hz in and out."""
     stft = librosa.stft(mono, n_fft=512, hop_length=128)
@@ -126,21 +128,21 @@ def audio_deep_dream_recipe(
     details, rng = [], np.random.default_rng(0)
     for _ in range(scales - 1):
         size = x.shape
-        low = resized(x, *(max(1, int(side / 1.4)) for side in size), cv2.INTER_LINEAR)
-        details.append(x - resized(low, *size, cv2.INTER_LINEAR))
+        low = resize_spectrogram(x, *(max(1, int(side / 1.4)) for side in size), cv2.INTER_LINEAR)
+        details.append(x - resize_spectrogram(low, *size, cv2.INTER_LINEAR))
         x = low
     for scale in range(scales):
         if scale:
-            x = resized(x, *details[-scale].shape, cv2.INTER_LINEAR) + details[-scale]
+            x = resize_spectrogram(x, *details[-scale].shape, cv2.INTER_LINEAR) + details[-scale]
         for _ in range(steps):
             roll = rng.integers(0, 8, 2)
-            rolled, found = np.roll(x, roll, (0, 1)), np.zeros_like(x)
+            rolled, ascent = np.roll(x, roll, (0, 1)), np.zeros_like(x)
             for column in range(0, max(x.shape[0] - tile // 2, tile), tile):
                 for band in range(0, max(x.shape[1] - tile // 2, tile), tile):
                     here = np.s_[column : column + tile, band : band + tile]
-                    found[here] = slope(rolled[here])
-            found = np.roll(found, -roll, (0, 1))
-            x = x + found * (0.6 / (np.abs(found).mean() + 1e-7))
+                    ascent[here] = gradient(rolled[here])
+            ascent = np.roll(ascent, -roll, (0, 1))
+            x = x + ascent * (0.6 / (np.abs(ascent).mean() + 1e-7))
     dream = np.clip(1 - (x.T + 127.5) / 255, 0, 1) ** 8
     return np.asarray(librosa.istft(dream * np.exp(1j * np.angle(stft)), hop_length=128))
 
@@ -157,30 +159,42 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of our dream")
     args = parser.parse_args()
     warnings.filterwarnings("ignore", message="Empty filters detected")  # Theirs has some.
-    source = looped(sound(args.data, args.sound), args.seconds)
-    told: dict[str, float] = {}
-    busy: dict[str, float] = {}
+    source = fit_length(load_sound(args.data, args.sound), args.seconds)
+    wall_factors: dict[str, float] = {}
+    processor_factors: dict[str, float] = {}
 
-    def tell(name: str, times: tuple[float, float], of: float) -> None:
-        told[name], busy[name] = times[0] / of, times[1] / of
-        factors = f"{told[name]:8.3f} x real time, {told[name] / told['engine']:7.1f} x ours"
+    def print_times(name: str, times: tuple[float, float], of: float) -> None:
+        wall_factors[name], processor_factors[name] = times[0] / of, times[1] / of
+        ratio = wall_factors[name] / wall_factors["engine"]
+        factors = f"{wall_factors[name]:8.3f} x real time, {ratio:7.1f} x ours; processors {processor_factors[name]:.3f}"
         print(
-            f"{name:18}{times[0]:8.1f} s for {of:4.0f} s: {factors}; processors {busy[name]:.3f}", flush=True
+            f"{name:18}{times[0]:8.1f} s for {of:4.0f} s: {factors}",
+            flush=True,
         )
 
-    times = engine(source, args.set, args.repeats)
-    tell("engine", sorted(times)[len(times) // 2], args.seconds)
+    times = time_engine(source, args.set, args.repeats)
+    print_times("engine", sorted(times)[len(times) // 2], args.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        tell("whole command", command(source, Path(folder), args.set), args.seconds)
+        print_times("whole command", time_command(source, Path(folder), args.set), args.seconds)
     mono = source.samples[:, : round(args.stretch * source.rate)].mean(axis=0)
     half = librosa.resample(mono, orig_sr=source.rate, target_sr=22_050)
-    for name, dream, samples, slope in (
-        ("DreamSound", dream_sound_recipe, half, gradient("vgg19_mel", "relu5_4", True)),
-        ("Audio Deep Dream", audio_deep_dream_recipe, mono, gradient("residual_spec", "residual_1a", False)),
+    for name, dream, samples, gradient in (
+        ("DreamSound", dream_sound_recipe, half, build_gradient("vgg19_mel", "relu5_4", True)),
+        (
+            "Audio Deep Dream",
+            audio_deep_dream_recipe,
+            mono,
+            build_gradient("residual_spec", "residual_1a", False),
+        ),
     ):
-        dream(samples[:22_050], slope, steps=1)
-        tell(name, clocked(partial(dream, samples, slope)), args.stretch)
-    figures = {"real_time_factor": told, "of_processors": busy, "engine": times, "cores": os.cpu_count()}
+        dream(samples[:22_050], gradient, steps=1)
+        print_times(name, measure_seconds(partial(dream, samples, gradient)), args.stretch)
+    figures = {
+        "real_time_factor": wall_factors,
+        "of_processors": processor_factors,
+        "engine": times,
+        "cores": os.cpu_count(),
+    }
     print(json.dumps(figures))
 
 

@@ -35,7 +35,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from measure_style import alike, easel, features, gram_left, left, painted
+from measure_style import (
+    build_style_target,
+    content_features,
+    cosine_similarity,
+    paint,
+    remaining_gram,
+    remaining_style,
+)
 
 from mmdream import Recipe, dream_video
 from mmdream.image import style
@@ -46,44 +53,51 @@ from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.passes import STYLE_SCHEDULE, Pass, Style
 
-STEPS, TRIED, EVERY = 500, 20, 20
+STEPS, TIMED_STEPS, EVERY = 500, 20, 20
 RATE = 0.02
 
 Seconds = np.ndarray
 """Float64 [2]: those that pass, and those of processors."""
 
-Seen = Callable[[np.ndarray, Seconds], None]
+OnStep = Callable[[np.ndarray, Seconds], None]
 """Takes a picture and the seconds that it took."""
 
 
-def now() -> Seconds:
+def read_clocks() -> Seconds:
     """The clocks."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
-def peers(
-    network: Network, content: np.ndarray, model: np.ndarray, steps: int, seen: Seen = lambda x, took: None
+def run_peers_recipe(
+    network: Network,
+    content: np.ndarray,
+    model: np.ndarray,
+    steps: int,
+    on_step: OnStep = lambda x, took: None,
 ) -> Seconds:
     """The peers' recipe: seconds of so many steps. Every `EVERY` steps the picture is shown."""
     names, own = network.card.style_layers, network.card.content_layer
     layers = network.layer_features((*names, own))
 
-    def grams(found: list[tf.Tensor]) -> list[tf.Tensor]:
-        cells = [tf.reshape(a, (-1, a.shape[3])) for a in found]
+    def gram_matrices(outputs: list[tf.Tensor]) -> list[tf.Tensor]:
+        cells = [tf.reshape(a, (-1, a.shape[3])) for a in outputs]
         return [tf.matmul(a, a, transpose_a=True) / tf.cast(tf.shape(a)[0], tf.float32) for a in cells]
 
-    aims = [tf.constant(gram) for gram in grams(layers(tf.constant(model[None]))[:-1])]
-    kept = layers(tf.constant(content[None]))[-1]
+    style_grams = [tf.constant(gram) for gram in gram_matrices(layers(tf.constant(model[None]))[:-1])]
+    content_output = layers(tf.constant(content[None]))[-1]
     spread = style.measure_content_variance(network, content)
     x, adam = tf.Variable(content[None]), keras.optimizers.Adam(RATE)
 
     @tf.function
     def step() -> None:
         with tf.GradientTape() as tape:
-            *found, there = layers(x)
-            pairs = zip(grams(found), aims, strict=True)
+            *outputs, there = layers(x)
+            pairs = zip(gram_matrices(outputs), style_grams, strict=True)
             loss = tf.add_n([tf.reduce_sum((a - b) ** 2) / tf.reduce_sum(b**2) for a, b in pairs])
-            loss = loss / len(aims) + style.CONTENT_WEIGHT * tf.reduce_mean(tf.square(there - kept)) / spread
+            loss = (
+                loss / len(style_grams)
+                + style.CONTENT_WEIGHT * tf.reduce_mean(tf.square(there - content_output)) / spread
+            )
         adam.apply([tape.gradient(loss, x)], [x])
         x.assign(tf.clip_by_value(x, 0.0, 1.0))
 
@@ -91,82 +105,88 @@ def peers(
     x.assign(content[None])
     took = np.zeros(2)
     for number in range(1, steps + 1):
-        began = now()
+        began = read_clocks()
         step()
-        took += now() - began
+        took += read_clocks() - began
         if number % EVERY == 0:
-            seen(x.numpy()[0], took.copy())
+            on_step(x.numpy()[0], took.copy())
     return took
 
 
-def compared(
-    network: Network, plain: Network, judge: Network, content: np.ndarray, model: np.ndarray
+def compare_with_peers(
+    network: Network, float32_network: Network, judge: Network, content: np.ndarray, model: np.ndarray
 ) -> dict[str, object]:
     """Ours and the peers', to the same distances from the style."""
-    on, strange = easel(network, model), easel(judge, model)
+    target, judge_target = build_style_target(network, model), build_style_target(judge, model)
     distances = {
-        "layers": lambda x: gram_left(on, content, x),
-        "judge": lambda x: gram_left(strange, content, x),
-        "own": lambda x: left(on, content, x),
+        "layers": lambda x: remaining_gram(target, content, x),
+        "judge": lambda x: remaining_gram(judge_target, content, x),
+        "own": lambda x: remaining_style(target, content, x),
     }
-    painted(on, content, 1)  # Traces.
-    began = now()
-    ours = painted(on, content)
-    took = now() - began
-    goals = {name: far(ours) for name, far in distances.items()}
+    paint(target, content, 1)  # Traces.
+    began = read_clocks()
+    ours = paint(target, content)
+    took = read_clocks() - began
+    goals = {name: distance(ours) for name, distance in distances.items()}
     reached: dict[str, Seconds] = {}
     ends: dict[str, float] = {}
 
-    def seen(x: np.ndarray, seconds: Seconds) -> None:
-        for name, far in distances.items():
-            ends[name] = far(x)
+    def record_distances(x: np.ndarray, seconds: Seconds) -> None:
+        for name, distance in distances.items():
+            ends[name] = distance(x)
             if ends[name] <= goals[name]:
                 reached.setdefault(name, seconds)
-        ends["cos"] = alike(here, features(network, x))
+        ends["cos"] = cosine_similarity(here, content_features(network, x))
 
-    here = features(network, content)
-    whole = peers(plain, content, shrunk(model, content), STEPS, seen)
-    began = now()
-    painted(on, content)
-    took = (took + now() - began) / 2
+    here = content_features(network, content)
+    peers_seconds = run_peers_recipe(
+        float32_network, content, fit_to_content(model, content), STEPS, record_distances
+    )
+    began = read_clocks()
+    paint(target, content)
+    took = (took + read_clocks() - began) / 2
     return {
         "ours_seconds": took[0],
-        "peers_seconds": whole[0],
-        "ours_cos": alike(here, features(network, ours)),
+        "peers_seconds": peers_seconds[0],
+        "ours_cos": cosine_similarity(here, content_features(network, ours)),
         "peers_cos": ends["cos"],
         **{
             name: {
                 "ours_left": goals[name],
                 "peers_left": ends[name],
                 "reached": name in reached,
-                "times": reached.get(name, whole)[0] / took[0],
-                "times_by_processors": reached.get(name, whole)[1] / took[1],
+                "times": reached.get(name, peers_seconds)[0] / took[0],
+                "times_by_processors": reached.get(name, peers_seconds)[1] / took[1],
             }
             for name in distances
         },
     }
 
 
-def shrunk(model: np.ndarray, content: np.ndarray) -> np.ndarray:
+def fit_to_content(model: np.ndarray, content: np.ndarray) -> np.ndarray:
     """A painting as large as a content."""
     scale = max(content.shape) / max(model.shape)
     return np.clip(resize(model, (round(model.shape[0] * scale), round(model.shape[1] * scale))), 0, 1)
 
 
-def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
+def estimate_vgg19(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
     """VGG-19, by some steps of each."""
     network = load_network(load_card("vgg19"), "random", choose_precision("auto", load_card("vgg19")))
-    plain = load_network(load_card("vgg19"), "random", "float32")
-    on = easel(network, model)
-    painted(on, content, 1)
+    float32_network = load_network(load_card("vgg19"), "random", "float32")
+    target = build_style_target(network, model)
+    paint(target, content, 1)
     took = []
-    for steps in (1, TRIED // 2):
-        began = now()
-        painted(on, content, steps)
-        took.append((steps, now() - began))
+    for steps in (1, TIMED_STEPS // 2):
+        began = read_clocks()
+        paint(target, content, steps)
+        took.append((steps, read_clocks() - began))
     a_step = (took[1][1] - took[0][1]) / (took[1][0] - took[0][0])
     ours = STYLE_SCHEDULE.at(0).steps * a_step
-    theirs = STEPS / TRIED * peers(plain, content, shrunk(model, content), TRIED)
+    theirs = (
+        STEPS
+        / TIMED_STEPS
+        * run_peers_recipe(float32_network, content, fit_to_content(model, content), TIMED_STEPS)
+    )
     return {
         "ours_seconds": ours[0],
         "peers_seconds": theirs[0],
@@ -175,10 +195,10 @@ def scaled(content: np.ndarray, model: np.ndarray) -> dict[str, float]:
     }
 
 
-def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[str, float]:
+def time_film_frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[str, float]:
     """Seconds of a carried frame, and of one alone: of two lengths each, so that starts cancel."""
     recipe = Recipe(net=net, weights=weights, size="360p", passes=(Pass(Style(((painting, 1.0),))),))
-    found = {}
+    seconds_each = {}
     for name, coherence, ends in (("alone", 0.0, (0.12, 0.24)), ("carried", recipe.coherence, (0.12, 8.4))):
         seconds, counts = [], []
         with tempfile.TemporaryDirectory() as folder:
@@ -189,8 +209,8 @@ def frames(film: Path, painting: Path, net: str, weights: str | None) -> dict[st
                 )  # fmt: skip
                 seconds.append(done.timing["wall"])
                 counts.append(done.frames or 0)
-        found[name] = (seconds[1] - seconds[0]) / (counts[1] - counts[0])
-    return {**found, "times": found["alone"] / found["carried"]}
+        seconds_each[name] = (seconds[1] - seconds[0]) / (counts[1] - counts[0])
+    return {**seconds_each, "times": seconds_each["alone"] / seconds_each["carried"]}
 
 
 def main() -> int:
@@ -212,13 +232,13 @@ def main() -> int:
     result: dict[str, object] = {"load": os.getloadavg()[0], "precision": network.precision}
     name, _, own = args.judge.partition("=")
     judge = load_network(load_card(name), own or None, choose_precision("auto", load_card(name)))
-    plain = load_network(load_card(args.net), args.weights, "float32")
-    result[args.net] = compared(network, plain, judge, content, model)
+    float32_network = load_network(load_card(args.net), args.weights, "float32")
+    result[args.net] = compare_with_peers(network, float32_network, judge, content, model)
     print(json.dumps(result), file=sys.stderr)
     if not args.no_vgg:
-        result["vgg19"] = scaled(content, model)
+        result["vgg19"] = estimate_vgg19(content, model)
     if args.frames:
-        result["film"] = frames(args.frames, args.painting, args.net, args.weights)
+        result["film"] = time_film_frames(args.frames, args.painting, args.net, args.weights)
     print(json.dumps(result, indent=1))
     return 0
 

@@ -23,8 +23,7 @@ import cv2
 import librosa
 import matplotlib
 import numpy as np
-from measure_sound import FLOOR_DB, control, decibels, distance
-from measure_sound import read as read_sound
+from measure_sound import FLOOR_DB, apply_random_gain, log_spectral_distance, read_sound, spectrogram_db
 
 from mmdream.audio.dream import measure_contrast_energies
 from mmdream.audio.source import ArraySource
@@ -41,7 +40,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 Span = tuple[Fraction | None, Fraction | None]
 
 
-def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
+def scramble_phase(detail: np.ndarray, number: int) -> np.ndarray:
     """Detail [H, W, 3] of the same power spectrum with random phase, the same in all channels."""
     noise = rng_for(0, "scrambled", number).standard_normal(detail.shape[:2])
     turn = np.fft.rfft2(noise)
@@ -51,12 +50,12 @@ def scrambled(detail: np.ndarray, number: int) -> np.ndarray:
     return np.fft.irfft2(spectrum, detail.shape[:2], (0, 1)).astype(np.float32)
 
 
-def over(control_gain: float, dream_gain: float) -> float:
+def rise_ratio(control_gain: float, dream_gain: float) -> float:
     """Rise under a control over the dream's rise."""
     return (control_gain - 1) / (dream_gain - 1)
 
 
-def picture(
+def compare_pictures(
     source: Path,
     dream: Path,
     span: Span,
@@ -73,7 +72,7 @@ def picture(
             pairs.append((was.rgb, now.rgb))
     sums = np.zeros(3)
     for number, (was, now) in enumerate(pairs):
-        noise = np.clip(was + scrambled(now - was, number), 0, 1)
+        noise = np.clip(was + scramble_phase(now - was, number), 0, 1)
         sums += [
             evaluate_objective(judge, objective_at_depth(judge.card, depth), rgb) for rgb in (was, now, noise)
         ]
@@ -85,7 +84,7 @@ def picture(
         "largest_strength": max(strengths),
         "objective_gain": sums[1] / sums[0],
         "objective_gain_scrambled": sums[2] / sums[0],
-        "control_over_dream": over(sums[2] / sums[0], sums[1] / sums[0]),
+        "control_over_dream": rise_ratio(sums[2] / sums[0], sums[1] / sums[0]),
         # A cast would show here: mean change of each channel, of the range.
         "mean_change": np.mean([now - was for was, now in pairs], axis=(0, 1, 2)).tolist(),
     }
@@ -99,26 +98,28 @@ def picture(
     return figures, pairs
 
 
-def sounds(source: Path, dream: Path, span: Span) -> tuple[ArraySource, ArraySource]:
+def read_sounds(source: Path, dream: Path, span: Span) -> tuple[ArraySource, ArraySource]:
     """First sound track of each on its film's clock, the source's cut to the excerpt."""
     return read_sound(source, *span), read_sound(dream)
 
 
-def sound(was: ArraySource, now: ArraySource) -> dict[str, float]:
+def compare_sounds(was: ArraySource, now: ArraySource) -> dict[str, float]:
     """The sound's figures; rungs weigh as at the default depth."""
-    apart = distance(decibels(was.samples), decibels(now.samples))
+    distance_db = log_spectral_distance(spectrogram_db(was.samples), spectrogram_db(now.samples))
     network = load_network(load_card("melnet"))
     mix = network.card.mix(Recipe().schedule.at(0).depth)
     plain = measure_contrast_energies(was, was, network)
-    smooth = control(was, apart)
-    dreamed = float(mix @ (measure_contrast_energies(was, now, network) / plain))
-    controlled = float(mix @ (measure_contrast_energies(was, smooth, network) / plain))
+    smooth = apply_random_gain(was, distance_db)
+    dream_gain = float(mix @ (measure_contrast_energies(was, now, network) / plain))
+    control_gain = float(mix @ (measure_contrast_energies(was, smooth, network) / plain))
     return {
-        "log_spectral_distance": apart,
-        "log_spectral_distance_control": distance(decibels(was.samples), decibels(smooth.samples)),
-        "objective_gain": dreamed,
-        "objective_gain_control": controlled,
-        "control_over_dream": over(controlled, dreamed),
+        "log_spectral_distance": distance_db,
+        "log_spectral_distance_control": log_spectral_distance(
+            spectrogram_db(was.samples), spectrogram_db(smooth.samples)
+        ),
+        "objective_gain": dream_gain,
+        "objective_gain_control": control_gain,
+        "control_over_dream": rise_ratio(control_gain, dream_gain),
     }
 
 
@@ -178,17 +179,17 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     span = args.start, args.end
-    figures, pairs = picture(args.source, args.dream, span, args.every, args.googlenet)
+    figures, pairs = compare_pictures(args.source, args.dream, span, args.every, args.googlenet)
     result: dict[str, object] = {"picture": figures}
-    heard = None
+    sounds = None
     if probe(args.dream).audio_tracks:
-        heard = sounds(args.source, args.dream, span)
-        result["sound"] = sound(*heard)
+        sounds = read_sounds(args.source, args.dream, span)
+        result["sound"] = compare_sounds(*sounds)
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
         save_frames(args.pictures / f"{args.dream.stem}.frames.png", pairs)
-        if heard is not None:
-            save_spectrograms(args.pictures / f"{args.dream.stem}.sound.png", *heard)
+        if sounds is not None:
+            save_spectrograms(args.pictures / f"{args.dream.stem}.sound.png", *sounds)
     print(json.dumps(result, indent=1))
 
 

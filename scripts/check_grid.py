@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from measure_sound import FLOOR_DB, decibels
-from sound_dreams import FIRST, Dream, dreamed, looped, recipe, sound
+from measure_sound import FLOOR_DB, spectrogram_db
+from sound_dreams import FIRST, Dream, build_recipe, dream_sound, fit_length, load_sound
 
 from mmdream.audio.chunks import CHUNK_HOPS
 from mmdream.audio.source import ArraySource
@@ -36,53 +36,57 @@ PAIRS = (0.0, 0.5), (0.125, 0.625), (0.25, 0.75), (0.375, 0.875)
 """Where the grids of two dreams begin, in chunks."""
 RIM = 96
 """Hops at either end that are left out, 1.1 s."""
-MOST_APART, MOST_ENERGY = 1.1, 1.5
+MAX_DISTANCE_RATIO, MAX_SEAM_ENERGY = 1.1, 1.5
 """The lines."""
 
 
-def seams(hops: int, start: int) -> np.ndarray:
+def seam_hops(hops: int, start: int) -> np.ndarray:
     """Seams of the grid in a sound that begins at a hop of the absolute clock, in hops from its beginning."""
     found = np.arange(start // CHUNK_HOPS, (start + hops) // CHUNK_HOPS + 2) * CHUNK_HOPS - start
     return found[(found > RIM) & (found < hops - RIM)]
 
 
-def near(places: np.ndarray, at: np.ndarray, low: int, high: int) -> np.ndarray:
+def is_near(places: np.ndarray, at: np.ndarray, low: int, high: int) -> np.ndarray:
     """Which places lie between `low` and `high` from any of some hops."""
     away = np.abs(places[:, None] - at).min(axis=1)
     return (away >= low) & (away < high)
 
 
-def apart(one: Dream, other: Dream, floor: float, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distances_at_seams(
+    one: Dream, other: Dream, floor: float, at: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Log-spectral distances of two dreams, dB, of the frames near seams and of those elsewhere."""
-    first, second = (np.maximum(decibels(dream.sound.samples), floor) for dream in (one, other))
+    first, second = (np.maximum(spectrogram_db(dream.sound.samples), floor) for dream in (one, other))
     each = np.sqrt(np.square(first - second).mean(axis=1))
     places = np.arange(len(each)) * 512 / make_stft(one.sound.rate).hop
     inside = (places > RIM) & (places < places[-1] - RIM)
-    at_seams = near(places, at, 0, NEAR)
+    at_seams = is_near(places, at, 0, NEAR)
     return each[inside & at_seams], each[inside & ~at_seams]
 
 
-def energy(dream: Dream, at: np.ndarray) -> float:
+def seam_energy(dream: Dream, at: np.ndarray) -> float:
     """Mean square of the gain's steps in time at seams over that of their neighbours."""
     steps = np.square(np.diff(dream.gain, axis=0)).mean(axis=1)
     places = FIRST + 0.5 + np.arange(len(steps))
-    return float(steps[near(places, at, 0, NEAR)].mean() / steps[near(places, at, NEAR, 3 * NEAR)].mean())
+    return float(
+        steps[is_near(places, at, 0, NEAR)].mean() / steps[is_near(places, at, NEAR, 3 * NEAR)].mean()
+    )
 
 
-def check(source: ArraySource, network: Network, how: Recipe) -> dict[str, object]:
+def check_sound(source: ArraySource, network: Network, how: Recipe) -> dict[str, object]:
     """Both figures of one sound."""
     began = time.perf_counter()
     hops = source.n_samples // make_stft(source.rate).hop
-    floor = decibels(source.samples).max() - FLOOR_DB
+    floor = spectrogram_db(source.samples).max() - FLOOR_DB
     energies, each_pair = [], []
     for pair in PAIRS:
         starts = [round(share * CHUNK_HOPS) for share in pair]
-        dreams = [dreamed(source, network, how, start) for start in starts]
-        grids = [seams(hops, start) for start in starts]
-        energies += [energy(dream, grid) for dream, grid in zip(dreams, grids, strict=True)]
-        each_pair.append(apart(*dreams, floor, np.concatenate(grids)))
+        dreams = [dream_sound(source, network, how, start) for start in starts]
+        grids = [seam_hops(hops, start) for start in starts]
+        energies += [seam_energy(dream, grid) for dream, grid in zip(dreams, grids, strict=True)]
+        each_pair.append(distances_at_seams(*dreams, floor, np.concatenate(grids)))
     at_seams, elsewhere = (float(np.concatenate(found).mean()) for found in zip(*each_pair, strict=True))
-    told = {
+    figures = {
         "ratio": at_seams / elsewhere,
         "at_seams_db": at_seams,
         "elsewhere_db": elsewhere,
@@ -90,8 +94,8 @@ def check(source: ArraySource, network: Network, how: Recipe) -> dict[str, objec
         "seam_energy": np.mean(energies),
         "seam_energies": energies,
     }
-    passes = told["ratio"] <= MOST_APART and told["seam_energy"] <= MOST_ENERGY
-    return told | {"passes": bool(passes), "seconds": time.perf_counter() - began}
+    passes = figures["ratio"] <= MAX_DISTANCE_RATIO and figures["seam_energy"] <= MAX_SEAM_ENERGY
+    return figures | {"passes": bool(passes), "seconds": time.perf_counter() - began}
 
 
 def main() -> None:
@@ -104,9 +108,9 @@ def main() -> None:
     parser.add_argument("--net", default="melnet")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the dream")
     args = parser.parse_args()
-    network, how, passed = load_network(load_card(args.net)), recipe([], args.set), True
-    for name in args.audio_tracks:
-        found = check(looped(sound(args.data, name), args.seconds), network, how)
+    network, how, passed = load_network(load_card(args.net)), build_recipe([], args.set), True
+    for name in args.sounds:
+        found = check_sound(fit_length(load_sound(args.data, name), args.seconds), network, how)
         passed &= bool(found["passes"])
         print(json.dumps({"sound": name} | found, default=lambda x: round(float(x), 4)), flush=True)
     sys.exit(not passed)

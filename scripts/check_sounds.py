@@ -36,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure_sound import diagonal_share, measure
-from sound_dreams import CLIPS, FILES, dreamed, in_bins, looped, recipe, sound
+from measure_sound import diagonal_share, measure_dream
+from sound_dreams import CLIPS, FILES, build_recipe, dream_sound, fit_length, gain_in_bins, load_sound
 
 from mmdream.audio.loudness import MAX_EXCESS_LU, QUIET_MARGIN_LU, LoudnessMeter
 from mmdream.audio.source import ArraySource
@@ -45,7 +45,7 @@ from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import Recipe
 
-LINES: dict[str, Callable[[dict[str, Any]], bool]] = {
+LIMITS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "gain": lambda found: found["gain"] >= 2,
     "control": lambda found: found["control"] <= 1 / 3,
     "lsd": lambda found: 3 <= found["lsd"] <= 20,
@@ -96,34 +96,34 @@ def _rms(samples: np.ndarray) -> float:
     return max(float(np.sqrt(np.square(samples, dtype=np.float64).mean())), 1e-12)
 
 
-def check(source: ArraySource, network: Network, how: Recipe) -> dict[str, Any]:
+def check_sound(source: ArraySource, network: Network, how: Recipe) -> dict[str, Any]:
     """All figures of one sound, and which lines it misses."""
     began = time.perf_counter()
-    dream = dreamed(source, network, how)
+    dream = dream_sound(source, network, how)
     took = time.perf_counter() - began
-    all_of_it = measure(source, dream.sound, network)
+    measured = measure_dream(source, dream.sound, network)
     mix = np.abs(network.card.mix(how.schedule.at(0).depth))
     gain, smooth = (
-        float(np.average(all_of_it[name], weights=mix))
+        float(np.average(measured[name], weights=mix))
         for name in ("objective_gain", "objective_gain_control")
     )
-    was, now = all_of_it["loudness"]
-    before, after = all_of_it["true_peak"]
+    was, now = measured["loudness"]
+    before, after = measured["true_peak"]
     found = {
         "gain": gain,
         "told": dream.report.objective_gain,
         "control": (smooth - 1) / max(gain - 1, 1e-9),
-        "lsd": all_of_it["log_spectral_distance"],
+        "lsd": measured["log_spectral_distance"],
         "loudness": now - was,
         "peak": after - max(-1.0, before),
         "window": loudest_excess(source, dream.sound),
-        "slanted": diagonal_share(in_bins(dream.gain, source.rate)),
+        "slanted": diagonal_share(gain_in_bins(dream.gain, source.rate)),
         "offset": offset_db(source, dream.sound),
         "edge": edge_db(source, dream.sound),
         "seconds": source.n_samples / source.rate,
         "took": took,
     }
-    return found | {"missed": [name for name, passes in LINES.items() if not passes(found)]}
+    return found | {"missed": [name for name, passes in LIMITS.items() if not passes(found)]}
 
 
 def main() -> None:
@@ -137,20 +137,20 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the dream")
     parser.add_argument("--json", type=Path, help="where the figures are kept")
     args = parser.parse_args()
-    network, how = load_network(load_card(args.net)), recipe([], args.set)
-    told = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
-    columns = [*LINES, "told", "seconds", "took"]
+    network, how = load_network(load_card(args.net)), build_recipe([], args.set)
+    figures = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
+    columns = [*LIMITS, "told", "seconds", "took"]
     print(f"{'':11}" + "".join(f"{name:>9}" for name in columns) + "  missed")
-    for name in args.audio_tracks:
-        if name not in told:
-            source = sound(args.data, name)
+    for name in args.sounds:
+        if name not in figures:
+            source = load_sound(args.data, name)
             length = min(args.seconds or math.inf, source.n_samples / source.rate)
-            told[name] = check(looped(source, length), network, how)
+            figures[name] = check_sound(fit_length(source, length), network, how)
             if args.json:
-                args.json.write_text(json.dumps(told, indent=1) + "\n")
-        row = "".join(f"{told[name][column]:9.2f}" for column in columns)
-        print(f"{name:11}{row}  {' '.join(told[name]['missed'])}", flush=True)
-    sys.exit(any(told[name]["missed"] for name in args.audio_tracks))
+                args.json.write_text(json.dumps(figures, indent=1) + "\n")
+        row = "".join(f"{figures[name][column]:9.2f}" for column in columns)
+        print(f"{name:11}{row}  {' '.join(figures[name]['missed'])}", flush=True)
+    sys.exit(any(figures[name]["missed"] for name in args.sounds))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from measure_sound import decibels, distance
+from measure_sound import log_spectral_distance, spectrogram_db
 
 from mmdream.audio.chunks import AudioDreamSettings
 from mmdream.audio.dream import dream_source
@@ -43,25 +43,25 @@ from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets
 
 DATA = Path(os.environ.get("MMDREAM_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-WANTED = 1.5
+MIN_RATIO = 1.5
 """How much more depths are to differ than seeds."""
 
 Dream = Callable[[float, int], np.ndarray]
 
 
-def seen(network: Network, rgb: np.ndarray) -> Dream:
+def build_picture_dream(network: Network, rgb: np.ndarray) -> Dream:
     """(depth, seed) -> dream of a picture, float32 [H, W, 3], 0..255."""
 
     def dream(depth: float, seed: int) -> np.ndarray:
         moment = Schedule(depth=depth).at(0)
-        wanted = build_objective(network.card, moment, Targets())
+        objective = build_objective(network.card, moment, Targets())
         visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
         gain = octaves.dream_octaves(
             rgb,
             np.zeros_like(rgb),
             visits,
-            build_gradient(network, wanted),
-            step_size(network.card, wanted),
+            build_gradient(network, objective),
+            step_size(network.card, objective),
             seed=seed,
             time=Fraction(0),
         )
@@ -70,7 +70,7 @@ def seen(network: Network, rgb: np.ndarray) -> Dream:
     return dream
 
 
-def heard(network: Network, sound: np.ndarray, rate: int) -> Dream:
+def build_sound_dream(network: Network, sound: np.ndarray, rate: int) -> Dream:
     """(depth, seed) -> spectrogram of the dream of a sound, dB [frame, bin]."""
 
     def dream(depth: float, seed: int) -> np.ndarray:
@@ -78,18 +78,18 @@ def heard(network: Network, sound: np.ndarray, rate: int) -> Dream:
         dream_source(
             ArraySource(sound, rate), blocks.append, network, AudioDreamSettings(Schedule(depth=depth), seed)
         )
-        return decibels(np.concatenate(blocks, axis=1))
+        return spectrogram_db(np.concatenate(blocks, axis=1))
 
     return dream
 
 
 def compare(
-    dream: Dream, depths: tuple[float, ...], apart: Callable[[np.ndarray, np.ndarray], float]
+    dream: Dream, depths: tuple[float, ...], distance: Callable[[np.ndarray, np.ndarray], float]
 ) -> dict[str, float]:
     """How far depths are apart, and seeds."""
     dreams = {(depth, seed): dream(depth, seed) for depth in depths for seed in (0, 1)}
-    pairs = [apart(dreams[a, 0], dreams[b, 0]) for a, b in combinations(depths, 2)]
-    seeds = [apart(dreams[depth, 0], dreams[depth, 1]) for depth in depths]
+    pairs = [distance(dreams[a, 0], dreams[b, 0]) for a, b in combinations(depths, 2)]
+    seeds = [distance(dreams[depth, 0], dreams[depth, 1]) for depth in depths]
     return {
         "depths": float(np.mean(pairs)),
         "least": float(np.min(pairs)),
@@ -98,7 +98,7 @@ def compare(
     }
 
 
-def weights_of(name: str, given: dict[str, str]) -> str | None:
+def choose_weights(name: str, given: dict[str, str]) -> str | None:
     """A file that was given, the network's own if it ships them, or random ones."""
     own = isinstance(load_card(name).weights, (ShippedWeights, ModelFileWeights))
     return given.get(name, None if own else RANDOM)
@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     given = dict(pair.split("=", 1) for pair in chosen.weights)
-    whole = image.read_image(chosen.video)
+    whole = image.read_image(chosen.picture)
     factor = chosen.side / max(whole.shape[:2])
     rgb = octaves.resize(whole, (round(whole.shape[0] * factor), round(whole.shape[1] * factor)))
     samples, rate = soundfile.read(chosen.sound, dtype="float32", always_2d=True)
@@ -130,21 +130,25 @@ def main() -> int:
         print(f"{'network':24} {'weights':8} {'depths':>7} {'least':>7} {'seeds':>7} {'ratio':>6} {'s':>5}")
     for name in chosen.networks or list_networks():
         began = time.perf_counter()
-        weights = weights_of(name, given)
+        weights = choose_weights(name, given)
         network = load_network(load_card(name), weights)
         if network.card.medium == "picture":
             found = compare(
-                seen(network, rgb), tuple(chosen.depths), lambda a, b: float(np.abs(a - b).mean())
+                build_picture_dream(network, rgb),
+                tuple(chosen.depths),
+                lambda a, b: float(np.abs(a - b).mean()),
             )
         else:
-            found = compare(heard(network, sound, rate), tuple(chosen.depths), distance)
-        told = "random" if weights == RANDOM else "own" if weights is None else "given"
+            found = compare(
+                build_sound_dream(network, sound, rate), tuple(chosen.depths), log_spectral_distance
+            )
+        origin = "random" if weights == RANDOM else "own" if weights is None else "given"
         took = time.perf_counter() - began
-        failed |= found["ratio"] < WANTED
-        rows.append({"network": name, "weights": told, **found, "seconds": took})
+        failed |= found["ratio"] < MIN_RATIO
+        rows.append({"network": name, "weights": origin, **found, "seconds": took})
         if not chosen.json:
             figures = " ".join(f"{found[key]:7.2f}" for key in ("depths", "least", "seeds"))
-            print(f"{name:24} {told:8} {figures} {found['ratio']:6.2f} {took:5.0f}", flush=True)
+            print(f"{name:24} {origin:8} {figures} {found['ratio']:6.2f} {took:5.0f}", flush=True)
     if chosen.json:
         print(json.dumps(rows, indent=1))
     return int(failed)

@@ -18,8 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from measure_sound import decibels, distance
-from measure_sound import read as read_sound
+from measure_sound import log_spectral_distance, read_sound, spectrogram_db
 from scipy.special import logsumexp
 
 from mmdream.classify.run import ClassifierChoice, classify_file, image_classifier
@@ -47,28 +46,28 @@ def main() -> None:
     parser.add_argument("--sound", action="store_true")
     given = parser.parse_args()
     films: list[Path] = [given.original, given.other_seed, given.retrained]
-    wanted = places(given.judge, given.classes)
+    wanted = class_indices(given.judge, given.classes)
     if given.sound:
-        first, second, after = (decibels(read_sound(film).samples) for film in films)
-        apart = [distance(first, each) for each in (second, after)]
-        asked = ClassifierChoice(sound_net=given.judge, sound_weights=given.weights)
-        odds = [heard(film, asked, wanted) for film in films]
+        first, second, after = (spectrogram_db(read_sound(film).samples) for film in films)
+        distances = [log_spectral_distance(first, each) for each in (second, after)]
+        choice = ClassifierChoice(sound_net=given.judge, sound_weights=given.weights)
+        odds = [sound_log_odds(film, choice, wanted) for film in films]
     else:
-        look = image_classifier(load_network(load_card(given.judge, "picture"), given.weights))
-        apart, odds = watched(films, lambda rgb: log_odds(look(rgb), wanted))
+        classify = image_classifier(load_network(load_card(given.judge, "picture"), given.weights))
+        distances, odds = compare_pictures(films, lambda rgb: log_odds(classify(rgb), wanted))
     before, _, now = (np.array(each) for each in odds)
     found = {
         "moments": len(now),
-        "two_seeds_differ": round(apart[0], 4),
-        "retrained_differs": round(apart[1], 4),
-        "ratio": round(apart[1] / max(apart[0], 1e-12), 2),
+        "two_seeds_differ": round(distances[0], 4),
+        "retrained_differs": round(distances[1], 4),
+        "ratio": round(distances[1] / max(distances[0], 1e-12), 2),
         "log_odds": {"original": round(float(before.mean()), 2), "retrained": round(float(now.mean()), 2)},
         "share_with_more": round(float((now > before).mean()), 3),
     }
     print(json.dumps(found, indent=1))
 
 
-def places(judge: str, wanted: list[str]) -> list[int]:
+def class_indices(judge: str, wanted: list[str]) -> list[int]:
     """The classes that are looked for, by their place among the judge's logits."""
     about = load_card(judge)
     breeds = [n for n, names in enumerate(about.class_names()) if DOGS[0] <= names[0] <= DOGS[1]]
@@ -83,21 +82,23 @@ def log_odds(logits: np.ndarray, wanted: list[int]) -> float:
     return float(logsumexp(logits[wanted]) - logsumexp(others))
 
 
-def watched(films: list[Path], odds: Callable[[np.ndarray], float]) -> tuple[list[float], list[list[float]]]:
+def compare_pictures(
+    films: list[Path], odds: Callable[[np.ndarray], float]
+) -> tuple[list[float], list[list[float]]]:
     """Mean |difference| of the first film to each other one, and the odds of every frame of each."""
-    sums, told = [0.0] * (len(films) - 1), [[] for _ in films]  # type: list[float], list[list[float]]
+    sums, frame_odds = [0.0] * (len(films) - 1), [[] for _ in films]  # type: list[float], list[list[float]]
     for shown in zip(*(read_frames(probe(film)) for film in films), strict=True):
         for number, frame in enumerate(shown):
-            told[number].append(odds(frame.rgb))
+            frame_odds[number].append(odds(frame.rgb))
             if number:
                 sums[number - 1] += float(np.abs(frame.rgb - shown[0].rgb).mean())
-    return [each / len(told[0]) for each in sums], told
+    return [each / len(frame_odds[0]) for each in sums], frame_odds
 
 
-def heard(film: Path, asked: ClassifierChoice, wanted: list[int]) -> list[float]:
+def sound_log_odds(film: Path, choice: ClassifierChoice, wanted: list[int]) -> list[float]:
     """The odds in each window of a film's sound."""
     (answers,) = (
-        each for each in classify_file(film, asked, 1, EventSink()).predictions if each.medium == "sound"
+        each for each in classify_file(film, choice, 1, EventSink()).predictions if each.medium == "sound"
     )
     return [log_odds(logits, wanted) for logits in answers.logits]
 

@@ -18,50 +18,50 @@ class Recording:
     """One recording of the set."""
 
     label: int
-    """Place of its class among `classes`."""
+    """Place of its class among `list_classes`."""
     fold: int
     """1..5."""
     sound: ArraySource
     """One channel at 44.1 kHz, 4 to 7 s."""
 
 
-def recordings(tar: Path) -> Iterator[Recording]:
+def read_recordings(tar: Path) -> Iterator[Recording]:
     """All recordings of the archive, class by class, one in memory at a time."""
     with tarfile.open(tar) as archive:
-        for name in _members(archive):
-            yield Recording(*_place(name), _sound(archive, name))
+        for name in _list_members(archive):
+            yield Recording(*_parse_label(name), _read_member(archive, name))
 
 
-def classes(tar: Path) -> tuple[str, ...]:
+def list_classes(tar: Path) -> tuple[str, ...]:
     """The names of its classes, "dog bark" the first."""
     with tarfile.open(tar) as archive:
-        folders = dict.fromkeys(name.split("/")[0] for name in _members(archive))
+        folders = dict.fromkeys(name.split("/")[0] for name in _list_members(archive))
     return tuple(folder.split(" - ")[1].lower() for folder in folders)
 
 
-def clip(tar: Path, member: str) -> ArraySource:
+def read_clip(tar: Path, member: str) -> ArraySource:
     """One recording, by its name in the archive."""
     with tarfile.open(tar) as archive:
-        return _sound(archive, member)
+        return _read_member(archive, member)
 
 
-def members(tar: Path, label: int, fold: int) -> list[str]:
+def list_members(tar: Path, label: int, fold: int) -> list[str]:
     """Names in the archive of a class's recordings in one fold."""
     with tarfile.open(tar) as archive:
-        return [name for name in _members(archive) if _place(name) == (label, fold)]
+        return [name for name in _list_members(archive) if _parse_label(name) == (label, fold)]
 
 
-def _members(archive: tarfile.TarFile) -> list[str]:
+def _list_members(archive: tarfile.TarFile) -> list[str]:
     return [name for name in archive.getnames() if name.endswith(".ogg")]
 
 
-def _place(member: str) -> tuple[int, int]:
+def _parse_label(member: str) -> tuple[int, int]:
     """The label and the fold of a recording."""
     folder, file = member.split("/")
     return int(folder.split(" - ")[0]) - 1, int(file[0])
 
 
-def _sound(archive: tarfile.TarFile, member: str) -> ArraySource:
+def _read_member(archive: tarfile.TarFile, member: str) -> ArraySource:
     file = archive.extractfile(member)
     assert file is not None
     samples, rate = soundfile.read(io.BytesIO(file.read()), dtype="float32", always_2d=True)

@@ -33,9 +33,9 @@ from typing import Any
 import numpy as np
 import scipy.signal
 import sound_judge
-from esc10 import clip, members
-from measure_sound import read
-from sound_dreams import dreamed, recipe, sound, under
+from esc10 import list_members, read_clip
+from measure_sound import read_sound
+from sound_dreams import apply_gain, build_recipe, dream_sound, load_sound
 from sound_judge import Judge
 
 from mmdream.audio.source import ArraySource
@@ -58,12 +58,12 @@ BACK = 2.0
 """Times the chance of the same gain backwards."""
 
 
-def shape(sound: ArraySource) -> tuple[float, float, int]:
+def measure_attack_decay(sound: ArraySource) -> tuple[float, float, int]:
     """Steepest rise and fall of a sound's bursts, dB a hop, medians; and how many there are."""
     stft = make_stft(sound.rate)
     within = (stft.frequencies >= BAND[0]) & (stft.frequencies <= BAND[1])
-    heard = read_spectra(sound, stft, 0, sound.n_samples // stft.hop)[..., within]
-    level = 10 * np.log10(np.square(np.abs(heard)).sum(axis=(0, 2)) + 1e-20)
+    spectra = read_spectra(sound, stft, 0, sound.n_samples // stft.hop)[..., within]
+    level = 10 * np.log10(np.square(np.abs(spectra)).sum(axis=(0, 2)) + 1e-20)
     level = np.maximum(level, level.max() - DEPTH)
     # A burst at either end rises and falls as any other.
     level = np.pad(level, AFTER, constant_values=level.min())
@@ -76,13 +76,13 @@ def shape(sound: ArraySource) -> tuple[float, float, int]:
     return float(np.median(rises)), float(np.median(falls)), len(peaks)
 
 
-def barks(judge: Judge, data: Path, place: int) -> dict[str, Any]:
+def measure_barks(judge: Judge, data: Path, place: int) -> dict[str, Any]:
     """Attack and decay of real recordings of the class, and the one that the judge is surest of."""
     tar = data / "esc10.tar"
-    names = members(tar, place, 5)
-    sounds = [clip(tar, name) for name in names]
+    names = list_members(tar, place, 5)
+    sounds = [read_clip(tar, name) for name in names]
     chances = [float(judge.chances(each.samples, each.rate)[place]) for each in sounds]
-    shapes = np.array([shape(each) for each in sounds])
+    shapes = np.array([measure_attack_decay(each) for each in sounds])
     return {
         "attack": shapes[:, 0].mean(),
         "decay": shapes[:, 1].mean(),
@@ -92,23 +92,23 @@ def barks(judge: Judge, data: Path, place: int) -> dict[str, Any]:
     }
 
 
-def into(
-    judge: Judge, source: ArraySource, wanted: str, network: Network, seeds: int, settings: list[str]
+def dream_into(
+    judge: Judge, source: ArraySource, class_name: str, network: Network, seeds: int, settings: list[str]
 ) -> dict[str, Any]:
     """Dream a class into a sound with each seed, and judge."""
-    place = judge.place(wanted)
+    place = judge.class_index(class_name)
     before = float(judge.chances(source.samples, source.rate)[place])
     after, backwards, attacks, decays, bursts = [], [], [], [], []
     for seed in range(seeds):
-        dream = dreamed(source, network, recipe([wanted], [*settings, f"seed={seed}"]))
-        back = under(source, dream.gain[::-1])
+        dream = dream_sound(source, network, build_recipe([class_name], [*settings, f"seed={seed}"]))
+        back = apply_gain(source, dream.gain[::-1])
         after.append(float(judge.chances(dream.sound.samples, source.rate)[place]))
         backwards.append(float(judge.chances(back.samples, source.rate)[place]))
-        attack, decay, count = shape(dream.sound)
+        attack, decay, count = measure_attack_decay(dream.sound)
         attacks.append(attack)
         decays.append(decay)
         bursts.append(count)
-    own = shape(source)
+    own = measure_attack_decay(source)
     return {
         "source": before,
         "dream": np.mean(after),
@@ -124,23 +124,25 @@ def into(
     }
 
 
-def away(
-    judge: Judge, source: ArraySource, wanted: str, network: Network, seeds: int, settings: list[str]
+def dream_away(
+    judge: Judge, source: ArraySource, class_name: str, network: Network, seeds: int, settings: list[str]
 ) -> dict[str, Any]:
     """Dream a class out of a recording of it with each seed."""
-    place = judge.place(wanted)
+    place = judge.class_index(class_name)
     before = float(judge.chances(source.samples, source.rate)[place])
     after = []
     for seed in range(seeds):
-        dream = dreamed(source, network, recipe([f"{wanted}=-1"], [*settings, f"seed={seed}"])).sound
+        dream = dream_sound(
+            source, network, build_recipe([f"{class_name}=-1"], [*settings, f"seed={seed}"])
+        ).sound
         after.append(float(judge.chances(dream.samples, dream.rate)[place]))
     lower = int(np.sum(np.array(after) < before))
     return {"source": before, "dream": np.mean(after), "lower": lower, "each": after}
 
 
-def silence(judge: Judge, options: list[str], beginning: str, keep: Path | None) -> dict[str, Any]:
+def dream_from_silence(judge: Judge, options: list[str], beginning: str, keep: Path | None) -> dict[str, Any]:
     """Dream each class from nothing by the command line; where the judge ranks it, 1 is first."""
-    told = {}
+    figures = {}
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with tempfile.TemporaryDirectory() as folder:
         home = keep or Path(folder)
@@ -152,46 +154,51 @@ def silence(judge: Judge, options: list[str], beginning: str, keep: Path | None)
             subprocess.run(
                 command, env={**os.environ, "PYTHONPATH": path}, check=True, stdout=subprocess.DEVNULL
             )
-            dream = read(out)
+            dream = read_sound(out)
             chances = judge.chances(dream.samples, dream.rate)
             first = judge.classes[int(chances.argmax())]
             rank = 1 + int((chances > chances[place]).sum())
-            told[name] = {"rank": rank, "chance": chances[place], "first": first, "its_chance": chances.max()}
-    return told
+            figures[name] = {
+                "rank": rank,
+                "chance": chances[place],
+                "first": first,
+                "its_chance": chances.max(),
+            }
+    return figures
 
 
-def lines(told: dict[str, Any], seeds: int) -> dict[str, bool]:
+def check_limits(figures: dict[str, Any], seeds: int) -> dict[str, bool]:
     """Which lines are held."""
     held, most = {}, 0.9 * seeds
-    for name, found in told.get("dreams", {}).items():
+    for name, found in figures.get("dreams", {}).items():
         held[f"more {name}"] = found["more"] >= most
         held[f"direction {name}"] = bool(found["ratio"] >= BACK)
         for end in ("attack", "decay"):
-            real = told["barks"][end]
+            real = figures["barks"][end]
             held[f"{end} {name}"] = bool(abs(found[end] - real) <= real / 3)
-    if "away" in told:
-        held["away"] = told["away"]["lower"] >= most
-    if "silence" in told:
-        ranks = [found["rank"] for found in told["silence"].values()]
+    if "away" in figures:
+        held["away"] = figures["away"]["lower"] >= most
+    if "silence" in figures:
+        ranks = [found["rank"] for found in figures["silence"].values()]
         held["silence"] = ranks.count(1) >= len(ranks) / 2
     return held
 
 
-def table(told: dict[str, Any]) -> None:
+def print_table(figures: dict[str, Any]) -> None:
     """Print what was found."""
-    real = told["barks"]
+    real = figures["barks"]
     print(f"real barks of fold 5: attack {real['attack']:.2f}, decay {real['decay']:.2f} dB a hop, ", end="")
     print("chances " + " ".join(f"{chance:.2f}" for chance in real["chances"]))
     columns = ("source", "dream", "backwards", "more", "ratio", "attack", "decay", "bursts")
     print(f"{'':10}" + "".join(f"{column:>10}" for column in columns))
-    for name, found in told.get("dreams", {}).items():
+    for name, found in figures.get("dreams", {}).items():
         print(f"{name:10}" + "".join(f"{found[column]:10.3f}" for column in columns))
-    if "away" in told:
-        print("away:", ", ".join(f"{key} {told['away'][key]:.3f}" for key in ("source", "dream", "lower")))
-    for name, found in told.get("silence", {}).items():
+    if "away" in figures:
+        print("away:", ", ".join(f"{key} {figures['away'][key]:.3f}" for key in ("source", "dream", "lower")))
+    for name, found in figures.get("silence", {}).items():
         print(f"{name:15} rank {found['rank']:2}, chance {found['chance']:.2f}; ", end="")
         print(f"first: {found['first']} {found['its_chance']:.2f}")
-    missed = [name for name, held in told["lines"].items() if not held]
+    missed = [name for name, held in figures["lines"].items() if not held]
     print("missed:", ", ".join(missed) or "none")
 
 
@@ -212,25 +219,28 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the dreams from silence")
     parser.add_argument("--json", type=Path, help="where all figures go")
     args = parser.parse_args()
-    judge, network = sound_judge.load(args.judge), load_network(load_card(args.net))
+    judge, network = sound_judge.load_judge(args.judge), load_network(load_card(args.net))
     # The network that dreams has the whole names.
-    wanted = judge.classes[judge.place(args.target)]
-    told: dict[str, Any] = {"target": wanted, "barks": barks(judge, args.data, judge.place(wanted))}
+    class_name = judge.classes[judge.class_index(args.target)]
+    figures: dict[str, Any] = {
+        "target": class_name,
+        "barks": measure_barks(judge, args.data, judge.class_index(class_name)),
+    }
     if "dreams" in args.only:
-        told["dreams"] = {
-            name: into(judge, sound(args.data, name), wanted, network, args.seeds, args.set)
+        figures["dreams"] = {
+            name: dream_into(judge, load_sound(args.data, name), class_name, network, args.seeds, args.set)
             for name in args.sources
         }
     if "away" in args.only:
-        surest = clip(args.data / "esc10.tar", told["barks"]["surest"])
-        told["away"] = away(judge, surest, wanted, network, args.seeds, args.set)
+        surest = read_clip(args.data / "esc10.tar", figures["barks"]["surest"])
+        figures["away"] = dream_away(judge, surest, class_name, network, args.seeds, args.set)
     if "silence" in args.only:
-        told["silence"] = silence(judge, args.options.split(), args.beginning, args.keep)
-    told["lines"] = lines(told, args.seeds)
+        figures["silence"] = dream_from_silence(judge, args.options.split(), args.beginning, args.keep)
+    figures["lines"] = check_limits(figures, args.seeds)
     if args.json:
-        args.json.write_text(json.dumps(told, indent=1, default=float) + "\n")
-    table(told)
-    sys.exit(not all(told["lines"].values()))
+        args.json.write_text(json.dumps(figures, indent=1, default=float) + "\n")
+    print_table(figures)
+    sys.exit(not all(figures["lines"].values()))
 
 
 if __name__ == "__main__":

@@ -16,20 +16,20 @@ import re
 from pathlib import Path
 
 import numpy as np
-from measure_sound import decibels, distance, loudness, read, true_peak
+from measure_sound import log_spectral_distance, loudness, read_sound, spectrogram_db, true_peak
 
 from mmdream.audio.source import ArraySource
 from mmdream.audio.transform import MAX_HIGH_RATIO, MAX_HIGH_SHARE, MAX_THIRD_SHARE, measure_balance
 
 MADE_LUFS = -23.0
 """Where no source is given, it was made at this loudness."""
-APART = 0.5
+TOLERANCE = 0.5
 """LU that a clip may be off; dB that it must differ from the one before it."""
 
 
-def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, object]:
+def measure_clips(clips: list[ArraySource], source: ArraySource | None) -> dict[str, object]:
     """All figures of an ouroboros."""
-    wanted = MADE_LUFS if source is None else loudness(source)
+    target_lufs = MADE_LUFS if source is None else loudness(source)
     ceiling = -1.0 if source is None else max(-1.0, true_peak(source))
     rows = []
     for clip, before in zip(clips, [source, *clips[:-1]], strict=True):
@@ -42,28 +42,32 @@ def measured(clips: list[ArraySource], source: ArraySource | None) -> dict[str, 
                 "high": now.high,
                 "loudness": loudness(clip),
                 "true_peak": true_peak(clip),
-                "distance": None if before is None else apart(before, clip),
+                "distance": None if before is None else clip_distance(before, clip),
             }
         )
     first, last = rows[0], rows[-1]
-    level = [abs(row["loudness"] - wanted) <= APART or row["true_peak"] > ceiling - 0.4 for row in rows]
+    level = [
+        abs(row["loudness"] - target_lufs) <= TOLERANCE or row["true_peak"] > ceiling - 0.4 for row in rows
+    ]
     return {
-        "loudness_wanted": wanted,
+        "loudness_wanted": target_lufs,
         "clips": rows,
         "not_one_tone": last["strongest"] <= max(MAX_THIRD_SHARE, first["strongest"]),
         "no_screech": last["high"] <= max(MAX_HIGH_SHARE, MAX_HIGH_RATIO * first["high"]),
         "level": all(level) and all(row["true_peak"] <= ceiling + 0.05 for row in rows),
-        "changes": all(row["distance"] is None or row["distance"] > APART for row in rows),
+        "changes": all(row["distance"] is None or row["distance"] > TOLERANCE for row in rows),
     }
 
 
-def apart(before: ArraySource, clip: ArraySource) -> float:
+def clip_distance(before: ArraySource, clip: ArraySource) -> float:
     """Log-spectral distance of two clips, dB, over the length of the shorter one."""
     length = min(before.n_samples, clip.n_samples)
-    return distance(decibels(before.samples[:, :length]), decibels(clip.samples[:, :length]))
+    return log_spectral_distance(
+        spectrogram_db(before.samples[:, :length]), spectrogram_db(clip.samples[:, :length])
+    )
 
 
-def draw(clips: list[ArraySource], path: Path) -> None:
+def draw_spectrograms(clips: list[ArraySource], path: Path) -> None:
     """The spectrogram of each clip, from 50 Hz on, 80 dB deep, into one picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -72,11 +76,13 @@ def draw(clips: list[ArraySource], path: Path) -> None:
     figure = Figure((14, 2.2 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     for number, (axes, clip) in enumerate(zip(figure.subplots(rows, 2).T.flat, clips, strict=False), 1):
-        shown = decibels(clip.samples)
-        hz = np.linspace(0, clip.rate / 2, shown.shape[1])
-        time = np.arange(len(shown)) * 512 / clip.rate
-        top = shown.max()
-        axes.pcolormesh(time, hz[2:], shown.T[2:], vmin=top - 80, vmax=top, cmap="magma", rasterized=True)
+        spectrogram = spectrogram_db(clip.samples)
+        hz = np.linspace(0, clip.rate / 2, spectrogram.shape[1])
+        time = np.arange(len(spectrogram)) * 512 / clip.rate
+        top = spectrogram.max()
+        axes.pcolormesh(
+            time, hz[2:], spectrogram.T[2:], vmin=top - 80, vmax=top, cmap="magma", rasterized=True
+        )
         axes.set(yscale="log", ylim=(50, clip.rate / 2), title=f"clip {number}", ylabel="Hz")
     figure.savefig(path, dpi=70)
 
@@ -91,11 +97,11 @@ def main() -> None:
     files = [path for path in args.folder.iterdir() if re.search(r"\.\d{2,}\.\w+$", path.name)]
     if not files:
         parser.error(f"{args.folder}: holds no clips, OUT.01.wav and so on")
-    clips = [read(path) for path in sorted(files)]
-    source = None if args.source is None else read(args.source)
-    print(json.dumps(measured(clips, source), indent=1))
+    clips = [read_sound(path) for path in sorted(files)]
+    source = None if args.source is None else read_sound(args.source)
+    print(json.dumps(measure_clips(clips, source), indent=1))
     if args.plot is not None:
-        draw(clips, args.plot)
+        draw_spectrograms(clips, args.plot)
 
 
 if __name__ == "__main__":

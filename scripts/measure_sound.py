@@ -35,7 +35,7 @@ from mmdream.networks.registry import load_card
 FLOOR_DB = 80.0
 
 
-def read(path: Path, start: Fraction | None = None, end: Fraction | None = None) -> ArraySource:
+def read_sound(path: Path, start: Fraction | None = None, end: Fraction | None = None) -> ArraySource:
     """The first sound track between two times of the file's clock, float32 [channel, sample]."""
     film = probe(path)
     track = film.audio_tracks[0]
@@ -46,7 +46,7 @@ def read(path: Path, start: Fraction | None = None, end: Fraction | None = None)
     return ArraySource(samples.T, track.rate, track.layout)
 
 
-def decibels(samples: np.ndarray) -> np.ndarray:
+def spectrogram_db(samples: np.ndarray) -> np.ndarray:
     """Spectrogram of the channels' power sum, dB, [frame, bin]; Hann, 2048 samples every 512."""
     window = np.hanning(2049)[:-1].astype(np.float32)
     padded = np.pad(samples, ((0, 0), (1024, 1024)))
@@ -55,11 +55,11 @@ def decibels(samples: np.ndarray) -> np.ndarray:
     return np.asarray(10 * np.log10(power + 1e-20))
 
 
-def distance(source_db: np.ndarray, dream_db: np.ndarray) -> float:
+def log_spectral_distance(source_db: np.ndarray, dream_db: np.ndarray) -> float:
     """Log-spectral distance in dB: mean over frames of the RMS over bins."""
     floor = source_db.max() - FLOOR_DB
-    apart = np.maximum(source_db, floor) - np.maximum(dream_db, floor)
-    return float(np.sqrt(np.square(apart).mean(axis=1)).mean())
+    distance = np.maximum(source_db, floor) - np.maximum(dream_db, floor)
+    return float(np.sqrt(np.square(distance).mean(axis=1)).mean())
 
 
 def diagonal_share(difference: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def diagonal_share(difference: np.ndarray) -> float:
     return float(energy[slanted].sum() / max(energy[clear].sum(), 1e-12))
 
 
-def control(source: ArraySource, wanted: float, seed: int = 0) -> ArraySource:
+def apply_random_gain(source: ArraySource, target_db: float, seed: int = 0) -> ArraySource:
     """The source under a random smooth gain, at a given log-spectral distance and its own loudness.
 
     Gaussian noise blurred over 12 frames and 24 bins of a 2048-point transform, scaled to fit.
@@ -93,22 +93,25 @@ def control(source: ArraySource, wanted: float, seed: int = 0) -> ArraySource:
     noise = np.random.default_rng(seed).standard_normal(spectra.shape[1:])
     shape = scipy.ndimage.gaussian_filter(noise, (12, 24))
     shape /= shape.std()
-    source_db = decibels(source.samples)
+    source_db = spectrogram_db(source.samples)
     target = loudness(source)
 
-    def under(nepers: float) -> np.ndarray:
+    def apply_gain(nepers: float) -> np.ndarray:
         shaped = scipy.fft.irfft(spectra * np.exp(nepers * shape)) * window / 1.5
         out = np.zeros_like(padded, dtype=np.float64)
         for number in range(shaped.shape[1]):
             out[:, number * hop : number * hop + n_fft] += shaped[:, number]
-        found = out[:, n_fft : n_fft + n].astype(np.float32)
-        lufs = loudness(ArraySource(found, source.rate, source.layout))
-        return np.asarray(found * 10 ** ((target - lufs) / 20), np.float32)
+        audio = out[:, n_fft : n_fft + n].astype(np.float32)
+        lufs = loudness(ArraySource(audio, source.rate, source.layout))
+        return np.asarray(audio * 10 ** ((target - lufs) / 20), np.float32)
 
     nepers = scipy.optimize.brentq(
-        lambda x: distance(source_db, decibels(under(x))) - wanted, 0.0, 6.0, xtol=0.01
+        lambda x: log_spectral_distance(source_db, spectrogram_db(apply_gain(x))) - target_db,
+        0.0,
+        6.0,
+        xtol=0.01,
     )
-    return ArraySource(under(nepers), source.rate, source.layout)
+    return ArraySource(apply_gain(nepers), source.rate, source.layout)
 
 
 def loudness(source: ArraySource) -> float:
@@ -125,18 +128,21 @@ def true_peak(source: ArraySource) -> float:
     return float(20 * np.log10(max(meter.peak, 1e-12)))
 
 
-def measure(source: ArraySource, dream: ArraySource, network: Network) -> dict[str, object]:
+def measure_dream(source: ArraySource, dream: ArraySource, network: Network) -> dict[str, object]:
     """All figures of one pair."""
     length = min(source.n_samples, dream.n_samples)
-    source_db, dream_db = decibels(source.samples[:, :length]), decibels(dream.samples[:, :length])
-    apart = distance(source_db, dream_db)
-    plain = measure_contrast_energies(source, source, network)
-    dreamed = measure_contrast_energies(source, dream, network) / plain
-    smooth = measure_contrast_energies(source, control(source, apart), network) / plain
+    source_db, dream_db = (
+        spectrogram_db(source.samples[:, :length]),
+        spectrogram_db(dream.samples[:, :length]),
+    )
+    distance = log_spectral_distance(source_db, dream_db)
+    source_energies = measure_contrast_energies(source, source, network)
+    dreamed = measure_contrast_energies(source, dream, network) / source_energies
+    smooth = measure_contrast_energies(source, apply_random_gain(source, distance), network) / source_energies
     floor = source_db.max() - FLOOR_DB
     return {
         "samples": [source.n_samples, dream.n_samples],
-        "log_spectral_distance": apart,
+        "log_spectral_distance": distance,
         "loudness": [loudness(source), loudness(dream)],
         "true_peak": [true_peak(source), true_peak(dream)],
         "diagonal_share": diagonal_share(np.maximum(dream_db, floor) - np.maximum(source_db, floor)),
@@ -156,8 +162,8 @@ def main() -> None:
     parser.add_argument("--end", type=Fraction)
     parser.add_argument("--net", default="melnet")
     args = parser.parse_args()
-    source, dream = read(args.source, args.start, args.end), read(args.dream)
-    print(json.dumps(measure(source, dream, load_network(load_card(args.net))), indent=1))
+    source, dream = read_sound(args.source, args.start, args.end), read_sound(args.dream)
+    print(json.dumps(measure_dream(source, dream, load_network(load_card(args.net))), indent=1))
 
 
 if __name__ == "__main__":

@@ -44,56 +44,56 @@ def main() -> None:
     parser.add_argument("--keep-rhythm", action="store_true")
     parser.add_argument("--steps", type=int, default=AudioStyleSettings().steps)
     parser.add_argument("--plot", type=Path, help="folder for sounds and spectrograms")
-    asked = parser.parse_args()
-    content, rate = _read(asked.content)
-    style, _ = _read(asked.style, rate)
+    args = parser.parse_args()
+    content, rate = _read(args.content)
+    style, _ = _read(args.style, rate)
     network = load_network(load_card("melnet"))
     results = {}
-    for weight in asked.weights:
-        styling, began = AudioStyleSettings(weight, asked.keep_rhythm, asked.steps), time.perf_counter()
+    for weight in args.weights:
+        styling, began = AudioStyleSettings(weight, args.keep_rhythm, args.steps), time.perf_counter()
         blocks: list[np.ndarray] = []
         report = style_source(
             ArraySource(content, rate), [(ArraySource(style, rate), 1.0)], blocks.append, network, styling
         )
         result = results[weight] = np.concatenate(blocks, axis=1)
         wall = time.perf_counter() - began
-        told = {
-            "content": asked.content.stem,
-            "style": asked.style.stem,
+        figures = {
+            "content": args.content.stem,
+            "style": args.style.stem,
             "content_weight": weight,
-            "keep_rhythm": asked.keep_rhythm,
-            "fell": fell(content, style, result, rate, network),
+            "keep_rhythm": args.keep_rhythm,
+            "fell": distance_ratios(content, style, result, rate, network),
             "chroma": {
-                "content": alike(chroma(result, rate), chroma(content, rate)),
-                "style": alike(chroma(result, rate), chroma(style, rate)),
+                "content": correlation(chroma(result, rate), chroma(content, rate)),
+                "style": correlation(chroma(result, rate), chroma(style, rate)),
             },
-            "envelope": alike(loudness(content, rate), loudness(result, rate)),
+            "envelope": correlation(loudness(content, rate), loudness(result, rate)),
             "loudness": [report.loudness_source, report.loudness_dream],
             "true_peak": report.true_peak,
             "wall_seconds": wall,
             "real_time_factor": wall / (content.shape[1] / rate),
         }
-        print(json.dumps(_rounded(told)), flush=True)
-    if asked.plot is not None:
-        asked.plot.mkdir(exist_ok=True)
-        name = f"{asked.content.stem}_{asked.style.stem}{'_rhythm' if asked.keep_rhythm else ''}"
+        print(json.dumps(_round(figures)), flush=True)
+    if args.plot is not None:
+        args.plot.mkdir(exist_ok=True)
+        name = f"{args.content.stem}_{args.style.stem}{'_rhythm' if args.keep_rhythm else ''}"
         for weight, result in results.items():
-            soundfile.write(asked.plot / f"{name}_{weight:g}.wav", result.T, rate, "FLOAT")
+            soundfile.write(args.plot / f"{name}_{weight:g}.wav", result.T, rate, "FLOAT")
         rows = {"content": content, "style": style}
         rows |= {f"content weight {weight:g}": result for weight, result in results.items()}
-        _plot(rows, rate, asked.plot / f"{name}.png")
+        _plot_spectrograms(rows, rate, args.plot / f"{name}.png")
 
 
-def fell(
+def distance_ratios(
     content: np.ndarray, style: np.ndarray, result: np.ndarray, rate: int, network: Network
 ) -> dict[str, float]:
     """How many times smaller the distance to the style's Gram matrices became, by network."""
     sounds = [meter_sound(ArraySource(samples, rate), "") for samples in (content, style, result)]
-    on, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, AudioStyleSettings())
-    rivals = {"climbed": on}
+    target, _ = make_style_target(sounds[0], [(sounds[1], 1.0)], network, AudioStyleSettings())
+    models = {"climbed": target}
     for name, taps in (("seed 1", (3, 7, 15)), ("filters of 11", (11,)), ("filters of 31", (31,))):
-        rivals[name] = AudioTextureModel(sounds[0].grid, on.mean, None, 1, taps)
-    found = {name: _ratio(rival, sounds) for name, rival in rivals.items()}
+        models[name] = AudioTextureModel(sounds[0].grid, target.mean, None, 1, taps)
+    found = {name: _texture_ratio(model, sounds) for name, model in models.items()}
     for name, layers in OTHERS.items():
         other = load_network(load_card(name), "random", seed=1)
         each = [_other_grams(samples, rate, other, layers) for samples in (content, style, result)]
@@ -103,11 +103,11 @@ def fell(
     return found
 
 
-def _ratio(on: AudioTextureModel, sounds: list[MeteredSound]) -> float:
+def _texture_ratio(target: AudioTextureModel, sounds: list[MeteredSound]) -> float:
     content, style, result = sounds
-    wanted = compute_grams(on, style.read_weighted_pieces())
+    style_grams = compute_grams(target, style.read_weighted_pieces())
     before, after = (
-        gram_distances(compute_grams(on, sound.read_weighted_pieces(content)), wanted)
+        gram_distances(compute_grams(target, sound.read_weighted_pieces(content)), style_grams)
         for sound in (content, result)
     )
     return float(len(before) / (after / before).sum())
@@ -137,7 +137,7 @@ def loudness(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.asarray(np.maximum(level, level.max() - DECAY_DB))
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> float:
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of two rows of numbers."""
     return float(np.corrcoef(a, b)[0, 1])
 
@@ -149,15 +149,15 @@ def _read(path: Path, rate: int | None = None) -> tuple[np.ndarray, int]:
     return np.ascontiguousarray(samples.T), own
 
 
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
+        return {key: _round(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_rounded(each) for each in value]
+        return [_round(each) for each in value]
     return round(value, 3) if isinstance(value, float) else value
 
 
-def _plot(rows: dict[str, np.ndarray], rate: int, path: Path) -> None:
+def _plot_spectrograms(rows: dict[str, np.ndarray], rate: int, path: Path) -> None:
     """Log-frequency spectrograms under each other."""
     import matplotlib
 

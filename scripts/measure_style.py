@@ -37,61 +37,61 @@ from mmdream.networks.network import Network, choose_precision, load_network
 from mmdream.networks.registry import load_card
 from mmdream.settings.passes import STYLE_SCHEDULE, Style
 
-LINES = {"style": 0.1, "judge": 0.5, "kept": 0.5}
+LIMITS = {"style": 0.1, "judge": 0.5, "kept": 0.5}
 
 
-def picture(path: Path, height: int) -> np.ndarray:
+def read_picture(path: Path, height: int) -> np.ndarray:
     """A file's picture at a height."""
     rgb = image.read_image(path)
     return np.ascontiguousarray(resize(rgb, (height, round(rgb.shape[1] * height / rgb.shape[0]))))
 
 
-def easel(network: Network, model: np.ndarray) -> StyleTarget:
+def build_style_target(network: Network, model: np.ndarray) -> StyleTarget:
     """One painting with the default settings."""
     return StyleTarget(network, Style(((Path("style"), 1.0),)), ((model, 1.0),))
 
 
-def beside(rgb: np.ndarray, content: np.ndarray) -> np.ndarray:
+def append_content(rgb: np.ndarray, content: np.ndarray) -> np.ndarray:
     """What `Painting` takes, float32 [H, W, 7]."""
     return np.concatenate((rgb, content, np.ones((*rgb.shape[:2], 1), np.float32)), axis=2)
 
 
-def painted(on: StyleTarget, content: np.ndarray, steps: int | None = None) -> np.ndarray:
+def paint(target: StyleTarget, content: np.ndarray, steps: int | None = None) -> np.ndarray:
     """The content in the style, as `mmdream style` paints it."""
     moment = STYLE_SCHEDULE.with_settings(steps=steps).at(0.0)
     visits = octaves.plan_full_passes(
         octaves.octave_sizes(content.shape[0], content.shape[1], moment), moment.steps
     )
-    gain = stylize_octaves(content, np.zeros_like(content), visits, on, seed=0, time=Fraction(0))
+    gain = stylize_octaves(content, np.zeros_like(content), visits, target, seed=0, time=Fraction(0))
     return content + octaves.make_detail_limiter(content, "full")(gain)
 
 
-def features(network: Network, rgb: np.ndarray) -> np.ndarray:
+def content_features(network: Network, rgb: np.ndarray) -> np.ndarray:
     """Of the content layer, float32 [value]."""
-    found = network.layer_features((network.card.content_layer,))(tf.constant(rgb[None]))[0]
-    return np.asarray(tf.cast(found, tf.float32)).ravel()
+    features = network.layer_features((network.card.content_layer,))(tf.constant(rgb[None]))[0]
+    return np.asarray(tf.cast(features, tf.float32)).ravel()
 
 
-def alike(a: np.ndarray, b: np.ndarray) -> float:
+def cosine_similarity(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine."""
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
+def remaining_style(target: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
     """Distance from the style over the content's own."""
-    return on.distance(result, content) / on.distance(content, content)
+    return target.distance(result, content) / target.distance(content, content)
 
 
-def gram_left(on: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
+def remaining_gram(target: StyleTarget, content: np.ndarray, result: np.ndarray) -> float:
     """The same of the Gram matrices of the layers alone."""
-    wanted = on.loss_at((content.shape[0], content.shape[1])).targets
+    style_moments = target.loss_at((content.shape[0], content.shape[1])).targets
     mean = [
         np.mean(
             [
                 float(STYLE_DISTANCES["gram"](a, b))
                 for a, b in zip(
-                    measure_masked_moments(on.network, beside(rgb, content))[PIXEL_FEATURE_SETS:],
-                    wanted[PIXEL_FEATURE_SETS:],
+                    measure_masked_moments(target.network, append_content(rgb, content))[PIXEL_FEATURE_SETS:],
+                    style_moments[PIXEL_FEATURE_SETS:],
                     strict=True,
                 )
             ]
@@ -120,33 +120,36 @@ def main() -> int:
         load_network(load_card(name), own.get(name), choose_precision("auto", load_card(name)))
         for name in args.nets
     ]
-    content = picture(args.content, args.height)
-    others = [resize(picture(path, args.height), content.shape[:2]) for path in args.others]
+    content = read_picture(args.content, args.height)
+    others = [resize(read_picture(path, args.height), content.shape[:2]) for path in args.others]
     rows, sheet = [], []
     for place, network in enumerate(nets):
         judge, row = nets[(place + 1) % len(nets)], []
-        here = features(network, content)
-        strange = float(np.mean([alike(here, features(network, other)) for other in others] or [0.0]))
+        here = content_features(network, content)
+        unrelated = float(
+            np.mean([cosine_similarity(here, content_features(network, other)) for other in others] or [0.0])
+        )
         for path in args.paintings:
             model = image.read_image(path)
-            on = easel(network, model)
+            target = build_style_target(network, model)
             began = time.perf_counter()
-            result = painted(on, content)
+            result = paint(target, content)
             took = time.perf_counter() - began
-            found = {
+            figures = {
                 "net": network.card.name,
                 "painting": path.stem,
-                "style": left(on, content, result),
-                "gram": gram_left(on, content, result),
-                "judge": left(easel(judge, model), content, result),
-                "kept": (alike(here, features(network, result)) - strange) / (1 - strange),
+                "style": remaining_style(target, content, result),
+                "gram": remaining_gram(target, content, result),
+                "judge": remaining_style(build_style_target(judge, model), content, result),
+                "kept": (cosine_similarity(here, content_features(network, result)) - unrelated)
+                / (1 - unrelated),
                 "seconds": took,
             }
             print(
-                json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}),
+                json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}),
                 flush=True,
             )
-            rows.append(found)
+            rows.append(figures)
             row.append(result)
         sheet.append(np.hstack(row))
     if args.out:
@@ -154,7 +157,7 @@ def main() -> int:
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
     met = [
-        r["style"] <= LINES["style"] and r["judge"] <= LINES["judge"] and r["kept"] >= LINES["kept"]
+        r["style"] <= LIMITS["style"] and r["judge"] <= LIMITS["judge"] and r["kept"] >= LIMITS["kept"]
         for r in rows
     ]
     return int(not all(met))

@@ -14,7 +14,7 @@ LOWEST, HIGHEST = 100.0, 10_000.0
 BARK_BAND = 400.0, 2000.0
 
 
-def band(rng: np.random.Generator) -> tuple[float, float]:
+def draw_band(rng: np.random.Generator) -> tuple[float, float]:
     """Edges in Hz: one in three times about a bark's, else half an octave to three, anywhere."""
     if rng.random() < 1 / 3:
         return BARK_BAND[0] * 2 ** rng.uniform(-0.3, 0.3), BARK_BAND[1] * 2 ** rng.uniform(-0.3, 0.3)
@@ -23,7 +23,7 @@ def band(rng: np.random.Generator) -> tuple[float, float]:
     return low, low * 2**width
 
 
-def envelope(seconds: float, rate: float, rng: np.random.Generator) -> np.ndarray:
+def draw_envelope(seconds: float, rate: float, rng: np.random.Generator) -> np.ndarray:
     """Something that comes and goes, 0..1, float64 [round(seconds * rate)].
 
     Regular or not, 60 ms to 0.6 s long; a slope up and one down, straight, in decibels or round, each from
@@ -50,9 +50,9 @@ def envelope(seconds: float, rate: float, rng: np.random.Generator) -> np.ndarra
 def bursts(seconds: float, rate: int, rng: np.random.Generator) -> np.ndarray:
     """Bursts of coloured noise in a band, float32 [1, sample], RMS 0.1."""
     n = round(seconds * rate)
-    filters = scipy.signal.butter(int(rng.integers(1, 5)), band(rng), "bandpass", fs=rate, output="sos")
-    wave = scipy.signal.sosfilt(filters, rng.standard_normal(n)) * envelope(seconds, rate, rng)
-    return _levelled(wave)
+    filters = scipy.signal.butter(int(rng.integers(1, 5)), draw_band(rng), "bandpass", fs=rate, output="sos")
+    wave = scipy.signal.sosfilt(filters, rng.standard_normal(n)) * draw_envelope(seconds, rate, rng)
+    return _normalise_rms(wave)
 
 
 def tones(seconds: float, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -64,8 +64,10 @@ def tones(seconds: float, rate: int, rng: np.random.Generator) -> np.ndarray:
         waver = 1 + 0.005 * np.sin(2 * np.pi * rng.uniform(3, 7) * t) * rng.choice([0.0, 1.0])
         turns = np.cumsum(hz * waver) / rate
         partials = [np.sin(2 * np.pi * k * turns) / k**fall for k in range(1, 20) if k * hz < rate / 2]
-        wave += np.sum(partials, axis=0) * np.maximum(envelope(seconds, rate, rng), rng.choice([0.0, 0.3]))
-    return _levelled(wave)
+        wave += np.sum(partials, axis=0) * np.maximum(
+            draw_envelope(seconds, rate, rng), rng.choice([0.0, 0.3])
+        )
+    return _normalise_rms(wave)
 
 
 def plain_bursts(seconds: float, rate: int, rng: np.random.Generator) -> np.ndarray:
@@ -74,10 +76,10 @@ def plain_bursts(seconds: float, rate: int, rng: np.random.Generator) -> np.ndar
     filters = scipy.signal.butter(4, BARK_BAND, "bandpass", fs=rate, output="sos")
     t = np.arange(n) / rate
     on = np.clip(np.minimum(t % 0.6, 0.25 - t % 0.6) / 0.01, 0.0, 1.0)
-    return _levelled(scipy.signal.sosfilt(filters, rng.standard_normal(n)) * on)
+    return _normalise_rms(scipy.signal.sosfilt(filters, rng.standard_normal(n)) * on)
 
 
-def gain(frames: int, hz: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
+def draw_gain(frames: int, hz: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
     """A log gain drawn by hand: up in a band during bursts, and down between them.
 
     Args:
@@ -89,14 +91,14 @@ def gain(frames: int, hz: np.ndarray, seconds: float, rng: np.random.Generator) 
     Returns:
         float64 [frame, band], nepers of power, -4..4.
     """
-    low, high = band(rng)
+    low, high = draw_band(rng)
     octaves = np.maximum(np.log2(low / hz), np.log2(hz / high))
     inside = np.clip(1 - np.maximum(octaves, 0) / rng.uniform(0.1, 1.0), 0, 1)
-    drawn = envelope(frames * seconds, 1 / seconds, rng)[:frames, None]
+    drawn = draw_envelope(frames * seconds, 1 / seconds, rng)[:frames, None]
     up, down = rng.uniform(1.0, 4.0), rng.uniform(0.0, 4.0)
     return np.asarray((up * drawn - down * (1 - drawn)) * inside)
 
 
-def _levelled(wave: np.ndarray) -> np.ndarray:
+def _normalise_rms(wave: np.ndarray) -> np.ndarray:
     rms = max(float(np.sqrt(np.square(wave).mean())), 1e-9)
     return np.asarray(0.1 * wave / rms, np.float32)[None]

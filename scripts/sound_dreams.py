@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from esc10 import clip
-from measure_sound import loudness, read
+from esc10 import read_clip
+from measure_sound import loudness, read_sound
 
 from mmdream.audio.canvas import BAND_EDGES
 from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
@@ -66,21 +66,21 @@ class Dream:
     report: AudioDreamReport
 
 
-def sound(data: Path, name: str) -> ArraySource:
+def load_sound(data: Path, name: str) -> ArraySource:
     """A sound by its name in `CLIPS` or `FILES`, or by the path of any file."""
     if name in CLIPS:
-        return clip(data / "esc10.tar", CLIPS[name])
-    return read(data / FILES.get(name, name))
+        return read_clip(data / "esc10.tar", CLIPS[name])
+    return read_sound(data / FILES.get(name, name))
 
 
-def looped(source: ArraySource, seconds: float) -> ArraySource:
+def fit_length(source: ArraySource, seconds: float) -> ArraySource:
     """A sound over and over, or its beginning."""
     n = round(seconds * source.rate)
     again = np.tile(source.samples, -(-n // source.n_samples))[:, :n]
     return ArraySource(again, source.rate, source.layout)
 
 
-def recipe(targets: list[str], settings: list[str]) -> Recipe:
+def build_recipe(targets: list[str], settings: list[str]) -> Recipe:
     """How to dream classes, written CLASS or CLASS=weight; none: as the depth says.
 
     Args:
@@ -102,7 +102,7 @@ def recipe(targets: list[str], settings: list[str]) -> Recipe:
     )
 
 
-def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int = 0) -> Dream:
+def dream_sound(source: ArraySource, network: Network, how: Recipe, start_hop: int = 0) -> Dream:
     """Dream a sound whose first sample lies at a hop of the absolute clock."""
     blocks: list[np.ndarray] = []
     gains: list[np.ndarray] = []
@@ -115,15 +115,15 @@ def dreamed(source: ArraySource, network: Network, how: Recipe, start_hop: int =
     return Dream(made, np.concatenate(gains), report)
 
 
-def in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
+def gain_in_bins(gain: np.ndarray, rate: int) -> np.ndarray:
     """A gain as it acts on the bins of the transform, 1 bin : 1 hop, float32 [hop, bin]."""
     return np.asarray(gain @ make_band_interpolation(BAND_EDGES, make_stft(rate)), np.float32)
 
 
-def under(source: ArraySource, gain: np.ndarray) -> ArraySource:
+def apply_gain(source: ArraySource, gain: np.ndarray) -> ArraySource:
     """A sound under a gain as `Dream` has it, made as loud as it was."""
     stft = make_stft(source.rate)
-    change = read_spectra(source, stft, FIRST, FIRST + len(gain)) * np.expm1(in_bins(gain, source.rate))
+    change = read_spectra(source, stft, FIRST, FIRST + len(gain)) * np.expm1(gain_in_bins(gain, source.rate))
     samples = source.samples + inverse_stft(change, stft)[:, : source.n_samples]
     more = loudness(source) - loudness(ArraySource(samples, source.rate, source.layout))
     return ArraySource(np.asarray(samples * 10 ** (more / 20), np.float32), source.rate, source.layout)

@@ -53,23 +53,23 @@ class Judge:
         power = mel_power(samples, rate)
         last = max(len(power) - LOOK, 0)
         starts = np.rint(np.linspace(0, last, 1 + -(-last // EVERY))).astype(int)
-        return self.of_powers([power[start : start + LOOK] for start in starts]).mean(axis=0)
+        return self.chances_of_powers([power[start : start + LOOK] for start in starts]).mean(axis=0)
 
-    def of_powers(self, powers: list[np.ndarray]) -> np.ndarray:
+    def chances_of_powers(self, powers: list[np.ndarray]) -> np.ndarray:
         """The same of looks at mel powers [frame, band], float64 [look, class]."""
-        told = []
+        chances = []
         for power in powers:
-            shown = tf.constant(((heard(power) - self.mean) / self.deviation)[None], tf.float32)
+            shown = tf.constant(((compress_mel_power(power) - self.mean) / self.deviation)[None], tf.float32)
             logits = np.mean([network(shown, training=False)[0] for network in self.networks], axis=0)
-            told.append(1 / (1 + np.exp(-logits.astype(np.float64))))
-        return np.array(told)
+            chances.append(1 / (1 + np.exp(-logits.astype(np.float64))))
+        return np.array(chances)
 
-    def place(self, wanted: str) -> int:
+    def class_index(self, name: str) -> int:
         """Which class is meant by its name or its first word."""
-        found = [n for n, name in enumerate(self.classes) if wanted in (name, name.split()[0])]
-        if len(found) != 1:
-            raise SystemExit(f"no class {wanted!r}; there are {', '.join(self.classes)}")
-        return found[0]
+        matches = [n for n, each in enumerate(self.classes) if name in (each, each.split()[0])]
+        if len(matches) != 1:
+            raise SystemExit(f"no class {name!r}; there are {', '.join(self.classes)}")
+        return matches[0]
 
 
 def mel_power(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -81,7 +81,7 @@ def mel_power(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.asarray(np.square(np.abs(stft)).T @ _MEL, np.float32)
 
 
-def heard(power: np.ndarray) -> np.ndarray:
+def compress_mel_power(power: np.ndarray) -> np.ndarray:
     """What is put before the networks, but for mean and deviation: levelled, to the quarter.
 
     Args:
@@ -90,17 +90,17 @@ def heard(power: np.ndarray) -> np.ndarray:
     Returns:
         float32, the same shape.
     """
-    return np.asarray(np.sqrt(np.sqrt(power / np.float32(level(power)))), np.float32)
+    return np.asarray(np.sqrt(np.sqrt(power / np.float32(mean_level(power)))), np.float32)
 
 
-def level(power: np.ndarray) -> float:
+def mean_level(power: np.ndarray) -> float:
     """Mean power of the frames within 40 dB of the loudest one; 1 for silence."""
     frames = power.sum(axis=1)
     loudest = frames.max()
     return float(frames[frames >= QUIET * loudest].mean()) if loudest > 0 else 1.0
 
 
-def network(classes: int) -> keras.Model:
+def build_network(classes: int) -> keras.Model:
     """Build it: [n, frame, band] -> logits [n, class], one yes or no for each class."""
     layers = keras.layers
 
@@ -117,7 +117,7 @@ def network(classes: int) -> keras.Model:
     return keras.Model(shown, layers.Dense(classes)(x))
 
 
-def save(judge: Judge, path: Path) -> None:
+def save_judge(judge: Judge, path: Path) -> None:
     """Write the weights as an archive of arrays."""
     arrays = {"mean": judge.mean, "deviation": judge.deviation, "classes": np.array(judge.classes)}
     for number, each in enumerate(judge.networks):
@@ -127,14 +127,14 @@ def save(judge: Judge, path: Path) -> None:
         np.savez(file, **arrays)
 
 
-def load(path: Path) -> Judge:
-    """Read what `save` wrote."""
+def load_judge(path: Path) -> Judge:
+    """Read what `save_judge` wrote."""
     with np.load(path, allow_pickle=False) as archive:
         arrays = dict(archive)
     classes = tuple(str(name) for name in arrays["classes"])
     networks = []
     while f"{len(networks)} 0" in arrays:
-        built = network(len(classes))
+        built = build_network(len(classes))
         count = len(built.get_weights())
         built.set_weights([arrays[f"{len(networks)} {place}"] for place in range(count)])
         networks.append(built)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from esc10 import classes, recordings
+from esc10 import list_classes, read_recordings
 
 from mmdream.audio.spectra import measure_band_power
 from mmdream.networks.audio_models import MELNET_LAYERS, melnet
@@ -37,7 +37,7 @@ MIXED = 0.5
 """Share of the clips that are mixed with another one."""
 DROPOUT = 0.15
 """Little: this small network names but nine in ten of the clips that taught it."""
-SETTLING = 60
+SETTLING_BATCHES = 60
 """Batches that the averaged network hears before it is folded."""
 AVERAGED = 0.99
 """Share of the mean of all weights so far that each step keeps: it lies flatter than where a step ends."""
@@ -85,7 +85,7 @@ def crop(power: np.ndarray, hops: int, rng: np.random.Generator) -> np.ndarray:
     return power[start : start + hops]
 
 
-def transposed(power: np.ndarray, bands: float) -> np.ndarray:
+def shift_bands(power: np.ndarray, bands: float) -> np.ndarray:
     """The same a little higher or lower, the outermost bands held."""
     places = np.clip(np.arange(power.shape[1]) - bands, 0, power.shape[1] - 1)
     low = np.minimum(places.astype(int), power.shape[1] - 2)
@@ -101,7 +101,7 @@ def batch_power(
     bands = clips[0].power.shape[1]
     for number in chosen:
         power = np.roll(crop(clips[number].power, hops, rng), int(rng.integers(hops)), axis=0)
-        power = transposed(power, rng.uniform(-HIGHER, HIGHER))
+        power = shift_bands(power, rng.uniform(-HIGHER, HIGHER))
         tilt = np.interp(np.arange(bands), np.linspace(0, bands - 1, 5), rng.normal(0, 0.35, 5))
         gain = np.exp(tilt + rng.uniform(-4, 4) * np.log(10) / 10)
         hiss = 10 ** rng.uniform(-9, -7) * rng.exponential(1.0, power.shape)
@@ -116,15 +116,15 @@ def batch_power(
     return power.astype(np.float32), (0.95 * label + 0.05 / classes).astype(np.float32)
 
 
-def mask(heard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def mask_stripes(inputs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One time stripe and one band stripe of each clip set to the mean (SpecAugment)."""
-    for one in heard:
+    for one in inputs:
         width, height = int(rng.integers(25)), int(rng.integers(9))
         start = int(rng.integers(one.shape[0] - width))
         low = int(rng.integers(one.shape[1] - height))
         one[start : start + width] = 0.0
         one[:, low : low + height] = 0.0
-    return heard
+    return inputs
 
 
 def train(
@@ -139,32 +139,32 @@ def train(
     optimizer = keras.optimizers.AdamW(rate, weight_decay=2e-3, use_ema=True, ema_momentum=AVERAGED)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True)
 
-    def attacked(heard: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+    def attack(inputs: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(start)
-            loss = loss_of(label, model(heard + start, training=False))
-        return heard + perturb_signed(start, tape.gradient(loss, start), eps)
+            loss = loss_of(label, model(inputs + start, training=False))
+        return inputs + perturb_signed(start, tape.gradient(loss, start), eps)
 
     @tf.function(reduce_retracing=True)
-    def step(heard: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
-        shown = attacked(heard, label, start, eps)
+    def step(inputs: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> tf.Tensor:
+        shown = attack(inputs, label, start, eps)
         with tf.GradientTape() as tape:
             loss = loss_of(label, model(shown, training=True))
-        slopes = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(slopes, model.trainable_variables, strict=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
     @tf.function(reduce_retracing=True)
-    def settle(heard: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> None:
-        model(attacked(heard, label, start, eps), training=True)
+    def update_statistics(inputs: tf.Tensor, label: tf.Tensor, start: tf.Tensor, eps: tf.Tensor) -> None:
+        model(attack(inputs, label, start, eps), training=True)
 
     def batch(chosen: np.ndarray, most: float) -> list[tf.Tensor]:
         power, label = batch_power(clips, chosen, rng, args.hops, classes)
-        heard = mask((np.log(power + front.floor) - mu) / front.divisor, rng)[..., None]
+        inputs = mask_stripes((np.log(power + front.floor) - mu) / front.divisor, rng)[..., None]
         # From nothing to the whole: what is never shown clean is named worse when it is.
         eps = rng.uniform(0, most, (len(chosen), 1, 1, 1))
-        start = eps * rng.uniform(-1, 1, heard.shape)
-        return [tf.constant(each, tf.float32) for each in (heard, label, start, eps)]
+        start = eps * rng.uniform(-1, 1, inputs.shape)
+        return [tf.constant(each, tf.float32) for each in (inputs, label, start, eps)]
 
     number, began = 0, time.time()
     for epoch in range(args.epochs):
@@ -175,11 +175,11 @@ def train(
             total += float(step(*batch(order[piece * args.batch : (piece + 1) * args.batch], most)))
             number += 1
         if epoch % 10 == 9 or epoch == args.epochs - 1:
-            told = f"loss {total / per_epoch:.3f}, {time.time() - began:.0f} s"
-            print(f"epoch {epoch + 1}: {told}", flush=True)
+            progress = f"loss {total / per_epoch:.3f}, {time.time() - began:.0f} s"
+            print(f"epoch {epoch + 1}: {progress}", flush=True)
     optimizer.finalize_variable_values(model.trainable_variables)
-    for _ in range(SETTLING):  # The means and deviations that normalise belong to other weights.
-        settle(*batch(rng.permutation(len(clips))[: args.batch], args.eps))
+    for _ in range(SETTLING_BATCHES):  # The means and deviations that normalise belong to other weights.
+        update_statistics(*batch(rng.permutation(len(clips))[: args.batch], args.eps))
     return model
 
 
@@ -187,21 +187,21 @@ def accuracy(model: keras.Model, clips: list[Clip], mu: np.ndarray, front: Any, 
     """Share of whole clips named right, under a one-step attack where eps > 0."""
     right = 0
     for clip in clips:
-        heard = tf.constant(
+        inputs = tf.constant(
             ((np.log(clip.power + front.floor) - mu) / front.divisor)[None, ..., None], tf.float32
         )
         if eps:
             with tf.GradientTape() as tape:
-                tape.watch(heard)
+                tape.watch(inputs)
                 loss = keras.losses.sparse_categorical_crossentropy(
-                    tf.constant([clip.label]), model(heard), from_logits=True
+                    tf.constant([clip.label]), model(inputs), from_logits=True
                 )
-            heard = heard + eps * tf.sign(tape.gradient(loss, heard))
-        right += int(np.argmax(model(heard)[0])) == clip.label
+            inputs = inputs + eps * tf.sign(tape.gradient(loss, inputs))
+        right += int(np.argmax(model(inputs)[0])) == clip.label
     return right / len(clips)
 
 
-def taught(
+def train_fold(
     clips: list[Clip], held_out: int, front: Any, classes: int, args: argparse.Namespace
 ) -> tuple[keras.Model, np.ndarray]:
     """A folded network as it ships, rounded to float16, that has not heard one fold; and its bands' means."""
@@ -226,7 +226,7 @@ def fold_batch_normalization(trained: keras.Model) -> keras.Model:
     return folded
 
 
-def arrays_of(model: keras.Model) -> dict[str, np.ndarray]:
+def model_arrays(model: keras.Model) -> dict[str, np.ndarray]:
     """Weights by the names of the file, float16."""
     arrays = {}
     for name in (*MELNET_LAYERS, "logits"):
@@ -251,19 +251,19 @@ def main() -> None:
     args = parser.parse_args()
     tf.config.experimental.enable_op_determinism()
     front = Front()
-    names = classes(args.tar)
+    names = list_classes(args.tar)
     clips = [
         Clip(each.label, each.fold, measure_band_power(each.sound.samples[0], each.sound.rate, front))
-        for each in recordings(args.tar)
+        for each in read_recordings(args.tar)
     ]
     folds = {}
     for held_out in args.folds:
         keras.utils.set_random_seed(args.seed)
-        model, mu = taught(clips, held_out, front, len(names), args)
+        model, mu = train_fold(clips, held_out, front, len(names), args)
         test = [clip for clip in clips if clip.fold == held_out]
         folds[held_out] = {eps: accuracy(model, test, mu, front, eps) for eps in (0.0, 0.1, 0.25)}
         print(f"fold {held_out}: {folds[held_out]}", flush=True)
-    np.savez(path := args.out / "melnet.npz", **arrays_of(model))
+    np.savez(path := args.out / "melnet.npz", **model_arrays(model))
     figures = {
         "classes": names,
         "mu": [float(f"{value:.3f}") for value in mu],

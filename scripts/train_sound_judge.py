@@ -21,10 +21,23 @@ from pathlib import Path
 
 import librosa
 import numpy as np
-from esc10 import classes, recordings
-from measure_sound import read
-from sound_decoys import bursts, gain, plain_bursts, tones
-from sound_judge import BANDS, HIGH_HZ, HOP, LOW_HZ, RATE, Judge, heard, level, load, mel_power, network, save
+from esc10 import list_classes, read_recordings
+from measure_sound import read_sound
+from sound_decoys import bursts, draw_gain, plain_bursts, tones
+from sound_judge import (
+    BANDS,
+    HIGH_HZ,
+    HOP,
+    LOW_HZ,
+    RATE,
+    Judge,
+    build_network,
+    compress_mel_power,
+    load_judge,
+    mean_level,
+    mel_power,
+    save_judge,
+)
 
 from mmdream.networks.framework import keras, tf
 
@@ -43,7 +56,7 @@ BATCH = 32
 HZ = librosa.mel_frequencies(BANDS + 2, fmin=LOW_HZ, fmax=HIGH_HZ)[1:-1]
 KINDS = {"event": 0.3, "standing": 0.2, "backwards": 0.2, "decoy": 0.12, "gain": 0.1, "nothing": 0.08}
 """How often an example is what."""
-Item = tuple[np.ndarray, np.ndarray, np.ndarray]
+Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Mel power [frame, band], labels [class], and which of the labels count [class]."""
 
 
@@ -74,13 +87,13 @@ class Material:
     """Bursts and tones."""
 
 
-def others(data: Path, files: tuple[str, ...]) -> list[Clip]:
+def read_others(data: Path, files: tuple[str, ...]) -> list[Clip]:
     """Sounds of none of the classes."""
-    sounds = [read(data / name) for name in files]
+    sounds = [read_sound(data / name) for name in files]
     return [Clip(-1, 0, mel_power(sound.samples, sound.rate)) for sound in sounds]
 
 
-def piece(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def cut_piece(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`FRAMES` of a sound that are not silent, a little slower, higher or brighter than they were."""
     frames = round(FRAMES * 2 ** rng.uniform(-0.25, 0.25))
     if len(power) < frames:
@@ -96,27 +109,27 @@ def piece(power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     mix = np.zeros((BANDS, BANDS), np.float32)
     mix[low, np.arange(BANDS)], mix[low + 1, np.arange(BANDS)] = low + 1 - places, places - low
     power = power @ (mix * np.exp(tilt).astype(np.float32))
-    return power / np.float32(level(power))
+    return power / np.float32(mean_level(power))
 
 
-def ground(material: Material, rng: np.random.Generator) -> tuple[np.ndarray, int | None]:
+def draw_background(material: Material, rng: np.random.Generator) -> tuple[np.ndarray, int | None]:
     """A piece of what is no event, and its class if it has one."""
     if rng.random() < 0.5:
         clip = material.standing[rng.integers(len(material.standing))]
-        return piece(clip.power, rng), clip.label
-    return piece(material.others[rng.integers(len(material.others))].power, rng), None
+        return cut_piece(clip.power, rng), clip.label
+    return cut_piece(material.others[rng.integers(len(material.others))].power, rng), None
 
 
-def item(material: Material, rng: np.random.Generator) -> Item:
+def draw_example(material: Material, rng: np.random.Generator) -> Example:
     """One example: a clip, an event backwards, a decoy, or nothing; alone or over something else."""
     labels, counts = np.zeros(material.classes, np.float32), np.ones(material.classes, np.float32)
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     if kind in ("nothing", "gain"):
-        power, its_class = ground(material, rng)
+        power, its_class = draw_background(material, rng)
         if its_class is not None:
             labels[its_class] = 1
         if kind == "gain":
-            power = power * np.exp(gain(len(power), HZ, HOP / RATE, rng)).astype(np.float32)
+            power = power * np.exp(draw_gain(len(power), HZ, HOP / RATE, rng)).astype(np.float32)
             if its_class is not None:
                 counts[its_class] = 0  # Who can say whether rain under such a gain is rain?
         return power, labels, counts
@@ -127,13 +140,13 @@ def item(material: Material, rng: np.random.Generator) -> Item:
         "standing": material.standing,
     }[kind]
     chosen = several[rng.integers(len(several))]
-    power = piece(chosen.power, rng)
+    power = cut_piece(chosen.power, rng)
     if kind in ("standing", "event"):
         labels[chosen.label] = 1
     if kind == "backwards":
         power = power[::-1]
     if kind != "standing" and rng.random() < 0.5:
-        below, its_class = ground(material, rng)
+        below, its_class = draw_background(material, rng)
         under = rng.uniform(0, 30)  # dB
         power = power + np.float32(10 ** (-under / 10)) * below
         if its_class is not None:
@@ -141,15 +154,17 @@ def item(material: Material, rng: np.random.Generator) -> Item:
     return power, labels, counts
 
 
-def batch(
+def draw_batch(
     material: Material, mean: np.ndarray, deviation: np.ndarray, rng: np.random.Generator
 ) -> list[tf.Tensor]:
     """What the network is given of `BATCH` examples, their labels, smoothed, and which of those count."""
-    items = [item(material, rng) for _ in range(BATCH)]
+    items = [draw_example(material, rng) for _ in range(BATCH)]
     shown = []
     for power, _, _ in items:
         hiss = rng.standard_exponential(power.shape, np.float32)
-        one = (heard(power + np.float32(10 ** rng.uniform(-7, -4) / BANDS) * hiss) - mean) / deviation
+        one = (
+            compress_mel_power(power + np.float32(10 ** rng.uniform(-7, -4) / BANDS) * hiss) - mean
+        ) / deviation
         width, height = int(rng.integers(30)), int(rng.integers(9))
         start, low = int(rng.integers(FRAMES - width)), int(rng.integers(BANDS - height))
         one[start : start + width] = 0.0
@@ -164,7 +179,7 @@ def train(material: Material, mean: np.ndarray, deviation: np.ndarray, steps: in
     """One network."""
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
-    model = network(material.classes)
+    model = build_network(material.classes)
     rate = keras.optimizers.schedules.CosineDecay(1e-4, steps, warmup_target=3e-3, warmup_steps=steps // 20)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=5e-3)
 
@@ -174,20 +189,20 @@ def train(material: Material, mean: np.ndarray, deviation: np.ndarray, steps: in
             logits = model(shown, training=True)
             apart = tf.nn.sigmoid_cross_entropy_with_logits(labels, logits)
             loss = tf.reduce_sum(apart * counts) / tf.reduce_sum(counts)
-        slopes = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(slopes, model.trainable_variables, strict=True))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
 
     began, losses = time.perf_counter(), []
     for number in range(steps):
-        losses.append(float(step(*batch(material, mean, deviation, rng))))
+        losses.append(float(step(*draw_batch(material, mean, deviation, rng))))
         if (number + 1) % (steps // 5) == 0:
-            told = f"loss {np.mean(losses[-50:]):.3f}, {time.perf_counter() - began:.0f} s"
-            print(f"seed {seed}, step {number + 1}: {told}", flush=True)
+            progress = f"loss {np.mean(losses[-50:]):.3f}, {time.perf_counter() - began:.0f} s"
+            print(f"seed {seed}, step {number + 1}: {progress}", flush=True)
     return model
 
 
-def taught(clips: list[Clip], names: tuple[str, ...], data: Path, args: argparse.Namespace) -> Judge:
+def train_networks(clips: list[Clip], names: tuple[str, ...], data: Path, args: argparse.Namespace) -> Judge:
     """A judge that has not heard fold 5."""
     teach = [clip for clip in clips if clip.fold != 5]
     rng = np.random.default_rng(10)
@@ -198,26 +213,28 @@ def taught(clips: list[Clip], names: tuple[str, ...], data: Path, args: argparse
         [clip for clip in teach if names[clip.label] in EVENTS],
         [clip for clip in teach if names[clip.label] in DIRECTED],
         [clip for clip in teach if names[clip.label] not in EVENTS],
-        [*others(data, OTHERS), *drawn[-50:]],
+        [*read_others(data, OTHERS), *drawn[-50:]],
         drawn,
     )
-    shown = np.concatenate([heard(clip.power) for clip in teach])
+    shown = np.concatenate([compress_mel_power(clip.power) for clip in teach])
     mean, deviation = shown.mean(axis=0), shown.std(axis=0)
     networks = tuple(train(material, mean, deviation, args.steps, seed) for seed in range(args.networks))
     return Judge(names, networks, mean, deviation)
 
 
-def over(power: np.ndarray, below: np.ndarray, under_db: float) -> np.ndarray:
+def mix_over(power: np.ndarray, below: np.ndarray, under_db: float) -> np.ndarray:
     """A sound over another one that is looped, softer by so much."""
     again = np.tile(below, (-(-len(power) // len(below)), 1))[: len(power)]
-    return np.asarray(power / level(power) + 10 ** (-under_db / 10) * again / level(again), np.float32)
+    return np.asarray(
+        power / mean_level(power) + 10 ** (-under_db / 10) * again / mean_level(again), np.float32
+    )
 
 
-def figures(judge: Judge, clips: list[Clip], data: Path) -> dict[str, object]:
+def evaluate(judge: Judge, clips: list[Clip], data: Path) -> dict[str, object]:
     """What the judge is worth on fold 5 and on decoys that it has not heard."""
     test = [clip for clip in clips if clip.fold == 5]
     labels = np.array([clip.label for clip in test])
-    ahead, back = (judge.of_powers([clip.power[::turn] for clip in test]) for turn in (1, -1))
+    ahead, back = (judge.chances_of_powers([clip.power[::turn] for clip in test]) for turn in (1, -1))
     own, reversed_own = ahead[np.arange(len(test)), labels], back[np.arange(len(test)), labels]
     absent = np.ones_like(ahead, bool)
     absent[np.arange(len(test)), labels] = False
@@ -228,12 +245,12 @@ def figures(judge: Judge, clips: list[Clip], data: Path) -> dict[str, object]:
             "chance_of_its_clips": own[here].mean(),
             "of_the_same_backwards": reversed_own[here].mean(),
             "clips_more_sure_of_than_backwards": f"{int((own > reversed_own)[here].sum())} of {here.sum()}",
-            "direction_auc": area(own[here], reversed_own[here]),
-            "auc_against_other_clips": area(ahead[here, number], ahead[~here, number]),
+            "direction_auc": roc_area(own[here], reversed_own[here]),
+            "auc_against_other_clips": roc_area(ahead[here, number], ahead[~here, number]),
         }
     directed = np.isin(labels, [judge.classes.index(name) for name in DIRECTED])
     standing = [clip for clip in test if judge.classes[clip.label] not in EVENTS]
-    grounds = [clip.power for clip in [*standing, *others(data, HELD_OUT)]]
+    grounds = [clip.power for clip in [*standing, *read_others(data, HELD_OUT)]]
     return {
         "accuracy": float((ahead.argmax(axis=1) == labels).mean()),
         "heard_where_it_is": float((own > 0.5).mean()),
@@ -241,12 +258,12 @@ def figures(judge: Judge, clips: list[Clip], data: Path) -> dict[str, object]:
         "directed_forwards_heard": float((own[directed] > 0.5).mean()),
         "directed_backwards_refused": float((reversed_own[directed] <= 0.5).mean()),
         "directed_more_sure_of_forwards": float((own > reversed_own)[directed].mean()),
-        "decoys": decoys(judge, grounds),
+        "decoys": evaluate_decoys(judge, grounds),
         "classes": each,
     }
 
 
-def decoys(judge: Judge, grounds: list[np.ndarray]) -> dict[str, object]:
+def evaluate_decoys(judge: Judge, grounds: list[np.ndarray]) -> dict[str, object]:
     """How often decoys that the judge has not heard are taken for an event, and for a bark."""
     rng, events = np.random.default_rng(11), [judge.classes.index(name) for name in EVENTS]
     alone = {
@@ -257,26 +274,26 @@ def decoys(judge: Judge, grounds: list[np.ndarray]) -> dict[str, object]:
     kinds: dict[str, list[np.ndarray]] = {"nothing but ground": grounds} | alone
     for name in ("bursts", "bursts at 400-2000 Hz"):
         kinds[f"{name} over ground"] = [
-            over(power, grounds[rng.integers(len(grounds))], rng.uniform(0, 20)) for power in alone[name]
+            mix_over(power, grounds[rng.integers(len(grounds))], rng.uniform(0, 20)) for power in alone[name]
         ]
     kinds["gains drawn by hand on ground"] = [
-        (below[:500] * np.exp(gain(len(below[:500]), HZ, HOP / RATE, rng))).astype(np.float32)
+        (below[:500] * np.exp(draw_gain(len(below[:500]), HZ, HOP / RATE, rng))).astype(np.float32)
         for below in grounds
         for _ in range(2)
     ]
-    dog, told = judge.place("dog"), {}
+    dog, rates = judge.class_index("dog"), {}
     for name, powers in kinds.items():
-        found = judge.of_powers(powers)
-        told[name] = {
+        chances = judge.chances_of_powers(powers)
+        rates[name] = {
             "count": len(powers),
-            "refused": float((found[:, events].max(axis=1) <= 0.5).mean()),
-            "taken_for_a_bark": float((found[:, dog] > 0.5).mean()),
-            "mean_chance_of_a_bark": float(found[:, dog].mean()),
+            "refused": float((chances[:, events].max(axis=1) <= 0.5).mean()),
+            "taken_for_a_bark": float((chances[:, dog] > 0.5).mean()),
+            "mean_chance_of_a_bark": float(chances[:, dog].mean()),
         }
-    return told
+    return rates
 
 
-def area(more: np.ndarray, less: np.ndarray) -> float:
+def roc_area(more: np.ndarray, less: np.ndarray) -> float:
     """How often one of the first is more than one of the second: the area under the ROC curve."""
     apart = more[:, None] - less
     return float((apart > 0).mean() + 0.5 * (apart == 0).mean())
@@ -295,15 +312,15 @@ def main() -> None:
     tar = args.data / "esc10.tar"
     clips = [
         Clip(each.label, each.fold, mel_power(each.sound.samples, each.sound.rate))
-        for each in recordings(tar)
+        for each in read_recordings(tar)
     ]
     if args.weights:
-        judge = load(args.weights)
+        judge = load_judge(args.weights)
     else:
         tf.config.experimental.enable_op_determinism()
-        judge = taught(clips, classes(tar), args.data, args)
-        save(judge, args.out)
-    print(json.dumps(figures(judge, clips, args.data), indent=1, default=lambda x: round(float(x), 3)))
+        judge = train_networks(clips, list_classes(tar), args.data, args)
+        save_judge(judge, args.out)
+    print(json.dumps(evaluate(judge, clips, args.data), indent=1, default=lambda x: round(float(x), 3)))
 
 
 if __name__ == "__main__":
