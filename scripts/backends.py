@@ -19,45 +19,45 @@ else:
     raise SystemExit(f"KERAS_BACKEND={BACKEND}: this trains with tensorflow or torch")
 
 
-def differentiated(loss: Callable[..., Any], wanted: Any) -> tuple[Any, Any]:
+def value_and_gradient(loss: Callable[..., Any], inputs: Any) -> tuple[Any, Any]:
     """A loss and its gradient.
 
     Args:
         loss: of one tensor, or of nothing where it depends on Keras variables.
-        wanted: that tensor, or a list of those variables.
+        inputs: that tensor, or a list of those variables.
 
     Returns:
         The loss, and a gradient like `wanted`.
     """
     if BACKEND == "tensorflow":
-        return _taped(loss, wanted)
-    return _torched(loss, wanted)
+        return _tensorflow_value_and_gradient(loss, inputs)
+    return _torch_value_and_gradient(loss, inputs)
 
 
-def _taped(loss: Callable[..., Any], wanted: Any) -> tuple[Any, Any]:
+def _tensorflow_value_and_gradient(loss: Callable[..., Any], inputs: Any) -> tuple[Any, Any]:
     with tf.GradientTape() as tape:
-        if isinstance(wanted, list):
+        if isinstance(inputs, list):
             value = loss()
-            return value, tape.gradient(value, [v.value for v in wanted])
-        tape.watch(wanted)
-        value = loss(wanted)
-    return value, tape.gradient(value, wanted)
+            return value, tape.gradient(value, [v.value for v in inputs])
+        tape.watch(inputs)
+        value = loss(inputs)
+    return value, tape.gradient(value, inputs)
 
 
-def _torched(loss: Callable[..., Any], wanted: Any) -> tuple[Any, Any]:
-    if isinstance(wanted, list):
+def _torch_value_and_gradient(loss: Callable[..., Any], inputs: Any) -> tuple[Any, Any]:
+    if isinstance(inputs, list):
         value = loss()
-        found = torch.autograd.grad(value, [v.value for v in wanted], allow_unused=True)
+        gradients = torch.autograd.grad(value, [v.value for v in inputs], allow_unused=True)
         return value.detach(), [
-            f if f is not None else ops.zeros_like(v) for f, v in zip(found, wanted, strict=True)
+            f if f is not None else ops.zeros_like(v) for f, v in zip(gradients, inputs, strict=True)
         ]
-    leaf = wanted.detach().requires_grad_(True)
+    leaf = inputs.detach().requires_grad_(True)
     value = loss(leaf)
-    (found,) = torch.autograd.grad(value, [leaf])
-    return value.detach(), found
+    (gradients,) = torch.autograd.grad(value, [leaf])
+    return value.detach(), gradients
 
 
-def compiled(step: Callable[..., Any]) -> Callable[..., Any]:
+def compile_step(step: Callable[..., Any]) -> Callable[..., Any]:
     """A function of arrays, as one graph where the backend has graphs."""
     if BACKEND == "tensorflow":
         graph = tf.function(step, reduce_retracing=True)

@@ -22,7 +22,7 @@ def export(checkpoint: Path, out: Path) -> None:
         variable.assign(found[f"v{place:03}"])
     units = {"p3b": found["unit0"], "p4c": found["unit1"], "p5b": found["unit2"]}
     folded = fold(trained, units)
-    check(trained, folded, units)
+    check_folded(trained, folded, units)
     small = {name: a.astype("f2" if name.endswith("_kernel") else "f4") for name, a in folded.items()}
     part = out.with_name(f".{out.stem}.part.npz")
     np.savez_compressed(part, **small)
@@ -56,16 +56,18 @@ def fold(trained, units):  # type: ignore[no-untyped-def]
     return folded
 
 
-def check(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
+def check_folded(trained, folded, units) -> None:  # type: ignore[no-untyped-def]
     """Folded and unfolded must agree, at odd sizes too."""
     plain = dreamnet("float32")
     assign_arrays(plain, folded, "dreamnet", "folded")
     pictures = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 101, 130, 3)).astype("f4")
-    told = [*units.values(), np.float32(1)]
-    found = [[keras.ops.convert_to_numpy(y) for y in net(pictures)] for net in (plain, trained)]
-    for seen, wanted, unit in zip(*found, told, strict=True):
-        scaled = wanted * unit
-        np.testing.assert_allclose(seen, scaled, rtol=1e-3, atol=1e-3 * float(np.mean(np.abs(scaled))))
+    scales = [*units.values(), np.float32(1)]
+    outputs = [[keras.ops.convert_to_numpy(y) for y in net(pictures)] for net in (plain, trained)]
+    for folded_output, trained_output, unit in zip(*outputs, scales, strict=True):
+        scaled = trained_output * unit
+        np.testing.assert_allclose(
+            folded_output, scaled, rtol=1e-3, atol=1e-3 * float(np.mean(np.abs(scaled)))
+        )
 
 
 def update_card(card: Path, figures: dict[str, str]) -> None:

@@ -40,7 +40,7 @@ from mmdream.settings.targets import Objective, Term
 
 SIDE = 224
 """px of a dream."""
-STRONGEST = 0.12
+MAX_STRENGTH = 0.12
 """Mean |dream - source| that a dream into a picture may have."""
 Judge = Callable[[np.ndarray], np.ndarray]
 """Pictures float32 [n, SIDE, SIDE, 3], 0..1 -> logits [n, 200], in the order of wnids.txt."""
@@ -69,85 +69,87 @@ def main() -> None:
     others = {
         name: load_network(load_card(name), given.get(name)) for name in chosen.judges if name != chosen.net
     }
-    judges = {name: of_card(judge, wnids) for name, judge in others.items()}
+    judges = {name: card_judge(judge, wnids) for name, judge in others.items()}
     if chosen.trained is not None:
-        judges["trained"] = of_tiny(chosen.trained)
+        judges["trained"] = trained_judge(chosen.trained)
     about = load_card(chosen.net)
     network = load_network(about, given.get(chosen.net), choose_precision("auto", about))
-    told: dict[str, object] = {"real pictures": rates(judges, *real(chosen.data, wnids))}
+    figures: dict[str, object] = {
+        "real pictures": hit_rates(judges, *read_validation_pictures(chosen.data, wnids))
+    }
     for kind in chosen.kinds:
         began = time.perf_counter()
-        sources = from_noise if kind == "noise" else into(pictures(chosen.data, kind))
+        sources = make_noise if kind == "noise" else cycle_pictures(read_pictures(chosen.data, kind))
         dreams, wanted, strengths = [], [], []
         for place in range(0, len(wnids), chosen.every):
             for seed in range(chosen.seeds):
                 source = sources(place, seed)
-                dream = dreamed(network, wnids[place], source, seed, natural=kind == "noise")
+                dream = dream_class(network, wnids[place], source, seed, natural=kind == "noise")
                 dreams.append(dream)
                 wanted.append(place)
                 strengths.append(float(np.abs(dream - source).mean()))
         seconds = (time.perf_counter() - began) / len(dreams)
-        told[kind] = rates(judges, dreams, wanted) | {
+        figures[kind] = hit_rates(judges, dreams, wanted) | {
             "dreams": len(dreams),
             "strength": round(float(np.mean(strengths)), 3),
             "seconds_each": round(seconds, 2),
         }
-        print(kind, told[kind], flush=True)
+        print(kind, figures[kind], flush=True)
         if chosen.sheet is not None:
-            sheet(chosen.sheet.with_stem(f"{chosen.sheet.stem}_{kind}"), dreams[:: chosen.seeds])
-    print(json.dumps(told, indent=1))
+            write_sheet(chosen.sheet.with_stem(f"{chosen.sheet.stem}_{kind}"), dreams[:: chosen.seeds])
+    print(json.dumps(figures, indent=1))
 
 
-def dreamed(network: Network, wnid: str, source: np.ndarray, seed: int, natural: bool) -> np.ndarray:
+def dream_class(network: Network, wnid: str, source: np.ndarray, seed: int, natural: bool) -> np.ndarray:
     """One class dreamed on float32 [SIDE, SIDE, 3]."""
-    wanted = Objective((Term("target", wnid),), (1.0,))
+    objective = Objective((Term("target", wnid),), (1.0,))
     sizes = [(round(SIDE / RATIO**k),) * 2 for k in reversed(range(OCTAVES))]
     gain = octaves.dream_octaves(
         source,
         np.zeros_like(source),
         octaves.plan_full_passes(sizes, STEPS),
-        build_gradient(network, wanted),
-        step_size(network.card, wanted),
+        build_gradient(network, objective),
+        step_size(network.card, objective),
         seed=seed,
         time=Fraction(0),
         options=AscentOptions(natural=natural),
     )
     detail = octaves.make_detail_limiter(source, "full")(gain)
     if not natural:
-        detail = detail * min(1.0, STRONGEST / float(np.abs(detail).mean()))
+        detail = detail * min(1.0, MAX_STRENGTH / float(np.abs(detail).mean()))
     return np.clip(source + detail, 0, 1).astype(np.float32)
 
 
-def from_noise(place: int, seed: int) -> np.ndarray:
+def make_noise(place: int, seed: int) -> np.ndarray:
     """Noise of its own for each class and seed."""
     return make_noise_image(SIDE, SIDE, 1000 * seed + place)
 
 
-def into(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
+def cycle_pictures(several: list[np.ndarray]):  # type: ignore[no-untyped-def]
     """Pictures by turns."""
     return lambda place, seed: several[(place + seed) % len(several)]
 
 
-def pictures(data: Path, kind: str) -> list[np.ndarray]:
+def read_pictures(data: Path, kind: str) -> list[np.ndarray]:
     """Squares out of the middle of photographs or of film frames, float32 [SIDE, SIDE, 3]."""
     if kind == "photographs":
-        return [square(image.read_image(path)) for path in sorted((data / "photos").glob("*.jpg"))]
+        return [crop_square(image.read_image(path)) for path in sorted((data / "photos").glob("*.jpg"))]
     found = []
     for name in ("chaplin.mp4", "big_buck_bunny_0_30.webm", "sintel_854x480.mp4"):
         film = probe(data / "films" / name)
         every = [frame for number, frame in enumerate(read_frames(film)) if number in (40, 200, 400, 600)]
-        found += [square(frame.rgb) for frame in every]
+        found += [crop_square(frame.rgb) for frame in every]
     return found
 
 
-def square(rgb: np.ndarray) -> np.ndarray:
+def crop_square(rgb: np.ndarray) -> np.ndarray:
     """The largest square in the middle, SIDE px."""
     side = min(rgb.shape[:2])
     top, left = (rgb.shape[0] - side) // 2, (rgb.shape[1] - side) // 2
     return cv2.resize(rgb[top : top + side, left : left + side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
+def read_validation_pictures(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
     """Tiny ImageNet's validation pictures, enlarged, and their classes."""
     shown, places = [], []
     with tarfile.open(data / "tiny_imagenet_val.tar") as tar:
@@ -160,38 +162,38 @@ def real(data: Path, wnids: list[str]) -> tuple[list[np.ndarray], list[int]]:
     return shown, places
 
 
-def of_card(network: Network, wnids: list[str]) -> Judge:
+def card_judge(network: Network, wnids: list[str]) -> Judge:
     """A network of the zoo as a judge."""
     head = network.class_logits()
     columns = [network.card.class_index(wnid) for wnid in wnids]
     return lambda shown: head(tf.constant(shown)).numpy()[:, columns]
 
 
-def of_tiny(weights: Path) -> Judge:
+def trained_judge(weights: Path) -> Judge:
     """The network of train_judge.py, which looks at pictures as small as it has learned from."""
-    network = train_judge.judge(weights=weights)
+    network = train_judge.build_judge(weights=weights)
     size = (train_judge.SIDE, train_judge.SIDE)
 
-    def look(shown: np.ndarray) -> np.ndarray:
+    def classify(shown: np.ndarray) -> np.ndarray:
         small = np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in shown])
         return network(small - 0.5, training=False).numpy()
 
-    return look
+    return classify
 
 
-def rates(judges: dict[str, Judge], shown: list[np.ndarray], wanted: list[int]) -> dict[str, object]:
+def hit_rates(judges: dict[str, Judge], shown: list[np.ndarray], wanted: list[int]) -> dict[str, object]:
     """Per cent of pictures whose class each judge ranks first, and among the first five, of the 200."""
-    told: dict[str, object] = {}
+    figures: dict[str, object] = {}
     for name, judge in judges.items():
         several = [np.stack(shown[k : k + BATCH]) for k in range(0, len(shown), BATCH)]
         logits = np.concatenate([judge(some) for some in several])
         own = logits[np.arange(len(wanted)), wanted]
         ranks = (logits > own[:, None]).sum(axis=1)
-        told[name] = [round(100 * float(np.mean(ranks < best)), 1) for best in (1, 5)]
-    return told
+        figures[name] = [round(100 * float(np.mean(ranks < best)), 1) for best in (1, 5)]
+    return figures
 
 
-def sheet(path: Path, dreams: list[np.ndarray]) -> None:
+def write_sheet(path: Path, dreams: list[np.ndarray]) -> None:
     """Ten dreams a row."""
     small = [cv2.resize(dream, (160, 160), interpolation=cv2.INTER_AREA) for dream in dreams]
     small += [np.ones_like(small[0])] * (-len(small) % 10)

@@ -26,10 +26,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from backends import compiled, differentiated
+from backends import compile_step, value_and_gradient
 from dreamnet_export import export
 from keras import ops
-from training_pictures import Batch, batch, batches, pools
+from training_pictures import Batch, batch, batches, load_pools
 
 from mmdream.networks.image_models import dreamnet, googlenet
 from mmdream.networks.network import assign_arrays
@@ -70,7 +70,7 @@ def main() -> None:
 def train(chosen: argparse.Namespace) -> None:
     """Train to `chosen.steps`, with a checkpoint every 200 steps."""
     keras.utils.set_random_seed(0)
-    trained_on, kept = pools(chosen.data, chosen.tiny, chosen.more)
+    trained_on, kept = load_pools(chosen.data, chosen.tiny, chosen.more)
     large = " and ".join(str(len(pictures)) for pictures in trained_on.large)
     print(f"{large} large pictures, {len(trained_on.small)} small ones", flush=True)
     teacher = load_teacher(chosen.data / "weights" / "googlenet_fp16.npz")
@@ -79,33 +79,33 @@ def train(chosen: argparse.Namespace) -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     optimizer.build(student.trainable_variables)
     state = student.variables + optimizer.variables
-    first, units = resume(chosen.checkpoint, state)
+    first, units = load_checkpoint(chosen.checkpoint, state)
     shape = chosen.batch, chosen.side
     if not units:
-        units = deviations(teacher, [batch(trained_on, *shape, 10**9 + place) for place in range(16)])
+        units = channel_units(teacher, [batch(trained_on, *shape, 10**9 + place) for place in range(16)])
     columns = [load_card("googlenet").class_index(names[0]) for names in load_card("dreamnet").class_names()]
-    step_of = make_step(student, teacher, optimizer, units, columns)
-    trial_of = make_trial(student, teacher, units, columns)
+    train_step = make_step(student, teacher, optimizer, units, columns)
+    evaluate = make_evaluation(student, teacher, units, columns)
     trials = [batch(kept, *shape, 2 * 10**9 + place) for place in range(12)]
     began, at = time.monotonic(), first
     for step, given in batches(trained_on, *shape, first, chosen.steps):
         progress = step / chosen.steps
-        optimizer.learning_rate.assign(rate(progress))
+        optimizer.learning_rate.assign(learning_rate(progress))
         longest = chosen.eps * min(1.0, progress / 0.3)
         length = np.random.default_rng((2019, step)).uniform(0, longest, chosen.batch)
-        loss = step_of(given.pictures, given.classes, length.astype(np.float32))
+        loss = train_step(given.pictures, given.classes, length.astype(np.float32))
         if (done := step + 1) % 100 == 0 or done == chosen.steps:
             pace = (time.monotonic() - began) / (done - at) * 1000
             print(f"step {done}/{chosen.steps} {pace:.0f} ms/step loss {float(loss):.4f}", flush=True)
             began, at = time.monotonic(), done
             if done % 500 == 0 or done == chosen.steps:
-                seen = tried(trial_of, trials, chosen.eps / 2)
-                print("   ", " ".join(f"{name} {value:.3f}" for name, value in seen.items()), flush=True)
-                save(chosen.checkpoint, state, done, units, seen)
+                figures = evaluate_student(evaluate, trials, chosen.eps / 2)
+                print("   ", " ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
+                save_checkpoint(chosen.checkpoint, state, done, units, figures)
                 began = time.monotonic()
 
 
-def rate(progress: float) -> float:
+def learning_rate(progress: float) -> float:
     """Learning rate at `progress` 0..1: 3 % warm-up, then a cosine to 0."""
     if progress < 0.03:
         return PEAK_RATE * (progress + 1e-4) / 0.03
@@ -121,129 +121,131 @@ def load_teacher(weights: Path) -> keras.Model:
     return teacher
 
 
-def teach(teacher: keras.Model, pictures: keras.KerasTensor) -> list[keras.KerasTensor]:
+def teacher_outputs(teacher: keras.Model, pictures: keras.KerasTensor) -> list[keras.KerasTensor]:
     """The teacher's features and its logits [n, 1000], float32, for RGB 0..1."""
     caffe = ops.flip(pictures, -1) * 255 - ops.array(CAFFE_MEAN, "float32")
     return [ops.cast(feature, "float32") for feature in teacher(caffe, training=False)]
 
 
-def in_units(features: list[keras.KerasTensor], units: list[np.ndarray]) -> list[keras.KerasTensor]:
+def scale_features(features: list[keras.KerasTensor], units: list[np.ndarray]) -> list[keras.KerasTensor]:
     """Features over the unit of each channel."""
     return [f / ops.convert_to_tensor(unit) for f, unit in zip(features, units, strict=True)]
 
 
-def deviations(teacher: keras.Model, several: list[Batch]) -> list[np.ndarray]:
+def channel_units(teacher: keras.Model, several: list[Batch]) -> list[np.ndarray]:
     """The unit of each channel: its deviation plus 5 % of the mean one, for the rare channels."""
-    told = [teach(teacher, ops.array(given.pictures))[:-1] for given in several]
-    seen = [[ops.convert_to_numpy(feature) for feature in features] for features in told]
+    outputs = [teacher_outputs(teacher, ops.array(given.pictures))[:-1] for given in several]
+    arrays = [[ops.convert_to_numpy(feature) for feature in features] for features in outputs]
     units = []
-    for rung in zip(*seen, strict=True):
+    for rung in zip(*arrays, strict=True):
         deviation = np.concatenate(rung).std((0, 1, 2))
         units.append((deviation + 0.05 * deviation.mean()).astype(np.float32))
     return units
 
 
-def wanted(teacher, pictures, classes, units, columns):  # type: ignore[no-untyped-def]
+def build_targets(teacher, pictures, classes, units, columns):  # type: ignore[no-untyped-def]
     """What the student is to say of `pictures`: features in `units`, and shares of the 200 classes [n, 200].
 
     A picture of a known class has that class and the teacher's shares, half and half; another one the
     teacher's shares alone, and less of them where the teacher sees another class than the 200.
     """
-    *features, logits = teach(teacher, pictures)
+    *features, logits = teacher_outputs(teacher, pictures)
     shares = ops.take(ops.softmax(logits), columns, -1)
     known = ops.expand_dims(ops.cast(classes >= 0, "float32"), -1)
     believed = shares / ops.sum(shares, -1, keepdims=True)
     exact = ops.one_hot(ops.maximum(classes, 0), len(columns))
-    return in_units(features, units), known * (TRUST * believed + (1 - TRUST) * exact) + (1 - known) * shares
+    return scale_features(features, units), known * (TRUST * believed + (1 - TRUST) * exact) + (
+        1 - known
+    ) * shares
 
 
-def shortfall(seen, targets):  # type: ignore[no-untyped-def]
+def distillation_loss(outputs, targets):  # type: ignore[no-untyped-def]
     """Loss of each picture, float32 [n]: squared error, summed over the rungs, and the classes' entropy."""
     features, shares = targets
     errors = [
         ops.mean(ops.square(ops.cast(s, "float32") - t), [1, 2, 3])
-        for s, t in zip(seen[:-1], features, strict=True)
+        for s, t in zip(outputs[:-1], features, strict=True)
     ]
-    told = ops.log_softmax(ops.cast(seen[-1], "float32"))
-    return sum(errors) - CLASSES * ops.sum(shares * told, -1)
+    log_shares = ops.log_softmax(ops.cast(outputs[-1], "float32"))
+    return sum(errors) - CLASSES * ops.sum(shares * log_shares, -1)
 
 
 def attack(student, pictures, targets, length):  # type: ignore[no-untyped-def]
     """Each picture moved by its L2 `length` [n] in the direction that raises its loss."""
 
     def loss(pictures):  # type: ignore[no-untyped-def]
-        return ops.sum(shortfall(student(pictures - 0.5, training=False), targets))
+        return ops.sum(distillation_loss(student(pictures - 0.5, training=False), targets))
 
-    return perturb_images(pictures, differentiated(loss, pictures)[1], length)
+    return perturb_images(pictures, value_and_gradient(loss, pictures)[1], length)
 
 
 def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-untyped-def]
     """One training step: (pictures, classes, lengths of the attack) -> loss under attack."""
 
-    @compiled
+    @compile_step
     def step(pictures, classes, length):  # type: ignore[no-untyped-def]
-        targets = wanted(teacher, pictures, classes, units, columns)
+        targets = build_targets(teacher, pictures, classes, units, columns)
         attacked = attack(student, pictures, targets, length)
 
         def loss():  # type: ignore[no-untyped-def]
-            return ops.mean(shortfall(student(attacked - 0.5, training=True), targets))
+            return ops.mean(distillation_loss(student(attacked - 0.5, training=True), targets))
 
-        value, found = differentiated(loss, student.trainable_variables)
-        optimizer.apply(found, student.trainable_variables)
+        value, gradients = value_and_gradient(loss, student.trainable_variables)
+        optimizer.apply(gradients, student.trainable_variables)
         return value
 
     return step
 
 
-def make_trial(student, teacher, units, columns):  # type: ignore[no-untyped-def]
+def make_evaluation(student, teacher, units, columns):  # type: ignore[no-untyped-def]
     """(pictures, classes, length) -> cosine to the teacher at each rung, hits, and loss; clean, attacked."""
 
-    @compiled
-    def trial(pictures, classes, length):  # type: ignore[no-untyped-def]
-        targets = wanted(teacher, pictures, classes, units, columns)
+    @compile_step
+    def evaluate(pictures, classes, length):  # type: ignore[no-untyped-def]
+        targets = build_targets(teacher, pictures, classes, units, columns)
         attacked = attack(student, pictures, targets, length)
-        told = []
+        rows = []
         for shown in (pictures, attacked):
-            seen = student(shown - 0.5, training=False)
-            hits = ops.cast(ops.argmax(seen[-1], -1) == classes, "float32")
-            told.append(
+            outputs = student(shown - 0.5, training=False)
+            hits = ops.cast(ops.argmax(outputs[-1], -1) == classes, "float32")
+            rows.append(
                 [
-                    *[cosine(s, t, u) for s, t, u in zip(seen[:-1], targets[0], units, strict=True)],
+                    *[mean_cosine(s, t, u) for s, t, u in zip(outputs[:-1], targets[0], units, strict=True)],
                     ops.sum(hits) / ops.maximum(ops.sum(ops.cast(classes >= 0, "float32")), 1.0),
-                    ops.mean(shortfall(seen, targets)),
+                    ops.mean(distillation_loss(outputs, targets)),
                 ]
             )
-        return ops.stack([ops.stack(row) for row in told])
+        return ops.stack([ops.stack(row) for row in rows])
 
-    return trial
+    return evaluate
 
 
-def cosine(seen, target, unit):  # type: ignore[no-untyped-def]
+def mean_cosine(outputs, target, unit):  # type: ignore[no-untyped-def]
     """Mean cosine between student's and teacher's channels, in the teacher's own units."""
     unit = ops.convert_to_tensor(unit)
-    s, t = ops.cast(seen, "float32") * unit, target * unit
+    s, t = ops.cast(outputs, "float32") * unit, target * unit
     return ops.mean(ops.sum(ops.normalize(s, -1) * ops.normalize(t, -1), -1))
 
 
-def tried(trial_of, trials: list[Batch], length: float) -> dict[str, float]:  # type: ignore[no-untyped-def]
+def evaluate_student(evaluate, trials: list[Batch], length: float) -> dict[str, float]:  # type: ignore[no-untyped-def]
     """The card's figures, means over the kept pictures."""
     rows = [
-        ops.convert_to_numpy(trial_of(t.pictures, t.classes, np.full(len(t.classes), length, np.float32)))
+        ops.convert_to_numpy(evaluate(t.pictures, t.classes, np.full(len(t.classes), length, np.float32)))
         for t in trials
     ]
     clean, attacked = np.mean(rows, 0)
     names = ["cosine_3b", "cosine_4c", "cosine_5b", "top1", "loss"]
-    told = {name: float(value) for name, value in zip(names, clean, strict=True)}
-    return told | {f"{n}_attacked": float(v) for n, v in zip(names, attacked, strict=True)}
+    figures = {name: float(value) for name, value in zip(names, clean, strict=True)}
+    return figures | {f"{n}_attacked": float(v) for n, v in zip(names, attacked, strict=True)}
 
 
-def save(
-    path: Path, state: list[keras.Variable], step: int, units: list[np.ndarray], seen: dict[str, float]
+def save_checkpoint(
+    path: Path, state: list[keras.Variable], step: int, units: list[np.ndarray], figures: dict[str, float]
 ) -> None:
     """Write a checkpoint under a temporary name, then rename."""
     arrays = {f"v{place:03}": ops.convert_to_numpy(variable) for place, variable in enumerate(state)}
     arrays |= {f"unit{place}": unit for place, unit in enumerate(units)}
-    arrays |= {f"seen_{name}": np.float64(value) for name, value in seen.items()}
+    arrays |= {f"seen_{name}": np.float64(value) for name, value in figures.items()}
     buffer = io.BytesIO()
     np.savez(buffer, step=step, **arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +253,7 @@ def save(
     path.with_suffix(".part").replace(path)
 
 
-def resume(path: Path, state: list[keras.Variable]) -> tuple[int, list[np.ndarray]]:
+def load_checkpoint(path: Path, state: list[keras.Variable]) -> tuple[int, list[np.ndarray]]:
     """Lay a checkpoint into `state`; returns its step and units, or 0 and nothing."""
     if not path.is_file():
         return 0, []

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from backends import compiled, differentiated
+from backends import compile_step, value_and_gradient
 from keras import layers, ops
 from training_pictures import read_archive, read_folder
 
@@ -57,10 +57,10 @@ def main() -> None:
     else:
         found = read_folder(chosen.tiny / "train", place)
     shown, classes = np.stack([picture for picture, _ in found]), np.array([c for _, c in found], np.int32)
-    network = judge("mixed_bfloat16")
+    network = build_judge("mixed_bfloat16")
     steps = round(chosen.epochs * len(shown) / BATCH)
     began = time.monotonic()
-    climb(network, shown, classes, steps, began + 60 * chosen.minutes)
+    train(network, shown, classes, steps, began + 60 * chosen.minutes)
     kept = [
         (picture, c) for picture, c in read_archive(chosen.data / "tiny_imagenet_val.tar", place) if c >= 0
     ]
@@ -74,7 +74,7 @@ def main() -> None:
     np.savez_compressed(chosen.out, **arrays)
 
 
-def judge(dtype: str = "float32", weights: Path | None = None) -> keras.Model:
+def build_judge(dtype: str = "float32", weights: Path | None = None) -> keras.Model:
     """The network: [n, 64, 64, 3], RGB 0..1 minus 0.5 -> logits [n, 200] in the order of wnids.txt."""
 
     def convolve(x, channels, side, stride, name):  # type: ignore[no-untyped-def]
@@ -103,33 +103,33 @@ def judge(dtype: str = "float32", weights: Path | None = None) -> keras.Model:
     return network
 
 
-def climb(network: keras.Model, shown: np.ndarray, classes: np.ndarray, steps: int, until: float) -> None:
+def train(network: keras.Model, shown: np.ndarray, classes: np.ndarray, steps: int, until: float) -> None:
     """Train for `steps`: the rate goes up, then down a cosine; ends by `until` (monotonic, s)."""
     optimizer = keras.optimizers.AdamW(PEAK_RATE, weight_decay=DECAY, beta_2=0.99)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     optimizer.build(network.trainable_variables)
 
-    @compiled
-    def step(pictures, wanted):  # type: ignore[no-untyped-def]
+    @compile_step
+    def step(pictures, labels):  # type: ignore[no-untyped-def]
         def loss():  # type: ignore[no-untyped-def]
             logits = network(pictures, training=True)
-            exact = ops.one_hot(wanted, logits.shape[-1])
+            exact = ops.one_hot(labels, logits.shape[-1])
             smooth = exact * (1 - SMOOTHING) + SMOOTHING / logits.shape[-1]
             return -ops.mean(ops.sum(smooth * ops.log_softmax(logits), -1))
 
-        value, found = differentiated(loss, network.trainable_variables)
-        optimizer.apply(found, network.trainable_variables)
+        value, gradients = value_and_gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
         return value
 
     began = time.monotonic()
-    for number, (pictures, wanted) in enumerate(batches(shown, classes, steps)):
+    for number, (pictures, labels) in enumerate(batches(shown, classes, steps)):
         # By the clock as well: a slow machine ends its cosine in time.
         progress = max(number / steps, (time.monotonic() - began) / max(1e-9, until - began))
         if progress >= 1:
             break
         turn = 0.5 * (1 + float(np.cos(np.pi * max(0.0, progress - 0.1) / 0.9)))
         optimizer.learning_rate.assign(PEAK_RATE * min(progress / 0.1 + 0.01, turn))
-        value = step(pictures, wanted)
+        value = step(pictures, labels)
         if number % 200 == 0:
             print(f"step {number}/{steps} {progress:.2f} loss {float(value):.3f}", flush=True)
 

@@ -35,7 +35,7 @@ class Batch:
     """int32 [n], -1 for none."""
 
 
-def pools(data: Path, tiny: Path | None, more: list[Path]) -> tuple[Pool, Pool]:
+def load_pools(data: Path, tiny: Path | None, more: list[Path]) -> tuple[Pool, Pool]:
     """Those to train on, and those kept from it: each 40th large picture, each 500th small one.
 
     Args:
@@ -64,7 +64,7 @@ def read_archive(archive: Path, place: dict[str, int]) -> list[Labelled]:
     """The pictures of a tar whose members begin with a WordNet id."""
     with tarfile.open(archive) as tar:
         return [
-            (decode(tar.extractfile(m).read()), place.get(m.name[:9], -1))  # type: ignore[union-attr]
+            (decode_picture(tar.extractfile(m).read()), place.get(m.name[:9], -1))  # type: ignore[union-attr]
             for m in tar
             if m.isfile()
         ]
@@ -73,10 +73,13 @@ def read_archive(archive: Path, place: dict[str, int]) -> list[Labelled]:
 def read_folder(folder: Path, place: dict[str, int]) -> list[Labelled]:
     """The pictures in folders named by a WordNet id."""
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpeg", ".jpg", ".png"))
-    return [(decode(file.read_bytes()), place.get(file.relative_to(folder).parts[0], -1)) for file in files]
+    return [
+        (decode_picture(file.read_bytes()), place.get(file.relative_to(folder).parts[0], -1))
+        for file in files
+    ]
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode_picture(data: bytes) -> np.ndarray:
     """A coded picture as uint8 [h, w, 3] RGB, turned as stored: ImageNet ignores EXIF."""
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)[..., ::-1]
@@ -104,11 +107,11 @@ def batch(pool: Pool, count: int, side: int, seed: int) -> Batch:
         small = place % 2
         of = pool.small if small else pool.large[rng.integers(len(pool.large))]
         picture, classes[place] = of[rng.integers(len(of))]
-        seen = round(64 * rng.uniform(0.7, 1.0)) if small else round(side / rng.uniform(0.4, 1.2))
-        seen = min(seen, *picture.shape[:2])
-        y, x = (int(rng.integers(size - seen + 1)) for size in picture.shape[:2])
-        crop = picture[y : y + seen, x : x + seen]
-        how = cv2.INTER_AREA if seen > side else cv2.INTER_CUBIC
+        crop_side = round(64 * rng.uniform(0.7, 1.0)) if small else round(side / rng.uniform(0.4, 1.2))
+        crop_side = min(crop_side, *picture.shape[:2])
+        y, x = (int(rng.integers(size - crop_side + 1)) for size in picture.shape[:2])
+        crop = picture[y : y + crop_side, x : x + crop_side]
+        how = cv2.INTER_AREA if crop_side > side else cv2.INTER_CUBIC
         crop = cv2.resize(crop, (side, side), interpolation=how).astype(np.float32) / 255
         crop = crop[:, ::-1] if rng.random() < 0.5 else crop
         grey = crop.mean(2, keepdims=True)
