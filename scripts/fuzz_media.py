@@ -37,9 +37,9 @@ import mmdream  # noqa: F401  # Before OpenCV, which learns its limits when it i
 
 # isort: split
 import cv2
-from fuzz_mutations import LIES, mutated
-from fuzz_readers import READERS, TRAINED, in_folder, prepared
-from fuzz_seeds import Seeds, every, sets
+from fuzz_mutations import MUTATIONS, mutate_file
+from fuzz_readers import READERS, TRAINED, prepare_set, read_prepared_set
+from fuzz_seeds import Seeds, all_seeds, write_sets
 
 from mmdream.core.errors import MAX_MESSAGE_LENGTH, UserError, to_one_line
 from mmdream.core.events import EventSink
@@ -52,7 +52,7 @@ MEMORY_LOADED = 8 << 30
 SECONDS = 20
 DISK = 512 << 20
 """Bytes of any file that is written."""
-IN_TURN = 50
+BATCH = 50
 """Files a process with TensorFlow takes."""
 SHARES = {"keras-loaded": 0.02, "mat": 0.01}
 """Of all files, those of kinds that take a second each: they need TensorFlow, or start a process to read in.
@@ -78,13 +78,13 @@ class Workshop:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
         (folder / "sets").mkdir()
-        self.sets = sets(folder / "sets")
+        self.sets = write_sets(folder / "sets")
         prepare_dataset("esc10", [folder / "sets/esc10"], folder / "sets/prepared", None, False, EventSink())
-        self.seeds: Seeds = every(folder, TRAINED.format(sha256="0" * 64))
+        self.seeds: Seeds = all_seeds(folder, TRAINED.format(sha256="0" * 64))
         self.seeds["keras-loaded"] = self.seeds["keras"]
-        for kind, laid in self.sets.items():
+        for kind, cases in self.sets.items():
             if kind != "mat":  # It is written without a folder, as it holds a date.
-                self.seeds[kind] = [(file, (home / file).read_bytes()) for _, home, file in laid]
+                self.seeds[kind] = [(file, (home / file).read_bytes()) for _, home, file in cases]
         (folder / "network.keras").write_bytes(dict(self.seeds["keras"])["ways.keras"])
         (folder / "weights.npz").write_bytes(self.seeds["npz"][0][1])
         os.environ["FUZZ_NETWORK"], os.environ["FUZZ_WEIGHTS"] = (
@@ -92,24 +92,24 @@ class Workshop:
             f"{folder}/weights.npz",
         )
 
-    def made(self, name: str, into: Path) -> tuple[Path, Any]:
+    def make_case(self, name: str, into: Path) -> tuple[Path, Any]:
         """Make a case; what is to be read, and its reader."""
         kind, _, number = name.rpartition("-")
         rng = random.Random(f"{self.seed}/{kind}/{number}")
         place = rng.randrange(len(self.seeds[kind]))
         seed_name, seed = self.seeds[kind][place]
-        data = mutated(kind.removesuffix("-loaded"), seed, [each for _, each in self.seeds[kind]], rng)
+        data = mutate_file(kind.removesuffix("-loaded"), seed, [each for _, each in self.seeds[kind]], rng)
         if kind not in self.sets:
             path = into / f"{name}{Path(seed_name).suffix}"
             path.write_bytes(data)
             return path, READERS[kind]
         of, home, file = self.sets[kind][place]
-        laid = shutil.copytree(home, into / name)
-        (laid / file).write_bytes(data)
-        return laid, in_folder if kind in READERS else partial(prepared, of)
+        folder_copy = shutil.copytree(home, into / name)
+        (folder_copy / file).write_bytes(data)
+        return folder_copy, read_prepared_set if kind in READERS else partial(prepare_set, of)
 
 
-def ended(path: Path, reader: Any, work: Path) -> tuple[str, str]:
+def read_case(path: Path, reader: Any, work: Path) -> tuple[str, str]:
     """Read a file: the end, and what was said."""
     before = sorted(path.parent.rglob("*"))
     end, said = "whole", ""
@@ -133,7 +133,7 @@ def ended(path: Path, reader: Any, work: Path) -> tuple[str, str]:
     return end, said
 
 
-def limit(memory: int) -> None:
+def limit_resources(memory: int) -> None:
     """Bound what this process may take; where it ends by a signal, it says where."""
     with open("/proc/self/statm") as statm:
         taken = int(statm.read().split()[0]) * resource.getpagesize()
@@ -145,22 +145,22 @@ def limit(memory: int) -> None:
     cv2.setNumThreads(1)
 
 
-def forked(shop: Workshop, name: str, keep: Path | None) -> End:
+def run_forked(shop: Workshop, name: str, keep: Path | None) -> End:
     """Read one file in a process of its own."""
     folder = shop.folder / "case"
     (folder / "in").mkdir(parents=True)
     (folder / "work").mkdir()
-    path, reader = shop.made(name, folder / "in")
+    path, reader = shop.make_case(name, folder / "in")
     child = os.fork()
     if not child:
         with open(folder / "said", "wb", buffering=0) as said:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
         os.chdir(folder / "work")
-        limit(MEMORY)
+        limit_resources(MEMORY)
         faulthandler.enable()
         signal.alarm(SECONDS)
-        found = ended(path, reader, folder / "work")
+        found = read_case(path, reader, folder / "work")
         (folder / "end").write_text(json.dumps(found))
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -179,14 +179,14 @@ def forked(shop: Workshop, name: str, keep: Path | None) -> End:
     return result
 
 
-def in_turn(shop: Workshop, names: list[str], keep: Path | None) -> list[End]:
+def run_in_batches(shop: Workshop, names: list[str], keep: Path | None) -> list[End]:
     """Read files in processes that load TensorFlow, and go on behind a file that ends one of them."""
     found: list[End] = []
     while names:
-        some, names = names[:IN_TURN], names[IN_TURN:]
+        some, names = names[:BATCH], names[BATCH:]
         folder = shop.folder / "turn"
         folder.mkdir()
-        paths = [str(shop.made(name, folder)[0]) for name in some]
+        paths = [str(shop.make_case(name, folder)[0]) for name in some]
         (folder / "ends").touch()
         words = [sys.executable, __file__, "--read", *paths]
         ran = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
@@ -194,11 +194,11 @@ def in_turn(shop: Workshop, names: list[str], keep: Path | None) -> list[End]:
         if len(ends) < len(some):
             number = ran.returncode
             end = f"signal {signal.Signals(-number).name}" if number < 0 else f"status {number}"
-            told = next(
+            said = next(
                 (line.strip() for line in ran.stderr.splitlines() if "/mmdream/" in line), ran.stderr[-200:]
             )
             names = some[len(ends) + 1 :] + names
-            ends.append((end, told))
+            ends.append((end, said))
         for name, path, (end, said) in zip(some, paths, ends, strict=False):
             found.append(End(name, end, said, False))
             if keep is not None and end not in GOOD:
@@ -207,9 +207,9 @@ def in_turn(shop: Workshop, names: list[str], keep: Path | None) -> list[End]:
     return found
 
 
-def read_here(paths: list[Path]) -> None:
+def read_in_process(paths: list[Path]) -> None:
     """Read files with TensorFlow, one after the other, and write down how each ended."""
-    limit(MEMORY_LOADED)
+    limit_resources(MEMORY_LOADED)
     faulthandler.enable()
     import mmdream.networks.framework  # noqa: F401  # Its loading is not the first file's.
 
@@ -217,12 +217,12 @@ def read_here(paths: list[Path]) -> None:
         kind = path.stem.rpartition("-")[0]
         signal.alarm(2 * SECONDS)
         with tempfile.TemporaryDirectory() as work:
-            found = ended(path, READERS[kind], Path(work))
+            found = read_case(path, READERS[kind], Path(work))
         with open(path.parent / "ends", "a") as file:
             file.write(json.dumps(found) + "\n")
 
 
-def table(ends: list[End], minutes: float) -> str:
+def format_table(ends: list[End], minutes: float) -> str:
     """Kinds by ends."""
     kinds = list(dict.fromkeys(each.name.rpartition("-")[0] for each in ends))
     columns = [*GOOD, "faults", "noisy"]
@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--read", type=Path, nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read:
-        return read_here(given.read)
+        return read_in_process(given.read)
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -256,26 +256,28 @@ def main() -> None:
         shop = Workshop(Path(folder), given.seed)
         if given.case:
             (Path(folder) / "work").mkdir()
-            path, reader = shop.made(given.case, given.keep or Path(folder))
-            limit(MEMORY)
+            path, reader = shop.make_case(given.case, given.keep or Path(folder))
+            limit_resources(MEMORY)
             return reader(path, Path(folder) / "work")
         loaded = "keras-loaded"
-        kinds = given.kinds.split(",") if given.kinds else [*LIES, loaded]
+        kinds = given.kinds.split(",") if given.kinds else [*MUTATIONS, loaded]
         counts = {kind: round(given.files * SHARES[kind]) for kind in kinds if kind in SHARES}
         rest = [kind for kind in kinds if kind not in SHARES]
         counts |= dict.fromkeys(rest, -(-(given.files - sum(counts.values())) // max(1, len(rest))))
         ends = []
         for kind in (kind for kind in kinds if kind != loaded):
             for number in range(counts[kind]):
-                ends.append(forked(shop, f"{kind}-{number}", given.keep))
+                ends.append(run_forked(shop, f"{kind}-{number}", given.keep))
                 if ends[-1].end not in GOOD:
                     print(f"{ends[-1].name}: {ends[-1].end}: {ends[-1].said}", flush=True)
-        turned = in_turn(shop, [f"{loaded}-{number}" for number in range(counts.get(loaded, 0))], given.keep)
-        for each in turned:
+        batch_ends = run_in_batches(
+            shop, [f"{loaded}-{number}" for number in range(counts.get(loaded, 0))], given.keep
+        )
+        for each in batch_ends:
             if each.end not in GOOD:
                 print(f"{each.name}: {each.end}: {each.said}", flush=True)
-        ends += turned
-    print(table(ends, (time.monotonic() - began) / 60))
+        ends += batch_ends
+    print(format_table(ends, (time.monotonic() - began) / 60))
     sys.exit(any(each.end not in GOOD for each in ends))
 
 

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from fuzz_seeds import ogg_pages, summed, zipped
+from fuzz_seeds import ogg_pages, pack_zip, write_page_checksum
 
 EXTREMES = (0, 1, 2, 3, 7, 0x10, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 0x1_0000, 0x4000_0000)
 EXTREMES = (
@@ -111,7 +111,7 @@ CELLS = (
 Rng = random.Random
 
 
-def number(rng: Rng, wide: int, order: str) -> bytes:
+def extreme_integer(rng: Rng, wide: int, order: str) -> bytes:
     """An integer of so many bytes that nobody expects."""
     value = rng.choice(EXTREMES) if rng.random() < 0.8 else rng.getrandbits(32)
     if wide == 8 and rng.random() < 0.5:
@@ -119,7 +119,7 @@ def number(rng: Rng, wide: int, order: str) -> bytes:
     return (value & (256**wide - 1)).to_bytes(wide, order)  # type: ignore[arg-type]
 
 
-def put(data: bytearray, at: int, value: bytes) -> None:
+def overwrite_at(data: bytearray, at: int, value: bytes) -> None:
     """Overwrite what is there; what would lie behind the end is left out."""
     data[at : at + len(value)] = value[: max(0, len(data) - at)]
 
@@ -127,32 +127,36 @@ def put(data: bytearray, at: int, value: bytes) -> None:
 # What is done to any file.
 
 
-def flip(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def flip_bits(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """Some bits."""
     for _ in range(rng.choice((1, 1, 2, 4, 16, 64))):
         if data:
-            data[early(data, rng)] ^= 1 << rng.randrange(8)
+            data[choose_early_offset(data, rng)] ^= 1 << rng.randrange(8)
 
 
-def overwrite(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def overwrite_integer(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """An integer."""
-    put(data, early(data, rng), number(rng, rng.choice((1, 2, 4, 4, 8)), rng.choice(("little", "big"))))
+    overwrite_at(
+        data,
+        choose_early_offset(data, rng),
+        extreme_integer(rng, rng.choice((1, 2, 4, 4, 8)), rng.choice(("little", "big"))),
+    )
 
 
-def cut(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def truncate(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """The end."""
-    del data[rng.choice((early(data, rng), rng.randrange(len(data) + 1))) :]
+    del data[rng.choice((choose_early_offset(data, rng), rng.randrange(len(data) + 1))) :]
 
 
-def drop(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def delete_block(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """A block."""
-    at = early(data, rng)
+    at = choose_early_offset(data, rng)
     del data[at : at + rng.choice((1, 2, 4, 16, 100, 1000))]
 
 
-def double(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def repeat_block(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """A block, here or elsewhere."""
-    at, to = early(data, rng), early(data, rng)
+    at, to = choose_early_offset(data, rng), choose_early_offset(data, rng)
     block = data[at : at + rng.choice((1, 4, 16, 100, 1000))]
     data[to:to] = block * rng.choice((1, 1, 2, 50))
 
@@ -160,19 +164,32 @@ def double(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
 def splice(data: bytearray, corpus: list[bytes], rng: Rng) -> None:
     """The beginning of one file and the end of another."""
     other = rng.choice(corpus)
-    data[early(data, rng) :] = other[rng.randrange(len(other) + 1) :]
+    data[choose_early_offset(data, rng) :] = other[rng.randrange(len(other) + 1) :]
 
 
-def fill(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
+def fill_block(data: bytearray, _corpus: list[bytes], rng: Rng) -> None:
     """A block of one byte."""
-    at = early(data, rng)
-    put(data, at, bytes([rng.choice((0, 0xFF, 0x20, rng.randrange(256)))]) * rng.choice((4, 16, 200)))
+    at = choose_early_offset(data, rng)
+    overwrite_at(
+        data, at, bytes([rng.choice((0, 0xFF, 0x20, rng.randrange(256)))]) * rng.choice((4, 16, 200))
+    )
 
 
-ANY = (flip, flip, overwrite, overwrite, overwrite, cut, drop, double, splice, fill)
+ANY = (
+    flip_bits,
+    flip_bits,
+    overwrite_integer,
+    overwrite_integer,
+    overwrite_integer,
+    truncate,
+    delete_block,
+    repeat_block,
+    splice,
+    fill_block,
+)
 
 
-def early(data: bytes, rng: Rng) -> int:
+def choose_early_offset(data: bytes, rng: Rng) -> int:
     """A place, sooner in the header than behind it."""
     return int(len(data) * rng.random() ** rng.choice((1, 2, 4)))
 
@@ -180,22 +197,22 @@ def early(data: bytes, rng: Rng) -> int:
 # Lies that only one kind knows.
 
 
-def png(data: bytearray, rng: Rng) -> None:
+def mutate_png(data: bytearray, rng: Rng) -> None:
     """A field of the header, or any chunk, with its checksum."""
     if rng.random() < 0.6:
         at, wide = rng.choice(((16, 4), (20, 4), (24, 1), (25, 1), (28, 1)))
-        put(data, at, number(rng, wide, "big"))
-        put(data, 29, struct.pack(">I", zlib.crc32(data[12:29])))
+        overwrite_at(data, at, extreme_integer(rng, wide, "big"))
+        overwrite_at(data, 29, struct.pack(">I", zlib.crc32(data[12:29])))
         return
     if rng.random() < 0.5:
-        chunk(data, rng)
+        mutate_png_chunk(data, rng)
         return
     kind = rng.choice((b"tRNS", b"PLTE", b"eXIf", b"acTL", b"fcTL", b"iCCP", b"gAMA", b"cHRM", b"IDAT"))
     body = rng.randbytes(rng.choice((0, 1, 6, 26, 100, 768)))
     data[33:33] = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def chunk(data: bytearray, rng: Rng) -> None:
+def mutate_png_chunk(data: bytearray, rng: Rng) -> None:
     """The inside of a chunk, with its checksum; of pixels what is packed in it."""
     at, found = 8, []
     while at + 12 <= len(data):
@@ -216,16 +233,16 @@ def chunk(data: bytearray, rng: Rng) -> None:
     )
 
 
-def behind(marks: tuple[bytes, ...], most: int, order: str) -> Callable[[bytearray, Rng], None]:
+def mutate_after_marks(marks: tuple[bytes, ...], most: int, order: str) -> Callable[[bytearray, Rng], None]:
     """A lie in the fields that follow a mark, or in the length before it."""
 
-    def lie(data: bytearray, rng: Rng) -> None:
+    def mutate(data: bytearray, rng: Rng) -> None:
         places = [match.end() for mark in marks for match in re.finditer(re.escape(mark), bytes(data))]
         if places:
             at = rng.choice(places) + rng.choice((*range(0, most), -8))
-            put(data, max(0, at), number(rng, rng.choice((1, 2, 4, 4)), order))
+            overwrite_at(data, max(0, at), extreme_integer(rng, rng.choice((1, 2, 4, 4)), order))
 
-    return lie
+    return mutate
 
 
 BOXES = (
@@ -275,35 +292,37 @@ ELEMENTS += (b"\x56\xaa", b"\x56\xbb", b"\x83", b"\x86", b"\xd7", b"\x53\x6e", b
 FRAMES = (b"\xff\xc0", b"\xff\xc2", b"\xff\xc4", b"\xff\xda", b"\xff\xdb", b"\xff\xdd", b"\xff\xe1", b"II*\0")
 
 
-def tif(data: bytearray, rng: Rng) -> None:
+def mutate_tif(data: bytearray, rng: Rng) -> None:
     """Kind, count or value of an entry of the directory."""
     if len(data) < 16:
         return
     (at,) = struct.unpack_from("<I", data, 4)
     if at + 2 < len(data):
         entry = at + 2 + 12 * rng.randrange(max(1, min(30, data[at])))
-        put(data, entry + rng.choice((0, 2, 4, 8, 8, 8)), number(rng, rng.choice((2, 4)), "little"))
+        overwrite_at(
+            data, entry + rng.choice((0, 2, 4, 8, 8, 8)), extreme_integer(rng, rng.choice((2, 4)), "little")
+        )
 
 
-def ogg(data: bytearray, rng: Rng) -> None:
+def mutate_ogg(data: bytearray, rng: Rng) -> None:
     """A field of a page, or what is in it, with the checksum."""
     if pages := ogg_pages(bytes(data)):
         page = rng.choice(pages[:4])
         at, wide = rng.choice(
             ((5, 1), (6, 8), (14, 4), (18, 4), (26, 1), (27, 1), (28, 4), (39, 1), (40, 4), (56, 1))
         )
-        put(data, page.start + at, number(rng, wide, "little"))
-        summed(data, range(page.start, min(page.stop, len(data))))
+        overwrite_at(data, page.start + at, extreme_integer(rng, wide, "little"))
+        write_page_checksum(data, range(page.start, min(page.stop, len(data))))
 
 
-def gif(data: bytearray, rng: Rng) -> None:
+def mutate_gif(data: bytearray, rng: Rng) -> None:
     """The screen, a frame's delay or its place."""
     frames = [match.start() for match in re.finditer(rb"\x2c|\x21\xf9\x04", bytes(data))]
     at = rng.choice((6, 8, 10, *(place + off for place in frames[:8] for off in (1, 3, 4, 5, 7))))
-    put(data, at, number(rng, 2, "little"))
+    overwrite_at(data, at, extreme_integer(rng, 2, "little"))
 
 
-def zipped_anew(data: bytearray, change: Callable[[dict[str, bytes]], None]) -> None:
+def rewrite_zip(data: bytearray, change: Callable[[dict[str, bytes]], None]) -> None:
     """Change what is in a zip, and pack it again with right checksums."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
@@ -311,10 +330,10 @@ def zipped_anew(data: bytearray, change: Callable[[dict[str, bytes]], None]) -> 
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, ValueError, RuntimeError):
         return  # An earlier change has broken it: it is tried as it is.
     change(files)
-    data[:] = zipped(files)
+    data[:] = pack_zip(files)
 
 
-def npz(data: bytearray, rng: Rng) -> None:
+def mutate_npz(data: bytearray, rng: Rng) -> None:
     """An array's header, its name, or what it holds."""
 
     def change(files: dict[str, bytes]) -> None:
@@ -338,42 +357,42 @@ def npz(data: bytearray, rng: Rng) -> None:
             )
         files[name] = body
 
-    zipped_anew(data, change)
+    rewrite_zip(data, change)
 
 
-def safetensors(data: bytearray, rng: Rng) -> None:
+def mutate_safetensors(data: bytearray, rng: Rng) -> None:
     """The length of the header, or a value in it."""
     if rng.random() < 0.2:
-        put(data, 0, number(rng, 8, "little"))
+        overwrite_at(data, 0, extreme_integer(rng, 8, "little"))
         return
     (length,) = struct.unpack_from("<Q", data.ljust(8, b"\0"))
     try:
         head = json.loads(bytes(data[8 : 8 + min(length, len(data))]))
     except ValueError:
         return
-    text = json.dumps(edited(head, rng), ensure_ascii=False).encode(errors="replace")
+    text = json.dumps(mutate_tree(head, rng), ensure_ascii=False).encode(errors="replace")
     data[:] = struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
-def keras(data: bytearray, rng: Rng) -> None:
+def mutate_keras(data: bytearray, rng: Rng) -> None:
     """A value of the graph, or the weights."""
 
     def change(files: dict[str, bytes]) -> None:
         if rng.random() < 0.75:
             graph = json.loads(files["config.json"])
             for _ in range(rng.choice((1, 1, 2))):
-                graph = edited(graph, rng)
+                graph = mutate_tree(graph, rng)
             files["config.json"] = json.dumps(graph).encode()
         else:
             weights = bytearray(files["model.weights.h5"])
             for _ in range(rng.choice((1, 3, 10))):
-                rng.choice((flip, overwrite, fill))(weights, [], rng)
+                rng.choice((flip_bits, overwrite_integer, fill_block))(weights, [], rng)
             files["model.weights.h5"] = bytes(weights)
 
-    zipped_anew(data, change)
+    rewrite_zip(data, change)
 
 
-def edited(tree: Any, rng: Rng) -> Any:
+def mutate_tree(tree: Any, rng: Rng) -> Any:
     """A tree of JSON with one value changed, left out, doubled or nested."""
     places: list[tuple[Any, Any]] = []
 
@@ -403,13 +422,13 @@ def edited(tree: Any, rng: Rng) -> Any:
     return tree
 
 
-def zip_(data: bytearray, rng: Rng) -> None:
+def mutate_zip(data: bytearray, rng: Rng) -> None:
     """A field of a member in the list or before the member, or its name."""
     if rng.random() < 0.2:
         name = rng.choice(
             ("../up", "/tmp/fuzz-up", "a" * 300, "C:x", "a\\b", "a\0b", "\x1b[31m", "line\nline", "dog/")
         )
-        zipped_anew(data, lambda files: files.update({name: files.pop(sorted(files)[0], b"")}))
+        rewrite_zip(data, lambda files: files.update({name: files.pop(sorted(files)[0], b"")}))
         return
     heads = [
         (match.start(), match[0]) for match in re.finditer(rb"PK(\x01\x02|\x03\x04|\x05\x06)", bytes(data))
@@ -421,10 +440,10 @@ def zip_(data: bytearray, rng: Rng) -> None:
         )
         if mark == b"PK\x01\x02" and rng.random() < 0.3:
             off, wide = rng.choice(((38, 4), (42, 4), (30, 2), (32, 2)))
-        put(data, at + off, number(rng, wide, "little"))
+        overwrite_at(data, at + off, extreme_integer(rng, wide, "little"))
 
 
-def tar(data: bytearray, rng: Rng) -> None:
+def mutate_tar(data: bytearray, rng: Rng) -> None:
     """A field of a member, with the checksum put right."""
     heads = [at for at in range(0, len(data) - 511, 512) if data[at + 257 : at + 262] == b"ustar"]
     if not heads:
@@ -453,18 +472,18 @@ def tar(data: bytearray, rng: Rng) -> None:
         b"",
     )
     value = rng.choice(names) if wide >= 100 else rng.choice(numbers)
-    put(
+    overwrite_at(
         data,
         at + off,
         rng.choice(b"012345678gxLKSDVN\0").to_bytes(1, "big")
         if wide == 1
         else value[:wide].ljust(wide, b"\0"),
     )
-    put(data, at + 148, b" " * 8)
-    put(data, at + 148, b"%06o\0 " % (sum(data[at : at + 512]) & 0o777777))
+    overwrite_at(data, at + 148, b" " * 8)
+    overwrite_at(data, at + 148, b"%06o\0 " % (sum(data[at : at + 512]) & 0o777777))
 
 
-def toml(data: bytearray, rng: Rng) -> None:
+def mutate_toml(data: bytearray, rng: Rng) -> None:
     """A value, a name, or a table."""
     value = rng.choice(VALUES)
     lines = bytes(data).decode(errors="replace").splitlines()
@@ -490,7 +509,7 @@ def toml(data: bytearray, rng: Rng) -> None:
     data[:] = "\n".join(lines).encode(errors="replace")
 
 
-def table(data: bytearray, rng: Rng) -> None:
+def mutate_table(data: bytearray, rng: Rng) -> None:
     """A cell, or a line."""
     mark = "\t" if b"\t" in data else ","
     rows = [line.split(mark) for line in bytes(data).decode(errors="replace").split("\n")]
@@ -503,22 +522,22 @@ def table(data: bytearray, rng: Rng) -> None:
     data[:] = "\n".join(mark.join(each) for each in rows).encode(errors="replace")
 
 
-def tree(data: bytearray, rng: Rng) -> None:
+def mutate_json(data: bytearray, rng: Rng) -> None:
     """A value of a JSON file."""
     if rng.random() < 0.02:
         data[:] = b"[" * 100_000
         return
     try:
-        data[:] = json.dumps(edited(json.loads(bytes(data)), rng)).encode()
+        data[:] = json.dumps(mutate_tree(json.loads(bytes(data)), rng)).encode()
     except (ValueError, RecursionError):
         return
 
 
-def matroska(data: bytearray, rng: Rng) -> None:
+def mutate_matroska(data: bytearray, rng: Rng) -> None:
     """A field, or the text that tells where a stream ends."""
     places = [match.start() for match in re.finditer(rb"\d\d:\d\d:\d\d\.\d{9}", bytes(data))]
     if not places or rng.random() < 0.9:
-        behind(ELEMENTS, 10, "big")(data, rng)
+        mutate_after_marks(ELEMENTS, 10, "big")(data, rng)
         return
     texts = (
         b"99:99:99",
@@ -530,47 +549,48 @@ def matroska(data: bytearray, rng: Rng) -> None:
         b"0:0:nan",
         b"999999:0:0",
     )
-    put(data, rng.choice(places), rng.choice(texts).ljust(18, b"\0"))
+    overwrite_at(data, rng.choice(places), rng.choice(texts).ljust(18, b"\0"))
 
 
-LIES: dict[str, Callable[[bytearray, Rng], None]] = {
-    **dict.fromkeys(("mp4", "mov"), behind(BOXES, 40, "big")),
-    **dict.fromkeys(("mkv", "webm"), matroska),
-    "wav": behind(
+MUTATIONS: dict[str, Callable[[bytearray, Rng], None]] = {
+    **dict.fromkeys(("mp4", "mov"), mutate_after_marks(BOXES, 40, "big")),
+    **dict.fromkeys(("mkv", "webm"), mutate_matroska),
+    "wav": mutate_after_marks(
         (b"RIFF", b"RF64", b"fmt ", b"data", b"fact", b"ds64", b"LIST", b"PEAK", b"INFO"), 44, "little"
     ),
-    "flac": behind((b"fLaC",), 42, "big"),
-    "mp3": behind((b"Xing", b"Info", b"LAME", b"ID3", b"\xff\xfb", b"\xff\xf3"), 30, "big"),
-    "jpg": behind(FRAMES, 12, "big"),
-    "webp": behind((b"RIFF", b"WEBP", b"VP8X", b"VP8 ", b"VP8L", b"ALPH"), 16, "little"),
-    "mat": behind((b"IM", b"\x0e\0\0\0", b"\x09\0\0\0", b"\x01\0"), 16, "little"),
+    "flac": mutate_after_marks((b"fLaC",), 42, "big"),
+    "mp3": mutate_after_marks((b"Xing", b"Info", b"LAME", b"ID3", b"\xff\xfb", b"\xff\xf3"), 30, "big"),
+    "jpg": mutate_after_marks(FRAMES, 12, "big"),
+    "webp": mutate_after_marks((b"RIFF", b"WEBP", b"VP8X", b"VP8 ", b"VP8L", b"ALPH"), 16, "little"),
+    "mat": mutate_after_marks((b"IM", b"\x0e\0\0\0", b"\x09\0\0\0", b"\x01\0"), 16, "little"),
     **{
-        "png": png,
-        "tif": tif,
-        "ogg": ogg,
-        "gif": gif,
-        "npz": npz,
-        "safetensors": safetensors,
-        "keras": keras,
+        "png": mutate_png,
+        "tif": mutate_tif,
+        "ogg": mutate_ogg,
+        "gif": mutate_gif,
+        "npz": mutate_npz,
+        "safetensors": mutate_safetensors,
+        "keras": mutate_keras,
     },
-    **{"zip": zip_, "tar": tar, "toml": toml, "csv": table, "tsv": table, "json": tree},
+    **{"zip": mutate_zip, "tar": mutate_tar, "toml": mutate_toml},
+    **{"csv": mutate_table, "tsv": mutate_table, "json": mutate_json},
 }
 """By kind."""
 
 
-def mutated(kind: str, seed: bytes, corpus: list[bytes], rng: Rng) -> bytes:
+def mutate_file(kind: str, seed: bytes, corpus: list[bytes], rng: Rng) -> bytes:
     """A seed changed once or several times.
 
     Args:
-        kind: one of `LIES`.
+        kind: one of `MUTATIONS`.
         seed: a valid file.
         corpus: all valid files of the kind.
         rng: decides everything.
     """
     data = bytearray(seed)
-    lies = rng.choice((0, 1, 1, 2, 3))
-    for _ in range(lies):
-        LIES[kind](data, rng)
-    for _ in range(rng.choice((0, 0, 1)) if lies else rng.choice((1, 1, 2, 5))):
+    count = rng.choice((0, 1, 1, 2, 3))
+    for _ in range(count):
+        MUTATIONS[kind](data, rng)
+    for _ in range(rng.choice((0, 0, 1)) if count else rng.choice((1, 1, 2, 5))):
         rng.choice(ANY)(data, corpus, rng)
     return bytes(data)

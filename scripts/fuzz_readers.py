@@ -58,7 +58,7 @@ sha256 = "{sha256}"
 """
 
 
-def film(path: Path, work: Path) -> None:
+def read_film(path: Path, work: Path) -> None:
     """Every frame and every sample, and the film's shots: what a dream looks at before it begins."""
     found = probe(path)
     if found.video is not None:
@@ -72,7 +72,7 @@ def film(path: Path, work: Path) -> None:
         wave.unlink()
 
 
-def example(path: Path, work: Path) -> None:
+def read_example(path: Path, work: Path) -> None:
     """A file of a data set: loaded as for a training, and checked."""
     home = work / "set" / "class"
     home.mkdir(parents=True)
@@ -85,57 +85,57 @@ def example(path: Path, work: Path) -> None:
     found.lines()
 
 
-def sound(path: Path, work: Path) -> None:
+def read_sound(path: Path, work: Path) -> None:
     """A sound to be dreamed, and one of a data set."""
-    after_all(partial(film, path, work), partial(example, path, work))
+    try_all(partial(read_film, path, work), partial(read_example, path, work))
 
 
-def picture(path: Path, work: Path) -> None:
+def read_picture(path: Path, work: Path) -> None:
     """A picture to be dreamed, a mask, and one of a data set."""
 
-    def itself() -> None:
+    def read_as_picture() -> None:
         rgb = image.read_image(path)
         if rgb.dtype != np.float32 or rgb.ndim != 3 or not ((rgb >= 0) & (rgb <= 1)).all():
             raise AssertionError("a picture that is none")
 
-    def mask() -> None:
+    def read_as_mask() -> None:
         check_mask(Mask(path), 32, 24)
 
-    ways: list[Callable[[], object]] = [itself, mask]
-    after_all(*ways, *([] if path.suffix == ".tif" else [partial(example, path, work)]))
+    ways: list[Callable[[], object]] = [read_as_picture, read_as_mask]
+    try_all(*ways, *([] if path.suffix == ".tif" else [partial(read_example, path, work)]))
 
 
-def settings(path: Path, work: Path) -> None:
+def read_settings(path: Path, work: Path) -> None:
     """A schedule with its passes, a card beside a Keras file, and the card of a network that was trained."""
 
-    def scheduled() -> None:
+    def read_as_schedule() -> None:
         read = files.read_schedule(path)
         for stroke in files.read_passes(path):
             str(stroke.schedule(read).at(0.5)), str(stroke)
         str(read.at(0.5))
 
-    def beside() -> None:
+    def read_as_card_beside() -> None:
         network = work / "ways.keras"
         shutil.copyfile(os.environ["FUZZ_NETWORK"], network)
         shutil.copyfile(path, network.with_suffix(".toml"))
-        told(load_card(str(network)))
+        check_card(load_card(str(network)))
 
-    def trained() -> None:
+    def read_as_trained_card() -> None:
         os.environ["MMDREAM_MODELS"] = str(work)
         (work / "mine").mkdir()
         shutil.copyfile(path, work / "mine" / "card.toml")
-        told(load_card("mine"))
+        check_card(load_card("mine"))
 
-    after_all(scheduled, beside, trained)
+    try_all(read_as_schedule, read_as_card_beside, read_as_trained_card)
 
 
-def told(about: NetworkCard) -> None:
+def check_card(about: NetworkCard) -> None:
     """What `mmdream nets NAME` says of a card before TensorFlow is there."""
     about.mix(0.5)
     about.primary_names()
 
 
-def weights(path: Path, work: Path) -> None:
+def read_weights(path: Path, work: Path) -> None:
     """Arrays for a network of two layers."""
     shutil.copyfile(os.environ["FUZZ_WEIGHTS"], work / "weights.npz")
     sha256 = hashlib.sha256((work / "weights.npz").read_bytes()).hexdigest()
@@ -147,12 +147,12 @@ def weights(path: Path, work: Path) -> None:
     locate_weights(replace(load_card("vgg19_mel"), weights=NoWeights("it was not kept")), path)
 
 
-def network(path: Path, _work: Path) -> None:
+def read_keras_card(path: Path, _work: Path) -> None:
     """A Keras file as a card, without Keras."""
-    told(load_card(str(path)))
+    check_card(load_card(str(path)))
 
 
-def loaded(path: Path, work: Path) -> None:
+def load_keras_network(path: Path, work: Path) -> None:
     """A Keras file as a network, with TensorFlow."""
     from mmdream.networks.network import load_network
 
@@ -161,22 +161,22 @@ def loaded(path: Path, work: Path) -> None:
     sizes = (1, 32, 32, 3) if about.medium == "picture" else (1, 64, 64, 1)
     features = net.rung_features(tuple(range(len(about.rungs))))(np.zeros(sizes, np.float32))
     assert len(features) == len(about.rungs)
-    told(about)
+    check_card(about)
 
 
-def prepared(name: str, path: Path, work: Path) -> None:
+def prepare_set(name: str, path: Path, work: Path) -> None:
     """A data set out of an archive, or out of a folder as its publisher lays it out."""
     prepare_dataset(name, [path], work / "out", None, False, EventSink()).lines()
 
 
-def in_folder(path: Path, _work: Path) -> None:
+def read_prepared_set(path: Path, _work: Path) -> None:
     """A prepared set, one of whose two tables was changed."""
     of = read_dataset(path)
     of.counts()
     check_dataset(path, EventSink()).lines()
 
 
-def after_all(*ways: Callable[[], object]) -> None:
+def try_all(*ways: Callable[[], object]) -> None:
     """Try each; the whole is refused when every one of them refuses."""
     refused, done = None, False
     for way in ways:
@@ -190,12 +190,12 @@ def after_all(*ways: Callable[[], object]) -> None:
 
 
 READERS: dict[str, Reader] = {
-    **dict.fromkeys(("mp4", "mov", "mkv", "webm", "gif"), film),
-    **dict.fromkeys(("wav", "flac", "ogg", "mp3"), sound),
-    **dict.fromkeys(("png", "jpg", "webp", "tif"), picture),
-    **dict.fromkeys(("npz", "safetensors"), weights),
-    **dict.fromkeys(("tar", "zip"), partial(prepared, "esc10")),
-    **dict.fromkeys(("tsv", "json"), in_folder),
-    **{"toml": settings, "keras": network, "keras-loaded": loaded},
+    **dict.fromkeys(("mp4", "mov", "mkv", "webm", "gif"), read_film),
+    **dict.fromkeys(("wav", "flac", "ogg", "mp3"), read_sound),
+    **dict.fromkeys(("png", "jpg", "webp", "tif"), read_picture),
+    **dict.fromkeys(("npz", "safetensors"), read_weights),
+    **dict.fromkeys(("tar", "zip"), partial(prepare_set, "esc10")),
+    **dict.fromkeys(("tsv", "json"), read_prepared_set),
+    **{"toml": read_settings, "keras": read_keras_card, "keras-loaded": load_keras_network},
 }
-"""By kind; of a publisher's table the set's name must be known first, see `prepared`."""
+"""By kind; of a publisher's table the set's name must be known first, see `prepare_set`."""

@@ -77,7 +77,7 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(len(shape)).random(shape, np.float32)
 
 
-def film(
+def write_film(
     path: Path,
     codec: str | None = None,
     pixels: str = "yuv420p",
@@ -115,19 +115,19 @@ def film(
             out.mux(audio.encode(None))
 
 
-def films(folder: Path) -> Seeds:
+def film_seeds(folder: Path) -> Seeds:
     """Of every container, with several codecs."""
     found: Seeds = {}
     for kind, every in FILMS.items():
         for number, given in enumerate(every):
             rest = dict(given)
             path = folder / f"{number}{rest.pop('ending', f'.{kind}')}"
-            film(path, **rest)
+            write_film(path, **rest)
             found.setdefault(kind, []).append((path.name, path.read_bytes()))
     return found
 
 
-def sounds() -> Seeds:
+def sound_seeds() -> Seeds:
     """Of every form of sound file, as libsndfile writes it."""
     found: Seeds = {}
     for kind, every in SOUNDS.items():
@@ -137,18 +137,18 @@ def sounds() -> Seeds:
                 if form == "WAV" and coded == "PCM_16":
                     file.title, file.artist = "A title", "Somebody"
                 file.write(noise(round(SECONDS * rate), channels) - 0.5)
-            found.setdefault(kind, []).append((f"{form}-{coded}.{kind}", undated(buffer.getvalue())))
+            found.setdefault(kind, []).append((f"{form}-{coded}.{kind}", remove_date(buffer.getvalue())))
     return found
 
 
-def undated(data: bytes) -> bytes:
+def remove_date(data: bytes) -> bytes:
     """A sound file without the time, and of Ogg the random number, that libsndfile writes into it."""
     changed = bytearray(data)
     if (place := data.find(b"PEAK")) > 0:
         changed[place + 12 : place + 16] = bytes(4)
     for page in ogg_pages(changed):
         changed[page.start + 14 : page.start + 18] = b"mmdr"
-        summed(changed, page)
+        write_page_checksum(changed, page)
     return bytes(changed)
 
 
@@ -162,7 +162,7 @@ def ogg_pages(data: bytes) -> list[range]:
     return found
 
 
-def summed(data: bytearray, page: range) -> None:
+def write_page_checksum(data: bytearray, page: range) -> None:
     """Give a page of Ogg its checksum."""
     data[page.start + 22 : page.start + 26] = bytes(4)
     crc = 0
@@ -174,7 +174,7 @@ def summed(data: bytearray, page: range) -> None:
     data[page.start + 22 : page.start + 26] = struct.pack("<I", crc)
 
 
-def pictures() -> Seeds:
+def picture_seeds() -> Seeds:
     """Of every form of picture, with what OpenCV writes of it."""
     deep = np.uint16(65535 * noise(HIGH, WIDE, 4))
     shallow = np.uint8(deep >> 8)
@@ -243,7 +243,7 @@ mean = [1, 1, 1]
 """
 
 
-def arrays() -> dict[str, np.ndarray]:
+def weight_arrays() -> dict[str, np.ndarray]:
     """The weights of a network of two layers."""
     return {
         "a_kernel": noise(3, 3, 3, 4),
@@ -253,11 +253,11 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
-def plain(trained: str) -> Seeds:
+def plain_seeds(trained: str) -> Seeds:
     """Of what is text or arrays."""
     buffers = io.BytesIO(), io.BytesIO()
-    np.savez(buffers[0], **arrays())
-    np.savez_compressed(buffers[1], **arrays())
+    np.savez(buffers[0], **weight_arrays())
+    np.savez_compressed(buffers[1], **weight_arrays())
     lists = io.BytesIO()
     names = np.array([["n02085620-Chihuahua/n02085620_7.jpg"], ["n02110958-pug/n02110958_1.jpg"]], object)
     savemat(lists, {"file_list": names})
@@ -266,62 +266,62 @@ def plain(trained: str) -> Seeds:
     return {
         "toml": [("s.toml", SCHEDULE.encode()), ("b.toml", BESIDE.encode()), ("t.toml", trained.encode())],
         "npz": [("a.npz", buffers[0].getvalue()), ("b.npz", buffers[1].getvalue())],
-        "safetensors": [("a.safetensors", save(arrays(), {"format": "np"}))],
+        "safetensors": [("a.safetensors", save(weight_arrays(), {"format": "np"}))],
         "mat": [("train_list.mat", lists.getvalue())],
     }
 
 
-def sets(folder: Path) -> dict[str, list[tuple[str, Path, str]]]:
+def write_sets(folder: Path) -> dict[str, list[tuple[str, Path, str]]]:
     """Small sets as publishers lay them out: by kind (name of the set, its folder, the file to change)."""
 
-    def sound(path: Path) -> None:
+    def write_sound(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, noise(400) - 0.5, 8000)
 
-    def text(path: Path, *lines: str) -> str:
+    def write_text(path: Path, *lines: str) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines) + "\n")
         return path.relative_to(folder / path.relative_to(folder).parts[0]).as_posix()
 
     for name in ("001 - Dog bark/1-100032-A", "010 - Fire crackling/5-9032-A"):
-        sound(folder / "esc10" / f"{name}.ogg")
-    text(folder / "esc10/README.txt", "- [1-100032-A.ogg]: clip by nfrae [CC0]")
+        write_sound(folder / "esc10" / f"{name}.ogg")
+    write_text(folder / "esc10/README.txt", "- [1-100032-A.ogg]: clip by nfrae [CC0]")
     for name in ("1-100032-A-0", "2-26806-A-1"):
-        sound(folder / f"esc50/audio/{name}.wav")
-    esc50 = text(
+        write_sound(folder / f"esc50/audio/{name}.wav")
+    esc50 = write_text(
         folder / "esc50/meta/esc50.csv",
         "filename,fold,target,category,esc10,src_file,take",
         "1-100032-A-0.wav,1,0,dog,True,100032,A",
         "2-26806-A-1.wav,2,1,rooster,True,26806,A",
     )
-    sound(folder / "urbansound8k/audio/fold5/100032-3-0-0.wav")
-    urban = text(
+    write_sound(folder / "urbansound8k/audio/fold5/100032-3-0-0.wav")
+    urban = write_text(
         folder / "urbansound8k/metadata/UrbanSound8K.csv",
         "slice_file_name,fsID,start,end,salience,fold,classID,class",
         "100032-3-0-0.wav,100032,0.0,4.0,1,5,3,dog_bark",
     )
-    sound(folder / "fsdkaggle2018/audio/00044347.wav")
-    kaggle = text(
+    write_sound(folder / "fsdkaggle2018/audio/00044347.wav")
+    kaggle = write_text(
         folder / "fsdkaggle2018/FSDKaggle2018.meta/train_post_competition.csv",
         "fname,label,manually_verified,freesound_id,license",
         "00044347.wav,Gong,1,7,Attribution",
     )
     (folder / "fma_small").mkdir()
-    (folder / "fma_small/000002.mp3").write_bytes(sounds()["mp3"][0][1])
-    fma = text(
+    (folder / "fma_small/000002.mp3").write_bytes(sound_seeds()["mp3"][0][1])
+    fma = write_text(
         folder / "fma_small/fma_metadata/tracks.csv",
         ",album,artist,artist,artist,set,set,track,track",
         ",comments,bio,id,name,split,subset,genre_top,license",
         "track_id,,,,,,,,",
         '2,0,"a life, in\ntwo lines",1,AWOL,training,small,Hip-Hop,CC BY-NC-SA 3.0',
     )
-    sound(folder / "bird_audio/wav/64486.wav")
-    bird = text(
+    write_sound(folder / "bird_audio/wav/64486.wav")
+    bird = write_text(
         folder / "bird_audio/ff1010bird_metadata_2018.csv", "itemid,datasetid,hasbird", "64486,ff1010bird,0"
     )
     (folder / "stanford_dogs/Images/n02085620-Chihuahua").mkdir(parents=True)
     dogs = folder / "stanford_dogs/Images/n02085620-Chihuahua/n02085620_7.jpg"
-    dogs.write_bytes(pictures()["jpg"][0][1])
+    dogs.write_bytes(picture_seeds()["jpg"][0][1])
     tables = [("esc50", esc50), ("urbansound8k", urban), ("fsdkaggle2018", kaggle), ("fma_small", fma)]
     return {
         "csv": [(name, folder / name, file) for name, file in [*tables, ("bird_audio", bird)]],
@@ -331,7 +331,7 @@ def sets(folder: Path) -> dict[str, list[tuple[str, Path, str]]]:
     }
 
 
-def archives(root: Path) -> Seeds:
+def archive_seeds(root: Path) -> Seeds:
     """A set in a tar, packed or not, and in a zip."""
     files = {
         path.relative_to(root.parent).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.*"))
@@ -346,11 +346,11 @@ def archives(root: Path) -> Seeds:
                 tar.addfile(info, io.BytesIO(data))
         found["tar"].append((name, buffer.getvalue()))
     for packing in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
-        found["zip"].append((f"{packing}.zip", zipped(files, packing)))
+        found["zip"].append((f"{packing}.zip", pack_zip(files, packing)))
     return found
 
 
-def zipped(files: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
+def pack_zip(files: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
     """A zip without a date."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", packing) as out:
@@ -383,25 +383,27 @@ keras.Model(sound, L.Dense(2, name="told")(x)).save(f"{sys.argv[1]}/heard.keras"
 """
 
 
-def networks(folder: Path) -> Seeds:
+def network_seeds(folder: Path) -> Seeds:
     """Keras files, saved in a process of its own: the one that forks must never have started TensorFlow."""
-    told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1])])}
-    subprocess.run([sys.executable, "-c", MODELS, folder], check=True, env=told, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1])])}
+    subprocess.run(
+        [sys.executable, "-c", MODELS, folder], check=True, env=environment, stderr=subprocess.DEVNULL
+    )
     found = []
     for path in sorted(folder.glob("*.keras")):
         with zipfile.ZipFile(path) as file:
             files = {name: file.read(name) for name in file.namelist()}
         text = files["config.json"].decode()
-        for place, told in enumerate(dict.fromkeys(re.findall(r'"shared_object_id": (\d+)', text))):
-            text = text.replace(told, str(place))  # Keras takes an address of its memory.
+        for place, address in enumerate(dict.fromkeys(re.findall(r'"shared_object_id": (\d+)', text))):
+            text = text.replace(address, str(place))  # Keras takes an address of its memory.
         files["config.json"] = text.encode()
         files["metadata.json"] = json.dumps({**json.loads(files["metadata.json"]), "date_saved": ""}).encode()
-        found.append((path.name, zipped(files)))
+        found.append((path.name, pack_zip(files)))
     return {"keras": found}
 
 
-def every(folder: Path, trained: str) -> Seeds:
-    """The seeds of all kinds but those that are laid out in folders, see `sets`.
+def all_seeds(folder: Path, trained: str) -> Seeds:
+    """The seeds of all kinds but those that are laid out in folders, see `write_sets`.
 
     Args:
         folder: to work in.
@@ -410,10 +412,10 @@ def every(folder: Path, trained: str) -> Seeds:
     (folder / "films").mkdir()
     (folder / "networks").mkdir()
     return {
-        **films(folder / "films"),
-        **sounds(),
-        **pictures(),
-        **plain(trained),
-        **networks(folder / "networks"),
-        **archives(folder / "sets/esc10"),
+        **film_seeds(folder / "films"),
+        **sound_seeds(),
+        **picture_seeds(),
+        **plain_seeds(trained),
+        **network_seeds(folder / "networks"),
+        **archive_seeds(folder / "sets/esc10"),
     }
