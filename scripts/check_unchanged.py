@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from result_hashes import Results
-from unchanged_inputs import make
+from unchanged_inputs import make_inputs
 from unchanged_runs import MEANT, RUNS, Meant, Run
 from unchanged_sides import Side
 
@@ -46,11 +46,11 @@ THREADS = re.compile("THREADS|^(TF|OMP|MKL|KMP|ONEDNN|DNNL|XLA)_|^CUDA_VISIBLE_D
 """Variables that change how sums are taken."""
 
 
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """What bits depend on besides the program and its libraries."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    told = dict(line.partition(":")[::2] for line in lines if ":" in line)
-    facts = {name.strip(): text.strip() for name, text in told.items()}
+    fields = dict(line.partition(":")[::2] for line in lines if ":" in line)
+    facts = {name.strip(): text.strip() for name, text in fields.items()}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": f"{platform.machine()} {facts.get('model name', '')}".strip(),
@@ -60,62 +60,65 @@ def machine() -> dict[str, str]:
     }
 
 
-def content(folder: Path, whole: bool = True) -> str:
+def hash_folder(folder: Path, whole: bool = True) -> str:
     """One hash of a folder's names and files, or of names and sizes."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        told = path.read_bytes() if whole else str(path.stat().st_size).encode()
-        digest.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(told).digest())
+        data = path.read_bytes() if whole else str(path.stat().st_size).encode()
+        digest.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(data).digest())
     return digest.hexdigest()[:16]
 
 
-def commit_of(package: Path) -> str | None:
+def find_commit(package: Path) -> str | None:
     """The commit of the checkout that a package lies in; None: it lies in none."""
-    top = git(package.parent, "rev-parse", "--show-toplevel")
-    return git(package.parent, "rev-parse", "HEAD") if top == str(package.parent) else None
+    top = run_git(package.parent, "rev-parse", "--show-toplevel")
+    return run_git(package.parent, "rev-parse", "HEAD") if top == str(package.parent) else None
 
 
-def git(folder: Path, *words: str) -> str | None:
+def run_git(folder: Path, *words: str) -> str | None:
     """What git says; None: nothing good."""
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def stands(meant: Meant, commit: str | None) -> bool:
+def applies(meant: Meant, commit: str | None) -> bool:
     """Whether a listed difference counts in a comparison with a commit: has it the fault?"""
     if commit is None:
         return False
-    return git(ROOT, "merge-base", "--is-ancestor", commit, meant.last) is not None
+    return run_git(ROOT, "merge-base", "--is-ancestor", commit, meant.last) is not None
 
 
-def judged(run: Run, before: Results, now: Results, commit: str | None) -> tuple[bool, str, list[str]]:
+def judge_run(run: Run, before: Results, now: Results, commit: str | None) -> tuple[bool, str, list[str]]:
     """Whether all is well with a run, the word for it, and its differences, a line each."""
     keys = [key for key in dict.fromkeys((*before, *now)) if before.get(key) != now.get(key)]
     # What goes wrong on both sides is no proof that nothing has changed.
     wanted = run.statuses | {key: "True" for key in now if key.startswith("same:")}
     keys += [key for key, right in wanted.items() if now.get(key) != right and key not in keys]
-    listed = {meant.kind: meant for meant in MEANT if meant.run == run.name and stands(meant, commit)}
+    listed = {meant.kind: meant for meant in MEANT if meant.run == run.name and applies(meant, commit)}
     kinds = list(dict.fromkeys(key.partition(":")[0] for key in keys))
     stale = [
         f"  listed, and equal: {kind} ({meant.reason})" for kind, meant in listed.items() if kind not in kinds
     ]
     if not keys:
         return True, "equal", stale
-    lines = [f"  {key}: {apart(before.get(key), now.get(key), wanted.get(key))}" for key in keys[:SHOWN]]
+    lines = [
+        f"  {key}: {describe_difference(before.get(key), now.get(key), wanted.get(key))}"
+        for key in keys[:SHOWN]
+    ]
     lines += [f"  and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else []
     excused = [f"{kind} as listed: {listed[kind].reason}" for kind in kinds if kind in listed]
     others = [kind for kind in kinds if kind not in listed]
     return not others, f"differs: {', '.join(others + excused)}", lines + stale
 
 
-def apart(one: str | None, other: str | None, wanted: str | None) -> str:
+def describe_difference(one: str | None, other: str | None, wanted: str | None) -> str:
     """Two values for a line, from a little before where they part."""
     if one == other:
         return f"{one} on both sides, and must be {wanted}"
     pairs = enumerate(zip(one or "", other or "", strict=False))
     begin = max(0, next((place for place, (a, b) in pairs if a != b), 0) - WIDE // 4)
-    told = ["nothing" if text is None else text[begin : begin + WIDE] for text in (one, other)]
-    return " -> ".join(told)
+    excerpts = ["nothing" if text is None else text[begin : begin + WIDE] for text in (one, other)]
+    return " -> ".join(excerpts)
 
 
 def stop(line: str) -> NoReturn:
@@ -124,23 +127,25 @@ def stop(line: str) -> NoReturn:
     sys.exit(2)
 
 
-def asked(side: Side) -> tuple[Path, dict[str, str]]:
+def ask_side(side: Side) -> tuple[Path, dict[str, str]]:
     """Where a side's package lies, and the versions of its libraries."""
     try:
-        return side.asked()
+        return side.describe()
     except (OSError, RuntimeError) as error:
         stop(str(error))
 
 
-def refuse_others(stored: dict[str, str], here: dict[str, str]) -> None:
+def refuse_other_environments(stored: dict[str, str], here: dict[str, str]) -> None:
     """Refuse where bits would differ for other reasons than the program's."""
     other = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
     if other:
-        told = "; ".join(f"{name}: {difference(stored.get(name), here.get(name))}" for name in other)
-        stop(f"results would differ for other reasons than the program's: {told}")
+        differences = "; ".join(
+            f"{name}: {compare_facts(stored.get(name), here.get(name))}" for name in other
+        )
+        stop(f"results would differ for other reasons than the program's: {differences}")
 
 
-def difference(one: str | None, other: str | None) -> str:
+def compare_facts(one: str | None, other: str | None) -> str:
     """Of two facts; of two lists of flags the flags that only one has."""
     if one and other and one.count(" ") > 20:
         return " ".join(sorted(set(one.split()) ^ set(other.split())))
@@ -164,37 +169,37 @@ def main() -> None:
         parser.error("give BEFORE_PYTHON, or --against")
     began = time.monotonic()
     now = Side("now", given.now, str(ROOT))
-    package, here = asked(now)
+    package, here = ask_side(now)
     if package.parent != ROOT:
         stop(f"{given.now}: takes mmdream from {package}, not from {ROOT}")
-    print(f"now     {package} ({commit_of(package) or 'no checkout'})")
+    print(f"now     {package} ({find_commit(package) or 'no checkout'})")
     place = Path(tempfile.mkdtemp(prefix="unchanged-")) if given.keep is None else given.keep.resolve()
     try:
         inputs = place / "inputs"
         if inputs.exists():
             stop(f"{place}: holds results already")
-        make(inputs)
+        make_inputs(inputs)
         data = given.data.resolve()
-        here = {**machine(), **here, "inputs": content(inputs), "runs": hash_of(RUNS)}
-        here["data"] = content(data, whole=False) if data.is_dir() else "none"
+        here = {**describe_machine(), **here, "inputs": hash_folder(inputs), "runs": hash_text(RUNS)}
+        here["data"] = hash_folder(data, whole=False) if data.is_dir() else "none"
         before, stored = None, {}
         if given.against is not None:
             kept = json.loads(given.against.read_text())
-            refuse_others(kept["environment"], here)
+            refuse_other_environments(kept["environment"], here)
             commit, stored = kept["commit"], kept["results"]
             print(f"before  {given.against} ({commit})")
         else:
             before = Side("before", given.before, None)
-            earlier, versions = asked(before)
+            earlier, versions = ask_side(before)
             if earlier == package:
                 stop(f"both sides take mmdream from {package}")
-            refuse_others(versions, {name: here[name] for name in versions})
-            commit = given.commit or commit_of(earlier)
+            refuse_other_environments(versions, {name: here[name] for name in versions})
+            commit = given.commit or find_commit(earlier)
             print(f"before  {earlier} ({commit or 'commit unknown: see --commit'})")
         well, counts = compare(now, before, stored, given.only, place, inputs, data, commit)
         if given.store is not None and before is not None:
-            told = {"commit": commit, "environment": here, "results": stored}
-            given.store.write_text(json.dumps(told, indent=1, ensure_ascii=False))
+            record = {"commit": commit, "environment": here, "results": stored}
+            given.store.write_text(json.dumps(record, indent=1, ensure_ascii=False))
     finally:
         if given.keep is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -239,13 +244,13 @@ def compare(
         # Side by side: both then have the same machine, and its cores are used.
         with ThreadPoolExecutor(2) as pool:
             sides = [side for side in (before, now) if side is not None]
-            results = list(pool.map(lambda side, run=run: side.done(run, place, inputs, data), sides))
+            results = list(pool.map(lambda side, run=run: side.do_run(run, place, inputs, data), sides))
         if before is not None:
             stored[run.name] = results[0]
-        well, word, lines = judged(run, stored[run.name], results[-1], commit)
+        well, word, lines = judge_run(run, stored[run.name], results[-1], commit)
         counts["equal" if word == "equal" else "as_listed" if well else "differ"] += 1
-        told = f"{time.monotonic() - began:.1f} s, {processor_seconds() - used:.1f} s of processor"
-        print(f"{run.name:18} {word} ({len(results[-1])} results, {told})", flush=True)
+        took = f"{time.monotonic() - began:.1f} s, {processor_seconds() - used:.1f} s of processor"
+        print(f"{run.name:18} {word} ({len(results[-1])} results, {took})", flush=True)
         for line in lines:
             print(line.replace("\n", "\\n"), flush=True)
     return not counts["differ"], counts
@@ -257,7 +262,7 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def hash_of(value: object) -> str:
+def hash_text(value: object) -> str:
     """Of a value's text."""
     return hashlib.sha256(str(value).encode()).hexdigest()[:16]
 

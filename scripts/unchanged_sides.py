@@ -14,10 +14,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from result_hashes import Results, of_command, of_folder, plain
+from result_hashes import Results, hash_command, hash_folder, remove_varying
 from unchanged_runs import Killed, Python, Refused, Run
 
-LONGEST = 600
+MAX_SECONDS = 600
 """Seconds that a process may take."""
 LINKS = ("in", "data")
 """In each run's folder, and no results."""
@@ -27,7 +27,7 @@ LIBRARIES = (
     *("scikit-learn", "scipy", "soundfile", "soxr", "tensorflow", "typer", "rich"),
 )
 """Those that touch a pixel, a sample or a message."""
-ASK = f"""
+DESCRIBE = f"""
 import json, mmdream, platform
 from importlib import metadata
 def version(name):
@@ -39,7 +39,7 @@ found = {{"Python": platform.python_version(), **{{name: version(name) for name 
 print(json.dumps([mmdream.__file__, found]))
 """
 
-TOGETHER = """
+RUN_COMMANDS = """
 import contextlib, io, json, runpy, sys
 for words in json.loads(sys.argv[1]):
     sys.argv, told, said, status = ["mmdream", *words], io.StringIO(), io.StringIO(), 0
@@ -67,7 +67,7 @@ class Side:
         own |= {"MMDREAM_MODELS": str(models), "COLUMNS": "110", "TERM": "dumb"}
         return own if self.path is None else {**own, "PYTHONPATH": self.path}
 
-    def started(self, words: list[str], folder: Path) -> subprocess.Popen[str]:
+    def start_process(self, words: list[str], folder: Path) -> subprocess.Popen[str]:
         """Begin a process in a run's folder."""
         return subprocess.Popen(
             [self.python, "-P", *words],  # -P: modules are not looked for in the run's folder.
@@ -79,60 +79,64 @@ class Side:
             text=True,
         )
 
-    def asked(self) -> tuple[Path, dict[str, str]]:
+    def describe(self) -> tuple[Path, dict[str, str]]:
         """Where its package lies, and the versions of Python and the libraries."""
-        with self.started(["-c", ASK], Path(tempfile.gettempdir())) as process:
-            told, said = process.communicate(timeout=LONGEST)
+        with self.start_process(["-c", DESCRIBE], Path(tempfile.gettempdir())) as process:
+            stdout, stderr = process.communicate(timeout=MAX_SECONDS)
         if process.returncode:
-            raise RuntimeError(f"{self.python}: cannot import mmdream: {said.strip()[-200:]}")
-        file, versions = json.loads(told)
+            raise RuntimeError(f"{self.python}: cannot import mmdream: {stderr.strip()[-200:]}")
+        file, versions = json.loads(stdout)
         return Path(file).resolve().parent, versions
 
-    def done(self, run: Run, place: Path, inputs: Path, data: Path) -> Results:
+    def do_run(self, run: Run, place: Path, inputs: Path, data: Path) -> Results:
         """Do a run; all that came of it."""
         folder = place / self.name / run.name.replace(", ", " ").replace(" ", "-")
         folder.mkdir(parents=True)
         for link, target in zip(LINKS, (inputs, data), strict=True):
             (folder / link).symlink_to(target, target_is_directory=True)
-        found: Results = {}
-        commands = {number: words_of(step) for number, step in enumerate(run.steps, 1) if words_of(step)}
+        results: Results = {}
+        commands = {
+            number: command_words(step) for number, step in enumerate(run.steps, 1) if command_words(step)
+        }
         if commands and not run.apart:
-            found |= self.together(commands, folder)
+            results |= self.run_commands(commands, folder)
         for number, step in enumerate(run.steps, 1):
             if isinstance(step, Killed):
-                found[f"status: command {number}"] = self.killed(step, folder)
+                results[f"status: command {number}"] = self.kill_midway(step, folder)
             elif isinstance(step, Python):
-                found |= of_command(number, *self.finished(["-c", step.text], folder), folder)
+                results |= hash_command(number, *self.run_process(["-c", step.text], folder), folder)
             elif run.apart:
                 words = ["-m", "mmdream", *commands[number]]
-                found |= of_command(number, *self.finished(words, folder), folder)
-        found |= of_folder(folder, LINKS)
+                results |= hash_command(number, *self.run_process(words, folder), folder)
+        results |= hash_folder(folder, LINKS)
         if run.same is not None:
-            found["same: " + " and ".join(run.same)] = str(alike(found, *run.same))
-        return found
+            results["same: " + " and ".join(run.same)] = str(is_same_content(results, *run.same))
+        return results
 
-    def finished(self, words: list[str], folder: Path) -> tuple[int, str, str]:
+    def run_process(self, words: list[str], folder: Path) -> tuple[int, str, str]:
         """Run a process to its end: exit status, what stands on stdout and on stderr."""
-        with self.started(words, folder) as process:
+        with self.start_process(words, folder) as process:
             try:
-                told, said = process.communicate(timeout=LONGEST)
+                stdout, stderr = process.communicate(timeout=MAX_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
-                told, said = "", "took too long"
-        return process.returncode, told, said
+                stdout, stderr = "", "took too long"
+        return process.returncode, stdout, stderr
 
-    def together(self, commands: dict[int, list[str]], folder: Path) -> Results:
+    def run_commands(self, commands: dict[int, list[str]], folder: Path) -> Results:
         """Run several commands in one process."""
-        status, told, said = self.finished(["-c", TOGETHER, json.dumps(list(commands.values()))], folder)
-        found = {"status: of all": str(status), "messages: of all, stderr": plain(said, folder)}
-        for number, line in zip(commands, told.splitlines(), strict=False):
-            found |= of_command(number, *json.loads(line), folder)
-        return found
+        status, stdout, stderr = self.run_process(
+            ["-c", RUN_COMMANDS, json.dumps(list(commands.values()))], folder
+        )
+        results = {"status: of all": str(status), "messages: of all, stderr": remove_varying(stderr, folder)}
+        for number, line in zip(commands, stdout.splitlines(), strict=False):
+            results |= hash_command(number, *json.loads(line), folder)
+        return results
 
-    def killed(self, step: Killed, folder: Path) -> str:
+    def kill_midway(self, step: Killed, folder: Path) -> str:
         """Begin a film, and kill it when the journal of its job tells of a part of the picture."""
-        with self.started(["-m", "mmdream", *shlex.split(step.words)], folder) as process:
-            end = time.monotonic() + LONGEST
+        with self.start_process(["-m", "mmdream", *shlex.split(step.words)], folder) as process:
+            end = time.monotonic() + MAX_SECONDS
             while process.poll() is None and time.monotonic() < end:
                 if any('"picture"' in path.read_text() for path in folder.glob("job/*.jsonl")):
                     process.kill()
@@ -140,11 +144,11 @@ class Side:
                     return "killed"
                 time.sleep(0.01)
             process.kill()
-            _, said = process.communicate()
-        return f"was not killed in the midst of its work: {said}"
+            _, stderr = process.communicate()
+        return f"was not killed in the midst of its work: {stderr}"
 
 
-def words_of(step: str | Refused | Killed | Python) -> list[str]:
+def command_words(step: str | Refused | Killed | Python) -> list[str]:
     """Words behind `mmdream`; none: it is no command that runs to its end."""
     return (
         []
@@ -153,10 +157,10 @@ def words_of(step: str | Refused | Killed | Python) -> list[str]:
     )
 
 
-def alike(found: Results, one: str, other: str) -> bool:
+def is_same_content(results: Results, one: str, other: str) -> bool:
     """Whether two files of a run have the same content."""
     rows = [
-        {key.replace(name, ""): text for key, text in found.items() if f": {name}" in key}
+        {key.replace(name, ""): text for key, text in results.items() if f": {name}" in key}
         for name in (one, other)
     ]
     return bool(rows[0]) and rows[0] == rows[1]
