@@ -46,7 +46,7 @@ VGG_BLOCKS = ((2, 3, 64), (2, 64, 128), (3, 128, 256), (3, 256, 512), (1, 512, 5
 """Convolutions, channels in and out of each block up to block5_conv1."""
 
 
-def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: float) -> float:
+def time_classic_recipe(frames: list[np.ndarray], net: str, weights: str | None, depth: float) -> float:
     """Seconds a frame of the classic recipe, on float32 frames [H, W, 3]."""
     about = load_card(net)
     network = load_network(about, weights, "float32")
@@ -64,7 +64,7 @@ def classic(frames: list[np.ndarray], net: str, weights: str | None, depth: floa
     return (time.perf_counter() - began) / len(frames)
 
 
-def medians(steps: list[Callable[[], object]], rounds: int = 15) -> list[float]:
+def median_seconds(steps: list[Callable[[], object]], rounds: int = 15) -> list[float]:
     """Median seconds of each step, by turns: a processor that slows down slows them alike."""
     times: list[list[float]] = [[] for _ in steps]
     for _ in range(rounds + 2):
@@ -75,7 +75,7 @@ def medians(steps: list[Callable[[], object]], rounds: int = 15) -> list[float]:
     return [float(np.median(took[2:])) for took in times]
 
 
-def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
+def measure_throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
     """GFLOP/s of a vgg16 step to block5_conv1 and of a plain convolution with its input gradient."""
     height, width = size
     picture = np.random.default_rng(0).random((height, width, 3), np.float32)
@@ -89,11 +89,11 @@ def throughput(size: tuple[int, int], precision: str) -> tuple[float, float]:
     x = tf.cast(tf.random.normal((1, height, width, 256)), precision)
 
     @tf.function
-    def plain(x: tf.Tensor) -> tf.Tensor:
+    def convolve_and_transpose(x: tf.Tensor) -> tf.Tensor:
         y = tf.nn.conv2d(x, kernel, 1, "SAME")
         return tf.nn.conv2d_transpose(y, kernel, tf.shape(x), 1, "SAME")
 
-    vgg, conv = medians([lambda: gradient(picture), lambda: plain(x)])
+    vgg, conv = median_seconds([lambda: gradient(picture), lambda: convolve_and_transpose(x)])
     return 2 * flops / vgg / 1e9, 2 * 2 * 9 * 256 * 256 * height * width / conv / 1e9
 
 
@@ -124,12 +124,12 @@ def main() -> None:
         source = read_frames(probe(film), Fraction(args.start))
         frames = [octaves.resize(next(source).rgb, (height, width)) for _ in range(2)]
         source.close()
-        anchor = classic(frames, "vgg16", files.get("vgg16", "random"), BLOCK5)
+        anchor = time_classic_recipe(frames, "vgg16", files.get("vgg16", "random"), BLOCK5)
         print(f"classic recipe, vgg16 to block5_conv1, float32: {anchor:.2f} s a frame of {width}x{height}")
         print(f"{'ms a frame':22}" + "".join(f"{kind:>8}" for kind in (*KINDS, "share", "x vgg16", "x own")))
         for net in args.nets:
             weights = files.get(net, None if isinstance(load_card(net).weights, ShippedWeights) else "random")
-            own = classic(frames, net, weights, 0.9) if net != "vgg16" else anchor
+            own = time_classic_recipe(frames, net, weights, 0.9) if net != "vgg16" else anchor
             for precision in args.precisions:
                 recipe = Recipe(net=net, weights=weights, precision=precision, size=args.size)
                 report = dream_video(
@@ -142,7 +142,7 @@ def main() -> None:
                 print(f"{net + ' ' + precision:22}{row}{1000 * own / each['wall']:8.1f}", flush=True)
         if args.throughput:
             for precision in args.precisions:
-                vgg, conv = throughput((height, width), precision)
+                vgg, conv = measure_throughput((height, width), precision)
                 ratio = f"{vgg / conv:.2f}"
                 print(f"{precision}: vgg16 step {vgg:.0f} GFLOP/s, plain convolution {conv:.0f}: {ratio}")
 

@@ -67,7 +67,7 @@ AUDIBLE = 1e-6
 """Of full scale: 120 dB down."""
 
 
-def dream(source: Path, out: Path, end: float | None, *options: str) -> dict[str, Any]:
+def run_dream(source: Path, out: Path, end: float | None, *options: str) -> dict[str, Any]:
     """Run `mmdream video`; its report."""
     command = [sys.executable, "-m", "mmdream", "video", str(source), "-o", str(out), "--json"]
     until = [] if end is None else ["--end", str(end)]
@@ -77,29 +77,29 @@ def dream(source: Path, out: Path, end: float | None, *options: str) -> dict[str
     return dict(json.loads(done.stdout))
 
 
-def sound(path: Path, end: float | None = None) -> tuple[np.ndarray, int, float]:
+def read_sound(path: Path, end: float | None = None) -> tuple[np.ndarray, int, float]:
     """First sound track: float64 [sample, channel], samples a second, its first second."""
     film = probe(path)
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "sound.wav"
-        laid = extract_audio(film, film.audio_tracks[0], wave, None, _exact(end))
+        track = extract_audio(film, film.audio_tracks[0], wave, None, _fraction(end))
         samples, rate = soundfile.read(wave, always_2d=True)
-    return samples, rate, float(laid.start)
+    return samples, rate, float(track.start)
 
 
-def apart(source: Path, out: Path, end: float | None) -> list[tuple[float, float]]:
+def frame_differences(source: Path, out: Path, end: float | None) -> list[tuple[float, float]]:
     """Second and largest difference (of the range 0..1) of each frame."""
-    frames = zip(read_frames(probe(source), None, _exact(end)), read_frames(probe(out)), strict=True)
+    frames = zip(read_frames(probe(source), None, _fraction(end)), read_frames(probe(out)), strict=True)
     return [(float(was.seconds), float(np.abs(now.rgb - was.rgb).max())) for was, now in frames]
 
 
-def zero(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
+def check_zero_strength(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     """Strength 0 against the source."""
     out = folder / "zero.mkv"
-    report = dream(source, out, end, "--strength", "0")
-    (was, rate, _), (now, _, _) = sound(source, end), sound(out)
+    report = run_dream(source, out, end, "--strength", "0")
+    (was, rate, _), (now, _, _) = read_sound(source, end), read_sound(out)
     error = np.square(now[: len(was)] - was[: len(now)]).sum()
-    picture = apart(source, out, end)
+    picture = frame_differences(source, out, end)
     return {
         "check": "zero",
         "frames": report["frames"],
@@ -110,24 +110,24 @@ def zero(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     }
 
 
-def hashes(path: Path) -> dict[str, str]:
+def hash_film(path: Path) -> dict[str, str]:
     """Of all pixels with their time stamps, and of all samples."""
     picture = hashlib.sha256()
     for frame in read_frames(probe(path)):
         picture.update(str(frame.pts).encode() + frame.rgb.tobytes())
     return {
         "picture": picture.hexdigest()[:16],
-        "sound": hashlib.sha256(sound(path)[0].tobytes()).hexdigest()[:16],
+        "sound": hashlib.sha256(read_sound(path)[0].tobytes()).hexdigest()[:16],
     }
 
 
-def seed(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
+def check_seed(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     """The same seed twice, and another one."""
     found = []
     for name, number in (("first", 3), ("again", 3), ("other", 4)):
         out = folder / f"{name}.mkv"
-        dream(source, out, end, "--seed", str(number))
-        found.append(hashes(out))
+        run_dream(source, out, end, "--seed", str(number))
+        found.append(hash_film(out))
     first, again, other = found
     return {
         "check": "seed",
@@ -140,13 +140,13 @@ def seed(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     }
 
 
-def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
+def check_step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     """Strength 0 until 2 s, 1 from 2.04 s."""
     out, plan = folder / "step.mkv", folder / "step.toml"
     plan.write_text(STEP)
-    report = dream(source, out, end, "--schedule", str(plan))
-    seconds, differences = (np.array(row) for row in zip(*apart(source, out, end), strict=True))
-    (was, rate, start), (now, _, _) = sound(source, end), sound(out)
+    report = run_dream(source, out, end, "--schedule", str(plan))
+    seconds, differences = (np.array(row) for row in zip(*frame_differences(source, out, end), strict=True))
+    (was, rate, start), (now, _, _) = read_sound(source, end), read_sound(out)
     changed = np.abs(now - was).max(axis=1) > AUDIBLE
     front = load_card("melnet").input
     window = make_stft(rate, front.hop_seconds).window / rate
@@ -157,27 +157,29 @@ def step(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
         "largest_difference_before_of_255": float(differences[seconds <= 2].max() * 255),
         "first_changed_sample_s": start + int(changed.argmax()) / rate,
         "stft_window_s": window,
-        **departures(report, files.read_schedule(plan)),
+        **schedule_departures(report, files.read_schedule(plan)),
     }
 
 
-def ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
+def check_ramp(source: Path, end: float | None, folder: Path) -> dict[str, Any]:
     """All five settings in motion."""
     out, plan = folder / "ramp.mkv", folder / "ramp.toml"
     plan.write_text(RAMP)
-    report = dream(source, out, end, "--schedule", str(plan))
-    frames = [float(frame.seconds) for frame in read_frames(probe(source), None, _exact(end))]
+    report = run_dream(source, out, end, "--schedule", str(plan))
+    frames = [float(frame.seconds) for frame in read_frames(probe(source), None, _fraction(end))]
     listed = [entry["at"] for entry in report["schedule"]["picture"]]
-    held = files.read_schedule(plan)
-    news = [at for at, before in zip(frames[1:], frames, strict=False) if held.at(at) != held.at(before)]
+    schedule = files.read_schedule(plan)
+    news = [
+        at for at, before in zip(frames[1:], frames, strict=False) if schedule.at(at) != schedule.at(before)
+    ]
     return {
         "check": "ramp",
         "every_change_of_the_picture_is_listed": np.allclose(listed, [frames[0], *news], atol=1e-6),
-        **departures(report, held),
+        **schedule_departures(report, schedule),
     }
 
 
-def departures(report: dict[str, Any], wanted: Schedule) -> dict[str, Any]:
+def schedule_departures(report: dict[str, Any], wanted: Schedule) -> dict[str, Any]:
     """Entries a medium, and the largest departure of any from the schedule at its own time."""
     found = {}
     for medium, entries in report["schedule"].items():
@@ -195,11 +197,11 @@ def departures(report: dict[str, Any], wanted: Schedule) -> dict[str, Any]:
     return found
 
 
-def _exact(seconds: float | None) -> Fraction | None:
+def _fraction(seconds: float | None) -> Fraction | None:
     return None if seconds is None else Fraction(str(seconds))
 
 
-CHECKS = {"zero": zero, "seed": seed, "schedule": step, "ramp": ramp}
+CHECKS = {"zero": check_zero_strength, "seed": check_seed, "schedule": check_step, "ramp": check_ramp}
 
 
 def main() -> None:

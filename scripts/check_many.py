@@ -35,7 +35,7 @@ from mmdream.settings.schedule import Schedule
 TRACED = type(tf.function(lambda x: x))
 
 
-class Counted:
+class BuildCounter:
     """What was built and traced so far, of all that is alive when it is asked."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Counted:
         self.networks: weakref.WeakSet[Network] = weakref.WeakSet()
         self.traces, self.built = 0, 0
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Count what has come since the last time."""
         for each in gc.get_objects():
             if isinstance(each, Network) and each not in self.networks:
@@ -55,7 +55,7 @@ class Counted:
                 self.functions[each] = count
 
 
-def repeated(work: Callable[[int], object], count: int, early: int, settled: int) -> dict[str, Any]:
+def measure_repeats(work: Callable[[int], object], count: int, early: int, settled: int) -> dict[str, Any]:
     """Do some work again and again.
 
     Args:
@@ -64,14 +64,14 @@ def repeated(work: Callable[[int], object], count: int, early: int, settled: int
         early: number after which memory should stay.
         settled: number from which on times count.
     """
-    counted, seconds, peaks, first = Counted(), [], [], 0
+    counter, seconds, peaks, first = BuildCounter(), [], [], 0
     for number in range(count):
         began = time.perf_counter()
         work(number)
         seconds.append(time.perf_counter() - began)
         peaks.append(peak_memory_mib() or 0.0)
-        counted.look()
-        first = first or counted.traces
+        counter.update()
+        first = first or counter.traces
     at = min(early, count) - 1
     return {
         "count": count,
@@ -79,37 +79,37 @@ def repeated(work: Callable[[int], object], count: int, early: int, settled: int
         "peak_mib_early": round(peaks[at], 1),
         "peak_mib": round(peaks[-1], 1),
         "peak_ratio": round(peaks[-1] / peaks[at], 4),
-        "networks": counted.built,
-        "traces": counted.traces,
-        "traces_after_the_first": counted.traces - first,
+        "networks": counter.built,
+        "traces": counter.traces,
+        "traces_after_the_first": counter.traces - first,
         "seconds_of_the_first": round(seconds[0], 3),
         "seconds_each": round(statistics.median(seconds[min(settled, count) - 1 :]), 3),
         "peaks_mib": [round(each, 1) for each in peaks],
     }
 
 
-def pictures(count: int, size: tuple[int, int], how: Recipe) -> dict[str, Any]:
+def measure_pictures(count: int, size: tuple[int, int], how: Recipe) -> dict[str, Any]:
     """Dream pictures of a size, (width, height)."""
 
-    def one(number: int) -> None:
+    def dream_one(number: int) -> None:
         noise = np.random.default_rng(number).random((size[1], size[0], 3))
         dream_image(noise.astype(np.float32), how)
 
-    return repeated(one, count, 20, 10)
+    return measure_repeats(dream_one, count, 20, 10)
 
 
-def films(count: int, size: tuple[int, int], seconds: float, how: Recipe) -> dict[str, Any]:
+def measure_films(count: int, size: tuple[int, int], seconds: float, how: Recipe) -> dict[str, Any]:
     """Dream films of a size, (width, height), and a length."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "film.mp4"
         make_sample(source, seconds, size=size)
 
-        def one(number: int) -> None:
+        def dream_one(number: int) -> None:
             out = source.with_name(f"{number}.mp4")
             dream_video(source, out, how)
             out.unlink()
 
-        return repeated(one, count, 5, 3)
+        return measure_repeats(dream_one, count, 5, 3)
 
 
 def main() -> None:
@@ -127,14 +127,14 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     how = Recipe(net=args.net, schedule=Schedule(octaves=args.octaves, steps=args.steps))
-    told: dict[str, Any] = {"net": args.net, "size": args.size}
+    figures: dict[str, Any] = {"net": args.net, "size": args.size}
     # Standard output is the JSON's.
     with contextlib.redirect_stdout(None):
         if args.pictures:
-            told["pictures"] = pictures(args.pictures, (width, height), how)
+            figures["pictures"] = measure_pictures(args.pictures, (width, height), how)
         if args.films:
-            told["films"] = films(args.films, (width, height), args.seconds, how)
-    print(json.dumps(told))
+            figures["films"] = measure_films(args.films, (width, height), args.seconds, how)
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -31,26 +31,28 @@ ROOT = Path(__file__).resolve().parents[1]
 RATE, SOUND_RATE = 25, 44_100
 
 
-def again(clip: Path, medium: str) -> Iterator[av.VideoFrame | av.AudioFrame]:
+def loop_frames(clip: Path, medium: str) -> Iterator[av.VideoFrame | av.AudioFrame]:
     """Frames of a clip's picture ("video") or sound ("audio"), over and over."""
     while True:
         with av.open(str(clip)) as film:
             yield from film.decode(**{medium: 0})
 
 
-def make(clip: Path, path: Path, seconds: int, size: tuple[int, int]) -> None:
+def make_film(clip: Path, path: Path, seconds: int, size: tuple[int, int]) -> None:
     """Write a film of a length and a size (width, height) made of a clip."""
     with av.open(str(path), "w") as film:
         video = film.add_stream("libx264", rate=RATE, options={"preset": "veryfast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         audio = film.add_stream("aac", rate=SOUND_RATE, layout="stereo")
-        for number, frame in enumerate(itertools.islice(again(clip, "video"), seconds * RATE)):
+        for number, frame in enumerate(itertools.islice(loop_frames(clip, "video"), seconds * RATE)):
             shown = frame.reformat(*size, format="yuv420p")
             shown.pts, shown.time_base = number, Fraction(1, RATE)
             film.mux(video.encode(shown))
         film.mux(video.encode(None))
         to_blocks = av.AudioResampler("fltp", "stereo", SOUND_RATE, frame_size=1024)
-        blocks = (block for frame in again(clip, "audio") for block in to_blocks.resample(_unstamped(frame)))
+        blocks = (
+            block for frame in loop_frames(clip, "audio") for block in to_blocks.resample(_clear_pts(frame))
+        )
         for number, block in enumerate(itertools.islice(blocks, seconds * SOUND_RATE // 1024)):
             block.pts, block.time_base = number * 1024, Fraction(1, SOUND_RATE)
             film.mux(audio.encode(block))
@@ -61,8 +63,8 @@ def make_sound(clip: Path, path: Path, seconds: int) -> None:
     """Write a sound of a length made of a clip's."""
     left, to_blocks = seconds * SOUND_RATE, av.AudioResampler("fltp", "stereo", SOUND_RATE)
     with soundfile.SoundFile(path, "w", SOUND_RATE, 2, "FLOAT", format="RF64") as file:
-        for frame in again(clip, "audio"):
-            for block in to_blocks.resample(_unstamped(frame)):
+        for frame in loop_frames(clip, "audio"):
+            for block in to_blocks.resample(_clear_pts(frame)):
                 samples = block.to_ndarray().T[:left]
                 file.write(samples)
                 left -= len(samples)
@@ -70,12 +72,12 @@ def make_sound(clip: Path, path: Path, seconds: int) -> None:
                 return
 
 
-def _unstamped(frame: av.AudioFrame) -> av.AudioFrame:
+def _clear_pts(frame: av.AudioFrame) -> av.AudioFrame:
     frame.pts = None
     return frame
 
 
-def dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
+def measure_dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
     """Dream a film or a sound in a fresh process; its peak resident memory in MiB, and milliseconds a frame.
 
     Raises:
@@ -84,14 +86,14 @@ def dream(film: Path, out: Path, options: list[str]) -> tuple[float, float]:
     medium = "audio" if film.suffix == ".wav" else "video"
     command = [sys.executable, "-m", "mmdream", medium, str(film), "-o", str(out), "--json", *options]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryFile("w+") as told:
-        child = subprocess.Popen(command, stdout=told, env={**os.environ, "PYTHONPATH": path})
+    with tempfile.TemporaryFile("w+") as stdout:
+        child = subprocess.Popen(command, stdout=stdout, env={**os.environ, "PYTHONPATH": path})
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             raise RuntimeError(f"mmdream ended with status {child.returncode}")
-        told.seek(0)
-        report = json.load(told)
+        stdout.seek(0)
+        report = json.load(stdout)
     # Linux counts in KiB, macOS in bytes.
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     if medium == "audio":
@@ -119,12 +121,12 @@ def main() -> None:
             if args.sound:
                 make_sound(args.clip, film, seconds)
             else:
-                make(args.clip, film, seconds, (width, height))
+                make_film(args.clip, film, seconds, (width, height))
             out = film.with_suffix(f".dream{args.suffix or ('.wav' if args.sound else '.mkv')}")
-            peaks[seconds], times[seconds] = dream(film, out, args.options)
+            peaks[seconds], times[seconds] = measure_dream(film, out, args.options)
             out.unlink()
             film.unlink()
-    told = {
+    figures = {
         "options": args.options,
         "size": args.size,
         "peak_mib": {seconds: round(peak, 1) for seconds, peak in peaks.items()},
@@ -132,7 +134,7 @@ def main() -> None:
         "ms_a_frame": {seconds: round(ms, 2) for seconds, ms in times.items()},
         "ms_ratio": round(max(times.values()) / min(times.values()), 4),
     }
-    print(json.dumps(told))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

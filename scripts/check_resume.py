@@ -38,16 +38,16 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST = 24 * 3600
+MAX_SECONDS = 24 * 3600
 """Seconds that a run may take."""
 
 
-def command(*words: object) -> list[str]:
+def build_command(*words: object) -> list[str]:
     """`mmdream` with these words, in this checkout."""
     return [sys.executable, "-m", "mmdream", *map(str, words), "--json"]
 
 
-def started(words: list[str]) -> subprocess.Popen[str]:
+def start_run(words: list[str]) -> subprocess.Popen[str]:
     """Begin a run."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
@@ -59,32 +59,32 @@ def started(words: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def finished(words: list[str]) -> tuple[int, str, float, float]:
+def run_to_end(words: list[str]) -> tuple[int, str, float, float]:
     """Run to the end: exit status, what stood on stderr, seconds, those of them before the work."""
     began = time.monotonic()
-    with started(words) as run:
-        told, said = run.communicate(timeout=LONGEST)
+    with start_run(words) as run:
+        stdout, stderr = run.communicate(timeout=MAX_SECONDS)
     seconds = time.monotonic() - began
-    return run.returncode, said, seconds, seconds - (json.loads(told)["wall_seconds"] if told else 0.0)
+    return run.returncode, stderr, seconds, seconds - (json.loads(stdout)["wall_seconds"] if stdout else 0.0)
 
 
-def extras(out: Path) -> list[object]:
+def extra_options(out: Path) -> list[object]:
     """Options for all that is made besides a film."""
     return ["--compare", "--sheet", out.with_suffix(".sheet.png"), "--preview", out.with_suffix(".now.png")]
 
 
-def hashes(out: Path) -> dict[str, str]:
+def hash_results(out: Path) -> dict[str, str]:
     """Of a film, and of what was made besides it."""
-    found = film_hashes(out)
+    results = hash_film(out)
     if (beside := out.with_suffix(f".compare{out.suffix}")).exists():
-        found |= {f"compared {kind}": digest for kind, digest in film_hashes(beside).items()}
+        results |= {f"compared {kind}": digest for kind, digest in hash_film(beside).items()}
     for name in ("sheet", "now"):
         if (path := out.with_suffix(f".{name}.png")).exists():
-            found[name] = hashlib.sha256(read_picture(path).tobytes()).hexdigest()[:16]
-    return found
+            results[name] = hashlib.sha256(read_picture(path).tobytes()).hexdigest()[:16]
+    return results
 
 
-def film_hashes(path: Path) -> dict[str, str]:
+def hash_film(path: Path) -> dict[str, str]:
     """Of all pixels with their time stamps, and of all samples."""
     film, picture, sound = probe(path), hashlib.sha256(), hashlib.sha256()
     for frame in read_frames(film):
@@ -114,7 +114,7 @@ def cut_newest(folder: Path, rng: random.Random) -> str | None:
     return str(newest.relative_to(folder))
 
 
-def killed(
+def run_with_kills(
     film: Path, whole: Path, options: list[str], beside: bool, kills: int, seed: int, longest: float
 ) -> dict[str, Any]:
     """The same film through many kills, each at most `longest` seconds after its run began."""
@@ -123,15 +123,15 @@ def killed(
     while len(at) < kills:
         out = whole.with_stem(f"broken{len(films)}")
         job = job_folder(out)
-        again = command("video", film, "-o", out, *options, *(extras(out) if beside else []))
-        status, said = None, ""
+        again = build_command("video", film, "-o", out, *options, *(extra_options(out) if beside else []))
+        status, stderr = None, ""
         while status is None:
-            words = command("resume", out) if (job / JOB_FILE).is_file() and runs % 2 else again
-            wait = rng.uniform(0.0, longest) if len(at) < kills else LONGEST
+            words = build_command("resume", out) if (job / JOB_FILE).is_file() and runs % 2 else again
+            wait = rng.uniform(0.0, longest) if len(at) < kills else MAX_SECONDS
             began, runs = time.monotonic(), runs + 1
-            with started(words) as run:
+            with start_run(words) as run:
                 try:
-                    _, said = run.communicate(timeout=wait)
+                    _, stderr = run.communicate(timeout=wait)
                     status = run.returncode
                 except subprocess.TimeoutExpired:
                     run.kill()
@@ -139,37 +139,37 @@ def killed(
             seconds += time.monotonic() - began
             if status is None and len(at) % 3 == 2 and job.is_dir() and (name := cut_newest(job, rng)):
                 cuts.append(name)
-        films.append({"status": status, "said": said, "folder_gone": not job.exists(), **hashes(out)})
+        films.append({"status": status, "said": stderr, "folder_gone": not job.exists(), **hash_results(out)})
     return {
         "kills": len(at), "runs": runs, "killed_after_s": at, "cut_short": cuts,
         "seconds": round(seconds, 2), "films": films,
     }  # fmt: skip
 
 
-def filled(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
+def run_on_full_disk(film: Path, place: Path, suffix: str, options: list[str]) -> dict[str, Any]:
     """The same film where the disk fills up once the first part is done, and then is emptied."""
     out, ballast = place / f"full{suffix}", place / "ballast"
     job, began = job_folder(out), time.monotonic()
-    with started(command("video", film, "-o", out, *options)) as run:
+    with start_run(build_command("video", film, "-o", out, *options)) as run:
         while run.poll() is None and not (job / FILE_NAMES["picture"].format(0)).exists():
             time.sleep(0.02)
         with open(ballast, "wb") as file:
             file.write(bytes(shutil.disk_usage(place).free))
-        _, said = run.communicate(timeout=LONGEST)
+        _, stderr = run.communicate(timeout=MAX_SECONDS)
     first = time.monotonic() - began
     kept = sorted(path.name for path in job.rglob("*")) if job.is_dir() else []
     ballast.unlink()
-    status, said_then, seconds, _ = finished(command("resume", out))
-    found = {
+    status, said_then, seconds, _ = run_to_end(build_command("resume", out))
+    results = {
         "status": run.returncode,
-        "said": said,
+        "said": stderr,
         "kept": kept,
         "resumed": status,
         "resume_said": said_then,
     }
-    found |= {"seconds": round(first + seconds, 2)} | (hashes(out) if out.exists() else {})
+    results |= {"seconds": round(first + seconds, 2)} | (hash_results(out) if out.exists() else {})
     out.unlink(missing_ok=True)
-    return found
+    return results
 
 
 def main() -> None:
@@ -186,32 +186,40 @@ def main() -> None:
     given, options = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / f"whole{given.suffix}"
-        beside = extras(whole) if given.extras else []
-        status, said, usual, start = finished(command("video", given.film, "-o", whole, *options, *beside))
+        beside = extra_options(whole) if given.extras else []
+        status, stderr, usual, start = run_to_end(
+            build_command("video", given.film, "-o", whole, *options, *beside)
+        )
         if status:
-            sys.exit(said)
-        unbroken = {"seconds_before_the_work": round(start, 2), "seconds": round(usual, 2), **hashes(whole)}
-        found: dict[str, Any] = {"unbroken": unbroken}
+            sys.exit(stderr)
+        unbroken = {
+            "seconds_before_the_work": round(start, 2),
+            "seconds": round(usual, 2),
+            **hash_results(whole),
+        }
+        results: dict[str, Any] = {"unbroken": unbroken}
         if given.full is not None:
-            found["full"] = filled(given.film, given.full, given.suffix, options)
+            results["full"] = run_on_full_disk(given.film, given.full, given.suffix, options)
         if given.kills:
             # About half of it gets done: so the kills are spread over all of the work.
             longest = 1.2 * start + 2.5 * usual / given.kills
-            found["killed"] = killed(
+            results["killed"] = run_with_kills(
                 given.film, whole, options, given.extras, given.kills, given.seed, longest
             )
-            films = len(found["killed"]["films"])
-            found["seconds_ratio"] = round(found["killed"]["seconds"] / usual / films, 2)
-            less = max(0.0, found["killed"]["seconds"] - found["killed"]["runs"] * start)
-            found["seconds_ratio_without_starts"] = round(less / (usual - start) / films, 2)
-        told = hashes(whole)
-    if "full" in found:
-        found["full_is_the_same"] = all(
-            found["full"].get(kind) == told[kind] for kind in ("frames", "samples")
+            films = len(results["killed"]["films"])
+            results["seconds_ratio"] = round(results["killed"]["seconds"] / usual / films, 2)
+            less = max(0.0, results["killed"]["seconds"] - results["killed"]["runs"] * start)
+            results["seconds_ratio_without_starts"] = round(less / (usual - start) / films, 2)
+        expected = hash_results(whole)
+    if "full" in results:
+        results["full_is_the_same"] = all(
+            results["full"].get(kind) == expected[kind] for kind in ("frames", "samples")
         )
-    if "killed" in found:
-        found["killed_is_the_same"] = all(told.items() <= film.items() for film in found["killed"]["films"])
-    print(json.dumps(found, indent=1))
+    if "killed" in results:
+        results["killed_is_the_same"] = all(
+            expected.items() <= film.items() for film in results["killed"]["films"]
+        )
+    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ PYTHON: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
-def from_file(text: str) -> str:
+def error_from_file(text: str) -> str:
     """The line that a schedule file of a text is answered with."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "schedule.toml"
@@ -96,15 +96,15 @@ def from_file(text: str) -> str:
     return ""
 
 
-def from_command_line(words: str) -> str:
+def error_from_command_line(words: str) -> str:
     """The line that an option of `mmdream video` is answered with."""
-    said, sys.argv = io.StringIO(), ["mmdream", "video", "film.mp4", *words.split()]
-    with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+    stderr, sys.argv = io.StringIO(), ["mmdream", "video", "film.mp4", *words.split()]
+    with contextlib.redirect_stderr(stderr), contextlib.suppress(SystemExit):
         main()
-    return said.getvalue().removesuffix("\n")
+    return stderr.getvalue().removesuffix("\n")
 
 
-def from_python(make: Callable[[], Any]) -> str:
+def error_from_python(make: Callable[[], Any]) -> str:
     """The line that an object's making is answered with."""
     try:
         make()
@@ -113,7 +113,7 @@ def from_python(make: Callable[[], Any]) -> str:
     return ""
 
 
-def documented_schedules() -> dict[str, str]:
+def read_documented_schedules() -> dict[str, str]:
     """The blocks of TOML in the Markdown files, by where they stand."""
     found = {}
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]):
@@ -122,22 +122,26 @@ def documented_schedules() -> dict[str, str]:
     return found
 
 
-def tested_schedules() -> dict[str, str]:
+def read_tested_schedules() -> dict[str, str]:
     """The texts in the tests that hold a setting or a table of a schedule file and that its reader takes."""
     found = {}
     for path in sorted(ROOT.glob("tests/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-            if re.search(r"^(\[\[(key|pass)\]\]|preset = )", text, re.MULTILINE) and not from_file(text):
+            if re.search(r"^(\[\[(key|pass)\]\]|preset = )", text, re.MULTILINE) and not error_from_file(
+                text
+            ):
                 found[f"{path.relative_to(ROOT)}:{node.lineno}"] = text
     return found
 
 
-def main_check() -> int:
+def check_all() -> int:
     """Print every line; return how many are not as they should be."""
-    rows = [("file", " / ".join(text.split("\n")), from_file(text), says) for text, says in FILE.items()]
-    rows += [("option", words, from_command_line(words), says) for words, says in COMMAND_LINE.items()]
-    rows += [("Python", text, from_python(make), says) for text, (make, says) in PYTHON.items()]
+    rows = [
+        ("file", " / ".join(text.split("\n")), error_from_file(text), says) for text, says in FILE.items()
+    ]
+    rows += [("option", words, error_from_command_line(words), says) for words, says in COMMAND_LINE.items()]
+    rows += [("Python", text, error_from_python(make), says) for text, (make, says) in PYTHON.items()]
     wrong = 0
     for where, given, line, says in rows:
         right = says in line and "\n" not in line
@@ -149,7 +153,7 @@ def main_check() -> int:
             wrong += 1
             print(f"WRONG schema accepts {text!r}")
     files = {f"preset {name}": (ROOT / f"mmdream/presets/{name}.toml").read_text() for name in list_presets()}
-    files |= documented_schedules() | tested_schedules()
+    files |= read_documented_schedules() | read_tested_schedules()
     for name, text in files.items():
         errors = [error.message for error in validator.iter_errors(tomllib.loads(text))]
         wrong += bool(errors)
@@ -159,4 +163,4 @@ def main_check() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(min(main_check(), 1))
+    sys.exit(min(check_all(), 1))

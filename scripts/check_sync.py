@@ -35,7 +35,7 @@ WAVES = ((9, 14, 25), (-13, 7, 31), (21, -11, 40))
 """Pixels a radian across and down, frames a radian, for red, green and blue."""
 
 
-def clock(rate: str, seconds: int) -> tuple[Fraction, list[int]]:
+def frame_stamps(rate: str, seconds: int) -> tuple[Fraction, list[int]]:
     """Time base, and the stamp of each frame in ticks of it."""
     if rate != "variable":
         per_second = Fraction(rate)
@@ -48,14 +48,14 @@ def clock(rate: str, seconds: int) -> tuple[Fraction, list[int]]:
     return Fraction(1, 90_000), stamps[stamps < 90_000 * seconds].tolist()
 
 
-def flashes(time_base: Fraction, stamps: list[int]) -> list[int]:
+def flash_frames(time_base: Fraction, stamps: list[int]) -> list[int]:
     """Number of the first frame at or after the middle of each second."""
     seconds = np.array(stamps) * float(time_base)
     places = np.searchsorted(seconds, np.arange(int(seconds[-1]) + 1) + 0.5)
     return [int(place) for place in places if place < len(stamps)]
 
 
-def pictures(stamps: list[int], flashed: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def draw_frames(stamps: list[int], flashed: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Soft drifting shapes, white at the flashes; uint8 [H, W, 3]."""
     width, height = size
     white, (y, x) = set(flashed), np.mgrid[:height, :width]
@@ -65,7 +65,7 @@ def pictures(stamps: list[int], flashed: list[int], size: tuple[int, int]) -> It
         yield np.rint((np.ones_like(grey) if number in white else grey) * 255).astype(np.uint8)
 
 
-def sound(seconds: int, bursts: list[float]) -> np.ndarray:
+def synthesize_sound(seconds: int, bursts: list[float]) -> np.ndarray:
     """Two soft tones with a little noise, and loud noise at the bursts; float32 [1, sample]."""
     rng = np.random.default_rng(2)
     t = np.arange(SOUND_RATE * seconds) / SOUND_RATE
@@ -77,22 +77,22 @@ def sound(seconds: int, bursts: list[float]) -> np.ndarray:
     return samples.astype(np.float32)[None]
 
 
-def make(path: Path, rate: str, seconds: int, size: tuple[int, int]) -> tuple[list[Fraction], list[int]]:
+def make_film(path: Path, rate: str, seconds: int, size: tuple[int, int]) -> tuple[list[Fraction], list[int]]:
     """Write a film; the time of each frame, and the numbers of those that flash."""
-    time_base, stamps = clock(rate, seconds)
-    flashed = flashes(time_base, stamps)
+    time_base, stamps = frame_stamps(rate, seconds)
+    flashed = flash_frames(time_base, stamps)
     times = [stamp * time_base for stamp in stamps]
     with av.open(str(path), "w", container_options={"movie_timescale": "90000"}) as film:
         video = film.add_stream("libx264", rate=30, options={"crf": "12", "preset": "veryfast"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.time_base = video.time_base = time_base
         audio = film.add_stream("aac", rate=SOUND_RATE, layout="mono")
-        for stamp, rgb in zip(stamps, pictures(stamps, flashed, size), strict=True):
+        for stamp, rgb in zip(stamps, draw_frames(stamps, flashed, size), strict=True):
             frame = av.VideoFrame.from_ndarray(rgb, "rgb24")
             frame.pts, frame.time_base = stamp, time_base
             film.mux(video.encode(frame))
         film.mux(video.encode(None))
-        samples = sound(seconds, [float(times[number]) for number in flashed])
+        samples = synthesize_sound(seconds, [float(times[number]) for number in flashed])
         for at in range(0, samples.shape[1], 1024):
             block = av.AudioFrame.from_ndarray(samples[:, at : at + 1024], "fltp", "mono")
             block.sample_rate, block.pts, block.time_base = SOUND_RATE, at, Fraction(1, SOUND_RATE)
@@ -101,7 +101,7 @@ def make(path: Path, rate: str, seconds: int, size: tuple[int, int]) -> tuple[li
     return times, flashed
 
 
-def seen(path: Path) -> tuple[list[Fraction], np.ndarray]:
+def decode_light(path: Path) -> tuple[list[Fraction], np.ndarray]:
     """Time and mean light (0..255) of each frame, as any player decodes them."""
     times, light = [], []
     with av.open(str(path)) as film:
@@ -111,7 +111,7 @@ def seen(path: Path) -> tuple[list[Fraction], np.ndarray]:
     return times, np.array(light)
 
 
-def heard(path: Path) -> np.ndarray:
+def decode_sound(path: Path) -> np.ndarray:
     """First channel on the film's clock, float64 [sample], laid by the first decoded stamp."""
     with av.open(str(path)) as film:
         frames = list(film.decode(audio=0))
@@ -121,7 +121,7 @@ def heard(path: Path) -> np.ndarray:
     return np.pad(samples, (first, 0)) if first >= 0 else samples[-first:]
 
 
-def lags(source: np.ndarray, dream: np.ndarray, bursts: list[float]) -> np.ndarray:
+def measure_lags(source: np.ndarray, dream: np.ndarray, bursts: list[float]) -> np.ndarray:
     """Lag of the dream at each burst in ms, to one sample; bursts too near an end are left out."""
     around = round(WITHIN * SOUND_RATE)
     found = []
@@ -134,30 +134,32 @@ def lags(source: np.ndarray, dream: np.ndarray, bursts: list[float]) -> np.ndarr
     return np.array(found)
 
 
-def brightest(times: list[Fraction], light: np.ndarray) -> list[int]:
+def brightest_frames(times: list[Fraction], light: np.ndarray) -> list[int]:
     """Number of the brightest frame of each second."""
     second = np.array([int(at) for at in times])
     return [int(np.flatnonzero(second == k)[light[second == k].argmax()]) for k in range(second[-1] + 1)]
 
 
-def check(rate: str, seconds: int, suffixes: list[str], size: tuple[int, int]) -> Iterator[dict[str, object]]:
+def check_rate(
+    rate: str, seconds: int, suffixes: list[str], size: tuple[int, int]
+) -> Iterator[dict[str, object]]:
     """Make the film of one rate, dream it into each container, and measure."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.mp4"
-        made, flashed = make(source, rate, seconds, size)
-        times, light = seen(source)
-        if times != made or brightest(times, light) != flashed:
+        made, flashed = make_film(source, rate, seconds, size)
+        times, light = decode_light(source)
+        if times != made or brightest_frames(times, light) != flashed:
             raise RuntimeError("the film to be dreamed is not what was meant to be made")
-        samples, bursts = heard(source), [float(made[number]) for number in flashed]
+        samples, bursts = decode_sound(source), [float(made[number]) for number in flashed]
         for suffix in suffixes:
             began, out = time.perf_counter(), source.with_name(f"dream{suffix}")
             report = dream_video(source, out)
-            got, dreamed = seen(out)
+            got, dreamed = decode_light(out)
             same = len(got) == len(times)
             apart = [abs(a - b) for a, b in zip(got, times, strict=same)]
-            found = brightest(got, dreamed)
+            found = brightest_frames(got, dreamed)
             off = [abs(got[a] - times[b]) for a, b in zip(found, flashed, strict=True)]
-            late = lags(samples, heard(out), bursts)
+            late = measure_lags(samples, decode_sound(out), bursts)
             yield {
                 "rate": rate,
                 "suffix": suffix,
@@ -188,7 +190,7 @@ def main() -> None:
     args = parser.parse_args()
     width, height = (int(side) for side in args.size.split("x"))
     for rate in args.only:
-        for figures in check(rate, args.seconds, args.suffixes, (width, height)):
+        for figures in check_rate(rate, args.seconds, args.suffixes, (width, height)):
             print(json.dumps(figures), flush=True)
 
 

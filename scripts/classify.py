@@ -39,23 +39,23 @@ def main() -> None:
 
 def accuracy(network: Network, source: Path, count: int = 1000) -> tuple[float, float]:
     """Share of pictures whose class comes first, and among the first five."""
-    ranks, look = [], image_classifier(network)
-    for label, picture in pictures(source, count):
-        logits = look(picture)
+    ranks, classify = [], image_classifier(network)
+    for label, picture in read_pictures(source, count):
+        logits = classify(picture)
         ranks.append(int(np.sum(logits > logits[label])))
     return float(np.mean(np.array(ranks) < 1)), float(np.mean(np.array(ranks) < 5))
 
 
-def pictures(source: Path, count: int) -> Iterator[tuple[int, np.ndarray]]:
+def read_pictures(source: Path, count: int) -> Iterator[tuple[int, np.ndarray]]:
     """Class (place by WordNet id) and picture, float32 [H, W, 3], RGB 0..1."""
-    coded = sorted(read(source), key=lambda named: named[0])
+    coded = sorted(read_files(source), key=lambda named: named[0])
     for label in range(0, len(coded), max(1, len(coded) // count)):
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION  # ImageNet ignores EXIF
         bgr = cv2.imdecode(np.frombuffer(coded[label][1], np.uint8), flags)
         yield label, bgr[..., ::-1].astype(np.float32) / 255
 
 
-def read(source: Path) -> Iterator[tuple[str, bytes]]:
+def read_files(source: Path) -> Iterator[tuple[str, bytes]]:
     """Name and coded bytes of each picture of the archive, or of the publisher's folder."""
     if source.is_dir():
         for path in source.glob("n*.JPEG"):

@@ -88,7 +88,7 @@ class Row:
     tiles: Sequence[Tile]
 
 
-def sources(data: Path) -> list[Tile]:
+def read_sources(data: Path) -> list[Tile]:
     """The photographs and the film frames, at the size they are dreamed at.
 
     Raises:
@@ -97,22 +97,22 @@ def sources(data: Path) -> list[Tile]:
     found = []
     for name in PHOTOS:
         rgb = image.read_image(data / "photos" / f"{name}.jpg")
-        found.append(Tile(_sized(rgb, Fraction(1)), name))
+        found.append(Tile(_resize(rgb, Fraction(1)), name))
     for name, second, number in FRAMES:
         film = probe(data / "films" / name)
         assert film.video is not None
         with closing(read_frames(film, Fraction(second))) as frames:
             rgb = next(islice(frames, number, None)).rgb
         at = f"{second} s" if second else f"frame {number}"
-        found.append(Tile(_sized(rgb, film.video.sar), f"{Path(name).stem}, {at}"))
+        found.append(Tile(_resize(rgb, film.video.sar), f"{Path(name).stem}, {at}"))
     return found
 
 
-def dreamed(network: Network, depth: float, rgb: np.ndarray) -> Tile:
+def dream_tile(network: Network, depth: float, rgb: np.ndarray) -> Tile:
     """One dream with its time and its gain; `rgb` is float32 [H, W, 3], 0..1."""
     moment = Schedule(depth=depth).at(0)
-    wanted = build_objective(network.card, moment, Targets())
-    gradient = build_gradient(network, wanted)
+    objective = build_objective(network.card, moment, Targets())
+    gradient = build_gradient(network, objective)
     visits = octaves.plan_full_passes(octaves.octave_sizes(*rgb.shape[:2], moment), moment.steps)
     for visit in visits:
         gradient(octaves.resize(rgb, visit.size))  # The first call at a size is slower.
@@ -122,37 +122,37 @@ def dreamed(network: Network, depth: float, rgb: np.ndarray) -> Tile:
         np.zeros_like(rgb),
         visits,
         gradient,
-        step_size(network.card, wanted),
+        step_size(network.card, objective),
         seed=0,
         time=Fraction(0),
     )
     milliseconds = 1000 * (time.perf_counter() - began) / octaves.octave_cost(visits)
     dream = rgb + octaves.make_detail_limiter(rgb, "full")(detail)
     gained = objective_ratio(
-        evaluate_objective(network, wanted, rgb), evaluate_objective(network, wanted, dream)
+        evaluate_objective(network, objective, rgb), evaluate_objective(network, objective, dream)
     )
     return Tile(dream, f"{milliseconds:.0f} ms a step, gain ×{gained:.3g}")
 
 
-def sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
+def draw_sheet(title: str, rows: Sequence[Row]) -> np.ndarray:
     """All rows under each other, the sources first; uint8 [H, W, 3]."""
     sizes = [(round(tile.rgb.shape[1] * HEIGHT / tile.rgb.shape[0]), HEIGHT) for tile in rows[0].tiles]
     each = HEADING + HEIGHT + CAPTION
-    drawn = blank_canvas(
+    canvas = blank_canvas(
         TITLE + len(rows) * each + MARGIN,
         2 * MARGIN + sum(width + GAP for width, _ in sizes) - GAP,
     )
-    draw_text(drawn, title, (MARGIN, 30), 18, TEXT_GREY)
+    draw_text(canvas, title, (MARGIN, 30), 18, TEXT_GREY)
     for number, row in enumerate(rows):
         top, x = TITLE + number * each, MARGIN
-        draw_text(drawn, row.title, (x, top + 23), 16, TEXT_GREY)
-        draw_text(drawn, row.detail, (x + text_width(row.title, 16) + 14, top + 23), 13, DIM_GREY)
+        draw_text(canvas, row.title, (x, top + 23), 16, TEXT_GREY)
+        draw_text(canvas, row.detail, (x + text_width(row.title, 16) + 14, top + 23), 13, DIM_GREY)
         for tile, size in zip(row.tiles, sizes, strict=True):
             y = top + HEADING
-            drawn[y : y + HEIGHT, x : x + size[0]] = to_uint8(resize_image(tile.rgb, size))
-            draw_text(drawn, tile.words, (x, y + HEIGHT + 17), 13, DIM_GREY)
+            canvas[y : y + HEIGHT, x : x + size[0]] = to_uint8(resize_image(tile.rgb, size))
+            draw_text(canvas, tile.words, (x, y + HEIGHT + 17), 13, DIM_GREY)
             x += size[0] + GAP
-    return drawn
+    return canvas
 
 
 def main() -> int:
@@ -169,16 +169,16 @@ def main() -> int:
     try:
         # Replaces an older sheet: it is drawn again and again.
         out = check_output_file(None, args.out, ".jpg", image.IMAGE_SUFFIXES, True, "--out")
-        nets = _weighted(args.nets, args.weights)
+        nets = _choose_weights(args.nets, args.weights)
         for depth in args.depths:
             Schedule(depth=depth)  # Refuses one out of range before anything is dreamed.
-        pictures = sources(args.data)
+        pictures = read_sources(args.data)
         rows = [Row("source", "", pictures)]
         for about, weights in nets:
-            rows += _rows(about, weights, args.depths, pictures)
+            rows += _dream_rows(about, weights, args.depths, pictures)
         title = f"The same pictures dreamed by {', '.join(about.name for about, _ in nets)}"
         with output_workspace(out, True) as work:
-            image.write_image(work / out.name, sheet(title, rows).astype(np.float32) / 255)
+            image.write_image(work / out.name, draw_sheet(title, rows).astype(np.float32) / 255)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -186,7 +186,7 @@ def main() -> int:
     return 0
 
 
-def _rows(
+def _dream_rows(
     about: NetworkCard, weights: str | None, depths: Sequence[float], pictures: Sequence[Tile]
 ) -> list[Row]:
     """A row for each depth of one network."""
@@ -194,7 +194,7 @@ def _rows(
     found = []
     for depth in depths:
         began = time.perf_counter()
-        tiles = [dreamed(network, depth, source.rgb) for source in pictures]
+        tiles = [dream_tile(network, depth, source.rgb) for source in pictures]
         mix = about.mix(depth)
         layers = [
             f"{rung.layer} {share:.0%}" for rung, share in zip(about.rungs, mix, strict=True) if share > 0.005
@@ -206,7 +206,7 @@ def _rows(
     return found
 
 
-def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[NetworkCard, str | None]]:
+def _choose_weights(names: Sequence[str], given: Sequence[str]) -> list[tuple[NetworkCard, str | None]]:
     """Cards with their weights: the file that is given, those that ship, or random ones.
 
     Raises:
@@ -224,7 +224,7 @@ def _weighted(names: Sequence[str], given: Sequence[str]) -> list[tuple[NetworkC
     return found
 
 
-def _sized(rgb: np.ndarray, sar: Fraction) -> np.ndarray:
+def _resize(rgb: np.ndarray, sar: Fraction) -> np.ndarray:
     """A picture with square pixels, its longest side `SIDE` px."""
     width, height = fit_size(rgb.shape[1], rgb.shape[0], sar, SIDE, SIDE)
     return octaves.resize(rgb, (height, width))

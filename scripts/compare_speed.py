@@ -39,7 +39,7 @@ HELP_CALLS = 5
 """`--help` ends so soon that one call would measure the clock."""
 
 
-def commands(film: Path, sound: Path, googlenet: Path) -> dict[str, list[str]]:
+def build_commands(film: Path, sound: Path, googlenet: Path) -> dict[str, list[str]]:
     """Words of each command but the result's name."""
     return {
         "help": ["video", "--help"],
@@ -77,7 +77,7 @@ def run(python: str, path: str | None, words: Sequence[str], folder: Path) -> tu
     return spent / repeats, (time.perf_counter() - began) / repeats
 
 
-def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
+def median_interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     """Median of the ratios, and the ends of its 95 % interval."""
     values = np.asarray(ratios)
     draws = np.random.default_rng(0).choice(values, (DRAWS, len(values)))
@@ -104,37 +104,39 @@ def main() -> None:
         film, sound = folder / "film.mp4", folder / "sound.wav"
         make_inputs(before, film, sound)
         googlenet = given.data / "weights" / "googlenet_fp16.npz"
-        words = commands(film, sound, googlenet)
+        words = build_commands(film, sound, googlenet)
         words = {name: words[name] for name in given.only or words}
         figures: dict[str, list[tuple[float, ...]]] = {name: [] for name in words}
-        open_ones = set(words)
+        unfinished = set(words)
         for turn in range(given.most):
-            for each in [name for name in words if name in open_ones]:
+            for each in [name for name in words if name in unfinished]:
                 sides = [(before, None), (now, str(ROOT))]
                 order = sides if turn % 2 == 0 else sides[::-1]
                 taken = {side: run(*side, words[each], folder) for side in order}
                 figures[each].append((*taken[sides[0]], *taken[sides[1]]))
-                told(each, figures[each])
-                ratios = ratios_of(figures[each])
-                widths = [high - low for _, low, high in map(interval, ratios)]
+                print_turn(each, figures[each])
+                ratios = turn_ratios(figures[each])
+                widths = [high - low for _, low, high in map(median_interval, ratios)]
                 if turn + 1 >= given.turns and max(widths) <= given.width:
-                    open_ones.discard(each)
-            if not open_ones:
+                    unfinished.discard(each)
+            if not unfinished:
                 break
     print("\ncommand     turns  processor ratio          wall ratio")
     for name, rows in figures.items():
-        shown = "  ".join("{:.3f} [{:.3f}, {:.3f}]".format(*interval(each)) for each in ratios_of(rows))
+        shown = "  ".join(
+            "{:.3f} [{:.3f}, {:.3f}]".format(*median_interval(each)) for each in turn_ratios(rows)
+        )
         print(f"{name:10}  {len(rows):5}  {shown}")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1))
 
 
-def ratios_of(rows: Sequence[tuple[float, ...]]) -> tuple[list[float], list[float]]:
+def turn_ratios(rows: Sequence[tuple[float, ...]]) -> tuple[list[float], list[float]]:
     """Ratios of processor seconds and of wall time, a turn each."""
     return [row[2] / row[0] for row in rows], [row[3] / row[1] for row in rows]
 
 
-def told(name: str, rows: Sequence[tuple[float, ...]]) -> None:
+def print_turn(name: str, rows: Sequence[tuple[float, ...]]) -> None:
     """The newest turn in a line."""
     spent, wall, spent_now, wall_now = rows[-1]
     print(

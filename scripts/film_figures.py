@@ -56,22 +56,22 @@ def visible_flow(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray,
     """Backward flow [H, W, 2] in px and where it holds, bool [H, W], for uint8 grey frames."""
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     back, forth = dis.calc(current, previous, None), dis.calc(previous, current, None)
-    x, y = places(back)
+    x, y = source_positions(back)
     returned = cv2.remap(forth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    square = squared(back)
-    agree = squared(returned + back) < 0.01 * (square + squared(returned)) + 0.5
-    slopes = sum(squared(cv2.Sobel(back, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5)) for dx in (0, 1))
+    square = squared_length(back)
+    agree = squared_length(returned + back) < 0.01 * (square + squared_length(returned)) + 0.5
+    slopes = sum(squared_length(cv2.Sobel(back, cv2.CV_32F, dx, 1 - dx, ksize=1, scale=0.5)) for dx in (0, 1))
     height, width = current.shape
     within = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
     return back, agree & (slopes <= 0.01 * square + 0.002) & within
 
 
-def squared(vectors: np.ndarray) -> np.ndarray:
+def squared_length(vectors: np.ndarray) -> np.ndarray:
     """Squared length, [H, W]."""
     return vectors[..., 0] ** 2 + vectors[..., 1] ** 2
 
 
-def places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def source_positions(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where each pixel came from, x and y, float32 [H, W]."""
     height, width = back.shape[:2]
     return (
@@ -80,12 +80,12 @@ def places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def moved(rgb: np.ndarray, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def warp(rgb: np.ndarray, at: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """A frame fetched along a flow, cubic."""
     return cv2.remap(rgb, *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def grey(rgb: np.ndarray) -> np.ndarray:
+def to_luma(rgb: np.ndarray) -> np.ndarray:
     """uint8 luma."""
     return np.rint(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
 
@@ -106,14 +106,14 @@ def chroma(rgb: np.ndarray) -> float:
     return float(np.hypot(ycc[..., 1] - 0.5, ycc[..., 2] - 0.5).mean())
 
 
-def together(source: Iterator[Frame], dreams: list[Iterator[Frame]], width: int | None) -> Iterator:
+def read_aligned(source: Iterator[Frame], dreams: list[Iterator[Frame]], width: int | None) -> Iterator:
     """Source frame, its picture, and the dreams' pictures, shrunk to `width` px where that is smaller.
 
     Raises:
         UserError: the films differ in size or frame count.
     """
 
-    def picture(frame: Frame) -> np.ndarray:
+    def shrink(frame: Frame) -> np.ndarray:
         height, wide = frame.rgb.shape[:2]
         if width is None or width >= wide:
             return frame.rgb
@@ -129,11 +129,11 @@ def together(source: Iterator[Frame], dreams: list[Iterator[Frame]], width: int 
             raise UserError(f"the films differ in length: one ends at frame {number}; use --start and --end")
         if len({frame.rgb.shape for frame in row}) > 1:
             raise UserError(f"the films differ in size: {[frame.rgb.shape[1::-1] for frame in row]}")
-        yield row[0], picture(row[0]), [picture(frame) for frame in row[1:]]
+        yield row[0], shrink(row[0]), [shrink(frame) for frame in row[1:]]
         number += 1
 
 
-def measure(
+def measure_dreams(
     films: Iterator,
     firsts: list[int],
     objective: Callable[[np.ndarray], float],
@@ -144,7 +144,7 @@ def measure(
     """All rows of all dreams; flow and the source's own figures are measured once for all of them.
 
     Args:
-        films: what `together` gives.
+        films: what `read_aligned` gives.
         firsts: the first frame of each shot.
         objective: of a picture.
         count: number of dreams.
@@ -164,21 +164,21 @@ def measure(
                 figures.deviations.append(spread.result())
             spreads = [Spread() for _ in range(count)]
             past.clear()
-        light, still = grey(rgb), {"saturation_source": chroma(rgb), "sharpness_source": high_pass(rgb)}
+        light, still = to_luma(rgb), {"saturation_source": chroma(rgb), "sharpness_source": high_pass(rgb)}
         base = objective(rgb) if number % SCORED_EVERY == 0 else None
         moving: np.ndarray | None = None
         for lag in LAGS:
             if len(past) < lag or (lag > 1 and number % every):
                 continue
             then_light, then_rgb, then_details = past[-lag]
-            back, seen = visible_flow(then_light, light)
+            back, valid = visible_flow(then_light, light)
             if lag == 1:
-                moving = squared(back) > wide**2
-            visible = float(seen.mean())
-            at, weight = places(back), seen[..., None]
-            own = (rgb - moved(then_rgb, at)) * weight
+                moving = squared_length(back) > wide**2
+            visible = float(valid.mean())
+            at, weight = source_positions(back), valid[..., None]
+            own = (rgb - warp(then_rgb, at)) * weight
             for figures, detail, then in zip(found, details, then_details, strict=True):
-                left = (detail - moved(then, at)) * weight
+                left = (detail - warp(then, at)) * weight
                 # The dream is source plus detail, and warping is linear: no third picture to warp.
                 row = {"error": rms(left), "detail": rms(detail * weight), "dream": rms(left + own)}
                 figures.pairs[lag].append({**row, "number": number, "visible": visible, "source": rms(own)})

@@ -39,29 +39,31 @@ def main() -> None:
     options.add_argument("--plot", type=Path)
     chosen = options.parse_args()
     network = load_network(load_card(chosen.net), chosen.weights)
-    squares = [square for path in chosen.pictures for square in cut(image.read_image(path))]
-    spectra = {"pictures": np.mean([power(square) for square in squares], 0)}
+    squares = [square for path in chosen.pictures for square in cut_squares(image.read_image(path))]
+    spectra = {"pictures": np.mean([power_spectrum(square) for square in squares], 0)}
     tiled = {}
     large = image.read_image(chosen.pictures[0])[: 2 * SIDE, : 2 * SIDE]
     for rung in network.card.rungs:
         gradient = build_gradient(network, Objective((Term("layer", rung.layer),), (1.0,)))
-        spectra[rung.layer] = np.mean([power(gradient(square)) for square in squares], 0)
+        spectra[rung.layer] = np.mean([power_spectrum(gradient(square)) for square in squares], 0)
         whole, sewed = gradient(large).ravel(), apply_tiled(gradient, large, core=SIDE).ravel()
         tiled[rung.layer] = round(float(whole @ sewed / np.linalg.norm(whole) / np.linalg.norm(sewed)), 4)
-    peaks = {name: {f"1/{stride}": peak(p, stride) for stride in STRIDES} for name, p in spectra.items()}
+    peaks = {
+        name: {f"1/{stride}": peak_ratio(p, stride) for stride in STRIDES} for name, p in spectra.items()
+    }
     print(json.dumps({"squares": len(squares), "peaks": peaks, "tiled_cosine": tiled}, indent=1))
     if chosen.plot is not None:
-        draw(chosen.plot, spectra)
+        draw_spectra(chosen.plot, spectra)
 
 
-def cut(rgb: np.ndarray) -> list[np.ndarray]:
+def cut_squares(rgb: np.ndarray) -> list[np.ndarray]:
     """Squares side by side."""
     height, width = rgb.shape[:2]
     corners = [(y, x) for y in range(0, height - SIDE + 1, SIDE) for x in range(0, width - SIDE + 1, SIDE)]
     return [np.ascontiguousarray(rgb[y : y + SIDE, x : x + SIDE]) for y, x in corners]
 
 
-def power(picture: np.ndarray) -> np.ndarray:
+def power_spectrum(picture: np.ndarray) -> np.ndarray:
     """Power of a square's brightness, over its sum, float64 [SIDE, SIDE], frequency 0 in the middle."""
     window = np.hanning(SIDE)[:, None] * np.hanning(SIDE)
     grey = picture.mean(axis=2)
@@ -69,7 +71,7 @@ def power(picture: np.ndarray) -> np.ndarray:
     return found / found.sum()
 
 
-def peak(spectrum: np.ndarray, stride: int) -> float:
+def peak_ratio(spectrum: np.ndarray, stride: int) -> float:
     """Largest ratio of the power at a stride's frequencies to the median of the power around them."""
     found = []
     middle = SIDE // 2
@@ -86,7 +88,7 @@ def peak(spectrum: np.ndarray, stride: int) -> float:
     return round(float(max(found)), 2)
 
 
-def draw(path: Path, spectra: dict[str, np.ndarray]) -> None:
+def draw_spectra(path: Path, spectra: dict[str, np.ndarray]) -> None:
     """Log power, black to white over seven decades, side by side."""
     tiles = []
     for name, spectrum in spectra.items():

@@ -31,12 +31,12 @@ SOUNDS = {
 """What is made of the sample's music."""
 
 
-def mmdream(*command: str | Path) -> None:
+def run_mmdream(*command: str | Path) -> None:
     """Run one command."""
     subprocess.run([sys.executable, "-m", "mmdream", *map(str, command), "--overwrite"], check=True)
 
 
-def sheet(pictures: dict[str, Path], columns: int, out: Path) -> None:
+def draw_sheet(pictures: dict[str, Path], columns: int, out: Path) -> None:
     """Lay pictures beside each other, each under its name."""
     rows = -(-len(pictures) // columns)
     first = plt.imread(next(iter(pictures.values())))
@@ -60,30 +60,30 @@ def shrink(path: Path, width: int) -> None:
     cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 
-def pictures(work: Path, out: Path) -> None:
+def make_pictures(work: Path, out: Path) -> None:
     """One photograph under every preset and at some depths; new pictures out of noise."""
     source = work / "china.png"
     cv2.imwrite(str(source), cv2.cvtColor(load_sample_image("china.jpg"), cv2.COLOR_RGB2BGR))
     presets, depths, targets = {"the photograph": source}, {}, {}
     for name in PRESETS:
         presets[name] = work / f"{name}.png"
-        mmdream("image", source, "--preset", name, "-o", presets[name])
+        run_mmdream("image", source, "--preset", name, "-o", presets[name])
     for depth in DEPTHS:
         depths[f"--depth {depth}"] = path = work / f"depth{depth}.png"
-        mmdream("image", source, "--depth", depth, "-o", path)
+        run_mmdream("image", source, "--depth", depth, "-o", path)
     for target in TARGETS:
         targets[target] = path = work / f"{target}.png"
-        mmdream("image", "--from", "noise", "--size", "320x320", "--target", target, "-o", path)
-    sheet(presets, 3, out / "presets.jpg")
-    sheet(depths, 4, out / "depths.jpg")
-    sheet(targets, 4, out / "noise.jpg")
+        run_mmdream("image", "--from", "noise", "--size", "320x320", "--target", target, "-o", path)
+    draw_sheet(presets, 3, out / "presets.jpg")
+    draw_sheet(depths, 4, out / "depths.jpg")
+    draw_sheet(targets, 4, out / "noise.jpg")
 
 
-def film(work: Path, out: Path) -> None:
+def make_film(work: Path, out: Path) -> None:
     """The sample film's dream, small, and twelve moments of it."""
     source, dream = work / "sample.mp4", work / "sample.dream.mp4"
-    mmdream("sample", source)
-    mmdream("video", source, "-o", dream, "--sheet", out / "moments.jpg")
+    run_mmdream("sample", source)
+    run_mmdream("video", source, "-o", dream, "--sheet", out / "moments.jpg")
     shrink(out / "moments.jpg", 960)
     smaller = ["-vf", "scale=384:-2", "-c:v", "libx264", "-crf", "31", "-preset", "veryslow"]
     playable = ["-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k", "-movflags", "+faststart"]
@@ -91,15 +91,15 @@ def film(work: Path, out: Path) -> None:
     subprocess.run([*ffmpeg, *smaller, *playable, out / "film.mp4"], check=True)
 
 
-def sounds(work: Path, out: Path) -> None:
+def make_sounds(work: Path, out: Path) -> None:
     """The sample's music, three dreams of it with a drawing of the first, and a rooster out of silence."""
     source = work / "sample.mp4"
     for name, options in SOUNDS.items():
-        mmdream("audio", source, *options, "-o", out / f"{name}.ogg")
-    mmdream("audio", source, "-o", out / "dream.ogg", "--plot", out / "dream.jpg")
+        run_mmdream("audio", source, *options, "-o", out / f"{name}.ogg")
+    run_mmdream("audio", source, "-o", out / "dream.ogg", "--plot", out / "dream.jpg")
     shrink(out / "dream.jpg", 900)
     rooster = ["--from", "silence", "--seconds", "4", "--target", "rooster"]
-    mmdream("audio", *rooster, "-o", out / "rooster.ogg")
+    run_mmdream("audio", *rooster, "-o", out / "rooster.ogg")
 
 
 def main() -> None:
@@ -110,7 +110,7 @@ def main() -> None:
     out = parser.parse_args().folder
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for make in (pictures, film, sounds):
+        for make in (make_pictures, make_film, make_sounds):
             make(Path(folder), out)
 
 

@@ -36,7 +36,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from film_figures import LAGS, Figures, Rows, measure, together
+from film_figures import LAGS, Figures, Rows, measure_dreams, read_aligned
 
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.errors import UserError
@@ -47,15 +47,15 @@ from mmdream.media.video_reader import read_frames
 from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
 
-LEAST_VISIBLE = 0.1
+MIN_VISIBLE = 0.1
 
 
-def ratio(above: float, below: float) -> float | None:
+def safe_ratio(above: float, below: float) -> float | None:
     """A quotient, or None where it has no meaning."""
     return above / below if below > 1e-12 else None
 
 
-def summary(rows: Rows, pairs: dict[int, Rows]) -> dict[str, object]:
+def summarise(rows: Rows, pairs: dict[int, Rows]) -> dict[str, object]:
     """The figures of a stretch of film."""
 
     def mean(key: str) -> float | None:
@@ -67,31 +67,31 @@ def summary(rows: Rows, pairs: dict[int, Rows]) -> dict[str, object]:
 
     result: dict[str, object] = {
         "strength": mean("strength"),
-        "strength_moving": ratio(total("moving_sum"), total("moving_count")),
+        "strength_moving": safe_ratio(total("moving_sum"), total("moving_count")),
         "moving_share": mean("moving_share"),
         "sharpness": {of: mean(f"sharpness_{of}") for of in ("detail", "dream", "source")},
         "saturation": {of: mean(f"saturation_{of}") for of in ("dream", "source")},
         "objective": mean("objective"),
-        "objective_gain": ratio(total("objective"), total("objective_source")),
+        "objective_gain": safe_ratio(total("objective"), total("objective_source")),
     }
     for lag, all_found in pairs.items():
         if not all_found:
             continue
-        found = [row for row in all_found if row["visible"] >= LEAST_VISIBLE]
+        found = [row for row in all_found if row["visible"] >= MIN_VISIBLE]
         square = {key: sum(row[key] ** 2 for row in found) for key in ("error", "detail", "dream", "source")}
-        left = ratio(square["error"], square["detail"])
+        left = safe_ratio(square["error"], square["detail"])
         result[f"R_{lag}"] = None if left is None else left**0.5
         result[f"e_stab_{lag}"] = {of: (square[of] / max(1, len(found))) ** 0.5 for of in ("dream", "source")}
         result[f"visible_{lag}"] = float(np.mean([row["visible"] for row in all_found]))
     return result
 
 
-def report(figures: Figures) -> dict[str, object]:
+def report_dream(figures: Figures) -> dict[str, object]:
     """All figures of one dream, whole, in tenths and at cuts."""
     rows, count = figures.frames, len(figures.frames)
     edges = [round(k * count / 10) for k in range(11)]
     tenths = [
-        summary(
+        summarise(
             rows[first:stop],
             {lag: [p for p in pairs if first <= p["number"] < stop] for lag, pairs in figures.pairs.items()},
         )
@@ -101,7 +101,7 @@ def report(figures: Figures) -> dict[str, object]:
     at = np.array([row["seconds"] for row in rows])
     luma = np.array([row["luma"] for row in rows])
     lasted = sum(n for n, _ in figures.deviations)
-    near = {int(row["number"]): ratio(row["error"], row["detail"]) for row in figures.pairs[1]}
+    near = {int(row["number"]): safe_ratio(row["error"], row["detail"]) for row in figures.pairs[1]}
     cuts = [
         {
             "frame": cut,
@@ -113,7 +113,7 @@ def report(figures: Figures) -> dict[str, object]:
     ]
     return {
         "frames": count,
-        **summary(rows, figures.pairs),
+        **summarise(rows, figures.pairs),
         "luma_slope": float(np.polyfit(at - at[0], luma, 1)[0]) if count > 1 else None,
         "deviation": sum(n * value for n, value in figures.deviations) / max(1.0, lasted),
         "cuts": cuts,
@@ -124,12 +124,12 @@ def report(figures: Figures) -> dict[str, object]:
 RATIOS = ("strength", "strength_moving", "objective", "objective_gain", *(f"R_{lag}" for lag in LAGS))
 
 
-def ratios(one: dict, other: dict) -> dict[str, object]:
+def compare_dreams(one: dict, other: dict) -> dict[str, object]:
     """Figures of one dream over another's."""
-    result = {k: ratio(one[k], other[k]) for k in RATIOS if one.get(k) is not None and other.get(k)}
+    result = {k: safe_ratio(one[k], other[k]) for k in RATIOS if one.get(k) is not None and other.get(k)}
     for of in ("detail", "dream"):
-        result[f"sharpness_{of}"] = ratio(one["sharpness"][of], other["sharpness"][of])
-    result["saturation"] = ratio(one["saturation"]["dream"], other["saturation"]["dream"])
+        result[f"sharpness_{of}"] = safe_ratio(one["sharpness"][of], other["sharpness"][of])
+    result["saturation"] = safe_ratio(one["saturation"]["dream"], other["saturation"]["dream"])
     return result
 
 
@@ -155,8 +155,8 @@ def main() -> int:
         dreams = [probe(path) for path in (args.dream, args.against) if path]
         firsts = [shot.first for shot in scan_frames(read_frames(film, args.start, args.end)).shots]
         assert film.video is not None
-        found = measure(
-            together(
+        found = measure_dreams(
+            read_aligned(
                 read_frames(film, args.start, args.end), [read_frames(dream) for dream in dreams], args.width
             ),
             firsts,
@@ -168,12 +168,12 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    result = report(found[0])
+    result = report_dream(found[0])
     if args.against:
-        result["against"] = alone = report(found[1])
-        result["ratio"] = ratios(result, alone)
+        result["against"] = alone = report_dream(found[1])
+        result["ratio"] = compare_dreams(result, alone)
         result["ratio"]["tenths"] = [
-            ratios(a, b) for a, b in zip(result["tenths"], alone["tenths"], strict=True)
+            compare_dreams(a, b) for a, b in zip(result["tenths"], alone["tenths"], strict=True)
         ]
     print(json.dumps(result, indent=1))
     return 0

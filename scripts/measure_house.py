@@ -151,7 +151,7 @@ def cycles(found: Iterable[Arrow]) -> list[set[str]]:
     for module, other in found:
         onward.setdefault(module, set()).add(other)
 
-    def reached(start: str) -> set[str]:
+    def reachable(start: str) -> set[str]:
         seen: set[str] = set()
         waiting = [start]
         while waiting:
@@ -160,7 +160,7 @@ def cycles(found: Iterable[Arrow]) -> list[set[str]]:
             waiting += new
         return seen
 
-    reach = {module: reached(module) for module in onward}
+    reach = {module: reachable(module) for module in onward}
     groups = {
         frozenset(other for other in reach[module] if module in reach.get(other, ()))
         for module in onward
@@ -198,7 +198,7 @@ def is_command_line(module: str) -> bool:
     return here == "films" or here.startswith(("cli", "options"))
 
 
-def moved(found: set[Arrow], file: Path) -> set[Arrow]:
+def move_arrows(found: set[Arrow], file: Path) -> set[Arrow]:
     """The arrows of another tree as they run when its modules lie where a file says."""
     homes = {}
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -214,24 +214,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("tree", nargs="?", type=Path, default=Path(__file__).parents[1])
     parser.add_argument("--moves", type=Path, help="where the modules of that tree belong in this one")
-    asked = parser.parse_args()
-    known = modules(asked.tree)
+    args = parser.parse_args()
+    known = modules(args.tree)
     lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in known.items()}
-    folders = Counter(path.parent.relative_to(asked.tree).as_posix() for path in known.values())
-    all_functions = list(functions(asked.tree))
+    folders = Counter(path.parent.relative_to(args.tree).as_posix() for path in known.values())
+    all_functions = list(functions(args.tree))
     bodies = max(all_functions, key=lambda each: each.body)
     wide = max(all_functions, key=lambda each: each.parameters)
     inner = [each for each in all_functions if not is_command_line(each.module)]
     wide_inner = max(inner, key=lambda each: each.parameters)
     longest = max(lines, key=lambda module: lines[module])
     folder, count = folders.most_common(1)[0]
-    found = arrows(asked.tree)
-    if asked.moves is not None:
-        found = moved(found, asked.moves)
+    found = arrows(args.tree)
+    if args.moves is not None:
+        found = move_arrows(found, args.moves)
     placed = {arrow for arrow in found if set(map(unit, arrow)) <= units()}
     against = sorted(arrow for arrow in placed if not is_allowed(arrow))
     rings = cycles(found)
-    twice = {name: homes for name, homes in class_homes(asked.tree).items() if len(homes) > 1}
+    twice = {name: homes for name, homes in class_homes(args.tree).items() if len(homes) > 1}
     print(f"lines                       {sum(lines.values()):,}")
     print(f"files                       {len(known)}")
     print(f"largest folder              {count} files: {folder}")

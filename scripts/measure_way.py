@@ -37,7 +37,7 @@ RATE = 24
 FRAMES = 30, 45
 CHUNK_SECONDS = 640 * 512 / 44100
 CHUNKS = 3, 5
-SEEN = 0.02
+MIN_ENTRIES = 0.02
 """Entries a frame, of a thread's file, from which on it counts as entered."""
 
 Entries = Counter[tuple[str, str]]
@@ -69,7 +69,7 @@ class Tracer:
             self.entries[here["root"], stack[-1]] += 1
 
 
-def traced(film: Path, **options: Any) -> Entries:
+def count_entries(film: Path, **options: Any) -> Entries:
     """Dream a film, and count."""
     tracer = Tracer()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,10 +83,10 @@ def traced(film: Path, **options: Any) -> Entries:
     return tracer.entries
 
 
-def tell(what: str, less: Entries, more: Entries, number: int) -> None:
+def print_entries(what: str, less: Entries, more: Entries, number: int) -> None:
     """Print the way of one."""
     mean = {place: (more[place] - less[place]) / number for place in more}
-    mean = {place: count for place, count in mean.items() if count >= SEEN}
+    mean = {place: count for place, count in mean.items() if count >= MIN_ENTRIES}
     files = Counter[str]()
     for (_, file), count in mean.items():
         files[file] += count
@@ -111,18 +111,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         film = make_film(Path(folder) / "picture.mkv", 3, 3 * RATE, "320x180", sound=False)
         shorter, longer = ((number - 0.5) / RATE for number in FRAMES)
-        traced(film, end=shorter)
-        less, more = traced(film, end=shorter), traced(film, end=longer)
-        tell("frame", less, more, FRAMES[1] - FRAMES[0])
+        count_entries(film, end=shorter)
+        less, more = count_entries(film, end=shorter), count_entries(film, end=longer)
+        print_entries("frame", less, more, FRAMES[1] - FRAMES[0])
         films = [
             make_film(
                 Path(folder) / f"sound{number}.mkv", (number - 0.5) * CHUNK_SECONDS, 3, "64x48", sound=True
             )
             for number in CHUNKS
         ]
-        traced(films[0], keep_picture=True)
-        less, more = (traced(film, keep_picture=True) for film in films)
-        tell("chunk", less, more, CHUNKS[1] - CHUNKS[0])
+        count_entries(films[0], keep_picture=True)
+        less, more = (count_entries(film, keep_picture=True) for film in films)
+        print_entries("chunk", less, more, CHUNKS[1] - CHUNKS[0])
 
 
 if __name__ == "__main__":

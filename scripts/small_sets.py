@@ -46,14 +46,14 @@ def main() -> None:
     parser.add_argument("--from", type=Path, dest="source", help="esc10 as `mmdream data prepare` sorts it")
     given = parser.parse_args()
     if given.name == "dogs26":
-        dogs26(given.data, given.tiny, given.out)
+        make_dogs26(given.data, given.tiny, given.out)
     elif given.name == "dog_or_not":
-        dog_or_not(given.source, given.out)
+        make_dog_or_not(given.source, given.out)
     else:
-        fsdkaggle2018(given.out)
+        make_fsdkaggle2018(given.out)
 
 
-def dogs26(data: Path, tiny: Path, out: Path) -> None:
+def make_dogs26(data: Path, tiny: Path, out: Path) -> None:
     """Folders of pictures, one a class."""
     words = dict(line.split("\t") for line in (data / "words.txt").read_text().splitlines())
     every = (data / "wnids.txt").read_text().split()
@@ -71,7 +71,7 @@ def dogs26(data: Path, tiny: Path, out: Path) -> None:
                 (homes[wnid] / f"sample_{wnid}.webp").write_bytes(file.read())
 
 
-def dog_or_not(source: Path, out: Path) -> None:
+def make_dog_or_not(source: Path, out: Path) -> None:
     """A prepared set with two classes."""
     about, rows = read_manifest(source)
     sorted_rows = []
@@ -84,7 +84,7 @@ def dog_or_not(source: Path, out: Path) -> None:
     write_manifest(out, replace(about, name="dog_or_not", classes=("dog", "not_dog")), sorted_rows)
 
 
-def fsdkaggle2018(out: Path) -> None:
+def make_fsdkaggle2018(out: Path) -> None:
     """A tree in the publisher's layout."""
     header = "fname,label,manually_verified,freesound_id,license"
     parts = {"train": "train_post_competition", "test": "test_post_competition_scoring_clips"}
@@ -96,7 +96,7 @@ def fsdkaggle2018(out: Path) -> None:
             name = f"{place:04x}{number:04x}.wav"
             home = out / f"FSDKaggle2018.audio_{part}"
             home.mkdir(parents=True, exist_ok=True)
-            soundfile.write(home / name, synthetic(place, number), RATE, "PCM_16")
+            soundfile.write(home / name, synthesize_clip(place, number), RATE, "PCM_16")
             kind = "1" if part == "train" else "Public"
             lines[part].append(f"{name},{label},{kind},{place * 100 + number},Creative Commons 0")
     (out / "FSDKaggle2018.meta").mkdir(exist_ok=True)
@@ -104,7 +104,7 @@ def fsdkaggle2018(out: Path) -> None:
         (out / "FSDKaggle2018.meta" / f"{name}.csv").write_text("\n".join(lines[part]) + "\n")
 
 
-def synthetic(place: int, number: int) -> np.ndarray:
+def synthesize_clip(place: int, number: int) -> np.ndarray:
     """A sound, float32 [sample]: a class has its pitch, its partials, its decay and its share of noise."""
     recipe, clip = rng_for(0, "class", place), rng_for(0, "clip", place, number)
     t = np.arange(round(RATE * SECONDS)) / RATE
