@@ -16,7 +16,7 @@ from tests.command import assert_help_is_light, mmdream
 COMMANDS = ("list", "show", "prepare", "check")
 
 
-def two_dogs(at: Path) -> Path:
+def write_dog_sounds(at: Path) -> Path:
     for number, name in enumerate(("1-100032-A", "2-114587-A")):
         path = at / "001 - Dog bark" / f"{name}.ogg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def test_listing_and_showing():
 
 
 def test_preparing_checking_and_drawing(tmp_path: Path):
-    two_dogs(tmp_path / "given")
+    write_dog_sounds(tmp_path / "given")
     done = mmdream("data", "prepare", "esc10", "--from", "given", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "dog            2 of 40: differs from the card" in done.stdout
@@ -69,7 +69,7 @@ def test_preparing_checking_and_drawing(tmp_path: Path):
 
 
 def test_a_folder_of_ones_own(tmp_path: Path):
-    two_dogs(tmp_path / "mine")
+    write_dog_sounds(tmp_path / "mine")
     assert mmdream("data", "show", "mine", cwd=tmp_path).stdout.split() == ["2", "001", "-", "Dog", "bark"]
     assert json.loads(mmdream("data", "show", "mine", "--json", cwd=tmp_path).stdout)["name"] == "mine"
     assert mmdream("data", "check", "mine", cwd=tmp_path).returncode == 0
@@ -77,7 +77,7 @@ def test_a_folder_of_ones_own(tmp_path: Path):
     assert json.loads(drawn.stdout) == {"plot": "sheet.jpg"}
 
 
-def a_tar(path: Path, name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> None:
+def write_tar(path: Path, name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> None:
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
         info = tarfile.TarInfo(name)
         info.type, info.size = kind, len(data)
@@ -86,17 +86,22 @@ def a_tar(path: Path, name: str, data: bytes = b"x", kind: bytes = tarfile.REGTY
 
 
 TAMPERED = {
-    "path upwards": ("esc10", "a.tar", lambda path: a_tar(path, "../evil.ogg"), "leads out of its folder"),
+    "path upwards": (
+        "esc10",
+        "a.tar",
+        lambda path: write_tar(path, "../evil.ogg"),
+        "leads out of its folder",
+    ),
     "link": (
         "esc10",
         "a.tar",
-        lambda path: a_tar(path, "a.ogg", b"", tarfile.SYMTYPE),
+        lambda path: write_tar(path, "a.ogg", b"", tarfile.SYMTYPE),
         "holds a link or a device",
     ),
     "bomb": (
         "esc10",
         "a.tar.gz",
-        lambda path: a_tar(path, "a.ogg", bytes(65_000_000)),
+        lambda path: write_tar(path, "a.ogg", bytes(65_000_000)),
         "holds more than 64 MB",
     ),
     "bad checksum": (
@@ -108,7 +113,7 @@ TAMPERED = {
     "truncated": (
         "esc10",
         "a.tar",
-        lambda path: a_tar(path, "a.ogg", bytes(9000)) or path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: write_tar(path, "a.ogg", bytes(9000)) or path.write_bytes(path.read_bytes()[:5000]),
         "is cut off or damaged",
     ),
 }

@@ -18,7 +18,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from trees import esc10, tarred, zipped
+from trees import esc10, tar_folder, zip_folder
 
 from mmdream.core.download import MAX_DOWNLOAD_BYTES
 from mmdream.core.errors import UserError
@@ -31,7 +31,7 @@ from mmdream.datasets.prepare import prepare_dataset
 SMALL = UnpackLimits(max_ratio=20, min_bytes=1_000_000, max_files=50)
 
 
-def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+def write_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
     with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as file:
         for info, data in members:
             info.size = len(data)
@@ -39,13 +39,13 @@ def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
     return path
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+def make_member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
     return info
 
 
-def zipped_as(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Path:
+def write_zip(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for name in names:
             info = zipfile.ZipInfo(name)
@@ -55,9 +55,9 @@ def zipped_as(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Pat
     return path
 
 
-def locked(path: Path) -> Path:
+def write_locked_zip(path: Path) -> Path:
     """A zip whose only member says that it has a password."""
-    zipped_as(path, "a.wav")
+    write_zip(path, "a.wav")
     data = bytearray(path.read_bytes())
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(mark) + place] |= 1
@@ -65,26 +65,26 @@ def locked(path: Path) -> Path:
     return path
 
 
-def packed_otherwise(path: Path) -> Path:
+def write_lzma_zip(path: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a.wav", b"x")
     return path
 
 
-def long_header(path: Path) -> Path:
+def write_long_header_tar(path: Path) -> Path:
     """A tar that claims a name of two gigabytes."""
-    info = member("././@LongLink", tarfile.GNUTYPE_LONGNAME)
+    info = make_member("././@LongLink", tarfile.GNUTYPE_LONGNAME)
     info.size = 2_000_000_000
     path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
     return path
 
 
-def endless(path: Path) -> Path:
+def write_padded_tar(path: Path) -> Path:
     """A tar with far more zeros after its end than a record has, packed small."""
     with gzip.open(path, "wb", 1) as file:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as whole:
-            whole.addfile(member("a.wav"), io.BytesIO())
+            whole.addfile(make_member("a.wav"), io.BytesIO())
         file.write(buffer.getvalue())
         for _ in range(80):
             file.write(bytes(1 << 20))
@@ -99,15 +99,19 @@ LINKS = {
 }
 OUT = "leads out of its folder"
 TAMPERED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
-    "tar, path upwards": (lambda p: tar(p, (member("a/../../evil.wav"), b"x")), "a.tar", OUT),
-    "tar, absolute path": (lambda p: tar(p, (member("/mmdream-evil.wav"), b"x")), "a.tar", OUT),
-    "tar, backslashes": (lambda p: tar(p, (member("..\\evil.wav"), b"x")), "a.tar", OUT),
-    "tar, drive": (lambda p: tar(p, (member("C:evil.wav"), b"x")), "a.tar", OUT),
-    "tar, folder upwards": (lambda p: tar(p, (member("../evil", tarfile.DIRTYPE), b"")), "a.tar", OUT),
+    "tar, path upwards": (lambda p: write_tar(p, (make_member("a/../../evil.wav"), b"x")), "a.tar", OUT),
+    "tar, absolute path": (lambda p: write_tar(p, (make_member("/mmdream-evil.wav"), b"x")), "a.tar", OUT),
+    "tar, backslashes": (lambda p: write_tar(p, (make_member("..\\evil.wav"), b"x")), "a.tar", OUT),
+    "tar, drive": (lambda p: write_tar(p, (make_member("C:evil.wav"), b"x")), "a.tar", OUT),
+    "tar, folder upwards": (
+        lambda p: write_tar(p, (make_member("../evil", tarfile.DIRTYPE), b"")),
+        "a.tar",
+        OUT,
+    ),
     **{
         f"tar, {kind}": (
-            lambda p, kind=kind: tar(
-                p, (member("a.wav"), b"x"), (member("b.wav", LINKS[kind], "/etc/passwd"), b"")
+            lambda p, kind=kind: write_tar(
+                p, (make_member("a.wav"), b"x"), (make_member("b.wav", LINKS[kind], "/etc/passwd"), b"")
             ),
             "a.tar.gz",
             "holds a link or a device, 'b.wav'",
@@ -115,57 +119,63 @@ TAMPERED: dict[str, tuple[Callable[[Path], Path], str, str]] = {
         for kind in LINKS
     },
     "tar, through a link": (
-        lambda p: tar(p, (member("a", tarfile.SYMTYPE, "/nowhere"), b""), (member("a/evil.wav"), b"x")),
+        lambda p: write_tar(
+            p, (make_member("a", tarfile.SYMTYPE, "/nowhere"), b""), (make_member("a/evil.wav"), b"x")
+        ),
         "a.tar",
         "holds a link",
     ),
     "tar, a name twice": (
-        lambda p: tar(p, (member("a.wav"), b"x"), (member("./a.wav"), b"y")),
+        lambda p: write_tar(p, (make_member("a.wav"), b"x"), (make_member("./a.wav"), b"y")),
         "a.tar",
         "twice",
     ),
     "tar, a file for a folder": (
-        lambda p: tar(p, (member("a"), b"x"), (member("a/b"), b"y")),
+        lambda p: write_tar(p, (make_member("a"), b"x"), (make_member("a/b"), b"y")),
         "a.tar",
         "twice",
     ),
-    "tar, a long name": (lambda p: tar(p, (member("a" * 300), b"x")), "a.tar", "a name that is too long"),
-    "tar, a long header": (long_header, "a.tar", "holds a header that is too long"),
+    "tar, a long name": (
+        lambda p: write_tar(p, (make_member("a" * 300), b"x")),
+        "a.tar",
+        "a name that is too long",
+    ),
+    "tar, a long header": (write_long_header_tar, "a.tar", "holds a header that is too long"),
     "tar, bomb by size": (
-        lambda p: tar(p, (member("a"), bytes(3_000_000))),
+        lambda p: write_tar(p, (make_member("a"), bytes(3_000_000))),
         "a.tar.gz",
         "holds more than 1 MB",
     ),
     "tar, bomb by count": (
-        lambda p: tar(p, *((member(f"{n}"), b"") for n in range(51))),
+        lambda p: write_tar(p, *((make_member(f"{n}"), b"") for n in range(51))),
         "a.tar",
         "than 50 files",
     ),
     "tar, folders by count": (
-        lambda p: tar(p, *((member(f"{n}", tarfile.DIRTYPE), b"") for n in range(51))),
+        lambda p: write_tar(p, *((make_member(f"{n}", tarfile.DIRTYPE), b"") for n in range(51))),
         "a.tar",
         "than 50 files",
     ),
-    "tar, bomb after its end": (endless, "a.tar.gz", "holds much after its end"),
-    "zip, path upwards": (lambda p: zipped_as(p, "../evil.wav"), "a.zip", OUT),
-    "zip, absolute path": (lambda p: zipped_as(p, "/mmdream-evil.wav"), "a.zip", OUT),
-    "zip, backslashes": (lambda p: zipped_as(p, "..\\..\\evil.wav"), "a.zip", OUT),
+    "tar, bomb after its end": (write_padded_tar, "a.tar.gz", "holds much after its end"),
+    "zip, path upwards": (lambda p: write_zip(p, "../evil.wav"), "a.zip", OUT),
+    "zip, absolute path": (lambda p: write_zip(p, "/mmdream-evil.wav"), "a.zip", OUT),
+    "zip, backslashes": (lambda p: write_zip(p, "..\\..\\evil.wav"), "a.zip", OUT),
     "zip, symlink": (
-        lambda p: zipped_as(p, "a", mode=stat.S_IFLNK | 0o777, data=b"/etc"),
+        lambda p: write_zip(p, "a", mode=stat.S_IFLNK | 0o777, data=b"/etc"),
         "a.zip",
         "holds a link",
     ),
-    "zip, device": (lambda p: zipped_as(p, "a", mode=stat.S_IFCHR), "a.zip", "holds a link or a device, 'a'"),
-    "zip, through itself": (lambda p: zipped_as(p, "a.wav", "b/../a.wav"), "a.zip", OUT),
-    "zip, a name twice": (lambda p: zipped_as(p, "x//a.wav", "x/a.wav"), "a.zip", "twice"),
+    "zip, device": (lambda p: write_zip(p, "a", mode=stat.S_IFCHR), "a.zip", "holds a link or a device, 'a'"),
+    "zip, through itself": (lambda p: write_zip(p, "a.wav", "b/../a.wav"), "a.zip", OUT),
+    "zip, a name twice": (lambda p: write_zip(p, "x//a.wav", "x/a.wav"), "a.zip", "twice"),
     "zip, bomb by size": (
-        lambda p: zipped_as(p, "a", data=bytes(3_000_000)),
+        lambda p: write_zip(p, "a", data=bytes(3_000_000)),
         "a.zip",
         "holds more than 1 MB",
     ),
-    "zip, bomb by count": (lambda p: zipped_as(p, *map(str, range(51))), "a.zip", "holds more than 50 files"),
-    "zip, locked": (locked, "a.zip", "is locked with a password"),
-    "zip, other packing": (packed_otherwise, "a.zip", "packed in a way that cannot be read here"),
+    "zip, bomb by count": (lambda p: write_zip(p, *map(str, range(51))), "a.zip", "holds more than 50 files"),
+    "zip, locked": (write_locked_zip, "a.zip", "is locked with a password"),
+    "zip, other packing": (write_lzma_zip, "a.zip", "packed in a way that cannot be read here"),
     "no tar": (lambda p: p.write_bytes(b"text" * 300) and p, "a.tar", "is cut off or damaged"),
     "no zip": (lambda p: p.write_bytes(b"text" * 300) and p, "a.zip", "is cut off or damaged"),
     "empty": (lambda p: p.write_bytes(b"") or p, "a.tar", "is cut off or damaged"),
@@ -188,7 +198,7 @@ def test_a_tampered_archive_is_refused(how: str, tmp_path: Path):
 @pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
 def test_an_archive_cut_off_anywhere_is_refused(ending: str, tmp_path: Path):
     esc10(tmp_path / "set")
-    archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+    archive = (zip_folder if ending == ".zip" else tar_folder)(tmp_path / "set", tmp_path / f"a{ending}")
     data = archive.read_bytes()
     places = {1, 100, 512, len(data) // 3, len(data) // 2}
     if ending == ".tar":
@@ -209,7 +219,7 @@ def test_an_archive_cut_off_anywhere_is_refused(ending: str, tmp_path: Path):
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
 def test_a_changed_byte_does_not_fit_the_archives_own_checksum(ending: str, tmp_path: Path):
     esc10(tmp_path / "set")
-    archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+    archive = (zip_folder if ending == ".zip" else tar_folder)(tmp_path / "set", tmp_path / f"a{ending}")
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 0x55
     archive.write_bytes(data)
@@ -219,7 +229,7 @@ def test_a_changed_byte_does_not_fit_the_archives_own_checksum(ending: str, tmp_
 
 
 def test_a_lying_zip_is_counted_by_what_comes_out(tmp_path: Path):
-    archive = zipped_as(tmp_path / "a.zip", "a", data=bytes(3_000_000))
+    archive = write_zip(tmp_path / "a.zip", "a", data=bytes(3_000_000))
     data = bytearray(archive.read_bytes())
     for mark, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         at = data.index(mark) + place
@@ -233,14 +243,14 @@ def test_a_lying_zip_is_counted_by_what_comes_out(tmp_path: Path):
 def test_an_honest_archive_comes_out_whole(tmp_path: Path):
     esc10(tmp_path / "set")
     expected = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "set").rglob("*.*")}
-    told: list[tuple[float, float]] = []
+    progress: list[tuple[float, float]] = []
     for number, ending in enumerate((".zip", ".tar", ".tar.gz", ".tgz")):
-        archive = (zipped if ending == ".zip" else tarred)(tmp_path / "set", tmp_path / f"a{ending}")
+        archive = (zip_folder if ending == ".zip" else tar_folder)(tmp_path / "set", tmp_path / f"a{ending}")
         assert is_archive(archive)
         out = tmp_path / f"out{number}"
-        unpack(archive, out, progress=lambda done, total: told.append((done, total)))
+        unpack(archive, out, progress=lambda done, total: progress.append((done, total)))
         assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*.*")} == expected
-    assert all(done <= total for done, total in told)
+    assert all(done <= total for done, total in progress)
 
 
 def test_bounds_leave_room_for_what_sets_hold():
@@ -250,7 +260,7 @@ def test_bounds_leave_room_for_what_sets_hold():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
 def test_a_full_disk_is_not_the_archives_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    archive = zipped_as(tmp_path / "a.zip", "a/b.wav")
+    archive = write_zip(tmp_path / "a.zip", "a/b.wav")
     monkeypatch.setattr(zipfile, "open", lambda *_, **__: io.FileIO("/dev/full", "w"), raising=False)
     with pytest.raises(OSError, match="No space left"):
         unpack(archive, tmp_path / "out")
@@ -259,8 +269,8 @@ def test_a_full_disk_is_not_the_archives_fault(tmp_path: Path, monkeypatch: pyte
 
 def test_a_refused_archive_leaves_no_set(tmp_path: Path):
     esc10(tmp_path / "set")
-    good = zipped(tmp_path / "set", tmp_path / "good.zip")
-    bad = tar(tmp_path / "bad.tar", (member("../evil.wav"), b"x"))
+    good = zip_folder(tmp_path / "set", tmp_path / "good.zip")
+    bad = write_tar(tmp_path / "bad.tar", (make_member("../evil.wav"), b"x"))
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=OUT):
         prepare_dataset("esc10", [good, bad], tmp_path / "out", None, False, EventSink())
@@ -269,7 +279,7 @@ def test_a_refused_archive_leaves_no_set(tmp_path: Path):
 
 def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     esc10(tmp_path / "set")
-    archive = zipped(tmp_path / "set", tmp_path / "known.zip")
+    archive = zip_folder(tmp_path / "set", tmp_path / "known.zip")
     about = dataclasses.replace(
         read_dataset_card("esc10"),
         archives=(DatasetArchive("https://example.org/known.zip", checksum="md5:0"),),
@@ -286,12 +296,12 @@ def test_a_known_checksum_is_compared(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def dataset_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A card whose archive is on a server, the folder that is served, and the cache."""
     esc10(tmp_path / "set")
     served = tmp_path / "served"
     served.mkdir()
-    archive = zipped(tmp_path / "set", served / "ESC-10.zip")
+    archive = zip_folder(tmp_path / "set", served / "ESC-10.zip")
 
     class Quiet(SimpleHTTPRequestHandler):
         def __init__(self, *words, **more):
@@ -314,43 +324,43 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     server.server_close()
 
 
-def republished(monkeypatch: pytest.MonkeyPatch, about, **changes) -> None:
+def replace_archive(monkeypatch: pytest.MonkeyPatch, about, **changes) -> None:
     (archive,) = about.archives
     other = dataclasses.replace(about, archives=(dataclasses.replace(archive, **changes),))
     monkeypatch.setattr(preparing, "read_dataset_card", lambda _name: other)
 
 
-def test_size_and_licence_are_told_before_anything_comes(published, tmp_path: Path):
-    about, served = published
-    told: list[str] = []
+def test_size_and_licence_are_told_before_anything_comes(dataset_server, tmp_path: Path):
+    about, served = dataset_server
+    messages: list[str] = []
 
     def progress(what: str, _done: float, _total: float) -> None:
-        told.append(what)
+        messages.append(what)
 
-    listener = EventSink(say=told.append, progress=progress)
+    listener = EventSink(say=messages.append, progress=progress)
     report = prepare_dataset("esc10", [], tmp_path / "out", None, True, listener)
     assert report.new == 3
-    before = told[: told.index("download")]
+    before = messages[: messages.index("download")]
     assert f"licence: {about.licence}" in before
     assert any("ESC-10.zip: 0 MB; checksum: sha256" in line for line in before)
     (served / "ESC-10.zip").unlink()  # The second time it is in the cache.
     assert prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink()).new == 0
 
 
-def test_what_is_not_verified_is_said_to_be(published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    about, _ = published
-    republished(monkeypatch, about, bytes=0, checksum="")
-    told: list[str] = []
-    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink(say=told.append)).new == 3
-    assert any("ESC-10.zip: not verified; checksum: not verified" in line for line in told)
-    assert "ESC-10.zip: 0 MB, says the server" in told
+def test_what_is_not_verified_is_said_to_be(dataset_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    about, _ = dataset_server
+    replace_archive(monkeypatch, about, bytes=0, checksum="")
+    messages: list[str] = []
+    assert prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink(say=messages.append)).new == 3
+    assert any("ESC-10.zip: not verified; checksum: not verified" in line for line in messages)
+    assert "ESC-10.zip: 0 MB, says the server" in messages
 
 
 @pytest.mark.parametrize("how", ["changed", "cut", "gone", "larger"])
 def test_a_bad_download_is_one_line_and_leaves_nothing(
-    how: str, published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, dataset_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    _, served = published
+    _, served = dataset_server
     archive = served / "ESC-10.zip"
     data = archive.read_bytes()
     if how == "gone":
@@ -366,7 +376,7 @@ def test_a_bad_download_is_one_line_and_leaves_nothing(
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
-def test_a_damaged_archive_in_the_cache_is_told(published, tmp_path: Path):
+def test_a_damaged_archive_in_the_cache_is_told(dataset_server, tmp_path: Path):
     prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
     (kept,) = (tmp_path / "cache").rglob("*.zip")
     kept.write_bytes(b"damaged")
@@ -381,9 +391,11 @@ def test_a_set_without_address_says_where_to_get_it(tmp_path: Path):
         prepare_dataset("imagenet25", [], tmp_path / "out", None, True, EventSink())
 
 
-def test_a_full_disk_is_told_before_the_download(published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    about, _ = published
-    republished(monkeypatch, about, bytes=10**18)
+def test_a_full_disk_is_told_before_the_download(
+    dataset_server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    about, _ = dataset_server
+    replace_archive(monkeypatch, about, bytes=10**18)
     with pytest.raises(UserError, match=r"1000000000\.0 GB are needed .* set XDG_CACHE_HOME"):
         prepare_dataset("esc10", [], tmp_path / "out", None, True, EventSink())
     assert MAX_DOWNLOAD_BYTES < 10**12

@@ -67,8 +67,8 @@ hot-air balloon; motor scooter; ambulance; sports car; Model T; jeep; stock car
 
 def test_imagenet25_is_the_issues_and_16_of_it_are_new():
     about = read_dataset_card("imagenet25")
-    wanted = [name.strip() for name in IMAGENET25.split(";")]
-    assert [each.words or each.name for each in about.classes] == wanted
+    expected = [name.strip() for name in IMAGENET25.split(";")]
+    assert [each.words or each.name for each in about.classes] == expected
     lines = (MODELS_FOLDER / "imagenet_classes.tsv").read_text(encoding="utf-8").splitlines()
     known = {line.split("\t")[0]: line.split("\t")[1] for line in lines}
     shared = [each for each in about.classes if each.label in known]

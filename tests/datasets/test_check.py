@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
-from trees import SETS, picture, sound, sources
+from trees import SETS, list_sources, write_picture, write_sound
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
@@ -30,20 +30,20 @@ from mmdream.datasets.prepare import prepare_dataset
 HOSTILE = Path(__file__).parent / "hostile"
 
 
-def prepared(name: str, tmp_path: Path) -> Path:
+def prepare_small_set(name: str, tmp_path: Path) -> Path:
     SETS[name](tmp_path / "given")
-    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
+    prepare_dataset(name, list_sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
     return tmp_path / "set"
 
 
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_what_was_just_prepared_is_well(name: str, tmp_path: Path):
-    told: list[tuple[str, float, float]] = []
-    out = prepared(name, tmp_path)
-    findings = check_dataset(out, EventSink(progress=lambda *step: told.append(step)))
+    progress: list[tuple[str, float, float]] = []
+    out = prepare_small_set(name, tmp_path)
+    findings = check_dataset(out, EventSink(progress=lambda *step: progress.append(step)))
     assert (findings.missing, findings.damaged, findings.unknown, findings.duplicates) == ((), (), (), ())
     assert not [word for word in findings.problems.split(", ") if "empty" not in word and word]
-    assert told[-1] == ("checking", len(read_dataset(out).examples), len(read_dataset(out).examples))
+    assert progress[-1] == ("checking", len(read_dataset(out).examples), len(read_dataset(out).examples))
 
 
 def test_a_sound_that_claims_no_end_is_read_to_its_end(tmp_path: Path):
@@ -55,7 +55,7 @@ def test_a_sound_that_claims_no_end_is_read_to_its_end(tmp_path: Path):
 
 @pytest.mark.parametrize("odd", [["dog"], {"a": 1}, 3, "line\nline", "\x1b[31m", "x" * 300])
 def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: Path):
-    out = prepared("esc10", tmp_path)
+    out = prepare_small_set("esc10", tmp_path)
     about = json.loads((out / "dataset.json").read_text())
     for changed in ({"name": odd}, {"variant": odd}, {"classes": [*about["classes"], odd]}):
         (out / "dataset.json").write_text(json.dumps(about | changed))
@@ -64,14 +64,14 @@ def test_a_set_whose_names_are_none_is_told_in_one_line(odd: object, tmp_path: P
 
 
 def test_lists_in_lists_are_no_set(tmp_path: Path):
-    out = prepared("esc10", tmp_path)
+    out = prepare_small_set("esc10", tmp_path)
     (out / "dataset.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="is damaged"):
         check_dataset(out, EventSink())
 
 
 def test_every_kind_of_trouble_is_named(tmp_path: Path):
-    out = prepared("esc10", tmp_path)
+    out = prepare_small_set("esc10", tmp_path)
     first, second = sorted((out / "input/dog").iterdir())
     (fire,) = (out / "input/crackling_fire").iterdir()
     first.unlink()
@@ -91,14 +91,14 @@ def test_every_kind_of_trouble_is_named(tmp_path: Path):
 
 
 def test_a_file_that_was_changed_is_damaged_though_it_can_be_read(tmp_path: Path):
-    out = prepared("stanford_dogs", tmp_path)
-    picture(out / "input/pug/n02110958_1.jpg", 80, 70)
+    out = prepare_small_set("stanford_dogs", tmp_path)
+    write_picture(out / "input/pug/n02110958_1.jpg", 80, 70)
     assert check_dataset(out, EventSink()).damaged == ("input/pug/n02110958_1.jpg",)
 
 
 def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
     for name in ("barks/a.wav", "barks/b.flac", "growls/c.ogg", "growls/d.mp3"):
-        sound(tmp_path / name, 0.2, 44_100)
+        write_sound(tmp_path / name, 0.2, 44_100)
     assert check_dataset(tmp_path, EventSink()).problems == ""
     (tmp_path / "howls").mkdir()
     (tmp_path / "growls/e.wav").write_bytes((tmp_path / "barks/a.wav").read_bytes())
@@ -112,7 +112,7 @@ def test_a_folder_of_ones_own_is_checked_too(tmp_path: Path):
 
 
 def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path):
-    original = picture(tmp_path / "cats/0.png")
+    original = write_picture(tmp_path / "cats/0.png")
     for number in range(MAX_LISTED + 5):
         (tmp_path / "dogs").mkdir(exist_ok=True)
         (tmp_path / f"dogs/{number}.png").write_bytes(b"no picture")
@@ -127,7 +127,7 @@ def test_files_twice_there_are_a_remark_and_long_lists_are_short(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["esc10", "stanford_dogs"])
 def test_a_picture_of_a_set(name: str, tmp_path: Path):
-    out = prepared(name, tmp_path)
+    out = prepare_small_set(name, tmp_path)
     figure = plot_dataset(read_dataset(out))
     bars, samples, sizes = figure.axes
     names = [label.get_text() for label in bars.get_yticklabels()]
@@ -142,7 +142,7 @@ def test_a_picture_of_a_set(name: str, tmp_path: Path):
 
 
 def test_a_damaged_sample_is_left_dark(tmp_path: Path):
-    out = prepared("stanford_dogs", tmp_path)
+    out = prepare_small_set("stanford_dogs", tmp_path)
     whole = plot_dataset(read_dataset(out)).axes[1].images[0].get_array()
     (out / "input/pug/n02110958_1.jpg").write_bytes(b"no picture")
     damaged = plot_dataset(read_dataset(out)).axes[1].images[0].get_array()
@@ -154,11 +154,11 @@ def test_a_damaged_sample_is_left_dark(tmp_path: Path):
 
 
 def test_lengths_and_sizes_are_measured(tmp_path: Path):
-    sound(tmp_path / "a/x.wav", 0.5)
-    sound(tmp_path / "a/y.wav", 0.25)
+    write_sound(tmp_path / "a/x.wav", 0.5)
+    write_sound(tmp_path / "a/y.wav", 0.25)
     (tmp_path / "a/z.wav").write_bytes(b"no sound")
     assert measure_examples("sound", read_dataset(tmp_path).examples).tolist() == [0.5, 0.25]
-    picture(tmp_path / "p/b/x.png", 40, 30)
+    write_picture(tmp_path / "p/b/x.png", 40, 30)
     assert measure_examples("picture", read_dataset(tmp_path / "p").examples).tolist() == [30]
 
 

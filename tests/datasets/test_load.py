@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from trees import SETS, esc10, picture, sound, sources, speech_commands
+from trees import SETS, esc10, list_sources, speech_commands, write_picture, write_sound
 
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
@@ -24,9 +24,9 @@ from mmdream.datasets.load import (
 from mmdream.datasets.prepare import prepare_dataset
 
 
-def prepared(name: str, tmp_path: Path) -> Dataset:
+def prepare_small_set(name: str, tmp_path: Path) -> Dataset:
     SETS[name](tmp_path / "given")
-    prepare_dataset(name, sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
+    prepare_dataset(name, list_sources(name, tmp_path / "given"), tmp_path / "set", None, False, EventSink())
     return read_dataset(tmp_path / "set")
 
 
@@ -34,7 +34,7 @@ def prepared(name: str, tmp_path: Path) -> Dataset:
 def test_any_folder_of_pictures_is_a_set(ending: str, tmp_path: Path):
     for name, count in (("cats", 2), ("dogs", 3)):
         for number in range(count):
-            picture(tmp_path / name / f"{number}.{ending}")
+            write_picture(tmp_path / name / f"{number}.{ending}")
     (tmp_path / "dogs" / "notes.txt").write_text("not a picture")
     (tmp_path / ".git").mkdir()
     found = read_dataset(tmp_path)
@@ -45,7 +45,7 @@ def test_any_folder_of_pictures_is_a_set(ending: str, tmp_path: Path):
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
 def test_any_folder_of_sounds_is_a_set(ending: str, tmp_path: Path):
-    sound(tmp_path / "barks" / f"a.{ending}", 0.5, 44_100)
+    write_sound(tmp_path / "barks" / f"a.{ending}", 0.5, 44_100)
     found = read_dataset(tmp_path)
     assert (found.medium, found.counts()) == ("sound", {"barks": 1})
     (samples,) = load_examples(found, found.examples, ExampleFormat(rate=22_050))
@@ -57,7 +57,7 @@ def test_any_folder_of_sounds_is_a_set(ending: str, tmp_path: Path):
 
 @pytest.mark.parametrize("rate", [0, MAX_SAMPLE_RATE + 1, 2_288_161_921])
 def test_a_rate_that_no_sound_has_is_refused(rate: int, tmp_path: Path):
-    path = sound(tmp_path / "barks" / "a.wav")
+    path = write_sound(tmp_path / "barks" / "a.wav")
     data = bytearray(path.read_bytes())
     data[24:28] = rate.to_bytes(4, "little")
     path.write_bytes(data)
@@ -67,7 +67,7 @@ def test_a_rate_that_no_sound_has_is_refused(rate: int, tmp_path: Path):
 
 
 def test_a_prepared_set_knows_its_classes_and_what_to_keep_apart(tmp_path: Path):
-    found = prepared("esc10", tmp_path)
+    found = prepare_small_set("esc10", tmp_path)
     assert found.classes == ("dog", "crackling_fire")
     assert (found.name, found.split) == ("esc10", "fold")
     assert {example.fold for example in found.examples} == {"1", "2", "5"}
@@ -83,7 +83,7 @@ def test_rows_of_a_real_set_come_the_same_from_the_cache(data: Path, tmp_path: P
 
 
 def test_what_is_kept_is_read_and_another_file_is_not_it(tmp_path: Path):
-    found = prepared("stanford_dogs", tmp_path)
+    found = prepare_small_set("stanford_dogs", tmp_path)
     form = ExampleFormat(side=16)
     before = load_examples(found, found.examples, form)
     kept = sorted((found.folder / CACHE_FOLDER).rglob("*.npy"))
@@ -94,7 +94,7 @@ def test_what_is_kept_is_read_and_another_file_is_not_it(tmp_path: Path):
     assert load_examples(found, found.examples, form)[0][0, 0] == pytest.approx(7 / 255)
     kept[1].write_bytes(b"damaged")
     assert np.array_equal(load_examples(found, found.examples, form)[1], before[1])
-    picture(found.examples[0].file, 80, 60)
+    write_picture(found.examples[0].file, 80, 60)
     assert not np.array_equal(load_examples(found, found.examples, form)[0], before[0])
     # Another form is another thing to keep.
     assert load_examples(found, found.examples, ExampleFormat(side=8))[0].shape == (8, 8, 3)
@@ -128,9 +128,9 @@ def test_a_square_is_the_middle():
     ("make", "message"),
     [
         (lambda at: at / "nowhere", "nowhere: no such folder"),
-        (lambda at: picture(at / "a.png"), "a.png: is a file; give a folder"),
+        (lambda at: write_picture(at / "a.png"), "a.png: is a file; give a folder"),
         (
-            lambda at: picture(at / "cats/a.png") and sound(at / "dogs/a.wav") and at,
+            lambda at: write_picture(at / "cats/a.png") and write_sound(at / "dogs/a.wav") and at,
             "has pictures and sounds",
         ),
         (lambda at: at, r"no class folders with pictures or sounds in it \(\.jpg"),
@@ -142,7 +142,7 @@ def test_what_is_no_set_is_told(make, message: str, tmp_path: Path):
 
 
 def test_damaged_and_missing_files_are_named(tmp_path: Path):
-    found = prepared("esc10", tmp_path)
+    found = prepare_small_set("esc10", tmp_path)
     found.examples[0].file.write_bytes(b"no sound")
     with pytest.raises(UserError, match=r"\.ogg: cannot be read as a sound"):
         load_examples(found, found.examples, ExampleFormat())
@@ -151,7 +151,7 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path):
         load_examples(found, found.examples, ExampleFormat())
 
 
-def a_set(split: str, examples: list[Example], classes: int = 2) -> Dataset:
+def make_dataset(split: str, examples: list[Example], classes: int = 2) -> Dataset:
     names = tuple(f"c{n}" for n in range(classes))
     return Dataset("made", Path("made"), "sound", names, tuple(examples), split, None)
 
@@ -169,7 +169,7 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(split: str, seed: int):
         )
         for n in range(400)
     ]
-    train, held = split_examples(a_set(split, examples), seed=seed)
+    train, held = split_examples(make_dataset(split, examples), seed=seed)
     assert Counter(train + held) == Counter(examples)
     if split in ("fold", "publisher"):
         assert {example.fold for example in held} == {"5"}
@@ -178,8 +178,8 @@ def test_no_group_is_on_both_sides_and_nothing_is_lost(split: str, seed: int):
     for label in range(2):
         share = sum(e.label == label for e in held) / sum(e.label == label for e in examples)
         assert 0.1 < share < 0.35
-    assert split_examples(a_set(split, examples), seed=seed) == (train, held)
-    assert split_examples(a_set(split, examples), seed=seed + 1) != (train, held)
+    assert split_examples(make_dataset(split, examples), seed=seed) == (train, held)
+    assert split_examples(make_dataset(split, examples), seed=seed + 1) != (train, held)
 
 
 def test_the_publishers_test_part_is_tested_on(tmp_path: Path):
@@ -194,7 +194,7 @@ def test_the_publishers_test_part_is_tested_on(tmp_path: Path):
 
 def test_a_part_alone_is_divided_by_files():
     examples = [Example(Path(f"{n}.wav"), n % 2, "validation") for n in range(50)]
-    train, held = split_examples(a_set("publisher", examples))
+    train, held = split_examples(make_dataset("publisher", examples))
     assert len(held) == 10
     assert Counter(e.label for e in held) == {0: 5, 1: 5}
     assert len(train) == 40
@@ -205,9 +205,9 @@ def test_one_group_of_a_class_always_stays():
     with pytest.raises(
         UserError, match="made: too few files to keep some from training; each class needs two"
     ):
-        split_examples(a_set("speaker", examples))
+        split_examples(make_dataset("speaker", examples))
     more = [*examples, Example(Path("20.wav"), 0, group="speaker 2")]
-    train, held = split_examples(a_set("speaker", more))
+    train, held = split_examples(make_dataset("speaker", more))
     assert held
     assert {example.label for example in train} == {0, 1}
 

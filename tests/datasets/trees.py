@@ -17,7 +17,7 @@ from scipy.io import savemat
 Counts = dict[str, int]
 
 
-def sound(path: Path, seconds: float = 0.05, rate: int = 8000) -> Path:
+def write_sound(path: Path, seconds: float = 0.05, rate: int = 8000) -> Path:
     """A sound of its own for every name, in the form of the ending."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32("/".join(path.parts[-2:]).encode())
@@ -26,7 +26,7 @@ def sound(path: Path, seconds: float = 0.05, rate: int = 8000) -> Path:
     return path
 
 
-def picture(path: Path, width: int = 40, height: int = 30) -> Path:
+def write_picture(path: Path, width: int = 40, height: int = 30) -> Path:
     """A picture of its own for every name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     seed = zlib.crc32("/".join(path.parts[-2:]).encode())
@@ -37,20 +37,20 @@ def picture(path: Path, width: int = 40, height: int = 30) -> Path:
     return path
 
 
-def text(path: Path, *lines: str) -> Path:
+def write_lines(path: Path, *lines: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
-def zipped(folder: Path, archive: Path) -> Path:
+def zip_folder(folder: Path, archive: Path) -> Path:
     with zipfile.ZipFile(archive, "w") as file:
         for path in sorted(folder.rglob("*")):
             file.write(path, path.relative_to(folder.parent))
     return archive
 
 
-def tarred(folder: Path, archive: Path) -> Path:
+def tar_folder(folder: Path, archive: Path) -> Path:
     with tarfile.open(archive, "w:gz" if archive.suffix in (".gz", ".tgz") else "w") as file:
         file.add(folder, folder.name)
     return archive
@@ -62,7 +62,7 @@ def stanford_dogs(root: Path) -> Counts:
         "n02085620-Chihuahua/n02085620_199",
         "n02110958-pug/n02110958_1",
     ):
-        picture(root / "Images" / f"{name}.jpg")
+        write_picture(root / "Images" / f"{name}.jpg")
     for part, names in (
         ("train", ["n02085620-Chihuahua/n02085620_7.jpg", "n02110958-pug/n02110958_1.jpg"]),
         ("test", ["n02085620-Chihuahua/n02085620_199.jpg"]),
@@ -74,17 +74,17 @@ def stanford_dogs(root: Path) -> Counts:
 def tiny_imagenet(root: Path) -> Counts:
     top = root / "tiny-imagenet-200"
     for number in range(3):
-        picture(top / f"train/n02124075/images/n02124075_{number}.JPEG", 64, 64)
-    picture(top / "train/n04067472/images/n04067472_0.JPEG", 64, 64)
-    text(top / "train/n04067472/n04067472_boxes.txt", "n04067472_0.JPEG\t0\t0\t63\t63")
-    picture(top / "val/images/val_0.JPEG", 64, 64)
-    picture(top / "val/images/val_1.JPEG", 64, 64)
-    text(
+        write_picture(top / f"train/n02124075/images/n02124075_{number}.JPEG", 64, 64)
+    write_picture(top / "train/n04067472/images/n04067472_0.JPEG", 64, 64)
+    write_lines(top / "train/n04067472/n04067472_boxes.txt", "n04067472_0.JPEG\t0\t0\t63\t63")
+    write_picture(top / "val/images/val_0.JPEG", 64, 64)
+    write_picture(top / "val/images/val_1.JPEG", 64, 64)
+    write_lines(
         top / "val/val_annotations.txt",
         "val_0.JPEG\tn02124075\t0\t0\t1\t1",
         "val_1.JPEG\tn04067472\t0\t0\t1\t1",
     )
-    picture(top / "test/images/test_0.JPEG", 64, 64)
+    write_picture(top / "test/images/test_0.JPEG", 64, 64)
     return {"Egyptian cat": 4, "reel": 2}
 
 
@@ -94,10 +94,12 @@ def imagenet25(root: Path) -> Counts:
     for wnid, count in (("n02699494", 2), ("n03512147", 3)):
         with tarfile.open(root / f"{wnid}.tar", "w") as tar:
             for number in range(count):
-                path = picture(root.parent / "pictures" / f"{wnid}_{number}.JPEG", 300 + 20 * number, 250)
+                path = write_picture(
+                    root.parent / "pictures" / f"{wnid}_{number}.JPEG", 300 + 20 * number, 250
+                )
                 tar.add(path, path.name)
     (root / "n01440764.tar").write_bytes(b"no archive")
-    picture(root / "n04322801/n04322801_5.JPEG", 50, 60)
+    write_picture(root / "n04322801/n04322801_5.JPEG", 50, 60)
     return {"altar": 2, "helicopter": 3, "stock car": 1}
 
 
@@ -111,20 +113,20 @@ def esc50(root: Path) -> Counts:
     ]
     lines = ["filename,fold,target,category,esc10,src_file,take"]
     for name, label in clips:
-        sound(top / f"audio/{name}.wav")
+        write_sound(top / f"audio/{name}.wav")
         fold, number, take, target = name.split("-")
         lines.append(f"{name}.wav,{fold},{target},{label},True,{number},{take}")
-    text(top / "meta/esc50.csv", *lines)
+    write_lines(top / "meta/esc50.csv", *lines)
     credit = "clip derived from x.wav (http://www.freesound.org/people/nfrae/sounds/100032/) by nfrae [CC0]"
-    text(top / "LICENSE", "101 - Dog:", f"- [1-100032-A.ogg]: {credit}")
+    write_lines(top / "LICENSE", "101 - Dog:", f"- [1-100032-A.ogg]: {credit}")
     return {"dog": 3, "rooster": 1}
 
 
 def esc10(root: Path) -> Counts:
     for name in ("001 - Dog bark/1-100032-A", "001 - Dog bark/2-114587-A", "010 - Fire crackling/5-9032-A"):
-        sound(root / f"{name}.ogg", 0.1)
+        write_sound(root / f"{name}.ogg", 0.1)
     credit = "clip derived from x.wav (http://www.freesound.org/people/nfrae/sounds/100032/) by nfrae [CC0]"
-    text(root / "README.txt", f"- [1-100032-A.ogg]: {credit}")
+    write_lines(root / "README.txt", f"- [1-100032-A.ogg]: {credit}")
     return {"dog": 2, "crackling_fire": 1}
 
 
@@ -139,9 +141,9 @@ def urbansound8k(root: Path) -> Counts:
     ]
     lines = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
     for name, fold, label, seconds in clips:
-        sound(top / f"audio/fold{fold}/{name}.wav", seconds)
+        write_sound(top / f"audio/fold{fold}/{name}.wav", seconds)
         lines.append(f"{name}.wav,{name.split('-')[0]},0.0,{seconds},1,{fold},{name.split('-')[1]},{label}")
-    text(top / "metadata/UrbanSound8K.csv", *lines)
+    write_lines(top / "metadata/UrbanSound8K.csv", *lines)
     (top / "audio/fold1/._hidden.wav").write_bytes(b"of macOS")
     return {"dog_bark": 1, "children_playing": 1, "car_horn": 1, "gun_shot": 1, "jackhammer": 1}
 
@@ -154,11 +156,11 @@ def fsdkaggle2018(root: Path) -> Counts:
         ("002d256b", "Gong"),
         ("0033e230", "Cello"),
     ):
-        sound(root / f"FSDKaggle2018.audio_train/{name}.wav")
+        write_sound(root / f"FSDKaggle2018.audio_train/{name}.wav")
         lines.append(f"{name}.wav,{label},1,{int(name, 16) % 1000},Attribution")
-    text(root / "FSDKaggle2018.meta/train_post_competition.csv", *lines)
-    sound(root / "FSDKaggle2018.audio_test/00326aa9.wav")
-    text(
+    write_lines(root / "FSDKaggle2018.meta/train_post_competition.csv", *lines)
+    write_sound(root / "FSDKaggle2018.audio_test/00326aa9.wav")
+    write_lines(
         root / "FSDKaggle2018.meta/test_post_competition_scoring_clips.csv",
         "fname,label,usage,freesound_id,license",
         "00326aa9.wav,Bus,Public,7,Creative Commons 0",
@@ -169,8 +171,8 @@ def fsdkaggle2018(root: Path) -> Counts:
 
 def fma_small(root: Path) -> Counts:
     for number in (2, 5, 140):
-        sound(root / f"fma_small/000/{number:06d}.mp3", 0.5, 44_100)
-    text(
+        write_sound(root / f"fma_small/000/{number:06d}.mp3", 0.5, 44_100)
+    write_lines(
         root / "fma_metadata/tracks.csv",
         ",album,artist,artist,artist,set,set,track,track",
         ",comments,bio,id,name,split,subset,genre_top,license",
@@ -189,10 +191,10 @@ def bird_audio(root: Path) -> Counts:
         ("ff1010bird_metadata_2018.csv", ["64486,ff1010bird,0", "2525,ff1010bird,1"]),
         ("warblrb10k_public_metadata_2018.csv", ["759808e5-f824-401e,warblrb10k,1"]),
     ):
-        text(root / table, "itemid,datasetid,hasbird", *lines)
+        write_lines(root / table, "itemid,datasetid,hasbird", *lines)
         for line in lines:
             item, home, _ = line.split(",")
-            sound(root / home / "wav" / f"{item}.wav")
+            write_sound(root / home / "wav" / f"{item}.wav")
     return {"bird": 2, "no_bird": 1}
 
 
@@ -200,8 +202,8 @@ def librispeech_gender(root: Path) -> Counts:
     top = root / "LibriSpeech"
     for speaker, count in ((84, 2), (174, 1), (251, 1)):
         for number in range(count):
-            sound(top / f"dev-clean/{speaker}/121123/{speaker}-121123-{number:04d}.flac", 0.1, 16_000)
-    text(
+            write_sound(top / f"dev-clean/{speaker}/121123/{speaker}-121123-{number:04d}.flac", 0.1, 16_000)
+    write_lines(
         top / "SPEAKERS.TXT",
         "; Some pipe(|) characters",
         ";ID  |SEX| SUBSET           |MINUTES| NAME",
@@ -219,10 +221,10 @@ def speech_commands(root: Path) -> Counts:
         "dog/00b01445_nohash_0",
         "yes/00b01445_nohash_0",
     ):
-        sound(root / f"{name}.wav", 0.1, 16_000)
-    sound(root / "_background_noise_/running_tap.wav")
-    text(root / "validation_list.txt", "dog/00b01445_nohash_0.wav")
-    text(root / "testing_list.txt", "yes/00b01445_nohash_0.wav")
+        write_sound(root / f"{name}.wav", 0.1, 16_000)
+    write_sound(root / "_background_noise_/running_tap.wav")
+    write_lines(root / "validation_list.txt", "dog/00b01445_nohash_0.wav")
+    write_lines(root / "testing_list.txt", "yes/00b01445_nohash_0.wav")
     return {"dog": 3, "yes": 1}
 
 
@@ -233,8 +235,8 @@ def nsynth(root: Path) -> Counts:
         ("valid", "bass_electronic_018-047-100"),
         ("test", "vocal_acoustic_002-050-025"),
     ):
-        sound(root / f"nsynth-{part}/audio/{name}.wav", 0.1, 16_000)
-        text(root / f"nsynth-{part}/examples.json", "{}")
+        write_sound(root / f"nsynth-{part}/audio/{name}.wav", 0.1, 16_000)
+        write_lines(root / f"nsynth-{part}/examples.json", "{}")
     return {"bass": 2, "synth_lead": 1, "vocal": 1}
 
 
@@ -260,15 +262,15 @@ def fsd50k(root: Path) -> Counts:
         "2001": ("Rain,Water", "Rain"),
     }
     for name in clips:
-        sound(root / f"FSD50K.dev_audio/{name}.wav")
-    sound(root / "FSD50K.eval_audio/3000.wav")
+        write_sound(root / f"FSD50K.dev_audio/{name}.wav")
+    write_sound(root / "FSD50K.eval_audio/3000.wav")
     dev = [f'{name},"{smeared}",/m/0,train' for name, (smeared, _) in clips.items()]
-    text(root / "FSD50K.ground_truth/dev.csv", "fname,labels,mids,split", *dev)
-    text(root / "FSD50K.ground_truth/eval.csv", "fname,labels,mids", '3000,"Rain,Water",/m/0')
+    write_lines(root / "FSD50K.ground_truth/dev.csv", "fname,labels,mids,split", *dev)
+    write_lines(root / "FSD50K.ground_truth/eval.csv", "fname,labels,mids", '3000,"Rain,Water",/m/0')
     raw = [f'{name},"{label}",/m/0' for name, (_, label) in clips.items()]
-    text(root / "FSD50K.metadata/collection/collection_dev.csv", "fname,labels,mids", *raw)
+    write_lines(root / "FSD50K.metadata/collection/collection_dev.csv", "fname,labels,mids", *raw)
     info = {"64760": {"license": "http://creativecommons.org/licenses/by/3.0/", "uploader": "somebody"}}
-    text(root / "FSD50K.metadata/dev_clips_info_FSD50K.json", json.dumps(info))
+    write_lines(root / "FSD50K.metadata/dev_clips_info_FSD50K.json", json.dumps(info))
     return {"bark": 1, "growl": 1, "howl": 1, "whimper": 1, "other": 3}
 
 
@@ -293,6 +295,6 @@ SETS: dict[str, Callable[[Path], Counts]] = {
 """The cards of the project, each with the maker of its tree, which returns the right counts."""
 
 
-def sources(name: str, root: Path) -> list[Path]:
+def list_sources(name: str, root: Path) -> list[Path]:
     """What a user would give for a tree."""
     return sorted(root.iterdir()) if name == "dog_sounds" else [root]
