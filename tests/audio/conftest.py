@@ -56,7 +56,7 @@ def dream(melnet: Network) -> Callable[..., tuple[np.ndarray, AudioDreamReport]]
 QUICK = Schedule(octaves=2, steps=3, depth=0.4)
 
 
-def music(rate: int, seconds: float, channels: int = 1) -> np.ndarray:
+def make_music(rate: int, seconds: float, channels: int = 1) -> np.ndarray:
     """Plucked tones over a little noise, float32 [channel, sample]."""
     rng = np.random.default_rng(5)
     t = np.arange(round(rate * seconds)) / rate

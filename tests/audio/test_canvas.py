@@ -15,13 +15,13 @@ from mmdream.networks.network import Network
 
 
 @pytest.fixture(scope="module")
-def hearing(melnet: Network) -> AudioFrontend:
+def frontend(melnet: Network) -> AudioFrontend:
     return get_frontend(melnet, 44100)
 
 
-def power(hearing: AudioFrontend, hops: int = 64) -> SpectrogramSlice:
+def make_power(frontend: AudioFrontend, hops: int = 64) -> SpectrogramSlice:
     rng = np.random.default_rng(0)
-    found = (1e-4 * rng.exponential(1.0, (hops, len(hearing.group_starts)))).astype(np.float32)
+    found = (1e-4 * rng.exponential(1.0, (hops, len(frontend.group_starts)))).astype(np.float32)
     return SpectrogramSlice(found, np.arange(hops, dtype=np.float32))
 
 
@@ -63,31 +63,31 @@ def test_target_rises_with_the_wanted_class_only() -> None:
 
 
 @pytest.mark.parametrize("depth", [0.0, 0.15, 0.6, 1.0])
-def test_the_slope_climbs_and_has_the_canvas_shape(hearing: AudioFrontend, depth: float) -> None:
-    heard, start = power(hearing), np.zeros((64, 64), np.float32)
-    gradient = make_gradient(hearing, heard, depth)(start, 0)
+def test_the_slope_climbs_and_has_the_canvas_shape(frontend: AudioFrontend, depth: float) -> None:
+    heard, start = make_power(frontend), np.zeros((64, 64), np.float32)
+    gradient = make_gradient(frontend, heard, depth)(start, 0)
     assert gradient.shape == start.shape
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
     canvas = AscentProblem(
         start,
         0.05,
-        lambda x, _: smooth_gradient(make_gradient(hearing, heard, depth)(x, 0), 1.5),
+        lambda x, _: smooth_gradient(make_gradient(frontend, heard, depth)(x, 0), 1.5),
         lambda x: x,
     )
-    gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ hearing.band_to_group)
+    gained = heard.power * np.exp(2 * soft_limit(ascend(canvas, 6)) @ frontend.band_to_group)
     rungs = (int(np.floor(3 * depth + 0.5)),)
     before, after = (
-        measure_energies(hearing, SpectrogramSlice(x.astype(np.float32), heard.positions), rungs, 0, 64)
+        measure_energies(frontend, SpectrogramSlice(x.astype(np.float32), heard.positions), rungs, 0, 64)
         for x in (heard.power, gained)
     )
     assert after[0] > 1.2 * before[0]
 
 
-def test_a_rolled_slope_is_the_slope_moved_back(hearing: AudioFrontend) -> None:
+def test_a_rolled_slope_is_the_slope_moved_back(frontend: AudioFrontend) -> None:
     """Rolls by the network's whole stride change nothing but the rims."""
-    heard, canvas = power(hearing, 160), np.zeros((160, 64), np.float32)
-    plain, rolled = (make_gradient(hearing, heard, 0.0)(canvas, roll)[48:-48] for roll in (0, 16))
+    heard, canvas = make_power(frontend, 160), np.zeros((160, 64), np.float32)
+    plain, rolled = (make_gradient(frontend, heard, 0.0)(canvas, roll)[48:-48] for roll in (0, 16))
     assert np.corrcoef(plain.ravel(), rolled.ravel())[0, 1] > 0.9
 
 
@@ -109,9 +109,9 @@ def test_smoothing_keeps_the_mean_and_dies_away_slower_than_it_rises() -> None:
     assert line[101:].sum() > 2 * line[:100].sum()
 
 
-def test_gathered_power_is_the_power_of_all_channels(hearing: AudioFrontend) -> None:
+def test_gathered_power_is_the_power_of_all_channels(frontend: AudioFrontend) -> None:
     rng = np.random.default_rng(2)
     shape = (3, 5, 1025)
     spectra = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
-    gathered = hearing.group_power(spectra)
+    gathered = frontend.group_power(spectra)
     np.testing.assert_allclose(gathered.sum(), np.square(np.abs(spectra)).sum(), rtol=1e-5)

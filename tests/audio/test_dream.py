@@ -20,18 +20,18 @@ from mmdream.core.errors import Interrupted, UserError
 from mmdream.networks.network import Network
 from mmdream.settings.schedule import Schedule
 
-from .conftest import QUICK, music
+from .conftest import QUICK, make_music
 
 Dream = Callable[..., tuple[np.ndarray, AudioDreamReport]]
 STILL = Schedule(octaves=2, steps=3, strength=0.0)
 
 
-def snr(source: np.ndarray, dream: np.ndarray) -> float:
+def compute_snr(source: np.ndarray, dream: np.ndarray) -> float:
     error = np.square(source.astype(np.float64) - dream).sum()
     return float(10 * np.log10(np.square(source, dtype=np.float64).sum() / max(error, 1e-30)))
 
 
-def sines(rate: int, channels: int) -> np.ndarray:
+def make_sines(rate: int, channels: int) -> np.ndarray:
     t = np.arange(rate) / rate
     return np.stack([0.3 * np.sin(2 * np.pi * 200 * (k + 1) * t) for k in range(channels)]).astype(np.float32)
 
@@ -41,22 +41,22 @@ def sines(rate: int, channels: int) -> np.ndarray:
     [(8000, 1, "mono"), (44100, 2, "stereo"), (48000, 6, "5.1"), (96000, 2, None)],
 )
 def test_strength_zero_is_the_source(dream: Dream, rate: int, channels: int, layout: str) -> None:
-    sound = sines(rate, channels)
+    sound = make_sines(rate, channels)
     out, report = dream(sound, rate, STILL, layout=layout)
     assert out.shape == sound.shape
-    assert snr(sound, out) >= 100
+    assert compute_snr(sound, out) >= 100
     assert report.strength == 0.0
     assert report.objective_gain == pytest.approx(1.0)
 
 
 def test_strength_zero_is_the_source_also_where_it_clips(dream: Dream) -> None:
-    sound = np.clip(3 * music(22050, 1.0), -1, 1)
+    sound = np.clip(3 * make_music(22050, 1.0), -1, 1)
     np.testing.assert_array_equal(dream(sound, 22050, STILL)[0], sound)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 96000])
 def test_count_and_channels_are_the_source_s(dream: Dream, rate: int) -> None:
-    sound = music(rate, 0.73, channels=2)
+    sound = make_music(rate, 0.73, channels=2)
     out, report = dream(sound, rate)
     assert out.shape == sound.shape
     assert out.dtype == np.float32
@@ -67,7 +67,7 @@ def test_count_and_channels_are_the_source_s(dream: Dream, rate: int) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 100, 479, 48001])
 def test_any_length(dream: Dream, n: int) -> None:
-    sound = music(48000, 1.1)[:, :n]
+    sound = make_music(48000, 1.1)[:, :n]
     out, report = dream(sound, 48000)
     assert out.shape == sound.shape
     assert report.n_samples == n
@@ -81,21 +81,21 @@ def test_silence_stays_silence(dream: Dream) -> None:
 
 
 def test_nearly_silent_parts_are_not_blown_up(dream: Dream) -> None:
-    sound = music(44100, 3.0)
+    sound = make_music(44100, 3.0)
     sound[:, 66150:] *= 1e-6
     out, _ = dream(sound, 44100, Schedule(octaves=2, steps=6))
     assert np.sqrt(np.square(out[:, 80000:]).mean()) < 1e-5
 
 
 def test_a_sample_that_is_no_number_is_named(dream: Dream) -> None:
-    sound = music(8000, 1.0, channels=2)
+    sound = make_music(8000, 1.0, channels=2)
     sound[1, 4000] = np.nan
     with pytest.raises(UserError, match=r"sample 4000 .* 0\.500 s"):
         dream(sound, 8000)
 
 
 def test_the_dream_begins_where_strength_begins(dream: Dream) -> None:
-    sound = music(44100, 4.0, channels=2)
+    sound = make_music(44100, 4.0, channels=2)
     schedule = Schedule(octaves=2, steps=6, strength=((2.0, 0.0), (2.04, 1.0)))
     out, report = dream(sound, 44100, schedule)
     apart = np.abs(out - sound).max(axis=0)
@@ -107,7 +107,7 @@ def test_the_dream_begins_where_strength_begins(dream: Dream) -> None:
 
 
 def test_one_seed_one_dream(dream: Dream) -> None:
-    sound = music(22050, 2.5)
+    sound = make_music(22050, 2.5)
     first, second, other = (dream(sound, 22050, QUICK, seed)[0] for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
     assert np.abs(first - other).max() > 1e-3
@@ -115,7 +115,7 @@ def test_one_seed_one_dream(dream: Dream) -> None:
 
 def test_an_excerpt_is_dreamed_like_that_part_of_the_whole(dream: Dream) -> None:
     rate = 16000
-    sound = music(rate, 16.0)
+    sound = make_music(rate, 16.0)
     whole, _ = dream(sound, rate)
     start = Fraction(7, 2)
     excerpt, report = dream(sound[:, 56000:], rate, start_seconds=start)
@@ -177,7 +177,7 @@ def test_no_moment_is_much_louder_than_the_source_s(dream: Dream, data) -> None:
 
 
 def test_a_loud_sound_stays_under_its_own_peak(dream: Dream) -> None:
-    sound = music(44100, 2.0)
+    sound = make_music(44100, 2.0)
     sound *= 0.99 / np.abs(sound).max()
     _, still = dream(sound, 44100, STILL)
     _, report = dream(sound, 44100, Schedule(octaves=2, steps=8))
@@ -185,8 +185,8 @@ def test_a_loud_sound_stays_under_its_own_peak(dream: Dream) -> None:
 
 
 @dataclass
-class Watched:
-    """A long sound that is made when it is asked for, and remembers the longest question."""
+class RecordingSource:
+    """A long sound, synthesized as it is read, which records the longest read."""
 
     rate: int
     channels: int
@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_length(melnet: Network) -> None:
     schedule = Schedule(octaves=1, steps=1, depth=0.0)
     peaks = []
     for seconds in (15, 30, 90):
-        source = Watched(8000, 1, 8000 * seconds)
+        source = RecordingSource(8000, 1, 8000 * seconds)
         tracemalloc.start()
         dream_source(source, lambda block: None, melnet, AudioDreamSettings(schedule))
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -219,7 +219,7 @@ def test_memory_does_not_grow_with_length(melnet: Network) -> None:
 def test_a_full_disk_is_told_as_one(melnet: Network, tmp_path) -> None:
     resource = pytest.importorskip("resource")  # Not on Windows.
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    source = ArraySource(music(16000, 4.0), 16000)
+    source = ArraySource(make_music(16000, 4.0), 16000)
     # A file that may not grow fails as one on a full disk does.
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
     try:
@@ -231,7 +231,7 @@ def test_a_full_disk_is_told_as_one(melnet: Network, tmp_path) -> None:
 
 
 def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
-    sound = music(16000, 1.0, channels=2)
+    sound = make_music(16000, 1.0, channels=2)
     soundfile.write(tmp_path / "in.wav", sound.T, 16000, subtype="FLOAT")
     blocks: list[np.ndarray] = []
     shares: list[float] = []
@@ -254,5 +254,5 @@ def test_a_file_is_a_source(melnet: Network, tmp_path) -> None:
 
 def test_a_dream_can_be_stopped(dream: Dream, tmp_path) -> None:
     with pytest.raises(Interrupted):
-        dream(music(16000, 1.0), 16000, folder=tmp_path, hooks=DreamHooks(should_stop=lambda: True))
+        dream(make_music(16000, 1.0), 16000, folder=tmp_path, hooks=DreamHooks(should_stop=lambda: True))
     assert not list(tmp_path.iterdir())

@@ -17,14 +17,14 @@ from mmdream.audio.loudness import (
 )
 
 
-def metered(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> LoudnessMeter:
+def feed_meter(sound: np.ndarray, rate: int, block: int = 10007, layout: str | None = None) -> LoudnessMeter:
     meter = LoudnessMeter(rate, sound.shape[0], layout)
     for start in range(0, sound.shape[1], block):
         meter.feed(sound[:, start : start + block])
     return meter
 
 
-def gusts(channels: int, rate: int, seconds: float = 3.0) -> np.ndarray:
+def make_swelling_noise(channels: int, rate: int, seconds: float = 3.0) -> np.ndarray:
     """Noise that swells, with a pause for the gates."""
     rng = np.random.default_rng(channels)
     t = np.arange(int(rate * seconds)) / rate
@@ -35,57 +35,57 @@ def gusts(channels: int, rate: int, seconds: float = 3.0) -> np.ndarray:
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_loudness_is_that_of_pyloudnorm(rate: int, channels: int) -> None:
-    sound = gusts(channels, rate)
-    wanted = pyloudnorm.Meter(rate).integrated_loudness(sound.T.astype(np.float64))
-    assert metered(sound, rate).loudness() == pytest.approx(wanted, abs=0.01)
+    sound = make_swelling_noise(channels, rate)
+    expected = pyloudnorm.Meter(rate).integrated_loudness(sound.T.astype(np.float64))
+    assert feed_meter(sound, rate).loudness() == pytest.approx(expected, abs=0.01)
 
 
 def test_loudness_of_a_recording_is_that_of_pyloudnorm(data) -> None:
     samples, rate = soundfile.read(data / "sounds" / "strings.ogg", dtype="float32")
-    wanted = pyloudnorm.Meter(rate).integrated_loudness(samples)
-    assert metered(samples.T, rate).loudness() == pytest.approx(wanted, abs=0.05)
+    expected = pyloudnorm.Meter(rate).integrated_loudness(samples)
+    assert feed_meter(samples.T, rate).loudness() == pytest.approx(expected, abs=0.05)
 
 
 def test_blocks_do_not_matter() -> None:
-    sound = gusts(2, 11025)
-    whole = metered(sound, 11025, sound.shape[1]).loudness()
-    assert metered(sound, 11025, 313).loudness() == pytest.approx(whole, abs=1e-6)
+    sound = make_swelling_noise(2, 11025)
+    whole = feed_meter(sound, 11025, sound.shape[1]).loudness()
+    assert feed_meter(sound, 11025, 313).loudness() == pytest.approx(whole, abs=1e-6)
 
 
 def test_the_low_frequency_channel_is_left_out_and_surround_weighs_more() -> None:
     np.testing.assert_array_equal(compute_channel_weights(6, "5.1(side)"), [1, 1, 1, 0, 1.41, 1.41])
     np.testing.assert_array_equal(compute_channel_weights(6, None), compute_channel_weights(6, "5.1"))
-    sound = gusts(6, 48000)
+    sound = make_swelling_noise(6, 48000)
     five = np.delete(sound, 3, axis=0)
-    assert metered(sound, 48000).loudness() == pytest.approx(metered(five, 48000).loudness())
+    assert feed_meter(sound, 48000).loudness() == pytest.approx(feed_meter(five, 48000).loudness())
 
 
 def test_short_and_silent_sounds_are_metered_by_rms() -> None:
     short = np.full((1, 1000), 0.5, np.float32)
-    assert metered(short, 8000).loudness() == pytest.approx(20 * math.log10(0.5))
-    assert metered(np.zeros((2, 48000), np.float32), 48000).loudness() == -math.inf
+    assert feed_meter(short, 8000).loudness() == pytest.approx(20 * math.log10(0.5))
+    assert feed_meter(np.zeros((2, 48000), np.float32), 48000).loudness() == -math.inf
 
 
 @pytest.mark.parametrize("held", [0.0, 0.5])
 def test_the_gain_found_brings_the_sound_to_the_target(held: float) -> None:
     """Also when a part of the sound is closed to the gain."""
-    source = gusts(2, 44100)
+    source = make_swelling_noise(2, 44100)
     dream = 0.3 * source[:, ::-1]
-    meter = metered(dream, 44100)
+    meter = feed_meter(dream, 44100)
     share = (meter.block_seconds() >= held).astype(float)
-    nepers = meter.find_gain_to(metered(source, 44100), share)
+    nepers = meter.find_gain_to(feed_meter(source, 44100), share)
     gain = np.where(np.arange(dream.shape[1]) >= held * 44100, np.exp(nepers), 1.0)
-    found = metered((dream * gain).astype(np.float32), 44100).loudness()
-    assert found == pytest.approx(metered(source, 44100).loudness(), abs=0.05)
+    found = feed_meter((dream * gain).astype(np.float32), 44100).loudness()
+    assert found == pytest.approx(feed_meter(source, 44100).loudness(), abs=0.05)
 
 
 def test_no_gain_where_nothing_is_open_to_it_or_heard() -> None:
-    sound, silence = gusts(1, 8000), np.zeros((1, 24000), np.float32)
-    assert metered(0.1 * sound, 8000).find_gain_to(metered(sound, 8000), np.zeros(30)) == 0.0
-    assert metered(silence, 8000).find_gain_to(metered(sound, 8000), np.ones(30)) == 0.0
+    sound, silence = make_swelling_noise(1, 8000), np.zeros((1, 24000), np.float32)
+    assert feed_meter(0.1 * sound, 8000).find_gain_to(feed_meter(sound, 8000), np.zeros(30)) == 0.0
+    assert feed_meter(silence, 8000).find_gain_to(feed_meter(sound, 8000), np.ones(30)) == 0.0
 
 
-def allowed(source: LoudnessMeter) -> np.ndarray:
+def compute_allowed_loudness(source: LoudnessMeter) -> np.ndarray:
     """LUFS that each 400 ms of a dream may have."""
     return np.maximum(source.momentary_loudness() + MAX_EXCESS_LU, source.loudness() - QUIET_MARGIN_LU)
 
@@ -95,12 +95,12 @@ def test_blows_are_turned_down_and_what_is_not_one_is_left_alone(rate: int) -> N
     at = np.arange(6 * rate)
     source = np.random.default_rng(0).normal(0, 0.05, (1, 6 * rate)).astype(np.float32)
     blow = np.where(np.abs(at - 2 * rate) < 0.1 * rate, 8.0, 1.0).astype(np.float32)
-    before, loud = metered(source, rate), metered(source * blow, rate)
-    assert np.max(loud.momentary_loudness() - allowed(before)) > 5
+    before, loud = feed_meter(source, rate), feed_meter(source * blow, rate)
+    assert np.max(loud.momentary_loudness() - compute_allowed_loudness(before)) > 5
     down = loud.measure_excess(before)
     gain = np.exp(-np.interp(at, loud.block_seconds() * rate, down)).astype(np.float32)
-    after = metered(source * blow * gain, rate)
-    assert np.all(after.momentary_loudness() <= allowed(before))
+    after = feed_meter(source * blow * gain, rate)
+    assert np.all(after.momentary_loudness() <= compute_allowed_loudness(before))
     assert not down[:12].any()
     assert not down[28:].any()
     assert down.max() < 1.5
@@ -109,29 +109,31 @@ def test_blows_are_turned_down_and_what_is_not_one_is_left_alone(rate: int) -> N
 def test_a_pause_may_be_filled_up_to_ten_units_under_the_whole() -> None:
     source, dream = (np.random.default_rng(0).normal(0, 0.1, (1, 32000)).astype(np.float32) for _ in range(2))
     source[:, 16000:] = 0
-    before = metered(source, 8000)
+    before = feed_meter(source, 8000)
     dream[:, 16000:] *= 10 ** (-11 / 20)
-    assert not metered(dream, 8000).measure_excess(before).any()
+    assert not feed_meter(dream, 8000).measure_excess(before).any()
     dream[:, 16000:] *= 10 ** (4 / 20)
-    assert metered(dream, 8000).measure_excess(before)[24:].min() > 0.2
-    assert not metered(dream, 8000).measure_excess(metered(np.zeros_like(source), 8000)).any()
+    assert feed_meter(dream, 8000).measure_excess(before)[24:].min() > 0.2
+    assert not feed_meter(dream, 8000).measure_excess(feed_meter(np.zeros_like(source), 8000)).any()
 
 
 def test_the_level_ignores_pauses_and_direct_current() -> None:
-    sound = gusts(1, 44100)
+    sound = make_swelling_noise(1, 44100)
     quiet = np.concatenate((sound, np.zeros_like(sound)), axis=1) + 0.3
-    assert metered(quiet, 44100).gated_rms() == pytest.approx(metered(sound, 44100).gated_rms(), rel=0.02)
-    rms = metered(sound, 44100).gated_rms()
-    assert metered(sound, 44100).level_factor(-23.0) == pytest.approx(10 ** (-23 / 20) / rms)
-    assert metered(0 * sound, 44100).level_factor(-23.0) == 1.0
+    assert feed_meter(quiet, 44100).gated_rms() == pytest.approx(
+        feed_meter(sound, 44100).gated_rms(), rel=0.02
+    )
+    rms = feed_meter(sound, 44100).gated_rms()
+    assert feed_meter(sound, 44100).level_factor(-23.0) == pytest.approx(10 ** (-23 / 20) / rms)
+    assert feed_meter(0 * sound, 44100).level_factor(-23.0) == 1.0
 
 
 def test_momentary_loudness_follows_the_sound() -> None:
     tone = np.sin(2 * np.pi * 997 * np.arange(3 * 48000) / 48000)[None]
     tone[:, :48000] = 0
-    metered = LoudnessMeter(48000, 1)
-    metered.feed(tone.astype(np.float32))
-    found = metered.momentary_loudness()
+    meter = LoudnessMeter(48000, 1)
+    meter.feed(tone.astype(np.float32))
+    found = meter.momentary_loudness()
     assert len(found) == 27
     assert np.all(found[:7] == -np.inf)
     np.testing.assert_allclose(found[11:], -3.01, atol=0.1)  # ITU-R BS.1770: a full-scale sine of 997 Hz.

@@ -19,7 +19,7 @@ from mmdream.settings.recipe import AudioOptions
 from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import Targets, parse_layer, parse_target
 
-from .conftest import QUICK, music
+from .conftest import QUICK, make_music
 
 Dream = Callable[..., tuple[np.ndarray, AudioDreamReport]]
 MANNERS = [AudioOptions(invent=1.0), AudioOptions(stereo="wide"), AudioOptions(phase="griffin-lim")]
@@ -27,14 +27,14 @@ MANNERS = [AudioOptions(invent=1.0), AudioOptions(stereo="wide"), AudioOptions(p
 
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
 def test_strength_zero_is_the_source_whatever_the_manner(dream: Dream, manner: AudioOptions) -> None:
-    sound = music(22050, 1.5, channels=2)
+    sound = make_music(22050, 1.5, channels=2)
     out, _ = dream(sound, 22050, Schedule(octaves=1, steps=2, strength=0.0), options=manner)
     np.testing.assert_allclose(out, sound, atol=1e-6)
 
 
 @pytest.mark.parametrize("manner", MANNERS, ids=str)
 def test_one_seed_one_dream_of_the_source_s_length_and_loudness(dream: Dream, manner: AudioOptions) -> None:
-    sound = music(22050, 7.0, channels=2)
+    sound = make_music(22050, 7.0, channels=2)
     (first, report), (second, _) = (dream(sound, 22050, QUICK, 3, options=manner) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.shape == sound.shape
@@ -67,7 +67,7 @@ def test_silence_begins_to_sound_and_has_the_loudness_that_is_asked_for(dream: D
 
 
 def test_wide_channels_dream_apart_and_linked_ones_alike(dream: Dream) -> None:
-    one = music(22050, 3.0)
+    one = make_music(22050, 3.0)
     sound = np.concatenate((one, one))
     linked, _ = dream(sound, 22050, QUICK)
     wide, _ = dream(sound, 22050, QUICK, options=AudioOptions(stereo="wide"))
@@ -78,7 +78,7 @@ def test_wide_channels_dream_apart_and_linked_ones_alike(dream: Dream) -> None:
 
 def test_a_guide_leads_towards_itself(dream: Dream) -> None:
     rate = 22050
-    sound = music(rate, 3.0)
+    sound = make_music(rate, 3.0)
     clicks = np.zeros((1, 2 * rate), np.float32)
     clicks[0, :: rate // 8] = 0.5
     schedule, guided = Schedule(octaves=2, steps=6, depth=0.3), {}
@@ -93,9 +93,9 @@ def test_a_guide_leads_towards_itself(dream: Dream) -> None:
 def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> None:
     from mmdream.settings.targets import parse_channel
 
-    sound, wanted = music(22050, 2.0), (parse_channel("c4:3"),)
+    sound, targets = make_music(22050, 2.0), (parse_channel("c4:3"),)
     (plain, _), (other, _) = (
-        dream(sound, 22050, QUICK, targets=Targets(wanted, how))
+        dream(sound, 22050, QUICK, targets=Targets(targets, how))
         for how in ("energy", measure)  # type: ignore[arg-type]
     )
     assert np.isfinite(other).all()
@@ -104,7 +104,7 @@ def test_channels_are_climbed_by_every_measure(dream: Dream, measure: str) -> No
 
 
 def test_a_gain_goes_no_farther_than_it_may(dream: Dream) -> None:
-    sound = music(16000, 3.0)
+    sound = make_music(16000, 3.0)
     strong, _ = dream(sound, 16000, Schedule(octaves=3, steps=40))
     bins = [np.abs(forward_stft(x, make_stft(16000))[0]) for x in (sound, strong)]
     floor = 1e-4 * bins[0].max()
@@ -151,7 +151,7 @@ def test_the_pitch_of_a_tone_is_found(rate: int, hz: float) -> None:
     assert np.median(found[found > 0]) == pytest.approx(hz, rel=0.08)
 
 
-def inconsistency(frames: np.ndarray, stft: Stft) -> float:
+def measure_inconsistency(frames: np.ndarray, stft: Stft) -> float:
     """How far a spectrogram is from that of any sound, in magnitude."""
     again = forward_stft(inverse_stft(frames, stft), stft)
     inner = frames[:, 2 * HALF_WINDOW_HOPS - 1 : 2 * HALF_WINDOW_HOPS - 1 + again.shape[1]]
@@ -160,7 +160,7 @@ def inconsistency(frames: np.ndarray, stft: Stft) -> float:
 
 def test_fitted_phases_agree_better_and_stretches_fit_together() -> None:
     stft = make_stft(16000)
-    source = forward_stft(music(16000, 4.0), stft)
+    source = forward_stft(make_music(16000, 4.0), stft)
     rng = np.random.default_rng(0)
     dream = (source * np.exp(1.5j * rng.standard_normal(source.shape))).astype(np.complex64)
     cuts = [0, 100, 103, 220, source.shape[1]]
@@ -169,7 +169,7 @@ def test_fitted_phases_agree_better_and_stretches_fit_together() -> None:
     whole, joined = (np.concatenate(frames, axis=1) for frames in zip(*found, strict=True))
     np.testing.assert_array_equal(whole, source)
     np.testing.assert_allclose(np.abs(joined), np.abs(dream), rtol=1e-3, atol=1e-5)
-    assert inconsistency(joined, stft) < 0.6 * inconsistency(dream, stft)
+    assert measure_inconsistency(joined, stft) < 0.6 * measure_inconsistency(dream, stft)
 
 
 @pytest.mark.parametrize("wrong", [{"invent": 2.0}, {"stereo": "mono"}, {"phase": "random"}])

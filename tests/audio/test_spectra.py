@@ -28,14 +28,14 @@ from mmdream.networks.registry import load_card
 RATES = [8000, 16000, 22050, 44100, 48000, 96000]
 
 
-def noise(channels: int, n: int, seed: int = 0) -> np.ndarray:
+def make_noise(channels: int, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (channels, n)).astype(np.float32)
 
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("n", [1, 100, 479, 48001])
 def test_untouched_spectra_return_every_sample(rate: int, n: int) -> None:
-    sound = noise(2, n)
+    sound = make_noise(2, n)
     stft = make_stft(rate, HOP_SECONDS)
     first, stop = -1, -(-n // stft.hop) + HALF_WINDOW_HOPS
     read = read_padded(
@@ -66,7 +66,7 @@ def test_a_sine_reads_its_amplitude(rate: int) -> None:
 
 def test_a_part_transformed_alone_equals_that_part_of_the_whole() -> None:
     stft = make_stft(44100, HOP_SECONDS)
-    sound = noise(1, 20 * stft.hop)
+    sound = make_noise(1, 20 * stft.hop)
     whole = forward_stft(sound, stft)
     part = forward_stft(sound[:, 5 * stft.hop : 14 * stft.hop], stft)
     np.testing.assert_array_equal(part, whole[:, 5 : 5 + part.shape[1]])
@@ -121,7 +121,7 @@ def test_groups_of_bins_hear_what_bins_hear(front: AudioInput) -> None:
     assert np.abs(difference).max() < 0.25
 
 
-def heard_by(front: AudioInput, sound: np.ndarray, rate: int) -> np.ndarray:
+def compute_network_bands(front: AudioInput, sound: np.ndarray, rate: int) -> np.ndarray:
     """What a network takes of a mono sound, float32 [column, band]; columns centred on multiples of a hop."""
     stft = make_network_stft(front, rate)
     reach = stft.window // 2
@@ -129,7 +129,7 @@ def heard_by(front: AudioInput, sound: np.ndarray, rate: int) -> np.ndarray:
     return normalize_bands(np.abs(found) ** 2 @ make_network_filterbank(front, stft), front)
 
 
-def chords(rate: int, seconds: float = 1.0) -> np.ndarray:
+def make_chords(rate: int, seconds: float = 1.0) -> np.ndarray:
     """Tones and noise over the whole range, float32 [sample], peak 1."""
     rng, t = np.random.default_rng(7), np.arange(round(rate * seconds)) / rate
     tones = sum(np.sin(2 * np.pi * hz * t + hz) for hz in (300, 1100, 2500, 3300))
@@ -140,10 +140,10 @@ def chords(rate: int, seconds: float = 1.0) -> np.ndarray:
 def test_decibels_are_librosas() -> None:
     """DreamSound's own calls, where its bands are wide enough to hold bins of 50 Hz."""
     front = load_card("vgg19_mel").input
-    sound = chords(22050)
+    sound = make_chords(22050)
     mel = librosa.feature.melspectrogram(y=sound, sr=22050, n_fft=441, hop_length=200, n_mels=128)
     theirs = (librosa.power_to_db(mel).T - front.mu[0]) / front.divisor
-    ours = heard_by(front, sound, 22050)
+    ours = compute_network_bands(front, sound, 22050)
     columns = min(len(theirs), len(ours))
     apart = np.abs(theirs[:columns, 70:] - ours[:columns, 70:]) * front.divisor
     assert np.median(apart) < 0.3  # dB
@@ -153,12 +153,12 @@ def test_decibels_are_librosas() -> None:
 def test_linear_power_is_audio_deep_dreams() -> None:
     """1 - (|S| / max) ** (1/8), times 255, less 127.5; the maximum is the sound's own here."""
     front = dataclasses.replace(load_card("residual_spec").input, floor=1e-15)
-    sound = chords(44100, 0.5)
+    sound = make_chords(44100, 0.5)
     magnitude = np.abs(librosa.stft(sound, n_fft=512, hop_length=128, window="hann"))
     root = (magnitude / magnitude.max()) ** (1 / 8)
     theirs = ((1 - root) * 255 - 127.5).T
     loudest = 128 / magnitude.max()  # a full sine reads half the window's sum
-    ours = heard_by(front, sound * np.float32(loudest), 44100)
+    ours = compute_network_bands(front, sound * np.float32(loudest), 44100)
     columns = min(len(theirs), len(ours))
     # The last column but one is padded otherwise.
     np.testing.assert_allclose(ours[: columns - 3], theirs[: columns - 3], atol=0.5)
@@ -169,19 +169,19 @@ def test_linear_power_is_audio_deep_dreams() -> None:
 def test_bands_above_nyquist_hold_the_floor(name: str, rate: int) -> None:
     front = load_card(name).input
     assert isinstance(front, AudioInput)
-    told = heard_by(front, chords(rate), rate)
-    assert told.shape[1] == front.bands
-    assert np.isfinite(told).all()
+    bands = compute_network_bands(front, make_chords(rate), rate)
+    assert bands.shape[1] == front.bands
+    assert np.isfinite(bands).all()
     above = network_band_edges(front)[1:-1] > rate / 2
     nothing = normalize_bands(np.zeros((1, front.bands), np.float32), front)
-    np.testing.assert_allclose(told[:, above], np.broadcast_to(nothing, told.shape)[:, above])
+    np.testing.assert_allclose(bands[:, above], np.broadcast_to(nothing, bands.shape)[:, above])
 
 
 @pytest.mark.parametrize("name", ["melnet", "vgg19_mel", "residual_spec"])
 def test_a_sound_is_heard_alike_at_any_rate(name: str) -> None:
     front = load_card(name).input
     assert isinstance(front, AudioInput)
-    low, high = (heard_by(front, chords(rate, 2.0) * 0.1, rate) for rate in (22050, 44100))
+    low, high = (compute_network_bands(front, make_chords(rate, 2.0) * 0.1, rate) for rate in (22050, 44100))
     below = (network_band_edges(front)[1:-1] > 600) & (network_band_edges(front)[1:-1] < 4000)
     means = [np.median(x[:, below]) for x in (low, high)]
     scale = np.abs(np.ptp(low[:, below]))

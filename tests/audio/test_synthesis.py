@@ -10,11 +10,11 @@ from mmdream.audio.synthesis import SIGNAL_RATE, generate_signal, parse_signal
 from mmdream.core.errors import UserError
 
 
-def sound(text: str, seconds: float = 4.0, seed: int = 0) -> np.ndarray:
+def generate_sound(text: str, seconds: float = 4.0, seed: int = 0) -> np.ndarray:
     return np.concatenate(list(generate_signal(parse_signal(text, seconds), seed)), axis=1)[0]
 
 
-def pitch(samples: np.ndarray) -> float:
+def measure_pitch(samples: np.ndarray) -> float:
     """Hz of the strongest frequency."""
     power = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(power.argmax() * SIGNAL_RATE / len(samples))
@@ -22,7 +22,7 @@ def pitch(samples: np.ndarray) -> float:
 
 @pytest.mark.parametrize("text", ["noise", "sine:440", "sine:12000", "sweep:100-8000"])
 def test_it_is_as_long_and_as_loud_as_it_should_and_begins_softly(text: str) -> None:
-    samples = sound(text)
+    samples = generate_sound(text)
     assert len(samples) == 4 * SIGNAL_RATE
     assert pyloudnorm.Meter(SIGNAL_RATE).integrated_loudness(samples.astype(float)) == pytest.approx(
         -23, abs=0.1
@@ -31,30 +31,30 @@ def test_it_is_as_long_and_as_loud_as_it_should_and_begins_softly(text: str) -> 
 
 
 def test_what_is_hardly_heard_is_not_made_too_loud() -> None:
-    assert np.abs(sound("sine:20")).max() <= 10 ** (-1 / 20)
+    assert np.abs(generate_sound("sine:20")).max() <= 10 ** (-1 / 20)
 
 
 def test_noise_falls_by_three_decibels_an_octave() -> None:
-    power = np.square(np.abs(np.fft.rfft(sound("noise", 20.0))))
+    power = np.square(np.abs(np.fft.rfft(generate_sound("noise", 20.0))))
     hz = np.fft.rfftfreq(20 * SIGNAL_RATE, 1 / SIGNAL_RATE)
     levels = [10 * np.log10(power[(hz >= low) & (hz < 2 * low)].mean()) for low in 62.5 * 2.0 ** np.arange(8)]
     np.testing.assert_allclose(np.diff(levels), -3.0, atol=0.5)
 
 
 def test_sines_and_sweeps_have_their_pitch() -> None:
-    assert pitch(sound("sine:440")) == pytest.approx(440, abs=1)
-    swept = sound("sweep:200-3200")
+    assert measure_pitch(generate_sound("sine:440")) == pytest.approx(440, abs=1)
+    swept = generate_sound("sweep:200-3200")
     # An octave a second; a quarter of a second around its middle.
     for second in range(4):
         middle = swept[int((second + 0.375) * SIGNAL_RATE) : int((second + 0.625) * SIGNAL_RATE)]
-        assert pitch(middle) == pytest.approx(200 * 2 ** (second + 0.5), rel=0.1)
-    down = sound("sweep:3200-200")
-    assert pitch(down[:SIGNAL_RATE]) > 4 * pitch(down[-SIGNAL_RATE:])
+        assert measure_pitch(middle) == pytest.approx(200 * 2 ** (second + 0.5), rel=0.1)
+    down = generate_sound("sweep:3200-200")
+    assert measure_pitch(down[:SIGNAL_RATE]) > 4 * measure_pitch(down[-SIGNAL_RATE:])
 
 
 def test_a_seed_is_one_sound() -> None:
-    np.testing.assert_array_equal(sound("noise", 1.0, 3), sound("noise", 1.0, 3))
-    assert abs(np.corrcoef(sound("noise", 1.0, 3), sound("noise", 1.0, 4))[0, 1]) < 0.1
+    np.testing.assert_array_equal(generate_sound("noise", 1.0, 3), generate_sound("noise", 1.0, 3))
+    assert abs(np.corrcoef(generate_sound("noise", 1.0, 3), generate_sound("noise", 1.0, 4))[0, 1]) < 0.1
 
 
 @pytest.mark.parametrize(

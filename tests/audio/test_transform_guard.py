@@ -18,35 +18,35 @@ from mmdream.audio.transform import (
 RATE = 44_100
 
 
-def pink(seed: int = 0, n: int = 4 * RATE) -> np.ndarray:
+def make_pink_noise(seed: int = 0, n: int = 4 * RATE) -> np.ndarray:
     white = np.random.default_rng(seed).standard_normal((2, n))
     return (0.1 * scipy.signal.lfilter([0.05], [1, -0.95], white)).astype(np.float32)
 
 
-def tone(hz: float, amplitude: float, n: int = 4 * RATE) -> np.ndarray:
+def make_tone(hz: float, amplitude: float, n: int = 4 * RATE) -> np.ndarray:
     return (amplitude * np.sin(2 * np.pi * hz * np.arange(n) / RATE)).astype(np.float32)
 
 
 @pytest.mark.parametrize("hz", [100.0, 1000.0, 6350.0])
 def test_a_tone_lies_in_its_third_octave(hz: float) -> None:
-    found = measure_balance(tone(hz, 0.1)[None], RATE)
+    found = measure_balance(make_tone(hz, 0.1)[None], RATE)
     assert found.strongest == pytest.approx(1, abs=0.02)
     assert found.strongest_hz == pytest.approx(hz, rel=0.1)
     assert found.high == pytest.approx(float(hz > 4000), abs=0.01)
 
 
 def test_what_is_within_the_bounds_is_left_alone() -> None:
-    clip = pink(1)
-    same, drawn = guard_balance(clip, RATE, measure_balance(pink(0), RATE))
+    clip = make_pink_noise(1)
+    same, drawn = guard_balance(clip, RATE, measure_balance(make_pink_noise(0), RATE))
     assert same is clip
     assert drawn == 0
 
 
 @pytest.mark.parametrize("hz", [200.0, 1000.0, 8000.0])
 def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: float) -> None:
-    first = measure_balance(pink(0), RATE)
-    clip = pink(1)
-    whistling = clip + tone(hz, 3 * float(clip.std()))
+    first = measure_balance(make_pink_noise(0), RATE)
+    clip = make_pink_noise(1)
+    whistling = clip + make_tone(hz, 3 * float(clip.std()))
     assert not is_within_bounds(measure_balance(whistling, RATE), first)
     held, drawn = guard_balance(whistling, RATE, first)
     after = measure_balance(held, RATE)
@@ -62,16 +62,18 @@ def test_a_whistle_is_brought_back_within_the_bounds_and_the_rest_stays(hz: floa
 
 
 def test_what_was_narrow_from_the_beginning_gets_no_narrower() -> None:
-    first = measure_balance(pink(0) + tone(500, 0.2), RATE)
+    first = measure_balance(make_pink_noise(0) + make_tone(500, 0.2), RATE)
     assert first.strongest > MAX_THIRD_SHARE
-    clip = pink(1) + tone(500, 0.3) * (1 + 0.2 * np.sin(np.arange(4 * RATE) / 700)).astype(np.float32)
+    clip = make_pink_noise(1) + make_tone(500, 0.3) * (1 + 0.2 * np.sin(np.arange(4 * RATE) / 700)).astype(
+        np.float32
+    )
     held, drawn = guard_balance(clip, RATE, first)
     assert drawn > 0
     assert measure_balance(held, RATE).strongest <= first.strongest
 
 
 def test_a_sine_may_stay_a_sine() -> None:
-    clip = tone(440, 0.1)[None]
+    clip = make_tone(440, 0.1)[None]
     assert guard_balance(clip, RATE, measure_balance(clip, RATE))[1] == 0
 
 
