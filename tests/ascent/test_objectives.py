@@ -13,11 +13,11 @@ from mmdream.networks.framework import tf
 def test_a_flat_texture_can_be_wanted(statistic: str):
     cells = np.random.default_rng(0).random((1, 8, 8, 3)).astype(np.float32)
     whole = tf.ones((1, 8, 8, 1))
-    wanted = to_texture_statistics(measure_feature_moments(tf.zeros_like(cells), whole))
+    expected = to_texture_statistics(measure_feature_moments(tf.zeros_like(cells), whole))
     with tf.GradientTape() as tape:
         x = tf.constant(cells)
         tape.watch(x)
-        apart = STYLE_DISTANCES[statistic](measure_feature_moments(x, whole), wanted)
+        apart = STYLE_DISTANCES[statistic](measure_feature_moments(x, whole), expected)
     slope = tape.gradient(apart, x).numpy()
     assert 0 < float(apart) < 1e12
     # The engine squares it in float32.

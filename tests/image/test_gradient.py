@@ -31,17 +31,17 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def both(weights: tuple[float, ...], terms=(P3B, P4C)) -> Objective:
+def make_objective(weights: tuple[float, ...], terms=(P3B, P4C)) -> Objective:
     return Objective(terms, weights)
 
 
 def test_gradients_and_scores_add_up(network, picture):
-    one, other = (build_gradient(network, both(w))(picture) for w in ((1, 0), (0, 1)))
-    scores = [evaluate_objective(network, both(w), picture) for w in ((1, 0), (0, 1))]
+    one, other = (build_gradient(network, make_objective(w))(picture) for w in ((1, 0), (0, 1)))
+    scores = [evaluate_objective(network, make_objective(w), picture) for w in ((1, 0), (0, 1))]
     for a, b in ((2, 0), (1, -1), (0.5, 3)):
-        mixed = build_gradient(network, both((a, b)))(picture)
+        mixed = build_gradient(network, make_objective((a, b)))(picture)
         np.testing.assert_allclose(mixed, a * one + b * other, atol=2e-3 * np.abs(mixed).max())
-        assert evaluate_objective(network, both((a, b)), picture) == pytest.approx(
+        assert evaluate_objective(network, make_objective((a, b)), picture) == pytest.approx(
             a * scores[0] + b * scores[1], rel=1e-4
         )
     alone = build_gradient(network, Objective((P3B,), (1,)))(picture)
@@ -68,27 +68,29 @@ def test_it_rises_within_three_steps(name: str, network, picture, guide):
     measure, terms = OBJECTIVES[name]
     wishes = Targets(tuple(terms), measure, guide if "guide" in name else None)
     moment = Schedule(octaves=1, steps=3, depth=0.7).at(0)
-    wanted = build_objective(network.card, moment, wishes, read_guide(wishes))
+    objective = build_objective(network.card, moment, wishes, read_guide(wishes))
     visits = octaves.plan_full_passes([picture.shape[:2]], 3)
     gain = octaves.dream_octaves(
         picture,
         np.zeros_like(picture),
         visits,
-        build_gradient(network, wanted),
-        step_size(network.card, wanted),
+        build_gradient(network, objective),
+        step_size(network.card, objective),
         seed=0,
         time=Fraction(0),
     )
-    before = evaluate_objective(network, wanted, picture)
-    after = evaluate_objective(network, wanted, octaves.make_detail_limiter(picture, "full")(gain) + picture)
+    before = evaluate_objective(network, objective, picture)
+    after = evaluate_objective(
+        network, objective, octaves.make_detail_limiter(picture, "full")(gain) + picture
+    )
     assert after > before + 0.01 * abs(before)
 
 
 def test_a_target_is_climbed_towards(network):
-    wanted = Objective((Term("target", "goldfish"),), (1.0,))
+    objective = Objective((Term("target", "goldfish"),), (1.0,))
     place = network.card.class_index("goldfish")
 
-    def chance_of(picture: np.ndarray) -> float:
+    def compute_probability(picture: np.ndarray) -> float:
         return float(tf.nn.softmax(network.class_logits()(tf.constant(picture[None])))[0, place])
 
     nearer = 0
@@ -98,21 +100,21 @@ def test_a_target_is_climbed_towards(network):
             noise,
             np.zeros_like(noise),
             octaves.plan_full_passes([(96, 96)], 4),
-            build_gradient(network, wanted),
+            build_gradient(network, objective),
             0.01,
             seed=seed,
             time=Fraction(0),
         )
-        nearer += chance_of(np.clip(noise + gain, 0, 1)) > chance_of(noise)
+        nearer += compute_probability(np.clip(noise + gain, 0, 1)) > compute_probability(noise)
     assert nearer >= 9
 
 
 def test_a_depth_is_a_blend_of_layers_and_steps_are_the_rungs(network):
     about = network.card
-    wanted = objective_at_depth(about, 0.9, away=False)
-    assert [term.name for term in wanted.terms] == [rung.layer for rung in about.rungs[-2:]]
+    objective = objective_at_depth(about, 0.9, away=False)
+    assert [term.name for term in objective.terms] == [rung.layer for rung in about.rungs[-2:]]
     blended = float(about.mix(0.9) @ [rung.step for rung in about.rungs])
-    assert step_size(about, wanted) == pytest.approx(blended)
+    assert step_size(about, objective) == pytest.approx(blended)
     assert step_size(about, objective_at_depth(about, 0.9)) == pytest.approx(blended, rel=0.01)
     assert step_size(about, Objective((Term("target", "goldfish"),), (-1.0,))) == about.rungs[-1].step
     assert step_size(about, Objective((P3B,), (0.0,))) == 0.0
@@ -122,28 +124,28 @@ def test_what_would_fill_every_dream_is_gone_away_from(network, picture):
     about = network.card
     filling = Objective((parse_channel(f"p4c:{about.rungs[-1].away[0]}").unweighted,), (1.0,))
 
-    def left(away: bool) -> float:
-        wanted = objective_at_depth(about, 1.0, away)
+    def measure_filling(away: bool) -> float:
+        objective = objective_at_depth(about, 1.0, away)
         gain = octaves.dream_octaves(
             picture,
             np.zeros_like(picture),
             octaves.plan_full_passes([picture.shape[:2]], 10),
-            build_gradient(network, wanted),
-            step_size(about, wanted),
+            build_gradient(network, objective),
+            step_size(about, objective),
             seed=0,
             time=Fraction(0),
         )
         return evaluate_objective(network, filling, np.clip(picture + gain, 0, 1))
 
-    assert left(away=True) < 0.9 * left(away=False)
+    assert measure_filling(away=True) < 0.9 * measure_filling(away=False)
 
 
 def test_motifs_share_and_a_guide_always_has_a_layer(network, guide):
     about = network.card
     fading = Schedule(motif=((0, "dog"), (2, "spiral"))).at(0.5)
-    wanted = build_objective(about, fading, Targets((parse_target("goldfish=2"),)))
-    assert [term.kind for term in wanted.terms] == ["target", "channel", "channel"]
-    assert wanted.weights == (2.0, 0.75, 0.25)
+    objective = build_objective(about, fading, Targets((parse_target("goldfish=2"),)))
+    assert [term.kind for term in objective.terms] == ["target", "channel", "channel"]
+    assert objective.weights == (2.0, 0.75, 0.25)
     towards = Targets(guide=guide)
     guided = build_objective(about, fading, towards, read_guide(towards))
     assert {term.kind for term in guided.terms} == {"channel", "layer"}

@@ -21,7 +21,7 @@ SIZE = (90, 160)
 MIDDLE = np.array([79.5, 44.5, 1.0])
 
 
-def whole(way: np.ndarray) -> np.ndarray:
+def make_square(way: np.ndarray) -> np.ndarray:
     return np.vstack([way, [0, 0, 1]])
 
 
@@ -36,9 +36,9 @@ def whole(way: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("rate", [1, 12, 25, 60])
 def test_a_second_of_frames_moves_as_far_at_any_rate(motion: ZoomSettings, rate: int) -> None:
-    step = whole(affine_after(motion, 1 / rate, SIZE))
+    step = make_square(affine_after(motion, 1 / rate, SIZE))
     moved = np.linalg.matrix_power(step, rate)
-    np.testing.assert_allclose(moved, whole(affine_after(motion, 1.0, SIZE)), atol=1e-9)
+    np.testing.assert_allclose(moved, make_square(affine_after(motion, 1.0, SIZE)), atol=1e-9)
 
 
 def test_each_does_what_it_says() -> None:
@@ -99,27 +99,27 @@ def test_a_shift_is_read_as_two_numbers() -> None:
             parse_shift(text)
 
 
-def photo(contrast: float) -> np.ndarray:
+def make_photo(contrast: float) -> np.ndarray:
     soft = make_noise_image(90, 160, 3)
     return np.clip(0.45 + contrast * (soft - soft.mean()) / soft.std(), 0, 1)
 
 
-LIMITS = measure_pyramid_limits([photo(0.1), photo(0.12)])
+LIMITS = measure_pyramid_limits([make_photo(0.1), make_photo(0.12)])
 
 
 def test_what_is_within_the_measure_stays() -> None:
-    np.testing.assert_allclose(balance_pyramid(photo(0.11), LIMITS, 0.3), photo(0.11), atol=2e-3)
+    np.testing.assert_allclose(balance_pyramid(make_photo(0.11), LIMITS, 0.3), make_photo(0.11), atol=2e-3)
 
 
 @pytest.mark.parametrize("contrast", [0.02, 0.3])
 def test_what_is_too_weak_or_too_strong_comes_back_in_time(contrast: float) -> None:
-    picture = photo(contrast)
+    picture = make_photo(contrast)
     for _ in range(80):
         picture = balance_pyramid(picture, LIMITS, 0.16)
     assert picture.dtype == np.float32
     assert picture.min() >= 0
     assert picture.max() <= 1
-    low, high = photo(0.07).std(), photo(0.13).std()
+    low, high = make_photo(0.07).std(), make_photo(0.13).std()
     assert low < picture.std() < high
 
 
@@ -133,7 +133,7 @@ def test_grain_is_not_made_of_what_has_no_fine_detail() -> None:
 
 
 def test_colours_that_drift_come_back() -> None:
-    red = photo(0.1) + np.array([0.2, -0.1, -0.1], np.float32)
+    red = make_photo(0.1) + np.array([0.2, -0.1, -0.1], np.float32)
     for _ in range(40):
         red = balance_pyramid(red, LIMITS, 0.16)
-    np.testing.assert_allclose(red.mean(axis=(0, 1)), photo(0.1).mean(axis=(0, 1)), atol=0.02)
+    np.testing.assert_allclose(red.mean(axis=(0, 1)), make_photo(0.1).mean(axis=(0, 1)), atol=0.02)

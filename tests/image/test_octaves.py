@@ -19,7 +19,7 @@ DEPTH = 0.9
 DEEP = objective_at_depth(load_card("dreamnet"), DEPTH)
 
 
-def dreamed(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:
+def dream_detail(network, picture, *, seed=0, place=Fraction(0), steps=3, **more) -> np.ndarray:
     moment = Schedule(steps=steps, octaves=2, depth=DEPTH).at(0)
     visits = octaves.plan_full_passes(octaves.octave_sizes(*picture.shape[:2], moment), steps)
     gain = octaves.dream_octaves(
@@ -53,7 +53,7 @@ def test_a_carried_frame_visits_the_largest_and_the_others_now_and_then_in_turn(
 
 
 def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(network, picture):
-    detail = dreamed(network, picture, steps=6)
+    detail = dream_detail(network, picture, steps=6)
     spectrum = np.fft.fft2(detail, axes=(0, 1))
     phases = np.exp(1j * np.angle(np.fft.fft2(np.random.default_rng(0).normal(size=detail.shape[:2]))))
     scrambled = np.fft.ifft2(spectrum * phases[..., None], axes=(0, 1)).real.astype(np.float32)
@@ -65,21 +65,21 @@ def test_the_dream_raises_the_objective_far_more_than_its_detail_scrambled(netwo
 
 
 def test_the_result_is_a_picture_and_no_steps_change_nothing(network, picture):
-    whole = picture + dreamed(network, picture)
+    whole = picture + dream_detail(network, picture)
     assert whole.min() >= 0
     assert whole.max() <= 1
-    assert np.abs(dreamed(network, picture, steps=0)).max() == 0
+    assert np.abs(dream_detail(network, picture, steps=0)).max() == 0
 
 
 def test_one_seed_one_dream(network, picture):
-    first, again = dreamed(network, picture, seed=3), dreamed(network, picture, seed=3)
+    first, again = dream_detail(network, picture, seed=3), dream_detail(network, picture, seed=3)
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, dreamed(network, picture, seed=4))
-    assert not np.array_equal(first, dreamed(network, picture, seed=3, place=Fraction(1, 25)))
+    assert not np.array_equal(first, dream_detail(network, picture, seed=4))
+    assert not np.array_equal(first, dream_detail(network, picture, seed=3, place=Fraction(1, 25)))
 
 
 def test_the_sources_chroma_can_be_kept(network, picture):
-    detail = dreamed(network, picture, color="source")
+    detail = dream_detail(network, picture, color="source")
     assert np.abs(detail).mean() > 0.005
     assert np.abs(detail - detail.mean(axis=2, keepdims=True)).max() < 1e-6
     whole = picture + detail
@@ -133,7 +133,7 @@ def test_blur_keeps_the_mean_and_takes_the_grain():
 @pytest.mark.parametrize("shape", [(1, 1), (33, 65), (31, 200)])
 def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
     picture = np.full((*shape, 3), 0.5, np.float32)
-    assert dreamed(network, picture).shape == picture.shape
+    assert dream_detail(network, picture).shape == picture.shape
 
 
 @pytest.mark.parametrize(
@@ -146,18 +146,20 @@ def test_awkward_sizes_are_dreamed(network, shape: tuple[int, int]):
     ],
 )
 def test_every_manner_climbs_and_none_is_the_plain_one(manner: AscentOptions, network, picture):
-    plain, detail = (dreamed(network, picture, steps=6, options=m) for m in (AscentOptions(), manner))
+    plain, detail = (dream_detail(network, picture, steps=6, options=m) for m in (AscentOptions(), manner))
     base = evaluate_objective(network, DEEP, picture)
     assert evaluate_objective(network, DEEP, picture + detail) > 1.3 * base
     assert np.abs(detail - plain).max() > 0.01
 
 
 def test_flattening_makes_a_dream_smoother(network, picture):
-    def roughness(detail: np.ndarray) -> float:
+    def measure_roughness(detail: np.ndarray) -> float:
         return float(np.abs(np.diff(detail, axis=0)).mean() / np.abs(detail).mean())
 
-    plain, flat = (dreamed(network, picture, steps=6, options=AscentOptions(flatten=f)) for f in (0.0, 0.8))
-    assert roughness(flat) < 0.9 * roughness(plain)
+    plain, flat = (
+        dream_detail(network, picture, steps=6, options=AscentOptions(flatten=f)) for f in (0.0, 0.8)
+    )
+    assert measure_roughness(flat) < 0.9 * measure_roughness(plain)
 
 
 def test_a_gradient_comes_back_from_where_its_picture_wandered(picture):
@@ -170,7 +172,7 @@ def test_a_gradient_comes_back_from_where_its_picture_wandered(picture):
 
 def test_each_step_is_shown(network, picture):
     shown: list[np.ndarray] = []
-    detail = dreamed(network, picture, steps=3, on_step=shown.append)
+    detail = dream_detail(network, picture, steps=3, on_step=shown.append)
     assert len(shown) == 2 * 3  # octaves, steps
     assert all(rgb.shape == picture.shape for rgb in shown)
     np.testing.assert_allclose(shown[-1], picture + detail, atol=1e-6)
