@@ -72,12 +72,12 @@ def test_step_is_blended_as_the_rungs_are():
     steps = [rung.step for rung in found.rungs]
     terms = [Term("layer", rung.layer) for rung in found.rungs]
 
-    def blended(depth: float) -> float:
+    def blend_steps(depth: float) -> float:
         return found.step_along(terms, found.mix(depth))
 
-    assert blended(0) == pytest.approx(steps[0])
-    assert blended(1) == pytest.approx(steps[-1])
-    assert blended(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
+    assert blend_steps(0) == pytest.approx(steps[0])
+    assert blend_steps(1) == pytest.approx(steps[-1])
+    assert blend_steps(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
 
 
 @pytest.mark.parametrize(

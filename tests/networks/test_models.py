@@ -236,14 +236,14 @@ def test_nothing_is_climbed_where_all_weights_are_zero():
 def test_sounds_of_any_rate_climb_layers_and_classes(name: str):
     net = network(name)
     deep = Term("layer", net.card.rungs[2].layer)
-    wanted = (deep, parse_target(f"{net.card.classes[1]}=0.5"))
+    targets = (deep, parse_target(f"{net.card.classes[1]}=0.5"))
     for rate in (8000, 44100):
         sound = 0.1 * np.random.default_rng(1).standard_normal((2, rate)).astype(np.float32)
         blocks: list[np.ndarray] = []
         source = ArraySource(sound, rate)
         schedule = Schedule(octaves=1, steps=2, depth=0.5)
         report = dream_source(
-            source, blocks.append, net, AudioDreamSettings(schedule, targets=Targets(wanted))
+            source, blocks.append, net, AudioDreamSettings(schedule, targets=Targets(targets))
         )
         out = np.concatenate(blocks, axis=1)
         assert out.shape == sound.shape

@@ -16,7 +16,7 @@ from mmdream.networks.registry import load_card
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def noise(height, width, seed=0):
+def make_noise(height, width, seed=0):
     return np.random.default_rng(seed).random((1, height, width, 3), np.float32)
 
 
@@ -25,12 +25,12 @@ def test_every_rung_exists_and_takes_odd_and_small_sizes(name):
     net = load_network(load_card(name), "random", "bfloat16")
     features = net.rung_features(tuple(range(len(net.card.rungs))))
     for size in ((95, 131), (33, 40), (1, 1)):
-        found = features(noise(*size))
+        found = features(make_noise(*size))
         assert len(found) == len(net.card.rungs)
         assert all(min(a.shape) >= 1 for a in found), size
         assert all(np.isfinite(np.asarray(a, np.float32)).all() for a in found)
     # Deeper is never finer.
-    heights = [a.shape[1] for a in features(noise(128, 128))]
+    heights = [a.shape[1] for a in features(make_noise(128, 128))]
     assert heights == sorted(heights, reverse=True)
 
 
@@ -44,24 +44,24 @@ def test_layers_above_the_deepest_rung_are_left_out():
             layer.call = lambda *a, original=original, name=layer.name, **k: (
                 traced.append(name) or original(*a, **k)
             )
-    net_2.rung_features((0, 2))(noise(64, 64))  # conv2 and 3b
+    net_2.rung_features((0, 2))(make_noise(64, 64))  # conv2 and 3b
     assert not traced
-    net_2.rung_features((3,))(noise(64, 64))
+    net_2.rung_features((3,))(make_noise(64, 64))
     assert traced
 
 
 def test_one_rung_and_its_order():
     net = load_network(load_card("dreamnet"))
-    (one,) = net.rung_features((1,))(noise(64, 80))
+    (one,) = net.rung_features((1,))(make_noise(64, 80))
     assert one.shape == (1, 8, 10, 480)
-    deep, shallow = net.rung_features((3, 1))(noise(64, 80))
+    deep, shallow = net.rung_features((3, 1))(make_noise(64, 80))
     assert (deep.shape[-1], shallow.shape[-1]) == (512, 480)
     np.testing.assert_array_equal(shallow, one)
 
 
 def test_random_weights_belong_to_their_seed():
     seen = [
-        load_network(load_card("dreamnet"), "random", seed=seed).rung_features((3,))(noise(64, 64))[0]
+        load_network(load_card("dreamnet"), "random", seed=seed).rung_features((3,))(make_noise(64, 64))[0]
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(seen[0], seen[1])
@@ -91,7 +91,7 @@ def test_dynamic_size_is_traced_once():
     traces = []
 
     @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.float32)])
-    def slope(x):
+    def measure_slope(x):
         traces.append(1)
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -99,7 +99,7 @@ def test_dynamic_size_is_traced_once():
         return tape.gradient(value, x)
 
     for size in ((64, 64), (101, 77), (17, 200)):
-        gradient = slope(tf.constant(noise(*size)))
+        gradient = measure_slope(tf.constant(make_noise(*size)))
         assert gradient.shape == (1, *size, 3)
         assert float(tf.norm(gradient)) > 0
     assert len(traces) == 1
@@ -142,7 +142,7 @@ def test_head_only_where_there_are_classes():
     with pytest.raises(UserError, match="no classes"):
         load_network(load_card("vgg16"), "random").class_logits()
     logits = load_network(load_card("googlenet"), "random").class_logits()
-    assert logits(noise(96, 96)).shape == (1, 1000)
+    assert logits(make_noise(96, 96)).shape == (1, 1000)
 
 
 def test_sound_network_hears():
@@ -158,9 +158,9 @@ def test_application_weights_by_file(tmp_path):
     net = load_network(load_card("vgg16"), "random", seed=3)
     path = tmp_path / "vgg.weights.h5"
     net.model.save_weights(path)
-    wanted = net.rung_features((2,))(noise(64, 64))[0]
+    weighted = net.rung_features((2,))(make_noise(64, 64))[0]
     np.testing.assert_array_equal(
-        load_network(load_card("vgg16"), path).rung_features((2,))(noise(64, 64))[0], wanted
+        load_network(load_card("vgg16"), path).rung_features((2,))(make_noise(64, 64))[0], weighted
     )
     with pytest.raises(UserError, match="weights of another network") as raised:
         load_network(load_card("vgg19"), path)
@@ -201,7 +201,7 @@ def test_normalisation_folds_away():
             variable.assign(rng.normal(0.2, 0.3, variable.shape))
     plain, units = dreamnet(), {"p4c": np.full(512, 3, np.float32), "p5b": np.full(1024, 2, np.float32)}
     assign_arrays(plain, fold(trained, units), "dreamnet", "folded")
-    x = noise(67, 90) - 0.5
+    x = make_noise(67, 90) - 0.5
     for a, b, unit in zip(plain(x), trained(x), (1, 3, 2, 1), strict=True):
         np.testing.assert_allclose(a, b * unit, rtol=1e-3, atol=1e-3)
 
@@ -236,9 +236,9 @@ def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
     from mmdream.networks.image_models import Even
 
     layer = keras.layers.Conv2D(5, 2 * stride, stride, "same", kernel_constraint=Even(stride))
-    x = tf.constant(noise(12 * stride, 12 * stride))
+    x = tf.constant(make_noise(12 * stride, 12 * stride))
 
-    def unevenness() -> float:
+    def measure_unevenness() -> float:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = tf.reduce_sum(layer(x) * tf.constant([1.0, -2.0, 3.0, 0.5, 2.0]))
@@ -246,9 +246,9 @@ def test_an_even_kernel_leaves_no_grid_in_the_gradient(stride: int):
         return float(inner.std(axis=(0, 1)).max() / np.abs(inner).mean())
 
     layer.build(x.shape)
-    assert unevenness() > 0.1
+    assert measure_unevenness() > 0.1
     layer.kernel.assign(layer.kernel.constraint(layer.kernel))
-    assert unevenness() < 1e-4
+    assert measure_unevenness() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(64, 64), (37, 50), (6, 7)])
@@ -257,15 +257,15 @@ def test_the_stem_is_a_plain_convolution(size: tuple[int, int]):
     from mmdream.networks.image_models import Stem
 
     plain, stem = (kind(48, 8, 4, "same", activation="relu") for kind in (keras.layers.Conv2D, Stem))
-    pictures = tf.constant(noise(*size))
+    pictures = tf.constant(make_noise(*size))
     plain(pictures), stem(pictures)
     stem.set_weights([w + 0.01 for w in plain.get_weights()])
     plain.set_weights(stem.get_weights())
-    told = []
+    results = []
     for layer in (plain, stem):
         with tf.GradientTape() as tape:
             tape.watch(pictures)
             seen = layer(pictures)
-        told.append((seen, tape.gradient(seen, pictures)))
-    np.testing.assert_allclose(told[0][0], told[1][0], atol=1e-5)
-    np.testing.assert_allclose(told[0][1], told[1][1], atol=1e-5)
+        results.append((seen, tape.gradient(seen, pictures)))
+    np.testing.assert_allclose(results[0][0], results[1][0], atol=1e-5)
+    np.testing.assert_allclose(results[0][1], results[1][1], atol=1e-5)

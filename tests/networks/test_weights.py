@@ -29,7 +29,7 @@ RAW = {
 SHAPES = {"conv_1": "3x3x4x2", "bias": "2"}
 
 
-def archive(name: str, data: bytes, packing: int | None = None) -> bytes:
+def zip_array(name: str, data: bytes, packing: int | None = None) -> bytes:
     """A zip of one array; a packing that there is not may be claimed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
@@ -41,7 +41,7 @@ def archive(name: str, data: bytes, packing: int | None = None) -> bytes:
     return bytes(changed)
 
 
-def array(head: str) -> bytes:
+def make_array_header(head: str) -> bytes:
     """An array of numpy's that has a header and nothing else."""
     return b"\x93NUMPY\x01\0" + len(head).to_bytes(2, "little") + head.encode()
 
@@ -52,16 +52,16 @@ FLOATS = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }\n"
 @pytest.mark.parametrize(
     "data",
     [
-        archive("a.npy", array("{" * 50)),
-        archive("a.npy", array(FLOATS % "206158430160,")),
-        archive("a.npy", array(FLOATS % f"{10**30},")),
-        archive("a.npy", array(FLOATS % "-1,")),
-        archive("a.npy", array(FLOATS % "4,").replace(b"<f4", b"|O ")),
-        archive("a.npy", array(FLOATS.replace("<f4", "<U4") % "1,") + bytes(16)),
-        archive("a.npy", array(FLOATS.replace("<f4", "<c8") % "1,") + bytes(8)),
-        archive("a.npy", array(FLOATS.replace("<f4", "|V4") % "1,") + bytes(4)),
-        archive("a.npy", array(FLOATS % "4,"), packing=97),
-        archive("a.npy", array(FLOATS % "4,"), packing=8),
+        zip_array("a.npy", make_array_header("{" * 50)),
+        zip_array("a.npy", make_array_header(FLOATS % "206158430160,")),
+        zip_array("a.npy", make_array_header(FLOATS % f"{10**30},")),
+        zip_array("a.npy", make_array_header(FLOATS % "-1,")),
+        zip_array("a.npy", make_array_header(FLOATS % "4,").replace(b"<f4", b"|O ")),
+        zip_array("a.npy", make_array_header(FLOATS.replace("<f4", "<U4") % "1,") + bytes(16)),
+        zip_array("a.npy", make_array_header(FLOATS.replace("<f4", "<c8") % "1,") + bytes(8)),
+        zip_array("a.npy", make_array_header(FLOATS.replace("<f4", "|V4") % "1,") + bytes(4)),
+        zip_array("a.npy", make_array_header(FLOATS % "4,"), packing=97),
+        zip_array("a.npy", make_array_header(FLOATS % "4,"), packing=8),
     ],
 )
 def test_an_array_that_lies_is_told_in_one_line(data: bytes, tmp_path: Path):
@@ -96,7 +96,7 @@ def site():
 
 
 @pytest.fixture
-def snapshot(site, tmp_path):
+def served_snapshot(site, tmp_path):
     address, served = site
     lines = ["path\tbytes\tsha256\tarray\tshape"]
     for name, array in RAW.items():
@@ -109,8 +109,8 @@ def snapshot(site, tmp_path):
     return address, served, manifest, tmp_path / "cache"
 
 
-def test_snapshot_arrives_in_the_networks_order(snapshot):
-    address, served, manifest, folder = snapshot
+def test_snapshot_arrives_in_the_networks_order(served_snapshot):
+    address, served, manifest, folder = served_snapshot
     into = download_snapshot(address, manifest, folder, "net")
     assert into.parent == folder
     arrays = read_arrays(into)
@@ -122,8 +122,8 @@ def test_snapshot_arrives_in_the_networks_order(snapshot):
     assert download_snapshot(address, manifest, folder, "net") == into
 
 
-def test_another_release_of_a_snapshot_is_fetched(snapshot):
-    address, served, manifest, folder = snapshot
+def test_another_release_of_a_snapshot_is_fetched(served_snapshot):
+    address, served, manifest, folder = served_snapshot
     download_snapshot(address, manifest, folder, "net")
     other = np.array([3.0, 4.0], "<f4").tobytes()
     served["/net/bias.bin"] = (200, other, len(other))
@@ -133,8 +133,8 @@ def test_another_release_of_a_snapshot_is_fetched(snapshot):
     np.testing.assert_array_equal(found["bias"], [3.0, 4.0])
 
 
-def test_what_an_earlier_release_fetched_is_taken_where_it_is_the_same(snapshot):
-    address, served, manifest, folder = snapshot
+def test_what_an_earlier_release_fetched_is_taken_where_it_is_the_same(served_snapshot):
+    address, served, manifest, folder = served_snapshot
     into = download_snapshot(address, manifest, folder, "net")
     kept, earlier = dict(served), folder / "net.npz"
     into.rename(earlier)
@@ -148,8 +148,8 @@ def test_what_an_earlier_release_fetched_is_taken_where_it_is_the_same(snapshot)
     np.testing.assert_array_equal(found["bias"], RAW["bias"])
 
 
-def test_a_damaged_snapshot_is_fetched_again(snapshot):
-    address, _, manifest, folder = snapshot
+def test_a_damaged_snapshot_is_fetched_again(served_snapshot):
+    address, _, manifest, folder = served_snapshot
     into = download_snapshot(address, manifest, folder, "net")
     data = bytearray(into.read_bytes())
     for damaged in (data[: len(data) // 2], bytes(data).replace(RAW["bias"].tobytes(), bytes(8))):
@@ -159,8 +159,8 @@ def test_a_damaged_snapshot_is_fetched_again(snapshot):
 
 
 @pytest.mark.parametrize("wrong", ["content", "shorter", "cut", "longer", "missing", "refused", "ftp"])
-def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
-    address, served, manifest, folder = snapshot
+def test_bad_download_is_one_line_and_leaves_nothing(served_snapshot, wrong):
+    address, served, manifest, folder = served_snapshot
     _, data, length = served["/net/bias.bin"]
     served["/net/bias.bin"] = {
         "content": (200, data[::-1], length),
@@ -182,14 +182,14 @@ def test_bad_download_is_one_line_and_leaves_nothing(snapshot, wrong):
     assert download_snapshot(address, manifest, folder, "net") == into
 
 
-def test_only_the_web_is_asked(snapshot, tmp_path):
-    _, _, manifest, folder = snapshot
+def test_only_the_web_is_asked(served_snapshot, tmp_path):
+    _, _, manifest, folder = served_snapshot
     with pytest.raises(UserError, match="neither http nor https"):
         download_snapshot(tmp_path.as_uri() + "/", manifest, folder, "net")
 
 
-def test_nobody_there_says_what_to_do(snapshot, site):
-    _, _, manifest, folder = snapshot
+def test_nobody_there_says_what_to_do(served_snapshot, site):
+    _, _, manifest, folder = served_snapshot
     with pytest.raises(UserError, match="could not be downloaded"):
         download_snapshot("http://127.0.0.1:9/", manifest, folder, "net")
 
@@ -287,7 +287,7 @@ for name, path in zip(sys.argv[1::2], sys.argv[2::2]):
         print(error)
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 """
-    asked = [
+    cases = [
         ("dreamnet", tmp_path / "nowhere.npz", "no such weights file"),
         ("dreamnet", tmp_path, "no such weights file"),
         ("dreamnet", other, "weights of another network"),
@@ -299,11 +299,11 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
         ("dreamnet", hdf, "takes weights as .npz"),
         ("vgg16", hdf, "not an HDF5 file"),
     ]
-    words = [str(word) for name, path, _ in asked for word in (name, path)]
+    words = [str(word) for name, path, _ in cases for word in (name, path)]
     ran = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
-    assert len(lines) == len(asked)
-    for line, (_, path, part) in zip(lines, asked, strict=True):
+    assert len(lines) == len(cases)
+    for line, (_, path, part) in zip(lines, cases, strict=True):
         assert line.startswith(str(path))
         assert part in line
