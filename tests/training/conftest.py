@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from small import noises, stripes  # found by the line above
+from small import write_noises, write_stripes  # found by the line above
 
 
 @pytest.fixture(autouse=True)
@@ -22,9 +22,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return stripes(tmp_path_factory.mktemp("sets") / "stripes")
+    return write_stripes(tmp_path_factory.mktemp("sets") / "stripes")
 
 
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return noises(tmp_path_factory.mktemp("sets") / "noises")
+    return write_noises(tmp_path_factory.mktemp("sets") / "noises")

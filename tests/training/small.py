@@ -12,7 +12,7 @@ SIDE = 64
 RATE = 16_000
 
 
-def stripes(root: Path, classes: tuple[str, ...] = ("level", "upright"), count: int = 20) -> Path:
+def write_stripes(root: Path, classes: tuple[str, ...] = ("level", "upright"), count: int = 20) -> Path:
     """Pictures with stripes that lie (the first class), or stand."""
     for place, name in enumerate(classes):
         (root / name).mkdir(parents=True)
@@ -29,7 +29,7 @@ def stripes(root: Path, classes: tuple[str, ...] = ("level", "upright"), count: 
     return root
 
 
-def noises(root: Path, count: int = 16) -> Path:
+def write_noises(root: Path, count: int = 16) -> Path:
     """Sounds: beeps with pauses, and a hiss without."""
     for place, name in enumerate(("beep", "hiss")):
         (root / name).mkdir(parents=True)

@@ -107,9 +107,9 @@ def test_a_piece_is_of_its_sound_and_short_ones_are_repeated():
 
 
 def test_masks_are_stripes_of_the_mean():
-    told = np.ones((40, 64, 32, 1), np.float32)
-    masked = heard.mask_spectrogram(told, rng_for(0))
-    assert (told == 1).all()
+    spectrogram = np.ones((40, 64, 32, 1), np.float32)
+    masked = heard.mask_spectrogram(spectrogram, rng_for(0))
+    assert (spectrogram == 1).all()
     for one in masked[..., 0]:
         silent = one == 0
         assert silent.mean() < 0.25

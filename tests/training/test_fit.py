@@ -26,14 +26,14 @@ HEAD = TrainingSettings("sound", "melnet", Path(), "mine", epochs=1, batch=8, se
 
 
 @pytest.fixture
-def heard() -> Iterator[None]:
-    """Ctrl-C is heard, also where a shell has started the tests in the background, which ignores it."""
+def default_sigint() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, even if the tests run in the background, where a shell ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("default_sigint")
 def test_a_folder_is_kept_from_others_until_the_work_has_let_go(sounds: Path, models: Path):
     settings, go_on = replace(HEAD, data=sounds), threading.Event()
 
@@ -56,7 +56,9 @@ UPPER = replace(HEAD, unfreeze=None)
 
 
 @pytest.fixture(scope="module")
-def stopped(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray]]:
+def interrupted_training(
+    sounds: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, np.ndarray]]:
     """The folder of a training that was stopped in its fifth round, and the weights of an unbroken one."""
 
     def stop(what: str, done: float, total: float) -> None:
@@ -74,30 +76,33 @@ def stopped(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return broken / ".mine.training", read_arrays(unbroken / "mine" / "weights.npz")
 
 
-def last_line(folder: Path) -> None:
+def truncate_last_line(folder: Path) -> None:
     """As a full disk, or a power cut, leaves it."""
     record = folder / "rounds.jsonl"
     record.write_bytes(record.read_bytes()[:-30])
 
 
-def line_in_the_midst(folder: Path) -> None:
+def damage_second_line(folder: Path) -> None:
     record = folder / "rounds.jsonl"
     lines = record.read_bytes().splitlines(keepends=True)
     record.write_bytes(lines[0] + b"\0" * 80 + b"\n" + b"".join(lines[2:]))
 
 
-def files(folder: Path) -> None:
+def truncate_newest_files(folder: Path) -> None:
     """The newest weights, the head, and what was heard."""
     newest = max(folder.rglob("*.weights.h5"), key=lambda path: path.stat().st_mtime_ns)
     for path in (newest, folder / "head.npz", folder / "bands.f16"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("tear", [last_line, line_in_the_midst, files])
+@pytest.mark.parametrize("tear", [truncate_last_line, damage_second_line, truncate_newest_files])
 def test_a_training_goes_on_from_what_is_whole(
-    tear: Callable[[Path], None], stopped: tuple[Path, dict[str, np.ndarray]], sounds: Path, models: Path
+    tear: Callable[[Path], None],
+    interrupted_training: tuple[Path, dict[str, np.ndarray]],
+    sounds: Path,
+    models: Path,
 ):
-    folder, wanted = stopped
+    folder, expected = interrupted_training
     tear(Path(shutil.copytree(folder, models / folder.name)))
     seen: list[float] = []
 
@@ -107,7 +112,7 @@ def test_a_training_goes_on_from_what_is_whole(
 
     train_network(replace(UPPER, data=sounds), listener=EventSink(progress=progress))
     # Of eight rounds of two steps the fourth is done again, or all that follow the first line.
-    assert seen[0] <= 3 if tear is line_in_the_midst else seen[0] == 7
+    assert seen[0] <= 3 if tear is damage_second_line else seen[0] == 7
     found = read_arrays(models / "mine" / "weights.npz")
-    for name, array in wanted.items():
+    for name, array in expected.items():
         np.testing.assert_array_equal(array, found[name], name)

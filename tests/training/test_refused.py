@@ -24,12 +24,12 @@ from tests.command import mmdream
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def one_class(root: Path) -> Path:
+def remove_class(root: Path) -> Path:
     shutil.rmtree(root / "upright")
     return root
 
 
-def two_files(root: Path) -> Path:
+def keep_two_files(root: Path) -> Path:
     for path in sorted((root / "upright").iterdir())[2:]:
         path.unlink()
     return root
@@ -65,8 +65,8 @@ def test_wrong_wishes(pictures: Path, models: Path, wishes: dict[str, object], l
 @pytest.mark.parametrize(
     ("spoil", "line"),
     [
-        (one_class, "has one class only, level"),
-        (two_files, "class upright has 2 files; each needs 3"),
+        (remove_class, "has one class only, level"),
+        (keep_two_files, "class upright has 2 files; each needs 3"),
     ],
 )
 def test_sets_that_are_too_small(
@@ -90,10 +90,10 @@ def test_a_damaged_picture_is_told_before_the_work(pictures: Path, tmp_path: Pat
 def test_weights_that_are_no_numbers_are_told(sounds: Path, models: Path):
     settings = TrainingSettings("sound", "melnet", sounds, "mine", batch=8, seconds=1.0)
     with pytest.raises(UserError, match="answers with what is no number; start from other --weights"):
-        train_network(replace(settings, weights=str(_endless(models))))
+        train_network(replace(settings, weights=str(write_infinite_weights(models))))
 
 
-def _endless(models: Path) -> Path:
+def write_infinite_weights(models: Path) -> Path:
     """Weights of a melnet that answers with no numbers."""
     arrays = read_arrays(registry.MODELS_FOLDER / "melnet.npz")
     models.mkdir()

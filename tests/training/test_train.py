@@ -32,41 +32,43 @@ HEAD = TrainingSettings("sound", "melnet", Path(), "mine", epochs=1, batch=8, se
 
 
 @pytest.fixture(scope="module")
-def seeing(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
+def picture_training(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
     """A picture network whose head and last rung were taught, and the folder that it lies in."""
-    return _in(tmp_path_factory.mktemp("seeing"), replace(QUICK, data=pictures))
+    return train_in_folder(tmp_path_factory.mktemp("seeing"), replace(QUICK, data=pictures))
 
 
 @pytest.fixture(scope="module")
-def hearing(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
+def sound_training(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingReport, Path]:
     """A sound network whose head was taught."""
-    return _in(tmp_path_factory.mktemp("hearing"), replace(HEAD, data=sounds))
+    return train_in_folder(tmp_path_factory.mktemp("hearing"), replace(HEAD, data=sounds))
 
 
-def _in(folder: Path, settings: TrainingSettings) -> tuple[TrainingReport, Path]:
+def train_in_folder(folder: Path, settings: TrainingSettings) -> tuple[TrainingReport, Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMDREAM_MODELS", str(folder))
         return train_network(settings), folder
 
 
 @pytest.fixture
-def with_seeing(seeing: tuple[TrainingReport, Path], monkeypatch: pytest.MonkeyPatch) -> TrainingReport:
-    monkeypatch.setenv("MMDREAM_MODELS", str(seeing[1]))
-    return seeing[0]
+def picture_report(
+    picture_training: tuple[TrainingReport, Path], monkeypatch: pytest.MonkeyPatch
+) -> TrainingReport:
+    monkeypatch.setenv("MMDREAM_MODELS", str(picture_training[1]))
+    return picture_training[0]
 
 
 @pytest.fixture
-def with_hearing(hearing: tuple[TrainingReport, Path], models: Path) -> TrainingReport:
+def sound_report(sound_training: tuple[TrainingReport, Path], models: Path) -> TrainingReport:
     """A copy, because tests add to it."""
-    shutil.copytree(hearing[1], models)
-    return hearing[0]
+    shutil.copytree(sound_training[1], models)
+    return sound_training[0]
 
 
-def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport, pictures: Path):
-    assert with_seeing.evaluation.accuracy == 1.0
-    assert with_seeing.evaluation.baseline == 0.5
+def test_a_retrained_network_can_be_used_by_its_name(picture_report: TrainingReport, pictures: Path):
+    assert picture_report.evaluation.accuracy == 1.0
+    assert picture_report.evaluation.baseline == 0.5
     assert "mine" in list_networks("picture")
-    assert [path.name for path in with_seeing.folder.parent.iterdir()] == ["mine"]
+    assert [path.name for path in picture_report.folder.parent.iterdir()] == ["mine"]
     about, parent = load_card("mine", "picture"), load_card("dreamnet")
     assert about.class_names() == (("level",), ("upright",))
     assert [(r.layer, r.step, r.away) for r in about.rungs] == [(r.layer, r.step, ()) for r in parent.rungs]
@@ -78,16 +80,16 @@ def test_a_retrained_network_can_be_used_by_its_name(with_seeing: TrainingReport
     # What the report says of its classes, the dreamer's own head says.
     of = read_dataset(pictures)
     tested = split_dataset(of, None, 0).test
-    told = [
+    outputs = [
         network.class_logits()(tf.constant(row[None])).numpy()[0]
         for row in load_examples(of, tested, ExampleFormat(side=64))
     ]
-    assert [int(np.argmax(each)) for each in told] == [example.label for example in tested]
+    assert [int(np.argmax(each)) for each in outputs] == [example.label for example in tested]
 
 
-def test_only_what_was_let_free_has_changed(with_seeing: TrainingReport):
+def test_only_what_was_let_free_has_changed(picture_report: TrainingReport):
     before = read_arrays(load_card("dreamnet").home / "dreamnet.npz")
-    after = read_arrays(with_seeing.folder / "weights.npz")
+    after = read_arrays(picture_report.folder / "weights.npz")
     same = {name for name, array in after.items() if np.array_equal(array, before[name].astype(np.float32))}
     below = ("c1a", "c2a", "c2b", "c2c", "c3a", "c3b")
     assert {f"{layer}_{kind}" for layer in below for kind in ("kernel", "bias")} <= same
@@ -97,18 +99,18 @@ def test_only_what_was_let_free_has_changed(with_seeing: TrainingReport):
     assert set(kept) == {name for name, meant in known.items() if meant.split(":")[0] in ("c2b", "c3b")}
 
 
-def test_the_report_is_whole(with_seeing: TrainingReport):
-    folder = with_seeing.folder
-    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert told["confusion"] == with_seeing.evaluation.confusion.tolist()
-    assert told["majority_class_baseline"] == 0.5
-    assert len(told["rounds"]) >= 4
-    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= told["rounds"][0].keys()
+def test_the_report_is_whole(picture_report: TrainingReport):
+    folder = picture_report.folder
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert report["confusion"] == picture_report.evaluation.confusion.tolist()
+    assert report["majority_class_baseline"] == 0.5
+    assert len(report["rounds"]) >= 4
+    assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= report["rounds"][0].keys()
     for name in ("curves.png", "confusion.png"):
         assert cv2.imread(str(folder / name)) is not None, name
     assert list((folder / "tensorboard").glob("events.*"))
     network = load_network(load_card("mine"))
-    for row in told["classes"]:
+    for row in report["classes"]:
         assert row["channels"]
         network.check_terms(
             tuple(parse_channel(named) for named in row["channels"] if not named.endswith(":"))
@@ -141,19 +143,19 @@ def test_a_stopped_training_ends_as_an_unbroken_one(sounds: Path, models: Path):
         np.testing.assert_array_equal(array, other[name], name)
 
 
-def test_a_retrained_sound_network_knows_its_events(with_hearing: TrainingReport):
-    assert with_hearing.evaluation.accuracy == 1.0
+def test_a_retrained_sound_network_knows_its_events(sound_report: TrainingReport):
+    assert sound_report.evaluation.accuracy == 1.0
     assert load_card("mine", "sound").events == ("beep",)
 
 
-def test_a_retrained_network_can_be_retrained(with_hearing: TrainingReport, sounds: Path):
+def test_a_retrained_network_can_be_retrained(sound_report: TrainingReport, sounds: Path):
     train_network(replace(HEAD, data=sounds, net="mine", name="second"))
     first, second = (read_arrays(load_card(name).home / "weights.npz") for name in ("mine", "second"))
     np.testing.assert_array_equal(first["c6_kernel"], second["c6_kernel"])
     assert load_card("second").facts["from"] == "mine, its own weights"
 
 
-def test_a_taken_name_needs_overwrite(with_hearing: TrainingReport, sounds: Path, models: Path):
+def test_a_taken_name_needs_overwrite(sound_report: TrainingReport, sounds: Path, models: Path):
     other = replace(HEAD, data=sounds, seed=1)
     with pytest.raises(UserError, match=r"mine: exists already .*--overwrite"):
         train_network(other)
