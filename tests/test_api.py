@@ -25,7 +25,7 @@ from tests.command import mmdream as command
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 
 
-def tone(seconds: float, rate: int) -> np.ndarray:
+def make_tone(seconds: float, rate: int) -> np.ndarray:
     t = np.arange(round(seconds * rate)) / rate
     swell = 0.5 + 0.5 * np.sin(2 * np.pi * 1.5 * t)
     noise = np.random.default_rng(0).normal(0, 0.02, len(t))
@@ -71,7 +71,7 @@ def test_what_is_no_picture_is_refused(picture: np.ndarray):
 
 
 def test_a_sound_keeps_its_shape_and_changes():
-    mono = tone(1.5, 22050)
+    mono = make_tone(1.5, 22050)
     dream = dream_audio(mono, 22050, QUICK)
     assert dream.shape == mono.shape
     assert dream.dtype == np.float32
@@ -100,7 +100,7 @@ def test_what_is_no_sound_is_refused(sound: np.ndarray, rate: int, says: str):
 @pytest.mark.parametrize("suffix", AUDIO_SUFFIXES)
 def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tmp_path: Path):
     source, rate = tmp_path / "in.wav", 44100
-    soundfile.write(source, np.stack([tone(1.2, rate), tone(1.2, rate)], 1), rate)
+    soundfile.write(source, np.stack([make_tone(1.2, rate), make_tone(1.2, rate)], 1), rate)
     out = tmp_path / f"out{suffix}"
     report = render_audio_file(source, out, QUICK, False, EventSink())
     assert report.seconds == pytest.approx(1.2)
@@ -134,8 +134,8 @@ def test_a_schedule_file_s_passes_act_on_a_picture_as_at_second_0(tmp_path: Path
     done = command(*words, "-o", tmp_path / "out.png", "--json")
     assert done.returncode == 0, done.stderr
     assert 0 < json.loads(done.stdout)["style_left"] < 1
-    told = command(*words, "-o", tmp_path / "again.png")
-    assert "the dream from 3 s begins later, and is left out" in told.stderr
+    done = command(*words, "-o", tmp_path / "again.png")
+    assert "the dream from 3 s begins later, and is left out" in done.stderr
     (tmp_path / "plan.toml").write_text("[[pass]]\nfrom = 3\n")
     done = command(*words, "-o", tmp_path / "none.png")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -38,7 +38,7 @@ TENSORFLOW = {
 
 
 @pytest.fixture(scope="module")
-def every_arrow() -> set[Arrow]:
+def import_arrows() -> set[Arrow]:
     return arrows(ROOT)
 
 
@@ -46,13 +46,13 @@ def test_every_folder_has_its_place_in_the_order() -> None:
     assert {unit(module) for module in modules(ROOT)} - {""} == units()
 
 
-def test_imports_keep_the_order(every_arrow: set[Arrow]) -> None:
-    wrong = sorted(arrow for arrow in every_arrow if not is_allowed(arrow))
+def test_imports_keep_the_order(import_arrows: set[Arrow]) -> None:
+    wrong = sorted(arrow for arrow in import_arrows if not is_allowed(arrow))
     assert [f"{module} imports {other}" for module, other in wrong] == []
 
 
-def test_no_modules_import_each_other(every_arrow: set[Arrow]) -> None:
-    assert cycles(every_arrow) == []
+def test_no_modules_import_each_other(import_arrows: set[Arrow]) -> None:
+    assert cycles(import_arrows) == []
 
 
 def test_no_class_name_stands_twice() -> None:

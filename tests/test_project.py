@@ -31,13 +31,13 @@ MODULES = {
 """Distributions whose module has another name than theirs with ``-`` as ``_``."""
 
 
-def module(requirement: str) -> str:
+def find_module(requirement: str) -> str:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None
     return MODULES.get(name[0], name[0].replace("-", "_"))
 
 
-def imported(code: str) -> set[str]:
+def find_imports(code: str) -> set[str]:
     """The top-level modules that a piece of Python imports."""
     found = set()
     for node in ast.walk(ast.parse(code)):
@@ -48,7 +48,7 @@ def imported(code: str) -> set[str]:
     return found
 
 
-def cells(notebook: Path) -> str:
+def read_code_cells(notebook: Path) -> str:
     """The code of a notebook, without the lines that are not Python."""
     lines = [
         line
@@ -61,19 +61,19 @@ def cells(notebook: Path) -> str:
 
 
 @cache
-def within(folder: str) -> frozenset[str]:
+def find_folder_imports(folder: str) -> frozenset[str]:
     """The top-level modules that the files of a folder import."""
     found: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
-        found |= imported(path.read_text(encoding="utf-8"))
+        found |= find_imports(path.read_text(encoding="utf-8"))
     for path in (ROOT / folder).rglob("*.ipynb"):
-        found |= imported(cells(path))
+        found |= find_imports(read_code_cells(path))
     return frozenset(found)
 
 
-def needed(*folders: str) -> set[str]:
+def find_requirements(*folders: str) -> set[str]:
     """What the files of these folders import that Python does not bring."""
-    found = set[str]().union(*map(within, folders))
+    found = set[str]().union(*map(find_folder_imports, folders))
     own = {"mmdream", "scripts", "tests", "conftest"}
     own |= {path.stem for home in ("scripts", "tests") for path in (ROOT / home).rglob("*.py")}
     return found - set(sys.stdlib_module_names) - own
@@ -90,22 +90,22 @@ def test_version_stands_in_one_place() -> None:
 
 
 def test_every_dependency_is_used() -> None:
-    declared = {module(line) for line in PROJECT["dependencies"]}
-    assert declared <= needed("mmdream", "scripts", "notebooks")
+    declared = {find_module(line) for line in PROJECT["dependencies"]}
+    assert declared <= find_requirements("mmdream", "scripts", "notebooks")
 
 
 def test_everything_used_is_a_dependency() -> None:
     # Found by way of others today, gone tomorrow.
-    declared = {module(line) for line in PROJECT["dependencies"]}
-    assert needed("mmdream") <= declared
-    extras = {module(line) for lines in PROJECT["optional-dependencies"].values() for line in lines}
-    assert needed("scripts", "tests", "notebooks") <= declared | extras
+    declared = {find_module(line) for line in PROJECT["dependencies"]}
+    assert find_requirements("mmdream") <= declared
+    extras = {find_module(line) for lines in PROJECT["optional-dependencies"].values() for line in lines}
+    assert find_requirements("scripts", "tests", "notebooks") <= declared | extras
 
 
 def test_conda_has_no_list_of_its_own() -> None:
     lines = (ROOT / "env.yaml").read_text(encoding="utf-8").split("dependencies:\n")[1].split("\n")
-    wanted = [f"- python{PROJECT['requires-python']}", "- pip", "- pip:", "- ."]
-    assert [line.strip() for line in lines if line] == wanted
+    expected = [f"- python{PROJECT['requires-python']}", "- pip", "- pip:", "- ."]
+    assert [line.strip() for line in lines if line] == expected
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ class Site:
     """Bytes of an answer before the connection is dropped."""
     ranges: bool = True
     odd: str = ""
-    asked: list[str | None] = field(default_factory=list)
+    requested_ranges: list[str | None] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -43,11 +43,11 @@ def site():
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self):
-            wanted = self.headers.get("Range")
-            about.asked.append(wanted)
+            byte_range = self.headers.get("Range")
+            about.requested_ranges.append(byte_range)
             body, start = about.body, 0
-            if wanted and about.ranges and self.headers.get("If-Range") == about.tag:
-                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if byte_range and about.ranges and self.headers.get("If-Range") == about.tag:
+                start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(body):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(body) + (about.odd == 'longer')}")
@@ -76,18 +76,18 @@ def site():
     server.server_close()
 
 
-def left(into: Path) -> list[str]:
+def list_files(into: Path) -> list[str]:
     return sorted(path.name for path in into.parent.iterdir()) if into.parent.exists() else []
 
 
 def test_a_file_comes_whole_and_is_told_as_it_comes(site: Site, tmp_path: Path):
     into = tmp_path / "cache" / "set.zip"
-    told: list[tuple[float, float]] = []
-    download_file(site.address, into, len(BODY), SHA, lambda done, total: told.append((done, total)))
+    progress: list[tuple[float, float]] = []
+    download_file(site.address, into, len(BODY), SHA, lambda done, total: progress.append((done, total)))
     assert into.read_bytes() == BODY
-    assert left(into) == ["set.zip"]
-    assert told[-1] == (len(BODY), len(BODY))
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert list_files(into) == ["set.zip"]
+    assert progress[-1] == (len(BODY), len(BODY))
+    assert [done for done, _ in progress] == sorted({done for done, _ in progress})
     assert remote_size(site.address) == len(BODY)
     assert download_bytes(site.address, len(BODY)) == BODY
 
@@ -98,13 +98,13 @@ def test_what_broke_off_is_gone_on_with(site: Site, tmp_path: Path):
     for attempt in range(2):
         with pytest.raises(DownloadError, match="the connection broke off after"):
             download_file(site.address, into, len(BODY), SHA)
-        assert left(into) == ["set.zip.mark", "set.zip.part"]
+        assert list_files(into) == ["set.zip.mark", "set.zip.part"]
         assert (tmp_path / "set.zip.part").stat().st_size == (attempt + 1) * len(BODY) // 3
     site.stop_after = None
     download_file(site.address, into, len(BODY), SHA)
     assert into.read_bytes() == BODY
-    assert left(into) == ["set.zip"]
-    assert site.asked == [None, f"bytes={len(BODY) // 3}-", f"bytes={2 * len(BODY) // 3}-"]
+    assert list_files(into) == ["set.zip"]
+    assert site.requested_ranges == [None, f"bytes={len(BODY) // 3}-", f"bytes={2 * len(BODY) // 3}-"]
 
 
 def test_another_file_under_the_same_address_begins_anew(site: Site, tmp_path: Path):
@@ -125,7 +125,7 @@ def test_nothing_is_kept_that_could_not_be_told_from_another_file(
     site.stop_after, site.tag = BLOCK_BYTES, tag
     with pytest.raises(DownloadError):
         download_file(site.address, into, len(BODY))
-    assert left(into) == []
+    assert list_files(into) == []
     site.stop_after = None
     download_file(site.address, into, len(BODY))
     assert into.read_bytes() == BODY
@@ -154,7 +154,7 @@ def test_a_wrong_checksum_leaves_nothing(site: Site, tmp_path: Path, method: str
     into = tmp_path / "set.zip"
     with pytest.raises(DownloadError, match="its checksum is not the known one"):
         download_file(site.address, into, len(BODY), f"{method}:0123")
-    assert left(into) == []
+    assert list_files(into) == []
     known = hashlib.new(method, BODY).hexdigest()
     download_file(site.address, into, len(BODY), f"{method}:{known}")
     assert hash_file(into, method) == known
@@ -165,7 +165,7 @@ def test_more_than_the_bound_is_not_taken(site: Site, tmp_path: Path, odd: str):
     site.odd = odd
     with pytest.raises(DownloadError, match=f"is larger than {BLOCK_BYTES} bytes"):
         download_file(site.address, tmp_path / "set.zip", BLOCK_BYTES)
-    assert left(tmp_path / "set.zip") == []
+    assert list_files(tmp_path / "set.zip") == []
     with pytest.raises(DownloadError, match="is larger than 10 bytes"):
         download_bytes(site.address, 10)
 
@@ -177,7 +177,7 @@ def test_another_part_than_asked_for_is_refused(site: Site, tmp_path: Path, odd:
     site.odd = odd
     with pytest.raises(DownloadError, match="try again"):
         download_file(site.address, tmp_path / "set.zip", len(BODY))
-    assert left(tmp_path / "set.zip") == []
+    assert list_files(tmp_path / "set.zip") == []
 
 
 def test_no_length_is_told_as_unknown(site: Site, tmp_path: Path):

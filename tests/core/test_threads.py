@@ -14,8 +14,8 @@ from mmdream.core.threads import STOP_GRACE_SECONDS, run_interruptible
 
 
 @pytest.fixture(autouse=True)
-def heard() -> Iterator[None]:
-    """Ctrl-C is heard, also where a shell has started the tests in the background, which ignores it."""
+def default_sigint() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, even if the tests run in the background, where a shell ignores it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

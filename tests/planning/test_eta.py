@@ -49,11 +49,13 @@ STEP = 0.0079
 """What a step was found to take, s."""
 
 
-def demand(recipe: Recipe, seconds: float) -> PassCost:
+def make_pass_cost(recipe: Recipe, seconds: float) -> PassCost:
     return PassCost(recipe.schedule, load_card("dreamnet").carried, Span(), seconds)
 
 
-def work(shots: list[int], frames: int, schedule: Schedule | None = None, **settings: float) -> np.ndarray:
+def estimate_work(
+    shots: list[int], frames: int, schedule: Schedule | None = None, **settings: float
+) -> np.ndarray:
     """Of a film of 640x360 with cuts at these frames, dreamed at 256x144."""
     ends = [*shots[1:], frames]
     found = Scan(
@@ -64,33 +66,35 @@ def work(shots: list[int], frames: int, schedule: Schedule | None = None, **sett
         0,
     )
     recipe = Recipe(schedule=schedule or Schedule(), **settings)
-    return estimate_frame_work(found, Fraction(0), recipe, [demand(recipe, STEP)], (144, 256), (360, 640))
+    return estimate_frame_work(
+        found, Fraction(0), recipe, [make_pass_cost(recipe, STEP)], (144, 256), (360, 640)
+    )
 
 
-def closing(frames: int) -> float:
+def compute_finishing_seconds(frames: int) -> float:
     return FINISHING_SECONDS[0] + FINISHING_SECONDS[1] * frames
 
 
-def replayed(
+def replay_run(
     expected: np.ndarray, events: list[tuple[float, str, float, float]], sound: bool
 ) -> list[tuple[float, float]]:
-    """(when, seconds left as told) of a run that is played back."""
-    now, told = [0.0], list[tuple[float, float]]()
-    listener = EventSink(left=lambda left: told.append((now[0], left)))
+    """(when, seconds left as estimated) of a run that is played back."""
+    now, estimates = [0.0], list[tuple[float, float]]()
+    listener = EventSink(left=lambda left: estimates.append((now[0], left)))
     playing = report_time_left(listener, expected, sound, lambda: now[0])
     for when, medium, done, total in sorted(events):
         now[0] = when
         playing.progress(medium, done, total)
-    return told
+    return estimates
 
 
 def test_a_recorded_run_beside_its_sound_is_told_within_a_fifth():
     times = [int(ms) / 1000 for ms in FRAMES.split()]
     events = [(when, "picture", k, len(times)) for k, when in enumerate([0.0, *times])]
     events += [(when / 1000, "sound", done, SOUND[-1][0]) for done, when in SOUND]
-    told = replayed(work([0], len(times)), events, True)
+    estimates = replay_run(estimate_work([0], len(times)), events, True)
     begun, over = times[len(times) // 20], OVER
-    late = [(when, left) for when, left in told if when >= begun]
+    late = [(when, left) for when, left in estimates if when >= begun]
     assert len(late) > 150
     ratios = np.array([left / (over - when) for when, left in late])
     assert np.mean(np.abs(ratios - 1) <= 0.2) > 0.9
@@ -100,23 +104,23 @@ def test_a_recorded_run_beside_its_sound_is_told_within_a_fifth():
 @pytest.mark.parametrize("slower", [0.4, 1.0, 3.0])
 @pytest.mark.parametrize("cuts", [[0], [0, 50, 100, 150], [0, *range(1, 400, 7)], [0, 399]])
 def test_what_takes_as_long_as_expected_times_a_factor_is_told_exactly(slower: float, cuts: list[int]):
-    expected = work(cuts, 400)
+    expected = estimate_work(cuts, 400)
     times = np.cumsum(expected * slower)
-    told = replayed(expected, [(t, "picture", k, 400) for k, t in enumerate(times, 1)], False)
-    for when, left in told[20:]:
-        assert left - closing(400) == pytest.approx(times[-1] - when, rel=0.01, abs=1e-3)
+    estimates = replay_run(expected, [(t, "picture", k, 400) for k, t in enumerate(times, 1)], False)
+    for when, left in estimates[20:]:
+        assert left - compute_finishing_seconds(400) == pytest.approx(times[-1] - when, rel=0.01, abs=1e-3)
 
 
 def test_frames_that_cost_more_later_are_known_from_the_schedule():
     schedule = Schedule(octaves=1, steps=((0, 10), (4, 10), (4.001, 40)))
-    expected = work([0], 200, schedule)
+    expected = estimate_work([0], 200, schedule)
     film = (144 * 256 + 360 * 640) * SECONDS_PER_PIXEL
     steps = (expected - film) / STEP * 640 / (BOX[3] - BOX[2])
     assert steps[[0, 10, 50, 150]] == pytest.approx([10, 3, 1, 4])
     times = np.cumsum(expected)
-    told = replayed(expected, [(t, "picture", k, 200) for k, t in enumerate(times, 1)], False)
-    when, left = told[20]
-    assert left - closing(200) == pytest.approx(times[-1] - when, rel=0.01)
+    estimates = replay_run(expected, [(t, "picture", k, 200) for k, t in enumerate(times, 1)], False)
+    when, left = estimates[20]
+    assert left - compute_finishing_seconds(200) == pytest.approx(times[-1] - when, rel=0.01)
 
 
 def test_flashes_fades_borders_and_films_without_coherence_are_known():
@@ -124,23 +128,27 @@ def test_flashes_fades_borders_and_films_without_coherence_are_known():
     shots = (Shot(0, 60, (0, 64, 0, 64), ((40, 41),)),)
     found = Scan(shots, array("q", range(60)), array("f", light), Fraction(1, 25), 0)
 
-    def steps(**settings: float) -> np.ndarray:
+    def estimate_steps(**settings: float) -> np.ndarray:
         recipe = Recipe(schedule=Schedule(octaves=1, steps=10), **settings)
-        seconds = estimate_frame_work(found, Fraction(0), recipe, [demand(recipe, 1.0)], (64, 64), (64, 128))
+        seconds = estimate_frame_work(
+            found, Fraction(0), recipe, [make_pass_cost(recipe, 1.0)], (64, 64), (64, 128)
+        )
         return np.round(2 * (seconds - SECONDS_PER_PIXEL * (64 * 64 + 64 * 128)), 3)  # Half of it is border.
 
-    assert steps()[[0, 3, 4, 5, 30, 40, 41]].tolist() == [0, 0, 10, 3, 1, 10, 1]
-    assert set(steps(coherence=0).tolist()) == {0, 10}
+    assert estimate_steps()[[0, 3, 4, 5, 30, 40, 41]].tolist() == [0, 0, 10, 3, 1, 10, 1]
+    assert set(estimate_steps(coherence=0).tolist()) == {0, 10}
 
 
 def test_a_resumed_run_counts_only_what_it_does():
-    expected = work([0, 200], 400)
+    expected = estimate_work([0, 200], 400)
     times = np.cumsum(expected[300:]) * 2
     events = [(0.0, "picture", 300, 400)]
     events += [(t, "picture", k, 400) for k, t in enumerate(times, 301)]
-    told = replayed(expected, events, False)
-    assert told[0][1] - closing(400) == pytest.approx(times[-1] / 2, rel=0.01)
-    assert told[20][1] - closing(400) == pytest.approx(times[-1] - told[20][0], rel=0.01)
+    estimates = replay_run(expected, events, False)
+    assert estimates[0][1] - compute_finishing_seconds(400) == pytest.approx(times[-1] / 2, rel=0.01)
+    assert estimates[20][1] - compute_finishing_seconds(400) == pytest.approx(
+        times[-1] - estimates[20][0], rel=0.01
+    )
 
 
 def test_a_sound_that_outlasts_the_picture_is_waited_for():

@@ -27,7 +27,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def decoded(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
+def decode_film(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
     """Every frame, and the sound as float32 [2, sample]."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
@@ -37,7 +37,7 @@ def decoded(path: Path) -> tuple[list[av.VideoFrame], np.ndarray]:
 
 
 def test_five_seconds_of_picture_and_sound(film: Path) -> None:
-    frames, sound = decoded(film)
+    frames, sound = decode_film(film)
     assert [frame.pts * frame.time_base for frame in frames] == [Fraction(k, 24) for k in range(120)]
     assert {(frame.width, frame.height) for frame in frames} == {(640, 360)}
     assert 0 <= sound.shape[1] - 5 * SOUND_RATE <= 1024  # AAC comes in blocks of 1024
@@ -45,13 +45,13 @@ def test_five_seconds_of_picture_and_sound(film: Path) -> None:
 
 def test_its_length_is_that_of_whole_frames(tmp_path: Path) -> None:
     make_sample(tmp_path / "x.mp4", seconds=1.52, rate=25, size=SMALL)
-    frames, sound = decoded(tmp_path / "x.mp4")
+    frames, sound = decode_film(tmp_path / "x.mp4")
     assert len(frames) == 38
     assert 0 <= sound.shape[1] - 38 * SOUND_RATE // 25 <= 1024
 
 
 def test_sound_is_heard_and_not_clipped(film: Path) -> None:
-    _, sound = decoded(film)
+    _, sound = decode_film(film)
     assert pyloudnorm.Meter(SOUND_RATE).integrated_loudness(sound.T) == pytest.approx(-18, abs=1)
     assert np.abs(sound).max() < 10 ** (-1 / 20)
     assert np.abs(sound[:, 5 * SOUND_RATE - 480 :]).max() < 1e-3
@@ -84,7 +84,7 @@ def test_camera_glides_and_cuts_once() -> None:
 @pytest.mark.parametrize(("size", "tag"), [((640, 360), 6), ((1280, 720), 1)])
 def test_colours_survive(tmp_path: Path, size: tuple[int, int], tag: int) -> None:
     make_sample(tmp_path / "x.mp4", seconds=1, rate=2, size=size)
-    frames, _ = decoded(tmp_path / "x.mp4")
+    frames, _ = decode_film(tmp_path / "x.mp4")
     assert {
         (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) for frame in frames
     } == {(tag, tag, tag, 1)}
@@ -126,12 +126,12 @@ def test_mistakes_leave_nothing(tmp_path: Path, name: str, settings: dict[str, o
 
 
 def test_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def torn(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def render_and_fail(frames: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
         yield next(iter(render_frames(2, size)))
         raise OSError(28, "No space left on device")
 
     (tmp_path / "x.mp4").write_text("an older film")
-    monkeypatch.setattr("mmdream.sample.film.render_frames", torn)
+    monkeypatch.setattr("mmdream.sample.film.render_frames", render_and_fail)
     with pytest.raises(OSError, match="No space"):
         make_sample(tmp_path / "x.mp4", seconds=1, size=SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]

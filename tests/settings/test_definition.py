@@ -61,9 +61,9 @@ def test_names_of_files_are_paths_or_texts_and_times_are_exact():
 def test_a_wrong_value_is_one_line_with_name_range_and_nearest(make: Any, line: str):
     with pytest.raises(UserError) as caught:
         make()
-    told = str(caught.value)
-    assert line.strip("^$") in told
-    assert "\n" not in told
+    message = str(caught.value)
+    assert line.strip("^$") in message
+    assert "\n" not in message
 
 
 def test_text_stands_for_a_number_only_where_all_is_text():

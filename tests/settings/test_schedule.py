@@ -44,14 +44,14 @@ def test_motifs_have_names_and_rising_times(motif):
 
 
 def test_a_file_names_motifs(tmp_path: Path):
-    path = write(
+    path = write_plan(
         tmp_path, '[[key]]\nat = 0\nmotif = "dog"\n[[key]]\nat = 4\nmotif = "eye,dog"\ndepth = 0.5\n'
     )
     found = read_schedule(path)
     assert found.at(2).motifs == (("dog", 0.75), ("eye", 0.25))
     assert Schedule(**to_dict(found)) == found
     with pytest.raises(UserError, match="give names"):
-        read_schedule(write(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
+        read_schedule(write_plan(tmp_path, "[[key]]\nat = 0\nmotif = 3\n"))
 
 
 def test_octaves_and_steps_are_rounded_after_interpolation():
@@ -93,7 +93,7 @@ def test_unknown_preset_suggests_the_nearest():
         load_preset("clasic")
 
 
-def write(folder: Path, text: str) -> Path:
+def write_plan(folder: Path, text: str) -> Path:
     path = folder / "plan.toml"
     path.write_text(text)
     return path
@@ -101,7 +101,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_a_file_builds_on_its_preset(tmp_path: Path):
     schedule = read_schedule(
-        write(
+        write_plan(
             tmp_path,
             'preset = "whisper"\n[[key]]\nat = 1\ndepth = 0.2\n[[key]]\nat = 3\ndepth = 0.4\nsteps = 3\n',
         )
@@ -133,7 +133,7 @@ def test_a_file_builds_on_its_preset(tmp_path: Path):
 )
 def test_a_typo_is_one_clear_line(tmp_path: Path, text: str, message: str):
     with pytest.raises(UserError, match=message) as caught:
-        read_schedule(write(tmp_path, text))
+        read_schedule(write_plan(tmp_path, text))
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
 

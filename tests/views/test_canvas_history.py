@@ -23,7 +23,7 @@ from mmdream.views.figures import MAX_FIGURES, CanvasHistory, draw_canvas_steps
 RATE = 16_000
 
 
-def noise(seconds: float) -> np.ndarray:
+def make_noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(2).normal(0, 0.1, (1, round(seconds * RATE))).astype(np.float32)
 
 
@@ -41,7 +41,7 @@ def test_the_last_picture_is_of_the_gain_that_was_applied(strength: float, melne
     schedule = Schedule(octaves=1, steps=2, depth=0.3, strength=strength)
     evolution, applied = CanvasHistory(schedule, RATE), []
     dream_source(
-        ArraySource(noise(9), RATE),
+        ArraySource(make_noise(9), RATE),
         lambda _: None,
         melnet,
         AudioDreamSettings(schedule),
@@ -95,7 +95,7 @@ def test_short_and_silent_sounds_are_drawn(samples: int, level: float) -> None:
 
 
 def test_the_command_draws_every_step_into_a_folder(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "in.wav", noise(1).T, RATE)
+    soundfile.write(tmp_path / "in.wav", make_noise(1).T, RATE)
     words = ["audio", f"{tmp_path / 'in.wav'}", "--octaves", "2", "--steps", "2", "--plot-steps"]
     run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output

@@ -46,13 +46,13 @@ def test_the_strongest_channels_are_few_and_answer_to_noise(network: Network):
 def test_a_sheet_has_a_row_for_each_rung(network: Network, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gallery, "OCTAVE_SIZES", (gallery.TILE_SIZE,))
     monkeypatch.setattr(gallery, "STEPS", 2)
-    told: list[tuple[float, float]] = []
+    progress: list[tuple[float, float]] = []
     photos = render_frames(2, gallery.PHOTO_SIZE)
     sheet = gallery.draw_gallery(
-        network, photos, EventSink(progress=lambda _, done, total: told.append((done, total))), 2
+        network, photos, EventSink(progress=lambda _, done, total: progress.append((done, total))), 2
     )
     count = 2 * len(network.card.rungs)
-    assert told == [(number, count) for number in range(1, count + 1)]
+    assert progress == [(number, count) for number in range(1, count + 1)]
     assert sheet.dtype == np.uint8
     each = gallery.HEADING_HEIGHT + gallery.TILE_SIZE + gallery.CAPTION_HEIGHT
     for row in range(len(network.card.rungs)):
@@ -145,11 +145,11 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
     words = ["audio", f"{tmp_path / 'in.wav'}", "-o", f"{out}", "--octaves", "2", "--steps", "3", "--json"]
     run = CliRunner().invoke(app, [*words, "--each-channel", "c5:3,40"])
     assert run.exit_code == 0, run.output
-    told = json.loads(run.stdout)
+    report = json.loads(run.stdout)
     names = ["out.c5.003.flac", "out.c5.040.flac"]
-    assert list(told["outputs"]) == ["3", "40"]
-    assert [Path(path).name for path in told["outputs"].values()] == names
-    assert min(told["objective_gain"].values()) > 1
+    assert list(report["outputs"]) == ["3", "40"]
+    assert [Path(path).name for path in report["outputs"].values()] == names
+    assert min(report["objective_gain"].values()) > 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", *names, "out.c5.png"]
     one, other = (soundfile.read(tmp_path / name)[0] for name in names)
     assert len(one) == len(other) == RATE
@@ -158,12 +158,12 @@ def test_each_channel_gets_a_file_and_a_place_in_the_index(tmp_path: Path) -> No
 
     again = CliRunner().invoke(app, [*words, "--each-channel", "c5:3"])
     assert "out.c5.003.flac: exists already" in str(again.exception)
-    for asked, said in (
+    for channels, said in (
         ("c7", "nearest: c"),
         ("c5:64", "0 to 63 there"),
         ("c5:99-101", "channel 101 of c5"),
     ):
-        wrong = CliRunner().invoke(app, [*words, "--each-channel", asked])
+        wrong = CliRunner().invoke(app, [*words, "--each-channel", channels])
         assert isinstance(wrong.exception, UserError)
         assert said in str(wrong.exception)
     both = CliRunner().invoke(app, [*words, "--each-channel", "c5", "--target", "rain"])

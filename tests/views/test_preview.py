@@ -41,7 +41,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def watched(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dream_folder(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dream of an excerpt and all that is made beside it."""
     folder = tmp_path_factory.mktemp("dream")
     dream_video(
@@ -57,22 +57,22 @@ def watched(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shown(path: Path, **span: Fraction) -> np.ndarray:
+def decode_frames(path: Path, **span: Fraction) -> np.ndarray:
     return np.stack([frame.rgb for frame in read_frames(probe(path), **span)])
 
 
-def picture(path: Path) -> np.ndarray:
+def read_picture(path: Path) -> np.ndarray:
     return np.float32(cv2.imread(str(path)))[..., ::-1] / 255
 
 
-def samples(path: Path, folder: Path) -> np.ndarray:
+def decode_samples(path: Path, folder: Path) -> np.ndarray:
     film = probe(path)
     extract_audio(film, film.audio_tracks[0], folder / f"{path.stem}.wav")
     return soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)[0]
 
 
-def test_nothing_else_is_left(watched: Path):
-    assert sorted(path.name for path in watched.iterdir()) == [
+def test_nothing_else_is_left(dream_folder: Path):
+    assert sorted(path.name for path in dream_folder.iterdir()) == [
         "dream.compare.mp4",
         "dream.mp4",
         "live.png",
@@ -80,10 +80,10 @@ def test_nothing_else_is_left(watched: Path):
     ]
 
 
-def test_the_preview_ends_with_the_last_frame_beside_its_dream(film: Path, watched: Path):
-    live = picture(watched / "live.png")
-    source = shown(film, start=Fraction(1), end=Fraction(5, 2))[-1]
-    dream = shown(watched / "dream.mp4")[-1]
+def test_the_preview_ends_with_the_last_frame_beside_its_dream(film: Path, dream_folder: Path):
+    live = read_picture(dream_folder / "live.png")
+    source = decode_frames(film, start=Fraction(1), end=Fraction(5, 2))[-1]
+    dream = decode_frames(dream_folder / "dream.mp4")[-1]
     size = fit_size(128, 96, Fraction(1), 638, 720)
     halves = live[: size[1], : size[0]], live[: size[1], size[0] + GAP :]
     for half, frame in zip(halves, (source, dream), strict=True):
@@ -94,34 +94,36 @@ def test_the_preview_ends_with_the_last_frame_beside_its_dream(film: Path, watch
 
 
 def test_the_comparison_is_both_films_with_the_dreams_stamps_and_sound(
-    film: Path, watched: Path, tmp_path: Path
+    film: Path, dream_folder: Path, tmp_path: Path
 ):
-    both, dream = shown(watched / "dream.compare.mp4"), shown(watched / "dream.mp4")
+    both, dream = decode_frames(dream_folder / "dream.compare.mp4"), decode_frames(dream_folder / "dream.mp4")
     assert both.shape[1:] == (96, 256, 3)
-    assert np.abs(both[:, :, :128] - shown(film, start=Fraction(1), end=Fraction(5, 2))).mean() < 0.02
+    assert np.abs(both[:, :, :128] - decode_frames(film, start=Fraction(1), end=Fraction(5, 2))).mean() < 0.02
     assert np.abs(both[:, :, 128:] - dream).mean() < 0.02
     stamps = [
-        [f.seconds for f in read_frames(probe(watched / name))] for name in ("dream.mp4", "dream.compare.mp4")
+        [f.seconds for f in read_frames(probe(dream_folder / name))]
+        for name in ("dream.mp4", "dream.compare.mp4")
     ]
     assert stamps[0] == stamps[1]
     assert np.array_equal(
-        samples(watched / "dream.mp4", tmp_path), samples(watched / "dream.compare.mp4", tmp_path)
+        decode_samples(dream_folder / "dream.mp4", tmp_path),
+        decode_samples(dream_folder / "dream.compare.mp4", tmp_path),
     )
 
 
 def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
-    film: Path, watched: Path, tmp_path: Path
+    film: Path, dream_folder: Path, tmp_path: Path
 ):
     path = tmp_path / "one.png"
-    write_contact_sheet(probe(film), probe(watched / "dream.mp4"), path, 1, Fraction(1))
+    write_contact_sheet(probe(film), probe(dream_folder / "dream.mp4"), path, 1, Fraction(1))
     frames = list(read_frames(probe(film), Fraction(1), Fraction(5, 2)))
     middle = len(frames) // 2
-    source, dream = frames[middle].rgb, shown(watched / "dream.mp4")[middle]
-    sheet = picture(path)
+    source, dream = frames[middle].rgb, decode_frames(dream_folder / "dream.mp4")[middle]
+    sheet = read_picture(path)
     cells = sheet[40:280, 16:336], sheet[282:522, 16:336]
     for cell, frame in zip(cells, (source, dream), strict=True):
         assert np.abs(cv2.resize(cell, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
-    assert picture(watched / "sheet.png").shape[1] > 1300
+    assert read_picture(dream_folder / "sheet.png").shape[1] > 1300
 
 
 def test_moments_are_spread_evenly():
@@ -151,7 +153,7 @@ def test_a_film_of_oblong_pixels_is_compared_in_square_ones(film: Path, tmp_path
     assert (made.width, made.height, made.sar) == (192, 64, 1)
 
 
-class Ticks:
+class ManualClock:
     """A clock that is set by hand."""
 
     now = 0.0
@@ -161,12 +163,12 @@ class Ticks:
 
 
 def test_the_preview_is_refreshed_only_when_its_time_has_come(tmp_path: Path):
-    path, ticks = tmp_path / "live.jpg", Ticks()
+    path, ticks = tmp_path / "live.jpg", ManualClock()
     preview = Preview(path, "dreamnet", interval=3.0, clock=ticks)
     dark, bright = np.zeros((40, 60, 3), np.float32), np.ones((40, 60, 3), np.float32)
 
     def is_bright() -> bool:
-        return picture(path)[:100, :200].mean() > 0.5
+        return read_picture(path)[:100, :200].mean() > 0.5
 
     preview(dark, dark, 0.0, MOMENT, 0, 100)
     assert not is_bright()
@@ -239,13 +241,13 @@ def test_a_plan_tells_what_a_run_takes_and_writes_nothing(film: Path, tmp_path: 
     out = tmp_path / "out.mkv"
     plan = plan_video(film, out, QUICK)
     assert list(tmp_path.iterdir()) == []
-    told = json.loads(json.dumps(plan.as_json()))
-    assert (told["frames"], told["shots"], told["flashes"]) == (72, 2, 0)
-    assert told["size"] == told["working_size"] == [128, 96]
-    assert told["seconds"] == pytest.approx(3.0)
-    assert 0 < told["frame_seconds"] < told["expected_seconds"]
-    assert 100 < told["memory_mib"] < 10_000
-    assert told["disk_mib"] > 0
+    report = json.loads(json.dumps(plan.as_json()))
+    assert (report["frames"], report["shots"], report["flashes"]) == (72, 2, 0)
+    assert report["size"] == report["working_size"] == [128, 96]
+    assert report["seconds"] == pytest.approx(3.0)
+    assert 0 < report["frame_seconds"] < report["expected_seconds"]
+    assert 100 < report["memory_mib"] < 10_000
+    assert report["disk_mib"] > 0
     text = "\n".join(plan.lines())
     for word in ("72 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
         assert word in text
@@ -257,8 +259,8 @@ def test_a_plan_tells_the_settings_that_are_not_the_usual_ones(film: Path, tmp_p
     (line,) = [line for line in plan.lines() if line.startswith("settings ")]
     changed = "octaves 1, steps 2, the picture's layer p4c, wander 0.5, end 0.5, keep-sound"
     assert sorted(line.removeprefix("settings  ").split(", ")) == sorted(changed.split(", "))
-    told = json.loads(json.dumps(plan.as_json()))["settings"]
-    assert (told["net"], told["manner"]["wander"], told["end"]) == ("dreamnet", 0.5, "1/2")
+    settings = json.loads(json.dumps(plan.as_json()))["settings"]
+    assert (settings["net"], settings["manner"]["wander"], settings["end"]) == ("dreamnet", 0.5, "1/2")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux alone")
@@ -287,4 +289,4 @@ def test_captions_tell_the_settings_of_the_moment(tmp_path: Path):
     Preview(one, "dreamnet")(grey, grey, 1.0, MOMENT, 0, 9)
     changed = FrameSettings(MOMENT.octaves, MOMENT.octave_scale, MOMENT.steps, 0.123, MOMENT.strength)
     Preview(other, "dreamnet")(grey, grey, 1.0, changed, 0, 9)
-    assert not np.array_equal(picture(one), picture(other))
+    assert not np.array_equal(read_picture(one), read_picture(other))
