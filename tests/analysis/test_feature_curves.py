@@ -17,7 +17,7 @@ from mmdream.settings.definition import to_dict
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Curve, Schedule
 
 
-def restless(n: int, seed: int = 3) -> np.ndarray:
+def make_level_curve(n: int, seed: int = 3) -> np.ndarray:
     """A level that wanders, with sudden events, float64 [n]."""
     rng = np.random.default_rng(seed)
     level = np.abs(np.cumsum(rng.standard_normal(n))) / 10
@@ -27,7 +27,7 @@ def restless(n: int, seed: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("name", FEATURE_KINDS)
 def test_a_feature_is_bounded_and_nowhere_steeper_than_its_kind_says(name: str):
-    found = normalize_feature(name, 2.0, restless(1000))
+    found = normalize_feature(name, 2.0, make_level_curve(1000))
     assert found.values.min() >= 0
     assert found.values.max() <= 1
     slopes = np.diff(found.values) / STEP_SECONDS
@@ -49,7 +49,7 @@ def test_one_short_event_is_up_when_it_comes_and_down_elsewhere(name: str):
 
 
 @pytest.mark.parametrize(
-    "values", [np.zeros(0), np.zeros(300), np.full(300, 7.5), 0.4 + 1e-4 * restless(300)]
+    "values", [np.zeros(0), np.zeros(300), np.full(300, 7.5), 0.4 + 1e-4 * make_level_curve(300)]
 )
 @pytest.mark.parametrize("name", FEATURE_KINDS)
 def test_what_hardly_changes_stands_in_the_middle(name: str, values: np.ndarray):
@@ -71,40 +71,40 @@ def test_the_envelope_is_the_least_one_above(seed: int):
     rise, fall = 0.3, 0.9
     at = STEP_SECONDS * np.arange(80)
     reach = at[:, None] - at[None]  # Seconds behind each event.
-    wanted = (values[None] - np.where(reach >= 0, reach / fall, -reach / rise)).max(1)
-    np.testing.assert_allclose(limit_slope(values, rise, fall), wanted, atol=1e-12)
+    expected = (values[None] - np.where(reach >= 0, reach / fall, -reach / rise)).max(1)
+    np.testing.assert_allclose(limit_slope(values, rise, fall), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", SCHEDULE_LIMITS)
 def test_a_driven_setting_is_the_schedules_own_times_the_factor_within_its_limits(name: str):
-    found = normalize_feature("loudness", 0.0, restless(600))
+    found = normalize_feature("loudness", 0.0, make_level_curve(600))
     low, high = SCHEDULE_LIMITS[name]
     base = Curve(((1.0, low), (1.5, (low + high) / 3), (20.0, high)))
     curve = modulate_curve(name, base, [((0.3, 1.5), found)])
     at = np.linspace(-2, 40, 5000)
-    wanted = np.clip(base.at(at) * (0.3 + 1.2 * found.at(at)), low, high)
+    expected = np.clip(base.at(at) * (0.3 + 1.2 * found.at(at)), low, high)
     # A corner that is cut off at a limit may lie between two values.
-    assert np.abs(curve.at(at) - wanted).max() <= 2 * THINNING_TOLERANCE * wanted.max()
+    assert np.abs(curve.at(at) - expected).max() <= 2 * THINNING_TOLERANCE * expected.max()
     assert len(curve.keys) < len(found.values) / 3
     Schedule(**{name: curve})
 
 
 def test_zero_stays_zero_and_drives_multiply():
     one, other = (
-        normalize_feature("loudness", 0.0, restless(300)),
-        normalize_feature("motion", 1.0, restless(300, 9)),
+        normalize_feature("loudness", 0.0, make_level_curve(300)),
+        normalize_feature("motion", 1.0, make_level_curve(300, 9)),
     )
     assert set(v for _, v in modulate_curve("strength", Curve(((0.0, 0.0),)), [((0.2, 4.0), one)]).keys) == {
         0.0
     }
     both = modulate_curve("strength", Curve(((0.0, 1.0),)), [((0.2, 1.4), one), ((1.2, 0.4), other)])
     at = np.linspace(0, 16, 999)
-    wanted = (0.2 + 1.2 * one.at(at)) * (1.2 - 0.8 * other.at(at))
-    assert np.abs(both.at(at) - wanted).max() <= 2 * THINNING_TOLERANCE * wanted.max()
+    expected = (0.2 + 1.2 * one.at(at)) * (1.2 - 0.8 * other.at(at))
+    assert np.abs(both.at(at) - expected).max() <= 2 * THINNING_TOLERANCE * expected.max()
 
 
 def test_thinning_keeps_ends_and_misses_no_value_by_more_than_told():
-    at, values = STEP_SECONDS * np.arange(3000), restless(3000)
+    at, values = STEP_SECONDS * np.arange(3000), make_level_curve(3000)
     kept = thin_keys(at, values, 0.2)
     assert kept[0] == 0
     assert kept[-1] == 2999

@@ -25,7 +25,7 @@ SHIFT = (3.0, 1.5)
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[np.ndarray, np.ndarray]:
+def shifted_pair() -> tuple[np.ndarray, np.ndarray]:
     """A textured picture and the same moved by `SHIFT` px (right, down)."""
     noise = np.random.default_rng(0).random((240, 320, 3)).astype(np.float32)
     first = cv2.GaussianBlur(noise, (0, 0), 2)
@@ -36,8 +36,8 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_flow_finds_the_motion_and_warp_undoes_it(pair):
-    first, second = pair
+def test_flow_finds_the_motion_and_warp_undoes_it(shifted_pair):
+    first, second = shifted_pair
     found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))
     inner = np.s_[24:-24, 24:-24]
     half = np.s_[12:-12, 12:-12]
@@ -47,17 +47,19 @@ def test_flow_finds_the_motion_and_warp_undoes_it(pair):
     assert np.abs(moved - second)[inner].mean() < 0.02
 
 
-def test_what_comes_from_outside_is_not_trusted(pair):
-    first, second = pair
+def test_what_comes_from_outside_is_not_trusted(shifted_pair):
+    first, second = shifted_pair
     found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))
     assert found.trust[:, :2].mean() < 0.2
 
 
-def test_unrelated_pictures_are_not_trusted(pair):
+def test_unrelated_pictures_are_not_trusted(shifted_pair):
     other = cv2.GaussianBlur(np.random.default_rng(1).random((240, 320, 3)).astype(np.float32), (0, 0), 2)
     other = (other - other.min()) / (other.max() - other.min())
     assert (
-        optical_flow.estimate_flow(optical_flow.to_gray(pair[0]), optical_flow.to_gray(other)).trust.mean()
+        optical_flow.estimate_flow(
+            optical_flow.to_gray(shifted_pair[0]), optical_flow.to_gray(other)
+        ).trust.mean()
         < 0.35
     )
 
@@ -67,72 +69,75 @@ def test_tiny_pictures_have_no_flow():
 
 
 @pytest.fixture
-def carry() -> TemporalState:
+def state() -> TemporalState:
     rng = np.random.default_rng(2)
     detail = rng.normal(0, 0.1, (32, 48, 3)).astype(np.float32)
     return start_state(detail, rng.integers(0, 255, (16, 24)).astype(np.uint8), 0.1, 1.0)
 
 
-def still(trust: float = 1.0) -> optical_flow.OpticalFlow:
+def make_zero_flow(trust: float = 1.0) -> optical_flow.OpticalFlow:
     return optical_flow.OpticalFlow(np.zeros((16, 24, 2), np.float32), np.full((16, 24), trust, np.float32))
 
 
-def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(carry):
-    usual = warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0)
-    assert measure_strength(usual.detail) == pytest.approx(0.95 * measure_strength(carry.detail), rel=0.01)
-    faded = warp_state(replace(carry, detail=carry.detail / 2), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
-    grown = warp_state(replace(carry, detail=carry.detail * 1.5), still(), 0.95, 1.0, 0.7, 0.1, 1.0)
+def test_a_faded_dream_gets_longer_steps_and_an_overgrown_one_shorter(state):
+    usual = warp_state(state, make_zero_flow(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    assert measure_strength(usual.detail) == pytest.approx(0.95 * measure_strength(state.detail), rel=0.01)
+    faded = warp_state(replace(state, detail=state.detail / 2), make_zero_flow(), 0.95, 1.0, 0.7, 0.1, 1.0)
+    grown = warp_state(replace(state, detail=state.detail * 1.5), make_zero_flow(), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert grown.step_scale.mean() < usual.step_scale.mean() < faded.step_scale.mean()
     assert grown.step_gain < usual.step_gain < faded.step_gain
 
 
-def test_a_frame_with_more_room_than_the_shot_began_with_is_to_hold_a_stronger_dream(carry):
+def test_a_frame_with_more_room_than_the_shot_began_with_is_to_hold_a_stronger_dream(state):
     white, meadow = (np.full((16, 24), level, np.uint8) for level in (255, 110))
     assert measure_room(white) == pytest.approx(0.5)
     assert measure_room(meadow) == pytest.approx(1.0)
-    began = start_state(carry.detail, white, 0.1 * measure_room(white), 1.0)
+    began = start_state(state.detail, white, 0.1 * measure_room(white), 1.0)
     here, there = (
-        warp_state(began, still(), 0.95, 1.0, 0.7, 0.1 * measure_room(frame), 1.0)
+        warp_state(began, make_zero_flow(), 0.95, 1.0, 0.7, 0.1 * measure_room(frame), 1.0)
         for frame in (white, meadow)
     )
     assert here.step_scale.mean() < there.step_scale.mean()
 
 
-def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(carry):
-    bare = warp_state(carry, still(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
+def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(state):
+    bare = warp_state(state, make_zero_flow(0.0), 0.95, 1.0, 0.7, 0.1, 1.0)
     assert measure_strength(bare.detail) == 0
-    assert bare.step_scale.min() > 2 * warp_state(carry, still(), 0.95, 1.0, 0.7, 0.1, 1.0).step_scale.max()
+    assert (
+        bare.step_scale.min()
+        > 2 * warp_state(state, make_zero_flow(), 0.95, 1.0, 0.7, 0.1, 1.0).step_scale.max()
+    )
     paces = []
     for _ in range(12):
-        laid = warp_state(carry, still(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
-        carry = advance_state(carry, laid, laid.change, carry.grey, lambda detail: detail)
+        laid = warp_state(state, make_zero_flow(0.0 if not paces else 1.0), 0.95, 1.0, 0.7, 0.1, 1.0)
+        state = advance_state(state, laid, laid.change, state.grey, lambda detail: detail)
         paces.append(float(laid.step_scale.mean()))
-        carry = replace(carry, detail=np.full_like(carry.detail, carry.unit_gain * 0.1), step_gain=1.0)
+        state = replace(state, detail=np.full_like(state.detail, state.unit_gain * 0.1), step_gain=1.0)
     assert all(later < sooner for sooner, later in pairwise(paces))
 
 
-def test_a_still_picture_that_may_not_breathe_keeps_its_dream(carry):
-    held = warp_state(carry, still(), 0.95, 0.0, 0.7, 0.1, 1.0)
-    assert np.allclose(held.detail, carry.detail, atol=1e-6)
+def test_a_still_picture_that_may_not_breathe_keeps_its_dream(state):
+    held = warp_state(state, make_zero_flow(), 0.95, 0.0, 0.7, 0.1, 1.0)
+    assert np.allclose(held.detail, state.detail, atol=1e-6)
     assert held.step_scale.max() == 0
-    moving = replace(still(), backward=np.full((16, 24, 2), 1.0, np.float32))
-    assert warp_state(carry, moving, 0.95, 0.0, 0.7, 0.1, 1.0).step_scale.min() > 0
+    moving = replace(make_zero_flow(), backward=np.full((16, 24, 2), 1.0, np.float32))
+    assert warp_state(state, moving, 0.95, 0.0, 0.7, 0.1, 1.0).step_scale.min() > 0
 
 
-def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(carry):
-    dusk = replace(carry, light=0.2)
-    laid = warp_state(dusk, still(), 0.95, 1.0, 0.7, 0.1, 0.4)
-    assert measure_strength(laid.detail) == pytest.approx(0.95 / 2 * measure_strength(carry.detail), rel=0.01)
+def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(state):
+    dusk = replace(state, light=0.2)
+    laid = warp_state(dusk, make_zero_flow(), 0.95, 1.0, 0.7, 0.1, 0.4)
+    assert measure_strength(laid.detail) == pytest.approx(0.95 / 2 * measure_strength(state.detail), rel=0.01)
     assert laid.light == pytest.approx(0.4)
 
 
-def test_carries_come_back_from_their_bytes_as_they_were(carry):
-    other = replace(carry, detail=carry.detail + 1, age=7)
-    nothing, again, second = unpack_states(pack_states((None, carry, other)))
+def test_carries_come_back_from_their_bytes_as_they_were(state):
+    other = replace(state, detail=state.detail + 1, age=7)
+    nothing, again, second = unpack_states(pack_states((None, state, other)))
     assert nothing is None
     assert np.array_equal(second.detail, other.detail)
     assert second.age == 7
     for name in ("detail", "change", "fill", "grey"):
-        assert np.array_equal(getattr(again, name), getattr(carry, name))
-        assert getattr(again, name).dtype == getattr(carry, name).dtype
-    assert (again.unit_gain, again.step_gain, again.light) == (carry.unit_gain, carry.step_gain, carry.light)
+        assert np.array_equal(getattr(again, name), getattr(state, name))
+        assert getattr(again, name).dtype == getattr(state, name).dtype
+    assert (again.unit_gain, again.step_gain, again.light) == (state.unit_gain, state.step_gain, state.light)

@@ -28,7 +28,7 @@ def photos(data: Path) -> dict[str, np.ndarray]:
     return {name: np.float32(picture) / 255 for name, picture in found.items()}
 
 
-def view(photo: np.ndarray, x: float = 0.5, share: float = 0.6, y: float = 0.5) -> np.ndarray:
+def crop_photo(photo: np.ndarray, x: float = 0.5, share: float = 0.6, y: float = 0.5) -> np.ndarray:
     """A part of a photograph at 192x108: `x`, `y` from 0 to 1 say where, `share` how large."""
     height, width = photo.shape[:2]
     wide = min(width, height * 16 / 9) * share
@@ -38,30 +38,30 @@ def view(photo: np.ndarray, x: float = 0.5, share: float = 0.6, y: float = 0.5) 
     return cv2.warpAffine(photo, place, (192, 108), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
 
 
-def pan(photo: np.ndarray, frames: int, step: float = 0.03) -> Clip:
-    return [view(photo, 0.1 + step * k) for k in range(frames)]
+def make_pan(photo: np.ndarray, frames: int, step: float = 0.03) -> Clip:
+    return [crop_photo(photo, 0.1 + step * k) for k in range(frames)]
 
 
-def scanned(clip: Clip) -> Scan:
+def scan_clip(clip: Clip) -> Scan:
     return scan_frames(
         Frame(np.float32(rgb), 3 * k, Fraction(1, 75), k, Fraction(k, 25)) for k, rgb in enumerate(clip)
     )
 
 
-def firsts(clip: Clip) -> list[int]:
-    return [shot.first for shot in scanned(clip).shots]
+def find_shot_starts(clip: Clip) -> list[int]:
+    return [shot.first for shot in scan_clip(clip).shots]
 
 
 def test_hard_cuts_are_found_to_the_frame(photos):
     for a, b in list(permutations(photos.values(), 2))[::2]:
-        assert firsts(pan(a, 4) + pan(b, 4)) == [0, 4]
+        assert find_shot_starts(make_pan(a, 4) + make_pan(b, 4)) == [0, 4]
 
 
 def test_a_cut_may_be_at_the_first_or_the_last_frame(photos):
-    a, b = view(photos["cat"]), view(photos["flower"])
-    assert firsts([a] + [b] * 6 + [a]) == [0, 1, 7]
-    assert firsts([a]) == [0]
-    assert firsts([]) == []
+    a, b = crop_photo(photos["cat"]), crop_photo(photos["flower"])
+    assert find_shot_starts([a] + [b] * 6 + [a]) == [0, 1, 7]
+    assert find_shot_starts([a]) == [0]
+    assert find_shot_starts([]) == []
 
 
 @pytest.mark.parametrize(
@@ -75,35 +75,39 @@ def test_a_cut_may_be_at_the_first_or_the_last_frame(photos):
 )
 def test_cuts_between_pictures_of_one_kind(photos, alter: Callable[[np.ndarray], np.ndarray]):
     for a, b in list(permutations(photos.values(), 2))[::5]:
-        assert firsts([alter(view(a))] * 4 + [alter(view(b))] * 4) == [0, 4]
+        assert find_shot_starts([alter(crop_photo(a))] * 4 + [alter(crop_photo(b))] * 4) == [0, 4]
 
 
 def test_cuts_within_one_photograph(photos):
     for photo in photos.values():
-        assert firsts([view(photo, 0, 0.45, 0)] * 3 + [view(photo, 1, 0.45, 1)] * 3) == [0, 3]
+        assert find_shot_starts(
+            [crop_photo(photo, 0, 0.45, 0)] * 3 + [crop_photo(photo, 1, 0.45, 1)] * 3
+        ) == [0, 3]
 
 
 def test_bars_do_not_hide_a_cut(photos):
-    def barred(photo: np.ndarray) -> np.ndarray:
-        rgb = 0.6 + 0.4 * view(photo)
+    def add_bars(photo: np.ndarray) -> np.ndarray:
+        rgb = 0.6 + 0.4 * crop_photo(photo)
         rgb[:, :30] = rgb[:, -30:] = 0.02
         return rgb
 
     for a, b in list(permutations(photos.values(), 2))[::7]:
-        assert firsts([barred(a)] * 3 + [barred(b)] * 3) == [0, 3]
+        assert find_shot_starts([add_bars(a)] * 3 + [add_bars(b)] * 3) == [0, 3]
 
 
 @pytest.mark.parametrize("step", [0.02, 0.06, 0.15])
 def test_pans_are_not_cut(photos, step: float):
     for photo in photos.values():
-        assert firsts(pan(photo, 6, step)) == [0]  # 0.15 of the slack: up to 10 % of the width a frame
+        assert find_shot_starts(make_pan(photo, 6, step)) == [
+            0
+        ]  # 0.15 of the slack: up to 10 % of the width a frame
 
 
 @pytest.mark.parametrize("frames", [6, 24])
 def test_dissolves_are_not_cut(photos, frames: int):
     for a, b in list(permutations(photos.values(), 2))[::9]:
-        mixed = [view(a) * (1 - k / frames) + view(b) * (k / frames) for k in range(frames)]
-        found = scanned([view(a)] * 4 + mixed + [view(b)] * 4)
+        mixed = [crop_photo(a) * (1 - k / frames) + crop_photo(b) * (k / frames) for k in range(frames)]
+        found = scan_clip([crop_photo(a)] * 4 + mixed + [crop_photo(b)] * 4)
         assert [(shot.first, shot.flashes) for shot in found.shots] == [(0, ())]
 
 
@@ -111,10 +115,10 @@ def test_dissolves_are_not_cut(photos, frames: int):
 @pytest.mark.parametrize("end", [0.0, 1.0], ids=["black", "white"])
 def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end: float):
     for photo in photos.values():
-        picture = view(photo)
+        picture = crop_photo(photo)
         clip = [picture * (k / frames) + end * (1 - k / frames) for k in range(frames)] + [picture] * 4
         for turned in (clip, clip[::-1]):
-            found = scanned(turned)
+            found = scan_clip(turned)
             assert len(found.shots) == 1
             assert found.shots[0].flashes == ()
             presence = [found.presence(k) for k in range(len(turned))]
@@ -128,16 +132,16 @@ def test_fades_are_not_cut_and_take_the_dream_with_them(photos, frames: int, end
 @pytest.mark.parametrize("length", [1, 3])
 def test_a_flash_does_not_end_the_shot(photos, length: int):
     for a, b in list(permutations(photos.values(), 2))[::7]:
-        clip = pan(a, 10)
-        for flash in (np.ones_like(clip[0]), np.clip(clip[0] * 4, 0, 1), view(b)):
-            found = scanned(clip[:5] + [flash] * length + clip[5 + length :])
+        clip = make_pan(a, 10)
+        for flash in (np.ones_like(clip[0]), np.clip(clip[0] * 4, 0, 1), crop_photo(b)):
+            found = scan_clip(clip[:5] + [flash] * length + clip[5 + length :])
             assert [(s.first, s.stop, s.flashes) for s in found.shots] == [(0, 10, ((5, 5 + length),))]
 
 
 def test_a_white_flash_neither_widens_the_box_nor_counts_as_contrast(photos):
-    rgb = view(photos["cat"]) * 0.8
+    rgb = crop_photo(photos["cat"]) * 0.8
     rgb[:, :20] = rgb[:, -20:] = 0.02
-    found = scanned([rgb] * 4 + [np.ones_like(rgb)] + [rgb] * 4)
+    found = scan_clip([rgb] * 4 + [np.ones_like(rgb)] + [rgb] * 4)
     assert found.shots[0].box == (0, 108, 20, 172)
     assert found.shots[0].flashes == ((4, 5),)
     assert found.presence(4) == 0
@@ -145,34 +149,34 @@ def test_a_white_flash_neither_widens_the_box_nor_counts_as_contrast(photos):
 
 
 def test_four_frames_of_another_picture_are_a_shot(photos):
-    a, b = view(photos["cat"]), view(photos["flower"])
-    assert firsts([a] * 5 + [b] * 4 + [a] * 5) == [0, 5, 9]
+    a, b = crop_photo(photos["cat"]), crop_photo(photos["flower"])
+    assert find_shot_starts([a] * 5 + [b] * 4 + [a] * 5) == [0, 5, 9]
 
 
 def test_a_strobe_leaves_one_shot_between_its_flashes(photos):
-    a, b = view(photos["cat"]), view(photos["flower"])
-    shots = scanned([a, b] * 8 + [a]).shots
+    a, b = crop_photo(photos["cat"]), crop_photo(photos["flower"])
+    shots = scan_clip([a, b] * 8 + [a]).shots
     assert len(shots) == 1
     assert shots[0].flashes == tuple((k, k + 1) for k in range(1, 16, 2))
 
 
 def test_hard_cuts_to_and_from_black(photos):
     for photo in photos.values():
-        rgb, black = view(photo), np.zeros((108, 192, 3), np.float32)
-        assert firsts([rgb] * 4 + [black] * 4) == [0, 4]
-        assert firsts([black] * 4 + [rgb] * 4) == [0, 4]
+        rgb, black = crop_photo(photo), np.zeros((108, 192, 3), np.float32)
+        assert find_shot_starts([rgb] * 4 + [black] * 4) == [0, 4]
+        assert find_shot_starts([black] * 4 + [rgb] * 4) == [0, 4]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_picture_that_shows_nothing_is_not_fading(value: float):
-    found = scanned([np.full((36, 64, 3), value)] * 5)
+    found = scan_clip([np.full((36, 64, 3), value)] * 5)
     assert [found.presence(k) for k in range(5)] == [1] * 5
 
 
 def test_a_light_that_goes_on_is_no_cut(photos):
     for photo in photos.values():
-        rgb = view(photo)
-        assert firsts([rgb * 0.5] * 5 + [rgb] * 5) == [0]
+        rgb = crop_photo(photo)
+        assert find_shot_starts([rgb * 0.5] * 5 + [rgb] * 5) == [0]
 
 
 def test_the_frames_are_read_as_a_stream(photos):
@@ -184,7 +188,7 @@ def test_the_frames_are_read_as_a_stream(photos):
             alive[0] -= 1
 
     def frames() -> Iterator[Frame]:
-        clip = [view(photos["cat"]), view(photos["flower"])]
+        clip = [crop_photo(photos["cat"]), crop_photo(photos["flower"])]
         for k in range(80):
             rgb = clip[k % 2].copy().view(Counted)
             alive[0] += 1
@@ -196,11 +200,11 @@ def test_the_frames_are_read_as_a_stream(photos):
     assert most[0] <= 8
 
 
-def frame(number: int, rgb: np.ndarray) -> Frame:
+def make_frame(number: int, rgb: np.ndarray) -> Frame:
     return Frame(rgb, number * 3, Fraction(1, 75), number, Fraction(number, 25))
 
 
-def barred(value: float, rows: slice = slice(8, 56)) -> np.ndarray:
+def make_barred_picture(value: float, rows: slice = slice(8, 56)) -> np.ndarray:
     rgb = np.full((64, 96, 3), 0.03, np.float32)  # bars are noisy, not zero
     rgb[rows] = value
     return rgb
@@ -208,7 +212,7 @@ def barred(value: float, rows: slice = slice(8, 56)) -> np.ndarray:
 
 def test_plain_cuts_and_flashes_are_told_apart_and_bars_are_found():
     looks = [0.3] * 10 + [1.0] + [0.3] * 9 + [0.9] * 5
-    found = scan_frames(frame(number, barred(value)) for number, value in enumerate(looks))
+    found = scan_frames(make_frame(number, make_barred_picture(value)) for number, value in enumerate(looks))
     assert [(shot.first, shot.stop) for shot in found.shots] == [(0, 20), (20, 25)]
     assert found.shots[0].flashes == ((10, 11),)
     assert list(found.pts) == [3 * number for number in range(25)]
@@ -216,12 +220,12 @@ def test_plain_cuts_and_flashes_are_told_apart_and_bars_are_found():
 
 
 def test_bars_that_light_up_once_in_the_shot_are_no_bars():
-    looks = [barred(0.3)] * 5 + [barred(0.3, slice(0, 64))] * 5
-    assert scan_frames(frame(k, rgb) for k, rgb in enumerate(looks)).shots[-1].box == (0, 64, 0, 96)
+    looks = [make_barred_picture(0.3)] * 5 + [make_barred_picture(0.3, slice(0, 64))] * 5
+    assert scan_frames(make_frame(k, rgb) for k, rgb in enumerate(looks)).shots[-1].box == (0, 64, 0, 96)
 
 
 def test_a_black_shot_has_no_inside():
-    found = scan_frames(frame(k, np.zeros((8, 8, 3), np.float32)) for k in range(3))
+    found = scan_frames(make_frame(k, np.zeros((8, 8, 3), np.float32)) for k in range(3))
     assert found.shots[0].box == (0, 0, 0, 0)
 
 
@@ -255,9 +259,9 @@ def test_the_end_of_a_fade_between_bars_is_no_cut(data: Path):
 
 
 def test_a_scan_survives_the_disk(photos):
-    a, b = view(photos["cat"]), view(photos["flower"])
-    found = scanned([a, a, b, a, a] + [b] * 5)
+    a, b = crop_photo(photos["cat"]), crop_photo(photos["flower"])
+    found = scan_clip([a, a, b, a, a] + [b] * 5)
     assert found.shots[0].flashes == ((2, 3),)
     assert Scan.from_bytes(found.to_bytes()) == found
-    empty = scanned([])
+    empty = scan_clip([])
     assert Scan.from_bytes(empty.to_bytes()) == empty

@@ -15,14 +15,14 @@ from mmdream.analysis.shots import Scan, scan_frames
 from mmdream.media.video_reader import Frame
 
 
-def texture(seed: int, height: int = 72, width: int = 256) -> np.ndarray:
+def make_texture(seed: int, height: int = 72, width: int = 256) -> np.ndarray:
     """A smooth picture, float32 [height, width], 40..210."""
     rough = np.random.default_rng(seed).standard_normal((height, width)).astype(np.float32)
     smooth = cv2.GaussianBlur(rough, (0, 0), 4)
     return 125 + 85 * smooth / np.abs(smooth).max()
 
 
-def cut(wide: np.ndarray, at: float) -> np.ndarray:
+def crop_columns(wide: np.ndarray, at: float) -> np.ndarray:
     """128 columns from a place between two on, uint8 [height, 128]."""
     moved = cv2.warpAffine(wide, np.array([[1, 0, -at], [0, 1, 0]], np.float32), (128, wide.shape[0]))
     return np.rint(moved).astype(np.uint8)
@@ -30,8 +30,10 @@ def cut(wide: np.ndarray, at: float) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_motion_grows_with_the_pan_and_is_right_where_it_is_small(seed: int):
-    wide = texture(seed)
-    seen = [measure_motion(cut(wide, 20), cut(wide, 20 + px)) for px in (0, 0.5, 1, 2, 4, 8)]
+    wide = make_texture(seed)
+    seen = [
+        measure_motion(crop_columns(wide, 20), crop_columns(wide, 20 + px)) for px in (0, 0.5, 1, 2, 4, 8)
+    ]
     assert seen == sorted(seen)
     assert seen[0] == 0
     # Half of a picture's slope lies across the pan: along it, it changes nothing.
@@ -39,21 +41,21 @@ def test_motion_grows_with_the_pan_and_is_right_where_it_is_small(seed: int):
 
 
 def test_flicker_and_darkness_are_no_motion():
-    still = cut(texture(1), 20)
+    still = crop_columns(make_texture(1), 20)
     darker = np.rint(still * 0.6 + 10).astype(np.uint8)
-    assert measure_motion(still, darker) < 0.2 * measure_motion(still, cut(texture(1), 21))
+    assert measure_motion(still, darker) < 0.2 * measure_motion(still, crop_columns(make_texture(1), 21))
     assert measure_motion(still, np.full_like(still, 30)) == 0
 
 
-def film(rate: int, seconds: float = 6.0) -> Scan:
+def scan_made_film(rate: int, seconds: float = 6.0) -> Scan:
     """It stands for 2 s, pans for 2 s, and is another, lighter picture after a cut at 4 s."""
     shown = []
     for number in range(round(seconds * rate)):
         at = number / rate
         if at < 4:
-            grey = cut(texture(1), 10 + 30 * np.clip(at - 2, 0, 2))
+            grey = crop_columns(make_texture(1), 10 + 30 * np.clip(at - 2, 0, 2))
         else:
-            grey = np.rint(0.4 * cut(texture(2), 40) + 140).astype(np.uint8)
+            grey = np.rint(0.4 * crop_columns(make_texture(2), 40) + 140).astype(np.uint8)
         rgb = np.repeat(grey[..., None], 3, axis=2).astype(np.float32) / 255
         shown.append(Frame(rgb, 1000 + number, Fraction(1, rate), number, Fraction(number, rate)))
     return scan_frames(shown)
@@ -62,7 +64,7 @@ def film(rate: int, seconds: float = 6.0) -> Scan:
 def test_motion_is_a_speed_at_any_frame_rate_and_a_cut_is_none():
     speeds = {}
     for rate in (12, 30):
-        found = film(rate)
+        found = scan_made_film(rate)
         assert [shot.first for shot in found.shots] == [0, 4 * rate]
         first, measured = measure_video_features(
             found, Fraction(1000, rate), {"motion", "cuts", "brightness"}
@@ -80,7 +82,7 @@ def test_motion_is_a_speed_at_any_frame_rate_and_a_cut_is_none():
 
 
 def test_the_scan_keeps_them_and_one_frame_is_enough():
-    found = film(12)
+    found = scan_made_film(12)
     assert Scan.from_bytes(found.to_bytes()) == found
     one = Scan(found.shots[:1], array("q", [7]), array("f", [1.0]), Fraction(1, 25), 0, array("f", [0.0]),
                array("f", [0.5]))  # fmt: skip
