@@ -50,7 +50,7 @@ def mmdream(*words: object, cwd: Path | None = None) -> Done:
             patch.chdir(cwd or Path.cwd())
             for number, name, stream in ((1, "stdout", out), (2, "stderr", err)):
                 patch.setattr(sys, name, stream)
-                stack.enter_context(_caught(number, stream))
+                stack.enter_context(redirect_stream(number, stream))
             with pytest.raises(SystemExit) as end:
                 main()
         status = end.value.code
@@ -61,7 +61,7 @@ def mmdream(*words: object, cwd: Path | None = None) -> Done:
 
 
 @contextmanager
-def _caught(number: int, stream: TextIO) -> Iterator[None]:
+def redirect_stream(number: int, stream: TextIO) -> Iterator[None]:
     """What libraries in C write to a terminal goes past `sys.stderr`."""
     kept = os.dup(number)
     os.dup2(stream.fileno(), number)
@@ -73,7 +73,7 @@ def _caught(number: int, stream: TextIO) -> Iterator[None]:
         os.close(kept)
 
 
-def alone(code: str) -> Done:
+def run_python(code: str) -> Done:
     """Python in a process of its own, where what TensorFlow says as it starts is seen too."""
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -84,7 +84,7 @@ def alone(code: str) -> Done:
     )
 
 
-def called(*words: object) -> tuple[int, str, dict]:
+def run_for_report(*words: object) -> tuple[int, str, dict]:
     """Exit status, what stderr says, and the report if all went well."""
     done = mmdream(*words, "--json")
     return done.returncode, done.stderr, json.loads(done.stdout) if done.returncode == 0 else {}

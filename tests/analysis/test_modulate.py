@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
-from broken_off import contents, halt
-from make import constant
-from make import film as made
+from interrupted_runs import hash_media, interrupt_run
+from make import make_times, write_film
 
 from mmdream import (
     Drive,
@@ -53,9 +52,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rough = cv2.GaussianBlur(rng.standard_normal((64, 300, 3)).astype(np.float32), (0, 0), 3)
     wide = np.rint(125 + 100 * rough / np.abs(rough).max()).astype(np.uint8)
     starts = [max(0, number - 72) * 2 for number in range(96)]
-    return made(
+    return write_film(
         tmp_path_factory.mktemp("film") / "film.mkv",
-        constant(96, 12),
+        make_times(96, 12),
         sound=sound.astype(np.float32),
         sound_codec="pcm_s16le",
         size=(96, 64),
@@ -70,7 +69,7 @@ def dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
     return out, dream_video(film, out, BY_LOUDNESS)
 
 
-def changed(film: Path, out: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def measure_changes(film: Path, out: Path, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Mean change of each frame, and RMS of that of each tenth of a second of sound."""
     frames = zip(read_frames(probe(film)), read_frames(probe(out)), strict=True)
     seen = np.array([np.abs(dreamed.rgb - source.rgb).mean() for source, dreamed in frames])
@@ -84,7 +83,7 @@ def changed(film: Path, out: Path, folder: Path) -> tuple[np.ndarray, np.ndarray
 
 
 def test_picture_and_sound_dream_where_it_is_loud(film: Path, dream, tmp_path: Path):
-    seen, heard = changed(film, dream[0], tmp_path)
+    seen, heard = measure_changes(film, dream[0], tmp_path)
     at = np.arange(96) / 12
     loud, quiet = (at >= LOUD[0]) & (at < LOUD[1]), (at < LOUD[0] - 0.6) | (at > LOUD[1] + 1.5)
     assert seen[loud].min() > 5 * seen[quiet].max()
@@ -93,14 +92,14 @@ def test_picture_and_sound_dream_where_it_is_loud(film: Path, dream, tmp_path: P
 
 
 def test_the_report_tells_the_curve_and_frames_follow_it(dream):
-    told = json.loads(json.dumps(dream[1].as_json()))
-    keys = told["driven"]["picture"]["strength"]
-    assert keys == told["driven"]["sound"]["strength"]
+    report = json.loads(json.dumps(dream[1].as_json()))
+    keys = report["driven"]["picture"]["strength"]
+    assert keys == report["driven"]["sound"]["strength"]
     assert len(keys) < 30
     when, values = zip(*keys, strict=True)
     assert 1.8 <= max(values) <= 2.0
     assert LOUD[0] - 0.2 <= when[int(np.argmax(values))] <= LOUD[1] + 0.2
-    for row in told["schedule"]["picture"]:
+    for row in report["schedule"]["picture"]:
         assert row["strength"] == pytest.approx(np.interp(row["at"], when, values), abs=1e-12)
 
 
@@ -115,12 +114,12 @@ def test_an_excerpt_is_driven_like_that_part_of_the_whole(film: Path, dream, tmp
 @pytest.mark.parametrize("harm", ["curve cut short"])
 def test_a_driven_film_goes_on_to_the_same_frames_and_samples(film: Path, dream, harm: str, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(film, out, job_folder(out), {"picture"}, recipe=BY_LOUDNESS)
+    interrupt_run(film, out, job_folder(out), {"picture"}, recipe=BY_LOUDNESS)
     kept = job_folder(out) / FILE_NAMES["driven"]
     if harm != "none":
         kept.write_bytes(kept.read_bytes()[:40])
     report = resume_video(out)
-    assert contents(out, tmp_path) == contents(dream[0], tmp_path)
+    assert hash_media(out, tmp_path) == hash_media(dream[0], tmp_path)
     assert report.driven == dream[1].driven
     assert not job_folder(out).exists()
 
@@ -130,7 +129,7 @@ def test_the_sound_follows_the_picture_where_that_is_asked(film: Path, tmp_path:
     recipe = replace(QUICK, sound_drives=(Drive("strength", "motion", 0, 2),))
     report = dream_video(film, out, recipe)
     assert set(report.driven) == {"sound"}
-    seen, heard = changed(film, out, tmp_path)
+    seen, heard = measure_changes(film, out, tmp_path)
     at = (np.arange(80) + 0.5) / 10
     assert heard[(at > 6.3) & (at < 7.7)].min() > 100 * heard[(at < 5.5)].max()
     assert seen[:60].min() > 0.002  # The picture keeps the schedule's own strength.
@@ -174,8 +173,8 @@ def test_a_dry_run_and_the_sheet_show_what_follows(film: Path, dream, tmp_path: 
     assert early.min() > 50
 
 
-def silent(path: Path) -> Path:
-    return made(path, constant(12, 12))
+def write_silent_film(path: Path) -> Path:
+    return write_film(path, make_times(12, 12))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +185,7 @@ def silent(path: Path) -> Path:
     ],
 )
 def test_what_cannot_be_driven_is_refused_in_one_line(words: tuple[str, str], message: str, tmp_path: Path):
-    source = silent(tmp_path / "silent.mp4")
+    source = write_silent_film(tmp_path / "silent.mp4")
     done = mmdream("video", source, *words)
     assert done.returncode == 2
     assert message in done.stderr
@@ -205,7 +204,7 @@ def test_a_sound_that_is_kept_is_not_driven(film: Path, tmp_path: Path):
 
 def test_a_silent_film_follows_its_own_picture(tmp_path: Path):
     recipe = replace(QUICK, drives=(Drive("strength", "brightness"),))
-    report = dream_video(silent(tmp_path / "silent.mp4"), tmp_path / "out.mkv", recipe)
+    report = dream_video(write_silent_film(tmp_path / "silent.mp4"), tmp_path / "out.mkv", recipe)
     assert set(report.driven) == {"picture"}
 
 
@@ -245,8 +244,8 @@ def test_sounds_of_a_late_track_are_followed_on_the_films_clock(tmp_path: Path):
     rng = np.random.default_rng(1)
     sound = 0.004 * rng.standard_normal((1, 4 * 48_000))
     sound[:, 96_000:110_000] *= 50
-    source = made(
-        tmp_path / "late.mkv", constant(60, 12), sound=sound.astype(np.float32), sound_at=Fraction(1),
+    source = write_film(
+        tmp_path / "late.mkv", make_times(60, 12), sound=sound.astype(np.float32), sound_at=Fraction(1),
         sound_codec="pcm_s16le",
     )  # fmt: skip
     curve = modulate_schedules(probe(source), BY_LOUDNESS, None, lambda: False).video.curve("strength")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from make import bursts, constant, film
+from make import make_bursts, make_times, write_film
 from typer.testing import CliRunner
 
 from mmdream.audio.frontend import read_windows
@@ -36,7 +36,7 @@ from mmdream.views.figures import draw_predictions
 QUIET = EventSink()
 
 
-def answers(logits: np.ndarray, medium: str = "picture") -> Predictions:
+def make_predictions(logits: np.ndarray, medium: str = "picture") -> Predictions:
     names = tuple(f"class {k}" for k in range(logits.shape[1]))
     return Predictions(medium, "toy", names, np.arange(float(len(logits))), None, logits.astype(np.float32))
 
@@ -48,32 +48,36 @@ def pixels() -> np.ndarray:
 
 
 @pytest.fixture
-def moving(tmp_path: Path) -> Path:
+def film(tmp_path: Path) -> Path:
     """A film of 3.2 s, with 4.5 s of sound."""
-    return film(tmp_path / "film.mp4", constant(32, 10), sound=bursts(4.5), size=(96, 64))
+    return write_film(tmp_path / "film.mp4", make_times(32, 10), sound=make_bursts(4.5), size=(96, 64))
 
 
 def test_probabilities_add_up_and_log_odds_are_theirs():
-    found = answers(np.random.default_rng(0).normal(0, 3, (7, 12)))
+    found = make_predictions(np.random.default_rng(0).normal(0, 3, (7, 12)))
     p = found.probabilities
     np.testing.assert_allclose(p.sum(axis=1), 1)
     np.testing.assert_allclose(found.log_odds, np.log(p / (1 - p)), rtol=1e-9)
 
 
 def test_log_odds_of_the_sure_stay_finite():
-    sure = answers(np.array([[200.0, 0.0, 0.0], [0.0, -900.0, 900.0]]))
+    sure = make_predictions(np.array([[200.0, 0.0, 0.0], [0.0, -900.0, 900.0]]))
     np.testing.assert_allclose(sure.log_odds[0], [200 - np.log(2), -200, -200])
     assert np.isfinite(sure.log_odds).all()
     json.dumps(FilePredictions(Path("a"), (sure,), 3).as_json(), allow_nan=False)
 
 
 def test_the_first_class_of_a_file_is_that_of_the_highest_mean():
-    found = answers(np.array([[9.0, 0.0, 4.0], [0.0, 1.0, 6.0], [0.0, 1.0, 6.0]]))
+    found = make_predictions(np.array([[9.0, 0.0, 4.0], [0.0, 1.0, 6.0], [0.0, 1.0, 6.0]]))
     assert found.top_classes(2) == [2, 0]
-    told = found.as_json(1)
-    assert [row["class"] for row in told["mean"]] == ["class 2"]
-    assert [moment["classes"][0]["class"] for moment in told["moments"]] == ["class 0", "class 2", "class 2"]
-    assert told["mean"][0]["log_odds"] == pytest.approx(found.log_odds[:, 2].mean(), abs=1e-4)
+    report = found.as_json(1)
+    assert [row["class"] for row in report["mean"]] == ["class 2"]
+    assert [moment["classes"][0]["class"] for moment in report["moments"]] == [
+        "class 0",
+        "class 2",
+        "class 2",
+    ]
+    assert report["mean"][0]["log_odds"] == pytest.approx(found.log_odds[:, 2].mean(), abs=1e-4)
 
 
 def test_a_picture_is_told_for_what_it_shows(data: Path):
@@ -109,7 +113,7 @@ def network() -> Network:
 @pytest.mark.parametrize("seconds", [0.01, 1.3, 2.0, 4.1, 9.7])
 def test_windows_hear_all_of_a_sound(seconds: float, network: Network):
     rate = 8000
-    source = ArraySource(bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
+    source = ArraySource(make_bursts(seconds, rate)[:, : max(1, round(seconds * rate))], rate)
     found = list(read_windows(source, network, 2.0, MAX_MOMENTS))
     begins = np.array([begin for begin, _ in found])
     assert begins[0] == 0
@@ -124,26 +128,26 @@ def test_a_network_of_another_front_end_hears_short_sounds():
     network = load_network(
         load_card("residual_spec"), "random"
     )  # The others of the zoo take ten times as long to build.
-    ((_, window),) = read_windows(ArraySource(bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
+    ((_, window),) = read_windows(ArraySource(make_bursts(0.1, 16_000), 16_000), network, 2.0, MAX_MOMENTS)
     logits = np.asarray(network.class_logits()(window))
     assert logits.shape == (1, len(network.card.classes))
     assert np.isfinite(logits).all()
 
 
-def test_a_film_is_seen_and_heard_over_time(moving: Path):
-    asked = ClassifierChoice(weights="random", sound_weights="random")
-    told: list[tuple[str, float, float]] = []
-    found = classify_file(moving, asked, 2, EventSink(progress=lambda *each: told.append(each)))
+def test_a_film_is_seen_and_heard_over_time(film: Path):
+    choice = ClassifierChoice(weights="random", sound_weights="random")
+    progress: list[tuple[str, float, float]] = []
+    found = classify_file(film, choice, 2, EventSink(progress=lambda *each: progress.append(each)))
     seen, heard = found.predictions
     assert seen.seconds.tolist() == [0, 1, 2, 3]
     assert heard.seconds[0] == 0
     assert heard.seconds[-1] == pytest.approx(2.5, abs=0.1)
     network = load_network(load_card("dreamnet"), "random")
-    every = list(video_reader.read_frames(probe(moving)))
+    every = list(video_reader.read_frames(probe(film)))
     for row, index in zip(seen.logits, (0, 10, 20, 30), strict=True):
         np.testing.assert_allclose(row, image_classifier(network)(every[index].rgb), rtol=1e-4, atol=1e-5)
-    assert {medium for medium, _, _ in told} == {"picture", "sound"}
-    assert all(done <= total for _, done, total in told)
+    assert {medium for medium, _, _ in progress} == {"picture", "sound"}
+    assert all(done <= total for _, done, total in progress)
     both, one = (draw_predictions(each) for each in (found.panels(), found.panels()[:1]))
     assert both.shape[0] > one.shape[0]
     lines = "\n".join(found.lines())
@@ -151,8 +155,8 @@ def test_a_film_is_seen_and_heard_over_time(moving: Path):
     assert "0:03.0" in lines
 
 
-def test_a_network_of_either_medium_can_be_named(moving: Path):
-    found = classify_file(moving, ClassifierChoice("melnet", weights="random"), 1, QUIET)
+def test_a_network_of_either_medium_can_be_named(film: Path):
+    found = classify_file(film, ClassifierChoice("melnet", weights="random"), 1, QUIET)
     assert [each.network for each in found.predictions] == ["dreamnet", "melnet"]
 
 
@@ -169,7 +173,7 @@ def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "message"),
+    ("name", "choice", "message"),
     [
         ("text.md", ClassifierChoice(), "cannot be read as a film or a sound"),
         ("text.txt", ClassifierChoice(), "is a text, and no film or sound"),
@@ -193,15 +197,15 @@ def test_the_command_prints_json_and_draws(pixels: np.ndarray, tmp_path: Path):
     ],
 )
 def test_a_mistake_is_one_line(
-    name: str, asked: ClassifierChoice, message: str, pixels: np.ndarray, tmp_path: Path
+    name: str, choice: ClassifierChoice, message: str, pixels: np.ndarray, tmp_path: Path
 ):
     (tmp_path / "text.md").write_text("words\n")
     (tmp_path / "text.txt").write_text("n02124075\tEgyptian cat\n" * 200)
     image.write_image(tmp_path / "a.png", pixels)
-    soundfile.write(tmp_path / "a.wav", bursts(0.5)[0], 48_000)
-    film(tmp_path / "silent.mp4", constant(3, 10))
+    soundfile.write(tmp_path / "a.wav", make_bursts(0.5)[0], 48_000)
+    write_film(tmp_path / "silent.mp4", make_times(3, 10))
     with pytest.raises(UserError) as error:
-        classify_file(tmp_path / name, asked, 5, QUIET)
+        classify_file(tmp_path / name, choice, 5, QUIET)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -211,10 +215,10 @@ def test_at_least_one_class_is_told(tmp_path: Path):
         classify_file(tmp_path / "a.png", ClassifierChoice(), 0, QUIET)
 
 
-def test_frames_further_apart_in_a_long_film(moving: Path, monkeypatch: pytest.MonkeyPatch):
+def test_frames_further_apart_in_a_long_film(film: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mmdream.classify.run.MAX_MOMENTS", 3)
     (seen, _) = classify_file(
-        moving, ClassifierChoice(weights="random", sound_weights="random"), 1, QUIET
+        film, ClassifierChoice(weights="random", sound_weights="random"), 1, QUIET
     ).predictions
     assert len(seen.seconds) <= 3
     assert (np.diff(seen.seconds) >= Fraction(45, 10) / 3 - 0.1).all()

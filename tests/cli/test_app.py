@@ -17,7 +17,7 @@ from mmdream.cli.options import build_sound_targets
 from mmdream.media import image
 from mmdream.sample.film import make_sample
 from mmdream.settings.targets import Targets, parse_layer, parse_target
-from tests.command import alone, assert_help_is_light, mmdream
+from tests.command import assert_help_is_light, mmdream, run_python
 
 COMMANDS = ("video", "resume", "jobs", "image", "audio", "sample", "nets", "classify", "style")
 
@@ -35,13 +35,13 @@ def test_help_names_its_options_and_brings_in_nothing_heavy():
 
 def test_every_option_of_the_issue_is_there():
     text = mmdream("video", "--help").stdout
-    wanted = (
+    options = (
         "output net sound-net weights sound-weights depth strength octaves octave-scale steps coherence "
         "breathe bidirectional color schedule preset seed size start end precision keep-picture keep-sound "
         "strict sound-layer sound-channel sound-target sound-guide "
         "sound-objective invent stereo phase preview sheet compare dry-run overwrite job-dir json"
     )
-    missing = [name for name in wanted.split() if f"--{name}" not in text]
+    missing = [name for name in options.split() if f"--{name}" not in text]
     assert not missing
 
 
@@ -81,10 +81,10 @@ def test_nets_are_listed_with_licences_and_told_one_by_one():
         assert re.search(rf"^{name}\b", listed, re.MULTILINE)
     assert listed.count("licence:") >= 12
     assert "vgg19_mel:fma_small" in listed
-    told = mmdream("nets", "googlenet").stdout
-    assert "inception_4c_output" in told
-    assert "inception_3b_5x5_reduce (32)" in told
-    assert "BVLC" in told
+    printed = mmdream("nets", "googlenet").stdout
+    assert "inception_4c_output" in printed
+    assert "inception_3b_5x5_reduce (32)" in printed
+    assert "BVLC" in printed
 
 
 MISTAKES = {
@@ -223,13 +223,13 @@ def test_json_is_one_object_and_tensorflow_adds_nothing_to_it_nor_to_a_mistake(t
     image.write_image(picture, np.random.default_rng(0).random((64, 64, 3)).astype(np.float32))
     wrong, right = ["--layer", "p4d"], ["--steps", "1", "--octaves", "1", "--json"]
     # The mistake comes first: TensorFlow starts before it is told.
-    done = alone(TWICE.format(typed=[["image", str(picture), *words] for words in (wrong, right)]))
+    done = run_python(TWICE.format(typed=[["image", str(picture), *words] for words in (wrong, right)]))
     assert done.returncode == 0, done.stderr
-    first, *told, last = done.stdout.splitlines()
+    first, *printed, last = done.stdout.splitlines()
     assert (first, last) == ("2", "0")
     assert done.stderr.startswith("mmdream: error: ")
     assert done.stderr.count("\n") == 1
-    report = json.loads("\n".join(told))
+    report = json.loads("\n".join(printed))
     assert Path(report["output"]) == tmp_path / "in.dream.png"
     assert report["schedule"]["picture"][0]["steps"] == 1
     assert image.read_image(tmp_path / "in.dream.png").shape == (64, 64, 3)

@@ -1,4 +1,4 @@
-"""The makers of test films in tests/media, and of broken off runs here, can be imported by name."""
+"""The makers of test films in tests/media, and of interrupted runs here, can be imported by name."""
 
 from __future__ import annotations
 

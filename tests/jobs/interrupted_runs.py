@@ -1,4 +1,4 @@
-"""Runs that end early, in a process of their own or in this one, and what a film holds."""
+"""Interrupted runs, in a process of their own or in this one, and hashes of what a film holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import soundfile
 
 from mmdream import Recipe, Schedule, dream_video
 from mmdream.core.events import EventSink
-from mmdream.jobs.journal import read_journal as lines_of
+from mmdream.jobs.journal import read_journal
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
@@ -25,7 +25,7 @@ WORDS = ["--octaves", "1", "--steps", "2"]
 QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
 
 
-def started(*words: object) -> subprocess.Popen[str]:
+def start_mmdream(*words: object) -> subprocess.Popen[str]:
     """`mmdream`, as a person's shell starts it: a background shell has it ignore Ctrl-C."""
     code = (
         "import signal\nfrom mmdream.cli.app import main\n"
@@ -40,11 +40,11 @@ def started(*words: object) -> subprocess.Popen[str]:
     )
 
 
-class Halted(Exception):
-    """Raised in the midst of the work."""
+class Interruption(Exception):
+    """Raised while the run is under way."""
 
 
-def halt(
+def interrupt_run(
     film: Path,
     out: Path,
     job: Path,
@@ -54,22 +54,22 @@ def halt(
     at: float = 0.6,
     **wishes: Any,
 ) -> None:
-    """Break a run off when its journal has something of each kind, with this share of the picture done."""
+    """Interrupt a run when its journal has something of each kind, with this share of the picture done."""
 
     def progress(medium: str, done: float, total: float) -> None:
         if medium != "picture" or done < at * total:
             return
         late = time.monotonic() + 600
-        while not kinds <= {line.kind for line in lines_of(job)}:
+        while not kinds <= {line.kind for line in read_journal(job)}:
             assert time.monotonic() < late
             time.sleep(0.01)
-        raise Halted
+        raise Interruption
 
-    with pytest.raises(Halted):
+    with pytest.raises(Interruption):
         dream_video(film, out, recipe, job_dir=job_dir, **wishes, listener=EventSink(progress=progress))
 
 
-def contents(path: Path, folder: Path) -> list[str]:
+def hash_media(path: Path, folder: Path) -> list[str]:
     """Hashes of the frames with their stamps, and of the samples."""
     film, frames = probe(path), hashlib.sha256()
     for frame in read_frames(film):

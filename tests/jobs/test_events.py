@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broken_off import QUICK, contents, halt
-from make import bursts, constant, film
+from interrupted_runs import QUICK, hash_media, interrupt_run
+from make import make_bursts, make_times, write_film
 
 from mmdream import dream_video, resume_video
 from mmdream.core.errors import Stopped
@@ -37,7 +37,9 @@ print(json.dumps(sorted(seen)))
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("source") / "in.mp4", constant(24, 12), sound=bursts(2.0))
+    return write_film(
+        tmp_path_factory.mktemp("source") / "in.mp4", make_times(24, 12), sound=make_bursts(2.0)
+    )
 
 
 def test_every_listener_hears_every_event_and_a_function_its_own_kind():
@@ -85,7 +87,7 @@ def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path):
 
 def test_a_half_done_job_tells_what_happened(source: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(source, out, job_folder(out), set(), keep_sound=True)
+    interrupt_run(source, out, job_folder(out), set(), keep_sound=True)
     events = read_events(job_folder(out))
     kinds = {event["event"] for event in events}
     assert {"say", "plan", "progress", "left", "frame"} <= kinds
@@ -112,7 +114,7 @@ def test_others_may_look_at_a_job_all_the_time(source: Path, tmp_path: Path):
         (tmp_path / "end").touch()
         states = [json.loads(reader.communicate()[0]) for reader in readers]
     assert all("running" in seen and "broken" not in seen for seen in states)
-    assert contents(out, tmp_path) == contents(alone, tmp_path)
+    assert hash_media(out, tmp_path) == hash_media(alone, tmp_path)
 
 
 def test_a_file_in_its_folder_stops_a_run_that_goes_on_later(source: Path, tmp_path: Path):
@@ -128,7 +130,7 @@ def test_a_file_in_its_folder_stops_a_run_that_goes_on_later(source: Path, tmp_p
     assert (folder / STOP_FILE).exists()
     resume_video(out)  # What was asked of the run before does not stop this one.
     dream_video(source, whole, QUICK)
-    assert contents(out, tmp_path) == contents(whole, tmp_path)
+    assert hash_media(out, tmp_path) == hash_media(whole, tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*.mkv*")) == ["out.mkv", "whole.mkv"]
     assert not folder.exists()
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken_off import QUICK, contents, halt
-from make import bursts, constant, film
+from interrupted_runs import QUICK, hash_media, interrupt_run
+from make import make_bursts, make_times, write_film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
@@ -32,11 +32,11 @@ WORDS = ("--octaves", 1, "--steps", 2)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
-    return film(folder / "in.mp4", constant(24, 12), sound=bursts(2.0))
+    return write_film(folder / "in.mp4", make_times(24, 12), sound=make_bursts(2.0))
 
 
 @pytest.fixture(scope="module")
-def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted_run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dream, its sheet and its comparison."""
     folder = tmp_path_factory.mktemp("unbroken")
     extras = {"sheet": folder / "sheet.png", "preview": folder / "now.png", "compare": True}
@@ -44,34 +44,34 @@ def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def when_it_begins(act: Callable[[], object]) -> EventSink:
-    """Does something else while the work goes on."""
+def act_on_progress(act: Callable[[], object]) -> EventSink:
+    """Call a function each time the run reports progress."""
     return EventSink(progress=lambda *_: act())
 
 
 @pytest.fixture(scope="module")
-def refused(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_with_name_taken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the result's name was taken while the film was dreamed."""
     folder = tmp_path_factory.mktemp("refused")
     out = folder / "out.mkv"
     with pytest.raises(
         UserError, match=r"out.mkv: has appeared.*result.mkv.*resume .*out.mkv --overwrite, or -o"
     ):
-        dream_video(source, out, QUICK, listener=when_it_begins(lambda: out.write_text("mine")))
+        dream_video(source, out, QUICK, listener=act_on_progress(lambda: out.write_text("mine")))
     assert out.read_text() == "mine"
     return folder
 
 
 @pytest.mark.parametrize("words", ["resume OUT --overwrite", "resume OUT -o OTHER", "again --overwrite"])
 def test_a_name_that_was_taken_meanwhile_is_kept_and_the_film_too(
-    words: str, refused: Path, source: Path, unbroken: Path, tmp_path: Path
+    words: str, folder_with_name_taken: Path, source: Path, uninterrupted_run: Path, tmp_path: Path
 ):
-    out, other = refused / "out.mkv", tmp_path / "other.mkv"
+    out, other = folder_with_name_taken / "out.mkv", tmp_path / "other.mkv"
     again = ["video", source, "-o", out, *WORDS]
     for typed in (["resume", out], again):
         assert mmdream(*typed).returncode == 2
     kept = tmp_path / "kept"
-    shutil.copytree(refused, kept)
+    shutil.copytree(folder_with_name_taken, kept)
     names = {"OUT": out, "OTHER": other}
     typed = [
         each for word in words.split() for each in (again if word == "again" else [names.get(word, word)])
@@ -80,19 +80,19 @@ def test_a_name_that_was_taken_meanwhile_is_kept_and_the_film_too(
     assert done.returncode == 0, done.stderr
     assert "frames at" not in done.stderr  # Nothing is dreamed again.
     finished = other if "OTHER" in words else out
-    assert contents(finished, tmp_path) == contents(unbroken / "out.mkv", tmp_path)
+    assert hash_media(finished, tmp_path) == hash_media(uninterrupted_run / "out.mkv", tmp_path)
     assert out.exists() == (not job_folder(out).exists())
     assert finished == out or out.read_text() == "mine"
     assert not job_folder(out).exists()
-    shutil.rmtree(refused)
-    shutil.copytree(kept, refused)
+    shutil.rmtree(folder_with_name_taken)
+    shutil.copytree(kept, folder_with_name_taken)
 
 
 def test_a_picture_whose_name_was_taken_meanwhile_gets_one_beside_it(tmp_path: Path):
     source, out = tmp_path / "in.png", tmp_path / "out.png"
     image.write_image(source, np.full((32, 32, 3), 0.5, np.float32))
     with pytest.raises(UserError, match=r"out.png: has appeared .* the result is .*out-2.png"):
-        render_image_file(source, out, QUICK, False, when_it_begins(lambda: out.write_text("mine")))
+        render_image_file(source, out, QUICK, False, act_on_progress(lambda: out.write_text("mine")))
     assert out.read_text() == "mine"
     assert image.read_image(tmp_path / "out-2.png").shape == (32, 32, 3)
     assert len(list(tmp_path.iterdir())) == 3
@@ -102,25 +102,25 @@ def test_a_job_that_ends_while_a_resume_waits_is_not_dreamed_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "out.mkv"
-    halt(source, out, job_folder(out), set(), keep_sound=True)
+    interrupt_run(source, out, job_folder(out), set(), keep_sound=True)
     opened = os.open
 
-    def opened_late(path: object, *args: Any, **options: Any) -> int:
+    def open_after_first_run(path: object, *args: Any, **options: Any) -> int:
         if str(path) == str(job_folder(out) / "lock") and not out.exists():
             shutil.rmtree(job_folder(out))  # The first run ends.
             out.write_text("by the first run")
         return opened(path, *args, **options)
 
-    monkeypatch.setattr(os, "open", opened_late)
+    monkeypatch.setattr(os, "open", open_after_first_run)
     with pytest.raises(UserError, match="no job to go on with"):
         resume_video(out)
     assert out.read_text() == "by the first run"
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Path, tmp_path: Path):
+def test_what_is_made_besides_a_film_outlives_the_run(source: Path, uninterrupted_run: Path, tmp_path: Path):
     out = tmp_path / "out.mkv"
-    halt(
+    interrupt_run(
         source, out, job_folder(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
         compare=True,
     )  # fmt: skip
@@ -129,31 +129,33 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, unbroken: Pa
     resume_video(out)
     assert gc.get_freeze_count() == frozen  # What the film held can be freed.
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        path.name for path in unbroken.iterdir()
+        path.name for path in uninterrupted_run.iterdir()
     )
     for name in ("sheet.png", "now.png"):
-        assert np.array_equal(image.read_image(tmp_path / name), image.read_image(unbroken / name)), name
+        assert np.array_equal(
+            image.read_image(tmp_path / name), image.read_image(uninterrupted_run / name)
+        ), name
     for name in ("out.mkv", "out.compare.mkv"):
         place = tmp_path / f"of {name}"
         place.mkdir()
-        assert contents(tmp_path / name, place) == contents(unbroken / name, place), name
+        assert hash_media(tmp_path / name, place) == hash_media(uninterrupted_run / name, place), name
 
 
 def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
-    source: Path, unbroken: Path, tmp_path: Path
+    source: Path, uninterrupted_run: Path, tmp_path: Path
 ):
     out, sheet = tmp_path / "out.mkv", tmp_path / "sheet.png"
-    taking = when_it_begins(lambda: sheet.write_text("mine"))
+    taking = act_on_progress(lambda: sheet.write_text("mine"))
     with pytest.raises(UserError, match=r"sheet.png: has appeared"):
         dream_video(source, out, QUICK, sheet=sheet, listener=taking)
-    assert contents(out, tmp_path) == contents(unbroken / "out.mkv", tmp_path)
+    assert hash_media(out, tmp_path) == hash_media(uninterrupted_run / "out.mkv", tmp_path)
     assert sheet.read_text() == "mine"
     sheet.unlink()
-    told: list[str] = []
-    report = runner.resume_job(out, False, EventSink(say=told.append))
+    messages: list[str] = []
+    report = runner.resume_job(out, False, EventSink(say=messages.append))
     assert report.output == str(out)
-    assert not told  # Nothing is dreamed again.
-    assert np.array_equal(image.read_image(sheet), image.read_image(unbroken / "sheet.png"))
+    assert not messages  # Nothing is dreamed again.
+    assert np.array_equal(image.read_image(sheet), image.read_image(uninterrupted_run / "sheet.png"))
     assert not job_folder(out).exists()
 
 

@@ -10,7 +10,7 @@ import pytest
 from mmdream.jobs.journal import JOURNAL_FILE, Journal, read_journal
 
 
-def filled(folder: Path, numbers: range) -> Journal:
+def write_journal(folder: Path, numbers: range) -> Journal:
     journal = Journal(folder)
     for number in numbers:
         with journal.record("picture", number, f"picture/{number}.mid") as draft:
@@ -20,7 +20,7 @@ def filled(folder: Path, numbers: range) -> Journal:
 
 
 def test_what_was_written_is_read_again(tmp_path: Path):
-    written = filled(tmp_path, range(5)).finished("picture")
+    written = write_journal(tmp_path, range(5)).finished("picture")
     assert Journal(tmp_path).finished("picture") == written
     assert [line.count for line in written.values()] == [1, 2, 3, 4, 5]
     assert written[3].sums == {"strength": 0.1 * 3}
@@ -28,7 +28,7 @@ def test_what_was_written_is_read_again(tmp_path: Path):
 
 
 def test_a_journal_cut_anywhere_keeps_the_lines_that_are_whole(tmp_path: Path):
-    filled(tmp_path, range(4))
+    write_journal(tmp_path, range(4))
     data = (tmp_path / JOURNAL_FILE).read_bytes()
     for size in range(len(data) + 1):
         (tmp_path / JOURNAL_FILE).write_bytes(data[:size])
@@ -37,7 +37,7 @@ def test_a_journal_cut_anywhere_keeps_the_lines_that_are_whole(tmp_path: Path):
 
 @pytest.mark.parametrize("rubbish", [b"\x00" * 50, b"{}\n", b"[1, 2]\n", b"null\n", b"\xff\xfe\n"])
 def test_rubbish_ends_a_journal_and_new_lines_are_found_behind_the_whole_ones(rubbish: bytes, tmp_path: Path):
-    filled(tmp_path, range(2))
+    write_journal(tmp_path, range(2))
     with open(tmp_path / JOURNAL_FILE, "ab") as file:
         file.write(rubbish)
     journal = Journal(tmp_path)
@@ -49,7 +49,7 @@ def test_rubbish_ends_a_journal_and_new_lines_are_found_behind_the_whole_ones(ru
 
 @pytest.mark.parametrize("harm", ["cut", "gone", "changed"])
 def test_a_line_whose_file_is_harmed_is_forgotten_for_good(harm: str, tmp_path: Path):
-    filled(tmp_path, range(3))
+    write_journal(tmp_path, range(3))
     file = tmp_path / "picture/1.mid"
     if harm == "gone":
         file.unlink()
@@ -61,7 +61,7 @@ def test_a_line_whose_file_is_harmed_is_forgotten_for_good(harm: str, tmp_path: 
 
 
 def test_a_block_that_fails_leaves_no_file_and_no_line(tmp_path: Path):
-    journal = filled(tmp_path, range(1))
+    journal = write_journal(tmp_path, range(1))
 
     def fail() -> None:
         with journal.record("picture", 1, "picture/1.mid") as draft:

@@ -16,7 +16,7 @@ from mmdream.cli.terminal import PLAYERS, find_player, play_sound
 from mmdream.core.events import EventSink
 
 
-def only(*names: str) -> Callable[[str], str | None]:
+def make_which(*names: str) -> Callable[[str], str | None]:
     return lambda name: f"/bin/{name}" if name in names else None
 
 
@@ -35,11 +35,11 @@ def only(*names: str) -> Callable[[str], str | None]:
 def test_the_first_program_that_is_there_plays(
     platform: str, there: list[str], taken: list[str] | None
 ) -> None:
-    assert find_player(platform, only(*there)) == taken
+    assert find_player(platform, make_which(*there)) == taken
 
 
 def test_windows_needs_no_program_but_python() -> None:
-    words = find_player("win32", only())
+    words = find_player("win32", make_which())
     assert words is not None
     assert words[0] == sys.executable
     compile(words[2], "the words for Windows", "exec")

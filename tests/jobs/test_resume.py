@@ -1,4 +1,4 @@
-"""A film that is killed goes on to the very frames and samples of an unbroken run, or says why not."""
+"""A film that is killed goes on to the very frames and samples of an uninterrupted run, or says why not."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from broken_off import QUICK, ROOT, WORDS, contents, halt, started
 from filelock import FileLock
-from make import bursts, constant
-from make import film as made
+from interrupted_runs import QUICK, ROOT, WORDS, hash_media, interrupt_run, start_mmdream
+from make import make_bursts, make_times, write_film
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
-from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal
-from mmdream.jobs.journal import read_journal as lines_of
+from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal, read_journal
 from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, job_folder, list_jobs
 from mmdream.sample.film import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
@@ -37,9 +35,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # 9.7 s: two groups of the sound's chunks. A shot of 6 frames is a part, one of 52 makes two.
     wide = np.random.default_rng(1).integers(40, 216, (12, 44, 3), np.uint8).repeat(4, 0).repeat(4, 1)
     moving = [np.ascontiguousarray(wide[:, 2 * k : 2 * k + 64]) for k in range(FRAMES)]
-    return made(
+    return write_film(
         tmp_path_factory.mktemp("film") / "film.mkv",
-        constant(FRAMES, RATE),
+        make_times(FRAMES, RATE),
         sound=np.ascontiguousarray(synthesize_music(round(FRAMES / RATE * HERTZ)).T[:1], np.float32),
         rate=HERTZ,
         sound_codec="pcm_s16le",
@@ -49,52 +47,54 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def unbroken(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, object]]:
+def uninterrupted_run(
+    film: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], dict[str, object]]:
     folder = tmp_path_factory.mktemp("unbroken")
     report = dream_video(film, folder / "out.mkv", QUICK)
     assert [path.name for path in folder.iterdir()] == ["out.mkv"]  # the job's folder is gone
-    return contents(folder / "out.mkv", folder), report.as_json()
+    return hash_media(folder / "out.mkv", folder), report.as_json()
 
 
 @pytest.fixture(scope="module")
-def halted(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def interrupted_job(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The job of a run that ended in its third part, with the sound's first group done."""
     out = tmp_path_factory.mktemp("halted") / "out.mkv"
     job = job_folder(out)
-    halt(film, out, job, {"picture", "sound"}, at=0.8)
+    interrupt_run(film, out, job, {"picture", "sound"}, at=0.8)
     done = Journal(job).finished("picture")
     assert [line.count for line in done.values()] == [6, 26]
     return job
 
 
 @pytest.fixture
-def job(halted: Path, tmp_path: Path) -> Path:
+def job(interrupted_job: Path, tmp_path: Path) -> Path:
     """A copy of it that makes another file of the same name."""
-    copy = tmp_path / halted.name
-    shutil.copytree(halted, copy)
-    told = json.loads((copy / JOB_FILE).read_text())
-    told["out"] = str(tmp_path / "out.mkv")
-    (copy / JOB_FILE).write_text(json.dumps(told))
+    copy = tmp_path / interrupted_job.name
+    shutil.copytree(interrupted_job, copy)
+    fields = json.loads((copy / JOB_FILE).read_text())
+    fields["out"] = str(tmp_path / "out.mkv")
+    (copy / JOB_FILE).write_text(json.dumps(fields))
     return copy
 
 
-def torn(job: Path) -> None:
+def cut_journal(job: Path) -> None:
     data = (job / JOURNAL_FILE).read_bytes()
     (job / JOURNAL_FILE).write_bytes(data[: len(data) - 7])
 
 
-def cut(job: Path, *patterns: str) -> None:
+def truncate_files(job: Path, *patterns: str) -> None:
     for pattern in patterns:
         file = max(job.glob(pattern))
         os.truncate(file, file.stat().st_size // 2)
 
 
-def without_carries(job: Path) -> None:
+def delete_carries(job: Path) -> None:
     for file in job.glob("picture/*.carry"):
         file.unlink()
 
 
-def strewn(job: Path) -> None:
+def add_stray_files(job: Path) -> None:
     (job / "picture/00003.mid").write_bytes(b"no line names me")
     (job / "picture/00009.mid.draft").write_bytes(b"half")
     (job / "work-dead").mkdir()
@@ -104,70 +104,74 @@ def strewn(job: Path) -> None:
 
 # Harms that cannot hide one another come together: of the picture, of the sound, of the scan, and litter.
 HARMS = {
-    "torn journal": torn,
+    "torn journal": cut_journal,
     "no journal": lambda job: (job / JOURNAL_FILE).unlink(),
-    "part and sound cut short": lambda job: cut(job, "picture/*.mid", "sound/*"),
-    "carry and scan cut short": lambda job: cut(job, "picture/*.carry", FILE_NAMES["scan"]),
-    "no carry, and litter": lambda job: (without_carries(job), strewn(job)),
+    "part and sound cut short": lambda job: truncate_files(job, "picture/*.mid", "sound/*"),
+    "carry and scan cut short": lambda job: truncate_files(job, "picture/*.carry", FILE_NAMES["scan"]),
+    "no carry, and litter": lambda job: (delete_carries(job), add_stray_files(job)),
 }
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_killed_film_goes_on_to_the_same_frames_and_samples(harm: str, job: Path, unbroken, tmp_path: Path):
+def test_a_killed_film_goes_on_to_the_same_frames_and_samples(
+    harm: str, job: Path, uninterrupted_run, tmp_path: Path
+):
     HARMS[harm](job)
     report = resume_video(tmp_path / "out.mkv")
     assert not job.exists()
-    assert contents(tmp_path / "out.mkv", tmp_path) == unbroken[0]
-    told = report.as_json()
+    assert hash_media(tmp_path / "out.mkv", tmp_path) == uninterrupted_run[0]
+    figures = report.as_json()
     for figure in ("frames", "strength", "objective_gain", "schedule", "loudness_dream", "true_peak"):
-        assert told[figure] == unbroken[1][figure], figure
+        assert figures[figure] == uninterrupted_run[1][figure], figure
 
 
 def test_a_film_dreamed_both_ways_goes_on_to_the_same_frames(film: Path, tmp_path: Path):
     both, whole, out = replace(QUICK, bidirectional=True), tmp_path / "whole.mkv", tmp_path / "out.mkv"
     dream_video(film, whole, both, keep_sound=True)
     # Behind the first part of a shot, whose carry has been forwards only.
-    halt(film, out, job_folder(out), {"picture"}, recipe=both, at=0.8, keep_sound=True)
+    interrupt_run(film, out, job_folder(out), {"picture"}, recipe=both, at=0.8, keep_sound=True)
     resume_video(out)
-    assert contents(out, tmp_path) == contents(whole, tmp_path)
+    assert hash_media(out, tmp_path) == hash_media(whole, tmp_path)
 
 
-def test_what_is_done_is_not_done_again(job: Path, unbroken, tmp_path: Path):
+def test_what_is_done_is_not_done_again(job: Path, uninterrupted_run, tmp_path: Path):
     journal = Journal(job)
     assert journal.finished("picture")
     assert journal.finished("sound")
-    told: list[tuple[str, float]] = []
+    steps: list[tuple[str, float]] = []
 
     def progress(medium: str, done: float, total: float) -> None:
-        told.append((medium, done))
+        steps.append((medium, done))
 
     resume_video(job, listener=EventSink(progress=progress))
-    first = next(done for medium, done in told if medium == "picture")
+    first = next(done for medium, done in steps if medium == "picture")
     assert first == 6 + 26
-    assert contents(tmp_path / "out.mkv", tmp_path) == unbroken[0]
+    assert hash_media(tmp_path / "out.mkv", tmp_path) == uninterrupted_run[0]
 
 
-def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(film: Path, unbroken, tmp_path: Path):
+def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(
+    film: Path, uninterrupted_run, tmp_path: Path
+):
     out = tmp_path / "out.mkv"
     job = job_folder(out)
     # In the midst of the first part; between parts; and without a moment to say or tidy anything.
     for sent, more in ((signal.SIGINT, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 1)):
-        with started("video", film, "-o", out, *WORDS) as run:
+        with start_mmdream("video", film, "-o", out, *WORDS) as run:
             assert run.stderr is not None
             assert "frames at" in run.stderr.readline()  # the plan is told, the work has begun
-            wanted = len(list(lines_of(job))) + more
-            while len(list(lines_of(job))) < wanted and run.poll() is None:
+            count = len(list(read_journal(job))) + more
+            while len(list(read_journal(job))) < count and run.poll() is None:
                 time.sleep(0.01)
             run.send_signal(sent)
-            told = run.stderr.read().splitlines()
+            lines = run.stderr.read().splitlines()
             assert run.wait() == (-sent if sent == signal.SIGKILL else 130)
         if sent != signal.SIGKILL:
-            assert told[-1] == f"mmdream: stopped; go on with: mmdream resume {out}"
+            assert lines[-1] == f"mmdream: stopped; go on with: mmdream resume {out}"
         assert [path.name for path in tmp_path.iterdir()] == [job.name]
     assert Journal(job).finished("picture")
     dream_video(film, out, QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
-    assert contents(out, tmp_path) == unbroken[0]
+    assert hash_media(out, tmp_path) == uninterrupted_run[0]
 
 
 def test_two_runs_on_one_job_are_refused_while_the_first_lives(job: Path, tmp_path: Path):
@@ -193,9 +197,9 @@ def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job:
 
 
 def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path, tmp_path: Path):
-    told = json.loads((job / JOB_FILE).read_text())
-    told["environment"] |= {"cores": "99", "tensorflow": "1.0"}
-    (job / JOB_FILE).write_text(json.dumps(told))
+    fields = json.loads((job / JOB_FILE).read_text())
+    fields["environment"] |= {"cores": "99", "tensorflow": "1.0"}
+    (job / JOB_FILE).write_text(json.dumps(fields))
     for go_on in (lambda: resume_video(job), lambda: dream_video(film, tmp_path / "out.mkv", QUICK)):
         with pytest.raises(UserError, match=r"cores was 99, is .*tensorflow was 1.0, is .*--anyway"):
             go_on()
@@ -205,9 +209,9 @@ def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path,
 def test_a_source_that_has_changed_is_refused(film: Path, job: Path, tmp_path: Path):
     copy = tmp_path / "film.mkv"
     shutil.copyfile(film, copy)
-    told = json.loads((job / JOB_FILE).read_text())
-    told["source"] = str(copy)
-    (job / JOB_FILE).write_text(json.dumps(told))
+    fields = json.loads((job / JOB_FILE).read_text())
+    fields["source"] = str(copy)
+    (job / JOB_FILE).write_text(json.dumps(fields))
     with open(copy, "ab") as file:
         file.write(b"more")
     with pytest.raises(UserError, match="source has changed"):
@@ -234,7 +238,7 @@ def test_jobs_are_listed_with_how_far_they_are(job: Path, tmp_path: Path):
 
 def test_the_job_s_folder_may_lie_elsewhere(film: Path, tmp_path: Path):
     place, out = tmp_path / "elsewhere", tmp_path / "out.mkv"
-    halt(film, out, place, {"picture"}, place, keep_sound=True)
+    interrupt_run(film, out, place, {"picture"}, place, keep_sound=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere"]
     assert [row.name for row in list_jobs(tmp_path)] == [place]
     assert resume_video(place).output == str(out)
@@ -259,7 +263,7 @@ subprocess.run(["cp", f"{place}/out.mkv", out], check=True)
 """
 
 
-def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_path: Path):
+def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, uninterrupted_run, tmp_path: Path):
     place, said, out = tmp_path / "small", tmp_path / "said", tmp_path / "out.mkv"
     place.mkdir()
     typed = [sys.executable, "-c", FULL, *map(str, (place, said, film, out)), *WORDS]
@@ -279,25 +283,27 @@ def test_a_full_disk_is_one_line_and_the_film_goes_on(film: Path, unbroken, tmp_
     assert said.read_text().count("\n") == 1
     assert f"{place}: no space left" in said.read_text()
     assert said.read_text().endswith(f"mmdream resume {place}/out.mkv\n")
-    assert contents(out, tmp_path) == unbroken[0]
+    assert hash_media(out, tmp_path) == uninterrupted_run[0]
 
 
 def test_a_styled_sound_goes_on_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("mmdream.render.video.AudioStyleSettings", partial(AudioStyleSettings, steps=2))
     out, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
     low = {"sound_codec": "pcm_s16le", "rate": 8000, "size": (32, 32)}
-    film = made(tmp_path / "film.mkv", constant(11, 1), sound=bursts(11.0, 8000), **low)
+    film = write_film(tmp_path / "film.mkv", make_times(11, 1), sound=make_bursts(11.0, 8000), **low)
     style = {
-        "sound_style": made(tmp_path / "style.mkv", constant(1, 1), sound=bursts(1.0, 8000, 1, 7), **low)
+        "sound_style": write_film(
+            tmp_path / "style.mkv", make_times(1, 1), sound=make_bursts(1.0, 8000, 1, 7), **low
+        )
     }
     dream_video(film, whole, QUICK, **style)
-    halt(film, out, job_folder(out), {"sound"}, at=0, **style)
-    told: list[float] = []
+    interrupt_run(film, out, job_folder(out), {"sound"}, at=0, **style)
+    shares: list[float] = []
 
     def progress(what: str, done: float, total: float) -> None:
         if what == "sound":
-            told.append(done / total)
+            shares.append(done / total)
 
     resume_video(out, listener=EventSink(progress=progress))
-    assert told[0] > 0.4  # The first window, of about ten seconds, is not styled again.
-    assert contents(out, tmp_path) == contents(whole, tmp_path)
+    assert shares[0] > 0.4  # The first window, of about ten seconds, is not styled again.
+    assert hash_media(out, tmp_path) == hash_media(whole, tmp_path)

@@ -61,7 +61,7 @@ OTHER: dict[str, Any] = {
 """Of each setting of a recipe, a value that is not its default."""
 
 
-def job_of(recipe: Recipe, overwrite: bool = False) -> Job:
+def make_job(recipe: Recipe, overwrite: bool = False) -> Job:
     order = Selection(Fraction(1, 3), None, False, False, True)
     return Job(
         Path("/in.mp4"), Path("/out.mkv"), order, recipe, overwrite, {"source": "0" * 64}, {"cores": "2"}
@@ -72,15 +72,15 @@ def job_of(recipe: Recipe, overwrite: bool = False) -> Job:
 def test_every_setting_is_written_down_and_read_again(name: str):
     recipe = replace(Recipe(), **{name: OTHER[name]})
     assert recipe != Recipe()
-    again = Job.from_json(job_of(recipe).to_json())
-    assert again == job_of(recipe)
-    assert again.settings == job_of(recipe).settings
+    again = Job.from_json(make_job(recipe).to_json())
+    assert again == make_job(recipe)
+    assert again.settings == make_job(recipe).settings
     # Where weights lie is no setting: what they are is told by their hash.
-    assert (again.settings == job_of(Recipe()).settings) == ("weights" in name)
+    assert (again.settings == make_job(Recipe()).settings) == ("weights" in name)
 
 
 def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
-    store.begin_job(job_of(Recipe()), tmp_path, "how")
+    store.begin_job(make_job(Recipe()), tmp_path, "how")
     for recipe, said in (
         (
             Recipe(wishes=Targets((parse_target("goldfish=2"),))),
@@ -91,24 +91,24 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
         (Recipe(manner=AscentOptions(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):
         with pytest.raises(UserError, match=said):
-            store.begin_job(job_of(recipe), tmp_path, "how")
+            store.begin_job(make_job(recipe), tmp_path, "how")
 
 
 def test_another_objective_or_guide_of_a_pass_is_another_job(tmp_path: Path):
     film, guide = tmp_path / "film.mp4", tmp_path / "guide.png"
     film.write_bytes(b"film")
 
-    def described(measure: Literal["energy", "mean"], pixel: float) -> Job:
+    def describe(measure: Literal["energy", "mean"], pixel: float) -> Job:
         image.write_image(guide, np.full((16, 16, 3), pixel, np.float32))
         recipe = Recipe(passes=(Pass(wishes=Targets((), measure, guide)),))
         return describe_job(film, tmp_path / "out.mkv", Selection(), recipe, False, False)
 
-    first = described("energy", 0.5)
+    first = describe("energy", 0.5)
     assert (
-        format_differences(first.settings, described("mean", 0.5).settings)
+        format_differences(first.settings, describe("mean", 0.5).settings)
         == "pass 1 measure was energy, is mean"
     )
-    assert format_differences(first.settings, described("energy", 0.6).settings) == "pass 1 guide has changed"
+    assert format_differences(first.settings, describe("energy", 0.6).settings) == "pass 1 guide has changed"
     guide.unlink()
     with pytest.raises(UserError, match=r"guide.png: no such file"):
         describe_job(film, tmp_path / "out.mkv", Selection(), first.recipe, False, False)
@@ -119,31 +119,31 @@ def test_a_pass_s_network_decides_too_whether_the_rest_would_be_the_same(
 ):
     # The sound's network and those of the user's own are computed in float32 on any machine.
     recipe = Recipe(net="melnet", passes=(Pass(), Pass(net="squeezenet")))
-    told = []
+    environments = []
     for flags in ("flags : avx2 avx512_bf16", "flags : avx2"):
         (tmp_path / "cpuinfo").write_text(flags)
         monkeypatch.setattr(network, "CPU_INFO", tmp_path / "cpuinfo")
-        told.append(describe_environment(recipe))
-    assert told[0]["precision"] == told[1]["precision"]
-    assert "pass 2 precision was bfloat16, is float32" in format_differences(*told)
+        environments.append(describe_environment(recipe))
+    assert environments[0]["precision"] == environments[1]["precision"]
+    assert "pass 2 precision was bfloat16, is float32" in format_differences(*environments)
 
 
 @pytest.mark.parametrize("name", ["breathe", "bidirectional", "color"])
 def test_another_setting_is_refused_by_name_unless_begun_anew(name: str, tmp_path: Path):
-    store.begin_job(job_of(Recipe()), tmp_path, "how")
-    store.begin_job(job_of(Recipe()), tmp_path, "how")
+    store.begin_job(make_job(Recipe()), tmp_path, "how")
+    store.begin_job(make_job(Recipe()), tmp_path, "how")
     other = replace(Recipe(), **{name: OTHER[name]})
     with pytest.raises(UserError, match=rf"\({name} was .*, is {OTHER[name]}\)"):
-        store.begin_job(job_of(other), tmp_path, "how")
-    store.begin_job(job_of(other, overwrite=True), tmp_path, "how")
+        store.begin_job(make_job(other), tmp_path, "how")
+    store.begin_job(make_job(other, overwrite=True), tmp_path, "how")
     held = store.read_job(tmp_path)
     assert held is not None
     assert held.recipe == other
 
 
 def test_a_whole_number_is_the_same_setting_however_it_is_written(tmp_path: Path):
-    store.begin_job(job_of(Recipe(coherence=1, breathe=0)), tmp_path, "how")
-    store.begin_job(job_of(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
+    store.begin_job(make_job(Recipe(coherence=1, breathe=0)), tmp_path, "how")
+    store.begin_job(make_job(Recipe(coherence=1.0, breathe=0.0)), tmp_path, "how")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -158,24 +158,22 @@ def test_a_network_of_ones_own_is_hashed_by_what_it_holds(tmp_path: Path, monkey
         layers = [keras.Input((16, 16, 3)), *(keras.layers.Conv2D(n, 3, 2) for n in (4, channels))]
         keras.Sequential(layers).save(mine)
 
-    def described(name: str) -> Job:
+    def describe(name: str) -> Job:
         return describe_job(
             film, tmp_path / "out.mkv", Selection(keep_sound=True), Recipe(net=name), False, False
         )
 
     save(5)
     monkeypatch.chdir(tmp_path)
-    before = described("mine.keras")
+    before = describe("mine.keras")
     assert before.recipe.net == str(mine)
-    assert before.settings == described(str(mine)).settings
+    assert before.settings == describe(str(mine)).settings
     assert Job.from_json(before.to_json()) == before
     save(6)
-    after = described("mine.keras")
+    after = describe("mine.keras")
     assert format_differences(before.settings, after.settings) == "network's weights has changed"
     mine.with_suffix(".toml").write_text("carried = 0.2\n")
-    assert "network's card has changed" in format_differences(
-        after.settings, described("mine.keras").settings
-    )
+    assert "network's card has changed" in format_differences(after.settings, describe("mine.keras").settings)
 
 
 def test_a_job_of_an_earlier_version_is_read():

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from broken_off import QUICK, halt
 from filelock import lock_descriptor
-from make import constant, film
+from interrupted_runs import QUICK, interrupt_run
+from make import make_times, write_film
 
 from mmdream import UserError, dream_video, resume_video
 from mmdream.jobs import store
@@ -28,17 +28,17 @@ FOREIGN = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("source") / "in.mp4", constant(12, 12))
+    return write_film(tmp_path_factory.mktemp("source") / "in.mp4", make_times(12, 12))
 
 
-def filled(folder: Path, names: tuple[str, ...]) -> Path:
+def write_files(folder: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine")
     return folder
 
 
-def held(folder: Path) -> dict[str, bytes]:
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -46,34 +46,34 @@ def held(folder: Path) -> dict[str, bytes]:
 def test_a_folder_that_mmdream_did_not_make_is_refused_and_left(
     names: tuple[str, ...], source: Path, tmp_path: Path
 ):
-    mine = filled(tmp_path / "mine", names)
-    before = held(mine)
+    mine = write_files(tmp_path / "mine", names)
+    before = read_files(mine)
     for words in (("video", source, "--job-dir", mine), ("video", source, "--job-dir", mine, "--overwrite")):
         done = mmdream(*words, "-o", tmp_path / "out.mp4")
         assert done.returncode == 2
         assert "holds other files" in done.stderr
     assert mmdream("resume", mine).returncode == 2
     assert "mine" not in mmdream("jobs", tmp_path).stdout
-    assert held(mine) == before
+    assert read_files(mine) == before
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_what_the_user_lays_into_a_jobs_folder_stays(source: Path, tmp_path: Path):
     out, job = tmp_path / "out.mkv", tmp_path / "job"
-    halt(source, out, job, set(), job_dir=job)
+    interrupt_run(source, out, job, set(), job_dir=job)
     names = ("notes.txt", "picture/mine.png", "sound/00000.wav", "work-mine/draft.txt")
-    filled(job, names)
+    write_files(job, names)
     resume_video(job)
     assert out.exists()
-    assert held(job) == {
+    assert read_files(job) == {
         **dict.fromkeys(names, b"mine"),
-        **{k: v for k, v in held(job).items() if k not in names},
+        **{k: v for k, v in read_files(job).items() if k not in names},
     }
     assert not list(job.rglob("*.mid"))
     assert not (job / "job.json").exists()
     # The folder is still known, and serves the next film.
     dream_video(source, tmp_path / "next.mkv", QUICK, job_dir=job)
-    assert set(names) <= held(job).keys()
+    assert set(names) <= read_files(job).keys()
 
 
 def test_an_empty_folder_is_used_and_given_back(source: Path, tmp_path: Path):
@@ -91,18 +91,18 @@ def test_a_folder_of_steps_with_something_else_in_it_stays(tmp_path: Path):
     for _ in range(2):
         assert mmdream(*typed).returncode == 0
     (tmp_path / "a.steps/notes.txt").write_text("mine")
-    before = held(tmp_path)
+    before = read_files(tmp_path)
     done = mmdream(*typed)
     assert done.returncode == 2
     assert "notes.txt" in done.stderr
-    assert held(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 def test_a_look_at_a_job_that_ends_in_that_moment_finds_none(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     out = tmp_path / "out.mkv"
-    halt(source, out, job_folder(out), set(), keep_sound=True)
+    interrupt_run(source, out, job_folder(out), set(), keep_sound=True)
     read = store.read_job
 
     def read_late(folder: Path) -> object:

@@ -1,4 +1,4 @@
-"""A film laid together again from its own frames and samples: what a dream of strength 0 does."""
+"""A copy of a film, made of its own decoded frames and samples: what a dream of strength 0 does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Copy:
     source: MediaFile
     read: list[video_reader.Frame]
     sound: np.ndarray | None
-    """Of the track that was laid anew."""
+    """Of the track that was written anew."""
     sound_start: Fraction
     result: MediaFile
     tracks: tuple[OutputAudioTrack, ...]
@@ -33,19 +33,19 @@ class Copy:
         return [frame.seconds for frame in self.read]
 
 
-def seconds_of(film: MediaFile) -> list[Fraction]:
+def read_frame_times(film: MediaFile) -> list[Fraction]:
     """Seconds of the file's own clock at which each frame is shown."""
     return [frame.seconds + film.start for frame in video_reader.read_frames(film)]
 
 
-def samples_of(film: MediaFile, folder: Path, number: int = 0) -> tuple[Fraction, np.ndarray]:
+def decode_samples(film: MediaFile, folder: Path, number: int = 0) -> tuple[Fraction, np.ndarray]:
     """Second of the file's own clock at which a sound begins, and its samples [channel, sample]."""
     path = folder / "samples.wav"
     found = audio_files.extract_audio(film, film.audio_tracks[number], path)
     return found.start + film.start, soundfile.read(path, dtype="float32", always_2d=True)[0].T
 
 
-def again(
+def copy_film(
     path: Path,
     suffix: str,
     folder: Path,
@@ -55,7 +55,7 @@ def again(
     keep_sound: bool = False,
     number: int = 1,
 ) -> Copy:
-    """Read, write and join, with the sound track of this number laid anew."""
+    """Decode, encode and mux, with the sound track of this number written anew."""
     source = probe(path)
     warnings: list[str] = []
     assert source.video is not None

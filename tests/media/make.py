@@ -14,7 +14,7 @@ import numpy as np
 TICKS = Fraction(1, 90_000)
 
 
-def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
+def make_picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
     """A smooth coloured frame that tells its number and its orientation: uint8 [row, column, 3]."""
     y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
     phase = number * 0.35
@@ -26,7 +26,7 @@ def picture(number: int, width: int = 64, height: int = 48) -> np.ndarray:
     return np.rint(np.stack(rgb, axis=-1) * 255).astype(np.uint8)
 
 
-def bursts(seconds: float, rate: int = 48_000, channels: int = 1, seed: int = 5) -> np.ndarray:
+def make_bursts(seconds: float, rate: int = 48_000, channels: int = 1, seed: int = 5) -> np.ndarray:
     """A burst of noise of 80 ms each second, over a soft tone: float32 [channel, sample]."""
     n = round(seconds * rate)
     sound = 0.02 * np.sin(2 * np.pi * 220 * np.arange(n) / rate) * np.ones((channels, 1))
@@ -38,18 +38,18 @@ def bursts(seconds: float, rate: int = 48_000, channels: int = 1, seed: int = 5)
     return sound.astype(np.float32)
 
 
-def constant(n: int, rate: Fraction | int, first: Fraction = Fraction(0)) -> list[Fraction]:
+def make_times(n: int, rate: Fraction | int, first: Fraction = Fraction(0)) -> list[Fraction]:
     """Seconds of n frames at a constant rate."""
     return [first + k / Fraction(rate) for k in range(n)]
 
 
-def uneven(n: int) -> list[Fraction]:
+def make_uneven_times(n: int) -> list[Fraction]:
     """Seconds of n frames at a rate that wanders between 12 and 60 a second, on whole ticks."""
     gaps = [round((1 / 60 + (k * 7 % 11) / 160) / TICKS) for k in range(n)]
     return [sum(gaps[:k]) * TICKS for k in range(n)]
 
 
-def film(
+def write_film(
     path: Path,
     times: Sequence[Fraction],
     *,
@@ -99,7 +99,7 @@ def film(
         if sound is not None:
             audio = out.add_stream(sound_codec, rate=rate, layout=layout)
         for number, seconds in enumerate(times):
-            shown = picture(number, width, height) if frames is None else frames[number]
+            shown = make_picture(number, width, height) if frames is None else frames[number]
             frame = shown if isinstance(shown, av.VideoFrame) else av.VideoFrame.from_ndarray(shown, "rgb24")
             frame.pts, frame.time_base = round(seconds / time_base), time_base
             out.mux(video.encode(frame))
@@ -126,7 +126,7 @@ def _add_sound(
     out.mux(stream.encode(None))
 
 
-def planes(values: tuple[float, float, float], size: tuple[int, int], pixels: str) -> av.VideoFrame:
+def make_plain_frame(values: tuple[float, float, float], size: tuple[int, int], pixels: str) -> av.VideoFrame:
     """A frame of one colour in YUV numbers, 8 bits."""
     frame = av.VideoFrame(size[0], size[1], pixels)
     for plane, value in zip(frame.planes, values, strict=True):
@@ -134,7 +134,7 @@ def planes(values: tuple[float, float, float], size: tuple[int, int], pixels: st
     return frame
 
 
-def enrich(path: Path, out: Path, folder: Path, second: np.ndarray) -> Path:
+def add_extra_streams(path: Path, out: Path, folder: Path, second: np.ndarray) -> Path:
     """Add subtitles, chapters, tags, and a second sound track in another language."""
     import soundfile
 
@@ -174,7 +174,7 @@ def enrich(path: Path, out: Path, folder: Path, second: np.ndarray) -> Path:
     return out
 
 
-def packets(path: Path) -> list[tuple[int, int, int]]:
+def read_packets(path: Path) -> list[tuple[int, int, int]]:
     """(Place in the file, size, time stamp) of every picture packet, in the order of the file."""
     with av.open(str(path)) as container:
         return [
@@ -184,9 +184,9 @@ def packets(path: Path) -> list[tuple[int, int, int]]:
         ]
 
 
-def harm(path: Path, number: int) -> int:
+def damage_packet(path: Path, number: int) -> int:
     """Overwrite the middle of a packet; its time stamp."""
-    place, size, pts = packets(path)[number]
+    place, size, pts = read_packets(path)[number]
     data = bytearray(path.read_bytes())
     data[place + size // 3 : place + 2 * size // 3] = b"\xa5" * (2 * size // 3 - size // 3)
     path.write_bytes(data)

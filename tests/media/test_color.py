@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from again import again
-from make import constant, film, planes
+from film_copy import copy_film
+from make import make_plain_frame, make_times, write_film
 
 from mmdream.media import video_reader
 from mmdream.media.color import BT601, BT709, HD_HEIGHT
@@ -20,7 +20,7 @@ KR_KB = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 
 COLOURS = ((200, 60, 30), (40, 180, 120), (90, 90, 200), (235, 235, 235))
 
 
-def yuv(rgb: tuple[int, int, int], matrix: int, full: bool) -> tuple[float, float, float]:
+def convert_to_yuv(rgb: tuple[int, int, int], matrix: int, full: bool) -> tuple[float, float, float]:
     """8-bit Y, Cb, Cr by the formula of the standards."""
     kr, kb = KR_KB[matrix]
     r, g, b = (x / 255 for x in rgb)
@@ -31,7 +31,7 @@ def yuv(rgb: tuple[int, int, int], matrix: int, full: bool) -> tuple[float, floa
     )
 
 
-def flat(
+def write_flat_film(
     path: Path,
     rgb: tuple[int, int, int],
     matrix: int,
@@ -41,10 +41,10 @@ def flat(
 ) -> Path:
     """Two frames of one colour, coded by the formula."""
     size = (64, rows)
-    shown = [planes(yuv(rgb, matrix, full), size, "yuv420p") for _ in range(2)]
+    shown = [make_plain_frame(convert_to_yuv(rgb, matrix, full), size, "yuv420p") for _ in range(2)]
     for frame in shown:
         frame.color_range = 2 if full else 1
-    return film(path, constant(2, 25), size=size, frames=shown, tags=tags, options={"crf": "1"})
+    return write_film(path, make_times(2, 25), size=size, frames=shown, tags=tags, options={"crf": "1"})
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -57,9 +57,9 @@ def test_tagged_colours_come_out_right_and_go_back(matrix: int, full: bool, tmp_
         "color_trc": 1,
     }
     for rgb in COLOURS:
-        path = flat(tmp_path / "flat.mp4", rgb, matrix, full, tags)
+        path = write_flat_film(tmp_path / "flat.mp4", rgb, matrix, full, tags)
         for suffix in (".mp4", ".mkv"):
-            copy = again(path, suffix, tmp_path)
+            copy = copy_film(path, suffix, tmp_path)
             assert copy.source.video is not None
             assert copy.result.video is not None
             if suffix == ".mp4":
@@ -75,8 +75,8 @@ def test_tagged_colours_come_out_right_and_go_back(matrix: int, full: bool, tmp_
 @pytest.mark.parametrize(("rows", "matrix"), [(48, BT601), (HD_HEIGHT - 2, BT601), (HD_HEIGHT, BT709)])
 def test_untagged_films_are_taken_by_their_size(rows: int, matrix: int, tmp_path: Path) -> None:
     rgb = COLOURS[0]
-    path = flat(tmp_path / "flat.mp4", rgb, matrix, False, {}, rows)
-    copy = again(path, ".mp4", tmp_path)
+    path = write_flat_film(tmp_path / "flat.mp4", rgb, matrix, False, {}, rows)
+    copy = copy_film(path, ".mp4", tmp_path)
     assert copy.source.video is not None
     assert copy.result.video is not None
     assert copy.source.video.color.matrix == copy.result.video.color.matrix == matrix
@@ -87,7 +87,7 @@ def test_untagged_films_are_taken_by_their_size(rows: int, matrix: int, tmp_path
 
 @pytest.mark.parametrize("name", ["chaplin.mp4", "sintel_854x480.mp4", "fire2.mp4"])
 def test_a_real_film_keeps_its_colours(name: str, data: Path, tmp_path: Path) -> None:
-    copy = again(data / "films" / name, ".mp4", tmp_path, end=Fraction(1, 2))
+    copy = copy_film(data / "films" / name, ".mp4", tmp_path, end=Fraction(1, 2))
     assert copy.source.video is not None
     assert copy.result.video is not None
     assert copy.result.video.color == copy.source.video.color
@@ -98,7 +98,7 @@ def test_a_real_film_keeps_its_colours(name: str, data: Path, tmp_path: Path) ->
 
 def test_deep_colours_come_out_right(tmp_path: Path) -> None:
     rgb = COLOURS[1]
-    y, cb, cr = (4 * value for value in yuv(rgb, 9, False))
+    y, cb, cr = (4 * value for value in convert_to_yuv(rgb, 9, False))
     shown = []
     for _ in range(2):
         frame = av.VideoFrame(64, 48, "yuv420p10le")
@@ -106,15 +106,15 @@ def test_deep_colours_come_out_right(tmp_path: Path) -> None:
             plane.update(np.full(plane.buffer_size // 2, round(value), "<u2").tobytes())
         shown.append(frame)
     tags = {"colorspace": 9, "color_range": 1, "color_primaries": 9, "color_trc": 16}
-    path = film(
+    path = write_film(
         tmp_path / "deep.mkv",
-        constant(2, 25),
+        make_times(2, 25),
         codec="ffv1",
         pixels="yuv420p10le",
         frames=shown,
         tags=tags,
     )
-    copy = again(path, ".mkv", tmp_path)
+    copy = copy_film(path, ".mkv", tmp_path)
     assert any("high dynamic range (PQ)" in line for line in copy.warnings)
     assert copy.result.video is not None
     assert (
@@ -127,7 +127,7 @@ def test_deep_colours_come_out_right(tmp_path: Path) -> None:
 
 
 def test_writing_takes_colours_out_of_range_to_the_nearest(tmp_path: Path) -> None:
-    source = probe(film(tmp_path / "film.mp4", constant(2, 25)))
+    source = probe(write_film(tmp_path / "film.mp4", make_times(2, 25)))
     assert source.video is not None
     wild = np.linspace(-0.5, 1.5, 64 * 48 * 3, dtype=np.float32).reshape(48, 64, 3)
     path = tmp_path / "wild.mkv"

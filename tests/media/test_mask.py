@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make import bursts, constant, film, uneven
+from make import make_bursts, make_times, make_uneven_times, write_film
 
 from mmdream.core.errors import UserError
 from mmdream.media.mask import (
@@ -29,21 +29,21 @@ GREYS = 5
 """Levels that neighbours in a film of levels go through."""
 
 
-def levels(path: Path, times: Sequence[Fraction], **how: object) -> Path:
+def write_level_film(path: Path, times: Sequence[Fraction], **how: object) -> Path:
     """A film whose frames are plain greys, each another than those before and behind it."""
-    greys = [np.full((48, 64, 3), level(number) * 255, np.uint8) for number in range(len(times))]
-    return film(path, times, frames=greys, options={"g": "12", "qp": "0"}, **how)
+    greys = [np.full((48, 64, 3), compute_level(number) * 255, np.uint8) for number in range(len(times))]
+    return write_film(path, times, frames=greys, options={"g": "12", "qp": "0"}, **how)
 
 
-def level(number: int) -> float:
+def compute_level(number: int) -> float:
     return round(255 * (0.1 + 0.8 * (number % GREYS) / (GREYS - 1))) / 255
 
 
-def opened(path: Path) -> MaskReader:
+def open_mask(path: Path) -> MaskReader:
     return MaskReader(mask_from_video(probe(path)), *SIZE, 0)
 
 
-def step(width: int, height: int) -> np.ndarray:
+def make_step_mask(width: int, height: int) -> np.ndarray:
     """White on the right, float32 [height, width]."""
     mask = np.zeros((height, width), np.float32)
     mask[:, width // 2 :] = 1
@@ -52,57 +52,57 @@ def step(width: int, height: int) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize(
-    "times", [uneven(40), constant(40, Fraction(30_000, 1001)), constant(12, 24, Fraction(1))]
+    "times", [make_uneven_times(40), make_times(40, Fraction(30_000, 1001)), make_times(12, 24, Fraction(1))]
 )
 def test_the_frame_is_the_last_that_has_begun(times: list[Fraction], suffix: str, tmp_path: Path) -> None:
-    reader = opened(levels(tmp_path / f"mask{suffix}", times))
-    asked = [k * Fraction(1001, 60_000) for k in range(round((times[-1] + 2) * 60))] + [Fraction(900)]
-    for seconds in asked:
+    reader = open_mask(write_level_film(tmp_path / f"mask{suffix}", times))
+    moments = [k * Fraction(1001, 60_000) for k in range(round((times[-1] + 2) * 60))] + [Fraction(900)]
+    for seconds in moments:
         if any(abs(seconds - at) < 2 * CLOCK_TOLERANCE for at in times):
             continue  # Either is right.
         begun = max((k for k, at in enumerate(times) if at <= seconds), default=0)
-        assert reader.at(seconds).mean() == pytest.approx(level(begun), abs=2 / 255)
+        assert reader.at(seconds).mean() == pytest.approx(compute_level(begun), abs=2 / 255)
 
 
 def test_a_mask_of_the_film_s_own_clock_changes_with_its_frames(tmp_path: Path) -> None:
     # Matroska writes 67 ms for 66.733: the mask must not be a frame late.
-    times = constant(60, Fraction(30_000, 1001))
-    reader = opened(levels(tmp_path / "mask.mkv", times, time_base=Fraction(1, 1000)))
+    times = make_times(60, Fraction(30_000, 1001))
+    reader = open_mask(write_level_film(tmp_path / "mask.mkv", times, time_base=Fraction(1, 1000)))
     for number, seconds in enumerate(times):
-        assert reader.at(seconds).mean() == pytest.approx(level(number), abs=2 / 255)
+        assert reader.at(seconds).mean() == pytest.approx(compute_level(number), abs=2 / 255)
 
 
 def test_any_order_of_moments_gives_what_rising_ones_give(tmp_path: Path) -> None:
     # Frames that are held long: more than is looked back at first.
     times = [k * LOOK_BACK_SECONDS * Fraction(7, 10) for k in range(6)]
     times += [times[-1] + 5 * LOOK_BACK_SECONDS + k for k in (0, Fraction(1, 25), Fraction(2, 25))]
-    path = levels(tmp_path / "mask.mp4", times)
+    path = write_level_film(tmp_path / "mask.mp4", times)
     moments = [at + Fraction(1, 100) for at in times] + [times[-1] + 1000, times[6] - Fraction(1, 50)]
-    rising = opened(path)
+    rising = open_mask(path)
     expected = {seconds: rising.at(seconds).copy() for seconds in sorted(moments)}
-    reader = opened(path)
+    reader = open_mask(path)
     for seconds in (moments[k] for k in np.random.default_rng(3).integers(0, len(moments), 40)):
         np.testing.assert_array_equal(reader.at(seconds), expected[seconds])
     for seconds in moments:  # As after a resume: the first thing that is asked.
-        np.testing.assert_array_equal(opened(path).at(seconds), expected[seconds])
+        np.testing.assert_array_equal(open_mask(path).at(seconds), expected[seconds])
 
 
 def test_before_its_first_frame_and_after_its_last_a_mask_is_opened_once(tmp_path: Path) -> None:
-    source = mask_from_video(probe(levels(tmp_path / "mask.mp4", constant(10, 25, Fraction(3)))))
+    source = mask_from_video(probe(write_level_film(tmp_path / "mask.mp4", make_times(10, 25, Fraction(3)))))
     begun: list[Fraction | None] = []
 
-    def counted(start: Fraction | None):
+    def count_reads(start: Fraction | None):
         begun.append(start)
         return source.read(start)
 
-    counting = MaskSource(source.path, *SIZE, source.end_seconds, counted)
+    counting = MaskSource(source.path, *SIZE, source.end_seconds, count_reads)
     reader = MaskReader(counting, *SIZE, 0)
     for seconds in (Fraction(1, 25), Fraction(0), Fraction(2), Fraction(1), Fraction(3)):
-        assert reader.at(seconds).mean() == pytest.approx(level(0), abs=2 / 255)
+        assert reader.at(seconds).mean() == pytest.approx(compute_level(0), abs=2 / 255)
     assert len(begun) == 1
     reader = MaskReader(counting, *SIZE, 0)
     for seconds in (3600, 7200, 5400):
-        assert reader.at(Fraction(seconds)).mean() == pytest.approx(level(9), abs=2 / 255)
+        assert reader.at(Fraction(seconds)).mean() == pytest.approx(compute_level(9), abs=2 / 255)
     assert len(begun) == 2
 
 
@@ -114,7 +114,7 @@ def test_a_long_mask_costs_the_memory_and_the_decoding_of_what_is_asked() -> Non
             nonlocal alive
             alive -= self.base is not None
 
-    def endless(start: Fraction | None):
+    def read_endlessly(start: Fraction | None):
         nonlocal alive, peak, made
         for number in itertools.count(0 if start is None else int(start * 25) + 1):
             values = np.full((48, 64), number % 7 / 7, np.float32).view(Counted)
@@ -123,7 +123,7 @@ def test_a_long_mask_costs_the_memory_and_the_decoding_of_what_is_asked() -> Non
             yield Fraction(number, 25), values
             del values
 
-    reader = MaskReader(MaskSource(Path("mask"), *SIZE, None, endless), *SIZE, 8)
+    reader = MaskReader(MaskSource(Path("mask"), *SIZE, None, read_endlessly), *SIZE, 8)
     for number in range(500):
         reader.at(Fraction(number, 25))
     assert 2 <= peak <= 4
@@ -133,7 +133,7 @@ def test_a_long_mask_costs_the_memory_and_the_decoding_of_what_is_asked() -> Non
 
 
 def test_the_same_frame_is_the_same_array_and_cannot_be_written_to(tmp_path: Path) -> None:
-    reader = opened(levels(tmp_path / "mask.mp4", constant(3, 2)))
+    reader = open_mask(write_level_film(tmp_path / "mask.mp4", make_times(3, 2)))
     first = reader.at(Fraction(0))
     assert reader.at(Fraction(1, 4)) is first
     assert reader.at(Fraction(3, 4)) is not first
@@ -145,9 +145,11 @@ def test_the_same_frame_is_the_same_array_and_cannot_be_written_to(tmp_path: Pat
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_black_and_white_of_a_compressed_film_are_nothing_and_everything(codec: str, tmp_path: Path) -> None:
-    frame = np.repeat((step(64, 48) * 255).astype(np.uint8)[..., None], 3, axis=2)
+    frame = np.repeat((make_step_mask(64, 48) * 255).astype(np.uint8)[..., None], 3, axis=2)
     tick = Fraction(1, 1000)
-    path = film(tmp_path / "mask.mkv", constant(30, 25), frames=[frame] * 30, codec=codec, time_base=tick)
+    path = write_film(
+        tmp_path / "mask.mkv", make_times(30, 25), frames=[frame] * 30, codec=codec, time_base=tick
+    )
     mask = MaskReader(mask_from_video(probe(path)), *SIZE, 0).at(Fraction(1))
     assert (mask[:, :24] == 0).all()
     assert (mask[:, 40:] == 1).all()
@@ -163,12 +165,12 @@ def test_a_mask_is_as_light_as_its_picture() -> None:
 
 
 @pytest.mark.parametrize("height", [180, 360, 720])
-@pytest.mark.parametrize("wanted", [4, 8, 32, 90])
-def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(wanted: float, height: int) -> None:
+@pytest.mark.parametrize("feather", [4, 8, 32, 90])
+def test_a_feather_is_a_ramp_of_so_many_pixels_of_360_lines(feather: float, height: int) -> None:
     width = 2 * height
-    row = fit_mask(step(width, height), width, height, wanted)[height // 2]
+    row = fit_mask(make_step_mask(width, height), width, height, feather)[height // 2]
     rising = np.flatnonzero((row > 0) & (row < 1))
-    ramp = wanted * height / 360
+    ramp = feather * height / 360
     assert len(rising) == pytest.approx(ramp, rel=0.1, abs=1)
     assert (rising[0] + rising[-1]) / 2 == pytest.approx(width / 2 - 0.5, abs=1)
     assert (np.diff(row) >= -1e-6).all()
@@ -186,12 +188,12 @@ def test_what_is_all_black_or_all_white_stays_so(feathered: float, lines: int) -
 
 
 def test_without_a_feather_an_edge_stays_sharp() -> None:
-    np.testing.assert_array_equal(fit_mask(step(64, 48), 64, 48, 0), step(64, 48))
+    np.testing.assert_array_equal(fit_mask(make_step_mask(64, 48), 64, 48, 0), make_step_mask(64, 48))
 
 
 @pytest.mark.parametrize("own", [(16, 9), (160, 90), (3840, 2160), (1279, 719)])
 def test_a_mask_of_the_same_aspect_is_resized_in_its_place(own: tuple[int, int]) -> None:
-    rgb = step(*own)[..., None].repeat(3, axis=2)
+    rgb = make_step_mask(*own)[..., None].repeat(3, axis=2)
     mask = MaskReader(mask_from_image(Path("mask.png"), rgb), 640, 360, 0).at(Fraction(0))
     assert mask.shape == (360, 640)
     assert mask.dtype == np.float32
@@ -209,9 +211,9 @@ def test_a_mask_of_another_aspect_is_refused(own: tuple[int, int]) -> None:
 
 
 def test_a_mask_lies_as_a_player_turns_it(tmp_path: Path) -> None:
-    times = constant(2, 25)
-    frame = np.repeat((step(48, 64) * 255).astype(np.uint8)[..., None], 3, axis=2)
-    path = film(tmp_path / "m.mp4", times, frames=[frame] * 2, size=(48, 64), rotate=90)
+    times = make_times(2, 25)
+    frame = np.repeat((make_step_mask(48, 64) * 255).astype(np.uint8)[..., None], 3, axis=2)
+    path = write_film(tmp_path / "m.mp4", times, frames=[frame] * 2, size=(48, 64), rotate=90)
     mask = MaskReader(mask_from_video(probe(path)), *SIZE, 0).at(Fraction(0))
     assert mask.shape == (48, 64)
     assert {mask[:20].mean().round(), mask[-20:].mean().round()} == {0, 1}
@@ -221,7 +223,7 @@ def test_a_mask_lies_as_a_player_turns_it(tmp_path: Path) -> None:
 def test_a_sound_and_a_mask_too_small_to_say_where_are_refused(tmp_path: Path) -> None:
     import soundfile
 
-    soundfile.write(tmp_path / "mask.wav", bursts(1).T, 48_000)
+    soundfile.write(tmp_path / "mask.wav", make_bursts(1).T, 48_000)
     with pytest.raises(UserError, match=r"mask.wav: is a sound; a mask is a picture or a film"):
         mask_from_video(probe(tmp_path / "mask.wav"))
     with pytest.raises(UserError, match=r"mask of 1x1 pixels is too small"):

@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from again import Copy, again, samples_of, seconds_of
-from make import TICKS, bursts, constant, enrich, film, uneven
+from film_copy import Copy, copy_film, decode_samples, read_frame_times
+from make import TICKS, add_extra_streams, make_bursts, make_times, make_uneven_times, write_film
 
 from mmdream.media import mux, video_reader
 from mmdream.media.probe import probe
@@ -18,7 +18,7 @@ NTSC = Fraction(30_000, 1001)
 FILM = Fraction(24_000, 1001)
 
 
-def lag(a: tuple[Fraction, np.ndarray], b: tuple[Fraction, np.ndarray], rate: int) -> float:
+def measure_lag(a: tuple[Fraction, np.ndarray], b: tuple[Fraction, np.ndarray], rate: int) -> float:
     """Seconds by which sound b plays later than sound a, each (start, samples)."""
     n = 2 * max(x.shape[1] + round(s * rate) for s, x in (a, b))
     spectra = []
@@ -33,15 +33,15 @@ def lag(a: tuple[Fraction, np.ndarray], b: tuple[Fraction, np.ndarray], rate: in
 
 def assert_same(copy: Copy, suffix: str, folder: Path, start: Fraction = Fraction(0)) -> None:
     """Counts, stamps, samples and positions of a result are the source's."""
-    wanted = [second - start for second in copy.seconds]
-    got = seconds_of(copy.result)
-    assert len(got) == len(wanted)
+    expected = [second - start for second in copy.seconds]
+    got = read_frame_times(copy.result)
+    assert len(got) == len(expected)
     tick = 0 if suffix in {".mp4", ".mov"} else MS
-    assert max(abs(a - b) for a, b in zip(got, wanted, strict=True)) <= tick
+    assert max(abs(a - b) for a, b in zip(got, expected, strict=True)) <= tick
     if copy.sound is None:
         assert not copy.result.audio_tracks
         return
-    at, samples = samples_of(copy.result, folder)
+    at, samples = decode_samples(copy.result, folder)
     rate = copy.source.audio_tracks[0].rate
     assert samples.shape[0] == copy.sound.shape[0]
     if suffix == ".mkv":
@@ -50,20 +50,20 @@ def assert_same(copy: Copy, suffix: str, folder: Path, start: Fraction = Fractio
     elif suffix in {".mp4", ".mov"}:
         assert abs(samples.shape[1] - copy.sound.shape[1]) <= 1024
     if samples.shape[1] and copy.result.audio_tracks[0].rate == rate:
-        assert abs(lag((copy.sound_start - start, copy.sound), (at, samples), rate)) <= 0.0005
+        assert abs(measure_lag((copy.sound_start - start, copy.sound), (at, samples), rate)) <= 0.0005
 
 
 CLOCKS = {
-    "variable": {"times": uneven(40)},
-    "ntsc": {"times": constant(40, NTSC), "time_base": 1 / Fraction(30_000)},
-    "film": {"times": constant(36, FILM), "time_base": 1 / Fraction(24_000)},
-    "late picture": {"times": constant(30, 25, Fraction(7, 60))},
-    "late sound": {"times": constant(30, 25), "sound_at": Fraction(3, 10)},
-    "B-frames": {"times": constant(40, 25), "options": {"bf": "3", "b-adapt": "0"}},
-    "odd": {"times": constant(20, 25), "size": (63, 47), "pixels": "yuv444p"},
-    "5.1": {"times": constant(30, 25), "sound": bursts(1.3, channels=6), "layout": "5.1"},
-    "silent": {"times": constant(20, 25), "sound": None},
-    "low rate": {"times": constant(30, 25), "sound": bursts(1.3, rate=22_050), "rate": 22_050},
+    "variable": {"times": make_uneven_times(40)},
+    "ntsc": {"times": make_times(40, NTSC), "time_base": 1 / Fraction(30_000)},
+    "film": {"times": make_times(36, FILM), "time_base": 1 / Fraction(24_000)},
+    "late picture": {"times": make_times(30, 25, Fraction(7, 60))},
+    "late sound": {"times": make_times(30, 25), "sound_at": Fraction(3, 10)},
+    "B-frames": {"times": make_times(40, 25), "options": {"bf": "3", "b-adapt": "0"}},
+    "odd": {"times": make_times(20, 25), "size": (63, 47), "pixels": "yuv444p"},
+    "5.1": {"times": make_times(30, 25), "sound": make_bursts(1.3, channels=6), "layout": "5.1"},
+    "silent": {"times": make_times(20, 25), "sound": None},
+    "low rate": {"times": make_times(30, 25), "sound": make_bursts(1.3, rate=22_050), "rate": 22_050},
 }
 
 
@@ -72,9 +72,9 @@ CLOCKS = {
 def test_a_copy_has_the_frames_stamps_and_samples_of_its_source(
     clock: str, suffix: str, tmp_path: Path
 ) -> None:
-    made = {"sound": bursts(1.3), **CLOCKS[clock]}
-    path = film(tmp_path / "film.mp4", **made)
-    copy = again(path, suffix, tmp_path)
+    made = {"sound": make_bursts(1.3), **CLOCKS[clock]}
+    path = write_film(tmp_path / "film.mp4", **made)
+    copy = copy_film(path, suffix, tmp_path)
     if clock == "late picture":
         assert copy.seconds[0] == Fraction(7, 60)
     assert_same(copy, suffix, tmp_path)
@@ -82,8 +82,8 @@ def test_a_copy_has_the_frames_stamps_and_samples_of_its_source(
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_the_last_frame_lasts_as_long_as_in_the_source(suffix: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", uneven(30), sound=None)
-    copy = again(path, suffix, tmp_path)
+    path = write_film(tmp_path / "film.mp4", make_uneven_times(30), sound=None)
+    copy = copy_film(path, suffix, tmp_path)
     assert copy.source.video is not None
     assert copy.source.video.duration is not None
     assert copy.result.duration is not None
@@ -91,16 +91,16 @@ def test_the_last_frame_lasts_as_long_as_in_the_source(suffix: str, tmp_path: Pa
 
 
 def test_an_excerpt_begins_at_zero_and_keeps_its_sync(tmp_path: Path) -> None:
-    path = film(
+    path = write_film(
         tmp_path / "film.mkv",
-        constant(75, 25),
-        sound=bursts(3),
+        make_times(75, 25),
+        sound=make_bursts(3),
         sound_codec="pcm_s16le",
         time_base=MS,
     )
     start, end = Fraction(11, 10), Fraction(23, 10)
     for suffix in (".mp4", ".mkv"):
-        copy = again(path, suffix, tmp_path, start, end)
+        copy = copy_film(path, suffix, tmp_path, start, end)
         assert all(start <= second < end for second in copy.seconds)
         assert len(copy.read) == 30
         assert copy.sound is not None
@@ -110,11 +110,11 @@ def test_an_excerpt_begins_at_zero_and_keeps_its_sync(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_everything_else_survives(suffix: str, tmp_path: Path) -> None:
-    plain = film(tmp_path / "plain.mp4", constant(75, 25), sound=bursts(3))
-    second = bursts(3, seed=9)
-    path = enrich(plain, tmp_path / "rich.mkv", tmp_path, second)
+    plain = write_film(tmp_path / "plain.mp4", make_times(75, 25), sound=make_bursts(3))
+    second = make_bursts(3, seed=9)
+    path = add_extra_streams(plain, tmp_path / "rich.mkv", tmp_path, second)
     for start, end in ((None, None), (Fraction(1), Fraction(5, 2))):
-        copy = again(path, suffix, tmp_path, start, end)
+        copy = copy_film(path, suffix, tmp_path, start, end)
         result = copy.result
         assert [sound.language for sound in result.audio_tracks] == ["eng", "fra"]
         assert [text.language for text in result.subtitles] == ["deu"]
@@ -129,23 +129,27 @@ def test_everything_else_survives(suffix: str, tmp_path: Path) -> None:
         origin = start or 0
         assert [title for _, title in chapters] == ["one", "two"]
         assert float(chapters[1][0]) == pytest.approx(1.2 - origin, abs=0.002)
-        wanted = [0.5, 1.5] if start is None else [1.5 - origin]
-        assert [at for at, _ in texts] == pytest.approx([float(at) for at in wanted], abs=0.002)
-        track = samples_of(result, tmp_path, 1)
+        expected = [0.5, 1.5] if start is None else [1.5 - origin]
+        assert [at for at, _ in texts] == pytest.approx([float(at) for at in expected], abs=0.002)
+        track = decode_samples(result, tmp_path, 1)
         kept = second[:, round(float(origin) * 48_000) :]
-        assert abs(lag((Fraction(0), kept), track, 48_000)) <= 0.0015
+        assert abs(measure_lag((Fraction(0), kept), track, 48_000)) <= 0.0015
 
 
 def test_an_mp4_begins_with_its_index(tmp_path: Path) -> None:
-    copy = again(film(tmp_path / "film.mp4", constant(20, 25), sound=bursts(1)), ".mp4", tmp_path)
+    copy = copy_film(
+        write_film(tmp_path / "film.mp4", make_times(20, 25), sound=make_bursts(1)), ".mp4", tmp_path
+    )
     data = copy.result.path.read_bytes()
     assert 0 < data.find(b"moov") < data.find(b"mdat")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_kept_picture_is_the_source_s_packets(suffix: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", uneven(30), sound=bursts(1.3), rotate=90, options={"bf": "2"})
-    copy = again(path, suffix, tmp_path, keep_picture=True)
+    path = write_film(
+        tmp_path / "film.mp4", make_uneven_times(30), sound=make_bursts(1.3), rotate=90, options={"bf": "2"}
+    )
+    copy = copy_film(path, suffix, tmp_path, keep_picture=True)
     assert not copy.warnings
     assert_same(copy, suffix, tmp_path)
     for a, b in zip(
@@ -156,25 +160,30 @@ def test_a_kept_picture_is_the_source_s_packets(suffix: str, tmp_path: Path) -> 
 
 def test_a_kept_picture_that_the_container_refuses_is_encoded_anew(data: Path, tmp_path: Path) -> None:
     path = data / "films" / "transparent.webm"
-    short = again(path, ".webm", tmp_path, end=Fraction(1, 2)).result.path.rename(tmp_path / "short.webm")
-    copy = again(short, ".mov", tmp_path, keep_picture=True)
+    short = copy_film(path, ".webm", tmp_path, end=Fraction(1, 2)).result.path.rename(tmp_path / "short.webm")
+    copy = copy_film(short, ".mov", tmp_path, keep_picture=True)
     assert any("encoded anew" in line for line in copy.warnings)
     assert_same(copy, ".mov", tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 def test_a_kept_sound_is_copied_or_converted(suffix: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3), sound_at=Fraction(1, 5))
+    path = write_film(
+        tmp_path / "film.mp4", make_times(30, 25), sound=make_bursts(1.3), sound_at=Fraction(1, 5)
+    )
     source = probe(path)
-    copy = again(path, suffix, tmp_path, keep_sound=True)
+    copy = copy_film(path, suffix, tmp_path, keep_sound=True)
     assert any("encoded anew" in line for line in copy.warnings) == (suffix == ".webm")
-    assert abs(lag(samples_of(source, tmp_path), samples_of(copy.result, tmp_path), 48_000)) <= 0.001
+    assert (
+        abs(measure_lag(decode_samples(source, tmp_path), decode_samples(copy.result, tmp_path), 48_000))
+        <= 0.001
+    )
 
 
 def test_the_pixel_s_shape_is_kept(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", constant(5, 25), sar=Fraction(4, 3), rotate=90)
+    path = write_film(tmp_path / "film.mp4", make_times(5, 25), sar=Fraction(4, 3), rotate=90)
     for suffix in (".mp4", ".mkv", ".webm"):
-        copy = again(path, suffix, tmp_path)
+        copy = copy_film(path, suffix, tmp_path)
         assert copy.source.video is not None
         assert copy.result.video is not None
         assert (copy.source.video.width, copy.source.video.height) == (48, 64)
@@ -183,16 +192,18 @@ def test_the_pixel_s_shape_is_kept(tmp_path: Path) -> None:
 
 def test_a_clock_that_began_elsewhere_begins_at_zero(tmp_path: Path) -> None:
     first = Fraction(3)
-    path = film(tmp_path / "film.ts", constant(30, 25, first + MS * 40), sound=bursts(1.3), sound_at=first)
+    path = write_film(
+        tmp_path / "film.ts", make_times(30, 25, first + MS * 40), sound=make_bursts(1.3), sound_at=first
+    )
     source = probe(path)
     assert source.start > 2.9  # The precondition: both begin late.
-    copy = again(path, ".mp4", tmp_path)
+    copy = copy_film(path, ".mp4", tmp_path)
     assert copy.seconds[0] < Fraction(1, 10)
     assert_same(copy, ".mp4", tmp_path)
 
 
 def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", constant(5, 25))
+    path = write_film(tmp_path / "film.mp4", make_times(5, 25))
     source = probe(path)
     assert source.video is not None
     with VideoWriter(tmp_path / "picture", source.video, ".mp4", TICKS) as writer:
@@ -215,7 +226,7 @@ def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
 )
 def test_real_films(name: str, data: Path, tmp_path: Path) -> None:
     ends = {"chaplin.mp4": Fraction(2), "fire2.mp4": Fraction(1)}
-    copy = again(data / "films" / name, ".mkv", tmp_path, None, ends.get(name))
+    copy = copy_film(data / "films" / name, ".mkv", tmp_path, None, ends.get(name))
     assert_same(copy, ".mkv", tmp_path)
     for a, b in zip(copy.read, video_reader.read_frames(copy.result), strict=True):
         assert np.abs(a.rgb - b.rgb).max() < 1e-6  # Lossless.

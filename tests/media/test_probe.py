@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make import bursts, constant, film
+from make import make_bursts, make_times, write_film
 
 from mmdream.core.errors import UserError
 from mmdream.media import video_reader
@@ -34,7 +34,7 @@ def test_real_films_are_told_rightly(data: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["0:0:1e999999999", "0:0:1/0", "a:b:c", "9999999:0:0", "-1:0:0"])
 def test_an_end_that_is_no_time_is_not_stated(tag: str, tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mkv", constant(5, 25))
+    path = write_film(tmp_path / "a.mkv", make_times(5, 25))
     data = path.read_bytes()
     stated = re.search(rb"00:00:00\.\d{9}", data)
     assert stated is not None
@@ -60,7 +60,7 @@ def make_text(path: Path) -> None:
 
 
 def make_cut_header(path: Path) -> None:
-    whole = film(path.with_name("whole.mp4"), constant(10, 25), sound=bursts(0.4))
+    whole = write_film(path.with_name("whole.mp4"), make_times(10, 25), sound=make_bursts(0.4))
     path.write_bytes(whole.read_bytes()[: whole.read_bytes().find(b"moov") + 40])
 
 
@@ -70,7 +70,7 @@ def make_noise(path: Path) -> None:
 
 def make_header_only(path: Path) -> None:
     """An index in front, and nothing of what it lists."""
-    whole = film(path.with_name("whole.mkv"), constant(10, 25))
+    whole = write_film(path.with_name("whole.mkv"), make_times(10, 25))
     path.write_bytes(whole.read_bytes()[:500])
 
 
@@ -105,7 +105,7 @@ def test_a_bad_input_is_one_clear_line(make, tmp_path: Path, capfd: pytest.Captu
 def test_an_odd_name_is_only_a_name(tmp_path: Path) -> None:
     folder = tmp_path / "a folder, with: colons"
     folder.mkdir()
-    path = film(folder / "-http:x 'y' %03d.mp4", constant(3, 25))
+    path = write_film(folder / "-http:x 'y' %03d.mp4", make_times(3, 25))
     assert probe(path).video is not None
 
 
@@ -124,8 +124,8 @@ def test_a_sound_is_a_film_without_picture(data: Path) -> None:
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_rotation_is_applied_to_the_pixels(degrees: int, tmp_path: Path) -> None:
-    flat = film(tmp_path / "flat.mp4", constant(3, 25), options={"crf": "1"})
-    turned = film(tmp_path / "turned.mp4", constant(3, 25), options={"crf": "1"}, rotate=degrees)
+    flat = write_film(tmp_path / "flat.mp4", make_times(3, 25), options={"crf": "1"})
+    turned = write_film(tmp_path / "turned.mp4", make_times(3, 25), options={"crf": "1"}, rotate=degrees)
     upright = next(video_reader.read_frames(probe(flat))).rgb
     shown = probe(turned)
     rgb = next(video_reader.read_frames(shown)).rgb
@@ -139,10 +139,10 @@ def test_rotation_is_applied_to_the_pixels(degrees: int, tmp_path: Path) -> None
     ("late_picture", "late_sound"), [(Fraction(0), Fraction(1, 2)), (Fraction(1, 2), Fraction(0))]
 )
 def test_what_starts_late_stays_late(late_picture: Fraction, late_sound: Fraction, tmp_path: Path) -> None:
-    path = film(
+    path = write_film(
         tmp_path / "film.mkv",
-        constant(10, 25, late_picture),
-        sound=bursts(0.5),
+        make_times(10, 25, late_picture),
+        sound=make_bursts(0.5),
         sound_at=late_sound,
         sound_codec="pcm_s16le",
         time_base=Fraction(1, 1000),

@@ -5,14 +5,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from again import Copy, again
-from make import bursts, constant, film, uneven
+from film_copy import Copy, copy_film
+from make import make_bursts, make_times, make_uneven_times, write_film
 
 from mmdream.media import verify
 
 
-def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> verify.Verification:
-    """The proof of a copy, asked for stamps, samples or frames that are off."""
+def verify_copy(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> verify.Verification:
+    """Verify a copy against time stamps, samples or frames that are off."""
     stamps = [float(second) + late for second in copy.seconds]
     [track] = copy.tracks
     assert track.wave_span is not None
@@ -29,12 +29,12 @@ def checked(copy: Copy, *, late: float = 0, more: int = 0, missing: int = 0) -> 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("sound_at", [Fraction(0), Fraction(3, 10)])
 def test_a_true_copy_is_proven(suffix: str, sound_at: Fraction, tmp_path: Path) -> None:
-    copy = again(
-        film(tmp_path / "film.mp4", uneven(40), sound=bursts(1.3), sound_at=sound_at),
+    copy = copy_film(
+        write_film(tmp_path / "film.mp4", make_uneven_times(40), sound=make_bursts(1.3), sound_at=sound_at),
         suffix,
         tmp_path,
     )
-    found = checked(copy)
+    found = verify_copy(copy)
     assert found.frames == 40
     assert found.drift_ms <= (0.001 if suffix == ".mp4" else 1)
     assert copy.sound is not None
@@ -44,23 +44,27 @@ def test_a_true_copy_is_proven(suffix: str, sound_at: Fraction, tmp_path: Path) 
 
 
 def test_whatever_is_off_is_found(tmp_path: Path) -> None:
-    copy = again(film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3)), ".mkv", tmp_path)
-    checked(copy)
+    copy = copy_film(
+        write_film(tmp_path / "film.mp4", make_times(30, 25), sound=make_bursts(1.3)), ".mkv", tmp_path
+    )
+    verify_copy(copy)
     for change in ({"late": 0.004}, {"more": 1}, {"more": -1}, {"missing": 1}):
         with pytest.raises(AssertionError, match="again"):
-            checked(copy, **change)
+            verify_copy(copy, **change)
 
 
 def test_a_lost_sound_is_found(tmp_path: Path) -> None:
-    copy = again(film(tmp_path / "film.mp4", constant(10, 25), sound=bursts(0.4)), ".mp4", tmp_path)
-    mute = again(film(tmp_path / "mute.mp4", constant(10, 25)), ".mp4", tmp_path)
+    copy = copy_film(
+        write_film(tmp_path / "film.mp4", make_times(10, 25), sound=make_bursts(0.4)), ".mp4", tmp_path
+    )
+    mute = copy_film(write_film(tmp_path / "mute.mp4", make_times(10, 25)), ".mp4", tmp_path)
     with pytest.raises(AssertionError, match="0 sound tracks instead of 1"):
         verify.verify_video(copy.source, mute.result.path, None, copy.tracks, on_warning=copy.warnings.append)
 
 
 def test_kept_streams_are_only_counted(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", constant(30, 25), sound=bursts(1.3))
-    copy = again(path, ".mp4", tmp_path, keep_picture=True)
+    path = write_film(tmp_path / "film.mp4", make_times(30, 25), sound=make_bursts(1.3))
+    copy = copy_film(path, ".mp4", tmp_path, keep_picture=True)
     found = verify.verify_video(
         copy.source, copy.result.path, None, copy.tracks, on_warning=copy.warnings.append
     )

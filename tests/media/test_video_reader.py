@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from again import again
-from make import TICKS, constant, film, harm, picture, uneven
+from film_copy import copy_film
+from make import TICKS, damage_packet, make_picture, make_times, make_uneven_times, write_film
 
 from mmdream.core.errors import UserError
 from mmdream.media import video_reader
@@ -17,30 +17,31 @@ from mmdream.media.video_writer import VideoWriter
 LEVEL = 1 / 255
 
 
-def broken_first(folder: Path) -> Path:
+def write_broken_film(folder: Path) -> Path:
     """A film of ten frames of which the first is broken."""
-    path = film(
+    path = write_film(
         folder / "film.mkv",
-        constant(10, 25),
+        make_times(10, 25),
         codec="mpeg4",
         size=(128, 96),
         time_base=Fraction(1, 1000),
         options={"g": "1"},
     )
-    harm(path, 0)
+    damage_packet(path, 0)
     return path
 
 
 @pytest.mark.parametrize(
-    "times", [uneven(40), constant(40, Fraction(30_000, 1001)), constant(40, 25, Fraction(1, 8))]
+    "times",
+    [make_uneven_times(40), make_times(40, Fraction(30_000, 1001)), make_times(40, 25, Fraction(1, 8))],
 )
 def test_stamps_are_the_source_s(times: list[Fraction], tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", times, options={"bf": "3", "b-adapt": "0"})
+    path = write_film(tmp_path / "film.mp4", times, options={"bf": "3", "b-adapt": "0"})
     read = list(video_reader.read_frames(probe(path)))
     assert [frame.pts * frame.time_base for frame in read] == [round(t / TICKS) * TICKS for t in times]
     assert [frame.index for frame in read] == list(range(40))
     for number in (0, 20, 39):
-        assert np.abs(read[number].rgb - picture(number) * np.float32(LEVEL)).mean() < 3 * LEVEL
+        assert np.abs(read[number].rgb - make_picture(number) * np.float32(LEVEL)).mean() < 3 * LEVEL
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_stamps_are_the_source_s(times: list[Fraction], tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_an_excerpt_is_that_part_of_the_whole(suffix: str, options: dict[str, str], tmp_path: Path) -> None:
-    path = film(tmp_path / f"film{suffix}", constant(150, 25), options={"g": "40", **options})
+    path = write_film(tmp_path / f"film{suffix}", make_times(150, 25), options={"g": "40", **options})
     source = probe(path)
     whole = list(video_reader.read_frames(source))
     for start, end in (
@@ -57,24 +58,24 @@ def test_an_excerpt_is_that_part_of_the_whole(suffix: str, options: dict[str, st
         (Fraction(5), None),
     ):
         part = list(video_reader.read_frames(source, start, end))
-        wanted = [f for f in whole if f.seconds >= start and (end is None or f.seconds < end)]
-        assert [f.pts for f in part] == [f.pts for f in wanted]
+        expected = [f for f in whole if f.seconds >= start and (end is None or f.seconds < end)]
+        assert [f.pts for f in part] == [f.pts for f in expected]
         assert len(part) > 3
-        for a, b in zip(part, wanted, strict=True):
+        for a, b in zip(part, expected, strict=True):
             np.testing.assert_array_equal(a.rgb, b.rgb)
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "ffv1"])
 def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Path) -> None:
-    path = film(
+    path = write_film(
         tmp_path / "film.mkv",
-        constant(40, 25),
+        make_times(40, 25),
         codec=codec,
         size=(128, 96),
         time_base=Fraction(1, 1000),
     )
     sound = list(video_reader.read_frames(probe(path)))
-    lost = harm(path, 20)
+    lost = damage_packet(path, 20)
     said: list[str] = []
     read = list(video_reader.read_frames(probe(path), on_warning=said.append))
     assert [frame.pts for frame in read] == [frame.pts for frame in sound]
@@ -89,7 +90,7 @@ def test_a_broken_frame_inside_keeps_its_place_and_time(codec: str, tmp_path: Pa
 
 
 def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
-    path = film(tmp_path / "film.mp4", uneven(60))
+    path = write_film(tmp_path / "film.mp4", make_uneven_times(60))
     whole = list(video_reader.read_frames(probe(path)))
     every = Fraction(1, 5)
     read = list(video_reader.read_frames(probe(path), every=every))
@@ -102,7 +103,7 @@ def test_one_frame_of_each_stretch_is_read(tmp_path: Path) -> None:
 
 
 def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> None:
-    path = broken_first(tmp_path)
+    path = write_broken_film(tmp_path)
     said: list[str] = []
     read = list(video_reader.read_frames(probe(path), every=Fraction(1, 5), on_warning=said.append))
     assert [frame.seconds for frame in read] == [Fraction(1, 25), Fraction(1, 5)]
@@ -112,7 +113,7 @@ def test_a_broken_frame_is_passed_over_where_few_are_read(tmp_path: Path) -> Non
 
 
 def test_a_broken_first_frame_is_stood_in_for_by_the_next(tmp_path: Path) -> None:
-    path = broken_first(tmp_path)
+    path = write_broken_film(tmp_path)
     read = list(video_reader.read_frames(probe(path)))
     assert len(read) == 10
     assert [frame.repeated for frame in read] == [True] + 9 * [False]
@@ -121,9 +122,9 @@ def test_a_broken_first_frame_is_stood_in_for_by_the_next(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_film_that_ends_early_names_the_lost_seconds(suffix: str, tmp_path: Path) -> None:
-    made = film(tmp_path / f"made{suffix}", constant(100, 25), size=(128, 96))
+    made = write_film(tmp_path / f"made{suffix}", make_times(100, 25), size=(128, 96))
     # The index must lie in front for a cut file to be readable.
-    source = again(made, suffix, tmp_path).result.path
+    source = copy_film(made, suffix, tmp_path).result.path
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.6)])
     said: list[str] = []
@@ -168,7 +169,7 @@ def test_a_transparent_film_is_laid_over_black(data: Path, tmp_path: Path) -> No
     half[:, :32, 3] = 128
     half[:, 32:, 3] = 255
     shown = [av.VideoFrame.from_ndarray(half, "rgba").reformat(format="bgra") for _ in range(3)]
-    path = film(tmp_path / "half.mkv", constant(3, 25), codec="ffv1", pixels="bgra", frames=shown)
+    path = write_film(tmp_path / "half.mkv", make_times(3, 25), codec="ffv1", pixels="bgra", frames=shown)
     rgb = next(video_reader.read_frames(probe(path))).rgb
     assert rgb[:, :32] == pytest.approx(200 * 128 / 255 / 255, abs=LEVEL / 2)
     assert rgb[:, 32:] == pytest.approx(200 / 255, abs=LEVEL / 2)
@@ -179,8 +180,10 @@ def test_deep_films_are_read_and_written_in_their_depth(bits: int, tmp_path: Pat
     top = 2**bits - 1
     ramp = (np.linspace(0, top, 64).astype(np.uint16) * np.ones((48, 1), np.uint16))[..., None].repeat(3, -1)
     shown = [av.VideoFrame.from_ndarray(np.ascontiguousarray(ramp), f"gbrp{bits}le") for _ in range(3)]
-    path = film(tmp_path / "deep.mkv", constant(3, 25), codec="ffv1", pixels=f"gbrp{bits}le", frames=shown)
-    copy = again(path, ".mkv", tmp_path)
+    path = write_film(
+        tmp_path / "deep.mkv", make_times(3, 25), codec="ffv1", pixels=f"gbrp{bits}le", frames=shown
+    )
+    copy = copy_film(path, ".mkv", tmp_path)
     assert copy.source.video is not None
     assert copy.result.video is not None
     assert copy.source.video.bit_depth == copy.result.video.bit_depth == bits
@@ -190,9 +193,9 @@ def test_deep_films_are_read_and_written_in_their_depth(bits: int, tmp_path: Pat
 
 @pytest.mark.parametrize("size", [(63, 47), (1, 1), (2, 3), (641, 2)])
 def test_odd_sizes_are_padded_only_where_they_must(size: tuple[int, int], tmp_path: Path) -> None:
-    path = film(tmp_path / "odd.mkv", constant(3, 25), codec="ffv1", pixels="bgr0", size=size)
+    path = write_film(tmp_path / "odd.mkv", make_times(3, 25), codec="ffv1", pixels="bgr0", size=size)
     for suffix, padded in ((".mkv", size), (".mp4", tuple(side + side % 2 for side in size))):
-        copy = again(path, suffix, tmp_path)
+        copy = copy_film(path, suffix, tmp_path)
         assert copy.result.video is not None
         assert (copy.result.video.width, copy.result.video.height) == padded
         rgb = next(video_reader.read_frames(copy.result)).rgb
@@ -202,7 +205,7 @@ def test_odd_sizes_are_padded_only_where_they_must(size: tuple[int, int], tmp_pa
 
 def test_a_film_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
     parts = [
-        film(tmp_path / f"{k}.ts", constant(5, 25, Fraction(k, 5)), size=s)
+        write_film(tmp_path / f"{k}.ts", make_times(5, 25, Fraction(k, 5)), size=s)
         for k, s in enumerate([(64, 48), (96, 80)])
     ]
     path = tmp_path / "both.ts"
@@ -213,9 +216,9 @@ def test_a_film_that_changes_its_size_keeps_the_first(tmp_path: Path) -> None:
 
 
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
-    path = film(
+    path = write_film(
         tmp_path / "wide.mkv",
-        constant(1, 25),
+        make_times(1, 25),
         codec="ffv1",
         pixels="gray",
         size=(16_400, 2),
@@ -226,7 +229,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    source = probe(film(tmp_path / "film.mp4", constant(3, 25)))
+    source = probe(write_film(tmp_path / "film.mp4", make_times(3, 25)))
     assert source.video is not None
     noise = np.random.default_rng(0).random((48, 64, 3), dtype=np.float32)
     if not Path("/dev/full").exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.stream import Disposition
-from make import TICKS, picture
+from make import TICKS, make_picture
 
 OPTIONS = {"strict": "experimental"}
 """Of the sound encoders: FFmpeg's own Vorbis asks for it."""
@@ -20,7 +20,7 @@ BLOCK = 960
 
 @dataclass(frozen=True)
 class Track:
-    """A sound track that is wanted."""
+    """A sound track to be written."""
 
     sound: np.ndarray
     """float32 [channel, sample]."""
@@ -36,7 +36,7 @@ class Track:
     default: bool = False
 
 
-def clicks(seconds: float, rate: int, channels: int, seed: int) -> np.ndarray:
+def make_clicks(seconds: float, rate: int, channels: int, seed: int) -> np.ndarray:
     """A click of noise of 5 ms each 0.2 to 0.4 s over a soft tone, like no other seed: float32
     [channel, sample]."""
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def clicks(seconds: float, rate: int, channels: int, seed: int) -> np.ndarray:
     return sound.astype(np.float32)
 
 
-def film_of(
+def write_multitrack_film(
     path: Path, frames: int, tracks: list[Track], rate: int = 25, first: Fraction = Fraction(0)
 ) -> Path:
     """Write a film of small pictures from second `first` on with these sound tracks, as its suffix says."""
@@ -72,19 +72,19 @@ def film_of(
             streams.append(stream)
         packets = []
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number), "rgb24")
+            frame = av.VideoFrame.from_ndarray(make_picture(number), "rgb24")
             frame.pts, frame.time_base = round((first + Fraction(number, rate)) / TICKS), TICKS
             packets += video.encode(frame)
         packets += video.encode(None)
         for stream, track in zip(streams, tracks, strict=True):
-            packets += _encoded(stream, track)
+            packets += encode_track(stream, track)
         # As they are played: players read files from one end to the other.
         for packet in sorted(packets, key=lambda p: (p.dts or 0) * (p.time_base or 0)):
             out.mux(packet)
     return path
 
 
-def _encoded(stream: av.AudioStream, track: Track) -> list[av.Packet]:
+def encode_track(stream: av.AudioStream, track: Track) -> list[av.Packet]:
     first = round(track.at * track.rate)
     packets = []
     for at in range(0, track.sound.shape[1], BLOCK):
@@ -99,7 +99,7 @@ def _encoded(stream: av.AudioStream, track: Track) -> list[av.Packet]:
     return [p for p in packets if not low <= float(p.pts * p.time_base) < high]
 
 
-def packets_of(path: Path, index: int) -> list[tuple[float, str]]:
+def read_packets(path: Path, index: int) -> list[tuple[float, str]]:
     """(Second of the file's clock, hash) of the packets of a stream, in order."""
     with av.open(str(path)) as container:
         stream = container.streams[index]
@@ -110,7 +110,7 @@ def packets_of(path: Path, index: int) -> list[tuple[float, str]]:
         ]
 
 
-def told_of(path: Path) -> list[tuple[str, int, str, str | None, bool]]:
+def read_track_properties(path: Path) -> list[tuple[str, int, str, str | None, bool]]:
     """(Codec, rate, layout, language, whether default) of each sound track."""
     with av.open(str(path)) as container:
         return [

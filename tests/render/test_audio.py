@@ -16,8 +16,8 @@ def test_a_sound_that_is_made_is_dreamed_where_the_user_is(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     run = CliRunner().invoke(app, ["audio", "--from", "noise", "--seconds", "1.5", "--steps", "2", "--json"])
     assert run.exit_code == 0, run.output
-    told = json.loads(run.stdout)
-    assert told["loudness_dream"] == pytest.approx(-23, abs=0.5)
+    report = json.loads(run.stdout)
+    assert report["loudness_dream"] == pytest.approx(-23, abs=0.5)
     samples, rate = soundfile.read("noise.dream.wav")
     assert (len(samples), rate) == (66_150, 44_100)
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.wav"]

@@ -47,11 +47,11 @@ def test_a_sound_is_styled_by_two(place: Path, monkeypatch: pytest.MonkeyPatch):
     words = "style voice.wav --style rain.flac --style a=b.wav --steps 4 --json"
     run = CliRunner().invoke(app, words.split())
     assert run.exit_code == 0, run.output
-    told = json.loads(run.stdout)
-    assert told["output"] == "voice.styled.wav"
-    assert told["styles"] == {"rain.flac": 0.5, "a=b.wav": 0.5}
-    assert set(told["style_left"]) == {"wide", "melnet"}
-    assert told["loudness"] == pytest.approx(told["loudness_source"], abs=0.5)
+    report = json.loads(run.stdout)
+    assert report["output"] == "voice.styled.wav"
+    assert report["styles"] == {"rain.flac": 0.5, "a=b.wav": 0.5}
+    assert set(report["style_left"]) == {"wide", "melnet"}
+    assert report["loudness"] == pytest.approx(report["loudness_source"], abs=0.5)
     samples, rate = soundfile.read("voice.styled.wav")
     assert (samples.shape, rate) == ((RATE, 2), RATE)
     assert not list(place.glob(".*"))
@@ -61,7 +61,7 @@ def test_a_sound_is_styled_by_two(place: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     {
         "no style": ("voice.wav", "--style"),
         "content missing": ("absent.wav --style rain.flac", "absent.wav: no such file"),
@@ -79,14 +79,14 @@ def test_a_sound_is_styled_by_two(place: Path, monkeypatch: pytest.MonkeyPatch):
     }.values(),
 )
 def test_mistakes_are_told_before_the_work(
-    place: Path, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+    place: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
 ):
     monkeypatch.chdir(place)
     before = sorted(place.iterdir())
     run = CliRunner().invoke(app, ["style", *words.split()])
     assert run.exit_code, run.output
     said = str(run.exception) if isinstance(run.exception, UserError) else run.output
-    assert told in said
+    assert message in said
     assert sorted(place.iterdir()) == before
 
 

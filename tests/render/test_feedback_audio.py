@@ -13,13 +13,13 @@ from mmdream.media.audio_files import WaveWriter
 from mmdream.media.probe import probe
 from mmdream.render.feedback_audio import MAX_CLIP_VALUES, check_clip_lengths, clip_paths
 from mmdream.settings.ouroboros import ClipSettings
-from tests.command import called, mmdream
+from tests.command import mmdream, run_for_report
 
 RATE = 22_050
 
 
 @pytest.fixture
-def tune(tmp_path: Path) -> Path:
+def sound_file(tmp_path: Path) -> Path:
     t = np.arange(3 * RATE) / RATE
     wave = 0.2 * np.sin(2 * np.pi * 330 * t) * np.exp(-3 * (t % 0.5))
     wave += 0.01 * np.random.default_rng(0).standard_normal(len(t))
@@ -28,12 +28,12 @@ def tune(tmp_path: Path) -> Path:
     return path
 
 
-def test_clips_are_written_apart_and_crossfaded_into_one(tune: Path) -> None:
-    out = tune.with_name("again.wav")
+def test_clips_are_written_apart_and_crossfaded_into_one(sound_file: Path) -> None:
+    out = sound_file.with_name("again.wav")
     words = ("--ouroboros", 3, "--transform", "stretch=0.9", "--steps", 2, "--octaves", 1)
-    status, said, told = called("audio", tune, *words, "-o", out)
+    status, said, report = run_for_report("audio", sound_file, *words, "-o", out)
     assert status == 0, said
-    assert sorted(path.name for path in tune.parent.iterdir()) == [
+    assert sorted(path.name for path in sound_file.parent.iterdir()) == [
         "again.01.wav", "again.02.wav", "again.03.wav", "again.wav", "tune.wav",
     ]  # fmt: skip
     sounds = [soundfile.read(out.with_name(f"again.0{k}.wav"))[0] for k in (1, 2, 3)]
@@ -41,22 +41,22 @@ def test_clips_are_written_apart_and_crossfaded_into_one(tune: Path) -> None:
     np.testing.assert_allclose(lengths, [3 * RATE, 2.7 * RATE, 2.43 * RATE], atol=1)
     whole = soundfile.read(out)[0]
     assert whole.shape == (sum(lengths) - lengths[1] // 4 - lengths[2] // 4, 2)
-    assert told["seconds"] == pytest.approx(len(whole) / RATE)
-    assert told["loudness_dream"] == pytest.approx(told["loudness_source"], abs=0.5)
-    assert told["true_peak"] <= -0.9
+    assert report["seconds"] == pytest.approx(len(whole) / RATE)
+    assert report["loudness_dream"] == pytest.approx(report["loudness_source"], abs=0.5)
+    assert report["true_peak"] <= -0.9
     again = out.with_name("more.wav")
-    assert called("audio", tune, *words, "-o", again)[0] == 0
+    assert run_for_report("audio", sound_file, *words, "-o", again)[0] == 0
     np.testing.assert_array_equal(soundfile.read(again)[0], whole)
 
 
-def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
+def test_the_first_clip_is_the_dream_of_the_source(sound_file: Path) -> None:
     words = ("--steps", 2, "--octaves", 1, "--seed", 5)
-    assert called("audio", tune, *words, "-o", tune.with_name("plain.wav"))[0] == 0
+    assert run_for_report("audio", sound_file, *words, "-o", sound_file.with_name("plain.wav"))[0] == 0
     again = ("--ouroboros", 2, "--layer", "iterate", "--depth", 1)
-    status, said, _ = called("audio", tune, *words, *again, "-o", tune.with_name("o.wav"))
+    status, said, _ = run_for_report("audio", sound_file, *words, *again, "-o", sound_file.with_name("o.wav"))
     assert status == 0, said
     plain, first, second = (
-        soundfile.read(tune.with_name(n))[0] for n in ("plain.wav", "o.01.wav", "o.02.wav")
+        soundfile.read(sound_file.with_name(n))[0] for n in ("plain.wav", "o.01.wav", "o.02.wav")
     )
     assert first.shape == plain.shape == second.shape
     assert np.abs(second - first).max() > 1e-3
@@ -66,9 +66,9 @@ def test_the_first_clip_is_the_dream_of_the_source(tune: Path) -> None:
 def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ("--seconds", 1.5, "--ouroboros", 2, "--steps", 1, "--octaves", 1, "--transform", kind)
-    status, said, told = called("audio", "--from", "noise", *words)
+    status, said, report = run_for_report("audio", "--from", "noise", *words)
     assert status == 0, said
-    assert told["loudness_dream"] == pytest.approx(-23, abs=0.5)
+    assert report["loudness_dream"] == pytest.approx(-23, abs=0.5)
     assert {path.name for path in tmp_path.iterdir()} == {
         "noise.dream.wav", "noise.dream.01.wav", "noise.dream.02.wav",
     }  # fmt: skip
@@ -90,28 +90,32 @@ def test_what_is_made_is_dreamed_again_too(kind: str, tmp_path: Path, monkeypatc
     ],
 )
 def test_what_makes_no_sense_is_refused_and_leaves_nothing(
-    tune: Path, words: tuple[object, ...], said: str, monkeypatch
+    sound_file: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
-    monkeypatch.chdir(tune.parent)
-    status, line, _ = called("audio", tune, *words)
+    monkeypatch.chdir(sound_file.parent)
+    status, line, _ = run_for_report("audio", sound_file, *words)
     assert status == 2
     assert said in line
-    assert [path.name for path in tune.parent.iterdir()] == ["tune.wav"]
+    assert [path.name for path in sound_file.parent.iterdir()] == ["tune.wav"]
 
 
-def test_clips_that_are_there_are_not_replaced_unasked(tune: Path) -> None:
-    there = tune.with_name("o.02.wav")
+def test_clips_that_are_there_are_not_replaced_unasked(sound_file: Path) -> None:
+    there = sound_file.with_name("o.02.wav")
     there.write_bytes(b"mine")
-    status, line, _ = called("audio", tune, "--ouroboros", 2, "-o", tune.with_name("o.wav"))
+    status, line, _ = run_for_report(
+        "audio", sound_file, "--ouroboros", 2, "-o", sound_file.with_name("o.wav")
+    )
     assert status == 2
     assert "o.02.wav: exists already" in line
     assert there.read_bytes() == b"mine"
 
 
-def test_a_clip_never_takes_the_place_of_the_source(tune: Path) -> None:
-    source = tune.rename(tune.with_name("o.02.wav"))
+def test_a_clip_never_takes_the_place_of_the_source(sound_file: Path) -> None:
+    source = sound_file.rename(sound_file.with_name("o.02.wav"))
     before = source.read_bytes()
-    status, line, _ = called("audio", source, "--ouroboros", 2, "--overwrite", "-o", tune.with_name("o.wav"))
+    status, line, _ = run_for_report(
+        "audio", source, "--ouroboros", 2, "--overwrite", "-o", sound_file.with_name("o.wav")
+    )
     assert status == 2
     assert "o.02.wav: is the input itself" in line
     assert source.read_bytes() == before

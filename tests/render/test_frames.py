@@ -43,7 +43,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def dreamed(film: Path, folder: Path, **settings: object) -> np.ndarray:
+def dream_frames(film: Path, folder: Path, **settings: object) -> np.ndarray:
     """float32 [frame, H, W, 3], 0..1."""
     out = folder / "dream.mkv"
     dream_video(film, out, Recipe(schedule=QUICK, **settings), overwrite=True)
@@ -51,36 +51,36 @@ def dreamed(film: Path, folder: Path, **settings: object) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def ahead(film: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+def forward_dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """Dreamed in order, with the settings that nobody chose."""
-    return dreamed(film, tmp_path_factory.mktemp("ahead"))
+    return dream_frames(film, tmp_path_factory.mktemp("ahead"))
 
 
 def test_a_still_film_that_may_not_breathe_stands_still(film: Path, tmp_path: Path):
-    held, breathing = (dreamed(film, tmp_path, breathe=breathe)[:FIRST] for breathe in (0.0, 1.0))
+    held, breathing = (dream_frames(film, tmp_path, breathe=breathe)[:FIRST] for breathe in (0.0, 1.0))
     assert held.std(axis=0).mean() <= 0.002
     assert breathing.std(axis=0).mean() > 2 * held.std(axis=0).mean()
 
 
-def test_the_frame_behind_a_cut_is_dreamed_for_itself(film: Path, ahead: np.ndarray, tmp_path: Path):
-    alone = dreamed(film, tmp_path, coherence=0.0)
+def test_the_frame_behind_a_cut_is_dreamed_for_itself(film: Path, forward_dream: np.ndarray, tmp_path: Path):
+    alone = dream_frames(film, tmp_path, coherence=0.0)
     for first in (0, FIRST):
-        assert np.array_equal(ahead[first], alone[first])
-        assert not np.array_equal(ahead[first + 1], alone[first + 1])
+        assert np.array_equal(forward_dream[first], alone[first])
+        assert not np.array_equal(forward_dream[first + 1], alone[first + 1])
 
 
 def test_both_ways_changes_the_beginning_of_a_shot_only_up_to_its_last_frame(
-    film: Path, ahead: np.ndarray, tmp_path: Path
+    film: Path, forward_dream: np.ndarray, tmp_path: Path
 ):
-    both = dreamed(film, tmp_path, bidirectional=True)
-    assert not np.array_equal(ahead[0], both[0])
-    assert np.array_equal(ahead[FIRST - 1], both[FIRST - 1])
-    assert np.array_equal(both, dreamed(film, tmp_path, bidirectional=True))
+    both = dream_frames(film, tmp_path, bidirectional=True)
+    assert not np.array_equal(forward_dream[0], both[0])
+    assert np.array_equal(forward_dream[FIRST - 1], both[FIRST - 1])
+    assert np.array_equal(both, dream_frames(film, tmp_path, bidirectional=True))
 
 
 def test_the_sources_chroma_stays_when_it_is_asked_for(film: Path, tmp_path: Path):
     source = np.stack([frame.rgb for frame in read_frames(probe(film))])
-    grey = dreamed(film, tmp_path, color="source") - source
+    grey = dream_frames(film, tmp_path, color="source") - source
     assert np.abs(grey).mean() > 0.01
     assert np.abs(grey - grey.mean(axis=3, keepdims=True)).max() <= 1.01 / 255
 

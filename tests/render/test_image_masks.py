@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from make import bursts, constant, film
+from make import make_bursts, make_times, write_film
 from typer.testing import CliRunner
 
 from mmdream.cli.app import app
@@ -34,7 +34,7 @@ def call(*words: object) -> tuple[int, str, dict]:
     return run.exit_code, run.output, json.loads(run.stdout) if run.exit_code == 0 else {}
 
 
-def halved(width: int, height: int) -> np.ndarray:
+def make_half_mask(width: int, height: int) -> np.ndarray:
     """Black on the left, white on the right, float32 [height, width, 3]."""
     rgb = np.zeros((height, width, 3), np.float32)
     rgb[:, width // 2 :] = 1
@@ -42,7 +42,7 @@ def halved(width: int, height: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dream_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture and its dream."""
     folder = tmp_path_factory.mktemp("dreamed")
     image.write_image(folder / "in.png", cv2.GaussianBlur(make_noise_image(72, 96, 1) * 4 - 1.5, (0, 0), 1.5))
@@ -51,10 +51,10 @@ def dreamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(dreamed: Path, tmp_path: Path, monkeypatch) -> Path:
+def place(dream_folder: Path, tmp_path: Path, monkeypatch) -> Path:
     """A folder to stand in with that picture, its dream, and a mask of another size."""
-    shutil.copytree(dreamed, tmp_path, dirs_exist_ok=True)
-    image.write_image(tmp_path / "mask.png", halved(192, 144))
+    shutil.copytree(dream_folder, tmp_path, dirs_exist_ok=True)
+    image.write_image(tmp_path / "mask.png", make_half_mask(192, 144))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -63,9 +63,9 @@ def place(dreamed: Path, tmp_path: Path, monkeypatch) -> Path:
 def test_black_is_the_source_and_white_the_dream_to_the_bit(place: Path, words: tuple[str, ...]) -> None:
     if words:
         assert call("in.png", *QUICK, *words, "-o", "whole.png", "--overwrite")[0] == 0
-    status, said, told = call("in.png", *QUICK, *words, "--mask", "mask.png", "-o", "out.png")
+    status, said, report = call("in.png", *QUICK, *words, "--mask", "mask.png", "-o", "out.png")
     assert status == 0, said
-    assert told["objective_gain"]["picture"] > 1
+    assert report["objective_gain"]["picture"] > 1
     source, whole, out = (image.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
     np.testing.assert_array_equal(out[BLACK], source[BLACK])
     np.testing.assert_array_equal(out[WHITE], whole[WHITE])
@@ -76,14 +76,14 @@ def test_black_is_the_source_and_white_the_dream_to_the_bit(place: Path, words: 
 
 def test_a_black_mask_leaves_the_picture(place: Path) -> None:
     image.write_image(place / "black.jpg", np.zeros((72, 96, 3), np.float32))
-    status, said, told = call("in.png", *QUICK, "--mask", "black.jpg", "-o", "out.png")
+    status, said, report = call("in.png", *QUICK, "--mask", "black.jpg", "-o", "out.png")
     assert status == 0, said
     np.testing.assert_array_equal(image.read_image(place / "out.png"), image.read_image(place / "in.png"))
-    assert told["strength"]["picture"] == 0
+    assert report["strength"]["picture"] == 0
 
 
 def test_grey_is_a_share_of_the_dream_and_without_a_feather_it_ends_at_once(place: Path) -> None:
-    image.write_image(place / "grey.png", np.maximum(halved(96, 72), np.float32(51 / 255)))
+    image.write_image(place / "grey.png", np.maximum(make_half_mask(96, 72), np.float32(51 / 255)))
     assert call("in.png", *QUICK, "--mask", "grey.png", "--feather", 0, "-o", "out.png")[0] == 0
     source, whole, out = (image.read_image(place / name) for name in ("in.png", "whole.png", "out.png"))
     share = np.where(np.arange(96) < 48, 0.2, 1)[:, None]
@@ -105,8 +105,8 @@ def test_steps_are_kept_as_the_mask_leaves_them(place: Path) -> None:
 
 
 def test_of_a_film_a_picture_takes_the_frame_at_second_0(place: Path) -> None:
-    shown = [(frame * 255).astype(np.uint8) for frame in (halved(96, 72), 1 - halved(96, 72))]
-    film(place / "mask.mp4", constant(2, 25), frames=shown, size=(96, 72))
+    shown = [(frame * 255).astype(np.uint8) for frame in (make_half_mask(96, 72), 1 - make_half_mask(96, 72))]
+    write_film(place / "mask.mp4", make_times(2, 25), frames=shown, size=(96, 72))
     assert call("in.png", *QUICK, "--mask", "mask.mp4", "-o", "out.png")[0] == 0
     np.testing.assert_array_equal(
         image.read_image(place / "out.png")[BLACK], image.read_image(place / "in.png")[BLACK]
@@ -157,7 +157,7 @@ def test_what_cannot_be_a_mask_is_told_in_one_line(name: str, said: str, tmp_pat
             tmp_path / ("cut.png", "wide.png", "dot.png")[number], make_noise_image(high, wide, 1)
         )
     for short in ("cut.mp4", "wide.mp4"):
-        film(tmp_path / short, constant(3, 25), size=(128, 48))
+        write_film(tmp_path / short, make_times(3, 25), size=(128, 48))
     with av.open(str(tmp_path / "bare.avi"), "w") as out:
         out.add_stream("mpeg4", rate=25, width=64, height=48)
         out.start_encoding()
@@ -165,17 +165,17 @@ def test_what_cannot_be_a_mask_is_told_in_one_line(name: str, said: str, tmp_pat
         (tmp_path / cut).write_bytes((tmp_path / cut).read_bytes()[:60])
     (tmp_path / "empty.png").touch()
     (tmp_path / "note.txt").write_text("white\n")
-    soundfile.write(tmp_path / "sound.wav", bursts(1).T, 48_000)
+    soundfile.write(tmp_path / "sound.wav", make_bursts(1).T, 48_000)
     for refuse in (check_mask, open_mask):
-        with pytest.raises(UserError) as told:
+        with pytest.raises(UserError) as caught:
             refuse(Mask(tmp_path / name), 64, 48)
-        assert said in str(told.value)
-        assert "\n" not in str(told.value)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_good_mask_is_not_refused(tmp_path: Path) -> None:
-    image.write_image(tmp_path / "mask.webp", halved(128, 96))
-    film(tmp_path / "mask.mkv", constant(3, 25), size=(32, 24), time_base=Fraction(1, 1000))
+    image.write_image(tmp_path / "mask.webp", make_half_mask(128, 96))
+    write_film(tmp_path / "mask.mkv", make_times(3, 25), size=(32, 24), time_base=Fraction(1, 1000))
     for name in ("mask.webp", "mask.mkv"):
         check_mask(Mask(tmp_path / name), 64, 48)
 
@@ -196,8 +196,8 @@ def test_the_command_refuses_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     image.write_image(tmp_path / "in.png", make_noise_image(72, 96, 1))
-    image.write_image(tmp_path / "mask.png", halved(96, 72))
-    image.write_image(tmp_path / "tall.png", halved(72, 96))
+    image.write_image(tmp_path / "mask.png", make_half_mask(96, 72))
+    image.write_image(tmp_path / "tall.png", make_half_mask(72, 96))
     before = sorted(tmp_path.iterdir())
     status, line, _ = call("in.png", *words, "--save-steps")
     if "--ouroboros" in words:

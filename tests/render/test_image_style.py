@@ -60,19 +60,19 @@ def network() -> Network:
 
 
 @pytest.fixture
-def loaded(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def cached_network(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Load and trace the default network once for all."""
     monkeypatch.setattr("mmdream.render.image_style.load_image_network", lambda recipe, listener: network)
 
 
-def painted(
+def paint_picture(
     content: np.ndarray, model: np.ndarray, *, steps: int = 2, strength: float = 1, **how: object
 ) -> tuple[np.ndarray, ImageStyleReport]:
     """Paint without files, at two octaves."""
     given = {name: how.pop(name) for name in ("color", "seed", "size") if name in how}
     schedule = STYLE_SCHEDULE.with_settings(octaves=2, octave_scale=1.6, steps=steps, strength=strength)
-    wanted = Style((parse_style("painting"),))
-    return style_image(content, [model], Recipe(schedule=schedule, **given), wanted, EventSink(), **how)
+    style = Style((parse_style("painting"),))
+    return style_image(content, [model], Recipe(schedule=schedule, **given), style, EventSink(), **how)
 
 
 def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pytest.MonkeyPatch):
@@ -81,13 +81,13 @@ def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pyte
     words += " --octave-scale 1.6"
     run = CliRunner().invoke(app, words.split())
     assert run.exit_code == 0, run.output
-    told = json.loads(run.stdout)
-    assert told["output"] == "cat.styled.png"
-    assert told["styles"] == {"night.png": 0.75, "square.png": 0.25}
-    assert told["size"] == [156, 104]
-    assert told["style_left"] == pytest.approx(told["style_result"] / told["style_content"])
-    assert told["style_left"] < 0.9
-    assert told["content_distance"] > 0
+    report = json.loads(run.stdout)
+    assert report["output"] == "cat.styled.png"
+    assert report["styles"] == {"night.png": 0.75, "square.png": 0.25}
+    assert report["size"] == [156, 104]
+    assert report["style_left"] == pytest.approx(report["style_result"] / report["style_content"])
+    assert report["style_left"] < 0.9
+    assert report["content_distance"] > 0
     steps = sorted(Path("cat.styled.steps").iterdir())
     assert [path.name for path in steps] == [f"{number:04}.png" for number in range(1, 9)]
     last, result = image.read_image(steps[-1]), image.read_image(Path("cat.styled.png"))
@@ -99,7 +99,7 @@ def test_a_picture_is_painted_in_the_style_of_two(place: Path, monkeypatch: pyte
     shutil.rmtree("cat.styled.steps")
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("cached_network")
 def test_strength_0_is_the_source_bit_for_bit(place: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(place)
     words = "style cat.png --style night.png --steps 1 --octaves 1 --strength 0 -o same.png"
@@ -109,44 +109,44 @@ def test_strength_0_is_the_source_bit_for_bit(place: Path, monkeypatch: pytest.M
     assert np.array_equal(image.read_image(Path("same.png")), image.read_image(Path("cat.png")))
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("cached_network")
 def test_the_parts_of_a_blend_weigh(cat: np.ndarray, night: np.ndarray):
     red, blue = (night * np.float32(tint) for tint in ([1, 0.6, 0.2], [0.2, 0.6, 1]))
 
-    def redness(weight: float) -> float:
-        wanted = Style(((Path("red"), weight), (Path("blue"), 1.0)), content_weight=0)
+    def measure_redness(weight: float) -> float:
+        style = Style(((Path("red"), weight), (Path("blue"), 1.0)), content_weight=0)
         recipe = Recipe(schedule=STYLE_SCHEDULE.with_settings(octaves=1, steps=8))
-        result, _ = style_image(cat, [red, blue], recipe, wanted, EventSink())
+        result, _ = style_image(cat, [red, blue], recipe, style, EventSink())
         return float((result[..., 0] - result[..., 2]).mean())
 
-    assert redness(8) > redness(1 / 8) + 0.05
+    assert measure_redness(8) > measure_redness(1 / 8) + 0.05
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("cached_network")
 def test_the_source_keeps_its_colours_even_from_noise(cat: np.ndarray, night: np.ndarray):
-    _, begun = painted(cat, night, color="source", from_noise=True, steps=0)
-    result, told = painted(cat, night, color="source", from_noise=True)
+    _, begun = paint_picture(cat, night, color="source", from_noise=True, steps=0)
+    result, report = paint_picture(cat, night, color="source", from_noise=True)
     for channel in (1, 2):
         np.testing.assert_allclose(
             result[..., channel] - result[..., 0], cat[..., channel] - cat[..., 0], atol=1e-5
         )
     assert np.abs(result - cat).mean() > 0.02
-    assert told.style_result < begun.style_result
+    assert report.style_result < begun.style_result
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("cached_network")
 def test_without_a_step_there_is_what_it_begins_with(cat: np.ndarray, night: np.ndarray):
-    content, _ = painted(cat, night, steps=0)
+    content, _ = paint_picture(cat, night, steps=0)
     np.testing.assert_allclose(content, cat, atol=1e-6)
-    begun, _ = painted(cat, night, steps=0, from_noise=True, seed=5)
+    begun, _ = paint_picture(cat, night, steps=0, from_noise=True, seed=5)
     np.testing.assert_allclose(begun, make_noise_image(*SIZE, 5), atol=1e-6)
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("cached_network")
 def test_what_is_black_in_a_mask_stays_at_any_working_size(cat: np.ndarray, night: np.ndarray):
     share = np.zeros(SIZE, np.float32)
     share[:, 80:] = 1
-    result, _ = painted(cat, night, mask=share, from_noise=True, size="80p")
+    result, _ = paint_picture(cat, night, mask=share, from_noise=True, size="80p")
     assert np.array_equal(result[:, :80], cat[:, :80])
     assert np.abs(result - cat)[:, 80:].mean() > 0.05
 

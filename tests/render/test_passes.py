@@ -8,9 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from broken_off import contents, halt
-from make import bursts, constant
-from make import film as made
+from interrupted_runs import hash_media, interrupt_run
+from make import make_bursts, make_times, write_film
 
 from mmdream import Recipe, Schedule, UserError, dream_video, plan_video, resume_video
 from mmdream.jobs.spec import Job, describe_job
@@ -34,10 +33,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(3)
     rough = cv2.GaussianBlur(rng.standard_normal((64, 260, 3)).astype(np.float32), (0, 0), 2)
     wide = np.rint(125 + 100 * rough / np.abs(rough).max()).astype(np.uint8)
-    made(
+    write_film(
         folder / "film.mkv",
-        constant(72, 12),
-        sound=bursts(6.0),
+        make_times(72, 12),
+        sound=make_bursts(6.0),
         sound_codec="pcm_s16le",
         size=SIZE,
         frames=[np.ascontiguousarray(wide[:, 2 * number : 2 * number + 96]) for number in range(72)],
@@ -51,25 +50,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def style(place: Path, **settings: float) -> Pass:
+def make_style_pass(place: Path, **settings: float) -> Pass:
     few = Schedule(octaves=1, steps=2).with_settings(**settings)
     names = ("octaves", "steps", *settings)
     own = tuple((name, few.curve(name)) for name in names)
     return Pass(Style(((place / "painting.png", 1.0),), "gram"), own)
 
 
-def recipe(*passes: Pass) -> Recipe:
+def make_recipe(*passes: Pass) -> Recipe:
     return Recipe(schedule=Schedule(octaves=1, steps=2), passes=passes)
 
 
-def seen(path: Path) -> np.ndarray:
+def decode_frames(path: Path) -> np.ndarray:
     return np.array([frame.rgb for frame in frames_of(probe(path))])
 
 
 def test_passes_act_in_their_time_and_their_place_and_come_and_go_softly(place, tmp_path):
-    there = replace(style(place), span=FADED, mask=Mask(place / "half.png"))
-    dream_video(place / "film.mkv", tmp_path / "out.mkv", recipe(there), keep_sound=True)
-    change = np.abs(seen(tmp_path / "out.mkv") - seen(place / "film.mkv"))
+    there = replace(make_style_pass(place), span=FADED, mask=Mask(place / "half.png"))
+    dream_video(place / "film.mkv", tmp_path / "out.mkv", make_recipe(there), keep_sound=True)
+    change = np.abs(decode_frames(tmp_path / "out.mkv") - decode_frames(place / "film.mkv"))
     amount = change[:, :, :40].mean(axis=(1, 2, 3))
     assert not amount[:12].any()
     assert not amount[48:].any()
@@ -80,11 +79,15 @@ def test_passes_act_in_their_time_and_their_place_and_come_and_go_softly(place, 
 
 
 def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
-    dream, painted = Pass(), style(place)
+    dream, painted = Pass(), make_style_pass(place)
     for name, passes in {"one": (dream,), "none": (), "two": (dream, painted)}.items():
-        dream_video(place / "film.mkv", tmp_path / f"{name}.mkv", recipe(*passes), keep_sound=True, end=0.5)
-    dream_video(tmp_path / "one.mkv", tmp_path / "after.mkv", recipe(painted), keep_sound=True)
-    one, none, two, after = (seen(tmp_path / f"{name}.mkv") for name in ("one", "none", "two", "after"))
+        dream_video(
+            place / "film.mkv", tmp_path / f"{name}.mkv", make_recipe(*passes), keep_sound=True, end=0.5
+        )
+    dream_video(tmp_path / "one.mkv", tmp_path / "after.mkv", make_recipe(painted), keep_sound=True)
+    one, none, two, after = (
+        decode_frames(tmp_path / f"{name}.mkv") for name in ("one", "none", "two", "after")
+    )
     assert np.array_equal(one, none)
     # The first frames: the second run's flow is that of the dream, and eight bits lie between.
     assert np.abs(two[0] - after[0]).mean() < 0.25 * np.abs(two[0] - one[0]).mean()
@@ -92,8 +95,8 @@ def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
 
 
 def test_a_plan_names_the_passes(place):
-    masked = replace(style(place), span=FADED, mask=Mask(place / "half.png"))
-    plan = plan_video(place / "film.mkv", place / "out.mkv", recipe(Pass(), masked), end=0.5)
+    masked = replace(make_style_pass(place), span=FADED, mask=Mask(place / "half.png"))
+    plan = plan_video(place / "film.mkv", place / "out.mkv", make_recipe(Pass(), masked), end=0.5)
     first = next(number for number, line in enumerate(plan.lines()) if line.startswith("  passes"))
     assert plan.lines()[first].split() == ["passes", "dream"]
     until = f"from {FADED.start:g} s to {FADED.stop:g} s"
@@ -101,13 +104,15 @@ def test_a_plan_names_the_passes(place):
 
 
 def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
-    three = recipe(Pass(), replace(style(place), span=FADED), replace(Pass(), mask=Mask(place / "half.png")))
+    three = make_recipe(
+        Pass(), replace(make_style_pass(place), span=FADED), replace(Pass(), mask=Mask(place / "half.png"))
+    )
     whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
     wishes = {"keep_sound": True, "end": 4.25}  # 51 frames: two parts, and the style goes in the second.
     dream_video(place / "film.mkv", whole, three, **wishes)
-    halt(place / "film.mkv", broken, job_folder(broken), {"picture"}, recipe=three, at=0.8, **wishes)
+    interrupt_run(place / "film.mkv", broken, job_folder(broken), {"picture"}, recipe=three, at=0.8, **wishes)
     resume_video(broken)
-    assert contents(broken, tmp_path) == contents(whole, tmp_path)
+    assert hash_media(broken, tmp_path) == hash_media(whole, tmp_path)
 
 
 def test_the_short_form_is_a_dream_and_then_a_style(place, tmp_path):
@@ -117,19 +122,25 @@ def test_the_short_form_is_a_dream_and_then_a_style(place, tmp_path):
     short = mmdream("video", place / "film.mkv", "-o", tmp_path / "a.mkv", "--style", painting, *words)
     long = mmdream("video", place / "film.mkv", "-o", tmp_path / "b.mkv", *passes, *words)
     assert (short.returncode, long.returncode) == (0, 0), short.stderr + long.stderr
-    assert np.array_equal(seen(tmp_path / "a.mkv"), seen(tmp_path / "b.mkv"))
+    assert np.array_equal(decode_frames(tmp_path / "a.mkv"), decode_frames(tmp_path / "b.mkv"))
 
 
 def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(place, tmp_path):
-    told = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.5")
-    kept = mmdream("style", place / "film.mkv", *told, "-o", tmp_path / "kept.mkv")
+    options = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.5")
+    kept = mmdream("style", place / "film.mkv", *options, "-o", tmp_path / "kept.mkv")
     other = mmdream(
-        "style", place / "film.mkv", *told, "-o", tmp_path / "other.mkv", "--sound-style", place / "film.mkv"
+        "style",
+        place / "film.mkv",
+        *options,
+        "-o",
+        tmp_path / "other.mkv",
+        "--sound-style",
+        place / "film.mkv",
     )
     assert (kept.returncode, other.returncode) == (0, 0), kept.stderr + other.stderr
-    same = dream_video(place / "film.mkv", tmp_path / "same.mkv", recipe(), keep_sound=True, end=0.5)
+    same = dream_video(place / "film.mkv", tmp_path / "same.mkv", make_recipe(), keep_sound=True, end=0.5)
     assert same.drift_ms is not None
-    sounds = [contents(tmp_path / name, tmp_path)[1] for name in ("kept.mkv", "same.mkv", "other.mkv")]
+    sounds = [hash_media(tmp_path / name, tmp_path)[1] for name in ("kept.mkv", "same.mkv", "other.mkv")]
     assert sounds[0] == sounds[1] != sounds[2]
 
 
@@ -153,8 +164,8 @@ def test_a_job_of_passes_comes_back_from_its_file(place, tmp_path):
         parse_pass("dream:channel=p4c:7=0.5"),
         Pass(Style(((place / "painting.png", 0.5),)), mask=Mask(place / "half.png", 3)),
     )
-    asked = recipe(*passes)
-    job = describe_job(place / "film.mkv", tmp_path / "out.mkv", Selection(), asked, False, False)
+    recipe = make_recipe(*passes)
+    job = describe_job(place / "film.mkv", tmp_path / "out.mkv", Selection(), recipe, False, False)
     assert Job.from_json(job.to_json()) == job
 
 
@@ -182,10 +193,10 @@ def test_a_job_of_passes_comes_back_from_its_file(place, tmp_path):
 )
 def test_mistakes_are_told_in_a_line_before_the_work(place, words, line):
     before = sorted(place.iterdir())
-    told = mmdream("video", "film.mkv", "-o", "never.mp4", *words, cwd=place)
-    assert told.returncode == 2
-    assert line in told.stderr
-    assert len(told.stderr.strip().splitlines()) == 1
+    run = mmdream("video", "film.mkv", "-o", "never.mp4", *words, cwd=place)
+    assert run.returncode == 2
+    assert line in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
     assert sorted(place.iterdir()) == before
 
 
@@ -193,4 +204,4 @@ def test_a_style_of_one_pixel_is_refused(place, tmp_path):
     image.write_image(tmp_path / "dot.png", np.full((1, 1, 3), 0.5, np.float32))
     dot = Pass(Style(((tmp_path / "dot.png", 1.0),)))
     with pytest.raises(UserError, match=r"dot\.png: is 1x1"):
-        dream_video(place / "film.mkv", tmp_path / "out.mkv", recipe(dot), keep_sound=True, end=0.5)
+        dream_video(place / "film.mkv", tmp_path / "out.mkv", make_recipe(dot), keep_sound=True, end=0.5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make import constant, film, harm, uneven
+from make import damage_packet, make_times, make_uneven_times, write_film
 
 from mmdream.core.errors import Interrupted
 from mmdream.media.probe import probe
@@ -18,7 +18,7 @@ WHOLE = (None, None)
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}
 
 
-def same(one: Frame, other: Frame) -> bool:
+def are_equal(one: Frame, other: Frame) -> bool:
     return (one.pts, one.seconds, one.repeated) == (
         other.pts,
         other.seconds,
@@ -26,7 +26,7 @@ def same(one: Frame, other: Frame) -> bool:
     ) and np.array_equal(one.rgb, other.rgb)
 
 
-def check(path: Path, span: tuple[Fraction | None, Fraction | None], firsts: list[int]) -> None:
+def check_restarts(path: Path, span: tuple[Fraction | None, Fraction | None], firsts: list[int]) -> None:
     source = probe(path)
     whole = list(read_frames(source, *span))
     pts = [frame.pts for frame in whole]
@@ -35,43 +35,43 @@ def check(path: Path, span: tuple[Fraction | None, Fraction | None], firsts: lis
         reader = FileFrameSource(source, span, pts, hashes, lambda: False)
         rest = list(reader.frames(first, len(pts)))
         assert len(rest) == len(whole) - first
-        assert all(same(one, other) for one, other in zip(rest, whole[first:], strict=True))
+        assert all(are_equal(one, other) for one, other in zip(rest, whole[first:], strict=True))
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize("options", [{"bf": "0"}, OPEN], ids=["plain", "open"])
 def test_any_frame_of_a_film(suffix: str, options: dict[str, str], tmp_path: Path):
-    path = film(tmp_path / f"film{suffix}", constant(130, 25), options={"g": "40", **options})
-    check(path, WHOLE, [1, PREROLL_FRAMES, PREROLL_FRAMES + 1, 85, 86, 87, 102, 129])
+    path = write_film(tmp_path / f"film{suffix}", make_times(130, 25), options={"g": "40", **options})
+    check_restarts(path, WHOLE, [1, PREROLL_FRAMES, PREROLL_FRAMES + 1, 85, 86, 87, 102, 129])
 
 
 def test_an_excerpt_of_a_film_of_variable_rate_that_begins_early(tmp_path: Path):
-    times = [at - 1 for at in uneven(130)]
-    path = film(tmp_path / "film.mkv", times, time_base=Fraction(1, 1000))
-    check(path, (Fraction(1, 2), None), [1, 60, 90])
+    times = [at - 1 for at in make_uneven_times(130)]
+    path = write_film(tmp_path / "film.mkv", times, time_base=Fraction(1, 1000))
+    check_restarts(path, (Fraction(1, 2), None), [1, 60, 90])
 
 
 @pytest.mark.parametrize("broken", [[86], [87], [85, 86, 87], list(range(36, 90)), [0, 1]])
 def test_broken_frames_around_the_beginning_are_repeated_alike(broken: list[int], tmp_path: Path):
     shape = {"codec": "mpeg4", "size": (128, 96), "time_base": Fraction(1, 1000), "options": {"g": "1"}}
-    path = film(tmp_path / "film.mkv", constant(130, 25), **shape)
+    path = write_film(tmp_path / "film.mkv", make_times(130, 25), **shape)
     for number in broken:
-        harm(path, number)
+        damage_packet(path, number)
     assert any(frame.repeated for frame in read_frames(probe(path)))
-    check(path, WHOLE, [86, 87, 88])
+    check_restarts(path, WHOLE, [86, 87, 88])
 
 
 def test_a_wrong_hash_leads_to_the_same_frames(tmp_path: Path):
-    path = film(tmp_path / "film.mp4", constant(100, 25))
+    path = write_film(tmp_path / "film.mp4", make_times(100, 25))
     source = probe(path)
     whole = list(read_frames(source))
     reader = FileFrameSource(source, WHOLE, [f.pts for f in whole], {80: "0" * 16}, lambda: False)
     rest = list(reader.frames(80, 100))
-    assert all(same(one, other) for one, other in zip(rest, whole[80:], strict=True))
+    assert all(are_equal(one, other) for one, other in zip(rest, whole[80:], strict=True))
 
 
 def test_the_way_to_a_frame_can_be_stopped(tmp_path: Path):
-    path = film(tmp_path / "film.mp4", constant(100, 25))
+    path = write_film(tmp_path / "film.mp4", make_times(100, 25))
     source = probe(path)
     pts = [frame.pts for frame in read_frames(source)]
     with pytest.raises(Interrupted):
@@ -79,17 +79,17 @@ def test_the_way_to_a_frame_can_be_stopped(tmp_path: Path):
 
 
 def test_stretches_are_read_in_any_order_and_a_jump_does_not_read_what_lies_between(tmp_path: Path):
-    path = film(tmp_path / "film.mp4", constant(200, 25), options={"g": "20"})
+    path = write_film(tmp_path / "film.mp4", make_times(200, 25), options={"g": "20"})
     source = probe(path)
     whole = list(read_frames(source))
-    asked: list[int] = []
+    polls: list[int] = []
     hashes = {first: hash_frame(whole[first]) for first in (0, 60, 150)}
     reader = FileFrameSource(
-        source, WHOLE, [frame.pts for frame in whole], hashes, lambda: bool(asked.append(1))
+        source, WHOLE, [frame.pts for frame in whole], hashes, lambda: bool(polls.append(1))
     )
     for first, stop, skipped in ((60, 70, 48), (70, 80, 0), (150, 160, 48), (0, 5, 0)):
-        asked.clear()
+        polls.clear()
         found = list(reader.frames(first, stop))
-        assert all(same(one, other) for one, other in zip(found, whole[first:stop], strict=True))
-        assert len(asked) == skipped
+        assert all(are_equal(one, other) for one, other in zip(found, whole[first:stop], strict=True))
+        assert len(polls) == skipped
     reader.close()

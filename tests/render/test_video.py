@@ -26,15 +26,15 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def pictures(path: Path, **span: Fraction) -> np.ndarray:
+def decode_frames(path: Path, **span: Fraction) -> np.ndarray:
     return np.stack([frame.rgb for frame in read_frames(probe(path), **span)])
 
 
-def stamps(path: Path) -> list[Fraction]:
+def read_frame_times(path: Path) -> list[Fraction]:
     return [frame.seconds for frame in read_frames(probe(path))]
 
 
-def samples(path: Path, folder: Path) -> np.ndarray:
+def decode_samples(path: Path, folder: Path) -> np.ndarray:
     film = probe(path)
     extract_audio(film, film.audio_tracks[0], folder / f"{path.stem}.wav")
     sound, _ = soundfile.read(folder / f"{path.stem}.wav", dtype="float32", always_2d=True)
@@ -49,12 +49,14 @@ def dream(film: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, o
 
 def test_picture_and_sound_are_dreamed_and_in_step(film: Path, dream, tmp_path: Path):
     out, report = dream
-    assert report.frames == len(stamps(film)) == len(stamps(out))
-    assert max(abs(a - b) for a, b in zip(stamps(film), stamps(out), strict=True)) <= Fraction(1, 1000)
-    source, dreamed = samples(film, tmp_path), samples(out, tmp_path)
+    assert report.frames == len(read_frame_times(film)) == len(read_frame_times(out))
+    assert max(
+        abs(a - b) for a, b in zip(read_frame_times(film), read_frame_times(out), strict=True)
+    ) <= Fraction(1, 1000)
+    source, dreamed = decode_samples(film, tmp_path), decode_samples(out, tmp_path)
     assert source.shape == dreamed.shape
     assert np.abs(source - dreamed).max() > 0.01
-    difference = np.abs(pictures(out) - pictures(film)).mean(axis=(1, 2, 3))
+    difference = np.abs(decode_frames(out) - decode_frames(film)).mean(axis=(1, 2, 3))
     assert difference.min() > 0.005
     assert report.objective_gain["picture"] > 1.3
     assert report.objective_gain["sound"] > 1.1
@@ -65,17 +67,17 @@ def test_the_same_seed_gives_the_same_film_and_another_another(film: Path, dream
     again, other = tmp_path / "again.mkv", tmp_path / "other.mkv"
     dream_video(film, again, Recipe(schedule=QUICK))
     dream_video(film, other, Recipe(schedule=QUICK, seed=1), end=0.5)
-    assert np.array_equal(pictures(dream[0]), pictures(again))
-    assert np.array_equal(samples(dream[0], tmp_path), samples(again, tmp_path))
-    part = pictures(other)
-    assert not np.array_equal(part, pictures(again)[: len(part)])
+    assert np.array_equal(decode_frames(dream[0]), decode_frames(again))
+    assert np.array_equal(decode_samples(dream[0], tmp_path), decode_samples(again, tmp_path))
+    part = decode_frames(other)
+    assert not np.array_equal(part, decode_frames(again)[: len(part)])
 
 
 def test_strength_zero_is_the_source(film: Path, tmp_path: Path):
     out = tmp_path / "zero.mkv"
     dream_video(film, out, Recipe(schedule=QUICK.with_settings(strength=0.0)))
-    assert np.abs(pictures(out) - pictures(film)).max() <= 2 / 255 + 1e-6
-    source, dreamed = samples(film, tmp_path), samples(out, tmp_path)
+    assert np.abs(decode_frames(out) - decode_frames(film)).max() <= 2 / 255 + 1e-6
+    source, dreamed = decode_samples(film, tmp_path), decode_samples(out, tmp_path)
     noise = np.square(source - dreamed, dtype=np.float64).sum()
     assert noise <= np.square(source, dtype=np.float64).sum() * 1e-10
 
@@ -88,11 +90,11 @@ def test_both_media_follow_one_schedule(film: Path, tmp_path: Path):
         assert report.schedule[medium]
         for used in report.schedule[medium]:
             assert used.moment == schedule.at(used.seconds)
-    changed = np.abs(pictures(out) - pictures(film)).max(axis=(1, 2, 3)) > 2.5 / 255
-    first = float(stamps(film)[int(np.argmax(changed))])
+    changed = np.abs(decode_frames(out) - decode_frames(film)).max(axis=(1, 2, 3)) > 2.5 / 255
+    first = float(read_frame_times(film)[int(np.argmax(changed))])
     assert 1.0 <= first <= 1.1
     rate = probe(film).audio_tracks[0].rate
-    heard = np.abs(samples(out, tmp_path) - samples(film, tmp_path)).max(axis=1) > 1e-4
+    heard = np.abs(decode_samples(out, tmp_path) - decode_samples(film, tmp_path)).max(axis=1) > 1e-4
     assert abs(np.argmax(heard) / rate - 1.0) <= 0.05
 
 
@@ -101,15 +103,15 @@ def test_an_excerpt_is_that_part_of_the_whole_in_time_and_length(film: Path, tmp
     report = dream_video(film, out, Recipe(schedule=QUICK.with_settings(steps=1)), start=1.0, end=2.0)
     assert report.frames == 12
     assert report.seconds == pytest.approx(1.0, abs=0.05)
-    assert stamps(out)[0] <= Fraction(1, 12)
+    assert read_frame_times(out)[0] <= Fraction(1, 12)
 
 
 def test_size_is_the_working_resolution_only(film: Path, tmp_path: Path):
     out = tmp_path / "small.mkv"
     dream_video(film, out, Recipe(schedule=QUICK, size="64p"), end=0.25)
-    shown = pictures(out)
+    shown = decode_frames(out)
     assert shown.shape[1:] == (96, 128, 3)
-    assert np.abs(shown - pictures(film, end=Fraction(1, 4))).mean() > 0.005
+    assert np.abs(shown - decode_frames(film, end=Fraction(1, 4))).mean() > 0.005
 
 
 @pytest.mark.parametrize("kept", ["keep_picture", "keep_sound"])
@@ -117,10 +119,10 @@ def test_what_is_kept_is_not_touched(film: Path, kept: str, tmp_path: Path):
     out = tmp_path / "kept.mp4"
     report = dream_video(film, out, Recipe(schedule=QUICK), **{kept: True})
     if kept == "keep_picture":
-        assert np.array_equal(pictures(out), pictures(film))
+        assert np.array_equal(decode_frames(out), decode_frames(film))
         assert set(report.strength) == {"sound"}
     else:
-        assert np.array_equal(samples(out, tmp_path), samples(film, tmp_path))
+        assert np.array_equal(decode_samples(out, tmp_path), decode_samples(film, tmp_path))
         assert set(report.strength) == {"picture"}
 
 
@@ -136,9 +138,11 @@ def test_awkward_films_come_back_whole(data: Path, name: str, tmp_path: Path):
     schedule = Schedule(octaves=1, steps=1)
     out = tmp_path / "out.mp4"
     report = dream_video(source, out, Recipe(schedule=schedule, size="96p"), end=0.5)
-    wanted = [frame.seconds for frame in read_frames(probe(source), end=Fraction(1, 2))]
-    assert report.frames == len(wanted)
-    assert max(abs(a - b) for a, b in zip(wanted, stamps(out), strict=True)) <= Fraction(1, 10_000)
+    expected_times = [frame.seconds for frame in read_frames(probe(source), end=Fraction(1, 2))]
+    assert report.frames == len(expected_times)
+    assert max(abs(a - b) for a, b in zip(expected_times, read_frame_times(out), strict=True)) <= Fraction(
+        1, 10_000
+    )
 
 
 def test_a_full_film_is_refused_before_anything_is_written(film: Path, tmp_path: Path):
@@ -151,8 +155,8 @@ def test_a_full_film_is_refused_before_anything_is_written(film: Path, tmp_path:
 
 def test_the_report_is_plain_json(dream):
     report = json.loads(json.dumps(dream[1].as_json()))
-    wanted = (
+    expected_keys = (
         "output frames seconds drift_ms loudness_source loudness_dream true_peak objective_gain strength "
         "precision wall_seconds schedule"
     )
-    assert set(wanted.split()) <= set(report)
+    assert set(expected_keys.split()) <= set(report)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from broken_off import started
+from interrupted_runs import start_mmdream
 
 from mmdream.image.motion import affine_after, warp_affine
 from mmdream.image.spectrum import make_noise_image
@@ -19,7 +19,7 @@ from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.render.zoom_video import _crop_to_size
 from mmdream.settings.ouroboros import ZoomSettings
-from tests.command import called
+from tests.command import run_for_report
 
 QUICK = ("--steps", 1, "--octaves", 1)
 
@@ -31,7 +31,7 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def watched(path: Path) -> list[np.ndarray]:
+def decode_frames(path: Path) -> list[np.ndarray]:
     return [frame.rgb for frame in video_reader.read_frames(probe(path))]
 
 
@@ -39,10 +39,12 @@ def watched(path: Path) -> list[np.ndarray]:
 def test_without_strength_it_is_the_picture_moved_alike_at_any_rate(picture: Path, fps: int) -> None:
     out = picture.with_name("out.mkv")
     moved = ("--zoom", 1.1, "--rotate", 6, "--shift", "4,-2", "--fps", fps)
-    status, said, told = called("image", picture, "--ouroboros", 2, *moved, "--strength", 0, "-o", out)
+    status, said, report = run_for_report(
+        "image", picture, "--ouroboros", 2, *moved, "--strength", 0, "-o", out
+    )
     assert status == 0, said
-    shown = watched(out)
-    assert (told["frames"], told["seconds"]) == (2 * fps, pytest.approx(2))
+    shown = decode_frames(out)
+    assert (report["frames"], report["seconds"]) == (2 * fps, pytest.approx(2))
     np.testing.assert_allclose(shown[0], image.read_image(picture), atol=0.01)
     way = affine_after(ZoomSettings(2, 1.1, 6, "4,-2"), (len(shown) - 1) / fps, (64, 96))
     expected = np.clip(warp_affine(image.read_image(picture), way), 0, 1)
@@ -54,10 +56,12 @@ def test_it_dreams_on_and_a_seed_is_one_film(picture: Path) -> None:
     words = ("--ouroboros", 1, "--fps", 6, "--steps", 2, "--octaves", 2, "--size", "96x64")
     films = []
     for name, seed in (("a.mkv", 0), ("b.mkv", 0), ("c.mkv", 1)):
-        status, said, told = called("image", picture, *words, "--seed", seed, "-o", picture.with_name(name))
+        status, said, report = run_for_report(
+            "image", picture, *words, "--seed", seed, "-o", picture.with_name(name)
+        )
         assert status == 0, said
-        assert told["objective_gain"]["picture"] > 1
-        films.append(np.array(watched(picture.with_name(name))))
+        assert report["objective_gain"]["picture"] > 1
+        films.append(np.array(decode_frames(picture.with_name(name))))
     np.testing.assert_array_equal(films[0], films[1])
     assert np.abs(films[0] - films[2]).max() > 0.02
     assert np.abs(films[0][-1] - films[0][0]).mean() > 0.01
@@ -66,14 +70,14 @@ def test_it_dreams_on_and_a_seed_is_one_film(picture: Path) -> None:
 def test_picture_and_sound_are_dreamed_into_one_film(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ("--size", "64x64", "--ouroboros", 2, "--fps", 8, "--with-sound", "--transform", "pitch=1")
-    status, said, told = called("image", "--from", "noise", *words, *QUICK)
+    status, said, report = run_for_report("image", "--from", "noise", *words, *QUICK)
     assert status == 0, said
-    assert told["drift_ms"] < 1
+    assert report["drift_ms"] < 1
     film = probe(tmp_path / "noise.dream.mp4")
     assert film.audio_tracks[0].duration == pytest.approx(2, abs=0.03)
     assert film.audio_tracks[0].start == 0
-    assert told["loudness_dream"] == pytest.approx(-23, abs=1)
-    assert set(told["schedule"]) == set(told["strength"]) == {"picture", "sound"}
+    assert report["loudness_dream"] == pytest.approx(-23, abs=1)
+    assert set(report["schedule"]) == set(report["strength"]) == {"picture", "sound"}
     assert [path.name for path in tmp_path.iterdir()] == ["noise.dream.mp4"]
 
 
@@ -107,7 +111,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing(
     picture: Path, words: tuple[object, ...], said: str, monkeypatch
 ) -> None:
     monkeypatch.chdir(picture.parent)
-    status, line, _ = called("image", picture, *words)
+    status, line, _ = run_for_report("image", picture, *words)
     assert status == 2
     assert said in line
     assert [path.name for path in picture.parent.iterdir()] == ["in.png"]
@@ -131,7 +135,7 @@ def test_rates_of_television_are_exact() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
 def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
     words = ("image", picture, "--ouroboros", 600, "--with-sound", "-o", picture.with_name("f.mp4"))
-    with started(*words) as run:
+    with start_mmdream(*words) as run:
         # Under way: the film's intermediate file has been begun.
         until = time.monotonic() + 120
         while not any(picture.parent.glob(".f.mp4.mmdream-*/picture.mp4")) and time.monotonic() < until:
@@ -144,8 +148,8 @@ def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
 
 def test_a_film_without_sound_is_no_sound_to_begin_with(picture: Path) -> None:
     silent, words = picture.with_name("silent.mkv"), ("--ouroboros", 0.5, "--fps", 4, *QUICK)
-    assert called("image", picture, *words, "-o", silent)[0] == 0
-    status, line, _ = called("image", picture, *words, "--with-sound", "--sound", silent)
+    assert run_for_report("image", picture, *words, "-o", silent)[0] == 0
+    status, line, _ = run_for_report("image", picture, *words, "--with-sound", "--sound", silent)
     assert status == 2
     assert "silent.mkv: has no sound" in line
     assert sorted(path.name for path in picture.parent.iterdir()) == ["in.png", "silent.mkv"]
