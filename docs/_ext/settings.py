@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from importlib import import_module
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -85,7 +85,10 @@ def describe(app: Sphinx, what: str, name: str, of: Any, options: Any, lines: li
     meta = HELP.get(name.rpartition(".")[0].rpartition(".")[2], {}).get(name.rpartition(".")[2])
     about = meta.extra["setting"] if meta is not None and meta.extra else Setting()
     if about.help and not any(lines):
-        lines[:] = [about.help + (f" Unit: {about.unit}." if about.unit else "")]
+        span = values(Annotated[float, meta])
+        ends = f" Range: {span}{about.unit and f' {about.unit}'}." if span else ""
+        unit = f" Unit: {about.unit}." if about.unit and not span else ""
+        lines[:] = [about.help + ends + unit]
     # Or napoleon would take what stands before a colon for the type.
     lines[:0] = ["..", ""]
 
