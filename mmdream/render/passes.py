@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from mmdream.core.events import EventSink
+from mmdream.core.memory import LruCache
 from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import build_objective, step_size
@@ -130,7 +131,7 @@ class DreamPass(PassRenderer):
     """The image that the targets name."""
     step_factor: float = 1.0
     """Of a step, over the card's."""
-    _known: dict[FrameSettings, tuple[Objective, GradientFunction, float]] = field(default_factory=dict)
+    _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN))
 
     @classmethod
     def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
@@ -173,15 +174,13 @@ class DreamPass(PassRenderer):
 
     def _ascent(self, settings: FrameSettings) -> tuple[Objective, GradientFunction, float]:
         """Objective, its watched gradient and length of a step; they are the same for many frames."""
-        known = self._known.get(settings)
-        if known is None:
+
+        def prepare() -> tuple[Objective, GradientFunction, float]:
             objective = build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
             gradient = self.watch(build_gradient(self.network, objective))
-            known = objective, gradient, self.step_factor * step_size(self.network.card, objective)
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[settings] = known
-        return known
+            return objective, gradient, self.step_factor * step_size(self.network.card, objective)
+
+        return self._known.get(settings, prepare)
 
 
 @dataclass(frozen=True)
