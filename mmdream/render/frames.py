@@ -39,6 +39,7 @@ from mmdream.render.temporal import (
     warp_state,
 )
 from mmdream.settings.recipe import Recipe, resolve_size
+from mmdream.settings.report import Report, SettingsChange, objective_ratio
 from mmdream.settings.schedule import FrameSettings
 
 BIDIRECTIONAL_FRAMES = 24
@@ -192,6 +193,20 @@ class FramePipeline:
             return None
         dream = shrink_to_working_size(rgb, context.shot, self.size)
         return self.passes[0].renderer.score(context.passes[0].settings, context.small, dream)
+
+    def extend_report(
+        self, report: Report, scores: tuple[float, float], strength: float, used: Sequence[SettingsChange]
+    ) -> Report:
+        """A report with the figures of a picture: its scores by the first pass, strength, used settings."""
+        ratio, styled = objective_ratio(*scores), self.recipe.effective_passes[0].style is not None
+        return replace(
+            report,
+            objective_gain={} if styled else {"picture": ratio},
+            style_left=ratio if styled else None,
+            strength={"picture": strength},
+            precision={"picture": self.passes[0].renderer.network.precision},
+            schedule={"picture": tuple(used)},
+        )
 
     def _run_pass(
         self,

@@ -33,7 +33,7 @@ from mmdream.render.models import locate_image_network
 from mmdream.render.temporal import measure_strength
 from mmdream.settings.passes import Pass
 from mmdream.settings.recipe import Recipe, resolve_size
-from mmdream.settings.report import Report, SettingsChange, objective_ratio
+from mmdream.settings.report import Report, SettingsChange
 
 MIN_STYLE_SIDE = 16
 """px of each side of an image that has a style or takes one on: four cells of a first layer of stride 4."""
@@ -127,15 +127,10 @@ def render_image(
     dream, _ = pipeline.compose(frame, context, layers)
     scores = pipeline.score(context, dream)
     assert scores is not None
-    ratio, styled = objective_ratio(*scores), recipe.effective_passes[0].style is not None
-    return dream, Report(
-        objective_gain={} if styled else {"picture": ratio},
-        style_left=ratio if styled else None,
-        strength={"picture": measure_strength(resize(dream, pipeline.size) - context.small)},
-        precision={"picture": pipeline.passes[0].renderer.network.precision},
-        wall_seconds=time.perf_counter() - began,
-        schedule={"picture": (SettingsChange(0.0, context.passes[0].settings),)},
-    )
+    strength = measure_strength(resize(dream, pipeline.size) - context.small)
+    used = [SettingsChange(0.0, context.passes[0].settings)]
+    report = Report(wall_seconds=time.perf_counter() - began)
+    return dream, pipeline.extend_report(report, scores, strength, used)
 
 
 def _drop_later_passes(recipe: Recipe, sink: EventSink) -> Recipe:

@@ -47,7 +47,7 @@ from mmdream.render.parts import (
 from mmdream.render.source import FileFrameSource, hash_frame
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection
-from mmdream.settings.report import Report, objective_ratio
+from mmdream.settings.report import Report
 
 Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
 """Maps a function over chains, which may be rendered in any order, anywhere."""
@@ -151,10 +151,8 @@ def load_networks(
     pipeline = audio_network = None
     if not job.order.keep_picture:
         assert film.video is not None
-        recipe, size = (
-            with_modulated_schedule(job.recipe, schedules.video),
-            (film.video.width, film.video.height),
-        )
+        recipe = with_modulated_schedule(job.recipe, schedules.video)
+        size = film.video.width, film.video.height
         scored_every = 2 * max(1, round(film.video.rate or 25))
         pipeline = FramePipeline.load(recipe, size, sink, stopwatch.watch(is_stopped), scored_every)
     if track is not None:
@@ -273,14 +271,6 @@ def build_report(plan: VideoPlan, stats: FrameStats | None, verified: Verificati
     )
     if stats is None or plan.pipeline is None:
         return report
-    ratio = objective_ratio(stats.source, stats.dream)
-    styled = plan.job.recipe.effective_passes[0].style is not None
-    return replace(
-        report,
-        repeated=stats.repeated,
-        objective_gain={} if styled else {"picture": ratio},
-        style_left=ratio if styled else None,
-        strength={"picture": stats.strength / max(stats.frames, 1)},
-        precision={"picture": plan.pipeline.passes[0].renderer.network.precision},
-        schedule={"picture": tuple(stats.used)},
-    )
+    scores, strength = (stats.source, stats.dream), stats.strength / max(stats.frames, 1)
+    report = plan.pipeline.extend_report(report, scores, strength, stats.used)
+    return replace(report, repeated=stats.repeated)
