@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ BACKGROUND, TEXT_GREY, DIM_GREY = 18, 228, 150
 """Greys, of 255: of a canvas, of text, and of text that matters less."""
 FIGURE_INCHES, DPI = 10.0, 120
 """Width of a figure, and dots per inch."""
+TARGET_ASPECT = 1.4
+"""Width of a sheet of cells over its height, as nearly as the cells allow."""
 
 
 def blank_canvas(height: int, width: int) -> np.ndarray:
@@ -27,6 +30,11 @@ def fit_size(width: int, height: int, sar: Fraction, max_width: int, max_height:
     square_width = float(width * sar)
     factor = min(max_width / square_width, max_height / height)
     return max(1, round(square_width * factor)), max(1, round(height * factor))
+
+
+def count_columns(cells: int, width: int, height: int) -> int:
+    """Columns that bring a sheet of cells of a width and height, px, nearest to `TARGET_ASPECT`."""
+    return round(math.sqrt(cells * TARGET_ASPECT * height / width))
 
 
 def resize_image(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:

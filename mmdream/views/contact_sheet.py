@@ -26,8 +26,6 @@ MAX_CELL = (320, 240)
 """Width and height, px, that source and dream have at most on a sheet."""
 CELL_GAP, SEAM, MARGIN, TIME_HEIGHT, TITLE_HEIGHT = 12, 2, 16, 26, 40
 """px between cells, between source and dream, around the sheet, of the time and of the title."""
-TARGET_ASPECT = 1.4
-"""Width of the sheet over its height, as nearly as the cells allow."""
 TIMESTAMP_TOLERANCE = Fraction(1, 500)
 """Seconds by which containers may round a time stamp, twice."""
 CURVE_HEIGHT, LABEL_HEIGHT = 64, 22
@@ -85,7 +83,7 @@ def _draw_cells(
 ) -> np.ndarray:
     """The sheet, uint8 [H, W, 3], of source and dream by second, uint8 of a width and height."""
     width, height = size[0] + CELL_GAP, 2 * size[1] + SEAM + TIME_HEIGHT + CELL_GAP
-    columns = max(1, min(len(cells), round(math.sqrt(len(cells) * TARGET_ASPECT * height / width))))
+    columns = max(1, min(len(cells), canvas.count_columns(len(cells), width, height)))
     # No row should be left with a single cell where one column less would fill it better.
     columns = math.ceil(len(cells) / math.ceil(len(cells) / columns))
     rows = math.ceil(len(cells) / columns)

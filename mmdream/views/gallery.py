@@ -66,8 +66,6 @@ SPECTROGRAM_SIZE = 160, 64
 """Width and height of a small spectrogram, px."""
 CELL_GAP, SEAM, LEGEND_HEIGHT, CELL_CAPTION_HEIGHT = 10, 2, 62, 20
 """px between cells, between a dream and its gain, of title and legend, and below a cell."""
-TARGET_ASPECT = 1.4
-"""Width of a sound's sheet over its height, as nearly as the cells allow."""
 
 
 def write_gallery(
@@ -307,7 +305,7 @@ def draw_channel_sheet(title: str, cells: Sequence[SheetCell], rate: int, second
     width = SPECTROGRAM_SIZE[0] + CELL_GAP
     height = 2 * SPECTROGRAM_SIZE[1] + SEAM + CELL_CAPTION_HEIGHT + CELL_GAP
     # As wide as four cells at least, for the text above.
-    columns = max(4, round(math.sqrt(len(cells) * TARGET_ASPECT * height / width)))
+    columns = max(4, canvas.count_columns(len(cells), width, height))
     rows = math.ceil(len(cells) / columns)
     size = LEGEND_HEIGHT + rows * height + MARGIN - CELL_GAP, 2 * MARGIN + columns * width - CELL_GAP
     sheet, room = blank_canvas(*size), size[1] - 2 * MARGIN
