@@ -58,7 +58,8 @@ def show_dataset(
     from mmdream.datasets.folder import read_dataset
 
     about = read_dataset_card(name) if name in dataset_names() or not Path(name).is_dir() else None
-    folder, plain_values = data or Path(name), dict[str, Any]()
+    folder = data or Path(name)
+    plain_values: dict[str, Any]
     if plot is not None:
         from mmdream.datasets.plot import write_dataset_plot
 
