@@ -11,7 +11,9 @@ as it ends, and what differs.
 --store keeps what the earlier commit gave, with all that its bits depend on: processor flags, cores, the
 variables of threads, libraries; --against compares with that, and refuses where any of it is different.
 --data: the shared data (else MMDREAM_DATA, else ../shared/data); runs that need it are left out without it.
---keep FOLDER: keeps all results. --commit: of the earlier state, where its folder is no checkout.
+--now-words "--habituation 0": added to this checkout's dreams of pictures and films, to show that what is new
+can be turned off. --keep FOLDER: keeps all results.
+--commit: of the earlier state, where its folder is no checkout.
 Exit status: 0 all is equal, or differs as is listed; 1 something differs; 2 it cannot be compared.
 """
 
@@ -164,11 +166,12 @@ def main() -> None:
     parser.add_argument("--against", type=Path)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--commit")
+    parser.add_argument("--now-words", default="", metavar="WORDS")
     given = parser.parse_args()
     if (given.before is None) == (given.against is None):
         parser.error("give BEFORE_PYTHON, or --against")
     began = time.monotonic()
-    now = Side("now", given.now, str(ROOT))
+    now = Side("now", given.now, str(ROOT), given.now_words)
     package, here = ask_side(now)
     if package.parent != ROOT:
         stop(f"{given.now}: takes mmdream from {package}, not from {ROOT}")

@@ -60,6 +60,8 @@ class Side:
     python: str
     path: str | None
     """Before all else where Python looks for modules; None: as it is installed."""
+    words: str = ""
+    """Added to every command that dreams a picture or a film."""
 
     def environment(self, models: Path) -> dict[str, str]:
         """Of its processes; what the caller's says of modules does not count."""
@@ -96,7 +98,7 @@ class Side:
             (folder / link).symlink_to(target, target_is_directory=True)
         results: Results = {}
         commands = {
-            number: command_words(step) for number, step in enumerate(run.steps, 1) if command_words(step)
+            number: words for number, step in enumerate(run.steps, 1) if (words := self.command_words(step))
         }
         if commands and not run.apart:
             results |= self.run_commands(commands, folder)
@@ -112,6 +114,17 @@ class Side:
         if run.same is not None:
             results["same: " + " and ".join(run.same)] = str(is_same_content(results, *run.same))
         return results
+
+    def command_words(self, step: str | Refused | Killed | Python) -> list[str]:
+        """Words behind `mmdream`; none: it is no command that runs to its end."""
+        if isinstance(step, Killed | Python):
+            return []
+        return self.add_words(shlex.split(step if isinstance(step, str) else step.words))
+
+    def add_words(self, command: list[str]) -> list[str]:
+        """A command with this side's own words, if it dreams a picture or a film."""
+        dreams = command[0] in ("image", "video") and "--help" not in command
+        return [*command, *shlex.split(self.words)] if dreams else command
 
     def run_process(self, words: list[str], folder: Path) -> tuple[int, str, str]:
         """Run a process to its end: exit status, what stands on stdout and on stderr."""
@@ -135,7 +148,8 @@ class Side:
 
     def kill_midway(self, step: Killed, folder: Path) -> str:
         """Begin a film, and kill it when the journal of its job tells of a part of the picture."""
-        with self.start_process(["-m", "mmdream", *shlex.split(step.words)], folder) as process:
+        words = self.add_words(shlex.split(step.words))
+        with self.start_process(["-m", "mmdream", *words], folder) as process:
             end = time.monotonic() + MAX_SECONDS
             while process.poll() is None and time.monotonic() < end:
                 if any('"picture"' in path.read_text() for path in folder.glob("job/*.jsonl")):
@@ -146,15 +160,6 @@ class Side:
             process.kill()
             _, stderr = process.communicate()
         return f"was not killed in the midst of its work: {stderr}"
-
-
-def command_words(step: str | Refused | Killed | Python) -> list[str]:
-    """Words behind `mmdream`; none: it is no command that runs to its end."""
-    return (
-        []
-        if isinstance(step, Killed | Python)
-        else shlex.split(step if isinstance(step, str) else step.words)
-    )
 
 
 def is_same_content(results: Results, one: str, other: str) -> bool:

@@ -24,6 +24,7 @@ from mmdream.settings.report import Report
 from mmdream.settings.schedule import (
     AUDIO_FEATURES,
     IMAGE_FEATURES,
+    IMAGE_SETTINGS,
     SCHEDULE_LIMITS,
     Curve,
     Drive,
@@ -68,8 +69,10 @@ class ModulatedSchedules:
 
 
 def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
-    """What drives the sound's dream: its own drives, or else the picture's but for motifs."""
-    return recipe.sound_drives or tuple(drive for drive in recipe.drives if drive.setting != "motif")
+    """What drives the sound's dream: its own drives, or else the picture's as far as it can follow."""
+    return recipe.sound_drives or tuple(
+        drive for drive in recipe.drives if drive.setting not in IMAGE_SETTINGS
+    )
 
 
 def check_drives(film: MediaFile, recipe: Recipe, order: Selection | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,20 +17,34 @@ RIVAL_WEIGHT = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
 several times as often as those at 0.5."""
 
-ObjectiveFunction = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""(image float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar."""
+ObjectiveFunction = Callable[..., tf.Tensor]
+"""(image float32 [1, H, W, 3], weights float32 [term], each layer's gains float32 [c]) -> float32 scalar."""
+ChannelGains = Mapping[str, np.ndarray]
+"""Of some layers, by name: factors of the channels' energies where a whole layer is climbed, float32 [c]."""
+NO_GAINS: ChannelGains = {}
 
 
-def build_gradient(network: Network, objective: Objective) -> Callable[[np.ndarray], np.ndarray]:
+def build_gradient(
+    network: Network, objective: Objective, gains: ChannelGains = NO_GAINS
+) -> Callable[[np.ndarray], np.ndarray]:
     """The gradient of an objective, traced once for all: float32 [H, W, 3], 0..1 -> float32 [H, W, 3]."""
-    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide)
+    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, tuple(gains))
     weights = tf.constant(objective.weights, tf.float32)
+    factors = [tf.constant(gain, tf.float32) for gain in gains.values()]
 
     def gradient(image: np.ndarray) -> np.ndarray:
         # Not tf.constant, which takes eight times as long over an array.
-        return traced(tf.convert_to_tensor(image[None]), weights).numpy()[0]
+        return traced(tf.convert_to_tensor(image[None]), weights, *factors).numpy()[0]
 
     return gradient
+
+
+def measure_channel_energies(
+    network: Network, layers: tuple[str, ...], image: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Mean square of each channel of some layers over an image, float32 [H, W, 3], 0..1: float32 [c] each."""
+    energies = _traced_channel_energies(network, layers)(tf.convert_to_tensor(image[None]))
+    return {name: energy.numpy() for name, energy in zip(layers, energies, strict=True)}
 
 
 def evaluate_objective(network: Network, objective: Objective, image: np.ndarray) -> float:
@@ -48,30 +62,46 @@ def _traced_objective(
 
 
 @cache_in_traces
-def _traced_gradient(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
-) -> Callable[..., tf.Tensor]:
-    function = _objective_function(network, terms, measure, guide)
+def _traced_channel_energies(network: Network, layers: tuple[str, ...]) -> Callable[..., list[tf.Tensor]]:
+    features = network.layer_features(layers)
 
-    @tf.function(input_signature=_input_signature(terms))
-    def gradient(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    @tf.function(input_signature=_input_signature(())[:1])
+    def energies(image: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.reduce_mean(tf.square(tf.cast(a, tf.float32)), axis=(0, 1, 2)) for a in features(image)]
+
+    return energies
+
+
+@cache_in_traces
+def _traced_gradient(
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: tuple[str, ...]
+) -> Callable[..., tf.Tensor]:
+    function = _objective_function(network, terms, measure, guide, gained)
+
+    @tf.function(input_signature=_input_signature(terms, gained))
+    def gradient(image: tf.Tensor, weights: tf.Tensor, *gains: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(image)
             # The mean over the cells makes a large image's gradient small; undo it, so that tiles of any
             # size agree with the whole, and before the gradient is taken, so that float16 can hold it.
-            total = tf.cast(tf.size(image), tf.float32) * function(image, weights)
+            total = tf.cast(tf.size(image), tf.float32) * function(image, weights, *gains)
         return tape.gradient(total, image)
 
     return gradient
 
 
-def _input_signature(terms: tuple[Term, ...]) -> list[tf.TensorSpec]:
+def _input_signature(terms: tuple[Term, ...], gained: tuple[str, ...] = ()) -> list[tf.TensorSpec]:
     # One trace for all sizes: a trace costs a second or two, and four octaves would pay it four times.
-    return [tf.TensorSpec([1, None, None, 3], tf.float32), tf.TensorSpec([len(terms)], tf.float32)]
+    image, weights = tf.TensorSpec([1, None, None, 3], tf.float32), tf.TensorSpec([len(terms)], tf.float32)
+    return [image, weights, *(tf.TensorSpec([None], tf.float32) for _ in gained)]
 
 
 def _objective_function(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
+    network: Network,
+    terms: tuple[Term, ...],
+    measure: str,
+    guide: GuideImage | None,
+    gained: tuple[str, ...] = (),
 ) -> ObjectiveFunction:
     """The weighted sum of the terms; every layer is computed once."""
     card, cosine = network.card, measure == "cosine"
@@ -85,7 +115,7 @@ def _objective_function(
     usual_energy = {name: float(energy(a)) for name, a in reference.items()}
     guide_features = {} if guide is None else features_of(tf.constant(guide.rgb[None]))
 
-    def evaluate(term: Term, features: dict[str, tf.Tensor]) -> tf.Tensor:
+    def evaluate(term: Term, features: dict[str, tf.Tensor], gains: dict[str, tf.Tensor]) -> tf.Tensor:
         if term.kind == "target":
             logits = tf.cast(features[str(card.head)][:, 0, 0], tf.float32)
             return tf.reduce_mean(class_evidence(logits, [card.class_index(term.name)], RIVAL_WEIGHT))
@@ -97,14 +127,18 @@ def _objective_function(
             return channel_cosine(a, term.channels)
         if term.channels:
             a = tf.gather(a, list(term.channels), axis=3)
+        elif term.name in gains:
+            a = tf.cast(a, tf.float32) * tf.sqrt(gains[term.name])
         # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
         # is met here, so that tiles add up to the whole.
         evaluate_layer, power = MEASURES[measure]
         return evaluate_layer(a) / scale**power
 
-    def objective(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        features = features_of(image)
+    def objective(image: tf.Tensor, weights: tf.Tensor, *factors: tf.Tensor) -> tf.Tensor:
+        features, gains = features_of(image), dict(zip(gained, factors, strict=True))
         shares = tf.unstack(weights, len(terms))
-        return tf.add_n([share * evaluate(term, features) for share, term in zip(shares, terms, strict=True)])
+        return tf.add_n(
+            [share * evaluate(term, features, gains) for share, term in zip(shares, terms, strict=True)]
+        )
 
     return objective

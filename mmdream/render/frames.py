@@ -12,6 +12,7 @@ from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow
 from mmdream.analysis.shots import Scan
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
+from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share
 from mmdream.media.video_reader import Frame
 from mmdream.render.passes import (
     AscentRequest,
@@ -52,6 +53,8 @@ SETTLING_STEP_SCALE = 0.65
 """each so much shorter: many short ones climb higher than few long ones, and make no more noise."""
 SETTLED_FULLNESS = 0.9
 """So do frames of which less than this share has its dream."""
+HABITUATION_FRAMES = 8
+"""Every so many frames a dream is looked at for what tires."""
 MIN_STEP_SCALE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""
 
@@ -250,10 +253,11 @@ class FramePipeline:
         if on_step is not None:
             on_step = _limit_to_mask(on_step, context, own.mask)
         detail = np.zeros_like(context.small)
+        fatigue: Fatigue = {}
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
-            detail = detail + renderer.ascend(
-                AscentRequest(context.small, detail, [octave], own.settings, context.seconds, on_step=on_step)
-            )
+            asked = AscentRequest(context.small, detail, [octave], own.settings, context.seconds)
+            detail = detail + renderer.ascend(replace(asked, fatigue=fatigue, on_step=on_step))
+            fatigue = renderer.habituate(fatigue, own.settings, context.small, detail, OCTAVE_SHARE)
             if on_octave is not None:
                 on_octave()
         detail = octaves.make_detail_limiter(context.small, self.recipe.color)(detail)
@@ -261,7 +265,8 @@ class FramePipeline:
             # The dream goes on behind a flash as if it had not been there.
             return detail, state
         ascent = _full_ascent(renderer, context, own.settings)
-        return detail, start_state(detail, context.gray, ascent, context.light)
+        state = start_state(detail, context.gray, ascent, context.light)
+        return detail, replace(state, fatigue=fatigue, habituated_at=context.seconds)
 
     def _carry_dream(
         self, number: int, context: FrameContext, motion: OpticalFlow, state: TemporalState
@@ -282,13 +287,15 @@ class FramePipeline:
             octave_passes = octaves.plan_carried_passes(
                 _octave_sizes(context, settings), steps, age, carried.smoothing
             )
-            gain = renderer.ascend(
-                AscentRequest(
-                    context.small, warped.detail, octave_passes, settings, context.seconds, step_scale
-                )
-            )
+            asked = AscentRequest(context.small, warped.detail, octave_passes, settings, context.seconds)
+            gain = renderer.ascend(replace(asked, step_scale=step_scale, fatigue=state.fatigue))
         limit = octaves.make_detail_limiter(context.small, self.recipe.color)
-        return advance_state(state, warped, gain, context.gray, limit)
+        state = advance_state(state, warped, gain, context.gray, limit)
+        if state.age % HABITUATION_FRAMES:
+            return state
+        share = elapsed_share(float(context.seconds - state.habituated_at))
+        fatigue = renderer.habituate(state.fatigue, settings, context.small, state.detail, share)
+        return replace(state, fatigue=fatigue, habituated_at=context.seconds)
 
 
 def _octave_sizes(context: FrameContext, settings: FrameSettings) -> list[octaves.Size]:

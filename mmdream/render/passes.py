@@ -14,7 +14,8 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.core.memory import LruCache
 from mmdream.image import octaves, style_ascent
-from mmdream.image.gradient import build_gradient, evaluate_objective
+from mmdream.image.gradient import build_gradient, evaluate_objective, measure_channel_energies
+from mmdream.image.habituation import Fatigue, channel_gains, habituate
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.media import image
@@ -65,6 +66,8 @@ class AscentRequest:
     """Of the frame in seconds: with the recipe's seed it addresses what is random."""
     step_scale: np.ndarray | None = None
     """float32 [h, w], factor of the steps at each place; None: 1."""
+    fatigue: Fatigue = field(default_factory=dict)
+    """Of what the dream has shown; empty where it begins."""
     on_step: StepCallback | None = None
 
 
@@ -104,6 +107,15 @@ class PassRenderer(ABC):
     @abstractmethod
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """What an ascent adds to the detail: float32, of the size of `step_scale`, or of the source."""
+
+    def habituate(
+        self, fatigue: Fatigue, settings: FrameSettings, source: np.ndarray, detail: np.ndarray, share: float
+    ) -> Fatigue:
+        """The fatigue behind a dream, see `habituation.habituate`; what it was where nothing tires.
+
+        Source and detail, dream minus source, are float32 [H, W, 3].
+        """
+        return fatigue
 
     @abstractmethod
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -146,16 +158,28 @@ class DreamPass(PassRenderer):
 
     def step_length(self, settings: FrameSettings) -> float:
         """The card's, for the objective."""
-        return self._ascent(settings)[2]
+        return self._ascent(settings)[1]
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
-        _, gradient, step = self._ascent(asked.settings)
+        objective, step = self._ascent(asked.settings)
+        gradient = self._gradient(asked.settings, objective, asked.fatigue)
         return octaves.dream_octaves(
-            asked.source, asked.detail, asked.octaves, gradient, step, seed=self.recipe.seed, time=asked.time,
-            step_scale=asked.step_scale, color=self.recipe.color, options=self.recipe.manner,
-            on_step=asked.on_step,
+            asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,
+            time=asked.time, step_scale=asked.step_scale, color=self.recipe.color,
+            options=self.recipe.manner, on_step=asked.on_step,
         )  # fmt: skip
+
+    def habituate(
+        self, fatigue: Fatigue, settings: FrameSettings, source: np.ndarray, detail: np.ndarray, share: float
+    ) -> Fatigue:
+        """See `PassRenderer.habituate`."""
+        layers = _tiring_layers(settings, self._ascent(settings)[0])
+        if not layers:
+            return fatigue
+        images = source, np.clip(source + detail, 0, 1)
+        before, now = (measure_channel_energies(self.network, layers, image) for image in images)
+        return habituate(fatigue, before, now, share)
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective of both."""
@@ -166,21 +190,32 @@ class DreamPass(PassRenderer):
     def prepare_step(self, size: octaves.Size) -> Callable[[], object]:
         """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
         grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
-        objective, _, _ = self._ascent(settings)
-        gradient = build_gradient(self.network, objective)
+        objective, _ = self._ascent(settings)
+        gradient = self._gradient(settings, objective, {})
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
         return lambda: gradient(grey)
 
-    def _ascent(self, settings: FrameSettings) -> tuple[Objective, GradientFunction, float]:
-        """Objective, its watched gradient and length of a step; they are the same for many frames."""
+    def _ascent(self, settings: FrameSettings) -> tuple[Objective, float]:
+        """Objective and length of a step; they are the same for many frames."""
 
-        def prepare() -> tuple[Objective, GradientFunction, float]:
+        def prepare() -> tuple[Objective, float]:
             objective = build_objective(self.network.card, settings, self.recipe.wishes, self.guide)
-            gradient = self.watch(build_gradient(self.network, objective))
-            return objective, gradient, self.step_factor * step_size(self.network.card, objective)
+            return objective, self.step_factor * step_size(self.network.card, objective)
 
         return self._known.get(settings, prepare)
+
+    def _gradient(self, settings: FrameSettings, objective: Objective, fatigue: Fatigue) -> GradientFunction:
+        layers = _tiring_layers(settings, objective)
+        if not layers:
+            return build_gradient(self.network, objective)
+        counts = self.network.channel_counts()
+        rested = {layer: np.zeros(counts[layer], np.float32) for layer in layers}
+        gains = {
+            layer: channel_gains(fatigue.get(layer, shares), settings.habituation)
+            for layer, shares in rested.items()
+        }
+        return build_gradient(self.network, objective, gains)
 
 
 @dataclass(frozen=True)
@@ -236,6 +271,13 @@ class StylePass(PassRenderer):
 
         take_step()
         return take_step
+
+
+def _tiring_layers(settings: FrameSettings, objective: Objective) -> tuple[str, ...]:
+    """The layers that habituation acts on: those that are climbed as a whole, and not towards a guide."""
+    if not settings.habituation or objective.guide is not None:
+        return ()
+    return tuple(dict.fromkeys(term.name for term in objective.terms if term.kind == "layer"))
 
 
 RENDERERS: dict[str, type[PassRenderer]] = {"dream": DreamPass, "style": StylePass}

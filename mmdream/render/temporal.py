@@ -7,13 +7,15 @@ over a photograph) by flicker, strength, sharpness and objective beside frames d
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
 from safetensors.numpy import load, save
 
 from mmdream.analysis.optical_flow import OpticalFlow, warp
+from mmdream.image.habituation import Fatigue
 
 PROPORTIONAL_GAIN = 4.0
 """How much longer steps become for a share of the dream's strength that is missing."""
@@ -62,6 +64,10 @@ class TemporalState:
     the dusk of a fade is drawn over."""
     age: int = 0
     """Frames since the dream began."""
+    fatigue: Fatigue = field(default_factory=dict)
+    """Of what the dream has shown lately."""
+    habituated_at: Fraction = Fraction(0)
+    """Second of the source at which the dream was last looked at for that."""
 
 
 TemporalStates = tuple[TemporalState | None, ...]
@@ -75,6 +81,8 @@ def pack_states(states: TemporalStates) -> bytes:
         if state is not None:
             own = {name: getattr(state, name) for name in STATE_ARRAYS}
             own["numbers"] = np.array([state.unit_gain, state.step_gain, state.light, state.age])
+            own["habituated_at"] = np.array(state.habituated_at.as_integer_ratio(), np.int64)
+            own |= {f"fatigue.{layer}": shares for layer, shares in state.fatigue.items()}
             arrays |= {f"{number}.{name}": np.ascontiguousarray(array) for name, array in own.items()}
     return save(arrays)
 
@@ -88,7 +96,12 @@ def unpack_states(data: bytes) -> TemporalStates:
             return None
         own = {name: arrays[f"{number}.{name}"] for name in STATE_ARRAYS}
         unit_gain, step_gain, light, age = map(float, arrays[f"{number}.numbers"])
-        return TemporalState(**own, unit_gain=unit_gain, step_gain=step_gain, light=light, age=int(age))
+        begin = f"{number}.fatigue."
+        return TemporalState(
+            **own, unit_gain=unit_gain, step_gain=step_gain, light=light, age=int(age),
+            fatigue={name[len(begin) :]: each for name, each in arrays.items() if name.startswith(begin)},
+            habituated_at=Fraction(*arrays[f"{number}.habituated_at"].tolist()),
+        )  # fmt: skip
 
     return tuple(map(unpack, range(int(arrays["passes"][0]))))
 
@@ -196,9 +209,10 @@ def advance_state(
     detail = limit(warped.detail + _enlarge_like(change, warped.detail))
     if change.shape != warped.change.shape:
         change = cv2.resize(change, warped.change.shape[1::-1], interpolation=cv2.INTER_AREA)
-    return TemporalState(
-        detail, change, warped.fill, grey, state.unit_gain, warped.step_gain, warped.light, state.age + 1
-    )
+    return replace(
+        state, detail=detail, change=change, fill=warped.fill, grey=grey, step_gain=warped.step_gain,
+        light=warped.light, age=state.age + 1,
+    )  # fmt: skip
 
 
 def measure_room(grey: np.ndarray) -> float:

@@ -28,6 +28,7 @@ from mmdream.settings.schedule import (
     AUDIO_FEATURES,
     DEFAULT_FACTORS,
     IMAGE_FEATURES,
+    IMAGE_SETTINGS,
     Drive,
     Schedule,
     parse_drive,
@@ -156,7 +157,7 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        self._check_motifs()
+        self._check_drives()
         for pass_ in self.passes:
             self.for_pass(pass_)  # Is checked where it is made.
         if self.size is not None:
@@ -180,10 +181,13 @@ class Recipe:
             sound_drives=() if pass_.style else self.sound_drives,
         )
 
-    def _check_motifs(self) -> None:
-        """Motifs that are driven must be there, and be the picture's."""
-        if any(drive.setting == "motif" for drive in self.sound_drives):
-            raise UserError("a sound has no motifs to be driven; choose octaves, steps, depth or strength")
+    def _check_drives(self) -> None:
+        """What is driven must be there: motifs, and what the picture alone has."""
+        for drive in self.sound_drives:
+            if drive.setting in IMAGE_SETTINGS:
+                raise UserError(
+                    f"drive {drive}: a sound has no {drive.setting}; choose octaves, steps, depth or strength"
+                )
         driving = [drive for drive in self.drives if drive.setting == "motif"]
         if len(driving) > 1:
             raise UserError(f"drive {driving[1]}: motifs follow one feature; {driving[0]} is given already")

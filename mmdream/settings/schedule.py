@@ -90,6 +90,7 @@ class FrameSettings:
     steps: int
     depth: float
     strength: float
+    habituation: float
     motifs: tuple[tuple[str, float], ...] = ()
     """(name, share) of each motif; none: the depth's rungs are climbed."""
 
@@ -110,6 +111,15 @@ class Schedule:
     depth: Keyframed[float] = setting(0.9, "0..1: from strokes to creatures.", DREAM, "D", 0, 1)
     """0..1 along any network's ladder of rungs, shallow to deep."""
     strength: Keyframed[float] = setting(1.0, "0 is the source, 1 the dream, more is more.", CLIMB, "S", 0, 4)
+    habituation: Keyframed[float] = setting(
+        0.6,
+        "0..1: how much the dream tires of what it shows, and turns to other things.",
+        DREAM,
+        "H",
+        0,
+        1,
+        media=IMAGE,
+    )
     motif: Motifs = setting(
         MotifCurve(),
         "Dream these; `mmdream nets NAME` lists them.",
@@ -149,6 +159,8 @@ class Schedule:
 
 SCHEDULE_LIMITS = {name: limits(Schedule, name) for name in field_types(Schedule) if name != "motif"}
 """Smallest and largest value of each number of the schedule."""
+IMAGE_SETTINGS = frozenset({"habituation", "motif"})
+"""Those that a sound's dream does not have."""
 
 
 AUDIO_FEATURES = {
@@ -168,6 +180,7 @@ DEFAULT_FACTORS = {
     "steps": (0.5, 1.5),
     "depth": (0.3, 1.1),
     "strength": (0.2, 1.4),
+    "habituation": (0.0, 1.0),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""
 MAX_FACTOR = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import cv2
@@ -132,11 +133,19 @@ def test_what_was_dreamed_in_the_dusk_gives_way_to_the_light(state):
 
 
 def test_carries_come_back_from_their_bytes_as_they_were(state):
-    other = replace(state, detail=state.detail + 1, age=7)
+    tired = {"p4c": np.array([0.25, 0.5], np.float32), "c3b": np.array([0.125], np.float32)}
+    other = replace(
+        state, detail=state.detail + 1, age=7, fatigue=tired, habituated_at=Fraction(1001, 24_000)
+    )
     nothing, again, second = unpack_states(pack_states((None, state, other)))
     assert nothing is None
     assert np.array_equal(second.detail, other.detail)
-    assert second.age == 7
+    assert (second.age, second.habituated_at) == (7, Fraction(1001, 24_000))
+    assert {name: shares.tolist() for name, shares in second.fatigue.items()} == {
+        "p4c": [0.25, 0.5],
+        "c3b": [0.125],
+    }
+    assert again.fatigue == {}
     for name in ("detail", "change", "fill", "grey"):
         assert np.array_equal(getattr(again, name), getattr(state, name))
         assert getattr(again, name).dtype == getattr(state, name).dtype

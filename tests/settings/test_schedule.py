@@ -219,5 +219,6 @@ def test_motifs_to_drive_must_be_there_once_and_the_pictures():
         Recipe(schedule=Schedule(motif="eye"), drives=(fade,))
     with pytest.raises(UserError, match="motif=pitch is given already"):
         Recipe(schedule=Schedule(motif="eye,tower"), drives=(fade, Drive("motif", "bass")))
-    with pytest.raises(UserError, match="a sound has no motifs"):
-        Recipe(sound_drives=(fade,))
+    for drive in (fade, Drive("habituation", "pitch")):
+        with pytest.raises(UserError, match=f"a sound has no {drive.setting}"):
+            Recipe(sound_drives=(drive,))

@@ -23,7 +23,6 @@ from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.report import format_time_code
-from mmdream.settings.schedule import FrameSettings
 from mmdream.settings.targets import Targets, parse_layer
 from mmdream.views.canvas import fit_size, text_width, truncate_text
 from mmdream.views.contact_sheet import select_evenly, write_contact_sheet
@@ -287,6 +286,6 @@ def test_captions_tell_the_settings_of_the_moment(tmp_path: Path):
     grey = np.full((90, 160, 3), 0.5, np.float32)
     one, other = tmp_path / "one.png", tmp_path / "other.png"
     Preview(one, "dreamnet")(grey, grey, 1.0, MOMENT, 0, 9)
-    changed = FrameSettings(MOMENT.octaves, MOMENT.octave_scale, MOMENT.steps, 0.123, MOMENT.strength)
+    changed = replace(MOMENT, depth=0.123)
     Preview(other, "dreamnet")(grey, grey, 1.0, changed, 0, 9)
     assert not np.array_equal(read_picture(one), read_picture(other))
