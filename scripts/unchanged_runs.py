@@ -101,6 +101,16 @@ MEANT = (
         "a dry run tells the settings in force, too",
         "0586e322741bcb59d2d75df76d8612e6585e9364",
     ),
+    *(
+        Meant(
+            run,
+            kind,
+            "a dream smaller than its film gets sharp edges, and its flow is measured finer",
+            "5a5a69d32835ba4fa04d54196576a6df9405385b",
+        )
+        for run in ("manners", "real films", "image")
+        for kind in ("figures", "frames", "pixels", "bytes")
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"

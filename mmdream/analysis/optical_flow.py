@@ -35,11 +35,22 @@ def half_size(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, size[0] // 2), max(1, size[1] // 2)
 
 
-def to_gray(rgb: np.ndarray) -> np.ndarray:
-    """The image that flow is measured on, from float32 [H, W, 3], 0..1: uint8 [h, w], half size."""
-    height, width = half_size((rgb.shape[0], rgb.shape[1]))
+def to_gray(rgb: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """What flow is measured on, uint8 [h, w], of float32 [H, W, 3], 0..1; half size if none is told."""
+    height, width = size or half_size((rgb.shape[0], rgb.shape[1]))
     small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)
+
+
+def shrink_flow(flow: OpticalFlow, size: tuple[int, int]) -> OpticalFlow:
+    """A flow on a coarser grid (height, width), in its px; on its own it is as it was."""
+    rows, columns = flow.trust.shape
+    if size == (rows, columns):
+        return flow
+    backward, trust = (
+        cv2.resize(part, size[::-1], interpolation=cv2.INTER_AREA) for part in (flow.backward, flow.trust)
+    )
+    return OpticalFlow(backward * np.array([size[1] / columns, size[0] / rows], np.float32), trust)
 
 
 def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:

@@ -8,10 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow
+from mmdream.analysis.optical_flow import OpticalFlow
 from mmdream.analysis.shots import Scan
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
+from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share
 from mmdream.media.video_reader import Frame
 from mmdream.render.passes import (
@@ -28,6 +29,7 @@ from mmdream.render.source import (
     OfflineScan,
     PassContext,
     crop_to_shot,
+    measure_flow,
     shrink_to_working_size,
 )
 from mmdream.render.temporal import (
@@ -181,14 +183,13 @@ class FramePipeline:
         if not layers:
             return rgb, 0.0
         rgb = rgb.copy()
-        inner = crop_to_shot(rgb, context.shot)
+        inner, source = crop_to_shot(rgb, context.shot), crop_to_shot(frame.rgb, context.shot)
         for layer in layers:
-            added = octaves.resize(layer.detail, inner.shape[:2]) * np.float32(layer.context.share)
+            added = enlarge_detail(layer.detail, inner.shape[:2]) * np.float32(layer.context.share)
             if layer.context.mask is not None:
                 added *= crop_to_shot(layer.context.mask, context.shot)[..., None]
             np.clip(inner + added, 0.0, 1.0, out=inner)
-        difference = inner - crop_to_shot(frame.rgb, context.shot)
-        return rgb, measure_strength(difference) * inner.size / rgb.size
+        return rgb, measure_strength(inner - source) * inner.size / rgb.size
 
     def score(self, context: FrameContext, rgb: np.ndarray) -> tuple[float, float] | None:
         """The first pass's objective of source and dream; None: this frame is not scored."""
@@ -229,7 +230,7 @@ class FramePipeline:
             context = contexts[place]
             if later is None or details[place] is None or context.shot.is_flash(context.index):
                 continue
-            motion = estimate_flow(later.grey, context.gray)
+            motion = measure_flow(later.grey, context.gray, context.small)
             later = self._carry_dream(number, context, motion, later)
             details[place] = later.detail
         return details, state

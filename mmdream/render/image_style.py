@@ -17,6 +17,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
 from mmdream.core.memory import keep_freed_memory
+from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.octaves import OctavePass, make_detail_limiter, octave_sizes, plan_full_passes, resize
 from mmdream.image.spectrum import make_noise_image
 from mmdream.media.image import IMAGE_SUFFIXES, write_image
@@ -152,7 +153,7 @@ def style_image(
         mask=None if mask is None else inside[..., 0],
         on_step=_report_steps(octaves, sink, on_step),
     )
-    detail = resize(limit(start + gain), rgb.shape[:2])
+    detail = enlarge_detail(limit(start + gain), rgb.shape[:2])
     if mask is not None:
         # What is black in a mask stays as it is, to the bit; enlarged steps reach over its edges.
         detail = detail * (mask[..., None] > 0)

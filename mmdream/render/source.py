@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow, to_gray
+from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow, half_size, shrink_flow, to_gray
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import Interrupted
 from mmdream.image import octaves
@@ -23,6 +23,9 @@ from mmdream.settings.schedule import FrameSettings
 PREROLL_FRAMES = 48
 """Frames before the wanted one at which reading begins again: broken frames repeat what lies before them, and
 the first frames behind a jump may lack what they refer to."""
+MIN_FLOW_SIDE = 360
+"""px of the shorter side of the image that flow is measured on, where the film has so many to give: half the
+working resolution alone would be too coarse for it, and the dream would drift on a film that is larger."""
 HASHED_ROWS = 8
 """Every so many rows of a frame are hashed: codecs go wrong by blocks."""
 
@@ -139,7 +142,7 @@ class FrameContext:
     small: np.ndarray
     """float32 [h, w, 3]: what lies within the shot's borders, at the working resolution."""
     gray: np.ndarray
-    """uint8, half the size of `small`."""
+    """uint8, what flow is measured on, see `shrink_to_flow_size`."""
     motion: OpticalFlow | None
     """From this frame back to the one before; None where a dream begins anew."""
     passes: tuple[PassContext, ...]
@@ -168,12 +171,12 @@ class OfflineScan:
         shot = shots[bisect_right(shots, index, key=lambda each: each.first) - 1]
         presence = self.scan.presence(index)
         small = shrink_to_working_size(frame.rgb, shot, self.size)
-        gray = to_gray(small) if small.size else np.zeros((0, 0), np.uint8)
+        gray = shrink_to_flow_size(crop_to_shot(frame.rgb, shot), small)
         if index == shot.first or presence == 0 or not self.coherent:
             previous = None
         motion = None
         if not shot.is_flash(index):
-            motion = None if previous is None else estimate_flow(previous, gray)
+            motion = None if previous is None else measure_flow(previous, gray, small)
             previous = gray if presence > 0 and small.size else None
         passes = tuple(_measure_pass(bound, frame.seconds, presence) for bound in self.passes)
         light = self.scan.light[index]
@@ -197,6 +200,27 @@ def shrink_to_working_size(rgb: np.ndarray, shot: Shot, size: octaves.Size) -> n
     if not all(inner):
         return np.zeros((0, 0, 3), np.float32)
     return np.ascontiguousarray(octaves.resize(crop_to_shot(rgb, shot), inner))
+
+
+def shrink_to_flow_size(rgb: np.ndarray, small: np.ndarray) -> np.ndarray:
+    """The image that flow is measured on, uint8 [h, w], of what lies within a shot's borders.
+
+    Half the size of `small`, which is `rgb` at the working resolution; where the film is larger,
+    the lesser of `MIN_FLOW_SIDE` and half of the film's size, if that is more.
+    """
+    if not small.size:
+        return np.zeros((0, 0), np.uint8)
+    wanted = min(MIN_FLOW_SIDE, *half_size((rgb.shape[0], rgb.shape[1])))
+    if min(half_size((small.shape[0], small.shape[1]))) >= wanted:
+        return to_gray(small)
+    image = small if min(small.shape[:2]) >= wanted else rgb
+    factor = wanted / min(image.shape[:2])
+    return to_gray(image, (round(image.shape[0] * factor), round(image.shape[1] * factor)))
+
+
+def measure_flow(previous: np.ndarray, gray: np.ndarray, small: np.ndarray) -> OpticalFlow:
+    """The flow between two images of `shrink_to_flow_size`, at half the size of `small`."""
+    return shrink_flow(estimate_flow(previous, gray), half_size((small.shape[0], small.shape[1])))
 
 
 def crop_to_shot(image: np.ndarray, shot: Shot) -> np.ndarray:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.analysis.optical_flow import OpticalFlow, warp
+from mmdream.analysis.optical_flow import OpticalFlow, half_size, warp
 from mmdream.image.habituation import Fatigue
 
 PROPORTIONAL_GAIN = 4.0
@@ -135,7 +135,8 @@ def start_state(detail: np.ndarray, grey: np.ndarray, ascent: float, light: floa
     `ascent` is the length of its ascent: steps times their size, times the room it had.
     """
     unit_gain = measure_strength(detail) / ascent if ascent else 0.0
-    change, fill = np.zeros((*grey.shape, 3), np.float32), np.ones(grey.shape, np.float32)
+    size = half_size((detail.shape[0], detail.shape[1]))
+    change, fill = np.zeros((*size, 3), np.float32), np.ones(size, np.float32)
     return TemporalState(detail, change, fill, grey, unit_gain, FIRST_STEP_GAIN, light)
 
 

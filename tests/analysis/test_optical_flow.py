@@ -48,6 +48,17 @@ def test_flow_finds_the_motion_and_warp_undoes_it(shifted_pair):
     assert np.abs(moved - second)[inner].mean() < 0.02
 
 
+def test_a_flow_is_told_on_a_coarser_grid_in_its_own_pixels(shifted_pair):
+    grey = [optical_flow.to_gray(image, image.shape[:2]) for image in shifted_pair]
+    fine = optical_flow.estimate_flow(*grey)
+    coarse = optical_flow.shrink_flow(fine, (80, 160))
+    assert coarse.backward.shape == (80, 160, 2)
+    expected = [-SHIFT[0] / 2, -SHIFT[1] / 3]
+    assert np.allclose(np.median(coarse.backward[8:-8, 8:-8], axis=(0, 1)), expected, atol=0.05)
+    assert coarse.trust[8:-8, 8:-8].mean() > 0.9
+    assert optical_flow.shrink_flow(fine, fine.trust.shape) is fine
+
+
 def test_what_comes_from_outside_is_not_trusted(shifted_pair):
     first, second = shifted_pair
     found = optical_flow.estimate_flow(optical_flow.to_gray(first), optical_flow.to_gray(second))

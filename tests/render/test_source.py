@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 from make import damage_packet, make_times, make_uneven_times, write_film
 
+from mmdream.analysis.optical_flow import to_gray
 from mmdream.core.errors import Interrupted
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.render.source import PREROLL_FRAMES, FileFrameSource, hash_frame
+from mmdream.render.source import (
+    MIN_FLOW_SIDE,
+    PREROLL_FRAMES,
+    FileFrameSource,
+    hash_frame,
+    shrink_to_flow_size,
+)
 
 WHOLE = (None, None)
 OPEN = {"bf": "3", "b-adapt": "0", "g": "17", "x264-params": "open-gop=1"}
@@ -93,3 +100,23 @@ def test_stretches_are_read_in_any_order_and_a_jump_does_not_read_what_lies_betw
         assert all(are_equal(one, other) for one, other in zip(found, whole[first:stop], strict=True))
         assert len(polls) == skipped
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("whole", "small", "flow"),
+    [
+        ((96, 128), (96, 128), (48, 64)),
+        ((96, 128), (24, 32), (48, 64)),
+        ((1000, 1200), (250, 300), (MIN_FLOW_SIDE, MIN_FLOW_SIDE * 6 // 5)),
+        ((1000, 1200), (500, 600), (MIN_FLOW_SIDE, MIN_FLOW_SIDE * 6 // 5)),
+        ((1000, 1200), (750, 900), (375, 450)),
+        ((96, 128), (192, 256), (96, 128)),
+    ],
+)
+def test_flow_is_measured_finer_where_the_film_is_larger(
+    whole: tuple[int, int], small: tuple[int, int], flow: tuple[int, int]
+):
+    picture, shrunk = (np.random.default_rng(0).random((*size, 3), np.float32) for size in (whole, small))
+    assert shrink_to_flow_size(picture, shrunk).shape == flow
+    if whole == small:
+        assert np.array_equal(shrink_to_flow_size(picture, shrunk), to_gray(shrunk))
