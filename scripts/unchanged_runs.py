@@ -70,6 +70,9 @@ class Meant:
     """The last commit that has the fault: only in comparisons with it or an ancestor of it."""
 
 
+SHALLOW = "5a5a69d32835ba4fa04d54196576a6df9405385b"
+"""The last commit whose shallow dreams burn."""
+
 MEANT = (
     Meant(
         "sets",
@@ -111,6 +114,24 @@ MEANT = (
         for run in ("manners", "real films", "image")
         for kind in ("figures", "frames", "pixels", "bytes")
     ),
+    *(
+        Meant(
+            run, kind, "dreams below depth 0.67, and of layers p3b and c2b, no longer burn colours", SHALLOW
+        )
+        for run, kind in (
+            ("film", "frames"),
+            ("film", "messages"),
+            ("wishes", "frames"),
+            ("wishes", "figures"),
+            ("schedules", "frames"),
+            ("schedules", "figures"),
+            ("drives", "frames"),
+            ("drives", "figures"),
+            ("Python, films", "frames"),
+            ("Python, films", "messages"),
+        )
+    ),
+    Meant("training", "text", "a card tells the color and the margin of its rungs", SHALLOW),
 )
 
 SMALL = "--octaves 2 --steps 2"

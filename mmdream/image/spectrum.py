@@ -62,6 +62,29 @@ def _frequencies(height: int, width: int) -> np.ndarray:
     return np.maximum(np.hypot(rows, columns), 1 / max(height, width))[..., None]
 
 
+def temper_gradient(
+    gradient: Callable[[np.ndarray], np.ndarray], color: float, margin: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A gradient, image -> float32 [H, W, 3], that neither burns colours nor runs into black and white.
+
+    Where it leads a channel to a limit of 0..1 that is nearer than `margin`, it is scaled by that distance
+    (Coleman and Li 1996 scale by it everywhere); of its colour a share `color` is left. 1 and 0: as it is.
+    """
+    if color == 1 and margin == 0:
+        return gradient
+
+    def tempered(image: np.ndarray) -> np.ndarray:
+        slope = gradient(image)
+        grey = slope.mean(axis=2, keepdims=True)
+        slope = grey + np.float32(color) * (slope - grey)
+        if margin:
+            distance = np.where(slope > 0, 1 - image, image)
+            slope *= np.minimum(distance / np.float32(margin), 1)
+        return slope
+
+    return tempered
+
+
 def blur_cascade(gradient: np.ndarray, sigma: float) -> np.ndarray:
     """Mean of three Gaussian blurs of [H, W, 3] at half, one and twice `sigma`, px: shapes grow, not grain.
 

@@ -32,6 +32,10 @@ class Rung:
     """RMS of one ascent step: share of the range 0..1 (images), nepers (sounds)."""
     away: tuple[str, ...] = ()
     """Channels that an image's dream goes away from, each ``7,12=weight``: they would fill every dream."""
+    color: float = 1.0
+    """Share of the colour in an image's gradient that is climbed: shallow layers ask for most, and burn."""
+    margin: float = 0.0
+    """Nearer than this to black or white, of the range 0..1, an image's steps that way grow shorter."""
 
 
 @dataclass(frozen=True)
@@ -274,9 +278,23 @@ class NetworkCard:
 
     def step_along(self, terms: Sequence[Term], weights: Sequence[float] | np.ndarray) -> float:
         """RMS of one ascent step along terms: the rungs' own, weighted; all else takes the deepest rung's."""
-        own = {rung.layer: rung.step for rung in self.rungs}
-        shares, steps = np.abs(weights), [own.get(term.name, self.rungs[-1].step) for term in terms]
-        return float(np.average(steps, weights=shares)) if shares.any() else 0.0
+        return self._average([rung.step for rung in self.rungs], terms, weights)
+
+    def tempering_along(
+        self, terms: Sequence[Term], weights: Sequence[float] | np.ndarray
+    ) -> tuple[float, float]:
+        """`Rung.color` and `Rung.margin` along terms, likewise."""
+        values = [rung.color for rung in self.rungs], [rung.margin for rung in self.rungs]
+        color, margin = (self._average(each, terms, weights) for each in values)
+        return color, margin
+
+    def _average(
+        self, values: list[float], terms: Sequence[Term], weights: Sequence[float] | np.ndarray
+    ) -> float:
+        """A value of each rung, averaged over terms."""
+        own = dict(zip((rung.layer for rung in self.rungs), values, strict=True))
+        shares, found = np.abs(weights), [own.get(term.name, values[-1]) for term in terms]
+        return float(np.average(found, weights=shares)) if shares.any() else 0.0
 
 
 def _normalize(name: str) -> str:

@@ -18,6 +18,7 @@ from mmdream.image.gradient import build_gradient, evaluate_objective, measure_c
 from mmdream.image.habituation import Fatigue, channel_gains, habituate
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
+from mmdream.image.spectrum import temper_gradient
 from mmdream.media import image
 from mmdream.media.mask import open_mask
 from mmdream.networks.network import Network
@@ -206,16 +207,17 @@ class DreamPass(PassRenderer):
         return self._known.get(settings, prepare)
 
     def _gradient(self, settings: FrameSettings, objective: Objective, fatigue: Fatigue) -> GradientFunction:
+        color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
         layers = _tiring_layers(settings, objective)
         if not layers:
-            return build_gradient(self.network, objective)
+            return temper_gradient(build_gradient(self.network, objective), color, margin)
         counts = self.network.channel_counts()
         rested = {layer: np.zeros(counts[layer], np.float32) for layer in layers}
         gains = {
             layer: channel_gains(fatigue.get(layer, shares), settings.habituation)
             for layer, shares in rested.items()
         }
-        return build_gradient(self.network, objective, gains)
+        return temper_gradient(build_gradient(self.network, objective, gains), color, margin)
 
 
 @dataclass(frozen=True)

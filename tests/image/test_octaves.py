@@ -10,7 +10,7 @@ import pytest
 from mmdream.image import octaves, tiles
 from mmdream.image.gradient import build_gradient, evaluate_objective
 from mmdream.image.objective import objective_at_depth
-from mmdream.image.spectrum import blur_cascade, gradient_under_affine, make_noise_image
+from mmdream.image.spectrum import blur_cascade, gradient_under_affine, make_noise_image, temper_gradient
 from mmdream.networks.registry import load_card
 from mmdream.settings.recipe import AscentOptions
 from mmdream.settings.schedule import Schedule
@@ -187,3 +187,39 @@ def test_noise_has_the_spectrum_of_pictures_and_its_own_seed():
     frequency = np.hypot(np.fft.fftfreq(96)[:, None], np.fft.rfftfreq(160)[None]).ravel()
     low, high = (amplitude[np.abs(frequency - f) < 0.01].mean() for f in (0.05, 0.4))
     assert low / high == pytest.approx(8, rel=0.3)
+
+
+def test_a_tempered_gradient_keeps_its_grey_and_stops_at_black_and_white():
+    image = np.float32([[[0, 0.5, 1], [0.1, 0.9, 0.5]]])
+    slope = np.float32([[[-1, 2, 2], [-4, 4, 3]]])
+    tempered = temper_gradient(lambda _: slope, 0.5, 0.2)(image)
+    assert np.allclose(tempered, [[[0, 1.5, 0], [-0.75, 1.25, 2]]])
+    grey = temper_gradient(lambda _: slope, 0.5, 0.0)(image)
+    assert np.allclose(grey.mean(axis=2), slope.mean(axis=2))
+    assert np.allclose(np.ptp(grey, axis=2), np.ptp(slope, axis=2) / 2)
+    assert temper_gradient(blur_cascade, 1.0, 0.0) is blur_cascade
+
+
+def test_a_shallow_dream_of_foliage_does_not_burn(network):
+    """Green leaves of noise: what a dream clips, and its colours, with the card's tempering and without."""
+    light = np.clip(make_noise_image(96, 128, 5).mean(axis=2, keepdims=True) * 4 - 1.6, 0, 0.8)
+    leaves = np.float32(light * [0.8, 1.0, 0.25])
+    card, objective = network.card, objective_at_depth(network.card, 0.3)
+    found = []
+    for color, margin in ((1.0, 0.0), card.tempering_along(objective.terms, objective.weights)):
+        gradient = temper_gradient(build_gradient(network, objective), color, margin)
+        gain = octaves.dream_octaves(
+            leaves,
+            np.zeros_like(leaves),
+            octaves.plan_full_passes([(96, 128)], 10),
+            gradient,
+            card.step_along(objective.terms, objective.weights),
+            seed=0,
+            time=Fraction(0),
+        )
+        dream = np.clip(leaves + gain, 0, 1)
+        clipped = ((dream <= 0) & (leaves > 0)) | ((dream >= 1) & (leaves < 1))
+        found.append((clipped.any(axis=2).mean(), np.ptp(dream, axis=2).mean()))
+    (clipped, colors), (clipped_now, colors_now) = found
+    assert clipped_now < 0.25 * clipped
+    assert colors_now < 0.9 * colors

@@ -80,6 +80,16 @@ def test_step_is_blended_as_the_rungs_are():
     assert blend_steps(0.5 / (len(steps) - 1)) == pytest.approx((steps[0] + steps[1]) / 2)
 
 
+def test_shallow_rungs_are_tempered_and_the_usual_depth_is_not():
+    found = load_card("dreamnet")
+    terms = [Term("layer", rung.layer) for rung in found.rungs]
+    assert found.tempering_along(terms, found.mix(0.9)) == (1, 0)
+    for rung, place in zip(found.rungs[:2], (0, 1 / 3), strict=True):
+        assert found.tempering_along(terms, found.mix(place)) == pytest.approx((rung.color, rung.margin))
+        assert rung.color < 1
+        assert rung.margin > 0
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"), [("vgg", "vgg16"), ("GoogleNet", "googlenet"), ("dreamnt", "dreamnet")]
 )
