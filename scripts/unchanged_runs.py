@@ -72,6 +72,29 @@ class Meant:
 
 SHALLOW = "5a5a69d32835ba4fa04d54196576a6df9405385b"
 """The last commit whose shallow dreams burn."""
+FADES = "03e471f1f31edb7b524173e742a359da5d0b71f1"
+"""The last commit that takes plain pictures for faded ones."""
+CARRIED = (
+    "film",
+    "containers",
+    "manners",
+    "real networks",
+    "random networks",
+    "wishes",
+    "schedules",
+    "passes",
+    "masks",
+    "drives",
+    "times",
+    "real films",
+    "forms",
+    "tracks",
+    "beside",
+    "resume",
+    "style",
+    "Python, films",
+)
+"""Runs that carry a dream from frame to frame of a film whose contrast changes."""
 
 MEANT = (
     Meant(
@@ -132,6 +155,11 @@ MEANT = (
         )
     ),
     Meant("training", "text", "a card tells the color and the margin of its rungs", SHALLOW),
+    *(
+        Meant(run, kind, "a contrast that grows is no fade that ends: its dream is not drawn over", FADES)
+        for run in CARRIED
+        for kind in ("figures", "messages", "frames", "pixels")
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"

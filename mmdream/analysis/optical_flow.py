@@ -16,6 +16,8 @@ FLOW_TOLERANCE_PX = 0.35
 """By which flow there and back may miss a pixel."""
 UNLIKE_LEVELS = 6
 """Of 255, mean over 5x5: a larger difference is another thing."""
+STANDARD_DEVIATION, UNLIKE_DEVIATION = 32.0, 24.0
+"""Of 255: what two images are brought to before they are compared, and what is another thing then."""
 FLAT_DEVIATION = 2.5
 """Standard deviation of luma, of 255, under which an image shows nothing that could be found again."""
 
@@ -131,6 +133,45 @@ def warp_onto(previous: np.ndarray, current: np.ndarray) -> tuple[np.ndarray, fl
     misses = np.square(backward + warp(forward, (), backward)[0]).sum(-1)
     trust = float((misses < 0.01 * np.square(backward).sum(-1) + FLOW_TOLERANCE_PX**2).mean())
     return warp(previous.astype(np.float32), (), backward)[0], trust
+
+
+def fetch_each_other(previous: np.ndarray, current: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The earlier of two images fetched for the later one, and the later one for the earlier.
+
+    They are compared in one light: brought to one mean and one deviation, so neither may be flat. A fast flow
+    is enough: a pixel counts only if the way leads to the same thing, and back. Under `MIN_SIDE` nothing
+    moves.
+
+    Args:
+        previous: uint8 [h, w].
+        current: likewise.
+
+    Returns:
+        For each what is fetched, uint8 [h, w], and where it counts, bool [h, w].
+    """
+    (height, width), pair = current.shape, [_standardize(image) for image in (previous, current)]
+    ways = [np.zeros((height, width, 2), np.float32)] * 2
+    if min(height, width) >= MIN_SIDE:
+        dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        ways = [dis.calc(pair[1], pair[0], None), dis.calc(pair[0], pair[1], None)]
+    fetched = []
+    for there, image in enumerate((previous, current)):
+        way = ways[there]
+        positions = _pixel_grid(height, width) + way
+        x, y = positions[..., 0], positions[..., 1]
+        inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+        misses = _squared_length(way + _remap(ways[1 - there], positions))
+        returns = misses < 0.01 * _squared_length(way) + FLOW_TOLERANCE_PX**2
+        alike = cv2.absdiff(_remap(pair[there], positions), pair[1 - there]) < UNLIKE_DEVIATION
+        fetched.append((_remap(image, positions), inside & returns & alike))
+    return fetched
+
+
+def _standardize(image: np.ndarray) -> np.ndarray:
+    """An image, uint8, with mean 128 and deviation `STANDARD_DEVIATION`."""
+    scale = STANDARD_DEVIATION / float(image.std())
+    levels = (np.arange(256) - float(image.mean())) * scale + 128
+    return cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
 
 
 def _remap(image: np.ndarray, positions: np.ndarray, method: int = cv2.INTER_LINEAR) -> np.ndarray:

@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 from scenedetect import FrameTimecode
 from scenedetect.detectors import ContentDetector
 
+from mmdream.analysis.fades import measure_gain, measure_light
 from mmdream.analysis.optical_flow import FLAT_DEVIATION, measure_motion, warp_onto
 from mmdream.media.video_reader import Frame
 
@@ -49,9 +50,8 @@ first step of a fade is as large as the second."""
 FLASH_DIFFERENCE = 10.0
 FLASH_RETURN_RATIO = 0.35
 """After a flash the image is back: what remains of its change is under this share."""
-FADE_GONE, FADE_FULL = 0.1, 0.3
-"""Shares of a shot's largest contrast: below the first a fade leaves nothing to dream on, from the second on
-a frame counts in full."""
+FADE_GONE = 0.1
+"""Share of its picture below which a fade leaves nothing to dream on."""
 
 FrameMark = Literal["start", "on", "flash"]
 """What a frame is to its shot: the first; more of it; unlike both sides, which are alike."""
@@ -87,7 +87,7 @@ class Scan:
     pts: array[int]
     """Time stamp of every frame."""
     light: array[float]
-    """Contrast of every frame over the largest in its shot, 0..1."""
+    """Share of its picture that a fade leaves of every frame, 0..1, see `measure_light`."""
     time_base: Fraction
     repeated: int
     """Broken frames that will be stood in for."""
@@ -97,8 +97,8 @@ class Scan:
     """Mean luma of every frame, 0..1."""
 
     def presence(self, number: int) -> float:
-        """How much of a frame is there: 1, and less the further it has faded, 0..1."""
-        return min(1.0, max(0.0, self.light[number] - FADE_GONE) / (FADE_FULL - FADE_GONE))
+        """How much of a frame is there, and of its dream: 1, and less the further it has faded, 0..1."""
+        return max(0.0, self.light[number] - FADE_GONE) / (1 - FADE_GONE)
 
     def to_bytes(self) -> bytes:
         """The scan as a safetensors file."""
@@ -143,7 +143,8 @@ def scan_frames(frames: Iterable[Frame]) -> Scan:
             shots.append(shot.close(number, light))
         if shot is None or mark == "start":
             shot = _OpenShot(number)
-        light.append(shot.add(number, thumbnail, mark == "flash"))
+        shot.add(number, thumbnail, mark == "flash")
+        light.append(1.0)
         pts.append(thumbnail.pts)
         motion.append(thumbnail.motion)
         brightness.append(float(thumbnail.ycrcb[..., 0].mean()) / 255)
@@ -160,31 +161,38 @@ class _OpenShot:
     def __init__(self, first: int) -> None:
         self.first = first
         self.row_maxima, self.column_maxima = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        self.largest = 0.0
+        self.contrasts, self.gains = array("f"), array("f")
+        self.last: Thumbnail | None = None
+        self.lit = EMPTY_BOX
         self.flashes: list[tuple[int, int]] = []
 
-    def add(self, number: int, thumbnail: Thumbnail, is_flash: bool) -> float:
-        """Add a frame, and return its contrast, of 255."""
+    def add(self, number: int, thumbnail: Thumbnail, is_flash: bool) -> None:
+        """Add a frame."""
         # Of what is lit in this frame: a small thing in the dark is no fade.
         top, bottom, left, right = thumbnail.box
-        contrast = float(thumbnail.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else 0.0
+        contrast = float(thumbnail.ycrcb[top:bottom, left:right, 0].std()) if bottom > top else -1.0
+        self.contrasts.append(contrast)
+        self.gains.append(0.0)
         if not is_flash:
             self.row_maxima = np.maximum(self.row_maxima, thumbnail.row_maxima)
             self.column_maxima = np.maximum(self.column_maxima, thumbnail.column_maxima)
-            self.largest = max(self.largest, contrast)
+            top, bottom, left, right = self.lit = _union_box(self.lit, thumbnail.box)
+            if self.last is not None and top < bottom:
+                before, after = (each.ycrcb[top:bottom, left:right, 0] for each in (self.last, thumbnail))
+                self.gains[-1] = measure_gain(before, after)
+            self.last = thumbnail
         elif self.flashes and self.flashes[-1][1] == number:
             self.flashes[-1] = self.flashes[-1][0], number + 1
         else:
             self.flashes.append((number, number + 1))
-        return contrast
 
     def close(self, stop: int, light: array[float]) -> Shot:
-        """The shot; its frames' contrasts are divided by its largest in place."""
-        for number in range(self.first, stop):
-            # A shot that shows nothing anywhere is not fading.
-            light[number] = min(1.0, light[number] / self.largest) if self.largest >= FLAT_DEVIATION else 1.0
+        """The shot; the light of its frames is laid into `light`."""
         box = lit_box(self.row_maxima, self.column_maxima, BLACK_LEVEL / 255)
-        return Shot(self.first, stop, box, tuple(self.flashes))
+        shot = Shot(self.first, stop, box, tuple(self.flashes))
+        is_flash = np.array([shot.is_flash(number) for number in range(self.first, stop)])
+        light[self.first : stop] = array("f", measure_light(self.contrasts, self.gains, is_flash))
+        return shot
 
 
 @dataclass(frozen=True, slots=True)

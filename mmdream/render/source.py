@@ -136,9 +136,9 @@ class FrameContext:
     """Of the source, as a player shows it."""
     shot: Shot
     light: float
-    """0..1: the frame's contrast over the largest in its shot."""
+    """0..1: share of its picture that a fade leaves."""
     presence: float
-    """0..1: how much of the image a fade leaves."""
+    """0..1: how much of its dream a fade leaves."""
     small: np.ndarray
     """float32 [h, w, 3]: what lies within the shot's borders, at the working resolution."""
     gray: np.ndarray

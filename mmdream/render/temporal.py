@@ -60,8 +60,7 @@ class TemporalState:
     step_gain: float
     """Usual length of a step over the card's; steered by the measured strength."""
     light: float
-    """0..1: the best contrast, over the largest in the shot, that the dream was drawn in. What was dreamed in
-    the dusk of a fade is drawn over."""
+    """0..1: the best light that the dream was drawn in; what was dreamed in a fade's dusk is drawn over."""
     age: int = 0
     """Frames since the dream began."""
     fatigue: Fatigue = field(default_factory=dict)
