@@ -185,11 +185,14 @@ class FramePipeline:
         rgb = rgb.copy()
         inner, source = crop_to_shot(rgb, context.shot), crop_to_shot(frame.rgb, context.shot)
         for layer in layers:
-            added = enlarge_detail(layer.detail, inner.shape[:2]) * np.float32(layer.context.share)
+            added = enlarge_detail(layer.detail, inner.shape[:2])
+            if layer.context.share != 1:
+                added = added * np.float32(layer.context.share)
             if layer.context.mask is not None:
-                added *= crop_to_shot(layer.context.mask, context.shot)[..., None]
-            np.clip(inner + added, 0.0, 1.0, out=inner)
-        return rgb, measure_strength(inner - source) * inner.size / rgb.size
+                added = added * crop_to_shot(layer.context.mask, context.shot)[..., None]
+            np.add(inner, added, out=inner)
+            np.clip(inner, 0.0, 1.0, out=inner)
+        return rgb, measure_strength(inner, source) * inner.size / rgb.size
 
     def score(self, context: FrameContext, rgb: np.ndarray) -> tuple[float, float] | None:
         """The first pass's objective of source and dream; None: this frame is not scored."""

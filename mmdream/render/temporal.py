@@ -226,9 +226,10 @@ def measure_room(grey: np.ndarray) -> float:
     return float(free[grey].mean()) / (2 * DREAM_RANGE)
 
 
-def measure_strength(detail: np.ndarray) -> float:
-    """Mean absolute difference that a dream makes, of the range 0..1."""
-    return cv2.norm(detail, cv2.NORM_L1) / detail.size
+def measure_strength(detail: np.ndarray, source: np.ndarray | None = None) -> float:
+    """Mean absolute difference that a dream makes, of the range 0..1; with a source, of the dream itself."""
+    total = cv2.norm(detail, cv2.NORM_L1) if source is None else cv2.norm(detail, source, cv2.NORM_L1)
+    return total / detail.size
 
 
 def _enlarge_like(smooth: np.ndarray, like: np.ndarray) -> np.ndarray:
