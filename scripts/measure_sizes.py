@@ -1,7 +1,7 @@
 """Measure dreams whose working size is smaller than their film: sharpness, time, memory; a line of JSON each.
 
     python scripts/measure_sizes.py sharp FILM [--start 8 --end 10] [--sizes 240p 360p]
-    python scripts/measure_sizes.py large PHOTO [--heights 1080 2160] [--size 540p]
+    python scripts/measure_sizes.py large PHOTO [--heights 1080 2160] [--size 480p]
 
 sharp   dreams an excerpt at the film's own size and at smaller ones. `sharpness` is the high-pass RMS (sigma
         1.5 px of the film) of dream minus source, `share` that over the own size's; R as in

@@ -160,6 +160,12 @@ MEANT = (
         for run in CARRIED
         for kind in ("figures", "messages", "frames", "pixels")
     ),
+    Meant(
+        "said",
+        "messages",
+        "--help tells the size that large films are dreamed at",
+        "03e471f1f31edb7b524173e742a359da5d0b71f1",
+    ),
 )
 
 SMALL = "--octaves 2 --steps 2"

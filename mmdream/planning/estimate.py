@@ -40,7 +40,7 @@ from mmdream.render.models import load_guide_sound
 from mmdream.render.parts import KEPT_STATES
 from mmdream.render.video import load_networks, scan_video
 from mmdream.settings.definition import describe_changes, to_dict
-from mmdream.settings.recipe import Recipe
+from mmdream.settings.recipe import Recipe, film_size
 from mmdream.settings.report import format_duration
 
 LONG_WORK_SECONDS = 20.0
@@ -80,6 +80,9 @@ def announce_plan(plan: VideoPlan, folder: Path, sink: EventSink) -> EventSink:
         planned = Planned(len(seconds), plan.frames_done, pipeline.size[::-1], networks, left)
         sink.emit(planned)
         sink.say(_describe_work(planned))
+        asked, own = plan.job.recipe.size, (plan.video.width, plan.video.height)
+        if film_size(asked, *own) != asked:
+            sink.say(f"so large a film is dreamed smaller, and keeps its size; in full: --size {min(own)}p")
         in_order = np.concatenate((seconds[~missing], seconds[missing]))
         sink = report_time_left(sink, in_order, plan.audio_network is not None)
     if plan.track is not None and len(film.audio_tracks) > 1:

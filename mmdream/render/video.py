@@ -46,7 +46,7 @@ from mmdream.render.parts import (
 )
 from mmdream.render.source import FileFrameSource, hash_frame
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.settings.recipe import Selection
+from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.report import Report
 
 Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
@@ -151,8 +151,9 @@ def load_networks(
     pipeline = audio_network = None
     if not job.order.keep_picture:
         assert film.video is not None
-        recipe = with_modulated_schedule(job.recipe, schedules.video)
         size = film.video.width, film.video.height
+        recipe = with_modulated_schedule(job.recipe, schedules.video)
+        recipe = replace(recipe, size=film_size(recipe.size, *size))
         scored_every = 2 * max(1, round(film.video.rate or 25))
         pipeline = FramePipeline.load(recipe, size, sink, stopwatch.watch(is_stopped), scored_every)
     if track is not None:

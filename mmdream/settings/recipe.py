@@ -150,8 +150,9 @@ class Recipe:
         CLIMB,
         "WxH|480p",
         media=IMAGE,
+        default_text="its own; of films over 720p 480p",
     )
-    """None: the film's own."""
+    """None: the film's or picture's own, but see `film_size`."""
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the picture network.", NETWORKS, media=IMAGE
     )
@@ -239,6 +240,17 @@ class ExtraOutputs:
 
 
 NO_EXTRAS = ExtraOutputs()
+LARGEST_OWN_SIDE, LARGE_FILM_SIZE = 720, "480p"
+"""px of the shorter side up to which films are dreamed at their own size; what larger ones are dreamed at: a
+step takes as long as there are pixels, and edges are brought to the film's size anyway."""
+
+
+def film_size(size: str | None, width: int, height: int) -> str | None:
+    """The size, as `resolve_size` takes it, that a film of some width and height is dreamed at.
+
+    One that was asked for is kept; else large films are dreamed at `LARGE_FILM_SIZE`.
+    """
+    return LARGE_FILM_SIZE if size is None and min(width, height) > LARGEST_OWN_SIDE else size
 
 
 def resolve_size(size: str | None, width: int, height: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
+from mmdream.settings.recipe import film_size
 
 QUICK = Schedule(octaves=2, steps=3)
 
@@ -112,6 +113,15 @@ def test_size_is_the_working_resolution_only(film: Path, tmp_path: Path):
     shown = decode_frames(out)
     assert shown.shape[1:] == (96, 128, 3)
     assert np.abs(shown - decode_frames(film, end=Fraction(1, 4))).mean() > 0.005
+
+
+@pytest.mark.parametrize(
+    ("film", "wanted"),
+    [((1280, 720), None), ((720, 1280), None), ((1920, 1080), "480p"), ((2160, 3840), "480p")],
+)
+def test_only_large_films_have_a_size_of_their_own(film: tuple[int, int], wanted: str | None):
+    assert film_size(None, *film) == wanted
+    assert film_size("1080p", *film) == "1080p"
 
 
 @pytest.mark.parametrize("kept", ["keep_picture", "keep_sound"])
