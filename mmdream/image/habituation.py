@@ -3,14 +3,19 @@
 A layer's energy is climbed the faster the more of it there is, so that a few channels win every film: with
 dreamnet, those of dogs. Here a channel counts the less, the larger its share was of the energy that the dream
 has added lately, as neurons adapt to what lasts (Kohn 2007, "Visual adaptation"), until all have their turn.
+Besides, attention drifts: each channel's weight rises and falls slowly. Without it all strong channels are
+held down alike, and what is left is vague; with it some are always free to draw clearly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
+
+from mmdream.core.rng import rng_for
 
 Fatigue = Mapping[str, np.ndarray]
 """Of each layer, by name: a running mean of each channel's share of the energy that the dream adds there,
@@ -20,8 +25,12 @@ TIME_CONSTANT = 2.0
 """Of the running mean in a film, seconds."""
 OCTAVE_SHARE = 0.3
 """What each octave of an image in full decides of it."""
-EXPONENT = 2.5
+EXPONENT = 3.3
 """Power of a channel's share that its energy is divided by, at habituation 1."""
+DRIFT = 1.6
+"""Standard deviation of the logarithm of the drift, at habituation 1."""
+DRIFT_PERIODS = 4.0, 16.0
+"""Shortest and longest period of a channel's drift, seconds."""
 
 
 def habituate(
@@ -47,10 +56,28 @@ def elapsed_share(seconds: float) -> float:
     return 1 - math.exp(-abs(seconds) / TIME_CONSTANT)
 
 
-def channel_gains(shares: np.ndarray, habituation: float) -> np.ndarray:
+def fatigue_gains(shares: np.ndarray, habituation: float) -> np.ndarray:
     """Factors of channels' energies, float32 [c], 0..1, by their fatigue and `habituation`, 0..1.
 
-    At habituation 0.6, a channel with an even share of the energy counts a third, one with ten times that a
-    thirtieth.
+    At habituation 0.6, a channel with an even share of the energy counts a quarter, one with ten times that a
+    hundredth.
     """
     return np.power(1 + shares * np.float32(len(shares)), np.float32(-EXPONENT * habituation))
+
+
+def drift_gains(layer: str, channels: int, habituation: float, seed: int, seconds: float) -> np.ndarray:
+    """Factors of channels' energies that come and go, float32 [c], > 0, at `seconds` of the source.
+
+    Each channel of a layer, by its name, has a period and a phase of its own, drawn by the `seed`.
+    """
+    periods, phases = _draw_drift(layer, channels, seed)
+    logarithms = math.sqrt(2) * DRIFT * habituation * np.cos(2 * np.pi * (seconds / periods + phases))
+    return np.exp(logarithms).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _draw_drift(layer: str, channels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Period, s, and phase, 0..1, of each channel, float64 [c]."""
+    rng = rng_for(seed, "drift", layer)
+    shortest, longest = DRIFT_PERIODS
+    return shortest * (longest / shortest) ** rng.random(channels), rng.random(channels)

@@ -15,7 +15,7 @@ from mmdream.core.events import EventSink
 from mmdream.core.memory import LruCache
 from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import build_gradient, evaluate_objective, measure_channel_energies
-from mmdream.image.habituation import Fatigue, channel_gains, habituate
+from mmdream.image.habituation import Fatigue, drift_gains, fatigue_gains, habituate
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.image.spectrum import temper_gradient
@@ -164,7 +164,7 @@ class DreamPass(PassRenderer):
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
         objective, step = self._ascent(asked.settings)
-        gradient = self._gradient(asked.settings, objective, asked.fatigue)
+        gradient = self._gradient(asked.settings, objective, asked.fatigue, asked.time)
         return octaves.dream_octaves(
             asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,
             time=asked.time, step_scale=asked.step_scale, color=self.recipe.color,
@@ -192,7 +192,7 @@ class DreamPass(PassRenderer):
         """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
         grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
         objective, _ = self._ascent(settings)
-        gradient = self._gradient(settings, objective, {})
+        gradient = self._gradient(settings, objective, {}, Fraction(0))
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
         return lambda: gradient(grey)
@@ -206,7 +206,9 @@ class DreamPass(PassRenderer):
 
         return self._known.get(settings, prepare)
 
-    def _gradient(self, settings: FrameSettings, objective: Objective, fatigue: Fatigue) -> GradientFunction:
+    def _gradient(
+        self, settings: FrameSettings, objective: Objective, fatigue: Fatigue, time: Fraction
+    ) -> GradientFunction:
         color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
         layers = _tiring_layers(settings, objective)
         if not layers:
@@ -214,7 +216,8 @@ class DreamPass(PassRenderer):
         counts = self.network.channel_counts()
         rested = {layer: np.zeros(counts[layer], np.float32) for layer in layers}
         gains = {
-            layer: channel_gains(fatigue.get(layer, shares), settings.habituation)
+            layer: fatigue_gains(fatigue.get(layer, shares), settings.habituation)
+            * drift_gains(layer, len(shares), settings.habituation, self.recipe.seed, float(time))
             for layer, shares in rested.items()
         }
         return temper_gradient(build_gradient(self.network, objective, gains), color, margin)

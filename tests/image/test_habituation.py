@@ -10,7 +10,7 @@ import pytest
 from mmdream.analysis.shots import scan_frames
 from mmdream.core.events import EventSink
 from mmdream.image.gradient import build_gradient, measure_channel_energies
-from mmdream.image.habituation import Fatigue, channel_gains, elapsed_share, habituate
+from mmdream.image.habituation import Fatigue, drift_gains, elapsed_share, fatigue_gains, habituate
 from mmdream.media.video_reader import Frame
 from mmdream.render.frames import FramePipeline
 from mmdream.render.temporal import TemporalState
@@ -26,20 +26,31 @@ def test_the_loudest_channel_gives_way_and_recovers():
     for _ in range(20):
         tired = habituate(tired, source, added, elapsed_share(1.0))
     assert tired["layer"].sum() == pytest.approx(1, rel=1e-3)
-    gains = channel_gains(tired["layer"], 1.0)
+    gains = fatigue_gains(tired["layer"], 1.0)
     # The first channel is as strong as ever it was, but that is the source's.
     assert gains[1] < 0.1 < gains[2] < gains[3] == gains[0] == 1
     for _ in range(20):
         tired = habituate(tired, source, {"layer": source["layer"] + np.float32((0, 0, 1, 0))}, 0.4)
-    recovered = channel_gains(tired["layer"], 1.0)
+    recovered = fatigue_gains(tired["layer"], 1.0)
     assert recovered[1] > 0.99
     assert recovered[2] < 0.1
 
 
 def test_nothing_tires_without_habituation_or_without_a_dream():
     energies = {"layer": np.ones(4, np.float32)}
-    assert np.array_equal(channel_gains(np.array([0.7, 0.3], np.float32), 0.0), np.ones(2, np.float32))
+    assert np.array_equal(fatigue_gains(np.array([0.7, 0.3], np.float32), 0.0), np.ones(2, np.float32))
     assert not habituate({}, energies, energies, 1.0)["layer"].any()
+
+
+def test_attention_drifts_slowly_by_the_seed_and_favours_nothing():
+    times = np.arange(0, 400, 0.2)
+    drift = np.log([drift_gains("p4c", 64, 0.6, 1, seconds) for seconds in times])
+    assert np.abs(np.diff(drift, axis=0)).max() < 0.5
+    assert np.abs(drift.mean(axis=0)).max() < 0.1
+    assert drift.std(axis=0) == pytest.approx(np.full(64, 0.96), rel=0.1)
+    others = [drift_gains("p4c", 64, 0.6, 2, 0.0), drift_gains("c3b", 64, 0.6, 1, 0.0)]
+    assert all(abs(np.corrcoef(np.log(other), drift[0])[0, 1]) < 0.5 for other in others)
+    assert np.array_equal(drift_gains("p4c", 64, 0.0, 1, 3.0), np.ones(64, np.float32))
 
 
 def test_gains_choose_among_the_channels_of_a_layer(network, picture):
