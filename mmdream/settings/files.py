@@ -100,8 +100,7 @@ def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
     """Read a schedule file.
 
     The TOML file may name a ``preset``, in place of `base`, and holds ``[[key]]`` tables with ``at``
-    (seconds) and any of octaves, octave_scale, steps, depth, strength and motif. Others keep the preset's
-    curve.
+    (seconds) and any of the schedule's settings. Others keep the preset's curve.
 
     Raises:
         UserError: unreadable file, unknown name (with the nearest right one), value out of range.
