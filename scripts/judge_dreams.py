@@ -24,6 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import train_judge
+from training_pictures import JUDGED_FRAMES
 
 from mmdream.image import octaves
 from mmdream.image.gradient import build_gradient
@@ -137,7 +138,7 @@ def read_pictures(data: Path, kind: str) -> list[np.ndarray]:
     found = []
     for name in ("chaplin.mp4", "big_buck_bunny_0_30.webm", "sintel_854x480.mp4"):
         film = probe(data / "films" / name)
-        every = [frame for number, frame in enumerate(read_frames(film)) if number in (40, 200, 400, 600)]
+        every = [frame for number, frame in enumerate(read_frames(film)) if number in JUDGED_FRAMES]
         found += [crop_square(frame.rgb) for frame in every]
     return found
 

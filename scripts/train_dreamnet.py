@@ -4,14 +4,18 @@ The teacher sees the clean picture, the student an attacked one: one gradient st
 length in the direction that raises the loss. A student that must not answer to noise has clean
 gradients, and those are what a dream is made of (after Engstrom et al. 2019,
 "Adversarial robustness as a prior for learned representations"). The class head is trained together with
-the features, under the same attack, on the pictures whose class is among Tiny ImageNet's 200.
+the features, under the same attack, on the pictures whose class is among Tiny ImageNet's 200. `--dreams` adds
+the student's own class dreams to each batch, see training_dreams.py.
 
     python scripts/train_dreamnet.py --tiny tiny-imagenet-200 --steps 20000   # trains, resumes, exports
+    python scripts/train_dreamnet.py --begin models/dreamnet.npz --rate 5e-4 --batch 16 --dreams 8 ...
     python scripts/train_dreamnet.py --export-only                            # exports the newest checkpoint
     KERAS_BACKEND=torch python scripts/train_dreamnet.py ...                  # on a GPU without TensorFlow
 
-Numbers are addressed by step, so that a stopped and resumed run goes on as an unbroken one; a smaller
-``--steps`` on resuming ends the cosine earlier. ``kill -STOP`` and ``-CONT`` pause it.
+Numbers are addressed by step, so that a stopped and resumed run goes on as an unbroken one, but for
+`--dreams`, which begin anew; a smaller ``--steps`` on resuming ends the cosine earlier. ``kill -STOP`` and
+``-CONT`` pause it. Beside the checkpoint lie the weights of its last evaluation, in the form that ships
+(``.folded.npz``), to begin from.
 """
 
 from __future__ import annotations
@@ -27,9 +31,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from backends import compile_step, value_and_gradient
-from dreamnet_export import export
+from dreamnet_export import export, unfold
 from keras import ops
-from training_pictures import Batch, batch, batches, load_pools
+from training_dreams import Dreams, add_dreams, shares_of_finished
+from training_pictures import Batch, batch, batches, load_pools, read_film_frames
 
 from mmdream.networks.image_models import dreamnet, googlenet
 from mmdream.networks.network import assign_arrays
@@ -39,7 +44,6 @@ from mmdream.training.attacks import perturb_images
 
 RUNGS = ("inception_3b_output", "inception_4c_output", "inception_5b_output")
 CAFFE_MEAN = (104.0, 117.0, 123.0)
-PEAK_RATE = 2.5e-3
 CLASSES = 1.0
 """Weight of the classes' cross entropy beside the distance to the teacher's features."""
 TRUST = 0.5
@@ -58,6 +62,14 @@ def main() -> None:
     options.add_argument("--eps", type=float, default=5.0, help="L2 length of the attack, pixels 0..1")
     options.add_argument("--side", type=int, default=160, help="px of a crop")
     options.add_argument("--batch", type=int, default=24)
+    options.add_argument(
+        "--dreams", type=int, default=0, help="class dreams in each batch, beside its pictures"
+    )
+    options.add_argument(
+        "--films", type=Path, nargs="*", default=[], help="films whose frames dreams begin from"
+    )
+    options.add_argument("--begin", type=Path, help="weights to begin from: models/dreamnet.npz or an export")
+    options.add_argument("--rate", type=float, default=2.5e-3, help="peak rate; from weights about 5e-4")
     options.add_argument("--checkpoint", type=Path, default=ROOT / "training" / "dreamnet.npz")
     options.add_argument("--out", type=Path, default=ROOT / "models" / "dreamnet.npz")
     options.add_argument("--export-only", action="store_true")
@@ -75,7 +87,7 @@ def train(chosen: argparse.Namespace) -> None:
     print(f"{large} large pictures, {len(trained_on.small)} small ones", flush=True)
     teacher = load_teacher(chosen.data / "weights" / "googlenet_fp16.npz")
     student = dreamnet("mixed_bfloat16", normalised=True)
-    optimizer = keras.optimizers.AdamW(PEAK_RATE, beta_2=0.99, weight_decay=1e-3)
+    optimizer = keras.optimizers.AdamW(chosen.rate, beta_2=0.99, weight_decay=1e-3)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     optimizer.build(student.trainable_variables)
     state = student.variables + optimizer.variables
@@ -83,33 +95,46 @@ def train(chosen: argparse.Namespace) -> None:
     shape = chosen.batch, chosen.side
     if not units:
         units = channel_units(teacher, [batch(trained_on, *shape, 10**9 + place) for place in range(16)])
+    if not first and chosen.begin is not None:
+        calibration = [batch(trained_on, *shape, 3 * 10**9 + place).pictures for place in range(8)]
+        unfold(student, read_arrays(chosen.begin), units, np.concatenate(calibration))
     columns = [load_card("googlenet").class_index(names[0]) for names in load_card("dreamnet").class_names()]
+    ascent = make_ascent(student)
+    dreams = Dreams(trained_on, read_film_frames(chosen.films), chosen.side, chosen.dreams)
+    believed: list[float] = []  # what share the teacher gives to the class of each finished dream
     train_step = make_step(student, teacher, optimizer, units, columns)
     evaluate = make_evaluation(student, teacher, units, columns)
-    trials = [batch(kept, *shape, 2 * 10**9 + place) for place in range(12)]
+    trials = [batch(kept, 24, chosen.side, 2 * 10**9 + place) for place in range(12)]
     began, at = time.monotonic(), first
     for step, given in batches(trained_on, *shape, first, chosen.steps):
         progress = step / chosen.steps
-        optimizer.learning_rate.assign(learning_rate(progress))
-        longest = chosen.eps * min(1.0, progress / 0.3)
-        length = np.random.default_rng((2019, step)).uniform(0, longest, chosen.batch)
-        loss = train_step(given.pictures, given.classes, length.astype(np.float32))
+        optimizer.learning_rate.assign(chosen.rate * learning_rate(progress))
+        longest = chosen.eps * (1.0 if chosen.begin is not None else min(1.0, progress / 0.3))
+        grown = dreams.grow(ascent, step)
+        shown = add_dreams(given, grown)
+        length = np.random.default_rng((2019, step)).uniform(0, longest, len(shown.classes))
+        loss, shares = train_step(shown.pictures, shown.classes, length.astype(np.float32))
+        believed += shares_of_finished(grown, ops.convert_to_numpy(shares)[chosen.batch :])
         if (done := step + 1) % 100 == 0 or done == chosen.steps:
             pace = (time.monotonic() - began) / (done - at) * 1000
-            print(f"step {done}/{chosen.steps} {pace:.0f} ms/step loss {float(loss):.4f}", flush=True)
+            told = f", {np.mean(believed):.3f} believed in {len(believed)} dreams" if believed else ""
+            print(f"step {done}/{chosen.steps} {pace:.0f} ms/step loss {float(loss):.4f}{told}", flush=True)
+            believed.clear()
             began, at = time.monotonic(), done
             if done % 500 == 0 or done == chosen.steps:
                 figures = evaluate_student(evaluate, trials, chosen.eps / 2)
                 print("   ", " ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
                 save_checkpoint(chosen.checkpoint, state, done, units, figures)
+                # Of half size and without the optimiser: a later training may begin from it.
+                export(chosen.checkpoint, chosen.checkpoint.with_suffix(".folded.npz"))
                 began = time.monotonic()
 
 
 def learning_rate(progress: float) -> float:
-    """Learning rate at `progress` 0..1: 3 % warm-up, then a cosine to 0."""
+    """Share of the peak rate at `progress` 0..1: 3 % warm-up, then a cosine to 0."""
     if progress < 0.03:
-        return PEAK_RATE * (progress + 1e-4) / 0.03
-    return PEAK_RATE * 0.5 * (1 + float(np.cos(np.pi * (progress - 0.03) / 0.97)))
+        return (progress + 1e-4) / 0.03
+    return 0.5 * (1 + float(np.cos(np.pi * (progress - 0.03) / 0.97)))
 
 
 def load_teacher(weights: Path) -> keras.Model:
@@ -179,8 +204,22 @@ def attack(student, pictures, targets, length):  # type: ignore[no-untyped-def]
     return perturb_images(pictures, value_and_gradient(loss, pictures)[1], length)
 
 
+def make_ascent(student):  # type: ignore[no-untyped-def]
+    """(pictures, classes) -> gradient of the classes' evidence, for any size of pictures, as arrays."""
+
+    @compile_step
+    def gradient(pictures, classes):  # type: ignore[no-untyped-def]
+        def evidence(pictures):  # type: ignore[no-untyped-def]
+            log_shares = ops.log_softmax(ops.cast(student(pictures - 0.5, training=False)[-1], "float32"))
+            return ops.sum(log_shares * ops.one_hot(classes, log_shares.shape[-1]))
+
+        return value_and_gradient(evidence, pictures)[1]
+
+    return lambda pictures, classes: ops.convert_to_numpy(gradient(pictures, classes))
+
+
 def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-untyped-def]
-    """One training step: (pictures, classes, lengths of the attack) -> loss under attack."""
+    """One training step: (pictures, classes, lengths of attack) -> loss under attack, shares of classes."""
 
     @compile_step
     def step(pictures, classes, length):  # type: ignore[no-untyped-def]
@@ -192,7 +231,7 @@ def make_step(student, teacher, optimizer, units, columns):  # type: ignore[no-u
 
         value, gradients = value_and_gradient(loss, student.trainable_variables)
         optimizer.apply(gradients, student.trainable_variables)
-        return value
+        return value, targets[1]
 
     return step
 

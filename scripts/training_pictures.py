@@ -11,6 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
+
+JUDGED_FRAMES = (40, 200, 400, 600)
+"""Those of each film that judge_dreams.py begins from: what is judged is not trained on."""
 Labelled = tuple[np.ndarray, int]
 """A picture, uint8 [h, w, 3] RGB, and the place of its class among Tiny ImageNet's, -1 for none."""
 
@@ -85,6 +90,19 @@ def decode_picture(data: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), flags)[..., ::-1]
 
 
+def read_film_frames(films: list[Path]) -> list[np.ndarray]:
+    """Every sixth frame, at most 360 rows, but for those near one that judge_dreams.py begins from."""
+    found = []
+    for film in films:
+        for number, frame in enumerate(read_frames(probe(film))):
+            if number % 6 == 0 and min(abs(number - judged) for judged in JUDGED_FRAMES) >= 24:
+                height, width = frame.rgb.shape[:2]
+                size = (round(width * 360 / height), 360) if height > 360 else (width, height)
+                small = cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
+                found.append((small * 255).round().clip(0, 255).astype(np.uint8))
+    return found
+
+
 def batches(pool: Pool, count: int, side: int, first: int, last: int) -> Iterator[tuple[int, Batch]]:
     """Batches of steps `first` to `last`, made two ahead in a thread."""
     with ThreadPoolExecutor(1) as thread:
@@ -96,10 +114,7 @@ def batches(pool: Pool, count: int, side: int, first: int, last: int) -> Iterato
 
 
 def batch(pool: Pool, count: int, side: int, seed: int) -> Batch:
-    """One batch: half crops of the large pictures at 0.4 to 1.2x, half of the small ones, enlarged.
-
-    Flipped, contrast 0.6 to 1.3, saturation 0 to 1.5, colours +-0.1.
-    """
+    """One batch: half crops of the large pictures at 0.4 to 1.2x, half of the small ones, enlarged."""
     rng = np.random.default_rng((2016, seed))
     pictures = np.empty((count, side, side, 3), np.float32)
     classes = np.empty(count, np.int32)
@@ -108,14 +123,23 @@ def batch(pool: Pool, count: int, side: int, seed: int) -> Batch:
         of = pool.small if small else pool.large[rng.integers(len(pool.large))]
         picture, classes[place] = of[rng.integers(len(of))]
         crop_side = round(64 * rng.uniform(0.7, 1.0)) if small else round(side / rng.uniform(0.4, 1.2))
-        crop_side = min(crop_side, *picture.shape[:2])
-        y, x = (int(rng.integers(size - crop_side + 1)) for size in picture.shape[:2])
-        crop = picture[y : y + crop_side, x : x + crop_side]
-        how = cv2.INTER_AREA if crop_side > side else cv2.INTER_CUBIC
-        crop = cv2.resize(crop, (side, side), interpolation=how).astype(np.float32) / 255
-        crop = crop[:, ::-1] if rng.random() < 0.5 else crop
-        grey = crop.mean(2, keepdims=True)
-        crop = grey + (crop - grey) * np.float32(rng.uniform(0.0, 1.5))
-        jitter = rng.uniform(-0.1, 0.1, 3).astype(np.float32)
-        pictures[place] = (crop - 0.5) * np.float32(rng.uniform(0.6, 1.3)) + 0.5 + jitter
-    return Batch(np.clip(pictures, 0, 1), classes)
+        pictures[place] = vary_colors(crop_square(picture, crop_side, side, rng), rng)
+    return Batch(pictures, classes)
+
+
+def crop_square(picture: np.ndarray, crop_side: int, side: int, rng: np.random.Generator) -> np.ndarray:
+    """A square of a picture, uint8 [h, w, 3], drawn and brought to `side` px, float32 0..1."""
+    crop_side = min(crop_side, *picture.shape[:2])
+    y, x = (int(rng.integers(size - crop_side + 1)) for size in picture.shape[:2])
+    crop = picture[y : y + crop_side, x : x + crop_side]
+    how = cv2.INTER_AREA if crop_side > side else cv2.INTER_CUBIC
+    crop = cv2.resize(crop, (side, side), interpolation=how).astype(np.float32) / 255
+    return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+def vary_colors(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Contrast 0.6 to 1.3, saturation 0 to 1.5, colours +-0.1."""
+    grey = crop.mean(2, keepdims=True)
+    crop = grey + (crop - grey) * np.float32(rng.uniform(0.0, 1.5))
+    jitter = rng.uniform(-0.1, 0.1, 3).astype(np.float32)
+    return np.clip((crop - 0.5) * np.float32(rng.uniform(0.6, 1.3)) + 0.5 + jitter, 0, 1)

@@ -183,11 +183,14 @@ def test_squeezenet_knows_its_classes(data, monkeypatch):
     assert accuracy(wrong, archive, 40)[0] < first
 
 
-def test_normalisation_folds_away():
-    """The shipped form and the trained form are one function, at sizes that no stride divides."""
+def test_normalisation_folds_away_and_back():
+    """The shipped form and the trained form are one function, at sizes that no stride divides.
+
+    A student that begins from the shipped form is that function too, with filters as long as they are to be.
+    """
     if str(SCRIPTS) not in sys.path:
         sys.path.insert(0, str(SCRIPTS))
-    from dreamnet_export import fold
+    from dreamnet_export import LENGTH, fold, unfold
 
     from mmdream.networks.image_models import dreamnet
     from mmdream.networks.network import assign_arrays
@@ -204,6 +207,15 @@ def test_normalisation_folds_away():
     x = make_noise(67, 90) - 0.5
     for a, b, unit in zip(plain(x), trained(x), (1, 3, 2, 1), strict=True):
         np.testing.assert_allclose(a, b * unit, rtol=1e-3, atol=1e-3)
+    begun = dreamnet(normalised=True)
+    again = [rng.uniform(0.5, 2, count).astype(np.float32) for count in (480, 512, 1024)]
+    unfold(begun, fold(trained, units), again, x + 0.5)
+    for a, b, unit in zip(plain(x), begun(x), (*again, 1), strict=True):
+        np.testing.assert_allclose(a, b * unit, rtol=1e-3, atol=2e-3)
+    lengths = np.sqrt(np.square(begun.get_layer("c3b_conv").kernel).sum((0, 1, 2)))
+    np.testing.assert_allclose(lengths, LENGTH, rtol=1e-3)
+    for a, b in zip(begun(x), begun(x, training=True), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-2)
 
 
 def test_unknown_layer_is_a_bug_of_the_card():
