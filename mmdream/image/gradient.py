@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from mmdream.ascent.objectives import MEASURES, channel_cosine, class_evidence, energy, guide_similarity
 from mmdream.core.memory import cache_in_traces
 from mmdream.image.spectrum import make_reference_noise
+from mmdream.image.tiles import WHOLE, TileBox
 from mmdream.networks.framework import tf
 from mmdream.networks.network import Network
 from mmdream.settings.targets import GuideImage, Objective, Term
@@ -18,23 +20,34 @@ RIVAL_WEIGHT = 1.0
 several times as often as those at 0.5."""
 
 ObjectiveFunction = Callable[..., tf.Tensor]
-"""(image float32 [1, H, W, 3], weights float32 [term], each layer's gains float32 [c]) -> float32 scalar."""
+"""(image float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar; where layers have gains, a box,
+float32 [4], and these come behind."""
+GainsAt = Callable[[tf.Tensor], tf.Tensor]
+"""Size of a layer, int32 [2] -> its gains, float32 that broadcast to [1, h, w, c]."""
 ChannelGains = Mapping[str, np.ndarray]
-"""Of some layers, by name: factors of the channels' energies where a whole layer is climbed, float32 [c]."""
+"""Of some layers, by name: factors of the channels' energies where a whole layer is climbed, float32 [c]; or
+[row, column, c] at evenly spaced places of the image."""
 NO_GAINS: ChannelGains = {}
+GainedLayers = tuple[tuple[str, int], ...]
+"""Layers that have gains, and the number of axes of these."""
 
 
 def build_gradient(
     network: Network, objective: Objective, gains: ChannelGains = NO_GAINS
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The gradient of an objective, traced once for all: float32 [H, W, 3], 0..1 -> float32 [H, W, 3]."""
-    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, tuple(gains))
-    weights = tf.constant(objective.weights, tf.float32)
-    factors = [tf.constant(gain, tf.float32) for gain in gains.values()]
+) -> Callable[..., np.ndarray]:
+    """The gradient of an objective, traced once for all: float32 [H, W, 3], 0..1 -> float32 [H, W, 3].
 
-    def gradient(image: np.ndarray) -> np.ndarray:
+    It also takes a `TileBox`, if the image is a part of the one whose places have `gains`.
+    """
+    gained = tuple((layer, gain.ndim) for layer, gain in gains.items())
+    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, gained)
+    weights = tf.constant(objective.weights, tf.float32)
+    factors = [tf.convert_to_tensor(gain) for gain in gains.values()]
+
+    def gradient(image: np.ndarray, box: TileBox = WHOLE) -> np.ndarray:
+        place = (tf.constant(box, tf.float32),) if gains else ()
         # Not tf.constant, which takes eight times as long over an array.
-        return traced(tf.convert_to_tensor(image[None]), weights, *factors).numpy()[0]
+        return traced(tf.convert_to_tensor(image[None]), weights, *place, *factors).numpy()[0]
 
     return gradient
 
@@ -74,7 +87,7 @@ def _traced_channel_energies(network: Network, layers: tuple[str, ...]) -> Calla
 
 @cache_in_traces
 def _traced_gradient(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: tuple[str, ...]
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: GainedLayers
 ) -> Callable[..., tf.Tensor]:
     function = _objective_function(network, terms, measure, guide, gained)
 
@@ -90,10 +103,11 @@ def _traced_gradient(
     return gradient
 
 
-def _input_signature(terms: tuple[Term, ...], gained: tuple[str, ...] = ()) -> list[tf.TensorSpec]:
+def _input_signature(terms: tuple[Term, ...], gained: GainedLayers = ()) -> list[tf.TensorSpec]:
     # One trace for all sizes: a trace costs a second or two, and four octaves would pay it four times.
     image, weights = tf.TensorSpec([1, None, None, 3], tf.float32), tf.TensorSpec([len(terms)], tf.float32)
-    return [image, weights, *(tf.TensorSpec([None], tf.float32) for _ in gained)]
+    place = [tf.TensorSpec([4], tf.float32)] if gained else []
+    return [image, weights, *place, *(tf.TensorSpec([None] * rank, tf.float32) for _, rank in gained)]
 
 
 def _objective_function(
@@ -101,7 +115,7 @@ def _objective_function(
     terms: tuple[Term, ...],
     measure: str,
     guide: GuideImage | None,
-    gained: tuple[str, ...] = (),
+    gained: GainedLayers = (),
 ) -> ObjectiveFunction:
     """The weighted sum of the terms; every layer is computed once."""
     card, cosine = network.card, measure == "cosine"
@@ -115,7 +129,7 @@ def _objective_function(
     usual_energy = {name: float(energy(a)) for name, a in reference.items()}
     guide_features = {} if guide is None else features_of(tf.constant(guide.rgb[None]))
 
-    def evaluate(term: Term, features: dict[str, tf.Tensor], gains: dict[str, tf.Tensor]) -> tf.Tensor:
+    def evaluate(term: Term, features: dict[str, tf.Tensor], gains: Mapping[str, GainsAt]) -> tf.Tensor:
         if term.kind == "target":
             logits = tf.cast(features[str(card.head)][:, 0, 0], tf.float32)
             return tf.reduce_mean(class_evidence(logits, [card.class_index(term.name)], RIVAL_WEIGHT))
@@ -128,17 +142,28 @@ def _objective_function(
         if term.channels:
             a = tf.gather(a, list(term.channels), axis=3)
         elif term.name in gains:
-            a = tf.cast(a, tf.float32) * tf.sqrt(gains[term.name])
+            a = tf.cast(a, tf.float32) * tf.sqrt(gains[term.name](tf.shape(a)[1:3]))
         # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
         # is met here, so that tiles add up to the whole.
         evaluate_layer, power = MEASURES[measure]
         return evaluate_layer(a) / scale**power
 
-    def objective(image: tf.Tensor, weights: tf.Tensor, *factors: tf.Tensor) -> tf.Tensor:
-        features, gains = features_of(image), dict(zip(gained, factors, strict=True))
+    def objective(image: tf.Tensor, weights: tf.Tensor, *placed: tf.Tensor) -> tf.Tensor:
+        features, box, factors = features_of(image), placed[:1], placed[1:]
+        gains = {
+            layer: partial(_resize_gains, gain, *box)
+            for (layer, _), gain in zip(gained, factors, strict=True)
+        }
         shares = tf.unstack(weights, len(terms))
         return tf.add_n(
             [share * evaluate(term, features, gains) for share, term in zip(shares, terms, strict=True)]
         )
 
     return objective
+
+
+def _resize_gains(gains: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Gains, float32 [c] or [row, column, c], at a layer's places in an image that is a box of the whole."""
+    if len(gains.shape) == 1:
+        return gains
+    return tf.image.crop_and_resize(gains[None], box[None], [0], size)

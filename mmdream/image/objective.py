@@ -59,6 +59,12 @@ def check_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> No
     card.check_classes(targets.terms)
 
 
+def follows_hints(card: NetworkCard, schedule: Schedule, targets: Targets) -> bool:
+    """Whether a dream goes by what its source hints at, as nothing else is asked for."""
+    asked = bool(targets.terms) or targets.guide is not None or targets.measure != "energy"
+    return schedule.motif_curve.hinted and not asked and bool(card.hints)
+
+
 def make_guide(image: np.ndarray) -> GuideImage:
     """An image, float32 [H, W, 3], as the network sees a guide: its details as large as in a dream."""
     factor = min(1.0, MAX_GUIDE_SIDE / max(image.shape[:2]))

@@ -37,7 +37,8 @@ NATURAL_STEP_FACTOR = 3.0
 contrast. Other networks tell class dreams from noise best there."""
 DEFAULT_OPTIONS = AscentOptions()
 
-GradientFunction = Callable[[np.ndarray], np.ndarray]
+GradientFunction = Callable[..., np.ndarray]
+"""Image, float32 [H, W, 3], and its `TileBox` if it is `placed` -> gradient of the image's shape."""
 Size = tuple[int, int]
 """Height, width in px."""
 
@@ -97,6 +98,7 @@ def dream_octaves(
     color: str = "full",
     options: AscentOptions = DEFAULT_OPTIONS,
     on_step: Callable[[np.ndarray], None] | None = None,
+    placed: bool = False,
 ) -> np.ndarray:
     """Climb through octave passes, in order.
 
@@ -112,6 +114,7 @@ def dream_octaves(
         color: "full", or "source" to keep the source's chroma.
         options: of the ascent.
         on_step: called after each step with the dream so far, float32 [H, W, 3].
+        placed: whether the gradient takes the `TileBox` of a tile.
 
     Returns:
         The gain, float32 [h, w, 3] of the size of `step_scale`, or else of the source; its sum with the
@@ -120,9 +123,10 @@ def dream_octaves(
     if options.natural:
         step *= NATURAL_STEP_FACTOR
     if color == "source":
-        color_gradient, gradient = gradient, lambda image: to_grey(color_gradient(image))
+        color_gradient, gradient = gradient, lambda *image: to_grey(color_gradient(*image))
     gain = np.zeros((*(source if step_scale is None else step_scale).shape[:2], 3), np.float32)
     dream = source + detail
+    tiled = partial(apply_tiled, gradient, placed=placed)
     for number, octave in enumerate(passes):
         if number:
             dream = source + detail + resize(gain, source.shape[:2])
@@ -133,7 +137,7 @@ def dream_octaves(
         problem = AscentProblem(
             start=np.zeros((*size, 3), np.float32),
             step=step if step_scale is None else step * resize_step_scale(step_scale, size),
-            gradient=_step_gradient(gradient, base, octave, rng, options),
+            gradient=_step_gradient(tiled, base, octave, rng, options),
             # A gain of half size is limited when it is added to the image.
             constrain=keep_in_range(base if size == octave.size else None, dream, on_step),
         )
@@ -189,7 +193,7 @@ def to_grey(gradient: np.ndarray) -> np.ndarray:
 
 
 def _step_gradient(
-    gradient: GradientFunction,
+    tiled: GradientFunction,
     base: np.ndarray,
     octave: OctavePass,
     rng: np.random.Generator,
@@ -201,8 +205,6 @@ def _step_gradient(
     # Drawn after the shifts, and always, so that these do not depend on `wander`.
     affine = rng.uniform(-1, 1, size=(max(octave.steps, 1), 2))
     cell = 1 if octave.smoothing is None else 2
-
-    tiled = partial(apply_tiled, gradient)
 
     def at(gain: np.ndarray, number: int) -> np.ndarray:
         down, right = (int(shift) for shift in shifts[number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,18 +64,19 @@ def _frequencies(height: int, width: int) -> np.ndarray:
 
 
 def temper_gradient(
-    gradient: Callable[[np.ndarray], np.ndarray], color: float, margin: float
-) -> Callable[[np.ndarray], np.ndarray]:
+    gradient: Callable[..., np.ndarray], color: float, margin: float
+) -> Callable[..., np.ndarray]:
     """A gradient, image -> float32 [H, W, 3], that neither burns colours nor runs into black and white.
 
     Where it leads a channel to a limit of 0..1 that is nearer than `margin`, it is scaled by that distance
     (Coleman and Li 1996 scale by it everywhere); of its colour a share `color` is left. 1 and 0: as it is.
+    What else the gradient takes is handed on.
     """
     if color == 1 and margin == 0:
         return gradient
 
-    def tempered(image: np.ndarray) -> np.ndarray:
-        slope = gradient(image)
+    def tempered(image: np.ndarray, *place: Any) -> np.ndarray:
+        slope = gradient(image, *place)
         grey = slope.mean(axis=2, keepdims=True)
         slope = grey + np.float32(color) * (slope - grey)
         if margin:

@@ -20,23 +20,36 @@ STRIDE_GRID = 32
 
 TileSlices = tuple[slice, slice]
 """Rows and columns."""
+TileBox = tuple[float, float, float, float]
+"""Top, left, bottom and right of a part of an image, each over the image's side."""
+WHOLE: TileBox = 0.0, 0.0, 1.0, 1.0
 
 
 def apply_tiled(
-    gradient: Callable[[np.ndarray], np.ndarray],
+    gradient: Callable[..., np.ndarray],
     image: np.ndarray,
     core: int = MAX_TILE_SIDE,
     halo: int = HALO,
+    placed: bool = False,
 ) -> np.ndarray:
-    """Apply a gradient function, float32 [h, w, c] -> [h, w, 3], to an image of any size, [H, W, c]."""
+    """Apply a gradient function, float32 [h, w, c] -> [h, w, 3], to an image of any size, [H, W, c].
+
+    A `placed` one also takes the `TileBox` of what it is given.
+    """
     height, width = image.shape[:2]
     tiles = split_tiles(height, width, core, halo)
     if len(tiles) == 1:
         return gradient(image)
     result = np.empty((height, width, 3), np.float32)
     for window, kept in tiles:
-        result[kept] = gradient(np.ascontiguousarray(image[window]))[slices_within(window, kept)]
+        box = (_box_of(window, height, width),) if placed else ()
+        result[kept] = gradient(np.ascontiguousarray(image[window]), *box)[slices_within(window, kept)]
     return result
+
+
+def _box_of(window: TileSlices, height: int, width: int) -> TileBox:
+    rows, columns = window
+    return rows.start / height, columns.start / width, rows.stop / height, columns.stop / width
 
 
 def split_tiles(

@@ -28,6 +28,7 @@ JOURNAL_FILE = "journal.jsonl"
 FILE_NAMES = {
     "scan": "scan.safetensors",
     "driven": "driven.json",
+    "hints": "hints.safetensors",
     "picture": "picture/{:05d}.mid",
     "carry": "picture/{:05d}.carry",
     "sound": "sound/{:05d}.safetensors",
@@ -43,7 +44,7 @@ class JournalEntry:
     """One finished file."""
 
     kind: str
-    """scan, driven, picture, carry, sound; result, sheet or compare: what is to have a name of its own."""
+    """scan, driven, hints, picture, carry, sound; result, sheet, compare: what has a name of its own."""
     number: int
     file: str
     """Its name, from the job's folder on."""

@@ -38,6 +38,18 @@ class Rung:
     """Nearer than this to black or white, of the range 0..1, an image's steps that way grow shorter."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """By what a window of a picture hints at a motif, see `mmdream.image.hints`."""
+
+    usual: float
+    """Mean of the motif's score over windows of many pictures."""
+    spread: float
+    """Its standard deviation there."""
+    channels: str = ""
+    """``LAYER:7,12`` that dream a motif that is a class."""
+
+
 @dataclass(frozen=True)
 class ImageInput:
     """Pixels as a network takes them: ``order(pixels) * scale - mean``, pixels RGB 0..1."""
@@ -204,6 +216,8 @@ class NetworkCard:
     """Hz of what is synthesised for some of `classes`, where the source has no pitch."""
     motifs: dict[str, str] = field(default_factory=dict, hash=False)
     """What each shows: ``LAYER:7,12`` or ``=class``."""
+    hints: dict[str, Hint] = field(default_factory=dict, hash=False)
+    """By the motif; what else is among `motifs` is never hinted at."""
     facts: dict[str, str | float] = field(default_factory=dict, compare=False)
     """Accuracy or loss, training data and its terms, the command."""
     home: Path = MODELS_FOLDER

@@ -23,6 +23,7 @@ from mmdream.networks import user_model
 from mmdream.networks.card import (
     MODELS_FOLDER,
     AudioInput,
+    Hint,
     ImageInput,
     KerasWeights,
     NetworkCard,
@@ -155,6 +156,7 @@ def parse_card(name: str, content: dict[str, Any], home: Path = MODELS_FOLDER) -
         input=(ImageInput if given["medium"] == "picture" else AudioInput)(**network_input),
         weights=WEIGHT_SOURCES[weights.pop("how")](**weights),
         rungs=parse_rungs(given.pop("rungs")),
+        hints={motif: Hint(**hint) for motif, hint in given.pop("hints", {}).items()},
         **given,
     )
 
@@ -168,6 +170,8 @@ def card_to_toml(card: NetworkCard) -> str:
         if each.name not in ("name", "home", "guesses") and getattr(card, each.name) not in (each.default, {})
     }
     content["rungs"] = [asdict(rung) for rung in card.rungs]
+    if card.hints:
+        content["hints"] = {motif: asdict(hint) for motif, hint in card.hints.items()}
     content["input"], content["weights"] = asdict(card.input), {"how": how, **asdict(card.weights)}
     return tomli_w.dumps(content)
 

@@ -36,12 +36,13 @@ from mmdream.networks.network import Network
 from mmdream.planning.eta import estimate_frame_seconds, report_time_left
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, render_frames
 from mmdream.render.frames import FramePipeline
+from mmdream.render.hints import measure_film_hints, tell_hints
 from mmdream.render.models import load_guide_sound
 from mmdream.render.parts import KEPT_STATES
 from mmdream.render.video import load_networks, scan_video
 from mmdream.settings.definition import describe_changes, to_dict
 from mmdream.settings.recipe import Recipe, film_size
-from mmdream.settings.report import format_duration
+from mmdream.settings.report import HintedMotifs, describe_hints, format_duration
 
 LONG_WORK_SECONDS = 20.0
 """Seconds of expected work from which on a cheaper choice is offered."""
@@ -191,6 +192,8 @@ class Estimate:
     """Over the picture in their order, a line each; none: one dream."""
     driven: tuple[str, ...] = ()
     """What follows the film, a line each."""
+    hints: tuple[HintedMotifs, ...] = ()
+    """Motifs that the film hints at, over time."""
     changed: tuple[str, ...] = ()
     """Settings that differ from their defaults."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -227,6 +230,7 @@ class Estimate:
             "passes": self.passes,
             "sound": (sound,),
             "driven": self.driven,
+            "hints": tuple(line.strip().removeprefix("hints: ") for line in describe_hints(self.hints)),
             "settings": (", ".join(self.changed),) if self.changed else (),
             "time": (f"about {format_duration(self.expected_seconds)}",),
             "memory": ("unknown" if self.memory_mib is None else f"about {self.memory_mib:.0f} MiB",),
@@ -250,6 +254,8 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
     pipeline, audio_network = load_networks(film, job, schedules, track, Stopwatch(), sink, lambda: False)
     first, frame, picture, sound = 0.0, 0.0, 0.0, 0.0
     if pipeline is not None:
+        hints = measure_film_hints(film, scan, pipeline.passes, job.recipe.seed, lambda: False)
+        pipeline = replace(pipeline, hints=hints)
         work = estimate_frame_seconds(pipeline, film, scan)
     start = time.perf_counter() - began
     if pipeline is not None:
@@ -286,6 +292,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
         disk_mib=disk / MIB,
         passes=() if pipeline is None else tuple(map(str, job.recipe.passes)),
         driven=schedules.descriptions,
+        hints=() if pipeline is None else tell_hints(pipeline.hints, scan, film.start),
         changed=(*describe_changes(job.recipe), *describe_changes(job.order)),
         settings=to_dict(job.recipe) | to_dict(job.order),
     )

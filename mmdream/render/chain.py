@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,11 +51,11 @@ class Stopwatch:
         """A `Watch` that adds the time of steps to "network", and ends the work when it is to stop."""
 
         def watch(take_step: GradientFunction) -> GradientFunction:
-            def watched(image: np.ndarray) -> np.ndarray:
+            def watched(*image: Any) -> np.ndarray:
                 if is_stopped():
                     raise Interrupted
                 with self.time("network"):
-                    return take_step(image)
+                    return take_step(*image)
 
             return watched
 

@@ -15,6 +15,7 @@ from mmdream.image import octaves
 from mmdream.image.enlarge import enlarge_detail
 from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share
 from mmdream.media.video_reader import Frame
+from mmdream.render.hints import PassHints
 from mmdream.render.passes import (
     AscentRequest,
     BoundPass,
@@ -102,6 +103,8 @@ class FramePipeline:
     """Height, width of the working resolution."""
     scored_every: int = 1
     """One frame in so many is scored, by the first pass."""
+    hints: PassHints = ()
+    """Of the video, for each pass; none: of no pass."""
 
     @classmethod
     def load(
@@ -118,7 +121,7 @@ class FramePipeline:
 
     def measurer(self, scan: Scan) -> OfflineScan:
         """What measures the frames of a scanned video for this pipeline."""
-        return OfflineScan(scan, self.size, self.recipe.coherence > 0, self.passes)
+        return OfflineScan(scan, self.size, self.recipe.coherence > 0, self.passes, self.hints)
 
     @property
     def networks(self) -> list[str]:
@@ -260,7 +263,8 @@ class FramePipeline:
         fatigue: Fatigue = {}
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
             asked = AscentRequest(context.small, detail, [octave], own.settings, context.seconds)
-            detail = detail + renderer.ascend(replace(asked, fatigue=fatigue, on_step=on_step))
+            asked = replace(asked, fatigue=fatigue, hinted=own.hinted, on_step=on_step)
+            detail = detail + renderer.ascend(asked)
             fatigue = renderer.habituate(fatigue, own.settings, context.small, detail, OCTAVE_SHARE)
             if on_octave is not None:
                 on_octave()
@@ -292,7 +296,10 @@ class FramePipeline:
                 _octave_sizes(context, settings), steps, age, carried.smoothing
             )
             asked = AscentRequest(context.small, warped.detail, octave_passes, settings, context.seconds)
-            gain = renderer.ascend(replace(asked, step_scale=step_scale, fatigue=state.fatigue))
+            hinted = context.passes[number].hinted
+            gain = renderer.ascend(
+                replace(asked, step_scale=step_scale, fatigue=state.fatigue, hinted=hinted)
+            )
         limit = octaves.make_detail_limiter(context.small, self.recipe.color)
         state = advance_state(state, warped, gain, context.gray, limit)
         if state.age % HABITUATION_FRAMES:

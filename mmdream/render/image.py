@@ -110,11 +110,13 @@ def render_image(
     keep_freed_memory()
     # After all that can be checked is checked: this brings TensorFlow in.
     from mmdream.render.frames import FramePipeline
+    from mmdream.render.hints import find_still_hints, tell_hints
 
     pipeline = FramePipeline.load(recipe, (rgb.shape[1], rgb.shape[0]), sink)
     # The image is a video's only frame, in full light and without borders.
     shot, frame = Shot(0, 1, (0, rgb.shape[0], 0, rgb.shape[1])), Frame(rgb, 0, Fraction(1), 0, Fraction(0))
     scan = Scan((shot,), array("q", [0]), array("f", [1.0]), Fraction(1), 0)
+    pipeline = replace(pipeline, hints=find_still_hints(pipeline.passes, rgb, recipe.seed))
     context, _ = pipeline.measurer(scan).measure(frame, 0, None)
     total = sum(len(octave_sizes(*pipeline.size, each.settings)) for each in context.passes)
     done = itertools.count(1)
@@ -129,7 +131,9 @@ def render_image(
     assert scores is not None
     strength = measure_strength(resize(dream, pipeline.size) - context.small)
     used = [SettingsChange(0.0, context.passes[0].settings)]
-    report = Report(wall_seconds=time.perf_counter() - began)
+    report = Report(
+        wall_seconds=time.perf_counter() - began, hints=tell_hints(pipeline.hints, scan, Fraction(0))
+    )
     return dream, pipeline.extend_report(report, scores, strength, used)
 
 

@@ -48,7 +48,9 @@ class DraftFile(Protocol):
 
 
 class PartStore(Protocol):
-    """Where a job's finished files outlive the run: "scan", "driven", "picture", "carry", "sound" by number.
+    """Where a job's finished files outlive the run.
+
+    By kind, "scan", "driven", "hints", "picture", "carry" or "sound", and number.
 
     Writing a file and committing it are two calls, so that who writes (one of many workers) need not be who
     keeps the journal. What is complete is a set: any file may be there or not.

@@ -14,7 +14,12 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.core.memory import LruCache
 from mmdream.image import octaves, style_ascent
-from mmdream.image.gradient import build_gradient, evaluate_objective, measure_channel_energies
+from mmdream.image.gradient import (
+    ChannelGains,
+    build_gradient,
+    evaluate_objective,
+    measure_channel_energies,
+)
 from mmdream.image.habituation import Fatigue, drift_gains, fatigue_gains, habituate
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
@@ -69,6 +74,8 @@ class AscentRequest:
     """float32 [h, w], factor of the steps at each place; None: 1."""
     fatigue: Fatigue = field(default_factory=dict)
     """Of what the dream has shown; empty where it begins."""
+    hinted: ChannelGains = field(default_factory=dict)
+    """What the source's hints make of the channels' energies."""
     on_step: StepCallback | None = None
 
 
@@ -164,11 +171,11 @@ class DreamPass(PassRenderer):
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
         objective, step = self._ascent(asked.settings)
-        gradient = self._gradient(asked.settings, objective, asked.fatigue, asked.time)
+        gradient = self._gradient(asked.settings, objective, asked.fatigue, asked.hinted, asked.time)
         return octaves.dream_octaves(
             asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,
             time=asked.time, step_scale=asked.step_scale, color=self.recipe.color,
-            options=self.recipe.manner, on_step=asked.on_step,
+            options=self.recipe.manner, on_step=asked.on_step, placed=bool(asked.hinted),
         )  # fmt: skip
 
     def habituate(
@@ -192,7 +199,7 @@ class DreamPass(PassRenderer):
         """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
         grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
         objective, _ = self._ascent(settings)
-        gradient = self._gradient(settings, objective, {}, Fraction(0))
+        gradient = self._gradient(settings, objective, {}, {}, Fraction(0))
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
         return lambda: gradient(grey)
@@ -207,19 +214,28 @@ class DreamPass(PassRenderer):
         return self._known.get(settings, prepare)
 
     def _gradient(
-        self, settings: FrameSettings, objective: Objective, fatigue: Fatigue, time: Fraction
+        self,
+        settings: FrameSettings,
+        objective: Objective,
+        fatigue: Fatigue,
+        hinted: ChannelGains,
+        time: Fraction,
     ) -> GradientFunction:
-        color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
-        layers = _tiring_layers(settings, objective)
-        if not layers:
-            return temper_gradient(build_gradient(self.network, objective), color, margin)
-        counts = self.network.channel_counts()
-        rested = {layer: np.zeros(counts[layer], np.float32) for layer in layers}
+        climbed = {term.name for term in objective.terms if term.kind == "layer"}
+        tiring = _tiring_layers(settings, objective)
+        counts = self.network.channel_counts() if tiring else {}
+        rested = {layer: np.zeros(counts[layer], np.float32) for layer in tiring}
         gains = {
             layer: fatigue_gains(fatigue.get(layer, shares), settings.habituation)
             * drift_gains(layer, len(shares), settings.habituation, self.recipe.seed, float(time))
             for layer, shares in rested.items()
         }
+        gains |= {
+            layer: gain * gains[layer] if layer in gains else gain
+            for layer, gain in hinted.items()
+            if layer in climbed
+        }
+        color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
         return temper_gradient(build_gradient(self.network, objective, gains), color, margin)
 
 

@@ -15,8 +15,10 @@ from mmdream.analysis.optical_flow import OpticalFlow, estimate_flow, half_size,
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import Interrupted
 from mmdream.image import octaves
+from mmdream.image.gradient import NO_GAINS, ChannelGains
 from mmdream.media.probe import MediaFile
 from mmdream.media.video_reader import Frame, read_frames
+from mmdream.render.hints import FilmHints, PassHints
 from mmdream.render.passes import BoundPass
 from mmdream.settings.schedule import FrameSettings
 
@@ -124,6 +126,8 @@ class PassContext:
     """How much of its detail is added."""
     mask: np.ndarray | None
     """float32 [H, W], 0..1, where, at the source's resolution; None: everywhere."""
+    hinted: ChannelGains
+    """What the shot's hints make of the energies of channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ class OfflineScan:
     coherent: bool
     """Whether dreams are carried from frame to frame."""
     passes: tuple[BoundPass, ...]
+    hints: PassHints = ()
 
     def measure(
         self, frame: Frame, index: int, previous: np.ndarray | None
@@ -168,7 +173,8 @@ class OfflineScan:
         That is `FrameContext.gray` of the last frame that was dreamed; None: there is none.
         """
         shots = self.scan.shots
-        shot = shots[bisect_right(shots, index, key=lambda each: each.first) - 1]
+        number = bisect_right(shots, index, key=lambda each: each.first) - 1
+        shot = shots[number]
         presence = self.scan.presence(index)
         small = shrink_to_working_size(frame.rgb, shot, self.size)
         gray = shrink_to_flow_size(crop_to_shot(frame.rgb, shot), small)
@@ -178,18 +184,24 @@ class OfflineScan:
         if not shot.is_flash(index):
             motion = None if previous is None else measure_flow(previous, gray, small)
             previous = gray if presence > 0 and small.size else None
-        passes = tuple(_measure_pass(bound, frame.seconds, presence) for bound in self.passes)
+        passes = tuple(
+            _measure_pass(bound, frame.seconds, presence, number, hints)
+            for bound, hints in zip(self.passes, self.hints or [None] * len(self.passes), strict=True)
+        )
         light = self.scan.light[index]
         context = FrameContext(index, frame.seconds, shot, light, presence, small, gray, motion, passes)
         return context, previous
 
 
-def _measure_pass(bound: BoundPass, seconds: Fraction, presence: float) -> PassContext:
+def _measure_pass(
+    bound: BoundPass, seconds: Fraction, presence: float, shot: int, hints: FilmHints | None
+) -> PassContext:
     at = float(seconds)
     settings, is_active = bound.renderer.schedule.at(at), bound.span.is_active(at)
     share = settings.strength * presence * bound.span.opacity(at)
     mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
-    return PassContext(settings, is_active, share, mask)
+    hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at)
+    return PassContext(settings, is_active, share, mask, hinted)
 
 
 def shrink_to_working_size(rgb: np.ndarray, shot: Shot, size: octaves.Size) -> np.ndarray:

@@ -33,6 +33,14 @@ from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
 from mmdream.render.chain import Parts, Stopwatch, VideoJob, VideoPlan, render_chain
 from mmdream.render.frames import FramePipeline
+from mmdream.render.hints import (
+    PassHints,
+    hinted_networks,
+    measure_film_hints,
+    pack_hints,
+    tell_hints,
+    unpack_hints,
+)
 from mmdream.render.models import load_audio_network
 from mmdream.render.parts import (
     Chain,
@@ -86,6 +94,9 @@ def prepare_video(
     for line in schedules.descriptions:
         sink.say(line)
     pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
+    if pipeline is not None:
+        with stopwatch.time("hints"):
+            pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
     chains, states = plan_chains(scan.shots), store.finished("carry")
     hashes = store.finished("scan")[0].sums.get("hashes", {})
     complete = {number: entry.count for number, entry in store.finished("picture").items()}
@@ -136,6 +147,18 @@ def _modulate_once(
         with store.record("driven") as draft:
             draft.path.write_text(schedules.to_json())
     return ModulatedSchedules.from_json(store.path("driven", 0).read_text())
+
+
+def _hint_once(
+    film: MediaFile, store: PartStore, scan: Scan, pipeline: FramePipeline, is_stopped: Callable[[], bool]
+) -> PassHints:
+    if not any(hinted_networks(pipeline.passes)):
+        return ()
+    if not store.finished("hints"):
+        hints = measure_film_hints(film, scan, pipeline.passes, pipeline.recipe.seed, is_stopped)
+        with store.record("hints") as draft:
+            draft.path.write_bytes(pack_hints(hints))
+    return unpack_hints(store.path("hints", 0).read_bytes())
 
 
 def load_networks(
@@ -274,4 +297,6 @@ def build_report(plan: VideoPlan, stats: FrameStats | None, verified: Verificati
         return report
     scores, strength = (stats.source, stats.dream), stats.strength / max(stats.frames, 1)
     report = plan.pipeline.extend_report(report, scores, strength, stats.used)
-    return replace(report, repeated=stats.repeated)
+    return replace(
+        report, repeated=stats.repeated, hints=tell_hints(plan.pipeline.hints, plan.scan, plan.film.start)
+    )

@@ -11,6 +11,9 @@ from typing import Any
 from mmdream.settings.definition import fields_to_dict
 from mmdream.settings.schedule import FrameSettings
 
+MAX_TOLD_HINTS = 8
+"""Stretches of time whose motifs are told in a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
@@ -18,6 +21,21 @@ class SettingsChange:
 
     seconds: float
     moment: FrameSettings
+
+
+@dataclass(frozen=True, slots=True)
+class HintedMotifs:
+    """Motifs that a film hints at from one second of it to another."""
+
+    start: float
+    stop: float
+    motifs: dict[str, float]
+    """Share of the picture by name, the largest first."""
+
+    def __str__(self) -> str:
+        """``3.2-9.6 s dog, coil``."""
+        when = f"{self.start:.1f}-{self.stop:.1f} s " if self.stop > self.start else ""
+        return f"{when}{', '.join(self.motifs) or 'nothing'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +64,8 @@ class Report:
     wall_seconds: float = 0.0
     schedule: dict[str, tuple[SettingsChange, ...]] = field(default_factory=dict)
     """What was used over time, per medium: an entry whenever a setting changed."""
+    hints: tuple[HintedMotifs, ...] = ()
+    """What the picture's first pass that goes by hints was hinted at, over time."""
     driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
     """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
     timing: dict[str, float] = field(default_factory=dict)
@@ -73,6 +93,7 @@ class Report:
                 f"{_format_style_left(self.style_left)}"
                 f"strength {self.strength['picture']:.3f} of the range, {self.precision['picture']}"
             )
+        found += describe_hints(self.hints)
         if "sound" in self.strength:
             found.append(
                 f"  sound: {_format_ratio(self.objective_gain['sound'])}"
@@ -82,6 +103,14 @@ class Report:
             )
         found.append(f"  {self.wall_seconds:.1f} s of work")
         return [line for line in found if line]
+
+
+def describe_hints(hints: Sequence[HintedMotifs]) -> list[str]:
+    """A line for people about what was hinted at over time; none where nothing was."""
+    if not any(each.motifs for each in hints):
+        return []
+    more = f"; and {len(hints) - MAX_TOLD_HINTS} more" if len(hints) > MAX_TOLD_HINTS else ""
+    return [f"  hints: {'; '.join(map(str, hints[:MAX_TOLD_HINTS]))}{more}"]
 
 
 def objective_ratio(source: float, dream: float) -> float:

@@ -56,6 +56,8 @@ class MotifCurve:
 
     keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
     """((seconds, names), ...), seconds strictly rising. A name that stands twice has two shares."""
+    hinted: bool = False
+    """There are no keys: what each shot hints at weighs the channels of the depth's rungs."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,13 +74,17 @@ class MotifCurve:
                 shares[name] += tent.at(seconds) / len(names)
         return tuple(shares.items())
 
-    def to_dict(self) -> list[list[Any]]:
-        """Keys [seconds, "name,name"]; a `Schedule` takes them."""
+    def to_dict(self) -> str | list[list[Any]]:
+        """Keys [seconds, "name,name"], or `AUTO` or `NONE`; a `Schedule` takes them."""
+        if not self.keys:
+            return AUTO if self.hinted else NONE
         return [[when, ",".join(names)] for when, names in self.keys]
 
 
+AUTO, NONE = "auto", "none"
+"""What stands for motifs that the film's own shots hint at, and for none."""
 Motifs = str | MotifCurve | Sequence[tuple[float, str | Sequence[str]]]
-"""Motifs as they may be given: names, "dog,tower", or keys ((seconds, names), ...)."""
+"""Motifs as they may be given: names, "dog,tower", `AUTO`, `NONE`, or keys ((seconds, names), ...)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +127,15 @@ class Schedule:
         media=IMAGE,
     )
     motif: Motifs = setting(
-        MotifCurve(),
-        "Dream these; `mmdream nets NAME` lists them.",
+        MotifCurve(hinted=True),
+        "Dream these; `mmdream nets NAME` lists them. auto: what each shot hints at; none: neither.",
         DREAM,
         "NAME,NAME",
         media=IMAGE,
+        default_text=AUTO,
         takes='names, "dog,tower"',
     )
-    """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded."""
+    """Names, "dog,tower", or keys ((seconds, names), ...), cross-faded; "auto" or "none"."""
 
     def __post_init__(self) -> None:
         for name in SCHEDULE_LIMITS:
@@ -273,6 +280,8 @@ def _to_curve(name: str, given: Keyframed[float]) -> Curve:
 def _to_motif_curve(given: Motifs) -> MotifCurve:
     if isinstance(given, MotifCurve):
         return given
+    if given in (AUTO, NONE):
+        return MotifCurve(hinted=given == AUTO)
     keys: Any = ((0.0, given),) if isinstance(given, str) else given
     curve = MotifCurve(
         tuple((when, parse_motifs(names) if isinstance(names, str) else tuple(names)) for when, names in keys)

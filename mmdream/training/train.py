@@ -174,6 +174,7 @@ def _describe_network(
     kept = f"fold {settings.fold}" if settings.fold else f"kept apart by {dataset.split}"
     how = "taught from fresh weights" if settings.from_scratch else "retrained"
     has_events = parent.events and isinstance(data.inputs, AudioInputs)
+    motifs = {name: term for name, term in parent.motifs.items() if term.partition(":")[0] in frozen}
     return replace(
         card,
         about=f"{settings.net}, {how} on {dataset.name}: {len(dataset.classes)} classes.",
@@ -182,7 +183,8 @@ def _describe_network(
         credits=f"{parent.credits} Data: {credit}",
         events=find_event_classes(data.inputs, data.split.train) if has_events else (),  # type: ignore[arg-type]
         # Motifs of layers that have changed are true no more.
-        motifs={name: term for name, term in parent.motifs.items() if term.partition(":")[0] in frozen},
+        motifs=motifs,
+        hints={name: hint for name, hint in parent.hints.items() if name in motifs},
         facts={
             "from": f"{settings.net}, {start}",
             "data": f"{dataset.name}, {len(dataset.classes)} classes: {len(split.train)} files to learn "

@@ -16,7 +16,7 @@ from mmdream.media.image import write_image
 from mmdream.media.probe import MediaFile
 from mmdream.media.verify import read_frame_times
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.report import format_time_code
+from mmdream.settings.report import HintedMotifs, format_time_code
 from mmdream.views import canvas
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, fit_size, paste_image
 
@@ -30,6 +30,8 @@ TIMESTAMP_TOLERANCE = Fraction(1, 500)
 """Seconds by which containers may round a time stamp, twice."""
 CURVE_HEIGHT, LABEL_HEIGHT = 64, 22
 """px of a curve below the sheet, and of the text above it."""
+HINT_PX = 14
+"""Height of the letters that tell what was hinted at."""
 SUBPIXEL_BITS = 8
 """Fraction bits of a pixel that a line is placed by."""
 
@@ -45,11 +47,13 @@ def write_contact_sheet(
     start: Fraction | None = None,
     title: tuple[str, str] = ("", ""),
     driven: dict[str, dict[str, CurveKeys]] | None = None,
+    hints: Sequence[HintedMotifs] = (),
 ) -> None:
     """Write evenly spaced moments of a film, source above dream; the suffix chooses the format.
 
     The dream's second 0 is the source's `start`. The title stands above, left and right; below are the curves
-    of settings that followed the film, see `Report.driven`, with each moment marked.
+    of settings that followed the film, see `Report.driven`, with each moment marked, and the motifs that the
+    film hinted at over time.
     """
     assert film.video is not None
     size = fit_size(film.video.width, film.video.height, film.video.sar, *MAX_CELL)
@@ -63,6 +67,8 @@ def write_contact_sheet(
         strips = _draw_curves(curves, list(cells), sheet.shape[1] - 2 * MARGIN)
         strips = np.pad(strips, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
         sheet = np.concatenate([sheet, strips])
+    if any(each.motifs for each in hints):
+        sheet = np.concatenate([sheet, _draw_hints(list(map(str, hints)), sheet.shape[1])])
     write_image(path, sheet)
 
 
@@ -112,6 +118,21 @@ def select_numeric_curves(driven: dict[str, dict[str, CurveKeys]]) -> dict[str, 
             if name != "motif" and keys not in numeric.values():
                 numeric[name.replace("_", " ") + (" of the sound" if medium == "sound" else "")] = keys
     return numeric
+
+
+def _draw_hints(hints: Sequence[str], width: int) -> np.ndarray:
+    """What was hinted at over time, as many as fit into each line, uint8 [h, width, 3]."""
+    lines: list[str] = []
+    for hint in hints:
+        longer = f"{lines[-1]};  {hint}" if lines else hint
+        if lines and canvas.text_width(longer, HINT_PX) <= width - 2 * MARGIN:
+            lines[-1] = longer
+        else:
+            lines.append(canvas.truncate_text(hint, HINT_PX, width - 2 * MARGIN))
+    strip = blank_canvas(len(lines) * LABEL_HEIGHT + MARGIN, width)
+    for number, line in enumerate(lines):
+        draw_text(strip, line, (MARGIN, (number + 1) * LABEL_HEIGHT - 5), HINT_PX, DIM_GREY)
+    return strip
 
 
 def _draw_curves(curves: dict[str, CurveKeys], moments: Sequence[float], width: int) -> np.ndarray:

@@ -64,6 +64,7 @@ def interrupted_job(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     interrupt_run(film, out, job, {"picture", "sound"}, at=0.8)
     done = Journal(job).finished("picture")
     assert [line.count for line in done.values()] == [6, 26]
+    assert list(Journal(job).finished("hints")) == [0]
     return job
 
 

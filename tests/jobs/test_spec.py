@@ -86,7 +86,7 @@ def test_other_terms_and_motifs_are_refused_by_what_they_are(tmp_path: Path):
             Recipe(wishes=Targets((parse_target("goldfish=2"),))),
             r"\(terms was not set, is target goldfish=2\)",
         ),
-        (Recipe(schedule=Schedule(motif="dog")), r"\(motif was not set, is dog\)"),
+        (Recipe(schedule=Schedule(motif="dog")), r"\(motif was auto, is dog\)"),
         (Recipe(drives=(Drive("depth", "onset"),)), r"\(drives was not set, is depth=onset\)"),
         (Recipe(manner=AscentOptions(wander=0.5)), r"\(wander was 0, is 0.5\)"),
     ):

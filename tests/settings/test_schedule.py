@@ -9,7 +9,7 @@ import pytest
 
 from mmdream import Drive, Recipe
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import to_dict
+from mmdream.settings.definition import describe_changes, to_dict
 from mmdream.settings.files import list_presets, load_preset, preset_sound_target, read_schedule
 from mmdream.settings.schedule import (
     AUDIO_FEATURES,
@@ -35,6 +35,16 @@ def test_motifs_fade_from_key_to_key():
     assert schedule.at(9).motifs == (("dog", 1), ("tower", 0), ("bus", 0))
     assert Schedule(motif="eye").at(7).motifs == (("eye", 1),)
     assert Schedule().at(0).motifs == ()
+
+
+def test_motifs_may_be_left_to_the_film_or_to_none():
+    auto, none, named = Schedule(), Schedule(motif="none"), Schedule(motif="dog")
+    assert auto == Schedule(motif="auto")
+    assert [each.motif_curve.hinted for each in (auto, none, named)] == [True, False, False]
+    assert [to_dict(each)["motif"] for each in (auto, none, named)] == ["auto", "none", [[0.0, "dog"]]]
+    assert all(Schedule(**to_dict(each)) == each for each in (auto, none, named))
+    assert describe_changes(Recipe(schedule=none)) == ["motif none"]
+    assert describe_changes(Recipe(schedule=auto)) == []
 
 
 @pytest.mark.parametrize("motif", ["", " , ", ((2, "dog"), (1, "eye")), ((float("inf"), "dog"),)])

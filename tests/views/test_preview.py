@@ -22,7 +22,7 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import make_sample
 from mmdream.settings.recipe import AscentOptions
-from mmdream.settings.report import format_time_code
+from mmdream.settings.report import HintedMotifs, format_time_code
 from mmdream.settings.targets import Targets, parse_layer
 from mmdream.views.canvas import fit_size, text_width, truncate_text
 from mmdream.views.contact_sheet import select_evenly, write_contact_sheet
@@ -123,6 +123,13 @@ def test_the_sheet_shows_the_source_above_the_dream_at_the_same_moment(
     for cell, frame in zip(cells, (source, dream), strict=True):
         assert np.abs(cv2.resize(cell, (128, 96), interpolation=cv2.INTER_AREA) - frame).mean() < 0.03
     assert read_picture(dream_folder / "sheet.png").shape[1] > 1300
+    hints = [HintedMotifs(float(at), at + 1.0, {"dome": 0.5, "coil": 0.2}) for at in range(4)]
+    write_contact_sheet(
+        probe(film), probe(dream_folder / "dream.mp4"), path, 1, Fraction(1), ("", ""), None, hints
+    )
+    told = read_picture(path)
+    assert np.array_equal(told[: len(sheet)], sheet)
+    assert told[len(sheet) :].max() > 0.3 > told[len(sheet) :].min()
 
 
 def test_moments_are_spread_evenly():

@@ -1,0 +1,107 @@
+"""Measure what windows of pictures usually show of dreamnet's motifs, and write it into its card.
+
+    python scripts/measure_hints.py --data DATA [--pictures 400]
+
+DATA is the folder with imagenet_samples.tar. The table [hints] of models/dreamnet.toml, if there is one, is
+replaced; for other weights, it is to be measured anew. A class's channels are those of the deepest rung that
+speak most for it in the head, by their usual height, but for those that the rung goes away from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmdream.image.hints import WINDOW_SHARES, cut_windows, measure_window_scores
+from mmdream.networks.card import MODELS_FOLDER, Hint
+from mmdream.networks.framework import tf
+from mmdream.networks.network import Network, load_network, variables_by_name
+from mmdream.networks.registry import find_motif, load_card
+from mmdream.settings.targets import parse_channel
+
+MIN_CHANNEL_SHARE = 0.35
+"""Of the strongest channel's word for a class, from which on another one is among its channels."""
+MAX_CHANNELS = 12
+"""Of a class."""
+COMMENT = "[hints] # usual score of each motif in windows of pictures, its spread, and a class's channels"
+
+
+def main() -> None:
+    """Measure, and write the card."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--pictures", type=int, default=400)
+    chosen = options.parse_args()
+    card, path = load_card("dreamnet"), MODELS_FOLDER / "dreamnet.toml"
+    channels = name_class_channels(load_network(card), chosen.data, chosen.pictures)
+    blank = {name: Hint(0.0, 1.0, channels.get(name, "")) for name in card.motifs}
+    network = load_network(replace(card, hints=blank))
+    scores = np.concatenate(
+        [
+            measure_window_scores(network, cut_windows(picture, share)[0])
+            for picture in read_pictures(chosen.data, chosen.pictures)
+            for share in WINDOW_SHARES
+        ]
+    )
+    lines = [COMMENT]
+    for name, usual, spread in zip(blank, scores.mean(axis=0), scores.std(axis=0), strict=True):
+        own = f', channels = "{channels[name]}"' if name in channels else ""
+        lines.append(f"{name} = {{ usual = {usual:.4g}, spread = {spread:.4g}{own} }}")
+    write_table(path, lines)
+    print(f"{len(scores)} windows")
+
+
+def read_pictures(data: Path, count: int) -> Iterator[np.ndarray]:
+    """Some of the ImageNet samples, evenly chosen, float32 [H, W, 3], 0..1."""
+    with tarfile.open(data / "imagenet_samples.tar") as tar:
+        members = [member for member in tar if member.name.endswith(".webp")]
+        for place in np.linspace(0, len(members) - 1, count).round().astype(int):
+            file = tar.extractfile(members[place])
+            assert file is not None
+            yield np.asarray(Image.open(io.BytesIO(file.read())).convert("RGB"), np.float32) / 255
+
+
+def name_class_channels(network: Network, data: Path, count: int) -> dict[str, str]:
+    """The channels of the deepest rung that speak for each motif that is a class."""
+    card, rung = network.card, network.card.rungs[-1]
+    heights = np.sqrt(mean_squares(network, rung.layer, data, count))
+    # The head takes this rung's means first.
+    kernel = variables_by_name(network.model)[f"{card.head}_kernel"].numpy()[: len(heights)]
+    word = (kernel - kernel.mean(axis=1, keepdims=True)) * heights[:, None]
+    for numbers in rung.away:
+        word[list(parse_channel(f"{rung.layer}:{numbers}").channels)] = 0.0
+    found = {}
+    for name in card.motifs:
+        term = find_motif(card, name)
+        if term.kind == "target":
+            own = word[:, card.class_index(term.name)]
+            best = [k for k in np.argsort(-own)[:MAX_CHANNELS] if own[k] >= MIN_CHANNEL_SHARE * own.max()]
+            found[name] = f"{rung.layer}:{','.join(map(str, best))}"
+    return found
+
+
+def mean_squares(network: Network, layer: str, data: Path, count: int) -> np.ndarray:
+    """Mean square of each channel of a layer over pictures, float64 [channel]."""
+    features = network.layer_features((layer,))
+    look = tf.function(lambda image: features(image)[0], input_signature=[tf.TensorSpec([1, None, None, 3])])
+    pictures = read_pictures(data, count)
+    squares = [np.square(look(picture[None]).numpy()).mean(axis=(0, 1, 2)) for picture in pictures]
+    return np.mean(squares, axis=0)
+
+
+def write_table(path: Path, lines: list[str]) -> None:
+    """Put a table in front of the weights of a card, in place of the one of its name."""
+    before, weights, after = path.read_text().partition("[weights]\n")
+    before = before.partition("[hints]")[0].rstrip("\n")
+    path.write_text("\n".join([before, "", *lines, "", weights + after]))
+
+
+if __name__ == "__main__":
+    main()
