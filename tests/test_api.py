@@ -116,10 +116,12 @@ def test_every_sound_format_is_written_and_as_long_as_the_source(suffix: str, tm
 def test_each_pass_over_a_picture_works_on_what_the_one_before_it_made():
     picture = np.random.default_rng(2).random((64, 80, 3)).astype(np.float32)
     deep = Pass(settings=(("depth", Curve(((0.0, 1.0),))), ("strength", Curve(((0.0, 0.5),)))))
-    once = dream_image(picture, QUICK)
-    np.testing.assert_array_equal(dream_image(picture, replace(QUICK, passes=(Pass(),))), once)
-    twice = dream_image(picture, replace(QUICK, passes=(Pass(), deep)))
-    np.testing.assert_array_equal(twice, dream_image(once, replace(QUICK, passes=(deep,))))
+    # What is hinted at is told by the source alone, and not by what a pass has made of it.
+    unhinted = replace(QUICK, schedule=replace(QUICK.schedule, motif="none"))
+    once = dream_image(picture, unhinted)
+    np.testing.assert_array_equal(dream_image(picture, replace(unhinted, passes=(Pass(),))), once)
+    twice = dream_image(picture, replace(unhinted, passes=(Pass(), deep)))
+    np.testing.assert_array_equal(twice, dream_image(once, replace(unhinted, passes=(deep,))))
     assert np.abs(twice - once).max() > 0.01
 
 
