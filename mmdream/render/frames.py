@@ -13,7 +13,7 @@ from mmdream.analysis.shots import Scan
 from mmdream.core.events import EventSink
 from mmdream.image import octaves
 from mmdream.image.enlarge import enlarge_detail
-from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share
+from mmdream.image.habituation import OCTAVE_SHARE, Fatigue, elapsed_share, habituate
 from mmdream.media.video_reader import Frame
 from mmdream.render.hints import PassHints
 from mmdream.render.passes import (
@@ -261,11 +261,13 @@ class FramePipeline:
             on_step = _limit_to_mask(on_step, context, own.mask)
         detail = np.zeros_like(context.small)
         fatigue: Fatigue = {}
+        source = renderer.tiring_energies(own.settings, context.small)
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
             asked = AscentRequest(context.small, detail, [octave], own.settings, context.seconds)
             asked = replace(asked, fatigue=fatigue, hinted=own.hinted, on_step=on_step)
             detail = detail + renderer.ascend(asked)
-            fatigue = renderer.habituate(fatigue, own.settings, context.small, detail, OCTAVE_SHARE)
+            dream = renderer.tiring_energies(own.settings, np.clip(context.small + detail, 0, 1))
+            fatigue = habituate(fatigue, source, dream, OCTAVE_SHARE)
             if on_octave is not None:
                 on_octave()
         detail = octaves.make_detail_limiter(context.small, self.recipe.color)(detail)
@@ -305,7 +307,9 @@ class FramePipeline:
         if state.age % HABITUATION_FRAMES:
             return state
         share = elapsed_share(float(context.seconds - state.habituated_at))
-        fatigue = renderer.habituate(state.fatigue, settings, context.small, state.detail, share)
+        images = context.small, np.clip(context.small + state.detail, 0, 1)
+        source, dream = (renderer.tiring_energies(settings, image) for image in images)
+        fatigue = habituate(state.fatigue, source, dream, share)
         return replace(state, fatigue=fatigue, habituated_at=context.seconds)
 
 

@@ -20,7 +20,7 @@ from mmdream.image.gradient import (
     evaluate_objective,
     measure_channel_energies,
 )
-from mmdream.image.habituation import Fatigue, drift_gains, fatigue_gains, habituate
+from mmdream.image.habituation import Fatigue, drift_gains, fatigue_gains
 from mmdream.image.objective import build_objective, step_size
 from mmdream.image.octaves import GradientFunction, OctavePass
 from mmdream.image.spectrum import temper_gradient
@@ -116,14 +116,9 @@ class PassRenderer(ABC):
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """What an ascent adds to the detail: float32, of the size of `step_scale`, or of the source."""
 
-    def habituate(
-        self, fatigue: Fatigue, settings: FrameSettings, source: np.ndarray, detail: np.ndarray, share: float
-    ) -> Fatigue:
-        """The fatigue behind a dream, see `habituation.habituate`; what it was where nothing tires.
-
-        Source and detail, dream minus source, are float32 [H, W, 3].
-        """
-        return fatigue
+    def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
+        """What `habituate` compares of an image, float32 [H, W, 3]; empty where nothing tires."""
+        return {}
 
     @abstractmethod
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
@@ -170,24 +165,18 @@ class DreamPass(PassRenderer):
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
-        objective, step = self._ascent(asked.settings)
-        gradient = self._gradient(asked.settings, objective, asked.fatigue, asked.hinted, asked.time)
+        step = self.step_length(asked.settings)
+        gradient = self._gradient(asked.settings, asked.fatigue, asked.hinted, asked.time)
         return octaves.dream_octaves(
             asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,
             time=asked.time, step_scale=asked.step_scale, color=self.recipe.color,
             options=self.recipe.manner, on_step=asked.on_step, placed=bool(asked.hinted),
         )  # fmt: skip
 
-    def habituate(
-        self, fatigue: Fatigue, settings: FrameSettings, source: np.ndarray, detail: np.ndarray, share: float
-    ) -> Fatigue:
-        """See `PassRenderer.habituate`."""
+    def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Mean square of each channel, float32 [c], of the layers that tire."""
         layers = _tiring_layers(settings, self._ascent(settings)[0])
-        if not layers:
-            return fatigue
-        images = source, np.clip(source + detail, 0, 1)
-        before, now = (measure_channel_energies(self.network, layers, image) for image in images)
-        return habituate(fatigue, before, now, share)
+        return measure_channel_energies(self.network, layers, image) if layers else {}
 
     def score(self, settings: FrameSettings, source: np.ndarray, result: np.ndarray) -> tuple[float, float]:
         """The objective of both."""
@@ -199,7 +188,7 @@ class DreamPass(PassRenderer):
         """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
         grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
         objective, _ = self._ascent(settings)
-        gradient = self._gradient(settings, objective, {}, {}, Fraction(0))
+        gradient = self._gradient(settings, {}, {}, Fraction(0))
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
         return lambda: gradient(grey)
@@ -214,13 +203,9 @@ class DreamPass(PassRenderer):
         return self._known.get(settings, prepare)
 
     def _gradient(
-        self,
-        settings: FrameSettings,
-        objective: Objective,
-        fatigue: Fatigue,
-        hinted: ChannelGains,
-        time: Fraction,
+        self, settings: FrameSettings, fatigue: Fatigue, hinted: ChannelGains, time: Fraction
     ) -> GradientFunction:
+        objective, _ = self._ascent(settings)
         climbed = {term.name for term in objective.terms if term.kind == "layer"}
         tiring = _tiring_layers(settings, objective)
         counts = self.network.channel_counts() if tiring else {}
