@@ -74,6 +74,8 @@ SHALLOW = "5a5a69d32835ba4fa04d54196576a6df9405385b"
 """The last commit whose shallow dreams burn."""
 FADES = "03e471f1f31edb7b524173e742a359da5d0b71f1"
 """The last commit that takes plain pictures for faded ones."""
+FLICKER = "6b5169e583726d9b67c8a1f6b89c4528ada8c767"
+"""The last commit that begins anew where something was hidden."""
 CARRIED = (
     "film",
     "containers",
@@ -157,6 +159,11 @@ MEANT = (
     Meant("training", "text", "a card tells the color and the margin of its rungs", SHALLOW),
     *(
         Meant(run, kind, "a contrast that grows is no fade that ends: its dream is not drawn over", FADES)
+        for run in CARRIED
+        for kind in ("figures", "messages", "frames", "pixels")
+    ),
+    *(
+        Meant(run, kind, "less begins anew where something was hidden", FLICKER)
         for run in CARRIED
         for kind in ("figures", "messages", "frames", "pixels")
     ),
