@@ -75,7 +75,7 @@ SHALLOW = "5a5a69d32835ba4fa04d54196576a6df9405385b"
 FADES = "03e471f1f31edb7b524173e742a359da5d0b71f1"
 """The last commit that takes plain pictures for faded ones."""
 FLICKER = "6b5169e583726d9b67c8a1f6b89c4528ada8c767"
-"""The last commit that begins anew where something was hidden."""
+"""The last commit that begins anew where something was hidden, and finds fast motion coarsely."""
 CARRIED = (
     "film",
     "containers",
@@ -163,7 +163,7 @@ MEANT = (
         for kind in ("figures", "messages", "frames", "pixels")
     ),
     *(
-        Meant(run, kind, "less begins anew where something was hidden", FLICKER)
+        Meant(run, kind, "less begins anew where something was hidden; fast motion is found finer", FLICKER)
         for run in CARRIED
         for kind in ("figures", "messages", "frames", "pixels")
     ),

@@ -76,6 +76,25 @@ def test_unrelated_pictures_are_not_trusted(shifted_pair):
     assert np.percentile(trust, 5) < hidden
 
 
+def test_what_leaps_is_followed_to_its_rim():
+    noise = cv2.GaussianBlur(np.random.default_rng(3).random((260, 360)).astype(np.float32), (0, 0), 2)
+    noise = (noise - noise.min()) / (noise.max() - noise.min())
+    down, right = np.mgrid[:180, :320]
+    camera, leap = np.array([-3, 1]), np.array([5, -6])
+
+    def show(time: int) -> tuple[np.ndarray, np.ndarray]:
+        left, top = (20, 40) - camera * time
+        x, y = (240, 80) + leap * time
+        disc = 1 - np.roll(noise, (leap[1] * time, leap[0] * time), (0, 1))[:180, :320]
+        distance = np.hypot(down - y, right - x)
+        view = np.where(distance < 28, disc, noise[top : top + 180, left : left + 320])
+        return np.rint(255 * view).astype(np.uint8), distance
+
+    (previous, _), (current, distance) = show(0), show(1)
+    misses = np.hypot(*np.moveaxis(optical_flow.estimate_flow(previous, current).backward + leap, -1, 0))
+    assert misses[(distance > 18) & (distance < 28)].mean() < 2
+
+
 def test_tiny_pictures_have_no_flow():
     assert optical_flow.estimate_flow(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8)).trust.max() == 0
 
