@@ -23,13 +23,21 @@ ObjectiveFunction = Callable[..., tf.Tensor]
 """(image float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar; where layers have gains, a box,
 float32 [4], and these come behind."""
 GainsAt = Callable[[tf.Tensor], tf.Tensor]
-"""Size of a layer, int32 [2] -> its gains, float32 that broadcast to [1, h, w, c]."""
+"""Size of a layer, int32 [2] -> factors of its activations, float32 [1, h, w, c]."""
 ChannelGains = Mapping[str, np.ndarray]
-"""Of some layers, by name: factors of the channels' energies where a whole layer is climbed, float32 [c]; or
+"""Of some layers, by name: factors of the channels' energies where a whole layer is climbed, float32
 [row, column, c] at evenly spaced places of the image."""
 NO_GAINS: ChannelGains = {}
-GainedLayers = tuple[tuple[str, int], ...]
-"""Layers that have gains, and the number of axes of these."""
+PLACES = 9
+"""Along an image's shorter side, at which gains are told apart."""
+MAX_PLACES = 72
+"""Along a side, however long an image is."""
+
+
+def count_places(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the places that gains of an image of a height and width are told apart at."""
+    rows, columns = (min(round(PLACES * side / min(size)), MAX_PLACES) for side in size)
+    return rows, columns
 
 
 def build_gradient(
@@ -39,10 +47,9 @@ def build_gradient(
 
     It also takes a `TileBox`, if the image is a part of the one whose places have `gains`.
     """
-    gained = tuple((layer, gain.ndim) for layer, gain in gains.items())
-    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, gained)
+    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, tuple(gains))
     weights = tf.constant(objective.weights, tf.float32)
-    factors = [tf.convert_to_tensor(gain) for gain in gains.values()]
+    factors = [tf.convert_to_tensor(np.sqrt(gain)) for gain in gains.values()]
 
     def gradient(image: np.ndarray, box: TileBox = WHOLE) -> np.ndarray:
         place = (tf.constant(box, tf.float32),) if gains else ()
@@ -55,8 +62,12 @@ def build_gradient(
 def measure_channel_energies(
     network: Network, layers: tuple[str, ...], image: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Mean square of each channel of some layers over an image, float32 [H, W, 3], 0..1: float32 [c] each."""
-    energies = _traced_channel_energies(network, layers)(tf.convert_to_tensor(image[None]))
+    """Mean square of each channel of some layers at the `count_places` of an image.
+
+    The image is float32 [H, W, 3], 0..1; the energies are float32 [row, column, c] each.
+    """
+    places = tf.constant(count_places(image.shape[:2]), tf.int32)
+    energies = _traced_channel_energies(network, layers)(tf.convert_to_tensor(image[None]), places)
     return {name: energy.numpy() for name, energy in zip(layers, energies, strict=True)}
 
 
@@ -78,16 +89,17 @@ def _traced_objective(
 def _traced_channel_energies(network: Network, layers: tuple[str, ...]) -> Callable[..., list[tf.Tensor]]:
     features = network.layer_features(layers)
 
-    @tf.function(input_signature=_input_signature(())[:1])
-    def energies(image: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.reduce_mean(tf.square(tf.cast(a, tf.float32)), axis=(0, 1, 2)) for a in features(image)]
+    @tf.function(input_signature=[*_input_signature(())[:1], tf.TensorSpec([2], tf.int32)])
+    def energies(image: tf.Tensor, places: tf.Tensor) -> list[tf.Tensor]:
+        squares = [tf.square(tf.cast(a, tf.float32)) for a in features(image)]
+        return [tf.image.resize(each, places, "area")[0] for each in squares]
 
     return energies
 
 
 @cache_in_traces
 def _traced_gradient(
-    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: GainedLayers
+    network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: tuple[str, ...]
 ) -> Callable[..., tf.Tensor]:
     function = _objective_function(network, terms, measure, guide, gained)
 
@@ -103,11 +115,11 @@ def _traced_gradient(
     return gradient
 
 
-def _input_signature(terms: tuple[Term, ...], gained: GainedLayers = ()) -> list[tf.TensorSpec]:
+def _input_signature(terms: tuple[Term, ...], gained: tuple[str, ...] = ()) -> list[tf.TensorSpec]:
     # One trace for all sizes: a trace costs a second or two, and four octaves would pay it four times.
     image, weights = tf.TensorSpec([1, None, None, 3], tf.float32), tf.TensorSpec([len(terms)], tf.float32)
     place = [tf.TensorSpec([4], tf.float32)] if gained else []
-    return [image, weights, *place, *(tf.TensorSpec([None] * rank, tf.float32) for _, rank in gained)]
+    return [image, weights, *place, *(tf.TensorSpec([None] * 3, tf.float32) for _ in gained)]
 
 
 def _objective_function(
@@ -115,7 +127,7 @@ def _objective_function(
     terms: tuple[Term, ...],
     measure: str,
     guide: GuideImage | None,
-    gained: GainedLayers = (),
+    gained: tuple[str, ...] = (),
 ) -> ObjectiveFunction:
     """The weighted sum of the terms; every layer is computed once."""
     card, cosine = network.card, measure == "cosine"
@@ -142,7 +154,7 @@ def _objective_function(
         if term.channels:
             a = tf.gather(a, list(term.channels), axis=3)
         elif term.name in gains:
-            a = tf.cast(a, tf.float32) * tf.sqrt(gains[term.name](tf.shape(a)[1:3]))
+            a = tf.cast(a, tf.float32) * gains[term.name](tf.shape(a)[1:3])
         # Over what is usual there, so that weights mean the same on every layer: a constant, and not what
         # is met here, so that tiles add up to the whole.
         evaluate_layer, power = MEASURES[measure]
@@ -151,8 +163,8 @@ def _objective_function(
     def objective(image: tf.Tensor, weights: tf.Tensor, *placed: tf.Tensor) -> tf.Tensor:
         features, box, factors = features_of(image), placed[:1], placed[1:]
         gains = {
-            layer: partial(_resize_gains, gain, *box)
-            for (layer, _), gain in zip(gained, factors, strict=True)
+            layer: partial(tf.image.crop_and_resize, factor[None], box[0][None], [0])
+            for layer, factor in zip(gained, factors, strict=True)
         }
         shares = tf.unstack(weights, len(terms))
         return tf.add_n(
@@ -160,10 +172,3 @@ def _objective_function(
         )
 
     return objective
-
-
-def _resize_gains(gains: tf.Tensor, box: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Gains, float32 [c] or [row, column, c], at a layer's places in an image that is a box of the whole."""
-    if len(gains.shape) == 1:
-        return gains
-    return tf.image.crop_and_resize(gains[None], box[None], [0], size)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmdream.core.memory import cache_in_traces
+from mmdream.image.gradient import count_places
 from mmdream.image.octaves import resize
 from mmdream.networks.card import ImageInput, NetworkCard
 from mmdream.networks.framework import tf
@@ -30,8 +31,6 @@ MAX_WINDOWS = 12
 """In a row, however long a picture is."""
 MIN_DEVIATION = 0.02
 """Standard deviation of a picture, 0..1, that shows nothing and hints at nothing."""
-CELLS = 9
-"""Places, along the shorter side, that hints are told apart at."""
 MAX_MOTIFS = 8
 """Motifs of a picture at a time: with fewer, these would be all that is dreamed."""
 MIN_HINT, MAX_HINT = 1.5, 3.5
@@ -41,7 +40,7 @@ SHARPNESS = 2.0
 """How much one spread more favours a motif: its share grows by the exponential of this."""
 MIN_SHARE = 0.01
 """Of the picture, that a motif must have to be one of its motifs."""
-HINT_GAIN = 15.0
+HINT_GAIN = 7.0
 """What the energy of a motif's channels counts more where it is all that is hinted at."""
 MAX_COVER = 0.15
 """Share of the picture from which on a motif's gain falls with it: what is hinted at everywhere would be all
@@ -87,8 +86,7 @@ def measure_departures(network: Network, image: np.ndarray) -> np.ndarray:
         float32 [row, column, motif] in spreads, of the windows that suit a place best; the motifs are those
         of `hinted_terms`. Very small where an image shows nothing.
     """
-    terms, (height, width) = hinted_terms(network.card), image.shape[:2]
-    rows, columns = (min(round(CELLS * side / min(height, width)), 8 * CELLS) for side in (height, width))
+    terms, (rows, columns) = hinted_terms(network.card), count_places(image.shape[:2])
     if float(image.std()) < MIN_DEVIATION:
         return np.full((rows, columns, len(terms)), -np.inf, np.float32)
     hints = [network.card.hints[name] for name in terms]
@@ -189,14 +187,17 @@ def choose_hints(card: NetworkCard, departures: np.ndarray) -> Hints:
     return Hints(tuple(names[k] for k in order), np.ascontiguousarray(shares[..., order]))
 
 
-def hint_gains(network: Network, hints: Hints) -> dict[str, np.ndarray]:
-    """What the energy of channels is multiplied by, by layer: float32 [row, column, channel], 1 or more."""
+def hint_gains(network: Network, hints: Hints, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What the energy of channels is multiplied by, by layer: float32 [row, column, channel], 1 or more.
+
+    The places are those of an image of a height and width that the hinting picture is a copy of.
+    """
     terms, counts = hinted_terms(network.card), network.channel_counts()
+    shares = np.maximum(resize(hints.shares, count_places(size)), 0)
     gains: dict[str, np.ndarray] = {}
     for place, name in enumerate(hints.names):
-        term, size = terms[name], hints.shares.shape[:2]
-        gain = gains.setdefault(term.name, np.ones((*size, counts[term.name]), np.float32))
-        share = hints.shares[..., place, None]
+        term, share = terms[name], shares[..., place, None]
+        gain = gains.setdefault(term.name, np.ones((*share.shape[:2], counts[term.name]), np.float32))
         height = HINT_GAIN * min(1.0, MAX_COVER / max(float(share.mean()), 1e-6))
         gain[..., list(term.channels)] += np.float32(height) * share
     return gains

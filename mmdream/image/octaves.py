@@ -38,7 +38,7 @@ contrast. Other networks tell class dreams from noise best there."""
 DEFAULT_OPTIONS = AscentOptions()
 
 GradientFunction = Callable[..., np.ndarray]
-"""Image, float32 [H, W, 3], and its `TileBox` if it is `placed` -> gradient of the image's shape."""
+"""Image, float32 [H, W, 3], and its `TileBox` if it is a tile -> gradient of the image's shape."""
 Size = tuple[int, int]
 """Height, width in px."""
 
@@ -98,7 +98,6 @@ def dream_octaves(
     color: str = "full",
     options: AscentOptions = DEFAULT_OPTIONS,
     on_step: Callable[[np.ndarray], None] | None = None,
-    placed: bool = False,
 ) -> np.ndarray:
     """Climb through octave passes, in order.
 
@@ -114,7 +113,6 @@ def dream_octaves(
         color: "full", or "source" to keep the source's chroma.
         options: of the ascent.
         on_step: called after each step with the dream so far, float32 [H, W, 3].
-        placed: whether the gradient takes the `TileBox` of a tile.
 
     Returns:
         The gain, float32 [h, w, 3] of the size of `step_scale`, or else of the source; its sum with the
@@ -126,7 +124,7 @@ def dream_octaves(
         color_gradient, gradient = gradient, lambda *image: to_grey(color_gradient(*image))
     gain = np.zeros((*(source if step_scale is None else step_scale).shape[:2], 3), np.float32)
     dream = source + detail
-    tiled = partial(apply_tiled, gradient, placed=placed)
+    tiled = partial(apply_tiled, gradient, placed=True)
     for number, octave in enumerate(passes):
         if number:
             dream = source + detail + resize(gain, source.shape[:2])

@@ -57,15 +57,17 @@ class FilmHints:
     keys: tuple[HintKey, ...]
     """In their order; of each shot the first is of its first frame, unless that cannot be seen."""
 
-    def gains(self, network: Network, shot: int, seconds: float) -> dict[str, np.ndarray]:
+    def gains(
+        self, network: Network, shot: int, seconds: float, size: tuple[int, int]
+    ) -> dict[str, np.ndarray]:
         """What the energy of channels is multiplied by in a shot's frame, see `hint_gains`; none: 1."""
         place = bisect_right(self.keys, seconds, key=lambda key: key.seconds) - 1
         if place < 0 or self.keys[place].shot != shot:
             return {}
-        gains = hint_gains(network, self.keys[place].hints)
+        gains = hint_gains(network, self.keys[place].hints, size)
         share = (seconds - self.keys[place].seconds) / float(KEY_SECONDS)
         if place and share < 1 and self.keys[place - 1].shot == shot:
-            gains = _blend(hint_gains(network, self.keys[place - 1].hints), gains, share)
+            gains = _blend(hint_gains(network, self.keys[place - 1].hints, size), gains, share)
         return gains
 
     def tell(self, ends: Sequence[float]) -> tuple[HintedMotifs, ...]:

@@ -17,6 +17,7 @@ from mmdream.image import octaves, style_ascent
 from mmdream.image.gradient import (
     ChannelGains,
     build_gradient,
+    count_places,
     evaluate_objective,
     measure_channel_energies,
 )
@@ -166,15 +167,15 @@ class DreamPass(PassRenderer):
     def ascend(self, asked: AscentRequest) -> np.ndarray:
         """See `octaves.dream_octaves`."""
         step = self.step_length(asked.settings)
-        gradient = self._gradient(asked.settings, asked.fatigue, asked.hinted, asked.time)
+        gradient = self._gradient(asked)
         return octaves.dream_octaves(
             asked.source, asked.detail, asked.octaves, self.watch(gradient), step, seed=self.recipe.seed,
             time=asked.time, step_scale=asked.step_scale, color=self.recipe.color,
-            options=self.recipe.manner, on_step=asked.on_step, placed=bool(asked.hinted),
+            options=self.recipe.manner, on_step=asked.on_step,
         )  # fmt: skip
 
     def tiring_energies(self, settings: FrameSettings, image: np.ndarray) -> dict[str, np.ndarray]:
-        """Mean square of each channel, float32 [c], of the layers that tire."""
+        """Mean square of each channel at places, float32 [row, column, c], of the layers that tire."""
         layers = _tiring_layers(settings, self._ascent(settings)[0])
         return measure_channel_energies(self.network, layers, image) if layers else {}
 
@@ -188,7 +189,7 @@ class DreamPass(PassRenderer):
         """See `PassRenderer.prepare_step`; of the objective at second 0, on grey."""
         grey, settings = np.full((*size, 3), 0.5, np.float32), self.schedule.at(0.0)
         objective, _ = self._ascent(settings)
-        gradient = self._gradient(settings, {}, {}, Fraction(0))
+        gradient = self._gradient(AscentRequest(grey, grey, (), settings, Fraction(0)))
         gradient(grey)
         evaluate_objective(self.network, objective, grey)
         return lambda: gradient(grey)
@@ -202,24 +203,17 @@ class DreamPass(PassRenderer):
 
         return self._known.get(settings, prepare)
 
-    def _gradient(
-        self, settings: FrameSettings, fatigue: Fatigue, hinted: ChannelGains, time: Fraction
-    ) -> GradientFunction:
-        objective, _ = self._ascent(settings)
+    def _gradient(self, asked: AscentRequest) -> GradientFunction:
+        settings, (objective, _) = asked.settings, self._ascent(asked.settings)
         climbed = {term.name for term in objective.terms if term.kind == "layer"}
-        tiring = _tiring_layers(settings, objective)
-        counts = self.network.channel_counts() if tiring else {}
-        rested = {layer: np.zeros(counts[layer], np.float32) for layer in tiring}
-        gains = {
-            layer: fatigue_gains(fatigue.get(layer, shares), settings.habituation)
-            * drift_gains(layer, len(shares), settings.habituation, self.recipe.seed, float(time))
-            for layer, shares in rested.items()
-        }
-        gains |= {
-            layer: gain * gains[layer] if layer in gains else gain
-            for layer, gain in hinted.items()
-            if layer in climbed
-        }
+        gains = {layer: gain for layer, gain in asked.hinted.items() if layer in climbed}
+        habituation, places = settings.habituation, count_places(asked.source.shape[:2])
+        for layer in _tiring_layers(settings, objective):
+            size = *places, self.network.channel_counts()[layer]
+            gain = drift_gains(layer, size, habituation, self.recipe.seed, float(asked.time))
+            if layer in asked.fatigue:
+                gain = gain * fatigue_gains(asked.fatigue[layer], habituation)
+            gains[layer] = gain * gains.get(layer, np.float32(1))
         color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
         return temper_gradient(build_gradient(self.network, objective, gains), color, margin)
 

@@ -185,7 +185,7 @@ class OfflineScan:
             motion = None if previous is None else measure_flow(previous, gray, small)
             previous = gray if presence > 0 and small.size else None
         passes = tuple(
-            _measure_pass(bound, frame.seconds, presence, number, hints)
+            _measure_pass(bound, frame.seconds, presence, number, hints, small.shape[:2])
             for bound, hints in zip(self.passes, self.hints or [None] * len(self.passes), strict=True)
         )
         light = self.scan.light[index]
@@ -194,13 +194,18 @@ class OfflineScan:
 
 
 def _measure_pass(
-    bound: BoundPass, seconds: Fraction, presence: float, shot: int, hints: FilmHints | None
+    bound: BoundPass,
+    seconds: Fraction,
+    presence: float,
+    shot: int,
+    hints: FilmHints | None,
+    size: tuple[int, int],
 ) -> PassContext:
     at = float(seconds)
     settings, is_active = bound.renderer.schedule.at(at), bound.span.is_active(at)
     share = settings.strength * presence * bound.span.opacity(at)
     mask = None if bound.read_mask is None or not is_active else bound.read_mask(seconds)
-    hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at)
+    hinted = NO_GAINS if hints is None else hints.gains(bound.renderer.network, shot, at, size)
     return PassContext(settings, is_active, share, mask, hinted)
 
 

@@ -76,22 +76,26 @@ def test_windows_cover_pictures_of_any_shape():
 
 
 def test_gains_act_on_a_motifs_channels_where_it_is_hinted_at(network, picture):
-    shares = np.zeros((4, 6, 1), np.float32)
-    shares[:, :3] = 1.0
-    gains = hint_gains(network, Hints(("dome",), shares))
+    shares = np.zeros((9, 12, 1), np.float32)
+    shares[:, :6] = 1.0
+    gains = hint_gains(network, Hints(("dome",), shares), picture.shape[:2])
     assert gains.keys() == {"p4c"}
     channels = list(hinted_terms(network.card)["dome"].channels)
     # Half of the picture is more than it may cover.
-    assert np.allclose(gains["p4c"][:, :3, channels], 1 + HINT_GAIN * MAX_COVER / 0.5)
-    small = hint_gains(network, Hints(("dome",), shares * (np.arange(6) == 1)[None, :, None] / 2))
+    assert np.allclose(gains["p4c"][:, :6, channels], 1 + HINT_GAIN * MAX_COVER / 0.5)
+    small = hint_gains(
+        network, Hints(("dome",), shares * (np.arange(12) == 1)[None, :, None] / 2), picture.shape[:2]
+    )
     assert np.allclose(small["p4c"][:, 1, channels], 1 + HINT_GAIN / 2)
-    gains["p4c"][:, :3, channels] = 1
+    gains["p4c"][:, :6, channels] = 1
     assert np.all(gains["p4c"] == 1)
 
     plain = build_gradient(network, P4C)(picture)
     even = build_gradient(network, P4C, gains)(picture)
     np.testing.assert_allclose(even, plain, atol=1e-4 * np.abs(plain).max())
-    more = build_gradient(network, P4C, hint_gains(network, Hints(("dome",), shares)))(picture)
+    more = build_gradient(network, P4C, hint_gains(network, Hints(("dome",), shares), picture.shape[:2]))(
+        picture
+    )
     left, right = (np.abs(more - plain)[:, half].mean() for half in (slice(0, 32), slice(96, 128)))
     assert left > 3 * right
 
