@@ -32,11 +32,11 @@ LOCAL_SHARE = 0.45
 place changes, and what has left it does not come up beside it."""
 FAINT = 0.3
 """Of the mean energy that is added: a place that adds this tires half."""
-EXPONENT = 4.0
+EXPONENT = 4.2
 """Power of a channel's share that its energy is divided by, at habituation 1."""
 DRIFT = 2.2
 """Standard deviation of the logarithm of the drift, at habituation 1."""
-DRIFT_PERIODS = 2.0, 8.0
+DRIFT_PERIODS = 3.0, 12.0
 """Shortest and longest period of a channel's drift, seconds."""
 DRIFT_WAVES = 0.5, 1.5
 """Fewest and most waves of a channel's drift along the shorter side."""
