@@ -27,16 +27,16 @@ TIME_CONSTANT = 2.0
 """Of the running mean in a film, seconds."""
 OCTAVE_SHARE = 0.3
 """What each octave of an image in full decides of it."""
-LOCAL_SHARE = 0.45
+LOCAL_SHARE = 0.55
 """What is added at a place counts so much for its fatigue, and what is added everywhere for the rest: so a
 place changes, and what has left it does not come up beside it."""
 FAINT = 0.3
 """Of the mean energy that is added: a place that adds this tires half."""
-EXPONENT = 4.2
+EXPONENT = 5.0
 """Power of a channel's share that its energy is divided by, at habituation 1."""
 DRIFT = 2.2
 """Standard deviation of the logarithm of the drift, at habituation 1."""
-DRIFT_PERIODS = 3.0, 12.0
+DRIFT_PERIODS = 2.0, 8.0
 """Shortest and longest period of a channel's drift, seconds."""
 DRIFT_WAVES = 0.5, 1.5
 """Fewest and most waves of a channel's drift along the shorter side."""
@@ -71,8 +71,8 @@ def elapsed_share(seconds: float) -> float:
 def fatigue_gains(shares: np.ndarray, habituation: float) -> np.ndarray:
     """Factors of channels' energies, 0..1, by their fatigue, float32 [..., c], and `habituation`, 0..1.
 
-    At habituation 0.6, a channel with an even share of the energy counts a fifth, one with ten times that a
-    three hundredth.
+    At habituation 0.6, a channel with an even share of the energy counts an eighth, one with ten times that
+    less than a thousandth.
     """
     weariness = np.log1p(shares * np.float32(shares.shape[-1]))
     return np.exp(weariness * np.float32(-EXPONENT * habituation))

@@ -193,11 +193,11 @@ def hint_gains(network: Network, hints: Hints, size: tuple[int, int]) -> dict[st
     The places are those of an image of a height and width that the hinting picture is a copy of.
     """
     terms, counts = hinted_terms(network.card), network.channel_counts()
-    shares = np.maximum(resize(hints.shares, count_places(size)), 0)
+    places = count_places(size)
     gains: dict[str, np.ndarray] = {}
     for place, name in enumerate(hints.names):
-        term, share = terms[name], shares[..., place, None]
-        gain = gains.setdefault(term.name, np.ones((*share.shape[:2], counts[term.name]), np.float32))
+        term, share = terms[name], np.maximum(resize(hints.shares[..., place, None], places), 0)
+        gain = gains.setdefault(term.name, np.ones((*places, counts[term.name]), np.float32))
         height = HINT_GAIN * min(1.0, MAX_COVER / max(float(share.mean()), 1e-6))
         gain[..., list(term.channels)] += np.float32(height) * share
     return gains

@@ -40,6 +40,7 @@ from mmdream.render.temporal import (
     measure_room,
     measure_strength,
     start_state,
+    warp_fatigue,
     warp_state,
 )
 from mmdream.settings.recipe import Recipe, resolve_size
@@ -309,7 +310,8 @@ class FramePipeline:
         share = elapsed_share(float(context.seconds - state.habituated_at))
         images = context.small, np.clip(context.small + state.detail, 0, 1)
         source, dream = (renderer.tiring_energies(settings, image) for image in images)
-        fatigue = habituate(state.fatigue, source, dream, share)
+        fatigue = warp_fatigue(state.fatigue, motion, HABITUATION_FRAMES)
+        fatigue = habituate(fatigue, source, dream, share)
         return replace(state, fatigue=fatigue, habituated_at=context.seconds)
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load, save
 
-from mmdream.analysis.optical_flow import OpticalFlow, half_size, warp
+from mmdream.analysis.optical_flow import OpticalFlow, half_size, shrink_flow, warp
 from mmdream.image.habituation import Fatigue
 
 PROPORTIONAL_GAIN = 4.0
@@ -213,6 +213,18 @@ def advance_state(
         state, detail=detail, change=change, fill=warped.fill, grey=grey, step_gain=warped.step_gain,
         light=warped.light, age=state.age + 1,
     )  # fmt: skip
+
+
+def warp_fatigue(fatigue: Fatigue, flow: OpticalFlow, frames: int) -> Fatigue:
+    """The fatigue of so many frames ago, moved along a flow that is taken to have lasted."""
+
+    def move(shares: np.ndarray) -> np.ndarray:
+        back = np.float32(frames) * shrink_flow(flow, shares.shape[:2]).backward
+        # OpenCV moves no more than four channels at once.
+        parts = [np.ascontiguousarray(shares[..., k : k + 4]) for k in range(0, shares.shape[2], 4)]
+        return np.dstack(warp(parts[0], parts, back)[1:])
+
+    return {layer: move(shares) for layer, shares in fatigue.items()}
 
 
 def measure_room(grey: np.ndarray) -> float:

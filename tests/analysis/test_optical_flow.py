@@ -19,6 +19,7 @@ from mmdream.render.temporal import (
     pack_states,
     start_state,
     unpack_states,
+    warp_fatigue,
     warp_state,
 )
 
@@ -145,6 +146,14 @@ def test_where_nothing_could_be_carried_steps_are_longest_until_it_is_filled(sta
         paces.append(float(laid.step_scale.mean()))
         state = replace(state, detail=np.full_like(state.detail, state.unit_gain * 0.1), step_gain=1.0)
     assert all(later < sooner for sooner, later in pairwise(paces))
+
+
+def test_things_stay_tired_where_they_move():
+    fatigue = {"p4c": np.random.default_rng(0).random((2, 3, 5), np.float32)}
+    one_place = replace(make_zero_flow(), backward=np.full((16, 24, 2), (1.0, 0.0), np.float32))
+    moved = warp_fatigue(fatigue, one_place, 8)["p4c"]
+    np.testing.assert_allclose(moved[:, :2], fatigue["p4c"][:, 1:], atol=1e-6)
+    np.testing.assert_array_equal(warp_fatigue(fatigue, make_zero_flow(), 8)["p4c"], fatigue["p4c"])
 
 
 def test_a_still_picture_that_may_not_breathe_keeps_its_dream(state):

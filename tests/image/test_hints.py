@@ -100,6 +100,12 @@ def test_gains_act_on_a_motifs_channels_where_it_is_hinted_at(network, picture):
     assert left > 3 * right
 
 
+def test_hints_of_a_picture_fit_its_copies(network):
+    names = tuple(hinted_terms(network.card))[:6]
+    gains = hint_gains(network, Hints(names, np.full((9, 16, 6), 0.1, np.float32)), (48, 64))
+    assert {gain.shape[:2] for gain in gains.values()} == {(9, 12)}
+
+
 def test_tiles_take_the_gains_of_their_own_places(network, data: Path):
     image = read_image(data / "photos" / "tuebingen.jpg")[:448, :640]
     rng = np.random.default_rng(0)
