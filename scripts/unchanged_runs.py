@@ -76,6 +76,8 @@ FADES = "03e471f1f31edb7b524173e742a359da5d0b71f1"
 """The last commit that takes plain pictures for faded ones."""
 FLICKER = "6b5169e583726d9b67c8a1f6b89c4528ada8c767"
 """The last commit that begins anew where something was hidden, and finds fast motion coarsely."""
+DOGS = "eb4e0022eee1c5eb67fd3871c6935ccfbd6eb37c"
+"""The last commit whose dreams tire less than today, or of nothing, or are of an earlier dreamnet."""
 CARRIED = (
     "film",
     "containers",
@@ -166,6 +168,26 @@ MEANT = (
         Meant(run, kind, "less begins anew where something was hidden; fast motion is found finer", FLICKER)
         for run in CARRIED
         for kind in ("figures", "messages", "frames", "pixels")
+    ),
+    *(
+        Meant(
+            run,
+            kind,
+            "dreams tire of what they show, follow hints, and are of a dreamnet that learned on",
+            DOGS,
+        )
+        for run in (*CARRIED, "image", "picture ouroboros", "plan", "Python, arrays")
+        for kind in ("figures", "messages", "frames", "pixels", "bytes", "arrays")
+    ),
+    *(
+        Meant(run, kind, "other weights of dreamnet, and a new setting, habituation", DOGS)
+        for run, kind in (
+            ("said", "messages"),
+            ("refused", "messages"),
+            ("classify", "figures"),
+            ("classify", "messages"),
+            ("classify", "text"),
+        )
     ),
     Meant(
         "said",
