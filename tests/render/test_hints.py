@@ -93,11 +93,11 @@ def test_gains_go_over_from_look_to_look_and_not_over_a_cut():
     terms = hinted_terms(network.card)
 
     def weight(name: str, shot: int, seconds: float) -> float:
-        gains = hints.gains(network, shot, seconds)
+        gains = hints.gains(network, shot, seconds, (60, 90))
         return float(gains["p4c"][0, 0, terms[name].channels[0]]) if gains else 0.0
 
     most = HINT_GAIN * MAX_COVER  # Both are hinted at everywhere.
-    assert hints.gains(network, 0, 0.5) == {}
+    assert hints.gains(network, 0, 0.5, (60, 90)) == {}
     assert weight("dome", 0, 1.5) == weight("dome", 0, 3.0) == pytest.approx(1 + most)
     assert weight("coil", 0, 3.0) == 1
     assert weight("coil", 0, 3.5) == pytest.approx(1 + most / 4)
