@@ -93,11 +93,9 @@ def estimate_flow(previous: np.ndarray, current: np.ndarray) -> OpticalFlow:
     lengths = _squared_length(returned) + _squared_length(backward)
     hidden = _squared_length(returned + backward) >= 0.01 * lengths + 0.5 / 4
     edge = _squared_gradient(backward) > 0.01 * 4 * _squared_length(backward) + 0.002
-    x, y = positions[..., 0], positions[..., 1]
-    outside = (x < 0) | (y < 0) | (x > width - 1) | (y > height - 1)
     unlike = cv2.blur(cv2.absdiff(_remap(previous, positions), current), (5, 5)) > UNLIKE_LEVELS
     trust = np.where((hidden | edge) & unlike, np.float32(HIDDEN_TRUST), np.float32(1))
-    trust[outside] = 0
+    trust[~_lie_inside(positions)] = 0
     # The blur avoids a hard rim.
     return OpticalFlow(backward, cv2.blur(trust, (3, 3), borderType=cv2.BORDER_REPLICATE))
 
@@ -186,12 +184,10 @@ def fetch_each_other(previous: np.ndarray, current: np.ndarray) -> list[tuple[np
     for there, image in enumerate((previous, current)):
         way = ways[there]
         positions = _pixel_grid(height, width) + way
-        x, y = positions[..., 0], positions[..., 1]
-        inside = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
         misses = _squared_length(way + _remap(ways[1 - there], positions))
         returns = misses < 0.01 * _squared_length(way) + FLOW_TOLERANCE_PX**2
         alike = cv2.absdiff(_remap(pair[there], positions), pair[1 - there]) < UNLIKE_DEVIATION
-        fetched.append((_remap(image, positions), inside & returns & alike))
+        fetched.append((_remap(image, positions), _lie_inside(positions) & returns & alike))
     return fetched
 
 
@@ -206,6 +202,13 @@ def _remap(image: np.ndarray, positions: np.ndarray, method: int = cv2.INTER_LIN
     """The pixels of an image at positions (x, y), float32 [h, w, 2]; beyond its rim, those of the rim."""
     remap: Any = cv2.remap  # Its stubs do not know that both coordinates may lie in one array.
     return remap(image, positions, None, method, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _lie_inside(positions: np.ndarray) -> np.ndarray:
+    """Whether positions (x, y), float32 [h, w, 2], lie in an image of h, w: bool [h, w]."""
+    height, width = positions.shape[:2]
+    x, y = positions[..., 0], positions[..., 1]
+    return (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
 
 
 @lru_cache(maxsize=8)

@@ -264,8 +264,10 @@ class FramePipeline:
         fatigue: Fatigue = {}
         source = renderer.tiring_energies(own.settings, context.small)
         for octave in octaves.plan_full_passes(_octave_sizes(context, own.settings), own.settings.steps):
-            asked = AscentRequest(context.small, detail, [octave], own.settings, context.seconds)
-            asked = replace(asked, fatigue=fatigue, hinted=own.hinted, on_step=on_step)
+            asked = AscentRequest(
+                context.small, detail, [octave], own.settings, context.seconds,
+                fatigue=fatigue, hinted=own.hinted, on_step=on_step,
+            )  # fmt: skip
             detail = detail + renderer.ascend(asked)
             dream = renderer.tiring_energies(own.settings, np.clip(context.small + detail, 0, 1))
             fatigue = habituate(fatigue, source, dream, OCTAVE_SHARE)
@@ -298,11 +300,11 @@ class FramePipeline:
             octave_passes = octaves.plan_carried_passes(
                 _octave_sizes(context, settings), steps, age, carried.smoothing
             )
-            asked = AscentRequest(context.small, warped.detail, octave_passes, settings, context.seconds)
-            hinted = context.passes[number].hinted
-            gain = renderer.ascend(
-                replace(asked, step_scale=step_scale, fatigue=state.fatigue, hinted=hinted)
-            )
+            asked = AscentRequest(
+                context.small, warped.detail, octave_passes, settings, context.seconds, step_scale,
+                state.fatigue, context.passes[number].hinted,
+            )  # fmt: skip
+            gain = renderer.ascend(asked)
         limit = octaves.make_detail_limiter(context.small, self.recipe.color)
         state = advance_state(state, warped, gain, context.gray, limit)
         if state.age % HABITUATION_FRAMES:
