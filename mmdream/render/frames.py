@@ -57,7 +57,7 @@ SETTLING_STEP_SCALE = 0.65
 """each so much shorter: many short ones climb higher than few long ones, and make no more noise."""
 SETTLED_FULLNESS = 0.9
 """So do frames of which less than this share has its dream."""
-HABITUATION_FRAMES = 8
+HABITUATION_FRAMES = 12
 """Every so many frames a dream is looked at for what tires."""
 MIN_STEP_SCALE = 0.01
 """Longest step, in usual ones, that is not worth taking: on a still film that may not breathe."""

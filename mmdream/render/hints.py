@@ -10,7 +10,7 @@ import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 
 from mmdream.analysis.shots import Scan, Shot
 from mmdream.core.errors import Interrupted
+from mmdream.core.memory import LruCache
 from mmdream.core.rng import rng_for
 from mmdream.image.hints import Hints, choose_hints, hint_gains, measure_departures, shrink_look
 from mmdream.image.objective import follows_hints
@@ -35,6 +36,8 @@ VARIATION = 0.3
 """Spreads by which a motif's score varies from shot to shot, so that shots that are alike differ."""
 TOLD_MOTIFS = 4
 """Motifs that are told of a time, at most."""
+MAX_KNOWN_GAINS = 4
+"""Looks whose gains are remembered: frames go by two, and those of the next shot may be measured ahead."""
 MIN_TOLD_SHARE = 0.03
 """Of the picture, over the time."""
 
@@ -56,6 +59,7 @@ class FilmHints:
 
     keys: tuple[HintKey, ...]
     """In their order; of each shot the first is of its first frame, unless that cannot be seen."""
+    _known: LruCache = field(default_factory=lambda: LruCache(MAX_KNOWN_GAINS), compare=False, repr=False)
 
     def gains(
         self, network: Network, shot: int, seconds: float, size: tuple[int, int]
@@ -64,11 +68,16 @@ class FilmHints:
         place = bisect_right(self.keys, seconds, key=lambda key: key.seconds) - 1
         if place < 0 or self.keys[place].shot != shot:
             return {}
-        gains = hint_gains(network, self.keys[place].hints, size)
+        gains = self._gains_at(network, place, size)
         share = (seconds - self.keys[place].seconds) / float(KEY_SECONDS)
         if place and share < 1 and self.keys[place - 1].shot == shot:
-            gains = _blend(hint_gains(network, self.keys[place - 1].hints, size), gains, share)
+            gains = _blend(self._gains_at(network, place - 1, size), gains, share)
         return gains
+
+    def _gains_at(self, network: Network, place: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Those of a key, by its place: they are the same for many frames."""
+        hints = self.keys[place].hints
+        return self._known.get((place, size), lambda: hint_gains(network, hints, size))
 
     def tell(self, ends: Sequence[float]) -> tuple[HintedMotifs, ...]:
         """The motifs over time, by the second at which each shot ends: looks that agree are told as one."""

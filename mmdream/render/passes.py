@@ -205,15 +205,18 @@ class DreamPass(PassRenderer):
 
     def _gradient(self, asked: AscentRequest) -> GradientFunction:
         settings, (objective, _) = asked.settings, self._ascent(asked.settings)
-        climbed = {term.name for term in objective.terms if term.kind == "layer"}
-        gains = {layer: gain for layer, gain in asked.hinted.items() if layer in climbed}
         habituation, places = settings.habituation, count_places(asked.source.shape[:2])
-        for layer in _tiring_layers(settings, objective):
-            size = *places, self.network.channel_counts()[layer]
-            gain = drift_gains(layer, size, habituation, self.recipe.seed, float(asked.time))
-            if layer in asked.fatigue:
-                gain = gain * fatigue_gains(asked.fatigue[layer], habituation)
-            gains[layer] = gain * gains.get(layer, np.float32(1))
+        tiring, gains = _tiring_layers(settings, objective), dict[str, np.ndarray]()
+        # In the order of the terms, whatever is hinted at: in another one it would be traced again.
+        for layer in dict.fromkeys(term.name for term in objective.terms if term.kind == "layer"):
+            if layer in asked.hinted:
+                gains[layer] = asked.hinted[layer]
+            if layer in tiring:
+                size = *places, self.network.channel_counts()[layer]
+                gain = drift_gains(layer, size, habituation, self.recipe.seed, float(asked.time))
+                if layer in asked.fatigue:
+                    gain = gain * fatigue_gains(asked.fatigue[layer], habituation)
+                gains[layer] = gain * gains.get(layer, np.float32(1))
         color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
         return temper_gradient(build_gradient(self.network, objective, gains), color, margin)
 

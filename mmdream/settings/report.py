@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.settings.definition import fields_to_dict
-from mmdream.settings.schedule import FrameSettings
+from mmdream.settings.schedule import IMAGE_SETTINGS, FrameSettings
 
 MAX_TOLD_HINTS = 8
 """Stretches of time whose motifs are told in a line."""
@@ -77,7 +77,10 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values only; what is not a finite number becomes None."""
-        rows = {medium: list(map(_settings_row, changes)) for medium, changes in self.schedule.items()}
+        rows = {
+            medium: [_settings_row(change, medium) for change in changes]
+            for medium, changes in self.schedule.items()
+        }
         return fields_to_dict(self, finite=True) | {"schedule": rows}
 
     def lines(self) -> list[str]:
@@ -141,9 +144,12 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _settings_row(change: SettingsChange) -> dict[str, Any]:
+def _settings_row(change: SettingsChange, medium: str) -> dict[str, Any]:
+    settings = fields_to_dict(change.moment)
+    if medium == "sound":
+        settings = {name: value for name, value in settings.items() if name not in IMAGE_SETTINGS}
     motifs = {name: round(share, 3) for name, share in change.moment.motifs if share}
-    return {"at": round(change.seconds, 6), **fields_to_dict(change.moment), "motifs": motifs}
+    return {"at": round(change.seconds, 6), **settings, "motifs": motifs}
 
 
 def _format_ratio(gained: float | None) -> str:

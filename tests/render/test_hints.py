@@ -13,13 +13,14 @@ from make import make_times, write_film
 from mmdream import Recipe, Schedule, dream_image, dream_video, plan_video
 from mmdream.core.events import EventSink
 from mmdream.image.hints import HINT_GAIN, MAX_COVER, Hints, hinted_terms
+from mmdream.image.octaves import OctavePass
 from mmdream.media.image import read_image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
 from mmdream.render.hints import FilmHints, HintKey, measure_film_hints, pack_hints, unpack_hints
-from mmdream.render.passes import load_passes
+from mmdream.render.passes import AscentRequest, load_passes
 from mmdream.render.video import scan_video
 from mmdream.settings.recipe import Selection
 from mmdream.settings.targets import Targets, parse_layer
@@ -104,6 +105,27 @@ def test_gains_go_over_from_look_to_look_and_not_over_a_cut():
     assert weight("dome", 0, 3.5) == pytest.approx(1 + 3 * most / 4)
     assert weight("net", 1, 4.0) == pytest.approx(1 + most)
     assert weight("coil", 1, 4.0) == 1
+
+
+def test_layers_are_traced_once_in_whatever_order_they_are_hinted_at():
+    (bound,) = load_passes(Recipe(), SIZE, EventSink())
+    renderer, grey = bound.renderer, np.full((64, 64, 3), 0.5, np.float32)
+    counts, traces = renderer.network.channel_counts(), renderer.network.traces
+    seen = set()
+    for layers in (("c3b", "p4c"), ("p4c", "c3b"), ()):
+        hinted = {layer: np.ones((9, 9, counts[layer]), np.float32) for layer in layers}
+        renderer.ascend(
+            AscentRequest(
+                grey,
+                np.zeros_like(grey),
+                [OctavePass((64, 64), 1)],
+                renderer.schedule.at(0.0),
+                Fraction(0),
+                hinted=hinted,
+            )
+        )
+        seen.add(len(traces))
+    assert len(seen) == 1
 
 
 def test_looks_that_agree_are_told_as_one():
