@@ -76,8 +76,8 @@ FADES = "03e471f1f31edb7b524173e742a359da5d0b71f1"
 """The last commit that takes plain pictures for faded ones."""
 FLICKER = "6b5169e583726d9b67c8a1f6b89c4528ada8c767"
 """The last commit that begins anew where something was hidden, and finds fast motion coarsely."""
-DOGS = "eb4e0022eee1c5eb67fd3871c6935ccfbd6eb37c"
-"""The last commit whose dreams tire less than today, or of nothing, or are of an earlier dreamnet."""
+DOGS = "bef2279dc92cf5cd51fce93d149023a239585b1a"
+"""The last commit whose dreams are weaker than today's, tire less, or are of an earlier dreamnet."""
 CARRIED = (
     "film",
     "containers",
@@ -179,6 +179,7 @@ MEANT = (
         for run in (*CARRIED, "image", "picture ouroboros", "plan", "Python, arrays")
         for kind in ("figures", "messages", "frames", "pixels", "bytes", "arrays")
     ),
+    Meant("audio", "figures", "a report has room for hints, of which a sound has none", DOGS),
     *(
         Meant(run, kind, "other weights of dreamnet, and a new setting, habituation", DOGS)
         for run, kind in (
