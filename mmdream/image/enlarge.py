@@ -17,7 +17,7 @@ CALMING_SIGMA = 0.6
 """Of the blur before, px of the detail: what is as fine as its pixels flickers."""
 SURROUND_SIGMA = 1.5
 """Of the surround that a place is set off from, px of the detail."""
-STEEPNESS, MOST_STEEPENED = 4.6, 3.0
+STEEPNESS, MOST_STEEPENED = 5.6, 3.0
 """How many times what sets a place off from its surround is added to it where the detail's sides are doubled,
 and so much more for each time more: at half and a third of a film's size .8 of the sharpness is kept so. From
 `MOST_STEEPENED` times on it becomes no more: a dream would fall into flat spots."""
