@@ -36,10 +36,10 @@ VARIATION = 0.3
 """Spreads by which a motif's score varies from shot to shot, so that shots that are alike differ."""
 TOLD_MOTIFS = 4
 """Motifs that are told of a time, at most."""
-MAX_KNOWN_GAINS = 4
-"""Looks whose gains are remembered: frames go by two, and those of the next shot may be measured ahead."""
 MIN_TOLD_SHARE = 0.03
 """Of the picture, over the time."""
+MAX_KNOWN_GAINS = 4
+"""Looks whose gains are remembered: frames go by two, and those of the next shot may be measured ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class FilmHints:
     def _gains_at(self, network: Network, place: int, size: tuple[int, int]) -> dict[str, np.ndarray]:
         """Those of a key, by its place: they are the same for many frames."""
         hints = self.keys[place].hints
-        return self._known.get((place, size), lambda: hint_gains(network, hints, size))
+        return self._known.get((network, place, size), lambda: hint_gains(network, hints, size))
 
     def tell(self, ends: Sequence[float]) -> tuple[HintedMotifs, ...]:
         """The motifs over time, by the second at which each shot ends: looks that agree are told as one."""
