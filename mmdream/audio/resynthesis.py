@@ -10,14 +10,13 @@ phase-gradient heap integration (the package pghipy) 0.10 to 0.18 and 0.9 dB; Gr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 from scipy.ndimage import median_filter
 
 from mmdream.audio.canvas import BAND_EDGES, N_BANDS, compute_invented_power
 from mmdream.audio.chunks import ChunkContext
+from mmdream.audio.pitch import detect_pitch
 from mmdream.audio.spectra import (
     HALF_WINDOW_HOPS,
     Stft,
@@ -32,9 +31,6 @@ from mmdream.settings.schedule import Curve
 
 MIN_GAIN_HZ = 20.0
 """What is lower keeps its level: a gain on it would add a direct current."""
-MIN_PITCH_HZ, MAX_PITCH_HZ = 80.0, 1500.0
-VOICED_THRESHOLD = 0.55
-"""Height of the autocorrelation, 0..1, from which on a frame has a pitch (Praat's threshold is 0.45)."""
 GRIFFIN_LIM_ITERATIONS = 32
 """Twice as many take another 0.01 off the inconsistency."""
 MOMENTUM = 0.99
@@ -76,7 +72,9 @@ def apply_gains(
         source = read_spectra(context.source, stft, first, first + len(canvas), context.offset)
         dream = source * np.exp(gain @ to_bins)
         if invent:
-            power = compute_invented_power(planes[..., N_BANDS:], frontend.typical_power) @ to_bins
+            power = (
+                compute_invented_power(planes[..., N_BANDS : 2 * N_BANDS], frontend.typical_power) @ to_bins
+            )
             fade = (np.minimum(hops - begin, end - hops) - EDGE_HOPS[0]) / (EDGE_HOPS[1] - EDGE_HOPS[0])
             level = invent * share * np.clip(fade, 0.0, 1.0)
             amplitude = level[:, None] * np.sqrt(power / source.shape[0]) / context.level_factor
@@ -89,38 +87,8 @@ def _find_pitch(context: ChunkContext, source: np.ndarray) -> np.ndarray:
     frontend = context.frontend
     classes = frontend.network.card.pitches
     usual = [classes[term.name] for term in frontend.terms if term.weight > 0 and term.name in classes]
-    pitch = median_filter(detect_pitch(np.square(np.abs(source)).sum(axis=0), context.stft), 5)
+    pitch = median_filter(detect_pitch(np.square(np.abs(source)).sum(axis=0), context.stft)[0], 5)
     return np.where(pitch > 0, pitch, usual[0] if usual else 0.0)
-
-
-def detect_pitch(power: np.ndarray, stft: Stft) -> np.ndarray:
-    """Pitch of power [frame, bin], Hz, float64 [frame], 0: none; by autocorrelation (Boersma 1993)."""
-    lags = np.arange(int(stft.rate / MAX_PITCH_HZ), min(int(stft.rate / MIN_PITCH_HZ), stft.window // 2))
-    pitch = np.zeros(len(power))
-    if not len(lags):
-        return pitch
-    correlation = scipy.fft.irfft(power, axis=1)
-    correlation = correlation[:, lags] / np.maximum(correlation[:, :1], 1e-20)
-    correlation = correlation / _window_autocorrelation(stft)[lags]
-    # A period's multiples correlate as well; the shortest lag that comes near the best is the period.
-    best = correlation.max(axis=1)
-    lag = np.argmax(correlation > 0.9 * best[:, None], axis=1)
-    # From there to the local maximum.
-    for _ in range(int(stft.rate / MAX_PITCH_HZ / 4)):
-        following = np.minimum(lag + 1, len(lags) - 1)
-        here, there = (np.take_along_axis(correlation, at[:, None], 1)[:, 0] for at in (lag, following))
-        lag = np.where(there > here, following, lag)
-    voiced = (best > VOICED_THRESHOLD) & (best < 1.2)
-    pitch[voiced] = stft.rate / lags[lag[voiced]]
-    return pitch
-
-
-@lru_cache(maxsize=8)
-def _window_autocorrelation(stft: Stft) -> np.ndarray:
-    """Autocorrelation of the transform's window, 1 at lag 0."""
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(stft.window) / stft.window)
-    correlation = np.asarray(scipy.fft.irfft(np.square(np.abs(scipy.fft.rfft(window, stft.n_fft)))))
-    return np.maximum(correlation / correlation[0], 1e-3)
 
 
 def fit_dream_phases(blocks: Iterable[SpectraPair], stft: Stft) -> Iterator[SpectraPair]:
