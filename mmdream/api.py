@@ -216,6 +216,7 @@ def dream_audio(
     from mmdream.audio.chunks import AudioDreamSettings, DreamHooks
     from mmdream.audio.dream import dream_source
     from mmdream.audio.source import ArraySource
+    from mmdream.render.atoms import load_atoms
     from mmdream.render.models import load_audio_network, load_guide_sound
 
     listener = listener or EventSink()
@@ -223,11 +224,14 @@ def dream_audio(
     recipe = modulate_audio_recipe(source, recipe or Recipe())
     seconds = source.n_samples / rate
     blocks: list[np.ndarray] = []
+    network = load_audio_network(recipe, listener)
     dream_source(
         source,
         blocks.append,
-        load_audio_network(recipe, listener),
-        AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe)),
+        network,
+        AudioDreamSettings.from_recipe(
+            recipe, load_guide_sound(recipe), load_atoms(recipe, network, listener)
+        ),
         hooks=DreamHooks(progress=lambda share: listener.progress("sound", share * seconds, seconds)),
     )
     return np.concatenate(blocks, axis=1).reshape(sound.shape)

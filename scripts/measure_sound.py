@@ -105,12 +105,11 @@ def apply_random_gain(source: ArraySource, target_db: float, seed: int = 0) -> A
         lufs = loudness(ArraySource(audio, source.rate, source.layout))
         return np.asarray(audio * 10 ** ((target - lufs) / 20), np.float32)
 
-    nepers = scipy.optimize.brentq(
-        lambda x: log_spectral_distance(source_db, spectrogram_db(apply_gain(x))) - target_db,
-        0.0,
-        6.0,
-        xtol=0.01,
-    )
+    def excess(nepers: float) -> float:
+        return log_spectral_distance(source_db, spectrogram_db(apply_gain(nepers))) - target_db
+
+    # No gain goes as far from a source with pauses as what is laid into them.
+    nepers = 6.0 if excess(6.0) < 0 else scipy.optimize.brentq(excess, 0.0, 6.0, xtol=0.01)
     return ArraySource(apply_gain(nepers), source.rate, source.layout)
 
 

@@ -25,7 +25,9 @@ from mmdream.audio.spectra import (
     make_stft,
     read_spectra,
 )
+from mmdream.core.events import EventSink
 from mmdream.networks.network import Network
+from mmdream.render.atoms import load_atoms
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import Targets, parse_target
@@ -108,7 +110,8 @@ def dream_sound(source: ArraySource, network: Network, how: Recipe, start_hop: i
     gains: list[np.ndarray] = []
     start = Fraction(start_hop * make_stft(source.rate).hop, source.rate)
     report = dream_source(
-        source, blocks.append, network, AudioDreamSettings.from_recipe(how),
+        source, blocks.append, network,
+        AudioDreamSettings.from_recipe(how, atoms=load_atoms(how, network, EventSink())),
         start_seconds=start, hooks=DreamHooks(on_gain=gains.append),
     )  # fmt: skip
     made = ArraySource(np.concatenate(blocks, axis=1), source.rate, source.layout)

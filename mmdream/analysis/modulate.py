@@ -23,6 +23,7 @@ from mmdream.settings.recipe import Recipe, Selection
 from mmdream.settings.report import Report
 from mmdream.settings.schedule import (
     AUDIO_FEATURES,
+    AUDIO_SETTINGS,
     IMAGE_FEATURES,
     IMAGE_SETTINGS,
     SCHEDULE_LIMITS,
@@ -119,7 +120,8 @@ def modulate_schedules(
         start, measured = measure_video_features(scan, film.start, video_names)
         features |= {name: normalize_feature(name, start, values) for name, values in measured.items()}
     base = recipe.schedule
-    video = _modulate_schedule(base, recipe.drives, features)
+    seen = [drive for drive in recipe.drives if drive.setting not in AUDIO_SETTINGS]
+    video = _modulate_schedule(base, seen, features)
     audio = _modulate_schedule(base, resolve_sound_drives(recipe), features)
     descriptions = [_describe_drive(drive, base, video, features) for drive in recipe.drives]
     descriptions += [f"sound: {_describe_drive(each, base, audio, features)}" for each in recipe.sound_drives]

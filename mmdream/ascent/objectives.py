@@ -46,20 +46,20 @@ def guide_similarity(a: tf.Tensor, guide: tf.Tensor, cosine: bool) -> tf.Tensor:
     return tf.reduce_mean(products) / (1.0 if cosine else float(a.shape[3]))
 
 
-def temporal_contrast(features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor) -> tf.Tensor:
+def temporal_contrast(
+    features: Sequence[tf.Tensor], mix: Sequence[tf.Tensor], share: tf.Tensor, span: tf.Tensor
+) -> tf.Tensor:
     """Contrast energy of sound features: events in time, not a louder standing sound.
 
     Plain energy of a sound network is climbed fastest by a standing equaliser; squared deviations from the
-    running mean can only be raised by what begins and ends. The logarithm is taken window by window, a fifth
-    of the running mean long, so that quiet passages are dreamed like loud ones and rungs weigh alike.
+    running mean can only be raised by what begins and ends. The logarithm is taken window by window: in
+    short ones quiet passages are dreamed like loud ones, in any rungs weigh alike.
 
     `features` of each rung are [1, time, band, channel], all over the same time, its weights in `mix` float32
-    [time]; `share` > 0 is the length of the running mean over the whole.
+    [time]; `share` > 0 is the length of the running mean over the whole, `span` that of a window.
     """
     deviations = [squared_deviation(a, share) for a in features]
-    return tf.add_n(
-        [_mean_log_energy(a, share / 5, weight) for a, weight in zip(deviations, mix, strict=True)]
-    )
+    return tf.add_n([_mean_log_energy(a, span, weight) for a, weight in zip(deviations, mix, strict=True)])
 
 
 def class_evidence(logits: tf.Tensor, classes: Sequence[int], rivals: float) -> tf.Tensor:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from mmdream.settings.schedule import Schedule
 from mmdream.settings.targets import NO_TARGETS, Targets
 
 if TYPE_CHECKING:
+    from mmdream.audio.grains.atoms import Atom
     from mmdream.networks.network import Network
 
 CHUNK_HOPS = 640
@@ -98,13 +99,25 @@ class AudioDreamSettings:
     options: AudioOptions = DEFAULT_AUDIO_OPTIONS
     loudness: float | None = None
     """LUFS that the dream is brought to. None: its source's, and no 400 ms much louder than the source's."""
+    atoms: tuple[Atom, ...] | Literal["own"] = ()
+    """What grains are made of; own: events of the sound itself."""
 
     @classmethod
     def from_recipe(
-        cls, recipe: Recipe, guide: ArraySource | None = None, loudness: float | None = None
+        cls,
+        recipe: Recipe,
+        guide: ArraySource | None = None,
+        atoms: tuple[Atom, ...] | Literal["own"] = (),
+        loudness: float | None = None,
     ) -> Self:
         """What a recipe says of the sound."""
-        return cls(recipe.schedule, recipe.seed, recipe.sound_wishes, guide, recipe.sound_manner, loudness)
+        wishes, options = recipe.sound_wishes, recipe.sound_manner
+        return cls(recipe.schedule, recipe.seed, wishes, guide, options, loudness, atoms)
+
+    @property
+    def has_grains(self) -> bool:
+        """Whether atoms are to be laid in anywhere."""
+        return bool(self.atoms) and any(share for _, share in self.schedule.curve("grains").keys)
 
 
 @dataclass(frozen=True)
@@ -144,6 +157,8 @@ class ChunkContext:
         self.stft = make_stft(source.rate)
         self.level_factor = meter.level_factor(self.frontend.spec.level_dbfs)
         """Brings the source to the level that the network expects."""
+        self.rms = meter.gated_rms() if settings.loudness is None else 10 ** (settings.loudness / 20)
+        """Of the sound's loud parts, or of what is to be made of it; linear, K-weighted, 0 for silence."""
         self.offset = round(start_seconds * source.rate)
         """Sample of the absolute clock at which the source begins."""
 
@@ -156,8 +171,11 @@ class ChunkContext:
 
     @property
     def canvas_width(self) -> int:
-        """Values to a hop of a voice's canvas: gains, and as many again where something is invented."""
-        return N_BANDS * (2 if self.settings.options.invent else 1)
+        """Values to a hop of a voice's canvas.
+
+        Gains; as many again where something is invented; with grains the level of the one that begins there.
+        """
+        return N_BANDS * (2 if self.settings.options.invent else 1) + self.settings.has_grains
 
     @property
     def columns_per_hop(self) -> float:

@@ -35,6 +35,15 @@ RIVAL_SHARE = 0.5
 MIN_EVENT_DEPTH = 0.25
 RUNNING_MEAN_SECONDS = 2.0
 """Length of the running mean that contrast is measured against: local, so chunks agree."""
+SPAN_SHARE = 0.2
+"""Of the running mean: contrast is climbed in windows so long, so that pauses count like loud passages."""
+WHOLE_SPAN = 2.0
+"""Of a stretch, as long as any window gets: its contrast on the whole."""
+
+
+GradientPair = Callable[[np.ndarray, np.ndarray, int], tuple[float, np.ndarray, np.ndarray]]
+"""(canvas, power that sounds besides [column, band of the network], roll) -> the objective, nepers, and its
+gradients with respect to both."""
 
 
 def make_gradient(
@@ -49,17 +58,54 @@ def make_gradient(
     The canvas, in nepers, is twice as wide where something is invented, at an amplitude; the roll moves the
     network's columns. `depth` is 0..1, one or float [column]; the source's energy weighs down events.
     """
+    trace = _bind_trace(frontend, source, depth, invent, source_energy, hears_more=False)
+    if trace is None:
+        return lambda canvas, roll: np.zeros_like(canvas)
+    return lambda canvas, roll: np.asarray(trace(canvas, np.int32(roll), np.float32(invent)).numpy())
+
+
+def make_gradient_pair(
+    frontend: AudioFrontend,
+    source: SpectrogramSlice,
+    depth: float | np.ndarray,
+    invent: float = 0.0,
+    source_energy: float = 0.0,
+    whole: bool = False,
+) -> GradientPair:
+    """The same where something sounds besides, which no gain acts on; `whole`: of all the stretch at once."""
+    trace = _bind_trace(frontend, source, depth, invent, source_energy, hears_more=True)
+
+    span = WHOLE_SPAN if whole else SPAN_SHARE * _running_mean_share(frontend, len(source.power))
+
+    def gradients(canvas: np.ndarray, more: np.ndarray, roll: int) -> tuple[float, np.ndarray, np.ndarray]:
+        if trace is None:
+            return 0.0, np.zeros_like(canvas), np.zeros_like(more)
+        found = trace(canvas, np.int32(roll), np.float32(invent), more, np.float32(span))
+        return float(found[0]), np.asarray(found[1].numpy()), np.asarray(found[2].numpy())
+
+    return gradients
+
+
+def _bind_trace(
+    frontend: AudioFrontend,
+    source: SpectrogramSlice,
+    depth: float | np.ndarray,
+    invent: float,
+    source_energy: float,
+    hears_more: bool,
+) -> Callable[..., tf.Tensor] | None:
+    """A step along a source's own terms, for what changes from step to step; None: all weights are 0."""
     depths = np.broadcast_to(np.asarray(depth), len(source.power))
     weights = frontend.term_weights(depths)
     terms = tuple(int(term) for term in np.flatnonzero(weights.any(axis=0)))
-    if not terms:  # All weights are 0.
-        return lambda canvas, roll: np.zeros_like(canvas)
+    if not terms:
+        return None
     event = EVENT_WEIGHT * (np.maximum(depths - MIN_EVENT_DEPTH, 0.0) / (1 - MIN_EVENT_DEPTH)) ** 2
     event = (event / (1 + source_energy / STATIONARY_ENERGY)).astype(np.float32)
     has_events = not frontend.target_weights and not frontend.guide and bool(event.any())
-    trace = trace_gradient(frontend, terms, has_events, invent > 0)
+    trace = trace_gradient(frontend, terms, has_events, invent > 0, hears_more)
     given = source.power, source.positions, weights[:, list(terms)], event
-    return lambda canvas, roll: np.asarray(trace(canvas, *given, np.int32(roll), np.float32(invent)).numpy())
+    return lambda canvas, *changing: trace(canvas, *given, *changing)
 
 
 def measure_energies(
@@ -77,9 +123,12 @@ def measure_energies(
 
 @cache_in_traces
 def trace_gradient(
-    frontend: AudioFrontend, terms: tuple[int, ...], has_events: bool, invents: bool
+    frontend: AudioFrontend, terms: tuple[int, ...], has_events: bool, invents: bool, hears_more: bool
 ) -> Callable[..., tf.Tensor]:
-    """Trace one step along some of the terms, and towards events where the card has them."""
+    """Trace one step along some of the terms, and towards events where the card has them.
+
+    The step takes, if it `hears_more`, the power that sounds besides, and gives its gradient too.
+    """
     card = frontend.network.card
     climbed = [frontend.terms[term] for term in terms]
     events = [card.classes.index(name) for name in card.events] if has_events else []
@@ -92,9 +141,12 @@ def trace_gradient(
         event: tf.Tensor,
         roll: tf.Tensor,
         invent: tf.Tensor,
-    ) -> tf.Tensor:
+        more: tf.Tensor | None = None,
+        span: tf.Tensor | None = None,
+    ) -> tf.Tensor | list[tf.Tensor]:
+        given = canvas if more is None else [canvas, more]
         with tf.GradientTape() as tape:
-            tape.watch(canvas)
+            tape.watch(given)
             gain = soft_limit(canvas[:, :N_BANDS], where=tf.where, tanh=tf.tanh)
             to_groups = tf.constant(frontend.band_to_group)
             total = power * tf.exp(2.0 * (_sample_at_columns(frontend, gain, positions) @ to_groups))
@@ -103,16 +155,22 @@ def trace_gradient(
                 new = compute_invented_power(level, frontend.typical_power, tf.exp)
                 new = _sample_at_columns(frontend, new, positions) @ to_groups
                 total += invent**2 * new * tf.constant(frontend.group_sizes)
-            features = _compute_features(frontend, total, roll, climbed, bool(events))
-            share = _running_mean_share(frontend, power)
-            value = _compute_objective(frontend, climbed, tf.roll(weights, roll, axis=0), features, share)
+            bands = total @ tf.constant(frontend.filterbank)
+            bands = bands if more is None else bands + more
+            features = _compute_features(frontend, bands, roll, climbed, bool(events))
+            share = _running_mean_share(frontend, tf.shape(power)[0])
+            spans = share, SPAN_SHARE * share if span is None else span
+            value = _compute_objective(frontend, climbed, tf.roll(weights, roll, axis=0), features, spans)
             if events:
                 value += _weigh_evidence(frontend, features, events, tf.roll(event, roll, axis=0))
-        return tape.gradient(value, canvas)
+        slopes = tape.gradient(value, given)
+        return slopes if more is None else [value, *slopes]
 
     width, groups = N_BANDS * (1 + invents), len(frontend.group_starts)
     shapes = (None, width), (None, groups), (None,), (None, len(climbed)), (None,)
     signature = [*map(tf.TensorSpec, shapes), tf.TensorSpec((), tf.int32), tf.TensorSpec(())]
+    if hears_more:
+        signature += [tf.TensorSpec((None, frontend.spec.bands)), tf.TensorSpec(())]
     return tf.function(step, input_signature=signature, autograph=False)
 
 
@@ -122,7 +180,8 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
     measured = [frontend.terms[term] for term in terms]
 
     def measure(power: tf.Tensor, first: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        features = _compute_features(frontend, power, tf.constant(0), measured, False)
+        bands = power @ tf.constant(frontend.filterbank)
+        features = _compute_features(frontend, bands, tf.constant(0), measured, False)
 
         def measure_term(term: Term) -> tf.Tensor:
             if term.kind == "target":
@@ -136,7 +195,7 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
             n, columns = tf.cast(tf.shape(a)[1], tf.float32), tf.cast(tf.shape(power)[0], tf.float32)
             low = tf.cast(first * n / columns, tf.int32)
             high = tf.maximum(low + 1, tf.cast(tf.math.ceil(stop * n / columns), tf.int32))
-            deviation = objectives.squared_deviation(a, _running_mean_share(frontend, power))
+            deviation = objectives.squared_deviation(a, _running_mean_share(frontend, tf.shape(power)[0]))
             return tf.reduce_mean(deviation[:, low:high])
 
         return tf.stack([measure_term(term) for term in measured])
@@ -148,12 +207,12 @@ def trace_energies(frontend: AudioFrontend, terms: tuple[int, ...]) -> Callable[
 def _compute_features(
     frontend: AudioFrontend, power: tf.Tensor, roll: tf.Tensor, terms: list[Term], has_events: bool
 ) -> LayerFeatures:
-    """Features that some terms need, by layer, of a stretch's power [column, group]."""
+    """Features that some terms need, by layer, of a stretch's power [column, band of the network]."""
     card = frontend.network.card
     names = dict.fromkeys(term.name for term in terms if term.kind != "target")
     if has_events or any(term.kind == "target" for term in terms):
         names[card.rungs[-1].layer if card.events else str(card.head)] = None
-    bands = normalize_bands(power @ tf.constant(frontend.filterbank), frontend.spec, tf.math.log, tf.exp)
+    bands = normalize_bands(power, frontend.spec, tf.math.log, tf.exp)
     given = tf.roll(bands, roll, axis=0)[None, :: frontend.spec.decimation, :, None]
     return dict(zip(names, frontend.network.layer_features(tuple(names))(given), strict=True))
 
@@ -167,9 +226,16 @@ def _compute_logits(network: Network, features: LayerFeatures) -> tf.Tensor:
 
 
 def _compute_objective(
-    frontend: AudioFrontend, terms: list[Term], weights: tf.Tensor, features: LayerFeatures, share: tf.Tensor
+    frontend: AudioFrontend,
+    terms: list[Term],
+    weights: tf.Tensor,
+    features: LayerFeatures,
+    spans: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
-    """The sum of the terms under weights, float32 [column, term]; nepers of energy."""
+    """The sum of the terms under weights, float32 [column, term]; nepers of energy.
+
+    `spans` are those of `temporal_contrast`, of its running mean and of its windows.
+    """
     values, contrasts, contrast_weights = [], [], []
     for term, weight in zip(terms, tf.unstack(weights, axis=1), strict=True):
         if term.kind == "target":
@@ -192,7 +258,7 @@ def _compute_objective(
             contrasts.append(a)
             contrast_weights.append(_resample_weight(weight, a[0]))
     if contrasts:
-        values.append(objectives.temporal_contrast(contrasts, contrast_weights, share))
+        values.append(objectives.temporal_contrast(contrasts, contrast_weights, *spans))
     return tf.add_n(values)
 
 
@@ -219,10 +285,10 @@ def _select_channels(features: LayerFeatures, term: Term) -> tf.Tensor:
     return tf.gather(a, list(term.channels), axis=3) if term.channels else a
 
 
-def _running_mean_share(frontend: AudioFrontend, power: tf.Tensor) -> tf.Tensor:
-    """Length of the running mean over that of a stretch [column, group]."""
-    columns = RUNNING_MEAN_SECONDS * frontend.stft.rate / frontend.stft.hop
-    return tf.cast(columns, tf.float32) / tf.cast(tf.shape(power)[0], tf.float32)
+def _running_mean_share(frontend: AudioFrontend, columns: tf.Tensor | int) -> tf.Tensor:
+    """Length of the running mean over that of a stretch of so many columns."""
+    length = RUNNING_MEAN_SECONDS * frontend.stft.rate / frontend.stft.hop
+    return tf.cast(length, tf.float32) / tf.cast(columns, tf.float32)
 
 
 def _sample_at_columns(frontend: AudioFrontend, values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

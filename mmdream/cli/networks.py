@@ -46,7 +46,8 @@ def classify(
     A film is looked at once a second and heard in windows of two; the means over the film come first.
     """
     from mmdream.classify.run import ClassifierChoice, classify_file
-    from mmdream.views.figures import check_figure_path, draw_predictions, write_figure
+    from mmdream.views.figures import check_figure_path, write_figure
+    from mmdream.views.predictions import draw_predictions
 
     how = given.settings(ClassifyOptions())
     weights, sound_weights = (given.values.get(name) for name in ("weights", "sound-weights"))

@@ -231,7 +231,7 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
     if job.extras.sheet is not None:
         sheet = partial(write_contact_sheet, film, probe(job.out), start=start, driven=report.driven)
         title = film.path.name, job.recipe.net
-        make("sheet", job.extras.sheet, partial(sheet, title=title, hints=report.hints))
+        make("sheet", job.extras.sheet, partial(sheet, title=title, hints=report.hints, grains=report.grains))
     if job.extras.compare:
         write = partial(write_comparison, film, probe(job.out), start=start, end=end)
         make("compare", comparison_path(job.out), write)

@@ -21,11 +21,12 @@ from mmdream.core.files import hash_file
 from mmdream.networks.network import choose_precision, has_bfloat16
 from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
+from mmdream.render.atoms import hash_grain_set
 from mmdream.render.audio_style import check_audio_style
 from mmdream.render.models import check_image_targets, probe_guide_sound
 from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.passes import Pass, WeightsSource
-from mmdream.settings.recipe import NO_EXTRAS, ExtraOutputs, Recipe, Selection
+from mmdream.settings.recipe import GRAIN_SETS, NO_EXTRAS, ExtraOutputs, Recipe, Selection
 from mmdream.settings.schedule import Drive
 from mmdream.settings.targets import Term
 
@@ -34,7 +35,7 @@ SAMPLE_BYTES = 1 << 20
 MIDDLE_SAMPLES = 14
 DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-JOB_FORMAT = 9
+JOB_FORMAT = 10
 """Of job.json; another one is another job."""
 LIBRARIES = (
     *("av", "imageio-ffmpeg", "keras", "librosa", "numpy", "opencv-python-headless", "pyloudnorm"),
@@ -110,6 +111,8 @@ def describe_job(
     if hears:
         contents |= _hash_network(recipe.sound_net, "sound", "sound network", recipe.sound_weights)
         load_card(recipe.sound_net).check_classes(recipe.sound_wishes.terms)
+        if (digest := hash_grain_set(recipe)) is not None:
+            contents["grain set"] = digest
         if recipe.sound_wishes.guide is not None:
             probe_guide_sound(recipe.sound_wishes.guide)
             contents["sound guide"] = hash_file(recipe.sound_wishes.guide)
@@ -206,6 +209,8 @@ def _with_absolute_paths(value: Any) -> Any:
         name = found.get(role)
         if name not in (None, RANDOM) and (role.endswith("weights") or is_user_model(name)):
             found[role] = str(Path(name).expanduser().resolve())
+    if found.get("grain_set", "none") not in GRAIN_SETS:
+        found["grain_set"] = str(Path(found["grain_set"]).expanduser().resolve())
     return replace(value, **found)
 
 
@@ -228,6 +233,8 @@ def _flatten(job: dict[str, Any]) -> dict[str, Any]:
         del values[name]
     schedule, image = values.pop("schedule"), {**_name_terms(values.pop("wishes")), **values.pop("manner")}
     audio = {**_name_terms(values.pop("sound_wishes")), **values.pop("sound_manner")}
+    if audio.get("grain_set", "none") not in GRAIN_SETS:
+        audio["grain_set"] = Path(audio["grain_set"]).name
     values |= {f"sound_{name}": value for name, value in audio.items()}
     for number, pass_ in enumerate(passes, 1):
         values |= {f"pass {number} {name}": value for name, value in _flatten_pass(pass_).items()}

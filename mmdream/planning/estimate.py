@@ -34,6 +34,7 @@ from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import describe_track, resolve_tracks
 from mmdream.networks.network import Network
 from mmdream.planning.eta import estimate_frame_seconds, report_time_left
+from mmdream.render.atoms import load_atoms
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, render_frames
 from mmdream.render.frames import FramePipeline
 from mmdream.render.hints import measure_film_hints, tell_hints
@@ -332,7 +333,9 @@ def _time_trial_sound(recipe: Recipe, network: Network, track: AudioTrack, secon
     length = min(TRIAL_SOUND_SECONDS, seconds)
     noise = np.random.default_rng(0).normal(0, 0.1, (track.channels, max(1, round(length * track.rate))))
     source = ArraySource(noise.astype(np.float32), track.rate, track.layout)
-    settings = AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe))
+    settings = AudioDreamSettings.from_recipe(
+        recipe, load_guide_sound(recipe), load_atoms(recipe, network, EventSink())
+    )
     for _ in range(2):  # The first time traces.
         began = time.perf_counter()
         dream_source(source, lambda _samples: None, network, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +24,10 @@ from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.media.tracks import Excerpt, find_sound_track
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
+from mmdream.render.atoms import hash_grain_set, load_atoms
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe
-from mmdream.settings.report import Report
+from mmdream.settings.report import LaidGrain, Report
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -57,8 +58,16 @@ class AudioObserver(Protocol):
     def begin(self, out: Path, schedule: Schedule, rate: int) -> DreamHooks:
         """Check, before the work, that it can write beside the dream `out`; returns what it listens by."""
 
-    def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
-        """Write what it saw of the source `name`, which begins at second `start`.
+    def finish(
+        self,
+        name: str,
+        layout: str,
+        schedule: Schedule,
+        start: float,
+        work: Path,
+        grains: Sequence[LaidGrain],
+    ) -> None:
+        """Write what it saw of the source `name`, which begins at second `start`, and of its grains.
 
         The folder `work` holds ``source.wav`` and ``sound.wav``, of at least one sample.
         """
@@ -88,6 +97,7 @@ def render_audio_file(
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
         hooks = NO_HOOKS if observer is None else observer.begin(out, recipe.schedule, track.rate)
+        hash_grain_set(recipe)
         network = load_audio_network(recipe, sink)
         for line in modulated.descriptions:
             sink.say(line)
@@ -99,7 +109,8 @@ def render_audio_file(
             if observer is not None and not span.n_samples:
                 sink.warn(f"{audio.name}: has no samples, so there is nothing to draw")
             elif observer is not None:
-                observer.finish(audio.name.name, track.layout, recipe.schedule, float(span.start), work)
+                about = audio.name.name, track.layout, recipe.schedule, float(span.start), work
+                observer.finish(*about, dreamed.grains)
     report = dreamed.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
     return modulated.extend_report(report.with_output(out), given)
 
@@ -155,7 +166,9 @@ def render_audio_track(
             FileSource(file, track.layout),
             writer.write,
             network,
-            AudioDreamSettings.from_recipe(recipe, load_guide_sound(recipe), audio.loudness),
+            AudioDreamSettings.from_recipe(
+                recipe, load_guide_sound(recipe), load_atoms(recipe, network, sink), audio.loudness
+            ),
             start_seconds=span.start,
             folder=work,
             store=store,
@@ -177,7 +190,7 @@ def _resolve_options(recipe: Recipe, generated: bool, sink: EventSink) -> AudioO
 
 def _announce_octaves(recipe: Recipe, sink: EventSink) -> None:
     """Say where fewer octaves fit than the schedule has."""
-    from mmdream.audio.dream import count_octaves
+    from mmdream.audio.chunk_dream import count_octaves
 
     keyed = {recipe.schedule.at(when) for when, _ in recipe.schedule.curve("octaves").keys}
     most = max(keyed, key=lambda settings: settings.octaves)

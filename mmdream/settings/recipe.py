@@ -52,6 +52,10 @@ class AscentOptions:
     """Give gradients the spectrum of natural pictures, as dreams from noise need, in place of a blur."""
 
 
+GRAIN_SETS = ("shipped", "own", "none")
+"""Sets of grains that have a name; any other is a folder."""
+
+
 @checked
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
@@ -70,6 +74,12 @@ class AudioOptions:
     )
     phase: Literal["source", "griffin-lim"] = setting(
         "source", "Keep the phase of the source, or fit it to the dream by Griffin-Lim.", SOUND
+    )
+    grain_set: str = setting(
+        "shipped",
+        "What grains are: recordings that mmdream brings, events of the sound itself, or those in a folder.",
+        SOUND,
+        "shipped|own|FOLDER|none",
     )
 
 

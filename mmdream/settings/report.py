@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mmdream.settings.definition import fields_to_dict
-from mmdream.settings.schedule import IMAGE_SETTINGS, FrameSettings
+from mmdream.settings.schedule import AUDIO_SETTINGS, IMAGE_SETTINGS, FrameSettings
 
 MAX_TOLD_HINTS = 8
 """Stretches of time whose motifs are told in a line."""
@@ -36,6 +37,26 @@ class HintedMotifs:
         """``3.2-9.6 s dog, coil``."""
         when = f"{self.start:.1f}-{self.stop:.1f} s " if self.stop > self.start else ""
         return f"{when}{', '.join(self.motifs) or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaidGrain:
+    """A recorded event that was laid into a sound."""
+
+    seconds: float
+    """Of its attack, as a player shows the source."""
+    length: float
+    """Seconds that it lasts."""
+    kind: str
+    """What it is, "dog bark"."""
+    atom: str
+    """The recording that it is from."""
+    pitch: float | None
+    """Hz, as it was laid in; None: it has none."""
+    level: float
+    """dB of full scale, over all channels, before the dream's loudness is matched to the source's."""
+    pan: tuple[float, ...]
+    """Amplitude of each channel; their squares sum to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,8 @@ class Report:
     """What was used over time, per medium: an entry whenever a setting changed."""
     hints: tuple[HintedMotifs, ...] = ()
     """What the picture's first pass that goes by hints was hinted at, over time."""
+    grains: tuple[LaidGrain, ...] = ()
+    """Recorded events in the sound, in order of time."""
     driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
     """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
     timing: dict[str, float] = field(default_factory=dict)
@@ -104,6 +127,7 @@ class Report:
                 f"{_format_level(self.loudness_source)} -> {_format_level(self.loudness_dream)} LUFS, "
                 f"peak {_format_level(self.true_peak)} dBTP"
             )
+        found += describe_grains(self.grains)
         found.append(f"  {self.wall_seconds:.1f} s of work")
         return [line for line in found if line]
 
@@ -114,6 +138,13 @@ def describe_hints(hints: Sequence[HintedMotifs]) -> list[str]:
         return []
     more = f"; and {len(hints) - MAX_TOLD_HINTS} more" if len(hints) > MAX_TOLD_HINTS else ""
     return [f"  hints: {'; '.join(map(str, hints[:MAX_TOLD_HINTS]))}{more}"]
+
+
+def describe_grains(grains: Sequence[LaidGrain]) -> list[str]:
+    """A line for people about which recorded events a sound got; none where it got none."""
+    kinds = Counter(grain.kind for grain in grains)
+    told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return [f"  grains: {told}"] if told else []
 
 
 def objective_ratio(source: float, dream: float) -> float:
@@ -145,9 +176,8 @@ def format_duration(seconds: float) -> str:
 
 
 def _settings_row(change: SettingsChange, medium: str) -> dict[str, Any]:
-    settings = fields_to_dict(change.moment)
-    if medium == "sound":
-        settings = {name: value for name, value in settings.items() if name not in IMAGE_SETTINGS}
+    others = IMAGE_SETTINGS if medium == "sound" else AUDIO_SETTINGS
+    settings = {name: value for name, value in fields_to_dict(change.moment).items() if name not in others}
     motifs = {name: round(share, 3) for name, share in change.moment.motifs if share}
     return {"at": round(change.seconds, 6), **settings, "motifs": motifs}
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import (
+    AUDIO,
     CLIMB,
     DREAM,
     IMAGE,
@@ -97,6 +98,7 @@ class FrameSettings:
     depth: float
     strength: float
     habituation: float
+    grains: float
     motifs: tuple[tuple[str, float], ...] = ()
     """(name, share) of each motif; none: the depth's rungs are climbed."""
 
@@ -126,6 +128,16 @@ class Schedule:
         1,
         media=IMAGE,
     )
+    grains: Keyframed[float] = setting(
+        0.7,
+        "0..1: how much recorded events, laid in where the network half hears them, are of a sound's dream.",
+        DREAM,
+        "G",
+        0,
+        1,
+        media=AUDIO,
+    )
+    """They come in between depth 0.4 and 0.6."""
     motif: Motifs = setting(
         MotifCurve(hinted=True),
         "Dream these; `mmdream nets NAME` lists them. auto: what each shot hints at; none: neither.",
@@ -168,6 +180,8 @@ SCHEDULE_LIMITS = {name: limits(Schedule, name) for name in field_types(Schedule
 """Smallest and largest value of each number of the schedule."""
 IMAGE_SETTINGS = frozenset({"habituation", "motif"})
 """Those that a sound's dream does not have."""
+AUDIO_SETTINGS = frozenset({"grains"})
+"""Those that a picture's dream does not have."""
 
 
 AUDIO_FEATURES = {
@@ -188,6 +202,7 @@ DEFAULT_FACTORS = {
     "depth": (0.3, 1.1),
     "strength": (0.2, 1.4),
     "habituation": (0.0, 1.0),
+    "grains": (0.2, 1.4),
 }
 """Low and high, where no range is given: about as much dream on the whole as without."""
 MAX_FACTOR = 10.0

@@ -16,7 +16,7 @@ from mmdream.media.image import write_image
 from mmdream.media.probe import MediaFile
 from mmdream.media.verify import read_frame_times
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.report import HintedMotifs, format_time_code
+from mmdream.settings.report import HintedMotifs, LaidGrain, format_time_code
 from mmdream.views import canvas
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, fit_size, paste_image
 
@@ -30,6 +30,8 @@ TIMESTAMP_TOLERANCE = Fraction(1, 500)
 """Seconds by which containers may round a time stamp, twice."""
 CURVE_HEIGHT, LABEL_HEIGHT = 64, 22
 """px of a curve below the sheet, and of the text above it."""
+LANE_ROWS = 4
+"""Of recorded events below one another, so that their names have room."""
 HINT_PX = 14
 """Height of the letters that tell what was hinted at."""
 SUBPIXEL_BITS = 8
@@ -48,12 +50,13 @@ def write_contact_sheet(
     title: tuple[str, str] = ("", ""),
     driven: dict[str, dict[str, CurveKeys]] | None = None,
     hints: Sequence[HintedMotifs] = (),
+    grains: Sequence[LaidGrain] = (),
 ) -> None:
     """Write evenly spaced moments of a film, source above dream; the suffix chooses the format.
 
     The dream's second 0 is the source's `start`. The title stands above, left and right; below are the curves
-    of settings that followed the film, see `Report.driven`, with each moment marked, and the motifs that the
-    film hinted at over time.
+    of settings that followed the film, see `Report.driven`, with each moment marked, the recorded events that
+    were laid into its sound, and the motifs that the film hinted at over time.
     """
     assert film.video is not None
     size = fit_size(film.video.width, film.video.height, film.video.sar, *MAX_CELL)
@@ -67,6 +70,10 @@ def write_contact_sheet(
         strips = _draw_curves(curves, list(cells), sheet.shape[1] - 2 * MARGIN)
         strips = np.pad(strips, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
         sheet = np.concatenate([sheet, strips])
+    if grains:
+        lane = _draw_grains(grains, list(cells), sheet.shape[1] - 2 * MARGIN)
+        lane = np.pad(lane, ((0, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=canvas.BACKGROUND)
+        sheet = np.concatenate([sheet, lane])
     if any(each.motifs for each in hints):
         sheet = np.concatenate([sheet, _draw_hints(list(map(str, hints)), sheet.shape[1])])
     write_image(path, sheet)
@@ -135,13 +142,30 @@ def _draw_hints(hints: Sequence[str], width: int) -> np.ndarray:
     return strip
 
 
+def _find_span(moments: Sequence[float]) -> tuple[float, float]:
+    """First and last second of a film: it reaches about as far on either side of the moments."""
+    half = (moments[-1] - moments[0]) / max(2 * (len(moments) - 1), 1) or 0.5
+    return moments[0] - half, moments[-1] + half
+
+
+def _draw_grains(grains: Sequence[LaidGrain], moments: Sequence[float], width: int) -> np.ndarray:
+    """Recorded events as named blocks over time, in rows that are taken in turn, uint8 [h, width, 3]."""
+    first, last = _find_span(moments)
+    lane = blank_canvas(LANE_ROWS * LABEL_HEIGHT, width)
+    for number, grain in enumerate(grains):
+        top = number % LANE_ROWS * LABEL_HEIGHT
+        ends = (grain.seconds, grain.seconds + grain.length)
+        left, right = (round((at - first) / (last - first) * (width - 1)) for at in ends)
+        cv2.rectangle(lane, (left, top + 2), (max(right, left + 1), top + LABEL_HEIGHT - 2), (70, 70, 70), -1)
+        draw_text(lane, grain.kind, (left + 2, top + LABEL_HEIGHT - 7), HINT_PX - 2, TEXT_GREY)
+    return lane
+
+
 def _draw_curves(curves: dict[str, CurveKeys], moments: Sequence[float], width: int) -> np.ndarray:
     """Curves by name below one another, uint8 [h, width, 3], the moments (seconds) marked."""
     height = CURVE_HEIGHT + LABEL_HEIGHT
     strips = blank_canvas(len(curves) * height, width)
-    # The film reaches about as far on either side of the moments.
-    half = (moments[-1] - moments[0]) / max(2 * (len(moments) - 1), 1) or 0.5
-    first, last = moments[0] - half, moments[-1] + half
+    first, last = _find_span(moments)
     for number, (name, keys) in enumerate(curves.items()):
         top = number * height + LABEL_HEIGHT
         values = np.interp(np.linspace(first, last, width), *np.array(keys, np.float64).T)

@@ -1,4 +1,4 @@
-"""Figures by matplotlib: a dreamed sound, how its dream grew step by step, and predictions over time."""
+"""Figures by matplotlib: a dreamed sound, and how its dream grew step by step."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ from mmdream.core.files import (
     output_workspace,
 )
 from mmdream.media.image import IMAGE_SUFFIXES, write_image, write_numbered_images
-from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
+from mmdream.settings.report import LaidGrain
+from mmdream.settings.schedule import IMAGE_SETTINGS, SCHEDULE_LIMITS, Schedule
 from mmdream.views.canvas import new_figure, rasterize_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SPECTROGRAM_INCHES, CURVES_INCHES, PREDICTIONS_INCHES = 2.1, 1.5, 3.6
+SPECTROGRAM_INCHES, CURVES_INCHES, LANE_INCHES = 2.1, 1.5, 0.9
 """Heights of the parts of a figure."""
+LANE_ROWS = 4
+"""Of grains below one another, so that their names have room."""
 DYNAMIC_RANGE = 80.0
 """dB below the loudest place that are drawn."""
 MIN_LOUDNESS = -70.0
@@ -51,8 +54,6 @@ GAIN_COLORS: Colors = "RdBu_r", -DB_PER_NEPER * MAX_GAIN, DB_PER_NEPER * MAX_GAI
 CHANGE_COLORS: Colors = "RdBu_r", -20.0, 20.0
 MAX_INVENTED_DB = DB_PER_NEPER * (INVENTED_START + MAX_INVENTED)
 INVENTED_COLORS: Colors = "magma", DB_PER_NEPER * INVENTED_START - 30, MAX_INVENTED_DB
-MAX_LINES = 10
-"""Classes of a part: so many colors can be told apart."""
 MAX_FIGURES = 24
 """Figures of a growing dream; of more steps, evenly spaced ones that end with the last."""
 SILENT_HOPS = 512
@@ -92,7 +93,15 @@ class AudioFigures:
             on_canvas=None if self._history is None else self._history.feed,
         )
 
-    def finish(self, name: str, layout: str, schedule: Schedule, start: float, work: Path) -> None:
+    def finish(
+        self,
+        name: str,
+        layout: str,
+        schedule: Schedule,
+        start: float,
+        work: Path,
+        grains: Sequence[LaidGrain],
+    ) -> None:
         """See `AudioObserver`."""
         with (
             soundfile.SoundFile(work / "source.wav") as source_file,
@@ -100,7 +109,7 @@ class AudioFigures:
         ):
             source, dream = FileSource(source_file, layout), FileSource(dream_file, layout)
             if self._plot is not None:
-                rgb = draw_audio_dream(name, source, dream, self._gains, schedule, start)
+                rgb = draw_audio_dream(name, source, dream, self._gains, schedule, start, grains)
                 write_figure(rgb, self._plot, self._overwrite)
             if self._folder is not None and self._history is not None:
                 write = write_numbered_images(work / self._folder.name)
@@ -110,12 +119,18 @@ class AudioFigures:
 
 
 def draw_audio_dream(
-    name: str, source: AudioSource, dream: AudioSource, gains: ColumnMeans, schedule: Schedule, start: float
+    name: str,
+    source: AudioSource,
+    dream: AudioSource,
+    gains: ColumnMeans,
+    schedule: Schedule,
+    start: float,
+    grains: Sequence[LaidGrain] = (),
 ) -> np.ndarray:
-    """Draw source, dream, change, gain, loudness and schedule over time, uint8 [H, W, 3].
+    """Draw source, dream, grains, change, gain, loudness and schedule over time, uint8 [H, W, 3].
 
     Both have the same rate and length, at least one sample, the first at second `start`; `gains` holds the
-    log gain that was applied, nepers, a row per hop.
+    log gain that was applied, nepers, a row per hop. Without grains there is no lane for them.
     """
     (before, column), (after, _) = measure_column_power(source), measure_column_power(dream)
     top = 10 * np.log10(max(before.max(), after.max(), 1e-12))
@@ -124,8 +139,12 @@ def draw_audio_dream(
     gain_column = gains.rows_per_column * make_stft(source.rate).hop / source.rate
     stop = start + source.n_samples / source.rate
     heights = [SPECTROGRAM_INCHES] * 4 + [CURVES_INCHES] * 2
+    if grains:
+        heights.insert(2, LANE_INCHES)
     figure = new_figure(sum(heights) + 0.6)
-    parts = figure.subplots(6, sharex=True, height_ratios=heights)
+    parts = list(figure.subplots(len(heights), sharex=True, height_ratios=heights))
+    if grains:
+        _draw_grains(parts.pop(2), grains)
     rows = (
         (name, levels[0], column, level_colors(top)),
         ("its dream", levels[1], column, level_colors(top)),
@@ -148,7 +167,7 @@ class CanvasHistory:
     """The canvases of all chunks after evenly spaced steps, averaged into columns of a figure."""
 
     def __init__(self, schedule: Schedule, rate: int) -> None:
-        from mmdream.audio.dream import count_octaves  # Here, for it brings TensorFlow in.
+        from mmdream.audio.chunk_dream import count_octaves  # Here, for it brings TensorFlow in.
 
         keyed = [schedule.at(when) for name in SCHEDULE_LIMITS for when, _ in schedule.curve(name).keys]
         octaves = max(count_octaves(settings.octaves, settings.octave_scale) for settings in keyed)
@@ -284,37 +303,23 @@ def _draw_loudness(axes: Axes, sounds: dict[str, AudioSource], start: float) -> 
     axes.set_ylabel("LUFS")
 
 
+def _draw_grains(axes: Axes, grains: Sequence[LaidGrain]) -> None:
+    """Grains as named blocks in rows that are taken in turn, each kind in its own colour."""
+    kinds = sorted({grain.kind for grain in grains})
+    for number, grain in enumerate(grains):
+        row, color = -(number % LANE_ROWS), f"C{kinds.index(grain.kind) % 10}"
+        axes.barh(row, grain.length, left=grain.seconds, height=0.8, color=color, alpha=0.5, linewidth=0)
+        axes.text(grain.seconds, row, grain.kind, fontsize=6, va="center", clip_on=True)
+    axes.set_title("recorded events in the dream", loc="left")
+    axes.set_ylim(0.6 - LANE_ROWS, 0.6)
+    axes.set_yticks([])
+
+
 def _draw_schedule(axes: Axes, schedule: Schedule, seconds: np.ndarray) -> None:
     """The schedule's curves, each over its largest value here."""
-    for name in SCHEDULE_LIMITS:
+    for name in (each for each in SCHEDULE_LIMITS if each not in IMAGE_SETTINGS):
         values = np.asarray(schedule.curve(name).at(seconds))
         most = max(float(values.max()), 1e-9)
         axes.plot(seconds, values / most, label=f"{name.replace('_', ' ')} (1 = {most:.3g})")
     axes.set_title("schedule", loc="left")
     axes.set_ylim(-0.05, 1.1)
-
-
-Panel = tuple[str, np.ndarray, list[tuple[str, np.ndarray]]]
-"""Title; seconds of each moment's middle; the first classes with their probabilities, float [moment]."""
-
-
-def draw_predictions(panels: Sequence[Panel]) -> np.ndarray:
-    """Draw classes over time, or as bars of a single moment, a part for each network; uint8 [H, W, 3]."""
-    figure = new_figure(PREDICTIONS_INCHES * len(panels))
-    parts = figure.subplots(len(panels), squeeze=False)[:, 0]
-    for axes, (title, seconds, curves) in zip(parts, panels, strict=True):
-        axes.set_title(title, loc="left", parse_math=False)
-        names, probabilities = zip(*curves[:MAX_LINES], strict=True)
-        if len(seconds) > 1:
-            for name, values in zip(names, probabilities, strict=True):
-                axes.plot(seconds, values, marker=".", label=name)
-            axes.set(xlabel="seconds", ylabel="probability", ylim=(-0.02, 1.02))
-            axes.grid(alpha=0.3)
-            axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-        else:
-            # By number: ImageNet has two classes called crane, which would share a bar.
-            axes.barh(range(len(names)), [values[0] for values in probabilities])
-            axes.set_yticks(range(len(names)), names)
-            axes.invert_yaxis()
-            axes.set(xlabel="probability", xlim=(0, 1))
-    return rasterize_figure(figure)

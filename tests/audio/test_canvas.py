@@ -35,7 +35,7 @@ def test_contrast_gradient_agrees_with_central_differences() -> None:
     def value(x: tf.Tensor) -> tf.Tensor:
         a = tf.nn.silu(tf.nn.conv2d(x, kernel, 1, "SAME"))
         # The floor under quiet windows is held back from the gradient, hence the tolerance.
-        return temporal_contrast([a], [tf.linspace(0.5, 1.5, 40)], tf.constant(0.5))
+        return temporal_contrast([a], [tf.linspace(0.5, 1.5, 40)], tf.constant(0.5), tf.constant(0.1))
 
     given = tf.constant(x)
     with tf.GradientTape() as tape:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mmdream.audio.dream import MAX_DISTANCE_DB, AudioDreamReport, count_octaves
+from mmdream.audio.chunk_dream import MAX_DISTANCE_DB, count_octaves
+from mmdream.audio.dream import AudioDreamReport
 from mmdream.audio.loudness import LoudnessMeter
 from mmdream.audio.pitch import detect_pitch
 from mmdream.audio.resynthesis import fit_dream_phases

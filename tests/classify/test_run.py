@@ -31,7 +31,7 @@ from mmdream.media import image, video_reader
 from mmdream.media.probe import probe
 from mmdream.networks.network import Network, load_network
 from mmdream.networks.registry import load_card
-from mmdream.views.figures import draw_predictions
+from mmdream.views.predictions import draw_predictions
 
 QUIET = EventSink()
 

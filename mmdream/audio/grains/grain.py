@@ -1,0 +1,182 @@
+"""Grains: recorded atoms laid into a sound, as a network hears them beside it and as samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+
+import numpy as np
+import soxr
+
+from mmdream.audio.canvas import soft_limit
+from mmdream.audio.frontend import AudioFrontend
+from mmdream.audio.grains.atoms import Atom, measure_pitch
+from mmdream.audio.source import ArraySource, AudioSource, read_padded
+
+MAX_LEVEL_CHANGE = 6 / (20 / math.log(10))
+"""Nepers that the ascent may make a grain louder or softer than it was laid in."""
+LEAD_COLUMNS = 2
+"""Columns before its attack in which a network's windows hear an atom."""
+PAN_SECONDS = 0.25
+"""To either side of a grain's attack: what sounds there tells where it stands."""
+MAX_KEPT_ATOMS = 256
+"""Of a bank, transposed or not, whose samples and power are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grain:
+    """An atom at a place of a sound."""
+
+    hop: int
+    """Of the canvas, on the absolute grid, where its attack lies."""
+    atom: int
+    """Its number in its window's bank."""
+    ratio: float
+    """Of its frequencies to the atom's own."""
+    level: float
+    """Linear RMS of its loud part over all channels, of full scale, before the schedule's strength."""
+    pitch: float
+    """Hz of what sounds there; 0: it has none, or one that is not sure."""
+
+
+def pack_grains(grains: Sequence[Grain]) -> np.ndarray:
+    """Grains as rows, float64 [grain, field]."""
+    return np.array([astuple(grain) for grain in grains], np.float64).reshape(-1, len(Grain.__slots__))
+
+
+def unpack_grains(rows: np.ndarray) -> list[Grain]:
+    """What `pack_grains` was given."""
+    return [Grain(int(hop), int(atom), *map(float, rest)) for hop, atom, *rest in rows]
+
+
+class GrainBank:
+    """Atoms at a sound's rate, and as a front end hears them."""
+
+    def __init__(self, atoms: Sequence[Atom], frontend: AudioFrontend) -> None:
+        self.atoms = tuple(atoms)
+        self._frontend = frontend
+        self.samples = lru_cache(MAX_KEPT_ATOMS)(self._resample)
+        self.band_power = lru_cache(MAX_KEPT_ATOMS)(self._measure)
+        self.pitch = lru_cache(MAX_KEPT_ATOMS)(self._measure_pitch)
+
+    def _resample(self, atom: int, ratio: float) -> np.ndarray:
+        """An atom at the sound's rate with its frequencies multiplied, float32 [sample]."""
+        given, rate = self.atoms[atom], self._frontend.stft.rate
+        if given.rate == rate * ratio:
+            return given.samples
+        return np.asarray(soxr.resample(given.samples, given.rate * ratio, rate), np.float32)
+
+    def _measure_pitch(self, atom: int) -> tuple[float, float]:
+        """Its own pitch, Hz, and how sure it is, 0..1."""
+        return measure_pitch(self.atoms[atom])
+
+    def _measure(self, atom: int, ratio: float) -> np.ndarray:
+        """Its power in the network's bands, float32 [column, band], from `LEAD_COLUMNS` before its attack."""
+        frontend, samples = self._frontend, self.samples(atom, ratio)
+        columns = -(-len(samples) // frontend.stft.hop) + LEAD_COLUMNS
+        sound = ArraySource(samples[None], frontend.stft.rate)
+        return frontend.read_power(sound, -LEAD_COLUMNS, columns, 0, 1.0) @ frontend.filterbank
+
+
+class HeardGrains:
+    """Grains over the columns of a stretch: what a network hears of them at the levels of a canvas."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        """For a stretch of so many columns and bands."""
+        self._shape = shape
+        self._found: list[tuple[int, slice, np.ndarray]] = []
+
+    def add(self, hop: int, column: int, power: np.ndarray) -> None:
+        """Add a grain whose attack lies at a hop and column of the stretch, or beside it.
+
+        `power` is [column, band], levelled, from `LEAD_COLUMNS` before the attack.
+        """
+        start = column - LEAD_COLUMNS
+        low, high = max(start, 0), min(start + len(power), self._shape[0])
+        if low < high:
+            self._found.append((hop, slice(low, high), power[low - start : high - start]))
+
+    def power(self, levels: np.ndarray) -> np.ndarray:
+        """Power in the network's bands, float32 [column, band], for levels [hop], see `limit_level`."""
+        total = np.zeros(self._shape, np.float32)
+        for hop, columns, power in self._found:
+            total[columns] += power * np.exp(2 * limit_level(_at_hop(levels, hop)))
+        return total
+
+    def level_gradient(self, gradient: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """The gradient in levels, float32 [hop], of that in power, float32 [column, band]."""
+        result = np.zeros(len(levels), np.float32)
+        for hop, columns, power in self._found:
+            if 0 <= hop < len(levels):
+                scale = 2 * np.exp(2 * limit_level(levels[hop]))
+                result[hop] += scale * np.vdot(gradient[columns], power)
+        return result
+
+    def mask(self, hops: int) -> np.ndarray:
+        """1 at the hops where a grain begins, float32 [hop]."""
+        result = np.zeros(hops, np.float32)
+        result[[hop for hop, _, _ in self._found if 0 <= hop < hops]] = 1.0
+        return result
+
+
+def limit_level(level: np.ndarray | float) -> np.ndarray:
+    """The nepers that a canvas's level stands for, softly limited."""
+    return np.asarray(soft_limit(np.asarray(level, np.float32), MAX_LEVEL_CHANGE, -MAX_LEVEL_CHANGE))
+
+
+def _at_hop(levels: np.ndarray, hop: int) -> float:
+    """The level at a hop; of a grain that begins outside of the stretch, what it was laid in with."""
+    return float(levels[hop]) if 0 <= hop < len(levels) else 0.0
+
+
+def pan_grain(source: AudioSource, sample: int) -> np.ndarray:
+    """Where a grain stands: amplitude for each channel, float32 [channel], squares sum to 1.
+
+    Channels share it as they share what sounds around that moment.
+    """
+    reach = round(PAN_SECONDS * source.rate)
+    around = read_padded(source, sample - reach, sample + reach)
+    power = np.square(around, dtype=np.float64).sum(axis=1)
+    if not power.any():
+        return np.full(source.channels, 1 / math.sqrt(source.channels), np.float32)
+    return np.sqrt(power / power.sum()).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PlacedGrain:
+    """A grain as it is laid in."""
+
+    atom: Atom
+    first: int
+    """Its first sample, from the sound's."""
+    samples: np.ndarray
+    """float32 [channel, sample]."""
+
+    @property
+    def stop(self) -> int:
+        """The sample behind its last."""
+        return self.first + self.samples.shape[1]
+
+
+def add_grains(
+    blocks: Iterable[np.ndarray], lay: Callable[[int], Iterable[PlacedGrain]]
+) -> Iterator[np.ndarray]:
+    """Lay grains over a sound that comes in order, float32 [channel, sample].
+
+    ``lay(stop)`` gives those that begin before sample `stop` and were not given yet.
+    """
+    waiting: list[PlacedGrain] = []
+    start = 0
+    for block in blocks:
+        stop = start + block.shape[1]
+        waiting += lay(stop)
+        for placed in waiting:
+            low, high = max(placed.first, start), min(placed.stop, stop)
+            if low < high:
+                part = placed.samples[:, low - placed.first : high - placed.first]
+                block[:, low - start : high - start] += part
+        waiting = [placed for placed in waiting if placed.stop > stop]
+        start = stop
+        yield block

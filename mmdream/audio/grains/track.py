@@ -1,0 +1,132 @@
+"""The grains of a whole sound: chosen window by window before it is dreamed, and laid in when it has been."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+import numpy as np
+
+from mmdream.audio.chunks import Chunk, ChunkContext, ChunkStore, load_or_make
+from mmdream.audio.grains.atoms import cut_atoms, name_kinds
+from mmdream.audio.grains.choice import GrainWindow, choose_grains, hear_grains
+from mmdream.audio.grains.grain import (
+    Grain,
+    GrainBank,
+    HeardGrains,
+    PlacedGrain,
+    pack_grains,
+    pan_grain,
+    unpack_grains,
+)
+from mmdream.audio.source import read_padded
+from mmdream.settings.report import LaidGrain
+
+OWN_ATOMS = 24
+"""Events that a window takes from the sound itself."""
+NEAR_CHUNKS = 4
+"""Banks of a sound's own atoms that are kept: a chunk hears its neighbours' grains."""
+
+
+@dataclass
+class GrainTrack:
+    """All grains of a sound, by the number of the chunk in which they begin."""
+
+    context: ChunkContext
+    grid: Sequence[Chunk]
+    banks: Callable[[int], GrainBank]
+    """The atoms of a chunk, by its place in the grid."""
+    grains: Sequence[Sequence[Grain]]
+    _levels: dict[int, np.ndarray] = field(default_factory=dict)
+    """Nepers that the ascent gave each grain, float32 [voice], by its hop."""
+    laid: list[LaidGrain] = field(default_factory=list)
+    """Those that `lay` gave, as they are told."""
+
+    @property
+    def ordered(self) -> list[tuple[int, Grain]]:
+        """Every grain in order of time, with its chunk's number."""
+        return [(number, grain) for number, grains in enumerate(self.grains) for grain in grains]
+
+    def hear(self, number: int) -> HeardGrains:
+        """What is heard of grains over a chunk's columns: its own, and its neighbours'."""
+        near = range(max(number - 1, 0), min(number + 2, len(self.grid)))
+        placed = [(grain, self.banks(other)) for other in near for grain in self.grains[other]]
+        return hear_grains(self.context, self.grid[number], placed)
+
+    def watch_levels(self, canvases: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[int, np.ndarray]]:
+        """Pass finished canvases on, see `render_chunk`, and note the levels of the grains in them."""
+        context, ordered = self.context, self.ordered
+        for first, canvas in canvases:
+            planes = canvas.reshape(len(canvas), len(context.voices), context.canvas_width)
+            for _, grain in ordered:
+                if first <= grain.hop < first + len(canvas):
+                    self._levels[grain.hop] = planes[grain.hop - first, :, -1].copy()
+            yield first, canvas
+
+    def lay(self, stop: int) -> Iterator[PlacedGrain]:
+        """The grains that begin before sample `stop` and were not given yet, in order."""
+        context, strength = self.context, self.context.settings.schedule.curve("strength")
+        for number, grain in self.ordered[len(self.laid) :]:
+            first, bank = grain.hop * context.stft.hop - context.offset, self.banks(number)
+            if first >= stop:
+                return
+            seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(context.source, first)
+            amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
+            level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
+            atom, pitch = bank.atoms[grain.atom], bank.pitch(grain.atom)[0] * grain.ratio or None
+            samples = bank.samples(grain.atom, grain.ratio)
+            length = len(samples) / context.source.rate
+            about = atom.kind, atom.name, pitch, level, tuple(pan.tolist())
+            self.laid.append(LaidGrain(seconds, length, *about))
+            yield PlacedGrain(atom, first, amplitudes.astype(np.float32)[:, None] * samples)
+
+
+def choose_track(
+    context: ChunkContext,
+    grid: Sequence[Chunk],
+    describe: Callable[[int], GrainWindow | None],
+    store: ChunkStore | None,
+) -> GrainTrack:
+    """Choose the grains of every chunk; `describe` says what is asked of a chunk's, None: it gets none.
+
+    Even chunks choose for themselves, odd ones knowing what both neighbours chose: no choice depends on
+    more than two others, wherever a sound begins. They are kept in the store behind the sound's chunks.
+    """
+    banks, chosen = _make_banks(context, grid), dict[int, list[Grain]]()
+
+    def choose(number: int) -> dict[str, np.ndarray]:
+        window = describe(number)
+        if window is None:
+            return {"grains": pack_grains([])}
+        beside = [(banks(other), chosen[other]) for other in (number - 1, number + 1) if other in chosen]
+        return {"grains": pack_grains(choose_grains(context, window, banks(number), beside))}
+
+    # By the numbers of the absolute grid, so that an excerpt's chunks are even where the whole's are.
+    for odd in (0, 1):
+        numbers = [number for number, chunk in enumerate(grid) if chunk.number % 2 == odd]
+        found = [load_or_make(store, len(grid) + number, partial(choose, number)) for number in numbers]
+        chosen |= {
+            number: unpack_grains(arrays["grains"]) for number, arrays in zip(numbers, found, strict=True)
+        }
+    return GrainTrack(context, grid, banks, [chosen[number] for number in range(len(grid))])
+
+
+def _make_banks(context: ChunkContext, grid: Sequence[Chunk]) -> Callable[[int], GrainBank]:
+    """The bank of each chunk, by its place in the grid."""
+    atoms, source = context.settings.atoms, context.source
+    if atoms != "own":
+        bank = GrainBank(atoms, context.frontend)
+        return lambda number: bank
+
+    @lru_cache(NEAR_CHUNKS)
+    def cut(number: int) -> GrainBank:
+        start, stop = (
+            hop * context.stft.hop - context.offset for hop in (grid[number].low, grid[number].high)
+        )
+        heard = read_padded(source, start, min(stop, source.n_samples)).mean(axis=0)
+        own = cut_atoms(heard, source.rate, OWN_ATOMS, name=f"own {grid[number].number}")
+        return GrainBank(name_kinds(own, context.frontend.network), context.frontend)
+
+    return cut

@@ -1,0 +1,166 @@
+"""The atoms that a recipe names: those that are shipped, the sound's own, or those of a folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import soundfile
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.core.files import hash_file, user_cache_folder, write_atomically
+from mmdream.media.audio_files import extract_audio
+from mmdream.media.probe import probe
+from mmdream.networks.card import MODELS_FOLDER
+from mmdream.settings.definition import suggest_name
+from mmdream.settings.recipe import GRAIN_SETS, Recipe
+
+if TYPE_CHECKING:
+    from mmdream.audio.grains.atoms import Atom
+    from mmdream.networks.network import Network
+
+SHIPPED_FOLDER = MODELS_FOLDER / "atoms"
+MAX_FILES, MAX_FILE_SECONDS = 500, 120
+"""Of a folder: files, in order of their names, and seconds of each, that are looked at."""
+MAX_ATOMS, MAX_FILE_ATOMS = 240, 12
+"""Of a folder, and of each file in it."""
+CACHE_FORMAT = 1
+"""Of atoms that were cut; another way to cut them is another number."""
+
+
+def wants_grains(recipe: Recipe) -> bool:
+    """Whether atoms are needed at all."""
+    shares = recipe.schedule.curve("grains").keys
+    return recipe.sound_manner.grain_set != "none" and any(share for _, share in shares)
+
+
+def hash_grain_set(recipe: Recipe) -> str | None:
+    """SHA-256 of the recordings behind a recipe's grains; None: there are none, or they are the sound's own.
+
+    `UserError`: a set that is not known, no folder, or one without a file.
+    """
+    name = recipe.sound_manner.grain_set
+    if name not in GRAIN_SETS and not Path(name).expanduser().is_dir():
+        hint = suggest_name(name, GRAIN_SETS)
+        raise UserError(f"grain-set is {name!r}; choose {', '.join(GRAIN_SETS)} or a folder of sounds{hint}")
+    if name == "own" or not wants_grains(recipe):
+        return None
+    folder = SHIPPED_FOLDER if name == "shipped" else Path(name).expanduser()
+    return _hash_files(folder, _list_files(folder))
+
+
+def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom, ...] | Literal["own"]:
+    """The atoms of a recipe's grains; own: they are cut while it is dreamed; none where it has no grains.
+
+    The kind of a folder's atom is the name of the folder that its file lies in, or else what `network` takes
+    it for. Files without a sound that can be read are left out, and said. `UserError`: see `hash_grain_set`;
+    a folder without any sound.
+    """
+    digest, name = hash_grain_set(recipe), recipe.sound_manner.grain_set
+    if not wants_grains(recipe):
+        return ()
+    if name == "own":
+        return "own"
+    if name == "shipped":
+        return _read_shipped()
+    folder = Path(name).expanduser()
+    atoms = _read_cached(digest) or _cut_folder(folder, str(digest), sink)
+    from mmdream.audio.grains.atoms import name_kinds
+
+    return tuple(name_kinds(atoms, network))
+
+
+@functools.cache
+def _read_shipped() -> tuple[Atom, ...]:
+    from mmdream.audio.grains.atoms import read_atom_folder
+
+    return tuple(read_atom_folder(SHIPPED_FOLDER))
+
+
+def _list_files(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not found:
+        raise UserError(f"{folder}: holds no sounds to make grains of")
+    return found[:MAX_FILES]
+
+
+def _hash_files(folder: Path, paths: Sequence[Path]) -> str:
+    told = [[path.relative_to(folder).as_posix(), hash_file(path)] for path in paths]
+    return hashlib.sha256(json.dumps([CACHE_FORMAT, told]).encode()).hexdigest()
+
+
+def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
+    """Cut the files of a folder, each in turn giving its clearest events, and keep what was cut."""
+    found = []
+    for path in _list_files(folder):
+        inside = path.parent.relative_to(folder)
+        try:
+            found.append(_cut_file(path, inside.name))
+        except UserError as error:
+            if path.suffix.lower() not in NO_SOUNDS:
+                sink.warn(f"{error}; it is left out of the grains")
+    atoms = [atom for row in zip_longest(*found) for atom in row if atom is not None][:MAX_ATOMS]
+    if not atoms:
+        raise UserError(f"{folder}: holds no sounds to make grains of")
+    with suppress(OSError):  # A cache that cannot be written costs time alone.
+        path = _cache_file(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _pack_atoms(atoms))
+    return atoms
+
+
+NO_SOUNDS = {".tsv", ".txt", ".md", ".csv", ".json", ".jpg", ".png"}
+"""Files beside sounds, whose being no sounds needs no word."""
+
+
+def _cut_file(path: Path, kind: str) -> list[Atom]:
+    from mmdream.audio.grains.atoms import cut_atoms
+
+    film = probe(path)
+    if not film.audio_tracks:
+        raise UserError(f"{path}: has no sound")
+    with tempfile.TemporaryDirectory(prefix="mmdream") as work:
+        wave = Path(work) / "sound.wav"
+        extract_audio(film, film.audio_tracks[0], wave, None, Fraction(MAX_FILE_SECONDS))
+        samples, rate = soundfile.read(wave, dtype="float32", always_2d=True)
+    heard = samples.mean(axis=1) if len(samples) else np.zeros(0, np.float32)
+    if not np.isfinite(heard).all():
+        raise UserError(f"{path}: has samples that are no numbers")
+    atoms = cut_atoms(heard, rate, MAX_FILE_ATOMS, kind, path.stem)
+    if not atoms:
+        raise UserError(f"{path}: has nothing in it that begins and ends")
+    return atoms
+
+
+def _cache_file(digest: str | None) -> Path:
+    return user_cache_folder() / "atoms" / f"{digest}.safetensors"
+
+
+def _pack_atoms(atoms: Sequence[Atom]) -> bytes:
+    about = [[atom.rate, atom.kind, atom.name] for atom in atoms]
+    arrays = {f"{number:04d}": np.ascontiguousarray(atom.samples) for number, atom in enumerate(atoms)}
+    return save(arrays, {"about": json.dumps(about)})
+
+
+def _read_cached(digest: str | None) -> list[Atom]:
+    """What was cut before; nothing where there is none, or it is damaged."""
+    from mmdream.audio.grains.atoms import Atom
+
+    try:
+        with safe_open(_cache_file(digest), "numpy") as file:
+            about = json.loads(file.metadata()["about"])
+            return [Atom(file.get_tensor(f"{number:04d}"), *each) for number, each in enumerate(about)]
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return []
