@@ -78,6 +78,8 @@ FLICKER = "6b5169e583726d9b67c8a1f6b89c4528ada8c767"
 """The last commit that begins anew where something was hidden, and finds fast motion coarsely."""
 DOGS = "bef2279dc92cf5cd51fce93d149023a239585b1a"
 """The last commit whose dreams are weaker than today's, tire less, or are of an earlier dreamnet."""
+GRAINS = "6e4512ef81fd276f2ea0b777385951bd9bd649c3"
+"""The last commit whose sounds have no grains."""
 CARRIED = (
     "film",
     "containers",
@@ -189,6 +191,17 @@ MEANT = (
             ("classify", "messages"),
             ("classify", "text"),
         )
+    ),
+    *(
+        Meant(
+            run, kind, "sounds get recorded events by default; --grains 0 gives the samples of before", GRAINS
+        )
+        for run in (*CARRIED, "audio", "made sounds", "sound ouroboros", "plan", "Python, arrays")
+        for kind in ("figures", "messages", "samples", "pixels", "arrays", "bytes")
+    ),
+    *(
+        Meant(run, "messages", "options and settings of grains, and how drives of them are refused", GRAINS)
+        for run in ("said", "refused")
     ),
     Meant(
         "said",

@@ -13,7 +13,14 @@ from mmdream.audio.chunks import CHUNK_HOPS, AudioDreamSettings, ChunkContext, s
 from mmdream.audio.dream import AudioDreamReport, choose_grains, measure_contrast_energies
 from mmdream.audio.grains.atoms import Atom, make_atom, read_atom_folder
 from mmdream.audio.grains.choice import find_transposition
-from mmdream.audio.grains.grain import HeardGrains, PlacedGrain, add_grains, limit_level, pan_grain
+from mmdream.audio.grains.grain import (
+    HeardGrains,
+    PlacedGrain,
+    add_grains,
+    fade_at_end,
+    limit_level,
+    pan_grain,
+)
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource
 from mmdream.networks.card import MODELS_FOLDER
@@ -86,6 +93,23 @@ def test_an_excerpt_gets_the_grains_of_the_whole(melnet: Network, atoms: tuple[A
 
     assert inside(track)
     assert [(g.hop, g.atom) for g in inside(track)] == [(g.hop, g.atom) for g in inside(other)]
+
+
+def test_a_dream_begins_and_ends_as_its_source_does(dream: Dream, atoms: tuple[Atom, ...]) -> None:
+    sound = make_music(RATE, 3.0)
+    laid, report = dream(sound, RATE, ALONE, atoms=atoms)
+    assert report.grains
+    bare, _ = dream(sound, RATE, ALONE)
+    # But for the loudness match the first and last 50 ms are those of a dream without grains.
+    for part in (slice(0, RATE // 20), slice(-RATE // 100, None)):
+        factor = float(np.median(laid[0, part] / bare[0, part]))
+        np.testing.assert_allclose(laid[0, part], factor * bare[0, part], atol=2e-3)
+    assert np.abs(laid - bare).max() > 0.01
+    long = make_atom(np.ones(2000, np.float32), RATE)
+    short = fade_at_end(long.samples, ArraySource(sound, RATE), sound.shape[1] - 1500)
+    assert len(short) == 1500
+    assert short[-1] == 0
+    assert np.abs(np.diff(short)).max() < 0.01
 
 
 def test_own_events_are_a_set_too(dream: Dream) -> None:

@@ -46,6 +46,8 @@ BEAT_SECONDS, USUAL_BEAT_SECONDS, BEAT_REACH_SECONDS = (0.3, 1.2), 0.5, 0.03
 """Shortest and longest period of a beat, the usual one, and how far from a beat counts as on it."""
 MIN_BEAT = 0.2
 """Share of the envelope's power that returns with a period which is a beat."""
+EDGE_SECONDS = 0.06
+"""At either end of a sound, where no grain begins: a dream begins no more abruptly than its source."""
 LOUDNESS_SECONDS = 0.5
 """Over which the loudness around a place is measured."""
 MIN_LOUDNESS = 0.4
@@ -185,7 +187,9 @@ def find_places(context: ChunkContext, chunk: Chunk, bands: np.ndarray) -> Place
     order = np.argsort(hops, kind="stable")
     hops, weights = hops[order], weights[order]
     begins = hops * context.stft.hop - context.offset
-    inside = (hops >= chunk.first) & (hops < chunk.stop) & (begins >= 0) & (begins < context.source.n_samples)
+    edge = round(EDGE_SECONDS * context.source.rate)
+    inside = (hops >= chunk.first) & (hops < chunk.stop)
+    inside &= (begins >= edge) & (begins < context.source.n_samples - edge)
     hops, weights = hops[inside], weights[inside]
     levels = measure_loudness(context, hops) * _grain_share(context, hops)
     return Places(hops[levels > 0], weights[levels > 0], levels[levels > 0])

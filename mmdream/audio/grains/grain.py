@@ -21,6 +21,8 @@ LEAD_COLUMNS = 2
 """Columns before its attack in which a network's windows hear an atom."""
 PAN_SECONDS = 0.25
 """To either side of a grain's attack: what sounds there tells where it stands."""
+END_FADE_SECONDS = 0.05
+"""Over which a grain dies away that the sound's end would cut off."""
 MAX_KEPT_ATOMS = 256
 """Of a bank, transposed or not, whose samples and power are kept."""
 
@@ -142,6 +144,17 @@ def pan_grain(source: AudioSource, sample: int) -> np.ndarray:
     if not power.any():
         return np.full(source.channels, 1 / math.sqrt(source.channels), np.float32)
     return np.sqrt(power / power.sum()).astype(np.float32)
+
+
+def fade_at_end(samples: np.ndarray, source: AudioSource, first: int) -> np.ndarray:
+    """What of an atom, float32 [sample], laid in at sample `first`, fits into a sound; it dies away there."""
+    left = source.n_samples - first
+    if left >= len(samples):
+        return samples
+    fall = min(round(END_FADE_SECONDS * source.rate), left)
+    weight = np.ones(left, np.float32)
+    weight[left - fall :] = 0.5 + 0.5 * np.cos(np.pi * (np.arange(fall) + 1) / max(fall, 1))
+    return np.asarray(samples[:left] * weight)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mmdream.audio.grains.grain import (
     GrainBank,
     HeardGrains,
     PlacedGrain,
+    fade_at_end,
     pack_grains,
     pan_grain,
     unpack_grains,
@@ -76,7 +77,7 @@ class GrainTrack:
             amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
             level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
             atom, pitch = bank.atoms[grain.atom], bank.pitch(grain.atom)[0] * grain.ratio or None
-            samples = bank.samples(grain.atom, grain.ratio)
+            samples = fade_at_end(bank.samples(grain.atom, grain.ratio), context.source, first)
             length = len(samples) / context.source.rate
             about = atom.kind, atom.name, pitch, level, tuple(pan.tolist())
             self.laid.append(LaidGrain(seconds, length, *about))
