@@ -50,7 +50,10 @@ class ModulatedSchedules:
 
     def extend_report(self, report: Report, recipe: Recipe) -> Report:
         """A report with the keys of what a recipe drives in the media that were dreamed."""
-        media = {"picture": (self.video, recipe.drives), "sound": (self.audio, resolve_sound_drives(recipe))}
+        media = {
+            "picture": (self.video, resolve_picture_drives(recipe)),
+            "sound": (self.audio, resolve_sound_drives(recipe)),
+        }
         driven = {
             medium: {drive.setting: to_dict(schedule)[drive.setting] for drive in drives}
             for medium, (schedule, drives) in media.items()
@@ -67,6 +70,11 @@ class ModulatedSchedules:
         """Read what `to_json` gave."""
         video, audio, descriptions = json.loads(text)
         return ModulatedSchedules(Schedule(**video), Schedule(**audio), tuple(descriptions))
+
+
+def resolve_picture_drives(recipe: Recipe) -> tuple[Drive, ...]:
+    """What drives the picture's dream, of what it can follow."""
+    return tuple(drive for drive in recipe.drives if drive.setting not in AUDIO_SETTINGS)
 
 
 def resolve_sound_drives(recipe: Recipe) -> tuple[Drive, ...]:
@@ -120,10 +128,12 @@ def modulate_schedules(
         start, measured = measure_video_features(scan, film.start, video_names)
         features |= {name: normalize_feature(name, start, values) for name, values in measured.items()}
     base = recipe.schedule
-    seen = [drive for drive in recipe.drives if drive.setting not in AUDIO_SETTINGS]
-    video = _modulate_schedule(base, seen, features)
+    video = _modulate_schedule(base, resolve_picture_drives(recipe), features)
     audio = _modulate_schedule(base, resolve_sound_drives(recipe), features)
-    descriptions = [_describe_drive(drive, base, video, features) for drive in recipe.drives]
+    descriptions = [
+        _describe_drive(drive, base, audio if drive.setting in AUDIO_SETTINGS else video, features)
+        for drive in recipe.drives
+    ]
     descriptions += [f"sound: {_describe_drive(each, base, audio, features)}" for each in recipe.sound_drives]
     return ModulatedSchedules(video, audio, tuple(descriptions))
 

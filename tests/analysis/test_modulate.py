@@ -91,6 +91,17 @@ def test_picture_and_sound_dream_where_it_is_loud(film: Path, dream, tmp_path: P
     assert heard[(at > LOUD[0]) & (at < LOUD[1])].min() > 20 * heard[(at < 3) | (at > 6.5)].max()
 
 
+def test_what_the_sound_alone_has_is_driven_in_the_sound_alone(film: Path):
+    recipe = Recipe(drives=(Drive("grains", "loudness", 0.0, 1.0), Drive("strength", "loudness")))
+    found = modulate_schedules(probe(film), recipe, None, lambda: False)
+    assert found.video.grains == Recipe().schedule.grains
+    assert len(found.audio.grains) > 2
+    assert "grains follows loudness: 0 to 0.7" in found.descriptions[0]
+    begun = Report(schedule={"picture": (), "sound": ()})
+    driven = found.extend_report(begun, recipe).driven
+    assert [list(driven[medium]) for medium in ("picture", "sound")] == [["strength"], ["grains", "strength"]]
+
+
 def test_the_report_tells_the_curve_and_frames_follow_it(dream):
     report = json.loads(json.dumps(dream[1].as_json()))
     keys = report["driven"]["picture"]["strength"]
