@@ -30,7 +30,7 @@ from sound_dreams import CLIPS, FILES, load_sound
 
 from mmdream.audio.chunk_dream import plan_chunk
 from mmdream.audio.chunks import AudioDreamSettings, ChunkContext, split_into_chunks
-from mmdream.audio.dream import choose_grains, dream_source, measure_contrast_energies
+from mmdream.audio.dream import dream_source, measure_contrast_energies, plan_grains
 from mmdream.audio.grains.choice import INTERVALS, SURE_PITCH, measure_loudness
 from mmdream.audio.grains.grain import PlacedGrain, add_grains, pan_grain
 from mmdream.audio.grains.track import GrainTrack
@@ -51,7 +51,7 @@ def choose(source: ArraySource, network: Network, settings: AudioDreamSettings) 
     """The grains of a sound."""
     context = ChunkContext(source, network, meter_loudness(source), settings)
     plans = [plan_chunk(context, chunk) for chunk in split_into_chunks(*context.hop_range)]
-    return choose_grains(context, plans, None)
+    return plan_grains(context, plans, None)
 
 
 def lay_at(track: GrainTrack, hops: np.ndarray) -> ArraySource:

@@ -117,7 +117,7 @@ class AudioDreamSettings:
     @property
     def has_grains(self) -> bool:
         """Whether atoms are to be laid in anywhere."""
-        return bool(self.atoms) and any(share for _, share in self.schedule.curve("grains").keys)
+        return bool(self.atoms) and not self.schedule.curve("grains").is_zero
 
 
 @dataclass(frozen=True)

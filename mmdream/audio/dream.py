@@ -23,7 +23,7 @@ from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
 from mmdream.audio.source import AudioSource
 from mmdream.core.errors import Interrupted
-from mmdream.settings.report import LaidGrain, Report, SettingsChange, drop_repeats
+from mmdream.settings.report import GrainEvent, Report, SettingsChange, drop_repeats
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class AudioDreamReport(mastering.AudioReport):
     """Mean |gain| as applied, dB, over all hops and bands."""
     schedule: tuple[SettingsChange, ...]
     """The schedule at each chunk's centre."""
-    grains: tuple[LaidGrain, ...] = ()
+    grains: tuple[GrainEvent, ...] = ()
 
     def extend_report(self, report: Report) -> Report:
         """A report with these figures."""
@@ -96,7 +96,7 @@ def dream_source(
         return np.asarray(np.minimum(strength.at((context.offset + samples) / source.rate), 1.0))
 
     plans = [plan_chunk(context, chunk) for chunk in chunks.split_into_chunks(*context.hop_range)]
-    track = choose_grains(context, plans, store) if settings.has_grains else None
+    track = plan_grains(context, plans, store) if settings.has_grains else None
     canvases = chunks.crossfade_chunks(_dream_chunks(context, plans, track, store, dreamed))
     if track is not None:
         canvases = track.watch_levels(canvases)
@@ -105,7 +105,7 @@ def dream_source(
         spectra = fit_dream_phases(spectra, context.stft)
     blocks = resynthesize(context, spectra)
     if track is not None:
-        blocks = add_grains(blocks, track.lay)
+        blocks = add_grains(blocks, track.take_before)
     with mastering.store_raw(blocks, source, folder) as (raw, raw_meter):
         curve = mastering.match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
         report = mastering.write_mastered(raw, curve, source, meter, write)
@@ -117,11 +117,11 @@ def dream_source(
         objective_gain=gain,
         strength=gain_sum / max(hops, 1),
         schedule=schedule,
-        grains=() if track is None else tuple(track.laid),
+        grains=() if track is None else tuple(track.events),
     )
 
 
-def choose_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:
+def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:
     """All grains of a sound, kept in the store behind its chunks."""
     strength = context.settings.schedule.curve("strength")
 

@@ -93,6 +93,11 @@ class AudioFrontend:
         """What the network takes."""
         return self.network.card.input  # type: ignore[return-value]
 
+    @property
+    def power_floor(self) -> np.float32:
+        """Levelled power under which the network hears nothing."""
+        return np.float32(self.spec.floor / self.spec.unit)
+
     def is_guided(self, term: Term) -> bool:
         """Whether a term goes towards the guide."""
         return term.kind == "layer" and term.name in self.guide
@@ -124,7 +129,7 @@ class AudioFrontend:
     def measure_audibility(self, power: np.ndarray) -> np.ndarray:
         """How far power [column, group] stands over the network's floor, float32 [column, band], 0..1."""
         bands = power @ self.canvas_filterbank
-        return np.asarray(bands / (bands + np.float32(self.spec.floor / self.spec.unit)))
+        return np.asarray(bands / (bands + self.power_floor))
 
 
 def get_frontend(

@@ -36,50 +36,61 @@ MAX_FILES, MAX_FILE_SECONDS = 500, 120
 """Of a folder: files, in order of their names, and seconds of each, that are looked at."""
 MAX_ATOMS, MAX_FILE_ATOMS = 240, 12
 """Of a folder, and of each file in it."""
+NO_SOUNDS = {".tsv", ".txt", ".md", ".csv", ".json", ".jpg", ".png"}
+"""Files beside sounds, whose being no sounds needs no word."""
 CACHE_FORMAT = 1
 """Of atoms that were cut; another way to cut them is another number."""
 
 
-def wants_grains(recipe: Recipe) -> bool:
-    """Whether atoms are needed at all."""
-    shares = recipe.schedule.curve("grains").keys
-    return recipe.sound_manner.grain_set != "none" and any(share for _, share in shares)
+def check_grain_set(recipe: Recipe) -> None:
+    """Refuse a set of grains that is not known, no folder, or one without a file; `UserError`."""
+    name = recipe.sound_manner.grain_set
+    if name not in GRAIN_SETS and not Path(name).expanduser().is_dir():
+        hint = suggest_name(name, GRAIN_SETS)
+        raise UserError(f"grain-set is {name!r}; choose {', '.join(GRAIN_SETS)} or a folder of sounds{hint}")
+    if (folder := _find_folder(recipe)) is not None:
+        _list_files(folder)
 
 
 def hash_grain_set(recipe: Recipe) -> str | None:
     """SHA-256 of the recordings behind a recipe's grains; None: there are none, or they are the sound's own.
 
-    `UserError`: a set that is not known, no folder, or one without a file.
+    Raises what `check_grain_set` does.
     """
-    name = recipe.sound_manner.grain_set
-    if name not in GRAIN_SETS and not Path(name).expanduser().is_dir():
-        hint = suggest_name(name, GRAIN_SETS)
-        raise UserError(f"grain-set is {name!r}; choose {', '.join(GRAIN_SETS)} or a folder of sounds{hint}")
-    if name == "own" or not wants_grains(recipe):
-        return None
-    folder = SHIPPED_FOLDER if name == "shipped" else Path(name).expanduser()
-    return _hash_files(folder, _list_files(folder))
+    check_grain_set(recipe)
+    folder = _find_folder(recipe)
+    return None if folder is None else _hash_files(folder)
 
 
 def load_atoms(recipe: Recipe, network: Network, sink: EventSink) -> tuple[Atom, ...] | Literal["own"]:
     """The atoms of a recipe's grains; own: they are cut while it is dreamed; none where it has no grains.
 
     The kind of a folder's atom is the name of the folder that its file lies in, or else what `network` takes
-    it for. Files without a sound that can be read are left out, and said. `UserError`: see `hash_grain_set`;
+    it for. Files without a sound that can be read are left out, and said. `UserError`: see `check_grain_set`;
     a folder without any sound.
     """
-    digest, name = hash_grain_set(recipe), recipe.sound_manner.grain_set
-    if not wants_grains(recipe):
+    check_grain_set(recipe)
+    if recipe.schedule.curve("grains").is_zero:
         return ()
-    if name == "own":
+    if recipe.sound_manner.grain_set == "own":
         return "own"
-    if name == "shipped":
+    folder = _find_folder(recipe)
+    if folder is None:
+        return ()
+    if folder == SHIPPED_FOLDER:
         return _read_shipped()
-    folder = Path(name).expanduser()
-    atoms = _read_cached(digest) or _cut_folder(folder, str(digest), sink)
     from mmdream.audio.grains.atoms import name_kinds
 
-    return tuple(name_kinds(atoms, network))
+    digest = _hash_files(folder)
+    return tuple(name_kinds(_read_cached(digest) or _cut_folder(folder, digest, sink), network))
+
+
+def _find_folder(recipe: Recipe) -> Path | None:
+    """Where a recipe's recordings lie; None: it has no grains, or the sound's own."""
+    name = recipe.sound_manner.grain_set
+    if name in ("own", "none") or recipe.schedule.curve("grains").is_zero:
+        return None
+    return SHIPPED_FOLDER if name == "shipped" else Path(name).expanduser()
 
 
 @functools.cache
@@ -96,9 +107,9 @@ def _list_files(folder: Path) -> list[Path]:
     return found[:MAX_FILES]
 
 
-def _hash_files(folder: Path, paths: Sequence[Path]) -> str:
-    told = [[path.relative_to(folder).as_posix(), hash_file(path)] for path in paths]
-    return hashlib.sha256(json.dumps([CACHE_FORMAT, told]).encode()).hexdigest()
+def _hash_files(folder: Path) -> str:
+    files = [[path.relative_to(folder).as_posix(), hash_file(path)] for path in _list_files(folder)]
+    return hashlib.sha256(json.dumps([CACHE_FORMAT, files]).encode()).hexdigest()
 
 
 def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
@@ -121,10 +132,6 @@ def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
     return atoms
 
 
-NO_SOUNDS = {".tsv", ".txt", ".md", ".csv", ".json", ".jpg", ".png"}
-"""Files beside sounds, whose being no sounds needs no word."""
-
-
 def _cut_file(path: Path, kind: str) -> list[Atom]:
     from mmdream.audio.grains.atoms import cut_atoms
 
@@ -144,7 +151,7 @@ def _cut_file(path: Path, kind: str) -> list[Atom]:
     return atoms
 
 
-def _cache_file(digest: str | None) -> Path:
+def _cache_file(digest: str) -> Path:
     return user_cache_folder() / "atoms" / f"{digest}.safetensors"
 
 
@@ -154,7 +161,7 @@ def _pack_atoms(atoms: Sequence[Atom]) -> bytes:
     return save(arrays, {"about": json.dumps(about)})
 
 
-def _read_cached(digest: str | None) -> list[Atom]:
+def _read_cached(digest: str) -> list[Atom]:
     """What was cut before; nothing where there is none, or it is damaged."""
     from mmdream.audio.grains.atoms import Atom
 

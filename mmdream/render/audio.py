@@ -24,10 +24,10 @@ from mmdream.media.probe import AudioTrack, MediaFile, probe
 from mmdream.media.tracks import Excerpt, find_sound_track
 from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
-from mmdream.render.atoms import hash_grain_set, load_atoms
+from mmdream.render.atoms import check_grain_set, load_atoms
 from mmdream.render.models import load_audio_network, load_guide_sound
 from mmdream.settings.recipe import AudioOptions, Recipe
-from mmdream.settings.report import LaidGrain, Report
+from mmdream.settings.report import GrainEvent, Report
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class AudioObserver(Protocol):
         schedule: Schedule,
         start: float,
         work: Path,
-        grains: Sequence[LaidGrain],
+        grains: Sequence[GrainEvent],
     ) -> None:
         """Write what it saw of the source `name`, which begins at second `start`, and of its grains.
 
@@ -97,7 +97,7 @@ def render_audio_file(
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
         hooks = NO_HOOKS if observer is None else observer.begin(out, recipe.schedule, track.rate)
-        hash_grain_set(recipe)
+        check_grain_set(recipe)
         network = load_audio_network(recipe, sink)
         for line in modulated.descriptions:
             sink.say(line)

@@ -40,7 +40,7 @@ class HintedMotifs:
 
 
 @dataclass(frozen=True, slots=True)
-class LaidGrain:
+class GrainEvent:
     """A recorded event that was laid into a sound."""
 
     seconds: float
@@ -87,7 +87,7 @@ class Report:
     """What was used over time, per medium: an entry whenever a setting changed."""
     hints: tuple[HintedMotifs, ...] = ()
     """What the picture's first pass that goes by hints was hinted at, over time."""
-    grains: tuple[LaidGrain, ...] = ()
+    grains: tuple[GrainEvent, ...] = ()
     """Recorded events in the sound, in order of time."""
     driven: dict[str, dict[str, list[list[Any]]]] = field(default_factory=dict)
     """Keys [seconds, value] of the curves that followed the film, per medium and setting."""
@@ -140,7 +140,7 @@ def describe_hints(hints: Sequence[HintedMotifs]) -> list[str]:
     return [f"  hints: {'; '.join(map(str, hints[:MAX_TOLD_HINTS]))}{more}"]
 
 
-def describe_grains(grains: Sequence[LaidGrain]) -> list[str]:
+def describe_grains(grains: Sequence[GrainEvent]) -> list[str]:
     """A line for people about which recorded events a sound got; none where it got none."""
     kinds = Counter(grain.kind for grain in grains)
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())

@@ -41,6 +41,11 @@ class Curve(tuple[tuple[float, float], ...]):
         """The keys as they are."""
         return tuple(self)
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is 0 at every time."""
+        return not any(value for _, value in self)
+
     def at(self, seconds: Any) -> Any:
         """The value at one time or at an array of times (float64 of the same shape)."""
         import numpy as np  # Here, so that reading settings and --help do not wait for it.

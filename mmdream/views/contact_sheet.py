@@ -16,7 +16,7 @@ from mmdream.media.image import write_image
 from mmdream.media.probe import MediaFile
 from mmdream.media.verify import read_frame_times
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.report import HintedMotifs, LaidGrain, format_time_code
+from mmdream.settings.report import GrainEvent, HintedMotifs, format_time_code
 from mmdream.views import canvas
 from mmdream.views.canvas import DIM_GREY, TEXT_GREY, blank_canvas, draw_text, fit_size, paste_image
 
@@ -50,7 +50,7 @@ def write_contact_sheet(
     title: tuple[str, str] = ("", ""),
     driven: dict[str, dict[str, CurveKeys]] | None = None,
     hints: Sequence[HintedMotifs] = (),
-    grains: Sequence[LaidGrain] = (),
+    grains: Sequence[GrainEvent] = (),
 ) -> None:
     """Write evenly spaced moments of a film, source above dream; the suffix chooses the format.
 
@@ -148,7 +148,7 @@ def _find_span(moments: Sequence[float]) -> tuple[float, float]:
     return moments[0] - half, moments[-1] + half
 
 
-def _draw_grains(grains: Sequence[LaidGrain], moments: Sequence[float], width: int) -> np.ndarray:
+def _draw_grains(grains: Sequence[GrainEvent], moments: Sequence[float], width: int) -> np.ndarray:
     """Recorded events as named blocks over time, in rows that are taken in turn, uint8 [h, width, 3]."""
     first, last = _find_span(moments)
     lane = blank_canvas(LANE_ROWS * LABEL_HEIGHT, width)

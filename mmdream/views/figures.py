@@ -32,7 +32,7 @@ from mmdream.core.files import (
     output_workspace,
 )
 from mmdream.media.image import IMAGE_SUFFIXES, write_image, write_numbered_images
-from mmdream.settings.report import LaidGrain
+from mmdream.settings.report import GrainEvent
 from mmdream.settings.schedule import IMAGE_SETTINGS, SCHEDULE_LIMITS, Schedule
 from mmdream.views.canvas import new_figure, rasterize_figure
 
@@ -100,7 +100,7 @@ class AudioFigures:
         schedule: Schedule,
         start: float,
         work: Path,
-        grains: Sequence[LaidGrain],
+        grains: Sequence[GrainEvent],
     ) -> None:
         """See `AudioObserver`."""
         with (
@@ -125,7 +125,7 @@ def draw_audio_dream(
     gains: ColumnMeans,
     schedule: Schedule,
     start: float,
-    grains: Sequence[LaidGrain] = (),
+    grains: Sequence[GrainEvent] = (),
 ) -> np.ndarray:
     """Draw source, dream, grains, change, gain, loudness and schedule over time, uint8 [H, W, 3].
 
@@ -303,7 +303,7 @@ def _draw_loudness(axes: Axes, sounds: dict[str, AudioSource], start: float) -> 
     axes.set_ylabel("LUFS")
 
 
-def _draw_grains(axes: Axes, grains: Sequence[LaidGrain]) -> None:
+def _draw_grains(axes: Axes, grains: Sequence[GrainEvent]) -> None:
     """Grains as named blocks in rows that are taken in turn, each kind in its own colour."""
     kinds = sorted({grain.kind for grain in grains})
     for number, grain in enumerate(grains):

@@ -10,7 +10,7 @@ import pytest
 
 from mmdream.audio.chunk_dream import plan_chunk
 from mmdream.audio.chunks import CHUNK_HOPS, AudioDreamSettings, ChunkContext, split_into_chunks
-from mmdream.audio.dream import AudioDreamReport, choose_grains, measure_contrast_energies
+from mmdream.audio.dream import AudioDreamReport, measure_contrast_energies, plan_grains
 from mmdream.audio.grains.atoms import Atom, make_atom, read_atom_folder
 from mmdream.audio.grains.choice import find_transposition
 from mmdream.audio.grains.grain import (
@@ -43,7 +43,7 @@ def choose(source: ArraySource, network: Network, atoms: tuple[Atom, ...], start
     settings = AudioDreamSettings(Schedule(), atoms=atoms)
     context = ChunkContext(source, network, meter or meter_loudness(source), settings, start)
     plans = [plan_chunk(context, chunk) for chunk in split_into_chunks(*context.hop_range)]
-    return choose_grains(context, plans, None)
+    return plan_grains(context, plans, None)
 
 
 def test_grains_raise_what_the_dream_climbs_and_are_of_many_kinds(
@@ -159,12 +159,12 @@ def test_grains_are_laid_over_blocks_of_any_length() -> None:
     placed = [PlacedGrain(atom, first, np.full((2, 300), 1.0, np.float32)) for first in (0, 250, 990)]
     waiting = list(placed)
 
-    def lay(stop: int):
+    def take_before(stop: int):
         while waiting and waiting[0].first < stop:
             yield waiting.pop(0)
 
     blocks = [np.zeros((2, length), np.float32) for length in (7, 400, 1, 592)]
-    found = np.concatenate(list(add_grains(blocks, lay)), axis=1)[0]
+    found = np.concatenate(list(add_grains(blocks, take_before)), axis=1)[0]
     expected = np.zeros(1000)
     for each in placed:
         expected[each.first : each.first + 300] += 1

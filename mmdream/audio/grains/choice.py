@@ -105,7 +105,7 @@ def choose_grains(
     depths = window.depths[np.rint(source.positions).astype(int)]
     gradient = make_gradient_pair(context.frontend, source, depths, source_energy=window.energy, whole=True)
     canvas = np.zeros((chunk.high - chunk.low, N_BANDS), np.float32)
-    floor = np.float32(context.frontend.spec.floor / context.frontend.spec.unit)
+    floor = context.frontend.power_floor
     rises = _measure_rises(context, chunk, bank, places, bands)
     tired, taken = Counter[str](), list[int]()
     for other, grains in beside:
@@ -121,11 +121,11 @@ def choose_grains(
     best_value = -math.inf
     most = math.ceil(GRAINS_PER_SECOND * float(context.hop_seconds(chunk.stop - chunk.first)))
     for _ in range(MAX_TRIES * most):
-        laid = [*chosen, tried] if tried else chosen
-        more = hear_grains(context, chunk, [(grain, bank) for grain in laid]).power(canvas[:, 0])
+        candidates = [*chosen, tried] if tried else chosen
+        more = hear_grains(context, chunk, [(grain, bank) for grain in candidates]).power(canvas[:, 0])
         value, _, power_slopes = gradient(canvas, more, 0)
         if value > best_value:
-            chosen, best_value = laid, value
+            chosen, best_value = candidates, value
             slopes = power_slopes * (bands + more + floor)
             worth = _weigh_atoms(context, chunk, places, slopes, rises) * places.weights[:, None] * taste
         # Else what was tried is left out; its place stays closed, and its kind has had its turn.
@@ -167,8 +167,8 @@ def find_places(context: ChunkContext, chunk: Chunk, bands: np.ndarray) -> Place
     """
     stft = context.frontend.stft
     first, _ = context.column_range(chunk)
-    spec, rate = context.frontend.spec, stft.rate / stft.hop
-    envelope = measure_onsets(10 * np.log10(bands + spec.floor / spec.unit))
+    rate = stft.rate / stft.hop
+    envelope = measure_onsets(10 * np.log10(bands + context.frontend.power_floor))
     clear = max(float(np.quantile(envelope, CLEAR_QUANTILE)), 1e-9)
     onsets, _ = scipy.signal.find_peaks(
         envelope,
@@ -259,7 +259,7 @@ def _measure_rises(
     length = max(map(len, atoms))
     stacked = _average_blocks(np.stack([_fit_rows(atom, length) for atom in atoms]))
     starts = _first_columns(context, chunk, places)
-    floor = np.float32(context.frontend.spec.floor / context.frontend.spec.unit)
+    floor = context.frontend.power_floor
     under = np.stack([_fit_rows(bands[max(start, 0) :][:length], length) for start in starts]) + floor
     scale = np.square(places.levels * context.level_factor).astype(np.float32)
     return np.log1p(scale[:, None, None, None] * stacked[None] / _average_blocks(under)[:, None])

@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 import soxr
 
-from mmdream.audio.canvas import soft_limit
+from mmdream.audio.canvas import DB_PER_NEPER, soft_limit
 from mmdream.audio.frontend import AudioFrontend
 from mmdream.audio.grains.atoms import Atom, measure_pitch
 from mmdream.audio.source import ArraySource, AudioSource, read_padded
 
-MAX_LEVEL_CHANGE = 6 / (20 / math.log(10))
-"""Nepers that the ascent may make a grain louder or softer than it was laid in."""
+MAX_LEVEL_CHANGE = 6 / DB_PER_NEPER
+"""Nepers that the ascent may make a grain louder or softer than it was placed."""
 LEAD_COLUMNS = 2
 """Columns before its attack in which a network's windows hear an atom."""
 PAN_SECONDS = 0.25
@@ -129,7 +129,7 @@ def limit_level(level: np.ndarray | float) -> np.ndarray:
 
 
 def _at_hop(levels: np.ndarray, hop: int) -> float:
-    """The level at a hop; of a grain that begins outside of the stretch, what it was laid in with."""
+    """The level at a hop; of a grain that begins outside of the stretch, what it was placed with."""
     return float(levels[hop]) if 0 <= hop < len(levels) else 0.0
 
 
@@ -159,7 +159,7 @@ def fade_at_end(samples: np.ndarray, source: AudioSource, first: int) -> np.ndar
 
 @dataclass(frozen=True)
 class PlacedGrain:
-    """A grain as it is laid in."""
+    """A grain as it is mixed in."""
 
     atom: Atom
     first: int
@@ -174,17 +174,17 @@ class PlacedGrain:
 
 
 def add_grains(
-    blocks: Iterable[np.ndarray], lay: Callable[[int], Iterable[PlacedGrain]]
+    blocks: Iterable[np.ndarray], take_before: Callable[[int], Iterable[PlacedGrain]]
 ) -> Iterator[np.ndarray]:
     """Lay grains over a sound that comes in order, float32 [channel, sample].
 
-    ``lay(stop)`` gives those that begin before sample `stop` and were not given yet.
+    ``take_before(stop)`` gives those that begin before sample `stop` and were not given yet.
     """
     waiting: list[PlacedGrain] = []
     start = 0
     for block in blocks:
         stop = start + block.shape[1]
-        waiting += lay(stop)
+        waiting += take_before(stop)
         for placed in waiting:
             low, high = max(placed.first, start), min(placed.stop, stop)
             if low < high:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from mmdream.audio.grains.grain import (
     unpack_grains,
 )
 from mmdream.audio.source import read_padded
-from mmdream.settings.report import LaidGrain
+from mmdream.settings.report import GrainEvent
 
 OWN_ATOMS = 24
 """Events that a window takes from the sound itself."""
@@ -42,10 +42,10 @@ class GrainTrack:
     grains: Sequence[Sequence[Grain]]
     _levels: dict[int, np.ndarray] = field(default_factory=dict)
     """Nepers that the ascent gave each grain, float32 [voice], by its hop."""
-    laid: list[LaidGrain] = field(default_factory=list)
-    """Those that `lay` gave, as they are told."""
+    events: list[GrainEvent] = field(default_factory=list)
+    """Those that `take_before` gave, as they are told."""
 
-    @property
+    @cached_property
     def ordered(self) -> list[tuple[int, Grain]]:
         """Every grain in order of time, with its chunk's number."""
         return [(number, grain) for number, grains in enumerate(self.grains) for grain in grains]
@@ -66,10 +66,10 @@ class GrainTrack:
                     self._levels[grain.hop] = planes[grain.hop - first, :, -1].copy()
             yield first, canvas
 
-    def lay(self, stop: int) -> Iterator[PlacedGrain]:
+    def take_before(self, stop: int) -> Iterator[PlacedGrain]:
         """The grains that begin before sample `stop` and were not given yet, in order."""
         context, strength = self.context, self.context.settings.schedule.curve("strength")
-        for number, grain in self.ordered[len(self.laid) :]:
+        for number, grain in self.ordered[len(self.events) :]:
             first, bank = grain.hop * context.stft.hop - context.offset, self.banks(number)
             if first >= stop:
                 return
@@ -80,7 +80,7 @@ class GrainTrack:
             samples = fade_at_end(bank.samples(grain.atom, grain.ratio), context.source, first)
             length = len(samples) / context.source.rate
             about = atom.kind, atom.name, pitch, level, tuple(pan.tolist())
-            self.laid.append(LaidGrain(seconds, length, *about))
+            self.events.append(GrainEvent(seconds, length, *about))
             yield PlacedGrain(atom, first, amplitudes.astype(np.float32)[:, None] * samples)
 
 
