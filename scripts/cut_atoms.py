@@ -20,8 +20,10 @@ from dataclasses import astuple, dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
+import scipy.signal
 import soundfile
-from esc10 import list_classes, list_members, read_clip
+from esc10 import find_origin, list_classes, list_members, read_clip
 
 from mmdream.audio.grains.atoms import (
     CREDITS_FILE,
@@ -35,6 +37,8 @@ from mmdream.audio.grains.atoms import (
 
 ATOMS_PER_CLASS, ATOMS_PER_RECORDING = 12, 3
 FOLDS = range(1, 5)
+SAME = 0.9
+"""Correlation of two atoms that are one event."""
 QUALITY = 0.5
 """libsndfile's compression level of Vorbis, 0 the best."""
 CREDIT = re.compile(
@@ -89,7 +93,7 @@ def list_recordings(tar: Path, label: int) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for fold in FOLDS:
         for member in list_members(tar, label, fold):
-            found.setdefault(Path(member).stem.split("-")[1], []).append(member)
+            found.setdefault(find_origin(member), []).append(member)
     return found
 
 
@@ -119,9 +123,23 @@ def cut_class(tar: Path, kind: str, chosen: dict[str, list[str]]) -> Iterator[tu
             sound = read_clip(tar, member)
             cut = cut_atoms(sound.samples[0], sound.rate, ATOMS_PER_RECORDING, kind, Path(member).stem)
             atoms += [(Path(member).stem, atom) for atom in cut]
-        found.append(atoms)
+        found.append(_drop_repeats(atoms))
     in_turn = [each for row in zip_longest(*found) for each in row if each is not None]
     yield from in_turn[:ATOMS_PER_CLASS]
+
+
+def _drop_repeats(atoms: list[tuple[str, Atom]]) -> list[tuple[str, Atom]]:
+    """Without those that another one resembles: clips shorter than 5 s were filled up by repeating them."""
+    kept: list[tuple[str, Atom]] = []
+    for clip, atom in atoms:
+        if all(_correlate(atom.samples, other.samples) < SAME for _, other in kept):
+            kept.append((clip, atom))
+    return kept
+
+
+def _correlate(one: np.ndarray, other: np.ndarray) -> float:
+    product = scipy.signal.correlate(one, other)
+    return float(np.abs(product).max() / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def write_class(

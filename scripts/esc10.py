@@ -21,6 +21,8 @@ class Recording:
     """Place of its class among `list_classes`."""
     fold: int
     """1..5."""
+    origin: str
+    """Number at freesound.org of what the clip was cut from."""
     sound: ArraySource
     """One channel at 44.1 kHz, 4 to 7 s."""
 
@@ -29,7 +31,7 @@ def read_recordings(tar: Path) -> Iterator[Recording]:
     """All recordings of the archive, class by class, one in memory at a time."""
     with tarfile.open(tar) as archive:
         for name in _list_members(archive):
-            yield Recording(*_parse_label(name), _read_member(archive, name))
+            yield Recording(*_parse_label(name), find_origin(name), _read_member(archive, name))
 
 
 def list_classes(tar: Path) -> tuple[str, ...]:
@@ -49,6 +51,11 @@ def list_members(tar: Path, label: int, fold: int) -> list[str]:
     """Names in the archive of a class's recordings in one fold."""
     with tarfile.open(tar) as archive:
         return [name for name in _list_members(archive) if _parse_label(name) == (label, fold)]
+
+
+def find_origin(member: str) -> str:
+    """Number at freesound.org of what a recording, by its name in the archive, was cut from."""
+    return Path(member).stem.split("-")[1]
 
 
 def _list_members(archive: tarfile.TarFile) -> list[str]:

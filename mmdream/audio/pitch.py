@@ -20,7 +20,7 @@ def detect_pitch(power: np.ndarray, stft: Stft, fine: bool = False) -> tuple[np.
     """Pitch of power [frame, bin], Hz, 0: none, and how sure it is, 0..1; float64 [frame] both.
 
     By autocorrelation (Boersma 1993); its height is how sure the pitch is. Periods are whole samples; `fine`
-    ones lie at the top of a parabola.
+    ones lie at the top of a parabola, and are looked for further.
     """
     lags = np.arange(int(stft.rate / MAX_PITCH_HZ), min(int(stft.rate / MIN_PITCH_HZ), stft.window // 2))
     pitch = np.zeros(len(power))
@@ -32,8 +32,8 @@ def detect_pitch(power: np.ndarray, stft: Stft, fine: bool = False) -> tuple[np.
     # A period's multiples correlate as well; the shortest lag that comes near the best is the period.
     best = correlation.max(axis=1)
     lag = np.argmax(correlation > 0.9 * best[:, None], axis=1)
-    # From there to the local maximum.
-    for _ in range(int(stft.rate / MAX_PITCH_HZ / 4)):
+    # From there to the local maximum: a low tone without overtones comes near it long before.
+    for _ in range(lags[-1] // 10 if fine else int(stft.rate / MAX_PITCH_HZ / 4)):
         following = np.minimum(lag + 1, len(lags) - 1)
         here, there = (np.take_along_axis(correlation, at[:, None], 1)[:, 0] for at in (lag, following))
         lag = np.where(there > here, following, lag)

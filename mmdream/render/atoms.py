@@ -38,7 +38,7 @@ MAX_ATOMS, MAX_FILE_ATOMS = 240, 12
 """Of a folder, and of each file in it."""
 NO_SOUNDS = {".tsv", ".txt", ".md", ".csv", ".json", ".jpg", ".png"}
 """Files beside sounds, whose being no sounds needs no word."""
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Of atoms that were cut; another way to cut them is another number."""
 
 

@@ -29,14 +29,16 @@ HOP_SECONDS, WINDOW_HOPS = 0.005, 4
 """Of the frames in which events are found and cleaned."""
 SILENCE = 1e-5
 """Of full scale: what is never louder holds no event."""
+RUMBLE_HZ = 40.0
+"""What sounds below it is wind, steps and direct current."""
 NOISE_QUANTILE = 0.15
 """Of a recording's frames, bin by bin: what lies under its events."""
 NOISE_FACTOR = 8.0
 """Times that, in power, is taken away: of noise that quantile lies at a sixth of the mean."""
 MIN_CLEAN_GAIN = 0.08
 """Of the gate: a little noise hides its working."""
-TEXTURE_SHARE = 0.04
-"""Of a recording's mean power in its noise profile: from there on the noise is the sound, and stays."""
+TEXTURE_DB = 15.0
+"""Of a recording's loudest moment over its middle one: where it is less the noise is the sound, and stays."""
 BEGIN_DB, END_DB = -20.0, -30.0
 """Under an event's peak: where it begins, and where it has died away."""
 DIP_DB = -14.0
@@ -49,7 +51,10 @@ SWELL_SECONDS = 0.2
 """Over which the loudness of a recording without onsets is smoothed: what swells in it is an event."""
 LOUD_DB = -20.0
 """Under an atom's loudest 20 ms: its loud part, whose RMS is brought to 1."""
-FADE_IN_SECONDS = 0.003
+FADE_IN_SECONDS, SWELL_FADE_SECONDS = 0.003, 0.06
+"""Of what begins, and of what sounds before the place where it is cut."""
+BEFORE_SECONDS, SOUNDING_DB = 0.03, -12.0
+"""Before an event, and its level there over its loudest moment from which on it was sounding before."""
 MIN_FADE_OUT_SECONDS, MAX_FADE_OUT_SECONDS = 0.02, 0.08
 CREDITS_FILE = "credits.tsv"
 """Beside atoms: who made the recordings."""
@@ -88,15 +93,24 @@ def cut_atoms(samples: np.ndarray, rate: int, most: int, kind: str = "", name: s
     """The clearest events of a recording, float32 [sample], in order of time; none of silence."""
     if len(samples) < 2 * MIN_SECONDS * rate:
         return []
-    moving = samples - samples.mean(dtype=np.float64).astype(np.float32)
+    moving = _remove_rumble(samples, rate)
     if np.abs(moving).max() < SILENCE:
         return []
     clean = remove_noise(moving, rate)
     found = []
     for event in sorted(find_events(clean, rate)[:most], key=lambda event: event.start):
         where = f"{name} at {event.start / rate:.2f} s".strip()
-        found.append(make_atom(_fade(clean[event.start : event.stop], rate), rate, kind, where))
+        fade_in = SWELL_FADE_SECONDS if _is_sounding(clean, rate, event) else FADE_IN_SECONDS
+        found.append(make_atom(_fade(clean[event.start : event.stop], rate, fade_in), rate, kind, where))
     return found
+
+
+def _remove_rumble(samples: np.ndarray, rate: int) -> np.ndarray:
+    moving = samples - samples.mean(dtype=np.float64)
+    if rate > 4 * RUMBLE_HZ:
+        highpass = scipy.signal.butter(2, RUMBLE_HZ, "highpass", fs=rate, output="sos")
+        moving = scipy.signal.sosfiltfilt(highpass, moving)
+    return np.asarray(moving, np.float32)
 
 
 class Event(NamedTuple):
@@ -182,22 +196,32 @@ def remove_noise(samples: np.ndarray, rate: int) -> np.ndarray:
 
     A Wiener gain against a quantile of the frames, smoothed over time and frequency.
     """
+    loudness = _frame_rms(samples, rate, WINDOW_HOPS)
+    if loudness.max() < 10 ** (TEXTURE_DB / 20) * np.median(loudness):
+        return samples
     window = 4 * scipy.fft.next_fast_len(max(round(0.023 * rate / 4), 4), real=True)
     stft = scipy.signal.ShortTimeFFT.from_window("hann", rate, window, window - window // 4)
     spectra = stft.stft(samples)
     power = np.square(np.abs(spectra))
     noise = np.quantile(power, NOISE_QUANTILE, axis=1, keepdims=True)
-    if noise.mean() > TEXTURE_SHARE * power.mean():
-        return samples
     smooth = scipy.ndimage.uniform_filter(power, (3, 5))
     gain = np.maximum(1 - NOISE_FACTOR * noise / np.maximum(smooth, 1e-20), MIN_CLEAN_GAIN)
     gain = scipy.ndimage.uniform_filter(gain, (5, 3)).astype(np.float32)
     return np.asarray(stft.istft(spectra * gain, k1=len(samples)), np.float32)
 
 
-def _fade(samples: np.ndarray, rate: int) -> np.ndarray:
+def _is_sounding(samples: np.ndarray, rate: int, event: Event) -> bool:
+    """Whether a recording sounds as loud before an event as nothing does that begins there."""
+    before = samples[max(event.start - round(BEFORE_SECONDS * rate), 0) : event.start]
+    if len(before) < _hop(rate):
+        before = samples[: _hop(rate)]
+    loudest = _frame_rms(samples[event.start : event.stop], rate, WINDOW_HOPS).max()
+    return bool(np.square(before, dtype=np.float64).mean() > (10 ** (SOUNDING_DB / 20) * loudest) ** 2)
+
+
+def _fade(samples: np.ndarray, rate: int, fade_in: float) -> np.ndarray:
     """An event that begins and ends from nothing, without direct current."""
-    rise = max(1, round(FADE_IN_SECONDS * rate))
+    rise = max(1, min(round(fade_in * rate), len(samples) // 2))
     seconds = min(max(0.3 * len(samples) / rate, MIN_FADE_OUT_SECONDS), MAX_FADE_OUT_SECONDS)
     fall = max(1, min(round(seconds * rate), len(samples) - rise))
     weight = np.ones(len(samples), np.float32)
