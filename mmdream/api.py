@@ -42,6 +42,7 @@ class VideoOptions(SelectionOptions, total=False):
     sheet: str | os.PathLike[str] | None
     compare: bool
     record: bool
+    stems: bool
 
 
 def dream_video(
@@ -69,7 +70,8 @@ def dream_video(
             ``strict`` (stop at a broken frame), ``sound_track`` (to dream; number, from 1, or language) and
             ``sound_style`` (a sound whose texture the film's is given, not a dream). Beside the result:
             ``preview`` (file of the newest frame), ``sheet`` (of twelve moments, source above dream),
-            ``compare`` (film of source and dream), ``record`` (settings, events and figures as JSON).
+            ``compare`` (film of source and dream), ``record`` (settings, events and figures as JSON),
+            ``stems`` (the parts of the sound's dream as wave files in ``OUT.stems``).
 
     Returns:
         What was done, with the name of the result.
@@ -132,6 +134,8 @@ def _describe_job(
     replaced = overwrite or (folder is not None and is_delivered(out, folder))
     check_output_file(path, out, "", VIDEO_SUFFIXES, replaced)
     _, track = resolve_tracks(film, selection)
+    if extras.stems and (track is None or selection.sound_style is not None):
+        raise UserError("--stems keeps the parts of a dreamed sound, and here none is dreamed; drop it")
     recipe = recipe or Recipe()
     check_drives(film, recipe, selection)
     for pass_ in recipe.passes if not selection.keep_picture else ():

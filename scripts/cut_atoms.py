@@ -26,7 +26,6 @@ import soundfile
 from esc10 import find_origin, list_classes, list_members, read_clip
 
 from mmdream.audio.grains.atoms import (
-    CREDITS_FILE,
     Atom,
     cut_atoms,
     find_events,
@@ -34,6 +33,7 @@ from mmdream.audio.grains.atoms import (
     measure_pitch,
     remove_noise,
 )
+from mmdream.render.credits import CREDITS_FILE
 
 ATOMS_PER_CLASS, ATOMS_PER_RECORDING = 12, 3
 FOLDS = range(1, 5)

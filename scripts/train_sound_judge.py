@@ -42,9 +42,9 @@ from sound_judge import (
 from sound_judge_data import DIRECTED, EVENTS, OTHERS, Clip, read_others, read_speech
 from sound_judge_figures import HZ, evaluate
 
-from mmdream.audio.grains.atoms import CREDITS_FILE
 from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.framework import keras, tf
+from mmdream.render.credits import CREDITS_FILE
 
 ATOM_CREDITS = MODELS_FOLDER / "atoms" / CREDITS_FILE
 FRAMES = 400, 100
@@ -52,7 +52,7 @@ FRAMES = 400, 100
 SOFTEST_DB = -8.0
 """Over what it is mixed with: an event that can be heard."""
 BATCH = 32
-KINDS = {"event": 0.3, "standing": 0.2, "backwards": 0.2, "decoy": 0.12, "gain": 0.1, "nothing": 0.08}
+KINDS = {"event": 0.36, "standing": 0.2, "backwards": 0.14, "decoy": 0.12, "gain": 0.1, "nothing": 0.08}
 """How often an example is what."""
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Mel power [frame, band], labels [class], and which of the labels count [class]."""

@@ -132,6 +132,9 @@ class DreamHooks:
     """Takes the log gain as it is applied, in order, float32 [hop, band], nepers."""
     on_canvas: CanvasCallback | None = None
     """Takes each chunk of the first voice before its first step and after each."""
+    on_stem: Callable[[str, np.ndarray], None] | None = None
+    """Takes the parts of the finished dream, each in order: its name, see `split_stems`, and what follows of
+    it, float32 [channel, sample]."""
 
 
 NO_HOOKS = DreamHooks()

@@ -18,12 +18,13 @@ from mmdream.audio.chunk_dream import ChunkPlan, measure_chunk_energies, plan_ch
 from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkContext, ChunkStore, DreamHooks
 from mmdream.audio.grains.choice import GrainWindow
 from mmdream.audio.grains.grain import add_grains
+from mmdream.audio.grains.stems import split_stems
 from mmdream.audio.grains.track import GrainTrack, choose_track
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
 from mmdream.audio.source import AudioSource
 from mmdream.core.errors import Interrupted
-from mmdream.settings.report import GrainEvent, Report, SettingsChange, drop_repeats
+from mmdream.settings.report import GrainEvent, Report, SettingsChange, drop_repeats, list_credits
 from mmdream.settings.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ class AudioDreamReport(mastering.AudioReport):
     schedule: tuple[SettingsChange, ...]
     """The schedule at each chunk's centre."""
     grains: tuple[GrainEvent, ...] = ()
+
+    @property
+    def credits(self) -> Sequence[str]:
+        """Who is to be named for the grains' recordings."""
+        return list_credits(self.grains)
 
     def extend_report(self, report: Report) -> Report:
         """A report with these figures."""
@@ -103,13 +109,17 @@ def dream_source(
     spectra = apply_gains(context, canvases, strength, on_gain)
     if settings.options.phase == "griffin-lim":
         spectra = fit_dream_phases(spectra, context.stft)
-    blocks = resynthesize(context, spectra)
+    blocks, grains = resynthesize(context, spectra), list[GrainEvent]()
     if track is not None:
-        blocks = add_grains(blocks, track.take_before)
+        blocks = add_grains(blocks, partial(track.take_before, track.ordered, grains))
     with mastering.store_raw(blocks, source, folder) as (raw, raw_meter):
         curve = mastering.match_dream_loudness(raw_meter, meter, source.rate, share, settings.loudness)
         report = mastering.write_mastered(raw, curve, source, meter, write)
         gain = _measure_objective_gain(context, raw, dreamed, curve)
+        if hooks.on_stem is not None:
+            for parts in split_stems(source, raw, track, grains, curve):
+                for name, samples in parts.items():
+                    hooks.on_stem(name, samples)
     hooks.progress(1.0)
     schedule = tuple(plan.center for plan, _ in dreamed)
     return AudioDreamReport(
@@ -117,7 +127,7 @@ def dream_source(
         objective_gain=gain,
         strength=gain_sum / max(hops, 1),
         schedule=schedule,
-        grains=() if track is None else tuple(track.events),
+        grains=tuple(grains),
     )
 
 

@@ -9,7 +9,7 @@ import errno
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +56,11 @@ class AudioReport:
     loudness_source: float
     loudness_dream: float
     true_peak: float
+
+    @property
+    def credits(self) -> Sequence[str]:
+        """Who is to be named for recordings in it."""
+        return ()
 
     def extend_report(self, report: Report) -> Report:
         """A report with these figures; sounds are computed in float32."""
@@ -142,6 +147,27 @@ def limit_blocks(
 
     The ceiling is linear; `n_samples` None: all of it.
     """
+    read, end = _read_under(source, curve), source.n_samples if n_samples is None else n_samples
+    for start in range(0, end, BLOCK_SAMPLES):
+        yield limit_peaks(read, start, min(start + BLOCK_SAMPLES, end), source.rate, ceiling)
+
+
+def measure_mastering_gain(
+    raw: AudioSource, curve: SampleCurve, source: AudioSource
+) -> Iterator[tuple[int, np.ndarray]]:
+    """First sample of each block of `write_mastered`, and what the block is multiplied by, float32 [sample].
+
+    So the parts of a sound are mastered as their sum is.
+    """
+    read, ceiling = _read_under(raw, curve), find_ceiling(source)
+    for start in range(0, raw.n_samples, BLOCK_SAMPLES):
+        stop = min(start + BLOCK_SAMPLES, raw.n_samples)
+        loudness = np.exp(curve(np.arange(start, stop))).astype(np.float32)
+        yield start, loudness * find_peak_gain(read, start, stop, raw.rate, ceiling)
+
+
+def _read_under(source: AudioSource, curve: SampleCurve | None) -> Callable[[int, int], np.ndarray]:
+    """A sound's reader under a log gain, zeros beyond its ends."""
 
     def read(start: int, stop: int) -> np.ndarray:
         samples = read_padded(source, start, stop)
@@ -149,9 +175,7 @@ def limit_blocks(
             samples = samples * np.exp(curve(np.arange(start, stop))).astype(np.float32)
         return samples
 
-    end = source.n_samples if n_samples is None else n_samples
-    for start in range(0, end, BLOCK_SAMPLES):
-        yield limit_peaks(read, start, min(start + BLOCK_SAMPLES, end), source.rate, ceiling)
+    return read
 
 
 def write_metered(
@@ -253,21 +277,30 @@ def limit_peaks(
 ) -> np.ndarray:
     """A stretch of a sound with its true peaks held under a ceiling, linear; float32 [channel, sample].
 
-    The gain that each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then
-    averaged over the same width: it is down before the peak comes, and exactly 1 where none is near, so
-    stretches fit together. `read` gives [channel, stop - start], zeros beyond the ends.
+    `read` gives [channel, stop - start], zeros beyond the ends.
+    """
+    return read(start, stop) * find_peak_gain(read, start, stop, rate, ceiling)
+
+
+def find_peak_gain(
+    read: Callable[[int, int], np.ndarray], start: int, stop: int, rate: int, ceiling: float
+) -> np.ndarray:
+    """The gain that holds a stretch's true peaks under a ceiling, linear both, float32 [sample].
+
+    What each point needs is spread to everything within LOOKAHEAD_SECONDS (a running minimum), then averaged
+    over the same width: it is down before the peak comes, and exactly 1 where none is near, so stretches fit
+    together. `read` as in `limit_peaks`.
     """
     look = max(1, round(LOOKAHEAD_SECONDS * rate))
     margin = 2 * look + INTERPOLATION_REACH
-    samples = read(start - margin, stop + margin)
-    peaks = measure_peaks(samples, ceiling)
+    peaks = measure_peaks(read(start - margin, stop + margin), ceiling)
     # A peak belongs to the gap after its sample too.
     peaks[1:] = np.maximum(peaks[1:], peaks[:-1])
     if peaks.max() <= ceiling:
-        return samples[:, margin:-margin]
+        return np.ones(stop - start, np.float32)
     need = np.where(peaks > ceiling, _LIMITED_SHARE * ceiling / np.maximum(peaks, 1e-12), 1.0)
     width = 2 * look + 1
     least = scipy.ndimage.minimum_filter1d(need, width, mode="nearest")
     weights = np.hanning(width + 2)[1:-1]
     gain = 1.0 - scipy.ndimage.convolve1d(1.0 - least, weights / weights.sum(), mode="nearest")
-    return np.asarray(samples * gain.astype(np.float32))[:, margin:-margin]
+    return gain.astype(np.float32)[margin:-margin]

@@ -22,7 +22,7 @@ from mmdream.core.errors import UserError
 from mmdream.settings.definition import DREAM, ENDLESS, RESULT, SOURCE, Option, checked, options, setting
 from mmdream.settings.ouroboros import ClipSettings, ZoomSettings
 from mmdream.settings.passes import Mask
-from mmdream.settings.recipe import Recipe, Selection
+from mmdream.settings.recipe import STEMS_HELP, Recipe, Selection
 from mmdream.settings.schedule import AUDIO_FEATURES, DEFAULT_FACTORS
 from mmdream.settings.targets import Targets
 
@@ -111,6 +111,7 @@ class AudioCommandOptions:
     each_channel: str | None = setting(
         None, "Write a dream for each channel of a layer, and an index picture.", RESULT, "LAYER[:0-15]"
     )
+    stems: bool = setting(False, STEMS_HELP, RESULT)
     play: bool = setting(False, "Play the result when it is done.", RESULT)
 
 
@@ -132,7 +133,7 @@ def _own_name(option: Option) -> Option:
     pick(options(Selection), "sound-track"),
     pick(options(AudioCommandOptions), "from seconds"),
     options(ClipSettings),
-    pick(options(AudioCommandOptions), "plot plot-steps each-channel play"),
+    pick(options(AudioCommandOptions), "plot plot-steps each-channel stems play"),
     options(OutputOptions),
 )
 def audio(
@@ -154,7 +155,18 @@ def audio(
     if (channels := how.each_channel) is not None:
         from mmdream.views.gallery import render_each_channel
 
-        alone = ["layer", "channel", "target", "guide", "drive", "ouroboros", "plot", "plot-steps", "play"]
+        alone = [
+            "layer",
+            "channel",
+            "target",
+            "guide",
+            "drive",
+            "ouroboros",
+            "plot",
+            "plot-steps",
+            "stems",
+            "play",
+        ]
         if any(name in given for name in alone):
             names = ", ".join(f"--{name}" for name in alone[:-1])
             raise UserError(
@@ -174,7 +186,9 @@ def audio(
         figures = AudioFigures(how.plot, how.plot_steps, overwrite) if drawn else None
         report = run_and_print(
             result.json,
-            lambda listener: render_audio_file(start, out, recipe, overwrite, listener, figures, track),
+            lambda listener: render_audio_file(
+                start, out, recipe, overwrite, listener, figures, track, how.stems
+            ),
         )
     else:
         from mmdream.render.feedback_audio import render_feedback_audio
@@ -216,6 +230,8 @@ def _build_clips(given: Given) -> ClipSettings | None:
         return None
     if "plot" in given or "plot-steps" in given:
         raise UserError("--plot and --plot-steps draw one dream; leave them out with --ouroboros")
+    if "stems" in given:
+        raise UserError("--stems keeps the parts of one dream; leave it out with --ouroboros")
     if "drive" in given:
         raise UserError("--drive follows one sound, and each clip is another; leave it out with --ouroboros")
     given.values["layer"] = [layer for layer in layers if layer != "iterate"]

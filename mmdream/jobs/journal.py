@@ -44,7 +44,7 @@ class JournalEntry:
     """One finished file."""
 
     kind: str
-    """scan, driven, hints, picture, carry, sound; result, sheet, compare: what has a name of its own."""
+    """scan, driven, hints, picture, carry, sound; stems, result, sheet, compare: what has an own name."""
     number: int
     file: str
     """Its name, from the job's folder on."""

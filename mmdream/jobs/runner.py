@@ -27,10 +27,14 @@ from mmdream.media.formats import VIDEO_SUFFIXES
 from mmdream.media.image import IMAGE_SUFFIXES
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
+from mmdream.render.stems import check_stems_folder, clear_stems, stems_folder
 from mmdream.settings.definition import to_dict
 from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import write_contact_sheet
 from mmdream.views.preview import Preview, comparison_path, write_comparison
+
+STEMS = "stems"
+"""Kind and folder of the parts of a film's sound."""
 
 
 def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
@@ -154,7 +158,11 @@ def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: thre
     plan = prepare_video(film, job, journal, sink, stop.is_set)
     sink = announce_plan(plan, folder, sink)
     with folders.make_work_folder(folder) as work:
-        report = render_video(plan, work, sink, stop)
+        stems = work / STEMS if job.extras.stems else None
+        report = render_video(plan, work, sink, stop, stems=stems)
+        for number, path in enumerate(sorted(stems.iterdir()) if stems is not None else ()):
+            with journal.record(STEMS, number, f"{STEMS}/{path.name}") as part:
+                os.replace(path, part.path)
         with journal.record("result", 0, f"result{job.out.suffix.lower()}") as draft:
             os.replace(work / job.out.name, draft.path)
             draft.sums = {"report": to_dict(report)}
@@ -194,6 +202,8 @@ def check_extras(job: Job, folder: Path, journal: Journal | None = None) -> None
         if path is not None and not (line is not None and line.matches(path)):
             check_output_file(job.source, path, "", suffixes, replaced, option)
 
+    if job.extras.stems and not (journal is not None and journal.finished(STEMS)):
+        check_stems_folder(job.out, job.overwrite)
     check(preview, "preview", "--preview")
     check(sheet, "sheet", "--sheet")
     check(comparison_path(job.out) if job.extras.compare else None, "compare", "-o", VIDEO_SUFFIXES)
@@ -228,6 +238,8 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
             line = journal.finished(kind)[0]
         _publish_output(line, folder, path, job, how)
 
+    if job.extras.stems:
+        _deliver_stems(job, folder, journal, how)
     if job.extras.sheet is not None:
         sheet = partial(write_contact_sheet, film, probe(job.out), start=start, driven=report.driven)
         title = film.path.name, job.recipe.net
@@ -239,6 +251,18 @@ def deliver_outputs(film: MediaFile, job: Job, folder: Path, done: JournalEntry,
         values = {"job": json.loads(job.to_json()), "report": report.as_json(), "events": read_events(folder)}
         make("record", record_path(job.out), lambda path: write_atomically(path, json.dumps(values).encode()))
     return report
+
+
+def _deliver_stems(job: Job, folder: Path, journal: Journal, how: str) -> None:
+    """Give the parts of a film's sound their names."""
+    parts, lines = stems_folder(job.out), journal.finished(STEMS).values()
+    if not lines:
+        raise UserError(f"{job.out}: was dreamed without --stems; leave that out, or begin anew: --overwrite")
+    parts.mkdir(exist_ok=True)
+    if job.overwrite:
+        clear_stems(parts, kept=[parts / Path(line.file).name for line in lines])
+    for line in lines:
+        _publish_output(line, folder, parts / Path(line.file).name, job, how)
 
 
 def record_path(out: Path) -> Path:

@@ -33,6 +33,7 @@ ADOPTED_TEXT = b"mmdream found this folder empty; when its film is finished, mmd
 PART_FILES = {
     "picture": re.compile(r"\d{5}\.(mid|carry)(\.draft)?"),
     "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
+    "stems": re.compile(r"(source|gain|grains .+)\.wav(\.draft)?|grains\.csv(\.draft)?"),
 }
 """The files in the folders of a job's parts."""
 RESULT_FILES = re.compile(r"(result|sheet|compare|record)\.\w+(\.draft)?")

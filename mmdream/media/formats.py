@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -178,10 +178,11 @@ def check_audio_format(path: Path, track: AudioTrack) -> None:
         raise UserError(f"{path}: {refusal}; write it as {', '.join(others)}")
 
 
-def encode_audio(wave: Path, out: Path) -> None:
+def encode_audio(wave: Path, out: Path, credits_: Sequence[str] = ()) -> None:
     """Write a float32 wave file as `out`'s suffix, of `AUDIO_SUFFIXES`, asks for.
 
-    A `UserError` where the sound is too short for the format, or the disk is full.
+    Its comment tells the credits, who is to be named for what is in it. A `UserError` where the sound is too
+    short for the format, or the disk is full.
     """
     audio_format = AUDIO_FORMATS[out.suffix.lower()]
     if 0 < soundfile.info(wave).frames < audio_format.min_samples:
@@ -189,7 +190,14 @@ def encode_audio(wave: Path, out: Path) -> None:
             f"{out.name}: {audio_format.name} holds no sound shorter than "
             f"{audio_format.min_samples} samples; write it as .wav"
         )
-    run_ffmpeg(ffmpeg.input(str(wave)).output(str(out), **audio_format.options), out)
+    options = {**audio_format.options, **comment_option("", credits_)}
+    run_ffmpeg(ffmpeg.input(str(wave)).output(str(out), **options), out)
+
+
+def comment_option(comment: str, credits_: Sequence[str]) -> dict[str, str]:
+    """The option that adds credits to a file's comment; none where there are none."""
+    lines = [comment, *(f"Sounds in it: {credit}" for credit in credits_)]
+    return {"metadata": "comment=" + "\n".join(filter(None, lines))} if credits_ else {}
 
 
 def merge_audio_video(video: Path, audio: Path, out: Path, audio_encoder: str) -> None:

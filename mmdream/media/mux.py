@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,8 +13,15 @@ from typing import Any
 import av
 import ffmpeg
 
-from mmdream.media.formats import AAC_RATES, VideoFormat, merge_audio_video, run_ffmpeg, video_format
-from mmdream.media.probe import DEMUX_END_ERROR, AudioTrack, MediaFile, SubtitleTrack, open_media
+from mmdream.media.formats import (
+    AAC_RATES,
+    VideoFormat,
+    comment_option,
+    merge_audio_video,
+    run_ffmpeg,
+    video_format,
+)
+from mmdream.media.probe import DEMUX_END_ERROR, AudioTrack, MediaFile, SubtitleTrack, open_media, read_tags
 from mmdream.media.tracks import OutputAudioTrack, describe_track, plan_audio_tracks
 from mmdream.media.video_reader import read_frames
 from mmdream.media.video_writer import VideoWriter, read_origin
@@ -41,6 +48,7 @@ def mux_video(
     *,
     start: Fraction | None = None,
     end: Fraction | None = None,
+    credits_: Sequence[str] = (),
     on_warning: Callable[[str], None],
 ) -> tuple[OutputAudioTrack, ...]:
     """Make the final film; returns its audio tracks in order.
@@ -57,6 +65,7 @@ def mux_video(
         out: the result; intermediate files lie beside it.
         start: seconds since `MediaFile.start` that become second 0 of the result; None: the film's beginning.
         end: seconds since `MediaFile.start`; None: the film's end.
+        credits_: who is to be named for what the dreamed sound has in it; the result's comment tells.
         on_warning: called with one line about what could not be kept as it is.
     """
     kind = video_format(out)
@@ -97,6 +106,8 @@ def mux_video(
         streams.append(_OutputStream(source[str(subtitle.index)], "s", subtitle.index, codec, cut))
 
     options = _output_options(film, kind, streams, source)
+    if credits_:
+        options |= comment_option(read_tags(film.path).get("comment", ""), credits_)
     if end is not None:
         options["t"] = _format_seconds(end - (start or 0))
     if video is not None and film.video is not None:

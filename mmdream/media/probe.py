@@ -157,6 +157,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
+def read_tags(path: Path) -> dict[str, str]:
+    """A file's tags by their names in lower case, its own before those of its first sound; `open_media`."""
+    with open_media(path) as container:
+        streams = container.streams.audio[:1]
+        tags = [container.metadata, *(stream.metadata for stream in streams)]
+    return {name.lower(): value for each in reversed(tags) for name, value in each.items()}
+
+
 def video_decoder(stream: av.stream.Stream) -> av.VideoCodecContext:
     """The decoder of a video stream: libvpx for transparent VP9, as FFmpeg's own leaves transparency out."""
     assert isinstance(stream, av.VideoStream)

@@ -245,7 +245,7 @@ class NetworkCard:
         """
         if self.head is None:
             raise UserError(f"{self.name} has no classes; others have: `mmdream nets`")
-        if (index := self._find_class(name)) is not None:
+        if (index := self.find_class(name)) is not None:
             return index
         known = {_normalize(word): word for word in self.primary_names()}
         known |= {_normalize(names[-1]): names[-1] for names in self.class_names()}
@@ -257,9 +257,10 @@ class NetworkCard:
 
     def has_class(self, name: str) -> bool:
         """Whether there is a class of this name, see `class_index`."""
-        return self.head is not None and self._find_class(name) is not None
+        return self.head is not None and self.find_class(name) is not None
 
-    def _find_class(self, name: str) -> int | None:
+    def find_class(self, name: str) -> int | None:
+        """The same as `class_index` of a network with classes; None: no class is called so."""
         # The usual name goes before a synonym: one class's synonym may be another's name.
         wanted, found = _normalize(name), []
         for index, names in enumerate(self.class_names()):

@@ -6,9 +6,11 @@ import functools
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +26,7 @@ from mmdream.core.files import hash_file, user_cache_folder, write_atomically
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import probe
 from mmdream.networks.card import MODELS_FOLDER
+from mmdream.render.credits import find_credit, read_credit_table
 from mmdream.settings.definition import suggest_name
 from mmdream.settings.recipe import GRAIN_SETS, Recipe
 
@@ -114,11 +117,11 @@ def _hash_files(folder: Path) -> str:
 
 def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
     """Cut the files of a folder, each in turn giving its clearest events, and keep what was cut."""
-    found = []
+    found, table = [], read_credit_table(folder)
     for path in _list_files(folder):
         inside = path.parent.relative_to(folder)
         try:
-            found.append(_cut_file(path, inside.name))
+            found.append(_cut_file(path, inside.name, partial(find_credit, path, folder, table)))
         except UserError as error:
             if path.suffix.lower() not in NO_SOUNDS:
                 sink.warn(f"{error}; it is left out of the grains")
@@ -132,7 +135,7 @@ def _cut_folder(folder: Path, digest: str, sink: EventSink) -> list[Atom]:
     return atoms
 
 
-def _cut_file(path: Path, kind: str) -> list[Atom]:
+def _cut_file(path: Path, kind: str, credit: Callable[[], str]) -> list[Atom]:
     from mmdream.audio.grains.atoms import cut_atoms
 
     film = probe(path)
@@ -148,7 +151,8 @@ def _cut_file(path: Path, kind: str) -> list[Atom]:
     atoms = cut_atoms(heard, rate, MAX_FILE_ATOMS, kind, path.stem)
     if not atoms:
         raise UserError(f"{path}: has nothing in it that begins and ends")
-    return atoms
+    named = credit()
+    return [replace(atom, credit=named) for atom in atoms]
 
 
 def _cache_file(digest: str) -> Path:
@@ -156,7 +160,7 @@ def _cache_file(digest: str) -> Path:
 
 
 def _pack_atoms(atoms: Sequence[Atom]) -> bytes:
-    about = [[atom.rate, atom.kind, atom.name] for atom in atoms]
+    about = [[atom.rate, atom.kind, atom.name, atom.credit] for atom in atoms]
     arrays = {f"{number:04d}": np.ascontiguousarray(atom.samples) for number, atom in enumerate(atoms)}
     return save(arrays, {"about": json.dumps(about)})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +26,7 @@ from mmdream.networks.network import Network
 from mmdream.networks.registry import load_card
 from mmdream.render.atoms import check_grain_set, load_atoms
 from mmdream.render.models import load_audio_network, load_guide_sound
+from mmdream.render.stems import StemWriter, check_stems_folder, publish_stems, write_grain_table
 from mmdream.settings.recipe import AudioOptions, Recipe
 from mmdream.settings.report import GrainEvent, Report
 from mmdream.settings.schedule import Schedule
@@ -81,18 +82,21 @@ def render_audio_file(
     sink: EventSink,
     observer: AudioObserver | None = None,
     sound_track: int | str | None = None,
+    stems: bool = False,
 ) -> Report:
     """Dream a file with sound, or a generated signal, into an audio file.
 
     The result is `output`, or lies beside the source (for a signal in the current folder), named after it.
-    `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream. No sound
-    or no such track, or a path that cannot be written, is a `UserError`.
+    `sound_track` is a number, from 1, or a language; None: the first. The observer draws the dream. With
+    `stems` its parts are kept beside it, see `mmdream.render.stems`. No sound or no such track, or a path
+    that cannot be written, is a `UserError`.
     """
     began = time.perf_counter()
     with open_audio_source(source, recipe.seed, sound_track) as audio:
         track = audio.track
         out = check_output_file(audio.name, output, ".dream.wav", AUDIO_SUFFIXES, overwrite)
         check_audio_format(out, track)
+        parts = check_stems_folder(out, overwrite) if stems else None
         modulate.check_drives(audio.film, recipe)
         modulated = modulate.modulate_schedules(audio.film, recipe, None, lambda: False, track)
         given, recipe = recipe, modulate.with_modulated_schedule(recipe, modulated.audio)
@@ -102,15 +106,18 @@ def render_audio_file(
         for line in modulated.descriptions:
             sink.say(line)
         with output_workspace(out, overwrite) as work:
-            span, dreamed = render_audio_track(audio, network, recipe, sink, work, hooks)
+            kept = None if parts is None else work / parts.name
+            span, dreamed = render_audio_track(audio, network, recipe, sink, work, hooks, stems=kept)
             seconds = span.n_samples / track.rate
             _warn_if_truncated(audio, seconds, sink)
-            encode_audio(work / "sound.wav", work / out.name)
+            encode_audio(work / "sound.wav", work / out.name, dreamed.credits)
             if observer is not None and not span.n_samples:
                 sink.warn(f"{audio.name}: has no samples, so there is nothing to draw")
             elif observer is not None:
                 about = audio.name.name, track.layout, recipe.schedule, float(span.start), work
                 observer.finish(*about, dreamed.grains)
+            if kept is not None and parts is not None:
+                publish_stems(kept, parts)
     report = dreamed.extend_report(Report(seconds=seconds, wall_seconds=time.perf_counter() - began))
     return modulated.extend_report(report.with_output(out), given)
 
@@ -143,10 +150,12 @@ def render_audio_track(
     work: Path,
     hooks: DreamHooks = NO_HOOKS,
     store: ChunkStore | None = None,
+    stems: Path | None = None,
 ) -> tuple[DecodedSpan, AudioDreamReport]:
     """Dream one sound track into ``work/sound.wav``, float32 at its own rate, from ``work/source.wav``.
 
-    Progress is told to the sink in seconds; finished chunks outlive the run in `store`. Returns where the
+    Progress is told to the sink in seconds; finished chunks outlive the run in `store`; the parts
+    of the dream are kept in a new folder `stems`, if any. Returns where the
     sound starts and how long it is, and the figures of its dream.
     """
     # After all that can be checked: this brings TensorFlow in.
@@ -161,6 +170,7 @@ def render_audio_track(
     with (
         soundfile.SoundFile(work / "source.wav") as file,
         WaveWriter(work / "sound.wav", track.rate, track.channels, track.layout) as writer,
+        nullcontext() if stems is None else StemWriter(stems, track) as on_stem,
     ):
         report = dream_source(
             FileSource(file, track.layout),
@@ -172,8 +182,10 @@ def render_audio_track(
             start_seconds=span.start,
             folder=work,
             store=store,
-            hooks=hooks,
+            hooks=replace(hooks, on_stem=on_stem),
         )
+    if stems is not None:
+        write_grain_table(stems, report.grains)
     return span, report
 
 

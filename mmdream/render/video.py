@@ -185,11 +185,17 @@ def load_networks(
 
 
 def render_video(
-    plan: VideoPlan, work: Path, sink: EventSink, stop: threading.Event, runner: Runner = run_in_order
+    plan: VideoPlan,
+    work: Path,
+    sink: EventSink,
+    stop: threading.Event,
+    runner: Runner = run_in_order,
+    stems: Path | None = None,
 ) -> Report:
     """Render what is missing of picture and sound beside each other, join them and verify the result.
 
-    The result is written into the folder `work`, under its name, which the report does not tell. A full disk
+    The result is written into the folder `work`, under its name, which the report does not tell; the parts
+    of a dreamed sound into a new folder `stems`, if any, see `mmdream.render.stems`. A full disk
     is a `UserError`; `Interrupted` is raised when `stop` is set.
     """
     pictures: list[FrameStats] = []
@@ -198,12 +204,12 @@ def render_video(
     if plan.pipeline is not None:
         work_items.append(lambda: pictures.append(render_picture(plan, work, sink, stop.is_set, runner)))
     if plan.audio_network is not None:
-        work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set)))
+        work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set, stems)))
     with freeze_loaded_objects(), plan.stopwatch.time("wall"):
         run_in_threads(work_items, stop)
     stats, sound = next(iter(pictures), None), next(iter(sounds), None)
     with plan.stopwatch.time("join"):
-        verified = join_and_verify(plan, work, None if sound is None else sound[0], sink)
+        verified = join_and_verify(plan, work, sound, sink)
         if stop.is_set():
             raise Interrupted
     report = build_report(plan, stats, verified)
@@ -245,9 +251,9 @@ def render_picture(
 
 
 def render_sound(
-    plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool]
+    plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], stems: Path | None
 ) -> RenderedSound:
-    """Dream or style the sound into ``work/sound.wav``."""
+    """Dream or style the sound into ``work/sound.wav``, a dream's parts into a new folder `stems`."""
     assert plan.track is not None
     assert plan.audio_network is not None
     lower_priority()
@@ -263,22 +269,26 @@ def render_sound(
             )  # fmt: skip
         else:
             hooks = DreamHooks(should_stop=is_stopped)
-            span, report = render_audio_track(audio, plan.audio_network, recipe, sink, work, hooks, chunks)
+            span, report = render_audio_track(
+                audio, plan.audio_network, recipe, sink, work, hooks, chunks, stems
+            )
     (work / "source.wav").unlink()  # Room on the disk for the join.
     return OutputAudioTrack(plan.track, work / "sound.wav", span), report
 
 
 def join_and_verify(
-    plan: VideoPlan, work: Path, sound: OutputAudioTrack | None, sink: EventSink
+    plan: VideoPlan, work: Path, sound: RenderedSound | None, sink: EventSink
 ) -> Verification:
     """Join the tracks of the result, and read it back; picture or sound is the source's if none is new."""
     start, end = plan.job.order.start, plan.job.order.end
     dreamed, out = plan.pipeline is not None, work / plan.job.out.name
     zero = start or Fraction(0)  # This second of the source is second 0 of the result.
     times = np.asarray(plan.scan.pts) * float(plan.scan.time_base) - float(plan.film.start + zero)
+    track, credits_ = (None, ()) if sound is None else (sound[0], sound[1].credits)
     tracks = mux_video(
-        plan.film, work / PICTURE if dreamed else None, sound, out, start=start, end=end, on_warning=sink.warn
-    )
+        plan.film, work / PICTURE if dreamed else None, track, out, start=start, end=end, credits_=credits_,
+        on_warning=sink.warn,
+    )  # fmt: skip
     return verify_video(
         plan.film, out, times if dreamed else None, tracks, start=start, end=end, on_warning=sink.warn
     )

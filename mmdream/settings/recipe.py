@@ -231,6 +231,9 @@ class Selection:
     """In place of a dream."""
 
 
+STEMS_HELP = "Also keep the sound's source, its dream without grains and each kind of grains, in OUT.stems."
+
+
 @checked
 @dataclass(frozen=True, slots=True)
 class ExtraOutputs:
@@ -242,6 +245,7 @@ class ExtraOutputs:
     sheet: Path | None = setting(None, "Twelve moments, source above dream.", RESULT, "PICTURE")
     compare: bool = setting(False, "Also make a film of source and dream side by side.", RESULT)
     record: bool = setting(False, "Also keep settings, events and figures beside it, as JSON.", RESULT)
+    stems: bool = setting(False, STEMS_HELP, RESULT)
 
     def absolute(self) -> ExtraOutputs:
         """With names that hold in any folder."""

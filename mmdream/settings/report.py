@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class GrainEvent:
     """dB of full scale, over all channels, before the dream's loudness is matched to the source's."""
     pan: tuple[float, ...]
     """Amplitude of each channel; their squares sum to 1."""
+    credit: str = ""
+    """Who is to be named for the recording, and under which licence; empty: nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values only; what is not a finite number becomes None."""
-        rows = {
-            medium: [_settings_row(change, medium) for change in changes]
-            for medium, changes in self.schedule.items()
-        }
+        rows = {medium: _settings_rows(changes, medium) for medium, changes in self.schedule.items()}
         return fields_to_dict(self, finite=True) | {"schedule": rows}
 
     def lines(self) -> list[str]:
@@ -128,6 +127,7 @@ class Report:
                 f"peak {_format_level(self.true_peak)} dBTP"
             )
         found += describe_grains(self.grains)
+        found += [f"  credit: {credit}" for credit in list_credits(self.grains)]
         found.append(f"  {self.wall_seconds:.1f} s of work")
         return [line for line in found if line]
 
@@ -145,6 +145,11 @@ def describe_grains(grains: Sequence[GrainEvent]) -> list[str]:
     kinds = Counter(grain.kind for grain in grains)
     told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     return [f"  grains: {told}"] if told else []
+
+
+def list_credits(grains: Iterable[GrainEvent]) -> list[str]:
+    """Who is to be named for the recordings in a sound, in order of their first event."""
+    return list(dict.fromkeys(grain.credit for grain in grains if grain.credit))
 
 
 def objective_ratio(source: float, dream: float) -> float:
@@ -175,11 +180,17 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _settings_row(change: SettingsChange, medium: str) -> dict[str, Any]:
+def _settings_rows(changes: Sequence[SettingsChange], medium: str) -> list[dict[str, Any]]:
+    """What a medium used over time; a change that does not concern it is none."""
     others = IMAGE_SETTINGS if medium == "sound" else AUDIO_SETTINGS
-    settings = {name: value for name, value in fields_to_dict(change.moment).items() if name not in others}
-    motifs = {name: round(share, 3) for name, share in change.moment.motifs if share}
-    return {"at": round(change.seconds, 6), **settings, "motifs": motifs}
+    rows: list[dict[str, Any]] = []
+    for change in changes:
+        settings = {name: each for name, each in fields_to_dict(change.moment).items() if name not in others}
+        motifs = {name: round(share, 3) for name, share in change.moment.motifs if share}
+        row = {"at": round(change.seconds, 6), **settings, "motifs": motifs}
+        if not rows or row | {"at": 0} != rows[-1] | {"at": 0}:
+            rows.append(row)
+    return rows
 
 
 def _format_ratio(gained: float | None) -> str:

@@ -12,7 +12,6 @@ import pytest
 import scipy.signal
 
 from mmdream.audio.grains.atoms import (
-    CREDITS_FILE,
     Atom,
     cut_atoms,
     measure_pitch,
@@ -20,6 +19,7 @@ from mmdream.audio.grains.atoms import (
     remove_noise,
 )
 from mmdream.networks.card import MODELS_FOLDER
+from mmdream.render.credits import CREDITS_FILE
 
 SHIPPED = MODELS_FOLDER / "atoms"
 MAX_BYTES = 2_500_000

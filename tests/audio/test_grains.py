@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,13 @@ import numpy as np
 import pytest
 
 from mmdream.audio.chunk_dream import plan_chunk
-from mmdream.audio.chunks import CHUNK_HOPS, AudioDreamSettings, ChunkContext, split_into_chunks
+from mmdream.audio.chunks import (
+    CHUNK_HOPS,
+    AudioDreamSettings,
+    ChunkContext,
+    DreamHooks,
+    split_into_chunks,
+)
 from mmdream.audio.dream import AudioDreamReport, measure_contrast_energies, plan_grains
 from mmdream.audio.grains.atoms import Atom, make_atom, read_atom_folder
 from mmdream.audio.grains.choice import find_transposition
@@ -25,6 +32,7 @@ from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.source import ArraySource
 from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.network import Network
+from mmdream.settings.report import GrainEvent
 from mmdream.settings.schedule import Schedule
 from tests.audio.conftest import make_music
 
@@ -50,7 +58,9 @@ def test_grains_raise_what_the_dream_climbs_and_are_of_many_kinds(
     dream: Dream, melnet: Network, atoms: tuple[Atom, ...]
 ) -> None:
     sound = make_music(RATE, 10.0)
-    laid, report = dream(sound, RATE, ALONE, atoms=atoms)
+    stems = defaultdict[str, list[np.ndarray]](list)
+    hooks = DreamHooks(on_stem=lambda name, samples: stems[name].append(samples))
+    laid, report = dream(sound, RATE, ALONE, atoms=atoms, hooks=hooks)
     source = ArraySource(sound, RATE)
     was, now = (
         measure_contrast_energies(source, each, melnet)[-1] for each in (source, ArraySource(laid, RATE))
@@ -63,6 +73,12 @@ def test_grains_raise_what_the_dream_climbs_and_are_of_many_kinds(
     # At the onsets of the notes, 0.45 s apart.
     late = np.array(seconds) % 0.45
     assert np.mean(np.minimum(late, 0.45 - late) < 0.03) > 0.7
+    parts = {name: np.concatenate(blocks, axis=1) for name, blocks in stems.items()}
+    np.testing.assert_array_equal(parts.pop("source"), sound)
+    assert set(parts) == {"gain", *(f"grains {grain.kind}" for grain in report.grains)}
+    np.testing.assert_allclose(sum(parts.values()), laid, atol=1e-6)
+    # Without a gain it is the source, less loud by what the grains add.
+    assert np.corrcoef(parts["gain"][0], sound[0])[0, 1] > 0.999
 
 
 def test_without_strength_or_depth_there_are_none(dream: Dream, atoms: tuple[Atom, ...]) -> None:
@@ -155,8 +171,8 @@ def replace_at(values: np.ndarray, place: int, value: float) -> np.ndarray:
 
 
 def test_grains_are_laid_over_blocks_of_any_length() -> None:
-    atom = make_atom(np.hanning(700).astype(np.float32), RATE)
-    placed = [PlacedGrain(atom, first, np.full((2, 300), 1.0, np.float32)) for first in (0, 250, 990)]
+    event = GrainEvent(0.0, 300 / RATE, "bell", "bell 1", None, -20.0, (1.0, 1.0))
+    placed = [PlacedGrain(event, first, np.full((2, 300), 1.0, np.float32)) for first in (0, 250, 990)]
     waiting = list(placed)
 
     def take_before(stop: int):

@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uninterrupted_run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dream, its sheet and its comparison."""
     folder = tmp_path_factory.mktemp("unbroken")
-    extras = {"sheet": folder / "sheet.png", "preview": folder / "now.png", "compare": True}
+    extras = {"sheet": folder / "sheet.png", "preview": folder / "now.png", "compare": True, "stems": True}
     dream_video(source, folder / "out.mkv", QUICK, **extras)
     return folder
 
@@ -122,7 +122,7 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, uninterrupte
     out = tmp_path / "out.mkv"
     interrupt_run(
         source, out, job_folder(out), set(), preview=tmp_path / "now.png", sheet=tmp_path / "sheet.png",
-        compare=True,
+        compare=True, stems=True,
     )  # fmt: skip
     (tmp_path / "now.png").unlink(missing_ok=True)
     frozen = gc.get_freeze_count()
@@ -135,6 +135,11 @@ def test_what_is_made_besides_a_film_outlives_the_run(source: Path, uninterrupte
         assert np.array_equal(
             image.read_image(tmp_path / name), image.read_image(uninterrupted_run / name)
         ), name
+    stems = [sorted((folder / "out.stems").iterdir()) for folder in (tmp_path, uninterrupted_run)]
+    assert {"source.wav", "gain.wav", "grains.csv"} <= {path.name for path in stems[0]}
+    for mine, other in zip(*stems, strict=True):
+        assert mine.name == other.name
+        assert mine.read_bytes() == other.read_bytes()
     for name in ("out.mkv", "out.compare.mkv"):
         place = tmp_path / f"of {name}"
         place.mkdir()

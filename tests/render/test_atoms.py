@@ -53,7 +53,7 @@ def test_a_folder_is_cut_named_cached_and_what_is_no_sound_is_left_out(
     soundfile.write(tmp_path / "silent.wav", np.zeros((RATE, 1)), RATE)
     soundfile.write(tmp_path / "wild.wav", np.full((RATE, 1), np.nan), RATE, subtype="FLOAT")
     (tmp_path / "torn.ogg").write_bytes(b"OggS" + bytes(range(256)))
-    (tmp_path / "credits.tsv").write_text("file\tauthor\n")
+    (tmp_path / "credits.tsv").write_text("File\tTitle\tAuthor\tLicense\nbell/two.wav\tTwo\tA\0nn\tCC BY\n")
     (tmp_path / ".hidden").write_bytes(b"\0")
     said: list[str] = []
     sink = EventSink(lambda event: said.append(event.text) if isinstance(event, Warned) else None)
@@ -68,8 +68,10 @@ def test_a_folder_is_cut_named_cached_and_what_is_no_sound_is_left_out(
     said.clear()
     again = load_atoms(recipe_of(tmp_path), network, sink)
     assert not said  # Nothing was read again.
-    assert [(atom.kind, atom.name, atom.rate) for atom in again] == [
-        (atom.kind, atom.name, atom.rate) for atom in found
+    assert {atom.credit for atom in found if atom.kind == "bell"} == {"Two by Ann (CC BY)"}
+    assert {atom.credit for atom in found if "many" in atom.name} == {""}
+    assert [(atom.kind, atom.name, atom.rate, atom.credit) for atom in again] == [
+        (atom.kind, atom.name, atom.rate, atom.credit) for atom in found
     ]
     for one, other in zip(again, found, strict=True):
         np.testing.assert_array_equal(one.samples, other.samples)

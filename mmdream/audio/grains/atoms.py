@@ -56,8 +56,6 @@ FADE_IN_SECONDS, SWELL_FADE_SECONDS = 0.003, 0.06
 BEFORE_SECONDS, SOUNDING_DB = 0.03, -12.0
 """Before an event, and its level there over its loudest moment from which on it was sounding before."""
 MIN_FADE_OUT_SECONDS, MAX_FADE_OUT_SECONDS = 0.02, 0.08
-CREDITS_FILE = "credits.tsv"
-"""Beside atoms: who made the recordings."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -72,6 +70,8 @@ class Atom:
     """What it is, "dog bark"."""
     name: str
     """The recording that it is from, and where in it; no two of a set have the same."""
+    credit: str = ""
+    """Who is to be named for the recording, and under which licence; empty: nobody."""
 
 
 def make_atom(samples: np.ndarray, rate: int, kind: str = "", name: str = "") -> Atom:

@@ -32,6 +32,8 @@ MIN_DISTANCE_SECONDS = 0.3
 """Between the attacks of two grains."""
 ATOM_FATIGUE, KIND_FATIGUE = 0.5, 0.7
 """Share of its worth that an atom, and its kind, keep each time they are chosen in a window or beside it."""
+OTHER_CLASS = 0.2
+"""Share of its worth that an atom of another class keeps where a class is asked for, and some are of that."""
 FILLER_SECONDS, FILLER_WEIGHT = 0.25, 0.05
 """Places where nothing begins, so far apart and at such a weight; an onset's is up to 1."""
 PULSE_WEIGHT = 0.5
@@ -112,10 +114,13 @@ def choose_grains(
         taken += [grain.hop for grain in grains]
         for grain in grains:
             tired.update((other.atoms[grain.atom].name, other.atoms[grain.atom].kind))
-    # Who asks for a class gets that class.
-    kind_fatigue = 1.0 if any(term.kind == "target" for term in context.frontend.terms) else KIND_FATIGUE
+    wanted = _find_wanted(context, bank)
+    # Who asks for a class gets that class, and does not tire of it.
+    kind_fatigue = KIND_FATIGUE if wanted is None else 1.0
     rng = rng_for(context.settings.seed, "sound", "grains", chunk.number)
     taste = np.exp(SEED_SPREAD * rng.standard_normal(len(bank.atoms)))
+    if wanted is not None:
+        taste = taste * np.where(wanted, 1.0, OTHER_CLASS)
     chosen: list[Grain] = []
     tried: Grain | None = None
     best_value = -math.inf
@@ -138,6 +143,16 @@ def choose_grains(
         taken.append(tried.hop)
         tired.update((bank.atoms[atom].name, bank.atoms[atom].kind))
     return sorted(chosen, key=lambda grain: grain.hop)
+
+
+def _find_wanted(context: ChunkContext, bank: GrainBank) -> np.ndarray | None:
+    """Which atoms are of a class that is asked for, bool [atom]; None: no class is."""
+    card, terms = context.frontend.network.card, context.frontend.terms
+    asked = {card.class_index(term.name) for term in terms if term.kind == "target" and term.weight > 0}
+    if not asked:
+        return None
+    wanted = np.array([card.find_class(atom.kind) in asked for atom in bank.atoms])
+    return wanted if wanted.any() else None
 
 
 def hear_grains(

@@ -14,6 +14,7 @@ from mmdream.audio.canvas import DB_PER_NEPER, soft_limit
 from mmdream.audio.frontend import AudioFrontend
 from mmdream.audio.grains.atoms import Atom, measure_pitch
 from mmdream.audio.source import ArraySource, AudioSource, read_padded
+from mmdream.settings.report import GrainEvent
 
 MAX_LEVEL_CHANGE = 6 / DB_PER_NEPER
 """Nepers that the ascent may make a grain louder or softer than it was placed."""
@@ -161,7 +162,8 @@ def fade_at_end(samples: np.ndarray, source: AudioSource, first: int) -> np.ndar
 class PlacedGrain:
     """A grain as it is mixed in."""
 
-    atom: Atom
+    event: GrainEvent
+    """As it is told."""
     first: int
     """Its first sample, from the sound's."""
     samples: np.ndarray

@@ -42,8 +42,6 @@ class GrainTrack:
     grains: Sequence[Sequence[Grain]]
     _levels: dict[int, np.ndarray] = field(default_factory=dict)
     """Nepers that the ascent gave each grain, float32 [voice], by its hop."""
-    events: list[GrainEvent] = field(default_factory=list)
-    """Those that `take_before` gave, as they are told."""
 
     @cached_property
     def ordered(self) -> list[tuple[int, Grain]]:
@@ -66,22 +64,34 @@ class GrainTrack:
                     self._levels[grain.hop] = planes[grain.hop - first, :, -1].copy()
             yield first, canvas
 
-    def take_before(self, stop: int) -> Iterator[PlacedGrain]:
-        """The grains that begin before sample `stop` and were not given yet, in order."""
-        context, strength = self.context, self.context.settings.schedule.curve("strength")
-        for number, grain in self.ordered[len(self.events) :]:
-            first, bank = grain.hop * context.stft.hop - context.offset, self.banks(number)
+    def take_before(
+        self, wanted: Sequence[tuple[int, Grain]], taken: list[GrainEvent], stop: int
+    ) -> Iterator[PlacedGrain]:
+        """Of some of `ordered` those that begin before sample `stop` and were not `taken`, in order.
+
+        They are `taken` then. The canvases up to there must have been watched.
+        """
+        for number, grain in wanted[len(taken) :]:
+            first = grain.hop * self.context.stft.hop - self.context.offset
             if first >= stop:
                 return
-            seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(context.source, first)
-            amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
-            level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
-            atom, pitch = bank.atoms[grain.atom], bank.pitch(grain.atom)[0] * grain.ratio or None
-            samples = fade_at_end(bank.samples(grain.atom, grain.ratio), context.source, first)
-            length = len(samples) / context.source.rate
-            about = atom.kind, atom.name, pitch, level, tuple(pan.tolist())
-            self.events.append(GrainEvent(seconds, length, *about))
-            yield PlacedGrain(atom, first, amplitudes.astype(np.float32)[:, None] * samples)
+            placed = self._place(number, grain, first)
+            taken.append(placed.event)
+            yield placed
+
+    def _place(self, number: int, grain: Grain, first: int) -> PlacedGrain:
+        context, strength = self.context, self.context.settings.schedule.curve("strength")
+        seconds, pan = float(context.hop_seconds(grain.hop)), pan_grain(context.source, first)
+        amplitudes = grain.level * float(strength.at(seconds)) * pan * np.exp(self._levels[grain.hop])
+        level = 20 * math.log10(max(float(np.linalg.norm(amplitudes)), 1e-12))
+        bank = self.banks(number)
+        atom = bank.atoms[grain.atom]
+        pitch = bank.pitch(grain.atom)[0] * grain.ratio or None
+        samples = fade_at_end(bank.samples(grain.atom, grain.ratio), context.source, first)
+        length = len(samples) / context.source.rate
+        about = atom.kind, atom.name, pitch, level, tuple(pan.tolist()), atom.credit
+        event = GrainEvent(seconds, length, *about)
+        return PlacedGrain(event, first, amplitudes.astype(np.float32)[:, None] * samples)
 
 
 def choose_track(
