@@ -1,6 +1,8 @@
 # make dream                      install, make a sample film, dream it
 # make dream VIDEO="my film.mp4"  dream a film of one's own
 # make test                       everything that has to hold
+# make studio                     install what the studio needs, and open it on this folder, or FILMS="a folder"
+# make test-browser               the studio's tests in the system's Chromium
 # make coverage                   the same tests, and how many lines and branches of mmdream they reach
 # make docs                       the documentation, into build/docs
 # make release                    sdist and wheel into dist, tried in a new environment
@@ -19,7 +21,7 @@ unexport VIDEO
 # Empty unless somebody chose: then the first Python here that fits is taken.
 export CHOSEN := $(if $(filter file default undefined,$(origin PYTHON)),,$(value PYTHON))
 
-.PHONY: dream test coverage docs release lint format clean
+.PHONY: dream studio test test-browser coverage docs release lint format clean
 
 ifndef FILM
 dream: $(VENV)/installed
@@ -35,15 +37,23 @@ dream: $(VENV)/installed
 	@$(RUN) -m mmdream video -- "$$FILM"
 endif
 
+studio: $(VENV)/installed-studio
+	@$(RUN) -m mmdream studio -- "$${FILMS:-.}"
+
 # Two processes, for every other test keeps one core waiting; each holds a TensorFlow of its own, some 2 GB.
 # What one module makes for its tests mostly stays in one process.
 test: lint
-	@$(RUN) -m pytest --numprocesses 2 --dist worksteal
+	@$(RUN) -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
+
+test-browser: $(VENV)/installed-browser
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	echo 'These tests need Chromium and its driver; on Debian: apt-get install chromium chromium-driver' >&2; exit 1; }
+	@$(RUN) -m pytest tests/browser
 
 # Parallel data of every process, those that the tests start too, then one table; the run is slower by half.
 coverage: $(VENV)/installed-test
 	@rm -rf .coverage
-	@$(RUN) -m coverage run -m pytest --numprocesses 2 --dist worksteal
+	@$(RUN) -m coverage run -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
 	@$(RUN) -m coverage combine --quiet
 	@$(RUN) -m coverage report
 	@$(RUN) -m coverage json --quiet
@@ -96,6 +106,14 @@ $(VENV)/installed: pyproject.toml $(RUN)
 
 $(VENV)/installed-test: $(VENV)/installed
 	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-studio: $(VENV)/installed
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[studio]'
+	@touch $@
+
+$(VENV)/installed-browser: $(VENV)/installed-test
+	@$(RUN) -m pip install --disable-pip-version-check --quiet --editable '.[browser]'
 	@touch $@
 
 # An environment of its own, which sees what is installed in the other one: the pages are made of the program.

@@ -35,6 +35,7 @@ ORDER = (
     {"jobs"},
     {"api"},
     {"cli"},
+    {"studio"},
     {"__main__"},
 )
 """Folders and modules of the package, lowest first. A row may import the rows below it, and neighbours in a

@@ -32,18 +32,20 @@ COMMANDS = {
         "List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."
     ),
     "sample": "Make a short film to try things on: a moving camera over two photographs, and music.",
+    "studio": "See, hear and steer dreams in the browser, on this machine alone.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     "data": "Data sets to train on: list, show, prepare, check.",
     "train": "Retrain a network on a folder of classes of your own: picture, sound.",
 }
 """Every command, with what `mmdream --help` says of it."""
 MODULES = {
-    "video": ("video", "resume", "jobs", "sample"),
-    "image_audio": ("image", "audio"),
-    "style": ("style",),
-    "networks": ("classify", "nets", "train"),
-    "options": ("schema",),
-    "data": ("data",),
+    "cli.video": ("video", "resume", "jobs", "sample"),
+    "cli.image_audio": ("image", "audio"),
+    "cli.style": ("style",),
+    "cli.networks": ("classify", "nets", "train"),
+    "cli.options": ("schema",),
+    "cli.data": ("data",),
+    "studio.command": ("studio",),
 }
 """Where commands stand: a module is imported when one of its commands runs."""
 
@@ -55,7 +57,7 @@ class LazyCommand(TyperCommand):
         """The command itself, or group of commands."""
         assert self.name is not None
         module = next(module for module, commands in MODULES.items() if self.name in commands)
-        found = getattr(import_module(f"mmdream.cli.{module}"), self.name)
+        found = getattr(import_module(f"mmdream.{module}"), self.name)
         if not isinstance(found, typer.Typer):
             function, found = found, typer.Typer(add_completion=False)
             found.command(self.name)(function)

@@ -51,12 +51,18 @@ def _recipe_options() -> list[Option]:
     ]
 
 
+DREAM_OPTIONS = (
+    *pick(options(ScheduleOptions), "preset schedule"),
+    *_recipe_options(),
+    *options(PassOptions),
+    *options(Mask),
+    *without(options(Selection), "sound-style"),
+)
+"""All that decides how a film is dreamed."""
+
+
 @takes(
-    pick(options(ScheduleOptions), "preset schedule"),
-    _recipe_options(),
-    options(PassOptions),
-    options(Mask),
-    without(options(Selection), "sound-style"),
+    DREAM_OPTIONS,
     options(ExtraOutputs),
     options(FilmOptions),
     options(OutputOptions),

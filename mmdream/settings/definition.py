@@ -183,6 +183,11 @@ def outer_name(cls: Any, name: str) -> str:
     return other or name.replace("_", "-")
 
 
+def title_of(name: str) -> str:
+    """A setting's name as a person reads it: "Octave scale"."""
+    return re.sub("[-_]", " ", name).capitalize()
+
+
 def metadata(kind: Any) -> msgspec.Meta | None:
     """What `setting` said of a type, or of the numbers in it."""
     own = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, msgspec.Meta)]
@@ -201,7 +206,7 @@ def parse(kind: Any, value: Any, name: str, strict: bool = True) -> Any:
     `UserError` calls it by `name`, and tells the range, or the choices and the nearest of them.
     """
     value = _without_numpy(value) if strict else _read_number(kind, value)
-    if isinstance(value, os.PathLike) and Path not in _types(kind):
+    if isinstance(value, os.PathLike) and Path not in plain_types(kind):
         value = os.fspath(value)
     try:
         return msgspec.convert(value, kind, dec_hook=read_text)
@@ -265,7 +270,7 @@ def _setting(kind: Any) -> Setting | None:
 
 def _expected(kind: Any, value: Any) -> str:
     """What to do about a wrong value."""
-    types, meta = _types(kind), metadata(kind)
+    types, meta = plain_types(kind), metadata(kind)
     if choices := [each for each in types if isinstance(each, str)]:
         nearest = suggest_name(value, choices) if isinstance(value, str) else ""
         return f"choose {', '.join(choices[:-1])} or {choices[-1]}{nearest}"
@@ -291,7 +296,7 @@ def _range(low: float | None, above: float | None, high: float | None) -> str:
 
 
 @cache
-def _types(kind: Any) -> dict[Any, None]:
+def plain_types(kind: Any) -> dict[Any, None]:
     """Every plain type, and every choice, that a type is made of, in their order."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is None:
@@ -299,12 +304,12 @@ def _types(kind: Any) -> dict[Any, None]:
     if origin is Literal:
         return dict.fromkeys(inner)
     held = inner[:1] if hasattr(kind, "__metadata__") else inner
-    return {each: None for part in held for each in _types(part)}
+    return {each: None for part in held for each in plain_types(part)}
 
 
 def _read_number(kind: Any, value: Any) -> Any:
     """Text as a number, where it stands for one."""
-    types = _types(kind)
+    types = plain_types(kind)
     number = float if float in types else int
     if not isinstance(value, str) or str in types or number not in types:
         return value

@@ -20,6 +20,7 @@ from mmdream.settings.definition import (
     parse,
     refuse_unknown,
     suggest_name,
+    title_of,
 )
 from mmdream.settings.passes import PASS_KINDS, Mask, Pass, Span, parse_style
 from mmdream.settings.recipe import Recipe
@@ -190,6 +191,9 @@ def json_schema() -> dict[str, Any]:
     _, known = msgspec.json.schema_components(
         [*files, *passes, Recipe], schema_hook=lambda _: {"type": "string"}
     )
+    for table in known.values():
+        for name, each in table.get("properties", {}).items():
+            each.setdefault("title", title_of(name))
     known["ScheduleFile"]["properties"]["pass"]["items"] = {"anyOf": [_reference(each) for each in passes]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

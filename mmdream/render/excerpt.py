@@ -1,0 +1,139 @@
+"""A moment of a film dreamed before the film is: a frame, by itself or as in the film, or some sound."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from mmdream.analysis.shots import Scan, Shot, scan_frames
+from mmdream.audio.chunks import DreamHooks
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink
+from mmdream.image.octaves import resize
+from mmdream.media.audio_files import DecodedSpan
+from mmdream.media.probe import MediaFile
+from mmdream.media.tracks import find_sound_track
+from mmdream.media.video_reader import Frame, read_frames
+from mmdream.render.audio import InputTrack, render_audio_track
+from mmdream.render.chain import Stopwatch, render_frames
+from mmdream.render.frames import FramePipeline
+from mmdream.render.hints import find_still_hints, hinted_networks, measure_film_hints
+from mmdream.render.models import load_audio_network
+from mmdream.settings.recipe import Recipe, film_size
+
+LEAD_FRAMES = 24
+"""Frames before one that are dreamed first, if no cut comes between: by then a carried dream has grown."""
+IsStopped = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class DreamedMoment:
+    """A frame of a film, and its dream."""
+
+    source: np.ndarray
+    """float32 [H, W, 3], 0..1."""
+    dream: np.ndarray
+    seconds: float
+    """Of the frame, since `MediaFile.start`."""
+
+
+def find_frame(film: MediaFile, seconds: Fraction) -> Frame:
+    """The frame that is shown at a second, or the last one before the end; `UserError`: there is none."""
+    assert film.video is not None
+    step = 1 / (film.video.rate or Fraction(25))
+    found: Frame | None = None
+    for start in (max(seconds - step, Fraction(0)), Fraction(0)):
+        with closing(read_frames(film, start)) as frames:
+            for frame in frames:
+                if frame.seconds > seconds and found is not None:
+                    break
+                found = frame
+                if frame.seconds >= seconds:
+                    break
+        if found is not None:
+            return found
+    raise UserError(f"{film.path}: has no frame")
+
+
+def dream_frame_alone(
+    film: MediaFile, seconds: Fraction, recipe: Recipe, is_stopped: IsStopped
+) -> DreamedMoment:
+    """The frame at a second dreamed by itself, at the recipe's size; drives are left out.
+
+    `Interrupted` is raised when `is_stopped` says so.
+    """
+    frame = find_frame(film, seconds)
+    height, width = frame.rgb.shape[:2]
+    recipe = replace(recipe, drives=(), sound_drives=())
+    pipeline = FramePipeline.load(recipe, (width, height), EventSink(), Stopwatch().watch(is_stopped))
+    small = resize(frame.rgb, pipeline.size)
+    small_frame = replace(frame, rgb=small, index=0)
+    shot = Shot(0, 1, (0, small.shape[0], 0, small.shape[1]))
+    scan = Scan((shot,), array("q", [frame.pts]), array("f", [1.0]), frame.time_base, 0)
+    pipeline = replace(pipeline, hints=find_still_hints(pipeline.passes, small, recipe.seed))
+    context, _ = pipeline.measurer(scan).measure(small_frame, 0, None)
+    _, dreamed = pipeline.step(pipeline.initial_states, small_frame, context)
+    return DreamedMoment(frame.rgb, dreamed.rgb, float(frame.seconds))
+
+
+def dream_frame_in_film(
+    film: MediaFile,
+    seconds: Fraction,
+    recipe: Recipe,
+    is_stopped: IsStopped,
+    on_frame: Callable[[float], None] = lambda share: None,
+) -> DreamedMoment:
+    """The frame at a second as in the film: those from the cut, or the last 24, are dreamed before it.
+
+    Drives are left out. `on_frame` takes the share of the frames that is done, 0..1; `Interrupted` as above.
+    """
+    assert film.video is not None
+    shown = find_frame(film, seconds).seconds
+    rate = film.video.rate or Fraction(25)
+    begin, end = max(shown - LEAD_FRAMES / rate, Fraction(0)), shown + Fraction(1, 1000)
+    with closing(read_frames(film, begin, end)) as frames:
+        scan = scan_frames(frames)
+    first = scan.shots[-1].first
+    recipe = replace(recipe, drives=(), sound_drives=())
+    size = film.video.width, film.video.height
+    recipe, stopwatch = replace(recipe, size=film_size(recipe.size, *size)), Stopwatch()
+    pipeline = FramePipeline.load(recipe, size, EventSink(), stopwatch.watch(is_stopped), len(scan.pts) + 1)
+    if any(hinted_networks(pipeline.passes)):
+        hints = measure_film_hints(film, scan, pipeline.passes, recipe.seed, is_stopped)
+        pipeline = replace(pipeline, hints=hints)
+    start = Fraction(scan.pts[first]) * scan.time_base - film.start
+    source = read_frames(film, start, end)
+    found: DreamedMoment | None = None
+    with closing(render_frames(pipeline, scan, source, first, (), stopwatch)) as dreams:
+        for number, (dreamed, _) in enumerate(dreams, 1):
+            on_frame(number / (len(scan.pts) - first))
+            found = DreamedMoment(dreamed.frame.rgb, dreamed.rgb, float(dreamed.frame.seconds))
+    assert found is not None
+    return found
+
+
+def dream_sound_around(
+    film: MediaFile,
+    choice: int | str | None,
+    span: tuple[Fraction, Fraction],
+    recipe: Recipe,
+    work: Path,
+    is_stopped: IsStopped,
+) -> DecodedSpan:
+    """Some seconds of a film's sound track dreamed: ``source.wav`` and ``sound.wav`` in the folder `work`.
+
+    Drives are left out. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such track.
+    """
+    audio = InputTrack(film, find_sound_track(film, choice), span)
+    recipe = replace(recipe, drives=(), sound_drives=())
+    network = load_audio_network(recipe, EventSink())
+    made, _ = render_audio_track(
+        audio, network, recipe, EventSink(), work, DreamHooks(should_stop=is_stopped)
+    )
+    return made

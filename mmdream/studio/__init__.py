@@ -1,0 +1,1 @@
+"""A web application on this machine that shows, plays and steers dreams; it knows jobs and settings alone."""

@@ -1,0 +1,55 @@
+"""The command that opens the studio: an address on this machine alone, and the browser on it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmdream.cli.options import argument
+from mmdream.core.errors import UserError
+
+HOST = "127.0.0.1"
+
+
+def studio(
+    folder: Annotated[Path, argument("[FOLDER]", "Where the films lie, and the project.")] = Path(),
+    port: Annotated[
+        int, typer.Option("--port", help="Listen here; 0: where nobody does.", min=0, max=65535)
+    ] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
+) -> None:
+    """See, hear and steer dreams in the browser, on this machine alone.
+
+    Its address is printed; it opens once. Films that are being made go on when the studio ends.
+    """
+    try:
+        import uvicorn
+
+        from mmdream.studio.web import make_app
+    except ModuleNotFoundError as error:
+        raise UserError(f"the studio needs {error.name}; install it: pip install 'mmdream[studio]'") from None
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name the one where your films lie")
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        raise UserError(f"port {port}: {error.strerror}; choose another --port, or none") from error
+    port, token = listener.getsockname()[1], secrets.token_urlsafe(24)
+    app, address = make_app(folder, port, token), f"http://{HOST}:{port}/?token={token}"
+    settings = uvicorn.Config(
+        app, log_level="error", access_log=False, server_header=False, date_header=False,
+        ws="websockets-sansio", timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    typer.echo(address)
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    with listener:
+        uvicorn.Server(settings).run(sockets=[listener])

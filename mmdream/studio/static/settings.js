@@ -1,0 +1,91 @@
+// The settings in groups, each with its range, its default and a way back to it.
+import { html } from "./html.js";
+
+function Reset({ field, given, onChange }) {
+  const changed = given !== undefined;
+  return html`<button type="button" class="reset" disabled=${!changed} title=${`Default: ${field.default || "none"}`}
+    aria-label=${`Reset ${field.title}`} onClick=${() => onChange(field.name, undefined)}>↺</button>`;
+}
+
+function Control({ field, given, onChange, id }) {
+  const change = (value) => onChange(field.name, value);
+  if (field.kind === "flag")
+    return html`<input type="checkbox" id=${id} checked=${given === true}
+      onChange=${(e) => change(e.target.checked ? true : undefined)} />`;
+  if (field.kind === "choice")
+    return html`<select id=${id} value=${given ?? field.default} onChange=${(e) =>
+      change(e.target.value === field.default ? undefined : e.target.value)}>
+      ${field.name === "preset" && html`<option value="">none</option>`}
+      ${field.choices.map((each) => html`<option value=${each}>${each}</option>`)}
+    </select>`;
+  if (field.kind === "number") {
+    const value = given ?? field.default;
+    // An empty field is one that is being typed into.
+    const set = (text) => text !== "" && change(Number(text) === Number(field.default) ? undefined : text);
+    const ends = field.low === null || field.high === null ? {} : { min: field.low, max: field.high };
+    return html`${"min" in ends && html`<input type="range" aria-label=${field.title} ...${ends} step=${field.step}
+        value=${value} onInput=${(e) => set(e.target.value)} />`}
+      <input type="number" id=${id} ...${ends} step=${field.step} value=${value}
+        onChange=${(e) => set(e.target.value)} />`;
+  }
+  if (field.kind === "texts")
+    return html`<textarea id=${id} rows="1" value=${(given ?? []).join("\n")} placeholder="one a line" onChange=${(e) => {
+      const lines = e.target.value.split("\n").map((line) => line.trim()).filter(Boolean);
+      change(lines.length ? lines : undefined);
+    }}></textarea>`;
+  return html`<input type="text" id=${id} value=${given ?? ""} placeholder=${field.default}
+    onChange=${(e) => change(e.target.value.trim() || undefined)} />`;
+}
+
+function Row({ field, given, keyed, onChange }) {
+  const id = `setting-${field.name}`;
+  return html`<div class=${`setting ${given !== undefined ? "changed" : ""}`} title=${field.help}>
+    <label for=${id}>${field.title}${field.unit && html` <small>${field.unit}</small>`}
+      ${keyed && html` <small class="keyed">has keys</small>`}</label>
+    <span class="control"><${Control} field=${field} given=${given} onChange=${onChange} id=${id} /></span>
+    <${Reset} field=${field} given=${given} onChange=${onChange} />
+  </div>`;
+}
+
+function Picker({ name, names, chosen, onToggle, film }) {
+  if (!names.length) return null;
+  return html`<div class="picker"><h3 id=${`pick-${name}`}>${name}</h3>
+    <ul role="listbox" aria-multiselectable="true" aria-labelledby=${`pick-${name}`} tabindex="0">
+      ${names.map((each) => html`<li role="option" key=${each} tabindex="0" aria-selected=${chosen.includes(each)}
+        onClick=${() => onToggle(each)}
+        onKeyDown=${(e) => {
+          if (e.key === " " || e.key === "Enter") { e.preventDefault(); onToggle(each); }
+          const next = { ArrowDown: "nextElementSibling", ArrowRight: "nextElementSibling",
+            ArrowUp: "previousElementSibling", ArrowLeft: "previousElementSibling" }[e.key];
+          if (next) { e.preventDefault(); e.target[next]?.focus(); }
+        }}>${each}</li>`)}
+    </ul></div>`;
+}
+
+export function Settings({ fields, networks, settings, keys, onChange, onReset }) {
+  const net = settings.net ?? "dreamnet";
+  const known = networks[net] ?? { motifs: [], classes: [] };
+  const motifs = (settings.motif ?? "").split(",").filter(Boolean);
+  const targets = settings.target ?? [];
+  const toggle = (list, each) => (list.includes(each) ? list.filter((other) => other !== each) : [...list, each]);
+  const groups = [...new Set(fields.map((field) => field.group))];
+  const keyed = new Set(keys.map((key) => key.setting));
+  return html`<section class="settings" role="group" aria-label="Settings">
+    <div class="head"><h2>Settings</h2>
+      <button type="button" onClick=${onReset}>Reset all settings</button></div>
+    <div class="setting"><label for="network">Network</label>
+      <select id="network" value=${net}
+        onChange=${(e) => onChange("net", e.target.value === "dreamnet" ? undefined : e.target.value)}>
+        ${Object.keys(networks).map((each) => html`<option value=${each}>${each}</option>`)}
+      </select></div>
+    <${Picker} name="Motifs" names=${known.motifs} chosen=${motifs}
+      onToggle=${(each) => onChange("motif", toggle(motifs.filter((m) => known.motifs.includes(m)), each).join(",") || undefined)} />
+    <${Picker} name="Classes" names=${known.classes} chosen=${targets}
+      onToggle=${(each) => { const list = toggle(targets, each); onChange("target", list.length ? list : undefined); }} />
+    ${groups.map((group, number) => html`<details open=${number < 2}><summary>${group}</summary>
+      ${fields.filter((field) => field.group === group && field.name !== "net")
+        .map((field) => html`<${Row} key=${field.name} field=${field} given=${settings[field.name]}
+          keyed=${keyed.has(field.name.replaceAll("-", "_"))} onChange=${onChange} />`)}
+    </details>`)}
+  </section>`;
+}

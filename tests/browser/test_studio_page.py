@@ -1,0 +1,156 @@
+"""The whole way in the browser, from an empty page to a film, and what may go wrong on it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from mmdream.jobs.store import job_folder
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
+from tests.browser.conftest import Page
+
+
+def open_film(page: Page, name: str = "in.mp4") -> None:
+    page.button(name).click()
+    page.wait(lambda: page.status().startswith("full"))
+
+
+def seek(page: Page, seconds: float) -> None:
+    page.type(page.named("Time in seconds"), f"{seconds}")
+
+
+def cursor(page: Page) -> float:
+    return float(page.named("Time in seconds").get_attribute("value") or 0)
+
+
+def set_number(page: Page, title: str, value: str) -> None:
+    spin = page.wait(lambda: next(e for e in page.find("input[type=number]") if e.accessible_name == title))
+    page.type(spin, value)
+
+
+def add_key(page: Page, seconds: float, value: str) -> None:
+    seek(page, seconds)
+    before = len(page.find("[aria-label^='Second of key']"))
+    page.button("Add key").click()
+    page.wait(lambda: len(page.find("[aria-label^='Second of key']")) == before + 1)
+    times = [float(each.get_attribute("value") or 0) for each in page.find("[aria-label^='Second of key']")]
+    page.type(page.named(f"Value of key {times.index(seconds) + 1}"), value)
+
+
+def test_from_a_film_to_its_dream_with_a_kill_on_the_way(page: Page) -> None:
+    open_film(page)
+    seek(page, 1.5)
+    page.wait(lambda: page.status() in ("quick, 1.50 s", "full, 1.50 s"))
+    set_number(page, "Octaves", "2")
+    set_number(page, "Steps", "3")
+    for name in ("dog", "tower"):
+        page.option(name).click()
+    page.wait(lambda: "--motif dog,tower" in page.command())
+    page.wait(lambda: page.status() == "full, 1.50 s")
+    page.button("Hear dream").click()
+    page.button("Pause sound")
+    for seconds, value in ((0.0, "0"), (1.0, "1.5"), (2.5, "0.5")):
+        add_key(page, seconds, value)
+    page.wait(lambda: "--schedule" in page.command())
+    page.button("Paint mask").click()
+    canvas = page.wait(lambda: page.find("canvas.mask")[0])
+    path = ActionChains(page.browser).move_to_element_with_offset(canvas, -60, -20).click_and_hold()
+    path.move_by_offset(100, 20).move_by_offset(-40, 30).release().perform()
+    page.button("Keep mask").click()
+    page.wait(lambda: "--mask in.mp4.mask.png" in page.command())
+    command = page.command()
+    page.button("Add to queue").click()
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 running"])
+    page.button("Add to queue").click()
+    page.wait(lambda: len(page.jobs()) == 2)
+    page.wait(lambda: job_folder(page.folder / "in.dream.mp4").is_dir())
+    page.find("ul[aria-labelledby='jobs-title'] > li button")[0].click()  # Stop.
+    page.wait(lambda: page.jobs()[0] == "in.dream.mp4 stopped")
+    page.kill()
+    page.wait(lambda: "does not answer" in page.messages())
+    page.start()
+    page.wait(lambda: page.command() == command)
+    page.button("Resume").click()
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done", "in.2.dream.mp4 done"], 200)
+    assert [link.text for link in page.find("ul[aria-labelledby='jobs-title'] > li:first-child a")] == [
+        "Download",
+        "Compare",
+        "Contact sheet",
+    ]
+    page.button("Play").click()
+    page.wait(lambda: cursor(page) > 0.2)
+    page.button("Pause").click()
+    again = page.folder.parent / "again"
+    again.mkdir()
+    for name in ("in.mp4", "in.mp4.schedule.toml", "in.mp4.mask.png"):
+        shutil.copyfile(page.folder / name, again / name)
+    subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=again, check=True, capture_output=True)
+    both = (read_frames(probe(folder / "in.dream.mp4")) for folder in (page.folder, again))
+    for mine, other in zip(*both, strict=True):
+        np.testing.assert_array_equal(mine.rgb, other.rgb)
+
+
+def test_settings_go_there_and_back(page: Page) -> None:
+    open_film(page)
+    set_number(page, "Strength", "0.4")
+    page.wait(lambda: "--strength 0.4" in page.command())
+    page.button("Undo").click()
+    page.wait(lambda: "--strength" not in page.command())
+    page.button("Redo").click()
+    page.wait(lambda: "--strength 0.4" in page.command())
+    page.button("Reset Strength").click()
+    page.wait(lambda: "--strength" not in page.command())
+    set_number(page, "Seed", "7")
+    page.wait(lambda: "--seed 7" in page.command())
+    page.browser.refresh()
+    page.wait(lambda: "--seed 7" in page.command())
+    page.button("Reset all settings").click()
+    page.wait(lambda: "--seed" not in page.command())
+    slider = page.named("Time", "input")
+    seek(page, 1.0)
+    slider.send_keys(Keys.ARROW_RIGHT)
+    page.wait(
+        lambda: abs(float(page.named("Time in seconds").get_attribute("value") or 0) - 1 - 1 / 24) < 2e-3
+    )
+    slider.send_keys(Keys.PAGE_UP)
+    page.wait(lambda: float(page.named("Time in seconds").get_attribute("value") or 0) > 1.9)
+
+
+def test_what_goes_wrong_is_said_in_one_line(page: Page) -> None:
+    (page.folder.parent / "no film.mp4").write_text("no film")
+    page.named("Add films", "input").send_keys(str(page.folder.parent / "no film.mp4"))
+    page.wait(lambda: "cannot be read as a film" in page.messages())
+    (page.folder / "gone.mp4").write_bytes((page.folder / "in.mp4").read_bytes())
+    page.browser.refresh()
+    page.button("gone.mp4")
+    (page.folder / "gone.mp4").unlink()
+    page.button("gone.mp4").click()
+    page.wait(lambda: "not in the folder any more" in page.messages())
+    open_film(page)
+    page.button("Add to queue").click()
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 running"])
+    page.wait(lambda: (job_folder(page.folder / "in.dream.mp4") / "job.json").is_file())
+    kill_jobs(page.folder)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 stopped"])
+    page.wait(lambda: "Resume goes on" in page.find("ul[aria-labelledby='jobs-title']")[0].text)
+
+
+def kill_jobs(folder: Path) -> None:
+    """End every film's process in a folder, as somebody else may."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words, here = (place / "cmdline").read_bytes(), os.readlink(place / "cwd")
+        except OSError:
+            continue
+        if b"mmdream" in words and b"video" in words and Path(here) == folder:
+            os.kill(int(place.name), signal.SIGKILL)
