@@ -12,7 +12,7 @@ backwards. The others sound forwards as they sound backwards; what the judge mak
 told as well. With --weights it is only tested. Prints JSON: the accuracy, how often each kind of decoy is
 refused, and areas under the ROC curves of a second of each event in music and speech, as loud as those and
 6 dB softer: against the same without it, and against it backwards.
-Twelve minutes on one core.
+Forty minutes on one core.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of esc10.tar, sounds and films")
     parser.add_argument("--out", type=Path, default=Path("training/sound-judge.npz"))
     parser.add_argument("--weights", type=Path, help="test these, and train nothing")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--networks", type=int, default=3, help="whose answers are averaged")
     args = parser.parse_args()
     tar = args.data / "esc10.tar"

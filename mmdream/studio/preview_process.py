@@ -1,7 +1,7 @@
 """The process that dreams at the cursor: requests in as lines of JSON, what became of them out likewise.
 
 It begins with the first dream, for it loads TensorFlow, and ends when its standard input does. Of several
-requests of one kind the newest counts: the one under way is given up.
+requests of one kind the newest counts, the one under way is given up; a picture gives way to a sound.
 """
 
 from __future__ import annotations
@@ -24,24 +24,32 @@ SOUND_SECONDS = Fraction(4)
 
 
 class Requests:
-    """Requests as they come; the newest of them counts."""
+    """Requests as they come; of each kind the newest counts, and a sound does not wait for a picture."""
 
     def __init__(self, stream: TextIO) -> None:
         self._waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._newest = 0
+        self._newest: dict[str, int] = {}
+        self._has_ended = False
+        self.sound_waits = threading.Event()
         threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def _read(self, stream: TextIO) -> None:
         for line in stream:
-            request = json.loads(line)
-            self._newest = request["number"]
-            self._waiting.put(request)
-        self._newest = sys.maxsize
+            self.put(json.loads(line))
+        self._has_ended = True
         self._waiting.put(None)
 
-    def is_outdated(self, number: int) -> bool:
-        """Whether a newer one has come, or no more will."""
-        return number < self._newest
+    def put(self, request: dict[str, Any]) -> None:
+        """Let a request wait behind the others."""
+        kind, number = request["kind"], request["number"]
+        self._newest[kind] = max(number, self._newest.get(kind, number))
+        if request["kind"] == "sound":
+            self.sound_waits.set()
+        self._waiting.put(request)
+
+    def is_outdated(self, request: dict[str, Any]) -> bool:
+        """Whether a newer one of its kind has come, or no more will."""
+        return self._has_ended or request["number"] < self._newest[request["kind"]]
 
     def __iter__(self) -> Requests:
         return self
@@ -67,7 +75,8 @@ def answer(request: dict[str, Any], requests: Requests, tell: Any) -> None:
         recipe = check_settings(request["settings"], keys, mask or None, Path(work) / "schedule.toml")
 
         def is_stopped() -> bool:
-            return requests.is_outdated(number)
+            gives_way = request["kind"] == "picture" and requests.sound_waits.is_set()
+            return gives_way or requests.is_outdated(request)
 
         film, seconds = probe(Path(request["film"])), Fraction(str(request["seconds"]))
         tell(number, "dreaming")
@@ -81,10 +90,12 @@ def answer(request: dict[str, Any], requests: Requests, tell: Any) -> None:
                 os.replace(Path(work) / name, folder / f"{request['id']}.{name}")
             tell(number, "sound", seconds=float(begin))
             return
-        quick = recipe if recipe.size is not None else replace(recipe, size=QUICK_SIZE)
-        made = excerpt.dream_frame_alone(film, seconds, quick, is_stopped)
-        write_image(folder / f"{request['id']}.quick.jpg", made.dream)
-        tell(number, "quick", seconds=made.seconds)
+        if not request.get("was_quick"):
+            quick = recipe if recipe.size is not None else replace(recipe, size=QUICK_SIZE)
+            made = excerpt.dream_frame_alone(film, seconds, quick, is_stopped)
+            write_image(folder / f"{request['id']}.quick.jpg", made.dream)
+            tell(number, "quick", seconds=made.seconds)
+            request["was_quick"] = True
         made = excerpt.dream_frame_in_film(
             film, seconds, recipe, is_stopped, lambda share: tell(number, "share", share=share)
         )
@@ -102,12 +113,15 @@ def main() -> None:
 
     requests = Requests(sys.stdin)
     for request in requests:
-        if requests.is_outdated(request["number"]):
+        if request["kind"] == "sound":
+            requests.sound_waits.clear()
+        if requests.is_outdated(request):
             continue
         try:
             answer(request, requests, tell)
         except Interrupted:
-            tell(request["number"], "dropped")
+            if not requests.is_outdated(request):
+                requests.put(request)  # It gave way to a sound.
         except UserError as error:
             tell(request["number"], "refused", message=str(error))
         except Exception as error:

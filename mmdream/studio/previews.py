@@ -21,7 +21,7 @@ class PreviewClient:
         self._tell, self._lock = tell, threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._number, self._last = 0, time.monotonic()
-        self._asked: dict[int, dict[str, Any]] = {}
+        self._asked: dict[str, dict[str, Any]] = {}
 
     def ask(self, request: dict[str, Any]) -> None:
         """Ask for a dream, in place of the one under way; the process is begun if it does not run."""
@@ -33,11 +33,12 @@ class PreviewClient:
                 self._process = self._start()
             assert self._process is not None
             assert self._process.stdin is not None
-            self._asked = {self._number: request}
+            request = request | {"number": self._number}
+            self._asked[request["kind"]] = request
             self._tell(
                 {"id": request["id"], "kind": request["kind"], "state": "starting" if starts else "dreaming"}
             )
-            self._process.stdin.write(json.dumps(request | {"number": self._number}) + "\n")
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
 
     def _start(self) -> subprocess.Popen[str]:
@@ -57,9 +58,10 @@ class PreviewClient:
         for line in process.stdout:
             said = json.loads(line)
             self._last = time.monotonic()
-            request = self._asked.get(said.pop("number"))
-            if request is not None:
-                self._tell({"id": request["id"], "kind": request["kind"], **said})
+            number = said.pop("number")
+            for request in [*self._asked.values()]:
+                if request["number"] == number:
+                    self._tell({"id": request["id"], "kind": request["kind"], **said})
         process.stdout.close()
         with self._lock:
             asked, self._asked = self._asked, {} if self._process is process else self._asked

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,6 +129,20 @@ def browser() -> Iterator[Chrome]:
     """One for all tests."""
     with open_browser() as driver:
         yield driver
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, which looks for what is in a screen reader's way."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        pytest.skip("axe-core comes by npm, which is not here")
+    words = ["npm", "pack", "--silent", "axe-core@4.14.1"]
+    name = subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+    with tarfile.open(folder / name) as tar:
+        file = tar.extractfile("package/axe.min.js")
+        assert file is not None
+        return file.read().decode()
 
 
 @pytest.fixture

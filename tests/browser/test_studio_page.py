@@ -145,6 +145,41 @@ def test_what_goes_wrong_is_said_in_one_line(page: Page) -> None:
     page.wait(lambda: "Resume goes on" in page.find("ul[aria-labelledby='jobs-title']")[0].text)
 
 
+def test_nothing_stands_in_a_screen_readers_way(page: Page, axe: str) -> None:
+    open_film(page)
+    page.button("Add key").click()
+    page.button("Hear dream").click()
+    page.button("Add to queue").click()
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done"])
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        page.browser.execute_script(axe)
+        found = page.browser.execute_async_script("axe.run().then(arguments[0])")["violations"]
+        assert [each["help"] for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_two_pages_show_the_same_and_reloads_lose_nothing(page: Page) -> None:
+    open_film(page)
+    set_number(page, "Seed", "11")
+    page.wait(lambda: "--seed 11" in page.command())
+    page.button("Add to queue").click()
+    page.wait(lambda: len(page.jobs()) == 1)
+    first = page.browser.current_window_handle
+    page.browser.switch_to.new_window("tab")
+    page.browser.get(page.address.split("?")[0])
+    page.wait(lambda: "--seed 11" in page.command())
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done"])
+    for _ in range(10):
+        page.browser.refresh()
+        page.wait(lambda: "--seed 11" in page.command())
+    assert page.jobs() == ["in.dream.mp4 done"]
+    page.browser.close()
+    page.browser.switch_to.window(first)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done"])
+    assert page.messages() == ""
+
+
 def kill_jobs(folder: Path) -> None:
     """End every film's process in a folder, as somebody else may."""
     for place in Path("/proc").glob("[0-9]*"):

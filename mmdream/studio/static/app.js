@@ -83,7 +83,7 @@ function App() {
     else if (said.message) {
       report(said);
       setDream((old) => ({ ...old, state: "failed" }));
-    } else if (said.state !== "dropped") setDream((old) => ({ ...old, state: said.state, share: 0 }));
+    } else setDream((old) => ({ ...old, state: said.state, share: 0 }));
   }, [report]);
 
   useEffect(() => {

@@ -70,7 +70,7 @@ export function Settings({ fields, networks, settings, keys, onChange, onReset }
   const toggle = (list, each) => (list.includes(each) ? list.filter((other) => other !== each) : [...list, each]);
   const groups = [...new Set(fields.map((field) => field.group))];
   const keyed = new Set(keys.map((key) => key.setting));
-  return html`<section class="settings" role="group" aria-label="Settings">
+  return html`<aside class="settings"><div role="group" aria-label="Settings">
     <div class="head"><h2>Settings</h2>
       <button type="button" onClick=${onReset}>Reset all settings</button></div>
     <div class="setting"><label for="network">Network</label>
@@ -87,5 +87,5 @@ export function Settings({ fields, networks, settings, keys, onChange, onReset }
         .map((field) => html`<${Row} key=${field.name} field=${field} given=${settings[field.name]}
           keyed=${keyed.has(field.name.replaceAll("-", "_"))} onChange=${onChange} />`)}
     </details>`)}
-  </section>`;
+  </div></aside>`;
 }

@@ -92,7 +92,7 @@ export function Timeline({ film, fields, keys, cursor, onKeys, onSeek, history }
     ${film.peaks.length > 0 && html`<${Wave} peaks=${film.peaks} />`}
     <${Curves} film=${film} keys=${keys} fields=${curved} shown=${curved.some((f) => f.name === shown) ? shown : "strength"}
       cursor=${cursor} onKeys=${onKeys} onSeek=${onSeek} />
-    <table aria-label="Keys"><thead><tr><th>Setting</th><th>Second</th><th>Value</th><th></th></tr></thead>
+    <table aria-label="Keys"><thead><tr><th>Setting</th><th>Second</th><th>Value</th><td></td></tr></thead>
       <tbody>${keys.map((key, number) => html`<tr key=${number}>
         <td>${title(key.setting)}</td>
         <td><input type="number" step="any" min="0" aria-label=${`Second of key ${number + 1}`} value=${key.at}
