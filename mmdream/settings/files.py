@@ -41,7 +41,15 @@ NUMBERS = {
     name: Annotated[float, metadata(kind)] for name, kind in field_types(Schedule).items() if name != "motif"
 }
 MOTIF = Annotated[str, metadata(field_types(Schedule)["motif"])]
-KEY_TYPES = {"at": float, **NUMBERS, "motif": MOTIF}
+EASE_HELP = "To the next key of each setting: straight; slowly off and slowly on; or held until it."
+KEY_TYPES = {
+    "at": float,
+    "ease": Annotated[Literal["linear", "smooth", "hold"], msgspec.Meta(description=EASE_HELP)],
+    **NUMBERS,
+    "motif": MOTIF,
+}
+SMOOTH_PIECES, HOLD_SECONDS = 32, 1e-6
+"""Straight pieces of a smooth way from key to key, and how long before the next one a held value ends."""
 """What a ``[[key]]`` table holds."""
 SPAN_NAMES = _file_names(Span)
 PASS_TYPES = {
@@ -158,7 +166,7 @@ def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
     """Sort the ``[[key]]`` tables of a file into one curve for each setting they name."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UserError("write each key as its own [[key]] table")
-    curves: dict[str, list[tuple[float, Any]]] = {}
+    curves: dict[str, list[tuple[float, Any, str]]] = {}
     for number, table in enumerate(tables, 1):
         if "at" not in table:
             raise UserError(f"key {number} has no time; add at = SECONDS")
@@ -167,10 +175,28 @@ def parse_key_tables(tables: Any) -> dict[str, list[tuple[float, Any]]]:
             values = {name: parse(KEY_TYPES[name], value, name) for name, value in table.items()}
         except UserError as error:
             raise UserError(f"key {number}: {error}") from None
-        when = values.pop("at")
+        when, ease = values.pop("at"), values.pop("ease", "linear")
         for name, value in values.items():
-            curves.setdefault(name, []).append((when, value))
-    return curves
+            if name == "motif" and ease == "smooth":
+                raise UserError(f"key {number}: motifs cross-fade linear, or hold; choose one for ease")
+            curves.setdefault(name, []).append((when, value, ease))
+    return {name: _ease_keys(keys) for name, keys in curves.items()}
+
+
+def _ease_keys(keys: list[tuple[float, Any, str]]) -> list[tuple[float, Any]]:
+    """Keys, each with the way to the next one, as keys with straight ways between them."""
+    eased: list[tuple[float, Any]] = []
+    for (when, value, ease), (then, other, _) in zip(keys, [*keys[1:], keys[-1]], strict=True):
+        eased.append((when, value))
+        if ease == "hold" and then - when > HOLD_SECONDS:
+            eased.append((then - HOLD_SECONDS, value))
+        if ease == "smooth" and then > when:
+            shares = [piece / SMOOTH_PIECES for piece in range(1, SMOOTH_PIECES)]
+            # Smoothstep: no slope at either end.
+            eased += [
+                (when + s * (then - when), value + s * s * (3 - 2 * s) * (other - value)) for s in shares
+            ]
+    return eased
 
 
 def json_schema() -> dict[str, Any]:

@@ -40,6 +40,7 @@ def studio(
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
+        listener.listen()  # Who opens the address at once waits for the server.
     except OSError as error:
         raise UserError(f"port {port}: {error.strerror}; choose another --port, or none") from error
     port, token = listener.getsockname()[1], secrets.token_urlsafe(24)

@@ -118,12 +118,13 @@ def write_schedule(keys: Sequence[Key], path: Path) -> None:
 
 def format_schedule(keys: Sequence[Key]) -> str:
     """The text of a schedule file."""
-    tables: dict[float, dict[str, Any]] = {}
+    tables: dict[tuple[float, str], dict[str, Any]] = {}
     for key in keys:
         if not math.isfinite(key.at):
             raise UserError("a key's time is a number of seconds")
-        tables.setdefault(key.at, {"at": key.at})[key.setting] = key.value
-    return tomli_w.dumps({"key": [tables[at] for at in sorted(tables)]})
+        ease = {} if key.ease == "linear" else {"ease": key.ease}
+        tables.setdefault((key.at, key.ease), {"at": key.at, **ease})[key.setting] = key.value
+    return tomli_w.dumps({"key": [tables[place] for place in sorted(tables)]})
 
 
 def command_words(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import tomli_w
@@ -25,6 +25,8 @@ class Key:
     setting: str
     at: float
     value: float | str
+    ease: Literal["linear", "smooth", "hold"] = "linear"
+    """The way to the setting's next key."""
 
 
 @dataclass

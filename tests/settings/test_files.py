@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import jsonschema_rs
+import numpy as np
 import pytest
 
 from mmdream.core.errors import UserError
@@ -81,3 +82,24 @@ def test_what_is_refused_is_not_accepted(text: str, tmp_path: Path):
 def test_a_wrong_pass_is_told_by_its_setting(text: str, line: str):
     with pytest.raises(UserError, match=line):
         parse_pass(text)
+
+
+def test_the_way_from_key_to_key_is_straight_smooth_or_held(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(
+        '[[key]]\nat = 0\nstrength = 0\ndepth = 0.2\nease = "smooth"\n[[key]]\nat = 2\nstrength = 1\n'
+        'motif = "dog"\nease = "hold"\n[[key]]\nat = 4\nstrength = 0.5\nmotif = "tower"\n'
+    )
+    strength, motif = read_schedule(path).curve("strength"), read_schedule(path).motif_curve
+    seconds = np.linspace(0, 2, 41)
+    shares = seconds / 2
+    np.testing.assert_allclose(strength.at(seconds), shares**2 * (3 - 2 * shares), atol=1e-3)
+    assert [strength.at(at) for at in (2, 3.999, 4, 9)] == [1, 1, 0.5, 0.5]
+    assert dict(motif.at(3.999)) == {"dog": 1.0, "tower": 0.0}
+    assert dict(motif.at(4.0)) == {"dog": 0.0, "tower": 1.0}
+    path.write_text('[[key]]\nat = 0\nmotif = "dog"\nease = "smooth"\n')
+    with pytest.raises(UserError, match="key 1: motifs cross-fade linear, or hold"):
+        read_schedule(path)
+    path.write_text('[[key]]\nat = 0\nstrength = 1\nease = "smoth"\n')
+    with pytest.raises(UserError, match="did you mean 'smooth'"):
+        read_schedule(path)

@@ -80,7 +80,7 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     assert kept.settings == SETTINGS
     assert kept.cursor == 0.5
     opened = studio.json("GET", studio.film)
-    assert opened["state"]["keys"] == KEYS
+    assert [{name: key[name] for name in KEYS[0]} for key in opened["state"]["keys"]] == KEYS
     assert opened["text"] == text
     sampled = studio.json("GET", f"{studio.film}/curves?to=1&count=3")
     assert sampled["curves"]["strength"] == [0.0, 0.75, 1.5]

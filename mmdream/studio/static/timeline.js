@@ -92,13 +92,16 @@ export function Timeline({ film, fields, keys, cursor, onKeys, onSeek, history }
     ${film.peaks.length > 0 && html`<${Wave} peaks=${film.peaks} />`}
     <${Curves} film=${film} keys=${keys} fields=${curved} shown=${curved.some((f) => f.name === shown) ? shown : "strength"}
       cursor=${cursor} onKeys=${onKeys} onSeek=${onSeek} />
-    <table aria-label="Keys"><thead><tr><th>Setting</th><th>Second</th><th>Value</th><td></td></tr></thead>
+    <table aria-label="Keys"><thead><tr><th>Setting</th><th>Second</th><th>Value</th><th>Way to the next</th><td></td></tr></thead>
       <tbody>${keys.map((key, number) => html`<tr key=${number}>
         <td>${title(key.setting)}</td>
         <td><input type="number" step="any" min="0" aria-label=${`Second of key ${number + 1}`} value=${key.at}
           onChange=${(e) => set(number, { at: Number(e.target.value) })} /></td>
         <td><input type="text" aria-label=${`Value of key ${number + 1}`} value=${key.value} onChange=${(e) =>
           set(number, { value: key.setting === "motif" ? e.target.value : Number(e.target.value) })} /></td>
+        <td><select aria-label=${`Ease of key ${number + 1}`} value=${key.ease ?? "linear"}
+          onChange=${(e) => set(number, { ease: e.target.value })}>
+          ${["linear", ...(key.setting === "motif" ? [] : ["smooth"]), "hold"].map((each) => html`<option>${each}</option>`)}</select></td>
         <td><button aria-label=${`Remove key ${number + 1}`} onClick=${() => onKeys(keys.filter((_, k) => k !== number))}>✕</button></td>
       </tr>`)}</tbody></table>
   </section>`;
