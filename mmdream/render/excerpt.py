@@ -78,8 +78,9 @@ def dream_frame_alone(
     scan = Scan((shot,), array("q", [frame.pts]), array("f", [1.0]), frame.time_base, 0)
     pipeline = replace(pipeline, hints=find_still_hints(pipeline.passes, small, recipe.seed))
     context, _ = pipeline.measurer(scan).measure(small_frame, 0, None)
-    _, dreamed = pipeline.step(pipeline.initial_states, small_frame, context)
-    return DreamedMoment(frame.rgb, dreamed.rgb, float(frame.seconds))
+    _, (layers,) = pipeline.ascend(pipeline.initial_states, [context])
+    dream, _ = pipeline.compose(small_frame, context, layers)
+    return DreamedMoment(frame.rgb, dream, float(frame.seconds))
 
 
 def dream_frame_in_film(

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from mmdream.core.errors import Interrupted, UserError
 
-QUICK_SIZE = "180p"
+QUICK_SIZE = "120p"
 SOUND_SECONDS = Fraction(4)
 
 
