@@ -97,7 +97,7 @@ class Page:
         """What is said."""
         return self.named("Messages").text
 
-    def wait(self, condition: Callable[[], T], seconds: float = 90) -> T:
+    def wait(self, condition: Callable[[], T], seconds: float = 300) -> T:
         """What a condition gives when it holds."""
         late, error = time.monotonic() + seconds, None
         while time.monotonic() < late:

@@ -81,7 +81,7 @@ def test_from_a_film_to_its_dream_with_a_kill_on_the_way(page: Page) -> None:
     page.start()
     page.wait(lambda: page.command() == command)
     page.button("Resume").click()
-    page.wait(lambda: page.jobs() == ["in.dream.mp4 done", "in.2.dream.mp4 done"], 200)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done", "in.2.dream.mp4 done"], 900)
     assert [link.text for link in page.find("ul[aria-labelledby='jobs-title'] > li:first-child a")] == [
         "Download",
         "Compare",
