@@ -13,10 +13,10 @@ import numpy as np
 
 from mmdream.analysis.shots import Scan, Shot, scan_frames
 from mmdream.audio.chunks import DreamHooks
-from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
 from mmdream.media.audio_files import DecodedSpan
+from mmdream.media.frame_reader import FrameReader
 from mmdream.media.probe import MediaFile
 from mmdream.media.tracks import find_sound_track
 from mmdream.media.video_reader import Frame, read_frames
@@ -44,21 +44,9 @@ class DreamedMoment:
 
 
 def find_frame(film: MediaFile, seconds: Fraction) -> Frame:
-    """The frame that is shown at a second, or the last one before the end; `UserError`: there is none."""
-    assert film.video is not None
-    step = 1 / (film.video.rate or Fraction(25))
-    found: Frame | None = None
-    for start in (max(seconds - step, Fraction(0)), Fraction(0)):
-        with closing(read_frames(film, start)) as frames:
-            for frame in frames:
-                if frame.seconds > seconds and found is not None:
-                    break
-                found = frame
-                if frame.seconds >= seconds:
-                    break
-        if found is not None:
-            return found
-    raise UserError(f"{film.path}: has no frame")
+    """The frame that is shown at a second, see `FrameReader`."""
+    with closing(FrameReader(film.path)) as reader:
+        return reader.read(seconds)
 
 
 def dream_frame_alone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from fractions import Fraction
@@ -86,19 +87,20 @@ def _describe(option: Option) -> Field:
     )
 
 
-def check_settings(
-    settings: Mapping[str, Any], keys: Sequence[Key], mask: Path | None, schedule: Path
-) -> Recipe:
-    """The recipe of a film's settings; `UserError` says which one is wrong.
-
-    Writes the keys, if any, to the schedule file, and takes it away where there are none.
-    """
+def check_settings(settings: Mapping[str, Any], keys: Sequence[Key], mask: Path | None) -> Recipe:
+    """The recipe of a film's settings; `UserError` says which one is wrong."""
     known = {option.name for option in DREAM_OPTIONS}
     if unknown := settings.keys() - known:
         raise UserError(f"there is no setting {min(unknown)}")
-    write_schedule(keys, schedule)
-    values = _values(settings, keys, mask) | ({"schedule": str(schedule)} if keys else {})
-    return build_recipe(Given(DREAM_OPTIONS, values), "film")
+    values = _values(settings, keys, mask)
+    with tempfile.TemporaryDirectory(prefix="mmdream") as folder:
+        schedule = Path(folder) / "schedule.toml"
+        write_schedule(keys, schedule)
+        try:
+            given = values | ({"schedule": str(schedule)} if keys else {})
+            return build_recipe(Given(DREAM_OPTIONS, given), "film")
+        except UserError as error:
+            raise UserError(str(error).removeprefix(f"{schedule}: ")) from None
 
 
 def _values(settings: Mapping[str, Any], keys: Sequence[Key], mask: Path | None) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def answer(request: dict[str, Any], requests: Requests, tell: Any) -> None:
     number, folder = request["number"], Path(request["folder"])
     keys, mask = [Key(**key) for key in request["keys"]], request["mask"] and Path(request["mask"])
     with tempfile.TemporaryDirectory(prefix="mmdream") as work:
-        recipe = check_settings(request["settings"], keys, mask or None, Path(work) / "schedule.toml")
+        recipe = check_settings(request["settings"], keys, mask or None)
 
         def is_stopped() -> bool:
             gives_way = request["kind"] == "picture" and requests.sound_waits.is_set()

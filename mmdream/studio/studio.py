@@ -19,13 +19,13 @@ import numpy as np
 
 from mmdream.core.errors import UserError
 from mmdream.core.files import user_cache_folder
+from mmdream.media.frame_reader import FrameReader
 from mmdream.media.image import write_image
-from mmdream.networks.registry import load_card
-from mmdream.settings.definition import suggest_name
-from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS
-from mmdream.studio import form, frames, library
+from mmdream.studio import film_folder, form, frames
 from mmdream.studio.job_queue import JobRunner
+from mmdream.studio.mask import decode_mask
+from mmdream.studio.network_choice import check_networks
 from mmdream.studio.previews import PreviewClient
 from mmdream.studio.project import (
     MAX_TRIES,
@@ -40,8 +40,7 @@ from mmdream.studio.project import (
 
 OPEN_READERS = 4
 """Films whose frames are read without being opened anew."""
-MAX_KEYS, MAX_MASK_SIDE = 2000, 4096
-NETWORKS = ("dreamnet", "googlenet", "squeezenet", "vgg16", "vgg19", "inceptionv3")
+MAX_KEYS = 2000
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -57,7 +56,7 @@ class Studio:
         self._project: Project = read_project(self.folder)
         self._previews = PreviewClient(self._on_preview)
         self._runner = JobRunner(self.folder, self._cache / "logs")
-        self._readers: OrderedDict[str, frames.FrameReader] = OrderedDict()
+        self._readers: OrderedDict[str, FrameReader] = OrderedDict()
         self._asked: dict[str, tuple[str, Try]] = {}
         self._jobs: list[Any] = []
 
@@ -65,22 +64,18 @@ class Studio:
 
     def list_films(self) -> list[dict[str, Any]]:
         """The films of the folder: id and name."""
-        return [{"id": film.id, "name": film.path.name} for film in library.list_films(self.folder)]
+        return [{"id": film.id, "name": film.path.name} for film in film_folder.list_films(self.folder)]
 
     @property
     def last_film(self) -> str:
         """The id of the film that was open last."""
-        return library.make_id(self._project.open)
+        return film_folder.make_id(self._project.open)
 
     def open_film(self, film_id: str) -> dict[str, Any]:
         """Facts, course of the sound and settings of a film."""
-        film = library.find_film(self.folder, film_id)
+        film = film_folder.find_film(self.folder, film_id)
         facts = frames.describe_film(film.path)
-        with self._lock:
-            state = self._state(film.path.name)
-            if self._project.open != film.path.name:
-                self._project.open = film.path.name
-                self._save()
+        state = self._state(film.path.name)
         return {
             "id": film.id,
             **asdict(facts),
@@ -92,9 +87,9 @@ class Studio:
 
     def read_frame(self, film_id: str, seconds: float, height: int) -> tuple[bytes, float]:
         """The frame that is shown at a second, as JPEG, and its own second."""
-        film = library.find_film(self.folder, film_id)
+        film = film_folder.find_film(self.folder, film_id)
         with self._lock:
-            reader = self._readers.pop(film_id, None) or frames.FrameReader(film.path)
+            reader = self._readers.pop(film_id, None) or FrameReader(film.path)
             self._readers[film_id] = reader
             while len(self._readers) > OPEN_READERS:
                 self._readers.popitem(last=False)[1].close()
@@ -104,8 +99,8 @@ class Studio:
     @functools.lru_cache(300)  # noqa: B019
     def read_thumbnail(self, film_id: str, seconds: float) -> bytes:
         """A small frame, as JPEG."""
-        film = library.find_film(self.folder, film_id)
-        reader = frames.FrameReader(film.path)
+        film = film_folder.find_film(self.folder, film_id)
+        reader = FrameReader(film.path)
         try:
             return frames.encode_jpeg(reader.read(Fraction(str(seconds))).rgb, frames.THUMBNAIL_HEIGHT)
         finally:
@@ -113,11 +108,11 @@ class Studio:
 
     def film_path(self, film_id: str) -> Path:
         """Where a film lies."""
-        return library.find_film(self.folder, film_id).path
+        return film_folder.find_film(self.folder, film_id).path
 
     def name_upload(self, given: str) -> Path:
         """A free name for a film that is added."""
-        return library.name_upload(self.folder, given)
+        return film_folder.name_upload(self.folder, given)
 
     def accept_upload(self, path: Path) -> dict[str, Any]:
         """A film that was added; `UserError`: it is none, and is gone."""
@@ -127,13 +122,13 @@ class Studio:
             path.unlink(missing_ok=True)
             raise
         self._tell({"type": "films", "films": self.list_films()})
-        return {"id": library.make_id(path.name), "name": path.name}
+        return {"id": film_folder.make_id(path.name), "name": path.name}
 
     # Settings.
 
     def save_state(self, film_id: str, given: dict[str, Any]) -> dict[str, Any]:
         """Keep a film's settings and keys; what they come to. `UserError`: one is wrong; nothing is kept."""
-        film = library.find_film(self.folder, film_id)
+        film = film_folder.find_film(self.folder, film_id)
         try:
             keys = msgspec.convert(given.get("keys", []), list[Key])
             settings = msgspec.convert(given.get("settings", {}), dict[str, str | bool | list[str]])
@@ -146,7 +141,8 @@ class Studio:
             old = self._state(film.path.name)
             state = replace(old, settings=settings, keys=keys, cursor=cursor)
             text = self._describe(film.path, state)
-            self._project.films[film.path.name] = state
+            form.write_schedule(keys, self._schedule_path(film.path))
+            self._project.films[film.path.name], self._project.open = state, film.path.name
             self._save()
         return text
 
@@ -154,7 +150,7 @@ class Studio:
         """Command line, Python and schedule of a film's settings, for its first result."""
         mask = self.folder / state.mask if state.mask else None
         schedule, out = self._schedule_path(film), film.with_name(f"{film.stem}.dream.mp4")
-        recipe = form.check_settings(state.settings, state.keys, mask, schedule)
+        recipe = form.check_settings(state.settings, state.keys, mask)
         check_networks(recipe)
         words = form.command_words(film, out, state.settings, state.keys, mask, schedule)
         return {
@@ -168,9 +164,9 @@ class Studio:
 
     def sample_curves(self, film_id: str, seconds: list[float]) -> dict[str, Any]:
         """Every varying setting at some seconds, by the code that renders: value, or shares of motifs."""
-        film = library.find_film(self.folder, film_id).path
+        film = film_folder.find_film(self.folder, film_id).path
         state = self._state(film.name)
-        recipe = form.check_settings(state.settings, state.keys, None, self._schedule_path(film))
+        recipe = form.check_settings(state.settings, state.keys, None)
         names = SCHEDULE_LIMITS
         curves: dict[str, Any] = {
             name: np.round(recipe.schedule.curve(name).at(seconds), 4).tolist() for name in names
@@ -180,7 +176,7 @@ class Studio:
 
     def keep_mask(self, film_id: str, png: bytes) -> dict[str, str]:
         """Keep a painted mask beside its film; no bytes: there is none any more."""
-        film = library.find_film(self.folder, film_id)
+        film = film_folder.find_film(self.folder, film_id)
         with self._lock:
             state = self._state(film.path.name)
             name = ""
@@ -197,13 +193,16 @@ class Studio:
 
     def dream(self, film_id: str, kind: str, seconds: float) -> dict[str, Any]:
         """Ask for the dream at a second, a picture or a sound; what becomes of it is told."""
-        film, made = library.find_film(self.folder, film_id), uuid.uuid4().hex
+        film, made = film_folder.find_film(self.folder, film_id), uuid.uuid4().hex
         if kind not in ("picture", "sound"):
             raise UserError("a dream at the cursor is of the picture or the sound")
         with self._lock:
             state = self._state(film.path.name)
             new = Try(made, seconds, dict(state.settings), list(state.keys), state.mask)
             self._asked[kind] = film.path.name, new
+            if self._project.open != film.path.name:
+                self._project.open = film.path.name
+                self._save()
         mask = str(self.folder / state.mask) if state.mask else ""
         request = {
             "id": made, "kind": kind, "film": str(film.path), "seconds": seconds, "settings": state.settings,
@@ -240,13 +239,13 @@ class Studio:
             with suppress(UserError):  # A full disk costs the memory of it, and nothing that is shown.
                 self._save()
         shown = [asdict(each) for each in state.tries]
-        self._tell({"type": "tries", "film": library.make_id(name), "tries": shown})
+        self._tell({"type": "tries", "film": film_folder.make_id(name), "tries": shown})
 
     # Jobs.
 
     def add_job(self, film_id: str) -> None:
         """Put a film at the queue's end with its settings as they stand."""
-        film = library.find_film(self.folder, film_id).path
+        film = film_folder.find_film(self.folder, film_id).path
         with self._lock:
             state, taken = self._state(film.name), {job.out for job in self._project.jobs}
             stems = (f"{film.stem}.dream", *(f"{film.stem}.{n}.dream" for n in range(2, 1000)))
@@ -299,7 +298,7 @@ class Studio:
             "sheet": f"{out.stem}.sheet.jpg",
         }
         path = out.with_name(names.get(kind, ""))
-        if kind not in names or not path.is_file() or not library.is_inside(path, self.folder):
+        if kind not in names or not path.is_file() or not film_folder.is_inside(path, self.folder):
             raise UserError("this result is not there any more")
         return path
 
@@ -317,8 +316,9 @@ class Studio:
                     if not job.held and not job.started and view.state in ("waiting", "stopped"):
                         self._runner.start(job)
                         self._save()
+                        views = [self._runner.view(each) for each in self._project.jobs]
                         break
-            jobs = self.list_jobs()
+            jobs = [asdict(view) for view in views]
             if jobs != self._jobs:
                 self._jobs = jobs
                 self._tell({"type": "jobs", "jobs": jobs})
@@ -344,42 +344,3 @@ class Studio:
     def close(self) -> None:
         """End the dreams at the cursor; jobs go on."""
         self._previews.close()
-
-
-def list_networks() -> dict[str, Any]:
-    """Motifs and classes of the networks that are there, by name."""
-    found = {}
-    for name in NETWORKS:
-        try:
-            card = load_card(name)
-        except UserError:
-            continue
-        found[name] = {
-            "motifs": sorted(card.motifs),
-            "classes": list(card.primary_names()) if card.head else [],
-        }
-    return found
-
-
-def check_networks(recipe: Recipe) -> None:
-    """Refuse motifs and classes that a recipe's picture network does not have; `UserError`."""
-    card = load_card(recipe.net)
-    for name in recipe.schedule.motif_curve.names:
-        if card.motifs and name not in card.motifs:
-            raise UserError(f"{recipe.net} has no motif {name!r}{suggest_name(name, card.motifs)}")
-    card.check_classes(recipe.wishes.terms)
-
-
-def decode_mask(png: bytes) -> np.ndarray:
-    """A painted mask as a grey picture, float32 [H, W, 3], 0..1; `UserError`: it is no PNG, or too large."""
-    import cv2
-
-    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) < 24:
-        raise UserError("a mask is a PNG picture")
-    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
-    if not (0 < width <= MAX_MASK_SIDE and 0 < height <= MAX_MASK_SIDE):
-        raise UserError(f"a mask is at most {MAX_MASK_SIDE} px on each side")
-    gray = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if gray is None:
-        raise UserError("this mask cannot be read")
-    return np.repeat((gray / np.float32(255))[..., None], 3, axis=2).astype(np.float32)

@@ -23,10 +23,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mmdream import __version__
 from mmdream.core.errors import UserError
 from mmdream.studio import form
+from mmdream.studio.film_folder import MAX_UPLOAD_BYTES
 from mmdream.studio.frames import MAX_HEIGHT
 from mmdream.studio.guard import Guard
-from mmdream.studio.library import MAX_UPLOAD_BYTES
-from mmdream.studio.studio import Studio, list_networks
+from mmdream.studio.network_choice import list_choices
+from mmdream.studio.studio import Studio
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 16 << 20
@@ -97,7 +98,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         fields = [asdict(each) for each in form.list_fields()]
         return {
             "version": __version__, "folder": studio.folder.name, "fields": fields,
-            "films": studio.list_films(), "networks": list_networks(), "jobs": studio.list_jobs(),
+            "films": studio.list_films(), "networks": list_choices(), "jobs": studio.list_jobs(),
             "open": studio.last_film,
         }  # fmt: skip
 
