@@ -21,9 +21,6 @@ from mmdream.core.files import hash_file
 from mmdream.networks.network import choose_precision, has_bfloat16
 from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
-from mmdream.render.atoms import hash_grain_set
-from mmdream.render.audio_style import check_audio_style
-from mmdream.render.models import check_image_targets, probe_guide_sound
 from mmdream.settings.definition import read_text, to_dict
 from mmdream.settings.passes import Pass, WeightsSource
 from mmdream.settings.recipe import GRAIN_SETS, NO_EXTRAS, ExtraOutputs, Recipe, Selection
@@ -94,6 +91,11 @@ def describe_job(
     extras: ExtraOutputs = NO_EXTRAS,
 ) -> Job:
     """Write down what is to be made; `hears`: a sound is dreamed. UserError: what the networks cannot do."""
+    # Whoever only looks at jobs, as the studio does, does without the libraries behind these.
+    from mmdream.render.atoms import hash_grain_set
+    from mmdream.render.audio_style import check_audio_style
+    from mmdream.render.models import check_image_targets, probe_guide_sound
+
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
         contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
