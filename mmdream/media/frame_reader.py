@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ class FrameReader:
 
     def __init__(self, path: Path) -> None:
         self._film: MediaFile = probe(path)
+        self._rate = Fraction(25) if self._film.video is None else self._film.video.rate or Fraction(25)
         self._frames: Generator[Frame, None, None] | None = None
         self._shown: Frame | None = None
         self._next: Frame | None = None
@@ -30,24 +32,29 @@ class FrameReader:
         `UserError`: there is none.
         """
         seconds += self.ROUNDING_SECONDS
+        if self._film.duration is not None:
+            seconds = min(seconds, self._film.duration)
         if (
             self._shown is None
             or not self._shown.seconds <= seconds <= self._shown.seconds + self.NEAR_SECONDS
         ):
-            self._begin(max(seconds - self.NEAR_SECONDS / 4, Fraction(0)))
-            if self._shown is None or self._shown.seconds > seconds:
-                self._begin(Fraction(0))  # The frame before lasts long, or the film has ended.
+            # Frames before this one are decoded, but not converted. One that lasts long begins earlier.
+            back = 2 / self._rate
+            while self._begin(max(seconds - back, Fraction(0))) > seconds and back < seconds:
+                back *= 8
         while self._next is not None and self._next.seconds <= seconds:
             self._advance()
         if self._shown is None:
             raise UserError(f"{self._film.path}: has no frame that can be shown")
         return self._shown
 
-    def _begin(self, start: Fraction) -> None:
+    def _begin(self, start: Fraction) -> float:
+        """Read on from the first frame after a second; when that is, infinite if there is none."""
         self.close()
         self._frames = read_frames(self._film, start)
         self._next = next(self._frames, None)
         self._advance()
+        return math.inf if self._shown is None else float(self._shown.seconds)
 
     def _advance(self) -> None:
         assert self._frames is not None

@@ -74,6 +74,8 @@ def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path
     suffixes = (*ARRAY_SUFFIXES, ".h5", ".keras") if by_keras else ARRAY_SUFFIXES
     if path.suffix not in suffixes:
         raise UserError(f"{path}: {card.name} takes weights as {' or '.join(suffixes)}")
+    if weights is None and isinstance(card.weights, (ShippedWeights, TrainedWeights)):
+        return path  # Found by its hash: there is nothing that its shapes could still say.
     if path.suffix in ARRAY_SUFFIXES and (required := _required_shapes(card)):
         check_shapes(path, card.name, {name: a.shape for name, a in read_arrays(path).items()}, required)
     elif path.suffix == ".h5" and path.read_bytes()[:4] != b"\x89HDF":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,10 +13,10 @@ import numpy as np
 
 from mmdream.analysis.shots import Scan, Shot, scan_frames
 from mmdream.audio.chunks import DreamHooks
+from mmdream.core.errors import Interrupted
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
 from mmdream.media.audio_files import DecodedSpan
-from mmdream.media.frame_reader import FrameReader
 from mmdream.media.probe import MediaFile
 from mmdream.media.tracks import find_sound_track
 from mmdream.media.video_reader import Frame, read_frames
@@ -43,22 +43,12 @@ class DreamedMoment:
     """Of the frame, since `MediaFile.start`."""
 
 
-def find_frame(film: MediaFile, seconds: Fraction) -> Frame:
-    """The frame that is shown at a second, see `FrameReader`."""
-    with closing(FrameReader(film.path)) as reader:
-        return reader.read(seconds)
-
-
-def dream_frame_alone(
-    film: MediaFile, seconds: Fraction, recipe: Recipe, is_stopped: IsStopped
-) -> DreamedMoment:
-    """The frame at a second dreamed by itself, at the recipe's size; drives are left out.
+def dream_frame_alone(frame: Frame, recipe: Recipe, is_stopped: IsStopped) -> DreamedMoment:
+    """A frame dreamed by itself, at the recipe's size; its drives are followed already.
 
     `Interrupted` is raised when `is_stopped` says so.
     """
-    frame = find_frame(film, seconds)
     height, width = frame.rgb.shape[:2]
-    recipe = replace(recipe, drives=(), sound_drives=())
     pipeline = FramePipeline.load(recipe, (width, height), EventSink(), Stopwatch().watch(is_stopped))
     small = resize(frame.rgb, pipeline.size)
     small_frame = replace(frame, rgb=small, index=0)
@@ -73,23 +63,21 @@ def dream_frame_alone(
 
 def dream_frame_in_film(
     film: MediaFile,
-    seconds: Fraction,
+    shown: Fraction,
     recipe: Recipe,
     is_stopped: IsStopped,
     on_frame: Callable[[float], None] = lambda share: None,
 ) -> DreamedMoment:
-    """The frame at a second as in the film: those from the cut, or the last 24, are dreamed before it.
+    """The frame that begins at a second as in the film: from the cut on, or the last 24, are dreamed before.
 
-    Drives are left out. `on_frame` takes the share of the frames that is done, 0..1; `Interrupted` as above.
+    Drives are followed already. `on_frame` takes the share of the frames that is done, 0..1; `Interrupted` as above.
     """
     assert film.video is not None
-    shown = find_frame(film, seconds).seconds
     rate = film.video.rate or Fraction(25)
     begin, end = max(shown - LEAD_FRAMES / rate, Fraction(0)), shown + Fraction(1, 1000)
     with closing(read_frames(film, begin, end)) as frames:
-        scan = scan_frames(frames)
+        scan = scan_frames(_until_stopped(frames, is_stopped))
     first = scan.shots[-1].first
-    recipe = replace(recipe, drives=(), sound_drives=())
     size = film.video.width, film.video.height
     recipe, stopwatch = replace(recipe, size=film_size(recipe.size, *size)), Stopwatch()
     pipeline = FramePipeline.load(recipe, size, EventSink(), stopwatch.watch(is_stopped), len(scan.pts) + 1)
@@ -107,6 +95,13 @@ def dream_frame_in_film(
     return found
 
 
+def _until_stopped(frames: Iterable[Frame], is_stopped: IsStopped) -> Iterator[Frame]:
+    for frame in frames:
+        if is_stopped():
+            raise Interrupted
+        yield frame
+
+
 def dream_sound_around(
     film: MediaFile,
     choice: int | str | None,
@@ -117,10 +112,9 @@ def dream_sound_around(
 ) -> DecodedSpan:
     """Some seconds of a film's sound track dreamed: ``source.wav`` and ``sound.wav`` in the folder `work`.
 
-    Drives are left out. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such track.
+    Drives are followed already. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such track.
     """
     audio = InputTrack(film, find_sound_track(film, choice), span)
-    recipe = replace(recipe, drives=(), sound_drives=())
     network = load_audio_network(recipe, EventSink())
     made, _ = render_audio_track(
         audio, network, recipe, EventSink(), work, DreamHooks(should_stop=is_stopped)

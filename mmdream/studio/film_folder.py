@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdream.core.errors import UserError
-from mmdream.media.formats import AUDIO_SUFFIXES
 
 FILM_SUFFIXES = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".ogv", ".gif")
 MADE = re.compile(r"\.(dream|compare)\.")
@@ -31,10 +30,10 @@ class Film:
 
 
 def list_films(folder: Path) -> list[Film]:
-    """The films and sounds in a folder, by name; links that lead out of it are none of them."""
+    """The films in a folder, by name; links that lead out of it are none of them."""
     found = []
     for path in sorted(folder.iterdir(), key=lambda each: each.name.lower()):
-        is_source = path.suffix.lower() in (*FILM_SUFFIXES, *AUDIO_SUFFIXES) and not MADE.search(path.name)
+        is_source = path.suffix.lower() in FILM_SUFFIXES and not MADE.search(path.name)
         if is_source and not path.name.startswith(".") and is_inside(path, folder) and path.is_file():
             found.append(Film(make_id(path.name), path))
     return found
@@ -66,8 +65,8 @@ def name_upload(folder: Path, given: str) -> Path:
     name = re.split(r"[/\\]", unicodedata.normalize("NFC", given))[-1]
     name = "".join(each for each in name if each.isprintable() and each not in '<>:"|?*').strip(" .")
     stem, suffix = os.path.splitext(name)
-    if suffix.lower() not in (*FILM_SUFFIXES, *AUDIO_SUFFIXES):
-        raise UserError(f"{name or 'this file'}: is no film or sound by its name; it is not added")
+    if suffix.lower() not in FILM_SUFFIXES:
+        raise UserError(f"{name or 'this file'}: is no film by its name; it is not added")
     stem = stem.strip(" .")[:MAX_NAME_LENGTH] or "film"
     if RESERVED.fullmatch(stem) or MADE.search(f"{stem}{suffix}"):
         stem = f"film {stem}".replace(".", " ")

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmdream.core.errors import UserError
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import probe
 
@@ -27,18 +28,19 @@ class FilmFacts:
     width: int
     height: int
     rate: float
-    """Frames a second; 0: it has no picture."""
+    """Frames a second."""
     tracks: tuple[str, ...]
 
 
 def describe_film(path: Path) -> FilmFacts:
-    """Facts of a file; `UserError`: it is no film."""
+    """Facts of a file; `UserError`: it is no film, or has no picture."""
     film = probe(path)
     video = film.video
+    if video is None:
+        raise UserError(f"{path.name}: has no picture; `mmdream audio` dreams its sound")
     tracks = tuple(f"{t.number}: {t.layout}, {t.rate} Hz" for t in film.audio_tracks)
-    rate = 0.0 if video is None else float(video.rate or 25)
-    size = (0, 0) if video is None else (video.width, video.height)
-    return FilmFacts(path.name, float(film.duration or 0), *size, rate, tracks)
+    duration, rate = float(film.duration or 0), float(video.rate or 25)
+    return FilmFacts(path.name, duration, video.width, video.height, rate, tracks)
 
 
 def encode_jpeg(rgb: np.ndarray, height: int) -> bytes:
@@ -49,6 +51,13 @@ def encode_jpeg(rgb: np.ndarray, height: int) -> bytes:
     pixels = np.rint(np.clip(rgb[..., ::-1], 0, 1) * 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
+
+
+def shrink_jpeg(data: bytes, height: int) -> bytes:
+    """A picture of our own as a smaller one."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    return encode_jpeg(pixels[..., ::-1].astype(np.float32) / 255, height)
 
 
 @functools.lru_cache(8)

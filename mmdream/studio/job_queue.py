@@ -1,136 +1,106 @@
-"""The films that are to be made, one after the other, each by a process that outlives the studio."""
+"""The queue of a project: one film after the other is made, in the order that a person gives."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from contextlib import suppress
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmdream.jobs.journal import read_events
-from mmdream.jobs.store import STOP_FILE, is_job_folder, is_running, job_folder, list_jobs
-from mmdream.studio.project import QueuedJob
+from mmdream.core.errors import UserError
+from mmdream.studio import form
+from mmdream.studio.film_folder import is_inside
+from mmdream.studio.job_runner import JobRunner, JobView
+from mmdream.studio.project import FilmState, Project, QueuedJob
 
-LOG_SUFFIX = ".log"
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as the page shows it."""
-
-    id: str
-    film: str
-    out: str
-    state: str
-    """waiting, running, stopped, failed or done."""
-    share: float
-    """0..1."""
-    left: float | None
-    """Seconds that it still takes; None: not known."""
-    message: str
-    events: list[str]
-    """The last of what happened."""
+MAX_RESULTS = 1000
+"""Of one film in a folder."""
 
 
-class JobRunner:
-    """Starts and stops the processes, and tells from the files how they are."""
+class JobQueue:
+    """Adds, orders and starts the jobs of a project; whoever calls holds the project's lock."""
 
-    def __init__(self, folder: Path, logs: Path) -> None:
-        self._folder, self._logs = folder, logs
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+    def __init__(self, folder: Path, logs: Path, project: Project, save: Callable[[], None]) -> None:
+        self._folder, self._project, self._save = folder, project, save
+        self._runner = JobRunner(folder, logs)
 
-    def start(self, job: QueuedJob) -> None:
-        """Begin a job, or go on with it; it lives on when the studio ends."""
-        resumed = is_job_folder(job_folder(self._folder / job.out))
-        words = ["resume", job.out] if resumed else job.command
-        self._logs.mkdir(parents=True, exist_ok=True)
-        with open(self._log(job), "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "mmdream", *words],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._processes[job.id] = process
-        job.started, job.held, job.pid = True, False, process.pid
+    def add(self, film: Path, state: FilmState) -> None:
+        """Put a film at the queue's end with its settings as they stand; the first of several is started."""
+        taken = {job.out for job in self._project.jobs}
+        stems = (f"{film.stem}.dream", *(f"{film.stem}.{n}.dream" for n in range(2, MAX_RESULTS)))
+        names = (f"{stem}.mp4" for stem in stems)
+        out = next(
+            self._folder / name for name in names if name not in taken and not (self._folder / name).exists()
+        )
+        # A copy of the keys: the film's may change while it waits.
+        schedule = out.with_name(f"{out.stem}.schedule.toml")
+        form.write_schedule(state.keys, schedule)
+        mask = self._folder / state.mask if state.mask else None
+        words = form.command_words(film, out, state.settings, state.keys, mask, schedule)
+        job_id = uuid.uuid4().hex
+        words += ["--sheet", f"{out.stem}.sheet.jpg", "--compare"]
+        if "keep-picture" not in state.settings:
+            words += ["--preview", str(self._runner.preview(job_id))]
+        self._project.jobs.append(QueuedJob(job_id, film.name, out.name, words))
+        self._save()
 
-    def stop(self, job: QueuedJob) -> None:
-        """Let a job stop as Ctrl-C does: what is finished is kept."""
-        job.held = True
-        folder = job_folder(self._folder / job.out)
-        if is_running(folder):
-            (folder / STOP_FILE).touch()
-        elif (process := self._processes.get(job.id)) is not None and process.poll() is None:
-            process.terminate()
-
-    def is_active(self, job: QueuedJob) -> bool:
-        """Whether somebody works on it."""
-        process = self._processes.get(job.id)
-        if process is not None and process.poll() is None:
-            return True
-        return is_running(job_folder(self._folder / job.out))
-
-    def view(self, job: QueuedJob) -> JobView:
-        """How a job is, by its folder and its result."""
-        out = self._folder / job.out
-        folder, share, message = job_folder(out), 0.0, ""
-        left: float | None = None
-        events: list[str] = []
-        if self.is_active(job):
-            state = "running"
-        elif is_job_folder(folder):
-            state = "stopped"
-        elif out.is_file() and job.started:
-            state, share = "done", 1.0
-        elif job.started and not job.held:
-            state, message = "failed", self._read_error(job)
+    def change(self, job_id: str, action: str) -> None:
+        """Stop, resume, remove a job, or move it up or down; `UserError`: that cannot be."""
+        job = self._find(job_id)
+        jobs, place = self._project.jobs, self._project.jobs.index(job)
+        if action == "stop":
+            self._runner.stop(job)
+        elif action == "resume":
+            job.held, job.started = False, False
+        elif action == "remove":
+            if self._runner.is_active(job):
+                raise UserError(f"{job.out}: is being made; stop it first")
+            self._runner.remove(job)
+            jobs.remove(job)
+        elif action in ("up", "down"):
+            other = place + (1 if action == "down" else -1)
+            if 0 <= other < len(jobs):
+                jobs[place], jobs[other] = jobs[other], jobs[place]
         else:
-            state = "stopped" if job.held else "waiting"
-        if is_job_folder(folder):
-            with suppress(OSError):
-                share, left, events = self._read_progress(folder)
-            if state == "stopped" and not job.held:
-                message = self._read_error(job) or "its process was ended from outside; Resume goes on"
-        return JobView(job.id, job.film, job.out, state, share, left, message, events)
+            raise UserError(f"a job has no action {action}")
+        self._save()
 
-    def _read_progress(self, folder: Path) -> tuple[float, float | None, list[str]]:
-        happened = read_events(folder)
-        share, left = 0.0, None
-        for status in list_jobs(folder):
-            if status.folder == folder and status.total:
-                share = status.frames / status.total
-        for event in reversed(happened):
-            if event["event"] == "progress" and event.get("medium") == "picture" and event.get("total"):
-                share = max(share, event["done"] / event["total"])
-                break
-        times = [event["seconds"] for event in happened if event["event"] == "left" and "seconds" in event]
-        return share, times[-1] if times else left, [_describe(event) for event in happened[-5:]]
+    def find_file(self, job_id: str, kind: str) -> Path:
+        """A result of a job, or the newest frame of one that is made; `UserError`: it is not there."""
+        out = self._folder / self._find(job_id).out
+        paths = {
+            "film": out,
+            "compare": out.with_name(f"{out.stem}.compare{out.suffix}"),
+            "sheet": out.with_name(f"{out.stem}.sheet.jpg"),
+            "frame": self._runner.preview(job_id),
+        }
+        path = paths.get(kind)
+        if path is None or not path.is_file() or not (kind == "frame" or is_inside(path, self._folder)):
+            raise UserError("this result is not there any more")
+        return path
 
-    def _log(self, job: QueuedJob) -> Path:
-        return self._logs / f"{job.id}{LOG_SUFFIX}"
+    def read_record(self, job_id: str) -> str:
+        """All that happened to a job, and all that it said."""
+        return self._runner.read_record(self._find(job_id))
 
-    def _read_error(self, job: QueuedJob) -> str:
-        """The last line that a process said of itself."""
-        try:
-            text = self._log(job).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-        lines = [line for line in text.splitlines() if line.startswith("mmdream: error:")]
-        return lines[-1].removeprefix("mmdream: error:").strip() if lines else ""
+    def views(self) -> list[dict[str, Any]]:
+        """The queue as it is shown."""
+        return [asdict(self._runner.view(job)) for job in self._project.jobs]
 
-    def remove(self, job: QueuedJob) -> None:
-        """Forget a job; its folder and its result stay."""
-        self._processes.pop(job.id, None)
-        with suppress(OSError):
-            os.unlink(self._log(job))
+    def advance(self) -> None:
+        """Start the first job that waits if nothing runs."""
+        views: list[JobView] = [self._runner.view(job) for job in self._project.jobs]
+        if any(view.state == "running" for view in views):
+            return
+        for job, view in zip(self._project.jobs, views, strict=True):
+            if not job.held and not job.started and view.state in ("waiting", "stopped"):
+                self._runner.start(job)
+                self._save()
+                return
 
-
-def _describe(event: dict[str, Any]) -> str:
-    """An event as a line."""
-    told = {name: value for name, value in event.items() if name not in ("time", "event", "report")}
-    return f"{event['event']} " + ", ".join(f"{name} {value}" for name, value in told.items())
+    def _find(self, job_id: str) -> QueuedJob:
+        for job in self._project.jobs:
+            if job.id == job_id:
+                return job
+        raise UserError("this job is not in the queue any more")

@@ -1,4 +1,4 @@
-"""What the picture networks can be asked to dream, and whether they can dream what is asked."""
+"""What networks can be asked to dream, and whether they can dream what is asked."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from mmdream.settings.recipe import Recipe
 
 
 def list_choices() -> dict[str, Any]:
-    """Motifs and classes of every picture network, by its name."""
-    cards = [load_card(name) for name in list_networks("picture")]
+    """Medium, motifs and classes of every network, by its name."""
+    cards = [load_card(name) for name in list_networks()]
     return {
         card.name: {
+            "medium": card.medium,
             "motifs": sorted(card.motifs),
             "classes": list(card.primary_names()) if card.head else [],
         }

@@ -1,106 +1,150 @@
-"""The process that dreams at the cursor: requests in as lines of JSON, what became of them out likewise.
+"""The process that dreams for the page: requests in as lines of JSON, what became of them out likewise.
 
-It begins with the first dream, for it loads TensorFlow, and ends when its standard input does. Of several
-requests of one kind the newest counts, the one under way is given up; a picture gives way to a sound.
+It begins with the first dream, for it loads TensorFlow, and ends when its standard input does.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import queue
 import sys
 import tempfile
-import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from mmdream.core.errors import Interrupted, UserError
+from mmdream.media.frame_reader import FrameReader
+from mmdream.media.probe import MediaFile, probe
+from mmdream.media.video_reader import Frame
+from mmdream.settings.recipe import Recipe
+from mmdream.settings.schedule import SCHEDULE_LIMITS
+from mmdream.studio.preview_requests import Requests
+
+if TYPE_CHECKING:
+    from mmdream.analysis.modulate import ModulatedSchedules
 
 QUICK_SIZE = "120p"
 SOUND_SECONDS = Fraction(4)
+DRIVE_SAMPLES = 400
+"""Of a curve that follows a film, over its length."""
+MAX_MODULATED = 8
+_modulated: dict[tuple[Path, Recipe], ModulatedSchedules] = {}
+"""Schedules that follow a film, by its scan: to measure a long film's sound takes a while."""
+Tell = Callable[..., None]
+IsStopped = Callable[[], bool]
 
 
-class Requests:
-    """Requests as they come; of each kind the newest counts, and a sound does not wait for a picture."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._waiting: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._newest: dict[str, int] = {}
-        self._has_ended = False
-        self.sound_waits = threading.Event()
-        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
-
-    def _read(self, stream: TextIO) -> None:
-        for line in stream:
-            self.put(json.loads(line))
-        self._has_ended = True
-        self._waiting.put(None)
-
-    def put(self, request: dict[str, Any]) -> None:
-        """Let a request wait behind the others."""
-        kind, number = request["kind"], request["number"]
-        self._newest[kind] = max(number, self._newest.get(kind, number))
-        if request["kind"] == "sound":
-            self.sound_waits.set()
-        self._waiting.put(request)
-
-    def is_outdated(self, request: dict[str, Any]) -> bool:
-        """Whether a newer one of its kind has come, or no more will."""
-        return self._has_ended or request["number"] < self._newest[request["kind"]]
-
-    def __iter__(self) -> Requests:
-        return self
-
-    def __next__(self) -> dict[str, Any]:
-        request = self._waiting.get()
-        if request is None:
-            raise StopIteration
-        return request
-
-
-def answer(request: dict[str, Any], requests: Requests, tell: Any) -> None:
-    """Dream what is asked for: a frame quickly and then as in the film, or some seconds of sound."""
-    from mmdream.media.image import write_image
-    from mmdream.media.probe import probe
-    from mmdream.render import excerpt
+def answer(request: dict[str, Any], tell: Tell, is_stopped: IsStopped) -> None:
+    """Do what is asked for; `Interrupted` when `is_stopped` says so."""
     from mmdream.studio.form import check_settings
     from mmdream.studio.project import Key
 
-    number, folder = request["number"], Path(request["folder"])
+    if request["kind"] == "gallery":
+        fill_gallery(request, tell, is_stopped)
+        return
     keys, mask = [Key(**key) for key in request["keys"]], request["mask"] and Path(request["mask"])
+    recipe, film = check_settings(request["settings"], keys, mask or None), probe(Path(request["film"]))
+    tell("dreaming")
+    recipe = follow_film(film, recipe, Path(request["scan"]), request["kind"] == "sound", is_stopped)
+    if request["kind"] == "drives":
+        tell("drives", curves=sample_schedule(recipe, float(film.duration or 0)))
+    elif request["kind"] == "sound":
+        dream_sound(request, film, recipe, tell, is_stopped)
+    else:
+        dream_picture(request, film, recipe, tell, is_stopped)
+
+
+def dream_picture(
+    request: dict[str, Any], film: MediaFile, recipe: Recipe, tell: Tell, is_stopped: IsStopped
+) -> None:
+    """A frame quickly, and then as in the film."""
+    from mmdream.media.image import write_image
+    from mmdream.render import excerpt
+
+    frame, made = read_frame(film, Fraction(str(request["seconds"]))), Path(request["folder"]) / request["id"]
+    if not request.get("was_quick"):
+        quick = recipe if recipe.size is not None else replace(recipe, size=QUICK_SIZE)
+        write_image(made.with_suffix(".quick.jpg"), excerpt.dream_frame_alone(frame, quick, is_stopped).dream)
+        tell("quick", seconds=float(frame.seconds))
+        request["was_quick"] = True
+    whole = excerpt.dream_frame_in_film(
+        film, frame.seconds, recipe, is_stopped, lambda share: tell("share", share=share)
+    )
+    write_image(made.with_suffix(".full.jpg"), whole.dream)
+    tell("full", seconds=whole.seconds)
+
+
+def dream_sound(
+    request: dict[str, Any], film: MediaFile, recipe: Recipe, tell: Tell, is_stopped: IsStopped
+) -> None:
+    """Four seconds of sound around a second, and their source."""
+    from mmdream.render import excerpt
+
+    seconds, length = Fraction(str(request["seconds"])), film.duration or SOUND_SECONDS
+    begin = max(min(seconds - SOUND_SECONDS / 2, length - SOUND_SECONDS), Fraction(0))
+    track = request["settings"].get("sound-track")
     with tempfile.TemporaryDirectory(prefix="mmdream") as work:
-        recipe = check_settings(request["settings"], keys, mask or None)
+        span = begin, begin + SOUND_SECONDS
+        excerpt.dream_sound_around(film, track, span, recipe, Path(work), is_stopped)
+        for name in ("source.wav", "sound.wav"):
+            os.replace(Path(work) / name, Path(request["folder"]) / f"{request['id']}.{name}")
+    tell("sound", seconds=float(begin))
 
-        def is_stopped() -> bool:
-            gives_way = request["kind"] == "picture" and requests.sound_waits.is_set()
-            return gives_way or requests.is_outdated(request)
 
-        film, seconds = probe(Path(request["film"])), Fraction(str(request["seconds"]))
-        tell(number, "dreaming")
-        if request["kind"] == "sound":
-            length = film.duration or SOUND_SECONDS
-            begin = max(min(seconds - SOUND_SECONDS / 2, length - SOUND_SECONDS), Fraction(0))
-            span = begin, begin + SOUND_SECONDS
-            track = request["settings"].get("sound-track")
-            excerpt.dream_sound_around(film, track, span, recipe, Path(work), is_stopped)
-            for name in ("source.wav", "sound.wav"):
-                os.replace(Path(work) / name, folder / f"{request['id']}.{name}")
-            tell(number, "sound", seconds=float(begin))
-            return
-        if not request.get("was_quick"):
-            quick = recipe if recipe.size is not None else replace(recipe, size=QUICK_SIZE)
-            made = excerpt.dream_frame_alone(film, seconds, quick, is_stopped)
-            write_image(folder / f"{request['id']}.quick.jpg", made.dream)
-            tell(number, "quick", seconds=made.seconds)
-            request["was_quick"] = True
-        made = excerpt.dream_frame_in_film(
-            film, seconds, recipe, is_stopped, lambda share: tell(number, "share", share=share)
-        )
-        write_image(folder / f"{request['id']}.full.jpg", made.dream)
-        tell(number, "full", seconds=made.seconds)
+def fill_gallery(request: dict[str, Any], tell: Tell, is_stopped: IsStopped) -> None:
+    """Dream what a gallery lacks of what is looked at."""
+    from mmdream.studio.gallery import find_entry, make_entry
+
+    for name in request["names"]:
+        if is_stopped():
+            raise Interrupted
+        path = find_entry(request["net"], request["of"], name)
+        if not path.is_file():
+            make_entry(request["net"], request["of"], name, path)
+        tell("entry", net=request["net"], of=request["of"], name=name)
+
+
+def follow_film(
+    film: MediaFile, recipe: Recipe, folder: Path, is_sound: bool, is_stopped: IsStopped
+) -> Recipe:
+    """A recipe whose schedule follows its drives; `UserError`: the film was not gone through yet."""
+    from mmdream.studio.scan_process import SCAN_FILE
+
+    if not (recipe.drives or recipe.sound_drives):
+        return recipe
+    from mmdream.analysis.modulate import modulate_schedules, with_modulated_schedule
+    from mmdream.analysis.shots import Scan
+
+    if not (folder / SCAN_FILE).is_file():
+        raise UserError("drives are followed when the film has been gone through; wait a little")
+    if (made := _modulated.get((folder, recipe))) is None:
+        scan = Scan.from_bytes((folder / SCAN_FILE).read_bytes())
+        made = _modulated[folder, recipe] = modulate_schedules(film, recipe, scan, is_stopped)
+        while len(_modulated) > MAX_MODULATED:
+            del _modulated[next(iter(_modulated))]
+    return with_modulated_schedule(recipe, made.audio if is_sound else made.video)
+
+
+def sample_schedule(recipe: Recipe, length: float) -> dict[str, Any]:
+    """Every setting over a film: seconds, and values at them."""
+    seconds = [length * number / (DRIVE_SAMPLES - 1) for number in range(DRIVE_SAMPLES)]
+    curves = {name: recipe.schedule.curve(name).at(seconds) for name in SCHEDULE_LIMITS}
+    return {"seconds": seconds} | {name: [round(float(v), 4) for v in curves[name]] for name in curves}
+
+
+@functools.lru_cache(1)
+def _open(path: Path, modified: float) -> FrameReader:
+    del modified  # Of the file: another one has other frames.
+    return FrameReader(path)
+
+
+def read_frame(film: MediaFile, seconds: Fraction) -> Frame:
+    """The frame that is shown at a second; the film stays open for the next one."""
+    return _open(film.path, film.path.stat().st_mtime).read(seconds)
 
 
 def main() -> None:
@@ -113,19 +157,15 @@ def main() -> None:
 
     requests = Requests(sys.stdin)
     for request in requests:
-        if request["kind"] == "sound":
-            requests.sound_waits.clear()
-        if requests.is_outdated(request):
-            continue
+        number = request["number"]
         try:
-            answer(request, requests, tell)
+            answer(request, functools.partial(tell, number), functools.partial(requests.gives_way, request))
         except Interrupted:
-            if not requests.is_outdated(request):
-                requests.put(request)  # It gave way to a sound.
+            requests.put(request)  # It goes on when there is time, unless a newer one has come.
         except UserError as error:
-            tell(request["number"], "refused", message=str(error))
+            tell(number, "refused", message=str(error))
         except Exception as error:
-            tell(request["number"], "failed", message=f"{type(error).__name__}: {error}")
+            tell(number, "failed", message=f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

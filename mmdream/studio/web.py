@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from mmdream import __version__
 from mmdream.core.errors import UserError
-from mmdream.studio import form
+from mmdream.studio import form, gallery
 from mmdream.studio.film_folder import MAX_UPLOAD_BYTES
 from mmdream.studio.frames import MAX_HEIGHT
 from mmdream.studio.guard import Guard
@@ -32,7 +32,7 @@ from mmdream.studio.studio import Studio
 STATIC_FOLDER = Path(__file__).parent / "static"
 MAX_BODY_BYTES = 16 << 20
 """Of all but films."""
-MAX_RANGES = 1
+MAX_RANGES, MAX_NAMES = 1, 1000
 WATCH_SECONDS = 1.0
 
 
@@ -98,14 +98,18 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         fields = [asdict(each) for each in form.list_fields()]
         return {
             "version": __version__, "folder": studio.folder.name, "fields": fields,
-            "films": studio.list_films(), "networks": list_choices(), "jobs": studio.list_jobs(),
-            "open": studio.last_film,
+            "films": studio.films.list(), "networks": list_choices(), "atoms": gallery.list_atoms(),
+            "jobs": studio.list_jobs(), "open": studio.last_film,
         }  # fmt: skip
 
     def frame(request: Request) -> Response:
         at, height = _number(request, "at"), int(_number(request, "height", 360))
-        data, seconds = studio.read_frame(_film(request), at, min(max(height, 16), MAX_HEIGHT))
+        data, seconds = studio.films.read_frame(_film(request), at, min(max(height, 16), MAX_HEIGHT))
         return Response(data, media_type="image/jpeg", headers={"X-Seconds": f"{seconds:.6f}"})
+
+    def thumbnail(request: Request) -> Response:
+        data = studio.films.read_thumbnail(_film(request), _number(request, "at"))
+        return Response(data, media_type="image/jpeg")
 
     def save(request: Request) -> Any:
         return studio.save_state(_film(request), _json(request))
@@ -127,6 +131,23 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
             raise UserError("the cursor is a number of seconds")
         return studio.dream(_film(request), str(given.get("kind")), float(at))
 
+    def fill_gallery(request: Request) -> Any:
+        given, place = _json(request), request.path_params
+        names = given.get("names")
+        if not isinstance(names, list) or len(names) > MAX_NAMES:
+            raise UserError(f"a gallery is asked for at most {MAX_NAMES} names at once")
+        return studio.fill_gallery(place["net"], place["kind"], [str(name) for name in names])
+
+    def entry(request: Request) -> Response:
+        place = request.path_params
+        path = gallery.find_entry(place["net"], place["kind"], place["name"])
+        if not path.is_file():
+            raise UserError(f"{place['name']} was not dreamed yet")
+        return _file(request, path)
+
+    def atom(request: Request) -> Response:
+        return _file(request, gallery.find_atom(request.path_params["kind"], int(_number(request, "n"))))
+
     def change_job(request: Request) -> Any:
         studio.change_job(request.path_params["job"], request.path_params["action"])
         return studio.list_jobs()
@@ -140,10 +161,15 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         path = studio.job_file(request.path_params["job"], kind)
         return _file(request, path, path.name if kind == "film" else None)
 
+    def job_record(request: Request) -> Response:
+        return PlainTextResponse(studio.read_job_record(request.path_params["job"]))
+
     async def upload(request: Request) -> Response:
-        path = await run_in_threadpool(studio.name_upload, unquote(request.headers.get("x-file-name", "")))
+        path = await run_in_threadpool(
+            studio.films.name_upload, unquote(request.headers.get("x-file-name", ""))
+        )
         await _receive_file(request, path)
-        return JSONResponse(await run_in_threadpool(studio.accept_upload, path))
+        return JSONResponse(await run_in_threadpool(studio.films.accept_upload, path))
 
     async def events(socket: WebSocket) -> None:
         jobs = await run_in_threadpool(studio.list_jobs)
@@ -171,18 +197,20 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         Route(film, answer(lambda request: studio.open_film(_film(request)))),
         Route(f"{film}/state", answer(save), methods=["PUT"]),
         Route(f"{film}/frame", answer(frame)),
-        Route(f"{film}/thumbnail", answer(
-            lambda request: Response(
-                studio.read_thumbnail(_film(request), _number(request, "at")), media_type="image/jpeg"))),
-        Route(f"{film}/media", answer(lambda request: _file(request, studio.film_path(_film(request))))),
+        Route(f"{film}/thumbnail", answer(thumbnail)),
+        Route(f"{film}/media", answer(lambda request: _file(request, studio.films.path(_film(request))))),
         Route(f"{film}/curves", answer(curves)),
         Route(f"{film}/mask", answer(
             lambda request: studio.keep_mask(_film(request), request.state.body)), methods=["PUT"]),
         Route(f"{film}/dream", answer(dream), methods=["POST"]),
         Route(f"{film}/job", answer(add_job), methods=["POST"]),
+        Route("/api/gallery/{net}/{kind}", answer(fill_gallery), methods=["POST"]),
+        Route("/api/gallery/{net}/{kind}/{name}", answer(entry)),
+        Route("/api/atoms/{kind}", answer(atom)),
         Route("/api/dreams/{made}/{name}", answer(lambda request: _file(
             request, studio.made_file(request.path_params["made"], request.path_params["name"])))),
         Route("/api/jobs/{job}/{action}", answer(change_job), methods=["POST"]),
+        Route("/api/jobs/{job}/record", answer(job_record)),
         Route("/api/jobs/{job}/{kind}", answer(job_file)),
         WebSocketRoute("/api/events", events),
     ]  # fmt: skip
