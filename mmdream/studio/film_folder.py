@@ -60,6 +60,12 @@ def is_inside(path: Path, folder: Path) -> bool:
         return False
 
 
+def is_inside_folder(folder: Path, name: str) -> bool:
+    """Whether a name is that of a file right in a folder."""
+    path = folder / name
+    return is_inside(path, folder) and path.is_file() and path.parent.resolve() == folder.resolve()
+
+
 def name_upload(folder: Path, given: str) -> Path:
     """A free name in the folder like the one that a browser gives, without any folder in it; `UserError`."""
     name = re.split(r"[/\\]", unicodedata.normalize("NFC", given))[-1]

@@ -103,6 +103,12 @@ def check_settings(settings: Mapping[str, Any], keys: Sequence[Key], mask: Path 
             raise UserError(str(error).removeprefix(f"{schedule}: ")) from None
 
 
+def describe_passes(recipe: Recipe) -> list[dict[str, Any]]:
+    """The passes of a recipe as blocks over time, in seconds."""
+    spans = [(str(each).partition(" from ")[0], each.span) for each in recipe.passes]
+    return [{"name": name, "start": s.start, "stop": s.stop, "fade": s.fade} for name, s in spans]
+
+
 def _values(settings: Mapping[str, Any], keys: Sequence[Key], mask: Path | None) -> dict[str, Any]:
     """Options as they are given: what has keys goes by those."""
     keyed = {key.setting for key in keys}
@@ -159,8 +165,8 @@ def format_command(words: Sequence[str]) -> str:
     return shlex.join(["mmdream", *words])
 
 
-def format_python(film: Path, out: Path, recipe: Recipe) -> str:
-    """A program that makes the same film."""
+def format_python(film: Path, out: Path, recipe: Recipe, words: Sequence[str]) -> str:
+    """A program that makes the same film as the command of the words."""
     names: set[str] = set()
     made = _format_value(recipe, names)
     imports = ", ".join(sorted(name for name in names if name in ("Recipe", "Schedule")))
@@ -168,7 +174,9 @@ def format_python(film: Path, out: Path, recipe: Recipe) -> str:
     lines = [f"from mmdream import {', '.join(filter(None, (imports, 'dream_video')))}"]
     for name, module in ((n, m) for n in others for m in [_MODULES.get(n)] if m):
         lines.append(f"from {module} import {name}")
-    return "\n".join([*lines, "", f"dream_video({film.name!r}, {out.name!r}, {made})", ""])
+    return "\n".join(
+        [*lines, "", f"# {format_command(words)}", f"dream_video({film.name!r}, {out.name!r}, {made})", ""]
+    )
 
 
 _MODULES = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from mmdream.core.errors import UserError
+from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.files import hash_file, user_cache_folder
 from mmdream.media.image import write_image
 from mmdream.networks.card import MODELS_FOLDER
@@ -37,18 +38,18 @@ def find_entry(net: str, kind: str, name: str) -> Path:
     return folder / f"{kind}-{hashlib.sha256(name.encode()).hexdigest()[:16]}{KINDS[kind]}"
 
 
-def make_entry(net: str, kind: str, name: str, path: Path) -> None:
-    """Dream it; this brings TensorFlow in."""
+def make_entry(net: str, kind: str, name: str, path: Path, is_stopped: Callable[[], bool]) -> None:
+    """Dream it; this brings TensorFlow in. `Interrupted` is raised when `is_stopped` says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
     if kind == "sound":
-        _dream_sound(net, name, draft)
+        _dream_sound(net, name, draft, is_stopped)
     else:
-        _dream_picture(net, kind, name, draft)
+        _dream_picture(net, kind, name, draft, is_stopped)
     os.replace(draft, path)
 
 
-def _dream_picture(net: str, kind: str, name: str, path: Path) -> None:
+def _dream_picture(net: str, kind: str, name: str, path: Path, is_stopped: Callable[[], bool]) -> None:
     from mmdream.core.events import EventSink
     from mmdream.image.spectrum import make_noise_image
     from mmdream.render.image import render_image
@@ -59,21 +60,29 @@ def _dream_picture(net: str, kind: str, name: str, path: Path) -> None:
     else:
         wishes = Targets((parse_target(name),))
     recipe = Recipe(schedule=schedule, wishes=wishes, net=net)
-    rgb, _ = render_image(make_noise_image(SIDE, SIDE, 0), recipe, EventSink())
+    noise = make_noise_image(SIDE, SIDE, 0)
+    rgb, _ = render_image(noise, recipe, EventSink(), on_step=lambda _rgb: _check(is_stopped))
     write_image(path, rgb)
 
 
-def _dream_sound(net: str, name: str, path: Path) -> None:
+def _dream_sound(net: str, name: str, path: Path, is_stopped: Callable[[], bool]) -> None:
     import numpy as np
     import soundfile
 
     from mmdream import dream_audio
+    from mmdream.core.events import EventSink
     from mmdream.core.rng import rng_for
 
     noise = rng_for(0, "gallery").standard_normal(round(SOUND_SECONDS * SOUND_RATE))
     recipe = Recipe(sound_net=net, sound_wishes=Targets((parse_target(name),)))
-    sound = dream_audio((NOISE_LEVEL * noise).astype(np.float32), SOUND_RATE, recipe)
+    watch = EventSink(lambda _event: _check(is_stopped))
+    sound = dream_audio((NOISE_LEVEL * noise).astype(np.float32), SOUND_RATE, recipe, listener=watch)
     soundfile.write(path, sound, SOUND_RATE, "PCM_16")
+
+
+def _check(is_stopped: Callable[[], bool]) -> None:
+    if is_stopped():
+        raise Interrupted
 
 
 def list_atoms() -> dict[str, list[str]]:

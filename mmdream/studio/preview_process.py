@@ -104,7 +104,7 @@ def fill_gallery(request: dict[str, Any], tell: Tell, is_stopped: IsStopped) -> 
             raise Interrupted
         path = find_entry(request["net"], request["of"], name)
         if not path.is_file():
-            make_entry(request["net"], request["of"], name, path)
+            make_entry(request["net"], request["of"], name, path, is_stopped)
         tell("entry", net=request["net"], of=request["of"], name=name)
 
 

@@ -18,7 +18,7 @@ from mmdream.core.errors import UserError
 from mmdream.core.files import user_cache_folder
 from mmdream.media.image import write_image
 from mmdream.settings.schedule import SCHEDULE_LIMITS
-from mmdream.studio import film_folder, form, gallery
+from mmdream.studio import film_folder, form, gallery, settings_reader
 from mmdream.studio.film_library import FilmLibrary
 from mmdream.studio.job_queue import JobQueue
 from mmdream.studio.mask import decode_mask
@@ -79,21 +79,24 @@ class Studio:
             keys = msgspec.convert(given.get("keys", []), list[Key])
             settings = msgspec.convert(given.get("settings", {}), dict[str, str | bool | list[str]])
             cursor = msgspec.convert(given.get("cursor", 0.0), float)
+            mask = msgspec.convert(given.get("mask", self._state(film.name).mask), str)
         except msgspec.ValidationError as error:
             raise UserError(f"these settings are none: {error}") from None
         if len(keys) > MAX_KEYS:
             raise UserError(f"there are {len(keys)} keys; {MAX_KEYS} at most")
+        if mask and not film_folder.is_inside_folder(self.folder, mask):
+            raise UserError(f"{mask}: is not in the studio's folder; put it there")
         with self._lock:
             old = self._state(film.name)
-            state = replace(old, settings=settings, keys=keys, cursor=cursor)
+            state = replace(old, settings=settings, keys=keys, cursor=cursor, mask=mask)
             text = self._describe(film, state)
             form.write_schedule(keys, self._schedule_path(film))
             self._project.films[film.name], self._project.open = state, film.name
             self._save()
         return text
 
-    def _describe(self, film: Path, state: FilmState) -> dict[str, str]:
-        """Command line, Python and schedule of a film's settings, for its first result."""
+    def _describe(self, film: Path, state: FilmState) -> dict[str, Any]:
+        """Command line, Python and schedule of a film's settings, for its first result, and its passes."""
         mask = self.folder / state.mask if state.mask else None
         schedule, out = self._schedule_path(film), film.with_name(f"{film.stem}.dream.mp4")
         recipe = form.check_settings(state.settings, state.keys, mask)
@@ -101,8 +104,9 @@ class Studio:
         words = form.command_words(film, out, state.settings, state.keys, mask, schedule)
         return {
             "command": form.format_command(words),
-            "python": form.format_python(film, out, recipe),
+            "python": form.format_python(film, out, recipe, words),
             "schedule": form.format_schedule(state.keys) if state.keys else "# no keys: nothing varies\n",
+            "passes": form.describe_passes(recipe),
         }
 
     def _schedule_path(self, film: Path) -> Path:
@@ -120,7 +124,7 @@ class Studio:
         motifs = [dict(recipe.schedule.motif_curve.at(at)) for at in seconds]
         return {"seconds": seconds, "curves": curves, "motifs": motifs}
 
-    def keep_mask(self, film_id: str, png: bytes) -> dict[str, str]:
+    def keep_mask(self, film_id: str, png: bytes) -> dict[str, Any]:
         """Keep a painted mask beside its film; no bytes: there is none any more."""
         film = self.films.path(film_id)
         with self._lock:
@@ -133,7 +137,12 @@ class Studio:
             state = replace(state, mask=name)
             self._project.films[film.name] = state
             self._save()
-            return self._describe(film, state)
+            return {"mask": name} | self._describe(film, state)
+
+    def read_settings(self, text: str) -> dict[str, Any]:
+        """Settings, keys and mask out of a command line, Python of the studio or a schedule file."""
+        found = settings_reader.read_settings(text, self.folder)
+        return found | {"keys": [asdict(key) for key in found["keys"]]}
 
     # Dreams at the cursor.
 

@@ -114,6 +114,9 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
     def save(request: Request) -> Any:
         return studio.save_state(_film(request), _json(request))
 
+    def read(request: Request) -> Any:
+        return studio.read_settings(str(_json(request).get("text", "")))
+
     def curves(request: Request) -> Any:
         first, last, count = (
             _number(request, "from", 0),
@@ -196,6 +199,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         Route("/api/films", upload, methods=["POST"]),
         Route(film, answer(lambda request: studio.open_film(_film(request)))),
         Route(f"{film}/state", answer(save), methods=["PUT"]),
+        Route(f"{film}/read", answer(read), methods=["POST"]),
         Route(f"{film}/frame", answer(frame)),
         Route(f"{film}/thumbnail", answer(thumbnail)),
         Route(f"{film}/media", answer(lambda request: _file(request, studio.films.path(_film(request))))),

@@ -54,3 +54,7 @@ export function listen(onMessage, onState) {
 export function nonce() {
   return document.querySelector("meta[name=nonce]").content;
 }
+
+export async function text(path) {
+  return (await answer(await fetch(path))).text();
+}

@@ -1,6 +1,7 @@
 // The page: what is open, what is set, and what the studio tells.
 import { html } from "./html.js";
 import { get, listen, newest, send } from "./api.js";
+import { Exchange } from "./exchange.js";
 import { Jobs } from "./jobs.js";
 import { Settings } from "./settings.js";
 import { DreamedSound } from "./sound.js";
@@ -10,6 +11,9 @@ import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 
 const FRAME_HEIGHT = 540, SAVE_MS = 120, DREAM_MS = 220, UNDO_STEPS = 100, MAX_MESSAGES = 5;
+
+const SHORTCUTS = [["Space", "play, pause"], ["← →", "a frame"], ["Page Up, Down", "a second"], ["H", "hear the dream"], ["M", "paint the mask"],
+  ["Q", "add to the queue"], ["Ctrl Z, Y", "undo, redo"], ["Alt", "drag without snapping"], ["Ctrl wheel", "zoom the timeline"]];
 
 function useLater() {
   const timer = useRef(null);
@@ -35,14 +39,6 @@ function Tries({ tries, onBack }) {
         <img alt="" loading="lazy" src=${`/api/dreams/${each.id}/quick.jpg`} /></button></li>`)}</ul></section>`;
 }
 
-function Copy({ text }) {
-  const copy = (what) => navigator.clipboard?.writeText(what);
-  return html`<section class="copy"><label for="command">Command line</label>
-    <textarea id="command" readonly rows="3" value=${text.command}></textarea>
-    <div class="buttons"><button onClick=${() => copy(text.command)}>Copy command line</button>
-      <button onClick=${() => copy(text.python)}>Copy Python</button>
-      <button onClick=${() => copy(text.schedule)}>Copy schedule</button></div></section>`;
-}
 
 function App() {
   const [begun, setBegun] = useState(null);
@@ -50,7 +46,7 @@ function App() {
   const [jobs, setJobs] = useState([]);
   const [film, setFilm] = useState(null);
   const [cursor, setCursor] = useState(0);
-  const [state, setState] = useState({ settings: {}, keys: [] });
+  const [state, setState] = useState({ settings: {}, keys: [], mask: "" });
   const [tries, setTries] = useState([]);
   const [source, setSource] = useState(null);
   const [dream, setDream] = useState({ state: "", url: null, seconds: null });
@@ -58,10 +54,12 @@ function App() {
   const [painting, setPainting] = useState(false);
   const [playing, setPlaying] = useState(null);
   const [messages, setMessages] = useState([]);
+  const [driven, setDriven] = useState(null);
+  const [made, setMade] = useState(new Set());
   const [past, setPast] = useState([]);
   const [future, setFuture] = useState([]);
   const frames = useRef(newest());
-  const wanted = useRef({ picture: null, sound: null });
+  const asked = useRef({ picture: null, sound: null, drives: null }); // Ids of the newest dreams.
   const openId = useRef(null);
   const now = useRef(0); // The cursor, for what happens later.
   now.current = cursor;
@@ -72,10 +70,14 @@ function App() {
     if (error?.name !== "AbortError") setMessages((old) => [text, ...old.filter((each) => each !== text)].slice(0, MAX_MESSAGES));
   }, []);
 
+  const onMade = useCallback((names) => setMade((old) => new Set([...old, ...names])), []);
+
   const onDream = useCallback((said) => {
-    if (said.id !== wanted.current[said.kind]) return;
-    if (said.state === "sound") setSound({ id: said.id, begin: said.seconds });
-    else if (said.kind === "sound") {
+    if (said.state === "entry") return onMade([`${said.net}/${said.of}/${said.name}`]);
+    if (said.id !== asked.current[said.kind]) return;
+    if (said.state === "drives") setDriven(said.curves);
+    else if (said.state === "sound") setSound({ id: said.id, begin: said.seconds });
+    else if (said.kind !== "picture") {
       if (said.message) report(said);
     } else if (said.state === "quick" || said.state === "full")
       setDream({ state: said.state, seconds: said.seconds, url: `/api/dreams/${said.id}/${said.state}.jpg` });
@@ -96,6 +98,7 @@ function App() {
     listen((said) => {
       if (said.type === "jobs") setJobs(said.jobs);
       if (said.type === "films") setFilms(said.films);
+      if (said.type === "scan" && said.film === openId.current) setFilm((old) => ({ ...old, scanned: said.share, marks: said.marks ?? old.marks }));
       if (said.type === "tries" && said.film === openId.current) setTries(said.tries);
       if (said.type === "dream") onDream(said);
     }, (isOpen) => setMessages((old) => {
@@ -106,14 +109,13 @@ function App() {
 
   const askDream = useCallback((id, at, kind = "picture", wait = DREAM_MS) => {
     const ask = () => send("POST", `/api/films/${id}/dream`, { kind, at })
-      .then((made) => { wanted.current[kind] = made.id; if (kind === "picture") setDream((old) => ({ ...old, state: "dreaming" })); })
+      .then((made) => { asked.current[kind] = made.id; if (kind === "picture") setDream((old) => ({ ...old, state: "dreaming" })); })
       .catch(report);
     if (wait) dreamLater(ask, wait);
     else ask();
   }, []);
 
   const show = useCallback((found, at) => {
-    if (!found.rate) return;
     frames.current(`/api/films/${found.id}/frame?at=${at.toFixed(6)}&height=${FRAME_HEIGHT}`).then(({ blob }) => {
       setSource((old) => { if (old) URL.revokeObjectURL(old); return URL.createObjectURL(blob); });
     }).catch(report);
@@ -122,8 +124,9 @@ function App() {
   const open = useCallback((id) => {
     get(`/api/films/${id}`).then((found) => {
       openId.current = id;
-      setFilm(found);
-      setState({ settings: found.state.settings, keys: found.state.keys });
+      setFilm({ ...found, scanned: found.marks ? 1 : 0 });
+      setDriven(null);
+      setState({ settings: found.state.settings, keys: found.state.keys, mask: found.state.mask });
       setTries(found.tries);
       setPast([]);
       setFuture([]);
@@ -133,7 +136,7 @@ function App() {
       setDream({ state: "", url: null, seconds: null });
       setCursor(found.state.cursor);
       show(found, found.state.cursor);
-      if (found.rate) askDream(id, found.state.cursor);
+      askDream(id, found.state.cursor);
     }).catch(report);
   }, []);
 
@@ -148,35 +151,34 @@ function App() {
   }, []);
 
   const seek = (at) => {
-    const last = Math.max(film.duration - (film.rate ? 1 / film.rate : 0), 0);
+    const last = Math.max(film.duration - 1 / film.rate, 0);
     at = Math.min(Math.max(at, 0), last);
     setCursor(at);
     setPlaying(null);
     show(film, at);
-    if (film.rate) askDream(film.id, at);
+    askDream(film.id, at);
   };
 
-  const save = (next, quietly = false) => {
+  const save = (next) => {
     setState(next);
-    if (quietly) return;
     saveLater(() => send("PUT", `/api/films/${film.id}/state`, { ...next, cursor: now.current }).then((text) => {
       if (openId.current !== film.id) return;
       setFilm((old) => ({ ...old, text }));
-      if (film.rate) askDream(film.id, now.current, "picture", 1);
+      askDream(film.id, now.current, "picture", 1);
     }).catch(report), SAVE_MS);
   };
-  const change = (next, quietly) => {
-    if (!quietly) {
-      setPast((old) => [...old, state].slice(-UNDO_STEPS));
-      setFuture([]);
-    }
-    save(next, quietly);
+  const change = (next) => {
+    setPast((old) => [...old, state].slice(-UNDO_STEPS));
+    setFuture([]);
+    save(next);
   };
   const history = {
     canUndo: past.length > 0, canRedo: future.length > 0,
     undo: () => { setFuture((old) => [state, ...old]); setPast((old) => old.slice(0, -1)); save(past.at(-1)); },
     redo: () => { setPast((old) => [...old, state]); setFuture((old) => old.slice(1)); save(future[0]); },
   };
+  const queue = () => { send("POST", `/api/films/${film.id}/job`).then(setJobs).catch(report); };
+  const togglePlay = () => { if (playing) { setPlaying(null); seek(cursor); } else setPlaying({ at: cursor }); };
   const setOne = (name, value) => {
     const settings = { ...state.settings };
     if (value === undefined) delete settings[name];
@@ -186,22 +188,31 @@ function App() {
 
   useEffect(() => {
     const onKey = (event) => {
-      if (/INPUT|TEXTAREA|SELECT|BUTTON|LI|SUMMARY|A|CANVAS/.test(event.target.tagName) || !film) return;
-      if (event.key === " ") { event.preventDefault(); setPlaying((now) => (now ? null : { at: cursor })); }
-      const step = { ArrowLeft: -1 / film.rate, ArrowRight: 1 / film.rate, PageUp: -1, PageDown: 1 }[event.key];
-      if (step && film.rate) { event.preventDefault(); seek(cursor + step); }
-      if ((event.ctrlKey || event.metaKey) && event.key === "z" && history.canUndo) history.undo();
-      if ((event.ctrlKey || event.metaKey) && event.key === "y" && history.canRedo) history.redo();
+      if (/INPUT|TEXTAREA|SELECT|VIDEO/.test(event.target.tagName) || !film) return;
+      const isFree = !/BUTTON|LI|SUMMARY|A|CANVAS/.test(event.target.tagName);
+      const acts = {
+        " ": () => isFree && togglePlay(), ArrowLeft: () => isFree && seek(cursor - 1 / film.rate), ArrowRight: () => isFree && seek(cursor + 1 / film.rate),
+        PageUp: () => isFree && seek(cursor + 1), PageDown: () => isFree && seek(cursor - 1),
+        h: () => film.tracks.length > 0 && askDream(film.id, cursor, "sound", 0), m: () => setPainting(!painting), q: queue,
+      };
+      const control = event.ctrlKey || event.metaKey;
+      const act = control ? { z: event.shiftKey ? history.redo : history.undo, Z: history.redo, y: history.redo }[event.key] : !event.altKey && acts[event.key];
+      if (!act || (control && act === history.undo && !history.canUndo) || (act === history.redo && !history.canRedo)) return;
+      if (act() !== false) event.preventDefault();
     };
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   });
 
+  useEffect(() => { // What drives come to is measured once cuts and motion are known.
+    setDriven(null);
+    if (film?.marks && (state.settings.drive ?? []).length) askDream(film.id, 0, "drives", 0);
+  }, [film?.id, film?.marks, film?.text]);
+
   const drop = (event) => { event.preventDefault(); add([...event.dataTransfer.files]); };
   const keepMask = (blob) => {
     setPainting(false);
-    send("PUT", `/api/films/${film.id}/mask`, blob ?? new Blob([]))
-      .then((text) => { setFilm((old) => ({ ...old, text })); askDream(film.id, now.current); }).catch(report);
+    send("PUT", `/api/films/${film.id}/mask`, blob ?? new Blob([])).then((found) => change({ ...state, mask: found.mask })).catch(report);
   };
   if (!begun) return html`<p class="loading" role="status" aria-label="Messages">${messages[0] ?? "The studio opens."}</p>`;
   const fields = begun.fields;
@@ -213,14 +224,15 @@ function App() {
     <aside class="side">
       <${Films} films=${films} open=${film?.id} onOpen=${open} onAdd=${add} />
       <${Jobs} jobs=${jobs} report=${report} />
+      <details class="shortcuts"><summary>Keyboard</summary><dl>${SHORTCUTS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}</dl></details>
     </aside>
     <main>${film ? html`
       <${Viewer} film=${film} source=${source} dream=${dream.url} painting=${painting} onMask=${keepMask}
         playing=${playing} result=${finished ? `/api/jobs/${finished.id}/film` : null}
         onPlayed=${(at, error, ended) => { if (error) { report(error); setPlaying(null); } else setCursor(at); if (ended) setPlaying(null); }} />
       <div class="transport">
-        <button class="play" onClick=${() => (playing ? (setPlaying(null), seek(cursor)) : setPlaying({ at: cursor }))}>${playing ? "Pause" : "Play"}</button>
-        <input type="range" class="time" aria-label="Time" min="0" max=${film.duration} step=${film.rate ? 1 / film.rate : 0.01}
+        <button class="play" onClick=${togglePlay}>${playing ? "Pause" : "Play"}</button>
+        <input type="range" class="time" aria-label="Time" min="0" max=${film.duration} step=${1 / film.rate}
           value=${cursor} onInput=${(e) => seek(Number(e.target.value))} onKeyDown=${(e) => {
             const step = { PageUp: 1, PageDown: -1 }[e.key];
             if (step) { e.preventDefault(); seek(cursor + step); }
@@ -231,16 +243,21 @@ function App() {
         ${["quick", "dreaming"].includes(dream.state) && dream.share > 0 && html`<progress aria-label="As in the film" max="1" value=${dream.share}></progress>`}
         ${film.tracks.length > 0 && html`<button onClick=${() => askDream(film.id, cursor, "sound", 0)}>Hear dream</button>`}
         <button aria-pressed=${painting} onClick=${() => setPainting(!painting)}>Paint mask</button>
-        <button class="primary" onClick=${() => send("POST", `/api/films/${film.id}/job`).then(setJobs).catch(report)}>Add to queue</button>
+        <label class="mask-choice">Mask <select value=${state.mask} onChange=${(e) => change({ ...state, mask: e.target.value })}>
+          <option value="">none</option>
+          ${[...new Set([state.mask, ...films.map((each) => each.name)])].filter(Boolean).map((name) => html`<option>${name}</option>`)}</select></label>
+        <button class="primary" onClick=${queue}>Add to queue</button>
       </div>
       ${sound && html`<${DreamedSound} id=${sound.id} begin=${sound.begin} />`}
-      <${Tries} tries=${tries} onBack=${(each) => { change({ settings: each.settings, keys: each.keys }); seek(each.seconds); }} />
-      <${Timeline} film=${film} fields=${fields} keys=${state.keys} cursor=${cursor} history=${history} onSeek=${seek}
-        onKeys=${(keys, quietly) => change({ ...state, keys: quietly ? keys : [...keys].sort((a, b) => a.at - b.at) }, quietly)} />
-      <${Copy} text=${film.text} />` : html`<p class="welcome">Open a film, or drop one here.</p>`}
+      <${Tries} tries=${tries} onBack=${(each) => { change({ settings: each.settings, keys: each.keys, mask: each.mask }); seek(each.seconds); }} />
+      <${Timeline} film=${film} fields=${fields} settings=${state.settings} keys=${state.keys} cursor=${cursor} driven=${driven}
+        history=${history} onSeek=${seek} onPasses=${(texts) => setOne("pass", texts.length ? texts : undefined)}
+        onKeys=${(keys) => change({ ...state, keys: [...keys].sort((a, b) => a.at - b.at) })} />
+      <${Exchange} text=${film.text} report=${report} onOpen=${(given) => send("POST", `/api/films/${film.id}/read`, { text: given })
+        .then((found) => change({ ...state, ...found })).catch(report)} />` : html`<p class="welcome">Open a film, or drop one here.</p>`}
     </main>
-    ${film && html`<${Settings} fields=${fields} networks=${begun.networks} settings=${state.settings} keys=${state.keys}
-      onChange=${setOne} onReset=${() => change({ settings: {}, keys: state.keys })} />`}
+    ${film && html`<${Settings} fields=${fields} networks=${begun.networks} atoms=${begun.atoms} settings=${state.settings}
+      keys=${state.keys} made=${made} onMade=${onMade} onChange=${setOne} onReset=${() => change({ ...state, settings: {} })} />`}
     <div class="messages" role="status" aria-label="Messages">${messages.map((text) => html`<p>${text}
       <button aria-label="Dismiss" onClick=${() => setMessages((old) => old.filter((each) => each !== text))}>✕</button></p>`)}</div>
   </div>`;

@@ -1,5 +1,7 @@
 // The settings in groups, each with its range, its default and a way back to it.
 import { html } from "./html.js";
+import { Gallery, Sounds } from "./gallery.js";
+import { useState } from "./vendor/hooks.js";
 
 function Reset({ field, given, onChange }) {
   const changed = given !== undefined;
@@ -47,41 +49,37 @@ function Row({ field, given, keyed, onChange }) {
   </div>`;
 }
 
-function Picker({ name, names, chosen, onToggle, film }) {
-  if (!names.length) return null;
-  return html`<div class="picker"><h3 id=${`pick-${name}`}>${name}</h3>
-    <ul role="listbox" aria-multiselectable="true" aria-labelledby=${`pick-${name}`} tabindex="0">
-      ${names.map((each) => html`<li role="option" key=${each} tabindex="0" aria-selected=${chosen.includes(each)}
-        onClick=${() => onToggle(each)}
-        onKeyDown=${(e) => {
-          if (e.key === " " || e.key === "Enter") { e.preventDefault(); onToggle(each); }
-          const next = { ArrowDown: "nextElementSibling", ArrowRight: "nextElementSibling",
-            ArrowUp: "previousElementSibling", ArrowLeft: "previousElementSibling" }[e.key];
-          if (next) { e.preventDefault(); e.target[next]?.focus(); }
-        }}>${each}</li>`)}
-    </ul></div>`;
+function Section({ title, count, children }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`<details onToggle=${(e) => setOpen(e.currentTarget.open)}><summary>${title}${count > 0 && html` <small>${count} chosen</small>`}</summary>
+    ${children(isOpen)}</details>`;
 }
 
-export function Settings({ fields, networks, settings, keys, onChange, onReset }) {
-  const net = settings.net ?? "dreamnet";
-  const known = networks[net] ?? { motifs: [], classes: [] };
-  const motifs = (settings.motif ?? "").split(",").filter(Boolean);
-  const targets = settings.target ?? [];
-  const toggle = (list, each) => (list.includes(each) ? list.filter((other) => other !== each) : [...list, each]);
+const toggle = (list, each) => (list.includes(each) ? list.filter((other) => other !== each) : [...list, each]);
+const some = (list) => (list.length ? list : undefined);
+
+export function Settings({ fields, networks, atoms, settings, keys, made, onMade, onChange, onReset }) {
+  const net = settings.net ?? "dreamnet", soundNet = settings["sound-net"] ?? "melnet";
+  const empty = { motifs: [], classes: [] }, known = networks[net] ?? empty, heard = networks[soundNet] ?? empty;
+  const motifs = (settings.motif ?? "").split(",").filter((name) => known.motifs.includes(name));
+  const targets = settings.target ?? [], sounds = settings["sound-target"] ?? [];
   const groups = [...new Set(fields.map((field) => field.group))];
   const keyed = new Set(keys.map((key) => key.setting));
+  const shared = { made, onMade };
   return html`<aside class="settings"><div role="group" aria-label="Settings">
     <div class="head"><h2>Settings</h2>
       <button type="button" onClick=${onReset}>Reset all settings</button></div>
     <div class="setting"><label for="network">Network</label>
       <select id="network" value=${net}
         onChange=${(e) => onChange("net", e.target.value === "dreamnet" ? undefined : e.target.value)}>
-        ${Object.keys(networks).map((each) => html`<option value=${each}>${each}</option>`)}
+        ${Object.keys(networks).filter((each) => networks[each].medium === "picture").map((each) => html`<option value=${each}>${each}</option>`)}
       </select></div>
-    <${Picker} name="Motifs" names=${known.motifs} chosen=${motifs}
-      onToggle=${(each) => onChange("motif", toggle(motifs.filter((m) => known.motifs.includes(m)), each).join(",") || undefined)} />
-    <${Picker} name="Classes" names=${known.classes} chosen=${targets}
-      onToggle=${(each) => { const list = toggle(targets, each); onChange("target", list.length ? list : undefined); }} />
+    <${Gallery} title="Motifs" kind="motif" net=${net} names=${known.motifs} chosen=${motifs} ...${shared}
+      onToggle=${(each) => onChange("motif", toggle(motifs, each).join(",") || undefined)} />
+    <${Gallery} title="Classes" kind="class" net=${net} names=${known.classes} chosen=${targets} ...${shared}
+      onToggle=${(each) => onChange("target", some(toggle(targets, each)))} />
+    ${heard.classes.length > 0 && html`<${Section} title="Sounds" count=${sounds.length}>${(isOpen) => html`<${Sounds} net=${soundNet} names=${heard.classes}
+      chosen=${sounds} atoms=${atoms} isOpen=${isOpen} ...${shared} onToggle=${(each) => onChange("sound-target", some(toggle(sounds, each)))} />`}<//>`}
     ${groups.map((group, number) => html`<details open=${number < 2}><summary>${group}</summary>
       ${fields.filter((field) => field.group === group && field.name !== "net")
         .map((field) => html`<${Row} key=${field.name} field=${field} given=${settings[field.name]}
