@@ -70,7 +70,8 @@ def dream_frame_in_film(
 ) -> DreamedMoment:
     """The frame that begins at a second as in the film: from the cut on, or the last 24, are dreamed before.
 
-    Drives are followed already. `on_frame` takes the share of the frames that is done, 0..1; `Interrupted` as above.
+    Drives are followed already. `on_frame` takes the share of the frames that is done, 0..1; `Interrupted`
+    as above.
     """
     assert film.video is not None
     rate = film.video.rate or Fraction(25)
@@ -112,7 +113,8 @@ def dream_sound_around(
 ) -> DecodedSpan:
     """Some seconds of a film's sound track dreamed: ``source.wav`` and ``sound.wav`` in the folder `work`.
 
-    Drives are followed already. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such track.
+    Drives are followed already. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such
+    track.
     """
     audio = InputTrack(film, find_sound_track(film, choice), span)
     network = load_audio_network(recipe, EventSink())

@@ -74,11 +74,16 @@ class JobQueue:
             "compare": out.with_name(f"{out.stem}.compare{out.suffix}"),
             "sheet": out.with_name(f"{out.stem}.sheet.jpg"),
             "frame": self._runner.preview(job_id),
+            "partial": self._runner.partial(job_id),
         }
-        path = paths.get(kind)
-        if path is None or not path.is_file() or not (kind == "frame" or is_inside(path, self._folder)):
+        path, is_own = paths.get(kind), kind in ("frame", "partial")
+        if path is None or not path.is_file() or not (is_own or is_inside(path, self._folder)):
             raise UserError("this result is not there any more")
         return path
+
+    def write_partial(self, job_id: str) -> float:
+        """Write a film as far as it has come, for `find_file`; its seconds."""
+        return self._runner.write_partial(self._find(job_id))
 
     def read_record(self, job_id: str) -> str:
         """All that happened to a job, and all that it said."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdream.core.errors import UserError
 from mmdream.jobs.journal import read_events
 from mmdream.jobs.store import STOP_FILE, is_job_folder, is_running, job_folder, list_jobs
 from mmdream.studio.project import QueuedJob
@@ -105,6 +106,20 @@ class JobRunner:
         """The newest frame of a job, as it is made."""
         return self._logs / f"{job_id}.jpg"
 
+    def partial(self, job_id: str) -> Path:
+        """The film as far as it had come when it was last asked for."""
+        return self._logs / f"{job_id}.mp4"
+
+    def write_partial(self, job: QueuedJob) -> float:
+        """Write it; its seconds; `UserError`: nothing is finished yet."""
+        folder = job_folder(self._folder / job.out)
+        words = [sys.executable, "-m", "mmdream.jobs.partial", str(folder), str(self.partial(job.id))]
+        made = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if made.returncode:
+            lines = made.stderr.strip().splitlines() or ["it cannot be played yet"]
+            raise UserError(lines[-1])
+        return float(made.stdout)
+
     def read_record(self, job: QueuedJob) -> str:
         """All that happened and all that was said, a line each."""
         lines = []
@@ -142,7 +157,7 @@ class JobRunner:
     def remove(self, job: QueuedJob) -> None:
         """Forget a job; its folder and its result stay."""
         self._processes.pop(job.id, None)
-        for path in (self._log(job), self.preview(job.id)):
+        for path in (self._log(job), self.preview(job.id), self.partial(job.id)):
             path.unlink(missing_ok=True)
 
 

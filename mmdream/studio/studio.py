@@ -224,6 +224,10 @@ class Studio:
         with self._lock:
             return self._queue.find_file(job_id, kind)
 
+    def write_partial(self, job_id: str) -> dict[str, float]:
+        """Write a job's film as far as it has come; its seconds."""
+        return {"seconds": self._queue.write_partial(job_id)}
+
     def read_job_record(self, job_id: str) -> str:
         """All that happened to a job, and all that it said."""
         with self._lock:

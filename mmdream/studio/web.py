@@ -164,6 +164,9 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         path = studio.job_file(request.path_params["job"], kind)
         return _file(request, path, path.name if kind == "film" else None)
 
+    def partial(request: Request) -> Any:
+        return studio.write_partial(request.path_params["job"])
+
     def job_record(request: Request) -> Response:
         return PlainTextResponse(studio.read_job_record(request.path_params["job"]))
 
@@ -213,6 +216,7 @@ def make_app(folder: Path, port: int, token: str) -> Guard:
         Route("/api/atoms/{kind}", answer(atom)),
         Route("/api/dreams/{made}/{name}", answer(lambda request: _file(
             request, studio.made_file(request.path_params["made"], request.path_params["name"])))),
+        Route("/api/jobs/{job}/partial", answer(partial), methods=["POST"]),
         Route("/api/jobs/{job}/{action}", answer(change_job), methods=["POST"]),
         Route("/api/jobs/{job}/record", answer(job_record)),
         Route("/api/jobs/{job}/{kind}", answer(job_file)),

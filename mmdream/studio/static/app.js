@@ -178,7 +178,18 @@ function App() {
     redo: () => { setPast((old) => [...old, state]); setFuture((old) => old.slice(1)); save(future[0]); },
   };
   const queue = () => { send("POST", `/api/films/${film.id}/job`).then(setJobs).catch(report); };
-  const togglePlay = () => { if (playing) { setPlaying(null); seek(cursor); } else setPlaying({ at: cursor }); };
+  // The newest film that was made of this one, or as much of it as is finished.
+  const togglePlay = async () => {
+    if (playing) { setPlaying(null); seek(cursor); return; }
+    const own = jobs.filter((job) => job.film === film.name).reverse();
+    const done = own.find((job) => job.state === "done"), begun = own.find((job) => job.share > 0);
+    let result = done && { url: `/api/jobs/${done.id}/film`, hasSound: true, end: film.duration };
+    if (!done && begun) {
+      const partial = await send("POST", `/api/jobs/${begun.id}/partial`).catch(() => null);
+      if (partial) result = { url: `/api/jobs/${begun.id}/partial?v=${partial.seconds}`, hasSound: false, end: partial.seconds };
+    }
+    setPlaying({ at: cursor, result: result && cursor < result.end ? result : null });
+  };
   const setOne = (name, value) => {
     const settings = { ...state.settings };
     if (value === undefined) delete settings[name];
@@ -216,7 +227,6 @@ function App() {
   };
   if (!begun) return html`<p class="loading" role="status" aria-label="Messages">${messages[0] ?? "The studio opens."}</p>`;
   const fields = begun.fields;
-  const finished = film && jobs.find((job) => job.film === film.name && job.state === "done");
   const told = dream.state === "quick" || dream.state === "full" ? `${dream.state}, ${dream.seconds.toFixed(2)} s`
     : dream.state === "starting" ? "dreaming; the network is being loaded" : dream.state;
   return html`<div class="studio" onDragOver=${(e) => e.preventDefault()} onDrop=${drop}>
@@ -228,7 +238,7 @@ function App() {
     </aside>
     <main>${film ? html`
       <${Viewer} film=${film} source=${source} dream=${dream.url} painting=${painting} onMask=${keepMask}
-        playing=${playing} result=${finished ? `/api/jobs/${finished.id}/film` : null}
+        playing=${playing}
         onPlayed=${(at, error, ended) => { if (error) { report(error); setPlaying(null); } else setCursor(at); if (ended) setPlaying(null); }} />
       <div class="transport">
         <button class="play" onClick=${togglePlay}>${playing ? "Pause" : "Play"}</button>

@@ -59,7 +59,8 @@ function MaskPainter({ width, height, onDone }) {
       <button onClick=${keep}>Keep mask</button><button onClick=${() => onDone(null)}>No mask</button></div>`;
 }
 
-export function Viewer({ film, source, dream, painting, onMask, playing, onPlayed, result }) {
+export function Viewer({ film, source, dream, painting, onMask, playing, onPlayed }) {
+  const result = playing?.result;
   const [view, setView] = useState(VIEWS[0]);
   const [split, setSplit] = useState(50);
   const [heard, setHeard] = useState("source");
@@ -77,25 +78,24 @@ export function Viewer({ film, source, dream, painting, onMask, playing, onPlaye
     first?.addEventListener("timeupdate", follow);
     return () => { first?.removeEventListener("timeupdate", follow); videos.forEach((video) => video.pause()); };
   }, [playing]);
-  if (film.rate === 0) return html`<p class="hint">A sound has no picture.</p>`;
   const shape = { aspectRatio: `${film.width} / ${film.height}` };
   return html`<div class=${`viewer view-${VIEWS.indexOf(view)}`}>
     <fieldset class="views"><legend class="hidden">View</legend>
       ${VIEWS.map((each) => html`<label><input type="radio" name="view" checked=${view === each}
         onChange=${() => setView(each)} /> ${each}</label>`)}
-      ${playing && result && html`<label>Sound of <select value=${heard} onChange=${(e) => setHeard(e.target.value)}>
+      ${result?.hasSound && html`<label>Sound of <select value=${heard} onChange=${(e) => setHeard(e.target.value)}>
         <option>source</option><option>dream</option></select></label>`}
     </fieldset>
     <div class="stage">
       ${view !== "Dream only" && html`<figure class="source" style=${shape}>
         <img alt="Source frame" src=${source ?? ""} hidden=${Boolean(playing)} />
-        ${playing && html`<video ref=${left} src=${`/api/films/${film.id}/media`} muted=${heard === "dream"} playsinline></video>`}
+        ${playing && html`<video ref=${left} src=${`/api/films/${film.id}/media`} muted=${heard === "dream" && Boolean(result?.hasSound)} playsinline></video>`}
         ${painting && html`<${MaskPainter} width=${film.width} height=${film.height} onDone=${onMask} />`}
         <figcaption>source</figcaption></figure>`}
       <figure class="dream" style=${view === "Overlay" ? { ...shape, clipPath: `inset(0 0 0 ${split}%)` } : shape}>
-        <img alt="Dream frame" src=${dream ?? "/static/empty.svg"} hidden=${Boolean(playing && result)} />
-        ${playing && result && html`<video ref=${right} src=${result} muted=${heard !== "dream"} playsinline></video>`}
-        <figcaption>dream</figcaption></figure>
+        <img alt="Dream frame" src=${dream ?? "/static/empty.svg"} hidden=${Boolean(result)} />
+        ${result && html`<video ref=${right} src=${result.url} muted=${heard !== "dream" || !result.hasSound} playsinline></video>`}
+        <figcaption>${result && !result.hasSound ? `dreamed up to ${result.end.toFixed(1)} s` : "dream"}</figcaption></figure>
     </div>
     ${view === "Overlay" && html`<input type="range" class="split" aria-label="Split" min="0" max="100" value=${split}
       onInput=${(e) => setSplit(Number(e.target.value))} />`}
