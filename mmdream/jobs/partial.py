@@ -36,9 +36,9 @@ def write_partial_film(folder: Path, out: Path) -> Fraction:
     if not parts:
         raise UserError(f"{job.out.name}: its beginning is not finished yet")
     assert film.video is not None
-    pts = scan.pts[: parts[-1].stop]
-    step = 1 / (film.video.rate or Fraction(25))
-    end = pts[-1] * scan.time_base - film.start + step
+    stop = parts[-1].stop
+    pts, after = scan.pts[:stop], [*scan.pts[stop : stop + 1], 2 * scan.pts[stop - 1] - scan.pts[stop - 2]][0]
+    end = after * scan.time_base - film.start
     with tempfile.TemporaryDirectory(prefix="mmdream", dir=out.parent) as work:
         picture = Path(work) / "picture.mid"
         with VideoWriter(picture, film.video, job.out.suffix.lower(), scan.time_base) as writer:

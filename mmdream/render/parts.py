@@ -7,15 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save
 
 from mmdream.analysis.shots import Shot
-from mmdream.render.frames import DreamedFrame
 from mmdream.settings.report import SettingsChange
+
+if TYPE_CHECKING:
+    from mmdream.render.frames import DreamedFrame
 
 MAX_PART_FRAMES = 48
 """Frames of a part. The first 24 of a shot then always lie in its first part."""

@@ -54,7 +54,7 @@ class JobRunner:
                 [sys.executable, "-m", "mmdream", *words],
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=log,
                 stderr=log,
                 start_new_session=True,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -22,7 +23,10 @@ from make import make_bursts, make_times, write_film
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
 from mmdream.core.events import EventSink
 from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal, read_journal
+from mmdream.jobs.partial import write_partial_film
 from mmdream.jobs.store import CREATED_TEXT, JOB_FILE, LOCK_FILE, MARKER_FILE, job_folder, list_jobs
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
 from mmdream.sample.film import synthesize_music
 from mmdream.settings.passes import AudioStyleSettings
 
@@ -173,6 +177,22 @@ def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(
     dream_video(film, out, QUICK)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
     assert hash_media(out, tmp_path) == uninterrupted_run[0]
+
+
+def test_what_is_done_can_be_played(film: Path, job: Path, tmp_path: Path):
+    out = tmp_path / "partial.mkv"
+    assert float(write_partial_film(job, out)) == pytest.approx(32 / RATE, abs=1e-3)
+    shown, source = list(read_frames(probe(out))), read_frames(probe(film))
+    made = [frame for path in sorted(job.glob("picture/*.mid")) for frame in read_frames(probe(path))]
+    for mine, part, frame in zip(shown, made, itertools.islice(source, 32), strict=True):
+        np.testing.assert_array_equal(mine.rgb, part.rgb)
+        assert mine.seconds == frame.seconds
+    assert float(probe(out).duration or 0) == pytest.approx(32 / RATE, abs=0.1)
+    assert probe(out).audio_tracks
+    shutil.rmtree(job / "picture")
+    (job / JOURNAL_FILE).write_text("")
+    with pytest.raises(UserError, match="nothing of its picture is finished yet"):
+        write_partial_film(job, out)
 
 
 def test_two_runs_on_one_job_are_refused_while_the_first_lives(job: Path, tmp_path: Path):

@@ -16,7 +16,6 @@ import pytest
 import uvicorn
 
 from mmdream.sample.film import make_sample
-from mmdream.studio import studio as studio_module
 from mmdream.studio.web import make_app
 
 TOKEN = "the-token-of-this-test"
@@ -28,6 +27,7 @@ class Client:
 
     port: int
     folder: Path
+    cache: Path
     cookie: str = ""
 
     def ask(
@@ -75,7 +75,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     folder, cache = tmp_path_factory.mktemp("films"), tmp_path_factory.mktemp("cache")
     make_sample(folder / "in.mp4", 2.0, 24, (160, 96))
     patch = pytest.MonkeyPatch()
-    patch.setattr(studio_module, "user_cache_folder", lambda: cache)
+    patch.setenv("XDG_CACHE_HOME", str(cache))
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
@@ -85,7 +85,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     thread.start()
     while not server.started:
         time.sleep(0.02)
-    client = Client(port, folder)
+    client = Client(port, folder, cache)
     status, headers, _ = client.ask("GET", f"/?token={TOKEN}")
     assert (status, headers["location"]) == (303, "/")
     client.cookie = headers["set-cookie"].split(";")[0]

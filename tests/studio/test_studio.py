@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import shutil
@@ -9,7 +10,9 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,8 +25,13 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.settings.files import json_schema, read_schedule
 from mmdream.studio import form
+from mmdream.studio.preview_process import answer
+from mmdream.studio.preview_requests import Requests
 from mmdream.studio.project import PROJECT_FILE, FilmState, Key, Project, read_project, write_project
+from mmdream.studio.scan_process import MARKS_FILE
+from mmdream.studio.settings_reader import read_settings
 from tests.command import HEAVY, run_python
+from tests.media.make import make_picture, make_times, write_film
 from tests.studio.conftest import Client
 
 KEYS = [
@@ -35,8 +43,17 @@ KEYS = [
 SETTINGS = {"seed": "-3", "depth": "0.5", "motif": "eye", "drive": ["depth=onset"], "keep-sound": True}
 
 
+def wait(condition: Callable[[], object], seconds: float = 120) -> None:
+    late = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < late
+        time.sleep(0.1)
+
+
 def test_the_server_brings_in_no_tensorflow() -> None:
-    code = "import sys, mmdream.studio.web; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = (
+        "import sys, mmdream.studio.web; sys.exit(bool({'tensorflow', 'keras', 'numba'} & set(sys.modules)))"
+    )
     assert run_python(code).returncode == 0
     assert "tensorflow" in HEAVY
 
@@ -82,6 +99,14 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     opened = studio.json("GET", studio.film)
     assert [{name: key[name] for name in KEYS[0]} for key in opened["state"]["keys"]] == KEYS
     assert opened["text"] == text
+    # What is copied can be opened; motifs that have keys go by those.
+    keyed = {name: value for name, value in SETTINGS.items() if name != "motif"}
+    for copied in (text["command"], text["python"]):
+        found = studio.json("POST", f"{studio.film}/read", {"text": copied})
+        assert (found["settings"], found["mask"]) == (keyed, "")
+        assert sorted(found["keys"], key=str) == sorted(opened["state"]["keys"], key=str)
+    found = studio.json("POST", f"{studio.film}/read", {"text": 'preset = "giants"\n' + text["schedule"]})
+    assert (found["settings"], len(found["keys"])) == ({"preset": "giants"}, len(KEYS))
     sampled = studio.json("GET", f"{studio.film}/curves?to=1&count=3")
     assert sampled["curves"]["strength"] == [0.0, 0.75, 1.5]
     assert sampled["motifs"][1] == {"dog": 0.5, "tower": 0.5}
@@ -92,9 +117,35 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     assert read_project(studio.folder).films["in.mp4"].settings == SETTINGS
 
 
-def test_frames_are_those_of_the_film_at_their_own_time(studio: Client) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mmdream style a.png", "only the settings of `mmdream video` can be opened"),
+        ("mmdream video a.mp4 --sead 3", "--sead is no option of `mmdream video`"),
+        ("mmdream video a.mp4 --seed", "--seed has no value"),
+        (
+            "mmdream video a.mp4 --schedule ../x.toml",
+            "../x.toml: is not in the studio's folder; put it there",
+        ),
+        ("mmdream video 'a.mp4", "this command line cannot be read: No closing quotation"),
+        ("hello", "this is neither `mmdream video ...`, nor Python from this page, nor a schedule file"),
+        ("[[pass]]\nstrength = 1", "pass of a schedule file cannot be shown here; write passes as --pass"),
+        ("[[key]]\nstrength = 1", "write each key as its own [[key]] table, with at = SECONDS"),
+    ],
+)
+def test_what_cannot_be_opened_is_said(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        read_settings(text, tmp_path)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_frames_are_those_of_the_film_at_their_own_time(small: bool, studio: Client) -> None:
     frames = list(read_frames(probe(studio.folder / "in.mp4")))
     rng = np.random.default_rng(0)
+    if small:  # Those that were kept when the film was gone through.
+        wait(lambda: studio.json("GET", studio.film)["marks"] is not None)
+        assert list((studio.cache / "mmdream" / "studio").glob("*/films/*/frames.mjpeg"))
     for number in [0, 1, 2, len(frames) - 1, *rng.integers(0, len(frames), 6)]:
         frame = frames[number]
         for within in (0.0, 0.9 / 24):
@@ -119,15 +170,26 @@ def test_a_dream_at_the_cursor_comes_quick_and_then_as_in_the_film(studio: Clien
     settings = {"octaves": "1", "steps": "1"}
     studio.json("PUT", f"{studio.film}/state", {"settings": settings, "keys": []})
     made = studio.json("POST", f"{studio.film}/dream", {"kind": "picture", "at": 1.0})["id"]
-    late = time.monotonic() + 120
     for name in ("quick.jpg", "full.jpg"):
-        while studio.ask("GET", f"/api/dreams/{made}/{name}")[0] != 200:
-            assert time.monotonic() < late
-            time.sleep(0.1)
+        wait(lambda name=name: studio.ask("GET", f"/api/dreams/{made}/{name}")[0] == 200)
     tries = studio.json("GET", studio.film)["tries"]
     assert [each["id"] for each in tries] == [made]
     assert tries[0]["settings"] == settings
     assert studio.ask("POST", f"{studio.film}/dream", {"kind": "picture", "at": "x"})[0] == 422
+    # The same process fills the gallery, when there is time.
+    assert studio.json("POST", "/api/gallery/dreamnet/motif", {"names": ["dog"]}) == []
+    wait(lambda: studio.ask("GET", "/api/gallery/dreamnet/motif/dog")[0] == 200)
+    assert studio.json("POST", "/api/gallery/dreamnet/motif", {"names": ["dog"]}) == ["dog"]
+    picture = studio.ask("GET", "/api/gallery/dreamnet/motif/dog")[2]
+    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).std() > 30
+    assert studio.ask("GET", "/api/atoms/dog%20bark?n=0")[1]["content-type"] == "audio/ogg"
+    for path in (
+        "gallery/dreamnet/motif/dug",
+        "gallery/x/motif/dog",
+        "atoms/dog%20bark?n=999",
+        "atoms/..?n=0",
+    ):
+        assert studio.ask("GET", f"/api/{path}")[0] == 422
 
 
 def test_a_queued_film_is_that_of_the_command_and_outlives_the_studio(studio: Client, tmp_path: Path) -> None:
@@ -141,6 +203,8 @@ def test_a_queued_film_is_that_of_the_command_and_outlives_the_studio(studio: Cl
         assert time.monotonic() < late
         time.sleep(0.3)
     assert job["share"] == 1
+    assert studio.ask("GET", f"/api/jobs/{job['id']}/frame")[1]["content-type"] == "image/jpeg"
+    assert b"48 frames" in studio.ask("GET", f"/api/jobs/{job['id']}/record")[2]
     for kind in ("film", "compare", "sheet"):
         assert studio.ask("GET", f"/api/jobs/{job['id']}/{kind}")[0] == 200
     assert not job_folder(studio.folder / job["out"]).exists()
@@ -157,6 +221,47 @@ def test_a_queued_film_is_that_of_the_command_and_outlives_the_studio(studio: Cl
         np.testing.assert_array_equal(mine.rgb, other.rgb)
     assert studio.json("POST", f"/api/jobs/{job['id']}/remove") == []
     assert (studio.folder / "in.dream.mp4").is_file()
+
+
+def test_cuts_beats_and_what_drives_come_to_are_known_of_a_film(tmp_path: Path) -> None:
+    clicks = np.zeros((1, 48_000 * 6), np.float32)
+    for beat in range(12):  # 120 a minute.
+        clicks[0, 24_000 * beat : 24_000 * beat + 400] = 0.8
+    frames = [make_picture(0) if number < 60 else 255 - make_picture(3) for number in range(150)]
+    film = write_film(tmp_path / "film.mp4", make_times(150, 25), sound=clicks, frames=frames)
+    subprocess.run([sys.executable, "-m", "mmdream.studio.scan_process", film, tmp_path / "scan"], check=True)
+    marks = json.loads((tmp_path / "scan" / MARKS_FILE).read_text())
+    assert marks["cuts"] == [2.4]
+    offsets = [(beat + 0.25) % 0.5 - 0.25 for beat in marks["beats"]]
+    assert len(offsets) > 6
+    assert max(map(abs, offsets)) < 0.08
+    told: list[dict[str, Any]] = []
+    request = {
+        "kind": "drives", "film": str(film), "settings": {"drive": ["strength=onset:0.5-1.5"]}, "keys": [],
+        "mask": "", "scan": str(tmp_path / "scan"),
+    }  # fmt: skip
+    answer(request, lambda state, **more: told.append(more), lambda: False)
+    strength = told[-1]["curves"]["strength"]
+    assert min(strength) == 0.5
+    assert 1.2 < max(strength) <= 1.5
+    with pytest.raises(UserError, match="when the film has been gone through"):
+        answer(request | {"scan": str(tmp_path)}, lambda state, **more: None, lambda: False)
+
+
+def test_the_urgent_goes_before_and_the_newest_counts() -> None:
+    requests = Requests(io.StringIO())
+    requests._has_ended = False  # Its stream has: what follows is put by hand.
+    made = [{"kind": kind, "number": n} for n, kind in enumerate(["gallery", "picture", "picture", "sound"])]
+    for request in made:
+        requests.put(request)
+    assert [next(requests)["number"] for _ in range(3)] == [3, 2, 0]
+    assert not requests.gives_way(made[2])
+    requests.put({"kind": "sound", "number": 9})
+    assert requests.gives_way(made[2])
+    assert requests.gives_way(made[3])
+    next(requests)
+    requests.put(made[3])  # An older one does not come back.
+    assert not requests.gives_way(made[2])
 
 
 def test_a_project_is_one_readable_file(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 // The page: what is open, what is set, and what the studio tells.
-import { html } from "./html.js";
+import { Field, html } from "./html.js";
 import { get, listen, newest, send } from "./api.js";
 import { Exchange } from "./exchange.js";
 import { Jobs } from "./jobs.js";
@@ -185,6 +185,7 @@ function App() {
     const done = own.find((job) => job.state === "done"), begun = own.find((job) => job.share > 0);
     let result = done && { url: `/api/jobs/${done.id}/film`, hasSound: true, end: film.duration };
     if (!done && begun) {
+      setPlaying({ at: cursor, isWaiting: true });
       const partial = await send("POST", `/api/jobs/${begun.id}/partial`).catch(() => null);
       if (partial) result = { url: `/api/jobs/${begun.id}/partial?v=${partial.seconds}`, hasSound: false, end: partial.seconds };
     }
@@ -238,17 +239,17 @@ function App() {
     </aside>
     <main>${film ? html`
       <${Viewer} film=${film} source=${source} dream=${dream.url} painting=${painting} onMask=${keepMask}
-        playing=${playing}
+        playing=${playing?.isWaiting ? null : playing}
         onPlayed=${(at, error, ended) => { if (error) { report(error); setPlaying(null); } else setCursor(at); if (ended) setPlaying(null); }} />
       <div class="transport">
-        <button class="play" onClick=${togglePlay}>${playing ? "Pause" : "Play"}</button>
+        <button class="play" onClick=${togglePlay}>${playing?.isWaiting ? "Joining" : playing ? "Pause" : "Play"}</button>
         <input type="range" class="time" aria-label="Time" min="0" max=${film.duration} step=${1 / film.rate}
           value=${cursor} onInput=${(e) => seek(Number(e.target.value))} onKeyDown=${(e) => {
             const step = { PageUp: 1, PageDown: -1 }[e.key];
             if (step) { e.preventDefault(); seek(cursor + step); }
           }} />
-        <input type="number" aria-label="Time in seconds" min="0" max=${film.duration} step="any" value=${cursor.toFixed(3)}
-          onChange=${(e) => e.target.value !== "" && seek(Number(e.target.value))} />
+        <${Field} type="number" aria-label="Time in seconds" min="0" max=${film.duration} step="any" value=${cursor.toFixed(3)}
+          onCommit=${(text) => text !== "" && seek(Number(text))} />
         <span role="status" aria-label="Dream state" class=${`dream-state ${dream.state}`}>${told}</span>
         ${["quick", "dreaming"].includes(dream.state) && dream.share > 0 && html`<progress aria-label="As in the film" max="1" value=${dream.share}></progress>`}
         ${film.tracks.length > 0 && html`<button onClick=${() => askDream(film.id, cursor, "sound", 0)}>Hear dream</button>`}

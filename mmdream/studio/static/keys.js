@@ -1,5 +1,5 @@
 // All keys of the timeline as a table that can be edited.
-import { html } from "./html.js";
+import { Field, html } from "./html.js";
 
 export const slug = (name) => name.replaceAll("-", "_");
 
@@ -10,10 +10,10 @@ export function Keys({ keys, fields, onKeys }) {
   return html`<table aria-label="Keys"><thead><tr><th>Setting</th><th>Second</th><th>Value</th><th>Way to the next</th><td></td></tr></thead>
     <tbody>${keys.map((key, number) => html`<tr key=${number}>
       <td>${title(key.setting)}</td>
-      <td><input type="number" step="any" min="0" aria-label=${`Second of key ${number + 1}`} value=${key.at}
-        onChange=${(e) => set(number, { at: Number(e.target.value) })} /></td>
-      <td><input type="text" aria-label=${`Value of key ${number + 1}`} value=${key.value} onChange=${(e) =>
-        set(number, { value: key.setting === "motif" ? e.target.value : Number(e.target.value) })} /></td>
+      <td><${Field} type="number" step="any" min="0" aria-label=${`Second of key ${number + 1}`} value=${key.at}
+        onCommit=${(text) => text !== "" && set(number, { at: Number(text) })} /></td>
+      <td><${Field} type="text" aria-label=${`Value of key ${number + 1}`} value=${key.value} onCommit=${(text) =>
+        set(number, { value: key.setting === "motif" ? text : Number(text) })} /></td>
       <td><select aria-label=${`Ease of key ${number + 1}`} value=${key.ease ?? "linear"}
         onChange=${(e) => set(number, { ease: e.target.value })}>${eases(key).map((each) => html`<option>${each}</option>`)}</select></td>
       <td><button aria-label=${`Remove key ${number + 1}`} onClick=${() => onKeys(keys.filter((_, k) => k !== number))}>✕</button></td>

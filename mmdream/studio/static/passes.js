@@ -41,7 +41,7 @@ export function Passes({ passes, texts, duration, seekTo, onPasses }) {
       onPasses(texts.map((text, k) => (k === held.number ? withTimes(text, { ...held, fade }) : text)));
     setHeld(null);
   };
-  return html`<div ref=${lane} class="passes" onPointerMove=${drag} onPointerUp=${drop}
+  return html`<div ref=${lane} class="passes" style=${{ height: `${1.8 * passes.length + 0.2}rem` }} onPointerMove=${drag} onPointerUp=${drop}
       onClick=${(event) => event.target !== lane.current && event.stopPropagation()}>
     ${passes.map((own, number) => {
       const pass = held?.number === number ? held : own, stop = pass.stop ?? duration;
@@ -49,7 +49,7 @@ export function Passes({ passes, texts, duration, seekTo, onPasses }) {
       const come = pass.start > 0 ? soft : "0%", gone = pass.stop === null ? "0%" : soft;
       const shade = `linear-gradient(to right, transparent, var(--accent) ${come}, var(--accent) calc(100% - ${gone}), transparent)`;
       return html`<div class="pass" title=${`${pass.name}: ${pass.start.toFixed(2)} to ${stop.toFixed(2)} s`}
-          style=${{ left: `${(pass.start / duration) * 100}%`, width: `${(length / duration) * 100}%`, background: shade }}
+          style=${{ top: `${1.8 * number + 0.2}rem`, left: `${(pass.start / duration) * 100}%`, width: `${(length / duration) * 100}%`, background: shade }}
           onPointerDown=${isOwn && grab(number, "middle")}><span>${pass.name}</span>
         ${isOwn && html`<i class="edge" onPointerDown=${grab(number, "start")}></i><i class="edge stop" onPointerDown=${grab(number, "stop")}></i>`}
       </div>`;

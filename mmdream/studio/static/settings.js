@@ -1,5 +1,5 @@
 // The settings in groups, each with its range, its default and a way back to it.
-import { html } from "./html.js";
+import { Field, html } from "./html.js";
 import { Gallery, Sounds } from "./gallery.js";
 import { useState } from "./vendor/hooks.js";
 
@@ -27,16 +27,14 @@ function Control({ field, given, onChange, id }) {
     const ends = field.low === null || field.high === null ? {} : { min: field.low, max: field.high };
     return html`${"min" in ends && html`<input type="range" aria-label=${field.title} ...${ends} step=${field.step}
         value=${value} onInput=${(e) => set(e.target.value)} />`}
-      <input type="number" id=${id} ...${ends} step=${field.step} value=${value}
-        onChange=${(e) => set(e.target.value)} />`;
+      <${Field} type="number" id=${id} ...${ends} step=${field.step} value=${value} onCommit=${set} />`;
   }
   if (field.kind === "texts")
-    return html`<textarea id=${id} rows="1" value=${(given ?? []).join("\n")} placeholder="one a line" onChange=${(e) => {
-      const lines = e.target.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    return html`<${Field} tag="textarea" id=${id} rows="1" value=${(given ?? []).join("\n")} placeholder="one a line" onCommit=${(text) => {
+      const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
       change(lines.length ? lines : undefined);
-    }}></textarea>`;
-  return html`<input type="text" id=${id} value=${given ?? ""} placeholder=${field.default}
-    onChange=${(e) => change(e.target.value.trim() || undefined)} />`;
+    }} />`;
+  return html`<${Field} type="text" id=${id} value=${given ?? ""} placeholder=${field.default} onCommit=${(text) => change(text.trim() || undefined)} />`;
 }
 
 function Row({ field, given, keyed, onChange }) {

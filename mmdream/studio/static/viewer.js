@@ -73,7 +73,7 @@ export function Viewer({ film, source, dream, painting, onMask, playing, onPlaye
     const [first, second] = videos;
     const follow = () => {
       if (second && Math.abs(second.currentTime - first.currentTime) > 0.08) second.currentTime = first.currentTime;
-      onPlayed(first.currentTime, null, first.ended);
+      onPlayed(first.currentTime, null, first.ended || Boolean(second?.ended));
     };
     first?.addEventListener("timeupdate", follow);
     return () => { first?.removeEventListener("timeupdate", follow); videos.forEach((video) => video.pause()); };
