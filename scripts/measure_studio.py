@@ -3,10 +3,11 @@
     python scripts/measure_studio.py FILM [FILM ...] [--places 200]
 
 A studio is begun as the command does, on a folder with the films, and asked by HTTP from this process. Told,
-of each film: seconds from request to picture at random places, p50 and p95; of the first: seconds of the
-first dream (with the start of its process), of five more quick ones, of the frame as in the film (from quick
-to full), of four seconds of sound; then share of a core and memory of the server and of the process that
-dreams, idle over ten seconds. Prints JSON. Two minutes on two cores.
+of each film: seconds from request to picture at random places, p50 and p95, out of the film and, once it was
+gone through, of the small frames; of the first: seconds of the first dream (with the start of its process), of
+five more quick ones, of the frame as in the film (from quick to full), of four seconds of sound; then share of
+a core and memory of the server and of the process that dreams, idle over ten seconds. Prints JSON. Five
+minutes on two cores.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mmdream.media.probe import probe
 
 QUICK_DREAMS, IDLE_SECONDS, WAIT_SECONDS = 5, 10.0, 120.0
 
@@ -55,11 +58,22 @@ class Asker:
         return data if status < 300 else None
 
 
-def seconds_until(condition: Callable[[], object]) -> float:
+def scrub(asker: Asker, film: str, length: float, places: int) -> dict[str, float]:
+    """Seconds from request to picture at random places of a film."""
+    rng, took = random.Random(0), []
+    for _ in range(places):
+        start = time.perf_counter()
+        asker.ask("GET", f"{film}/frame?at={rng.uniform(0, length):.6f}&height=540")
+        took.append(time.perf_counter() - start)
+    p50, p95 = np.quantile(took, [0.5, 0.95])
+    return {"p50": p50, "p95": p95}
+
+
+def seconds_until(condition: Callable[[], object], at_most: float = WAIT_SECONDS) -> float:
     """How long it takes until something holds."""
     began = time.perf_counter()
     while not condition():
-        if time.perf_counter() - began > WAIT_SECONDS:
+        if time.perf_counter() - began > at_most:
             return float("nan")
         time.sleep(0.01)
     return time.perf_counter() - began
@@ -118,15 +132,15 @@ def main() -> None:
             asker = Asker(address)
             films = json.loads(asker.ask("GET", "/api/begin") or b"{}")["films"]
             for each in films:
-                path = f"/api/films/{each['id']}"
-                length = json.loads(asker.ask("GET", path) or b"{}")["duration"]
-                rng, took = random.Random(0), []
-                for _ in range(args.places):
-                    start = time.perf_counter()
-                    asker.ask("GET", f"{path}/frame?at={rng.uniform(0, length):.6f}&height=540")
-                    took.append(time.perf_counter() - start)
-                p50, p95 = np.quantile(took, [0.5, 0.95])
-                figures[each["name"]] = {"scrub_p50": p50, "scrub_p95": p95}
+                path, length = (
+                    f"/api/films/{each['id']}",
+                    float(probe(Path(folder) / each["name"]).duration or 0),
+                )
+                figures[each["name"]] = found = {"of_the_film": scrub(asker, path, length, args.places)}
+                found["small_frames_after_s"] = seconds_until(
+                    lambda path=path: json.loads(asker.ask("GET", path) or b"{}")["marks"], 600
+                )
+                found["small_frames"] = scrub(asker, path, length, args.places)
             wanted = next(each["id"] for each in films if each["name"] == args.films[0].name)
             figures["dreams"] = measure_dreams(asker, f"/api/films/{wanted}")
             children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()

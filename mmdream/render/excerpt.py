@@ -1,4 +1,4 @@
-"""A moment of a film dreamed before the film is: a frame, by itself or as in the film, or some sound."""
+"""A frame of a film dreamed before the film is: by itself, or as in the film."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from mmdream.analysis.shots import Scan, Shot, scan_frames
-from mmdream.audio.chunks import DreamHooks
 from mmdream.core.errors import Interrupted
 from mmdream.core.events import EventSink
 from mmdream.image.octaves import resize
-from mmdream.media.audio_files import DecodedSpan
 from mmdream.media.probe import MediaFile
-from mmdream.media.tracks import find_sound_track
 from mmdream.media.video_reader import Frame, read_frames
-from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.chain import Stopwatch, render_frames
 from mmdream.render.frames import FramePipeline
 from mmdream.render.hints import find_still_hints, hinted_networks, measure_film_hints
-from mmdream.render.models import load_audio_network
 from mmdream.settings.recipe import Recipe, film_size
 
 LEAD_FRAMES = 24
@@ -101,24 +95,3 @@ def _until_stopped(frames: Iterable[Frame], is_stopped: IsStopped) -> Iterator[F
         if is_stopped():
             raise Interrupted
         yield frame
-
-
-def dream_sound_around(
-    film: MediaFile,
-    choice: int | str | None,
-    span: tuple[Fraction, Fraction],
-    recipe: Recipe,
-    work: Path,
-    is_stopped: IsStopped,
-) -> DecodedSpan:
-    """Some seconds of a film's sound track dreamed: ``source.wav`` and ``sound.wav`` in the folder `work`.
-
-    Drives are followed already. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such
-    track.
-    """
-    audio = InputTrack(film, find_sound_track(film, choice), span)
-    network = load_audio_network(recipe, EventSink())
-    made, _ = render_audio_track(
-        audio, network, recipe, EventSink(), work, DreamHooks(should_stop=is_stopped)
-    )
-    return made

@@ -13,6 +13,7 @@ import typer
 
 from mmdream.cli.options import argument
 from mmdream.core.errors import UserError
+from mmdream.core.memory import return_freed_memory
 
 HOST = "127.0.0.1"
 
@@ -34,6 +35,7 @@ def studio(
         from mmdream.studio.web import make_app
     except ModuleNotFoundError as error:
         raise UserError(f"the studio needs {error.name}; install it: pip install 'mmdream[studio]'") from None
+    return_freed_memory()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name the one where your films lie")
     listener = socket.socket()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from mmdream.studio.frame_proxy import PROXY_HEIGHT
 
 OPEN_READERS = 4
 """Films whose frames are read without being opened anew."""
+IDLE_SECONDS = 5.0
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -29,6 +31,7 @@ class FilmLibrary:
         self._folder, self._tell, self._lock = folder, tell, threading.Lock()
         self._scanner = FilmScanner(cache, self._on_scan)
         self._readers: OrderedDict[str, FrameReader] = OrderedDict()
+        self._read_at = 0.0
 
     def list(self) -> list[dict[str, Any]]:
         """The films of the folder: id and name."""
@@ -55,6 +58,7 @@ class FilmLibrary:
         path = self.path(film_id)
         if height <= PROXY_HEIGHT and (found := self._scanner.read_frame(path, seconds)) is not None:
             return found
+        self._read_at = time.monotonic()
         with self._lock:
             reader = self._readers.pop(film_id, None) or FrameReader(path)
             self._readers[film_id] = reader
@@ -93,9 +97,15 @@ class FilmLibrary:
         marks = self._scanner.marks(film) if share >= 1 else None
         self._tell({"type": "scan", "film": film_folder.make_id(film.name), "share": share, "marks": marks})
 
+    def close_idle_readers(self) -> None:
+        """Let go of films that nobody reads frames of any more: their decoders hold many."""
+        if self._readers and time.monotonic() - self._read_at > IDLE_SECONDS:
+            with self._lock:
+                while self._readers:
+                    self._readers.popitem()[1].close()
+
     def close(self) -> None:
-        """Let go of the files."""
+        """Let go of all."""
         self._scanner.close()
-        with self._lock:
-            while self._readers:
-                self._readers.popitem()[1].close()
+        self._read_at = -IDLE_SECONDS
+        self.close_idle_readers()

@@ -82,14 +82,14 @@ def dream_sound(
     request: dict[str, Any], film: MediaFile, recipe: Recipe, tell: Tell, is_stopped: IsStopped
 ) -> None:
     """Four seconds of sound around a second, and their source."""
-    from mmdream.render import excerpt
+    from mmdream.render.audio_excerpt import dream_sound_around
 
     seconds, length = Fraction(str(request["seconds"])), film.duration or SOUND_SECONDS
     begin = max(min(seconds - SOUND_SECONDS / 2, length - SOUND_SECONDS), Fraction(0))
     track = request["settings"].get("sound-track")
     with tempfile.TemporaryDirectory(prefix="mmdream") as work:
         span = begin, begin + SOUND_SECONDS
-        excerpt.dream_sound_around(film, track, span, recipe, Path(work), is_stopped)
+        dream_sound_around(film, track, span, recipe, Path(work), is_stopped)
         for name in ("source.wav", "sound.wav"):
             os.replace(Path(work) / name, Path(request["folder"]) / f"{request['id']}.{name}")
     tell("sound", seconds=float(begin))

@@ -247,6 +247,7 @@ class Studio:
                 self._shown_jobs = jobs
                 self._tell({"type": "jobs", "jobs": jobs})
         self._previews.end_if_idle()
+        self.films.close_idle_readers()
 
     def _state(self, name: str) -> FilmState:
         return self._project.films.get(name, FilmState())
