@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from functools import wraps
 from itertools import chain
@@ -32,6 +32,7 @@ from mmdream.settings.files import (
     load_preset,
     parse_pass,
     preset_sound_target,
+    read_mask_curves,
     read_passes,
     read_schedule,
 )
@@ -163,13 +164,14 @@ def build_recipe(given: Given, medium: Literal["film", "image", "audio"], natura
     return replace(recipe, passes=passes, sound_wishes=targets)
 
 
-def build_mask(given: Given) -> Mask | None:
-    """Where a dream is to act; None: everywhere."""
-    if "mask" in given:
-        return given.settings(Mask(Path()))
-    if "feather" in given:
+def build_mask(given: Given, curves: Mapping[str, Any] | None = None) -> Mask | None:
+    """Where a dream is to act, by options and by `curves`, which options replace; None: everywhere."""
+    names = {each.name for each in given.options if each.owner is Mask and each.name in given}
+    if not names and not curves:
+        return None
+    if not names - {"feather"} and not (curves or {}).keys() - {"feather"}:
         raise UserError("--feather goes with --mask, whose edges it fades")
-    return None
+    return given.settings(Mask(**(curves or {})))
 
 
 def build_sound_targets(
@@ -202,7 +204,7 @@ def _build_passes(given: Given, file: Path | None) -> tuple[Pass, ...]:
     passes = plan.passes or in_file
     if plan.styles:
         passes = Pass(), Pass(Style(plan.styles))
-    mask = build_mask(given)
+    mask = build_mask(given, {} if file is None else read_mask_curves(file))
     if mask is None:
         return passes
     return tuple(replace(each, mask=each.mask or mask) for each in passes or (Pass(),))

@@ -32,7 +32,7 @@ SAMPLE_BYTES = 1 << 20
 MIDDLE_SAMPLES = 14
 DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-JOB_FORMAT = 11
+JOB_FORMAT = 12
 """Of job.json; another one is another job."""
 LIBRARIES = (
     *("av", "imageio-ffmpeg", "keras", "librosa", "numpy", "opencv-python-headless", "pyloudnorm"),
@@ -222,7 +222,7 @@ def _hash_pass_files(pass_: Pass) -> dict[str, str]:
     paths = {f"painting {number}": path for number, (path, _) in enumerate(paintings, 1)}
     if pass_.wishes is not None and pass_.wishes.guide is not None:
         paths["guide"] = pass_.wishes.guide
-    if pass_.mask is not None:
+    if pass_.mask is not None and pass_.mask.path is not None:
         paths["mask"] = pass_.mask.path
     return {role: hash_file(path) for role, path in paths.items()}
 
@@ -253,7 +253,7 @@ def _flatten_pass(pass_: dict[str, Any]) -> dict[str, Any]:
     if values["style"] is not None:
         values["style"] = {**values["style"], "models": [weight for _, weight in values["style"]["models"]]}
     if values["mask"] is not None:
-        values["mask"] = {"feather": values["mask"]["feather"]}
+        values["mask"] = {name: value for name, value in values["mask"].items() if name != "path"}
     if (targets := values.pop("wishes")) is not None:
         values |= _name_terms(targets)
     values |= values.pop("settings")

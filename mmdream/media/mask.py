@@ -17,7 +17,7 @@ from mmdream.core.errors import UserError
 from mmdream.media.image import IMAGE_SUFFIXES, is_image, read_image
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import read_frames
-from mmdream.settings.passes import Mask
+from mmdream.settings.passes import Mask, MaskPlace
 
 ASPECT_TOLERANCE = 0.02
 """Share by which a mask may be wider or higher than its film: sides are rounded, to even numbers too."""
@@ -54,8 +54,10 @@ class MaskSource:
 def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
     """Open a mask for a film or an image of this size, px as shown; a `UserError` if it does not fit."""
     path = mask.path
+    if path is None:
+        return MaskReader(make_ellipse(width, height), width, height, mask)
     if is_image(path):
-        return MaskReader(mask_from_image(path, read_image(path)), width, height, mask.feather)
+        return MaskReader(mask_from_image(path, read_image(path)), width, height, mask)
     try:
         film = probe(path)
     except UserError as error:
@@ -64,7 +66,7 @@ def open_mask(mask: Mask, width: int, height: int) -> MaskReader:
         raise UserError(
             f"{path}: is no mask that can be read; give a film or a {', '.join(IMAGE_SUFFIXES)} file"
         ) from error
-    return MaskReader(mask_from_video(film), width, height, mask.feather)
+    return MaskReader(mask_from_video(film), width, height, mask)
 
 
 def check_mask(mask: Mask, width: int, height: int) -> None:
@@ -72,6 +74,15 @@ def check_mask(mask: Mask, width: int, height: int) -> None:
     reader = open_mask(mask, width, height)
     reader.at(Fraction(0))
     reader.close()
+
+
+def make_ellipse(width: int, height: int) -> MaskSource:
+    """An ellipse that just fits into a frame of this size."""
+    y, x = np.mgrid[1 - height : height : 2, 1 - width : width : 2].astype(np.float32)
+    radius = np.hypot(x / width, y / height)
+    # A ramp of about a pixel: its edge is smooth.
+    frames = [(Fraction(0), np.clip((1 - radius) * min(width, height) / 2 + 0.5, 0, 1))]
+    return MaskSource(Path("ellipse"), width, height, Fraction(0), lambda _start: (frame for frame in frames))
 
 
 def mask_from_image(path: Path, rgb: np.ndarray) -> MaskSource:
@@ -101,11 +112,11 @@ def mask_from_video(film: MediaFile) -> MaskSource:
 class MaskReader:
     """Reads a mask beside a film of this size, px; two of its frames are in memory.
 
-    `feather` is px of a film of `REFERENCE_HEIGHT` over which edges fade. A mask of another aspect than the
+    `how` says where it lies, how large it is and how soft at each time. A mask of another aspect than the
     film, or of a pixel, is a `UserError`.
     """
 
-    def __init__(self, source: MaskSource, width: int, height: int, feather: float) -> None:
+    def __init__(self, source: MaskSource, width: int, height: int, how: Mask) -> None:
         size = f"{source.width}x{source.height}"
         if min(source.width, source.height) < 2:
             raise UserError(f"{source.path}: a mask of {size} pixels is too small to say where")
@@ -117,26 +128,28 @@ class MaskReader:
             )
         self._source = source
         self._size = width, height
-        self._feather = feather
+        self._how = how
         self._frames: Generator[TimedMask, None, None] | None = None
         self._since: Fraction | float = -math.inf
         self._values = np.zeros((0, 0), np.float32)
         self._next: TimedMask | None = None
         self._fitted: np.ndarray | None = None
+        self._place: MaskPlace | None = None
 
     def at(self, seconds: Fraction) -> np.ndarray:
         """The mask at a second of the film, float32 [h, w], 0..1, read-only; quick where seconds rise.
 
         It is the mask's last frame that has begun (before that the first one), and the same array as long as
-        that frame is shown. A mask that cannot be read is a `UserError`.
+        that frame is shown and the mask stays where it is. A mask that cannot be read is a `UserError`.
         """
         moment = seconds + CLOCK_TOLERANCE
         if self._frames is None or moment < self._since:
             self._seek(moment)
         while self._next is not None and self._next[0] <= moment:
             self._show(self._next)
-        if self._fitted is None:
-            self._fitted = fit_mask(self._values, *self._size, self._feather)
+        place = self._how.at(float(seconds))
+        if self._fitted is None or place != self._place:
+            self._fitted, self._place = fit_mask(self._values, *self._size, place), place
             self._fitted.flags.writeable = False
         return self._fitted
 
@@ -177,19 +190,29 @@ def mask_luminance(rgb: np.ndarray) -> np.ndarray:
     return _snap_to_black_and_white(cv2.transform(rgb, BT709_LUMA), SNAP_DISTANCE)
 
 
-def fit_mask(values: np.ndarray, width: int, height: int, feather: float) -> np.ndarray:
-    """Resize a mask, float32 [h, w], 0..1, and fade its edges; beyond the borders it is mirrored.
+def fit_mask(values: np.ndarray, width: int, height: int, place: MaskPlace) -> np.ndarray:
+    """Resize a mask, float32 [h, w], 0..1, move it to its place, and fade its edges.
 
-    A sharp edge goes from 0 to 1 over `feather` px at `REFERENCE_HEIGHT`. The result is exactly 0 and 1 where
+    A sharp edge goes from 0 to 1 over the feather's px at `REFERENCE_HEIGHT`; beyond the borders the mask is
+    mirrored for that, and where it does not reach the frame it is 0. The result is exactly 0 and 1 where
     everything within half that ramp is.
     """
     if values.shape != (height, width):
         # Linear, as cubic curves would leave 0..1.
         method = cv2.INTER_AREA if height * width < values.size else cv2.INTER_LINEAR
         values = cv2.resize(values, (width, height), interpolation=method)
+    if (place.x, place.y, place.size) != (0.5, 0.5, 1.0):
+        # OpenCV counts from the middle of the first pixel.
+        middle = (width - 1) / 2, (height - 1) / 2
+        shift = (place.x - 0.5) * width, (place.y - 0.5) * height
+        rows = [
+            [place.size if k == j else 0.0 for j in range(2)] + [(1 - place.size) * middle[k] + shift[k]]
+            for k in range(2)
+        ]
+        values = cv2.warpAffine(values, np.array(rows), (width, height), flags=cv2.INTER_LINEAR)
     # Three box blurs turn a step into a ramp: near to a Gaussian (Wells, "Efficient synthesis of Gaussian
     # filters by cascaded uniform filters", IEEE PAMI 8, 1986), they take the same time at any width, and end.
-    half_ramp = round(feather * height / REFERENCE_HEIGHT / 2)
+    half_ramp = round(place.feather * height / REFERENCE_HEIGHT / 2)
     for radius in ((half_ramp + number) // 3 for number in range(3)):
         values = cv2.blur(values, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
     return _snap_to_black_and_white(values, ROUNDING_TOLERANCE)

@@ -91,7 +91,7 @@ def style_image_file(
     if mask is not None:
         weights = open_mask(mask, rgb.shape[1], rgb.shape[0]).at(Fraction(0))
         if not weights.any():
-            raise UserError(f"{mask.path}: is black all over, so nothing would be painted")
+            raise UserError(f"{mask.path or 'the mask'}: is black all over, so nothing would be painted")
     with open_image_output(out, overwrite, save_steps) as (file, on_step):
         styled, report = style_image(
             rgb, style_images, recipe, style, sink, from_noise=from_noise, mask=weights, on_step=on_step

@@ -22,7 +22,7 @@ from mmdream.settings.definition import (
     suggest_name,
     title_of,
 )
-from mmdream.settings.passes import PASS_KINDS, Mask, Pass, Span, parse_style
+from mmdream.settings.passes import MASK_CURVES, PASS_KINDS, Mask, Pass, Span, parse_style
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, Schedule
 from mmdream.settings.targets import TERM_FORMS, Targets
@@ -40,12 +40,14 @@ def _file_names(cls: Any) -> dict[str, str]:
 NUMBERS = {
     name: Annotated[float, metadata(kind)] for name, kind in field_types(Schedule).items() if name != "motif"
 }
+MASK_NUMBERS = {name: Annotated[float, metadata(field_types(Mask)[own])] for name, own in MASK_CURVES.items()}
 MOTIF = Annotated[str, metadata(field_types(Schedule)["motif"])]
 EASE_HELP = "To the next key of each setting: straight; slowly off and slowly on; or held until it."
 KEY_TYPES = {
     "at": float,
     "ease": Annotated[Literal["linear", "smooth", "hold"], msgspec.Meta(description=EASE_HELP)],
     **NUMBERS,
+    **MASK_NUMBERS,
     "motif": MOTIF,
 }
 SMOOTH_PIECES, HOLD_SECONDS = 32, 1e-6
@@ -55,7 +57,7 @@ SPAN_NAMES = _file_names(Span)
 PASS_TYPES = {
     **{name: field_types(Span)[own] for name, own in SPAN_NAMES.items()},
     "mask": str,
-    "feather": field_types(Mask)["feather"],
+    **MASK_NUMBERS,
     "net": str,
     "weights": str,
     **NUMBERS,
@@ -118,9 +120,16 @@ def read_schedule(path: Path, base: Schedule | None = None) -> Schedule:
     try:
         refuse_unknown(text, FILE_TABLES, "name")
         base = load_preset(str(text["preset"])) if "preset" in text else base or load_preset(DEFAULT_PRESET)
-        return replace(base, **parse_key_tables(text.get("key", [])))
+        curves = parse_key_tables(text.get("key", []))
+        return replace(base, **{name: keys for name, keys in curves.items() if name not in MASK_CURVES})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def read_mask_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """What the ``[[key]]`` tables of a schedule file say of the film's mask, by the fields of `Mask`."""
+    curves = parse_key_tables(_read_toml(path).get("key", []))
+    return {own: curves[name] for name, own in MASK_CURVES.items() if name in curves}
 
 
 def read_passes(path: Path) -> tuple[Pass, ...]:
@@ -264,11 +273,9 @@ def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     }
     if "motif" in values:
         values["motif"] = values["motif"].replace("+", ",")
-    if "feather" in values and "mask" not in values:
-        raise UserError("feather goes with mask")
     curves = {name: values[name] for name in (*SCHEDULE_LIMITS, "motif") if name in values}
     terms = tuple(form.read(values[form.name]) for form in TERM_FORMS if form.name in values)
-    weights, feather = values.get("weights"), {"feather": values["feather"]} if "feather" in values else {}
+    weights, keyed = values.get("weights"), parse_key_tables(values.get("key", []))
     if kind == "style":
         models = values["style"] if isinstance(values["style"], list) else [values["style"]]
         values["style"] = tuple(parse_style(model, home) for model in models)
@@ -276,13 +283,23 @@ def _build_pass(table: dict[str, Any], home: Path = Path()) -> Pass:
     kinds: dict[str, Any] = {} if kind == "dream" else {kind: PASS_KINDS[kind](**own)}
     return Pass(
         **kinds,
-        settings=tuple((curves | parse_key_tables(values.get("key", []))).items()),
+        settings=tuple((curves | {n: keys for n, keys in keyed.items() if n not in MASK_CURVES}).items()),
         wishes=Targets(terms) if terms else None,
         net=values.get("net"),
         weights=weights if weights in (None, "random") else home / weights,
         span=Span(**{field: values[name] for name, field in SPAN_NAMES.items() if name in values}),
-        mask=Mask(home / values["mask"], **feather) if "mask" in values else None,
+        mask=_build_mask(values | keyed, home),
     )
+
+
+def _build_mask(values: dict[str, Any], home: Path) -> Mask | None:
+    """The mask of a pass, by its names in files; None: it has none."""
+    own = {field: values[name] for name, field in MASK_CURVES.items() if name in values}
+    if "mask" not in values and not own.keys() - {"feather"}:
+        if own:
+            raise UserError("feather goes with mask, or with mask_x, mask_y or mask_size")
+        return None
+    return Mask(home / values["mask"] if "mask" in values else None, **own)
 
 
 def _without_unit(value: Any) -> Any:

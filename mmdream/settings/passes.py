@@ -9,8 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import AUDIO, IMAGE, PASSES, checked, fields_to_dict, setting, to_dict
-from mmdream.settings.schedule import Curve, MotifCurve, Schedule
+from mmdream.settings.definition import (
+    AUDIO,
+    IMAGE,
+    PASSES,
+    Keyframed,
+    checked,
+    fields_to_dict,
+    outer_name,
+    setting,
+    to_dict,
+)
+from mmdream.settings.schedule import Curve, MotifCurve, Schedule, to_curve
 from mmdream.settings.targets import Targets
 
 if TYPE_CHECKING:
@@ -30,18 +40,18 @@ STYLE_SCHEDULE = Schedule(octaves=4, octave_scale=2.0, steps=30)
 @checked
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """Where a pass acts: where a picture or a film is white."""
+    """Where a pass acts: where a picture or a film is white, or in an ellipse, moved and scaled over time."""
 
-    path: Path = setting(
-        ...,
+    path: Path | None = setting(
+        None,
         "Dream where it is white; of IN's aspect. Of a film a picture takes the first frame.",
         PASSES,
         "PICTURE|FILM",
         name="mask",
         media=IMAGE,
     )
-    """A film goes by the time of the film it lies on."""
-    feather: float = setting(
+    """A film goes by the time of the film it lies on. None: an ellipse that just fits into the frame."""
+    feather: Keyframed[float] = setting(
         8.0,
         "Fade the mask's edges over so many pixels of a picture of 360 lines.",
         PASSES,
@@ -51,6 +61,44 @@ class Mask:
         unit="px",
         media=IMAGE,
     )
+    x: Keyframed[float] = setting(
+        0.5,
+        "Where the mask's middle lies, of the width; without --mask it is an ellipse.",
+        PASSES,
+        "X",
+        -1,
+        2,
+        name="mask-x",
+        media=IMAGE,
+    )
+    y: Keyframed[float] = setting(
+        0.5, "The same, of the height.", PASSES, "Y", -1, 2, name="mask-y", media=IMAGE
+    )
+    size: Keyframed[float] = setting(
+        1.0, "The mask's size; 1: as large as IN.", PASSES, "R", 0.01, 10, name="mask-size", media=IMAGE
+    )
+
+    def __post_init__(self) -> None:
+        for name in MASK_CURVES.values():
+            object.__setattr__(self, name, to_curve(outer_name(Mask, name), getattr(self, name)))
+
+    def at(self, seconds: float) -> MaskPlace:
+        """Where it lies, how large it is and how soft at a time."""
+        return MaskPlace(**{name: getattr(self, name).at(seconds) for name in MASK_CURVES.values()})
+
+
+MASK_CURVES = {"mask_x": "x", "mask_y": "y", "mask_size": "size", "feather": "feather"}
+"""What of a mask varies, by its name among the keys of files."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPlace:
+    """A mask's place at one time, see `Mask`."""
+
+    x: float = 0.5
+    y: float = 0.5
+    size: float = 1.0
+    feather: float = 0.0
 
 
 @checked
@@ -179,7 +227,9 @@ class Pass:
             name = "style of " + " and ".join(path.name for path, _ in self.style.models)
         until = "" if self.span.stop is None else f" to {self.span.stop:g} s"
         when = f" from {self.span.start:g} s" if self.span.start else ""
-        where = "" if self.mask is None else f" where {self.mask.path.name} is white"
+        where = "" if self.mask is None else " in an ellipse"
+        if self.mask is not None and self.mask.path is not None:
+            where = f" where {self.mask.path.name} is white"
         return f"{name}{when}{until}{where}"
 
 

@@ -156,7 +156,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in SCHEDULE_LIMITS:
-            object.__setattr__(self, name, _to_curve(name, getattr(self, name)))
+            object.__setattr__(self, name, to_curve(name, getattr(self, name)))
         object.__setattr__(self, "motif", _to_motif_curve(self.motif))
 
     def at(self, seconds: float) -> FrameSettings:
@@ -285,7 +285,8 @@ def _keys_around(keys: tuple[tuple[float, Any], ...], first: float, last: float)
     return keys[low : bisect_left(keys, last, key=lambda key: key[0]) + 1] or keys[-1:]
 
 
-def _to_curve(name: str, given: Keyframed[float]) -> Curve:
+def to_curve(name: str, given: Keyframed[float]) -> Curve:
+    """A number, or keys ((seconds, value), ...), as a curve; `UserError`: no keys, or times do not rise."""
     curve = (
         Curve(((0.0, float(given)),))
         if isinstance(given, (int, float))

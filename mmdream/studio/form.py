@@ -18,6 +18,7 @@ from mmdream.cli.video import DREAM_OPTIONS
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import Option, metadata, plain_types, title_of
 from mmdream.settings.files import list_presets
+from mmdream.settings.passes import MASK_CURVES, Mask
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS, MotifCurve
 from mmdream.studio.project import Key
@@ -58,7 +59,9 @@ def _describe(option: Option) -> Field:
     choices = tuple(each for each in types if isinstance(each, str))
     if name == "preset":
         choices = tuple(list_presets())
-    varies = option.path[-1] in (*SCHEDULE_LIMITS, "motif") and option.path[0] == "schedule"
+    field = option.path[-1]
+    is_curve = field in (*SCHEDULE_LIMITS, "motif") and option.path[0] == "schedule"
+    varies = is_curve or (option.owner is Mask and field in MASK_CURVES.values())
     low, high = (None, None) if meta is None or option.form else (meta.ge, meta.le)
     if option.form is not None:
         kind = "texts"

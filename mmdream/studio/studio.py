@@ -17,6 +17,7 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.files import user_cache_folder
 from mmdream.media.image import write_image
+from mmdream.settings.passes import MASK_CURVES, Mask
 from mmdream.settings.schedule import SCHEDULE_LIMITS
 from mmdream.studio import film_folder, form, gallery, settings_reader
 from mmdream.studio.film_library import FilmLibrary
@@ -121,6 +122,8 @@ class Studio:
         curves: dict[str, Any] = {
             name: np.round(recipe.schedule.curve(name).at(seconds), 4).tolist() for name in names
         }
+        mask = next((each.mask for each in recipe.passes if each.mask is not None), Mask())
+        curves |= {n: np.round(getattr(mask, own).at(seconds), 4).tolist() for n, own in MASK_CURVES.items()}
         motifs = [dict(recipe.schedule.motif_curve.at(at)) for at in seconds]
         return {"seconds": seconds, "curves": curves, "motifs": motifs}
 

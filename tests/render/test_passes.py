@@ -78,6 +78,22 @@ def test_passes_act_in_their_time_and_their_place_and_come_and_go_softly(place, 
     assert amount[46] < amount[42] < amount[36]
 
 
+def test_an_ellipse_is_dreamed_where_the_keys_of_a_file_say(place, tmp_path):
+    file = tmp_path / "schedule.toml"
+    file.write_text(
+        "[[key]]\nat = 0\nmask_x = 0.2\nmask_size = 0.3\nfeather = 0\nstrength = 2\n"
+        "[[key]]\nat = 1\nmask_x = 0.8"
+    )
+    words = ("--schedule", file, "--end", "1.05", "--octaves", "1", "--steps", "2", "--keep-sound")
+    assert mmdream("video", place / "film.mkv", "-o", tmp_path / "out.mkv", *words).returncode == 0
+    change = np.abs(decode_frames(tmp_path / "out.mkv") - decode_frames(place / "film.mkv")[:13]).sum(3)
+    columns = (np.arange(96) + 0.5) / 96
+    middles = (change.sum(1) @ columns) / change.sum((1, 2))
+    np.testing.assert_allclose(middles, np.linspace(0.2, 0.8, 13), atol=0.06)
+    assert not change[0, :, 40:].any()
+    assert not change[12, :, :56].any()
+
+
 def test_each_pass_works_on_what_the_one_before_it_made(place, tmp_path):
     dream, painted = Pass(), make_style_pass(place)
     for name, passes in {"one": (dream,), "none": (), "two": (dream, painted)}.items():
@@ -105,7 +121,7 @@ def test_a_plan_names_the_passes(place):
 
 def test_a_film_of_passes_goes_on_to_the_same_frames(place, tmp_path):
     three = make_recipe(
-        Pass(), replace(make_style_pass(place), span=FADED), replace(Pass(), mask=Mask(place / "half.png"))
+        Pass(), replace(make_style_pass(place), span=FADED), Pass(mask=Mask(x=((0, 0.2), (4, 0.8)), size=0.5))
     )
     whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
     wishes = {"keep_sound": True, "end": 4.25}  # 51 frames: two parts, and the style goes in the second.
@@ -181,7 +197,8 @@ def test_a_job_of_passes_comes_back_from_its_file(place, tmp_path):
         (("--pass", "dream:from=1,to=2,fade=1"), "do not fit"),
         (("--pass", "dream:from=60"), "lies outside the film"),
         (("--pass", "dream:from=1,to=60"), "lies outside the film"),
-        (("--pass", "dream:feather=2"), "feather goes with mask"),
+        (("--pass", "dream:feather=2"), "feather goes with mask, or with mask_x, mask_y or mask_size"),
+        (("--pass", "dream:mask_x=3"), "mask_x is 3; choose between -1 and 2"),
         (("--pass", "style=nothing.png"), "no such file"),
         (("--pass", "style=film.mkv"), "not a picture"),
         (("--pass", "style=painting.png:statistic=mean"), "choose wasserstein or gram"),

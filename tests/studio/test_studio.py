@@ -24,6 +24,7 @@ from mmdream.jobs.store import job_folder
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.settings.files import json_schema, read_schedule
+from mmdream.settings.passes import Mask, Pass
 from mmdream.studio import form
 from mmdream.studio.preview_process import answer
 from mmdream.studio.preview_requests import Requests
@@ -39,8 +40,17 @@ KEYS = [
     {"setting": "strength", "at": 1.0, "value": 1.5},
     {"setting": "motif", "at": 0.0, "value": "dog"},
     {"setting": "motif", "at": 1.0, "value": "tower"},
+    {"setting": "mask_x", "at": 0.0, "value": 0.2},
+    {"setting": "mask_x", "at": 1.0, "value": 0.8},
 ]
-SETTINGS = {"seed": "-3", "depth": "0.5", "motif": "eye", "drive": ["depth=onset"], "keep-sound": True}
+SETTINGS = {
+    "seed": "-3",
+    "depth": "0.5",
+    "motif": "eye",
+    "drive": ["depth=onset"],
+    "keep-sound": True,
+    "mask-size": "0.5",
+}
 
 
 def wait(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -80,7 +90,8 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     schedule = read_schedule(studio.folder / words[words.index("--schedule") + 1])
     assert schedule.curve("strength").keys == ((0.0, 0.0), (1.0, 1.5))
     assert schedule.motif_curve.keys == ((0.0, ("dog",)), (1.0, ("tower",)))
-    assert tomllib.loads(text["schedule"])["key"][0] == {"at": 0.0, "strength": 0.0, "motif": "dog"}
+    first = {"at": 0.0, "strength": 0.0, "motif": "dog", "mask_x": 0.2}
+    assert tomllib.loads(text["schedule"])["key"][0] == first
     names: dict[str, object] = {}
     lines = text["python"].splitlines()
     exec("\n".join(line for line in lines if line.startswith(("from", "import"))), names)
@@ -90,6 +101,7 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     assert (film, out) == ("in.mp4", "in.dream.mp4")
     assert isinstance(recipe, Recipe)
     assert recipe.seed == -3
+    assert recipe.passes == (Pass(mask=Mask(x=((0, 0.2), (1, 0.8)), size=0.5)),)
     assert recipe.schedule == Schedule(
         depth=0.5, strength=((0, 0), (1, 1.5)), motif=((0, "dog"), (1, "tower"))
     )
@@ -109,6 +121,7 @@ def test_settings_are_saved_and_said_as_command_python_and_schedule(studio: Clie
     assert (found["settings"], len(found["keys"])) == ({"preset": "giants"}, len(KEYS))
     sampled = studio.json("GET", f"{studio.film}/curves?to=1&count=3")
     assert sampled["curves"]["strength"] == [0.0, 0.75, 1.5]
+    assert sampled["curves"]["mask_x"] == [0.2, 0.5, 0.8]
     assert sampled["motifs"][1] == {"dog": 0.5, "tower": 0.5}
     # A wrong one is refused, and what was kept stays.
     status, _, said = studio.ask("PUT", f"{studio.film}/state", {"settings": {"strength": "5"}})
