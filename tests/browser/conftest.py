@@ -80,6 +80,22 @@ class Page:
         element.send_keys(Keys.CONTROL, "a")
         element.send_keys(text, Keys.ENTER)
 
+    def drop(self, path: Path, target: WebElement) -> None:
+        """Drop a file from the desktop onto an element."""
+        box = target.rect
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.browser.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+
+    def fetch(self, link: WebElement) -> int:
+        """Bytes that a link leads to, asked for as the page does; an error's status, negative."""
+        script = (
+            "const done = arguments[1]; fetch(arguments[0]).then(async (answer) =>"
+            " done(answer.ok ? (await answer.blob()).size : -answer.status))"
+        )
+        return int(self.browser.execute_async_script(script, link.get_attribute("href")))
+
     def status(self) -> str:
         """The state of the dream at the cursor."""
         return self.named("Dream state").text
@@ -147,10 +163,11 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page(browser: Chrome, tmp_path: Path) -> Iterator[Page]:
-    """A studio on a folder with a film of three seconds, and its page."""
+    """A studio on a folder with a film of three seconds, and its page; another film lies beside the folder."""
     folder = tmp_path / "films"
     folder.mkdir()
     make_sample(folder / "in.mp4", 3.0, 24, (320, 180))
+    shutil.copyfile(folder / "in.mp4", tmp_path / "other.mp4")
     page = Page(folder, browser)
     yield page
     page.kill()

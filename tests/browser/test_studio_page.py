@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 
 from mmdream.jobs.store import job_folder
 from mmdream.media.probe import probe
@@ -48,7 +49,9 @@ def add_key(page: Page, seconds: float, value: str) -> None:
 
 
 def test_from_a_film_to_its_dream_with_a_kill_on_the_way(page: Page) -> None:
-    open_film(page)
+    page.wait(lambda: page.find("main .welcome"))
+    page.drop(page.folder.parent / "other.mp4", page.find("main")[0])
+    page.wait(lambda: page.status().startswith("full"))
     seek(page, 1.5)
     page.wait(lambda: page.status() in ("quick, 1.50 s", "full, 1.50 s"))
     set_number(page, "Octaves", "2")
@@ -61,41 +64,47 @@ def test_from_a_film_to_its_dream_with_a_kill_on_the_way(page: Page) -> None:
     page.button("Pause sound")
     for seconds, value in ((0.0, "0"), (1.0, "1.5"), (2.5, "0.5")):
         add_key(page, seconds, value)
-    page.wait(lambda: "--schedule" in page.command())
+    Select(page.find(".timeline select")[0]).select_by_visible_text("Motif")
+    for seconds, value in ((0.5, "dog"), (2.0, "tower")):
+        add_key(page, seconds, value)
+    page.wait(lambda: len(page.find(".bands > div")) == 2)
     page.button("Paint mask").click()
     canvas = page.wait(lambda: page.find("canvas.mask")[0])
     path = ActionChains(page.browser).move_to_element_with_offset(canvas, -60, -20).click_and_hold()
     path.move_by_offset(100, 20).move_by_offset(-40, 30).release().perform()
     page.button("Keep mask").click()
-    page.wait(lambda: "--mask in.mp4.mask.png" in page.command())
+    page.wait(lambda: "--mask other.mp4.mask.png" in page.command() and "--schedule" in page.command())
     command = page.command()
     page.button("Add to queue").click()
-    page.wait(lambda: page.jobs() == ["in.dream.mp4 running"])
+    page.wait(lambda: page.jobs() == ["other.dream.mp4 running"])
     page.button("Add to queue").click()
     page.wait(lambda: len(page.jobs()) == 2)
-    page.wait(lambda: job_folder(page.folder / "in.dream.mp4").is_dir())
+    page.wait(lambda: job_folder(page.folder / "other.dream.mp4").is_dir())
     page.find("ul[aria-labelledby='jobs-title'] > li button")[0].click()  # Stop.
-    page.wait(lambda: page.jobs()[0] == "in.dream.mp4 stopped")
+    page.wait(lambda: page.jobs()[0] == "other.dream.mp4 stopped")
     page.kill()
     page.wait(lambda: "does not answer" in page.messages())
     page.start()
     page.wait(lambda: page.command() == command)
     page.button("Resume").click()
-    page.wait(lambda: page.jobs() == ["in.dream.mp4 done", "in.2.dream.mp4 done"], 900)
-    assert [link.text for link in page.find("ul[aria-labelledby='jobs-title'] > li:first-child a")] == [
-        "Download",
-        "Compare",
-        "Contact sheet",
-    ]
+    page.wait(lambda: page.jobs() == ["other.dream.mp4 done", "other.2.dream.mp4 done"], 900)
+    links = {link.text: link for link in page.find("ul[aria-labelledby='jobs-title'] > li:first-child a")}
+    assert list(links) == ["Download", "Compare", "Contact sheet"]
+    assert page.fetch(links["Download"]) == (page.folder / "other.dream.mp4").stat().st_size
+    assert min(page.fetch(links["Compare"]), page.fetch(links["Contact sheet"])) > 10_000
     page.button("Play").click()
-    page.wait(lambda: cursor(page) > 0.2)
+    page.wait(lambda: len(page.find("video")) == 2 and cursor(page) > 0.2)
+    times = page.browser.execute_script(
+        "return [...document.querySelectorAll('video')].map((v) => v.currentTime)"
+    )
+    assert abs(times[0] - times[1]) < 0.12
     page.button("Pause").click()
     again = page.folder.parent / "again"
     again.mkdir()
-    for name in ("in.mp4", "in.mp4.schedule.toml", "in.mp4.mask.png"):
+    for name in ("other.mp4", "other.mp4.schedule.toml", "other.mp4.mask.png"):
         shutil.copyfile(page.folder / name, again / name)
     subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=again, check=True, capture_output=True)
-    both = (read_frames(probe(folder / "in.dream.mp4")) for folder in (page.folder, again))
+    both = (read_frames(probe(folder / "other.dream.mp4")) for folder in (page.folder, again))
     for mine, other in zip(*both, strict=True):
         np.testing.assert_array_equal(mine.rgb, other.rgb)
 
