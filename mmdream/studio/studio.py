@@ -196,11 +196,13 @@ class Studio:
         """Keep a dream that was seen; the oldest of too many goes."""
         with self._lock:
             state = self._state(name)
-            tries = [made, *state.tries]
-            for old in tries[MAX_TRIES:]:
-                for kind in ("quick.jpg", "full.jpg"):
+            # The same again takes the place of the one before.
+            older = [each for each in state.tries if replace(each, id=made.id) != made]
+            tries = [made, *older][:MAX_TRIES]
+            for old in state.tries:
+                for kind in ("quick.jpg", "full.jpg") if old not in tries else ():
                     (self._cache / f"{old.id}.{kind}").unlink(missing_ok=True)
-            state = replace(state, tries=tries[:MAX_TRIES], cursor=made.seconds)
+            state = replace(state, tries=tries, cursor=made.seconds)
             self._project.films[name] = state
             with suppress(UserError):  # A full disk costs the memory of it, and nothing that is shown.
                 self._save()

@@ -163,7 +163,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def page(browser: Chrome, tmp_path: Path) -> Iterator[Page]:
-    """A studio on a folder with a film of three seconds, and its page; another film lies beside the folder."""
+    """A studio on a folder with a film of three seconds, and its page; another film lies beside it."""
     folder = tmp_path / "films"
     folder.mkdir()
     make_sample(folder / "in.mp4", 3.0, 24, (320, 180))

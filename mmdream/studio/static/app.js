@@ -25,7 +25,7 @@ function useLater() {
 
 function Films({ films, open, onOpen, onAdd }) {
   return html`<section class="films"><h2 id="films-title">Films</h2>
-    <ul aria-labelledby="films-title">${films.map((film) => html`<li key=${film.id}>
+    <ul role="list" aria-labelledby="films-title">${films.map((film) => html`<li key=${film.id}>
       <button aria-current=${open === film.id} onClick=${() => onOpen(film.id)}>${film.name}</button></li>`)}</ul>
     ${!films.length && html`<p class="hint">Drop a film here, or add one.</p>`}
     <label class="add">Add films <input type="file" aria-label="Add films" multiple
@@ -34,7 +34,7 @@ function Films({ films, open, onOpen, onAdd }) {
 
 function Tries({ tries, onBack }) {
   return html`<section class="tries"><h2 id="tries-title">Tries</h2>
-    <ul aria-labelledby="tries-title">${tries.map((each) => html`<li key=${each.id}>
+    <ul role="list" aria-labelledby="tries-title">${tries.map((each) => html`<li key=${each.id}>
       <button onClick=${() => onBack(each)} aria-label=${`Try at ${each.seconds.toFixed(2)} s`}>
         <img alt="" loading="lazy" src=${`/api/dreams/${each.id}/quick.jpg`} /></button></li>`)}</ul></section>`;
 }

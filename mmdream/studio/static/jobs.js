@@ -18,7 +18,7 @@ export function Jobs({ jobs, report }) {
   const act = (job, action) => send("POST", `/api/jobs/${job.id}/${action}`).catch(report);
   return html`<section class="jobs"><h2 id="jobs-title">Jobs</h2>
     ${!jobs.length && html`<p class="hint">Nothing is queued.</p>`}
-    <ul aria-labelledby="jobs-title">${jobs.map((job) => html`<li key=${job.id} aria-label=${`${job.out} ${job.state}`}>
+    <ul role="list" aria-labelledby="jobs-title">${jobs.map((job) => html`<li key=${job.id} aria-label=${`${job.out} ${job.state}`}>
       <div class="job"><strong>${job.out}</strong> <span class=${`state ${job.state}`}>${job.state}</span>
         <span class="left">${job.state === "running" ? left(job.left) : ""}</span></div>
       ${job.frame > 0 && job.state !== "done" && html`<img class="newest" alt=${`Newest frame of ${job.out}`} src=${`/api/jobs/${job.id}/frame?v=${job.frame}`} />`}

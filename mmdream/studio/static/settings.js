@@ -40,8 +40,8 @@ function Control({ field, given, onChange, id }) {
 function Row({ field, given, keyed, onChange }) {
   const id = `setting-${field.name}`;
   return html`<div class=${`setting ${given !== undefined ? "changed" : ""}`} title=${field.help}>
-    <label for=${id}>${field.title}${field.unit && html` <small>${field.unit}</small>`}
-      ${keyed && html` <small class="keyed">has keys</small>`}</label>
+    <span class="name"><label for=${id}>${field.title}</label>${field.unit && html` <small>${field.unit}</small>`}
+      ${keyed && html` <small class="keyed">has keys</small>`}</span>
     <span class="control"><${Control} field=${field} given=${given} onChange=${onChange} id=${id} /></span>
     <${Reset} field=${field} given=${given} onChange=${onChange} />
   </div>`;
@@ -78,7 +78,7 @@ export function Settings({ fields, networks, atoms, settings, keys, made, onMade
       onToggle=${(each) => onChange("target", some(toggle(targets, each)))} />
     ${heard.classes.length > 0 && html`<${Section} title="Sounds" count=${sounds.length}>${(isOpen) => html`<${Sounds} net=${soundNet} names=${heard.classes}
       chosen=${sounds} atoms=${atoms} isOpen=${isOpen} ...${shared} onToggle=${(each) => onChange("sound-target", some(toggle(sounds, each)))} />`}<//>`}
-    ${groups.map((group, number) => html`<details open=${number < 2}><summary>${group}</summary>
+    ${groups.map((group) => html`<details open><summary>${group}</summary>
       ${fields.filter((field) => field.group === group && field.name !== "net")
         .map((field) => html`<${Row} key=${field.name} field=${field} given=${settings[field.name]}
           keyed=${keyed.has(field.name.replaceAll("-", "_"))} onChange=${onChange} />`)}
