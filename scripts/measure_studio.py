@@ -4,8 +4,8 @@
 
 A studio is begun as the command does, on a folder with the films, and asked by HTTP from this process. Told,
 of each film: seconds from request to picture at random places, p50 and p95, out of the film and, once it was
-gone through, of the small frames; of the first: seconds of the first dream (with the start of its process), of
-five more quick ones, of the frame as in the film (from quick to full), of four seconds of sound; then share of
+gone through, of the small frames; of the first: seconds of the first dream (with its process' start), of
+five more quick ones, of the frame as in the film (quick to full), of four seconds of sound; then share of
 a core and memory of the server and of the process that dreams, idle over ten seconds. Prints JSON. Five
 minutes on two cores.
 """

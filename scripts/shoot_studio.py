@@ -2,8 +2,8 @@
 
     python scripts/shoot_studio.py [docs]
 
-writes studio.jpg, the whole page, and studio-gallery.jpg, studio-mask.jpg, studio-sound.jpg, studio-timeline.jpg
-and studio-jobs.jpg, parts of it. Needs `mmdream[browser]` and the system's Chromium. Three minutes on two cores.
+writes studio.jpg, the whole page, and parts of it: studio-gallery.jpg, studio-mask.jpg, studio-sound.jpg,
+studio-timeline.jpg and studio-jobs.jpg. Needs `mmdream[browser]` and the system's Chromium. Three minutes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tests.browser.conftest import Page, open_browser  # noqa: E402
 
 WIDTH, QUALITY = 1200, 82
 KEYS = (
-    ("Strength", ((0.0, "0.2"), (1.5, "1.4"), (4.0, "0.8"))),
-    ("Motif", ((0.5, "dog"), (3.0, "fish"))),
+    ("Strength", ((0.0, "0.2"), (1.5, "0.9"), (4.0, "0.6"))),
+    ("Motif", ((0.5, "dog"), (3.0, "butterfly"))),
 )
 
 
@@ -49,7 +49,7 @@ def steer(page: Page, shoot: Callable[[str, str], None]) -> None:
     page.button("sample.mp4").click()
     page.wait(lambda: page.status().startswith("full"))
     page.wait(lambda: len(page.find(".gallery img")) > 60)
-    for name in ("dog", "fish"):
+    for name in ("dog", "butterfly"):
         page.option(name).click()
     shoot("gallery", ".gallery")
     for title, keys in KEYS:
@@ -64,7 +64,7 @@ def steer(page: Page, shoot: Callable[[str, str], None]) -> None:
             page.type(row.find_element(By.CSS_SELECTOR, "input[type=text]"), value)
     Select(page.find(".timeline select")[0]).select_by_visible_text("Strength")
     drive = page.find("#setting-drive")[0]
-    drive.send_keys("strength=onset:0.6-1.6", Keys.TAB)
+    drive.send_keys("strength=onset:0.7-1.4", Keys.TAB)
     page.button("Add pass").click()
     page.type(page.named("Time in seconds"), "2")
     page.wait(lambda: page.status() == "full, 2.00 s")

@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from mmdream.jobs.store import job_folder
@@ -133,6 +135,59 @@ def test_settings_go_there_and_back(page: Page) -> None:
     )
     slider.send_keys(Keys.PAGE_UP)
     page.wait(lambda: float(page.named("Time in seconds").get_attribute("value") or 0) > 1.9)
+
+
+def test_all_is_reached_and_done_without_a_pointer(page: Page) -> None:
+    page.wait(lambda: page.find(".films button"))
+    tab(page, "in.mp4").send_keys(Keys.ENTER)
+    page.wait(lambda: page.status().startswith("full"))
+    type_over(page, "Time in seconds", "1.5")
+    page.wait(lambda: page.status() in ("quick, 1.50 s", "full, 1.50 s"))
+    # Tab leads to the first motif, arrows to the others.
+    tab(page, "arch").send_keys(
+        Keys.ARROW_RIGHT, Keys.SPACE
+    )
+    page.wait(lambda: "--motif balls" in page.command())
+    page.named("Source frame")
+    tab(page, "Strength", "spinbutton").send_keys(Keys.CONTROL, "a")
+    page.browser.switch_to.active_element.send_keys("0.8", Keys.ENTER)
+    page.wait(lambda: "--strength 0.8" in page.command())
+    for name in ("Add key", "Undo", "Redo"):
+        before = len(page.find("table[aria-label='Keys'] tbody tr"))
+        tab(page, name).send_keys(Keys.ENTER)
+        page.wait(lambda before=before: len(page.find("table[aria-label='Keys'] tbody tr")) != before)
+    tab(page, "Paint mask").send_keys(Keys.ENTER)
+    painter = tab(page, "Mask: paint with the pointer, or with arrows and space")
+    painter.send_keys(Keys.ARROW_LEFT, Keys.SPACE, Keys.ARROW_UP, Keys.SPACE)
+    tab(page, "Keep mask").send_keys(Keys.ENTER)
+    page.wait(lambda: "--mask in.mp4.mask.png" in page.command())
+    assert (cv2.imread(str(page.folder / "in.mp4.mask.png"), cv2.IMREAD_GRAYSCALE) > 0).mean() > 0.01
+    tab(page, "Hear dream").send_keys(Keys.ENTER)
+    page.wait(lambda: tab(page, "Pause sound")).send_keys(Keys.ENTER)
+    tab(page, "Add to queue").send_keys(Keys.ENTER)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 running"])
+    tab(page, "Stop").send_keys(Keys.ENTER)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 stopped"])
+    tab(page, "Resume").send_keys(Keys.ENTER)
+    page.wait(lambda: page.jobs() == ["in.dream.mp4 done"])
+    assert tab(page, "Download").tag_name == "a"
+    tab(page, "Play").send_keys(Keys.ENTER)
+    page.wait(lambda: cursor(page) > 1.7)
+
+
+def tab(page: Page, name: str, role: str = "") -> WebElement:
+    """Press Tab until the focus is on what has a name, and a role if one is given."""
+    for _ in range(250):
+        page.browser.switch_to.active_element.send_keys(Keys.TAB)
+        here = page.browser.switch_to.active_element
+        if here.accessible_name == name and role in ("", here.aria_role):
+            return here
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+def type_over(page: Page, name: str, text: str) -> None:
+    tab(page, name).send_keys(Keys.CONTROL, "a")
+    page.browser.switch_to.active_element.send_keys(text, Keys.ENTER)
 
 
 def test_what_goes_wrong_is_said_in_one_line(page: Page) -> None:
