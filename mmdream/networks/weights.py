@@ -68,6 +68,8 @@ def locate_weights(card: NetworkCard, weights: str | Path | None = None) -> Path
     if weights is None and isinstance(card.weights, ModelFileWeights):
         return card.weights.path
     path = _find_card_weights(card) if weights is None else Path(weights).expanduser()
+    if weights is None and isinstance(card.weights, (ShippedWeights, TrainedWeights)):
+        return path  # Its checksum is right; to compare its shapes with its own it would be unpacked twice.
     if not path.is_file():
         raise UserError(f"{path}: no such weights file (a file, or `random` for untrained weights)")
     by_keras = isinstance(card.weights, (KerasWeights, NoWeights))
