@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -23,7 +21,7 @@ from mmdream.media.video_reader import read_frames
 from mmdream.settings.files import json_schema, read_schedule
 from mmdream.studio import form
 from mmdream.studio.project import PROJECT_FILE, FilmState, Key, Project, read_project, write_project
-from tests.command import HEAVY, run_python
+from tests.command import HEAVY, mmdream, run_python
 from tests.studio.conftest import Client
 
 KEYS = [
@@ -147,7 +145,8 @@ def test_a_queued_film_is_that_of_the_command_and_outlives_the_studio(studio: Cl
     for name in ("in.mp4", "in.mp4.schedule.toml"):
         shutil.copyfile(studio.folder / name, tmp_path / name)
     words = shlex.split(text["command"])[1:]
-    subprocess.run([sys.executable, "-m", "mmdream", *words], cwd=tmp_path, check=True, capture_output=True)
+    done = mmdream(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     for mine, other in zip(
         read_frames(probe(studio.folder / "in.dream.mp4")),
         read_frames(probe(tmp_path / "in.dream.mp4")),
