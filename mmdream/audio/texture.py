@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,6 +153,16 @@ class AudioTextureModel:
         given = spectra.normalize_bands(power, spec, tf.math.log, tf.exp)[None, :: spec.decimation, :, None]
         return wide + [a[0] for a in self.network.layer_features(TRAINED_LAYERS)(given)]
 
+    @cached_property
+    def traced_products(self) -> Callable[..., list[tuple[tf.Tensor, tf.Tensor]]]:
+        """`sum_feature_products` by layer: (canvas [hop, run], counts [hop]), traced once for all sounds."""
+
+        def products(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
+            return [sum_feature_products(a, counts) for a in self.features(canvas)]
+
+        signature = [tf.TensorSpec((None, len(self.mean))), tf.TensorSpec((None,))]
+        return tf.function(products, input_signature=signature, autograph=False)
+
     def layer_weights(self) -> np.ndarray:
         """How much each layer counts, float32 [layer]; their sum is 1."""
         wide = np.ones(len(self.filters)) / len(self.filters)
@@ -162,16 +173,10 @@ class AudioTextureModel:
 
 def compute_grams(model: AudioTextureModel, pieces: WeightedPieces) -> list[np.ndarray]:
     """The Gram matrices of a sound, mean products of its features: float64 [channel, channel] by layer."""
-
-    def products(canvas: tf.Tensor, counts: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        return [sum_feature_products(a, counts) for a in model.features(canvas)]
-
-    signature = [tf.TensorSpec((None, len(model.mean))), tf.TensorSpec((None,))]
-    traced = tf.function(products, input_signature=signature, autograph=False)
     sums = [np.zeros(1)] * len(model.layer_weights())
     totals = np.zeros(len(sums))
     for canvas, counts in pieces:
-        for layer, (product, count) in enumerate(traced(canvas, counts)):
+        for layer, (product, count) in enumerate(model.traced_products(canvas, counts)):
             sums[layer] = sums[layer] + product.numpy()
             totals[layer] += float(count)
     return [product / max(total, 1.0) for product, total in zip(sums, totals, strict=True)]

@@ -40,7 +40,7 @@ from tests.command import mmdream
 
 LOUD = 4.0, 4.6
 """Seconds between which the film is loud; it moves from 6 s on."""
-QUICK = Recipe(schedule=Schedule(octaves=1, steps=2))
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=1, grains=0))
 BY_LOUDNESS = replace(QUICK, drives=(Drive("strength", "loudness", 0, 2),))
 
 

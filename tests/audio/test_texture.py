@@ -196,7 +196,7 @@ def measure_chroma(samples: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def results(style) -> dict[float, tuple[np.ndarray, AudioStyleReport]]:
     return {
-        weight: style(make_music(RATE, 3.0), make_rattle(3.0), content_weight=weight, steps=60)
+        weight: style(make_music(RATE, 3.0), make_rattle(3.0), content_weight=weight, steps=40)
         for weight in (0.1, 30.0)
     }
 

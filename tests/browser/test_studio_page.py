@@ -144,9 +144,7 @@ def test_all_is_reached_and_done_without_a_pointer(page: Page) -> None:
     type_over(page, "Time in seconds", "1.5")
     page.wait(lambda: page.status() in ("quick, 1.50 s", "full, 1.50 s"))
     # Tab leads to the first motif, arrows to the others.
-    tab(page, "arch").send_keys(
-        Keys.ARROW_RIGHT, Keys.SPACE
-    )
+    tab(page, "arch").send_keys(Keys.ARROW_RIGHT, Keys.SPACE)
     page.wait(lambda: "--motif balls" in page.command())
     page.named("Source frame")
     tab(page, "Strength", "spinbutton").send_keys(Keys.CONTROL, "a")

@@ -32,7 +32,7 @@ WORDS = ("--octaves", 1, "--steps", 2)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
-    return write_film(folder / "in.mp4", make_times(24, 12), sound=make_bursts(2.0))
+    return write_film(folder / "in.mp4", make_times(12, 12), sound=make_bursts(1.0))
 
 
 @pytest.fixture(scope="module")

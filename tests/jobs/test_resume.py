@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from interrupted_runs import QUICK, ROOT, WORDS, hash_media, interrupt_run, star
 from make import make_bursts, make_times, write_film
 
 from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
+from mmdream.core.errors import Stopped
 from mmdream.core.events import EventSink
 from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal, read_journal
 from mmdream.jobs.partial import write_partial_film
@@ -154,17 +156,31 @@ def test_what_is_done_is_not_done_again(job: Path, uninterrupted_run, tmp_path: 
     assert hash_media(tmp_path / "out.mkv", tmp_path) == uninterrupted_run[0]
 
 
+@pytest.fixture
+def default_sigint() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, even if the tests run in the background, where a shell ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("default_sigint")
 def test_a_film_that_is_stopped_and_killed_tells_how_to_go_on_and_does(
     film: Path, uninterrupted_run, tmp_path: Path
 ):
     out = tmp_path / "out.mkv"
     job = job_folder(out)
     # In the midst of the first part; between parts; and without a moment to say or tidy anything.
-    for sent, more in ((signal.SIGINT, 0), (signal.SIGTERM, 1), (signal.SIGKILL, 1)):
+    interrupts = iter([signal.SIGINT])
+    sink = EventSink(frame=lambda *_: [signal.raise_signal(each) for each in interrupts])
+    with pytest.raises(Stopped, match=f"^stopped; go on with: mmdream resume {out}$"):
+        dream_video(film, out, QUICK, listener=sink)
+    assert [path.name for path in tmp_path.iterdir()] == [job.name]
+    for sent in (signal.SIGTERM, signal.SIGKILL):
         with start_mmdream("video", film, "-o", out, *WORDS) as run:
             assert run.stderr is not None
             assert "frames at" in run.stderr.readline()  # the plan is told, the work has begun
-            count = len(list(read_journal(job))) + more
+            count = len(list(read_journal(job))) + 1
             while len(list(read_journal(job))) < count and run.poll() is None:
                 time.sleep(0.01)
             run.send_signal(sent)

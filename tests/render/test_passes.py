@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from mmdream.media import image
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames as frames_of
 from mmdream.settings.files import parse_pass, read_passes
-from mmdream.settings.passes import Mask, Pass, Span, Style
+from mmdream.settings.passes import AudioStyleSettings, Mask, Pass, Span, Style
 from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 
@@ -51,14 +52,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_style_pass(place: Path, **settings: float) -> Pass:
-    few = Schedule(octaves=1, steps=2).with_settings(**settings)
+    few = Schedule(octaves=1, steps=1).with_settings(**settings)
     names = ("octaves", "steps", *settings)
     own = tuple((name, few.curve(name)) for name in names)
     return Pass(Style(((place / "painting.png", 1.0),), "gram"), own)
 
 
 def make_recipe(*passes: Pass) -> Recipe:
-    return Recipe(schedule=Schedule(octaves=1, steps=2), passes=passes)
+    return Recipe(schedule=Schedule(octaves=1, steps=1), passes=passes)
 
 
 def decode_frames(path: Path) -> np.ndarray:
@@ -141,7 +142,10 @@ def test_the_short_form_is_a_dream_and_then_a_style(place, tmp_path):
     assert np.array_equal(decode_frames(tmp_path / "a.mkv"), decode_frames(tmp_path / "b.mkv"))
 
 
-def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(place, tmp_path):
+def test_a_style_alone_keeps_the_sound_untouched_or_styles_it(
+    place, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("mmdream.render.video.AudioStyleSettings", partial(AudioStyleSettings, steps=2))
     options = ("--style", place / "painting.png", "--octaves", "1", "--steps", "1", "--end", "0.5")
     kept = mmdream("style", place / "film.mkv", *options, "-o", tmp_path / "kept.mkv")
     other = mmdream(

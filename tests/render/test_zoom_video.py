@@ -136,7 +136,7 @@ def test_rates_of_television_are_exact() -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent as on POSIX")
 def test_ctrl_c_leaves_nothing_behind(picture: Path) -> None:
-    words = ("image", picture, "--ouroboros", 600, "--with-sound", "-o", picture.with_name("f.mp4"))
+    words = ("image", picture, "--ouroboros", 600, "--with-sound", "-o", picture.with_name("f.mp4"), *QUICK)
     with start_mmdream(*words) as run:
         # Under way: the film's intermediate file has been begun.
         until = time.monotonic() + 120

@@ -73,7 +73,7 @@ class Client:
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A running studio, and the cookie of its page."""
     folder, cache = tmp_path_factory.mktemp("films"), tmp_path_factory.mktemp("cache")
-    make_sample(folder / "in.mp4", 2.0, 24, (160, 96))
+    make_sample(folder / "in.mp4", 1.25, 24, (160, 96))
     patch = pytest.MonkeyPatch()
     patch.setenv("XDG_CACHE_HOME", str(cache))
     listener = socket.socket()

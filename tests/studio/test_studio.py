@@ -31,7 +31,7 @@ from mmdream.studio.preview_requests import Requests
 from mmdream.studio.project import PROJECT_FILE, FilmState, Key, Project, read_project, write_project
 from mmdream.studio.scan_process import MARKS_FILE
 from mmdream.studio.settings_reader import read_settings
-from tests.command import HEAVY, run_python
+from tests.command import HEAVY, mmdream, run_python
 from tests.media.make import make_picture, make_times, write_film
 from tests.studio.conftest import Client
 
@@ -217,14 +217,15 @@ def test_a_queued_film_is_that_of_the_command_and_outlives_the_studio(studio: Cl
         time.sleep(0.3)
     assert job["share"] == 1
     assert studio.ask("GET", f"/api/jobs/{job['id']}/frame")[1]["content-type"] == "image/jpeg"
-    assert b"48 frames" in studio.ask("GET", f"/api/jobs/{job['id']}/record")[2]
+    assert b"30 frames" in studio.ask("GET", f"/api/jobs/{job['id']}/record")[2]
     for kind in ("film", "compare", "sheet"):
         assert studio.ask("GET", f"/api/jobs/{job['id']}/{kind}")[0] == 200
     assert not job_folder(studio.folder / job["out"]).exists()
     for name in ("in.mp4", "in.mp4.schedule.toml"):
         shutil.copyfile(studio.folder / name, tmp_path / name)
     words = shlex.split(text["command"])[1:]
-    subprocess.run([sys.executable, "-m", "mmdream", *words], cwd=tmp_path, check=True, capture_output=True)
+    done = mmdream(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     for mine, other in zip(
         read_frames(probe(studio.folder / "in.dream.mp4")),
         read_frames(probe(tmp_path / "in.dream.mp4")),

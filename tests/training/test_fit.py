@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from mmdream.core.errors import Interrupted, Stopped, UserError
 from mmdream.core.events import EventSink
+from mmdream.networks.registry import list_networks
 from mmdream.networks.weights import read_arrays
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.train import train_network
@@ -95,7 +96,22 @@ def truncate_newest_files(folder: Path) -> None:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("tear", [truncate_last_line, damage_second_line, truncate_newest_files])
+def test_a_stopped_training_is_kept_from_other_wishes(
+    interrupted_training: tuple[Path, dict[str, np.ndarray]], sounds: Path, models: Path
+):
+    folder = Path(shutil.copytree(interrupted_training[0], models / interrupted_training[0].name))
+    assert list_networks("sound").count("mine") == 0
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match=r"half done \(other rate, command\).*-o mine.*--overwrite"):
+        train_network(replace(UPPER, data=sounds, rate=0.01))
+    assert sorted(folder.rglob("*")) == before
+
+
+def leave_whole(folder: Path) -> None:
+    """The run alone was stopped."""
+
+
+@pytest.mark.parametrize("tear", [leave_whole, truncate_last_line, damage_second_line, truncate_newest_files])
 def test_a_training_goes_on_from_what_is_whole(
     tear: Callable[[Path], None],
     interrupted_training: tuple[Path, dict[str, np.ndarray]],
@@ -111,8 +127,9 @@ def test_a_training_goes_on_from_what_is_whole(
             seen.append(done)
 
     train_network(replace(UPPER, data=sounds), listener=EventSink(progress=progress))
-    # Of eight rounds of two steps the fourth is done again, or all that follow the first line.
-    assert seen[0] <= 3 if tear is damage_second_line else seen[0] == 7
+    # Of eight rounds of two steps the fourth is done again if it was torn, or all that follow the first line.
+    assert seen[0] <= 3 if tear is damage_second_line else seen[0] == (9 if tear is leave_whole else 7)
+    assert [path.name for path in models.iterdir()] == ["mine"]
     found = read_arrays(models / "mine" / "weights.npz")
     for name, array in expected.items():
         np.testing.assert_array_equal(array, found[name], name)

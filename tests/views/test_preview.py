@@ -35,7 +35,7 @@ MOMENT = Schedule().at(0.0)
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    make_sample(path, seconds=3.0, size=(128, 96))
+    make_sample(path, seconds=3.0, rate=12, size=(128, 96))
     return path
 
 
@@ -248,14 +248,14 @@ def test_a_plan_tells_what_a_run_takes_and_writes_nothing(film: Path, tmp_path: 
     plan = plan_video(film, out, QUICK)
     assert list(tmp_path.iterdir()) == []
     report = json.loads(json.dumps(plan.as_json()))
-    assert (report["frames"], report["shots"], report["flashes"]) == (72, 2, 0)
+    assert (report["frames"], report["shots"], report["flashes"]) == (36, 2, 0)
     assert report["size"] == report["working_size"] == [128, 96]
     assert report["seconds"] == pytest.approx(3.0)
     assert 0 < report["frame_seconds"] < report["expected_seconds"]
     assert 100 < report["memory_mib"] < 10_000
     assert report["disk_mib"] > 0
     text = "\n".join(plan.lines())
-    for word in ("72 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
+    for word in ("36 frames", "2 shots", "128x96", "dreamnet", "melnet", "MiB"):
         assert word in text
 
 
@@ -279,7 +279,7 @@ def test_a_trial_leaves_the_caller_s_priority(film: Path, tmp_path: Path):
 
 def test_a_plan_of_less_asks_for_less(film: Path, tmp_path: Path):
     small = plan_video(film, tmp_path / "out.mp4", QUICK, end=0.5, keep_sound=True)
-    assert small.frames == 12
+    assert small.frames == 6
     assert small.sound_network is None
     silent = plan_video(film, tmp_path / "out.mp4", QUICK, end=0.5, keep_picture=True)
     assert silent.network is None

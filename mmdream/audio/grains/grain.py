@@ -83,6 +83,18 @@ class GrainBank:
         return frontend.read_power(sound, -LEAD_COLUMNS, columns, 0, 1.0) @ frontend.filterbank
 
 
+def load_bank(atoms: Sequence[Atom], frontend: AudioFrontend) -> GrainBank:
+    """A bank; the last one of a front end is kept with its traces, for to hear a set takes half a second."""
+    key = tuple(atoms)
+    kept = frontend.traces.get((load_bank, frontend), dict[tuple[Atom, ...], GrainBank])
+    bank = kept.get(key)
+    if bank is None:
+        bank = GrainBank(key, frontend)
+        kept.clear()
+        kept[key] = bank
+    return bank
+
+
 class HeardGrains:
     """Grains over the columns of a stretch: what a network hears of them at the levels of a canvas."""
 

@@ -18,6 +18,7 @@ from mmdream.audio.grains.grain import (
     HeardGrains,
     PlacedGrain,
     fade_at_end,
+    load_bank,
     pack_grains,
     pan_grain,
     unpack_grains,
@@ -128,7 +129,7 @@ def _make_banks(context: ChunkContext, grid: Sequence[Chunk]) -> Callable[[int],
     """The bank of each chunk, by its place in the grid."""
     atoms, source = context.settings.atoms, context.source
     if atoms != "own":
-        bank = GrainBank(atoms, context.frontend)
+        bank = load_bank(atoms, context.frontend)
         return lambda number: bank
 
     @lru_cache(NEAR_CHUNKS)
