@@ -148,7 +148,9 @@ def read_frame(film: MediaFile, seconds: Fraction) -> Frame:
 
 
 def main() -> None:
-    """Answer until standard input ends."""
+    """Answer until standard input ends; as nicely as the command line says."""
+    if hasattr(os, "nice"):
+        os.nice(int(sys.argv[1]))
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # What libraries print is no answer.
 

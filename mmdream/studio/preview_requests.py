@@ -7,7 +7,7 @@ import threading
 from typing import Any, TextIO
 
 KINDS = "sound", "drives", "picture", "gallery"
-"""In this order: a picture gives way to a sound, and what a gallery lacks to all."""
+"""In this order: a picture gives way to a sound."""
 
 
 class Requests:

@@ -1,4 +1,4 @@
-"""Dreams at the cursor: one process that makes them, begun with the first and ended when it has been idle."""
+"""A process that dreams for the page, begun with the first dream and ended when it has been idle."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-IDLE_SECONDS = 300.0
 Tell = Callable[[dict[str, Any]], None]
 
 
 class PreviewClient:
     """Sends requests to the process, and hands on what it says; threads may share it."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, idle_seconds: float, niceness: int = 0) -> None:
+        """`tell` hears what becomes of requests; a nice process leaves the cores to others."""
+        self._idle_seconds, self._niceness = idle_seconds, niceness
         self._tell, self._lock = tell, threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._number, self._last = 0, time.monotonic()
@@ -43,7 +44,7 @@ class PreviewClient:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mmdream.studio.preview_process"],
+            [sys.executable, "-m", "mmdream.studio.preview_process", str(self._niceness)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -71,8 +72,8 @@ class PreviewClient:
                 self._tell({"id": request["id"], "kind": request["kind"], "state": "failed", "message": text})
 
     def end_if_idle(self) -> None:
-        """End the process if nothing was asked of it for `IDLE_SECONDS`."""
-        if time.monotonic() - self._last > IDLE_SECONDS:
+        """End the process if nothing was asked of it, or done by it, for too long."""
+        if self._process is not None and time.monotonic() - self._last > self._idle_seconds:
             self.close()
 
     def close(self) -> None:

@@ -36,6 +36,8 @@ from mmdream.studio.project import (
 )
 
 MAX_KEYS = 2000
+PREVIEW_IDLE_SECONDS, GALLERY_IDLE_SECONDS = 300.0, 5.0
+GALLERY_NICENESS = 19
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -49,7 +51,9 @@ class Studio:
         self._cache = user_cache_folder() / "studio" / digest
         self._cache.mkdir(parents=True, exist_ok=True)
         self._project: Project = read_project(self.folder)
-        self._previews = PreviewClient(self._on_preview)
+        self._previews = PreviewClient(self._on_preview, PREVIEW_IDLE_SECONDS)
+        # Of its own: what is traced for a gallery would take the place of what dreams at the cursor need.
+        self._gallery = PreviewClient(self._on_preview, GALLERY_IDLE_SECONDS, GALLERY_NICENESS)
         self.films = FilmLibrary(self.folder, self._cache / "films", tell)
         self._queue = JobQueue(self.folder, self._cache / "logs", self._project, self._save)
         self._asked: dict[str, tuple[str, Try]] = {}
@@ -174,7 +178,7 @@ class Studio:
         """Ask for what a network can be asked to dream; the names that are there already."""
         known = [name for name in names if gallery.find_entry(net, kind, name).is_file()]
         if missing := [name for name in names if name not in known]:
-            self._previews.ask({"id": "", "kind": "gallery", "net": net, "of": kind, "names": missing})
+            self._gallery.ask({"id": "", "kind": "gallery", "net": net, "of": kind, "names": missing})
         return known
 
     def made_file(self, made: str, name: str) -> Path:
@@ -252,6 +256,7 @@ class Studio:
                 self._shown_jobs = jobs
                 self._tell({"type": "jobs", "jobs": jobs})
         self._previews.end_if_idle()
+        self._gallery.end_if_idle()
         self.films.close_idle_readers()
 
     def _state(self, name: str) -> FilmState:
@@ -268,4 +273,5 @@ class Studio:
     def close(self) -> None:
         """End the dreams at the cursor; jobs go on."""
         self._previews.close()
+        self._gallery.close()
         self.films.close()
