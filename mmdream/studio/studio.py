@@ -36,7 +36,7 @@ from mmdream.studio.project import (
 )
 
 MAX_KEYS = 2000
-PREVIEW_IDLE_SECONDS, GALLERY_IDLE_SECONDS = 300.0, 5.0
+PREVIEW_IDLE_SECONDS, GALLERY_IDLE_SECONDS = 300.0, 40.0
 GALLERY_NICENESS = 19
 Tell = Callable[[dict[str, Any]], None]
 
