@@ -93,9 +93,9 @@ class FilmLibrary:
         self._tell({"type": "films", "films": self.list()})
         return {"id": film_folder.make_id(path.name), "name": path.name}
 
-    def _on_scan(self, film: Path, share: float) -> None:
-        marks = self._scanner.marks(film) if share >= 1 else None
-        self._tell({"type": "scan", "film": film_folder.make_id(film.name), "share": share, "marks": marks})
+    def _on_scan(self, film: Path, share: float, error: str) -> None:
+        marks, film_id = self._scanner.marks(film) if share >= 1 else None, film_folder.make_id(film.name)
+        self._tell({"type": "scan", "film": film_id, "share": share, "marks": marks, "error": error})
 
     def close_idle_readers(self) -> None:
         """Let go of films that nobody reads frames of any more: their decoders hold many."""

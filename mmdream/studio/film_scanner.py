@@ -16,9 +16,12 @@ from mmdream.studio.scan_process import MARKS_FILE
 
 
 class FilmScanner:
-    """Scans one film at a time, the one that was opened last; threads may share it."""
+    """Scans one film at a time, the one that was opened last; threads may share it.
 
-    def __init__(self, cache: Path, on_share: Callable[[Path, float], None]) -> None:
+    `on_share` hears of a film's scan how far it is, 0..1, and why it ended before that, or nothing.
+    """
+
+    def __init__(self, cache: Path, on_share: Callable[[Path, float, str], None]) -> None:
         self._cache, self._on_share, self._lock = cache, on_share, threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._folder = Path()
@@ -61,7 +64,7 @@ class FilmScanner:
                 [sys.executable, "-m", "mmdream.studio.scan_process", str(film), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 text=True,
             )
             arguments = self._process, film
@@ -69,11 +72,16 @@ class FilmScanner:
 
     def _listen(self, process: subprocess.Popen[str], film: Path) -> None:
         assert process.stdout is not None
-        with process.stdout:
+        assert process.stderr is not None
+        with process.stdout, process.stderr:
             for line in process.stdout:
-                self._on_share(film, min(float(line), 0.999))
-        if process.wait() == 0:
-            self._on_share(film, 1.0)
+                self._on_share(film, min(float(line), 0.999), "")
+            said = process.stderr.read().strip().splitlines()
+        status = process.wait()
+        if status > 0:  # Below 0 it was ended for another film.
+            self._on_share(film, 0.0, f"{film.name}: cannot be gone through: {said[-1] if said else status}")
+        elif status == 0:
+            self._on_share(film, 1.0, "")
 
     def close(self) -> None:
         """End the process; a film that is not through is begun anew when it is opened again."""

@@ -80,15 +80,17 @@ def main() -> None:
     path, folder = map(Path, sys.argv[1:])
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         film = probe(path)
         marks = {"cuts": scan_film(film, folder), "beats": find_beats(film)}
+        draft = folder / f"{MARKS_FILE}.draft"
+        draft.write_text(json.dumps(marks))
+        os.replace(draft, folder / MARKS_FILE)
     except UserError as error:
         sys.exit(str(error))
-    draft = folder / f"{MARKS_FILE}.draft"
-    draft.write_text(json.dumps(marks))
-    os.replace(draft, folder / MARKS_FILE)
+    except OSError as error:
+        sys.exit(f"the disk says: {error.strerror}")
 
 
 if __name__ == "__main__":

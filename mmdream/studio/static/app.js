@@ -98,6 +98,7 @@ function App() {
     listen((said) => {
       if (said.type === "jobs") setJobs(said.jobs);
       if (said.type === "films") setFilms(said.films);
+      if (said.type === "scan" && said.error) report(new Error(said.error));
       if (said.type === "scan" && said.film === openId.current) setFilm((old) => ({ ...old, scanned: said.share, marks: said.marks ?? old.marks }));
       if (said.type === "tries" && said.film === openId.current) setTries(said.tries);
       if (said.type === "dream") onDream(said);
