@@ -43,7 +43,11 @@ class JobQueue:
         if "keep-picture" not in state.settings:
             words += ["--preview", str(self._runner.preview(job_id))]
         self._project.jobs.append(QueuedJob(job_id, film.name, out.name, words))
-        self._save()
+        try:
+            self._save()
+        except UserError:
+            self._project.jobs.pop()  # What was refused is not begun later.
+            raise
 
     def change(self, job_id: str, action: str) -> None:
         """Stop, resume, remove a job, or move it up or down; `UserError`: that cannot be."""

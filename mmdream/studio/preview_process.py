@@ -166,6 +166,8 @@ def main() -> None:
             requests.put(request)  # It goes on when there is time, unless a newer one has come.
         except UserError as error:
             tell(number, "refused", message=str(error))
+        except OSError as error:
+            tell(number, "failed", message=f"this dream cannot be kept: {error.strerror or error}")
         except Exception as error:
             tell(number, "failed", message=f"{type(error).__name__}: {error}")
 
