@@ -34,18 +34,19 @@ export function newest() {
 }
 
 export function listen(onMessage, onState) {
-  let wait = 500;
+  let wait = 500, wasCut = false;
   const open = () => {
     const socket = new WebSocket(`ws://${location.host}/api/events`);
     socket.onopen = () => {
       wait = 500;
-      onState(true);
+      onState(true, wasCut);
     };
     socket.onmessage = (event) => onMessage(JSON.parse(event.data));
     socket.onclose = () => {
-      onState(false);
+      wasCut = true;
+      onState(false, true);
       setTimeout(open, wait);
-      wait = Math.min(wait * 2, 8000);
+      wait = Math.min(wait * 2, 4000);
     };
   };
   open();

@@ -10,6 +10,7 @@ import { Viewer } from "./viewer.js";
 import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 
+const CUT = "The studio does not answer; what is being made goes on. Is `mmdream studio` still running?";
 const FRAME_HEIGHT = 540, SAVE_MS = 120, DREAM_MS = 220, UNDO_STEPS = 100, MAX_MESSAGES = 5;
 
 const SHORTCUTS = [["Space", "play, pause"], ["← →", "a frame"], ["Page Up, Down", "a second"], ["H", "hear the dream"], ["M", "paint the mask"],
@@ -102,10 +103,16 @@ function App() {
       if (said.type === "scan" && said.film === openId.current) setFilm((old) => ({ ...old, scanned: said.share, marks: said.marks ?? old.marks }));
       if (said.type === "tries" && said.film === openId.current) setTries(said.tries);
       if (said.type === "dream") onDream(said);
-    }, (isOpen) => setMessages((old) => {
-      const text = "The studio does not answer; what is being made goes on. Is `mmdream studio` still running?";
-      return isOpen ? old.filter((each) => each !== text) : [text, ...old.filter((each) => each !== text)];
-    }));
+    }, (isOpen, wasCut) => {
+      setMessages((old) => [...(isOpen ? [] : [CUT]), ...old.filter((each) => each !== CUT)]);
+      if (isOpen && wasCut && openId.current) { // What was said meanwhile is asked for.
+        get(`/api/films/${openId.current}`).then((found) => {
+          setTries(found.tries);
+          setFilm((old) => ({ ...old, marks: found.marks, scanned: found.marks ? 1 : old.scanned }));
+        }).catch(report);
+        askDream(openId.current, now.current);
+      }
+    });
   }, []);
 
   const askDream = useCallback((id, at, kind = "picture", wait = DREAM_MS) => {
