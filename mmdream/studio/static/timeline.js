@@ -116,6 +116,7 @@ export function Timeline({ film, fields, settings, keys, cursor, driven, onKeys,
   };
   const count = Math.round(THUMBS * Math.min(zoom, 10));
   const thumbs = Array.from({ length: count }, (_, k) => ((k + 0.5) / count) * film.duration);
+  const tracks = film.tracks.length ? `sound ${film.tracks.join("; ")}` : "no sound";
   return html`<section class="timeline" aria-label="Timeline">
     <div class="head"><h2>Timeline</h2>
       <label>Curve <select value=${shown} onChange=${(e) => setShown(e.target.value)}>
@@ -139,6 +140,7 @@ export function Timeline({ film, fields, settings, keys, cursor, driven, onKeys,
       <${Marks} marks=${marks} duration=${duration} />
       <i class="cursor" style=${{ left: `${(cursor / duration) * 100}%` }}></i>
     </div></div>
+    <p class="hint facts">${film.width}x${film.height}, ${+film.rate.toFixed(3)} frames a second, ${film.duration.toFixed(2)} s; ${tracks}</p>
     <div class="buttons"><button onClick=${() => onPasses([...(settings.pass ?? ["dream"]), newPass(cursor, film.duration)])}>Add pass</button></div>
     <${Keys} keys=${keys} fields=${varying} onKeys=${onKeys} />
   </section>`;
