@@ -4,10 +4,10 @@
 
 A studio is begun as the command does, on a folder with the films, and asked by HTTP from this process. Told,
 of each film: seconds from request to picture at random places, p50 and p95, out of the film and, once it was
-gone through, of the small frames; of the first: seconds of the first dream (with its process' start), of five
-more quick ones, of the frame as in the film (quick to full), of four seconds of sound, and of the command for as
-many frames; then share of a core and memory of the server and of the process that dreams, idle over ten seconds.
-Prints JSON. Five minutes on two cores.
+gone through, of the small frames; of the first: seconds of the first dream (with its process' start), of
+five more quick ones, of the frame as in the film (quick to full), of four seconds of sound, and of the
+command for as many frames; then share of a core and memory of the server and of the process that dreams,
+idle over ten seconds. Prints JSON. Five minutes on two cores.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def measure_dreams(asker: Asker, film: str) -> dict[str, Any]:
 
 
 def measure_video(film: Path) -> float:
-    """Seconds that the command takes for the frames of a frame as in the film at 3 s, its start not counted."""
+    """Seconds that the command takes for as many frames as one as in the film, its start not counted."""
     with tempfile.TemporaryDirectory() as folder:
         words = ["video", str(film), "-o", f"{folder}/out.mp4", "--start", "2.04", "--end", "3.04"]
         made = subprocess.run(
