@@ -41,7 +41,9 @@ studio: $(VENV)/installed-studio
 	@$(RUN) -m mmdream studio -- "$${FILMS:-.}"
 
 # Two processes, for every other test keeps one core waiting; each holds a TensorFlow of its own, some 2 GB.
-# What one module makes for its tests mostly stays in one process.
+# What one module makes for its tests mostly stays in one process. BLAS with threads of its own would wait for
+# them awake, a quarter of the processors' time in a sound's dream, which the other process needs.
+test: export OPENBLAS_NUM_THREADS ?= 1
 test: lint
 	@$(RUN) -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser
 
@@ -51,6 +53,7 @@ test-browser: $(VENV)/installed-browser
 	@$(RUN) -m pytest tests/browser
 
 # Parallel data of every process, those that the tests start too, then one table; the run is slower by half.
+coverage: export OPENBLAS_NUM_THREADS ?= 1
 coverage: $(VENV)/installed-test
 	@rm -rf .coverage
 	@$(RUN) -m coverage run -m pytest --numprocesses 2 --dist worksteal --ignore tests/browser

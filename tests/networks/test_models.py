@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -34,6 +36,14 @@ SOUNDS = ("melnet", "vgg19_mel", "residual_spec", "conv5_spec:slim_deep")
 def network(name: str) -> Network:
     """A network with random weights, built once."""
     return load_network(load_card(name), "random")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_networks() -> Iterator[None]:
+    """They fill the memory, and every later collection would walk them."""
+    yield
+    network.cache_clear()
+    gc.collect()
 
 
 @pytest.mark.parametrize("name", [*list_networks("picture"), *SOUNDS])
