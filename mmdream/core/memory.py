@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, ARENA_MAX = -1, -2, -3, -8
@@ -36,6 +36,12 @@ def keep_freed_memory() -> None:
 def return_freed_memory() -> None:
     """Tell glibc's allocator to give back what is freed: a server waits far longer than it works."""
     _tune_allocator((MMAP_THRESHOLD, 1 << 19), (ARENA_MAX, 2))
+
+
+def release_freed_memory() -> None:
+    """Give back what was freed so far, where the allocator is glibc's."""
+    with suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _tune_allocator(*options: tuple[int, int]) -> None:

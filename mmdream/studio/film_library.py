@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdream.core.errors import UserError
+from mmdream.core.memory import release_freed_memory
 from mmdream.media.frame_reader import FrameReader
 from mmdream.studio import film_folder, frames
 from mmdream.studio.film_scanner import FilmScanner
@@ -103,6 +104,7 @@ class FilmLibrary:
             with self._lock:
                 while self._readers:
                     self._readers.popitem()[1].close()
+            release_freed_memory()
 
     def close(self) -> None:
         """Let go of all."""

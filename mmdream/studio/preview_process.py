@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.memory import keep_freed_memory
 from mmdream.media.frame_reader import FrameReader
 from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import Frame
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mmdream.analysis.modulate import ModulatedSchedules
 
 QUICK_SIZE = "120p"
+PAUSE_SECONDS = 0.15
+"""Behind a quick dream: who moves the cursor asks for the next one by then, and need not wait for a step."""
 SOUND_SECONDS = Fraction(4)
 DRIVE_SAMPLES = 400
 """Of a curve that follows a film, over its length."""
@@ -71,6 +75,11 @@ def dream_picture(
         write_image(made.with_suffix(".quick.jpg"), excerpt.dream_frame_alone(frame, quick, is_stopped).dream)
         tell("quick", seconds=float(frame.seconds))
         request["was_quick"] = True
+        late = time.monotonic() + PAUSE_SECONDS
+        while time.monotonic() < late:
+            if is_stopped():
+                raise Interrupted
+            time.sleep(0.01)
     whole = excerpt.dream_frame_in_film(
         film, frame.seconds, recipe, is_stopped, lambda share: tell("share", share=share)
     )
@@ -151,6 +160,7 @@ def main() -> None:
     """Answer until standard input ends; as nicely as the command line says."""
     if hasattr(os, "nice"):
         os.nice(int(sys.argv[1]))
+    keep_freed_memory()
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # What libraries print is no answer.
 

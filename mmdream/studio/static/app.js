@@ -11,7 +11,7 @@ import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 
 const CUT = "The studio does not answer; what is being made goes on. Is `mmdream studio` still running?";
-const FRAME_HEIGHT = 540, SAVE_MS = 120, DREAM_MS = 220, UNDO_STEPS = 100, MAX_MESSAGES = 5;
+const FRAME_HEIGHT = 540, SAVE_MS = 60, DREAM_MS = 60, UNDO_STEPS = 100, MAX_MESSAGES = 5;
 
 const SHORTCUTS = [["Space", "play, pause"], ["← →", "a frame"], ["Page Up, Down", "a second"], ["H", "hear the dream"], ["M", "paint the mask"],
   ["Q", "add to the queue"], ["Ctrl Z, Y", "undo, redo"], ["Alt", "drag without snapping"], ["Ctrl wheel", "zoom the timeline"]];
