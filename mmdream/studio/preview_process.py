@@ -29,7 +29,7 @@ from mmdream.studio.preview_requests import Requests
 if TYPE_CHECKING:
     from mmdream.analysis.modulate import ModulatedSchedules
 
-QUICK_SIZE = "120p"
+QUICK_SIZE = "108p"
 PAUSE_SECONDS = 0.15
 """Behind a quick dream: who moves the cursor asks for the next one by then, and need not wait for a step."""
 SOUND_SECONDS = Fraction(4)
