@@ -69,7 +69,8 @@ def dream_frame_in_film(
     """
     assert film.video is not None
     rate = film.video.rate or Fraction(25)
-    begin, end = max(shown - LEAD_FRAMES / rate, Fraction(0)), shown + Fraction(1, 1000)
+    # The second may be rounded a little.
+    begin, end = max(shown - LEAD_FRAMES / rate - Fraction(1, 2000), Fraction(0)), shown + Fraction(1, 2000)
     with closing(read_frames(film, begin, end)) as frames:
         scan = scan_frames(_until_stopped(frames, is_stopped))
     first = scan.shots[-1].first

@@ -73,7 +73,7 @@ class FilmLibrary:
         """A small frame, as JPEG."""
         path = self.path(film_id)
         if (found := self._scanner.read_frame(path, seconds)) is not None:
-            return frames.shrink_jpeg(found[0], frames.THUMBNAIL_HEIGHT)
+            return frames.encode_jpeg(frames.decode_jpeg(found[0]), frames.THUMBNAIL_HEIGHT)
         reader = FrameReader(path)
         try:
             return frames.encode_jpeg(reader.read(Fraction(str(seconds))).rgb, frames.THUMBNAIL_HEIGHT)

@@ -53,11 +53,11 @@ def encode_jpeg(rgb: np.ndarray, height: int) -> bytes:
     return data.tobytes()
 
 
-def shrink_jpeg(data: bytes, height: int) -> bytes:
-    """A picture of our own as a smaller one."""
+def decode_jpeg(data: bytes) -> np.ndarray:
+    """A picture of `encode_jpeg`, float32 [H, W, 3], 0..1."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None
-    return encode_jpeg(pixels[..., ::-1].astype(np.float32) / 255, height)
+    return pixels[..., ::-1].astype(np.float32) / 255
 
 
 @functools.lru_cache(8)

@@ -24,6 +24,8 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.media.video_reader import Frame
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import SCHEDULE_LIMITS
+from mmdream.studio import frames
+from mmdream.studio.frame_proxy import FrameProxy
 from mmdream.studio.preview_requests import Requests
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ def dream_picture(
     from mmdream.media.image import write_image
     from mmdream.render import excerpt
 
-    frame, made = read_frame(film, Fraction(str(request["seconds"]))), Path(request["folder"]) / request["id"]
+    seconds, made = Fraction(str(request["seconds"])), Path(request["folder"]) / request["id"]
+    small = None if recipe.size is not None else read_small_frame(Path(request["scan"]), seconds)
+    frame = small or read_frame(film, seconds)
     if not request.get("was_quick"):
         quick = recipe if recipe.size is not None else replace(recipe, size=QUICK_SIZE)
         write_image(made.with_suffix(".quick.jpg"), excerpt.dream_frame_alone(frame, quick, is_stopped).dream)
@@ -154,6 +158,23 @@ def _open(path: Path, modified: float) -> FrameReader:
 def read_frame(film: MediaFile, seconds: Fraction) -> Frame:
     """The frame that is shown at a second; the film stays open for the next one."""
     return _open(film.path, film.path.stat().st_mtime).read(seconds)
+
+
+def read_small_frame(folder: Path, seconds: Fraction) -> Frame | None:
+    """The same out of what was kept when the film was gone through, which needs no decoding of others."""
+    try:
+        found = _open_proxy(folder).read(float(seconds))
+    except OSError:
+        return None
+    if found is None:
+        return None
+    data, shown = found
+    return Frame(frames.decode_jpeg(data), 0, Fraction(1), 0, Fraction(str(shown)))
+
+
+@functools.lru_cache(1)
+def _open_proxy(folder: Path) -> FrameProxy:
+    return FrameProxy(folder)
 
 
 def main() -> None:
