@@ -19,9 +19,13 @@ CHANGES = [
     ("POST", "/api/films/x/dream"),
     ("POST", "/api/films/x/job"),
     ("POST", "/api/jobs/x/stop"),
+    ("POST", "/api/jobs/x/partial"),
+    ("POST", "/api/films/x/read"),
+    ("POST", "/api/gallery/dreamnet/motif"),
 ]
 READS = ["/api/begin", "/api/films/x", "/api/films/x/frame?at=0", "/api/films/x/media", "/api/jobs/x/film",
-         "/api/dreams/x/quick.jpg"]  # fmt: skip
+         "/api/dreams/x/quick.jpg", "/api/gallery/dreamnet/motif/dog", "/api/atoms/rain?n=0",
+         "/api/jobs/x/record", "/api/jobs/x/frame"]  # fmt: skip
 
 
 def ask_socket(studio: Client, **headers: str | None) -> str:
@@ -137,6 +141,8 @@ def test_nothing_changes_by_get(studio: Client) -> None:
      "/static//etc/passwd", "/static/%2fetc/passwd", "/static/vendor/../../project.py",
      "/api/films/..%2f..%2fetc%2fpasswd/media", "/api/films/%2e%2e/media", "/api/films/C:%5Cboot.ini/media",
      "/api/films/in.mp4/media", "/api/dreams/..%2f..%2fx/quick.jpg", "/api/dreams/a/..%2fstudio.toml",
+     "/api/gallery/..%2f..%2fx/motif/dog", "/api/gallery/dreamnet/motif/..%2f..%2fstudio.toml",
+     "/api/atoms/..%2f..?n=0", "/api/atoms/rain?n=1e99", "/api/jobs/..%2f..%2fx/record",
      "/api/jobs/..%2f..%2fx/film", "/api/jobs/x/..%2f..%2fstudio.toml"],
 )  # fmt: skip
 def test_no_address_leads_out_of_the_folder(studio: Client, path: str) -> None:
