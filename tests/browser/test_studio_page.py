@@ -146,7 +146,6 @@ def test_all_is_reached_and_done_without_a_pointer(page: Page) -> None:
     # Tab leads to the first motif, arrows to the others.
     tab(page, "arch").send_keys(Keys.ARROW_RIGHT, Keys.SPACE)
     page.wait(lambda: "--motif balls" in page.command())
-    page.named("Source frame")
     tab(page, "Strength", "spinbutton").send_keys(Keys.CONTROL, "a")
     page.browser.switch_to.active_element.send_keys("0.8", Keys.ENTER)
     page.wait(lambda: "--strength 0.8" in page.command())
@@ -161,7 +160,7 @@ def test_all_is_reached_and_done_without_a_pointer(page: Page) -> None:
     page.wait(lambda: "--mask in.mp4.mask.png" in page.command())
     assert (cv2.imread(str(page.folder / "in.mp4.mask.png"), cv2.IMREAD_GRAYSCALE) > 0).mean() > 0.01
     tab(page, "Hear dream").send_keys(Keys.ENTER)
-    page.wait(lambda: tab(page, "Pause sound")).send_keys(Keys.ENTER)
+    page.button("Pause sound")
     tab(page, "Add to queue").send_keys(Keys.ENTER)
     page.wait(lambda: page.jobs() == ["in.dream.mp4 running"])
     tab(page, "Stop").send_keys(Keys.ENTER)
@@ -176,7 +175,7 @@ def test_all_is_reached_and_done_without_a_pointer(page: Page) -> None:
 def tab(page: Page, name: str, role: str = "") -> WebElement:
     """Press Tab until the focus is on what has a name, and a role if one is given."""
     for _ in range(250):
-        page.browser.switch_to.active_element.send_keys(Keys.TAB)
+        ActionChains(page.browser).send_keys(Keys.TAB).perform()
         here = page.browser.switch_to.active_element
         if here.accessible_name == name and role in ("", here.aria_role):
             return here
