@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from mmdream.studio.frame_proxy import FrameProxy
 from mmdream.studio.scan_process import MARKS_FILE
+
+MAX_KEPT = 12
+"""Films whose small frames are kept; each may take `frame_proxy.MAX_PROXY_BYTES`."""
 
 
 class FilmScanner:
@@ -53,6 +57,8 @@ class FilmScanner:
         """Begin to scan a film, in place of another that is under way, unless it is known."""
         folder = self.folder(film)
         with self._lock:
+            with suppress(OSError):  # On a full disk a film opens all the same.
+                self._drop_oldest(folder)
             if (folder / MARKS_FILE).is_file():
                 return
             if self._process is not None and self._process.poll() is None:
@@ -69,6 +75,14 @@ class FilmScanner:
             )
             arguments = self._process, film
             threading.Thread(target=self._listen, args=arguments, daemon=True).start()
+
+    def _drop_oldest(self, folder: Path) -> None:
+        """Keep what was found of the films that were opened last, this one among them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.touch()
+        kept = sorted(self._cache.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)
+        for old in kept[MAX_KEPT:]:
+            shutil.rmtree(old, ignore_errors=True)
 
     def _listen(self, process: subprocess.Popen[str], film: Path) -> None:
         assert process.stdout is not None
