@@ -2,4 +2,5 @@
 
 from mmdream.cli.app import main
 
-main()
+if __name__ == "__main__":  # Worker processes import it too.
+    main()

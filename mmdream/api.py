@@ -13,7 +13,9 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
+from mmdream.core.processors import limit_threads
 from mmdream.settings.definition import field_types
+from mmdream.settings.execution import HERE, Execution
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 from mmdream.settings.report import Report
 
@@ -52,12 +54,15 @@ def dream_video(
     *,
     overwrite: bool = False,
     job_dir: str | os.PathLike[str] | None = None,
+    execution: Execution = HERE,
     listener: EventSink | None = None,
     **options: Unpack[VideoOptions],
 ) -> Report:
     """Turn a film into a dream film.
 
-    Finished parts are kept until the film is whole and verified: the same call goes on after a crash.
+    Finished parts are kept until the film is whole and verified: the same call goes on after a crash. A
+    program that asks for ``workers`` keeps its work under ``if __name__ == "__main__":``, as with
+    `multiprocessing`, for they import it.
 
     Args:
         source: any film that FFmpeg reads.
@@ -65,6 +70,7 @@ def dream_video(
         recipe: how to dream; None: the defaults.
         overwrite: replace an existing result, and a half done one with other settings.
         job_dir: the job's folder; None: ``.OUTPUT.mmdream`` beside the output.
+        execution: threads of a task, processes or machines that share the work; else this process.
         listener: told about plan, warnings and progress.
         options: of the source ``start``, ``end`` (seconds), ``keep_picture``, ``keep_sound`` (undreamed),
             ``strict`` (stop at a broken frame), ``sound_track`` (to dream; number, from 1, or language) and
@@ -80,11 +86,15 @@ def dream_video(
         UserError: one line that says what is wrong with the input, the settings or the output.
         KeyboardInterrupt: Ctrl-C, within about a second; another thread may hold the job for a last step.
     """
+    from mmdream.cluster.execute import choose_execution, workers_of
     from mmdream.jobs import runner
 
-    place = None if job_dir is None else Path(job_dir)
+    listener, place = listener or EventSink(), None if job_dir is None else Path(job_dir)
+    limit_threads(execution.threads)
     film, out, job = _describe_job(source, output, recipe, overwrite, place, dict(options))
-    return runner.start_job(film, job, out, place, listener or EventSink())
+    execution, job = choose_execution(execution, film, job, listener)
+    workers = workers_of(execution)
+    return runner.start_job(film, job, out, place, listener, execution, workers)
 
 
 def plan_video(
@@ -148,28 +158,33 @@ def _describe_job(
 def resume_video(
     job: str | os.PathLike[str],
     *,
-    anyway: bool = False,
     overwrite: bool = False,
     output: str | os.PathLike[str] | None = None,
+    execution: Execution = HERE,
     listener: EventSink | None = None,
 ) -> Report:
     """Go on with a film that `dream_video` did not finish, to the same frames and samples.
 
     Args:
         job: the job's folder, or the name of the result where the folder lies beside it.
-        anyway: also where another machine, precision or library makes the rest differ in its last bits.
         overwrite: replace what has the result's name by now.
         output: another name for the result, of the same suffix; None: the job's.
+        execution: who works; without ``threads`` a task takes as many as the job began with, and with
+            ``anyway`` another machine, precision or library may make the rest differ in its last bits.
         listener: told about plan, warnings and progress.
 
     Raises:
         UserError: no such job, a source or weights that have changed, another machine, a name that is taken.
         KeyboardInterrupt: Ctrl-C, as for `dream_video`.
     """
+    from mmdream.cluster.execute import fix_worker_count, workers_of
     from mmdream.jobs import runner
 
     other = None if output is None else Path(output)
-    return runner.resume_job(Path(job), anyway, listener or EventSink(), overwrite, other)
+    limit_threads(execution.threads)
+    execution = fix_worker_count(execution)
+    workers = workers_of(execution)
+    return runner.resume_job(Path(job), listener or EventSink(), overwrite, other, execution, workers)
 
 
 def dream_image(

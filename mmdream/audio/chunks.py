@@ -8,7 +8,7 @@ so nothing can cancel.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Protocol, Self
@@ -66,6 +66,9 @@ CanvasCallback = Callable[[Chunk, int, int, np.ndarray], None]
 class ChunkStore(Protocol):
     """A place that outlives the run, for the arrays of finished chunks by their number in the sound."""
 
+    def __contains__(self, number: object) -> bool:
+        """Whether it has a chunk."""
+
     def load(self, number: int) -> dict[str, np.ndarray] | None:
         """What `save` was given; None: nothing yet."""
 
@@ -120,6 +123,11 @@ class AudioDreamSettings:
         return bool(self.atoms) and not self.schedule.curve("grains").is_zero
 
 
+FillChunks = Callable[[Sequence[int], Sequence[np.ndarray] | None], None]
+"""Renders chunks of these numbers into the store, all before it returns; takes the grains of each chunk of
+the sound, see `pack_grains`, or None."""
+
+
 @dataclass(frozen=True)
 class DreamHooks:
     """What is called while a sound is dreamed."""
@@ -135,6 +143,8 @@ class DreamHooks:
     on_stem: Callable[[str, np.ndarray], None] | None = None
     """Takes the parts of the finished dream, each in order: its name, see `split_stems`, and what follows of
     it, float32 [channel, sample]."""
+    fill: FillChunks | None = None
+    """Renders all chunks that the store lacks, elsewhere; None: they are rendered one by one."""
 
 
 NO_HOOKS = DreamHooks()

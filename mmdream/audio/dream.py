@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -17,9 +17,9 @@ from mmdream.audio.canvas import DB_PER_NEPER
 from mmdream.audio.chunk_dream import ChunkPlan, measure_chunk_energies, plan_chunk, render_chunk
 from mmdream.audio.chunks import AudioDreamSettings, Chunk, ChunkContext, ChunkStore, DreamHooks
 from mmdream.audio.grains.choice import GrainWindow
-from mmdream.audio.grains.grain import add_grains
+from mmdream.audio.grains.grain import add_grains, pack_grains
 from mmdream.audio.grains.stems import split_stems
-from mmdream.audio.grains.track import GrainTrack, choose_track
+from mmdream.audio.grains.track import GrainTrack, choose_track, restore_track
 from mmdream.audio.loudness import meter_loudness
 from mmdream.audio.resynthesis import apply_gains, fit_dream_phases, resynthesize
 from mmdream.audio.source import AudioSource
@@ -101,8 +101,11 @@ def dream_source(
         """How much of the loudness gain acts at these samples, 0..1."""
         return np.asarray(np.minimum(strength.at((context.offset + samples) / source.rate), 1.0))
 
-    plans = [plan_chunk(context, chunk) for chunk in chunks.split_into_chunks(*context.hop_range)]
+    plans = plan_chunks(context)
     track = plan_grains(context, plans, store) if settings.has_grains else None
+    if hooks.fill is not None and store is not None:
+        missing = [number for number in range(len(plans)) if number not in store]
+        hooks.fill(missing, None if track is None else [pack_grains(grains) for grains in track.grains])
     canvases = chunks.crossfade_chunks(_dream_chunks(context, plans, track, store, dreamed))
     if track is not None:
         canvases = track.watch_levels(canvases)
@@ -129,6 +132,24 @@ def dream_source(
         schedule=schedule,
         grains=tuple(grains),
     )
+
+
+def plan_chunks(context: ChunkContext) -> list[ChunkPlan]:
+    """What the schedule asks of each chunk of a sound."""
+    return [plan_chunk(context, chunk) for chunk in chunks.split_into_chunks(*context.hop_range)]
+
+
+def render_chunk_alone(
+    context: ChunkContext, plans: Sequence[ChunkPlan], number: int, grains: Mapping[int, np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    """One chunk of a sound, as `dream_source` keeps it; it needs the grains of its neighbours and its own.
+
+    They are given by the chunks' numbers, see `pack_grains`; None: the sound has none.
+    """
+    heard = None
+    if grains is not None:
+        heard = restore_track(context, [plan.chunk for plan in plans], grains).hear(number)
+    return render_chunk(context, plans[number], heard)
 
 
 def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:

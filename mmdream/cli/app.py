@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "sample": "Make a short film to try things on: a moving camera over two photographs, and music.",
     "studio": "See, hear and steer dreams in the browser, on this machine alone.",
+    "cluster": "Render films on many machines: keys for all, one scheduler, workers wherever there is room.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     "data": "Data sets to train on: list, show, prepare, check.",
     "train": "Retrain a network on a folder of classes of your own: picture, sound.",
@@ -45,6 +46,7 @@ MODULES = {
     "cli.networks": ("classify", "nets", "train"),
     "cli.options": ("schema",),
     "cli.data": ("data",),
+    "cli.cluster": ("cluster",),
     "studio.command": ("studio",),
 }
 """Where commands stand: a module is imported when one of its commands runs."""

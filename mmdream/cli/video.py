@@ -22,6 +22,7 @@ from mmdream.cli.options import (
 )
 from mmdream.cli.terminal import run_and_print
 from mmdream.settings.definition import RESULT, SOUND, Option, checked, fields_to_dict, options, setting
+from mmdream.settings.execution import Execution
 from mmdream.settings.passes import Mask
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
 
@@ -65,6 +66,7 @@ DREAM_OPTIONS = (
     DREAM_OPTIONS,
     options(ExtraOutputs),
     options(FilmOptions),
+    options(Execution),
     options(OutputOptions),
 )
 def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: Given) -> None:
@@ -84,25 +86,22 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
         run_and_print(result.json, lambda listener: plan(listener=listener))
         return
     outputs = fields_to_dict(given.settings(ExtraOutputs())) | {"job_dir": how.job_dir}
-    outputs["overwrite"] = result.overwrite
+    outputs |= {"overwrite": result.overwrite, "execution": given.settings(Execution())}
     dream = partial(dream_video, source, result.output, recipe, **selection, **outputs)
     run_and_print(result.json, lambda listener: dream(listener=listener))
 
 
-@takes(options(OutputOptions))
+@takes(options(Execution), options(OutputOptions))
 def resume(
-    job: Annotated[Path, argument("JOB", "The result's name, or the job's folder.")],
-    given: Given,
-    anyway: Annotated[
-        bool,
-        typer.Option("--anyway", help="On another machine too: the rest then differs in its last bits."),
-    ] = False,
+    job: Annotated[Path, argument("JOB", "The result's name, or the job's folder.")], given: Given
 ) -> None:
     """Go on with a film that was stopped, to the very frames and samples of an unbroken run."""
     from mmdream import resume_video
 
-    result = given.settings(OutputOptions())
-    go_on = partial(resume_video, job, anyway=anyway, overwrite=result.overwrite, output=result.output)
+    result, execution = given.settings(OutputOptions()), given.settings(Execution())
+    go_on = partial(
+        resume_video, job, overwrite=result.overwrite, output=result.output, execution=execution
+    )
     run_and_print(result.json, lambda listener: go_on(listener=listener))
 
 

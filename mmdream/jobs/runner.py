@@ -8,17 +8,20 @@ import shlex
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full_error
 from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.memory import keep_freed_memory
+from mmdream.core.processors import limit_threads
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
 from mmdream.jobs.journal import EventLog, Journal, JournalEntry, read_events
@@ -29,38 +32,71 @@ from mmdream.media.probe import MediaFile, probe
 from mmdream.media.tracks import resolve_tracks
 from mmdream.render.stems import check_stems_folder, clear_stems, stems_folder
 from mmdream.settings.definition import to_dict
+from mmdream.settings.execution import HERE, Execution
 from mmdream.settings.report import Report
 from mmdream.views.contact_sheet import write_contact_sheet
 from mmdream.views.preview import Preview, comparison_path, write_comparison
 
+if TYPE_CHECKING:
+    from mmdream.render.chain import VideoPlan
+    from mmdream.render.video import Runner
+
+OpenRunner = Callable[["VideoPlan", Job, np.ndarray, EventSink], AbstractContextManager["Runner"]]
+"""Gives a `Runner` for a plan, whose frames are expected to take so many seconds each, here."""
+OpenWorkers = Callable[[Path], AbstractContextManager[OpenRunner]]
+"""Starts, or finds, those who will work; they may use a folder, which goes with all that is in it."""
 STEMS = "stems"
 """Kind and folder of the parts of a film's sound."""
 
 
-def start_job(film: MediaFile, job: Job, out: Path, job_dir: Path | None, listener: EventSink) -> Report:
+@contextmanager
+def work_here(_folder: Path) -> Iterator[OpenRunner]:
+    """The `OpenWorkers` of this process alone."""
+    from mmdream.render.video import LocalRunner
+
+    yield lambda _plan, _job, _seconds, _sink: nullcontext(LocalRunner())
+
+
+def start_job(
+    film: MediaFile,
+    job: Job,
+    out: Path,
+    job_dir: Path | None,
+    listener: EventSink,
+    execution: Execution = HERE,
+    open_workers: OpenWorkers = work_here,
+) -> Report:
     """Dream a film, from where an earlier run of the same job stopped; in `job_dir`, or beside the result.
+
+    `open_workers` is what `execution` asks for.
 
     Raises:
         UserError: the folder holds another job, or what rendering raises.
         Stopped: Ctrl-C, or a stop file.
     """
-    folder, how = job_dir or folders.job_folder(out), f"mmdream resume {shlex.quote(str(job_dir or out))}"
+    folder = job_dir or folders.job_folder(out)
+    how = f"mmdream resume {shlex.quote(str(job_dir or out))}{execution.options()}"
     check_extras(job, folder)
     job = replace(job, extras=job.extras.absolute())
 
     def prepare() -> tuple[MediaFile, Job]:
-        folders.begin_job(job, folder, how)
+        folders.begin_job(job, folder, how, execution.anyway)
         return film, job
 
-    return _run_job(folder, how, listener, prepare).with_output(out)
+    return _run_job(folder, how, listener, prepare, open_workers).with_output(out)
 
 
 def resume_job(
-    name: Path, anyway: bool, listener: EventSink, overwrite: bool = False, output: Path | None = None
+    name: Path,
+    listener: EventSink,
+    overwrite: bool = False,
+    output: Path | None = None,
+    execution: Execution = HERE,
+    open_workers: OpenWorkers = work_here,
 ) -> Report:
     """Go on with a job, named by its folder, or by its result where the folder lies beside that.
 
-    `anyway`: even where another machine or other libraries will make the rest differ in its last bits.
+    Where `execution` names no threads, a task takes as many as it did. `open_workers` is what it asks for.
     `overwrite`: the result may replace a file, even if that was not said when the job began. `output` is
     another name for the result.
 
@@ -70,7 +106,7 @@ def resume_job(
         Stopped: Ctrl-C, or a stop file.
     """
     folder = name if name.is_dir() else folders.job_folder(name)
-    how = f"mmdream resume {shlex.quote(str(name))}"
+    how = f"mmdream resume {shlex.quote(str(name))}{execution.options()}"
     none = UserError(f"{name}: no job to go on with; `mmdream jobs FOLDER` lists those in a folder")
     if not folders.is_job_folder(folder):
         raise none
@@ -90,6 +126,8 @@ def resume_job(
                     "another name with -o"
                 )
             check_output_file(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
+        if execution.threads is None and held.environment.get("threads", "").isdecimal():
+            limit_threads(int(held.environment["threads"]))
         film = probe(job.source)
         _, track = resolve_tracks(film, job.order)
         now = describe_job(
@@ -99,17 +137,21 @@ def resume_job(
             raise UserError(
                 f"{name}: cannot go on, {other}; put that back, or begin anew: mmdream video ... --overwrite"
             )
-        if done is None and not anyway:
+        if done is None and not execution.anyway:
             folders.check_environment(held, now.environment, how)
         check_extras(now, folder, Journal(folder))
         folders.write_job(now, folder)
         return film, now
 
-    return _run_job(folder, how, listener, prepare)
+    return _run_job(folder, how, listener, prepare, open_workers)
 
 
 def _run_job(
-    folder: Path, how: str, listener: EventSink, prepare: Callable[[], tuple[MediaFile, Job]]
+    folder: Path,
+    how: str,
+    listener: EventSink,
+    prepare: Callable[[], tuple[MediaFile, Job]],
+    open_workers: OpenWorkers,
 ) -> Report:
     """Do what is left of a job; `prepare` makes its folder hold it or tells what it holds, under the lock."""
     begun, stop_file = threading.Event(), folder / folders.STOP_FILE
@@ -129,7 +171,7 @@ def _run_job(
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    done = _render(film, job, folder, sink, stop)
+                    done = _render(film, job, folder, sink, stop, open_workers)
                 sink.emit(Finished(msgspec.convert(done.sums["report"], Report).as_json()))
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
@@ -143,9 +185,17 @@ def _run_job(
     return run_interruptible(work, how, lambda: begun.is_set() and stop_file.exists())
 
 
-def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: threading.Event) -> JournalEntry:
+def _render(
+    film: MediaFile,
+    job: Job,
+    folder: Path,
+    sink: EventSink,
+    stop: threading.Event,
+    open_workers: OpenWorkers,
+) -> JournalEntry:
     """Dream what is left of a film into its job's folder; the journal's line of the result."""
     from mmdream.planning.estimate import announce_plan
+    from mmdream.planning.eta import estimate_frame_seconds
     from mmdream.render.video import prepare_video, render_video
 
     if job.extras.preview is not None and film.video is not None:
@@ -155,11 +205,15 @@ def _render(film: MediaFile, job: Job, folder: Path, sink: EventSink, stop: thre
     journal.verify()
     kinds = ("picture", "carry", "sound")
     folders.remove_unlisted(folder, {line.file for kind in kinds for line in journal.finished(kind).values()})
-    plan = prepare_video(film, job, journal, sink, stop.is_set)
-    sink = announce_plan(plan, folder, sink)
-    with folders.make_work_folder(folder) as work:
+    with folders.make_work_folder(folder) as work, open_workers(work) as open_runner:
+        plan = prepare_video(film, job, journal, sink, stop.is_set)
+        seconds = np.zeros(len(plan.scan.pts))
+        if plan.pipeline is not None:
+            seconds = estimate_frame_seconds(plan.pipeline, film, plan.scan)
+        timed = announce_plan(plan, seconds, folder, sink)
         stems = work / STEMS if job.extras.stems else None
-        report = render_video(plan, work, sink, stop, stems=stems)
+        with open_runner(plan, job, seconds, sink) as runner:
+            report = render_video(plan, work, timed if runner.in_order else sink, stop, runner, stems)
         for number, path in enumerate(sorted(stems.iterdir()) if stems is not None else ()):
             with journal.record(STEMS, number, f"{STEMS}/{path.name}") as part:
                 os.replace(path, part.path)

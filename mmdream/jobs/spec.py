@@ -18,6 +18,7 @@ import msgspec
 
 from mmdream import __version__
 from mmdream.core.files import hash_file
+from mmdream.core.processors import count_threads
 from mmdream.networks.network import choose_precision, has_bfloat16
 from mmdream.networks.registry import card_path, is_user_model, load_card
 from mmdream.networks.weights import RANDOM, locate_weights
@@ -132,13 +133,11 @@ def describe_environment(recipe: Recipe) -> dict[str, str]:
     nets |= {
         f"pass {number} precision": recipe.for_pass(each).net for number, each in enumerate(recipe.passes, 1)
     }
-    # TensorFlow sums in as many threads as this process may use processors.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         **{name: choose_precision(recipe.precision, load_card(net)) for name, net in nets.items()},
         "processor": platform.machine(),
         "bfloat16": "yes" if has_bfloat16() else "no",
-        "cores": str(cores),
+        "threads": str(count_threads()),
         "GPUs": _list_gpus(),
         "mmdream": __version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),

@@ -146,8 +146,11 @@ def read_job(folder: Path) -> Job | None:
     raise UserError(f"{path}: is damaged or of another version; begin anew: mmdream video ... --overwrite")
 
 
-def begin_job(job: Job, folder: Path, how: str) -> None:
-    """Make a folder, whose lock is ours, hold this job; UserError: it holds another, or another machine's."""
+def begin_job(job: Job, folder: Path, how: str, anyway: bool = False) -> None:
+    """Make a folder, whose lock is ours, hold this job.
+
+    UserError: it holds another, or another machine's and that is not to be gone on with `anyway`.
+    """
     try:
         held = read_job(folder)
     except UserError:
@@ -156,7 +159,8 @@ def begin_job(job: Job, folder: Path, how: str) -> None:
         held = None
     # Not the digests: 1 and 1.0 are one setting, and two texts.
     if held is not None and held.settings == job.settings and held.out == job.out:
-        check_environment(held, job.environment, how)
+        if not anyway:
+            check_environment(held, job.environment, how)
         write_job(job, folder)
         return
     if held is not None and not job.overwrite:

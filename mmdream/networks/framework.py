@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 
 from mmdream.core.errors import silence_stderr
+from mmdream.core.processors import apply_thread_limit, count_threads
 from mmdream.networks.card import AudioInput, ImageInput
 
 __all__ = ["extend_edges", "has_gpu", "keras", "preprocess", "swap_time_and_bands", "tf"]
@@ -21,16 +22,20 @@ with silence_stderr():
     import keras
     import tensorflow as tf
 
+    with suppress(RuntimeError):  # The caller has used TensorFlow before us; then it is the caller's choice.
+        tf.config.threading.set_intra_op_parallelism_threads(count_threads())
+        tf.config.threading.set_inter_op_parallelism_threads(count_threads())
     _gpus = tf.config.list_physical_devices("GPU")
 
 has_gpu = bool(_gpus)
 """Whether TensorFlow found a GPU; it is then used for everything."""
 tf.get_logger().setLevel("ERROR")
+apply_thread_limit()
 if _gpus:
     # Processors are deterministic without it, and it refuses a program's own unseeded random numbers.
     tf.config.experimental.enable_op_determinism()
 for _gpu in _gpus:
-    with suppress(RuntimeError):  # The caller has used TensorFlow before us; then it is the caller's choice.
+    with suppress(RuntimeError):
         tf.config.experimental.set_memory_growth(_gpu, True)
 
 

@@ -66,15 +66,16 @@ QUEUED_FRAMES, ENCODER_FRAMES = 10, 24
 MIB = 2**20
 
 
-def announce_plan(plan: VideoPlan, folder: Path, sink: EventSink) -> EventSink:
+def announce_plan(plan: VideoPlan, seconds: np.ndarray, folder: Path, sink: EventSink) -> EventSink:
     """Say what rendering a video will take; a `UserError` if it clearly will not fit on the disk.
 
+    `seconds` are those of each frame, see `estimate_frame_seconds`.
+
     Returns:
-        A sink that also tells, after each frame, the time that is left.
+        A sink that also tells, after each frame, the time that is left if one follows the other.
     """
     film, scan, order, pipeline = plan.film, plan.scan, plan.job.order, plan.pipeline
     if pipeline is not None:
-        seconds = estimate_frame_seconds(pipeline, film, scan)
         missing = np.zeros(len(seconds), bool)
         for run in plan.missing:
             missing[run[0].first : run[-1].stop] = True

@@ -161,8 +161,7 @@ def render_audio_track(
     # After all that can be checked: this brings TensorFlow in.
     from mmdream.audio.dream import dream_source
 
-    track, options = audio.track, _resolve_options(recipe, audio.loudness is not None, sink)
-    recipe = replace(recipe, sound_manner=options)
+    track, settings = audio.track, load_dream_settings(recipe, network, sink, audio.loudness)
     _announce_octaves(recipe, sink)
     span = extract_audio(audio.film, track, work / "source.wav", *audio.span)
     seconds = span.n_samples / track.rate
@@ -176,9 +175,7 @@ def render_audio_track(
             FileSource(file, track.layout),
             writer.write,
             network,
-            AudioDreamSettings.from_recipe(
-                recipe, load_guide_sound(recipe), load_atoms(recipe, network, sink), audio.loudness
-            ),
+            settings,
             start_seconds=span.start,
             folder=work,
             store=store,
@@ -187,6 +184,16 @@ def render_audio_track(
     if stems is not None:
         write_grain_table(stems, report.grains)
     return span, report
+
+
+def load_dream_settings(
+    recipe: Recipe, network: Network, sink: EventSink, loudness: float | None = None
+) -> AudioDreamSettings:
+    """What a recipe says of a sound's dream, with its guide and its grains; of a generated one its LUFS."""
+    options = _resolve_options(recipe, loudness is not None, sink)
+    recipe = replace(recipe, sound_manner=options)
+    guide, atoms = load_guide_sound(recipe), load_atoms(recipe, network, sink)
+    return AudioDreamSettings.from_recipe(recipe, guide, atoms, loudness)
 
 
 def _resolve_options(recipe: Recipe, generated: bool, sink: EventSink) -> AudioOptions:

@@ -131,6 +131,22 @@ class WrittenPart:
 Parts = Generator[WrittenPart, None, None]
 
 
+def open_source(plan: VideoPlan, is_stopped: Callable[[], bool]) -> FileFrameSource:
+    """What reads the frames of a video's chains; to be closed."""
+    span = plan.job.order.start, plan.job.order.end
+    return FileFrameSource(plan.film, span, plan.scan.pts, plan.hashes, is_stopped)
+
+
+def render_ahead(
+    plan: VideoPlan, chain: Chain, source: FileFrameSource, sink: EventSink, on_frame: Callable[[], None]
+) -> Parts:
+    """As `render_chain`, a part ahead of the reader, in a thread of its own.
+
+    The reader's thread keeps its priority, which the threads of the next chain's ascent inherit.
+    """
+    return prefetch(render_chain(plan, chain, source, sink, on_frame), room=1, in_front=True)
+
+
 def render_chain(
     plan: VideoPlan, chain: Chain, source: FileFrameSource, sink: EventSink, on_frame: Callable[[], None]
 ) -> Parts:

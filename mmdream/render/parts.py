@@ -115,9 +115,13 @@ class StoredChunks:
 
     store: PartStore
 
+    def __contains__(self, number: object) -> bool:
+        """See `ChunkStore.__contains__`."""
+        return number in self.store.finished("sound")
+
     def load(self, number: int) -> dict[str, np.ndarray] | None:
         """See `ChunkStore.load`."""
-        if number not in self.store.finished("sound"):
+        if number not in self:
             return None
         return load_file(self.store.path("sound", number))
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
 from mmdream.analysis.shots import Scan, scan_frames
-from mmdream.audio.chunks import DreamHooks
+from mmdream.audio.chunks import DreamHooks, FillChunks
 from mmdream.audio.mastering import AudioReport
 from mmdream.core.errors import Interrupted, UserError
 from mmdream.core.events import EventSink
@@ -31,7 +31,7 @@ from mmdream.media.video_writer import VideoWriter, join_parts
 from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
-from mmdream.render.chain import Parts, Stopwatch, VideoJob, VideoPlan, render_chain
+from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, WrittenPart, open_source, render_ahead
 from mmdream.render.frames import FramePipeline
 from mmdream.render.hints import (
     PassHints,
@@ -43,7 +43,6 @@ from mmdream.render.hints import (
 )
 from mmdream.render.models import load_audio_network
 from mmdream.render.parts import (
-    Chain,
     FrameStats,
     PartStore,
     StoredChunks,
@@ -52,23 +51,64 @@ from mmdream.render.parts import (
     plan_chains,
     plan_parts,
 )
-from mmdream.render.source import FileFrameSource, hash_frame
+from mmdream.render.source import hash_frame
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.report import Report
 
-Runner = Callable[[Callable[[Chain], Parts], Sequence[Chain]], Parts]
-"""Maps a function over chains, which may be rendered in any order, anywhere."""
 RenderedSound = tuple[OutputAudioTrack, AudioReport]
 """A finished sound, and its figures."""
 PICTURE = "picture.mid"
 """The finished picture in the work folder: all frames, as `VideoWriter` writes them."""
 
 
-def run_in_order(render: Callable[[Chain], Parts], chains: Sequence[Chain]) -> Parts:
-    """The `Runner` that takes one chain after the other, here."""
-    for chain in chains:
-        yield from render(chain)
+class Runner(Protocol):
+    """Where the parts of a picture and the chunks of a sound are rendered."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether frames are finished one after the other."""
+
+    def render_parts(
+        self,
+        plan: VideoPlan,
+        sink: EventSink,
+        is_stopped: Callable[[], bool],
+        count: Callable[[int], None],
+        commit: Callable[[WrittenPart], None],
+    ) -> None:
+        """Render what is missing of a picture, in any order; each part is committed once.
+
+        `count` is told how many frames more are done. Raises what `render_chain` does.
+        """
+
+    def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
+        """What renders the chunks of a sound's dream into the store; None: they are made one by one, here."""
+
+
+class LocalRunner:
+    """Renders one chain after the other, in this process."""
+
+    in_order = True
+
+    def render_parts(
+        self,
+        plan: VideoPlan,
+        sink: EventSink,
+        is_stopped: Callable[[], bool],
+        count: Callable[[int], None],
+        commit: Callable[[WrittenPart], None],
+    ) -> None:
+        """See `Runner.render_parts`."""
+        with closing(open_source(plan, is_stopped)) as source:
+            for chain in plan.missing:
+                with closing(render_ahead(plan, chain, source, sink, lambda: count(1))) as parts:
+                    for written in parts:
+                        commit(written)
+
+    def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
+        """See `Runner.render_chunks`."""
+        return None
 
 
 def prepare_video(
@@ -189,7 +229,7 @@ def render_video(
     work: Path,
     sink: EventSink,
     stop: threading.Event,
-    runner: Runner = run_in_order,
+    runner: Runner,
     stems: Path | None = None,
 ) -> Report:
     """Render what is missing of picture and sound beside each other, join them and verify the result.
@@ -204,7 +244,7 @@ def render_video(
     if plan.pipeline is not None:
         work_items.append(lambda: pictures.append(render_picture(plan, work, sink, stop.is_set, runner)))
     if plan.audio_network is not None:
-        work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set, stems)))
+        work_items.append(lambda: sounds.append(render_sound(plan, work, sink, stop.is_set, runner, stems)))
     with freeze_loaded_objects(), plan.stopwatch.time("wall"):
         run_in_threads(work_items, stop)
     stats, sound = next(iter(pictures), None), next(iter(sounds), None)
@@ -221,24 +261,15 @@ def render_picture(
     plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], runner: Runner
 ) -> FrameStats:
     """Render the missing parts of a picture, and join all into ``work/picture.mid``."""
-    total, done = len(plan.scan.pts), itertools.count(plan.frames_done)
-    sink.progress("picture", next(done), total)
-    span = plan.job.order.start, plan.job.order.end
-    source = FileFrameSource(plan.film, span, plan.scan.pts, plan.hashes, is_stopped)
-    with closing(source):
-        render = partial(
-            render_chain,
-            plan,
-            source=source,
-            sink=sink,
-            on_frame=lambda: sink.progress("picture", next(done), total),
-        )
-        with closing(runner(render, plan.missing)) as parts:
-            for written in parts:
-                for draft in written.drafts:
-                    draft.commit()
-                for number in outdated_states(plan.chains, written.part):
-                    plan.store.remove("carry", number)
+    total, done = len(plan.scan.pts), plan.frames_done
+    sink.progress("picture", done, total)
+
+    def count(frames: int) -> None:
+        nonlocal done
+        done += frames
+        sink.progress("picture", done, total)
+
+    runner.render_parts(plan, sink, is_stopped, count, partial(commit_part, plan))
     stats, finished = FrameStats(), plan.store.finished("picture")
     numbers = [part.number for chain in plan.chains for part in chain]
     for number in numbers:
@@ -250,8 +281,21 @@ def render_picture(
     return stats
 
 
+def commit_part(plan: VideoPlan, written: WrittenPart) -> None:
+    """Let a part's files count, and take away the states that nobody needs any more."""
+    for draft in written.drafts:
+        draft.commit()
+    for number in outdated_states(plan.chains, written.part):
+        plan.store.remove("carry", number)
+
+
 def render_sound(
-    plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], stems: Path | None
+    plan: VideoPlan,
+    work: Path,
+    sink: EventSink,
+    is_stopped: Callable[[], bool],
+    runner: Runner,
+    stems: Path | None,
 ) -> RenderedSound:
     """Dream or style the sound into ``work/sound.wav``, a dream's parts into a new folder `stems`."""
     assert plan.track is not None
@@ -268,7 +312,7 @@ def render_sound(
                 is_stopped, chunks,
             )  # fmt: skip
         else:
-            hooks = DreamHooks(should_stop=is_stopped)
+            hooks = DreamHooks(should_stop=is_stopped, fill=runner.render_chunks(plan, is_stopped))
             span, report = render_audio_track(
                 audio, plan.audio_network, recipe, sink, work, hooks, chunks, stems
             )

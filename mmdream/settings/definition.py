@@ -32,6 +32,7 @@ FILM, IMAGE, AUDIO = (frozenset(each.split()) for each in ("film", "film image",
 NETWORKS, DREAM, CLIMB = "Networks", "What is dreamed", "How it is dreamed"
 SOUND, FLOW, PASSES = "The dream of the sound", "From frame to frame", "Passes and masks"
 SOURCE, RESULT, TRAINING = "What of the source", "Results", "How it is trained"
+MACHINES = "Many cores, many machines"
 ENDLESS = "Ouroboros: dreamed again and again"
 """Panels of the help."""
 

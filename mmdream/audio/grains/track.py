@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 
@@ -123,6 +123,14 @@ def choose_track(
             number: unpack_grains(arrays["grains"]) for number, arrays in zip(numbers, found, strict=True)
         }
     return GrainTrack(context, grid, banks, [chosen[number] for number in range(len(grid))])
+
+
+def restore_track(
+    context: ChunkContext, grid: Sequence[Chunk], rows: Mapping[int, np.ndarray]
+) -> GrainTrack:
+    """A track whose grains were chosen elsewhere: those of some chunks, by number, see `pack_grains`."""
+    grains = [unpack_grains(rows[number]) if number in rows else [] for number in range(len(grid))]
+    return GrainTrack(context, grid, _make_banks(context, grid), grains)
 
 
 def _make_banks(context: ChunkContext, grid: Sequence[Chunk]) -> Callable[[int], GrainBank]:

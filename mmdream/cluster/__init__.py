@@ -1,0 +1,1 @@
+"""A film's work on many processes and machines, by dask.distributed."""

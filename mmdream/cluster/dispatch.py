@@ -1,0 +1,423 @@
+"""Chains of tasks given out to workers, each chain to one at a time, until all are done, whoever dies.
+
+The engine (dask.distributed) carries calls and results. Who gets what is decided here, because a chain stays
+with its worker, a worker that failed a chain never gets it again, and a result counts once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mmdream.core.errors import DiskFull, Interrupted, UserError
+from mmdream.core.events import EventSink
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+WINDOW = 2
+"""Tasks that a worker has at most: one that it works on, and one that waits there."""
+MAX_FAILURES = 3
+"""A chain stops after so many, see Flamenco's failure handling."""
+POLL_SECONDS = 0.5
+"""Between two looks at who is there."""
+GATHER_SECONDS = 60.0
+"""Given to a result's way here."""
+LOST_SECONDS = 60.0
+"""Without an answer of the scheduler, after which the work ends."""
+ADMISSION_SECONDS = 300.0
+"""Given to a worker to say what it is."""
+
+
+class ChainLost(Exception):
+    """A worker does not hold the chain that it is to go on with; it is to be given it from where it stands."""
+
+
+class WrongResult(Exception):
+    """A result that is not what was asked for: whoever gave it is not asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a worker is to do: a function of a module, which the engine names, and what it is given."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+class TaskChain(Protocol):
+    """Tasks that follow one another, each behind what the one before left at its worker."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def size(self) -> float:
+        """Work in it; of equally urgent ones the largest is begun first."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it goes before others."""
+
+    @property
+    def tasks(self) -> int:
+        """How many."""
+
+    def call(self, task: int, fresh: bool) -> Call:
+        """What a task is; `fresh`: the worker does not hold the chain."""
+
+    def accept(self, task: int, result: Any, first: int, seconds: float) -> int:
+        """Keep a task's result; how much of the work it was. `WrongResult`: it is not what was asked for.
+
+        Its worker was given the chain at most `seconds` ago, from the task `first` on.
+        """
+
+
+class Workers(Protocol):
+    """What is asked of a worker before it works."""
+
+    @property
+    def admission(self) -> Call:
+        """What a new worker does first."""
+
+    def judge(self, name: str, answer: Any) -> str | None:
+        """Why a worker that gave this answer is refused; None: it is not."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """A chain on its way."""
+
+    chain: TaskChain
+    batch: _Batch
+    accepted: set[int] = field(default_factory=set)
+    """Tasks whose results are kept."""
+    began: float = 0.0
+    """When its worker was given it, as `time.monotonic` gives it."""
+    first: int = 0
+    """The task that its worker began with."""
+    failures: list[str] = field(default_factory=list)
+    failed_by: set[str] = field(default_factory=set)
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Chains that are waited for together."""
+
+    open: int
+    over: threading.Event = field(default_factory=threading.Event)
+    errors: list[UserError] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Slot:
+    """A task that a worker has."""
+
+    run: _Run
+    task: int
+    future: Future
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A worker that is there."""
+
+    address: str
+    name: str
+    state: str = "asked"
+    """asked, admitted, refused."""
+    slots: list[_Slot] = field(default_factory=list)
+    admission: Future | None = None
+    """Kept, or the engine would forget it."""
+
+
+class Dispatcher:
+    """Gives chains out to the workers of a client, from a thread of its own; used as a context manager."""
+
+    def __init__(self, client: Client, workers: Workers, sink: EventSink) -> None:
+        """Ask nobody yet."""
+        self._client, self._judge, self._sink = client, workers, sink
+        self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._pending: list[tuple[tuple[bool, float, int], _Run]] = []
+        self._workers: dict[str, _Worker] = {}
+        self._refused: dict[str, str] = {}
+        self._order = itertools.count()
+        self._stopped, self._failure = threading.Event(), list[BaseException]()
+        self._batches: set[_Batch] = set()
+        self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
+        self.shares: Counter[str] = Counter()
+        """Work that each worker did, by its name."""
+        self.dropped = 0
+        """Results that came a second time, or too late."""
+        self.lost = 0
+        """Workers that went while they had tasks."""
+
+    def __enter__(self) -> Dispatcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def run(self, chains: Sequence[TaskChain], is_stopped: Callable[[], bool]) -> None:
+        """Have all chains done; several threads may ask at once.
+
+        Raises:
+            UserError: a chain failed for good, all others being done; no worker is fit for the work; the
+                scheduler has gone.
+            Interrupted: `is_stopped` said so.
+        """
+        if not chains:
+            return
+        batch = _Batch(len(chains))
+        self._events.put(lambda: self._add(chains, batch))
+        while not batch.over.wait(POLL_SECONDS / 2):
+            if self._failure:
+                raise self._failure[0]
+            if is_stopped():
+                raise Interrupted
+        for error in batch.errors:
+            raise error
+
+    def _add(self, chains: Sequence[TaskChain], batch: _Batch) -> None:
+        self._batches.add(batch)
+        for chain in chains:
+            self._put_back(_Run(chain, batch))
+
+    def _put_back(self, run: _Run) -> None:
+        chain = run.chain
+        # What was begun goes before what was not: its worker's place in the film is nearest to its end.
+        key = not chain.urgent, -chain.size, next(self._order)
+        heapq.heappush(self._pending, (key, run))
+
+    def _work(self) -> None:
+        try:
+            looked, heard = 0.0, time.monotonic()
+            while not self._stopped.is_set():
+                try:
+                    self._events.get(timeout=POLL_SECONDS)()
+                    while True:
+                        self._events.get_nowait()()
+                except queue.Empty:
+                    pass
+                now = time.monotonic()
+                if now - looked > POLL_SECONDS:
+                    try:
+                        self._look()
+                        heard = time.monotonic()
+                    except (OSError, TimeoutError) as error:
+                        if time.monotonic() - heard > LOST_SECONDS:
+                            raise UserError("the scheduler does not answer any more; is it running?") from error
+                    looked = time.monotonic()
+                self._fill()
+        except BaseException as error:
+            self._failure.append(error)
+        finally:
+            for worker in self._workers.values():
+                for slot in worker.slots:
+                    slot.future.release()
+
+    def _look(self) -> None:
+        """See who has come and who has gone."""
+        here = self._client.scheduler_info()["workers"]
+        for address in self._workers.keys() - here.keys():
+            self._lose(self._workers.pop(address))
+        for address in here.keys() - self._workers.keys():
+            worker = _Worker(address, str(here[address]["name"]))
+            self._workers[address] = worker
+            self._ask(worker)
+        if self._workers and all(worker.state == "refused" for worker in self._workers.values()):
+            told = "; ".join(dict.fromkeys(self._refused[name] for name in self._workers))
+            raise UserError(f"no worker is fit for this film: {told}")
+
+    def _ask(self, worker: _Worker) -> None:
+        def answered(answer: Any) -> None:
+            if isinstance(answer, BaseException):
+                problem: str | None = str(answer) or type(answer).__name__
+            else:
+                problem = self._judge.judge(worker.name, answer)
+            worker.state = "admitted" if problem is None else "refused"
+            if problem is not None:
+                self._refuse(worker, problem)
+
+        worker.admission = self._submit(worker, "admission", self._judge.admission, answered)
+
+    def _refuse(self, worker: _Worker, problem: str) -> None:
+        worker.state, self._refused[worker.address] = "refused", f"{worker.name}: {problem}"
+        self._sink.warn(f"worker {worker.name} is refused: {problem}")
+
+    def _submit(self, worker: _Worker, name: str, call: Call, then: Callable[[Any], None]) -> Future:
+        future = self._client.submit(
+            call.function,
+            *call.arguments,
+            key=f"{name}-{next(self._order)}-{id(self):x}",
+            workers=[worker.address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+
+        def done(future: Future) -> None:
+            # In a thread of the engine: a result that never comes must not hold up the others.
+            try:
+                answer = future.result(timeout=GATHER_SECONDS)
+            except BaseException as error:
+                answer = error
+            self._events.put(lambda: then(answer))
+
+        future.add_done_callback(done)
+        return future
+
+    def _fill(self) -> None:
+        """Give every worker what it has room for."""
+        for worker in self._workers.values():
+            while worker.state == "admitted" and len(worker.slots) < WINDOW:
+                if not self._give(worker):
+                    break
+
+    def _give(self, worker: _Worker) -> bool:
+        last = worker.slots[-1] if worker.slots else None
+        if last is not None and last.task + 1 < last.run.chain.tasks:
+            self._start(worker, last.run, last.task + 1, fresh=False)
+            return True
+        # Towards the end nobody is to wait for a chain that waits at another's.
+        if last is not None and len(self._pending) < len(self._workers):
+            return False
+        skipped, found = [], None
+        while self._pending and found is None:
+            item = heapq.heappop(self._pending)
+            if worker.address in item[1].failed_by:
+                skipped.append(item)
+            else:
+                found = item[1]
+        for item in skipped:
+            heapq.heappush(self._pending, item)
+        if found is None:
+            self._stop_hopeless([run for _, run in skipped])
+            return False
+        found.first, found.began = self._first_missing(found), time.monotonic()
+        self._start(worker, found, found.first, fresh=True)
+        return True
+
+    @staticmethod
+    def _first_missing(run: _Run) -> int:
+        return next(task for task in range(run.chain.tasks) if task not in run.accepted)
+
+    def _start(self, worker: _Worker, run: _Run, task: int, fresh: bool) -> None:
+        def done(answer: Any) -> None:
+            if slot in worker.slots:
+                self._finish(worker, slot, answer)
+            elif not isinstance(answer, BaseException):
+                self.dropped += 1  # It was given to another meanwhile.
+
+        slot = _Slot(run, task, self._submit(worker, run.chain.name, run.chain.call(task, fresh), done))
+        worker.slots.append(slot)
+
+    def _finish(self, worker: _Worker, slot: _Slot, answer: Any) -> None:
+        """Keep a task's result, or see what is to become of its chain."""
+        worker.slots.remove(slot)
+        slot.future.release()
+        run, chain = slot.run, slot.run.chain
+        if not isinstance(answer, BaseException):
+            if slot.task in run.accepted:
+                self.dropped += 1
+                return
+            try:
+                share = chain.accept(slot.task, answer, run.first, time.monotonic() - run.began)
+            except WrongResult as error:
+                self._blame(worker, run, str(error))
+                self._dismiss(worker, str(error))
+                return
+            self.shares[worker.name] += share
+            run.accepted.add(slot.task)
+            if len(run.accepted) == chain.tasks:
+                self._withdraw(worker, run)
+                self._close(run)
+        elif isinstance(answer, DiskFull):
+            self._withdraw(worker, run)
+            self._put_back(run)
+            self._dismiss(worker, str(answer))
+        elif isinstance(answer, ChainLost | TimeoutError) or _is_cancelled(answer):
+            self._withdraw(worker, run)
+            self._put_back(run)
+        else:
+            told = str(answer) if isinstance(answer, UserError) else f"{type(answer).__name__}: {answer}"
+            self._blame(worker, run, told)
+
+    def _dismiss(self, worker: _Worker, problem: str) -> None:
+        """Give a worker nothing more, and what it has to others."""
+        for run in {slot.run for slot in worker.slots}:
+            self._withdraw(worker, run)
+            self._put_back(run)
+        self._refuse(worker, problem)
+
+    def _withdraw(self, worker: _Worker, run: _Run) -> None:
+        """Forget what a worker still has of a chain."""
+        for slot in [slot for slot in worker.slots if slot.run is run]:
+            worker.slots.remove(slot)
+            slot.future.cancel()
+
+    def _blame(self, worker: _Worker, run: _Run, problem: str) -> None:
+        """A chain failed at a worker: it goes to another, or stops."""
+        self._withdraw(worker, run)
+        run.failed_by.add(worker.address)
+        run.failures.append(problem)
+        able = [each for each in self._workers.values() if each.state == "admitted"]
+        others = [each for each in able if each.address not in run.failed_by]
+        if len(run.failures) >= MAX_FAILURES or not others:
+            self._close(run, f"{run.chain.name} failed: {problem} (at {worker.name})")
+            return
+        self._sink.warn(f"{run.chain.name} failed at worker {worker.name}: {problem}; it goes to another")
+        self._put_back(run)
+
+    def _stop_hopeless(self, runs: Sequence[_Run]) -> None:
+        """Stop the chains that everybody here has failed."""
+        able = {each.address for each in self._workers.values() if each.state == "admitted"}
+        for run in runs:
+            if able <= run.failed_by:
+                self._pending = [item for item in self._pending if item[1] is not run]
+                heapq.heapify(self._pending)
+                self._close(run, f"{run.chain.name} failed: {run.failures[-1]}")
+
+    def _close(self, run: _Run, problem: str | None = None) -> None:
+        if problem is not None:
+            run.batch.errors.append(UserError(problem))
+            self._sink.warn(problem)
+        run.batch.open -= 1
+        if not run.batch.open:
+            self._batches.discard(run.batch)
+            run.batch.over.set()
+
+    def _lose(self, worker: _Worker) -> None:
+        """A worker has gone: what it had goes to others, from the first part that is not here."""
+        if not worker.slots:
+            return
+        self.lost += 1
+        self._sink.warn(f"worker {worker.name} has gone; its work goes to others")
+        slots, worker.slots = worker.slots, []
+        for place, slot in enumerate(slots):
+            slot.future.cancel()
+            if place and any(other.run is slot.run for other in slots[:place]):
+                continue
+            run = slot.run
+            if place == 0:
+                # It may be this chain that brings workers down.
+                run.failures.append(f"worker {worker.name} ended in the midst of it")
+            if len(run.failures) >= MAX_FAILURES:
+                self._close(run, f"{run.chain.name} failed: {run.failures[-1]}, as {MAX_FAILURES - 1} before")
+            else:
+                self._put_back(run)
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether the engine took a task back: its worker went, or the connection to the scheduler."""
+    return type(error).__name__ in {"CancelledError", "FutureCancelledError", "KilledWorker", "FuturesLost"}

@@ -1,0 +1,364 @@
+"""A film's work at a worker: parts and chunks rendered from a plan that the coordinator sent.
+
+Everything here runs in the worker's process, where the engine calls the functions one at a time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import hashlib
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from mmdream.cluster.dispatch import ChainLost
+from mmdream.core.errors import UserError
+from mmdream.core.events import EventSink, FrameRendered
+from mmdream.core.memory import keep_freed_memory
+from mmdream.core.processors import limit_threads
+from mmdream.jobs.journal import Journal
+from mmdream.jobs.spec import Job, describe_environment, describe_job, format_differences
+
+if TYPE_CHECKING:
+    from mmdream.audio.chunk_dream import ChunkPlan
+    from mmdream.audio.chunks import ChunkContext
+    from mmdream.render.chain import Parts, VideoPlan
+    from mmdream.render.source import FileFrameSource
+
+MAX_SESSIONS = 2
+"""Films that a worker holds at once, each with its frames and networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A file that the coordinator measured, as its journal has it."""
+
+    data: bytes
+    count: int
+    sums: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBundle:
+    """All that a worker needs to know of a film besides the files that it reads itself."""
+
+    job: str
+    """As JSON."""
+    files: dict[str, PlanFile]
+    """By their kind in the journal: scan, driven, hints."""
+
+    @property
+    def digest(self) -> str:
+        """What the plan is recognised by: SHA-256 of its job and files, in hex."""
+        whole = hashlib.sha256(self.job.encode())
+        for kind, file in sorted(self.files.items()):
+            whole.update(kind.encode() + hashlib.sha256(file.data).digest())
+        return whole.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What a worker says of itself before it works."""
+
+    environment: dict[str, str]
+    """See `describe_environment`."""
+    problem: str | None
+    """Why it cannot work on the film; None: it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """A finished part on its way to the coordinator."""
+
+    plan: str
+    """Digest of the plan that it belongs to."""
+    number: int
+    frames: int
+    picture: bytes
+    """The encoded frames."""
+    sums: dict[str, Any]
+    """Its figures, as the journal has them."""
+    carry: bytes | None
+    """The states behind its last frame; None: the shot ends with it."""
+    digest: str
+    """See `hash_bytes`."""
+    timing: dict[str, float]
+    """Seconds of each stage since the last result."""
+    warnings: tuple[str, ...]
+    newest: FrameRendered | None
+    """Its last frame, where somebody wants to see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksResult:
+    """Finished chunks of a sound on their way to the coordinator."""
+
+    plan: str
+    chunks: dict[int, bytes]
+    """By number, as the journal keeps them."""
+    digest: str
+    timing: dict[str, float]
+
+
+def hash_bytes(*pieces: bytes | None) -> str:
+    """SHA-256 of bytes that follow one another, in hex; None counts as nothing."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece or b"")
+    return digest.hexdigest()
+
+
+@dataclass
+class _Sound:
+    """What a sound's chunks share at a worker."""
+
+    context: ChunkContext
+    plans: list[ChunkPlan]
+
+
+@dataclass
+class Session:
+    """A film at this worker."""
+
+    digest: str
+    folder: Path
+    """Of its own; it goes with the session."""
+    plan: VideoPlan
+    stop: threading.Event
+    warnings: list[str]
+    newest: list[FrameRendered]
+    """The last frame, if it is wanted."""
+    source: FileFrameSource
+    sound: _Sound | None = None
+    parts: Parts | None = None
+    """The open chain."""
+    next_part: int = -1
+    """The number of the part that it gives next."""
+    told: dict[str, float] = field(default_factory=dict)
+    """Seconds of each stage that the coordinator knows of."""
+    files: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """End what is open, and delete its files."""
+        self.stop.set()
+        self.close_chain()
+        self.source.close()
+        self.files.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close_chain(self) -> None:
+        """Leave the open chain where it is."""
+        if self.parts is not None:
+            self.parts.close()
+        self.parts, self.next_part = None, -1
+
+    def take_timing(self) -> dict[str, float]:
+        """Seconds of each stage since this was last asked."""
+        seconds = dict(self.plan.stopwatch.seconds)
+        since = {kind: spent - self.told.get(kind, 0.0) for kind, spent in seconds.items()}
+        self.told = seconds
+        return since
+
+
+_sessions: OrderedDict[str, Session] = OrderedDict()
+_bundles: OrderedDict[str, PlanBundle] = OrderedDict()
+
+
+def introduce(bundle: PlanBundle, threads: int | None) -> Introduction:
+    """Take a film's plan, and say whether this worker can work on it and what its arithmetic depends on.
+
+    `threads` are those that a task is to take, where it is not for this worker to choose.
+    """
+    limit_threads(threads)
+    try:
+        job = Job.from_json(bundle.job)
+    except ValueError:
+        from mmdream import __version__
+
+        return Introduction({}, f"it has another mmdream ({__version__})")
+    _bundles[bundle.digest] = bundle
+    while len(_bundles) > MAX_SESSIONS:
+        _close_session(_bundles.popitem(last=False)[0])
+    return Introduction(describe_environment(job.recipe), _find_problem(job))
+
+
+def _find_problem(job: Job) -> str | None:
+    """What this machine lacks of a job's files, or has otherwise."""
+    from mmdream.media.probe import probe
+    from mmdream.media.tracks import resolve_tracks
+
+    try:
+        film = probe(job.source)
+        _, track = resolve_tracks(film, job.order)
+        here = describe_job(
+            job.source, job.out, job.order, job.recipe, track is not None, job.overwrite, job.extras
+        )
+    except UserError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename}: cannot be read there ({error.strerror})"
+    return format_differences(job.settings, here.settings) or None
+
+
+def load_framework(threads: int) -> None:
+    """Load what rendering in so many threads needs, before there is something to render."""
+    limit_threads(threads)
+    import mmdream.render.video  # noqa: F401
+    from mmdream.networks import framework  # noqa: F401
+
+
+def stop_session(digest: str) -> None:
+    """Let the work on a film end at its next step; called from the worker's event loop."""
+    if digest in _sessions:
+        _sessions[digest].stop.set()
+
+
+def _close_session(digest: str) -> None:
+    if digest in _sessions:
+        _sessions.pop(digest).close()
+
+
+def _close_all() -> None:
+    # Threads that read films must end before Python takes their modules apart.
+    for digest in list(_sessions):
+        _close_session(digest)
+
+
+def _open_session(digest: str) -> Session:
+    """The session of a plan that this worker was given."""
+    session = _sessions.get(digest)
+    if session is not None and not session.stop.is_set():
+        return session
+    _close_session(digest)
+    if digest not in _bundles:
+        raise UserError("works on other films by now")
+    from distributed import get_worker
+
+    from mmdream.media.probe import probe
+    from mmdream.render.chain import open_source
+    from mmdream.render.video import prepare_video
+
+    keep_freed_memory()
+    folder = Path(tempfile.mkdtemp(prefix="film-", dir=get_worker().local_directory))
+    bundle, stop = _bundles[digest], threading.Event()
+    job, journal = Job.from_json(bundle.job), Journal(folder)
+    for kind, file in bundle.files.items():
+        with journal.record(kind) as draft:
+            draft.path.write_bytes(file.data)
+            draft.count, draft.sums = file.count, file.sums
+    warnings, newest = list[str](), list[FrameRendered]()
+
+    def keep_newest(event: object) -> None:
+        if isinstance(event, FrameRendered):
+            newest[:] = [event]
+
+    listeners = [keep_newest] if job.extras.preview is not None else []
+    sink = EventSink(*listeners, warn=warnings.append)
+    plan = prepare_video(probe(job.source), job, journal, sink, stop.is_set)
+    plan.stopwatch.seconds.clear()
+    # Hundreds of thousands of objects, which the collector would walk again and again.
+    gc.collect()
+    gc.freeze()
+    source = open_source(plan, stop.is_set)
+    if not _sessions:
+        atexit.register(_close_all)
+    session = Session(digest, folder, plan, stop, warnings, newest, source)
+    _sessions[digest] = session
+    return session
+
+
+def render_part(digest: str, numbers: tuple[int, ...], fresh: bool, state: bytes | None) -> PartResult:
+    """Render the first of some parts that follow one another; the next call goes on behind it.
+
+    `fresh`: the chain begins, or goes on behind a `state`. Else this worker must hold it at this part, or
+    `ChainLost` is raised.
+    """
+    session = _open_session(digest)
+    plan, number = session.plan, numbers[0]
+    if fresh:
+        from mmdream.render.chain import render_ahead
+
+        session.close_chain()
+        run = tuple(part for chain in plan.chains for part in chain if part.number in numbers)
+        if state is not None:
+            path = plan.store.path("carry", number - 1)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(state)
+        sink = EventSink(*([session.newest.append] if plan.job.extras.preview is not None else []))
+        session.parts = render_ahead(plan, run, session.source, sink, lambda: None)
+        session.next_part = number
+    if session.parts is None or session.next_part != number:
+        raise ChainLost(f"part {number} is not open here")
+    try:
+        written = next(session.parts)
+    except BaseException:
+        session.close_chain()
+        raise
+    session.next_part = number + 1
+    if fresh and state is not None:
+        plan.store.remove("carry", number - 1)
+    drafts = {plan.store.path(kind, number): kind for kind in ("picture", "carry")}
+    data = {kind: path.read_bytes() for path, kind in drafts.items() if path.is_file()}
+    for path in drafts:
+        path.unlink(missing_ok=True)
+    picture, carry, draft = data["picture"], data.get("carry"), written.drafts[-1]
+    warnings, newest = tuple(session.warnings), session.newest[-1:]
+    session.warnings.clear()
+    session.newest.clear()
+    return PartResult(
+        digest, number, draft.count, picture, draft.sums, carry, hash_bytes(picture, carry),
+        session.take_timing(), warnings, next(iter(newest), None),
+    )  # fmt: skip
+
+
+def render_chunks(
+    digest: str, numbers: tuple[int, ...], grains: Mapping[int, np.ndarray] | None
+) -> ChunksResult:
+    """Render some chunks of a film's sound; see `render_chunk_alone`."""
+    from mmdream.audio.dream import render_chunk_alone
+
+    session = _open_session(digest)
+    sound, chunks = _open_sound(session), dict[int, bytes]()
+    with session.plan.stopwatch.time("sound"):
+        for number in numbers:
+            arrays = render_chunk_alone(sound.context, sound.plans, number, grains)
+            chunks[number] = save({name: np.ascontiguousarray(each) for name, each in arrays.items()})
+    return ChunksResult(digest, chunks, hash_bytes(*chunks.values()), session.take_timing())
+
+
+def _open_sound(session: Session) -> _Sound:
+    """What the chunks of a film's sound share, made at the first of them."""
+    if session.sound is not None:
+        return session.sound
+    import soundfile
+
+    from mmdream.analysis.modulate import with_modulated_schedule
+    from mmdream.audio.chunks import ChunkContext, DreamHooks
+    from mmdream.audio.dream import plan_chunks
+    from mmdream.audio.loudness import meter_loudness
+    from mmdream.audio.source import FileSource
+    from mmdream.media.audio_files import extract_audio
+    from mmdream.render.audio import load_dream_settings
+
+    plan, wave = session.plan, session.folder / "source.wav"
+    track, network, order = plan.track, plan.audio_network, plan.job.order
+    assert track is not None
+    assert network is not None
+    recipe = with_modulated_schedule(plan.job.recipe, plan.schedules.audio)
+    settings = load_dream_settings(recipe, network, EventSink())
+    span = extract_audio(plan.film, track, wave, order.start, order.end)
+    source = FileSource(session.files.enter_context(closing(soundfile.SoundFile(wave))), track.layout)
+    hooks = DreamHooks(should_stop=session.stop.is_set)
+    context = ChunkContext(source, network, meter_loudness(source), settings, span.start, hooks)
+    session.sound = _Sound(context, plan_chunks(context))
+    return session.sound
