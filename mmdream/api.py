@@ -13,7 +13,7 @@ import numpy as np
 from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import check_output_file
-from mmdream.core.processors import limit_threads
+from mmdream.core.processors import count_threads, limit_threads
 from mmdream.settings.definition import field_types
 from mmdream.settings.execution import HERE, Execution
 from mmdream.settings.recipe import ExtraOutputs, Recipe, Selection
@@ -92,9 +92,9 @@ def dream_video(
     listener, place = listener or EventSink(), None if job_dir is None else Path(job_dir)
     limit_threads(execution.threads)
     film, out, job = _describe_job(source, output, recipe, overwrite, place, dict(options))
-    execution, job = choose_execution(execution, film, job, listener)
-    workers = workers_of(execution)
-    return runner.start_job(film, job, out, place, listener, execution, workers)
+    chosen = choose_execution(execution, film, job, listener)
+    workers = workers_of(chosen.execution)
+    return runner.start_job(film, chosen.job, out, place, listener, chosen.execution, workers, chosen.scanned)
 
 
 def plan_video(
@@ -103,15 +103,25 @@ def plan_video(
     recipe: Recipe | None = None,
     *,
     overwrite: bool = False,
+    execution: Execution = HERE,
     listener: EventSink | None = None,
     **options: Unpack[SelectionOptions],
 ) -> Estimate:
     """What `dream_video` would take, time, memory and disk, from a trial of its first frames."""
+    if execution.cluster is not None:
+        raise UserError("--dry-run cannot try the workers of a cluster; drop --cluster, or try --workers N")
+    limit_threads(execution.threads)
     film, out, job = _describe_job(source, output, recipe, overwrite, None, dict(options))
     # Imported when all that can be checked is checked: this brings TensorFlow in.
     from mmdream.planning.estimate import estimate_run
 
-    return estimate_run(film, job, out, listener or EventSink())
+    listener = listener or EventSink()
+    estimate = estimate_run(film, job, out, listener)
+    if execution.workers is None or job.order.keep_picture:
+        return estimate
+    from mmdream.cluster.execute import estimate_workers
+
+    return replace(estimate, shared=estimate_workers(execution, film, job, listener))
 
 
 def _describe_job(
@@ -177,12 +187,12 @@ def resume_video(
         UserError: no such job, a source or weights that have changed, another machine, a name that is taken.
         KeyboardInterrupt: Ctrl-C, as for `dream_video`.
     """
-    from mmdream.cluster.execute import fix_worker_count, workers_of
+    from mmdream.cluster.execute import choose_workers_again, workers_of
     from mmdream.jobs import runner
 
     other = None if output is None else Path(output)
-    limit_threads(execution.threads)
-    execution = fix_worker_count(execution)
+    limit_threads(execution.threads or runner.find_threads(Path(job)))
+    execution = choose_workers_again(execution, count_threads())
     workers = workers_of(execution)
     return runner.resume_job(Path(job), listener or EventSink(), overwrite, other, execution, workers)
 

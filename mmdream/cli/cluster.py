@@ -14,7 +14,9 @@ cluster = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-Keys = Annotated[Path, typer.Option("--keys", help="The folder that `mmdream cluster keys` made.", metavar="FOLDER")]
+Keys = Annotated[
+    Path, typer.Option("--keys", help="The folder that `mmdream cluster keys` made.", metavar="FOLDER")
+]
 
 
 @cluster.command()

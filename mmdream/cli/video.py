@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -79,14 +79,16 @@ def video(source: Annotated[Path, argument("IN", "The file to dream.")], given: 
 
     recipe = build_recipe(given, "film")
     result, how = given.settings(OutputOptions()), given.settings(FilmOptions())
+    execution = given.settings(Execution())
     selection = fields_to_dict(given.settings(Selection()))
     del selection["sound_style"]
     if how.dry_run:
-        plan = partial(plan_video, source, result.output, recipe, **selection, overwrite=result.overwrite)
+        about: dict[str, Any] = {"overwrite": result.overwrite, "execution": execution}
+        plan = partial(plan_video, source, result.output, recipe, **selection, **about)
         run_and_print(result.json, lambda listener: plan(listener=listener))
         return
     outputs = fields_to_dict(given.settings(ExtraOutputs())) | {"job_dir": how.job_dir}
-    outputs |= {"overwrite": result.overwrite, "execution": given.settings(Execution())}
+    outputs |= {"overwrite": result.overwrite, "execution": execution}
     dream = partial(dream_video, source, result.output, recipe, **selection, **outputs)
     run_and_print(result.json, lambda listener: dream(listener=listener))
 
@@ -99,9 +101,7 @@ def resume(
     from mmdream import resume_video
 
     result, execution = given.settings(OutputOptions()), given.settings(Execution())
-    go_on = partial(
-        resume_video, job, overwrite=result.overwrite, output=result.output, execution=execution
-    )
+    go_on = partial(resume_video, job, overwrite=result.overwrite, output=result.output, execution=execution)
     run_and_print(result.json, lambda listener: go_on(listener=listener))
 
 

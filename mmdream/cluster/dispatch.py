@@ -37,7 +37,7 @@ ADMISSION_SECONDS = 300.0
 
 
 class ChainLost(Exception):
-    """A worker does not hold the chain that it is to go on with; it is to be given it from where it stands."""
+    """A worker does not hold the chain that it is to go on with: it is to be given it anew."""
 
 
 class WrongResult(Exception):
@@ -216,7 +216,9 @@ class Dispatcher:
                         heard = time.monotonic()
                     except (OSError, TimeoutError) as error:
                         if time.monotonic() - heard > LOST_SECONDS:
-                            raise UserError("the scheduler does not answer any more; is it running?") from error
+                            raise UserError(
+                                "the scheduler does not answer any more; is it running?"
+                            ) from error
                     looked = time.monotonic()
                 self._fill()
         except BaseException as error:

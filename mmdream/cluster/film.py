@@ -1,4 +1,4 @@
-"""A film rendered by workers: chains of parts and runs of chunks given out, their results kept in the journal."""
+"""A film rendered by workers: chains of parts and runs of chunks given out, results kept in the journal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from mmdream.core.errors import UserError, disk_full_error
 from mmdream.core.events import EventSink, RemainingTime
 from mmdream.jobs.spec import Job
 from mmdream.media.video_writer import count_frames
-from mmdream.render.chain import Chain, VideoPlan, WrittenPart
+from mmdream.render.chain import VideoPlan, WrittenPart
+from mmdream.render.parts import Chain
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -72,15 +73,13 @@ class FilmWorkers:
 
     def judge(self, name: str, answer: Introduction) -> str | None:
         """See `Workers.judge`."""
-        if answer.problem is not None:
-            return answer.problem
         other = {
             key: (value, answer.environment.get(key, "absent"))
             for key, value in self.environment.items()
             if answer.environment.get(key, "absent") != value
         }
         if not other or self.anyway:
-            return None
+            return answer.problem
         told = "; ".join(f"{key} is {there}, and {here} here" for key, (here, there) in other.items())
         return f"its dream would differ in the last bits ({told}); --anyway takes it"
 
@@ -309,8 +308,8 @@ def give_out_film(
             yield WorkerRunner(dispatcher, digest, expected, sink)
             if dispatcher.dropped or dispatcher.lost:
                 sink.say(
-                    f"{dispatcher.lost} workers were lost, {dispatcher.dropped} results came twice or late and "
-                    "were dropped"
+                    f"{dispatcher.lost} workers were lost, {dispatcher.dropped} results came twice or late "
+                    "and were dropped"
                 )
     finally:
         _stop_workers(client, digest)
@@ -321,5 +320,3 @@ def _stop_workers(client: Client, digest: str) -> None:
         client.run(stop_session, digest, on_error="ignore", wait=False)
     except (OSError, TimeoutError, ValueError):
         return  # The scheduler has gone, and the workers with it.
-
-

@@ -91,10 +91,8 @@ def read_keys(folder: Path) -> Security:
     return import_engine().Security(tls_ca_file=str(certificate), require_encryption=True, **named)
 
 
-def run_scheduler(
-    keys: Path, host: str, port: int, dashboard: bool, tell: Callable[[str], None]
-) -> None:
-    """Run a scheduler until it is stopped; `tell` is given its address. `UserError`: it cannot listen there."""
+def run_scheduler(keys: Path, host: str, port: int, dashboard: bool, tell: Callable[[str], None]) -> None:
+    """Run a scheduler until it is stopped, and tell its address. `UserError`: it cannot listen there."""
     engine, security = import_engine(), read_keys(keys)
 
     async def run() -> None:
@@ -143,7 +141,7 @@ def run_worker(address: str, keys: Path, host: str | None, folder: Path | None) 
 
     try:
         asyncio.run(run())
-    except (OSError, TimeoutError, asyncio.TimeoutError) as error:
+    except (OSError, TimeoutError) as error:
         raise UserError(f"{address}: no scheduler with these keys answers there") from error
 
 

@@ -22,8 +22,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from mmdream.cluster.dispatch import ChainLost
-from mmdream.core.errors import UserError
-from mmdream.core.events import EventSink, FrameRendered
+from mmdream.core.errors import UserError, reporting_full_disk
+from mmdream.core.events import Event, EventSink, FrameRendered
 from mmdream.core.memory import keep_freed_memory
 from mmdream.core.processors import limit_threads
 from mmdream.jobs.journal import Journal
@@ -135,9 +135,11 @@ class Session:
     """Of its own; it goes with the session."""
     plan: VideoPlan
     stop: threading.Event
+    sink: EventSink
+    """Fills the next two."""
     warnings: list[str]
     newest: list[FrameRendered]
-    """The last frame, if it is wanted."""
+    """The last frame, where somebody wants to see it."""
     source: FileFrameSource
     sound: _Sound | None = None
     parts: Parts | None = None
@@ -258,12 +260,11 @@ def _open_session(digest: str) -> Session:
             draft.count, draft.sums = file.count, file.sums
     warnings, newest = list[str](), list[FrameRendered]()
 
-    def keep_newest(event: object) -> None:
-        if isinstance(event, FrameRendered):
+    def keep_newest(event: Event) -> None:
+        if isinstance(event, FrameRendered) and job.extras.preview is not None:
             newest[:] = [event]
 
-    listeners = [keep_newest] if job.extras.preview is not None else []
-    sink = EventSink(*listeners, warn=warnings.append)
+    sink = EventSink(keep_newest, warn=warnings.append)
     plan = prepare_video(probe(job.source), job, journal, sink, stop.is_set)
     plan.stopwatch.seconds.clear()
     # Hundreds of thousands of objects, which the collector would walk again and again.
@@ -272,7 +273,7 @@ def _open_session(digest: str) -> Session:
     source = open_source(plan, stop.is_set)
     if not _sessions:
         atexit.register(_close_all)
-    session = Session(digest, folder, plan, stop, warnings, newest, source)
+    session = Session(digest, folder, plan, stop, sink, warnings, newest, source)
     _sessions[digest] = session
     return session
 
@@ -294,13 +295,13 @@ def render_part(digest: str, numbers: tuple[int, ...], fresh: bool, state: bytes
             path = plan.store.path("carry", number - 1)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(state)
-        sink = EventSink(*([session.newest.append] if plan.job.extras.preview is not None else []))
-        session.parts = render_ahead(plan, run, session.source, sink, lambda: None)
+        session.parts = render_ahead(plan, run, session.source, session.sink, lambda: None)
         session.next_part = number
     if session.parts is None or session.next_part != number:
         raise ChainLost(f"part {number} is not open here")
     try:
-        written = next(session.parts)
+        with reporting_full_disk(session.folder / "part"):
+            written = next(session.parts)
     except BaseException:
         session.close_chain()
         raise
@@ -328,7 +329,8 @@ def render_chunks(
     from mmdream.audio.dream import render_chunk_alone
 
     session = _open_session(digest)
-    sound, chunks = _open_sound(session), dict[int, bytes]()
+    with reporting_full_disk(session.folder / "sound"):
+        sound, chunks = _open_sound(session), dict[int, bytes]()
     with session.plan.stopwatch.time("sound"):
         for number in numbers:
             arrays = render_chunk_alone(sound.context, sound.plans, number, grains)

@@ -7,11 +7,12 @@ stripes: with another number a dream differs in its last bits.
 from __future__ import annotations
 
 import os
-import sys
+from collections.abc import Callable
 
 from mmdream.core.errors import UserError
 
 _chosen: int | None = None
+_told: list[Callable[[int], None]] = []
 
 
 def count_processors() -> int:
@@ -28,26 +29,31 @@ def limit_threads(count: int | None) -> None:
     """Let a task take so many threads from now on; None changes nothing.
 
     Raises:
-        UserError: TensorFlow is loaded, and set up for another number.
+        UserError: TensorFlow works already, with another number.
     """
     global _chosen
-    if count is None:
+    if count is None or count == count_threads():
         return
-    if "mmdream.networks.framework" in sys.modules and count != count_threads():
-        raise UserError(
-            f"this process dreams with {count_threads()} threads since its first dream; for {count} begin "
-            "another process"
-        )
-    _chosen = count
+    before, _chosen = _chosen, count
+    try:
+        for tell in _told:
+            tell(count)
+    except UserError:
+        _chosen = before
+        raise
+
+
+def on_thread_limit(tell: Callable[[int], None]) -> None:
+    """Have a function told of every new number; what it raises keeps the number as it was."""
+    _told.append(tell)
 
 
 def apply_thread_limit() -> None:
-    """Bring the libraries that can be told at any time to the number; TensorFlow asks when it is loaded."""
+    """Bring the libraries that can be told at any time to the number."""
     import cv2
     from threadpoolctl import threadpool_limits
 
-    if _chosen is not None:
-        cv2.setNumThreads(_chosen)
+    cv2.setNumThreads(count_threads())
     # Its threads wait for the next product awake, and took a quarter of the processors' time from the rest of
     # a film, for products too small to be shared.
     threadpool_limits(1, user_api="blas")

@@ -21,7 +21,6 @@ from mmdream.core.errors import DISK_FULL_ERRNOS, DiskFull, UserError, disk_full
 from mmdream.core.events import EventSink, Finished
 from mmdream.core.files import check_output_file, move_into_place, write_atomically
 from mmdream.core.memory import keep_freed_memory
-from mmdream.core.processors import limit_threads
 from mmdream.core.threads import run_interruptible
 from mmdream.jobs import store as folders
 from mmdream.jobs.journal import EventLog, Journal, JournalEntry, read_events
@@ -38,6 +37,7 @@ from mmdream.views.contact_sheet import write_contact_sheet
 from mmdream.views.preview import Preview, comparison_path, write_comparison
 
 if TYPE_CHECKING:
+    from mmdream.analysis.shots import Scan
     from mmdream.render.chain import VideoPlan
     from mmdream.render.video import Runner
 
@@ -45,6 +45,8 @@ OpenRunner = Callable[["VideoPlan", Job, np.ndarray, EventSink], AbstractContext
 """Gives a `Runner` for a plan, whose frames are expected to take so many seconds each, here."""
 OpenWorkers = Callable[[Path], AbstractContextManager[OpenRunner]]
 """Starts, or finds, those who will work; they may use a folder, which goes with all that is in it."""
+Scanned = tuple["Scan", dict[int, str]]
+"""A film's scan and the hashes of its parts' first frames, see `scan_video`."""
 STEMS = "stems"
 """Kind and folder of the parts of a film's sound."""
 
@@ -65,10 +67,11 @@ def start_job(
     listener: EventSink,
     execution: Execution = HERE,
     open_workers: OpenWorkers = work_here,
+    scanned: Scanned | None = None,
 ) -> Report:
     """Dream a film, from where an earlier run of the same job stopped; in `job_dir`, or beside the result.
 
-    `open_workers` is what `execution` asks for.
+    `open_workers` is what `execution` asks for; `scanned` spares a look at the film.
 
     Raises:
         UserError: the folder holds another job, or what rendering raises.
@@ -83,7 +86,7 @@ def start_job(
         folders.begin_job(job, folder, how, execution.anyway)
         return film, job
 
-    return _run_job(folder, how, listener, prepare, open_workers).with_output(out)
+    return _run_job(folder, how, listener, prepare, open_workers, scanned).with_output(out)
 
 
 def resume_job(
@@ -96,7 +99,7 @@ def resume_job(
 ) -> Report:
     """Go on with a job, named by its folder, or by its result where the folder lies beside that.
 
-    Where `execution` names no threads, a task takes as many as it did. `open_workers` is what it asks for.
+    `open_workers` is what `execution` asks for.
     `overwrite`: the result may replace a file, even if that was not said when the job began. `output` is
     another name for the result.
 
@@ -126,8 +129,6 @@ def resume_job(
                     "another name with -o"
                 )
             check_output_file(job.source, job.out, "", VIDEO_SUFFIXES, job.overwrite)
-        if execution.threads is None and held.environment.get("threads", "").isdecimal():
-            limit_threads(int(held.environment["threads"]))
         film = probe(job.source)
         _, track = resolve_tracks(film, job.order)
         now = describe_job(
@@ -146,12 +147,23 @@ def resume_job(
     return _run_job(folder, how, listener, prepare, open_workers)
 
 
+def find_threads(name: Path) -> int | None:
+    """How many threads the tasks of a job take, named as for `resume_job`; None: that cannot be told."""
+    try:
+        held = folders.read_job(name if name.is_dir() else folders.job_folder(name))
+    except UserError:
+        return None
+    threads = "" if held is None else held.environment.get("threads", "")
+    return int(threads) if threads.isdecimal() else None
+
+
 def _run_job(
     folder: Path,
     how: str,
     listener: EventSink,
     prepare: Callable[[], tuple[MediaFile, Job]],
     open_workers: OpenWorkers,
+    scanned: Scanned | None = None,
 ) -> Report:
     """Do what is left of a job; `prepare` makes its folder hold it or tells what it holds, under the lock."""
     begun, stop_file = threading.Event(), folder / folders.STOP_FILE
@@ -171,7 +183,7 @@ def _run_job(
                 done = find_result(job, folder)
                 if done is None:
                     # Imported when all that can be checked is checked: this brings TensorFlow in.
-                    done = _render(film, job, folder, sink, stop, open_workers)
+                    done = _render(film, job, folder, sink, stop, open_workers, scanned)
                 sink.emit(Finished(msgspec.convert(done.sums["report"], Report).as_json()))
                 report = deliver_outputs(film, job, folder, done, how)
             except UserError as error:
@@ -192,11 +204,12 @@ def _render(
     sink: EventSink,
     stop: threading.Event,
     open_workers: OpenWorkers,
+    scanned: Scanned | None,
 ) -> JournalEntry:
     """Dream what is left of a film into its job's folder; the journal's line of the result."""
     from mmdream.planning.estimate import announce_plan
     from mmdream.planning.eta import estimate_frame_seconds
-    from mmdream.render.video import prepare_video, render_video
+    from mmdream.render.video import prepare_video, record_scan, render_video
 
     if job.extras.preview is not None and film.video is not None:
         sink = EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
@@ -206,6 +219,8 @@ def _render(
     kinds = ("picture", "carry", "sound")
     folders.remove_unlisted(folder, {line.file for kind in kinds for line in journal.finished(kind).values()})
     with folders.make_work_folder(folder) as work, open_workers(work) as open_runner:
+        if scanned is not None and not journal.finished("scan"):
+            record_scan(journal, *scanned)
         plan = prepare_video(film, job, journal, sink, stop.is_set)
         seconds = np.zeros(len(plan.scan.pts))
         if plan.pipeline is not None:

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from mmdream.core.errors import silence_stderr
-from mmdream.core.processors import apply_thread_limit, count_threads
+from mmdream.core.errors import UserError, silence_stderr
+from mmdream.core.processors import apply_thread_limit, count_threads, on_thread_limit
 from mmdream.networks.card import AudioInput, ImageInput
 
 __all__ = ["extend_edges", "has_gpu", "keras", "preprocess", "swap_time_and_bands", "tf"]
@@ -22,15 +22,29 @@ with silence_stderr():
     import keras
     import tensorflow as tf
 
-    with suppress(RuntimeError):  # The caller has used TensorFlow before us; then it is the caller's choice.
-        tf.config.threading.set_intra_op_parallelism_threads(count_threads())
-        tf.config.threading.set_inter_op_parallelism_threads(count_threads())
     _gpus = tf.config.list_physical_devices("GPU")
 
 has_gpu = bool(_gpus)
 """Whether TensorFlow found a GPU; it is then used for everything."""
 tf.get_logger().setLevel("ERROR")
+
+
+def _set_threads(count: int) -> None:
+    """Let TensorFlow work in so many threads; a `UserError` if it works already."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError as error:
+        raise UserError(
+            f"this process has dreamed with another number of threads than {count}; begin another process"
+        ) from error
+
+
+with suppress(UserError):  # The caller has used TensorFlow before us; then it is the caller's choice.
+    _set_threads(count_threads())
 apply_thread_limit()
+on_thread_limit(_set_threads)
+on_thread_limit(lambda _count: apply_thread_limit())
 if _gpus:
     # Processors are deterministic without it, and it refuses a program's own unseeded random numbers.
     tf.config.experimental.enable_op_determinism()

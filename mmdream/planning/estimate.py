@@ -34,6 +34,7 @@ from mmdream.media.probe import AudioTrack, MediaFile
 from mmdream.media.tracks import describe_track, resolve_tracks
 from mmdream.networks.network import Network
 from mmdream.planning.eta import estimate_frame_seconds, report_time_left
+from mmdream.planning.shared import SharedEstimate
 from mmdream.render.atoms import load_atoms
 from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, render_frames
 from mmdream.render.frames import FramePipeline
@@ -198,12 +199,16 @@ class Estimate:
     """Motifs that the film hints at, over time."""
     changed: tuple[str, ...] = ()
     """Settings that differ from their defaults."""
+    shared: SharedEstimate | None = None
+    """The picture by workers; None: none were asked for."""
     settings: dict[str, Any] = field(default_factory=dict)
     """All settings in force: the fields of `Recipe` and `Selection`, as plain values."""
 
     @property
     def expected_seconds(self) -> float:
-        """Of the whole run; the sound takes its share of the same processor."""
+        """Of the whole run; the sound takes its share of the same processor, or of the workers."""
+        if self.shared is not None:
+            return self.start_seconds + self.shared.seconds + self.sound_seconds / self.shared.workers
         return self.start_seconds + self.picture_seconds + self.sound_seconds
 
     def as_json(self) -> dict[str, Any]:
@@ -231,6 +236,7 @@ class Estimate:
             "picture": (picture,),
             "passes": self.passes,
             "sound": (sound,),
+            "workers": () if self.shared is None else (self.shared.describe(self.frames),),
             "driven": self.driven,
             "hints": tuple(line.strip().removeprefix("hints: ") for line in describe_hints(self.hints)),
             "settings": (", ".join(self.changed),) if self.changed else (),

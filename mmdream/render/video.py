@@ -125,10 +125,7 @@ def prepare_video(
     _, track = resolve_tracks(film, job.order)
     with stopwatch.time("scan"):
         if not store.finished("scan"):
-            scan, hashes = scan_video(film, job.order, sink, is_stopped)
-            with store.record("scan") as draft:
-                draft.path.write_bytes(scan.to_bytes())
-                draft.count, draft.sums = len(scan.pts), {"hashes": hashes}
+            record_scan(store, *scan_video(film, job.order, sink, is_stopped))
         scan = Scan.from_bytes(store.path("scan", 0).read_bytes())
         schedules = _modulate_once(film, job, store, scan, track, is_stopped)
     for line in schedules.descriptions:
@@ -170,6 +167,13 @@ def scan_video(
     if not scan.pts:
         raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
     return scan, {part.first: hashes[part.first] for part in plan_parts(scan.shots)}
+
+
+def record_scan(store: PartStore, scan: Scan, hashes: dict[int, str]) -> None:
+    """Keep what `scan_video` found."""
+    with store.record("scan") as draft:
+        draft.path.write_bytes(scan.to_bytes())
+        draft.count, draft.sums = len(scan.pts), {"hashes": hashes}
 
 
 def _modulate_once(

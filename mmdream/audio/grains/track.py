@@ -125,9 +125,7 @@ def choose_track(
     return GrainTrack(context, grid, banks, [chosen[number] for number in range(len(grid))])
 
 
-def restore_track(
-    context: ChunkContext, grid: Sequence[Chunk], rows: Mapping[int, np.ndarray]
-) -> GrainTrack:
+def restore_track(context: ChunkContext, grid: Sequence[Chunk], rows: Mapping[int, np.ndarray]) -> GrainTrack:
     """A track whose grains were chosen elsewhere: those of some chunks, by number, see `pack_grains`."""
     grains = [unpack_grains(rows[number]) if number in rows else [] for number in range(len(grid))]
     return GrainTrack(context, grid, _make_banks(context, grid), grains)
