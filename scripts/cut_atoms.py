@@ -33,7 +33,7 @@ from mmdream.audio.grains.atoms import (
     measure_pitch,
     remove_noise,
 )
-from mmdream.render.credits import CREDITS_FILE
+from mmdream.media.credits import CREDITS_FILE
 
 ATOMS_PER_CLASS, ATOMS_PER_RECORDING = 12, 3
 FOLDS = range(1, 5)

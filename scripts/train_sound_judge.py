@@ -42,9 +42,9 @@ from sound_judge import (
 from sound_judge_data import DIRECTED, EVENTS, OTHERS, Clip, read_others, read_speech
 from sound_judge_figures import HZ, evaluate
 
+from mmdream.media.credits import CREDITS_FILE
 from mmdream.networks.card import MODELS_FOLDER
 from mmdream.networks.framework import keras, tf
-from mmdream.render.credits import CREDITS_FILE
 
 ATOM_CREDITS = MODELS_FOLDER / "atoms" / CREDITS_FILE
 FRAMES = 400, 100

@@ -210,7 +210,8 @@ def run(
     told = [line for line in stderr.splitlines() if "warning" in line]
     dropped = "; ".join(told)[:160] if same else stderr[-600:]
     print(
-        f"{fault:15} at {at:4.1f} s, {before:2} parts done: {'same' if same else 'DIFFERENT'}, {time.monotonic() - began:5.1f} s, "
+        f"{fault:15} at {at:4.1f} s, {before:2} parts done: {'same' if same else 'DIFFERENT'}, "
+        f"{time.monotonic() - began:5.1f} s, "
         f"{runs} runs, twice in the journal: {doubled or 'nothing'}; {dropped}",
         flush=True,
     )

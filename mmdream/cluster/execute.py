@@ -85,10 +85,10 @@ def estimate_workers(execution: Execution, film: MediaFile, job: Job, sink: Even
 def _scan(film: MediaFile, job: Job, sink: EventSink) -> tuple[Scanned, float]:
     """A film's scan, and the seconds that are one process' alone: those of scanning and of joining."""
     from mmdream.planning.eta import FINISHING_SECONDS
-    from mmdream.render.video import scan_video
+    from mmdream.render.prepare import scan_video
 
     began = time.perf_counter()
-    scanned = scan_video(film, job.order, sink, lambda: False)
+    scanned = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
     once, each = FINISHING_SECONDS
     return scanned, time.perf_counter() - began + once + each * len(scanned[0].pts)
 
@@ -98,14 +98,16 @@ def _find_quickest(
 ) -> tuple[SharedEstimate, Scanned]:
     """The quickest of what processors, memory and chains allow, by trials one after the other."""
     from mmdream.render.parts import plan_chains
+    from mmdream.render.seams import plan_seams
 
     scanned, serial = _scan(film, job, sink)
     scan, processors = scanned[0], count_processors()
+    seams = plan_seams(scan, job.recipe.seams)
     one = SharedEstimate(1, execution.threads or processors, 0.0, "")
     if job.order.keep_picture or len(scan.pts) < MIN_FRAMES:
         sink.say("--workers auto: one process, for so little work")
         return one, scanned
-    most, found, memory = len(plan_chains(scan.shots)), list[SharedEstimate](), float(WORKER_MIB)
+    most, found, memory = len(plan_chains(scan.shots, seams)), list[SharedEstimate](), float(WORKER_MIB)
     for threads in [execution.threads] if execution.threads else _thread_counts(processors):
         fit = _count_that_fit(memory)
         workers = max(1, min(processors // threads, most, fit))
@@ -137,13 +139,15 @@ def _count_that_fit(mib: float) -> int:
 def _try_out(job: Job, scan: Scan, workers: int, threads: int, serial: float) -> tuple[SharedEstimate, Trial]:
     from mmdream.cluster.trial import try_workers
     from mmdream.render.parts import plan_chains
+    from mmdream.render.seams import plan_seams
 
     with (
         tempfile.TemporaryDirectory(prefix="mmdream") as folder,
         nodes.start_local_workers(workers, threads, Path(folder)) as client,
     ):
         trial = try_workers(client, job, scan, threads)
-    chains = [float(trial.expected[run[0].first : run[-1].stop].sum()) for run in plan_chains(scan.shots)]
+    runs = plan_chains(scan.shots, plan_seams(scan, job.recipe.seams))
+    chains = [float(trial.expected[run[0].first : run[-1].stop].sum()) for run in runs]
     slowest_stage = max(trial.stages, key=lambda name: trial.stages[name])
     return estimate_shared(chains, workers, threads, serial, slowest_stage), trial
 

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmdream.cluster.dispatch import Call, Dispatcher, WrongResult
-from mmdream.cluster.session import (
-    ChunksResult,
+from mmdream.cluster.dispatch import Dispatcher
+from mmdream.cluster.film_tasks import ChunkRun, PartChain, SeamTask
+from mmdream.cluster.messages import (
     Introduction,
-    PartResult,
     PlanBundle,
     PlanFile,
-    hash_bytes,
+)
+from mmdream.cluster.session import (
     introduce,
-    render_chunks,
-    render_part,
     stop_session,
 )
-from mmdream.core.errors import UserError, disk_full_error
+from mmdream.cluster.tasks import Call
 from mmdream.core.events import EventSink, RemainingTime
 from mmdream.jobs.spec import Job
-from mmdream.media.video_writer import count_frames
 from mmdream.render.chain import VideoPlan, WrittenPart
 from mmdream.render.parts import Chain
 
@@ -38,9 +34,6 @@ if TYPE_CHECKING:
 
 CHUNKS_PER_TASK = 2
 """Chunks of a sound that are given out at once."""
-TOO_QUICK = 50
-"""A worker that needs so many times less than this machine would has not done the work: Deadline's least task
-time, against programs that end at once and say all is well."""
 TELL_SECONDS = 30.0
 """Between two lines about the workers."""
 
@@ -84,133 +77,6 @@ class FilmWorkers:
         return f"its dream would differ in the last bits ({told}); --anyway takes it"
 
 
-@dataclass(frozen=True)
-class PartChain:
-    """Parts of a film's picture that follow one another."""
-
-    plan: VideoPlan
-    digest: str
-    """Of the plan."""
-    parts: Chain
-    expected: Sequence[float]
-    """Seconds that each part would take here."""
-    commit: Callable[[WrittenPart], None]
-    count: Callable[[int], None]
-    sink: EventSink
-    urgent: bool = False
-
-    @property
-    def name(self) -> str:
-        """Its frames."""
-        return f"frames {self.parts[0].first} to {self.parts[-1].stop - 1}"
-
-    @property
-    def size(self) -> float:
-        """Seconds."""
-        return sum(self.expected)
-
-    @property
-    def tasks(self) -> int:
-        """One for each part."""
-        return len(self.parts)
-
-    def call(self, task: int, fresh: bool) -> Call:
-        """See `TaskChain.call`."""
-        state, part = None, self.parts[task]
-        if fresh and part.first not in self.plan.shot_starts:
-            state = self.plan.store.path("carry", part.number - 1).read_bytes()
-        numbers = tuple(part.number for part in self.parts[task:])
-        return Call(render_part, (self.digest, numbers, fresh, state))
-
-    def accept(self, task: int, result: PartResult, first: int, seconds: float) -> int:
-        """See `TaskChain.accept`."""
-        part, store = self.parts[task], self.plan.store
-        if result.plan != self.digest or result.number != part.number:
-            raise WrongResult("gave a part of another plan")
-        if result.digest != hash_bytes(result.picture, result.carry):
-            raise WrongResult("gave a part that was damaged on its way")
-        if seconds < sum(self.expected[first : task + 1]) / TOO_QUICK:
-            raise WrongResult(f"gave {part.frames} frames in {seconds:.2f} s, which is too quick to be true")
-        if (result.carry is None) != (part.stop in self.plan.shot_starts):
-            raise WrongResult("gave a part without the states behind it")
-        with store.write("picture", part.number) as draft:
-            draft.path.write_bytes(result.picture)
-            if draft.path.stat().st_size < len(result.picture):
-                raise disk_full_error(draft.path)
-            if result.frames != part.frames or _count_frames(draft.path) != part.frames:
-                raise WrongResult(f"gave another count of frames than the {part.frames} of the part")
-            draft.count, draft.sums = part.frames, result.sums
-        drafts = [draft]
-        if result.carry is not None:
-            with store.write("carry", part.number) as state_draft:
-                state_draft.path.write_bytes(result.carry)
-            drafts.insert(0, state_draft)
-        self.commit(WrittenPart(part, tuple(drafts)))
-        self.count(part.frames)
-        _add_timing(self.plan, result.timing)
-        for line in result.warnings:
-            self.sink.warn(line)
-        if result.newest is not None:
-            self.sink.emit(result.newest)
-        return part.frames
-
-
-def _count_frames(path: Any) -> int:
-    try:
-        return count_frames(path)
-    except (UserError, OSError, ValueError):
-        return -1
-
-
-@dataclass(frozen=True)
-class ChunkRun:
-    """Some chunks of a film's sound: one task."""
-
-    plan: VideoPlan
-    digest: str
-    numbers: tuple[int, ...]
-    grains: Mapping[int, np.ndarray] | None
-    """Of the chunks and their neighbours."""
-    urgent: bool = True
-    """The rest of the sound waits for them."""
-    tasks: int = 1
-
-    @property
-    def name(self) -> str:
-        """Its chunks."""
-        return f"chunks {self.numbers[0]} to {self.numbers[-1]} of the sound"
-
-    @property
-    def size(self) -> float:
-        """How many."""
-        return len(self.numbers)
-
-    def call(self, task: int, fresh: bool) -> Call:
-        """See `TaskChain.call`."""
-        return Call(render_chunks, (self.digest, self.numbers, self.grains))
-
-    def accept(self, task: int, result: ChunksResult, first: int, seconds: float) -> int:
-        """See `TaskChain.accept`."""
-        if result.plan != self.digest or tuple(result.chunks) != self.numbers:
-            raise WrongResult("gave chunks of another plan")
-        if result.digest != hash_bytes(*result.chunks.values()):
-            raise WrongResult("gave chunks that were damaged on their way")
-        for number, data in result.chunks.items():
-            with self.plan.store.record("sound", number) as draft:
-                draft.path.write_bytes(data)
-        _add_timing(self.plan, result.timing)
-        return 0
-
-
-_TIMING_LOCK = threading.Lock()
-
-
-def _add_timing(plan: VideoPlan, timing: Mapping[str, float]) -> None:
-    with _TIMING_LOCK:
-        for kind, seconds in timing.items():
-            plan.stopwatch.seconds[kind] += seconds
-
-
 @dataclass
 class WorkerRunner:
     """The `Runner` that gives chains and chunks out to workers."""
@@ -248,6 +114,7 @@ class WorkerRunner:
             PartChain(plan, self.digest, chain, expect(chain), commit, count_done, sink)
             for chain in plan.missing
         ]
+        self.dispatcher.run([SeamTask(plan, self.digest, seam) for seam in plan.missing_seams], is_stopped)
         self.dispatcher.run(chains, is_stopped)
 
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:

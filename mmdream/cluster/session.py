@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import hashlib
 import shutil
 import tempfile
 import threading
@@ -16,12 +15,20 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save
 
-from mmdream.cluster.dispatch import ChainLost
+from mmdream.cluster.messages import (
+    ChunksResult,
+    Introduction,
+    PartResult,
+    PlanBundle,
+    SeamResult,
+    hash_bytes,
+)
+from mmdream.cluster.tasks import ChainLost
 from mmdream.core.errors import UserError, reporting_full_disk
 from mmdream.core.events import Event, EventSink, FrameRendered
 from mmdream.core.memory import keep_freed_memory
@@ -37,85 +44,6 @@ if TYPE_CHECKING:
 
 MAX_SESSIONS = 2
 """Films that a worker holds at once, each with its frames and networks."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFile:
-    """A file that the coordinator measured, as its journal has it."""
-
-    data: bytes
-    count: int
-    sums: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PlanBundle:
-    """All that a worker needs to know of a film besides the files that it reads itself."""
-
-    job: str
-    """As JSON."""
-    files: dict[str, PlanFile]
-    """By their kind in the journal: scan, driven, hints."""
-
-    @property
-    def digest(self) -> str:
-        """What the plan is recognised by: SHA-256 of its job and files, in hex."""
-        whole = hashlib.sha256(self.job.encode())
-        for kind, file in sorted(self.files.items()):
-            whole.update(kind.encode() + hashlib.sha256(file.data).digest())
-        return whole.hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Introduction:
-    """What a worker says of itself before it works."""
-
-    environment: dict[str, str]
-    """See `describe_environment`."""
-    problem: str | None
-    """Why it cannot work on the film; None: it can."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartResult:
-    """A finished part on its way to the coordinator."""
-
-    plan: str
-    """Digest of the plan that it belongs to."""
-    number: int
-    frames: int
-    picture: bytes
-    """The encoded frames."""
-    sums: dict[str, Any]
-    """Its figures, as the journal has them."""
-    carry: bytes | None
-    """The states behind its last frame; None: the shot ends with it."""
-    digest: str
-    """See `hash_bytes`."""
-    timing: dict[str, float]
-    """Seconds of each stage since the last result."""
-    warnings: tuple[str, ...]
-    newest: FrameRendered | None
-    """Its last frame, where somebody wants to see it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChunksResult:
-    """Finished chunks of a sound on their way to the coordinator."""
-
-    plan: str
-    chunks: dict[int, bytes]
-    """By number, as the journal keeps them."""
-    digest: str
-    timing: dict[str, float]
-
-
-def hash_bytes(*pieces: bytes | None) -> str:
-    """SHA-256 of bytes that follow one another, in hex; None counts as nothing."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece or b"")
-    return digest.hexdigest()
 
 
 @dataclass
@@ -215,7 +143,7 @@ def _find_problem(job: Job) -> str | None:
 def load_framework(threads: int) -> None:
     """Load what rendering in so many threads needs, before there is something to render."""
     limit_threads(threads)
-    import mmdream.render.video  # noqa: F401
+    import mmdream.render.prepare  # noqa: F401
     from mmdream.networks import framework  # noqa: F401
 
 
@@ -248,7 +176,7 @@ def _open_session(digest: str) -> Session:
 
     from mmdream.media.probe import probe
     from mmdream.render.chain import open_source
-    from mmdream.render.video import prepare_video
+    from mmdream.render.prepare import prepare_video
 
     keep_freed_memory()
     folder = Path(tempfile.mkdtemp(prefix="film-", dir=get_worker().local_directory))
@@ -278,11 +206,23 @@ def _open_session(digest: str) -> Session:
     return session
 
 
-def render_part(digest: str, numbers: tuple[int, ...], fresh: bool, state: bytes | None) -> PartResult:
+def render_seam_states(digest: str, number: int) -> SeamResult:
+    """Dream the frames around a seam."""
+    from mmdream.render.chain import render_seam
+
+    session = _open_session(digest)
+    session.close_chain()
+    states = render_seam(session.plan, session.plan.seams[number], session.source)
+    return SeamResult(digest, number, states, hash_bytes(states), session.take_timing())
+
+
+def render_part(
+    digest: str, numbers: tuple[int, ...], fresh: bool, kept: Mapping[tuple[str, int], bytes]
+) -> PartResult:
     """Render the first of some parts that follow one another; the next call goes on behind it.
 
-    `fresh`: the chain begins, or goes on behind a `state`. Else this worker must hold it at this part, or
-    `ChainLost` is raised.
+    `fresh`: the chain begins, or goes on behind what is `kept`: states and seams, by kind and number. Else
+    this worker must hold it at this part, or `ChainLost` is raised.
     """
     session = _open_session(digest)
     plan, number = session.plan, numbers[0]
@@ -291,10 +231,11 @@ def render_part(digest: str, numbers: tuple[int, ...], fresh: bool, state: bytes
 
         session.close_chain()
         run = tuple(part for chain in plan.chains for part in chain if part.number in numbers)
-        if state is not None:
-            path = plan.store.path("carry", number - 1)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(state)
+        with reporting_full_disk(session.folder / "part"):
+            for place, data in kept.items():
+                path = plan.store.path(*place)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)
         session.parts = render_ahead(plan, run, session.source, session.sink, lambda: None)
         session.next_part = number
     if session.parts is None or session.next_part != number:
@@ -306,13 +247,13 @@ def render_part(digest: str, numbers: tuple[int, ...], fresh: bool, state: bytes
         session.close_chain()
         raise
     session.next_part = number + 1
-    if fresh and state is not None:
-        plan.store.remove("carry", number - 1)
+    for place in kept:
+        plan.store.remove(*place)
     drafts = {plan.store.path(kind, number): kind for kind in ("picture", "carry")}
-    data = {kind: path.read_bytes() for path, kind in drafts.items() if path.is_file()}
+    found = {kind: path.read_bytes() for path, kind in drafts.items() if path.is_file()}
     for path in drafts:
         path.unlink(missing_ok=True)
-    picture, carry, draft = data["picture"], data.get("carry"), written.drafts[-1]
+    picture, carry, draft = found["picture"], found.get("carry"), written.drafts[-1]
     warnings, newest = tuple(session.warnings), session.newest[-1:]
     session.warnings.clear()
     session.newest.clear()

@@ -31,6 +31,7 @@ FILE_NAMES = {
     "hints": "hints.safetensors",
     "picture": "picture/{:05d}.mid",
     "carry": "picture/{:05d}.carry",
+    "seam": "picture/{:05d}.seam",
     "sound": "sound/{:05d}.safetensors",
 }
 """Where files lie, from the job's folder on, by kind and number."""
@@ -44,7 +45,7 @@ class JournalEntry:
     """One finished file."""
 
     kind: str
-    """scan, driven, hints, picture, carry, sound; stems, result, sheet, compare: what has an own name."""
+    """scan, driven, hints, picture, carry, seam, sound; stems, result, sheet: what has an own name."""
     number: int
     file: str
     """Its name, from the job's folder on."""

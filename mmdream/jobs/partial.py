@@ -21,6 +21,7 @@ from mmdream.media.mux import mux_video
 from mmdream.media.probe import probe
 from mmdream.media.video_writer import VideoWriter, join_parts
 from mmdream.render.parts import plan_parts
+from mmdream.render.seams import plan_seams
 
 
 def write_partial_film(folder: Path, out: Path) -> Fraction:
@@ -32,7 +33,8 @@ def write_partial_film(folder: Path, out: Path) -> Fraction:
     if not journal.finished("scan") or not finished:
         raise UserError(f"{job.out.name}: nothing of its picture is finished yet")
     film, scan = probe(job.source), Scan.from_bytes(journal.path("scan").read_bytes())
-    parts = [*takewhile(lambda part: part.number in finished, plan_parts(scan.shots))]
+    seams = plan_seams(scan, job.recipe.seams)
+    parts = [*takewhile(lambda part: part.number in finished, plan_parts(scan.shots, seams))]
     if not parts:
         raise UserError(f"{job.out.name}: its beginning is not finished yet")
     assert film.video is not None

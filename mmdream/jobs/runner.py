@@ -209,14 +209,15 @@ def _render(
     """Dream what is left of a film into its job's folder; the journal's line of the result."""
     from mmdream.planning.estimate import announce_plan
     from mmdream.planning.eta import estimate_frame_seconds
-    from mmdream.render.video import prepare_video, record_scan, render_video
+    from mmdream.render.prepare import prepare_video, record_scan
+    from mmdream.render.video import render_video
 
     if job.extras.preview is not None and film.video is not None:
         sink = EventSink(sink.emit, frame=Preview(job.extras.preview, job.recipe.net, film.video.sar))
     keep_freed_memory()
     journal = Journal(folder)
     journal.verify()
-    kinds = ("picture", "carry", "sound")
+    kinds = ("picture", "carry", "seam", "sound")
     folders.remove_unlisted(folder, {line.file for kind in kinds for line in journal.finished(kind).values()})
     with folders.make_work_folder(folder) as work, open_workers(work) as open_runner:
         if scanned is not None and not journal.finished("scan"):

@@ -31,7 +31,7 @@ CREATED_TEXT = b"mmdream made this folder; when its film is finished, mmdream re
 ADOPTED_TEXT = b"mmdream found this folder empty; when its film is finished, mmdream leaves it so.\n"
 """What the marker says. A kill may have cut it short."""
 PART_FILES = {
-    "picture": re.compile(r"\d{5}\.(mid|carry)(\.draft)?"),
+    "picture": re.compile(r"\d{5}\.(mid|carry|seam)(\.draft)?"),
     "sound": re.compile(r"\d{5}\.safetensors(\.draft)?"),
     "stems": re.compile(r"(source|gain|grains .+)\.wav(\.draft)?|grains\.csv(\.draft)?"),
 }

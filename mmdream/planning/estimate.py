@@ -41,7 +41,7 @@ from mmdream.render.frames import FramePipeline
 from mmdream.render.hints import measure_film_hints, tell_hints
 from mmdream.render.models import load_guide_sound
 from mmdream.render.parts import KEPT_STATES
-from mmdream.render.video import load_networks, scan_video
+from mmdream.render.prepare import load_networks, scan_video
 from mmdream.settings.definition import describe_changes, to_dict
 from mmdream.settings.recipe import Recipe, film_size
 from mmdream.settings.report import HintedMotifs, describe_hints, format_duration
@@ -256,7 +256,7 @@ def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> 
     began = time.perf_counter()
     keep_freed_memory()
     video, track = resolve_tracks(film, job.order)
-    scan, _ = scan_video(film, job.order, sink, lambda: False)
+    scan, _ = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
     schedules = modulate_schedules(film, job.recipe, scan, lambda: False, track)
     seconds = float((scan.pts[-1] - scan.pts[0]) * scan.time_base + 1 / (video.rate or 25))
     pipeline, audio_network = load_networks(film, job, schedules, track, Stopwatch(), sink, lambda: False)

@@ -24,9 +24,9 @@ from mmdream.core.errors import UserError
 from mmdream.core.events import EventSink
 from mmdream.core.files import hash_file, user_cache_folder, write_atomically
 from mmdream.media.audio_files import extract_audio
+from mmdream.media.credits import find_credit, read_credit_table
 from mmdream.media.probe import probe
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.render.credits import find_credit, read_credit_table
 from mmdream.settings.definition import suggest_name
 from mmdream.settings.recipe import GRAIN_SETS, Recipe
 

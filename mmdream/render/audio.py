@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -184,6 +185,27 @@ def render_audio_track(
     if stems is not None:
         write_grain_table(stems, report.grains)
     return span, report
+
+
+def dream_sound_around(
+    film: MediaFile,
+    choice: int | str | None,
+    span: tuple[Fraction, Fraction],
+    recipe: Recipe,
+    work: Path,
+    is_stopped: Callable[[], bool],
+) -> DecodedSpan:
+    """Some seconds of a film's sound track dreamed: ``source.wav`` and ``sound.wav`` in the folder `work`.
+
+    Drives are followed already. `Interrupted` is raised when `is_stopped` says so; `UserError`: no such
+    track.
+    """
+    audio = InputTrack(film, find_sound_track(film, choice), span)
+    network = load_audio_network(recipe, EventSink())
+    made, _ = render_audio_track(
+        audio, network, recipe, EventSink(), work, DreamHooks(should_stop=is_stopped)
+    )
+    return made
 
 
 def load_dream_settings(

@@ -26,9 +26,12 @@ from mmdream.networks.network import Network
 from mmdream.render.frames import BIDIRECTIONAL_FRAMES, DetailLayer, DreamedFrame, FramePipeline
 from mmdream.render.parts import Chain, DraftFile, FrameStats, Part, PartStore
 from mmdream.render.passes import Watch
+from mmdream.render.seams import Seam, SeamStates, find_seam, mix_states, pack_seam, unpack_seam
 from mmdream.render.source import FileFrameSource, FrameContext, OfflineScan
 from mmdream.render.temporal import TemporalStates, pack_states, unpack_states
 from mmdream.settings.recipe import Recipe, Selection
+
+CHANGED_SOURCE = "the source has fewer frames than when it was scanned; is it changing?"
 
 
 class Stopwatch:
@@ -60,6 +63,13 @@ class Stopwatch:
             return watched
 
         return watch
+
+
+Measured = tuple[Frame, FrameContext]
+Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
+Overlaps = Mapping[Seam, TemporalStates]
+"""The states with which the next piece goes into the overlap, by seam."""
+NO_OVERLAPS: Overlaps = {}
 
 
 class VideoJob(Protocol):
@@ -94,7 +104,11 @@ class VideoPlan:
     stopwatch: Stopwatch
     store: PartStore
     hashes: Mapping[int, str]
-    """`hash_frame` of each part's first frame, by its number."""
+    """`hash_frame` of frames that reading begins at, by their numbers."""
+    seams: tuple[Seam, ...]
+    """Of takes that are cut into pieces."""
+    missing_seams: tuple[Seam, ...]
+    """Those whose states the missing parts need."""
     chains: tuple[Chain, ...]
     """All parts."""
     missing: tuple[Chain, ...]
@@ -112,6 +126,15 @@ class VideoPlan:
     def shot_starts(self) -> set[int]:
         """The first frame of each shot, and the end: nothing is carried across them."""
         return {len(self.scan.pts), *(shot.first for shot in self.scan.shots)}
+
+    @property
+    def chain_starts(self) -> set[int]:
+        """The first frame of each chain, and the end: a part's last states are not kept before them."""
+        return self.shot_starts | {seam.stop for seam in self.seams}
+
+    def load_seam(self, seam: Seam) -> SeamStates:
+        """The states of a seam that is done."""
+        return unpack_seam(self.store.path("seam", seam.number).read_bytes())
 
     @property
     def frames_done(self) -> int:
@@ -158,14 +181,37 @@ def render_chain(
     assert plan.pipeline is not None
     first, stop = chain[0].first, chain[-1].stop
     states: TemporalStates = ()
-    if first not in plan.shot_starts:
+    behind = next((seam for seam in plan.seams if seam.stop == first), None)
+    if behind is not None:
+        _, states = plan.load_seam(behind)
+    elif first not in plan.shot_starts:
         states = unpack_states(plan.store.path("carry", chain[0].number - 1).read_bytes())
-    dreams = render_frames(
-        plan.pipeline, plan.scan, source.frames(first, stop), first, states, plan.stopwatch
-    )
+    overlaps = {seam: plan.load_seam(seam)[0] for seam in plan.seams if first <= seam.first < stop}
+    frames = source.frames(first, stop)
+    dreams = render_frames(plan.pipeline, plan.scan, frames, first, states, plan.stopwatch, overlaps)
     with closing(dreams):
         for part in chain:
             yield _write_part(plan, part, dreams, sink, on_frame)
+
+
+def render_seam(plan: VideoPlan, seam: Seam, source: FileFrameSource) -> bytes:
+    """Dream the frames around a seam as its next piece does; its states, see `pack_seam`.
+
+    A source that ends earlier than when it was scanned is a `UserError`.
+    """
+    assert plan.pipeline is not None
+    pipeline, states, kept = plan.pipeline, plan.pipeline.initial_states, []
+    frames = source.frames(seam.warm, seam.stop)
+    measured = prefetch(
+        _measure_frames(pipeline.measurer(plan.scan), frames, seam.warm, states, plan.stopwatch)
+    )
+    with closing(_ascend_frames(pipeline, measured, states, plan.stopwatch, {})) as ascended:
+        for _, context, _, states in ascended:
+            if context.index + 1 in (seam.first, seam.stop):
+                kept.append(states)
+    if len(kept) < 2:
+        raise UserError(CHANGED_SOURCE)
+    return pack_seam((kept[0], kept[1]))
 
 
 def _write_part(
@@ -189,19 +235,15 @@ def _write_part(
                 stats.add(dreamed)
                 on_frame()
         if stats.frames < part.frames:
-            raise UserError("the source has fewer frames than when it was scanned; is it changing?")
+            raise UserError(CHANGED_SOURCE)
         if count_frames(draft.path) != part.frames:
             raise disk_full_error(draft.path)  # What did not fit is not always told.
         draft.count, draft.sums = part.frames, {"meter": stats.to_dict()}
-    if part.stop in plan.shot_starts:
+    if part.stop in plan.chain_starts:
         return WrittenPart(part, (draft,))
     with plan.store.write("carry", part.number) as state_draft:
         state_draft.path.write_bytes(pack_states(states))
     return WrittenPart(part, (state_draft, draft))
-
-
-Measured = tuple[Frame, FrameContext]
-Ascended = tuple[Frame, FrameContext, list[DetailLayer], TemporalStates]
 
 
 def render_frames(
@@ -211,6 +253,7 @@ def render_frames(
     first: int,
     states: TemporalStates,
     stopwatch: Stopwatch,
+    overlaps: Overlaps = NO_OVERLAPS,
 ) -> Generator[tuple[DreamedFrame, TemporalStates], None, None]:
     """Dream frames as `FramePipeline.step` does, three stages beside each other; with the states after each.
 
@@ -221,10 +264,13 @@ def render_frames(
         first: number of the first frame.
         states: of the frame before it; empty where a shot begins.
         stopwatch: the seconds of each stage are added to it.
+        overlaps: the seams among the frames.
     """
     states = states or pipeline.initial_states
     measured = prefetch(_measure_frames(pipeline.measurer(scan), frames, first, states, stopwatch))
-    with closing(prefetch(_ascend_frames(pipeline, measured, states, stopwatch), in_front=True)) as ascended:
+    with closing(
+        prefetch(_ascend_frames(pipeline, measured, states, stopwatch, overlaps), in_front=True)
+    ) as ascended:
         for frame, context, layers, states in ascended:
             # Not before the ascent's thread has begun, which would inherit it.
             lower_priority()
@@ -259,7 +305,9 @@ def _ascend_frames(
     measured: Generator[Measured, None, None],
     states: TemporalStates,
     stopwatch: Stopwatch,
+    overlaps: Overlaps,
 ) -> Generator[Ascended, None, None]:
+    others: TemporalStates = ()
     with closing(measured):
         for first in measured:
             group, context = [first], first[1]
@@ -267,7 +315,21 @@ def _ascend_frames(
                 # A shot's first frames are dreamed forwards and backwards.
                 length = min(BIDIRECTIONAL_FRAMES, context.shot.stop - context.index)
                 group += itertools.islice(measured, length - 1)
+            seam = find_seam(tuple(overlaps), context.index)
             with stopwatch.time("ascent"):
                 states, layers = pipeline.ascend(states, [context for _, context in group])
+                if seam is not None:
+                    others = overlaps[seam] if context.index == seam.first else others
+                    others, _ = pipeline.ascend(others, [context])
+                    states = mix_states(states, others, 1 / (seam.stop - context.index))
+                    layers = [_layers_of(states, context, layers[0])]
             for (frame, context), added in zip(group, layers, strict=True):
                 yield frame, context, added, states
+
+
+def _layers_of(states: TemporalStates, context: FrameContext, layers: list[DetailLayer]) -> list[DetailLayer]:
+    """The layers of a frame whose states were mixed; a flash keeps its own, which are not carried."""
+    if context.shot.is_flash(context.index):
+        return layers
+    shown = zip(states, context.passes, strict=True)
+    return [DetailLayer(state.detail, own) for state, own in shown if state is not None and own.share]

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from mmdream.analysis.shots import Shot
+from mmdream.render.seams import Seam
 from mmdream.settings.report import SettingsChange
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class DraftFile(Protocol):
 class PartStore(Protocol):
     """Where a job's finished files outlive the run.
 
-    By kind, "scan", "driven", "hints", "picture", "carry" or "sound", and number.
+    By kind, "scan", "driven", "hints", "picture", "carry", "seam" or "sound", and number.
 
     Writing a file and committing it are two calls, so that who writes (one of many workers) need not be who
     keeps the journal. What is complete is a set: any file may be there or not.
@@ -89,8 +90,8 @@ class Part:
         return self.stop - self.first
 
 
-def plan_parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
-    """Cut shots without gap into parts of 1 to `MAX_PART_FRAMES` frames.
+def plan_parts(shots: Sequence[Shot], seams: Sequence[Seam] = ()) -> tuple[Part, ...]:
+    """Cut shots without gap into parts of 1 to `MAX_PART_FRAMES` frames; the overlap of a seam is a part.
 
     A long shot is cut into stretches of nearly equal length; what does not begin with a shot holds frames of
     one only. Short shots that follow one another share a part, or a strobe would make thousands of files.
@@ -98,15 +99,26 @@ def plan_parts(shots: Sequence[Shot]) -> tuple[Part, ...]:
     stretches: list[tuple[int, int]] = []
     open_to_more = False
     for shot in shots:
-        length = shot.stop - shot.first
-        pieces = -(-length // MAX_PART_FRAMES)
+        own = [seam for seam in seams if shot.first <= seam.first < shot.stop]
+        if own:
+            edges = [shot.first, *(edge for seam in own for edge in (seam.first, seam.stop)), shot.stop]
+            stretches.extend(cut for pair in pairwise(edges) for cut in _cut_evenly(*pair))
+            open_to_more = False
+            continue
+        pieces = -(-(shot.stop - shot.first) // MAX_PART_FRAMES)
         if pieces == 1 and open_to_more and shot.stop - stretches[-1][0] <= MAX_PART_FRAMES:
             stretches[-1] = stretches[-1][0], shot.stop
             continue
-        edges = [shot.first + length * k // pieces for k in range(pieces + 1)]
-        stretches.extend(pairwise(edges))
+        stretches.extend(_cut_evenly(shot.first, shot.stop))
         open_to_more = pieces == 1
     return tuple(Part(number, first, stop) for number, (first, stop) in enumerate(stretches))
+
+
+def _cut_evenly(first: int, stop: int) -> list[tuple[int, int]]:
+    """Stretches of nearly equal length, each at most `MAX_PART_FRAMES` long."""
+    length = stop - first
+    pieces = -(-length // MAX_PART_FRAMES)
+    return list(pairwise(first + length * k // pieces for k in range(pieces + 1)))
 
 
 @dataclass(frozen=True)
@@ -133,15 +145,15 @@ class StoredChunks:
 
 
 Chain = tuple[Part, ...]
-"""The parts from one that begins with a shot to the next that does: a dream is carried within it only, so
-chains can be rendered in any order, anywhere."""
+"""The parts from one that begins with a shot, or behind a seam, to the next that does: a dream is carried
+within it only, so chains can be rendered in any order, anywhere."""
 
 
-def plan_chains(shots: Sequence[Shot]) -> tuple[Chain, ...]:
+def plan_chains(shots: Sequence[Shot], seams: Sequence[Seam] = ()) -> tuple[Chain, ...]:
     """The chains of a video's parts, see `plan_parts`."""
-    starts = {shot.first for shot in shots}
+    starts = {shot.first for shot in shots} | {seam.stop for seam in seams}
     chains: list[list[Part]] = []
-    for part in plan_parts(shots):
+    for part in plan_parts(shots, seams):
         if part.first in starts:
             chains.append([])
         chains[-1].append(part)
@@ -177,6 +189,17 @@ def outdated_states(chains: Sequence[Chain], part: Part) -> range:
     oldest = part.number - KEPT_STATES
     stop = part.number if part is chain[-1] else oldest + 1
     return range(max(oldest, chain[0].number), stop)
+
+
+def find_missing_seams(
+    seams: Sequence[Seam], runs: Sequence[Chain], done: Container[int]
+) -> tuple[Seam, ...]:
+    """The seams without which some runs of parts cannot be rendered, and that are not done, by number."""
+    needed = {part.first for run in runs for part in run}
+    begun = {run[0].first for run in runs}
+    return tuple(
+        seam for seam in seams if (seam.first in needed or seam.stop in begun) and seam.number not in done
+    )
 
 
 @dataclass

@@ -1,10 +1,10 @@
-"""One video dreamed from end to end: scan, plan, picture, sound, join, verify."""
+"""One video rendered by its plan: picture, sound, join, verify."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -14,46 +14,29 @@ from typing import Protocol
 
 import numpy as np
 
-from mmdream.analysis.modulate import ModulatedSchedules, modulate_schedules, with_modulated_schedule
-from mmdream.analysis.shots import Scan, scan_frames
+from mmdream.analysis.modulate import with_modulated_schedule
 from mmdream.audio.chunks import DreamHooks, FillChunks
 from mmdream.audio.mastering import AudioReport
-from mmdream.core.errors import Interrupted, UserError
+from mmdream.core.errors import Interrupted
 from mmdream.core.events import EventSink
 from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.threads import lower_priority, run_in_threads
 from mmdream.media.mux import mux_video
-from mmdream.media.probe import AudioTrack, MediaFile
-from mmdream.media.tracks import OutputAudioTrack, resolve_tracks
+from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
-from mmdream.media.video_reader import Frame, read_frames
 from mmdream.media.video_writer import VideoWriter, join_parts
-from mmdream.networks.network import Network
 from mmdream.render.audio import InputTrack, render_audio_track
 from mmdream.render.audio_style import style_audio_track
-from mmdream.render.chain import Stopwatch, VideoJob, VideoPlan, WrittenPart, open_source, render_ahead
-from mmdream.render.frames import FramePipeline
+from mmdream.render.chain import VideoPlan, WrittenPart, open_source, render_ahead, render_seam
 from mmdream.render.hints import (
-    PassHints,
-    hinted_networks,
-    measure_film_hints,
-    pack_hints,
     tell_hints,
-    unpack_hints,
 )
-from mmdream.render.models import load_audio_network
 from mmdream.render.parts import (
     FrameStats,
-    PartStore,
     StoredChunks,
-    find_missing_runs,
     outdated_states,
-    plan_chains,
-    plan_parts,
 )
-from mmdream.render.source import hash_frame
 from mmdream.settings.passes import AudioStyleSettings
-from mmdream.settings.recipe import Selection, film_size
 from mmdream.settings.report import Report
 
 RenderedSound = tuple[OutputAudioTrack, AudioReport]
@@ -101,6 +84,9 @@ class LocalRunner:
     ) -> None:
         """See `Runner.render_parts`."""
         with closing(open_source(plan, is_stopped)) as source:
+            for seam in plan.missing_seams:
+                with plan.store.record("seam", seam.number) as draft:
+                    draft.path.write_bytes(render_seam(plan, seam, source))
             for chain in plan.missing:
                 with closing(render_ahead(plan, chain, source, sink, lambda: count(1))) as parts:
                     for written in parts:
@@ -109,123 +95,6 @@ class LocalRunner:
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
         return None
-
-
-def prepare_video(
-    film: MediaFile, job: VideoJob, store: PartStore, sink: EventSink, is_stopped: Callable[[], bool]
-) -> VideoPlan:
-    """Scan a video, measure what its schedules follow, and load its networks.
-
-    What is finished in the store is not done again. `Interrupted` is raised when `is_stopped` says so.
-
-    Raises:
-        UserError: see `resolve_tracks`; no frame in the excerpt; a network that cannot be loaded.
-    """
-    began, stopwatch = time.perf_counter(), Stopwatch()
-    _, track = resolve_tracks(film, job.order)
-    with stopwatch.time("scan"):
-        if not store.finished("scan"):
-            record_scan(store, *scan_video(film, job.order, sink, is_stopped))
-        scan = Scan.from_bytes(store.path("scan", 0).read_bytes())
-        schedules = _modulate_once(film, job, store, scan, track, is_stopped)
-    for line in schedules.descriptions:
-        sink.say(line)
-    pipeline, audio_network = load_networks(film, job, schedules, track, stopwatch, sink, is_stopped)
-    if pipeline is not None:
-        with stopwatch.time("hints"):
-            pipeline = replace(pipeline, hints=_hint_once(film, store, scan, pipeline, is_stopped))
-    chains, states = plan_chains(scan.shots), store.finished("carry")
-    hashes = store.finished("scan")[0].sums.get("hashes", {})
-    complete = {number: entry.count for number, entry in store.finished("picture").items()}
-    return VideoPlan(
-        film, job, scan, schedules, track, pipeline, audio_network, stopwatch, store,
-        hashes={int(number): digest for number, digest in hashes.items()},
-        chains=chains,
-        missing=tuple(run for chain in chains for run in find_missing_runs(chain, complete, states)),
-        began=began,
-    )  # fmt: skip
-
-
-def scan_video(
-    film: MediaFile, selection: Selection, sink: EventSink, is_stopped: Callable[[], bool]
-) -> tuple[Scan, dict[int, str]]:
-    """Read the selected part of a video once: its scan, and `hash_frame` of each part's first frame.
-
-    A part without a frame is a `UserError`; `Interrupted` is raised when `is_stopped` says so.
-    """
-    hashes: list[str] = []
-
-    def watched(frames: Iterable[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            if is_stopped():
-                raise Interrupted
-            hashes.append(hash_frame(frame))
-            yield frame
-
-    source = read_frames(film, selection.start, selection.end, strict=selection.strict, on_warning=sink.warn)
-    scan = scan_frames(watched(source))
-    if not scan.pts:
-        raise UserError(f"{film.path}: has no frame between the start and the end that were asked for")
-    return scan, {part.first: hashes[part.first] for part in plan_parts(scan.shots)}
-
-
-def record_scan(store: PartStore, scan: Scan, hashes: dict[int, str]) -> None:
-    """Keep what `scan_video` found."""
-    with store.record("scan") as draft:
-        draft.path.write_bytes(scan.to_bytes())
-        draft.count, draft.sums = len(scan.pts), {"hashes": hashes}
-
-
-def _modulate_once(
-    film: MediaFile,
-    job: VideoJob,
-    store: PartStore,
-    scan: Scan,
-    track: AudioTrack | None,
-    is_stopped: Callable[[], bool],
-) -> ModulatedSchedules:
-    if not job.recipe.drives and not job.recipe.sound_drives:
-        return modulate_schedules(film, job.recipe, scan, is_stopped, track)
-    if not store.finished("driven"):
-        schedules = modulate_schedules(film, job.recipe, scan, is_stopped, track)
-        with store.record("driven") as draft:
-            draft.path.write_text(schedules.to_json())
-    return ModulatedSchedules.from_json(store.path("driven", 0).read_text())
-
-
-def _hint_once(
-    film: MediaFile, store: PartStore, scan: Scan, pipeline: FramePipeline, is_stopped: Callable[[], bool]
-) -> PassHints:
-    if not any(hinted_networks(pipeline.passes)):
-        return ()
-    if not store.finished("hints"):
-        hints = measure_film_hints(film, scan, pipeline.passes, pipeline.recipe.seed, is_stopped)
-        with store.record("hints") as draft:
-            draft.path.write_bytes(pack_hints(hints))
-    return unpack_hints(store.path("hints", 0).read_bytes())
-
-
-def load_networks(
-    film: MediaFile,
-    job: VideoJob,
-    schedules: ModulatedSchedules,
-    track: AudioTrack | None,
-    stopwatch: Stopwatch,
-    sink: EventSink,
-    is_stopped: Callable[[], bool],
-) -> tuple[FramePipeline | None, Network | None]:
-    """What dreams the picture, and what dreams the sound; None: it is kept, or there is none."""
-    pipeline = audio_network = None
-    if not job.order.keep_picture:
-        assert film.video is not None
-        size = film.video.width, film.video.height
-        recipe = with_modulated_schedule(job.recipe, schedules.video)
-        recipe = replace(recipe, size=film_size(recipe.size, *size))
-        scored_every = 2 * max(1, round(film.video.rate or 25))
-        pipeline = FramePipeline.load(recipe, size, sink, stopwatch.watch(is_stopped), scored_every)
-    if track is not None:
-        audio_network = load_audio_network(with_modulated_schedule(job.recipe, schedules.audio), sink)
-    return pipeline, audio_network
 
 
 def render_video(

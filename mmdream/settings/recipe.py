@@ -150,6 +150,15 @@ class Recipe:
     bidirectional: bool = setting(
         False, "Dream each shot's first frames backwards too: nothing grows in at a cut.", FLOW, media=FILM
     )
+    seams: float | None = setting(
+        None,
+        "Cut takes that are longer into pieces of so many seconds, for --workers; another film comes of it.",
+        FLOW,
+        "SECONDS",
+        3,
+        media=FILM,
+        unit="s",
+    )
     color: Literal["full", "source"] = setting(
         "full", "Dream in colour, or keep the colours of the source.", CLIMB, media=IMAGE
     )

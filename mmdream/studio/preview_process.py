@@ -95,7 +95,7 @@ def dream_sound(
     request: dict[str, Any], film: MediaFile, recipe: Recipe, tell: Tell, is_stopped: IsStopped
 ) -> None:
     """Four seconds of sound around a second, and their source."""
-    from mmdream.render.audio_excerpt import dream_sound_around
+    from mmdream.render.audio import dream_sound_around
 
     seconds, length = Fraction(str(request["seconds"])), film.duration or SOUND_SECONDS
     begin = max(min(seconds - SOUND_SECONDS / 2, length - SOUND_SECONDS), Fraction(0))

@@ -18,8 +18,8 @@ from mmdream.audio.grains.atoms import (
     read_atom_folder,
     remove_noise,
 )
+from mmdream.media.credits import CREDITS_FILE
 from mmdream.networks.card import MODELS_FOLDER
-from mmdream.render.credits import CREDITS_FILE
 
 SHIPPED = MODELS_FOLDER / "atoms"
 MAX_BYTES = 2_500_000

@@ -17,7 +17,7 @@ from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.chain import Stopwatch, render_frames
 from mmdream.render.frames import FramePipeline
-from mmdream.render.video import scan_video
+from mmdream.render.prepare import scan_video
 from mmdream.settings.recipe import Selection
 
 QUICK = Schedule(octaves=2, steps=3)

@@ -21,7 +21,7 @@ from mmdream.networks.network import load_network
 from mmdream.networks.registry import load_card
 from mmdream.render.hints import FilmHints, HintKey, measure_film_hints, pack_hints, unpack_hints
 from mmdream.render.passes import AscentRequest, load_passes
-from mmdream.render.video import scan_video
+from mmdream.render.prepare import scan_video
 from mmdream.settings.recipe import Selection
 from mmdream.settings.targets import Targets, parse_layer
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from mmdream.media.credits import format_credit
 from mmdream.media.probe import read_tags
-from mmdream.render.credits import format_credit
 from mmdream.settings.report import list_credits
 from tests.audio.conftest import make_music
 from tests.command import mmdream
