@@ -2,9 +2,9 @@
 
     python scripts/measure_seams.py SOURCE DREAM SECONDS [--strip OUT.png]
 
-DREAM was made with ``--seams SECONDS``. R, strength and objective are those of `measure_film.py`, of the frames
-within a second of a seam's overlap over those of the others: 1 is a seam that cannot be told. A strip shows
-frames around the first seam.
+DREAM was made with ``--seams SECONDS``. R, strength and objective are those of `measure_film.py`, of the
+frames within a second of a seam's overlap over those of the others: 1 is a seam that cannot be told. A strip
+shows frames around the first seam.
 """
 
 from __future__ import annotations

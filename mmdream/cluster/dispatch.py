@@ -11,6 +11,7 @@ import itertools
 import queue
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class Dispatcher:
         self._pending: list[tuple[tuple[bool, float, int], _Run]] = []
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
-        self._order = itertools.count()
+        self._order, self._id = itertools.count(), uuid.uuid4().hex
         self._stopped, self._failure = threading.Event(), list[BaseException]()
         self._batches: set[_Batch] = set()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
@@ -206,7 +207,7 @@ class Dispatcher:
         future = self._client.submit(
             call.function,
             *call.arguments,
-            key=f"{name}-{next(self._order)}-{id(self):x}",
+            key=f"{name} {next(self._order)} {self._id}",
             workers=[worker.address],
             allow_other_workers=False,
             pure=False,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmdream.cluster import nodes
+from mmdream.cluster.tasks import Call
 from mmdream.core.events import EventSink
 from mmdream.core.processors import count_processors, count_threads, limit_threads
 from mmdream.jobs.runner import OpenRunner, OpenWorkers, Scanned, work_here
@@ -143,7 +144,7 @@ def _try_out(job: Job, scan: Scan, workers: int, threads: int, serial: float) ->
 
     with (
         tempfile.TemporaryDirectory(prefix="mmdream") as folder,
-        nodes.start_local_workers(workers, threads, Path(folder)) as client,
+        nodes.start_local_workers(workers, Path(folder)) as client,
     ):
         trial = try_workers(client, job, scan, threads)
     runs = plan_chains(scan.shots, plan_seams(scan, job.recipe.seams))
@@ -181,4 +182,6 @@ def _find_workers(execution: Execution, folder: Path) -> AbstractContextManager[
         assert execution.keys is not None
         return nodes.connect(execution.cluster, execution.keys)
     assert isinstance(execution.workers, int)
-    return nodes.start_local_workers(execution.workers, count_threads(), folder)
+    from mmdream.cluster.session import load_framework
+
+    return nodes.start_local_workers(execution.workers, folder, Call(load_framework, (count_threads(),)))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
+    from mmdream.cluster.tasks import Call
+
 CERTIFICATE_FILE, KEY_FILE = "certificate.pem", "key.pem"
 LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 30
@@ -183,13 +185,11 @@ def connect(address: str, keys: Path) -> Iterator[Client]:
 
 
 @contextmanager
-def start_local_workers(count: int, threads: int, folder: Path) -> Iterator[Client]:
+def start_local_workers(count: int, folder: Path, first: Call | None = None) -> Iterator[Client]:
     """So many worker processes here, with keys of their own; they write what is on its way into a folder.
 
-    They load what they need to render in so many threads while the film is looked at.
+    Each of them does `first` at once, while the film is looked at.
     """
-    from mmdream.cluster.session import load_framework
-
     engine = import_engine()
     cluster: LocalCluster = engine.LocalCluster(
         n_workers=count, threads_per_worker=1, processes=True, host=LOOPBACK, protocol="tls",
@@ -199,14 +199,14 @@ def start_local_workers(count: int, threads: int, folder: Path) -> Iterator[Clie
     )  # fmt: skip
     _close_web_server(cluster.scheduler)
     client = engine.Client(cluster, set_as_default=False, name="mmdream")
-    loading = [
-        client.submit(load_framework, threads, workers=[address], pure=False)
-        for address in client.scheduler_info()["workers"]
-    ]
+    begun = []
+    if first is not None:
+        for each in client.scheduler_info()["workers"]:
+            begun.append(client.submit(first.function, *first.arguments, workers=[each], pure=False))
     try:
         yield client
     finally:
-        del loading
+        del begun
         _close(client)
         with suppress(Exception):  # Whoever cannot be closed any more is gone.
             cluster.close(timeout=5)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from mmdream.ascent.objectives import MEASURES, channel_cosine, class_evidence, energy, guide_similarity
 from mmdream.core.memory import cache_in_traces
+from mmdream.image.batch import current_meeting
 from mmdream.image.spectrum import make_reference_noise
 from mmdream.image.tiles import WHOLE, TileBox
 from mmdream.networks.framework import tf
@@ -19,9 +20,11 @@ RIVAL_WEIGHT = 1.0
 """Share of all classes' evidence that a class has to outdo: other networks tell dreams at 1 for what they are
 several times as often as those at 0.5."""
 
+FeatureFunction = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+"""Images float32 [n, H, W, 3] -> activations of layers by name, [n, h, w, c]."""
 ObjectiveFunction = Callable[..., tf.Tensor]
-"""(image float32 [1, H, W, 3], weights float32 [term]) -> float32 scalar; where layers have gains, a box,
-float32 [4], and these come behind."""
+"""(features of one image, weights float32 [term]) -> float32 scalar; where layers have gains, a box, float32
+[4], and these come behind."""
 GainsAt = Callable[[tf.Tensor], tf.Tensor]
 """Size of a layer, int32 [2] -> factors of its activations, float32 [1, h, w, c]."""
 ChannelGains = Mapping[str, np.ndarray]
@@ -45,16 +48,30 @@ def build_gradient(
 ) -> Callable[..., np.ndarray]:
     """The gradient of an objective, traced once for all: float32 [H, W, 3], 0..1 -> float32 [H, W, 3].
 
-    It also takes a `TileBox`, if the image is a part of the one whose places have `gains`.
+    It also takes a `TileBox`, if the image is a part of the one whose places have `gains`. In a
+    `GradientMeeting` it is computed together with those of others.
     """
-    traced = _traced_gradient(network, objective.terms, objective.measure, objective.guide, tuple(gains))
+    about = objective.terms, objective.measure, objective.guide, tuple(gains)
+    traced = _traced_gradient(network, *about)
     weights = tf.constant(objective.weights, tf.float32)
     factors = [tf.convert_to_tensor(np.sqrt(gain)) for gain in gains.values()]
 
     def gradient(image: np.ndarray, box: TileBox = WHOLE) -> np.ndarray:
         place = (tf.constant(box, tf.float32),) if gains else ()
         # Not tf.constant, which takes eight times as long over an array.
-        return traced(tf.convert_to_tensor(image[None]), weights, *place, *factors).numpy()[0]
+        given = tf.convert_to_tensor(image[None]), weights, *place, *factors
+        meeting = current_meeting()
+        if meeting is None:
+            return traced(*given).numpy()[0]
+        key = id(network), about, image.shape, *(factor.shape for factor in factors)
+        return meeting.compute(key, given, compute_together)
+
+    def compute_together(asked: Sequence[tuple[tf.Tensor, ...]]) -> Sequence[np.ndarray]:
+        if len(asked) == 1:
+            return traced(*asked[0]).numpy()
+        images, *rest = zip(*asked, strict=True)
+        stacked = [tf.concat(images, 0), *(tf.stack(each) for each in rest)]
+        return _traced_gradients(network, len(asked), *about)(*stacked).numpy()
 
     return gradient
 
@@ -81,8 +98,13 @@ def evaluate_objective(network: Network, objective: Objective, image: np.ndarray
 def _traced_objective(
     network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None
 ) -> Callable[..., tf.Tensor]:
-    function = _objective_function(network, terms, measure, guide)
-    return tf.function(function, input_signature=_input_signature(terms))
+    features_of, score = _objective_functions(network, terms, measure, guide)
+
+    @tf.function(input_signature=_input_signature(terms))
+    def objective(image: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        return score(features_of(image), weights)
+
+    return objective
 
 
 @cache_in_traces
@@ -101,7 +123,7 @@ def _traced_channel_energies(network: Network, layers: tuple[str, ...]) -> Calla
 def _traced_gradient(
     network: Network, terms: tuple[Term, ...], measure: str, guide: GuideImage | None, gained: tuple[str, ...]
 ) -> Callable[..., tf.Tensor]:
-    function = _objective_function(network, terms, measure, guide, gained)
+    features_of, score = _objective_functions(network, terms, measure, guide, gained)
 
     @tf.function(input_signature=_input_signature(terms, gained))
     def gradient(image: tf.Tensor, weights: tf.Tensor, *gains: tf.Tensor) -> tf.Tensor:
@@ -109,10 +131,40 @@ def _traced_gradient(
             tape.watch(image)
             # The mean over the cells makes a large image's gradient small; undo it, so that tiles of any
             # size agree with the whole, and before the gradient is taken, so that float16 can hold it.
-            total = tf.cast(tf.size(image), tf.float32) * function(image, weights, *gains)
+            total = tf.cast(tf.size(image), tf.float32) * score(features_of(image), weights, *gains)
         return tape.gradient(total, image)
 
     return gradient
+
+
+@cache_in_traces
+def _traced_gradients(
+    network: Network,
+    count: int,
+    terms: tuple[Term, ...],
+    measure: str,
+    guide: GuideImage | None,
+    gained: tuple[str, ...],
+) -> Callable[..., tf.Tensor]:
+    """As `_traced_gradient`, of so many images at once, each with weights and gains of its own."""
+    features_of, score = _objective_functions(network, terms, measure, guide, gained)
+    alone = _input_signature(terms, gained)
+    image = tf.TensorSpec([count, None, None, 3], tf.float32)
+    rest = [tf.TensorSpec([count, *spec.shape], spec.dtype) for spec in alone[1:]]
+
+    @tf.function(input_signature=[image, *rest])
+    def gradients(images: tf.Tensor, *given: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            features, pixels = features_of(images), tf.cast(tf.size(images[0]), tf.float32)
+            totals = [
+                pixels * score({name: a[k : k + 1] for name, a in features.items()}, *(x[k] for x in given))
+                for k in range(count)
+            ]
+            total = tf.add_n(totals)
+        return tape.gradient(total, images)
+
+    return gradients
 
 
 def _input_signature(terms: tuple[Term, ...], gained: tuple[str, ...] = ()) -> list[tf.TensorSpec]:
@@ -122,14 +174,14 @@ def _input_signature(terms: tuple[Term, ...], gained: tuple[str, ...] = ()) -> l
     return [image, weights, *place, *(tf.TensorSpec([None] * 3, tf.float32) for _ in gained)]
 
 
-def _objective_function(
+def _objective_functions(
     network: Network,
     terms: tuple[Term, ...],
     measure: str,
     guide: GuideImage | None,
     gained: tuple[str, ...] = (),
-) -> ObjectiveFunction:
-    """The weighted sum of the terms; every layer is computed once."""
+) -> tuple[FeatureFunction, ObjectiveFunction]:
+    """The features of images, every layer computed once, and the weighted sum of the terms of one's."""
     card, cosine = network.card, measure == "cosine"
     names = tuple(dict.fromkeys(str(card.head) if t.kind == "target" else t.name for t in terms))
     layers = network.layer_features(names)
@@ -160,8 +212,8 @@ def _objective_function(
         evaluate_layer, power = MEASURES[measure]
         return evaluate_layer(a) / scale**power
 
-    def objective(image: tf.Tensor, weights: tf.Tensor, *placed: tf.Tensor) -> tf.Tensor:
-        features, box, factors = features_of(image), placed[:1], placed[1:]
+    def score(features: dict[str, tf.Tensor], weights: tf.Tensor, *placed: tf.Tensor) -> tf.Tensor:
+        box, factors = placed[:1], placed[1:]
         gains = {
             layer: partial(tf.image.crop_and_resize, factor[None], box[0][None], [0])
             for layer, factor in zip(gained, factors, strict=True)
@@ -171,4 +223,4 @@ def _objective_function(
             [share * evaluate(term, features, gains) for share, term in zip(shares, terms, strict=True)]
         )
 
-    return objective
+    return features_of, score

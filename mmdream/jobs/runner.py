@@ -54,9 +54,16 @@ STEMS = "stems"
 @contextmanager
 def work_here(_folder: Path) -> Iterator[OpenRunner]:
     """The `OpenWorkers` of this process alone."""
-    from mmdream.render.video import LocalRunner
 
-    yield lambda _plan, _job, _seconds, _sink: nullcontext(LocalRunner())
+    def open_runner(
+        plan: VideoPlan, _job: Job, _seconds: np.ndarray, _sink: EventSink
+    ) -> AbstractContextManager[Runner]:
+        from mmdream.networks.framework import has_gpu
+        from mmdream.render.video import BatchingRunner, LocalRunner
+
+        return nullcontext(BatchingRunner() if has_gpu and len(plan.missing) > 1 else LocalRunner())
+
+    yield open_runner
 
 
 def start_job(

@@ -18,9 +18,10 @@ from mmdream.analysis.modulate import with_modulated_schedule
 from mmdream.audio.chunks import DreamHooks, FillChunks
 from mmdream.audio.mastering import AudioReport
 from mmdream.core.errors import Interrupted
-from mmdream.core.events import EventSink
+from mmdream.core.events import EventSink, RemainingTime
 from mmdream.core.memory import freeze_loaded_objects
 from mmdream.core.threads import lower_priority, run_in_threads
+from mmdream.image.batch import meeting
 from mmdream.media.mux import mux_video
 from mmdream.media.tracks import OutputAudioTrack
 from mmdream.media.verify import Verification, verify_video
@@ -91,6 +92,58 @@ class LocalRunner:
                 with closing(render_ahead(plan, chain, source, sink, lambda: count(1))) as parts:
                     for written in parts:
                         commit(written)
+
+    def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
+        """See `Runner.render_chunks`."""
+        return None
+
+
+CHAINS_AT_ONCE = 4
+"""Chains whose frames are dreamed in one batch on a graphics card."""
+
+
+class BatchingRunner:
+    """Renders several chains beside each other in this process, their gradients in one batch."""
+
+    in_order = False
+
+    def render_parts(
+        self,
+        plan: VideoPlan,
+        sink: EventSink,
+        is_stopped: Callable[[], bool],
+        count: Callable[[int], None],
+        commit: Callable[[WrittenPart], None],
+    ) -> None:
+        """See `Runner.render_parts`."""
+        with closing(open_source(plan, is_stopped)) as source:
+            for seam in plan.missing_seams:
+                with plan.store.record("seam", seam.number) as draft:
+                    draft.path.write_bytes(render_seam(plan, seam, source))
+        chains, lock, stop = iter(plan.missing), threading.Lock(), threading.Event()
+        todo, began, done = sum(part.frames for run in plan.missing for part in run), time.monotonic(), 0
+
+        def count_frame() -> None:
+            nonlocal done
+            with lock:
+                done += 1
+                count(1)
+                sink.emit(RemainingTime((todo - done) * (time.monotonic() - began) / done))
+
+        def work() -> None:
+            with closing(open_source(plan, lambda: is_stopped() or stop.is_set())) as source:
+                while not stop.is_set():
+                    with lock:
+                        chain = next(chains, None)
+                    if chain is None:
+                        return
+                    with met.seat(), closing(render_ahead(plan, chain, source, sink, count_frame)) as parts:
+                        for written in parts:
+                            with lock:
+                                commit(written)
+
+        with meeting() as met:
+            run_in_threads([work] * min(CHAINS_AT_ONCE, len(plan.missing)), stop)
 
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""

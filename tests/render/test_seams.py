@@ -1,0 +1,108 @@
+"""A long take in pieces: cut evenly, joined without a step, the same whatever is done first."""
+
+from __future__ import annotations
+
+from array import array
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from make import make_times, write_film
+from sklearn.datasets import load_sample_image
+
+from mmdream import Recipe, Schedule, dream_video
+from mmdream.analysis.shots import Scan, Shot
+from mmdream.media.probe import probe
+from mmdream.media.video_reader import read_frames
+from mmdream.render.parts import MAX_PART_FRAMES, plan_chains, plan_parts
+from mmdream.render.seams import (
+    OVERLAP_FRAMES,
+    WARM_UP_FRAMES,
+    Seam,
+    mix_states,
+    pack_seam,
+    plan_seams,
+    unpack_seam,
+)
+from mmdream.render.temporal import start_state
+
+FRAMES, RATE = 130, 25
+QUICK = Schedule(octaves=1, steps=2)
+
+
+def make_scan(*lengths: int) -> Scan:
+    edges = np.cumsum([0, *lengths]).tolist()
+    shots = tuple(Shot(first, stop, (0, 9, 0, 16)) for first, stop in pairwise(edges))
+    return Scan(shots, array("q", range(edges[-1])), array("f", [1.0] * edges[-1]), Fraction(1, RATE), 0)
+
+
+def test_long_takes_alone_are_cut_and_every_frame_stands_in_one_part():
+    scan = make_scan(40, 1500, 200)
+    seams = plan_seams(scan, 15)
+    assert [(seam.first, seam.stop) for seam in seams] == [
+        (40 + 375 * k, 40 + 375 * k + OVERLAP_FRAMES) for k in (1, 2, 3)
+    ]
+    assert all(seam.warm == seam.first - WARM_UP_FRAMES for seam in seams)
+    parts = plan_parts(scan.shots, seams)
+    assert [part.first for part in parts[1:]] == [part.stop for part in parts[:-1]]
+    assert parts[-1].stop == 1740
+    assert max(part.frames for part in parts) <= MAX_PART_FRAMES
+    assert {(seam.first, seam.stop) for seam in seams} <= {(part.first, part.stop) for part in parts}
+    starts = [chain[0].first for chain in plan_chains(scan.shots, seams)]
+    assert starts == [0, 40, *(seam.stop for seam in seams), 1540]
+
+
+def test_without_seams_or_room_for_them_nothing_is_cut():
+    assert plan_seams(make_scan(1500), None) == ()
+    assert plan_seams(make_scan(70, 80), 3) == ()
+    assert plan_parts(make_scan(1500).shots, ()) == plan_parts(make_scan(1500).shots)
+
+
+def test_states_come_back_as_they_were_and_go_over_into_the_others():
+    rng = np.random.default_rng(0)
+    grey = np.zeros((4, 6), np.uint8)
+    one, other = (
+        start_state(rng.normal(0, 0.1, (8, 12, 3)).astype(np.float32), grey, ascent, 1.0) for ascent in (1, 2)
+    )
+    first, stop = unpack_seam(pack_seam(((one, None), (other, None))))
+    assert first[1] is None
+    np.testing.assert_array_equal(first[0].detail, one.detail)
+    assert stop[0].unit_gain == other.unit_gain
+    (half,) = mix_states((one,), (other,), 0.5)
+    np.testing.assert_allclose(half.detail, (one.detail + other.detail) / 2, atol=1e-6)
+    assert mix_states((one,), (other,), 1) == (other,)
+    assert mix_states((None,), (other,), 0.1) == (other,)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slow pan over a photograph."""
+    photo = load_sample_image("china.jpg")
+    frames = [np.ascontiguousarray(photo[100:164, 2 * k : 2 * k + 96]) for k in range(FRAMES)]
+    return write_film(
+        tmp_path_factory.mktemp("take") / "take.mkv", make_times(FRAMES, RATE), frames=frames,
+        options={"crf": "12"},
+    )  # fmt: skip
+
+
+def test_no_step_is_seen_at_a_seam(film: Path, tmp_path: Path):
+    dreams = {}
+    for seams in (None, 3.0):
+        dream_video(film, tmp_path / f"{seams}.mkv", Recipe(schedule=QUICK, seams=seams))
+        dreams[seams] = np.stack([frame.rgb for frame in read_frames(probe(tmp_path / f"{seams}.mkv"))])
+    source = np.stack([frame.rgb for frame in read_frames(probe(film))])
+    (seam,) = [Seam(0, 29, 65, 89)]
+    whole, cut = dreams[None], dreams[3.0]
+    np.testing.assert_array_equal(
+        cut[: seam.first], whole[: seam.first]
+    )  # The first piece is the take's own.
+    assert not np.array_equal(cut[seam.stop :], whole[seam.stop :])
+    detail = cut - source
+    # What the dream changes from frame to frame, the pan undone.
+    change = np.array([np.abs(detail[k, :, :-2] - detail[k - 1, :, 2:]).mean() for k in range(1, FRAMES)])
+    near, usual = change[seam.first - 2 : seam.stop + 1], np.median(change[30:])
+    assert near.max() < 1.6 * usual
+    strength = np.abs(detail).mean(axis=(1, 2, 3))
+    assert strength[seam.first : seam.stop].min() > 0.85 * np.median(strength[30:])
