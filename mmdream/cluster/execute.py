@@ -57,7 +57,7 @@ def choose_execution(execution: Execution, film: MediaFile, job: Job, sink: Even
         estimate, scanned = _find_quickest(execution, film, job, sink)
         workers = estimate.workers if estimate.workers > 1 else None
         execution, threads = replace(execution, workers=workers, threads=estimate.threads), estimate.threads
-    elif execution.workers is not None and threads is None:
+    elif isinstance(execution.workers, int) and threads is None:
         threads = max(1, count_processors() // execution.workers)
         execution = replace(execution, threads=threads)
     limit_threads(threads)
@@ -75,9 +75,8 @@ def choose_workers_again(execution: Execution, threads: int) -> Execution:
 
 def estimate_workers(execution: Execution, film: MediaFile, job: Job, sink: EventSink) -> SharedEstimate:
     """What a film's picture takes with the workers that are asked for, from a trial of theirs."""
-    if execution.workers == "auto":
+    if not isinstance(execution.workers, int):
         return _find_quickest(execution, film, job, sink)[0]
-    assert execution.workers is not None
     (scan, _), serial = _scan(film, job, sink)
     threads = execution.threads or max(1, count_processors() // execution.workers)
     return _try_out(job, scan, execution.workers, threads, serial)[0]

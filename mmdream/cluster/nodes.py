@@ -96,6 +96,7 @@ def read_keys(folder: Path) -> Security:
 def run_scheduler(keys: Path, host: str, port: int, dashboard: bool, tell: Callable[[str], None]) -> None:
     """Run a scheduler until it is stopped, and tell its address. `UserError`: it cannot listen there."""
     engine, security = import_engine(), read_keys(keys)
+    _check_host(host, port)
 
     async def run() -> None:
         import dask
@@ -113,7 +114,7 @@ def run_scheduler(keys: Path, host: str, port: int, dashboard: bool, tell: Calla
 
     try:
         asyncio.run(run())
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"{host}:{port}: a scheduler cannot listen there ({error})") from error
 
 
@@ -130,6 +131,7 @@ def run_worker(address: str, keys: Path, host: str | None, folder: Path | None) 
     check_address(address)
     if host is None and not _is_loopback(address):
         raise UserError("name the address of this machine that the scheduler reaches: --host ADDRESS")
+    _check_host(host or LOOPBACK, 0)
 
     async def run() -> None:
         worker = engine.Worker(
@@ -143,8 +145,16 @@ def run_worker(address: str, keys: Path, host: str | None, folder: Path | None) 
 
     try:
         asyncio.run(run())
-    except (OSError, TimeoutError) as error:
+    except (OSError, RuntimeError, TimeoutError) as error:
         raise UserError(f"{address}: no scheduler with these keys answers there") from error
+
+
+def _check_host(host: str, port: int) -> None:
+    """Refuse an address that is not this machine's, or a port that is taken."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise UserError(f"{host}:{port}: cannot listen there ({error.strerror or error})") from error
 
 
 def _close_web_server(node: Any) -> None:
@@ -168,13 +178,13 @@ def _is_loopback(address: str) -> bool:
 
 
 @contextmanager
-def connect(address: str, keys: Path) -> Iterator[Client]:
+def connect(address: str, keys: Path, seconds: float = CONNECT_SECONDS) -> Iterator[Client]:
     """A client of a scheduler; a `UserError` if none with these keys answers."""
     engine, security = import_engine(), read_keys(keys)
     check_address(address)
     try:
         client = engine.Client(
-            address, security=security, timeout=CONNECT_SECONDS, set_as_default=False, name="mmdream"
+            address, security=security, timeout=seconds, set_as_default=False, name="mmdream"
         )
     except (OSError, TimeoutError, ValueError) as error:
         raise UserError(f"{address}: no scheduler with these keys answers there") from error

@@ -272,11 +272,11 @@ def _setting(kind: Any) -> Setting | None:
 def _expected(kind: Any, value: Any) -> str:
     """What to do about a wrong value."""
     types, meta = plain_types(kind), metadata(kind)
+    if (about := _setting(kind)) is not None and about.takes:
+        return f"give {about.takes}"
     if choices := [each for each in types if isinstance(each, str)]:
         nearest = suggest_name(value, choices) if isinstance(value, str) else ""
         return f"choose {', '.join(choices[:-1])} or {choices[-1]}{nearest}"
-    if (about := _setting(kind)) is not None and about.takes:
-        return f"give {about.takes}"
     number = "a whole number" if int in types else "a number" if types.keys() & {float, Fraction} else ""
     if number:
         right = (type(value) is int and abs(value) < 2**63) or (type(value) is float and int not in types)

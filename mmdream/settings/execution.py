@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Literal
 
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import MACHINES, checked, setting
 
 MAX_WORKERS = 512
 """On one machine; more are a slip of the finger."""
-WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKERS)] | Literal["auto"]
 
 
 @checked
@@ -30,12 +27,12 @@ class Execution:
         256,
         default_text="all processors, shared by the workers",
     )
-    workers: WorkerCount | None = setting(
+    workers: int | Literal["auto"] | None = setting(
         None,
         "Render in so many processes here, or in as many as are quickest.",
         MACHINES,
         "N|auto",
-        takes="a number or auto",
+        takes=f"a number between 1 and {MAX_WORKERS}, or auto",
     )
     cluster: str | None = setting(
         None, "Render on the workers of a `mmdream cluster scheduler`.", MACHINES, "ADDRESS"
@@ -48,6 +45,9 @@ class Execution:
     )
 
     def __post_init__(self) -> None:
+        count = self.workers
+        if isinstance(count, int) and not 1 <= count <= MAX_WORKERS:
+            raise UserError(f"workers is {count}; give a number between 1 and {MAX_WORKERS}, or auto")
         if self.cluster is not None and self.workers is not None:
             raise UserError("--workers are processes here, and --cluster has its own; drop one of them")
         if self.cluster is not None and self.keys is None:
