@@ -179,8 +179,8 @@ def resume_video(
         job: the job's folder, or the name of the result where the folder lies beside it.
         overwrite: replace what has the result's name by now.
         output: another name for the result, of the same suffix; None: the job's.
-        execution: who works; without ``threads`` a task takes as many as the job began with, and with
-            ``anyway`` another machine, precision or library may make the rest differ in its last bits.
+        execution: who works; without ``threads`` a task takes as many as the job began with. ``anyway``:
+            another machine, precision, library or number of threads may make the rest differ in its last bits.
         listener: told about plan, warnings and progress.
 
     Raises:
@@ -191,7 +191,8 @@ def resume_video(
     from mmdream.jobs import runner
 
     other = None if output is None else Path(output)
-    limit_threads(execution.threads or runner.find_threads(Path(job)))
+    begun_with = None if execution.anyway else runner.find_threads(Path(job))
+    limit_threads(execution.threads or begun_with)
     execution = choose_workers_again(execution, count_threads())
     workers = workers_of(execution)
     return runner.resume_job(Path(job), listener or EventSink(), overwrite, other, execution, workers)

@@ -3,8 +3,8 @@
     python scripts/measure_dispatch.py [--chains 1500] [--seconds 1.0] [--workers 1,2,4,8,16,32,64]
 
 First a plan of so many chains at two workers whose tasks take 20 ms: the overhead of a task, and the
-coordinator's memory at each third of the way. Then, for each number of workers, tasks of `--seconds`: the share
-of the workers' time that they slept, which is what they were asked for.
+coordinator's memory at each third of the way. Then, for each number of workers, tasks of `--seconds`: the
+share of the workers' time that they slept, which is what they were asked for.
 """
 
 from __future__ import annotations
@@ -70,13 +70,15 @@ class Anybody:
 def run(workers: int, chains: int, seconds: float) -> tuple[float, list[float]]:
     """Wall seconds of a plan, and MiB of this process after each chain."""
     done: list[float] = []
-    with tempfile.TemporaryDirectory() as name, start_local_workers(workers, Path(name)) as client:
-        with Dispatcher(client, Anybody(), EventSink()) as dispatcher:
-            warm = [SleepingChain(f"warm {n}", 0.0, []) for n in range(4 * workers)]
-            dispatcher.run(warm, lambda: False)
-            began = time.perf_counter()
-            dispatcher.run([SleepingChain(f"chain {n}", seconds, done) for n in range(chains)], lambda: False)
-            return time.perf_counter() - began, done
+    with (
+        tempfile.TemporaryDirectory() as name,
+        start_local_workers(workers, Path(name)) as client,
+        Dispatcher(client, Anybody(), EventSink()) as dispatcher,
+    ):
+        dispatcher.run([SleepingChain(f"warm {n}", 0.0, []) for n in range(4 * workers)], lambda: False)
+        began = time.perf_counter()
+        dispatcher.run([SleepingChain(f"chain {n}", seconds, done) for n in range(chains)], lambda: False)
+        return time.perf_counter() - began, done
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ ORDER = (
     {"render"},
     {"views", "planning", "classify"},
     {"jobs"},
+    {"cluster"},
     {"api"},
     {"cli"},
     {"studio"},

@@ -238,7 +238,8 @@ def try_full_disk(cluster: Cluster, film: Path, expected: tuple[str, str]) -> bo
 def try_other_version(cluster: Cluster, film: Path, expected: tuple[str, str]) -> bool:
     """A worker of another version beside one of this."""
     package = Path(mmdream.__file__).parent
-    shutil.copytree(package, cluster.folder / "other" / "mmdream")
+    for name in ("mmdream", "models", "datasets"):
+        shutil.copytree(package.parent / name, cluster.folder / "other" / name)
     text = (package / "__init__.py").read_text().replace(mmdream.__version__, "9.9.9")
     (cluster.folder / "other" / "mmdream" / "__init__.py").write_text(text)
     cluster.stop_workers()

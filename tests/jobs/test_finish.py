@@ -157,7 +157,7 @@ def test_a_sheet_that_cannot_have_its_name_does_not_cost_the_film(
     assert sheet.read_text() == "mine"
     sheet.unlink()
     messages: list[str] = []
-    report = runner.resume_job(out, False, EventSink(say=messages.append))
+    report = runner.resume_job(out, EventSink(say=messages.append))
     assert report.output == str(out)
     assert not messages  # Nothing is dreamed again.
     assert np.array_equal(image.read_image(sheet), image.read_image(uninterrupted_run / "sheet.png"))

@@ -21,7 +21,7 @@ from filelock import FileLock
 from interrupted_runs import QUICK, ROOT, WORDS, hash_media, interrupt_run, start_mmdream
 from make import make_bursts, make_times, write_film
 
-from mmdream import Recipe, Schedule, UserError, dream_video, resume_video
+from mmdream import Execution, Recipe, Schedule, UserError, dream_video, resume_video
 from mmdream.core.errors import Stopped
 from mmdream.core.events import EventSink
 from mmdream.jobs.journal import FILE_NAMES, JOURNAL_FILE, Journal, read_journal
@@ -235,12 +235,12 @@ def test_other_settings_are_named_and_refused_unless_begun_anew(film: Path, job:
 
 def test_another_machine_is_refused_unless_told_otherwise(film: Path, job: Path, tmp_path: Path):
     fields = json.loads((job / JOB_FILE).read_text())
-    fields["environment"] |= {"cores": "99", "tensorflow": "1.0"}
+    fields["environment"] |= {"processor": "99", "tensorflow": "1.0"}
     (job / JOB_FILE).write_text(json.dumps(fields))
     for go_on in (lambda: resume_video(job), lambda: dream_video(film, tmp_path / "out.mkv", QUICK)):
-        with pytest.raises(UserError, match=r"cores was 99, is .*tensorflow was 1.0, is .*--anyway"):
+        with pytest.raises(UserError, match=r"processor was 99, is .*tensorflow was 1.0, is .*--anyway"):
             go_on()
-    assert resume_video(job, anyway=True).frames == FRAMES
+    assert resume_video(job, execution=Execution(anyway=True)).frames == FRAMES
 
 
 def test_a_source_that_has_changed_is_refused(film: Path, job: Path, tmp_path: Path):

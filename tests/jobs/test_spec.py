@@ -64,7 +64,7 @@ OTHER: dict[str, Any] = {
 def make_job(recipe: Recipe, overwrite: bool = False) -> Job:
     order = Selection(Fraction(1, 3), None, False, False, True)
     return Job(
-        Path("/in.mp4"), Path("/out.mkv"), order, recipe, overwrite, {"source": "0" * 64}, {"cores": "2"}
+        Path("/in.mp4"), Path("/out.mkv"), order, recipe, overwrite, {"source": "0" * 64}, {"threads": "2"}
     )
 
 
