@@ -179,8 +179,8 @@ def resume_video(
         job: the job's folder, or the name of the result where the folder lies beside it.
         overwrite: replace what has the result's name by now.
         output: another name for the result, of the same suffix; None: the job's.
-        execution: who works; without ``threads`` a task takes as many as the job began with. ``anyway``:
-            another machine, precision, library or number of threads may make the rest differ in its last bits.
+        execution: who works; without ``threads`` a task takes as many as the job began with. With
+            ``anyway`` another machine, precision, library or number of threads may make the rest differ.
         listener: told about plan, warnings and progress.
 
     Raises:
