@@ -95,7 +95,7 @@ class Dispatcher:
         self._pending: list[tuple[tuple[bool, float, int], _Run]] = []
         self._workers: dict[str, _Worker] = {}
         self._refused: dict[str, str] = {}
-        self._order, self._id = itertools.count(), uuid.uuid4().hex
+        self._order = itertools.count()
         self._stopped, self._failure = threading.Event(), list[BaseException]()
         self._batches: set[_Batch] = set()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
@@ -197,17 +197,18 @@ class Dispatcher:
             if problem is not None:
                 self._refuse(worker, problem)
 
-        worker.admission = self._submit(worker, "admission", self._judge.admission, answered)
+        worker.admission = self._submit(worker, self._judge.admission, answered)
 
     def _refuse(self, worker: _Worker, problem: str) -> None:
         worker.state, self._refused[worker.address] = "refused", f"{worker.name}: {problem}"
         self._sink.warn(f"worker {worker.name} is refused: {problem}")
 
-    def _submit(self, worker: _Worker, name: str, call: Call, then: Callable[[Any], None]) -> Future:
+    def _submit(self, worker: _Worker, call: Call, then: Callable[[Any], None]) -> Future:
         future = self._client.submit(
             call.function,
             *call.arguments,
-            key=f"{name} {next(self._order)} {self._id}",
+            # The scheduler keeps figures of all that stands before the last hyphen, for good.
+            key=f"mmdream-{uuid.uuid4().hex}",
             workers=[worker.address],
             allow_other_workers=False,
             pure=False,
@@ -267,7 +268,7 @@ class Dispatcher:
             elif not isinstance(answer, BaseException):
                 self.dropped += 1  # It was given to another meanwhile.
 
-        slot = _Slot(run, task, self._submit(worker, run.chain.name, run.chain.call(task, fresh), done))
+        slot = _Slot(run, task, self._submit(worker, run.chain.call(task, fresh), done))
         worker.slots.append(slot)
 
     def _finish(self, worker: _Worker, slot: _Slot, answer: Any) -> None:
