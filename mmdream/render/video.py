@@ -37,6 +37,7 @@ from mmdream.render.parts import (
     StoredChunks,
     outdated_states,
 )
+from mmdream.render.source import FileFrameSource
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 
@@ -85,9 +86,7 @@ class LocalRunner:
     ) -> None:
         """See `Runner.render_parts`."""
         with closing(open_source(plan, is_stopped)) as source:
-            for seam in plan.missing_seams:
-                with plan.store.record("seam", seam.number) as draft:
-                    draft.path.write_bytes(render_seam(plan, seam, source))
+            _render_seams(plan, source)
             for chain in plan.missing:
                 with closing(render_ahead(plan, chain, source, sink, lambda: count(1))) as parts:
                     for written in parts:
@@ -96,6 +95,13 @@ class LocalRunner:
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
         return None
+
+
+def _render_seams(plan: VideoPlan, source: FileFrameSource) -> None:
+    """Keep the states of the seams that the missing parts need."""
+    for seam in plan.missing_seams:
+        with plan.store.record("seam", seam.number) as draft:
+            draft.path.write_bytes(render_seam(plan, seam, source))
 
 
 CHAINS_AT_ONCE = 4
@@ -117,9 +123,7 @@ class BatchingRunner:
     ) -> None:
         """See `Runner.render_parts`."""
         with closing(open_source(plan, is_stopped)) as source:
-            for seam in plan.missing_seams:
-                with plan.store.record("seam", seam.number) as draft:
-                    draft.path.write_bytes(render_seam(plan, seam, source))
+            _render_seams(plan, source)
         chains, lock, stop = iter(plan.missing), threading.Lock(), threading.Event()
         todo, began, done = sum(part.frames for run in plan.missing for part in run), time.monotonic(), 0
 
