@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,8 @@ def run_scheduler(keys: Path, host: str, port: int, dashboard: bool, tell: Calla
     """Run a scheduler until it is stopped, and tell its address. `UserError`: it cannot listen there."""
     engine, security = import_engine(), read_keys(keys)
     _check_host(host, port)
+    if dashboard and find_spec("bokeh") is None:
+        raise UserError("--dashboard needs one more package: pip install bokeh")
 
     async def run() -> None:
         import dask

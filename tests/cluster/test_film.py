@@ -9,6 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +23,23 @@ from sklearn.datasets import load_sample_image
 
 from mmdream import Execution, Recipe, Schedule, UserError, dream_video, plan_video
 from mmdream.cluster.film import FilmWorkers
-from mmdream.cluster.messages import Introduction, PlanBundle
+from mmdream.cluster.film_tasks import PartChain
+from mmdream.cluster.messages import Introduction, PartResult, PlanBundle, hash_bytes
 from mmdream.cluster.nodes import connect, make_keys
+from mmdream.cluster.tasks import WrongResult
 from mmdream.core.events import EventSink
 from mmdream.core.processors import count_threads
+from mmdream.jobs.journal import Journal
 from mmdream.jobs.runner import find_threads
+from mmdream.jobs.spec import describe_job
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
+from mmdream.render.chain import open_source, render_chain
+from mmdream.render.prepare import prepare_video
+from mmdream.render.video import commit_part
 from mmdream.sample.film import synthesize_music
+from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 
 RATE, HERTZ = 12, 16_000
@@ -92,6 +104,38 @@ def test_the_film_of_two_workers_of_which_one_is_killed_is_that_of_one_process(
     assert report.frames == sum(SHOTS)
     assert any("frames a second; frames by worker: " in line for line in lines)
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+def test_a_part_that_is_not_what_was_asked_for_is_not_taken(film: Path, tmp_path: Path):
+    recipe = Recipe(schedule=Schedule(octaves=1, steps=1))
+    selection = Selection(start=Fraction(0), end=Fraction(2), keep_sound=True)
+    job = describe_job(film, tmp_path / "out.mkv", selection, recipe, False, False)
+    journal = Journal(tmp_path)
+    plan = prepare_video(probe(film), job, journal, EventSink(), lambda: False)
+    (chain,) = plan.missing
+    with closing(open_source(plan, lambda: False)) as source:
+        written = next(iter(render_chain(plan, chain, source, EventSink(), lambda: None)))
+    picture = journal.path("picture", 0).read_bytes()
+    journal.remove("picture", 0)
+    counted: list[int] = []
+    parts = PartChain(plan, "plan", chain, [10.0], partial(commit_part, plan), counted.append, EventSink())
+    about = written.drafts[-1].count, picture, written.drafts[-1].sums, None, hash_bytes(picture)
+    good = PartResult("plan", 0, *about, {}, (), None)
+    torn = picture[: len(picture) // 2]
+    for wrong, seconds, told in (
+        (replace(good, plan="other"), 9, "of another plan"),
+        (replace(good, number=1), 9, "of another plan"),
+        (replace(good, picture=picture[:-1] + b"?"), 9, "damaged on its way"),
+        (replace(good, picture=torn, digest=hash_bytes(torn)), 9, "another count of frames"),
+        (replace(good, frames=7), 9, "another count of frames"),
+        (replace(good, carry=b"x", digest=hash_bytes(picture, b"x")), 9, "without the states"),
+        (good, 0.1, "too quick to be true"),
+    ):
+        with pytest.raises(WrongResult, match=told):
+            parts.accept(0, wrong, 0, seconds)
+    assert (journal.finished("picture"), counted) == ({}, [])
+    assert parts.accept(0, good, 0, 9) == len(plan.scan.pts)
+    assert (list(journal.finished("picture")), counted) == ([0], [len(plan.scan.pts)])
 
 
 def test_a_worker_that_differs_is_refused_by_name_unless_it_is_taken_anyway():
@@ -192,6 +236,7 @@ def test_what_is_wrong_with_keys_and_addresses_is_told_in_a_line(film: Path, tmp
         (("keys", film / "keys"), "keys cannot be written there"),
         (("scheduler", "--keys", tmp_path), "holds no keys; make some with: mmdream cluster keys"),
         (("scheduler", "--keys", keys, "--host", "192.0.2.1"), "192.0.2.1:8786: cannot listen there"),
+        (("scheduler", "--keys", keys, "--port", "0", "--dashboard"), "--dashboard needs one more package"),
         (("worker", "tcp://127.0.0.1:1", "--keys", keys), "is no scheduler's address"),
         (("worker", "tls://192.0.2.1:1", "--keys", keys), "--host ADDRESS"),
     ):
