@@ -97,9 +97,14 @@ def test_every_dependency_is_used() -> None:
 def test_everything_used_is_a_dependency() -> None:
     # Found by way of others today, gone tomorrow.
     declared = {find_module(line) for line in PROJECT["dependencies"]}
-    studio = {find_module(line) for line in PROJECT["optional-dependencies"]["studio"]}
-    assert find_requirements("mmdream") <= declared | studio
-    assert not find_requirements("mmdream/cli", "mmdream/core", "mmdream/jobs", "mmdream/render") & studio
+    studio, cluster = (
+        {find_module(line) for line in PROJECT["optional-dependencies"][extra]}
+        for extra in ("studio", "cluster")
+    )
+    assert find_requirements("mmdream") <= declared | studio | cluster
+    places = "mmdream/cli", "mmdream/core", "mmdream/jobs", "mmdream/render"
+    assert not find_requirements(*places) & (studio | cluster)
+    assert not find_requirements("mmdream/cluster") & studio
     extras = {find_module(line) for lines in PROJECT["optional-dependencies"].values() for line in lines}
     assert find_requirements("scripts", "tests", "notebooks") <= declared | extras
 

@@ -14,9 +14,9 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mmdream.cluster.state import Batch, GivenChain, Slot, WorkerState
 from mmdream.cluster.tasks import Call, ChainLost, TaskChain, Workers, WrongResult
 from mmdream.core.errors import DiskFull, Interrupted, UserError
 from mmdream.core.events import EventSink
@@ -38,53 +38,6 @@ ADMISSION_SECONDS = 300.0
 """Given to a worker to say what it is."""
 
 
-@dataclass(eq=False)
-class _Run:
-    """A chain on its way."""
-
-    chain: TaskChain
-    batch: _Batch
-    accepted: set[int] = field(default_factory=set)
-    """Tasks whose results are kept."""
-    began: float = 0.0
-    """When its worker was given it, as `time.monotonic` gives it."""
-    first: int = 0
-    """The task that its worker began with."""
-    failures: list[str] = field(default_factory=list)
-    failed_by: set[str] = field(default_factory=set)
-
-
-@dataclass(eq=False)
-class _Batch:
-    """Chains that are waited for together."""
-
-    open: int
-    over: threading.Event = field(default_factory=threading.Event)
-    errors: list[UserError] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class _Slot:
-    """A task that a worker has."""
-
-    run: _Run
-    task: int
-    future: Future
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A worker that is there."""
-
-    address: str
-    name: str
-    state: str = "asked"
-    """asked, admitted, refused."""
-    slots: list[_Slot] = field(default_factory=list)
-    admission: Future | None = None
-    """Kept, or the engine would forget it."""
-
-
 class Dispatcher:
     """Gives chains out to the workers of a client, from a thread of its own; used as a context manager."""
 
@@ -92,12 +45,12 @@ class Dispatcher:
         """Ask nobody yet."""
         self._client, self._judge, self._sink = client, workers, sink
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._pending: list[tuple[tuple[bool, float, int], _Run]] = []
-        self._workers: dict[str, _Worker] = {}
+        self._pending: list[tuple[tuple[bool, float, int], GivenChain]] = []
+        self._workers: dict[str, WorkerState] = {}
         self._refused: dict[str, str] = {}
         self._order = itertools.count()
         self._stopped, self._failure = threading.Event(), list[BaseException]()
-        self._batches: set[_Batch] = set()
+        self._batches: set[Batch] = set()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self.shares: Counter[str] = Counter()
         """Work that each worker did, by its name."""
@@ -124,7 +77,7 @@ class Dispatcher:
         """
         if not chains:
             return
-        batch = _Batch(len(chains))
+        batch = Batch(len(chains))
         self._events.put(lambda: self._add(chains, batch))
         while not batch.over.wait(POLL_SECONDS / 2):
             if self._failure:
@@ -134,12 +87,12 @@ class Dispatcher:
         for error in batch.errors:
             raise error
 
-    def _add(self, chains: Sequence[TaskChain], batch: _Batch) -> None:
+    def _add(self, chains: Sequence[TaskChain], batch: Batch) -> None:
         self._batches.add(batch)
         for chain in chains:
-            self._put_back(_Run(chain, batch))
+            self._put_back(GivenChain(chain, batch))
 
-    def _put_back(self, run: _Run) -> None:
+    def _put_back(self, run: GivenChain) -> None:
         chain = run.chain
         # What was begun goes before what was not: its worker's place in the film is nearest to its end.
         key = not chain.urgent, -chain.size, next(self._order)
@@ -180,14 +133,14 @@ class Dispatcher:
         for address in self._workers.keys() - here.keys():
             self._lose(self._workers.pop(address))
         for address in here.keys() - self._workers.keys():
-            worker = _Worker(address, str(here[address]["name"]))
+            worker = WorkerState(address, str(here[address]["name"]))
             self._workers[address] = worker
             self._ask(worker)
         if self._workers and all(worker.state == "refused" for worker in self._workers.values()):
             told = "; ".join(dict.fromkeys(self._refused[name] for name in self._workers))
             raise UserError(f"no worker is fit for this film: {told}")
 
-    def _ask(self, worker: _Worker) -> None:
+    def _ask(self, worker: WorkerState) -> None:
         def answered(answer: Any) -> None:
             if isinstance(answer, BaseException):
                 problem: str | None = str(answer) or type(answer).__name__
@@ -199,11 +152,11 @@ class Dispatcher:
 
         worker.admission = self._submit(worker, self._judge.admission, answered)
 
-    def _refuse(self, worker: _Worker, problem: str) -> None:
+    def _refuse(self, worker: WorkerState, problem: str) -> None:
         worker.state, self._refused[worker.address] = "refused", f"{worker.name}: {problem}"
         self._sink.warn(f"worker {worker.name} is refused: {problem}")
 
-    def _submit(self, worker: _Worker, call: Call, then: Callable[[Any], None]) -> Future:
+    def _submit(self, worker: WorkerState, call: Call, then: Callable[[Any], None]) -> Future:
         future = self._client.submit(
             call.function,
             *call.arguments,
@@ -233,7 +186,7 @@ class Dispatcher:
                 if not self._give(worker):
                     break
 
-    def _give(self, worker: _Worker) -> bool:
+    def _give(self, worker: WorkerState) -> bool:
         last = worker.slots[-1] if worker.slots else None
         if last is not None and last.task + 1 < last.run.chain.tasks:
             self._start(worker, last.run, last.task + 1, fresh=False)
@@ -258,20 +211,20 @@ class Dispatcher:
         return True
 
     @staticmethod
-    def _first_missing(run: _Run) -> int:
+    def _first_missing(run: GivenChain) -> int:
         return next(task for task in range(run.chain.tasks) if task not in run.accepted)
 
-    def _start(self, worker: _Worker, run: _Run, task: int, fresh: bool) -> None:
+    def _start(self, worker: WorkerState, run: GivenChain, task: int, fresh: bool) -> None:
         def done(answer: Any) -> None:
             if slot in worker.slots:
                 self._finish(worker, slot, answer)
             elif not isinstance(answer, BaseException):
                 self.dropped += 1  # It was given to another meanwhile.
 
-        slot = _Slot(run, task, self._submit(worker, run.chain.call(task, fresh), done))
+        slot = Slot(run, task, self._submit(worker, run.chain.call(task, fresh), done))
         worker.slots.append(slot)
 
-    def _finish(self, worker: _Worker, slot: _Slot, answer: Any) -> None:
+    def _finish(self, worker: WorkerState, slot: Slot, answer: Any) -> None:
         """Keep a task's result, or see what is to become of its chain."""
         worker.slots.remove(slot)
         slot.future.release()
@@ -302,20 +255,20 @@ class Dispatcher:
             told = str(answer) if isinstance(answer, UserError) else f"{type(answer).__name__}: {answer}"
             self._blame(worker, run, told)
 
-    def _dismiss(self, worker: _Worker, problem: str) -> None:
+    def _dismiss(self, worker: WorkerState, problem: str) -> None:
         """Give a worker nothing more, and what it has to others."""
         for run in {slot.run for slot in worker.slots}:
             self._withdraw(worker, run)
             self._put_back(run)
         self._refuse(worker, problem)
 
-    def _withdraw(self, worker: _Worker, run: _Run) -> None:
+    def _withdraw(self, worker: WorkerState, run: GivenChain) -> None:
         """Forget what a worker still has of a chain."""
         for slot in [slot for slot in worker.slots if slot.run is run]:
             worker.slots.remove(slot)
             slot.future.cancel()
 
-    def _blame(self, worker: _Worker, run: _Run, problem: str) -> None:
+    def _blame(self, worker: WorkerState, run: GivenChain, problem: str) -> None:
         """A chain failed at a worker: it goes to another, or stops."""
         self._withdraw(worker, run)
         run.failed_by.add(worker.address)
@@ -328,7 +281,7 @@ class Dispatcher:
         self._sink.warn(f"{run.chain.name} failed at worker {worker.name}: {problem}; it goes to another")
         self._put_back(run)
 
-    def _stop_hopeless(self, runs: Sequence[_Run]) -> None:
+    def _stop_hopeless(self, runs: Sequence[GivenChain]) -> None:
         """Stop the chains that everybody here has failed."""
         able = {each.address for each in self._workers.values() if each.state == "admitted"}
         for run in runs:
@@ -337,7 +290,7 @@ class Dispatcher:
                 heapq.heapify(self._pending)
                 self._close(run, f"{run.chain.name} failed: {run.failures[-1]}")
 
-    def _close(self, run: _Run, problem: str | None = None) -> None:
+    def _close(self, run: GivenChain, problem: str | None = None) -> None:
         if problem is not None:
             run.batch.errors.append(UserError(problem))
             self._sink.warn(problem)
@@ -346,7 +299,7 @@ class Dispatcher:
             self._batches.discard(run.batch)
             run.batch.over.set()
 
-    def _lose(self, worker: _Worker) -> None:
+    def _lose(self, worker: WorkerState) -> None:
         """A worker has gone: what it had goes to others, from the first part that is not here."""
         if not worker.slots:
             return

@@ -55,6 +55,7 @@ OTHER: dict[str, Any] = {
     "bidirectional": True,
     "color": "source",
     "seed": 7,
+    "seams": 15.0,
     "size": "480p",
     "precision": "float32",
 }
