@@ -134,7 +134,7 @@ def _describe_job(
 ) -> tuple[MediaFile, Path, Job]:
     """The film, the result's name, and the job that makes one of the other."""
     from mmdream.analysis.modulate import check_drives
-    from mmdream.jobs.runner import is_delivered
+    from mmdream.jobs.outputs import is_delivered
     from mmdream.jobs.spec import describe_job
     from mmdream.jobs.store import job_folder
     from mmdream.media.formats import VIDEO_SUFFIXES
