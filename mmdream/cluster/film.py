@@ -116,6 +116,9 @@ class WorkerRunner:
         ]
         self.dispatcher.run([SeamTask(plan, self.digest, seam) for seam in plan.missing_seams], is_stopped)
         self.dispatcher.run(chains, is_stopped)
+        if todo:
+            rate = todo / max(time.monotonic() - self._began, 1e-3)
+            sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
 
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
@@ -142,7 +145,7 @@ class WorkerRunner:
         now = time.monotonic()
         rate = self._done / max(now - self._began, 1e-3)
         sink.emit(RemainingTime((todo - self._done) / rate))
-        if now - self._told > TELL_SECONDS or self._done == todo:
+        if now - self._told > TELL_SECONDS:
             self._told = now
             sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
 
