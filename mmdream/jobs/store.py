@@ -183,8 +183,12 @@ def write_job(job: Job, folder: Path) -> None:
 def check_environment(job: Job, here: dict[str, str], how: str) -> None:
     """Refuse to go on where the rest of a film would not be the same, bit for bit."""
     if other := format_differences(job.environment, here):
+        differing = {
+            name for name in {**job.environment, **here} if job.environment.get(name) != here.get(name)
+        }
+        right = f"with --threads {job.environment['threads']}" if differing == {"threads"} else "there"
         raise UserError(
-            f"{job.out}: begun where the dream would differ in its last bits ({other}); go on there, "
+            f"{job.out}: begun where the dream would differ in its last bits ({other}); go on {right}, "
             f"or here: {how} --anyway"
         )
 

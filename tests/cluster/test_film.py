@@ -200,7 +200,10 @@ def test_what_was_begun_with_other_threads_is_not_gone_on_with(film: Path, tmp_p
     assert find_threads(tmp_path / "out.mkv") == count_threads()
     job = tmp_path / ".out.mkv.mmdream" / "job.json"
     job.write_text(job.read_text().replace(f'"threads": "{count_threads()}"', '"threads": "7"'))
-    with pytest.raises(UserError, match=rf"threads was 7, is {count_threads()}.*--anyway"):
+    with pytest.raises(
+        UserError,
+        match=rf"threads was 7, is {count_threads()}.*; go on with --threads 7, or here: .*--anyway",
+    ):
         dream_video(film, tmp_path / "out.mkv", QUICK)
 
 
