@@ -34,8 +34,6 @@ GATHER_SECONDS = 60.0
 """Given to a result's way here."""
 LOST_SECONDS = 60.0
 """Without an answer of the scheduler, after which the work ends."""
-ADMISSION_SECONDS = 300.0
-"""Given to a worker to say what it is."""
 
 
 class Dispatcher:
@@ -45,12 +43,11 @@ class Dispatcher:
         """Ask nobody yet."""
         self._client, self._judge, self._sink = client, workers, sink
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._pending: list[tuple[tuple[bool, float, int], GivenChain]] = []
+        self._pending: list[tuple[tuple[bool, bool, float, int], GivenChain]] = []
         self._workers: dict[str, WorkerState] = {}
         self._refused: dict[str, str] = {}
         self._order = itertools.count()
         self._stopped, self._failure = threading.Event(), list[BaseException]()
-        self._batches: set[Batch] = set()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self.shares: Counter[str] = Counter()
         """Work that each worker did, by its name."""
@@ -88,14 +85,13 @@ class Dispatcher:
             raise error
 
     def _add(self, chains: Sequence[TaskChain], batch: Batch) -> None:
-        self._batches.add(batch)
         for chain in chains:
             self._put_back(GivenChain(chain, batch))
 
     def _put_back(self, run: GivenChain) -> None:
         chain = run.chain
-        # What was begun goes before what was not: its worker's place in the film is nearest to its end.
-        key = not chain.urgent, -chain.size, next(self._order)
+        # What was begun goes first: its states are large, and kept until it is done.
+        key = not chain.urgent, not run.accepted, -chain.size, next(self._order)
         heapq.heappush(self._pending, (key, run))
 
     def _work(self) -> None:
@@ -137,11 +133,13 @@ class Dispatcher:
             self._workers[address] = worker
             self._ask(worker)
         if self._workers and all(worker.state == "refused" for worker in self._workers.values()):
-            told = "; ".join(dict.fromkeys(self._refused[name] for name in self._workers))
-            raise UserError(f"no worker is fit for this film: {told}")
+            reasons = "; ".join(dict.fromkeys(self._refused[address] for address in self._workers))
+            raise UserError(f"no worker is fit for this film: {reasons}")
 
     def _ask(self, worker: WorkerState) -> None:
         def answered(answer: Any) -> None:
+            if self._workers.get(worker.address) is not worker:
+                return  # It has gone.
             if isinstance(answer, BaseException):
                 problem: str | None = str(answer) or type(answer).__name__
             else:
@@ -248,12 +246,12 @@ class Dispatcher:
             self._withdraw(worker, run)
             self._put_back(run)
             self._dismiss(worker, str(answer))
-        elif isinstance(answer, ChainLost | TimeoutError) or _is_cancelled(answer):
+        elif isinstance(answer, ChainLost) or _is_cancelled(answer):
             self._withdraw(worker, run)
             self._put_back(run)
         else:
-            told = str(answer) if isinstance(answer, UserError) else f"{type(answer).__name__}: {answer}"
-            self._blame(worker, run, told)
+            is_plain = isinstance(answer, UserError)
+            self._blame(worker, run, str(answer) if is_plain else f"{type(answer).__name__}: {answer}")
 
     def _dismiss(self, worker: WorkerState, problem: str) -> None:
         """Give a worker nothing more, and what it has to others."""
@@ -273,19 +271,20 @@ class Dispatcher:
         self._withdraw(worker, run)
         run.failed_by.add(worker.address)
         run.failures.append(problem)
-        able = [each for each in self._workers.values() if each.state == "admitted"]
-        others = [each for each in able if each.address not in run.failed_by]
-        if len(run.failures) >= MAX_FAILURES or not others:
+        if len(run.failures) >= MAX_FAILURES or self._list_able() <= run.failed_by:
             self._close(run, f"{run.chain.name} failed: {problem} (at {worker.name})")
             return
         self._sink.warn(f"{run.chain.name} failed at worker {worker.name}: {problem}; it goes to another")
         self._put_back(run)
 
+    def _list_able(self) -> set[str]:
+        """Addresses of the workers that were not refused, or not yet."""
+        return {each.address for each in self._workers.values() if each.state != "refused"}
+
     def _stop_hopeless(self, runs: Sequence[GivenChain]) -> None:
         """Stop the chains that everybody here has failed."""
-        able = {each.address for each in self._workers.values() if each.state == "admitted"}
         for run in runs:
-            if able <= run.failed_by:
+            if self._list_able() <= run.failed_by:
                 self._pending = [item for item in self._pending if item[1] is not run]
                 heapq.heapify(self._pending)
                 self._close(run, f"{run.chain.name} failed: {run.failures[-1]}")
@@ -296,7 +295,6 @@ class Dispatcher:
             self._sink.warn(problem)
         run.batch.open -= 1
         if not run.batch.open:
-            self._batches.discard(run.batch)
             run.batch.over.set()
 
     def _lose(self, worker: WorkerState) -> None:

@@ -117,9 +117,9 @@ def _find_quickest(
         late = START_SECONDS if workers > 1 else 0.0
         found.append(replace(estimate, seconds=estimate.seconds + late))
     best = min(found, key=lambda each: each.seconds)
-    told = ", ".join(f"{each.text} {len(scan.pts) / each.seconds:.1f} frames a second" for each in found)
+    rates = ", ".join(f"{each.text} {len(scan.pts) / each.seconds:.1f} frames a second" for each in found)
     sink.say(
-        f"takes {best.text}, of {processors} processors, {most} chains and room for {fit} processes: {told}"
+        f"takes {best.text}, of {processors} processors, {most} chains and room for {fit} processes: {rates}"
     )
     return best, scanned
 

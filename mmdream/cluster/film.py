@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 CHUNKS_PER_TASK = 2
 """Chunks of a sound that are given out at once."""
-TELL_SECONDS = 30.0
+REPORT_SECONDS = 30.0
 """Between two lines about the workers."""
 
 
@@ -73,8 +73,8 @@ class FilmWorkers:
         }
         if not other or self.anyway:
             return answer.problem
-        told = "; ".join(f"{key} is {there}, and {here} here" for key, (here, there) in other.items())
-        return f"its dream would differ in the last bits ({told}); --anyway takes it"
+        differences = "; ".join(f"{key} is {there}, and {here} here" for key, (here, there) in other.items())
+        return f"its dream would differ in the last bits ({differences}); --anyway takes it"
 
 
 @dataclass
@@ -89,7 +89,7 @@ class WorkerRunner:
     in_order: bool = False
     _done: int = 0
     _began: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=time.monotonic)
+    _reported: float = field(default_factory=time.monotonic)
 
     def render_parts(
         self,
@@ -105,7 +105,7 @@ class WorkerRunner:
         def count_done(frames: int) -> None:
             count(frames)
             self._done += frames
-            self._tell(todo, sink)
+            self._report_pace(todo, sink)
 
         def expect(chain: Chain) -> list[float]:
             return [float(self.expected[part.first : part.stop].sum()) for part in chain]
@@ -141,12 +141,12 @@ class WorkerRunner:
         shares = sorted(self.dispatcher.shares.items())
         return ", ".join(f"{name} {frames}" for name, frames in shares if frames) or "none yet"
 
-    def _tell(self, todo: int, sink: EventSink) -> None:
+    def _report_pace(self, todo: int, sink: EventSink) -> None:
         now = time.monotonic()
         rate = self._done / max(now - self._began, 1e-3)
         sink.emit(RemainingTime((todo - self._done) / rate))
-        if now - self._told > TELL_SECONDS:
-            self._told = now
+        if now - self._reported > REPORT_SECONDS:
+            self._reported = now
             sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
 
 

@@ -74,7 +74,7 @@ class Session:
     """The open chain."""
     next_part: int = -1
     """The number of the part that it gives next."""
-    told: dict[str, float] = field(default_factory=dict)
+    reported: dict[str, float] = field(default_factory=dict)
     """Seconds of each stage that the coordinator knows of."""
     files: ExitStack = field(default_factory=ExitStack)
 
@@ -95,8 +95,8 @@ class Session:
     def take_timing(self) -> dict[str, float]:
         """Seconds of each stage since this was last asked."""
         seconds = dict(self.plan.stopwatch.seconds)
-        since = {kind: spent - self.told.get(kind, 0.0) for kind, spent in seconds.items()}
-        self.told = seconds
+        since = {kind: spent - self.reported.get(kind, 0.0) for kind, spent in seconds.items()}
+        self.reported = seconds
         return since
 
 
