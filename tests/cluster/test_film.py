@@ -43,8 +43,8 @@ from mmdream.settings.recipe import Selection
 from tests.command import mmdream
 
 RATE, HERTZ = 12, 16_000
-SHOTS = 124, 24, 24
-QUICK = Recipe(schedule=Schedule(octaves=1, steps=2), seams=4.0)
+SHOTS = 122, 8, 8
+QUICK = Recipe(schedule=Schedule(octaves=1, steps=1), seams=4.0)
 """The first shot is cut at a seam."""
 
 

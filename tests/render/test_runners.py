@@ -22,7 +22,7 @@ from mmdream.render.prepare import prepare_video
 from mmdream.render.video import BatchingRunner, LocalRunner, Runner, render_video
 from mmdream.settings.recipe import Selection
 
-SHOTS, LENGTH = 3, 50
+SHOTS, LENGTH = 2, 49
 """Shots longer than a part: each is a chain of its own."""
 
 

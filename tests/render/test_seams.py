@@ -80,29 +80,26 @@ def test_states_come_back_as_they_were_and_go_over_into_the_others():
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slow pan over a photograph."""
     photo = load_sample_image("china.jpg")
-    frames = [np.ascontiguousarray(photo[100:164, 2 * k : 2 * k + 96]) for k in range(FRAMES)]
+    frames = [np.ascontiguousarray(photo[100:148, 2 * k : 2 * k + 72]) for k in range(FRAMES)]
     return write_film(
         tmp_path_factory.mktemp("take") / "take.mkv", make_times(FRAMES, RATE), frames=frames,
-        options={"crf": "12"},
+        options={"crf": "12", "threads": "1"},
     )  # fmt: skip
 
 
 def test_no_step_is_seen_at_a_seam(film: Path, tmp_path: Path):
-    dreams = {}
-    for seams in (None, 3.0):
-        dream_video(film, tmp_path / f"{seams}.mkv", Recipe(schedule=QUICK, seams=seams))
-        dreams[seams] = np.stack([frame.rgb for frame in read_frames(probe(tmp_path / f"{seams}.mkv"))])
-    source = np.stack([frame.rgb for frame in read_frames(probe(film))])
-    (seam,) = [Seam(0, 29, 65, 89)]
-    whole, cut = dreams[None], dreams[3.0]
-    np.testing.assert_array_equal(
-        cut[: seam.first], whole[: seam.first]
-    )  # The first piece is the take's own.
-    assert not np.array_equal(cut[seam.stop :], whole[seam.stop :])
+    seam = Seam(0, 29, 65, 89)
+    for name, seams, end in (("whole", None, Fraction(seam.first, RATE)), ("cut", 3.0, None)):
+        dream_video(film, tmp_path / f"{name}.mkv", Recipe(schedule=QUICK, seams=seams), end=end)
+    whole, cut, source = (
+        np.stack([frame.rgb for frame in read_frames(probe(path))])
+        for path in (tmp_path / "whole.mkv", tmp_path / "cut.mkv", film)
+    )
+    np.testing.assert_array_equal(cut[: seam.first], whole)  # The first piece is the take's own.
     detail = cut - source
     # What the dream changes from frame to frame, the pan undone.
     change = np.array([np.abs(detail[k, :, :-2] - detail[k - 1, :, 2:]).mean() for k in range(1, FRAMES)])
     near, usual = change[seam.first - 2 : seam.stop + 1], np.median(change[30:])
     assert near.max() < 1.6 * usual
     strength = np.abs(detail).mean(axis=(1, 2, 3))
-    assert strength[seam.first : seam.stop].min() > 0.85 * np.median(strength[30:])
+    assert strength[seam.first : seam.stop].min() > 0.75 * np.median(strength[30:])
