@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmdream.cluster.state import Batch, GivenChain, Slot, WorkerState
@@ -32,6 +32,10 @@ POLL_SECONDS = 0.5
 """Between two looks at who is there."""
 GATHER_SECONDS = 60.0
 """Given to a result's way here."""
+BUSY_STATES = "executing", "ready", "waiting", "fetch", "flight", "constrained", "long-running"
+"""What the engine calls the tasks that a worker has still to do."""
+STALLED_SECONDS = 20.0
+"""That a worker may have nothing to do while it should, before that is given out again."""
 LOST_SECONDS = 60.0
 """Without an answer of the scheduler, after which the work ends."""
 
@@ -46,7 +50,7 @@ class Dispatcher:
         self._pending: list[tuple[tuple[bool, bool, float, int], GivenChain]] = []
         self._workers: dict[str, WorkerState] = {}
         self._refused: dict[str, str] = {}
-        self._order = itertools.count()
+        self._order, self._open = itertools.count(), set[GivenChain]()
         self._stopped, self._failure = threading.Event(), list[BaseException]()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self.shares: Counter[str] = Counter()
@@ -74,7 +78,7 @@ class Dispatcher:
         """
         if not chains:
             return
-        batch = Batch(len(chains))
+        batch = Batch()
         self._events.put(lambda: self._add(chains, batch))
         while not batch.over.wait(POLL_SECONDS / 2):
             if self._failure:
@@ -86,7 +90,9 @@ class Dispatcher:
 
     def _add(self, chains: Sequence[TaskChain], batch: Batch) -> None:
         for chain in chains:
-            self._put_back(GivenChain(chain, batch))
+            run = GivenChain(chain, batch)
+            self._open.add(run)
+            self._put_back(run)
 
     def _put_back(self, run: GivenChain) -> None:
         chain = run.chain
@@ -132,9 +138,29 @@ class Dispatcher:
             worker = WorkerState(address, str(here[address]["name"]))
             self._workers[address] = worker
             self._ask(worker)
+        for worker in self._workers.values():
+            self._check_busy(worker, here[worker.address]["metrics"].get("task_counts", {}))
+        # Nothing that is open may be with nobody.
+        given = {slot.run for worker in self._workers.values() for slot in worker.slots}
+        for run in self._open - given - {run for _, run in self._pending}:
+            self._put_back(run)
         if self._workers and all(worker.state == "refused" for worker in self._workers.values()):
             reasons = "; ".join(dict.fromkeys(self._refused[address] for address in self._workers))
             raise UserError(f"no worker is fit for this film: {reasons}")
+
+    def _check_busy(self, worker: WorkerState, tasks: Mapping[str, int]) -> None:
+        """Give out again what a worker was given and knows nothing of: the engine may lose a task."""
+        now = time.monotonic()
+        expects = worker.state == "asked" or worker.slots
+        if not expects or any(tasks.get(state) for state in BUSY_STATES):
+            worker.busy_at = now
+        elif now - worker.busy_at > STALLED_SECONDS:
+            worker.busy_at = now
+            for run in {slot.run for slot in worker.slots}:
+                self._withdraw(worker, run)
+                self._put_back(run)
+            if worker.state == "asked":
+                self._ask(worker)
 
     def _ask(self, worker: WorkerState) -> None:
         def answered(answer: Any) -> None:
@@ -186,8 +212,8 @@ class Dispatcher:
 
     def _give(self, worker: WorkerState) -> bool:
         last = worker.slots[-1] if worker.slots else None
-        if last is not None and last.task + 1 < last.run.chain.tasks:
-            self._start(worker, last.run, last.task + 1, fresh=False)
+        if last is not None and last.run.given < last.run.chain.tasks:
+            self._start(worker, last.run, last.run.given, fresh=False)
             return True
         # Towards the end nobody is to wait for a chain that waits at another's.
         if last is not None and len(self._pending) < len(self._workers):
@@ -219,6 +245,7 @@ class Dispatcher:
             elif not isinstance(answer, BaseException):
                 self.dropped += 1  # It was given to another meanwhile.
 
+        run.given = task + 1
         slot = Slot(run, task, self._submit(worker, run.chain.call(task, fresh), done))
         worker.slots.append(slot)
 
@@ -293,8 +320,8 @@ class Dispatcher:
         if problem is not None:
             run.batch.errors.append(UserError(problem))
             self._sink.warn(problem)
-        run.batch.open -= 1
-        if not run.batch.open:
+        self._open.discard(run)
+        if not any(other.batch is run.batch for other in self._open):
             run.batch.over.set()
 
     def _lose(self, worker: WorkerState) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ class GivenChain:
     """Tasks whose results are kept."""
     began: float = 0.0
     """When its worker was given it, as `time.monotonic` gives it."""
+    given: int = 0
+    """The task that its worker is given next."""
     first: int = 0
     """The task that its worker began with."""
     failures: list[str] = field(default_factory=list)
@@ -33,7 +36,6 @@ class GivenChain:
 class Batch:
     """Chains that are waited for together."""
 
-    open: int
     over: threading.Event = field(default_factory=threading.Event)
     errors: list[UserError] = field(default_factory=list)
 
@@ -56,5 +58,7 @@ class WorkerState:
     state: str = "asked"
     """asked, admitted, refused."""
     slots: list[Slot] = field(default_factory=list)
+    busy_at: float = field(default_factory=time.monotonic)
+    """When it last had something to do, or was not to have."""
     admission: Future | None = None
     """Kept, or the engine would forget it."""

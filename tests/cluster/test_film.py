@@ -35,7 +35,7 @@ from mmdream.jobs.spec import describe_job
 from mmdream.media.audio_files import decode_audio
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
-from mmdream.render.chain import open_source, render_chain
+from mmdream.render.chain import open_source, render_ahead
 from mmdream.render.prepare import prepare_video
 from mmdream.render.video import commit_part
 from mmdream.sample.film import synthesize_music
@@ -113,8 +113,12 @@ def test_a_part_that_is_not_what_was_asked_for_is_not_taken(film: Path, tmp_path
     journal = Journal(tmp_path)
     plan = prepare_video(probe(film), job, journal, EventSink(), lambda: False)
     (chain,) = plan.missing
-    with closing(open_source(plan, lambda: False)) as source:
-        written = next(iter(render_chain(plan, chain, source, EventSink(), lambda: None)))
+    with (
+        closing(open_source(plan, lambda: False)) as source,
+        # In a thread of its own, which lowers its priority.
+        closing(render_ahead(plan, chain, source, EventSink(), lambda: None)) as rendered,
+    ):
+        written = next(rendered)
     picture = journal.path("picture", 0).read_bytes()
     journal.remove("picture", 0)
     counted: list[int] = []
