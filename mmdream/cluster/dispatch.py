@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmdream.cluster.state import Batch, GivenChain, Slot, WorkerState
@@ -32,10 +32,6 @@ POLL_SECONDS = 0.5
 """Between two looks at who is there."""
 GATHER_SECONDS = 60.0
 """Given to a result's way here."""
-BUSY_STATES = "executing", "ready", "waiting", "fetch", "flight", "constrained", "long-running"
-"""What the engine calls the tasks that a worker has still to do."""
-STALLED_SECONDS = 20.0
-"""That a worker may have nothing to do while it should, before that is given out again."""
 LOST_SECONDS = 60.0
 """Without an answer of the scheduler, after which the work ends."""
 
@@ -50,7 +46,7 @@ class Dispatcher:
         self._pending: list[tuple[tuple[bool, bool, float, int], GivenChain]] = []
         self._workers: dict[str, WorkerState] = {}
         self._refused: dict[str, str] = {}
-        self._order, self._open = itertools.count(), set[GivenChain]()
+        self._order = itertools.count()
         self._stopped, self._failure = threading.Event(), list[BaseException]()
         self._thread = threading.Thread(target=self._work, name="dispatcher", daemon=True)
         self.shares: Counter[str] = Counter()
@@ -78,7 +74,7 @@ class Dispatcher:
         """
         if not chains:
             return
-        batch = Batch()
+        batch = Batch(len(chains))
         self._events.put(lambda: self._add(chains, batch))
         while not batch.over.wait(POLL_SECONDS / 2):
             if self._failure:
@@ -90,9 +86,7 @@ class Dispatcher:
 
     def _add(self, chains: Sequence[TaskChain], batch: Batch) -> None:
         for chain in chains:
-            run = GivenChain(chain, batch)
-            self._open.add(run)
-            self._put_back(run)
+            self._put_back(GivenChain(chain, batch))
 
     def _put_back(self, run: GivenChain) -> None:
         chain = run.chain
@@ -138,29 +132,9 @@ class Dispatcher:
             worker = WorkerState(address, str(here[address]["name"]))
             self._workers[address] = worker
             self._ask(worker)
-        for worker in self._workers.values():
-            self._check_busy(worker, here[worker.address]["metrics"].get("task_counts", {}))
-        # Nothing that is open may be with nobody.
-        given = {slot.run for worker in self._workers.values() for slot in worker.slots}
-        for run in self._open - given - {run for _, run in self._pending}:
-            self._put_back(run)
         if self._workers and all(worker.state == "refused" for worker in self._workers.values()):
             reasons = "; ".join(dict.fromkeys(self._refused[address] for address in self._workers))
             raise UserError(f"no worker is fit for this film: {reasons}")
-
-    def _check_busy(self, worker: WorkerState, tasks: Mapping[str, int]) -> None:
-        """Give out again what a worker was given and knows nothing of: the engine may lose a task."""
-        now = time.monotonic()
-        expects = worker.state == "asked" or worker.slots
-        if not expects or any(tasks.get(state) for state in BUSY_STATES):
-            worker.busy_at = now
-        elif now - worker.busy_at > STALLED_SECONDS:
-            worker.busy_at = now
-            for run in {slot.run for slot in worker.slots}:
-                self._withdraw(worker, run)
-                self._put_back(run)
-            if worker.state == "asked":
-                self._ask(worker)
 
     def _ask(self, worker: WorkerState) -> None:
         def answered(answer: Any) -> None:
@@ -193,7 +167,7 @@ class Dispatcher:
         )
 
         def done(future: Future) -> None:
-            # In a thread of the engine: a result that never comes must not hold up the others.
+            # In the engine's thread for this: the dispatcher goes on while a result is on its way.
             try:
                 answer = future.result(timeout=GATHER_SECONDS)
             except BaseException as error:
@@ -213,7 +187,7 @@ class Dispatcher:
     def _give(self, worker: WorkerState) -> bool:
         last = worker.slots[-1] if worker.slots else None
         if last is not None and last.run.given < last.run.chain.tasks:
-            self._start(worker, last.run, last.run.given, fresh=False)
+            self._start(worker, last.run, fresh=False)
             return True
         # Towards the end nobody is to wait for a chain that waits at another's.
         if last is not None and len(self._pending) < len(self._workers):
@@ -230,22 +204,26 @@ class Dispatcher:
         if found is None:
             self._stop_hopeless([run for _, run in skipped])
             return False
-        found.first, found.began = self._first_missing(found), time.monotonic()
-        self._start(worker, found, found.first, fresh=True)
+        found.first = found.given = self._first_missing(found)
+        found.began = time.monotonic()
+        self._start(worker, found, fresh=True)
         return True
 
     @staticmethod
     def _first_missing(run: GivenChain) -> int:
         return next(task for task in range(run.chain.tasks) if task not in run.accepted)
 
-    def _start(self, worker: WorkerState, run: GivenChain, task: int, fresh: bool) -> None:
+    def _start(self, worker: WorkerState, run: GivenChain, fresh: bool) -> None:
+        """Give a worker the next task of a chain."""
+        task = run.given
+        run.given += 1
+
         def done(answer: Any) -> None:
             if slot in worker.slots:
                 self._finish(worker, slot, answer)
             elif not isinstance(answer, BaseException):
                 self.dropped += 1  # It was given to another meanwhile.
 
-        run.given = task + 1
         slot = Slot(run, task, self._submit(worker, run.chain.call(task, fresh), done))
         worker.slots.append(slot)
 
@@ -253,22 +231,20 @@ class Dispatcher:
         """Keep a task's result, or see what is to become of its chain."""
         worker.slots.remove(slot)
         slot.future.release()
-        run, chain = slot.run, slot.run.chain
+        run = slot.run
         if not isinstance(answer, BaseException):
-            if slot.task in run.accepted:
-                self.dropped += 1
-                return
             try:
-                share = chain.accept(slot.task, answer, run.first, time.monotonic() - run.began)
+                self._accept(worker, slot, answer)
             except WrongResult as error:
                 self._blame(worker, run, str(error))
                 self._dismiss(worker, str(error))
                 return
-            self.shares[worker.name] += share
-            run.accepted.add(slot.task)
-            if len(run.accepted) == chain.tasks:
+            if len(run.accepted) == run.chain.tasks:
                 self._withdraw(worker, run)
                 self._close(run)
+            elif not any(other.run is run for other in worker.slots):
+                # All that it had of the chain is done: results may come faster than they are kept.
+                self._start(worker, run, fresh=False)
         elif isinstance(answer, DiskFull):
             self._withdraw(worker, run)
             self._put_back(run)
@@ -279,6 +255,16 @@ class Dispatcher:
         else:
             is_plain = isinstance(answer, UserError)
             self._blame(worker, run, str(answer) if is_plain else f"{type(answer).__name__}: {answer}")
+
+    def _accept(self, worker: WorkerState, slot: Slot, answer: Any) -> None:
+        """Keep a result, if it is the first of its task; a `WrongResult` if it is none."""
+        run = slot.run
+        if slot.task in run.accepted:
+            self.dropped += 1
+            return
+        seconds = time.monotonic() - run.began
+        self.shares[worker.name] += run.chain.accept(slot.task, answer, run.first, seconds)
+        run.accepted.add(slot.task)
 
     def _dismiss(self, worker: WorkerState, problem: str) -> None:
         """Give a worker nothing more, and what it has to others."""
@@ -320,8 +306,8 @@ class Dispatcher:
         if problem is not None:
             run.batch.errors.append(UserError(problem))
             self._sink.warn(problem)
-        self._open.discard(run)
-        if not any(other.batch is run.batch for other in self._open):
+        run.batch.open -= 1
+        if not run.batch.open:
             run.batch.over.set()
 
     def _lose(self, worker: WorkerState) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,6 +35,7 @@ class GivenChain:
 class Batch:
     """Chains that are waited for together."""
 
+    open: int
     over: threading.Event = field(default_factory=threading.Event)
     errors: list[UserError] = field(default_factory=list)
 
@@ -58,7 +58,5 @@ class WorkerState:
     state: str = "asked"
     """asked, admitted, refused."""
     slots: list[Slot] = field(default_factory=list)
-    busy_at: float = field(default_factory=time.monotonic)
-    """When it last had something to do, or was not to have."""
     admission: Future | None = None
     """Kept, or the engine would forget it."""

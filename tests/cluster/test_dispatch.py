@@ -31,6 +31,8 @@ class Sums:
     urgent: bool = False
     wrong: tuple[str, ...] = ()
     """Results that are none."""
+    slow: float = 0.0
+    """Seconds that it takes to keep a result."""
     accepted: dict[int, Any] = field(default_factory=dict)
 
     def call(self, task: int, fresh: bool) -> Call:
@@ -40,6 +42,7 @@ class Sums:
         if str(result) in self.wrong:
             raise WrongResult("gave nonsense")
         assert task not in self.accepted
+        time.sleep(self.slow)
         self.accepted[task] = result
         return 1
 
@@ -80,6 +83,15 @@ def test_every_task_of_every_chain_is_done_once_and_in_order(client: Client):
         assert chain.accepted == {k: (k, n, k == 0) for k in range(1 + n % 4)}
     assert sum(dispatcher.shares.values()) == sum(chain.tasks for chain in chains)
     assert (dispatcher.dropped, dispatcher.lost, lines) == (0, 0, [])
+
+
+def test_a_chain_goes_on_where_results_come_faster_than_they_are_kept(client: Client):
+    """Those of all tasks that a worker has are there before the first is kept."""
+    chains = [Sums(f"chain {n}", "k", tasks=7, slow=0.05) for n in range(2)]
+    began = time.monotonic()
+    with Dispatcher(client, Anybody(), EventSink()) as dispatcher:
+        dispatcher.run(chains, lambda: time.monotonic() - began > 20)
+    assert [sorted(chain.accepted) for chain in chains] == [list(range(7))] * 2
 
 
 def test_a_chain_that_fails_at_a_worker_goes_to_another_and_not_back(client: Client):
