@@ -116,12 +116,12 @@ def plan_video(
     from mmdream.planning.estimate import estimate_run
 
     listener = listener or EventSink()
-    estimate = estimate_run(film, job, out, listener)
     if execution.workers is None or job.order.keep_picture:
-        return estimate
+        return estimate_run(film, job, out, listener)
     from mmdream.cluster.execute import estimate_workers
 
-    return replace(estimate, shared=estimate_workers(execution, film, job, listener))
+    shared, scan, scan_seconds = estimate_workers(execution, film, job, listener)
+    return replace(estimate_run(film, job, out, listener, scan, scan_seconds), shared=shared)
 
 
 def _describe_job(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mmdream.cluster.film import WorkerRunner
     from mmdream.cluster.trial import Trial
     from mmdream.render.chain import VideoPlan
+    from mmdream.render.parts import Chain
 
 WORKER_MIB = 1500
 """Of a worker, before one has been tried."""
@@ -54,7 +55,8 @@ def choose_execution(execution: Execution, film: MediaFile, job: Job, sink: Even
     """Settle how many workers a new film has and how many threads a task takes; its job says so."""
     scanned, threads = None, execution.threads
     if execution.workers == "auto":
-        estimate, scanned = _find_quickest(execution, film, job, sink)
+        look = _look_at_film(film, job, sink)
+        estimate, scanned = _find_quickest(execution, job, look, sink), look.scanned
         workers = estimate.workers if estimate.workers > 1 else None
         execution, threads = replace(execution, workers=workers, threads=estimate.threads), estimate.threads
     elif isinstance(execution.workers, int) and threads is None:
@@ -73,55 +75,64 @@ def choose_workers_again(execution: Execution, threads: int) -> Execution:
     return replace(execution, workers=workers if workers > 1 else None)
 
 
-def estimate_workers(execution: Execution, film: MediaFile, job: Job, sink: EventSink) -> SharedEstimate:
-    """What a film's picture takes with the workers that are asked for, from a trial of theirs."""
-    if not isinstance(execution.workers, int):
-        return _find_quickest(execution, film, job, sink)[0]
-    (scan, _), serial = _scan(film, job, sink)
-    threads = execution.threads or max(1, count_processors() // execution.workers)
-    return _try_out(job, scan, execution.workers, threads, serial)[0]
-
-
-def _scan(film: MediaFile, job: Job, sink: EventSink) -> tuple[Scanned, float]:
-    """A film's scan, and the seconds that are one process' alone: those of scanning and of joining."""
-    from mmdream.planning.eta import FINISHING_SECONDS
-    from mmdream.render.prepare import scan_video
-
-    began = time.perf_counter()
-    scanned = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
-    once, each = FINISHING_SECONDS
-    return scanned, time.perf_counter() - began + once + each * len(scanned[0].pts)
-
-
-def _find_quickest(
+def estimate_workers(
     execution: Execution, film: MediaFile, job: Job, sink: EventSink
-) -> tuple[SharedEstimate, Scanned]:
-    """The quickest of what processors, memory and chains allow, by trials one after the other."""
+) -> tuple[SharedEstimate, Scan, float]:
+    """What a film's picture takes with the workers that are asked for, from a trial of theirs.
+
+    Its scan comes with it, and the seconds that this took.
+    """
+    look = _look_at_film(film, job, sink)
+    if isinstance(execution.workers, int):
+        threads = execution.threads or max(1, count_processors() // execution.workers)
+        estimate, _ = _try_out(job, look, execution.workers, threads)
+    else:
+        estimate = _find_quickest(execution, job, look, sink)
+    return estimate, look.scanned[0], look.seconds
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A film before anything is tried."""
+
+    scanned: Scanned
+    chains: tuple[Chain, ...]
+    seconds: float
+    """That the scan took."""
+
+
+def _look_at_film(film: MediaFile, job: Job, sink: EventSink) -> _Look:
     from mmdream.render.parts import plan_chains
+    from mmdream.render.prepare import scan_video
     from mmdream.render.seams import plan_seams
 
-    scanned, serial = _scan(film, job, sink)
-    scan, processors = scanned[0], count_processors()
-    seams = plan_seams(scan, job.recipe.seams)
-    one = SharedEstimate(1, execution.threads or processors, 0.0, "")
-    if job.order.keep_picture or len(scan.pts) < MIN_FRAMES:
+    began, seams = time.perf_counter(), job.recipe.seams
+    scanned = scan_video(film, job.order, sink, lambda: False, seams)
+    chains = plan_chains(scanned[0].shots, plan_seams(scanned[0], seams))
+    return _Look(scanned, chains, time.perf_counter() - began)
+
+
+def _find_quickest(execution: Execution, job: Job, look: _Look, sink: EventSink) -> SharedEstimate:
+    """The quickest of what processors, memory and chains allow, by trials one after the other."""
+    frames, processors, most = len(look.scanned[0].pts), count_processors(), len(look.chains)
+    if job.order.keep_picture or frames < MIN_FRAMES:
         sink.say("--workers auto: one process, for so little work")
-        return one, scanned
-    most, found, memory = len(plan_chains(scan.shots, seams)), list[SharedEstimate](), float(WORKER_MIB)
+        return SharedEstimate(1, execution.threads or processors, 0.0, "")
+    found, memory = list[SharedEstimate](), float(WORKER_MIB)
     for threads in [execution.threads] if execution.threads else _thread_counts(processors):
         fit = _count_that_fit(memory)
         workers = max(1, min(processors // threads, most, fit))
         sink.say(f"tries {SharedEstimate(workers, threads, 0.0, '').text}")
-        estimate, trial = _try_out(job, scan, workers, threads, serial)
+        estimate, trial = _try_out(job, look, workers, threads)
         memory = trial.memory_mib
         late = START_SECONDS if workers > 1 else 0.0
         found.append(replace(estimate, seconds=estimate.seconds + late))
     best = min(found, key=lambda each: each.seconds)
-    rates = ", ".join(f"{each.text} {len(scan.pts) / each.seconds:.1f} frames a second" for each in found)
+    rates = ", ".join(f"{each.text} {frames / each.seconds:.1f} frames a second" for each in found)
     sink.say(
         f"takes {best.text}, of {processors} processors, {most} chains and room for {fit} processes: {rates}"
     )
-    return best, scanned
+    return best
 
 
 def _thread_counts(processors: int) -> list[int]:
@@ -136,20 +147,21 @@ def _count_that_fit(mib: float) -> int:
     return int(psutil.virtual_memory().available / MIB / mib) - 1
 
 
-def _try_out(job: Job, scan: Scan, workers: int, threads: int, serial: float) -> tuple[SharedEstimate, Trial]:
+def _try_out(job: Job, look: _Look, workers: int, threads: int) -> tuple[SharedEstimate, Trial]:
     from mmdream.cluster.trial import try_workers
-    from mmdream.render.parts import plan_chains
-    from mmdream.render.seams import plan_seams
+    from mmdream.planning.eta import FINISHING_SECONDS
 
+    scan = look.scanned[0]
     with (
         tempfile.TemporaryDirectory(prefix="mmdream") as folder,
         nodes.start_local_workers(workers, Path(folder)) as client,
     ):
         trial = try_workers(client, job, scan, threads)
-    runs = plan_chains(scan.shots, plan_seams(scan, job.recipe.seams))
-    chains = [float(trial.expected[run[0].first : run[-1].stop].sum()) for run in runs]
+    chains = [float(trial.expected[run[0].first : run[-1].stop].sum()) for run in look.chains]
     slowest_stage = max(trial.stages, key=lambda name: trial.stages[name])
-    return estimate_shared(chains, workers, threads, serial, slowest_stage), trial
+    once, each = FINISHING_SECONDS
+    alone = look.seconds + once + each * len(scan.pts)
+    return estimate_shared(chains, workers, threads, alone, slowest_stage), trial
 
 
 def workers_of(execution: Execution) -> OpenWorkers:

@@ -22,7 +22,7 @@ from mmdream.cluster.session import (
     stop_session,
 )
 from mmdream.cluster.tasks import Call
-from mmdream.core.events import EventSink, RemainingTime
+from mmdream.core.events import EventSink
 from mmdream.jobs.spec import Job
 from mmdream.render.chain import VideoPlan, WrittenPart
 from mmdream.render.parts import Chain
@@ -85,7 +85,6 @@ class WorkerRunner:
     digest: str
     expected: np.ndarray
     """Seconds that each frame would take here, float64 [frame]."""
-    sink: EventSink
     in_order: bool = False
     _done: int = 0
     _began: float = field(default_factory=time.monotonic)
@@ -100,12 +99,12 @@ class WorkerRunner:
         commit: Callable[[WrittenPart], None],
     ) -> None:
         """See `Runner.render_parts`."""
-        todo = len(plan.scan.pts) - plan.frames_done
 
         def count_done(frames: int) -> None:
             count(frames)
             self._done += frames
-            self._report_pace(todo, sink)
+            if time.monotonic() - self._reported > REPORT_SECONDS:
+                self._report_pace(sink)
 
         def expect(chain: Chain) -> list[float]:
             return [float(self.expected[part.first : part.stop].sum()) for part in chain]
@@ -116,9 +115,8 @@ class WorkerRunner:
         ]
         self.dispatcher.run([SeamTask(plan, self.digest, seam) for seam in plan.missing_seams], is_stopped)
         self.dispatcher.run(chains, is_stopped)
-        if todo:
-            rate = todo / max(time.monotonic() - self._began, 1e-3)
-            sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
+        if chains:
+            self._report_pace(sink)
 
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
@@ -141,13 +139,10 @@ class WorkerRunner:
         shares = sorted(self.dispatcher.shares.items())
         return ", ".join(f"{name} {frames}" for name, frames in shares if frames) or "none yet"
 
-    def _report_pace(self, todo: int, sink: EventSink) -> None:
-        now = time.monotonic()
-        rate = self._done / max(now - self._began, 1e-3)
-        sink.emit(RemainingTime((todo - self._done) / rate))
-        if now - self._reported > REPORT_SECONDS:
-            self._reported = now
-            sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
+    def _report_pace(self, sink: EventSink) -> None:
+        rate = self._done / max(time.monotonic() - self._began, 1e-3)
+        sink.say(f"{rate:.1f} frames a second; frames by worker: {self.describe_shares()}")
+        self._reported = time.monotonic()
 
 
 @contextmanager
@@ -175,7 +170,7 @@ def give_out_film(
     digest = bundle.digest
     try:
         with Dispatcher(client, FilmWorkers(bundle, job.environment, threads, anyway), sink) as dispatcher:
-            yield WorkerRunner(dispatcher, digest, expected, sink)
+            yield WorkerRunner(dispatcher, digest, expected)
             if dispatcher.dropped or dispatcher.lost:
                 sink.say(
                     f"{dispatcher.lost} workers were lost, {dispatcher.dropped} results came twice or late "

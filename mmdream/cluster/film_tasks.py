@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -195,10 +194,6 @@ class ChunkRun:
         return 0
 
 
-_TIMING_LOCK = threading.Lock()
-
-
 def _add_timing(plan: VideoPlan, timing: Mapping[str, float]) -> None:
-    with _TIMING_LOCK:
-        for kind, seconds in timing.items():
-            plan.stopwatch.seconds[kind] += seconds
+    for kind, seconds in timing.items():
+        plan.stopwatch.seconds[kind] += seconds

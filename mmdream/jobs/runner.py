@@ -44,6 +44,9 @@ OpenWorkers = Callable[[Path], AbstractContextManager[OpenRunner]]
 Scanned = tuple["Scan", dict[int, str]]
 """A film's scan and the hashes of its parts' first frames, see `scan_video`."""
 
+CHAINS_AT_ONCE = 4
+"""Chains whose frames are dreamed in one batch on a graphics card."""
+
 
 @contextmanager
 def work_here(_folder: Path) -> Iterator[OpenRunner]:
@@ -53,9 +56,9 @@ def work_here(_folder: Path) -> Iterator[OpenRunner]:
         plan: VideoPlan, _job: Job, _seconds: np.ndarray, _sink: EventSink
     ) -> AbstractContextManager[Runner]:
         from mmdream.networks.framework import has_gpu
-        from mmdream.render.video import BatchingRunner, LocalRunner
+        from mmdream.render.video import LocalRunner
 
-        return nullcontext(BatchingRunner() if has_gpu and len(plan.missing) > 1 else LocalRunner())
+        return nullcontext(LocalRunner(CHAINS_AT_ONCE if has_gpu and len(plan.missing) > 1 else 1))
 
     yield open_runner
 

@@ -251,12 +251,23 @@ class Estimate:
         ]
 
 
-def estimate_run(film: MediaFile, job: VideoJob, out: Path, sink: EventSink) -> Estimate:
-    """Find out what a run would take; `out` is the result as the user names it. Raises what the run would."""
-    began = time.perf_counter()
+def estimate_run(
+    film: MediaFile,
+    job: VideoJob,
+    out: Path,
+    sink: EventSink,
+    scan: Scan | None = None,
+    scan_seconds: float = 0.0,
+) -> Estimate:
+    """Find out what a run would take; `out` is the result as the user names it. Raises what the run would.
+
+    A scan that was made before spares another; it took so many seconds.
+    """
+    began = time.perf_counter() - scan_seconds
     keep_freed_memory()
     video, track = resolve_tracks(film, job.order)
-    scan, _ = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
+    if scan is None:
+        scan, _ = scan_video(film, job.order, sink, lambda: False, job.recipe.seams)
     schedules = modulate_schedules(film, job.recipe, scan, lambda: False, track)
     seconds = float((scan.pts[-1] - scan.pts[0]) * scan.time_base + 1 / (video.rate or 25))
     pipeline, audio_network = load_networks(film, job, schedules, track, Stopwatch(), sink, lambda: False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,6 @@ from mmdream.render.parts import (
     StoredChunks,
     outdated_states,
 )
-from mmdream.render.source import FileFrameSource
 from mmdream.settings.passes import AudioStyleSettings
 from mmdream.settings.report import Report
 
@@ -71,47 +70,16 @@ class Runner(Protocol):
         """What renders the chunks of a sound's dream into the store; None: they are made one by one, here."""
 
 
+@dataclass(frozen=True)
 class LocalRunner:
-    """Renders one chain after the other, in this process."""
+    """Renders in this process: chain after chain, or several at once with their gradients in one batch."""
 
-    in_order = True
+    chains_at_once: int = 1
 
-    def render_parts(
-        self,
-        plan: VideoPlan,
-        sink: EventSink,
-        is_stopped: Callable[[], bool],
-        count: Callable[[int], None],
-        commit: Callable[[WrittenPart], None],
-    ) -> None:
-        """See `Runner.render_parts`."""
-        with closing(open_source(plan, is_stopped)) as source:
-            _render_seams(plan, source)
-            for chain in plan.missing:
-                with closing(render_ahead(plan, chain, source, sink, lambda: count(1))) as parts:
-                    for written in parts:
-                        commit(written)
-
-    def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
-        """See `Runner.render_chunks`."""
-        return None
-
-
-def _render_seams(plan: VideoPlan, source: FileFrameSource) -> None:
-    """Keep the states of the seams that the missing parts need."""
-    for seam in plan.missing_seams:
-        with plan.store.record("seam", seam.number) as draft:
-            draft.path.write_bytes(render_seam(plan, seam, source))
-
-
-CHAINS_AT_ONCE = 4
-"""Chains whose frames are dreamed in one batch on a graphics card."""
-
-
-class BatchingRunner:
-    """Renders several chains beside each other in this process, their gradients in one batch."""
-
-    in_order = False
+    @property
+    def in_order(self) -> bool:
+        """See `Runner.in_order`."""
+        return self.chains_at_once == 1
 
     def render_parts(
         self,
@@ -122,17 +90,16 @@ class BatchingRunner:
         commit: Callable[[WrittenPart], None],
     ) -> None:
         """See `Runner.render_parts`."""
-        with closing(open_source(plan, is_stopped)) as source:
-            _render_seams(plan, source)
+        if plan.missing_seams:
+            with closing(open_source(plan, is_stopped)) as source:
+                for seam in plan.missing_seams:
+                    with plan.store.record("seam", seam.number) as draft:
+                        draft.path.write_bytes(render_seam(plan, seam, source))
         chains, lock, stop = iter(plan.missing), threading.Lock(), threading.Event()
-        todo, began, done = sum(part.frames for run in plan.missing for part in run), time.monotonic(), 0
 
         def count_frame() -> None:
-            nonlocal done
             with lock:
-                done += 1
                 count(1)
-                sink.emit(RemainingTime((todo - done) * (time.monotonic() - began) / done))
 
         def work() -> None:
             with closing(open_source(plan, lambda: is_stopped() or stop.is_set())) as source:
@@ -141,13 +108,14 @@ class BatchingRunner:
                         chain = next(chains, None)
                     if chain is None:
                         return
-                    with met.seat(), closing(render_ahead(plan, chain, source, sink, count_frame)) as parts:
+                    seat = nullcontext() if met is None else met.seat()
+                    with seat, closing(render_ahead(plan, chain, source, sink, count_frame)) as parts:
                         for written in parts:
                             with lock:
                                 commit(written)
 
-        with meeting() as met:
-            run_in_threads([work] * min(CHAINS_AT_ONCE, len(plan.missing)), stop)
+        with nullcontext() if self.in_order else meeting() as met:
+            run_in_threads([work] * min(self.chains_at_once, len(plan.missing)), stop)
 
     def render_chunks(self, plan: VideoPlan, is_stopped: Callable[[], bool]) -> FillChunks | None:
         """See `Runner.render_chunks`."""
@@ -191,13 +159,16 @@ def render_picture(
     plan: VideoPlan, work: Path, sink: EventSink, is_stopped: Callable[[], bool], runner: Runner
 ) -> FrameStats:
     """Render the missing parts of a picture, and join all into ``work/picture.mid``."""
-    total, done = len(plan.scan.pts), plan.frames_done
+    total, before, began = len(plan.scan.pts), plan.frames_done, time.monotonic()
+    done = before
     sink.progress("picture", done, total)
 
     def count(frames: int) -> None:
         nonlocal done
         done += frames
         sink.progress("picture", done, total)
+        if not runner.in_order:  # Else the sink tells it, by what is expected of each frame.
+            sink.emit(RemainingTime((total - done) * (time.monotonic() - began) / (done - before)))
 
     runner.render_parts(plan, sink, is_stopped, count, partial(commit_part, plan))
     stats, finished = FrameStats(), plan.store.finished("picture")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
+from make import make_times, write_film
 from sklearn.datasets import load_sample_image
 
 from mmdream import Recipe, Schedule
@@ -19,7 +18,7 @@ from mmdream.jobs.spec import describe_job
 from mmdream.media.probe import probe
 from mmdream.media.video_reader import read_frames
 from mmdream.render.prepare import prepare_video
-from mmdream.render.video import BatchingRunner, LocalRunner, Runner, render_video
+from mmdream.render.video import LocalRunner, render_video
 from mmdream.settings.recipe import Selection
 
 SHOTS, LENGTH = 2, 49
@@ -28,25 +27,19 @@ SHOTS, LENGTH = 2, 49
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("shots") / "shots.mkv"
+    """Pans over two photographs."""
     photos = [cv2.resize(load_sample_image(name), (240, 120)) for name in ("china.jpg", "flower.jpg")]
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
-        for number in range(SHOTS * LENGTH):
-            shot, k = divmod(number, LENGTH)
-            view = np.ascontiguousarray(photos[shot % 2][30 * (shot // 2) :][:48, 3 * k : 3 * k + 64])
-            frame = av.VideoFrame.from_ndarray(view, format="rgb24").reformat(format="bgr0")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    return path
+    views = [photo[:48, 3 * k : 3 * k + 64] for photo in photos for k in range(LENGTH)]
+    return write_film(
+        tmp_path_factory.mktemp("shots") / "shots.mkv",
+        make_times(SHOTS * LENGTH, 25),
+        frames=[np.ascontiguousarray(view) for view in views],
+    )
 
 
 def test_chains_in_one_batch_make_the_same_film(film: Path, tmp_path: Path):
     recipe, dreams = Recipe(schedule=Schedule(octaves=1, steps=2), precision="float32"), []
-    runners: tuple[Runner, ...] = LocalRunner(), BatchingRunner()
-    for number, runner in enumerate(runners):
+    for number, runner in enumerate((LocalRunner(), LocalRunner(SHOTS))):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "work").mkdir()
