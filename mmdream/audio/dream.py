@@ -139,17 +139,19 @@ def plan_chunks(context: ChunkContext) -> list[ChunkPlan]:
     return [plan_chunk(context, chunk) for chunk in chunks.split_into_chunks(*context.hop_range)]
 
 
-def render_chunk_alone(
-    context: ChunkContext, plans: Sequence[ChunkPlan], number: int, grains: Mapping[int, np.ndarray] | None
-) -> dict[str, np.ndarray]:
-    """One chunk of a sound, as `dream_source` keeps it; it needs the grains of its neighbours and its own.
+def render_chunks_alone(
+    context: ChunkContext,
+    plans: Sequence[ChunkPlan],
+    numbers: Sequence[int],
+    grains: Mapping[int, np.ndarray] | None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Some chunks of a sound, as `dream_source` keeps them; they need their grains and their neighbours'.
 
-    They are given by the chunks' numbers, see `pack_grains`; None: the sound has none.
+    These are given by the chunks' numbers, see `pack_grains`; None: the sound has none.
     """
-    heard = None
-    if grains is not None:
-        heard = restore_track(context, [plan.chunk for plan in plans], grains).hear(number)
-    return render_chunk(context, plans[number], heard)
+    track = None if grains is None else restore_track(context, [plan.chunk for plan in plans], grains)
+    for number in numbers:
+        yield render_chunk(context, plans[number], None if track is None else track.hear(number))
 
 
 def plan_grains(context: ChunkContext, plans: Sequence[ChunkPlan], store: ChunkStore | None) -> GrainTrack:

@@ -266,15 +266,15 @@ def render_part(
 def render_chunks(
     digest: str, numbers: tuple[int, ...], grains: Mapping[int, np.ndarray] | None
 ) -> ChunksResult:
-    """Render some chunks of a film's sound; see `render_chunk_alone`."""
-    from mmdream.audio.dream import render_chunk_alone
+    """Render some chunks of a film's sound; see `render_chunks_alone`."""
+    from mmdream.audio.dream import render_chunks_alone
 
     session = _open_session(digest)
     with reporting_full_disk(session.folder / "sound"):
         sound, chunks = _open_sound(session), dict[int, bytes]()
     with session.plan.stopwatch.time("sound"):
-        for number in numbers:
-            arrays = render_chunk_alone(sound.context, sound.plans, number, grains)
+        made = render_chunks_alone(sound.context, sound.plans, numbers, grains)
+        for number, arrays in zip(numbers, made, strict=True):
             chunks[number] = save({name: np.ascontiguousarray(each) for name, each in arrays.items()})
     return ChunksResult(digest, chunks, hash_bytes(*chunks.values()), session.take_timing())
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from mmdream.core.errors import UserError
 
 _chosen: int | None = None
-_told: list[Callable[[int], None]] = []
+_listeners: list[Callable[[int], None]] = []
 
 
 def count_processors() -> int:
@@ -36,16 +36,16 @@ def limit_threads(count: int | None) -> None:
         return
     before, _chosen = _chosen, count
     try:
-        for tell in _told:
-            tell(count)
+        for listener in _listeners:
+            listener(count)
     except UserError:
         _chosen = before
         raise
 
 
-def on_thread_limit(tell: Callable[[int], None]) -> None:
-    """Have a function told of every new number; what it raises keeps the number as it was."""
-    _told.append(tell)
+def on_thread_limit(listener: Callable[[int], None]) -> None:
+    """Have a function called with every new number; a `UserError` of its keeps the number as it was."""
+    _listeners.append(listener)
 
 
 def apply_thread_limit() -> None:
