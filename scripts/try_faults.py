@@ -198,7 +198,7 @@ def run(
         victim.kill()
         victim.wait()
         cluster.start_worker()
-    elif fault == "coordinator" and coordinator.poll() is None:
+    elif fault == "coordinator" and coordinator.poll() is None and not out.exists():
         coordinator.send_signal(signal.SIGKILL)
         coordinator.communicate()
         coordinator, runs = cluster.dream(film, out), 2

@@ -6,6 +6,7 @@ with its worker, a worker that failed a chain never gets it again, and a result 
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 import queue
@@ -166,15 +167,16 @@ class Dispatcher:
             retries=0,
         )
 
-        def done(future: Future) -> None:
-            # In the engine's thread for this: the dispatcher goes on while a result is on its way.
+        async def fetch() -> None:
+            # In the engine's loop, beside others: a worker that is slow to answer must keep nobody waiting.
             try:
-                answer = future.result(timeout=GATHER_SECONDS)
+                gathering = self._client.gather(future, asynchronous=True)
+                answer = await asyncio.wait_for(gathering, GATHER_SECONDS)
             except BaseException as error:
                 answer = error
             self._events.put(lambda: then(answer))
 
-        future.add_done_callback(done)
+        future.add_done_callback(lambda _: self._client.loop.add_callback(fetch))
         return future
 
     def _fill(self) -> None:
