@@ -36,7 +36,7 @@ COMMANDS = {
     "cluster": "Render films on many machines: keys for all, one scheduler, workers wherever there is room.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
     "data": "Data sets to train on: list, show, prepare, check.",
-    "train": "Retrain a network on a folder of classes of your own: picture, sound.",
+    "train": "Retrain a network on classes of your own, or teach a dreamer: picture, sound, dreamer.",
 }
 """Every command, with what `mmdream --help` says of it."""
 MODULES = {

@@ -14,7 +14,7 @@ from mmdream.cli.terminal import print_lines, report_to_terminal, run_and_print
 from mmdream.core.errors import UserError
 from mmdream.settings.definition import NETWORKS, RESULT, checked, options, setting
 from mmdream.settings.recipe import Recipe
-from mmdream.settings.training import TrainingSettings
+from mmdream.settings.training import DreamerSettings, TrainingSettings
 
 NET = "NAME|FILE.keras"
 
@@ -125,7 +125,7 @@ def _describe(name: str) -> Iterator[str]:
 
 
 train = typer.Typer(
-    help="Retrain a network on a folder of classes of your own: picture, sound.",
+    help="Retrain a network on classes of your own, or teach a dreamer: picture, sound, dreamer.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -149,6 +149,21 @@ def sound(given: Given) -> None:
     The same command goes on where it was stopped.
     """
     _train(TrainingSettings("sound", Recipe().sound_net, Path(), ""), given)
+
+
+@train.command()
+@takes(options(DreamerSettings), pick(options(OutputOptions), "overwrite json"))
+def dreamer(given: Given) -> None:
+    """Teach a dreamer, which makes a network's dreams in one pass: `mmdream video IN --engine feedforward`.
+
+    The same command goes on where it was stopped.
+    """
+    if "data" not in given:
+        raise typer.BadParameter("Missing option '--data'.")
+    settings = given.settings(DreamerSettings(Path()))
+    from mmdream.training.dreamer import train_dreamer
+
+    run_and_print("json" in given, lambda listener: train_dreamer(settings, "overwrite" in given, listener))
 
 
 def _train(base: TrainingSettings, given: Given) -> None:

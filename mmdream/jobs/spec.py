@@ -33,7 +33,7 @@ SAMPLE_BYTES = 1 << 20
 MIDDLE_SAMPLES = 14
 DIGEST_DIGITS = 64
 """Of a SHA-256, which tells a person nothing."""
-JOB_FORMAT = 13
+JOB_FORMAT = 14
 """Of job.json; another one is another job."""
 LIBRARIES = (
     *("av", "imageio-ffmpeg", "keras", "librosa", "numpy", "opencv-python-headless", "pyloudnorm"),
@@ -95,16 +95,14 @@ def describe_job(
     # Whoever only looks at jobs, as the studio does, does without the libraries behind these.
     from mmdream.render.atoms import hash_grain_set
     from mmdream.render.audio_style import check_audio_style
-    from mmdream.render.models import check_image_targets, probe_guide_sound
+    from mmdream.render.models import probe_guide_sound
 
     contents = {"source": fingerprint_file(source)}
     if not order.keep_picture:
-        contents |= _hash_network(recipe.net, "picture", "network", recipe.weights)
-        check_image_targets(load_card(recipe.net), recipe.schedule, recipe.wishes)
+        contents |= _hash_image_network(recipe)
         for number, pass_ in enumerate(recipe.passes, 1):
             own = recipe.for_pass(pass_)
-            check_image_targets(load_card(own.net, "picture"), own.schedule, own.wishes)
-            found = _hash_network(own.net, "picture", "network", own.weights) | _hash_pass_files(pass_)
+            found = _hash_image_network(own) | _hash_pass_files(pass_)
             contents |= {f"pass {number} {role}": digest for role, digest in found.items()}
         if recipe.wishes.guide is not None:
             contents["guide"] = hash_file(recipe.wishes.guide)
@@ -187,6 +185,17 @@ def fingerprint_file(path: Path) -> str:
             file.seek(max(0, size - SAMPLE_BYTES) * number // (MIDDLE_SAMPLES + 1))
             digest.update(file.read(SAMPLE_BYTES))
     return digest.hexdigest()
+
+
+def _hash_image_network(recipe: Recipe) -> dict[str, str]:
+    """The picture network's card, weights and dreamer; a `UserError`: they cannot dream what is asked for."""
+    from mmdream.render.models import choose_dreamer, locate_image_network
+
+    card, weights = locate_image_network(recipe)
+    found = _hash_network(recipe.net, "picture", "network", recipe.weights)
+    if recipe.engine == "feedforward":
+        found["dreamer's weights"] = choose_dreamer(card, weights, recipe.schedule).sha256
+    return found
 
 
 def _hash_network(name: str, medium: str, role: str, weights: WeightsSource) -> dict[str, str]:

@@ -17,11 +17,12 @@ from mmdream.media import image
 from mmdream.media.audio_files import extract_audio
 from mmdream.media.probe import MediaFile, probe
 from mmdream.networks.card import NetworkCard
+from mmdream.networks.dreamer_card import DreamerCard, find_dreamers
 from mmdream.networks.network import Network, choose_precision, load_shared_network
 from mmdream.networks.registry import load_card
 from mmdream.networks.weights import locate_weights
 from mmdream.settings.recipe import Recipe
-from mmdream.settings.schedule import Schedule
+from mmdream.settings.schedule import Schedule, to_curve
 from mmdream.settings.targets import GuideImage, Targets
 
 
@@ -47,7 +48,29 @@ def locate_image_network(recipe: Recipe) -> tuple[NetworkCard, Path | None]:
     """The picture network's card and weights file, checked as far as goes without TensorFlow."""
     about = load_card(recipe.net, "picture")
     check_image_targets(about, recipe.schedule, recipe.wishes)
-    return about, locate_weights(about, recipe.weights)
+    weights = locate_weights(about, recipe.weights)
+    if recipe.engine == "feedforward":
+        choose_dreamer(about, weights, recipe.schedule)
+    return about, weights
+
+
+def choose_dreamer(card: NetworkCard, weights: Path | None, schedule: Schedule) -> DreamerCard:
+    """The dreamer of a network and its weights that was taught what a schedule asks for.
+
+    `UserError`: there is none; it names what was not taught.
+    """
+    motifs, taught = set(schedule.motif_curve.names), find_dreamers(card, weights)
+    fitting = [each for each in taught if motifs <= set(each.motifs) and bool(motifs) == bool(each.motifs)]
+    depths = [depth for _, depth in to_curve("depth", schedule.depth).keys]
+    for each in fitting:
+        if motifs or (each.depths[0] <= min(depths) and max(depths) <= each.depths[1]):
+            return each
+    wish = f"motif {','.join(sorted(motifs))}" if motifs else f"depth {min(depths):g}"
+    named = f" --motif {','.join(sorted(motifs))}" if motifs else ""
+    raise UserError(
+        f"--engine feedforward: the dreamer of {card.name} was taught {taught[0].describe_teaching()}, not "
+        f"{wish}; teach one with `mmdream train dreamer --net {card.name}{named}`, or take --engine ascent"
+    )
 
 
 def check_image_targets(card: NetworkCard, schedule: Schedule, targets: Targets) -> None:

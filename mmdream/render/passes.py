@@ -13,7 +13,8 @@ import numpy as np
 
 from mmdream.core.events import EventSink
 from mmdream.core.memory import LruCache
-from mmdream.image import octaves, style_ascent
+from mmdream.image import feedforward, octaves, style_ascent
+from mmdream.image.feedforward import Dreamer, load_dreamer
 from mmdream.image.gradient import (
     ChannelGains,
     build_gradient,
@@ -28,7 +29,7 @@ from mmdream.image.spectrum import temper_gradient
 from mmdream.media import image
 from mmdream.media.mask import open_mask
 from mmdream.networks.network import Network
-from mmdream.render.models import load_image_network, read_guide
+from mmdream.render.models import choose_dreamer, load_image_network, locate_image_network, read_guide
 from mmdream.settings.passes import Pass, Span
 from mmdream.settings.recipe import Recipe
 from mmdream.settings.schedule import FrameSettings, Schedule
@@ -204,7 +205,14 @@ class DreamPass(PassRenderer):
         return self._known.get(settings, prepare)
 
     def _gradient(self, asked: AscentRequest) -> GradientFunction:
-        settings, (objective, _) = asked.settings, self._ascent(asked.settings)
+        objective, _ = self._ascent(asked.settings)
+        color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
+        gradient = build_gradient(self.network, objective, self._gains(asked, objective))
+        return temper_gradient(gradient, color, margin)
+
+    def _gains(self, asked: AscentRequest, objective: Objective) -> ChannelGains:
+        """What habituation, drift and hints make of the channels' energies."""
+        settings = asked.settings
         habituation, places = settings.habituation, count_places(asked.source.shape[:2])
         tiring, gains = _tiring_layers(settings, objective), dict[str, np.ndarray]()
         # In the order of the terms, whatever is hinted at: in another one it would be traced again.
@@ -217,8 +225,48 @@ class DreamPass(PassRenderer):
                 if layer in asked.fatigue:
                     gain = gain * fatigue_gains(asked.fatigue[layer], habituation)
                 gains[layer] = gain * gains.get(layer, np.float32(1))
-        color, margin = self.network.card.tempering_along(objective.terms, objective.weights)
-        return temper_gradient(build_gradient(self.network, objective, gains), color, margin)
+        return gains
+
+
+@dataclass(frozen=True)
+class FeedforwardPass(DreamPass):
+    """A dream that a dreamer goes on with, in few passes: it was taught what the ascent would add.
+
+    A frame in full, where a dream begins, is climbed.
+    """
+
+    dreamer: Dreamer = field(kw_only=True)
+
+    @classmethod
+    def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
+        """See `PassRenderer.load`."""
+        about, weights = locate_image_network(recipe)
+        card = choose_dreamer(about, weights, recipe.schedule)
+        return cls(recipe, network, watch, dreamer=load_dreamer(card, network))
+
+    def ascend(self, asked: AscentRequest) -> np.ndarray:
+        """See `dream_in_passes`; a frame in full is climbed."""
+        return super().ascend(asked) if asked.step_scale is None else self.dream_in_passes(asked)
+
+    def dream_in_passes(self, asked: AscentRequest) -> np.ndarray:
+        """See `feedforward.dream_in_passes`."""
+        weights, dreamer = self.channel_weights(asked), self.dreamer
+
+        def direction(source: np.ndarray, detail: np.ndarray, size: octaves.Size) -> np.ndarray:
+            return self.watch(lambda image: dreamer.directions(image, detail, size, weights))(source)
+
+        return feedforward.dream_in_passes(
+            asked.source, asked.detail, asked.octaves, direction, self.step_length(asked.settings),
+            step_scale=asked.step_scale, color=self.recipe.color, on_step=asked.on_step,
+        )  # fmt: skip
+
+    def channel_weights(self, asked: AscentRequest) -> np.ndarray:
+        """What the ascent's gradient would weigh channels by, see `feedforward.weigh_channels`."""
+        objective, _ = self._ascent(asked.settings)
+        gains, counts = self._gains(asked, objective), self.network.channel_counts()
+        return feedforward.weigh_channels(
+            objective, gains, counts, self.dreamer.layers, asked.source.shape[:2]
+        )
 
 
 @dataclass(frozen=True)
@@ -314,7 +362,8 @@ def load_passes(
         if key not in networks:
             networks[key] = load_image_network(own, sink)
         networks[key].check_terms(own.wishes.terms)
-        renderer = RENDERERS[settings.kind].load(settings, own, networks[key], watch)
+        kind = FeedforwardPass if own.engine == "feedforward" else RENDERERS[settings.kind]
+        renderer = kind.load(settings, own, networks[key], watch)
         return BoundPass(renderer, settings.span, read_mask)
 
     return tuple(map(bind, recipe.effective_passes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -159,6 +159,12 @@ class Recipe:
         media=FILM,
         unit="s",
     )
+    engine: Literal["ascent", "feedforward"] = setting(
+        "ascent",
+        "Climb step by step, or let a dreamer, a network that was taught to, do it in one pass: quicker.",
+        CLIMB,
+        media=IMAGE,
+    )
     color: Literal["full", "source"] = setting(
         "full", "Dream in colour, or keep the colours of the source.", CLIMB, media=IMAGE
     )
@@ -178,6 +184,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         self._check_drives()
+        self._check_engine()
         for pass_ in self.passes:
             self.for_pass(pass_)  # Is checked where it is made.
         if self.size is not None:
@@ -200,6 +207,23 @@ class Recipe:
             drives=() if pass_.style else self.drives,
             sound_drives=() if pass_.style else self.sound_drives,
         )
+
+    def _check_engine(self) -> None:
+        """What no dreamer can do."""
+        if self.engine == "ascent":
+            return
+        manner, usual = self.manner, AscentOptions()
+        changed = [
+            each.name
+            for each in fields(AscentOptions)
+            if getattr(manner, each.name) != getattr(usual, each.name)
+        ]
+        wishes = [str(term) for term in self.wishes.terms]
+        wishes += ["a guide"] if self.wishes.guide is not None else []
+        wishes += [f"objective {self.wishes.measure}"] if self.wishes.measure != "energy" else []
+        styles = [f"the {pass_}" for pass_ in self.passes if pass_.style is not None]
+        if refused := [*wishes, *styles, *changed]:
+            raise UserError(f"--engine feedforward: no dreamer was taught {refused[0]}; take --engine ascent")
 
     def _check_drives(self) -> None:
         """What is driven must be there: motifs, and what the picture alone has."""

@@ -1,4 +1,4 @@
-"""How a network is retrained."""
+"""How a network is retrained, and how a dreamer is taught."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from mmdream.core.errors import UserError
-from mmdream.settings.definition import AUDIO, IMAGE, NETWORKS, RESULT, TRAINING, checked, setting
+from mmdream.settings.definition import AUDIO, DREAM, IMAGE, NETWORKS, RESULT, TRAINING, checked, setting
+from mmdream.settings.targets import parse_motifs
 
 DEFAULT_EPOCHS = {"picture": 8, "sound": 40}
 
@@ -67,3 +68,29 @@ class TrainingSettings:
     def n_epochs(self) -> int:
         """`epochs`, or the medium's."""
         return self.epochs or DEFAULT_EPOCHS[self.medium] * (3 if self.from_scratch else 1)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class DreamerSettings:
+    """One teaching of a dreamer; the names of the fields are keys in its work folder."""
+
+    data: Path = setting(
+        ..., "Pictures and films to learn from, in this folder and below; required.", TRAINING, "FOLDER"
+    )
+    net: str = setting("dreamnet", "Network whose dreams it is to make.", NETWORKS, "NAME")
+    motif: str | None = setting(
+        None,
+        "Teach it these motifs; else the dream without any.",
+        DREAM,
+        "NAME,NAME",
+    )
+    weights: str | None = setting(None, "Weights of the network, instead of its own.", NETWORKS, "FILE")
+    steps: int = setting(10_000, "Batches that it learns from.", TRAINING, "N", 1, 1_000_000)
+    batch: int = setting(16, "Passes in a batch.", TRAINING, "N", 4, 256)
+    seed: int = setting(0, "Of everything that is drawn.", TRAINING, "N")
+
+    @property
+    def motifs(self) -> tuple[str, ...]:
+        """Those of `motif`."""
+        return () if self.motif is None else parse_motifs(self.motif)

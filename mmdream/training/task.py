@@ -106,13 +106,14 @@ def make_task(settings: TrainingSettings, overwrite: bool) -> TrainingTask:
 
 
 @contextmanager
-def open_workdir(task: TrainingTask) -> Iterator[Path]:
-    """Have a training's own folder, beside that of its network, to oneself, with what a stopped one has left.
+def open_workdir(result: Path, description: dict[str, Any], overwrite: bool) -> Iterator[Path]:
+    """Have a training's own folder, beside that of its result, to oneself, with what a stopped one has left.
 
     It is removed when all is done, and when the user has to put something right first. A UserError: another
-    run works in it, or another training of this name is half done.
+    run works in it, or another training of this name is half done, unless that may be overwritten. All that a
+    training depends on describes it, as JSON, with its `command`.
     """
-    folder = task.folder.with_name(f".{task.folder.name}.training")
+    folder = result.with_name(f".{result.name}.training")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,11 +123,9 @@ def open_workdir(task: TrainingTask) -> Iterator[Path]:
     try:
         lock = FileLock(folder / LOCK_FILE).acquire(timeout=0)
     except Timeout:
-        raise UserError(
-            f"{task.settings.name}: another run is training it; wait for it, or stop it"
-        ) from None
+        raise UserError(f"{result.name}: another run is training it; wait for it, or stop it") from None
     with lock, reporting_full_disk(folder):
-        _prepare_workdir(folder, task)
+        _prepare_workdir(folder, result.name, description, overwrite)
         try:
             yield folder
         except UserError:
@@ -135,20 +134,20 @@ def open_workdir(task: TrainingTask) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prepare_workdir(folder: Path, task: TrainingTask) -> None:
+def _prepare_workdir(folder: Path, name: str, description: dict[str, Any], overwrite: bool) -> None:
     """Make the folder this training's: go on with what is there, or begin anew."""
-    path, description = folder / TASK_FILE, _describe_task(task)
+    path = folder / TASK_FILE
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         held = {}
     if held == description:
         return
-    if held and not task.overwrite:
+    if held and not overwrite:
         changed = [name for name in description if held.get(name) != description[name]]
         other = ", ".join(name.replace("_", "-") for name in changed)
         raise UserError(
-            f"{task.settings.name}: another training of this name is half done (other {other}); go on with "
+            f"{name}: another training of this name is half done (other {other}); go on with "
             f"its command: {held.get('command')}; or begin anew with --overwrite"
         )
     for old in folder.iterdir():
@@ -157,7 +156,7 @@ def _prepare_workdir(folder: Path, task: TrainingTask) -> None:
     write_atomically(path, json.dumps(description, indent=1).encode())
 
 
-def _describe_task(task: TrainingTask) -> dict[str, Any]:
+def describe_task(task: TrainingTask) -> dict[str, Any]:
     """All that a training depends on, as JSON."""
     values = asdict(task.settings)
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -25,7 +25,7 @@ from mmdream.settings.training import TrainingSettings
 from mmdream.training.attacks import MAX_ATTACK, Attack
 from mmdream.training.audio_data import AudioInputs, find_event_classes, load_audio_inputs
 from mmdream.training.data import TrainingData, TrainingInputs, compute_class_weights, load_image_inputs
-from mmdream.training.task import TrainingTask, make_task, open_workdir
+from mmdream.training.task import TrainingTask, describe_task, make_task, open_workdir
 
 if TYPE_CHECKING:
     from mmdream.networks.framework import keras
@@ -89,7 +89,7 @@ def train_network(
 
     def work(stop: threading.Event) -> TrainingReport:
         # In here: who waits for the work may leave before it ends.
-        with open_workdir(task) as folder:
+        with open_workdir(task.folder, describe_task(task), task.overwrite) as folder:
             return _run(_Run(task, folder, listener or EventSink(), stop, time.monotonic()))
 
     return run_interruptible(work, task.command)

@@ -53,6 +53,7 @@ OTHER: dict[str, Any] = {
     "coherence": 0.5,
     "breathe": 0.25,
     "bidirectional": True,
+    "engine": "feedforward",
     "color": "source",
     "seed": 7,
     "seams": 15.0,

@@ -16,7 +16,7 @@ from mmdream.networks.registry import load_card, parse_card
 from mmdream.settings.training import TrainingSettings
 from mmdream.training.fit import FitSchedule, _make_optimizer
 from mmdream.training.model import TrainableModel
-from mmdream.training.task import ROUNDS_FILE, TASK_FILE, RoundJournal, _describe_task, make_task
+from mmdream.training.task import ROUNDS_FILE, TASK_FILE, RoundJournal, describe_task, make_task
 
 EARLIER = Path(__file__).parent / "earlier"
 """Written by version 0.1.0 before its modules had their present names."""
@@ -33,7 +33,7 @@ def test_the_same_task_has_the_same_description(tmp_path: Path, monkeypatch: pyt
         "sound", "melnet", Path("set"), "mine", epochs=2, batch=4, seconds=0.5, weights="random", rate=0.001
     )
     held = json.loads((EARLIER / TASK_FILE).read_text())
-    description = _describe_task(make_task(settings, False))
+    description = describe_task(make_task(settings, False))
     assert {**description, "card": held["card"]} == held  # The card may be a newer one.
 
 
