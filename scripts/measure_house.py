@@ -37,6 +37,7 @@ ORDER = (
     {"api"},
     {"cli"},
     {"studio"},
+    {"live"},
     {"__main__"},
 )
 """Folders and modules of the package, lowest first. A row may import the rows below it, and neighbours in a

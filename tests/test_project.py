@@ -97,11 +97,11 @@ def test_every_dependency_is_used() -> None:
 def test_everything_used_is_a_dependency() -> None:
     # Found by way of others today, gone tomorrow.
     declared = {find_module(line) for line in PROJECT["dependencies"]}
-    studio, cluster = (
+    studio, cluster, live = (
         {find_module(line) for line in PROJECT["optional-dependencies"][extra]}
-        for extra in ("studio", "cluster")
+        for extra in ("studio", "cluster", "live")
     )
-    assert find_requirements("mmdream") <= declared | studio | cluster
+    assert find_requirements("mmdream") <= declared | studio | cluster | live
     places = "mmdream/cli", "mmdream/core", "mmdream/jobs", "mmdream/render"
     assert not find_requirements(*places) & (studio | cluster)
     assert not find_requirements("mmdream/cluster") & studio

@@ -176,7 +176,7 @@ class _OpenShot:
         if not is_flash:
             self.row_maxima = np.maximum(self.row_maxima, thumbnail.row_maxima)
             self.column_maxima = np.maximum(self.column_maxima, thumbnail.column_maxima)
-            top, bottom, left, right = self.lit = _union_box(self.lit, thumbnail.box)
+            top, bottom, left, right = self.lit = union_box(self.lit, thumbnail.box)
             if self.last is not None and top < bottom:
                 before, after = (each.ycrcb[top:bottom, left:right, 0] for each in (self.last, thumbnail))
                 self.gains[-1] = measure_gain(before, after)
@@ -243,7 +243,7 @@ def mark_frames(frames: Iterable[Frame]) -> Iterator[tuple[Thumbnail, FrameMark]
 
     Flashes may follow each other: in a strobe, the frames between them stay one shot.
     """
-    source, waiting = _make_thumbnails(frames), deque[Thumbnail]()
+    source, waiting = make_thumbnails(frames), deque[Thumbnail]()
     previous: Thumbnail | None = None
     shot_box, last_difference = EMPTY_BOX, 0.0
     while True:
@@ -251,7 +251,7 @@ def mark_frames(frames: Iterable[Frame]) -> Iterator[tuple[Thumbnail, FrameMark]
         if not waiting:
             return
         if previous is not None and waiting[0].has_changed:
-            change = _measure_change(previous, waiting[0], shot_box)
+            change = measure_change(previous, waiting[0], shot_box)
             if length := _flash_length(previous, waiting, change, shot_box):
                 for _ in range(length):
                     yield waiting.popleft(), "flash"
@@ -261,11 +261,12 @@ def mark_frames(frames: Iterable[Frame]) -> Iterator[tuple[Thumbnail, FrameMark]
         else:
             is_cut, last_difference = previous is None, 0.0
         previous = waiting.popleft()
-        shot_box = _union_box(EMPTY_BOX if is_cut else shot_box, previous.box)
+        shot_box = union_box(EMPTY_BOX if is_cut else shot_box, previous.box)
         yield previous, "start" if is_cut else "on"
 
 
-def _make_thumbnails(frames: Iterable[Frame]) -> Iterator[Thumbnail]:
+def make_thumbnails(frames: Iterable[Frame]) -> Iterator[Thumbnail]:
+    """Frames in small, and what of them is measured."""
     detector = ContentDetector(threshold=DETECTOR_THRESHOLD, min_scene_len=1)
     last_luma = None
     for number, frame in enumerate(frames):
@@ -302,7 +303,7 @@ def _inset_box(box: Box, image: np.ndarray) -> Box:
     return inset if inset[0] < inset[1] and inset[2] < inset[3] else box
 
 
-def _union_box(a: Box, b: Box) -> Box:
+def union_box(a: Box, b: Box) -> Box:
     """The smallest box that holds both; an empty one holds nothing."""
     if a[0] == a[1] or b[0] == b[1]:
         return b if a[0] == a[1] else a
@@ -314,7 +315,7 @@ def _flash_length(previous: Thumbnail, waiting: deque[Thumbnail], change: FrameC
     if change.difference < FLASH_DIFFERENCE and not change.is_break:
         return 0
     for length in range(1, min(MAX_FLASH_FRAMES, len(waiting) - 1) + 1):
-        back = _measure_change(previous, waiting[length], shot_box)
+        back = measure_change(previous, waiting[length], shot_box)
         is_alike = back.difference < FLAT_CUT_DIFFERENCE if back.is_flat else back.trust > TRUST_BREAK
         if is_alike and back.difference < FLASH_RETURN_RATIO * change.difference:
             return length
@@ -326,18 +327,18 @@ def _is_cut(change: FrameChange, last_difference: float, waiting: deque[Thumbnai
     if not change.is_flat or change.difference < FLAT_CUT_DIFFERENCE:
         return change.is_break
     if len(waiting) > 1 and waiting[1].has_changed:
-        following = _measure_change(waiting[0], waiting[1])
+        following = measure_change(waiting[0], waiting[1])
         if not following.is_break:
             last_difference = max(last_difference, following.difference)
     return change.difference >= SUDDEN_RATIO * last_difference
 
 
-def _measure_change(previous: Thumbnail, current: Thumbnail, shot_box: Box = EMPTY_BOX) -> FrameChange:
+def measure_change(previous: Thumbnail, current: Thumbnail, shot_box: Box = EMPTY_BOX) -> FrameChange:
     """Compare two frames, without borders that are black in both: bars would make all images alike.
 
     `shot_box` is of the shot so far; a small thing that crosses the dark is no image of its own.
     """
-    top, bottom, left, right = _union_box(shot_box, _union_box(previous.box, current.box))
+    top, bottom, left, right = union_box(shot_box, union_box(previous.box, current.box))
     if top == bottom:
         return FrameChange(0.0, 0.0, 1.0, True)
     a, b = (np.ascontiguousarray(each.ycrcb[top:bottom, left:right]) for each in (previous, current))

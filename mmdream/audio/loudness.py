@@ -49,6 +49,16 @@ def compute_channel_weights(channels: int, layout: str | None) -> np.ndarray:
     return np.array([0.0 if n == "LFE" else 1.41 if n[0] in "BS" else 1.0 for n in names])
 
 
+def k_weighting(rate: int) -> np.ndarray:
+    """The filter of BS.1770 at a rate, as second-order sections, float64 [2, 6]."""
+    # That of pyloudnorm, whose `Meter` keeps it to itself.
+    filters = (
+        IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, rate, "high_shelf"),
+        IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
+    )
+    return np.stack([np.concatenate((f.b, f.a)) for f in filters])
+
+
 class LoudnessMeter:
     """Meters a sound that comes in blocks of any length; `layout` is FFmpeg's name of its channels.
 
@@ -58,12 +68,7 @@ class LoudnessMeter:
     def __init__(self, rate: int, channels: int, layout: str | None = None) -> None:
         self._rate = rate
         self._weights = compute_channel_weights(channels, layout)
-        # The K-weighting of pyloudnorm (its `Meter` keeps the same two to itself).
-        filters = (
-            IIRfilter(4.0, 1 / np.sqrt(2), 1500.0, rate, "high_shelf"),
-            IIRfilter(0.0, 0.5, 38.0, rate, "high_pass"),
-        )
-        self._sections = np.stack([np.concatenate((f.b, f.a)) for f in filters])
+        self._sections = k_weighting(rate)
         self._state = np.zeros((2, channels, 2))
         self._n_samples = 0
         self._weighted = array("d")

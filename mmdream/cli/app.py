@@ -32,6 +32,7 @@ COMMANDS = {
         "List the networks, tell all about one (its rungs, its weights, its licence), or draw what it sees."
     ),
     "sample": "Make a short film to try things on: a moving camera over two photographs, and music.",
+    "live": "Dream a camera, a film at its pace or a stream while it plays, in the browser.",
     "studio": "See, hear and steer dreams in the browser, on this machine alone.",
     "cluster": "Render films on many machines: keys for all, one scheduler, workers wherever there is room.",
     "schema": "Print the JSON schema of schedule files and presets, and of all settings of a dream.",
@@ -47,6 +48,7 @@ MODULES = {
     "cli.options": ("schema",),
     "cli.data": ("data",),
     "cli.cluster": ("cluster",),
+    "live.command": ("live",),
     "studio.command": ("studio",),
 }
 """Where commands stand: a module is imported when one of its commands runs."""

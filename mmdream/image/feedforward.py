@@ -27,7 +27,10 @@ from mmdream.settings.targets import Objective
 STEPS_PER_PASS = 4
 """Of an ascent, that one pass of a dreamer takes the place of."""
 
-PASS_LENGTH, FULL_PASS_LENGTH = 0.7, 0.42
+FRAMES_PER_PASS = 2
+"""Carried frames whose steps a dreamer takes together, in one of them: momentum spreads what comes of it."""
+
+PASS_LENGTH, FULL_PASS_LENGTH = 0.7, 0.5
 """Of a pass over that of its steps one by one, which lead to and fro; of the passes of a frame in full, which
 lead the same way."""
 

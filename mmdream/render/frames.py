@@ -289,16 +289,19 @@ class FramePipeline:
         carried, ascent = renderer.carried, _full_ascent(renderer, context, settings)
         coherence, breathe = self.recipe.coherence, self.recipe.breathe
         warped = warp_state(state, motion, coherence, breathe, carried.momentum, ascent, context.light)
-        gain = np.zeros_like(warped.change)
-        if warped.step_scale.max() > MIN_STEP_SCALE:
-            age = state.age + 1
+        gain, age = np.zeros_like(warped.change), state.age + 1
+        # Frames that take no steps leave them to the next one that does.
+        if warped.step_scale.max() > MIN_STEP_SCALE and age % carried.every == 0:
             settling = age < SETTLING_FRAMES or warped.fullness < SETTLED_FULLNESS
             step_scale = warped.step_scale
             if settling:
                 step_scale = step_scale * np.float32(SETTLING_STEP_SCALE)
             steps = count_carried_steps(settings, carried.share, settling)
             octave_passes = octaves.plan_carried_passes(
-                _octave_sizes(context, settings), steps, age, carried.smoothing
+                _octave_sizes(context, settings),
+                steps * carried.every,
+                age // carried.every,
+                carried.smoothing,
             )
             asked = AscentRequest(
                 context.small, warped.detail, octave_passes, settings, context.seconds, step_scale,

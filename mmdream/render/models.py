@@ -60,6 +60,10 @@ def choose_dreamer(card: NetworkCard, weights: Path | None, schedule: Schedule) 
     `UserError`: there is none; it names what was not taught.
     """
     motifs, taught = set(schedule.motif_curve.names), find_dreamers(card, weights)
+    if motifs and schedule.motif_curve.hinted:
+        raise UserError(
+            "--engine feedforward: no dreamer was taught motifs and auto in one film; take --engine ascent"
+        )
     fitting = [each for each in taught if motifs <= set(each.motifs) and bool(motifs) == bool(each.motifs)]
     depths = [depth for _, depth in to_curve("depth", schedule.depth).keys]
     for each in fitting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Self
 
@@ -14,7 +14,7 @@ import numpy as np
 from mmdream.core.events import EventSink
 from mmdream.core.memory import LruCache
 from mmdream.image import feedforward, octaves, style_ascent
-from mmdream.image.feedforward import Dreamer, load_dreamer
+from mmdream.image.feedforward import FRAMES_PER_PASS, Dreamer, load_dreamer
 from mmdream.image.gradient import (
     ChannelGains,
     build_gradient,
@@ -60,6 +60,8 @@ class CarriedFrames:
     """See `OctavePass`."""
     momentum: float
     """See `NetworkCard.momentum`."""
+    every: int = 1
+    """One frame in so many takes the steps of all of them; the others only move the dream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +234,17 @@ class DreamPass(PassRenderer):
 class FeedforwardPass(DreamPass):
     """A dream that a dreamer goes on with, in few passes: it was taught what the ascent would add.
 
-    A frame in full, where a dream begins, is climbed.
+    A frame in full, where a dream begins, is climbed unless `climbs_first` is False.
     """
 
     dreamer: Dreamer = field(kw_only=True)
+
+    climbs_first: bool = field(default=True, kw_only=True)
+
+    @property
+    def carried(self) -> CarriedFrames:
+        """The card's; a pass stands for more steps than a frame takes."""
+        return replace(super().carried, every=FRAMES_PER_PASS)
 
     @classmethod
     def load(cls, settings: Pass, recipe: Recipe, network: Network, watch: Watch) -> Self:
@@ -245,8 +254,9 @@ class FeedforwardPass(DreamPass):
         return cls(recipe, network, watch, dreamer=load_dreamer(card, network))
 
     def ascend(self, asked: AscentRequest) -> np.ndarray:
-        """See `dream_in_passes`; a frame in full is climbed."""
-        return super().ascend(asked) if asked.step_scale is None else self.dream_in_passes(asked)
+        """See `dream_in_passes`, or where a frame in full is climbed `octaves.dream_octaves`."""
+        climbs = self.climbs_first and asked.step_scale is None
+        return super().ascend(asked) if climbs else self.dream_in_passes(asked)
 
     def dream_in_passes(self, asked: AscentRequest) -> np.ndarray:
         """See `feedforward.dream_in_passes`."""

@@ -215,6 +215,19 @@ def advance_state(
     )  # fmt: skip
 
 
+def move_state(
+    state: TemporalState,
+    flow: OpticalFlow,
+    grey: np.ndarray,
+    light: float,
+    limit: Callable[[np.ndarray], np.ndarray],
+) -> TemporalState:
+    """The state of a frame that takes no steps: the dream moves along the flow; arguments as before."""
+    warped = warp_state(state, flow, share=1.0, breathe=1.0, momentum=0.0, ascent=0.0, light=light)
+    moved = advance_state(state, warped, np.zeros_like(warped.change), grey, limit)
+    return replace(moved, change=state.change, step_gain=state.step_gain, age=state.age)
+
+
 def warp_fatigue(fatigue: Fatigue, flow: OpticalFlow, frames: int) -> Fatigue:
     """The fatigue of so many frames ago, moved along a flow that is taken to have lasted."""
 

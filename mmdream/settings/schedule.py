@@ -61,24 +61,28 @@ class MotifCurve:
     """Motifs over time: cross-faded from each key to the next, held before the first and after the last."""
 
     keys: tuple[tuple[float, tuple[str, ...]], ...] = ()
-    """((seconds, names), ...), seconds strictly rising. A name that stands twice has two shares."""
+    """((seconds, names), ...), seconds strictly rising. A name that stands twice has two shares; `AUTO` alone
+    stands for none at that time."""
     hinted: bool = False
-    """There are no keys: what each shot hints at weighs the channels of the depth's rungs."""
+    """Where there are no motifs, what each shot hints at weighs the channels of the depth's rungs."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every motif, each once."""
-        return tuple(dict.fromkeys(name for _, names in self.keys for name in names))
+        return tuple(dict.fromkeys(name for _, names in self.keys for name in names if name != AUTO))
 
     def at(self, seconds: float) -> tuple[tuple[str, float], ...]:
-        """(name, share) of every motif, in the order of `names`; the shares sum to 1."""
-        shares, keys = dict.fromkeys(self.names, 0.0), _keys_around(self.keys, seconds, seconds)
+        """(name, share) of every motif, in the order of `names`; shares sum to 1. None: nearer to `AUTO`."""
+        shares, keys = dict.fromkeys((*self.names, AUTO), 0.0), _keys_around(self.keys, seconds, seconds)
         times = [when for when, _ in keys]
         for number, (_, names) in enumerate(keys):
             tent = Curve((when, float(place == number)) for place, when in enumerate(times))
             for name in names:
                 shares[name] += tent.at(seconds) / len(names)
-        return tuple(shares.items())
+        auto = shares.pop(AUTO)
+        if auto >= 0.5 or not shares:
+            return ()
+        return tuple((name, share / (1 - auto)) for name, share in shares.items())
 
     def to_dict(self) -> str | list[list[Any]]:
         """Keys [seconds, "name,name"], or `AUTO` or `NONE`; a `Schedule` takes them."""
@@ -304,11 +308,15 @@ def _to_motif_curve(given: Motifs) -> MotifCurve:
     if given in (AUTO, NONE):
         return MotifCurve(hinted=given == AUTO)
     keys: Any = ((0.0, given),) if isinstance(given, str) else given
-    curve = MotifCurve(
-        tuple((when, parse_motifs(names) if isinstance(names, str) else tuple(names)) for when, names in keys)
+    read = tuple(
+        (when, parse_motifs(names) if isinstance(names, str) else tuple(names)) for when, names in keys
     )
-    _check_times("motif", [when for when, _ in curve.keys])
-    return curve
+    hinted = any(AUTO in names for _, names in read)
+    if any(AUTO in names and len(names) > 1 for _, names in read):
+        raise UserError("motif is auto and others at once; give auto a key of its own")
+    _check_times("motif", [when for when, _ in read])
+    curve = MotifCurve(read, hinted)
+    return curve if curve.names or not read else MotifCurve(hinted=True)
 
 
 def _check_times(name: str, times: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""Which requests the studio answers, and what every answer tells the browser: one rule, one place.
+"""Which requests the studio and live play answer, and what every answer tells: one rule, one place.
 
 Another site's page can send requests to this machine too, and another user of it can open its ports. So who
 is asked for must be this machine by name, who asks must hold the cookie that the opening address was
@@ -25,7 +25,7 @@ POLICY = (
     "media-src 'self' blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-REFUSED = "This is a studio of mmdream. Open it by the address that `mmdream studio` printed when it began."
+REFUSED = "This is a page of mmdream. Open it by the address that was printed when it began."
 
 
 class Guard:
