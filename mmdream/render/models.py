@@ -70,10 +70,11 @@ def choose_dreamer(card: NetworkCard, weights: Path | None, schedule: Schedule) 
         if motifs or (each.depths[0] <= min(depths) and max(depths) <= each.depths[1]):
             return each
     wish = f"motif {','.join(sorted(motifs))}" if motifs else f"depth {min(depths):g}"
+    known = " and ".join(each.describe_teaching() for each in taught)
     named = f" --motif {','.join(sorted(motifs))}" if motifs else ""
     raise UserError(
-        f"--engine feedforward: the dreamer of {card.name} was taught {taught[0].describe_teaching()}, not "
-        f"{wish}; teach one with `mmdream train dreamer --net {card.name}{named}`, or take --engine ascent"
+        f"--engine feedforward: dreamers of {card.name} were taught {known}, not {wish}; teach one with "
+        f"`mmdream train dreamer --net {card.name}{named}`, or take --engine ascent"
     )
 
 

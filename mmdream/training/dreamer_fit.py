@@ -22,6 +22,7 @@ from mmdream.networks.network import Network, variables_by_name
 from mmdream.render.models import load_image_network
 from mmdream.render.passes import DreamPass, FeedforwardPass
 from mmdream.render.temporal import measure_strength
+from mmdream.settings.schedule import MotifCurve, Schedule
 from mmdream.training.clips import draw_clip
 from mmdream.training.dreamer_loss import FIGURES, ClimbMeter, LossInputs, make_inputs, measure_losses
 from mmdream.training.dreamer_task import TeachingTask
@@ -47,6 +48,8 @@ BEGUN_SHARE = 0.7
 """Of the others, those whose first frame is climbed."""
 VARIED_SHARE = 0.3
 """Of the clips, whose depth is another than the usual one; and whose habituation is."""
+ALONE_SHARE, MOST_MIXED = 0.7, 3
+"""Of the clips of several motifs, those of one alone; and how many are mixed in the others."""
 HELD_BATCHES = 6
 """Of samples of the clips that are kept from it: their loss tells the best round."""
 TRIED_CLIPS, TRIED_FRAMES = 6, 40
@@ -99,6 +102,10 @@ class SampleStore:
         recipe, schedule = self._task.recipe, self._task.recipe.schedule
         if rng.random() < VARIED_SHARE and not schedule.motif_curve.names:
             schedule = replace(schedule, depth=float(rng.uniform(*self._task.depths)))
+        names = schedule.motif_curve.names
+        if names:
+            count = 1 if rng.random() < ALONE_SHARE else int(rng.integers(1, min(len(names), MOST_MIXED) + 1))
+            schedule = mix_motifs(schedule, tuple(rng.choice(names, count, replace=False).tolist()))
         if rng.random() < VARIED_SHARE:
             schedule = replace(schedule, habituation=float(rng.uniform(0.2, 1)))
         by_ascent = rng.random() >= own_share
@@ -162,6 +169,12 @@ def fit_dreamer(
     }, journal.rows()
 
 
+def mix_motifs(schedule: Schedule, names: tuple[str, ...]) -> Schedule:
+    """A schedule with some of its motifs; the others stay among its terms, so that nothing is traced anew."""
+    curve = MotifCurve(((-1.0, schedule.motif_curve.names), (0.0, names)))
+    return replace(schedule, motif=curve)
+
+
 def _make_step(model: keras.Model, meter: ClimbMeter, steps: int) -> Callable[[LossInputs, bool], np.ndarray]:
     """What learns from a batch, or only measures its losses: (batch, whether to learn) -> `FIGURES`."""
     warmup = max(1, round(WARMUP_SHARE * steps))
@@ -220,17 +233,22 @@ def try_dreamer(task: TeachingTask, card: DreamerCard, progress: Progress) -> Dr
     """Dream clips both ways, and compare the later half of each."""
     network = load_image_network(task.recipe, EventSink())
     dreamer = load_dreamer(card, network)
-    ascent, rng = DreamPass(task.recipe, network), rng_for(task.settings.seed, "trial")
-    renderers = ascent, FeedforwardPass(task.recipe, network, dreamer=dreamer)
+    rng, names = rng_for(task.settings.seed, "trial"), task.settings.motifs
     climbed, strengths = np.zeros(2), np.zeros(2)
     for number in range(TRIED_CLIPS):
         clip = draw_clip(task.held, rng)[:TRIED_FRAMES]
+        schedule = task.recipe.schedule
+        if names:
+            schedule = mix_motifs(schedule, (names[number % len(names)],))
+        recipe = replace(task.recipe, schedule=schedule)
+        ascent = DreamPass(recipe, network)
+        renderers = ascent, FeedforwardPass(recipe, network, dreamer=dreamer)
         for place, renderer in enumerate(renderers):
             for at, dream in enumerate(dream_clip(renderer, clip, number)):
                 progress(number, TRIED_CLIPS)
                 if at < len(clip) // 2 or at % 4:
                     continue
-                settings = task.recipe.schedule.at(0.0)
+                settings = schedule.at(0.0)
                 before, after = ascent.score(settings, clip[at], dream)
                 climbed[place] += after - before
                 strengths[place] += measure_strength(dream, clip[at])

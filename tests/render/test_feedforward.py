@@ -73,8 +73,9 @@ def test_no_strength_leaves_the_film(film: Path, tmp_path: Path):
     ("options", "message"),
     [
         (
-            ("--motif", "dog"),
-            "the dreamer of dreamnet was taught the dream without motifs at depths 0.67 to 1, not motif dog",
+            ("--motif", "teeth"),
+            "the motifs dog, eye, flower, house, wheel, spiral at depths 0.67 to 1 and the dream "
+            "without motifs at depths 0.67 to 1, not motif teeth",
         ),
         (
             ("--depth", "0.3"),
